@@ -1,0 +1,165 @@
+"""What each kind of component must be able to do. Protocols only: a component needs no base class of ours.
+
+A factory ``(params, context) -> component`` builds each of them; the contexts below are what only build time knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
+from ganforge.core.specs import DataSpec, LatentSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Critic = Callable[[Samples], Verdict]
+"""How a loss sees the discriminator: samples in, verdict out. Asked twice about the same samples, it answers from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetContext:
+    """What a data set is built with.
+
+    Attributes:
+        seed: seed of this run's data; a synthetic data set draws its points from it.
+        recipe_folder: folder that relative paths in params are meant from.
+        data_folder: where downloaded or prepared data sets lie (``$GANFORGE_DATA``).
+    """
+
+    seed: int
+    recipe_folder: Path
+    data_folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerContext:
+    """What a sampler is built with: the data's spec, for class counts and shares."""
+
+    data: DataSpec
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What networks, losses and metrics are built with: the sizes of data and latent, said once."""
+
+    data: DataSpec
+    latent: LatentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the value of a loss term means.
+
+    Attributes:
+        label: in plain words, such as "cost of taking real samples for fakes".
+        equilibrium: its value where the game is settled (generated = real distribution), or ``None`` where there is none.
+    """
+
+    label: str
+    equilibrium: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What the value of a metric means.
+
+    Attributes:
+        label: in plain words, with the unit.
+        better: which way is better.
+        ideal: the value of a perfect generator, or ``None`` where it depends on the sample size.
+    """
+
+    label: str
+    better: Literal["lower", "higher"]
+    ideal: float | None = None
+
+
+class Generator(Protocol):
+    """A ``torch.nn.Module`` that turns latents into values ``(n, *shape)``; the trainer adds labels and latent to make `Samples`."""
+
+    def __call__(self, latent: Latent) -> Tensor: ...
+
+
+class Discriminator(Protocol):
+    """A ``torch.nn.Module`` that judges samples; logits, never probabilities."""
+
+    def __call__(self, samples: Samples) -> Verdict: ...
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """Pure arithmetic on verdicts; it never calls backward, steps an optimizer, or changes a mode.
+
+    A penalty is a loss that gives no terms (``Terms({})``) for one of the two turns. Losses of one recipe add up.
+
+    Attributes:
+        readings: for each term, as ``"discriminator/real"`` or ``"generator/adversarial"``, what its value means.
+        second_order: whether it differentiates through a gradient, so that the discriminator must allow double backward.
+    """
+
+    readings: Mapping[str, Reading]
+    second_order: bool
+
+    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
+        """What the discriminator descends; ``fake.values`` carries no graph to the generator."""
+        ...
+
+    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
+        """What the generator descends; ``fake.values`` carries the graph to the generator."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Draws latents."""
+
+    @property
+    def spec(self) -> LatentSpec:
+        """What is drawn: widths and code counts."""
+        ...
+
+    def draw(self, count: int, generator: torch.Generator) -> Latent:
+        """``count`` latents on the generator's device, drawn from ``generator`` and from no other source of randomness."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Samples that fit into memory, in the data's own units, or in ``spec.value_range`` for images."""
+
+    @property
+    def spec(self) -> DataSpec:
+        """Shape, classes, range and, for known distributions, the density."""
+        ...
+
+    def training(self) -> Samples:
+        """All training samples, on the CPU, in a fixed order."""
+        ...
+
+    def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        """``count`` real samples for evaluation (CPU generator): fresh draws of a known distribution, else drawn from a part kept back.
+
+        Where fewer exist, they are drawn with replacement.
+        """
+        ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Compares generated with real samples.
+
+    Attributes:
+        measures: for each value it returns, what it means. A metric with one value uses the key ``""``; several become
+            ``name/key`` in logs, such as ``modes/captured``.
+    """
+
+    measures: Mapping[str, Measure]
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The values, keyed as in ``measures``."""
+        ...

@@ -1,0 +1,136 @@
+"""What the trainer tells: frozen records, one after another. Observers listen; nothing flows back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ganforge.core.contracts import Measure, Reading
+from ganforge.core.records import Field, Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Outcome = Literal["finished", "stopped", "diverged"]
+"""How training ended: all iterations done, asked to stop, or a value no longer finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything a trainer needs to go on as if it had never stopped.
+
+    Attributes:
+        tensors: by dotted name; the part before the first "/" names the file: ``generator/layers.0.weight``.
+        values: the rest, as JSON-able plain data.
+    """
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Training begins, or goes on.
+
+    Attributes:
+        iteration: iterations already done (0 unless resumed).
+        iterations: iterations in all.
+        device: where the networks live, such as ``cpu`` or ``cuda:0``.
+        data: the data's spec.
+        latent: the latent's spec.
+        parameters: number of trainable parameters by network.
+        readings: what each loss term means, by ``"discriminator/real"``; totals included.
+        measures: what each metric value means, by ``"wasserstein"`` or ``"modes/captured"``.
+        real: real samples to show beside generated ones, on the CPU, in the data's own units.
+    """
+
+    iteration: int
+    iterations: int
+    device: str
+    data: DataSpec
+    latent: LatentSpec
+    parameters: Mapping[str, int]
+    readings: Mapping[str, Reading]
+    measures: Mapping[str, Measure]
+    real: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """One iteration is done.
+
+    Attributes:
+        iteration: iterations done, from 1.
+        terms: every loss term and each turn's ``total``, detached scalars still on the device. Turning one into a float waits for
+            the device: do it rarely, and for many at once.
+        rates: scheduled numbers in force: ``lr/generator``, ``weight/r1``, ``average``.
+    """
+
+    iteration: int
+    terms: Mapping[str, Tensor]
+    rates: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Metrics were measured.
+
+    Attributes:
+        iteration: iterations done.
+        values: by ``"wasserstein"`` or ``"modes/captured"``.
+        seconds: what it took.
+    """
+
+    iteration: int
+    values: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """Samples from the fixed latents, for pictures.
+
+    Attributes:
+        iteration: iterations done.
+        fake: on the CPU, in the data's own units, with labels and latent.
+        field: the discriminator over the plane or line, for one- and two-dimensional data; else ``None``.
+    """
+
+    iteration: int
+    fake: Samples
+    field: Field | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A state worth keeping; finite throughout.
+
+    Attributes:
+        iteration: iterations done.
+        state: everything that resuming needs.
+    """
+
+    iteration: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Training ended.
+
+    Attributes:
+        iteration: iterations done.
+        outcome: how it ended.
+        seconds: wall time of this process's training, evaluations included.
+        reason: in words, for all but ``finished``.
+    """
+
+    iteration: int
+    outcome: Outcome
+    seconds: float
+    reason: str | None = None
+
+
+Event = Started | Stepped | Evaluated | Pictured | Saved | Finished

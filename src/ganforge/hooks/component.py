@@ -1,0 +1,139 @@
+"""A component as a plugin announces it: names and references; nothing is imported or built until a recipe uses it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ganforge.core.errors import PluginError
+from ganforge.core.params import Params
+
+Factory = Callable[[Any, Any], object]
+"""``(params, context) -> component``; the context's type depends on the kind."""
+
+
+class Kind(StrEnum):
+    """The kinds of component that a recipe names."""
+
+    GENERATOR = "generator"
+    DISCRIMINATOR = "discriminator"
+    LOSS = "loss"
+    SAMPLER = "sampler"
+    DATASET = "dataset"
+    METRIC = "metric"
+
+    @property
+    def plural(self) -> str:
+        """As in ``ganforge list losses``."""
+        return "losses" if self is Kind.LOSS else f"{self.value}s"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRef:
+    """Whose component it is.
+
+    Attributes:
+        name: entry-point name, such as ``dcgan``.
+        distribution: distribution name, normalised (PEP 503), such as ``ganforge-dcgan``.
+        version: the distribution's version.
+    """
+
+    name: str
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One registered component.
+
+    Attributes:
+        kind: what it is.
+        name: short name, such as ``mlp``.
+        plugin: who provides it.
+        factory: ``"module:attribute"`` or the function itself.
+        params: ``"module:attribute"`` or the params model itself.
+        summary: one line that says what it is.
+        revision: grows when the same params give another result.
+        requires: capability words that other parts must provide: ``labels``, ``categorical-codes``, ``continuous-codes``, ``codes``,
+            ``points``, ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
+        provides: capability words this part adds, such as ``head:code``.
+        spec: datasets and samplers: ``"module:attribute"`` of a torch-free function giving the spec from the params
+            (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), so that a recipe can be checked without torch.
+        needs: modules that must be importable, such as ``torchvision``; looked for without importing them.
+        check_params: small, quick parameters for the conformance kit.
+        tags: words to filter listings by.
+        references: papers, as text or URL.
+        deprecated: what to use instead, or ``None``.
+    """
+
+    kind: Kind
+    name: str
+    plugin: PluginRef
+    factory: str | Factory
+    params: str | type[Params]
+    summary: str
+    revision: int = 1
+    requires: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+    spec: str | Callable[..., object] | None = None
+    needs: tuple[str, ...] = ()
+    check_params: Mapping[str, Any] = field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+    references: tuple[str, ...] = ()
+    deprecated: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The full id, unique by construction: ``distribution/name``."""
+        return f"{self.plugin.distribution}/{self.name}"
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The needed modules that are not installed."""
+        return tuple(name for name in self.needs if importlib.util.find_spec(name.partition(".")[0]) is None)
+
+    def load_params(self) -> type[Params]:
+        """The params model, imported now if it was given by name."""
+        model = self._load(self.params)
+        if not (isinstance(model, type) and issubclass(model, Params)):
+            raise PluginError(
+                f"{self.kind} '{self.id}': its params model {self.params!r} is no subclass of ganforge.plugin.Params",
+                remedy=f"report it to the authors of {self.plugin.distribution}",
+            )
+        return model
+
+    def load_factory(self) -> Factory:
+        """The factory, imported now if it was given by name."""
+        factory = self._load(self.factory)
+        if not callable(factory):
+            raise PluginError(f"{self.kind} '{self.id}': its factory {self.factory!r} cannot be called")
+        return factory
+
+    def load_spec(self) -> Callable[..., Any] | None:
+        """The torch-free spec function, or ``None`` when the component has none."""
+        return None if self.spec is None else self._load(self.spec)
+
+    def source(self) -> Path | None:
+        """The file that the factory stands in, where it was given by name; found without importing it."""
+        if not isinstance(self.factory, str):
+            return None
+        found = importlib.util.find_spec(self.factory.partition(":")[0])
+        return Path(found.origin) if found and found.origin else None
+
+    def _load(self, reference: Any) -> Any:
+        if not isinstance(reference, str):
+            return reference
+        module, _, attribute = reference.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} '{self.id}': cannot load {reference}: {type(error).__name__}: {error}",
+                remedy=f"reinstall or update {self.plugin.distribution} {self.plugin.version}",
+            ) from error

@@ -1,0 +1,84 @@
+"""What a plugin calls to announce a component; bound to that plugin, so provenance is never guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ganforge.core.errors import PluginError
+from ganforge.core.params import NoParams, Params
+from ganforge.hooks.component import Component, Factory, Kind, PluginRef
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+class Registrar:
+    """Collects the components of one kind from one plugin.
+
+    Attributes:
+        kind: the kind that is being asked for.
+        plugin: the plugin that is being asked.
+    """
+
+    api_version = 1
+    """Grows by one when the registrar learns something."""
+
+    def __init__(self, kind: Kind, plugin: PluginRef, staged: list[Component]) -> None:
+        self.kind = kind
+        self.plugin = plugin
+        self._staged = staged
+
+    def __call__(
+        self,
+        name: str,
+        factory: str | Factory,
+        *,
+        params: str | type[Params] = NoParams,
+        summary: str,
+        revision: int = 1,
+        requires: tuple[str, ...] = (),
+        provides: tuple[str, ...] = (),
+        spec: str | Callable[..., object] | None = None,
+        needs: tuple[str, ...] = (),
+        check_params: Mapping[str, Any] | None = None,
+        tags: frozenset[str] = frozenset(),
+        references: tuple[str, ...] = (),
+        deprecated: str | None = None,
+    ) -> None:
+        """Announce one component; :class:`~ganforge.hooks.component.Component` explains the options.
+
+        Raises:
+            PluginError: a name that is not lower-case-with-hyphens or is taken by this plugin, a reference that is not
+                ``"module:attribute"``, or an empty summary.
+        """
+        for reference in (factory, params, spec):
+            if isinstance(reference, str) and not _REFERENCE.fullmatch(reference):
+                raise PluginError(f"{self.kind} '{name}': {reference!r} is not of the form 'module:attribute'")
+        if not _NAME.fullmatch(name):
+            raise PluginError(f"{self.kind} name {name!r} must be lower-case letters, digits and single hyphens")
+        if not summary.strip():
+            raise PluginError(f"{self.kind} '{name}' has no summary")
+        if any(other.kind is self.kind and other.name == name for other in self._staged):
+            raise PluginError(f"{self.kind} '{name}' is registered twice by {self.plugin.distribution}")
+
+        self._staged.append(
+            Component(
+                kind=self.kind,
+                name=name,
+                plugin=self.plugin,
+                factory=factory,
+                params=params,
+                summary=summary.strip(),
+                revision=revision,
+                requires=tuple(requires),
+                provides=tuple(provides),
+                spec=spec,
+                needs=tuple(needs),
+                check_params=dict(check_params or {}),
+                tags=frozenset(tags),
+                references=tuple(references),
+                deprecated=deprecated,
+            )
+        )

@@ -1,0 +1,56 @@
+"""The one door for plugin authors: everything a plugin may import from ganforge. Light: it brings in no torch."""
+
+from ganforge.core.contracts import (
+    BuildContext,
+    Critic,
+    Dataset,
+    DatasetContext,
+    Discriminator,
+    Generator,
+    Loss,
+    Measure,
+    Metric,
+    Reading,
+    Sampler,
+    SamplerContext,
+)
+from ganforge.core.errors import DataError, Disagreement, GanforgeError
+from ganforge.core.params import NoParams, Params
+from ganforge.core.records import Codes, Evaluation, Latent, Samples, Terms, Verdict
+from ganforge.core.schedules import Schedule
+from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Scaling
+from ganforge.hooks.registrar import Registrar
+from ganforge.hooks.specs import hookimpl
+
+__all__ = [
+    "BuildContext",
+    "Codes",
+    "Critic",
+    "DataError",
+    "DataSpec",
+    "Dataset",
+    "DatasetContext",
+    "Disagreement",
+    "Discriminator",
+    "Evaluation",
+    "GanforgeError",
+    "GaussianMixture",
+    "Generator",
+    "Latent",
+    "LatentSpec",
+    "Loss",
+    "Measure",
+    "Metric",
+    "NoParams",
+    "Params",
+    "Reading",
+    "Registrar",
+    "Sampler",
+    "SamplerContext",
+    "Samples",
+    "Scaling",
+    "Schedule",
+    "Terms",
+    "Verdict",
+    "hookimpl",
+]

@@ -1,0 +1,213 @@
+"""The tables of a recipe. Component parameters stay unchecked here: each component's own model judges them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+
+from ganforge.core.params import Params
+from ganforge.core.schedules import Schedule
+
+Scalar = Annotated[float | Schedule, Field(description="A number, or a table that schedules it.")]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+ComponentParams = Annotated[dict[str, JsonValue], Field(default_factory=dict, description="The component's own parameters.")]
+
+
+class Train(Params):
+    """How long and in what way the networks learn."""
+
+    iterations: int = Field(ge=1)
+    """Generator updates in all."""
+    batch_size: int = Field(64, ge=1)
+    """Samples in each batch, real and generated alike."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """One number from which every stream of randomness follows."""
+    discriminator_steps: int = Field(1, ge=1)
+    """k of Algorithm 1 (Goodfellow et al. 2014): discriminator updates per generator update."""
+    updates: Literal["alternating", "simultaneous"] = "alternating"
+    """Whether the generator answers the updated discriminator, or both move from the same point on the same batch."""
+    average: Scalar = 0.999
+    """Decay per iteration of the generator's moving average (EMA), which is what is shown and measured; 0 switches it off."""
+
+    @model_validator(mode="after")
+    def _simultaneous_has_one_step(self) -> Self:
+        if self.updates == "simultaneous" and self.discriminator_steps != 1:
+            raise ValueError("simultaneous updates take one discriminator step; set discriminator_steps = 1 or updates = \"alternating\"")
+        return self
+
+
+class DatasetTable(Params):
+    """The real samples."""
+
+    use: Name
+    """Name of a dataset."""
+    params: ComponentParams
+    standardise: bool = False
+    """Whether the networks see each feature with mean 0 and variance 1; metrics, pictures and samples stay in the data's own units."""
+
+
+class SamplerTable(Params):
+    """The latents."""
+
+    use: Name
+    """Name of a sampler."""
+    params: ComponentParams
+
+
+class AdamTable(Params):
+    """Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019) with decoupled weight decay."""
+
+    use: Literal["adam", "adamw"] = "adam"
+    """Name of the optimizer."""
+    lr: Scalar = 2e-4
+    """Learning rate."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Decay of the running means of the gradient and of its square."""
+    eps: float = Field(1e-8, gt=0)
+    """Added to the denominator."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay."""
+
+
+class SgdTable(Params):
+    """Stochastic gradient descent with momentum."""
+
+    use: Literal["sgd"]
+    """Name of the optimizer."""
+    lr: Scalar = 0.1
+    """Learning rate."""
+    momentum: Scalar = 0.0
+    """Momentum."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay."""
+
+
+class RmspropTable(Params):
+    """RMSprop, as WGAN used it (Arjovsky et al. 2017)."""
+
+    use: Literal["rmsprop"]
+    """Name of the optimizer."""
+    lr: Scalar = 5e-5
+    """Learning rate."""
+    alpha: float = Field(0.99, ge=0, lt=1)
+    """Decay of the running mean of the squared gradient."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay."""
+
+
+def _optimizer_kind(table: object) -> str:
+    use = table.get("use", "adam") if isinstance(table, dict) else getattr(table, "use", "")
+    return "adam" if use == "adamw" else str(use)
+
+
+OptimizerTable = Annotated[
+    Annotated[AdamTable, Tag("adam")] | Annotated[SgdTable, Tag("sgd")] | Annotated[RmspropTable, Tag("rmsprop")],
+    Discriminator(_optimizer_kind, custom_error_type="unknown_optimizer", custom_error_message="use must be one of: adam, adamw, sgd, rmsprop"),
+]
+
+
+class NetworkTable(Params):
+    """A generator or discriminator, with the optimizer that moves it."""
+
+    use: Name
+    """Name of a generator or discriminator."""
+    params: ComponentParams
+    optimizer: OptimizerTable = Field(default_factory=AdamTable)
+    """What moves the weights."""
+
+
+class LossTable(Params):
+    """One part of the objective; all parts add up."""
+
+    use: Name
+    """Name of a loss."""
+    params: ComponentParams
+    weight: Scalar = 1.0
+    """What its terms count."""
+
+
+class MetricTable(Params):
+    """Something to measure, during training and at its end."""
+
+    use: Name
+    """Name of a metric."""
+    params: ComponentParams
+    name: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_\-. ]+$")
+    """Name in logs; the component's name unless two tables use one component."""
+    every: int | None = Field(None, ge=1)
+    """Iterations between measurements; a tenth of the run unless given. It is always measured at the end."""
+    samples: int = Field(2000, ge=2)
+    """Generated samples, and as many held-out real ones."""
+
+
+class Pictures(Params):
+    """What is drawn during training."""
+
+    every: int | None = Field(None, ge=1)
+    """Iterations between pictures; a fortieth of the run unless given. One is always drawn before training and one at its end."""
+    samples: int = Field(512, ge=1)
+    """Points of a scatter; images are shown in a grid of at most 64."""
+    gif: bool = True
+    """Whether an animation of the training is made from the pictures."""
+
+
+class Checkpoints(Params):
+    """What is saved during training."""
+
+    every: int | None = Field(None, ge=1)
+    """Iterations between checkpoints; a tenth of the run unless given. One is always saved at the end, and when training is stopped."""
+    keep: int = Field(2, ge=1)
+    """How many of the newest are kept."""
+
+
+class Tracking(Params):
+    """How the run is recorded in MLflow. Where the store is, only the command line or the environment may say."""
+
+    experiment: str | None = Field(None, min_length=1, max_length=200)
+    """Name of the MLflow experiment and of the folder below the runs folder; the recipe's file name unless given."""
+    mode: Literal["process", "inline", "off"] = "process"
+    """Whether a process of its own delivers to MLflow, or a thread of this one, or nobody until `ganforge sync`."""
+    resolution: Literal["auto", "full"] = "auto"
+    """Whether metrics are thinned for MLflow. The journal in the run folder always holds them all."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of your own."""
+
+
+class Requires(Params):
+    """What must be installed. It is only checked; ganforge installs nothing."""
+
+    ganforge: str | None = None
+    """Version specifier for ganforge, such as ">=0.1"."""
+    plugins: tuple[str, ...] = ()
+    """Plugin distributions, each with or without a version specifier."""
+
+
+class Recipe(Params):
+    """One experiment: which components, with which parameters, trained how."""
+
+    title: str | None = Field(None, max_length=500)
+    """One line that says what the experiment shows."""
+    description: str | None = None
+    """More about it, as Markdown."""
+    train: Train
+    dataset: DatasetTable
+    sampler: SamplerTable
+    generator: NetworkTable
+    discriminator: NetworkTable
+    loss: tuple[LossTable, ...] = Field(min_length=1)
+    """The parts of the objective."""
+    metric: tuple[MetricTable, ...] = ()
+    """What is measured."""
+    pictures: Pictures = Field(default_factory=Pictures)
+    checkpoints: Checkpoints = Field(default_factory=Checkpoints)
+    tracking: Tracking = Field(default_factory=Tracking)
+    requires: Requires = Field(default_factory=Requires)
+
+    @model_validator(mode="after")
+    def _metric_names_differ(self) -> Self:
+        names = [table.name or table.use for table in self.metric]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two [[metric]] tables are named '{name}'; give each a name = \"…\" of its own")
+        return self
