@@ -80,15 +80,19 @@ class Measure:
 
 
 class Generator(Protocol):
-    """A ``torch.nn.Module`` that turns latents into values ``(n, *shape)``; the trainer adds labels and latent to make `Samples`."""
+    """A ``torch.nn.Module`` that turns latents into values; the trainer adds labels and latent to make `Samples`."""
 
-    def __call__(self, latent: Latent) -> Tensor: ...
+    def __call__(self, latent: Latent) -> Tensor:
+        """Values ``(n, *shape)`` as networks see the data."""
+        ...
 
 
 class Discriminator(Protocol):
     """A ``torch.nn.Module`` that judges samples; logits, never probabilities."""
 
-    def __call__(self, samples: Samples) -> Verdict: ...
+    def __call__(self, samples: Samples) -> Verdict:
+        """Logits ``(n,)`` and whatever heads the network declares."""
+        ...
 
 
 @runtime_checkable
@@ -142,9 +146,9 @@ class Dataset(Protocol):
         ...
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:
-        """``count`` real samples for evaluation (CPU generator): fresh draws of a known distribution, else drawn from a part kept back.
+        """``count`` real samples for evaluation, drawn with a CPU generator.
 
-        Where fewer exist, they are drawn with replacement.
+        Fresh draws of a known distribution; else drawn from a part that is kept back, with replacement where it is too small.
         """
         ...
 

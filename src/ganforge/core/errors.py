@@ -86,7 +86,7 @@ class RecipeError(UsageError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class Disagreement(GanforgeError):
+class Disagreement(GanforgeError):  # noqa: N818 - reads as what it is, like KeyboardInterrupt
     """Two parts that do not fit each other, such as a conditional network on unlabelled data."""
 
     exit_code = 2
@@ -108,7 +108,7 @@ class TrainingError(GanforgeError):
     """Training cannot go on."""
 
 
-class Diverged(TrainingError):
+class Diverged(TrainingError):  # noqa: N818 - reads as what it is
     """A loss term or a weight is no longer finite."""
 
 

@@ -14,9 +14,9 @@ class Params(BaseModel):
             modes: int = Field(8, ge=2)
             '''Number of Gaussians on the circle.'''
 
-    Numbers, booleans, strings, ``Literal``, ``Enum``, ``Path``, tuples, lists and dicts of those, and nested ``Params`` are allowed;
-    ``Any``, ``Callable``, ``type`` and ``ImportString`` are not, since a recipe must stay data. Unknown keys are refused and nothing is
-    coerced (``"64"`` is not 64), except that a whole number serves as a float.
+    Numbers, booleans, strings, ``Literal``, ``Enum``, ``Path``, tuples, lists and dicts of those, and nested ``Params`` are
+    allowed; ``Any``, ``Callable``, ``type`` and ``ImportString`` are not, since a recipe must stay data. Unknown keys are refused and
+    nothing is coerced (``"64"`` is not 64), except that a whole number serves as a float.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)

@@ -52,13 +52,13 @@ class Schedule(Params):
 
     def _moved(self, iteration: float, t: float) -> float:
         if self.factor is not None:
-            return self.start * self.factor**iteration
+            return self.start * math.pow(self.factor, iteration)
         end = self.start if self.end is None else self.end
         if self.schedule == "linear":
             return self.start + (end - self.start) * t
         if self.schedule == "cosine":
             return end + (self.start - end) * (1 + math.cos(math.pi * t)) / 2
-        return float(self.start * (end / self.start) ** t)
+        return self.start * math.pow(end / self.start, t)
 
 
 def value_at(scalar: float | Schedule, iteration: int, iterations: int) -> float:

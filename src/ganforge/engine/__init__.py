@@ -1,0 +1,1 @@
+"""The engine: turns, trainer, moving average, randomness, state. It knows neither plugins nor recipes."""

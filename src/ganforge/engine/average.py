@@ -1,0 +1,35 @@
+"""The moving average of a network's weights: what is shown, measured, sampled and shipped."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Average:
+    """An exponential moving average (EMA) of a network, in eval mode for good.
+
+    After each update ``average ← decay·average + (1 − decay)·weights``. Buffers are copied, not averaged, as in R3GAN (Huang et al.
+    2025): batch-norm statistics are averages already. A decay of 0 makes it a plain copy of the latest weights.
+
+    Attributes:
+        network: the averaged copy; its parameters never require gradients.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        self._pairs = list(zip(self.network.parameters(), network.parameters(), strict=True))
+        self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """Follow the network by one step."""
+        # One call for all tensors, as torch.optim.swa_utils does.
+        torch._foreach_lerp_([ours for ours, _ in self._pairs], [theirs for _, theirs in self._pairs], 1 - decay)
+        for ours, theirs in self._buffers:
+            ours.copy_(theirs)

@@ -1,0 +1,156 @@
+"""Looking at a generator without touching it: metrics, pictures and the discriminator's field."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.core.contracts import Dataset, Measure, Metric, Sampler
+from ganforge.core.records import Codes, Evaluation, Field, Latent, Samples
+from ganforge.core.specs import DataSpec
+from ganforge.engine.learning import evaluating
+from ganforge.engine.seeding import seeded, stream
+from ganforge.engine.turns import imagine
+
+_CHUNK = 1000
+"""Samples generated at a time, so that a large evaluation of images does not need a large device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A metric with its name and schedule.
+
+    Attributes:
+        name: name in logs.
+        metric: the metric.
+        every: iterations between measurements.
+        samples: generated samples, and as many held-out real ones.
+    """
+
+    name: str
+    metric: Metric
+    every: int
+    samples: int
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """What each value means, by the key that logs use."""
+        return {joined(self.name, key): measure for key, measure in self.metric.measures.items()}
+
+
+def joined(name: str, key: str) -> str:
+    """``wasserstein`` for a metric's only value, ``modes/captured`` for one of several."""
+    return f"{name}/{key}" if key else name
+
+
+def generate(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
+    """Samples on the CPU in the data's own units; the generator is left as it was, its statistics and mode included."""
+    with evaluating(generator):
+        values = torch.cat(
+            [imagine(generator, _rows(latent, slice(at, at + _CHUNK))).values for at in range(0, len(latent), _CHUNK)]
+        )
+    return on_cpu(Samples(data.to_own(values), latent.labels, latent))
+
+
+class Observer:
+    """Measures and pictures from random streams of its own, so that looking more often never changes what is trained.
+
+    The held-out samples and the latents are the same at every evaluation of one sample size: curves then move because the generator
+    moved.
+
+    Args:
+        dataset: where held-out samples come from, in the data's own units.
+        data: the data's spec as the networks see it, scaling included.
+        sampler: where latents come from.
+        metrics: what is measured.
+        seed: the run's seed.
+        device: where the networks live.
+        pictured: samples in each picture.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: Dataset,
+        data: DataSpec,
+        sampler: Sampler,
+        metrics: Sequence[Scheduled],
+        seed: int,
+        device: torch.device,
+        pictured: int = 512,
+    ) -> None:
+        self.data = data
+        self.metrics = tuple(metrics)
+        self.measures = {key: measure for metric in self.metrics for key, measure in metric.measures.items()}
+        self._dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
+        self._held_out: dict[int, Samples] = {}
+        with seeded(seed):
+            self.real = dataset.held_out(pictured, stream(seed, "pictures", "real"))
+            self._latent = sampler.draw(pictured, stream(seed, "pictures", "latent", device=device))
+        self._axes = _axes(self.real.values) if sampler.spec.classes is None else None
+
+    def measure(self, generator: nn.Module, metrics: Sequence[Scheduled]) -> tuple[Mapping[str, float], float]:
+        """The values of ``metrics`` for ``generator``, and the seconds they took."""
+        began = time.perf_counter()
+        values: dict[str, float] = {}
+        with seeded(self._seed):
+            for scheduled in metrics:
+                found = scheduled.metric.measure(self._evaluation(generator, scheduled.samples))
+                values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
+        return values, time.perf_counter() - began
+
+    def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, Field | None]:
+        """The fixed latents' samples, and the discriminator's field where the data is one- or two-dimensional and unlabelled."""
+        with seeded(self._seed):
+            return generate(generator, self._latent, self.data), self._field(discriminator)
+
+    def _evaluation(self, generator: nn.Module, count: int) -> Evaluation:
+        if count not in self._held_out:
+            self._held_out[count] = self._dataset.held_out(count, stream(self._seed, "evaluation", "real"))
+        latent = self._sampler.draw(count, stream(self._seed, "evaluation", "latent", device=self._device))
+        fake = generate(generator, latent, self.data)
+        return Evaluation(self._held_out[count], fake, stream(self._seed, "evaluation", "metric"))
+
+    def _field(self, discriminator: nn.Module) -> Field | None:
+        if self._axes is None:
+            return None
+        points = torch.cartesian_prod(*self._axes).reshape(-1, len(self._axes))  # (m, d)
+        with evaluating(discriminator):
+            verdict = discriminator(Samples(self.data.from_own(points.to(self._device))))
+        return Field(points, verdict.logits.cpu(), tuple(len(axis) for axis in self._axes))
+
+
+def _axes(real: Tensor) -> tuple[Tensor, ...] | None:
+    """Grid axes that hold the real samples ``(n, d)`` with a margin, for d of 1 or 2; else ``None``."""
+    if real.ndim != 2 or real.shape[1] > 2:
+        return None
+    low, high = real.min(0).values, real.max(0).values
+    margin = 0.25 * (high - low).clamp_min(1e-6)
+    sides = 400 if real.shape[1] == 1 else 64
+    return tuple(torch.linspace(float(start), float(end), sides) for start, end in zip(low - margin, high + margin, strict=True))
+
+
+def on_cpu(samples: Samples) -> Samples:
+    """The same samples, labels and latents on the CPU."""
+    latent = samples.latent
+    return Samples(
+        samples.values.cpu(),
+        None if samples.labels is None else samples.labels.cpu(),
+        None if latent is None else _map(latent, lambda part: part.cpu()),
+    )
+
+
+def _rows(latent: Latent, rows: slice) -> Latent:
+    return _map(latent, lambda part: part[rows])
+
+
+def _map(latent: Latent, function: Callable[[Tensor], Tensor]) -> Latent:
+    return Latent(
+        function(latent.noise),
+        None if latent.labels is None else function(latent.labels),
+        None if latent.codes is None else Codes(function(latent.codes.categorical), function(latent.codes.continuous)),
+    )

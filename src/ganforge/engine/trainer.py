@@ -1,0 +1,259 @@
+"""The trainer: takes turns, keeps the average, and tells what happens as events. It alone moves weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.core.contracts import Sampler
+from ganforge.core.errors import RunFolderError
+from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Saved, Started, State, Stepped
+from ganforge.core.schedules import Schedule, value_at
+from ganforge.engine.average import Average
+from ganforge.engine.batches import Batches
+from ganforge.engine.objective import Objective
+from ganforge.engine.observing import Observer
+from ganforge.engine.seeding import derive, global_state, restore_globally, seed_globally, stream
+from ganforge.engine.state import load_network, load_optimizer, network_state, not_finite, optimizer_state, under
+from ganforge.engine.turns import Draw, Turn
+
+_PATIENCE = 50
+"""Iterations between checks for non-finite terms on an accelerator, where each check waits for the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long, and when to look.
+
+    Attributes:
+        iterations: iterations in all.
+        seed: the run's seed.
+        picture_every: iterations between pictures.
+        save_every: iterations between states worth keeping.
+        updates: one turn after the other, or all gradients at one point on one draw before any step.
+        average: decay of the generator's moving average; 0 for none.
+    """
+
+    iterations: int
+    seed: int
+    picture_every: int
+    save_every: int
+    updates: Literal["alternating", "simultaneous"] = "alternating"
+    average: float | Schedule = 0.999
+
+
+class Trainer:
+    """Trains a generator and its discriminator; :meth:`run` yields what happens.
+
+    Args:
+        plan: how long, and when to look.
+        networks: by name; ``generator`` and ``discriminator`` are among them.
+        turns: who learns, how often, from what.
+        objective: the losses, for their weights and readings.
+        batches: the training data, on the device.
+        sampler: where latents come from.
+        observer: what measures and pictures the average generator.
+        device: where the networks live.
+
+    Attributes:
+        iteration: iterations done.
+        average: the generator's moving average.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        networks: Mapping[str, nn.Module],
+        turns: tuple[Turn, ...],
+        objective: Objective,
+        batches: Batches,
+        sampler: Sampler,
+        observer: Observer,
+        device: torch.device,
+    ) -> None:
+        self.plan, self.networks, self.turns, self.objective = plan, networks, turns, objective
+        self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
+        self.average = Average(networks["generator"])
+        self.iteration = 0
+        self._latents = stream(plan.seed, "training", "latent", device=device)
+        self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
+        self._drawn = 0
+        self._patience = 1 if device.type == "cpu" else _PATIENCE
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Train to the end, or until ``should_stop`` says so after an iteration; the state at the end is always told.
+
+        At iteration 0 the global generators of torch, numpy and Python are seeded from the plan's seed, since layers such as
+        dropout draw from them.
+        """
+        began = time.perf_counter()
+        yield self._started()
+        if self.iteration == 0:
+            seed_globally(derive(self.plan.seed, "training"))
+            yield self._pictured()
+
+        outcome: Outcome = "finished"
+        reason = None
+        while self.iteration < self.plan.iterations:
+            stepped = self.step()
+            yield stepped
+            if reason := self._divergence(stepped.terms):
+                outcome = "diverged"
+                break
+
+            yield from self._looked()
+            stopping = self.iteration < self.plan.iterations and should_stop()
+            if stopping:
+                outcome, reason = "stopped", "asked to stop"
+            if not (stopping or self._is_due(self.plan.save_every)):
+                continue
+
+            state = self.state()
+            if damaged := not_finite(state.tensors):
+                outcome, reason = "diverged", f"{damaged} is not finite at iteration {self.iteration}"
+                break
+            yield Saved(self.iteration, state)
+            if stopping:
+                break
+
+        yield Finished(self.iteration, outcome, time.perf_counter() - began, reason)
+
+    def step(self) -> Stepped:
+        """One iteration: every turn as often as it is taken, then one step of the average."""
+        at, plan = self.iteration, self.plan
+        self._drawn = at * self._draws_per_iteration
+        weights = self.objective.weights(at, plan.iterations)
+        rates = self.objective.scheduled(weights)
+        for turn in self.turns:
+            moved = turn.descent.set_rates(at, plan.iterations)
+            rates |= {f"{key}/{turn.name}": value for key, value in moved.items()}
+
+        take = self._simultaneously if plan.updates == "simultaneous" else self._alternately
+        terms = take(weights)
+
+        decay = value_at(plan.average, at, plan.iterations)
+        self.average.update(decay)
+        if isinstance(plan.average, Schedule):
+            rates["average"] = decay
+        self.iteration += 1
+        return Stepped(self.iteration, terms, rates)
+
+    def state(self) -> State:
+        """Everything needed to go on from here, bit for bit on the same machine; its tensors are the live ones, not copies."""
+        tensors: dict[str, Tensor] = {}
+        for name, network in {**self.networks, "average": self.average.network}.items():
+            tensors |= network_state(name, network)
+        optimizers: dict[str, object] = {}
+        for turn in self.turns:
+            found, plain = optimizer_state(f"optimizers/{turn.name}", turn.descent.optimizer)
+            tensors |= found
+            optimizers |= plain
+
+        random, plain_random = global_state()
+        tensors |= {f"random/{key}": value for key, value in random.items()}
+        tensors["random/latents"] = self._latents.get_state()
+        return State(
+            tensors,
+            {
+                "iteration": self.iteration,
+                "seed": self.plan.seed,
+                "optimizers": optimizers,
+                "random": plain_random,
+                "torch": torch.__version__,
+                "threads": torch.get_num_threads(),
+                "device": str(self.device),
+            },
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on from ``state``.
+
+        Raises:
+            RunFolderError: the state is another recipe's or plugin version's, or lacks a part.
+        """
+        tensors, values = state.tensors, state.values
+        for name, network in {**self.networks, "average": self.average.network}.items():
+            load_network(name, network, tensors)
+        try:
+            for turn in self.turns:
+                load_optimizer(f"optimizers/{turn.name}", turn.descent.optimizer, tensors, _table(values["optimizers"]))
+            self._latents.set_state(tensors["random/latents"])
+            restore_globally(under("random", tensors), _table(values["random"]))
+            self.iteration = int(str(values["iteration"]))
+        except KeyError as error:
+            raise RunFolderError(f"the checkpoint lacks {error}", remedy="resume from another one, or start again") from error
+
+    def _alternately(self, weights: list[float]) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for turn in self.turns:
+            for _ in range(turn.times):
+                terms |= turn.take(self._draw(), weights)
+        return terms
+
+    def _simultaneously(self, weights: list[float]) -> dict[str, Tensor]:
+        draw = self._draw()
+        terms: dict[str, Tensor] = {}
+        for turn in self.turns:
+            terms |= turn.gather(draw, weights)
+        for turn in self.turns:
+            turn.descent.step()
+        return terms
+
+    def _draw(self) -> Draw:
+        real = self.batches[self._drawn]
+        self._drawn += 1
+        return Draw(real, self.sampler.draw(self.batches.size, self._latents))
+
+    def _started(self) -> Started:
+        observer = self.observer
+        return Started(
+            iteration=self.iteration,
+            iterations=self.plan.iterations,
+            device=str(self.device),
+            data=observer.data,
+            latent=self.sampler.spec,
+            parameters={
+                name: sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+                for name, network in self.networks.items()
+            },
+            readings=self.objective.readings,
+            measures=observer.measures,
+            real=observer.real,
+        )
+
+    def _looked(self) -> Iterator[Event]:
+        due = [metric for metric in self.observer.metrics if self._is_due(metric.every)]
+        if due:
+            values, seconds = self.observer.measure(self.average.network, due)
+            yield Evaluated(self.iteration, values, seconds)
+        if self._is_due(self.plan.picture_every):
+            yield self._pictured()
+
+    def _is_due(self, every: int) -> bool:
+        return self.iteration % every == 0 or self.iteration == self.plan.iterations
+
+    def _pictured(self) -> Pictured:
+        fake, field = self.observer.picture(self.average.network, self.networks["discriminator"])
+        return Pictured(self.iteration, fake, field)
+
+    def _divergence(self, terms: Mapping[str, Tensor]) -> str | None:
+        if not self._is_due(self._patience):
+            return None
+        if all(math.isfinite(value.item()) for key, value in terms.items() if key.endswith("/total")):
+            return None
+
+        name = next((key for key, value in terms.items() if not math.isfinite(value.item())), "a loss")
+        return f"{name} is {terms[name].item():g} at iteration {self.iteration}"
+
+
+def _table(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise RunFolderError("the checkpoint's state.json is not of the expected form", remedy="resume from another checkpoint")
+    return value

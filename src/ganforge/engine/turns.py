@@ -1,0 +1,98 @@
+"""The two-player game as turns. The trainer knows turns, not GANs: another game is another tuple of turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.core.records import Latent, Samples, Terms
+from ganforge.engine.learning import Descent, frozen
+from ganforge.engine.objective import Objective, Side, remembering
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one turn plays with.
+
+    Attributes:
+        real: a batch of real samples.
+        latent: as many latents.
+    """
+
+    real: Samples
+    latent: Latent
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One network's chance to learn.
+
+    Attributes:
+        name: the network that learns, as logs name it.
+        times: how often it is taken per iteration (k of Algorithm 1 for the discriminator).
+        descent: what moves its weights.
+        terms: what it descends, for a draw under the loss weights given; all other networks are frozen while it is asked.
+        still: the networks that must not move.
+    """
+
+    name: str
+    times: int
+    descent: Descent
+    terms: Callable[[Draw, list[float]], Terms]
+    still: tuple[nn.Module, ...]
+
+    def gather(self, draw: Draw, weights: list[float]) -> dict[str, Tensor]:
+        """Compute the gradients of one turn without taking the step; returns every term and the total, detached."""
+        with frozen(*self.still):
+            terms = self.terms(draw, weights)
+            total = terms.total
+            self.descent.gather(total)
+        found = {f"{self.name}/{name}": value.detach() for name, value in terms.values.items()}
+        found[f"{self.name}/total"] = total.detach()
+        return found
+
+    def take(self, draw: Draw, weights: list[float]) -> dict[str, Tensor]:
+        """Compute the gradients and take the step."""
+        terms = self.gather(draw, weights)
+        self.descent.step()
+        return terms
+
+
+def imagine(generator: nn.Module, latent: Latent) -> Samples:
+    """Generated samples: the generator's values ``(n, *shape)`` with the labels and the latent that they were asked with."""
+    return Samples(generator(latent), latent.labels, latent)
+
+
+def two_players(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    objective: Objective,
+    *,
+    generator_descent: Descent,
+    discriminator_descent: Descent,
+    discriminator_steps: int = 1,
+) -> tuple[Turn, Turn]:
+    """The game of Goodfellow et al. 2014: the discriminator's turn k times, then the generator's once.
+
+    Fakes for the discriminator are made without a graph but in train mode, so that batch-norm sees batch statistics in both turns,
+    as in DCGAN. Each network is frozen while the other learns.
+    """
+
+    def judge(draw: Draw, weights: list[float]) -> Terms:
+        with torch.no_grad():
+            fake = imagine(generator, draw.latent)
+        return terms("discriminator", draw.real, fake, weights)
+
+    def answer(draw: Draw, weights: list[float]) -> Terms:
+        return terms("generator", draw.real, imagine(generator, draw.latent), weights)
+
+    def terms(side: Side, real: Samples, fake: Samples, weights: list[float]) -> Terms:
+        return objective.terms(side, remembering(discriminator), real, fake, weights)
+
+    return (
+        Turn("discriminator", discriminator_steps, discriminator_descent, judge, (generator,)),
+        Turn("generator", 1, generator_descent, answer, (discriminator,)),
+    )
