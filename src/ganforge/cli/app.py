@@ -1,0 +1,71 @@
+"""The command ``ganforge``: what it offers, and the boundary where errors become sentences and exit codes.
+
+A command is a plain function in a module of its own, registered below by one line. Those modules import only typer and the standard
+library at module level and everything else inside their functions, so that ``ganforge --help`` is quick and imports neither torch,
+MLflow, pydantic nor a plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ganforge import __version__
+from ganforge.cli import console, doctor, listing, plugins
+from ganforge.core.errors import GanforgeError
+
+_DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
+
+app = typer.Typer(
+    name="ganforge",
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help and plain tracebacks: rich costs 50 ms at each start, and its frames hide what is to be copied.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_DOCS_HINT,
+)
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - Typer hands an option's value to its callback by position
+    if asked:
+        typer.echo(f"ganforge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def ganforge(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Experiments with generative adversarial networks: recipes in, honest runs out."""
+
+
+# One line for each command, in the order in which help shows them.
+app.command("list")(listing.list_components)
+app.command("describe")(listing.describe)
+app.add_typer(plugins.app, name="plugins")
+app.command("doctor")(doctor.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code; :mod:`ganforge.core.errors` lists the codes.
+
+    Errors that a user can mend are told in sentences on stderr. Whatever else escapes is a bug and keeps its traceback (Python's
+    exit code 1). Typer itself turns wrong usage into 2 and Ctrl-C into 130.
+    """
+    try:
+        app(args=arguments, prog_name="ganforge")
+    except GanforgeError as error:
+        console.failure(error)
+        return error.exit_code
+    except SystemExit as leaving:
+        if leaving.code is None or isinstance(leaving.code, int):
+            return leaving.code or 0
+        raise
+    return 0
