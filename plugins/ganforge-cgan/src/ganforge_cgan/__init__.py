@@ -1,0 +1,1 @@
+"""Conditional GAN networks for ganforge (Mirza & Osindero 2014)."""

@@ -1,0 +1,33 @@
+"""Parameters of the conditional networks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ganforge.plugin import Params
+
+
+class NetworkParams(Params):
+    """What both networks share."""
+
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128, 128)
+    """Units of each hidden layer, from input to output."""
+    activation: Literal["relu", "leaky-relu"] = "leaky-relu"
+    """What follows each hidden layer."""
+    slope: float = Field(0.2, ge=0, le=1)
+    """Slope of leaky-relu below zero; relu ignores it."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of hidden units switched off in training; the paper used 0.5 in both networks."""
+
+
+class GeneratorParams(NetworkParams):
+    """Parameters of the conditional generator."""
+
+    output: Literal["linear", "tanh", "sigmoid"] = "linear"
+    """What follows the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
+
+
+class DiscriminatorParams(NetworkParams):
+    """Parameters of the conditional discriminator."""

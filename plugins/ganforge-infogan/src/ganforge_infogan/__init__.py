@@ -1,0 +1,1 @@
+"""InfoGAN for ganforge (Chen et al. 2016)."""

@@ -1,0 +1,47 @@
+"""What this plugin offers. Light: names and references only, no torch."""
+
+from ganforge.plugin import Registrar, hookimpl
+
+_PAPER = "Chen et al. 2016, InfoGAN, https://arxiv.org/abs/1606.03657"
+
+
+@hookimpl
+def ganforge_register_generators(register: Registrar) -> None:
+    """Announce the generator that takes codes."""
+    register(
+        "infogan-mlp",
+        "ganforge_infogan.networks:build_generator",
+        params="ganforge_infogan.params:GeneratorParams",
+        summary="Fully connected generator of noise and structured codes.",
+        requires=("codes",),
+        check_params={"hidden": [8, 8]},
+        references=(_PAPER,),
+    )
+
+
+@hookimpl
+def ganforge_register_discriminators(register: Registrar) -> None:
+    """Announce the discriminator with a code reader."""
+    register(
+        "infogan-mlp",
+        "ganforge_infogan.networks:build_discriminator",
+        params="ganforge_infogan.params:DiscriminatorParams",
+        summary="Fully connected discriminator whose second head reads the codes back.",
+        requires=("codes",),
+        provides=("head:code",),
+        check_params={"hidden": [8, 8]},
+        references=(_PAPER,),
+    )
+
+
+@hookimpl
+def ganforge_register_losses(register: Registrar) -> None:
+    """Announce the information loss."""
+    register(
+        "mutual-information",
+        "ganforge_infogan.losses:build_mutual_information",
+        params="ganforge_infogan.params:MutualInformationParams",
+        summary="Makes codes readable from samples: the InfoGAN bound, in both turns.",
+        requires=("head:code", "codes"),
+        references=(_PAPER,),
+    )

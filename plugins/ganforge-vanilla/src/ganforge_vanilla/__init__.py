@@ -1,0 +1,1 @@
+"""Fully connected GAN networks for ganforge, as in Goodfellow et al. 2014."""

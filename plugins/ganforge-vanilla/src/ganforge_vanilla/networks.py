@@ -1,0 +1,170 @@
+"""Fully connected networks (Goodfellow et al. 2014).
+
+Shapes: n samples, w flattened latent width, d numbers per sample, h units of a hidden layer, p pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, Samples, Verdict
+from ganforge_vanilla.params import Activation, MaxoutParams, MlpDiscriminatorParams, MlpGeneratorParams, MlpParams
+
+_OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+_RANGES: dict[tuple[float, float], str] = {(-1.0, 1.0): "tanh", (0.0, 1.0): "sigmoid"}
+
+
+def build_generator(params: MlpGeneratorParams, context: BuildContext) -> MlpGenerator:
+    """The ``mlp`` generator for the context's latent and data."""
+    return MlpGenerator(params, context)
+
+
+def build_discriminator(params: MlpDiscriminatorParams, context: BuildContext) -> MlpDiscriminator:
+    """The ``mlp`` discriminator for the context's data."""
+    return MlpDiscriminator(params, context)
+
+
+def build_maxout(params: MaxoutParams, context: BuildContext) -> MaxoutDiscriminator:
+    """The ``maxout`` discriminator for the context's data."""
+    return MaxoutDiscriminator(params, context)
+
+
+class MlpGenerator(nn.Module):
+    """Noise and codes side by side through hidden layers to one sample.
+
+    Raises:
+        Disagreement: the output activation cannot reach the data's value range, or exceeds it.
+    """
+
+    def __init__(self, params: MlpGeneratorParams, context: BuildContext) -> None:
+        super().__init__()
+        check_range(params.output, context.data)
+        self.latent = context.latent
+        self.shape = context.data.shape
+        self.trunk, width = hidden_layers(context.latent.width, params)
+        self.last = nn.Linear(width, context.data.size)
+        self.output = _OUTPUTS[params.output]()
+        start_uniform(self, params.initial_range)
+
+    def forward(self, latent: Latent) -> Tensor:
+        """Latents of n → values ``(n, *shape)``."""
+        values: Tensor = self.output(self.last(self.trunk(self.latent.flatten(latent))))  # (n, w) → (n, d)
+        return values.reshape(len(values), *self.shape)
+
+
+class MlpDiscriminator(nn.Module):
+    """Flattened values through hidden layers to one logit; the last hidden layer is offered as features."""
+
+    def __init__(self, params: MlpDiscriminatorParams, context: BuildContext) -> None:
+        super().__init__()
+        self.trunk, width = hidden_layers(context.data.size, params)
+        self.realness = nn.Linear(width, 1)
+        start_uniform(self, params.initial_range)
+
+    def forward(self, samples: Samples) -> Verdict:
+        """Samples of n → logits ``(n,)`` and features ``(n, h)``."""
+        features = self.trunk(samples.values.flatten(1))  # (n, d) → (n, h)
+        return Verdict(logits=self.realness(features).squeeze(1), features=features)
+
+
+class MaxoutDiscriminator(nn.Module):
+    """Maxout layers with dropout before each, to one logit (the 2014 paper's discriminator on MNIST).
+
+    Dropout is inverted: what stays is scaled up in training (by 1.25 at the input and 2 at the hidden layers with the paper's
+    rates), so that evaluation needs no scaling.
+    """
+
+    def __init__(self, params: MaxoutParams, context: BuildContext) -> None:
+        super().__init__()
+        widths = (context.data.size, *params.units)
+        rates = (params.input_dropout, *(params.dropout for _ in params.units))
+        self.dropouts = nn.ModuleList(nn.Dropout(rate) for rate in rates)
+        self.layers = nn.ModuleList(Maxout(width, units, pieces=params.pieces) for width, units in pairwise(widths))
+        self.realness = nn.Linear(widths[-1], 1)
+        start_uniform(self, params.initial_range)
+
+    def forward(self, samples: Samples) -> Verdict:
+        """Samples of n → logits ``(n,)`` and features ``(n, h)``, the last maxout layer before its dropout."""
+        features = samples.values.flatten(1)  # (n, d)
+        for dropout, layer in zip(self.dropouts[:-1], self.layers, strict=True):
+            features = layer(dropout(features))  # (n, h)
+        return Verdict(logits=self.realness(self.dropouts[-1](features)).squeeze(1), features=features)
+
+
+class Maxout(nn.Module):
+    """``out[u] = max over p of (W x + b)[u, p]`` (Goodfellow et al. 2013)."""
+
+    def __init__(self, inputs: int, units: int, *, pieces: int) -> None:
+        super().__init__()
+        self.units = units
+        self.pieces = pieces
+        self.linear = nn.Linear(inputs, units * pieces)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``(n, inputs)`` → ``(n, units)``."""
+        pieces: Tensor = self.linear(values).reshape(len(values), self.units, self.pieces)  # (n, h, p)
+        return pieces.amax(dim=2)
+
+    def extra_repr(self) -> str:
+        """Units and pieces."""
+        return f"units={self.units}, pieces={self.pieces}"
+
+
+def hidden_layers(width: int, params: MlpParams) -> tuple[nn.Sequential, int]:
+    """The hidden layers, and the width of what leaves them."""
+    layers: list[nn.Module] = []
+    for units in params.hidden:
+        layers.append(nn.Linear(width, units, bias=not params.batch_norm))  # batch norm would take a bias away again
+        if params.batch_norm:
+            layers.append(nn.BatchNorm1d(units))
+        layers.append(activation(params.activation, slope=params.slope))
+        if params.dropout:
+            layers.append(nn.Dropout(p=params.dropout))
+        width = units
+    return nn.Sequential(*layers), width
+
+
+def activation(name: Activation, *, slope: float) -> nn.Module:
+    """The activation of that name; ``slope`` is leaky-relu's below zero."""
+    made: dict[Activation, Callable[[], nn.Module]] = {
+        "relu": nn.ReLU,
+        "leaky-relu": lambda: nn.LeakyReLU(negative_slope=slope),
+        "tanh": nn.Tanh,
+        "elu": nn.ELU,
+        "silu": nn.SiLU,
+        "softplus": nn.Softplus,
+    }
+    return made[name]()
+
+
+def check_range(output: str, data: DataSpec) -> None:
+    """Refuse a bounded output that does not match a declared value range.
+
+    Raises:
+        Disagreement: naming the output that fits.
+    """
+    if output == "linear" or data.value_range is None:
+        return
+    fitting = _RANGES.get(data.value_range, "linear")
+    if output != fitting:
+        low, high = data.value_range
+        raise Disagreement(
+            f"generator 'mlp' ends in {output}, but the data lie in [{low:g}, {high:g}]",
+            remedy=f'set generator.params.output = "{fitting}"',
+        )
+
+
+@torch.no_grad()
+def start_uniform(network: nn.Module, bound: float | None) -> None:
+    """Set linear weights uniform in ±bound and biases to 0, as the 2014 code's ``irange`` did; ``None`` leaves PyTorch's start."""
+    if bound is None:
+        return
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.uniform_(-bound, bound)
+            if module.bias is not None:
+                module.bias.zero_()
