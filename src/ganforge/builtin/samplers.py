@@ -1,0 +1,107 @@
+"""Samplers of latents. Everything is drawn from the given generator, on its device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ganforge.builtin.params import LabelledParams, NormalParams, StructuredParams, UniformParams
+from ganforge.builtin.specs import labelled_spec, noise_spec, structured_spec
+from ganforge.plugin import Codes, Latent, LatentSpec, Sampler, SamplerContext
+
+Noise = Callable[[int, int, Generator], Tensor]
+"""``(count, width, generator) -> (count, width)``."""
+
+
+def normal(count: int, width: int, generator: Generator) -> Tensor:
+    """``(count, width)`` from a standard normal."""
+    return torch.randn(count, width, generator=generator, device=generator.device)
+
+
+def uniform(low: float, high: float) -> Noise:
+    """``(count, width)`` from [low, high)."""
+
+    def draw(count: int, width: int, generator: Generator) -> Tensor:
+        return low + (high - low) * torch.rand(count, width, generator=generator, device=generator.device)
+
+    return draw
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseSampler:
+    """Noise alone."""
+
+    spec: LatentSpec
+    noise: Noise
+
+    def draw(self, count: int, generator: Generator) -> Latent:
+        """``count`` noise vectors."""
+        return Latent(self.noise(count, self.spec.noise, generator))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSampler:
+    """Noise and, independent of it, a label drawn from the data's class shares.
+
+    Attributes:
+        shares: share of each class.
+    """
+
+    spec: LatentSpec
+    noise: Noise
+    shares: tuple[float, ...]
+
+    def draw(self, count: int, generator: Generator) -> Latent:
+        """``count`` noise vectors with labels."""
+        noise = self.noise(count, self.spec.noise, generator)
+        shares = torch.tensor(self.shares, device=generator.device)
+        return Latent(noise, labels=torch.multinomial(shares, count, replacement=True, generator=generator))
+
+
+@dataclass(frozen=True, slots=True)
+class StructuredSampler:
+    """Noise, categorical codes with equally likely values, and continuous codes uniform in [-1, 1] (InfoGAN, Chen et al. 2016)."""
+
+    spec: LatentSpec
+    noise: Noise
+
+    def draw(self, count: int, generator: Generator) -> Latent:
+        """``count`` noise vectors with codes: ``(count, k)`` int64 and ``(count, c)`` floats."""
+        noise = self.noise(count, self.spec.noise, generator)
+        columns = [
+            torch.randint(values, (count,), generator=generator, device=generator.device) for values in self.spec.categorical
+        ]
+        categorical = torch.stack(columns, dim=1) if columns else torch.empty(count, 0, dtype=torch.int64, device=generator.device)
+        continuous = uniform(-1.0, 1.0)(count, self.spec.continuous, generator)
+        return Latent(noise, codes=Codes(categorical, continuous))
+
+
+def build_normal(params: NormalParams, context: SamplerContext) -> Sampler:
+    """Factory of ``normal``."""
+    return NoiseSampler(noise_spec(params, context.data), normal)
+
+
+def build_uniform(params: UniformParams, context: SamplerContext) -> Sampler:
+    """Factory of ``uniform``."""
+    return NoiseSampler(noise_spec(params, context.data), uniform(params.low, params.high))
+
+
+def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
+    """Factory of ``labelled``.
+
+    Raises:
+        Disagreement: the data has no labels.
+    """
+    spec = labelled_spec(params, context.data)
+    shares = context.data.class_shares or (1.0,) * (spec.classes or 0)
+    noise = normal if params.distribution == "normal" else uniform(params.low, params.high)
+    return LabelledSampler(spec, noise, shares)
+
+
+def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
+    """Factory of ``structured``."""
+    noise = normal if params.distribution == "normal" else uniform(-1.0, 1.0)
+    return StructuredSampler(structured_spec(params, context.data), noise)

@@ -1,0 +1,77 @@
+"""Exact optimal transport between two sets of samples."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ganforge.core.errors import Disagreement
+
+
+def wasserstein1(real: Tensor, fake: Tensor) -> float:
+    """Exact W₁ between two empirical distributions: the mean distance that the cheapest matching moves a sample.
+
+    Args:
+        real: ``(n, *shape)``.
+        fake: ``(m, *shape)``; other than n only where POT is installed.
+
+    Returns:
+        W₁ in the samples' units, or NaN when a value is not finite. Two draws of one distribution do not give 0.
+
+    Raises:
+        Disagreement: shapes that differ, no samples, or n ≠ m without POT.
+    """
+    return _transport_cost(_distances(real, fake))
+
+
+def wasserstein2(real: Tensor, fake: Tensor) -> float:
+    """Exact W₂ between two empirical distributions: the root mean square distance that the cheapest matching moves a sample.
+
+    For n = m the optimal plan is a matching (Birkhoff), which scipy's assignment finds exactly, in about a second for n = 2,000.
+
+    Args:
+        real: ``(n, *shape)``.
+        fake: ``(m, *shape)``; other than n only where POT is installed.
+
+    Returns:
+        W₂ in the samples' units, or NaN when a value is not finite. Two draws of one distribution do not give 0: for two moons with
+        noise 0.05 and n = 2,000 the floor is about 0.03.
+
+    Raises:
+        Disagreement: shapes that differ, no samples, or n ≠ m without POT.
+    """
+    return math.sqrt(_transport_cost(_distances(real, fake).square()))
+
+
+def _distances(real: Tensor, fake: Tensor) -> Tensor:
+    """``(n, m)`` Euclidean distances on the CPU in float64, without the cancellation of the matrix-product form."""
+    if real.shape[1:] != fake.shape[1:] or not len(real) or not len(fake):
+        raise Disagreement(f"cannot compare samples of shapes {tuple(real.shape)} and {tuple(fake.shape)}")
+    a, b = (samples.detach().cpu().double().flatten(1) for samples in (real, fake))
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _transport_cost(costs: Tensor) -> float:
+    """The cost of the cheapest plan between two uniform distributions; ``costs`` is ``(n, m)``."""
+    if not costs.isfinite().all():
+        return math.nan
+    if costs.shape[0] != costs.shape[1]:
+        return _unbalanced_cost(costs)
+
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(costs.numpy())
+    return float(costs[rows, columns].mean())
+
+
+def _unbalanced_cost(costs: Tensor) -> float:
+    try:
+        import ot
+    except ImportError as error:
+        raise Disagreement(
+            f"exact Wasserstein distance of {costs.shape[0]} real and {costs.shape[1]} generated samples needs POT",
+            remedy="compare equally many, or: pip install POT",
+        ) from error
+    return float(ot.emd2([], [], costs.numpy()))
