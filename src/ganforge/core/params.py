@@ -15,7 +15,7 @@ class Params(BaseModel):
             '''Number of Gaussians on the circle.'''
 
     Numbers, booleans, strings, ``Literal``, ``Enum``, ``Path``, tuples, lists and dicts of those, and nested ``Params`` are
-    allowed; ``Any``, ``Callable``, ``type`` and ``ImportString`` are not, since a recipe must stay data. Unknown keys are refused and
+    allowed; ``Any``, ``Callable``, ``type`` and ``ImportString`` are not: a recipe must stay data. Unknown keys are refused and
     nothing is coerced (``"64"`` is not 64), except that a whole number serves as a float.
     """
 

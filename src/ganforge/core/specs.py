@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import Disagreement
 
@@ -84,6 +85,20 @@ class DataSpec:
         """Whether one sample is an image, ``(channels, height, width)``."""
         return len(self.shape) == 3
 
+    def to_plain(self) -> dict[str, Any]:
+        """The spec as JSON-able data, for the run folder."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> DataSpec:
+        """The spec that :meth:`to_plain` wrote, read back from JSON."""
+        parts = {key: _as_tuple(value) for key, value in plain.items()}
+        if parts.get("density"):
+            parts["density"] = GaussianMixture(**{key: _as_tuple(value) for key, value in parts["density"].items()})
+        if parts.get("scaling"):
+            parts["scaling"] = Scaling(**{key: _as_tuple(value) for key, value in parts["scaling"].items()})
+        return cls(**parts)
+
     def scaled(self, scaling: Scaling) -> DataSpec:
         """The same data, seen by networks through ``scaling``; a declared value range no longer holds then."""
         return replace(self, scaling=scaling, value_range=None)
@@ -112,6 +127,15 @@ class LatentSpec:
     classes: int | None = None
     categorical: tuple[int, ...] = ()
     continuous: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """The spec as JSON-able data, for the run folder."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> LatentSpec:
+        """The spec that :meth:`to_plain` wrote, read back from JSON."""
+        return cls(**{key: _as_tuple(value) for key, value in plain.items()})
 
     @property
     def has_codes(self) -> bool:
@@ -142,3 +166,7 @@ class LatentSpec:
             for column, count in enumerate(self.categorical)
         ]
         return torch.cat([latent.noise, *hot, latent.codes.continuous], dim=1)  # (n, z + Σ one-hot + c)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

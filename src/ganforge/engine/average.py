@@ -23,13 +23,13 @@ class Average:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-        self._pairs = list(zip(self.network.parameters(), network.parameters(), strict=True))
+        self._ours, self._theirs = list(self.network.parameters()), list(network.parameters())
         self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
 
     @torch.no_grad()
     def update(self, decay: float) -> None:
         """Follow the network by one step."""
         # One call for all tensors, as torch.optim.swa_utils does.
-        torch._foreach_lerp_([ours for ours, _ in self._pairs], [theirs for _, theirs in self._pairs], 1 - decay)
+        torch._foreach_lerp_(self._ours, self._theirs, 1 - decay)
         for ours, theirs in self._buffers:
             ours.copy_(theirs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,9 +13,9 @@ from ganforge.core.schedules import Schedule
 
 
 @contextmanager
-def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Look through ``networks`` without teaching them: gradients pass to their inputs, none gather in their parameters."""
-    learning = [parameter for network in networks for parameter in network.parameters() if parameter.requires_grad]
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Look through networks without teaching them: gradients pass to their inputs, none gather in their ``parameters``."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)  # noqa: FBT003 - torch's own signature
     try:
@@ -52,6 +52,8 @@ class Descent:
 
     def set_rates(self, iteration: int, iterations: int) -> dict[str, float]:
         """Put the scheduled numbers of this iteration in force, and return them."""
+        if not self.schedules:
+            return {}
         rates = {key: schedule.at(iteration, iterations) for key, schedule in self.schedules.items()}
         for group in self.optimizer.param_groups:
             group.update(rates)
@@ -59,7 +61,9 @@ class Descent:
 
     def gather(self, total: Tensor) -> None:
         """Compute the gradients of ``total`` afresh."""
-        self.optimizer.zero_grad(set_to_none=True)
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
         total.backward()  # type: ignore[no-untyped-call]
 
     def step(self) -> None:

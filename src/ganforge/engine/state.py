@@ -43,7 +43,7 @@ def optimizer_state(name: str, optimizer: torch.optim.Optimizer) -> tuple[dict[s
 
 
 def load_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
-    """Put the statistics under ``name/`` into the optimizer; learning rates follow from the recipe's schedules, so none is stored."""
+    """Put the statistics under ``name/`` into the optimizer; learning rates follow from schedules, so none is stored."""
     state: dict[int, dict[str, Any]] = {}
     for path, value in {**under(name, tensors), **under(name, plain)}.items():
         index, _, key = path.partition("/")

@@ -35,18 +35,18 @@ class Turn:
         times: how often it is taken per iteration (k of Algorithm 1 for the discriminator).
         descent: what moves its weights.
         terms: what it descends, for a draw under the loss weights given; all other networks are frozen while it is asked.
-        still: the networks that must not move.
+        still: the parameters that must not move, found once since a network's tree is slow to walk.
     """
 
     name: str
     times: int
     descent: Descent
     terms: Callable[[Draw, list[float]], Terms]
-    still: tuple[nn.Module, ...]
+    still: tuple[nn.Parameter, ...]
 
     def gather(self, draw: Draw, weights: list[float]) -> dict[str, Tensor]:
         """Compute the gradients of one turn without taking the step; returns every term and the total, detached."""
-        with frozen(*self.still):
+        with frozen(self.still):
             terms = self.terms(draw, weights)
             total = terms.total
             self.descent.gather(total)
@@ -93,6 +93,6 @@ def two_players(
         return objective.terms(side, remembering(discriminator), real, fake, weights)
 
     return (
-        Turn("discriminator", discriminator_steps, discriminator_descent, judge, (generator,)),
-        Turn("generator", 1, generator_descent, answer, (discriminator,)),
+        Turn("discriminator", discriminator_steps, discriminator_descent, judge, tuple(generator.parameters())),
+        Turn("generator", 1, generator_descent, answer, tuple(discriminator.parameters())),
     )

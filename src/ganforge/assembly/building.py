@@ -1,0 +1,217 @@
+"""From a blueprint to parts that fit: data → sampler → networks → losses → trainer, each handed the sizes of those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from ganforge.assembly.blueprint import Blueprint, Part
+from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, Loss, Metric, Sampler, SamplerContext
+from ganforge.core.errors import Disagreement, GanforgeError, PluginError
+from ganforge.core.records import Samples
+from ganforge.core.schedules import Schedule
+from ganforge.core.specs import DataSpec, Scaling
+from ganforge.engine.batches import Batches
+from ganforge.engine.learning import Descent
+from ganforge.engine.objective import Objective, Weighted
+from ganforge.engine.observing import Observer, Scheduled
+from ganforge.engine.seeding import derive, seeded
+from ganforge.engine.trainer import Plan, Trainer
+from ganforge.engine.turns import two_players
+from ganforge.recipe.schema import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where components may look for files.
+
+    Attributes:
+        recipe: what relative paths in params are meant from.
+        data: where prepared data sets lie.
+    """
+
+    recipe: Path
+    data: Path
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` takes an accelerator where there is one.
+
+    Raises:
+        Disagreement: the device is not here.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if wanted == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise Disagreement(f"no device is called '{wanted}'", remedy="use auto, cpu, cuda, cuda:1 or mps") from error
+
+    here = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}
+    if not here.get(device.type, False):
+        raise Disagreement(
+            f"the device '{wanted}' is not available here", remedy="use --device auto; `ganforge doctor` tells what torch sees"
+        )
+    return device
+
+
+def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Trainer:
+    """Build every part and join them to a trainer.
+
+    Raises:
+        Disagreement: parts that do not fit each other.
+        DataError: the data cannot be read.
+        PluginError: a factory raised, or what it built is not what its kind promises.
+    """
+    recipe, seed = blueprint.recipe, blueprint.recipe.train.seed
+    dataset = build_dataset(blueprint.dataset, seed=seed, folders=folders)
+    training = dataset.training()
+    data = _seen(dataset.spec, training, standardise=recipe.dataset.standardise)
+    sampler = build_sampler(blueprint.sampler, data)
+
+    context = BuildContext(data, sampler.spec)
+    generator = build_network(blueprint.generator, context, seed=seed).to(device)
+    discriminator = build_network(blueprint.discriminator, context, seed=seed).to(device)
+    objective = Objective(_losses(blueprint, context, seed))
+    observer = Observer(
+        dataset=dataset,
+        data=data,
+        sampler=sampler,
+        metrics=_metrics(blueprint, context, seed),
+        seed=seed,
+        device=device,
+        pictured=recipe.pictures.samples,
+    )
+    return Trainer(
+        plan=_plan(recipe),
+        networks={"generator": generator, "discriminator": discriminator},
+        turns=two_players(
+            generator,
+            discriminator,
+            objective,
+            generator_descent=_descent(generator, recipe.generator),
+            discriminator_descent=_descent(discriminator, recipe.discriminator),
+            discriminator_steps=recipe.train.discriminator_steps,
+        ),
+        objective=objective,
+        batches=Batches(
+            Samples(data.from_own(training.values), training.labels), size=recipe.train.batch_size, seed=seed, device=device
+        ),
+        sampler=sampler,
+        observer=observer,
+        device=device,
+    )
+
+
+def build_dataset(part: Part, *, seed: int, folders: Folders) -> Dataset:
+    """The data set of a recipe."""
+    context = DatasetContext(derive(seed, "data"), folders.recipe, folders.data)
+    return _made(part, context, derive(seed, "data"), lambda made: isinstance(made, Dataset))
+
+
+def build_sampler(part: Part, data: DataSpec) -> Sampler:
+    """The sampler of a recipe."""
+    return _made(part, SamplerContext(data), 0, lambda made: isinstance(made, Sampler))
+
+
+def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
+    """A generator or discriminator, its weights drawn from a random stream of its own."""
+    return _made(part, context, derive(seed, "initialisation", part.component.kind), lambda made: isinstance(made, nn.Module))
+
+
+def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weighted]:
+    return [
+        Weighted(
+            part.component.name, _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Loss)), table.weight
+        )
+        for part, table in zip(blueprint.losses, blueprint.recipe.loss, strict=True)
+    ]
+
+
+def _metrics(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Scheduled]:
+    default = max(1, blueprint.recipe.train.iterations // 10)
+    return [
+        Scheduled(
+            table.name or part.component.name,
+            _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric)),
+            table.every or default,
+            table.samples,
+        )
+        for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True)
+    ]
+
+
+def _made(part: Part, context: object, seed: int, is_right: Callable[[object], bool]) -> Any:
+    """What the part's factory builds, drawing from a random stream of its own; its errors say whose they are."""
+    component = part.component
+    factory = component.load_factory()
+    try:
+        with seeded(seed):
+            made = factory(part.params, context)
+    except GanforgeError:
+        raise
+    except Exception as error:
+        error.add_note(f"{component.kind} {component.id} {component.plugin.version}, built from the recipe's [{part.key}]")
+        raise
+
+    if not is_right(made):
+        raise PluginError(
+            f"{component.kind} '{component.id}' built a {type(made).__name__}, which lacks what a {component.kind} must have",
+            remedy=f"run `ganforge plugins check {component.plugin.distribution}` and report it to its authors",
+        )
+    return made
+
+
+def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:
+    """The spec as networks see the data: standardised feature by feature, if the recipe says so."""
+    if not standardise:
+        return spec
+    if spec.is_image:
+        raise Disagreement("images are not standardised", remedy="drop dataset.standardise; their value range is declared")
+    values = training.values.flatten(1).double()
+    scale = values.std(0)
+    if bool((scale <= 0).any()):
+        raise Disagreement(
+            "a feature of the data never changes, so it cannot be standardised", remedy="set dataset.standardise = false"
+        )
+    return spec.scaled(Scaling(tuple(values.mean(0).tolist()), tuple(scale.tolist())))
+
+
+def _plan(recipe: Recipe) -> Plan:
+    train = recipe.train
+    return Plan(
+        iterations=train.iterations,
+        seed=train.seed,
+        picture_every=recipe.pictures.every or max(1, train.iterations // 40),
+        save_every=recipe.checkpoints.every or max(1, train.iterations // 10),
+        updates=train.updates,
+        average=train.average,
+    )
+
+
+def _descent(network: nn.Module, table: NetworkTable) -> Descent:
+    """The optimizer of a network, with those of its numbers that move; the fused kernels take all tensors in one call."""
+    optimizer = table.optimizer
+    moving = {key: value for key, value in optimizer if isinstance(value, Schedule)}
+    fixed = {key: value.at(0, 1) if isinstance(value, Schedule) else value for key, value in optimizer if key != "use"}
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise Disagreement(f"the network '{table.use}' has nothing to learn")
+    match optimizer:
+        case AdamTable(use="adam"):
+            made: torch.optim.Optimizer = torch.optim.Adam(parameters, fused=True, **fixed)
+        case AdamTable():
+            made = torch.optim.AdamW(parameters, fused=True, **fixed)
+        case SgdTable():
+            made = torch.optim.SGD(parameters, fused=True, **fixed)
+        case RmspropTable():
+            made = torch.optim.RMSprop(parameters, **fixed)
+    return Descent(made, moving)
