@@ -1,0 +1,105 @@
+"""The one door for developers: ``nox`` runs everything that CI runs, ``nox -s lint`` one part of it, ``nox -l`` lists the parts.
+
+Every environment is made with plain pip and held to constraints.txt, so that torch is the tested one everywhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2024.10"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "types", "plugins", "minimums", "wheels", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
+SOURCES = ["src", *(str(plugin / "src") for plugin in PLUGINS)]
+PINS = ["-c", "constraints.txt"]
+
+
+def group(name: str) -> list[str]:
+    """The requirements of one dependency group of pyproject.toml."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting and the layers' import rules. Installs no torch."""
+    session.install(*PINS, *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", env={"PYTHONPATH": "src"})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict type checks (mypy) of the core and the plugins."""
+    session.install("-r", "requirements.txt", *group("types"))
+    session.run("mypy", *SOURCES)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests of the core, with the first-party plugins, slow and MLflow ones included."""
+    session.install("-r", "requirements.txt", *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """Each plugin by itself: installed beside the core alone, its own tests, then taken out again."""
+    session.install(*PINS, "-e", ".", *group("test"))
+    for plugin in PLUGINS:
+        session.install(*PINS, "-e", f"./{plugin}")
+        session.run("pytest", str(plugin / "tests"))
+        session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", plugin.name)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The quick tests with the lowest versions that pyproject.toml allows; only torch stays, whose old wheels bring gigabytes."""
+    lowest = Path(session.create_tmp()) / "minimums.txt"
+    lowest.write_text("\n".join(lowest_versions()) + "\n")
+
+    session.install("-c", str(lowest), "-e", ".", *(part for plugin in PLUGINS for part in ("-e", f"./{plugin}")), *group("test"))
+    session.run("pytest", "-m", "not slow and not mlflow", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """The built wheels in an environment of their own, away from the checkout: they list their plugins and train."""
+    built = Path(session.create_tmp()).resolve() / "wheels"
+    shutil.rmtree(built, ignore_errors=True)
+    session.run(
+        "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), ".", *(f"./{p}" for p in PLUGINS)
+    )
+    session.install(*PINS, *map(str, sorted(built.glob("*.whl"))))
+
+    recipe = Path("recipes/smoke/infogan_moons.toml").resolve()
+    session.chdir(session.create_tmp())
+    session.run("ganforge", "plugins", "list")
+    session.run("ganforge", "run", str(recipe), "--plain", "--device", "cpu")
+
+
+def lowest_versions() -> Iterator[str]:
+    """``name==version`` for the lower bound of each dependency, torch's tested pin, and the tested versions of the test tools."""
+    pins = {pin.name.lower(): str(pin) for pin in pinned()}
+    bounds = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+
+    yield pins["torch"]
+    for bound in bounds:
+        if bound.name != "torch":
+            yield f"{bound.name}=={next(part.version for part in bound.specifier if part.operator == '>=')}"
+    for tool in group("test"):
+        yield pins[Requirement(tool).name.lower()]
+
+
+def pinned() -> Iterable[Requirement]:
+    """The pins of constraints.txt."""
+    lines = (line.partition("#")[0].strip() for line in Path("constraints.txt").read_text().splitlines())
+    return [Requirement(line) for line in lines if line]
