@@ -60,8 +60,8 @@ class Component:
         params: ``"module:attribute"`` or the params model itself.
         summary: one line that says what it is.
         revision: grows when the same params give another result.
-        requires: capability words that other parts must provide: ``labels``, ``categorical-codes``, ``continuous-codes``, ``codes``,
-            ``points``, ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
+        requires: capability words that other parts must provide: ``labels``, ``categorical-codes``, ``continuous-codes``,
+            ``codes``, ``points``, ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
         provides: capability words this part adds, such as ``head:code``.
         spec: datasets and samplers: ``"module:attribute"`` of a torch-free function giving the spec from the params
             (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), so that a recipe can be checked without torch.
@@ -110,7 +110,7 @@ class Component:
 
     def load_factory(self) -> Factory:
         """The factory, imported now if it was given by name."""
-        factory = self._load(self.factory)
+        factory: Factory = self._load(self.factory)
         if not callable(factory):
             raise PluginError(f"{self.kind} '{self.id}': its factory {self.factory!r} cannot be called")
         return factory

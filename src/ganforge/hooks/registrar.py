@@ -51,15 +51,18 @@ class Registrar:
 
         Raises:
             PluginError: a name that is not lower-case-with-hyphens or is taken by this plugin, a reference that is not
-                ``"module:attribute"``, or an empty summary.
+                ``"module:attribute"``, an empty summary, or an option of another type.
         """
-        for reference in (factory, params, spec):
-            if isinstance(reference, str) and not _REFERENCE.fullmatch(reference):
-                raise PluginError(f"{self.kind} '{name}': {reference!r} is not of the form 'module:attribute'")
-        if not _NAME.fullmatch(name):
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
             raise PluginError(f"{self.kind} name {name!r} must be lower-case letters, digits and single hyphens")
-        if not summary.strip():
+        self._check_references(name, factory, params, spec)
+        self._check_words(name, requires=requires, provides=provides, needs=needs, tags=tags, references=references)
+        if not (isinstance(summary, str) and summary.strip()):
             raise PluginError(f"{self.kind} '{name}' has no summary")
+        if isinstance(revision, bool) or not isinstance(revision, int) or revision < 1:
+            raise PluginError(f"{self.kind} '{name}': revision must be a whole number from 1, not {revision!r}")
+        if not isinstance(check_params, Mapping | None):
+            raise PluginError(f"{self.kind} '{name}': check_params must be a table, not a {type(check_params).__name__}")
         if any(other.kind is self.kind and other.name == name for other in self._staged):
             raise PluginError(f"{self.kind} '{name}' is registered twice by {self.plugin.distribution}")
 
@@ -82,3 +85,20 @@ class Registrar:
                 deprecated=deprecated,
             )
         )
+
+    def _check_references(self, name: str, factory: object, params: object, spec: object) -> None:
+        for reference in (factory, params, spec):
+            if isinstance(reference, str) and not _REFERENCE.fullmatch(reference):
+                raise PluginError(f"{self.kind} '{name}': {reference!r} is not of the form 'module:attribute'")
+        if not (isinstance(factory, str) or callable(factory)):
+            raise PluginError(f"{self.kind} '{name}': its factory {factory!r} cannot be called")
+        if not (isinstance(params, str) or (isinstance(params, type) and issubclass(params, Params))):
+            raise PluginError(f"{self.kind} '{name}': its params model {params!r} is no subclass of ganforge.plugin.Params")
+        if not (spec is None or isinstance(spec, str) or callable(spec)):
+            raise PluginError(f"{self.kind} '{name}': its spec {spec!r} cannot be called")
+
+    def _check_words(self, name: str, **options: object) -> None:
+        """A forgotten comma makes ``("labels")`` a string, whose letters would pass for words."""
+        for option, words in options.items():
+            if not (isinstance(words, tuple | list | set | frozenset) and all(isinstance(word, str) for word in words)):
+                raise PluginError(f"{self.kind} '{name}': {option} must be a tuple of strings, not {words!r}")

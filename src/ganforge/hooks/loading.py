@@ -1,0 +1,185 @@
+"""Guarded loading of installed plugins: whatever is wrong with one of them costs that one, and never the command.
+
+Steps for each plugin: switches and version from metadata, then import, lint, registration into a list of its own, and only when all
+of that went well are its components taken over. pluggy's own loader is not used, since it stops at the first failure; neither is
+its relay, since one raising hook would keep the rest from running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import pluggy
+
+from ganforge.core.errors import GanforgeError, PluginError
+from ganforge.hooks import specs
+from ganforge.hooks.component import Component, Kind, PluginRef
+from ganforge.hooks.discovery import Found, builtin, installed
+from ganforge.hooks.lint import HOOKS, check_hooks
+from ganforge.hooks.registrar import Registrar
+from ganforge.hooks.registry import PluginRecord, Registry, Status
+from ganforge.hooks.switches import BUILTIN, Switches
+
+_HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
+"""Modules that a plugin's entry module should not bring in: listing components would take seconds."""
+
+
+def load_plugins(switches: Switches | None = None) -> Registry:
+    """Load the built-in components, then every installed plugin that may load.
+
+    Args:
+        switches: what is disabled or allowed; read from the environment unless given.
+
+    Raises:
+        UsageError: a switch names a plugin that is not installed.
+        PluginError: under strict switches, when a plugin failed.
+    """
+    switches = Switches.from_environment() if switches is None else switches
+    plugins = installed()
+    switches.check((plugin.name, plugin.distribution) for plugin in plugins)
+
+    registry = load([builtin(), *plugins], switches)
+    if switches.strict and registry.warning:
+        failed = next(record for record in registry.plugins if record.failed)
+        raise PluginError(f"{registry.warning}\n{failed.traceback or failed.reason}", remedy="GANFORGE_STRICT_PLUGINS is set")
+    return registry
+
+
+def load(plugins: Iterable[Found], switches: Switches) -> Registry:
+    """Load the plugins given, one after another, each guarded; the order decides nothing but that of the records."""
+    host = _Host(switches)
+    records = [host.take(plugin) for plugin in plugins]
+    return Registry(records, host.components)
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(specs.PROJECT)
+    manager.add_hookspecs(specs)
+    return manager
+
+
+@dataclass(slots=True)
+class _Host:
+    """Holds pluggy's manager and what was taken over so far."""
+
+    switches: Switches
+    components: list[Component] = field(default_factory=list)
+    manager: pluggy.PluginManager = field(default_factory=_manager)
+
+    def take(self, plugin: Found) -> PluginRecord:
+        refusal = None if plugin.name == BUILTIN else self.switches.refusal(plugin.name, plugin.distribution)
+        if refusal:
+            return _record(plugin, Status.DISABLED, reason=refusal)
+        if plugin.fault:
+            return _record(plugin, Status.BROKEN, reason=plugin.fault)
+        if plugin.incompatible:
+            return _record(plugin, Status.INCOMPATIBLE, reason=plugin.incompatible)
+
+        staged: list[Component] = []
+        known, started = set(sys.modules), time.perf_counter()
+        try:
+            # A plugin that prints would spoil the one JSON object that --json promises on stdout.
+            with contextlib.redirect_stdout(sys.stderr):
+                self._register(plugin, staged)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary: a stranger's code may raise anything
+            return _failure(plugin, error, staged)
+        milliseconds = (time.perf_counter() - started) * 1000
+
+        self.components += staged
+        missing = sorted({name for component in staged for name in component.missing})
+        unavailable = bool(staged) and all(component.missing for component in staged)
+        return _record(
+            plugin,
+            Status.UNAVAILABLE if unavailable else Status.ACTIVE,
+            reason=f"needs {', '.join(missing)}" if unavailable else None,
+            load_ms=milliseconds,
+            offers=_offers(staged),
+            remarks=tuple(f"imports {name}" for name in _HEAVY if name in sys.modules and name not in known),
+        )
+
+    def _register(self, plugin: Found, staged: list[Component]) -> None:
+        """Import, register with pluggy, lint and ask; leave nothing in pluggy's manager on failure."""
+        module = plugin.entry_point.load()
+        if not isinstance(module, ModuleType):
+            raise PluginError(f"its entry point {plugin.entry_point.value!r} must name a module, not a {type(module).__name__}")
+        if other := self.manager.get_name(module):
+            raise PluginError(f"its module {module.__name__} is already registered by {other.partition(':')[0]}")
+
+        check_hooks(self.manager, module)
+        with self._registered(module, f"{plugin.distribution}:{plugin.name}"):
+            self._ask(module, PluginRef(plugin.name, plugin.distribution, plugin.version), staged)
+            self._refuse_doubles(staged)
+
+    @contextlib.contextmanager
+    def _registered(self, module: ModuleType, name: str) -> Iterator[None]:
+        try:
+            self.manager.register(module, name=name)
+            yield
+        except BaseException:
+            # pluggy 1.6 leaves a plugin half registered when one of its hooks does not fit.
+            if self.manager.is_registered(module):
+                self.manager.unregister(module)
+            raise
+
+    def _ask(self, module: ModuleType, ref: PluginRef, staged: list[Component]) -> None:
+        for caller in self.manager.get_hookcallers(module) or ():
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin is not module or caller.name not in HOOKS:
+                    continue
+                result = implementation.function(Registrar(HOOKS[caller.name], ref, staged))
+                if result is not None:
+                    if inspect.iscoroutine(result):
+                        result.close()
+                    raise PluginError(f"{caller.name} must call register and return nothing; it returned a {type(result).__name__}")
+
+    def _refuse_doubles(self, staged: list[Component]) -> None:
+        """Two entry points of one distribution share its ids."""
+        taken = {(component.kind, component.id): component.plugin.name for component in self.components}
+        for component in staged:
+            if owner := taken.get((component.kind, component.id)):
+                raise PluginError(f"{component.kind} '{component.id}' is already registered by entry point '{owner}'")
+
+
+def _failure(plugin: Found, error: BaseException, staged: list[Component]) -> PluginRecord:
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, GanforgeError):
+        reason = text
+    elif isinstance(error, SystemExit):
+        reason = f"it called sys.exit({error.code!r})"
+    else:
+        reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return _record(
+        plugin,
+        Status.BROKEN,
+        reason=reason,
+        offers=_offers(staged),
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _offers(staged: Iterable[Component]) -> dict[Kind, tuple[str, ...]]:
+    names: dict[Kind, list[str]] = {}
+    for component in staged:
+        names.setdefault(component.kind, []).append(component.name)
+    return {kind: tuple(sorted(names[kind])) for kind in Kind if kind in names}
+
+
+def _record(plugin: Found, status: Status, **facts: object) -> PluginRecord:
+    return PluginRecord(
+        name=plugin.name,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        status=status,
+        source=plugin.source,
+        origin=plugin.origin,
+        module=plugin.entry_point.value,
+        file=plugin.file,
+        **facts,  # type: ignore[arg-type]  # named fields of the record, each checked where it is given
+    )
