@@ -1,0 +1,197 @@
+"""The journal of a run: an append-only file of records, one a line with its checksum.
+
+Metrics come thousands of times a second, so logging only keeps references; a flush turns all kept tensors into numbers at once and
+writes packed columns: iterations, unix milliseconds and each key's values as base64 of little-endian 8-byte numbers. One record
+holds rows of one set of keys. Whatever ends the process, a reader finds whole records, and the next writer cuts a torn tail off.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ganforge.core.errors import StorageError
+from ganforge.storage import packing, plain
+from ganforge.storage.lines import intact, to_line, whole_length
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROWS = 64
+"""Rows that are kept before a flush."""
+INTERVAL = 500
+"""Milliseconds that a row is kept, as long as rows keep coming."""
+BACKLOG = 4 << 20
+"""Bytes of metrics that are kept for a disk that refuses; what comes after is lost."""
+
+
+def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The journal's whole, intact records from byte ``offset`` on, each with the offset of its end; none of a missing file.
+
+    Metrics come unpacked: ``{"k": "m", "iterations": […], "ms": […], "values": {key: […]}}``. Safe while a writer appends: to go on
+    later, pass the last offset.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for end, payload in intact(file, offset):
+                yield end, _unpacked(plain.loads(payload))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
+
+
+class JournalWriter:
+    """Appends to a journal. One process at a time: the one that holds the run folder's lock.
+
+    Args:
+        path: the journal; made with mode 0600 when it is missing. A torn tail is cut off.
+        on_error: told once per outage when the disk refuses, instead of raising. What could not be written is kept in memory (of
+            metrics 4 MiB) and written when the disk has room again.
+
+    Raises:
+        StorageError: the file cannot be opened; without ``on_error``, also from any method, when the disk refuses.
+    """
+
+    def __init__(self, path: Path, *, on_error: Callable[[StorageError], None] | None = None) -> None:
+        self.path = path
+        self._on_error = on_error
+        self._failing = False
+        self._rows: list[tuple[int, int, Mapping[str, Tensor | float]]] = []  # iteration, unix ms, values
+        self._unwritten = bytearray()
+        self._flushed = 0  # unix ms
+        self._latest = 0  # unix ms
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            self._end = whole_length(self._file)
+            os.ftruncate(self._file, self._end)
+        except OSError as error:
+            raise StorageError(f"cannot open the journal {path}: {error.strerror or error}") from error
+
+    def metrics(self, iteration: int, values: Mapping[str, Tensor | float]) -> None:
+        """Log ``values`` of ``iteration``: numbers and *detached* scalar tensors, on any device and of any real dtype.
+
+        Mapping and tensors are kept by reference until the next flush (64 rows or half a second), so neither may change.
+        """
+        now = time.time_ns() // 1_000_000
+        self._rows.append((iteration, now, values))
+        if len(self._rows) >= ROWS or now - self._flushed >= INTERVAL:
+            self.flush()
+
+    def record(self, kind: str, /, **fields: object) -> None:
+        """Append one record of plain data, after the rows kept so far. ``ms`` (unix milliseconds) is added unless given."""
+        self._gather()
+        stamped = {"k": kind, "ms": self._forward(time.time_ns() // 1_000_000), **fields}
+        self._unwritten += to_line(plain.dumps(stamped).encode())
+        self._write()
+
+    def flush(self, *, sync: bool = False) -> None:
+        """Write what is kept; with ``sync``, on to the disk, so that it survives a power cut."""
+        self._gather()
+        self._write()
+        if sync:
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:
+                self._fail(error)
+
+    def close(self) -> None:
+        """Flush, sync and close; a second time does nothing."""
+        if self._file < 0:
+            return
+        try:
+            self.flush(sync=True)
+        finally:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _gather(self) -> None:
+        """Kept rows → lines, one per set of keys."""
+        self._flushed = time.time_ns() // 1_000_000
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        numbers = packing.to_floats([value for _, _, values in rows for value in values.values()])
+
+        columns: dict[tuple[str, ...], tuple[list[int], list[int], list[float]]] = {}
+        start = 0
+        for iteration, ms, values in rows:
+            iterations, times, floats = columns.setdefault(tuple(values), ([], [], []))
+            iterations.append(iteration)
+            times.append(self._forward(ms))
+            floats += numbers[start : start + len(values)]
+            start += len(values)
+
+        for keys, table in columns.items():
+            line = to_line(plain.dumps(_packed(keys, *table)).encode())
+            if len(self._unwritten) + len(line) <= BACKLOG:
+                self._unwritten += line
+
+    def _write(self) -> None:
+        try:
+            while self._unwritten:
+                self._write_some()
+            self._failing = False
+        except OSError as error:
+            self._fail(error)
+
+    def _write_some(self) -> None:
+        """One write; of a line that fits only in part, nothing stays."""
+        written = 0
+        try:
+            written = os.write(self._file, self._unwritten)
+        finally:
+            whole = self._unwritten.rfind(b"\n", 0, written) + 1
+            self._end += whole
+            del self._unwritten[:whole]
+            if written > whole:
+                os.ftruncate(self._file, self._end)
+        if not whole:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _fail(self, error: OSError) -> None:
+        known, self._failing = self._failing, True
+        failure = StorageError(f"cannot write the journal {self.path}: {error.strerror or error}", remedy="free some space")
+        if self._on_error is None:
+            raise failure from error
+        if not known:
+            self._on_error(failure)
+
+    def _forward(self, ms: int) -> int:
+        """``ms``, but never before an earlier record: a clock that is set back must not make the journal run backwards."""
+        self._latest = max(self._latest, ms)
+        return self._latest
+
+
+def _packed(keys: tuple[str, ...], iterations: list[int], ms: list[int], floats: list[float]) -> dict[str, object]:
+    return {
+        "k": "m",
+        "iterations": packing.pack_integers(iterations),
+        "ms": packing.pack_integers(ms),
+        "values": {key: packing.pack_floats(floats[column :: len(keys)]) for column, key in enumerate(keys)},
+    }
+
+
+def _unpacked(record: dict[str, Any]) -> dict[str, Any]:
+    if record["k"] != "m":
+        return record
+    return {
+        "k": "m",
+        "iterations": packing.unpack_integers(record["iterations"]),
+        "ms": packing.unpack_integers(record["ms"]),
+        "values": {key: packing.unpack_floats(column) for key, column in record["values"].items()},
+    }
