@@ -53,16 +53,9 @@ class Registrar:
             PluginError: a name that is not lower-case-with-hyphens or is taken by this plugin, a reference that is not
                 ``"module:attribute"``, an empty summary, or an option of another type.
         """
-        if not (isinstance(name, str) and _NAME.fullmatch(name)):
-            raise PluginError(f"{self.kind} name {name!r} must be lower-case letters, digits and single hyphens")
+        self._check_plain(name, summary, revision, check_params)
         self._check_references(name, factory, params, spec)
         self._check_words(name, requires=requires, provides=provides, needs=needs, tags=tags, references=references)
-        if not (isinstance(summary, str) and summary.strip()):
-            raise PluginError(f"{self.kind} '{name}' has no summary")
-        if isinstance(revision, bool) or not isinstance(revision, int) or revision < 1:
-            raise PluginError(f"{self.kind} '{name}': revision must be a whole number from 1, not {revision!r}")
-        if not isinstance(check_params, Mapping | None):
-            raise PluginError(f"{self.kind} '{name}': check_params must be a table, not a {type(check_params).__name__}")
         if any(other.kind is self.kind and other.name == name for other in self._staged):
             raise PluginError(f"{self.kind} '{name}' is registered twice by {self.plugin.distribution}")
 
@@ -85,6 +78,16 @@ class Registrar:
                 deprecated=deprecated,
             )
         )
+
+    def _check_plain(self, name: object, summary: object, revision: object, check_params: object) -> None:
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+            raise PluginError(f"{self.kind} name {name!r} must be lower-case letters, digits and single hyphens")
+        if not (isinstance(summary, str) and summary.strip()):
+            raise PluginError(f"{self.kind} '{name}' has no summary")
+        if isinstance(revision, bool) or not isinstance(revision, int) or revision < 1:
+            raise PluginError(f"{self.kind} '{name}': revision must be a whole number from 1, not {revision!r}")
+        if not isinstance(check_params, Mapping | None):
+            raise PluginError(f"{self.kind} '{name}': check_params must be a table, not {check_params!r}")
 
     def _check_references(self, name: str, factory: object, params: object, spec: object) -> None:
         for reference in (factory, params, spec):

@@ -1,0 +1,39 @@
+"""What every test may rely on: one thread, nobody's settings, nothing written to anybody's home."""
+
+import getpass
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Set before anything imports torch or numpy, here and in the processes that tests start: two cores serve many tests at once.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+# matplotlib's font list takes seconds to build, so it is kept between sessions, but not in the home folder with the user's own style.
+os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir(), f"ganforge-tests-matplotlib-{getpass.getuser()}"))
+os.environ["MPLBACKEND"] = "Agg"
+
+_FOREIGN = ("GANFORGE_", "MLFLOW_", "XDG_")
+_TERMINAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_settings(_home, monkeypatch):
+    """No test reads the settings, or writes to the home, of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN) or name in _TERMINAL:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(_home))
+
+
+def pytest_collection_finish(session):  # by now the test modules have imported what they need
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
