@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ganforge.builtin.params import WassersteinParams
-from ganforge.metrics import wasserstein1, wasserstein2
-from ganforge.plugin import BuildContext, Evaluation, Measure, Metric
+import torch
+from torch import Tensor
+
+from ganforge.builtin.params import CodeRecoveryParams, WassersteinParams
+from ganforge.metrics import hungarian_accuracy, mode_coverage, nearest_labels, perfect_high_quality, wasserstein1, wasserstein2
+from ganforge.plugin import (
+    BuildContext,
+    DataSpec,
+    Disagreement,
+    Evaluation,
+    GaussianMixture,
+    LatentSpec,
+    Measure,
+    Metric,
+    NoParams,
+    Samples,
+)
 
 
 class WassersteinDistance:
@@ -17,12 +31,133 @@ class WassersteinDistance:
         label = f"exact Wasserstein distance W{'₁' if order == 1 else '₂'} to real samples, in the data's units"
         self.measures: Mapping[str, Measure] = {"": Measure(label, "lower")}
 
+    def __repr__(self) -> str:
+        return f"WassersteinDistance(order={self.order})"
+
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The distance."""
         distance = wasserstein1 if self.order == 1 else wasserstein2
         return {"": distance(evaluation.real.values, evaluation.fake.values)}
 
 
+class Modes:
+    """Captured modes, high-quality share and reverse KL, by the protocol of VEEGAN and PacGAN (2,500 samples there)."""
+
+    def __init__(self, density: GaussianMixture) -> None:
+        self.density = density
+        dimensions = len(density.means[0])
+        self.measures: Mapping[str, Measure] = {
+            "captured": Measure("modes with at least one high-quality sample", "higher", float(len(density.means))),
+            "high-quality": Measure(
+                "share of samples within 3 standard deviations of a mode", "higher", perfect_high_quality(dimensions)
+            ),
+            "reverse-kl": Measure("KL(generated ‖ true) of the modes' shares, in nats", "lower"),
+        }
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The three values."""
+        centres = torch.tensor(self.density.means, dtype=torch.float64)
+        found = mode_coverage(evaluation.fake.values.flatten(1), centres, self.density.std, self.density.shares)
+        return {"captured": float(found.captured), "high-quality": found.high_quality, "reverse-kl": found.reverse_kl}
+
+
+class CodeRecovery:
+    """Share of generated samples whose categorical code stands for their class, under the best matching of codes to classes.
+
+    A generated sample's class is that of its nearest held-out real sample.
+    """
+
+    def __init__(self, *, column: int = 0) -> None:
+        self.column = column
+        self.measures: Mapping[str, Measure] = {
+            "": Measure("share of samples whose code stands for their class (best matching)", "higher", 1.0)
+        }
+
+    def __repr__(self) -> str:
+        return f"CodeRecovery(column={self.column})"
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The share."""
+        latent = evaluation.fake.latent
+        if latent is None or latent.codes is None:
+            raise Disagreement("metric 'code-recovery' was given samples that carry no codes")
+        return {"": hungarian_accuracy(latent.codes.categorical[:, self.column], _classes_of(evaluation.fake, evaluation.real))}
+
+
+class LabelMatch:
+    """Share of generated samples whose nearest held-out real sample is of the class that was asked for."""
+
+    def __init__(self) -> None:
+        self.measures: Mapping[str, Measure] = {
+            "": Measure("share of samples that are of the class asked for (by their nearest real sample)", "higher", 1.0)
+        }
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The share."""
+        latent = evaluation.fake.latent
+        if latent is None or latent.labels is None:
+            raise Disagreement("metric 'label-match' was given samples that carry no labels")
+        classes = _classes_of(evaluation.fake, evaluation.real)
+        return {"": float((classes == latent.labels).double().mean())}
+
+
+def _classes_of(fake: Samples, real: Samples) -> Tensor:
+    """``(n,)`` class of each generated sample's nearest real sample."""
+    if real.labels is None:
+        raise Disagreement("the real samples carry no labels to compare with")
+    return nearest_labels(fake.values, real.values, real.labels)
+
+
 def build_wasserstein(params: WassersteinParams, _context: BuildContext) -> Metric:
     """Factory of ``wasserstein``."""
     return WassersteinDistance(order=params.order)
+
+
+def build_modes(_params: NoParams, context: BuildContext) -> Metric:
+    """Factory of ``modes``.
+
+    Raises:
+        Disagreement: the data's density is not known.
+    """
+    if context.data.density is None:
+        raise Disagreement(
+            "metric 'modes' needs data whose modes are known",
+            remedy="change metric.use to 'wasserstein', or dataset.use to 'ring', 'grid' or 'gaussian-1d'",
+        )
+    return Modes(context.data.density)
+
+
+def build_code_recovery(params: CodeRecoveryParams, context: BuildContext) -> Metric:
+    """Factory of ``code-recovery``.
+
+    Raises:
+        Disagreement: the data has no labels, or the sampler draws no such categorical code.
+    """
+    _need_classes("code-recovery", context.data)
+    _need_column(params.column, context.latent)
+    return CodeRecovery(column=params.column)
+
+
+def build_label_match(_params: NoParams, context: BuildContext) -> Metric:
+    """Factory of ``label-match``.
+
+    Raises:
+        Disagreement: the data has no labels, or the sampler draws none.
+    """
+    _need_classes("label-match", context.data)
+    if context.latent.classes is None:
+        raise Disagreement("metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'")
+    return LabelMatch()
+
+
+def _need_classes(metric: str, data: DataSpec) -> None:
+    if data.classes is None:
+        raise Disagreement(f"metric '{metric}' needs labelled data", remedy="drop the metric, or change dataset.use")
+
+
+def _need_column(column: int, latent: LatentSpec) -> None:
+    if column >= len(latent.categorical):
+        raise Disagreement(
+            f"metric 'code-recovery' reads categorical code {column}, and the sampler draws {len(latent.categorical)}",
+            remedy="change sampler.use to 'structured' with sampler.params.categorical, or the metric's params.column",
+        )

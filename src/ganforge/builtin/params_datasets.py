@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ganforge.plugin import Params
 
@@ -64,3 +64,40 @@ class SwissRollParams(Params):
     """Training points."""
     noise: float = Field(0.25, ge=0)
     """Standard deviation of the noise before everything is divided by 7.5, as in WGAN-GP's toy experiments."""
+
+
+class DigitsParams(Params):
+    """Parameters of the handwritten digits."""
+
+    held_out: float = Field(0.2, gt=0, lt=1)
+    """Share of each class that is kept back for evaluation."""
+
+
+class ArraysParams(Params):
+    """Parameters of data from the user's own files."""
+
+    file: str = Field(min_length=1)
+    """A .npy, .npz or .csv file; a relative path is meant from the recipe's folder. An .npz holds ``values`` and, where there are
+    any, ``labels``. One sample is a row (d,), an image (height, width) or an image (channels, height, width)."""
+    labels_file: str | None = Field(None, min_length=1)
+    """A .npy file with one label per sample, for values that come without."""
+    label_column: str | int | None = None
+    """.csv only: the column of labels, by its name in the header or its number from 0 (-1 is the last)."""
+    columns: tuple[str, ...] = ()
+    """.csv only: names of the columns to use as values, in this order; all but the labels unless given."""
+    header: bool | None = None
+    """.csv only: whether the first line names the columns. Unless given, it does when none of its cells is a number."""
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    """.csv only: what separates the cells."""
+    value_range: tuple[float, float] | None = None
+    """Least and greatest value that the file may hold. Images are rescaled from it to [-1, 1]; points stay in their own units.
+    Images of bytes (uint8) have 0 and 255 unless given."""
+    held_out: float = Field(0.1, gt=0, lt=1)
+    """Share of the samples, of each class where there are classes, that is kept back for evaluation."""
+
+    @field_validator("value_range")
+    @classmethod
+    def _low_below_high(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+        if bounds is not None and not bounds[0] < bounds[1]:
+            raise ValueError(f"the least value ({bounds[0]:g}) must be below the greatest ({bounds[1]:g})")
+        return bounds

@@ -134,7 +134,7 @@ def ganforge_register_samplers(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_datasets(register: Registrar) -> None:
-    """Points with a known truth."""
+    """Points with a known truth, digits, and the user's own arrays."""
     register(
         "moons",
         f"{_POINTS}:build_moons",
@@ -190,6 +190,22 @@ def ganforge_register_datasets(register: Registrar) -> None:
         tags=frozenset({"points"}),
         references=("Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028",),
     )
+    register(
+        "digits",
+        "ganforge.builtin.digits:build_digits",
+        params=f"{_DATA}:DigitsParams",
+        spec=f"{_SPECS}:digits_spec",
+        summary="Scikit-learn's 1,797 handwritten digits, 8×8, in [-1, 1], labelled.",
+        tags=frozenset({"images", "labels"}),
+        references=("Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80",),
+    )
+    register(
+        "arrays",
+        "ganforge.builtin.arrays:build_arrays",
+        params=f"{_DATA}:ArraysParams",
+        summary="Your own points or images from .npy, .npz or .csv, with labels if there are any.",
+        tags=frozenset({"points", "images"}),
+    )
 
 
 @hookimpl
@@ -200,4 +216,28 @@ def ganforge_register_metrics(register: Registrar) -> None:
         f"{_MEASURES}:build_wasserstein",
         params=f"{_PARAMS}:WassersteinParams",
         summary="Exact optimal-transport distance to as many held-out real samples.",
+    )
+    register(
+        "modes",
+        f"{_MEASURES}:build_modes",
+        requires=("density",),
+        summary="Captured modes, high-quality share (3σ) and reverse KL, as VEEGAN and PacGAN count them.",
+        references=(
+            "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761",
+            "Lin et al. 2018, https://arxiv.org/abs/1712.04086",
+        ),
+    )
+    register(
+        "code-recovery",
+        f"{_MEASURES}:build_code_recovery",
+        params=f"{_PARAMS}:CodeRecoveryParams",
+        requires=("categorical-codes", "labels"),
+        summary="Does a categorical code mean a class? Accuracy under the best matching, with 1-NN classes.",
+        references=("Chen et al. 2016, https://arxiv.org/abs/1606.03657",),
+    )
+    register(
+        "label-match",
+        f"{_MEASURES}:build_label_match",
+        requires=("labels",),
+        summary="Share of conditional samples that are of the class asked for, by 1-NN.",
     )

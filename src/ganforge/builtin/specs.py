@@ -6,8 +6,12 @@ import math
 from itertools import product
 
 from ganforge.builtin.params import LabelledParams, NormalParams, StructuredParams, UniformParams
-from ganforge.builtin.params_datasets import GaussianParams, GridParams, MoonsParams, RingParams, SwissRollParams
+from ganforge.builtin.params_datasets import DigitsParams, GaussianParams, GridParams, MoonsParams, RingParams, SwissRollParams
+from ganforge.builtin.shares import training_shares
 from ganforge.plugin import DataSpec, Disagreement, GaussianMixture, LatentSpec
+
+DIGITS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
+"""How often each digit occurs in scikit-learn's 1,797 images."""
 
 
 def noise_spec(params: NormalParams | UniformParams, _data: DataSpec) -> LatentSpec:
@@ -62,6 +66,17 @@ def grid_spec(params: GridParams) -> DataSpec:
 def swiss_roll_spec(_params: SwissRollParams) -> DataSpec:
     """Points in the plane."""
     return DataSpec((2,))
+
+
+def digits_spec(params: DigitsParams) -> DataSpec:
+    """Small grey images of ten digits."""
+    return DataSpec(
+        (1, 8, 8),
+        classes=10,
+        class_names=tuple(map(str, range(10))),
+        class_shares=training_shares(DIGITS, params.held_out),
+        value_range=(-1.0, 1.0),
+    )
 
 
 def _modes_spec(density: GaussianMixture, *, labelled: bool) -> DataSpec:

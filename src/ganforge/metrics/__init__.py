@@ -1,5 +1,16 @@
 """Public metrics: pure functions on tensors, usable without any recipe or run."""
 
+from ganforge.metrics.classes import hungarian_accuracy, nearest_labels
+from ganforge.metrics.modes import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
 from ganforge.metrics.transport import wasserstein1, wasserstein2
 
-__all__ = ["wasserstein1", "wasserstein2"]
+__all__ = [
+    "ModeCoverage",
+    "gaussian_mixture_density",
+    "hungarian_accuracy",
+    "mode_coverage",
+    "nearest_labels",
+    "perfect_high_quality",
+    "wasserstein1",
+    "wasserstein2",
+]

@@ -1,0 +1,61 @@
+"""Data sets of finite size: a part is kept back for evaluation, the same one whatever the run's seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ganforge.builtin.shares import kept_back
+from ganforge.plugin import DataSpec, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Samples in memory, of which a part is kept back.
+
+    Attributes:
+        spec: what the data set says of itself.
+        train: the training samples.
+        held: the samples kept back.
+    """
+
+    spec: DataSpec
+    train: Samples
+    held: Samples
+
+    def __repr__(self) -> str:
+        return f"Kept({len(self.train)} training, {len(self.held)} held out, shape {self.spec.shape}, {self.spec.classes} classes)"
+
+    def training(self) -> Samples:
+        """The training samples, in their file's order."""
+        return self.train
+
+    def held_out(self, count: int, generator: Generator) -> Samples:
+        """``count`` of the samples kept back, in random order; with replacement where there are fewer."""
+        held = len(self.held)
+        if count <= held:
+            return _rows(self.held, torch.randperm(held, generator=generator)[:count])
+        return _rows(self.held, torch.randint(held, (count,), generator=generator))
+
+
+def split(values: Tensor, labels: Tensor | None, share: float) -> tuple[Samples, Samples]:
+    """Training samples and those kept back, of ``(n, *shape)`` values; each class gives the same ``share``.
+
+    The choice depends on the number of samples alone, never on a seed, so that runs of other seeds are measured on the same data.
+    """
+    order = np.random.default_rng(0).permutation(len(values))
+    kinds = np.zeros(len(values), dtype=np.int64) if labels is None else labels.numpy()
+    counts = np.bincount(kinds)
+    held = np.zeros(len(values), dtype=bool)
+    for kind, keep in enumerate(kept_back(counts.tolist(), share)):
+        held[order[kinds[order] == kind][:keep]] = True
+
+    everything, mask = Samples(values, labels), torch.from_numpy(held)
+    return _rows(everything, ~mask), _rows(everything, mask)
+
+
+def _rows(samples: Samples, rows: Tensor) -> Samples:
+    return Samples(samples.values[rows], None if samples.labels is None else samples.labels[rows])
