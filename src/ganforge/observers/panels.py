@@ -1,0 +1,167 @@
+"""The parts of the live view, each a list of lines: heading, progress, losses, metrics, health."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.segment import Segment
+from rich.style import Style
+
+from ganforge.core.events import Started
+from ganforge.observers import rows, words
+from ganforge.observers.drawing import Line, sparkline
+from ganforge.observers.history import Floats
+from ganforge.observers.rows import BETTER, BOLD, DIM, FAKE, PLAIN, WORSE, cell
+from ganforge.observers.standing import Score, Standing
+from ganforge.observers.view import Heading
+
+_NUMBER = 9
+"""Columns of a number, the blank before it included."""
+_EQUILIBRIUM = 12
+"""The same for the value at equilibrium, whose heading is longer."""
+_ROOMY = 60
+"""Columns from which trends are longer and arrows carry a word."""
+_WORDS = 24
+"""Least columns that are worth giving to words beside the numbers."""
+_OUTCOMES = {"finished": BETTER, "stopped": rows.MESSAGE, "diverged": WORSE}
+
+
+def heading(about: Heading, started: Started, width: int) -> list[Line]:
+    """The title, and what runs where."""
+    facts = [
+        f"seed {about.seed}",
+        started.device,
+        words.data(started.data),
+        words.plural(sum(started.parameters.values()), "parameter"),
+    ]
+    return [
+        [cell(about.title, width, BOLD)],
+        [cell(str(about.folder), width, DIM)],
+        [cell(" · ".join(facts), width, DIM)],
+    ]
+
+
+def progress(standing: Standing, started: Started, width: int) -> Line:
+    """A bar with share, iterations, speed and time left; how it ended, once it has."""
+    per_second, left = standing.pace()
+    ended = standing.finished
+    done = standing.iteration / max(started.iterations, 1)
+    last = f"{words.duration(left)} left" if left is not None else "– left"
+    facts = [
+        words.share(standing.iteration, started.iterations),
+        f"{words.count(standing.iteration)}/{words.count(started.iterations)}",
+        words.speed(per_second) if ended is None else words.speed(_mean_speed(started, standing)),
+        last if ended is None else f"{ended.outcome} in {words.duration(ended.seconds)}",
+    ]
+    text = "  ".join(facts)
+    length = max(width - len(text) - 2, 0)
+    filled = min(length, int(length * done))
+    style = FAKE[0] if ended is None else _OUTCOMES[ended.outcome]
+    return rows.fitted([Segment("━" * filled, style), Segment("━" * (length - filled), DIM), Segment("  "), Segment(text)], width)
+
+
+def losses(
+    started: Started, terms: Mapping[str, float], trends: Mapping[str, Floats], width: int, *, explained: bool
+) -> list[Line]:
+    """Each network's total and its terms: trend, value, value at equilibrium, and in words what it means.
+
+    Args:
+        started: how the run began.
+        terms: value of each term.
+        trends: each term over the run.
+        width: columns.
+        explained: whether the words may take lines of their own where they do not fit beside the numbers.
+    """
+    keys = _by_network({**started.readings, **terms})
+    bars = 8 if width < _ROOMY else 12
+    room = width - _NUMBER - _EQUILIBRIUM - bars - 1
+    beside = room - 22 if room - 22 >= _WORDS else 0
+    name_width = room - beside - (2 if beside else 0)
+
+    lines: list[Line] = [[cell("loss", name_width + bars + 1, DIM), _number("now", DIM), _number("equilibrium", DIM, _EQUILIBRIUM)]]
+    for key in keys:
+        network, _, term = key.partition("/")
+        is_total = term == "total"
+        reading = started.readings.get(key)
+        equilibrium = reading.equilibrium if reading else None
+        value = terms.get(key, math.nan)
+        meaning = reading.label if reading else ""
+        line = [
+            cell(network if is_total else f"  {term or network}", name_width, BOLD if is_total else PLAIN),
+            Segment(" "),
+            cell(sparkline(trends[key], bars) if key in trends else "", bars, FAKE[0]),
+            _number(words.fixed(value) if key in terms else "–", _alarm(value) if key in terms else PLAIN),
+            _number(words.fixed(equilibrium) if equilibrium is not None else "–", DIM, _EQUILIBRIUM),
+        ]
+        lines.append([*line, Segment("  "), cell(meaning, beside, DIM)] if beside else line)
+        if meaning and explained and not beside:
+            lines.append([cell(f"    {meaning}", width, DIM)])
+    return lines
+
+
+def metrics(scores: Mapping[str, Score], width: int, *, explained: bool) -> list[Line]:
+    """Each metric: newest value, whether it got better, the ideal, the best so far, and in words what it means."""
+    if not scores:
+        return []
+    movement = 9 if width >= _ROOMY else 3
+    name_width = max(width - 3 * _NUMBER - movement, 8)
+    heads = [_number("now", DIM), Segment(" " * movement), _number("ideal", DIM), _number("best", DIM)]
+    lines: list[Line] = [[cell("metric", name_width, DIM), *heads]]
+    for key, score in scores.items():
+        arrow, style = _movement(score, with_word=movement > 3)
+        ideal = score.measure.ideal
+        lines.append(
+            [
+                cell(key, name_width),
+                _number(_shown(score.value), BOLD),
+                cell(f" {arrow}"[:movement], movement, style),
+                _number(words.number(ideal) if ideal is not None else "–", DIM),
+                _number(_shown(score.best)),
+            ]
+        )
+        if explained:
+            lines.append([cell(f"    {score.measure.label}; {score.measure.better} is better", width, DIM)])
+    return lines
+
+
+def health(started: Started, terms: Mapping[str, float], width: int) -> list[Line]:
+    """What the numbers say by themselves, in words."""
+    sayings = words.health(started, terms)
+    return [[cell(saying, width, WORSE if "no longer" in saying else PLAIN)] for saying in sayings[:2]]
+
+
+def messages(texts: Sequence[str], width: int) -> list[Line]:
+    """The newest messages."""
+    return [[cell(text, width, rows.MESSAGE)] for text in texts]
+
+
+def _by_network(keys: Mapping[str, object]) -> list[str]:
+    """Keys with each network's total first and its terms behind, networks in the order they came."""
+    networks = list(dict.fromkeys(key.partition("/")[0] for key in keys))
+    return sorted(keys, key=lambda key: (networks.index(key.partition("/")[0]), not key.endswith("/total")))
+
+
+def _number(text: str, style: Style = PLAIN, width: int = _NUMBER) -> Segment:
+    return cell(text, width, style, right=True)
+
+
+def _alarm(value: float) -> Style:
+    return PLAIN if math.isfinite(value) else WORSE
+
+
+def _shown(value: float) -> str:
+    return "–" if math.isnan(value) else words.number(value)
+
+
+def _movement(score: Score, *, with_word: bool) -> tuple[str, Style]:
+    if score.progress == 0:
+        return "", PLAIN
+    arrow = "↑" if score.value > score.before else "↓"
+    word, style = ("better", BETTER) if score.progress > 0 else ("worse", WORSE)
+    return (f"{arrow} {word}" if with_word else arrow), style
+
+
+def _mean_speed(started: Started, standing: Standing) -> float:
+    ended = standing.finished
+    return (ended.iteration - started.iteration) / ended.seconds if ended and ended.seconds > 0 else 0.0

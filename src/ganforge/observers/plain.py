@@ -1,0 +1,118 @@
+"""Plain lines for logs and pipes: no control codes, few lines, each complete by itself."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from ganforge.core.events import Evaluated, Event, Finished, Started, Stepped
+from ganforge.observers import words
+from ganforge.observers.standing import Clock, Standing
+from ganforge.observers.view import Heading, Tell
+
+_SECONDS = 2.0
+"""Least time between two progress lines."""
+_SHARE = 20
+"""A progress line at each twentieth of the run, unless it would come too soon."""
+_CEILING = 60.0
+"""Most time between two progress lines, however slow the run."""
+
+
+class PlainLines:
+    """Lines for the start, the progress (each 5 % of the run, at least 2 s and at most a minute apart), evaluations and the end."""
+
+    def __init__(self, file: IO[str], heading: Heading, clock: Clock = time.monotonic) -> None:
+        self._file, self._heading, self._clock = file, heading, clock
+        self._standing = Standing(clock)
+        self._messages: deque[str] = deque()
+        self._running = False
+        self._written = -_CEILING
+        self._shown = 0
+
+    @contextmanager
+    def observer(self) -> Iterator[Tell]:
+        """Tell the lines what happens; messages still waiting at the end are written."""
+        self._running = True
+        try:
+            yield self._tell
+        finally:
+            self._running = False
+            self._say_messages()
+
+    def notify(self, text: str) -> None:
+        """Write a message on a line of its own: at the next event while the run goes, else at once."""
+        self._messages.append(text)
+        if not self._running:
+            self._say_messages()
+
+    def _tell(self, event: Event) -> None:
+        self._standing.hear(event)
+        if self._messages:
+            self._say_messages()
+        match event:
+            case Stepped():
+                self._progress()
+            case Started():
+                self._start(event)
+            case Evaluated():
+                self._evaluation(event)
+            case Finished():
+                self._say(words.outcome(event, self._standing.measured()))
+
+    def _start(self, event: Started) -> None:
+        self._say(words.clean(self._heading.title))
+        self._say(f"run {words.clean(str(self._heading.folder))}, seed {self._heading.seed}, on {event.device}")
+        self._say(f"{words.data(event.data)}; {words.parameters(event.parameters)}")
+        self._say(
+            f"from iteration {words.count(event.iteration)} to {words.count(event.iterations)}"
+            if event.iteration
+            else f"{words.plural(event.iterations, 'iteration')}"
+        )
+        self._written, self._shown = self._clock(), event.iteration
+
+    def _progress(self) -> None:
+        now = self._clock()
+        waited = now - self._written
+        if waited < _SECONDS:
+            return
+        started, iteration = self._standing.started, self._standing.iteration
+        if started is None:
+            return
+        is_first = self._shown == started.iteration
+        if not is_first and waited < _CEILING and _SHARE * (iteration - self._shown) < started.iterations:
+            return
+
+        self._written, self._shown = now, iteration
+        self._say(self._progress_line(started))
+
+    def _progress_line(self, started: Started) -> str:
+        standing = self._standing
+        per_second, left = standing.pace()
+        parts = [
+            f"{words.count(standing.iteration)}/{words.count(started.iterations)}",
+            f"{words.share(standing.iteration, started.iterations):>5}",
+            words.speed(per_second),
+            f"{words.duration(left)} left" if left is not None else "",
+            words.brief_terms(standing.terms(), started.readings),
+            "  ".join(f"{words.clean(key)} {words.number(value)}" for key, value in standing.measured().items()),
+        ]
+        return "  ".join(part for part in parts if part)
+
+    def _evaluation(self, event: Evaluated) -> None:
+        values = ", ".join(f"{words.clean(key)} {words.number(value)}" + self._ideal(key) for key, value in event.values.items())
+        self._say(f"evaluation at {words.count(event.iteration)}: {values} ({event.seconds:.1f} s)")
+
+    def _ideal(self, key: str) -> str:
+        measure = self._standing.scores[key].measure
+        return "" if measure.ideal is None else f" (ideal {words.number(measure.ideal)})"
+
+    def _say_messages(self) -> None:
+        while self._messages:
+            self._say(words.clean(self._messages.popleft()))
+
+    def _say(self, line: str) -> None:
+        self._file.write(line + "\n")
+        self._file.flush()

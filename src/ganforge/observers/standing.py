@@ -1,0 +1,135 @@
+"""How a run stands, gathered from its events: what the live view, the plain lines and nobody else need to remember."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ganforge.core.contracts import Measure
+from ganforge.core.events import Evaluated, Event, Finished, Pictured, Started, Stepped
+from ganforge.observers.history import Floats, History, floats, smoothed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Clock = Callable[[], float]
+
+_SMOOTHED = 48
+"""Iterations that the shown value of a term is the mean of."""
+_POINTS = 256
+"""Points kept of each term, for its sparkline."""
+_WINDOW = 20.0
+"""Seconds that the speed is measured over."""
+
+
+class Pace:
+    """Speed and time left, over the last seconds; evaluations and pictures count, since they will come again."""
+
+    def __init__(self, iteration: int, now: float) -> None:
+        self._looks: deque[tuple[float, int]] = deque([(now, iteration)])
+
+    def look(self, iteration: int, now: float) -> float:
+        """Iterations per second up to ``now``."""
+        self._looks.append((now, iteration))
+        while len(self._looks) > 2 and now - self._looks[0][0] > _WINDOW:
+            self._looks.popleft()
+        began, first = self._looks[0]
+        return (iteration - first) / (now - began) if now > began else 0.0
+
+
+class Score:
+    """One metric value: the newest, the one before, and the best so far.
+
+    Attributes:
+        value: the newest, NaN before the first measurement.
+        before: the measurement before it, or NaN.
+        best: the best finite value, or NaN.
+        best_iteration: when that was.
+    """
+
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+        self.value = self.before = self.best = math.nan
+        self.best_iteration = 0
+
+    def add(self, iteration: int, value: float) -> None:
+        """A new measurement."""
+        self.before, self.value = self.value, value
+        if math.isfinite(value) and (not math.isfinite(self.best) or self._beats(value, self.best)):
+            self.best, self.best_iteration = value, iteration
+
+    @property
+    def progress(self) -> int:
+        """1 when the newest value is better than the one before, -1 when worse, 0 when equal or unknown."""
+        if not (math.isfinite(self.value) and math.isfinite(self.before)) or self.value == self.before:
+            return 0
+        return 1 if self._beats(self.value, self.before) else -1
+
+    def _beats(self, value: float, other: float) -> bool:
+        return value < other if self.measure.better == "lower" else value > other
+
+
+class Standing:
+    """Everything told so far.
+
+    Attributes:
+        started: how it began, ``None`` before.
+        iteration: iterations done.
+        scores: by metric key, in the order of the recipe.
+        picture: the newest picture.
+        finished: how it ended, ``None`` before.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self.clock = clock
+        self.started: Started | None = None
+        self.finished: Finished | None = None
+        self.picture: Pictured | None = None
+        self.iteration = 0
+        self.scores: dict[str, Score] = {}
+        self._recent: deque[Mapping[str, Tensor]] = deque(maxlen=_SMOOTHED)
+        self._history = History(_POINTS)
+        self._pace = Pace(0, clock())
+
+    def hear(self, event: Event) -> None:
+        """Remember what an event says; the terms of a `Stepped` stay on the device."""
+        match event:
+            case Stepped():
+                self.iteration = event.iteration
+                self._recent.append(event.terms)
+                self._history.add(event.iteration, event.terms)
+            case Started():
+                self.started, self.iteration = event, event.iteration
+                self.scores = {key: Score(measure) for key, measure in event.measures.items()}
+                self._pace = Pace(event.iteration, self.clock())
+            case Evaluated():
+                for key, value in event.values.items():
+                    self.scores.setdefault(key, Score(Measure(key, "lower"))).add(event.iteration, value)
+            case Pictured():
+                self.picture = event
+            case Finished():
+                self.finished, self.iteration = event, event.iteration
+
+    def terms(self) -> dict[str, float]:
+        """Each term's mean over the last iterations; this waits for the device."""
+        rows = floats(list(self._recent))
+        keys = dict.fromkeys(key for row in rows for key in row)
+        return {key: sum(found) / len(found) for key in keys if (found := [row[key] for row in rows if key in row])}
+
+    def trends(self) -> dict[str, Floats]:
+        """Each term over the whole run, smoothed, at 256 points at most."""
+        return {key: smoothed(values, 5) for key, values in self._history.series()[1].items()}
+
+    def measured(self) -> dict[str, float]:
+        """The newest value of each metric that has one."""
+        return {key: score.value for key, score in self.scores.items() if not math.isnan(score.value)}
+
+    def pace(self) -> tuple[float, float | None]:
+        """Iterations per second, and the seconds left or ``None`` while unknown."""
+        per_second = self._pace.look(self.iteration, self.clock())
+        if self.started is None or per_second <= 0:
+            return per_second, None
+        return per_second, (self.started.iterations - self.iteration) / per_second

@@ -1,0 +1,136 @@
+"""How numbers, names and sizes are said, on the terminal and in pictures alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ganforge.core.contracts import Reading
+from ganforge.core.events import Finished, Started
+from ganforge.core.specs import DataSpec
+
+TOTAL = "discriminator/total"
+ADVERSARIAL = "generator/total"
+
+_LOGARITHMS = {math.log(count): f"log {count}" for count in (2, 4)}
+
+
+def clean(text: str) -> str:
+    """``text`` on one line and without control characters, so that a recipe's title cannot steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def number(value: float) -> str:
+    """Four significant digits at most, three below 1: ``0.0712``, ``1.386``, ``12,345``, ``1.2e-05``, ``nan``, ``inf``."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    size = abs(value)
+    if size < 1e-3 or size >= 1e7:
+        return f"{value:.1e}"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if size >= 1 else f"{value:.3g}"
+
+
+def fixed(value: float) -> str:
+    """Like `number`, with trailing zeros kept: for values that change in place, so that they do not jump."""
+    if not math.isfinite(value) or not 1e-3 <= abs(value) < 1000:
+        return number(value)
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def count(value: int) -> str:
+    """``12,000``."""
+    return f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """``00:16``, ``1:02:03``, ``2 d 03:00:00``."""
+    whole = max(0, round(seconds))
+    days, rest = divmod(whole, 86_400)
+    hours, rest = divmod(rest, 3600)
+    clock = f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours or days else f"{rest // 60:02}:{rest % 60:02}"
+    return f"{days} d {clock}" if days else clock
+
+
+def speed(per_second: float) -> str:
+    """``812 it/s``, ``3.2 it/s``, or ``12 s/it`` where an iteration takes longer than a second."""
+    if per_second <= 0:
+        return "– it/s"
+    if per_second < 1:
+        return f"{1 / per_second:.3g} s/it"
+    return f"{per_second:,.0f} it/s" if per_second >= 10 else f"{per_second:.1f} it/s"
+
+
+def share(iteration: int, iterations: int) -> str:
+    """``51 %``; 100 % only when all is done."""
+    return f"{100 * iteration // max(iterations, 1)} %"
+
+
+def plural(number_of: int, noun: str) -> str:
+    """``1 class``, ``2 classes``."""
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{number_of:,} {noun if number_of == 1 else noun + ending}"
+
+
+def data(spec: DataSpec) -> str:
+    """``2-dimensional points, 2 classes`` or ``8×8 images, 1 channel, 10 classes``."""
+    if spec.is_image:
+        channels, height, width = spec.shape
+        words = f"{height}×{width} images, {plural(channels, 'channel')}"
+    else:
+        words = f"{'×'.join(map(str, spec.shape))}-dimensional points"
+    return f"{words}, {plural(spec.classes, 'class')}" if spec.classes else words
+
+
+def parameters(counts: Mapping[str, int]) -> str:
+    """``34,561 parameters (generator 17,282, discriminator 17,279)``."""
+    parts = ", ".join(f"{clean(name)} {number_of:,}" for name, number_of in counts.items())
+    return f"{plural(sum(counts.values()), 'parameter')} ({parts})" if parts else "no parameters"
+
+
+def term(key: str) -> str:
+    """``discriminator/total`` → ``discriminator total``."""
+    return clean(key.replace("/", " "))
+
+
+def level(value: float) -> str:
+    """A value at equilibrium, with the name it has in the literature: ``log 4 = 1.386``."""
+    known = next((name for known, name in _LOGARITHMS.items() if math.isclose(value, known, rel_tol=1e-6)), None)
+    return f"{known} = {value:.3f}" if known else number(value)
+
+
+def health(started: Started, terms: Mapping[str, float]) -> list[str]:
+    """What the numbers say by themselves: each total beside its value at equilibrium, and any term that is not finite.
+
+    No verdict is drawn from them.
+    """
+    lost = [f"{term(key)} is no longer finite" for key, value in terms.items() if not math.isfinite(value)]
+    return lost + [
+        f"{term(key)} {fixed(terms[key])}, {level(reading.equilibrium)} at equilibrium"
+        for key, reading in started.readings.items()
+        if key.endswith("/total") and reading.equilibrium is not None and math.isfinite(terms.get(key, math.nan))
+    ]
+
+
+def brief_terms(terms: Mapping[str, float], readings: Mapping[str, Reading]) -> str:
+    """Both networks' totals on one line, each with its value at equilibrium where it has one."""
+    return "  ".join(
+        f"{term(key).removesuffix(' total')} {fixed(terms[key])}" + _at_equilibrium(readings.get(key))
+        for key in (TOTAL, ADVERSARIAL)
+        if key in terms
+    )
+
+
+def outcome(event: Finished, scores: Mapping[str, float]) -> str:
+    """``finished: 12,000 iterations in 00:15; wasserstein 0.0671``."""
+    head = f"{event.outcome}: {plural(event.iteration, 'iteration')} done, {duration(event.seconds)} of training"
+    reason = f" ({clean(event.reason)})" if event.reason else ""
+    measured = ", ".join(f"{clean(key)} {number(value)}" for key, value in scores.items())
+    return f"{head}{reason}" + (f"; {measured}" if measured else "")
+
+
+def _at_equilibrium(reading: Reading | None) -> str:
+    if reading is None or reading.equilibrium is None:
+        return ""
+    return f" (equilibrium {number(reading.equilibrium)})"
