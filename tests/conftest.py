@@ -12,7 +12,7 @@ import pytest
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
 
-# matplotlib's font list takes seconds to build, so it is kept between sessions, but not in the home folder with the user's own style.
+# matplotlib's font list takes seconds to build, so it is kept between sessions, yet not in the home folder with the user's own style.
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir(), f"ganforge-tests-matplotlib-{getpass.getuser()}"))
 os.environ["MPLBACKEND"] = "Agg"
 

@@ -160,7 +160,7 @@ class Registry:
             f"installed {kind.plural}: {', '.join(names) or 'none'}",
             self._broken_note(),
         ]
-        return UsageError(f"no {kind} named '{shown}'", remedy="; ".join(hint for hint in hints if hint))
+        return UsageError(f"no {kind} named '{shown}'", remedy="; ".join(hint for hint in hints if hint).replace("?;", "?"))
 
     def _failure_of(self, kind: Kind, name: str, distribution: str | None) -> UsageError | PluginError | None:
         """The reason why the one plugin that is known to offer the component is not there."""
