@@ -1,0 +1,166 @@
+"""Each adversarial loss against its closed form and its analytic gradient, in NumPy with float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganforge.plugin import Samples, Verdict
+
+ADVERSARIAL = ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
+N = 6
+_DRAW = np.random.default_rng(0)
+REAL, FAKE = _DRAW.normal(0.4, 2.0, N), _DRAW.normal(-0.3, 2.0, N)  # logits on both sides of every kink
+
+
+def sigma(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def bce_real(r: np.ndarray, f: np.ndarray) -> float:
+    return float(-np.log(sigma(r)).mean())
+
+
+def bce_fake(r: np.ndarray, f: np.ndarray) -> float:
+    return float(-np.log(1 - sigma(f)).mean())
+
+
+Form = Callable[[np.ndarray, np.ndarray], Any]
+CLOSED: dict[tuple[str, str], dict[str, Form]] = {
+    ("minimax", "discriminator"): {"real": bce_real, "fake": bce_fake},
+    ("minimax", "generator"): {"adversarial": lambda r, f: np.log(1 - sigma(f)).mean()},
+    ("non-saturating", "discriminator"): {"real": bce_real, "fake": bce_fake},
+    ("non-saturating", "generator"): {"adversarial": lambda r, f: -np.log(sigma(f)).mean()},
+    ("least-squares", "discriminator"): {"real": lambda r, f: ((r - 1) ** 2).mean() / 2, "fake": lambda r, f: (f**2).mean() / 2},
+    ("least-squares", "generator"): {"adversarial": lambda r, f: ((f - 1) ** 2).mean() / 2},
+    ("hinge", "discriminator"): {
+        "real": lambda r, f: np.maximum(0, 1 - r).mean(),
+        "fake": lambda r, f: np.maximum(0, 1 + f).mean(),
+    },
+    ("hinge", "generator"): {"adversarial": lambda r, f: -f.mean()},
+    ("wasserstein", "discriminator"): {"adversarial": lambda r, f: f.mean() - r.mean()},
+    ("wasserstein", "generator"): {"adversarial": lambda r, f: -f.mean()},
+    ("relativistic", "discriminator"): {"adversarial": lambda r, f: -np.log(sigma(r - f)).mean()},
+    ("relativistic", "generator"): {"adversarial": lambda r, f: -np.log(sigma(f - r)).mean()},
+}
+ZERO = np.zeros(N)
+GRADIENTS: dict[tuple[str, str], tuple[Form, Form]] = {  # of the total: with respect to the real logits, to the fake ones; times n
+    ("minimax", "discriminator"): (lambda r, f: sigma(r) - 1, lambda r, f: sigma(f)),
+    ("minimax", "generator"): (lambda r, f: ZERO, lambda r, f: -sigma(f)),
+    ("non-saturating", "discriminator"): (lambda r, f: sigma(r) - 1, lambda r, f: sigma(f)),
+    ("non-saturating", "generator"): (lambda r, f: ZERO, lambda r, f: sigma(f) - 1),
+    ("least-squares", "discriminator"): (lambda r, f: r - 1, lambda r, f: f),
+    ("least-squares", "generator"): (lambda r, f: ZERO, lambda r, f: f - 1),
+    ("hinge", "discriminator"): (lambda r, f: -1.0 * (r < 1), lambda r, f: 1.0 * (f > -1)),
+    ("hinge", "generator"): (lambda r, f: ZERO, lambda r, f: ZERO - 1),
+    ("wasserstein", "discriminator"): (lambda r, f: ZERO - 1, lambda r, f: ZERO + 1),
+    ("wasserstein", "generator"): (lambda r, f: ZERO, lambda r, f: ZERO - 1),
+    ("relativistic", "discriminator"): (lambda r, f: sigma(r - f) - 1, lambda r, f: 1 - sigma(r - f)),
+    ("relativistic", "generator"): (lambda r, f: 1 - sigma(f - r), lambda r, f: sigma(f - r) - 1),
+}
+
+
+def spoken(real: np.ndarray, fake: np.ndarray) -> tuple[Callable[[Samples], Verdict], Samples, Samples]:
+    """A critic that says the given logits, and the samples to ask it about; the values are the logits."""
+    samples = [Samples(torch.tensor(logits, dtype=torch.float64).unsqueeze(1).requires_grad_()) for logits in (real, fake)]
+    return lambda asked: Verdict(asked.values.squeeze(1)), samples[0], samples[1]
+
+
+@pytest.mark.parametrize("side", ["discriminator", "generator"])
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_terms_equal_the_closed_form(name: str, side: str, loss) -> None:
+    critic, real, fake = spoken(REAL, FAKE)
+
+    terms = getattr(loss(name), side)(critic, real, fake)
+
+    expected = {key: form(REAL, FAKE) for key, form in CLOSED[name, side].items()}
+    assert {key: value.item() for key, value in terms.values.items()} == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("side", ["discriminator", "generator"])
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_gradients_equal_the_analytic_ones(name: str, side: str, loss) -> None:
+    critic, real, fake = spoken(REAL, FAKE)
+
+    getattr(loss(name), side)(critic, real, fake).total.backward()
+
+    for samples, form in zip((real, fake), GRADIENTS[name, side], strict=True):
+        found = np.zeros(N) if samples.values.grad is None else samples.values.grad.squeeze(1).numpy()
+        np.testing.assert_allclose(found, form(REAL, FAKE) / N, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_an_undecided_discriminator_gives_the_equilibrium_values(name: str, loss) -> None:
+    built = loss(name)
+    undecided = 0.5 if name == "least-squares" else 0.0  # (a + b)/2, or a logit that says D = ½
+    critic, real, fake = spoken(ZERO + undecided, ZERO + undecided)
+
+    found = {
+        f"{side}/{term}": value.item()
+        for side in ("discriminator", "generator")
+        for term, value in getattr(built, side)(critic, real, fake).values.items()
+    }
+
+    assert set(found) == set(built.readings), "every term has a reading, and no reading is without its term"
+    known = {key: reading.equilibrium for key, reading in built.readings.items() if reading.equilibrium is not None}
+    assert {key: found[key] for key in known} == pytest.approx(known, rel=1e-12)
+    assert any(key.startswith("discriminator/") for key in known)
+
+
+@pytest.mark.parametrize(
+    ("name", "total"), [("minimax", np.log(4)), ("non-saturating", np.log(4)), ("hinge", 2.0), ("relativistic", np.log(2))]
+)
+def test_the_discriminators_equilibrium_adds_up_to_the_papers_value(name: str, total: float, loss) -> None:
+    values = [reading.equilibrium for key, reading in loss(name).readings.items() if key.startswith("discriminator/")]
+    assert sum(values) == pytest.approx(total)
+
+
+def test_minimax_is_zero_sum(loss) -> None:
+    critic, real, fake = spoken(REAL, FAKE)
+    built = loss("minimax")
+    discriminator, generator = built.discriminator(critic, real, fake), built.generator(critic, real, fake)
+    assert generator.values["adversarial"].item() == pytest.approx(-discriminator.values["fake"].item())
+
+
+def test_least_squares_takes_its_targets(loss) -> None:
+    """a = -1, b = 1, c = 0 makes G minimise the Pearson χ² divergence (Mao et al. 2017, equation 8)."""
+    critic, real, fake = spoken(REAL, FAKE)
+    built = loss("least-squares", a=-1.0, b=1.0, c=0.0)
+
+    assert built.discriminator(critic, real, fake).values["fake"].item() == pytest.approx(((FAKE + 1) ** 2).mean() / 2)
+    assert built.generator(critic, real, fake).values["adversarial"].item() == pytest.approx((FAKE**2).mean() / 2)
+    assert [reading.equilibrium for reading in built.readings.values()] == [0.5, 0.5, 0.0]
+    assert "from -1" in built.readings["discriminator/fake"].label
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_a_discriminator_that_is_very_sure_gives_finite_terms_and_gradients(name: str, loss) -> None:
+    """log σ(l) is -∞ in float32 beyond l = -104; the softplus form is not."""
+    samples = [Samples(torch.full((4, 1), logit, requires_grad=True)) for logit in (1e4, -1e4)]
+
+    for side in ("discriminator", "generator"):
+        total = getattr(loss(name), side)(lambda asked: Verdict(asked.values.squeeze(1)), *samples).total
+        gradients = torch.autograd.grad(total, [entry.values for entry in samples], allow_unused=True)
+        assert total.isfinite()
+        assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None)
+
+
+def test_a_sure_discriminator_starves_minimax_but_not_non_saturating(loss) -> None:
+    critic, real, fake = spoken(ZERO + 20, ZERO - 20)
+    steepness = {}
+    for name in ("minimax", "non-saturating"):
+        (gradient,) = torch.autograd.grad(loss(name).generator(critic, real, fake).total, fake.values)
+        steepness[name] = gradient.abs().sum().item()
+    assert steepness["minimax"] < 1e-8
+    assert steepness["non-saturating"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_labels_are_plain_words_and_no_second_order_is_claimed(name: str, loss) -> None:
+    built = loss(name)
+    assert built.second_order is False
+    assert all(len(reading.label) > 20 and reading.label == reading.label.strip() for reading in built.readings.values())
