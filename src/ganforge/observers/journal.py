@@ -1,0 +1,147 @@
+"""Events become records of the journal, and a heartbeat in ``status.json``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ganforge.core.errors import StorageError
+from ganforge.core.events import Evaluated, Event, Finished, Saved, Started, Stepped
+from ganforge.observers.broadcast import Tell, Warn, warn_plainly
+from ganforge.storage import status
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+from ganforge.storage.status import Status
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HEARTBEAT = 2.0
+"""Seconds between two reports of a running run."""
+WINDOW = 0.5
+"""Seconds of training that the speed is measured over."""
+
+Clock = Callable[[], float]
+
+
+@contextmanager
+def journal(
+    folder: RunFolder,
+    writer: JournalWriter,
+    *,
+    warn: Warn = warn_plainly,
+    clock: Clock = time.perf_counter,
+) -> Iterator[Tell]:
+    """An essential observer: the first, so that a checkpoint never knows more than the journal.
+
+    Terms and rates go into the journal as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as
+    ``eval/…``. A full disk costs one warning: give the writer an ``on_error``. The records ``start`` and ``end`` are the session's,
+    which knows the identity, and how the process ended.
+    """
+    scribe = _Scribe(folder, writer, warn, clock)
+    try:
+        yield scribe.tell
+    finally:
+        writer.flush()
+
+
+class _Scribe:
+    def __init__(self, folder: RunFolder, writer: JournalWriter, warn: Warn, clock: Clock) -> None:
+        self._folder = folder
+        self._writer = writer
+        self._warn = warn
+        self._clock = clock
+        self._speed = Speed()
+        self._status = Status(status="running")
+        self._began = self._reported = clock()
+        self._failing = False
+
+    def tell(self, event: Event) -> None:
+        now = self._clock()
+        match event:
+            case Stepped():
+                self._stepped(event, now)
+            case Started():
+                self._started(event)
+            case Evaluated():
+                self._evaluated(event)
+            case Saved():
+                self._writer.flush(sync=True)
+            case Finished():
+                self._finished(event)
+        if not isinstance(event, Stepped):
+            self._speed.pause()
+
+    def _stepped(self, event: Stepped, now: float) -> None:
+        values: dict[str, Tensor | float] = {f"loss/{key}": value for key, value in event.terms.items()}
+        for key, rate in event.rates.items():
+            values[f"rate/{key}"] = rate
+        self._writer.metrics(event.iteration, values)
+
+        speed = self._speed.step(now)
+        if speed is not None:
+            self._writer.metrics(event.iteration, {"perf/iterations_per_second": speed})
+            self._status = self._status.now(iterations_per_second=speed)
+        if now - self._reported >= HEARTBEAT:
+            self._report(event.iteration, now)
+
+    def _started(self, event: Started) -> None:
+        if event.iteration:
+            self._writer.record("resume", iteration=event.iteration)
+            self._status = self._status.now(metrics=self._known_metrics())
+        self._status = self._status.now(iterations=event.iterations)
+        self._report(event.iteration, self._clock())
+
+    def _known_metrics(self) -> Mapping[str, float]:
+        try:
+            before = status.read(self._folder)
+        except StorageError:
+            return {}  # a damaged report is only a report; it is replaced now
+        return before.metrics if before else {}
+
+    def _evaluated(self, event: Evaluated) -> None:
+        self._writer.record("eval", iteration=event.iteration, values={f"eval/{key}": value for key, value in event.values.items()})
+        self._status = self._status.now(metrics={**self._status.metrics, **event.values})
+
+    def _finished(self, event: Finished) -> None:
+        self._writer.flush()
+        self._status = self._status.now(status=event.outcome, reason=event.reason)
+        self._report(event.iteration, self._clock())
+
+    def _report(self, iteration: int, now: float) -> None:
+        self._reported = now
+        self._status = self._status.now(iteration=iteration, seconds=now - self._began)
+        try:
+            status.write(self._folder, self._status, durable=self._status.status != "running")
+            self._failing = False
+        except StorageError as error:
+            if not self._failing:
+                self._warn(f"{error}; training goes on")
+            self._failing = True
+
+
+class Speed:
+    """Iterations per second of training alone, without evaluations, pictures and saves, over windows of half a second or more."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._seconds = 0.0
+        self._count = 0
+
+    def step(self, now: float) -> float | None:
+        """An iteration is done; the speed, where a window is full."""
+        if self._last is not None:
+            self._seconds += now - self._last
+            self._count += 1
+        self._last = now
+        if self._seconds < WINDOW:
+            return None
+        speed = self._count / self._seconds
+        self._seconds, self._count = 0.0, 0
+        return speed
+
+    def pause(self) -> None:
+        """Something else than an iteration follows; the next iteration is not timed, since it includes that."""
+        self._last = None
