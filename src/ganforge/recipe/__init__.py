@@ -1,1 +1,1 @@
-"""A recipe is data: read from TOML, checked against a schema, written back. It knows no plugin."""
+"""Recipes: read from TOML with the place of every value, judged at once, written out whole. Imports no torch."""

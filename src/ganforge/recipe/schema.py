@@ -33,7 +33,9 @@ class Train(Params):
     @model_validator(mode="after")
     def _simultaneous_has_one_step(self) -> Self:
         if self.updates == "simultaneous" and self.discriminator_steps != 1:
-            raise ValueError("simultaneous updates take one discriminator step; set discriminator_steps = 1 or updates = \"alternating\"")
+            raise ValueError(
+                'simultaneous updates take one discriminator step; set discriminator_steps = 1 or updates = "alternating"'
+            )
         return self
 
 
@@ -44,7 +46,7 @@ class DatasetTable(Params):
     """Name of a dataset."""
     params: ComponentParams
     standardise: bool = False
-    """Whether the networks see each feature with mean 0 and variance 1; metrics, pictures and samples stay in the data's own units."""
+    """Whether the networks see each feature with mean 0 and variance 1; metrics, pictures and samples keep the data's own units."""
 
 
 class SamplerTable(Params):
@@ -103,7 +105,9 @@ def _optimizer_kind(table: object) -> str:
 
 OptimizerTable = Annotated[
     Annotated[AdamTable, Tag("adam")] | Annotated[SgdTable, Tag("sgd")] | Annotated[RmspropTable, Tag("rmsprop")],
-    Discriminator(_optimizer_kind, custom_error_type="unknown_optimizer", custom_error_message="use must be one of: adam, adamw, sgd, rmsprop"),
+    Discriminator(
+        _optimizer_kind, custom_error_type="unknown_optimizer", custom_error_message="use must be one of: adam, adamw, sgd, rmsprop"
+    ),
 ]
 
 
@@ -156,7 +160,7 @@ class Checkpoints(Params):
     """What is saved during training."""
 
     every: int | None = Field(None, ge=1)
-    """Iterations between checkpoints; a tenth of the run unless given. One is always saved at the end, and when training is stopped."""
+    """Iterations between checkpoints; a tenth of the run unless given. One is always saved at the end and when stopped."""
     keep: int = Field(2, ge=1)
     """How many of the newest are kept."""
 
@@ -203,11 +207,3 @@ class Recipe(Params):
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     tracking: Tracking = Field(default_factory=Tracking)
     requires: Requires = Field(default_factory=Requires)
-
-    @model_validator(mode="after")
-    def _metric_names_differ(self) -> Self:
-        names = [table.name or table.use for table in self.metric]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two [[metric]] tables are named '{name}'; give each a name = \"…\" of its own")
-        return self

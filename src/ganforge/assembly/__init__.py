@@ -1,0 +1,1 @@
+"""From recipes to trainers: parts resolved, held against each other and built."""
