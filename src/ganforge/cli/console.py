@@ -1,7 +1,7 @@
 """The console's vocabulary: commands say what a line means, this module says how it looks.
 
-Results go to stdout; warnings, errors and notes to stderr, so that ``--json`` leaves exactly one object on stdout. Colours appear on a
-terminal only, and never where ``NO_COLOR`` is set.
+Results go to stdout; warnings, errors and notes to stderr, so that ``--json`` leaves exactly one object on stdout. Colours appear
+on a terminal only, and never where ``NO_COLOR`` is set.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from ganforge.core.errors import GanforgeError, RecipeError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-_PIPE_WIDTH = 100_000
-"""Columns where the output is no terminal: lines are for grep then, and must not be wrapped or cut."""
 
 
 def say(text: str = "", *, style: str = "") -> None:
@@ -61,15 +58,20 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
         rows: cells; ``None`` is shown as a dash.
         right: indices of the columns that are aligned to the right, such as numbers.
     """
+    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    numbers = set(right)
+    if not sys.stdout.isatty():
+        _plain_table([list(headings), *cells], numbers)
+        return
+
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    numbers = set(right)
     for index, heading in enumerate(headings):
         grid.add_column(heading, justify="right" if index in numbers else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+    for row in cells:
+        grid.add_row(*map(Text, row))
     _console(sys.stdout).print(grid)
 
 
@@ -94,10 +96,19 @@ def _recipe_failure(error: RecipeError) -> None:
     _print(sys.stderr, "\nnothing was built.", "")
 
 
+def _plain_table(rows: list[list[str]], numbers: set[int]) -> None:
+    """Whole lines for grep: never wrapped or cut, whatever the width of the terminal that is not there."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        sized = enumerate(zip(row, widths, strict=True))
+        padded = [cell.rjust(width) if index in numbers else cell.ljust(width) for index, (cell, width) in sized]
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
-    return Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
 def _print(stream: TextIO, text: str, style: str) -> None:

@@ -1,22 +1,182 @@
-"""``ganforge list`` and ``ganforge describe``: what is installed, and what it takes."""
+"""``ganforge list`` and ``ganforge describe``: which components are installed, and what they take."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ganforge.hooks.component import Component
+    from ganforge.hooks.parameters import Parameter
+    from ganforge.hooks.registry import Registry
+
+_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
 
 def list_components(
-    kind: Annotated[str | None, typer.Argument(help="Only this kind, such as losses.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="Only this kind: generators, discriminators, losses, …")] = None,
+    *,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Only those with this tag. Repeatable.")] = None,
+    as_json: _JSON = False,
 ) -> None:
-    """List the installed components."""
-    raise NotImplementedError
+    """List the installed components: generators, losses, data sets and so on."""
+    from ganforge.cli import console, installed
+
+    wanted = installed.kind_named(kind) if kind else None
+    registry = installed.registry()
+    components = [component for component in registry.components(wanted) if set(tag or ()) <= component.tags]
+
+    if as_json:
+        console.json_out({"schema": 1, "components": [_facts(component, registry) for component in components]})
+        return
+    if not components:
+        console.note("nothing installed fits")
+        return
+    console.table(
+        ("Kind", "Name", "What it is", "From"),
+        [(one.kind, registry.name_of(one), _told(one), f"{one.plugin.distribution} {one.plugin.version}") for one in components],
+    )
 
 
 def describe(
     kind: Annotated[str, typer.Argument(help="generator, discriminator, loss, sampler, dataset or metric.")],
-    name: Annotated[str, typer.Argument(help="Name of the component.")],
+    name: Annotated[str, typer.Argument(help="Name of the component, as in a recipe.")],
+    *,
+    toml: Annotated[bool, typer.Option("--toml", help="Print a table to paste into a recipe.")] = False,
+    as_json: _JSON = False,
 ) -> None:
-    """Show a component's parameters, provenance and papers."""
-    raise NotImplementedError
+    """Show what a component is, takes and needs, and where it comes from."""
+    from ganforge.cli import console, installed
+    from ganforge.core.errors import UsageError
+    from ganforge.hooks.parameters import describe_params
+
+    if toml and as_json:
+        raise UsageError("--toml and --json do not go together", remedy="choose one")
+    wanted = installed.kind_named(kind)
+    registry = installed.registry()
+    component = registry.find(wanted, name, usable=False)
+    parameters = describe_params(component.load_params())
+
+    if as_json:
+        console.json_out({**_facts(component, registry), "schema": 1, "parameters": [_parameter_facts(one) for one in parameters]})
+    elif toml:
+        console.say(paste_ready(component, registry.name_of(component), parameters))
+    else:
+        _show(component, parameters)
+
+
+def paste_ready(component: Component, name: str, parameters: tuple[Parameter, ...]) -> str:
+    """A recipe's table for the component: every parameter with its default, each explained by a comment above it."""
+    from ganforge.hooks.component import Kind
+
+    table = component.kind.value
+    header = f"[[{table}]]" if component.kind in (Kind.LOSS, Kind.METRIC) else f"[{table}]"
+    provenance = f"# {component.id}@{component.revision}, {component.plugin.distribution} {component.plugin.version}"
+    lines = [f"# {component.summary}", provenance, header, f'use = "{name}"']
+    top = [parameter for parameter in parameters if "." not in parameter.name]
+    if top:
+        lines += ["", f"[{table}.params]"]
+    for parameter in top:
+        lines += [f"# {_explained(parameter)}", _assignment(parameter)]
+    return "\n".join(lines)
+
+
+def _explained(parameter: Parameter) -> str:
+    kind = ", ".join(part for part in (parameter.type, parameter.range) if part)
+    text = " ".join(parameter.description.split())
+    return f"{text} ({kind})" if text else kind
+
+
+def _assignment(parameter: Parameter) -> str:
+    """``key = default``; commented out where TOML has no word for the default or the recipe's author must choose."""
+    from ganforge.recipe import writing
+
+    key = writing.key(parameter.name)
+    if parameter.required:
+        return f"# {key} = …  must be given"
+    if parameter.default is None:
+        return f"# {key} = …  not set unless given"
+    return f"{key} = {writing.value(parameter.default)}"
+
+
+def _show(component: Component, parameters: tuple[Parameter, ...]) -> None:
+    from ganforge.cli import console
+
+    plugin = component.plugin
+    console.say(f"{component.kind} {component.name}@{component.revision}", style="bold")
+    console.say(f"  {component.summary}")
+    if component.deprecated:
+        console.say(f"  deprecated: {component.deprecated}", style="yellow")
+    if component.missing:
+        console.say(f"  unavailable: needs {', '.join(component.missing)}", style="yellow")
+
+    console.say()
+    facts = {
+        "id": f"{component.id}@{component.revision}",
+        "from": f"{plugin.distribution} {plugin.version} ({component.source() or 'no file'})",
+        "requires": ", ".join(component.requires),
+        "provides": ", ".join(component.provides),
+        "needs": ", ".join(component.needs),
+        "tags": ", ".join(sorted(component.tags)),
+    }
+    for name, text in facts.items():
+        if text:
+            console.say(f"  {name:<9} {text}")
+    for reference in component.references:
+        console.say(f"  {'paper':<9} {reference}")
+
+    console.say()
+    if not parameters:
+        console.say("  It takes no parameters.")
+        return
+    console.table(
+        ("Parameter", "Type", "Default", "Range", "Meaning"),
+        [(one.name, one.type, _default_text(one), one.range, " ".join(one.description.split())) for one in parameters],
+    )
+
+
+def _default_text(parameter: Parameter) -> str | None:
+    from ganforge.recipe import writing
+
+    if parameter.required:
+        return "must be given"
+    return None if parameter.default is None else writing.value(parameter.default)
+
+
+def _told(component: Component) -> str:
+    if component.missing:
+        return f"{component.summary} (unavailable: needs {', '.join(component.missing)})"
+    return f"{component.summary} (deprecated: {component.deprecated})" if component.deprecated else component.summary
+
+
+def _facts(component: Component, registry: Registry) -> dict[str, object]:
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "use": registry.name_of(component),
+        "id": component.id,
+        "revision": component.revision,
+        "summary": component.summary,
+        "distribution": component.plugin.distribution,
+        "version": component.plugin.version,
+        "file": component.source(),
+        "requires": component.requires,
+        "provides": component.provides,
+        "needs": component.needs,
+        "missing": component.missing,
+        "tags": component.tags,
+        "references": component.references,
+        "deprecated": component.deprecated,
+    }
+
+
+def _parameter_facts(parameter: Parameter) -> dict[str, object]:
+    return {
+        "name": parameter.name,
+        "type": parameter.type,
+        "default": parameter.default,
+        "required": parameter.required,
+        "range": parameter.range,
+        "description": parameter.description,
+    }

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See and check the installed plugins.")
+if TYPE_CHECKING:
+    from ganforge.hooks.registry import PluginRecord
+
+_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
@@ -13,6 +20,122 @@ def plugins() -> None:
 
 
 @app.command("list")
-def list_plugins() -> None:
-    """List the installed plugins."""
-    raise NotImplementedError
+def list_plugins(
+    *,
+    status: Annotated[str | None, typer.Option(help="Only active, disabled, broken, incompatible or unavailable ones.")] = None,
+    as_json: _JSON = False,
+) -> None:
+    """List the installed plugins, with what they offer and how they fared."""
+    from ganforge.cli import console, installed
+
+    wanted = _status_named(status) if status else None
+    records = installed.registry(warn=False).plugins
+    shown = [record for record in records if wanted is None or record.status == wanted]
+
+    if as_json:
+        console.json_out({"schema": 1, "plugins": [_facts(record) for record in shown]})
+        return
+    if shown:
+        console.table(
+            ("Plugin", "Distribution", "Version", "Source", "Status", "Offers", "Load"),
+            [
+                (one.name, one.distribution, one.version, one.source, one.status, _offers(one), _milliseconds(one.load_ms))
+                for one in shown
+            ],
+            right=(6,),
+        )
+    console.say(_summary(records))
+
+
+@app.command("info")
+def info(
+    name: Annotated[str, typer.Argument(help="Name of the plugin or of its distribution.")],
+    *,
+    as_json: _JSON = False,
+) -> None:
+    """Show one plugin: where it comes from, what it offers, and the traceback when it is broken."""
+    from ganforge.cli import console
+
+    record = _record_named(name)
+    if as_json:
+        console.json_out({**_facts(record), "schema": 1})
+        return
+    console.say(f"{record.distribution} {record.version}", style="bold")
+    facts = {
+        "status": f"{record.status}: {record.reason}" if record.reason else record.status,
+        "entry": f"{record.name} = {record.module}",
+        "source": f"{record.source} {record.origin or ''}".strip(),
+        "file": record.file or "not found",
+        "load": _milliseconds(record.load_ms) or "not imported",
+        "remarks": ", ".join(record.remarks),
+        **{kind.plural: ", ".join(names) for kind, names in record.offers.items()},
+    }
+    for key, text in facts.items():
+        if text:
+            console.say(f"  {key:<14} {text}")
+    if record.traceback:
+        console.say(f"\n{record.traceback.rstrip()}")
+
+
+def _record_named(name: str) -> PluginRecord:
+    from ganforge.cli import installed
+    from ganforge.core.errors import UsageError, did_you_mean
+    from ganforge.hooks.switches import normalise
+
+    records = installed.registry(warn=False).plugins
+    for record in records:
+        if normalise(name) in (record.distribution, normalise(record.name)):
+            return record
+    known = sorted({record.distribution for record in records})
+    hint = did_you_mean(normalise(name), known)
+    listed = f"installed: {', '.join(known)}"
+    raise UsageError(f"no plugin named '{name}' is installed", remedy=f"{hint} {listed}" if hint else listed)
+
+
+def _status_named(text: str) -> str:
+    from ganforge.core.errors import UsageError, did_you_mean
+    from ganforge.hooks.registry import Status
+
+    if text not in list(Status):
+        listed = f"one of: {', '.join(Status)}"
+        hint = did_you_mean(text, Status)
+        raise UsageError(f"no status is named '{text}'", remedy=f"{hint} {listed}" if hint else listed)
+    return text
+
+
+def _offers(record: PluginRecord) -> str:
+    if record.reason:
+        return record.reason
+    counts = [f"{len(names)} {kind.plural if len(names) > 1 else kind.value}" for kind, names in record.offers.items()]
+    return "; ".join([", ".join(counts) or "nothing", *(f"! {remark}" for remark in record.remarks)])
+
+
+def _milliseconds(load_ms: float | None) -> str | None:
+    return None if load_ms is None else f"{load_ms:.0f} ms"
+
+
+def _summary(records: tuple[PluginRecord, ...]) -> str:
+    from ganforge.hooks.registry import Status
+
+    counts = [(sum(record.status is status for record in records), status) for status in Status]
+    listed = ", ".join(f"{count} {status}" for count, status in counts if count)
+    failed = next((record.distribution for record in records if record.failed), None)
+    return f"{len(records)} installed: {listed}." + (f" Details: ganforge plugins info {failed}" if failed else "")
+
+
+def _facts(record: PluginRecord) -> dict[str, object]:
+    return {
+        "name": record.name,
+        "distribution": record.distribution,
+        "version": record.version,
+        "status": record.status,
+        "reason": record.reason,
+        "source": record.source,
+        "origin": record.origin,
+        "module": record.module,
+        "file": record.file,
+        "load_ms": None if record.load_ms is None else round(record.load_ms, 1),
+        "offers": {kind.value: names for kind, names in record.offers.items()},
+        "remarks": record.remarks,
+        "traceback": record.traceback,
+    }

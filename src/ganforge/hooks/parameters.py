@@ -1,0 +1,138 @@
+"""A params model in words: for each parameter its type, default, range and description."""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from ganforge.core.params import Params
+
+_BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "multiple_of": "multiple of {}", "pattern": "matches {}"}
+_WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a component.
+
+    Attributes:
+        name: its key; dotted within a nested table.
+        type: in words, such as ``list of whole number``.
+        default: as plain data; ``None`` also when there is none.
+        required: whether a recipe must give it.
+        range: in words, such as ``≥ 1``; empty when unbounded.
+        description: what it means.
+    """
+
+    name: str
+    type: str
+    default: object
+    required: bool
+    range: str
+    description: str
+
+
+def describe_params(model: type[Params], prefix: str = "") -> tuple[Parameter, ...]:
+    """The parameters of a model, nested tables included, in the order of their declaration."""
+    return tuple(_described(model, prefix))
+
+
+def _described(model: type[Params], prefix: str) -> Iterator[Parameter]:
+    for name, info in model.model_fields.items():
+        default = None if info.is_required() else plain(info.get_default(call_default_factory=True, validated_data={}))
+        yield Parameter(
+            name=prefix + name,
+            type=type_words(info.annotation),
+            default=default,
+            required=info.is_required(),
+            range=_range(info),
+            description=info.description or "",
+        )
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Params):
+            yield from _described(info.annotation, f"{prefix}{name}.")
+
+
+def type_words(annotation: Any) -> str:
+    """A type as a recipe's author would say it."""
+    annotation = getattr(annotation, "__value__", annotation)  # a named alias, such as pydantic's JsonValue
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_words(arguments[0])
+    if origin is Literal:
+        return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(type_words(part) for part in arguments if part is not types.NoneType))
+    if origin in (tuple, list, set, frozenset):
+        return _list_words(arguments)
+    if origin is dict:
+        return f"table of {type_words(arguments[1])}"
+    return _plain_words(annotation)
+
+
+def plain(value: object) -> object:
+    """A default as plain data, as JSON and TOML have it."""
+    match value:
+        case Params():
+            return value.model_dump(mode="json", exclude_none=True)
+        case enum.Enum():
+            return value.value
+        case PurePath():
+            return str(value)
+        case tuple() | list() | set() | frozenset():
+            return [plain(item) for item in value]
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+    return value
+
+
+def _list_words(arguments: tuple[Any, ...]) -> str:
+    items = [argument for argument in arguments if argument is not Ellipsis]
+    if len(items) == 1:
+        return f"list of {type_words(items[0])}"
+    return f"[{', '.join(map(type_words, items))}]"
+
+
+def _plain_words(annotation: Any) -> str:
+    if not isinstance(annotation, type):
+        return str(annotation)
+    if annotation in _WORDS:
+        return _WORDS[annotation]
+    if issubclass(annotation, enum.Enum):
+        return " or ".join(f'"{member.value}"' for member in annotation)
+    if issubclass(annotation, PurePath):
+        return "path"
+    return "table" if issubclass(annotation, Params) else annotation.__name__
+
+
+def _range(info: FieldInfo) -> str:
+    parts = [*_bounds(info.metadata), *(f"each {bound}" for bound in _bounds(_item_metadata(info.annotation)))]
+    return ", ".join(parts)
+
+
+def _item_metadata(annotation: Any) -> list[object]:
+    """The bounds that hold for each item of a list."""
+    if get_origin(annotation) not in (tuple, list):
+        return []
+    first = get_args(annotation)[0]
+    found: list[object] = []
+    for part in get_args(first)[1:] if get_origin(first) is Annotated else ():
+        found += part.metadata if isinstance(part, FieldInfo) else [part]
+    return found
+
+
+def _bounds(metadata: Iterable[object]) -> Iterator[str]:
+    for bound in metadata:
+        for attribute, words in _BOUNDS.items():
+            value = getattr(bound, attribute, None)
+            if value is not None:
+                yield words.format(value)
+        for attribute, word in (("min_length", "at least"), ("max_length", "at most")):
+            value = getattr(bound, attribute, None)
+            if value is not None:
+                yield f"{word} {value} long"
