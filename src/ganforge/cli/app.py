@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import console, doctor, listing, plugins
+from ganforge.cli import check, console, doctor, listing, plugins
 from ganforge.core.errors import GanforgeError
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
@@ -47,6 +47,7 @@ def ganforge(
 
 
 # One line for each command, in the order in which help shows them.
+app.command("check")(check.check)
 app.command("list")(listing.list_components)
 app.command("describe")(listing.describe)
 app.add_typer(plugins.app, name="plugins")
