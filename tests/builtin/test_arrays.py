@@ -1,0 +1,281 @@
+"""The user's own files: every good form is read, every bad one is named with file and place."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganforge.plugin import DataError
+
+POINTS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+LABELS = np.arange(40) % 4
+
+
+def everything(built) -> torch.Tensor:
+    """Training and kept-back values, sorted by their first number."""
+    values = torch.cat([built.training().values, built.held.values])
+    return values[values.flatten(1)[:, 0].argsort()]
+
+
+def test_npy_points_without_labels(dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", POINTS)
+    built = dataset("arrays", file="points.npy")
+
+    assert built.spec.shape == (3,)
+    assert built.spec.classes is None
+    assert built.spec.value_range is None
+    assert (len(built.training()), len(built.held)) == (36, 4)
+    assert torch.equal(everything(built), torch.from_numpy(POINTS[POINTS[:, 0].argsort()]))
+    assert built.training().values.dtype == torch.float32
+
+
+def test_npz_with_labels(dataset, tmp_path: Path) -> None:
+    np.savez(tmp_path / "points.npz", values=POINTS.astype(np.float64), labels=LABELS)
+    built = dataset("arrays", file="points.npz", held_out=0.2)
+
+    assert built.spec.classes == 4
+    assert built.spec.class_names == ()
+    assert built.spec.class_shares == (0.25,) * 4
+    assert built.held.labels.bincount().tolist() == [2, 2, 2, 2]
+    by_value = dict(zip(POINTS[:, 0].tolist(), LABELS.tolist(), strict=True))
+    for part in (built.training(), built.held):
+        assert [by_value[value] for value in part.values[:, 0].tolist()] == part.labels.tolist()
+
+
+@pytest.mark.parametrize("compress", [np.savez, np.savez_compressed])
+def test_npz_without_labels(compress: Any, dataset, tmp_path: Path) -> None:
+    compress(tmp_path / "points.npz", values=POINTS)
+    assert dataset("arrays", file="points.npz").spec.classes is None
+
+
+def test_labels_from_a_second_file(dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", POINTS)
+    np.save(tmp_path / "labels.npy", LABELS.astype(np.float32)[:, None])
+    built = dataset("arrays", file=str(tmp_path / "points.npy"), labels_file="labels.npy")
+    assert built.spec.classes == 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (LABELS * 10 + 5, ("5", "15", "25", "35")),
+        (np.array(["cat", "dog", "ant", "bee"])[LABELS], ("ant", "bee", "cat", "dog")),
+        (LABELS % 2 == 1, ()),
+    ],
+)
+def test_labels_are_numbered_in_order_and_keep_their_names(labels: np.ndarray, names: tuple, dataset, tmp_path: Path) -> None:
+    np.savez(tmp_path / "points.npz", values=POINTS, labels=labels)
+    built = dataset("arrays", file="points.npz")
+    kinds = np.unique(labels)
+
+    assert built.spec.classes == len(kinds)
+    assert built.spec.class_names == names
+    found = dict(zip(built.training().values[:, 0].tolist(), built.training().labels.tolist(), strict=True))
+    for value, label in zip(POINTS[:, 0].tolist(), labels.tolist(), strict=True):
+        assert kinds[found.get(value, int(np.searchsorted(kinds, label)))] == label
+
+
+CSV = "x,y,kind\n1.5,2,a\n2.5,3,b\n3.5,4,a\n4.5,5,b\n"
+
+
+def test_csv_with_header_and_named_labels(dataset, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(CSV)
+    built = dataset("arrays", file="points.csv", label_column="kind")
+    assert built.spec.class_names == ("a", "b")
+    assert everything(built).tolist() == [[1.5, 2], [2.5, 3], [3.5, 4], [4.5, 5]]
+
+
+def test_csv_columns_are_chosen_and_ordered_by_name(dataset, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(CSV)
+    built = dataset("arrays", file="points.csv", columns=("y", "x"))
+    assert everything(built).tolist() == [[2, 1.5], [3, 2.5], [4, 3.5], [5, 4.5]]
+    assert built.spec.classes is None
+
+
+@pytest.mark.parametrize("label_column", [2, -1])
+def test_csv_without_header(label_column: int, dataset, tmp_path: Path) -> None:
+    (tmp_path / "iris.csv").write_text("5.1,3.5,setosa\n\n4.9,3.0,setosa\n6.0,2.2,virginica\n")
+    built = dataset("arrays", file="iris.csv", label_column=label_column)
+    assert built.spec.class_names == ("setosa", "virginica")
+    assert len(everything(built)) == 3
+
+
+def test_csv_header_of_numbers_must_be_said(dataset, tmp_path: Path) -> None:
+    (tmp_path / "years.csv").write_text("2001;2002\n1;2\n3;4\n")
+    assert everything(dataset("arrays", file="years.csv", header=True, delimiter=";")).tolist() == [[1, 2], [3, 4]]
+
+
+def test_csv_from_a_spreadsheet(dataset, tmp_path: Path) -> None:
+    """A byte-order mark, Windows line ends, quotes, blanks and a last line without end."""
+    (tmp_path / "sheet.csv").write_bytes('\ufeff"x", y\r\n"1", 2\r\n3 ,4'.encode())
+    assert everything(dataset("arrays", file="sheet.csv", columns=("x", "y"))).tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(("shape", "seen"), [((6, 4, 5), (1, 4, 5)), ((6, 3, 4, 5), (3, 4, 5))])
+def test_bytes_as_images_are_seen_between_minus_one_and_one(shape: tuple, seen: tuple, dataset, tmp_path: Path) -> None:
+    images = np.linspace(0, 255, np.prod(shape)).astype(np.uint8).reshape(shape)
+    np.save(tmp_path / "images.npy", images)
+    built = dataset("arrays", file="images.npy")
+
+    assert built.spec.shape == seen
+    assert built.spec.value_range == (-1, 1)
+    np.testing.assert_allclose(everything(built).flatten().numpy(), images.astype(float).flatten() / 127.5 - 1, atol=1e-6)
+
+
+def test_image_range_is_rescaled_and_that_of_points_is_not(dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.linspace(0, 1, 32, dtype=np.float32).reshape(2, 4, 4))
+    np.save(tmp_path / "points.npy", np.linspace(0, 1, 32, dtype=np.float32).reshape(8, 4))
+    images = dataset("arrays", file="images.npy", value_range=(0.0, 1.0))
+    points = dataset("arrays", file="points.npy", value_range=(0.0, 1.0))
+
+    assert (images.spec.value_range, everything(images).min(), everything(images).max()) == ((-1, 1), -1, 1)
+    assert (points.spec.value_range, everything(points).min(), everything(points).max()) == ((0, 1), 0, 1)
+
+
+def test_images_of_unknown_range_stay_as_they_are(dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.full((4, 2, 2), 7.0))
+    built = dataset("arrays", file="images.npy")
+    assert built.spec.value_range is None
+    assert everything(built).unique().tolist() == [7]
+
+
+def test_a_list_of_numbers_is_one_dimensional_data(dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "numbers.npy", np.arange(10))
+    assert dataset("arrays", file="numbers.npy").spec.shape == (1,)
+
+
+def test_fortran_order_and_big_endian_files_are_read(dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.asfortranarray(POINTS.astype(">f8")))
+    assert torch.equal(everything(dataset("arrays", file="points.npy")), torch.from_numpy(POINTS[POINTS[:, 0].argsort()]))
+
+
+def npy(values: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.asarray(values))
+    return stream.getvalue()
+
+
+def npz(**arrays: Any) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def with_a_hole() -> np.ndarray:
+    holed = POINTS.copy()
+    holed[7, 2] = np.nan
+    return holed
+
+
+BAD: dict[str, tuple[str, bytes, dict, str]] = {
+    "no such file": ("other.npy", b"", {"file": "data.npy"}, r"there is no file .*data\.npy"),
+    "a folder": ("x.npy/inside", b"", {"file": "x.npy"}, "there is no file"),
+    "unknown kind": ("data.xlsx", b"", {}, "files of kind '.xlsx' cannot be read"),
+    "empty npy": ("data.npy", b"", {}, "cannot be read"),
+    "text called npy": ("data.npy", b"1,2,3\n", {}, "cannot be read"),
+    "npy cut short": ("data.npy", npy(POINTS)[:-9], {}, "cannot be read"),
+    "npy that claims to be huge": ("data.npy", npy(POINTS).replace(b"(40, 3)", b"(40, 3000000000000)"), {}, "cannot be read"),
+    "npy with a broken header": ("data.npy", npy(POINTS).replace(b"{'descr'", b"{'de(cr("), {}, "cannot be read"),
+    "pickled objects": (
+        "data.npy",
+        npy(np.array([{}, []], dtype=object)),
+        {},
+        "holds pickled Python objects, which ganforge never loads",
+    ),
+    "a pickle": ("data.npy", pickle.dumps([1, 2, 3]), {}, "cannot be read"),
+    "text values": ("data.npy", npy([["a", "b"]] * 5), {}, r"values are of type <U1, not numbers"),
+    "complex values": ("data.npy", npy(POINTS + 1j), {}, "values are of type complex"),
+    "one number": ("data.npy", npy(3.0), {}, r"values have shape \(\); expected one of"),
+    "five axes": ("data.npy", npy(np.zeros((2, 2, 2, 2, 2))), {}, r"values have shape \(2, 2, 2, 2, 2\)"),
+    "no samples": ("data.npy", npy(np.zeros((0, 3))), {}, "at least 2 samples"),
+    "one sample": ("data.npy", npy(np.zeros((1, 3))), {}, "at least 2 samples"),
+    "no numbers per sample": ("data.npy", npy(np.zeros((5, 0))), {}, "at least 2 samples of at least one number"),
+    "a hole": ("data.npy", npy(with_a_hole()), {}, r"row 7, place \(2\): nan is no finite number .*\(1 such in all"),
+    "too great": ("data.npy", npy(np.full((3, 2), 1e300)), {}, r"row 0, place \(0\): 1e\+300 is no finite number \(of float32\)"),
+    "channels last": ("data.npy", npy(np.zeros((5, 8, 8, 3))), {}, r"channels last.*transpose\(0, 3, 1, 2\)"),
+    "out of range": (
+        "data.npy",
+        npy([[0.0], [0.5], [2.0]]),
+        {"value_range": (0.0, 1.0)},
+        r"row 2, place \(0\): 2.0 is outside value_range \[0, 1\]",
+    ),
+    "no archive": ("data.npz", b"PK nothing", {}, "cannot be read"),
+    "archive cut short": ("data.npz", npz(values=POINTS)[:-40], {}, "cannot be read"),
+    "no values": ("data.npz", npz(X=POINTS, y=LABELS), {}, r"no array named 'values'; it holds: X, y .*numpy\.savez"),
+    "pickled labels": ("data.npz", npz(values=POINTS, labels=np.array([None] * 40)), {}, "holds pickled Python objects"),
+    "too few labels": ("data.npz", npz(values=POINTS, labels=LABELS[:-1]), {}, r"labels have shape \(39,\) for 40 samples"),
+    "one-hot labels": ("data.npz", npz(values=POINTS, labels=np.eye(4)[LABELS]), {}, r"labels have shape \(40, 4\) for 40 samples"),
+    "labels between": ("data.npz", npz(values=POINTS, labels=LABELS / 2), {}, "label 0.5 of sample 1 .* is no whole number"),
+    "a missing label": ("data.npz", npz(values=POINTS, labels=np.where(LABELS == 2, np.nan, LABELS)), {}, "label nan of sample 2"),
+    "dates as labels": ("data.npz", npz(values=POINTS, labels=LABELS.astype("datetime64[D]")), {}, "labels are of type datetime64"),
+    "labels twice": ("data.npz", npz(values=POINTS, labels=LABELS), {"labels_file": "data.npz"}, "labels are given twice"),
+    "no labels file": ("data.npy", npy(POINTS), {"labels_file": "labels.npy"}, r"there is no file .*labels\.npy"),
+    "csv options for npy": ("data.npy", npy(POINTS), {"label_column": "kind"}, "are for .csv files"),
+    "empty csv": ("data.csv", b"\n\n", {}, "the file is empty"),
+    "header only": ("data.csv", b"x,y\n", {}, "at least 2 samples"),
+    "ragged csv": ("data.csv", b"x,y\n1,2\n\n3\n", {}, "line 4: 1 cells where line 1 has 2"),
+    "text in csv": ("data.csv", CSV.encode(), {}, r"line 2, column 'kind': 'a' is no finite number .*'label_column'"),
+    "empty cell": ("data.csv", b"1,2\n3,\n", {}, "line 2, column '1': '' is no finite number"),
+    "nan in csv": ("data.csv", b"x,y\n1,2\nnan,4\n", {}, "line 3, column 'x': 'nan' is no finite number"),
+    "no such column": (
+        "data.csv",
+        CSV.encode(),
+        {"label_column": "species"},
+        "no column is named 'species'; the columns are: x, y, kind",
+    ),
+    "no such column number": ("data.csv", CSV.encode(), {"label_column": 3}, "there is no column 3; it has 3 columns"),
+    "two columns of one name": ("data.csv", b"x,x\n1,2\n3,4\n", {"columns": ("x",)}, "several columns are named 'x'"),
+    "label as value": (
+        "data.csv",
+        CSV.encode(),
+        {"columns": ("x", "kind"), "label_column": "kind"},
+        "'kind' is both label and value",
+    ),
+    "empty label": ("data.csv", b"x,kind\n1,a\n2,\n3,b\n", {"label_column": "kind"}, "sample 1 has no label"),
+    "binary csv": ("data.csv", b"\xff\xfe1\x00,\x002\x00", {}, "is no readable .csv file"),
+    "huge cell": ("data.csv", b"1," + b"2" * 200_000, {}, "is no readable .csv file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_are_named_with_the_place(case: str, dataset, tmp_path: Path) -> None:
+    name, content, params, message = BAD[case]
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+
+    with pytest.raises(DataError, match=message) as caught:
+        dataset("arrays", **{"file": name, **params})
+
+    assert str(tmp_path) in str(caught.value), "the file is named in full"
+    assert caught.value.exit_code == 2
+
+
+def test_nothing_is_ever_unpickled(dataset, tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "went-off",)
+
+    np.save(tmp_path / "bomb.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+    (tmp_path / "raw.npy").write_bytes(pickle.dumps(Bomb()))
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
+        archive.write(tmp_path / "bomb.npy", "values.npy")
+        archive.write(tmp_path / "raw.npy", "labels.npy")
+    np.save(tmp_path / "points.npy", POINTS)
+
+    for params in (
+        {"file": "bomb.npy"},
+        {"file": "raw.npy"},
+        {"file": "bomb.npz"},
+        {"file": "points.npy", "labels_file": "bomb.npy"},
+    ):
+        with pytest.raises(DataError):
+            dataset("arrays", **params)
+    assert not (tmp_path / "went-off").exists()
