@@ -1,0 +1,112 @@
+"""The metrics as a run sees them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ganforge.metrics import wasserstein1, wasserstein2
+from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
+
+MOONS = DataSpec((2,), classes=2)
+CODED = LatentSpec(2, categorical=(3, 2))
+LABELLED = LatentSpec(2, classes=2)
+
+
+def evaluation(real: Samples, fake: Samples) -> Evaluation:
+    return Evaluation(real, fake, torch.Generator())
+
+
+@pytest.fixture
+def moons(dataset) -> Samples:
+    return dataset("moons", noise=0.05).held_out(400, torch.Generator().manual_seed(0))
+
+
+def test_wasserstein_is_the_function_of_the_asked_order(metric) -> None:
+    stream = torch.Generator().manual_seed(0)
+    real, fake = (Samples(torch.randn(50, 2, generator=stream)) for _ in range(2))
+    assert metric("wasserstein", MOONS).measure(evaluation(real, fake)) == {"": wasserstein2(real.values, fake.values)}
+    assert metric("wasserstein", MOONS, order=1).measure(evaluation(real, fake)) == {"": wasserstein1(real.values, fake.values)}
+    assert "W₁" in metric("wasserstein", MOONS, order=1).measures[""].label
+
+
+@pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25)])
+def test_real_samples_are_a_perfect_sampler_to_modes(name: str, modes: int, dataset, metric) -> None:
+    data = dataset(name)
+    built = metric("modes", data.spec)
+    real = data.held_out(2500, torch.Generator().manual_seed(0))
+
+    found = built.measure(evaluation(real, real))
+
+    assert found["captured"] == modes == built.measures["captured"].ideal
+    assert found["high-quality"] == pytest.approx(0.98889, abs=0.0084)  # 4 standard deviations of 0.0021
+    assert built.measures["high-quality"].ideal == pytest.approx(1 - math.exp(-4.5))
+    assert 0 < found["reverse-kl"] < 4 * (modes - 1) / 5000
+
+
+def test_modes_of_a_line_have_the_lines_ideal(dataset, metric) -> None:
+    assert metric("modes", dataset("gaussian-1d").spec).measures["high-quality"].ideal == pytest.approx(0.9973, abs=1e-4)
+
+
+def test_codes_that_name_the_moons_are_recovered(metric, moons: Samples) -> None:
+    """The second code names the moon, the other way round; the first says nothing about it."""
+    noise = torch.zeros(400, 2)
+    categorical = torch.stack([torch.arange(400) % 3, 1 - moons.labels], dim=1)
+    fake = Samples(moons.values + 0.01, latent=Latent(noise, codes=Codes(categorical, torch.zeros(400, 0))))
+
+    assert metric("code-recovery", MOONS, CODED, column=1).measure(evaluation(moons, fake)) == {"": 1.0}
+    assert metric("code-recovery", MOONS, CODED).measure(evaluation(moons, fake))[""] == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_label_match_counts_points_on_the_moon_asked_for(metric, moons: Samples) -> None:
+    asked = moons.labels.clone()
+    asked[:100] = 1 - asked[:100]
+    fake = Samples(moons.values + 0.01, labels=asked, latent=Latent(torch.zeros(400, 2), labels=asked))
+    assert metric("label-match", MOONS, LABELLED).measure(evaluation(moons, fake)) == {"": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "latent", "params", "message"),
+    [
+        ("modes", MOONS, LABELLED, {}, r"needs data whose modes are known .*'ring', 'grid'"),
+        ("code-recovery", DataSpec((2,)), CODED, {}, "needs labelled data"),
+        ("code-recovery", MOONS, LABELLED, {}, r"reads categorical code 0, and the sampler draws 0 .*'structured'"),
+        ("code-recovery", MOONS, CODED, {"column": 2}, "reads categorical code 2, and the sampler draws 2"),
+        ("label-match", DataSpec((2,)), LABELLED, {}, "needs labelled data"),
+        ("label-match", MOONS, CODED, {}, r"needs a sampler that draws labels .*'labelled'"),
+    ],
+)
+def test_a_metric_without_what_it_needs_is_refused_when_built(
+    name: str, data: DataSpec, latent: LatentSpec, params: dict, message: str, metric
+) -> None:
+    with pytest.raises(Disagreement, match=message):
+        metric(name, data, latent, **params)
+
+
+def test_samples_without_what_the_metric_reads_are_refused(metric, moons: Samples) -> None:
+    fake = Samples(moons.values, latent=Latent(torch.zeros(400, 2)))
+    for name, latent in (("code-recovery", CODED), ("label-match", LABELLED)):
+        with pytest.raises(Disagreement, match="carry no"):
+            metric(name, MOONS, latent).measure(evaluation(moons, fake))
+
+    coded = Samples(moons.values, latent=Latent(torch.zeros(400, 2), labels=moons.labels))
+    with pytest.raises(Disagreement, match="real samples carry no labels"):
+        metric("label-match", MOONS, LABELLED).measure(evaluation(Samples(moons.values), coded))
+
+
+def test_values_and_measures_have_the_same_keys_and_plain_labels(metric, dataset, moons: Samples) -> None:
+    latent = Latent(torch.zeros(400, 2), moons.labels, Codes(moons.labels.unsqueeze(1).repeat(1, 2), torch.zeros(400, 0)))
+    fake = Samples(moons.values, moons.labels, latent)
+    for name, data, sizes in (
+        ("wasserstein", MOONS, CODED),
+        ("modes", dataset("ring").spec, CODED),
+        ("code-recovery", MOONS, CODED),
+        ("label-match", MOONS, LABELLED),
+    ):
+        built = metric(name, data, sizes)
+        found = built.measure(evaluation(moons, fake))
+        assert found.keys() == built.measures.keys()
+        assert all(type(value) is float for value in found.values())
+        assert all(len(measure.label) > 20 for measure in built.measures.values())

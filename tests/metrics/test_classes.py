@@ -1,0 +1,89 @@
+"""Matchings against scikit-learn and brute force; neighbours against scikit-learn."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import confusion_matrix
+from sklearn.neighbors import KNeighborsClassifier
+
+from ganforge.core.errors import Disagreement
+from ganforge.metrics import hungarian_accuracy, nearest_labels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_accuracy_equals_the_confusion_matrix_matched(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, 10, 300)
+    codes = np.where(draw.random(300) < 0.6, draw.permutation(10)[labels], draw.integers(0, 10, 300))
+
+    table = confusion_matrix(codes, labels, labels=range(10))
+    rows, columns = linear_sum_assignment(-table)
+    assert hungarian_accuracy(torch.tensor(codes), torch.tensor(labels)) == pytest.approx(table[rows, columns].sum() / 300)
+
+
+def test_accuracy_is_the_best_of_all_renamings() -> None:
+    draw = np.random.default_rng(1)
+    codes, labels = draw.integers(0, 4, 60), draw.integers(0, 4, 60)
+    best = max(np.mean(np.array(naming)[codes] == labels) for naming in permutations(range(4)))
+    assert hungarian_accuracy(torch.tensor(codes), torch.tensor(labels)) == pytest.approx(best)
+
+
+def test_renamed_codes_are_perfect_and_a_constant_code_is_as_good_as_the_largest_class() -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    assert hungarian_accuracy(torch.tensor([2, 2, 2, 0, 0, 1]), labels) == 1
+    assert hungarian_accuracy(torch.zeros(6, dtype=torch.int64), labels) == 0.5
+
+
+def test_a_greedy_matching_would_be_worse() -> None:
+    """Code 0 is most often label 0, yet leaving that to code 1 is better: 4 + 3 = 7 of 12 beats 5 + 0."""
+    table = torch.tensor([[5, 4], [3, 0]])
+    codes = torch.tensor([0, 1]).repeat_interleave(table.sum(1))
+    labels = torch.cat([torch.tensor([0, 1]).repeat_interleave(row) for row in table])
+    assert hungarian_accuracy(codes, labels) == pytest.approx(7 / 12)
+
+
+def test_left_over_codes_and_labels_count_as_wrong() -> None:
+    labels = torch.tensor([0, 0, 0, 0, 1, 1])
+    assert hungarian_accuracy(torch.tensor([0, 0, 1, 1, 2, 2]), labels) == pytest.approx(4 / 6)
+    assert hungarian_accuracy(labels, torch.tensor([0, 0, 1, 1, 2, 2])) == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize(("codes", "labels"), [((3,), (4,)), ((0,), (0,)), ((3, 1), (3, 1))])
+def test_what_cannot_be_matched_is_refused(codes: tuple, labels: tuple) -> None:
+    with pytest.raises(Disagreement, match="cannot match codes"):
+        hungarian_accuracy(torch.zeros(codes, dtype=torch.int64), torch.zeros(labels, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 5, 5)])
+def test_nearest_labels_equal_scikit_learns(shape: tuple[int, ...]) -> None:
+    """2,500 queries are three chunks, the last one not full."""
+    stream = torch.Generator().manual_seed(0)
+    queries, reference = torch.randn(2500, *shape, generator=stream), torch.randn(400, *shape, generator=stream)
+    labels = torch.randint(7, (400,), generator=stream)
+
+    oracle = KNeighborsClassifier(1, algorithm="brute").fit(reference.flatten(1).double().numpy(), labels.numpy())
+    found = nearest_labels(queries, reference, labels)
+    assert found.dtype == torch.int64
+    assert found.tolist() == oracle.predict(queries.flatten(1).double().numpy()).tolist()
+
+
+def test_reference_samples_are_their_own_neighbours() -> None:
+    reference = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)) * 1e-3 + 500  # close together, far from the origin
+    labels = torch.arange(50)
+    distinct = len({tuple(row) for row in reference.tolist()}) == 50
+    assert distinct
+    assert torch.equal(nearest_labels(reference, reference, labels), labels)
+
+
+@pytest.mark.parametrize(
+    ("queries", "reference", "labels"),
+    [((5, 2), (0, 2), (0,)), ((5, 2), (4, 3), (4,)), ((5, 2), (4, 2), (3,)), ((5, 2), (4, 2), (4, 1))],
+)
+def test_what_does_not_fit_is_refused(queries: tuple, reference: tuple, labels: tuple) -> None:
+    with pytest.raises(Disagreement, match="do not fit"):
+        nearest_labels(torch.zeros(queries), torch.zeros(reference), torch.zeros(labels, dtype=torch.int64))

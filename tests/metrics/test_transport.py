@@ -1,0 +1,91 @@
+"""Exact transport against POT and against cases that can be counted by hand."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import ot
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from ganforge.core.errors import Disagreement
+from ganforge.metrics import wasserstein1, wasserstein2
+
+
+def points(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("shape", [(2,), (1,), (1, 4, 4)])
+@pytest.mark.parametrize(("n", "m"), [(150, 150), (60, 90)])
+def test_equals_pot(n: int, m: int, shape: tuple[int, ...]) -> None:
+    real, fake = points(0, n, *shape), points(1, m, *shape) * 1.5 + 0.5
+    a, b = real.flatten(1).double().numpy(), fake.flatten(1).double().numpy()
+
+    assert wasserstein1(real, fake) == pytest.approx(ot.emd2([], [], ot.dist(a, b, metric="euclidean")), rel=1e-9)
+    assert wasserstein2(real, fake) == pytest.approx(math.sqrt(ot.emd2([], [], ot.dist(a, b, metric="sqeuclidean"))), rel=1e-9)
+
+
+def test_w1_on_the_line_equals_scipy() -> None:
+    real, fake = points(0, 200, 1), points(1, 200, 1) + 1
+    assert wasserstein1(real, fake) == pytest.approx(stats.wasserstein_distance(real[:, 0].numpy(), fake[:, 0].numpy()), rel=1e-6)
+
+
+def test_w2_on_the_line_pairs_sorted_values() -> None:
+    real, fake = points(0, 200, 1), points(1, 200, 1) * 3
+    sorted_pairs = real.sort(0).values.double() - fake.sort(0).values.double()
+    assert wasserstein2(real, fake) == pytest.approx(sorted_pairs.square().mean().sqrt().item(), rel=1e-9)
+
+
+def test_a_shift_costs_its_length() -> None:
+    real = points(0, 100, 2)
+    shift = torch.tensor([3.0, 4.0])
+    assert wasserstein1(real, real + shift) == pytest.approx(5, rel=1e-5)
+    assert wasserstein2(real, real + shift) == pytest.approx(5, rel=1e-5)
+
+
+def test_order_of_samples_does_not_matter_and_the_same_samples_are_exactly_nothing_apart() -> None:
+    real = points(0, 500, 2) + 1000  # far from the origin, where the matrix-product form of distances cancels
+    assert wasserstein2(real, real[torch.randperm(500, generator=torch.Generator().manual_seed(0))]) == 0
+    assert wasserstein1(real, real.flip(0)) == 0
+
+
+def test_is_symmetric_and_no_smaller_than_w1() -> None:
+    real, fake = points(0, 80, 2), points(1, 80, 2)
+    assert wasserstein2(real, fake) == pytest.approx(wasserstein2(fake, real), rel=1e-12)
+    assert wasserstein2(real, fake) >= wasserstein1(real, fake)
+
+
+def test_collapse_costs_the_root_mean_square_distance_to_the_point() -> None:
+    real = points(0, 100, 2)
+    assert wasserstein2(real, torch.zeros(100, 2)) == pytest.approx(real.double().square().sum(1).mean().sqrt().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_values_that_are_not_finite_give_nan(bad: float) -> None:
+    fake = points(0, 10, 2)
+    fake[3, 1] = bad
+    assert math.isnan(wasserstein2(points(1, 10, 2), fake))
+
+
+def test_a_graph_does_no_harm() -> None:
+    assert wasserstein2(points(0, 10, 2), points(0, 10, 2).requires_grad_()) == 0
+
+
+@pytest.mark.parametrize(("real", "fake"), [((5, 2), (5, 3)), ((0, 2), (5, 2)), ((5, 2), (0, 2)), ((4, 1, 2, 2), (4, 4))])
+def test_what_cannot_be_compared_is_refused(real: tuple, fake: tuple) -> None:
+    with pytest.raises(Disagreement, match="cannot compare samples of shapes"):
+        wasserstein2(torch.zeros(real), torch.zeros(fake))
+
+
+def test_unequal_numbers_need_pot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ot", None)  # as if POT were not installed
+    with pytest.raises(
+        Disagreement, match=r"3 real and 2 generated samples needs POT \(compare equally many, or: pip install POT\)"
+    ):
+        wasserstein2(torch.zeros(3, 2), torch.zeros(2, 2))
+    assert wasserstein2(torch.zeros(3, 2), torch.ones(3, 2)) == pytest.approx(np.sqrt(2))
