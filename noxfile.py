@@ -5,6 +5,7 @@ Every environment is made with plain pip and held to constraints.txt, so that to
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
 SOURCES = ["src", *(str(plugin / "src") for plugin in PLUGINS)]
 PINS = ["-c", "constraints.txt"]
+os.environ["PIP_NO_COMPILE"] = "1"  # compiling all of torch and MLflow takes longer than what the tests import of them
 
 
 def group(name: str) -> list[str]:

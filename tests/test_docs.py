@@ -1,0 +1,102 @@
+import re
+import runpy
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from ganforge.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
+NOT_OURS = {"shared"}
+
+
+def commands() -> set[str]:
+    found = typer.main.get_command(app)
+    assert hasattr(found, "commands")
+    return set(found.commands)
+
+
+def test_readme_begins_with_the_two_commands_and_ci_calls_the_second():
+    first, second, *_ = re.findall(r"```sh\n(.+?)```", README, flags=re.DOTALL)
+    assert first == (
+        "python -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/ganforge run recipes/infogan_moons.toml\n"
+    )
+    assert second.strip() in [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
+
+
+def test_tree_in_the_readme_is_the_one_on_disk():
+    (tree,) = re.findall(r"## The tree\n\n```text\n(.+?)```", README, flags=re.DOTALL)
+    named = {line.split()[0] for line in tree.splitlines()}
+    tracked = {path for path in ROOT.iterdir() if path.name not in NOT_OURS and is_kept(path)}
+    on_disk = {f"{path.name}/" if path.is_dir() else path.name for path in tracked}
+
+    unsaid = {"README.md", "LICENSE", ".gitignore", ".pre-commit-config.yaml"}
+    assert named == on_disk - unsaid
+    assert all(len(line.split(maxsplit=1)) == 2 for line in tree.splitlines())
+
+
+def is_kept(path: Path) -> bool:
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
+    return path.name != ".git" and not any(path.match(pattern) for pattern in ignored)
+
+
+def test_list_of_files_in_the_readme_is_renewed():
+    renewed = runpy.run_path(str(ROOT / "docs" / "tree.py"))["written"](README)
+    assert renewed == README, "run: python docs/tree.py"
+
+
+def test_every_module_says_what_it_is_for():
+    purpose = runpy.run_path(str(ROOT / "docs" / "tree.py"))["purpose"]
+    assert [str(file) for file in (ROOT / "src").rglob("*.py") if not purpose(file)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in targets if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_that_are_told_exist(page):
+    told = set(re.findall(r"(?:^|`|bin/)ganforge ([a-z]+)", page.read_text(), flags=re.MULTILINE))
+    assert told <= commands()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_toml_that_is_shown_can_be_read(page):
+    for block in re.findall(r"```toml\n(.+?)```", page.read_text(), flags=re.DOTALL):
+        tomllib.loads(block)
+
+
+def test_readme_lists_every_recipe():
+    linked = set(re.findall(r"\(recipes/(\w+)\.toml\)", README))
+    assert linked == {path.stem for path in (ROOT / "recipes").glob("*.toml")}
+
+
+def test_contributing_lists_every_session():
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
+    sessions = re.findall(r"^@nox\.session\ndef (\w+)", (ROOT / "noxfile.py").read_text(), flags=re.MULTILINE)
+    assert table == sessions
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_plugins_readme_names_components_parameters_and_paper(plugin):
+    text = (plugin / "README.md").read_text()
+    module = plugin / "src" / plugin.name.replace("-", "_")
+    components = re.findall(r'register\(\s*"([a-z0-9-]+)"', (module / "plugin.py").read_text())
+    parameters = re.findall(r"^    (\w+): ", (module / "params.py").read_text(), flags=re.MULTILINE)
+
+    assert components
+    assert [name for name in {*components, *parameters} if f"`{name}`" not in text] == []
+    assert "arxiv.org/abs/" in text
+
+
+def test_changelog_keeps_its_form():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## \[Unreleased\]$", text, flags=re.MULTILINE)
