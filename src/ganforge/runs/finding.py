@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ganforge.core.errors import StorageError, UsageError, did_you_mean
 from ganforge.storage.folder import RunFolder
@@ -22,12 +23,14 @@ class Named:
         name: the name as given, which several runs may share.
         id: 32 hex digits.
         experiment: the experiment's name as given.
+        identity: all of ``run.json``; empty when it is damaged.
     """
 
     folder: RunFolder
     name: str
     id: str
     experiment: str
+    identity: Mapping[str, Any]
 
     @property
     def hex(self) -> str:
@@ -63,6 +66,7 @@ def named(folder: RunFolder) -> Named:
         name=str(identity.get("name", path.name.rpartition("-")[0])),
         id=str(identity.get("id", path.name.rpartition("-")[2])),
         experiment=str(identity.get("experiment", path.parent.name)),
+        identity=identity,
     )
 
 

@@ -1,0 +1,97 @@
+"""``ganforge runs``: what was run, how it stands, and what MLflow still lacks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.runs.listing import RunSummary
+
+
+def runs(
+    *,
+    runs_dir: Annotated[Path, typer.Option(help="Where run folders lie.")] = Path("runs"),
+    experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List the runs, newest first.
+
+    Runs whose process vanished are marked as killed. Neither MLflow nor its server is needed.
+    """
+    from ganforge.cli import console
+    from ganforge.runs.listing import runs as all_runs
+
+    found = all_runs(runs_dir, experiment)
+    if json:
+        console.json_out({"schema": 1, "runs_dir": str(runs_dir), "runs": [_to_plain(run) for run in found]})
+        return
+    if not found:
+        console.note(_nothing(runs_dir, experiment))
+        return
+    _print(found)
+
+
+def _print(found: Sequence[RunSummary]) -> None:
+    from ganforge.cli import console
+
+    console.table(
+        ("Run", "Experiment", "Status", "Iteration", "Metrics", "Started", "Took", "Title"),
+        [
+            (
+                run.run,
+                run.experiment,
+                run.status,
+                f"{run.iteration:,}/{run.iterations:,}" if run.iterations else None,
+                _metrics(run.metrics) or None,
+                _moment(run.started),
+                _duration(run.seconds) if run.seconds else None,
+                run.title,
+            )
+            for run in found
+        ],
+        right=(3, 6),
+    )
+    for run in found:
+        if run.remark and run.status != "finished":
+            console.note(f"{run.run}: {run.remark}")
+    waiting = [run for run in found if run.undelivered]
+    if waiting:
+        console.note(_waiting(waiting))
+
+
+def _waiting(waiting: Sequence[RunSummary]) -> str:
+    points = sum(run.undelivered.points for run in waiting if run.undelivered)
+    images = sum(run.undelivered.images for run in waiting if run.undelivered)
+    names = ", ".join(run.run for run in waiting[:3]) + (f" and {len(waiting) - 3} more" if len(waiting) > 3 else "")
+    return f"MLflow lacks {points:,} points and {images:,} images of {names}; deliver them with `ganforge sync`"
+
+
+def _nothing(runs_dir: Path, experiment: str | None) -> str:
+    where = f"{runs_dir} has no runs" + (f" of the experiment '{experiment}'" if experiment else "")
+    return f"{where}; start one with `ganforge run RECIPE`, or say where they lie with --runs-dir"
+
+
+def _to_plain(run: RunSummary) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(run)
+
+
+def _metrics(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in list(values.items())[:3])
+
+
+def _moment(seconds: float | None) -> str | None:
+    from datetime import datetime
+
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
