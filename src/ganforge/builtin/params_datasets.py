@@ -77,8 +77,8 @@ class ArraysParams(Params):
     """Parameters of data from the user's own files."""
 
     file: str = Field(min_length=1)
-    """A .npy, .npz or .csv file; a relative path is meant from the recipe's folder. An .npz holds ``values`` and, where there are
-    any, ``labels``. One sample is a row (d,), an image (height, width) or an image (channels, height, width)."""
+    """A .npy, .npz or .csv file; a relative path is meant from the recipe's folder. An .npz holds 'values' and, where there are
+    any, 'labels'. One sample is a row (d,), an image (height, width) or an image (channels, height, width)."""
     labels_file: str | None = Field(None, min_length=1)
     """A .npy file with one label per sample, for values that come without."""
     label_column: str | int | None = None

@@ -14,7 +14,7 @@ _POINTS = "ganforge.builtin.points"
 _MEASURES = "ganforge.builtin.measures"
 
 _ADVERSARIAL_TAG = frozenset({"adversarial"})
-_PENALTY_TAG = frozenset({"penalty", "second-order"})
+_PENALTY_TAG = frozenset({"penalty"})
 
 
 @hookimpl
