@@ -7,13 +7,15 @@ MLflow, pydantic nor a plugin.
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, doctor, listing, plugins
+from ganforge.cli import check, console, doctor, listing, plugins, runs
 from ganforge.core.errors import GanforgeError
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
@@ -48,6 +50,7 @@ def ganforge(
 
 # One line for each command, in the order in which help shows them.
 app.command("check")(check.check)
+app.command("runs")(runs.runs)
 app.command("list")(listing.list_components)
 app.command("describe")(listing.describe)
 app.add_typer(plugins.app, name="plugins")
@@ -60,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Errors that a user can mend are told in sentences on stderr. Whatever else escapes is a bug and keeps its traceback (Python's
     exit code 1). Typer itself turns wrong usage into 2 and Ctrl-C into 130.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without Greek letters shows "?", rather than ending in a traceback
+            stream.reconfigure(errors="replace")
     try:
         app(args=arguments, prog_name="ganforge")
     except GanforgeError as error:
