@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -24,8 +24,6 @@ from ganforge.engine.seeding import derive, seeded
 from ganforge.engine.trainer import Plan, Trainer
 from ganforge.engine.turns import two_players
 from ganforge.recipe.schema import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +112,18 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
 def build_dataset(part: Part, *, seed: int, folders: Folders) -> Dataset:
     """The data set of a recipe."""
     context = DatasetContext(derive(seed, "data"), folders.recipe, folders.data)
-    return _made(part, context, derive(seed, "data"), lambda made: isinstance(made, Dataset))
+    return cast("Dataset", _made(part, context, derive(seed, "data"), lambda made: isinstance(made, Dataset)))
 
 
 def build_sampler(part: Part, data: DataSpec) -> Sampler:
     """The sampler of a recipe."""
-    return _made(part, SamplerContext(data), 0, lambda made: isinstance(made, Sampler))
+    return cast("Sampler", _made(part, SamplerContext(data), 0, lambda made: isinstance(made, Sampler)))
 
 
 def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
     """A generator or discriminator, its weights drawn from a random stream of its own."""
-    return _made(part, context, derive(seed, "initialisation", part.component.kind), lambda made: isinstance(made, nn.Module))
+    own_seed = derive(seed, "initialisation", part.component.kind)
+    return cast("nn.Module", _made(part, context, own_seed, lambda made: isinstance(made, nn.Module)))
 
 
 def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weighted]:
@@ -201,7 +200,9 @@ def _descent(network: nn.Module, table: NetworkTable) -> Descent:
     """The optimizer of a network, with those of its numbers that move; the fused kernels take all tensors in one call."""
     optimizer = table.optimizer
     moving = {key: value for key, value in optimizer if isinstance(value, Schedule)}
-    fixed = {key: value.at(0, 1) if isinstance(value, Schedule) else value for key, value in optimizer if key != "use"}
+    fixed: dict[str, Any] = {
+        key: value.at(0, 1) if isinstance(value, Schedule) else value for key, value in optimizer if key != "use"
+    }
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
         raise Disagreement(f"the network '{table.use}' has nothing to learn")

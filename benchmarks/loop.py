@@ -1,0 +1,172 @@
+"""What the trainer costs, as ratios measured side by side in one process.
+
+    python benchmarks/loop.py [--iterations 1500] [--rounds 5]
+
+Two comparisons, both in CPU time of the process (wall time on a shared machine says little):
+
+- *against the course*: the moons networks of the course notebook (32-128-2 and 2-128-1, batch 50, Adam), trained by a plain loop as a
+  student writes it (DataLoader, sigmoid, log) and by ganforge's trainer. A ratio below 1 means that ganforge is faster.
+- *with everything on*: the recipe infogan_moons with view, journal, checkpoints and pictures, against the same turns in a bare loop.
+
+Rounds alternate, and the median of the ratios is reported with their spread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from ganforge.assembly.blueprint import resolve
+from ganforge.assembly.building import Folders, build
+from ganforge.engine.trainer import Trainer
+from ganforge.hooks.loading import load_plugins
+from ganforge.observers.animation import animation
+from ganforge.observers.broadcast import broadcast
+from ganforge.observers.checkpoints import Checkpoints
+from ganforge.observers.curves import curves
+from ganforge.observers.journal import journal
+from ganforge.observers.pictures import pictures
+from ganforge.observers.view import view
+from ganforge.recipe.reading import read
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+
+ROOT = Path(__file__).resolve().parent.parent
+COURSE = """
+[train]
+iterations = {iterations}
+batch_size = 50
+average = 0
+[dataset]
+use = "moons"
+params = {{ samples = 2000, noise = 0.05 }}
+[sampler]
+use = "normal"
+params = {{ size = 32 }}
+[generator]
+use = "mlp"
+params = {{ hidden = [128], activation = "relu" }}
+optimizer = {{ lr = 1e-3, betas = [0.9, 0.999] }}
+[discriminator]
+use = "mlp"
+params = {{ hidden = [128], activation = "relu" }}
+optimizer = {{ lr = 1e-3, betas = [0.9, 0.999] }}
+[[loss]]
+use = "non-saturating"
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, default=1500)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder, "course.toml")
+        recipe.write_text(COURSE.format(iterations=options.iterations))
+        ratios = compare(
+            lambda: bare(trainer(recipe, options.iterations)), lambda: student_loop(options.iterations), options.rounds
+        )
+        print(f"ganforge / course loop: {shown(ratios)}")
+
+        infogan = ROOT / "recipes" / "infogan_moons.toml"
+        ratios = compare(
+            lambda: observed(trainer(infogan, options.iterations), Path(folder)),
+            lambda: bare(trainer(infogan, options.iterations)),
+            options.rounds,
+        )
+        print(f"everything on / bare turns: {shown(ratios)}")
+
+
+def compare(one: Callable[[], None], other: Callable[[], None], rounds: int) -> list[float]:
+    """The ratios of CPU time, round by round; a first round warms up and does not count."""
+    ratios = [cpu_seconds(one) / cpu_seconds(other) for _ in range(rounds + 1)]
+    return ratios[1:]
+
+
+def cpu_seconds(work: Callable[[], None]) -> float:
+    """CPU seconds of this process."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def shown(ratios: list[float]) -> str:
+    """Median and spread."""
+    return f"{statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f} in {len(ratios)} rounds)"
+
+
+def trainer(recipe: Path, iterations: int) -> Trainer:
+    """A recipe's trainer, without metrics: they cost the same in both."""
+    source = read(recipe, (f"train.iterations={iterations}", "metric=[]"))
+    return build(resolve(source, load_plugins()), device=torch.device("cpu"), folders=Folders(ROOT, ROOT))
+
+
+def bare(made: Trainer) -> None:
+    """The same turns, and nothing else."""
+    for _ in range(made.plan.iterations):
+        made.step()
+
+
+def observed(made: Trainer, root: Path) -> None:
+    """All that ``ganforge run`` has on: live view, journal, checkpoints, pictures, curves, animation."""
+    folder = RunFolder.create(root, "benchmark", "loop")
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40)
+    face = view(console, plain=False, title="benchmark", folder=folder.path, seed=0)
+    with JournalWriter(folder.journal) as writer:
+        broadcast(
+            made.run(),
+            [
+                face.observer,
+                pictures(folder, title="benchmark", recorded=lambda *_: None),
+                curves(folder, title="benchmark"),
+                animation(folder),
+            ],
+            essential=[journal(folder, writer), Checkpoints(folder, 2)],
+        )
+
+
+def student_loop(iterations: int) -> None:
+    """The course's GAN for two moons as a student writes it."""
+    generator = nn.Sequential(nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, 2))
+    discriminator = nn.Sequential(nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 1), nn.Sigmoid())
+    move_generator = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    move_discriminator = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
+    points = torch.randn(2000, 2)
+    loader = DataLoader(TensorDataset(points), batch_size=50, shuffle=True)
+
+    done = 0
+    while done < iterations:
+        for (real,) in loader:
+            fake = generator(torch.randn(50, 32))
+            loss = -torch.mean(torch.log(1 - discriminator(fake)) + torch.log(discriminator(real)))
+            move_discriminator.zero_grad()
+            loss.backward()
+            move_discriminator.step()
+
+            fake = generator(torch.randn(50, 32))
+            loss = -torch.mean(torch.log(discriminator(fake)))
+            move_generator.zero_grad()
+            loss.backward()
+            move_generator.step()
+
+            done += 1
+            if done == iterations:
+                return
+
+
+if __name__ == "__main__":
+    main()

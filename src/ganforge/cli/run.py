@@ -1,0 +1,72 @@
+"""``ganforge run``: check, build, train, record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    recipe: Annotated[Path | None, typer.Argument(help="The recipe; may be left out with --resume.", show_default=False)] = None,
+    *,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; the value is read as TOML. Repeatable.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Run this many seeds, from the recipe's on; prints their spread.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="With --seeds: how many run at once.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run: its folder, name or beginning of its id.")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live view.")] = False,
+    parent: Annotated[str | None, typer.Option(hidden=True)] = None,
+    json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+) -> None:
+    """Train what a recipe describes, and record it.
+
+    A recipe with mistakes is refused before anything is built. Ctrl-C finishes the iteration, saves, and tells how to go on.
+    """
+    from rich.console import Console
+
+    from ganforge.cli import console
+    from ganforge.core.errors import UsageError
+    from ganforge.session.preparing import Options
+
+    options = Options(
+        recipe=recipe,
+        overrides=tuple(overrides or ()),
+        device=device,
+        resume=resume,
+        runs_dir=runs_dir,
+        tracking_uri=tracking_uri,
+        plain=plain,
+        parent=parent,
+    )
+    if seeds is not None and resume is not None:
+        raise UsageError(
+            "--seeds and --resume do not go together", remedy="resume the seeds one by one; `ganforge runs` lists them"
+        )
+
+    screen = Console(stderr=True)
+    if seeds is not None:
+        from ganforge.session.sweep import sweep
+
+        swept = sweep(options, seeds=seeds, jobs=jobs, console=screen)
+        if json:
+            console.json_out(swept.to_plain())
+        raise typer.Exit(swept.exit_code)
+
+    from ganforge.session.running import run as run_one
+
+    result = run_one(options, screen)
+    if json:
+        console.json_out(result.to_plain())
+    raise typer.Exit(result.exit_code)

@@ -1,0 +1,69 @@
+"""``ganforge sample``: draw from a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sample(
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
+    *,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents; one seed gives one set of samples.")] = 0,
+    label: Annotated[int | None, typer.Option(help="Class to ask a conditional generator for; drawn unless given.")] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            help="Values of the codes, such as 1 or 1,0.5,-1: categorical ones first; a dash leaves one to be drawn: -,0.5."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write: .png, .npz or .csv; samples.png in the run folder unless given.")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+) -> None:
+    """Draw samples from a run's generator, in the data's own units.
+
+    The generator is the moving average (EMA) of the newest intact checkpoint; the run folder is all that is needed.
+    """
+    from ganforge.assembly.building import choose_device
+    from ganforge.cli import console
+    from ganforge.runs.finding import find
+    from ganforge.runs.loading import load
+    from ganforge.runs.output import write
+
+    folder = find(run, runs_dir)
+    generator = load(folder, str(choose_device(device)))
+    samples = generator.draw(count, seed=seed, label=label, code=_codes(code))
+    target = out or folder.path / "samples.png"
+    write(target, samples, generator.data)
+
+    if json:
+        console.json_out(
+            {
+                "run": folder.path.name,
+                "iteration": generator.iteration,
+                "file": target,
+                "count": count,
+                "seed": seed,
+                "label": label,
+            }
+        )
+        return
+    console.success(f"{count} samples of iteration {generator.iteration} written to {target}")
+
+
+def _codes(text: str | None) -> list[float | None] | None:
+    from ganforge.core.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return [None if part.strip() in ("", "-") else float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"cannot read the codes '{text}'", remedy="give numbers with commas between, such as 1,0.5,-") from error

@@ -1,0 +1,167 @@
+"""A finished run's generator, rebuilt from its folder alone; the data set is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.assembly.blueprint import Blueprint, resolve
+from ganforge.assembly.building import build_network, build_sampler
+from ganforge.core.contracts import BuildContext, Sampler
+from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.core.records import Codes, Latent, Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.engine.observing import generate
+from ganforge.engine.seeding import derive
+from ganforge.engine.state import load_network
+from ganforge.hooks.loading import load_plugins
+from ganforge.recipe.reading import read
+from ganforge.storage import atomic, checkpoints, plain
+from ganforge.storage.folder import RunFolder
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BUNDLE = ("generator.safetensors", "resolved.toml", "specs.json", "lock.json")
+"""The files that hold a generator: weights, recipe, sizes, and which plugins it was made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedGenerator:
+    """A generator ready to be sampled.
+
+    Attributes:
+        network: the averaged generator, in eval mode.
+        sampler: where latents come from.
+        data: the data's spec, scaling included.
+        latent: the latent's spec.
+        iteration: iterations it was trained for.
+    """
+
+    network: nn.Module
+    sampler: Sampler
+    data: DataSpec
+    latent: LatentSpec
+    iteration: int
+
+    def draw(self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None) -> Samples:
+        """``n`` samples in the data's own units, with their labels and latents.
+
+        Args:
+            n: how many.
+            seed: seed of the latents; one seed gives one set of samples.
+            label: the class to ask a conditional generator for; drawn when ``None``.
+            code: values for the codes, categorical ones first, then continuous ones; ``None`` entries and missing ones are drawn.
+
+        Raises:
+            UsageError: a label or code that this generator does not have.
+        """
+        if n < 1:
+            raise UsageError(f"cannot draw {n} samples", remedy="ask for one or more")
+        device = next(self.network.parameters()).device
+        latent = self.sampler.draw(n, torch.Generator(device).manual_seed(derive(seed, "sample")))
+        if label is not None:
+            latent = _labelled(latent, label, self.latent)
+        if code is not None:
+            latent = _coded(latent, code, self.latent)
+        return generate(self.network, latent, self.data)
+
+    def sample(
+        self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None
+    ) -> dict[str, np.ndarray]:
+        """:meth:`draw` as numpy arrays: ``values``, ``noise``, and ``labels`` and ``codes`` where there are any."""
+        samples = self.draw(n, seed=seed, label=label, code=code)
+        arrays = {"values": samples.values.numpy()}
+        if samples.labels is not None:
+            arrays["labels"] = samples.labels.numpy()
+        if samples.latent is not None:
+            arrays["noise"] = samples.latent.noise.numpy()
+            if samples.latent.codes is not None:
+                codes = samples.latent.codes
+                arrays["codes"] = torch.cat([codes.categorical.to(codes.continuous.dtype), codes.continuous], dim=1).numpy()
+        return arrays
+
+
+def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
+    """The averaged generator of a run, from its newest intact checkpoint, or of a bundle as MLflow keeps it.
+
+    Raises:
+        RunFolderError: no specs, no intact checkpoint, or weights that do not fit the plugin that is installed.
+        PluginError: a plugin that the run was made with is missing or broken.
+    """
+    path = folder.path if isinstance(folder, RunFolder) else folder
+    specs = path / "specs.json"
+    if not specs.exists():
+        raise RunFolderError(f"{path} holds no finished start: there is no specs.json", remedy="name the folder of a run")
+    sizes = plain.loads(specs.read_bytes())
+    data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
+
+    blueprint: Blueprint = resolve(read(path / "resolved.toml"), load_plugins())
+    network = build_network(blueprint.generator, BuildContext(data, latent), seed=0)
+    iteration, tensors = _weights(path)
+    load_network("average", network, tensors)
+    network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    return LoadedGenerator(network, build_sampler(blueprint.sampler, data), data, latent, iteration)
+
+
+def write_bundle(folder: RunFolder, target: Path) -> None:
+    """Put the files of :data:`BUNDLE` into ``target``: all that :func:`load` needs, a fraction of the run folder."""
+    from safetensors.torch import save
+
+    iteration, tensors = _weights(folder.path)
+    target.mkdir(parents=True, exist_ok=True)
+    weights = {key: value.contiguous() for key, value in tensors.items() if key.startswith("average/")}
+    atomic.write_bytes(target / "generator.safetensors", save(weights, {"iteration": str(iteration)}))
+    for name in BUNDLE[1:]:
+        atomic.write_bytes(target / name, (folder.path / name).read_bytes())
+
+
+def _weights(path: Path) -> tuple[int, dict[str, Tensor]]:
+    bundle = path / "generator.safetensors"
+    if not bundle.exists():
+        iteration, state, _ = checkpoints.load_newest(RunFolder(path))
+        return iteration, dict(state.tensors)
+
+    from safetensors import safe_open
+
+    with safe_open(bundle, framework="pt") as file:
+        return int((file.metadata() or {}).get("iteration", 0)), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - a file, not a dict
+
+
+def _labelled(latent: Latent, label: int, spec: LatentSpec) -> Latent:
+    if latent.labels is None or spec.classes is None:
+        raise UsageError("this generator takes no label", remedy="drop --label; conditional recipes use the sampler 'labelled'")
+    if not 0 <= label < spec.classes:
+        raise UsageError(f"there is no label {label}", remedy=f"labels go from 0 to {spec.classes - 1}")
+    return replace(latent, labels=torch.full_like(latent.labels, label))
+
+
+def _coded(latent: Latent, code: Sequence[float | None], spec: LatentSpec) -> Latent:
+    if latent.codes is None:
+        raise UsageError("this generator takes no code", remedy="drop --code; InfoGAN recipes use the sampler 'structured'")
+    count = len(spec.categorical) + spec.continuous
+    if len(code) > count:
+        raise UsageError(f"{len(code)} codes were given, the generator has {count}", remedy=f"give at most {count}")
+
+    categorical, continuous = latent.codes.categorical.clone(), latent.codes.continuous.clone()
+    for column, value in enumerate(code):
+        if value is None:
+            continue
+        if column >= len(spec.categorical):
+            continuous[:, column - len(spec.categorical)] = value
+            continue
+        values = spec.categorical[column]
+        if value != int(value) or not 0 <= value < values:
+            raise UsageError(f"code {column} cannot be {value:g}", remedy=f"it is a whole number from 0 to {values - 1}")
+        categorical[:, column] = int(value)
+    return replace(latent, codes=Codes(categorical, continuous))
+
+
+def plain_specs(data: DataSpec, latent: LatentSpec) -> dict[str, Any]:
+    """What ``specs.json`` holds."""
+    return {"data": data.to_plain(), "latent": latent.to_plain()}

@@ -1,0 +1,67 @@
+"""What is written down of a run before its first iteration: recipe, sizes, identity, and the journal's start record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ganforge.recipe.writing import fingerprint, flatten, to_toml
+from ganforge.session.identity import dataset_facts, note, surroundings, tags
+from ganforge.session.preparing import Options, Plot
+from ganforge.storage import atomic
+from ganforge.storage.folder import RunFolder
+from ganforge.tracking.start import Artifact, StartRecord
+
+if TYPE_CHECKING:
+    from ganforge.engine.trainer import Trainer
+
+
+def introduce(plot: Plot, folder: RunFolder, trainer: Trainer, options: Options) -> None:
+    """Write down what this run is, before its first iteration."""
+    import torch
+
+    from ganforge.runs.loading import plain_specs
+
+    atomic.write_text(folder.recipe, plot.source.text)
+    atomic.write_text(folder.resolved, to_toml(plot.blueprint.resolved))
+    folder.write_json(folder.lock, plot.blueprint.lock())
+    folder.write_json(folder.path / "specs.json", plain_specs(trainer.observer.data, trainer.sampler.spec))
+    identity = folder.read_json(folder.identity)
+    folder.write_json(
+        folder.identity,
+        {
+            **identity,
+            "title": plot.title,
+            "seed": plot.blueprint.recipe.train.seed,
+            "parent": options.parent,
+            "recipe": str(plot.source.path.resolve()),
+            "recipe_folder": str(plot.source.path.resolve().parent),
+            "fingerprint": fingerprint(plot.blueprint.resolved),
+            **surroundings(str(trainer.device), torch.get_num_threads()),
+        },
+    )
+
+
+def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord:
+    """What the journal, and so MLflow, is told once."""
+    recipe, identity = plot.blueprint.resolved, folder.read_json(folder.identity)
+    seed = recipe.train.seed
+    own_tags = tags(plot.source.path.resolve(), folder.path.resolve(), identity, fingerprint=identity["fingerprint"], seed=seed)
+    return StartRecord(
+        run_id=identity["id"],
+        run_name=f"{plot.name} s{seed} {identity['id'][:8]}",
+        experiment=plot.experiment,
+        params=flatten(recipe),
+        tags={**own_tags, "ganforge.plugins": _plugins(plot), **recipe.tracking.tags},
+        dataset=dataset_facts(plot.blueprint, trainer.observer.data, trainer.batches.samples),
+        note=note(plot.title, recipe.description, plot.source.path, folder.path),
+        artifacts=tuple(Artifact(path.name, "recipe") for path in (folder.recipe, folder.resolved, folder.lock, folder.identity)),
+        parent_run_id=identity.get("parent"),
+        resolution=recipe.tracking.resolution,
+        experiment_tags={"mlflow.experimentKind": "custom_model_development"},
+    )
+
+
+def _plugins(plot: Plot) -> str:
+    parts = (plot.blueprint.dataset, plot.blueprint.sampler, plot.blueprint.generator, plot.blueprint.discriminator)
+    found = {f"{part.component.plugin.distribution} {part.component.plugin.version}" for part in (*parts, *plot.blueprint.losses)}
+    return ", ".join(sorted(found))

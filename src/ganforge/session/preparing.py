@@ -1,0 +1,155 @@
+"""What a run needs before its first iteration: a blueprint, a trainer, a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganforge.assembly.blueprint import Blueprint, resolve
+from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.hooks.loading import load_plugins
+from ganforge.recipe.reading import Source, read
+from ganforge.recipe.writing import flatten
+from ganforge.runs.finding import find
+from ganforge.storage import checkpoints
+from ganforge.storage.folder import RunFolder
+
+if TYPE_CHECKING:
+    from ganforge.engine.trainer import Trainer
+
+_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "title", "description", "requires.")
+"""Keys that a resumed run may change: they move no weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks of a run.
+
+    Attributes:
+        recipe: the recipe's file; when resuming it may be left out.
+        overrides: ``--set`` texts.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        resume: folder, name or beginning of the id of a run to go on with.
+        runs_dir: where run folders are made.
+        tracking_uri: the MLflow store; ``None`` takes the environment's or the default.
+        plain: plain lines instead of the live view.
+        parent: id of the sweep that this run belongs to.
+    """
+
+    recipe: Path | None
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    resume: str | None = None
+    runs_dir: Path = Path("runs")
+    tracking_uri: str | None = None
+    plain: bool = False
+    parent: str | None = None
+
+
+def data_folder() -> Path:
+    """Where prepared data sets lie: ``$GANFORGE_DATA``, else the user's cache."""
+    if given := os.environ.get("GANFORGE_DATA"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge" / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A recipe that was found good.
+
+    Attributes:
+        source: the recipe as read.
+        blueprint: its components, resolved.
+        resumed: the folder of the run to go on with, or ``None``.
+    """
+
+    source: Source
+    blueprint: Blueprint
+    resumed: RunFolder | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the run: the recipe's file name."""
+        return self.source.path.stem
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment: the recipe's, or its file name."""
+        return self.blueprint.recipe.tracking.experiment or self.name
+
+    @property
+    def title(self) -> str:
+        """The recipe's title, or its file name."""
+        return self.blueprint.recipe.title or self.name
+
+
+def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
+    """Read and resolve the recipe; no torch is imported and nothing is created.
+
+    Raises:
+        RecipeError: with every problem of the recipe.
+        UsageError: neither a recipe nor a run to resume, or a recipe that is not the resumed run's.
+        PluginError: a plugin that the recipe needs failed.
+    """
+    resumed = find(options.resume, options.runs_dir) if options.resume else None
+    if options.recipe is None and resumed is None:
+        raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
+
+    source = read(options.recipe or _own_recipe(resumed), options.overrides)
+    blueprint = resolve(source, load_plugins())
+    for warning in blueprint.warnings:
+        warn(str(warning))
+    if resumed is not None:
+        _same_recipe(blueprint, resumed)
+    return Plot(source, blueprint, resumed)
+
+
+def assemble(plot: Plot, device: str) -> Trainer:
+    """Build the trainer, resumed if need be; nothing is created on disk."""
+    from ganforge.assembly.building import Folders, build, choose_device
+
+    folder = plot.source.path.parent
+    if plot.resumed is not None:
+        identity = plot.resumed.read_json(plot.resumed.identity) or {}
+        folder = Path(identity.get("recipe_folder", folder))
+    return build(plot.blueprint, device=choose_device(device), folders=Folders(folder.resolve(), data_folder()))
+
+
+def restore(trainer: Trainer, folder: RunFolder, warn: Callable[[str], None]) -> None:
+    """Put the newest intact checkpoint into the trainer, and say what makes the continuation differ bit for bit."""
+    import torch
+
+    iteration, state, skipped = checkpoints.load_newest(folder)
+    for text in skipped:
+        warn(text)
+    trainer.restore(state)
+    now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(trainer.device)}
+    changed = [f"{key} {state.values.get(key)} → {value}" for key, value in now.items() if state.values.get(key) != value]
+    if changed:
+        warn(f"resumed at iteration {iteration}; results will not be bit-identical: {', '.join(changed)}")
+
+
+def _own_recipe(folder: RunFolder | None) -> Path:
+    if folder is None or not folder.resolved.exists():
+        raise RunFolderError(
+            f"{folder and folder.path} holds no resolved.toml", remedy="name the recipe: ganforge run RECIPE --resume RUN"
+        )
+    return folder.resolved
+
+
+def _same_recipe(blueprint: Blueprint, folder: RunFolder) -> None:
+    """A resumed run goes on with the recipe it began with; what moves no weight may change."""
+    began, now = flatten(read(_own_recipe(folder)).recipe), flatten(blueprint.resolved)
+    changed = [
+        f"{key}: {began.get(key, 'not set')} → {now.get(key, 'not set')}"
+        for key in sorted(began.keys() | now.keys())
+        if began.get(key) != now.get(key) and not key.startswith(_MAY_CHANGE)
+    ]
+    if changed:
+        raise UsageError(
+            f"{folder.path.name} began with another recipe:\n  " + "\n  ".join(changed),
+            remedy="resume with the recipe it began with (ganforge run --resume alone takes it), or start a new run",
+        )

@@ -1,0 +1,230 @@
+"""One run from recipe to result: read → resolve → build → run → broadcast, and an honest end for every way of ending."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganforge.core.errors import GanforgeError, StorageError, TrainingError
+from ganforge.core.events import Finished, Outcome
+from ganforge.observers.animation import animation
+from ganforge.observers.broadcast import Observer, broadcast
+from ganforge.observers.checkpoints import Checkpoints
+from ganforge.observers.curves import curves
+from ganforge.observers.journal import journal as journaling
+from ganforge.observers.pictures import pictures
+from ganforge.observers.view import View, view
+from ganforge.session.delivery import delivery_news, mlflow_facts
+from ganforge.session.introducing import introduce, start_record
+from ganforge.session.preparing import Options, Plot, assemble, prepare, restore
+from ganforge.session.result import Result
+from ganforge.session.signals import Stopping, polite_signals
+from ganforge.storage import atomic, status
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+from ganforge.tracking.store import resolve as resolve_store
+from ganforge.tracking.supervise import Summary, Supervisor, supervise
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ganforge.engine.trainer import Trainer
+
+_MLFLOW_STATUS: dict[Outcome, str] = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one run plays on.
+
+    Attributes:
+        plot: the recipe and its components.
+        folder: the run's folder, locked.
+        trainer: built, and restored where the run goes on.
+        journal: the run's journal.
+        face: what the user sees.
+        stopping: whether somebody asked to stop.
+        delivery: the hold on what delivers to MLflow.
+        began: iterations done before this process took over.
+    """
+
+    plot: Plot
+    folder: RunFolder
+    trainer: Trainer
+    journal: JournalWriter
+    face: View
+    stopping: Stopping
+    delivery: Supervisor
+    began: int
+
+
+def run(options: Options, console: Console) -> Result:
+    """Train what a recipe describes.
+
+    Nothing is created before the recipe is found good and every part is built. The run then ends in one of the ways that
+    ``status.json`` and MLflow tell: finished, stopped (KILLED), diverged or failed (FAILED).
+
+    Args:
+        options: what the command line asks.
+        console: where the view goes; results are returned, not printed.
+
+    Raises:
+        GanforgeError: for all that the user can mend.
+    """
+    resolve_store(options.tracking_uri)  # a URI that MLflow does not take is refused before anything is built
+    with polite_signals() as stopping:
+        stopping.notify = lambda text: console.print(text, highlight=False, markup=False)
+        plot = prepare(options, stopping.notify)
+        trainer = assemble(plot, options.device)
+        folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
+        with folder.locked():
+            if plot.resumed:
+                restore(trainer, folder, stopping.notify)
+            else:
+                introduce(plot, folder, trainer, options)
+            with _staged(plot, folder, trainer, options, console, stopping) as stage:
+                finished = _play(stage)
+            return _result(stage, finished, stage.delivery.stop())
+
+
+@contextmanager
+def _staged(
+    plot: Plot, folder: RunFolder, trainer: Trainer, options: Options, console: Console, stopping: Stopping
+) -> Iterator[Stage]:
+    """Everything around the trainer, opened; the journal is closed before the last delivery is waited for."""
+    recipe = plot.blueprint.recipe
+    face = view(console, plain=options.plain, title=plot.title, folder=folder.path, seed=recipe.train.seed)
+    stopping.notify = face.notify
+    with (
+        supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
+        JournalWriter(folder.journal, on_error=lambda error: face.notify(f"{error}; training goes on")) as journal,
+    ):
+        yield Stage(plot, folder, trainer, journal, face, stopping, delivery, trainer.iteration)
+
+
+def _play(stage: Stage) -> Finished:
+    """Train, and write down how it ended, whatever happens."""
+    folder, journal = stage.folder, stage.journal
+    try:
+        if not stage.plot.resumed:
+            journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
+        finished = broadcast(
+            stage.trainer.run(stage.stopping.requested),
+            _observers(stage),
+            essential=[
+                journaling(folder, journal, warn=stage.face.notify),
+                Checkpoints(folder, stage.plot.blueprint.recipe.checkpoints.keep, warn=stage.face.notify),
+            ],
+            warn=stage.face.notify,
+        )
+        assert finished is not None  # noqa: S101 - the trainer's last event
+        _conclude(stage, finished)
+    except KeyboardInterrupt:
+        # The second Ctrl-C: nothing is saved, but nothing is left lying either.
+        journal.record("end", status="KILLED", reason="interrupted at once", exit_code=130)
+        status.finish(folder, "killed", reason="interrupted at once")
+        raise
+    except Exception as error:
+        _failed(stage, error)
+        if out_of_memory := _memory_error(error, stage.plot.blueprint.recipe.train.batch_size):
+            raise out_of_memory from error
+        raise
+    return finished
+
+
+def _observers(stage: Stage) -> list[Observer]:
+    """What may fail without ending training: the view first, so that it never waits for a drawing."""
+    recipe, folder, face = stage.plot.blueprint.recipe, stage.folder, stage.face
+
+    def recorded(key: str, iteration: int, path: Path) -> None:
+        stage.journal.record("image", key=key, iteration=iteration, path=str(path.relative_to(folder.path)))
+
+    observers: list[Observer] = [
+        face.observer,
+        delivery_news(stage.delivery, face.notify),
+        pictures(folder, title=stage.plot.title, recorded=recorded, warn=face.notify),
+        curves(folder, title=stage.plot.title, warn=face.notify),
+    ]
+    if recipe.pictures.gif:
+        observers.append(animation(folder, warn=face.notify))
+    return observers
+
+
+def _conclude(stage: Stage, finished: Finished) -> None:
+    """Write the final files and the journal's last records."""
+    folder, journal = stage.folder, stage.journal
+    metrics = dict((status.read(folder) or status.Status(status="running")).metrics)
+    atomic.write_json(folder.metrics, {"iteration": finished.iteration, "metrics": metrics})
+
+    for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
+        if path.exists():
+            journal.record("file", path=str(path.relative_to(folder.path)), folder="pictures")
+    journal.record("file", path=folder.metrics.name, folder="")
+    if finished.outcome == "finished":
+        from ganforge.runs.loading import write_bundle
+
+        write_bundle(folder, folder.path / "model")
+        journal.record("model", path="model", iteration=finished.iteration)
+    journal.record(
+        "end",
+        status=_MLFLOW_STATUS[finished.outcome],
+        reason=finished.reason,
+        exit_code=_exit_code(stage, finished),
+        iteration=finished.iteration,
+    )
+
+
+def _failed(stage: Stage, error: Exception) -> None:
+    """Leave a crash report and an honest status; a disk that is full must not hide the error itself."""
+    told = f"{type(error).__name__}: {error}"
+    report = "".join(traceback.format_exception(error))
+    try:
+        atomic.write_text(stage.folder.path / "crash.txt", report)
+        stage.journal.record("file", path="crash.txt", folder="")
+        status.finish(stage.folder, "failed", error=told)
+    except StorageError as refused:
+        stage.face.notify(str(refused))
+    stage.journal.record("end", status="FAILED", reason="exception", error=told, exit_code=getattr(error, "exit_code", 1))
+
+
+def _memory_error(error: Exception, batch_size: int) -> GanforgeError | None:
+    import torch
+
+    if not isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return None
+    return TrainingError(
+        f"out of memory with batches of {batch_size}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+        remedy="lower train.batch_size or the networks' widths; the last checkpoint is kept",
+    )
+
+
+def _exit_code(stage: Stage, finished: Finished) -> int:
+    match finished.outcome:
+        case "finished":
+            return 0
+        case "stopped":
+            return stage.stopping.exit_code
+        case "diverged":
+            return 1
+
+
+def _result(stage: Stage, finished: Finished, delivered: Summary) -> Result:
+    known = status.read(stage.folder)
+    return Result(
+        run=stage.folder.path.name,
+        folder=stage.folder.path,
+        status=finished.outcome,
+        iterations=finished.iteration,
+        seconds=finished.seconds,
+        iterations_per_second=(finished.iteration - stage.began) / max(finished.seconds, 1e-9),
+        metrics=dict(known.metrics) if known else {},
+        health={"verdict": "diverged" if finished.outcome == "diverged" else "not watched", "findings": []},
+        mlflow=mlflow_facts(delivered),
+        exit_code=_exit_code(stage, finished),
+        seed=stage.plot.blueprint.recipe.train.seed,
+        reason=finished.reason,
+    )
