@@ -92,11 +92,12 @@ class MutualInformation:
         return heads["code"]
 
     def _readings(self) -> Mapping[str, Reading]:
+        # With a weight of its own the term would enter the turn's total differently from its value, so no line is promised then.
+        certain = self.latent.continuous * self.constant if self.params.continuous_weight == 1.0 else None
         readings: dict[str, Reading] = {}
         for turn, doing in (("discriminator", "reading the {} codes"), ("generator", "making the {} codes readable")):
             if self.latent.categorical:
                 readings[f"{turn}/categorical"] = Reading(f"cost of {doing.format('categorical')}, in nats", equilibrium=0.0)
             if self.latent.continuous:
-                certain = self.latent.continuous * self.constant
                 readings[f"{turn}/continuous"] = Reading(f"cost of {doing.format('continuous')}, in nats", equilibrium=certain)
         return readings
