@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import math
+import os
+import threading
+
+import pytest
+
+from ganforge.core.errors import StorageError
+from ganforge.storage import atomic, plain
+
+
+def test_content_is_replaced_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "new" / "a.json"
+
+    atomic.write_json(path, {"loss": math.nan})
+    atomic.write_json(path, {"loss": 1})
+
+    assert plain.loads(path.read_bytes()) == {"loss": 1}
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_reader_never_sees_half(tmp_path):
+    path, contents = tmp_path / "a", [bytes([number]) * 100_000 for number in range(2)]
+    atomic.write_bytes(path, contents[0])
+    done = threading.Event()
+
+    def write():
+        for turn in range(200):
+            atomic.write_bytes(path, contents[turn % 2], durable=False)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        seen.add(path.read_bytes())
+    writer.join()
+
+    assert seen <= set(contents)
+
+
+@pytest.mark.parametrize(
+    "make_parent", [lambda tmp: tmp / "file" / "below", lambda _: __import__("pathlib").Path("/proc/ganforge")]
+)
+def test_a_folder_that_refuses_is_named(tmp_path, make_parent):
+    (tmp_path / "file").write_text("in the way")
+    path = make_parent(tmp_path) / "a.txt"
+
+    with pytest.raises(StorageError, match=str(path)) as caught:
+        atomic.write_text(path, "x")
+
+    assert caught.value.exit_code == 5
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from ganforge.core.errors import StorageError
+from ganforge.storage import atomic
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    atomic.write_bytes(Path(sys.argv[1]), b"n" * 5000)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_old_content(tmp_path, python):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    said = python(FULL, path).stdout
+
+    assert f"cannot write {path}: File too large" in said
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_interrupted_writer_leaves_the_old_content(tmp_path):
+    path = tmp_path / "a"
+    atomic.write_bytes(path, b"old")
+    (tmp_path / f".a.tmp-{os.getpid()}").write_bytes(b"torso of a process that had this number before")
+
+    atomic.write_bytes(path, b"new")
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+    assert path.read_bytes() == b"new"
