@@ -1,0 +1,57 @@
+"""A trained ganforge generator as an MLflow model: a model's code, which MLflow copies and runs. ganforge never imports it.
+
+``predict(None, params={"n": 64, "seed": 7})`` gives a DataFrame with one row per sample: the values in the data's own units,
+flattened, as columns ``x0``, ``x1``, …; then ``label`` of a conditional generator, and ``code0``, ``code1``, … for its codes.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+
+class Generator(PythonModel):
+    """Samples from the generator's average, rebuilt from its resolved recipe and safetensors."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Build the generator from the model's artifacts."""
+        # By name, because this file is run from the model's folder and stands in no layer of the package.
+        loading = import_module("ganforge.runs.loading")
+        self.generator = loading.load(Path(context.artifacts["run"]))
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002 - MLflow reads type hints as a schema
+        """Draw samples; the input is ignored.
+
+        Args:
+            context: MLflow's.
+            model_input: ignored; ``None`` will do.
+            params: ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class, -1 for any; ``code``: one
+                number per code, categorical ones (as class indices) first, empty for any.
+        """
+        wanted = {"n": 16, "seed": 0, "label": -1, "code": [], **(params or {})}
+        label, code = int(wanted["label"]), [float(value) for value in wanted["code"]]
+        samples = self.generator.sample(
+            n=int(wanted["n"]),
+            seed=int(wanted["seed"]),
+            label=None if label < 0 else label,
+            code=[int(value) if value.is_integer() else value for value in code] or None,
+        )
+        return _table(samples)
+
+
+def _table(samples: dict[str, np.ndarray | None]) -> pd.DataFrame:
+    values = np.asarray(samples["values"])
+    values = values.reshape(len(values), -1)
+    table = pd.DataFrame(values, columns=[f"x{column}" for column in range(values.shape[1])])
+    if samples.get("labels") is not None:
+        table["label"] = np.asarray(samples["labels"])
+    if samples.get("codes") is not None:
+        codes = np.asarray(samples["codes"]).reshape(len(values), -1)
+        table[[f"code{column}" for column in range(codes.shape[1])]] = codes
+    return table
+
+
+set_model(Generator())

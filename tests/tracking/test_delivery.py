@@ -1,0 +1,344 @@
+"""Delivery against a store that lives in memory and fails on command: what is sent, in what order, and how often."""
+
+import math
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganforge.tracking.ack import Ack
+from ganforge.tracking.delivery import Delivery
+from ganforge.tracking.pending import Pending, pending
+from ganforge.tracking.sink import Refused, Unreachable
+
+
+class Memory:
+    """A store in memory. Like MLflow's, it drops a row that it has already, and keeps a second one that differs."""
+
+    def __init__(self, *, fail_after=None, refuse=lambda point: False):
+        self.rows = set()
+        self.calls = []
+        self._left = math.inf if fail_after is None else fail_after
+        self._refuse = refuse
+
+    def _call(self, name, *details):
+        if self._left <= 0:
+            raise Unreachable("no answer")
+        self._left -= 1
+        self.calls.append((name, *details))
+
+    def begin(self, start, run_id):
+        self._call("begin", start.run_id)
+        return "1", run_id or "m1"
+
+    def describe(self, start, folder):
+        self._call("describe", dict(start.params))
+        return []
+
+    def points(self, points):
+        self._call("points", len(points))
+        if any(self._refuse(point) for point in points):
+            raise Refused("bad point")
+        self.rows |= {(point.key, point.iteration, point.ms, "nan" if math.isnan(point.value) else point.value) for point in points}
+
+    def image(self, path, key, iteration, ms):
+        self._call("image", key, iteration)
+
+    def file(self, path, folder):
+        self._call("file", path.name, folder)
+
+    def tag(self, key, value):
+        self._call("tag", key, value)
+
+    def model(self, folder, record):
+        self._call("model", folder.name)
+
+    def running(self):
+        self._call("running")
+
+    def ended(self, status, ms):
+        self._call("ended", status)
+
+    def named(self, name):
+        return [call[1:] for call in self.calls if call[0] == name]
+
+    def iterations(self, key):
+        return sorted(row[1] for row in self.rows if row[0] == key)
+
+
+class Desk:
+    """Delivers a folder again and again, as the shipper does, and keeps what it acknowledged."""
+
+    def __init__(self, folder, sink):
+        self.folder = folder
+        self.sink = sink
+        self.ack = Ack()
+        self.rejected = []
+
+    def deliver(self, *, final=False, forget=False):
+        """One delivery from the last acknowledgement on; with ``forget`` it dies before anything was acknowledged."""
+        delivery = Delivery(
+            self.folder, self.sink, self.ack, save=(lambda _: None) if forget else self._save, reject=self.rejected.append
+        )
+        delivery.pump(final=final)
+
+    def _save(self, ack):
+        self.ack = ack
+
+
+@pytest.fixture
+def desk(folder):
+    return Desk(folder, Memory())
+
+
+def test_a_whole_run_is_delivered_in_order(trainer, desk):
+    trainer.begin()
+    trainer.picture(0)
+    trainer.steps(1, 300)
+    trainer.evaluate(300, wasserstein=0.5)
+    trainer.record("tag", key="colour", value="blue")
+    trainer.record("file", path="recipe.toml", folder="recipe")
+    trainer.end()
+
+    desk.deliver(final=True)
+
+    assert [call[0] for call in desk.sink.calls] == [
+        "begin", "describe", "image", "tag", "file", "points", "tag", "ended",
+    ]  # fmt: skip
+    assert desk.sink.named("ended") == [("FINISHED",)]
+    assert desk.sink.named("file") == [("recipe.toml", "recipe")]
+    assert ("eval/wasserstein", 300, 0.5) in {(key, step, value) for key, step, _, value in desk.sink.rows}
+    assert desk.ack.offset == desk.ack.handled == trainer.folder.journal.stat().st_size
+
+
+def test_delivering_again_sends_nothing(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 300)
+    trainer.end()
+    desk.deliver(final=True)
+    before = list(desk.sink.calls)
+
+    desk.deliver(final=True)
+
+    assert desk.sink.calls == before
+
+
+def test_before_the_trainer_has_written_anything_nothing_happens(folder, desk):
+    desk.deliver()
+    desk.deliver(final=True)
+
+    assert desk.sink.calls == []
+
+
+def test_the_width_is_chosen_once_from_the_speed_and_stays(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 50)
+    desk.deliver()
+    assert desk.ack.width is None
+    assert desk.ack.offset < trainer.folder.journal.stat().st_size  # what was read is needed again
+
+    trainer.steps(51, 400)
+    desk.deliver()
+    width = desk.ack.width
+    assert width is not None
+    assert width >= 64
+
+    trainer.steps(401, 2000)
+    desk.deliver(final=True)
+    assert desk.ack.width == width
+    assert desk.sink.iterations("loss/generator/total") == sorted({*range(width, 2001, width), 2000})
+
+
+def test_full_resolution_sends_every_iteration(new_trainer):
+    trainer = new_trainer(resolution="full")
+    desk = Desk(trainer.folder, Memory())
+    trainer.begin()
+    trainer.steps(1, 700)
+    trainer.end()
+
+    desk.deliver(final=True)
+
+    assert desk.sink.iterations("loss/generator/total") == list(range(1, 701))
+    assert all(count <= 500 for (count,) in desk.sink.named("points"))
+
+
+def test_measured_values_are_never_thinned_and_leave_first(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 600)
+    for iteration in range(1, 6):
+        trainer.evaluate(iteration, wasserstein=iteration / 10)
+
+    desk.deliver(final=True)
+
+    assert desk.sink.iterations("eval/wasserstein") == [1, 2, 3, 4, 5]
+
+
+def test_infinity_is_never_sent(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 300, value=lambda iteration: math.inf if iteration == 7 else 1.0)
+    trainer.evaluate(300, wasserstein=-math.inf)
+
+    desk.deliver(final=True)
+
+    values = {value for _, _, _, value in desk.sink.rows}
+    assert "nan" in values
+    assert not values & {math.inf, -math.inf}
+
+
+def test_a_poisonous_point_is_found_and_left_out(folder, trainer):
+    desk = Desk(folder, Memory(refuse=lambda point: point.key == "eval/poison"))
+    trainer.begin()
+    for iteration in range(1, 40):
+        trainer.evaluate(iteration, good=1.0, **({"poison": 2.0} if iteration == 17 else {}))
+    trainer.end()
+
+    desk.deliver(final=True)
+
+    assert desk.sink.iterations("eval/good") == list(range(1, 40))
+    assert [rejection["what"] for rejection in desk.rejected] == ["metric eval/poison at iteration 17"]
+    assert desk.ack.rejected == 1
+    assert desk.ack.points == 39
+    assert desk.sink.named("ended") == [("FINISHED",)]
+
+
+def test_records_that_make_no_sense_are_rejected_one_by_one(trainer, desk):
+    trainer.begin()
+    trainer.record("image", key="images/samples", iteration=1, path="pictures/missing.png")
+    trainer.record("file", path="../../../etc/passwd", folder="")
+    trainer.record("eval", iteration=1, values={"wasserstein": "many"})
+    trainer.record("eval", values={})
+    trainer.record("tag", key="only a key")
+    trainer.record("something new", value=1)
+    trainer.end()
+
+    desk.deliver(final=True)
+    desk.deliver(final=True)
+
+    assert len(desk.rejected) == 5
+    assert desk.sink.named("ended") == [("FINISHED",)]
+    assert desk.sink.named("file") == []
+
+
+def test_a_run_that_never_said_how_it_ended_is_marked_killed(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 4000)
+
+    desk.deliver(final=True)
+
+    assert desk.sink.named("ended") == [("KILLED",)]
+    assert ("ganforge.reaped", "true") in desk.sink.named("tag")
+    assert ("ganforge.end_reason", "process vanished at iteration ~4000") in desk.sink.named("tag")
+
+
+def test_it_is_marked_also_when_all_else_was_delivered_before(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 512)
+    trainer.record("tag", key="a", value="b")
+    desk.deliver()
+
+    desk.deliver(final=True)
+    desk.deliver(final=True)
+
+    assert desk.sink.named("ended") == [("KILLED",)]
+
+
+def test_while_the_run_goes_on_nothing_is_marked(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 4000)
+
+    desk.deliver()
+
+    assert desk.sink.named("ended") == []
+
+
+def test_a_resumed_run_sends_no_iteration_twice_and_runs_again(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 4000)
+    trainer.picture(4000)
+    desk.deliver(final=True)
+
+    trainer.record("resume", iteration=3500)
+    trainer.picture(4000)
+    trainer.steps(3501, 6000)
+    trainer.picture(6000)
+    trainer.end()
+    desk.deliver(final=True)
+
+    iterations = desk.sink.iterations("loss/generator/total")
+    assert len(iterations) == len(set(iterations))
+    assert iterations[-1] == 6000
+    assert 4000 in iterations  # the window that the death cut
+    assert desk.sink.named("image") == [("images/samples", 4000), ("images/samples", 6000)]
+    assert desk.sink.named("describe") == [({"train.iterations": "100", "generator.params.hidden": "[8]"},)]
+    assert [call[0] for call in desk.sink.calls if call[0] in {"running", "ended"}] == ["ended", "running", "ended"]
+    assert desk.sink.named("ended") == [("KILLED",), ("FINISHED",)]
+
+
+def test_a_lost_start_record_is_made_up_for_by_the_run_folder(trainer, desk):
+    trainer.steps(1, 10)
+    trainer.end()
+
+    desk.deliver(final=True)
+
+    assert desk.sink.named("begin") == [(trainer.start.run_id,)]
+
+
+@pytest.mark.parametrize("resolution", ["auto", "full"])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_whatever_is_cut_where_the_rows_are_those_of_one_smooth_delivery(resolution, data, new_trainer):
+    """The store may fail at any call, the shipper may die between sending and acknowledging, the trainer may die and resume."""
+    trainer = new_trainer(resolution=resolution)
+    parts = [
+        trainer.begin,
+        lambda: trainer.steps(1, 900),
+        lambda: trainer.evaluate(900, wasserstein=0.5),
+        lambda: trainer.steps(901, 1500),
+        lambda: trainer.record("resume", iteration=1000),
+        lambda: trainer.steps(1001, 2100),
+        lambda: trainer.evaluate(2000, wasserstein=0.25),
+        trainer.end,
+    ]
+    store = Memory()
+    desk = Desk(trainer.folder, store)
+    for number, part in enumerate(parts):
+        part()
+        for _ in range(data.draw(st.integers(0, 2), label="deliveries")):
+            store._left = data.draw(st.integers(0, 6), label="calls until the store fails")
+            # The width stands in ack.json before anything leaves, so it is never forgotten.
+            forget = desk.ack.width is not None and data.draw(st.booleans(), label="dies before acknowledging")
+            final = number == 3 and data.draw(st.booleans(), label="the trainer has died")
+            with suppress(Unreachable):
+                desk.deliver(final=final, forget=forget)
+    store._left = math.inf
+    desk.deliver(final=True)
+
+    smooth = Desk(trainer.folder, Memory())
+    smooth.ack = Ack(width=desk.ack.width)
+    smooth.deliver(final=True)
+    assert store.rows == smooth.sink.rows
+    assert store.iterations("eval/wasserstein") == [900, 2000]
+    for key in ("loss/generator/total", "loss/discriminator/total"):
+        iterations = store.iterations(key)
+        assert len(iterations) == len(set(iterations))
+        assert iterations[-1] == 2100
+
+
+def test_what_is_pending_is_counted_without_a_store(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 300)
+    trainer.picture(300)
+    trainer.evaluate(300, wasserstein=0.5, modes=3.0)
+    trainer.end()
+
+    waiting = pending(trainer.folder)
+    assert waiting.images == 1
+    assert waiting.points >= 4
+    assert waiting
+
+    desk.deliver(final=True)
+    desk.ack.save(trainer.folder.ack)
+    assert desk.ack.points == waiting.points
+    assert pending(trainer.folder) == Pending()
+    assert not pending(trainer.folder)
