@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""Control characters: texts come from plugins and recipes too, and may not steer the terminal."""
+
+
 def say(text: str = "", *, style: str = "") -> None:
     """A line of the result, on stdout; ``style`` is one of rich's, such as ``bold``."""
     _print(sys.stdout, text, style)
@@ -58,10 +62,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
         rows: cells; ``None`` is shown as a dash.
         right: indices of the columns that are aligned to the right, such as numbers.
     """
-    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["–" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
     numbers = set(right)
     if not sys.stdout.isatty():
-        _plain_table([list(headings), *cells], numbers)
+        _plain_table([[_one_line(heading) for heading in headings], *cells], numbers)
         return
 
     from rich.table import Table
@@ -69,7 +73,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for index, heading in enumerate(headings):
-        grid.add_column(heading, justify="right" if index in numbers else "left", overflow="fold")
+        grid.add_column(_one_line(heading), justify="right" if index in numbers else "left", overflow="fold")
     for row in cells:
         grid.add_row(*map(Text, row))
     _console(sys.stdout).print(grid)
@@ -96,6 +100,10 @@ def _recipe_failure(error: RecipeError) -> None:
     _print(sys.stderr, "\nnothing was built.", "")
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.translate(_CONTROL).split("\n"))
+
+
 def _plain_table(rows: list[list[str]], numbers: set[int]) -> None:
     """Whole lines for grep: never wrapped or cut, whatever the width of the terminal that is not there."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -112,6 +120,7 @@ def _console(stream: TextIO) -> Console:
 
 
 def _print(stream: TextIO, text: str, style: str) -> None:
+    text = text.translate(_CONTROL)
     if not stream.isatty():
         stream.write(text + "\n")
         return

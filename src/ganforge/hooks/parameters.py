@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from ganforge.core.params import Params
 
 _BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "multiple_of": "multiple of {}", "pattern": "matches {}"}
-_WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_WORDS = {bool: "bool", int: "int", float: "float", str: "str"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Parameter:
 
     Attributes:
         name: its key; dotted within a nested table.
-        type: in words, such as ``list of whole number``.
+        type: in words, such as ``list of int``.
         default: as plain data; ``None`` also when there is none.
         required: whether a recipe must give it.
         range: in words, such as ``≥ 1``; empty when unbounded.
@@ -127,12 +127,22 @@ def _item_metadata(annotation: Any) -> list[object]:
 
 
 def _bounds(metadata: Iterable[object]) -> Iterator[str]:
+    metadata = tuple(metadata)
     for bound in metadata:
         for attribute, words in _BOUNDS.items():
             value = getattr(bound, attribute, None)
             if value is not None:
                 yield words.format(value)
-        for attribute, word in (("min_length", "at least"), ("max_length", "at most")):
-            value = getattr(bound, attribute, None)
-            if value is not None:
-                yield f"{word} {value} long"
+    least, most = (_first(metadata, attribute) for attribute in ("min_length", "max_length"))
+    if least is not None and least == most:
+        yield f"{least} long"
+    elif least == 1:
+        yield "not empty"
+    elif least is not None:
+        yield f"at least {least} long"
+    if most is not None and least != most:
+        yield f"at most {most} long"
+
+
+def _first(metadata: Iterable[object], attribute: str) -> object:
+    return next((value for bound in metadata if (value := getattr(bound, attribute, None)) is not None), None)

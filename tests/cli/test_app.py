@@ -1,0 +1,199 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ganforge import __version__
+from ganforge.cli import app as cli
+from ganforge.cli.app import main
+from ganforge.core.errors import DataError, Problem, RecipeError, RunFolderError
+from ganforge.testing import fake_plugin
+
+HEAVY = ("torch", "mlflow", "numpy", "pluggy", "rich", "ganforge.hooks", "ganforge.builtin", "ganforge_vanilla")
+
+
+def ganforge(*arguments, path=None, **options):
+    environment = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
+    command = [sys.executable, "-m", "ganforge", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60, **options)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["plugins", "--help"], ["describe", "--help"], ["list", "--help"]]
+)
+def test_help_imports_nothing_heavy(arguments):
+    # Typer itself brings in pydantic for the help of one command, not for that of all.
+    heavy = HEAVY if len(arguments) > 1 else (*HEAVY, "pydantic")
+    code = (
+        "import sys, json; from ganforge.cli.app import main; "
+        f"code = main({arguments!r}); "
+        f"print(json.dumps([code, [name for name in {heavy!r} if name in sys.modules]]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert json.loads(shown.stdout.splitlines()[-1]) == [0, []]
+
+
+def test_help_is_quick():
+    """In processor time, since other processes on this computer are not what is measured."""
+    seconds = []
+    for _ in range(4):
+        before = os.times()
+        ganforge("--help")
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
+
+    assert min(seconds) < 0.4
+
+
+def test_help_lists_the_commands_and_offers_no_shell_installation(capsys):
+    assert main(["--help"]) == 0
+
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in ("list", "describe", "plugins", "doctor"))
+    assert "completion" not in shown
+    assert "\x1b" not in shown
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"ganforge {__version__}\n"
+
+
+def test_the_module_is_the_same_program():
+    assert ganforge("--version").stdout == f"ganforge {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["list", "--nonsense"], ["describe"], ["plugins", "nonsense"]])
+def test_wrong_usage_is_2_and_leaves_stdout_empty(capsys, arguments):
+    assert main(arguments) == 2
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Error:" in shown.err
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A command that raises what it is given, beside the real ones."""
+
+    def failing(error):
+        def fail():
+            raise error
+
+        monkeypatch.setattr(cli.app, "registered_commands", [*cli.app.registered_commands])
+        cli.app.command("fail")(fail)
+        return main(["fail"])
+
+    return failing
+
+
+def test_an_error_of_the_users_is_told_in_sentences(failing, capsys):
+    assert failing(DataError("points.csv has no rows", remedy="export it again")) == 2
+    assert capsys.readouterr() == ("", "error: points.csv has no rows\n  export it again\n")
+
+
+def test_each_error_has_its_exit_code(failing, capsys):
+    assert failing(RunFolderError("the run is in use by process 7")) == 4
+    assert capsys.readouterr().err == "error: the run is in use by process 7\n"
+
+
+def test_every_problem_of_a_recipe_is_told_with_its_place(failing, capsys, tmp_path):
+    file = tmp_path / "toy.toml"
+    problems = [
+        Problem("generator.params.widht", "no such parameter", file, 9, "did you mean 'width'?"),
+        Problem("train", "this table is missing", file),
+        Problem("seed", "must be a whole number"),
+    ]
+
+    assert failing(RecipeError(problems)) == 2
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == (
+        "error: 3 problems in the recipe\n"
+        f"\n  {file}:9  generator.params.widht\n      no such parameter\n      did you mean 'width'?\n"
+        f"\n  {file}  train\n      this table is missing\n"
+        "\n  --set  seed\n      must be a whole number\n"
+        "\nnothing was built.\n"
+    )
+
+
+def test_ctrl_c_is_130(failing):
+    assert failing(KeyboardInterrupt()) == 130
+
+
+def test_a_bug_keeps_its_traceback(failing):
+    with pytest.raises(ZeroDivisionError):
+        failing(ZeroDivisionError("bug"))
+
+
+def test_a_bug_shows_pythons_own_traceback_and_ends_with_1():
+    code = (
+        "from ganforge.cli import app\n"
+        "@app.app.command('fail')\n"
+        "def fail():\n    secret = 'hunter2'\n    raise ZeroDivisionError('bug')\n"
+        "raise SystemExit(app.main(['fail']))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert shown.returncode == 1
+    assert shown.stderr.startswith("Traceback (most recent call last):\n")
+    assert shown.stderr.endswith("ZeroDivisionError: bug\n")
+    assert "hunter2" not in shown.stderr
+
+
+def test_a_terminal_without_greek_letters_is_no_reason_to_fail():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "ganforge", "list", "losses"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=60,
+    )
+
+    assert "gradient-penalty" in shown.stdout
+
+
+BROKEN = {
+    "import error": "import einops_is_not_here\n",
+    "half registered": (
+        "from ganforge.plugin import hookimpl\n@hookimpl\ndef ganforge_register_losses(register):\n"
+        "    register('half', 'a:b', summary='Half.')\n    raise RuntimeError('and no more')\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_plugin_costs_one_line_and_never_the_command(tmp_path, fault):
+    fake_plugin(tmp_path, source=BROKEN[fault])
+
+    shown = ganforge("list", "--json", path=tmp_path)
+
+    assert shown.returncode == 0
+    assert shown.stderr == "warning: 1 plugin failed to load (acme-gan); see: ganforge plugins list\n"
+    distributions = {component["distribution"] for component in json.loads(shown.stdout)["components"]}
+    assert "ganforge" in distributions
+    assert "acme-gan" not in distributions
+
+
+def test_a_plugin_that_prints_does_not_spoil_the_json(tmp_path):
+    fake_plugin(tmp_path, source="print('hello')\nfrom ganforge.plugin import hookimpl\n")
+
+    shown = ganforge("plugins", "list", "--json", path=tmp_path)
+
+    assert shown.stderr == "hello\n"
+    assert {plugin["name"] for plugin in json.loads(shown.stdout)["plugins"]} >= {"acme-gan", "builtin"}
+
+
+def test_a_disabled_plugin_is_silent(tmp_path, monkeypatch):
+    fake_plugin(tmp_path, source="raise RuntimeError\n")
+    monkeypatch.setenv("GANFORGE_DISABLE_PLUGINS", "acme-gan")
+
+    shown = ganforge("list", path=tmp_path)
+
+    assert (shown.returncode, shown.stderr) == (0, "")

@@ -1,0 +1,96 @@
+import enum
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganforge.cli import console
+from ganforge.core.errors import GanforgeError
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+def test_json_is_one_object_of_plain_data(capsys):
+    console.json_out(
+        {
+            "nan": float("nan"),
+            "inf": -float("inf"),
+            "path": Path("a/b"),
+            "set": {"b", "a"},
+            "kind": Colour.RED,
+            "deep": [{"x": (1, True, None)}],
+        }
+    )
+
+    shown = capsys.readouterr().out
+    assert shown.endswith("}\n")
+    assert json.loads(shown) == {
+        "nan": None,
+        "inf": None,
+        "path": "a/b",
+        "set": ["a", "b"],
+        "kind": "red",
+        "deep": [{"x": [1, True, None]}],
+    }
+
+
+def test_a_table_in_a_pipe_has_whole_lines_and_no_colour(capsys):
+    console.table(("Name", "Count"), [("long " * 60, 7), ("short", None)], right=(1,))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith(" 7")
+    assert lines[2].endswith(" –")
+    assert not any("\x1b" in line for line in lines)
+
+
+@pytest.mark.parametrize("tell", [console.note, console.warning, lambda text: console.failure(GanforgeError(text))])
+def test_what_is_no_result_goes_to_stderr(capsys, tell):
+    tell("[bold]text[/bold]")
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "[bold]text[/bold]" in shown.err
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys):
+    """Let both streams say that they are a terminal."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(type(stream), "isatty", lambda _: True)
+
+
+def test_a_terminal_gets_colours(terminal, capsys):
+    console.warning("look")
+    console.table(("Name",), [("[red]x",)])
+
+    shown = capsys.readouterr()
+    assert "\x1b[" in shown.err
+    assert "[red]x" in shown.out
+
+
+def test_no_color_is_honoured(terminal, capsys, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    console.warning("look")
+
+    shown = capsys.readouterr().err
+    assert "\x1b[3" not in shown
+    assert "warning: look" in shown
+
+
+@pytest.mark.parametrize("where", ["pipe", "terminal"])
+def test_a_plugin_cannot_send_control_codes_to_the_terminal(request, capsys, where):
+    if where == "terminal":
+        request.getfixturevalue("terminal")
+    console.say("two\n\tlines\x1b]0;title\x07 of\x9b text\x08\r")
+    console.table(("Name\x07",), [("cell\x1b[2J\nline",)])
+
+    shown = capsys.readouterr().out
+    assert not {"\x07", "\x08", "\x9b", "\r"} & set(shown)
+    assert "\x1b]" not in shown
+    assert "\x1b[2J" not in shown
+    assert "cell[2J line" in shown
