@@ -7,10 +7,10 @@ holds rows of one set of keys. Whatever ends the process, a reader finds whole r
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -142,26 +142,26 @@ class JournalWriter:
                 self._unwritten += line
 
     def _write(self) -> None:
+        data, written = bytes(self._unwritten), 0
         try:
-            while self._unwritten:
-                self._write_some()
-            self._failing = False
+            while written < len(data):
+                written += os.write(self._file, data[written:])
         except OSError as error:
+            self._keep_whole(data, written)
             self._fail(error)
+            return
+        self._end += written
+        self._unwritten.clear()
+        self._failing = False
 
-    def _write_some(self) -> None:
-        """One write; of a line that fits only in part, nothing stays."""
-        written = 0
-        try:
-            written = os.write(self._file, self._unwritten)
-        finally:
-            whole = self._unwritten.rfind(b"\n", 0, written) + 1
-            self._end += whole
-            del self._unwritten[:whole]
-            if written > whole:
+    def _keep_whole(self, data: bytes, written: int) -> None:
+        """After a write that failed half-way: whole lines stay in the file, of a torn one nothing."""
+        whole = data.rfind(b"\n", 0, written) + 1
+        self._end += whole
+        del self._unwritten[:whole]
+        if written > whole:
+            with suppress(OSError):  # the failed write itself is what is told
                 os.ftruncate(self._file, self._end)
-        if not whole:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _fail(self, error: OSError) -> None:
         known, self._failing = self._failing, True

@@ -43,7 +43,7 @@ def to_floats(values: Sequence[Tensor | float]) -> list[float]:
     waits, and one by one takes half the time of a stack (0.3 against 0.6 µs a value).
 
     Raises:
-        RuntimeError: a tensor that holds more or less than one number.
+        ValueError, RuntimeError: a tensor that holds more or less than one number; which of them, torch decides.
     """
     far = [place for place, value in enumerate(values) if type(value) is not float and not getattr(value, "is_cpu", True)]
     if far:
@@ -61,7 +61,7 @@ def _fetched(values: Sequence[Tensor | float], far: list[int]) -> list[Tensor | 
 
     near = list(values)
     for places in buckets.values():
-        numbers = torch.stack([values[place] for place in places]).tolist()  # type: ignore[misc]  # far ones are tensors
+        numbers = torch.stack([values[place] for place in places]).flatten().tolist()  # type: ignore[misc]  # far ones are tensors
         for place, number in zip(places, numbers, strict=True):
             near[place] = number
     return near
