@@ -4,9 +4,9 @@
 
 Two comparisons, both in CPU time of the process (wall time on a shared machine says little):
 
-- *against the course*: the moons networks of the course notebook (32-128-2 and 2-128-1, batch 50, Adam), trained by a plain loop as a
-  student writes it (DataLoader, sigmoid, log) and by ganforge's trainer. A ratio below 1 means that ganforge is faster.
-- *with everything on*: the recipe infogan_moons with view, journal, checkpoints and pictures, against the same turns in a bare loop.
+- *against the course*: the moons networks of the course notebook (32-128-2 and 2-128-1, batch 50, Adam), trained by a plain loop as
+  a student writes it (DataLoader, sigmoid, log) and by ganforge's trainer. A ratio below 1 means that ganforge is faster.
+- *with everything on*: recipe infogan_moons with view, journal, checkpoints and pictures, against the same turns in a bare loop.
 
 Rounds alternate, and the median of the ratios is reported with their spread.
 """

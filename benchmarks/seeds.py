@@ -129,11 +129,11 @@ def section(name: str, swept: dict[str, Any], *, seeds: int, jobs: int) -> str:
     ]
     spread = [f"{line['median']:.4f} ({line['min']:.4f} to {line['max']:.4f})" for line in swept["spread"].values()]
     seconds = statistics.median(run["seconds"] for run in runs)
+    circumstances = f"{platform.machine()}, {os.cpu_count()} cores, CPU, one thread a run · torch {torch.__version__}"
     lines = [
         f"## {name}",
         "",
-        f"`python benchmarks/seeds.py {name} --seeds {seeds} --jobs {jobs}` · {platform.machine()}, {os.cpu_count()} cores, CPU, one thread "
-        f"a run, {jobs} runs at once · torch {torch.__version__}",
+        f"`python benchmarks/seeds.py {name} --seeds {seeds} --jobs {jobs}` · {circumstances}",
         "",
         head,
         "|---" * (len(metrics) + 2) + "|",
@@ -141,8 +141,10 @@ def section(name: str, swept: dict[str, Any], *, seeds: int, jobs: int) -> str:
         f"| **median (least to greatest)** | {' | '.join(spread)} | {seconds:.0f} |",
         "",
     ]
-    for goal in GOALS.get(name, ()):
-        lines.append(f"- {goal.text}: **{goal.found(values)}**, {'reached' if goal.reached(values) else 'not reached'}")
+    lines += [
+        f"- {goal.text}: **{goal.found(values)}**, {'reached' if goal.reached(values) else 'not reached'}"
+        for goal in GOALS.get(name, ())
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ganforge.session.result import Result
 
 
 def run(
@@ -67,6 +70,37 @@ def run(
     from ganforge.session.running import run as run_one
 
     result = run_one(options, screen)
+    _farewell(result)
     if json:
         console.json_out(result.to_plain())
     raise typer.Exit(result.exit_code)
+
+
+def _farewell(result: Result) -> None:
+    """How it ended and what can be done now, on stderr."""
+    from ganforge.cli import console
+
+    console.note("")
+    match result.status:
+        case "finished":
+            console.note(f"finished in {_duration(result.seconds)}: {result.folder}")
+            console.note(f"  samples   ganforge sample {result.run}")
+        case "stopped":
+            console.note(f"stopped at iteration {result.iterations}: {result.folder}")
+            console.note(f"  go on     ganforge run --resume {result.run}")
+        case _:
+            console.warning(f"training diverged: {result.reason}")
+            console.note(
+                f"  the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged it diverges again:"
+            )
+            console.note('  lower the learning rates, or add a penalty such as [[loss]] use = "r1"')
+    if result.mlflow["undelivered"]:
+        console.warning(f"MLflow did not get all of it ({result.mlflow['message'] or 'not delivered yet'})")
+        console.note(f"  deliver   ganforge sync {result.run}")
+    else:
+        console.note(f"  MLflow    {result.mlflow['link'] or 'ganforge ui'}   ({result.mlflow['tracking_uri']})")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

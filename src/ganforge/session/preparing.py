@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "title", "description", "requires.")
 """Keys that a resumed run may change: they move no weight."""
 
+_SMALL = 1_000_000
+"""Parameters below which networks for points learn faster on one thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -115,7 +118,22 @@ def assemble(plot: Plot, device: str) -> Trainer:
     if plot.resumed is not None:
         identity = plot.resumed.read_json(plot.resumed.identity) or {}
         folder = Path(identity.get("recipe_folder", folder))
-    return build(plot.blueprint, device=choose_device(device), folders=Folders(folder.resolve(), data_folder()))
+    trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(folder.resolve(), data_folder()))
+    _settle_threads(trainer)
+    return trainer
+
+
+def _settle_threads(trainer: Trainer) -> None:
+    """One thread for small networks on the CPU: handing out work of microseconds costs far more than it saves.
+
+    It follows from the recipe alone, since results depend on the number of threads; ``OMP_NUM_THREADS`` has the last word.
+    """
+    import torch
+
+    parameters = sum(parameter.numel() for network in trainer.networks.values() for parameter in network.parameters())
+    is_small = parameters < _SMALL and not trainer.observer.data.is_image
+    if trainer.device.type == "cpu" and is_small and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
 
 
 def restore(trainer: Trainer, folder: RunFolder, warn: Callable[[str], None]) -> None:

@@ -1,0 +1,216 @@
+"""Every way of ending is told truly: by the exit code, in the run folder, and in MLflow."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ganforge.storage import checkpoints
+from ganforge.storage.folder import RunFolder
+from ganforge.testing import fake_plugin
+
+pytestmark = pytest.mark.mlflow
+
+FAULTY = '''
+"""A plugin whose parts take long or fail, for tests of what happens then."""
+
+from ganforge.plugin import Measure, Params, Reading, Terms, hookimpl
+
+
+class At(Params):
+    at: int = 10
+    """Call at which it fails."""
+    error: str = "RuntimeError"
+    """What it raises."""
+
+
+class Failing:
+    second_order = False
+    readings = {"discriminator/nothing": Reading("nothing")}
+
+    def __init__(self, params):
+        self.params, self.calls = params, 0
+
+    def discriminator(self, critic, real, fake):
+        self.calls += 1
+        if self.calls == self.params.at:
+            raise __builtins__[self.params.error]("planted fault")
+        return Terms({"nothing": 0.0 * critic(real).logits.mean()})
+
+    def generator(self, critic, real, fake):
+        return Terms({})
+
+
+class Slow:
+    measures = {"": Measure("nothing", "lower")}
+
+    def measure(self, evaluation):
+        import pathlib, time
+
+        pathlib.Path("measuring").touch()
+        time.sleep(3)
+        return {"": 1.0}
+
+
+@hookimpl
+def ganforge_register_losses(register):
+    register("failing", lambda params, context: Failing(params), params=At, summary="Fails.")
+
+
+@hookimpl
+def ganforge_register_metrics(register):
+    register("slow", lambda params, context: Slow(), summary="Takes long.")
+'''
+
+
+@pytest.fixture
+def plugins(tmp_path) -> Path:
+    return fake_plugin(tmp_path / "plugins", name="faulty", source=FAULTY).folder
+
+
+def wait_for(found: Callable[[], object], seconds: float = 60):
+    deadline = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+    return result
+
+
+def run_folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(wait_for(lambda: next(iter(tmp_path.glob("runs/*/*/run.json")), None)).parent)
+
+
+def status(folder: RunFolder) -> dict:
+    return json.loads(folder.status.read_text()) if folder.status.exists() else {}
+
+
+def mlflow_run(tmp_path: Path, folder: RunFolder):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    run_id = json.loads(folder.identity.read_text())["id"]
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(experiments, filter_string=f"tags.`ganforge.run_id` = '{run_id}'")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "code"),
+    [
+        ("training", signal.SIGINT, 130),
+        ("training", signal.SIGTERM, 143),
+        ("evaluation", signal.SIGINT, 130),
+        ("evaluation", signal.SIGTERM, 143),
+        ("pictures", signal.SIGINT, 130),
+        ("pictures", signal.SIGTERM, 143),
+    ],
+)
+def test_a_signal_saves_and_leaves_mlflow_killed(recipe, ganforge, plugins, tmp_path, moment, number, code):
+    extra = {
+        "training": "",
+        "evaluation": '[[metric]]\nuse = "slow"\nevery = 20\n',
+        "pictures": "",
+    }[moment]
+    path = recipe(extra, iterations=10_000_000, mode="process")
+    every = 1 if moment == "pictures" else 10_000_000
+    process = ganforge("run", path, "--json", "--set", f"pictures.every={every}", plugins=plugins)
+
+    folder = run_folder(tmp_path)
+    ready = {
+        "training": lambda: status(folder).get("iteration", 0) > 20,
+        "evaluation": (tmp_path / "measuring").exists,
+        "pictures": lambda: len(list(folder.pictures.glob("samples-*.png"))) > 3,
+    }[moment]
+    wait_for(ready)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=90)
+
+    assert process.returncode == code, errors
+    result = json.loads(output)
+    assert (result["status"], result["exit_code"]) == ("stopped", code)
+    iteration, _, skipped = checkpoints.load_newest(folder)
+    assert (iteration, skipped) == (result["iterations"], [])
+    assert status(folder)["status"] == "stopped"
+    assert "finishing" in errors
+    assert f"--resume {folder.path.name}" in errors
+
+    run = mlflow_run(tmp_path, folder)
+    assert run.info.status == "KILLED"
+    assert result["mlflow"]["run_id"] == run.info.run_id
+
+
+def test_a_second_ctrl_c_stops_at_once(recipe, ganforge, plugins, tmp_path):
+    path = recipe('[[metric]]\nuse = "slow"\nevery = 20\n', iterations=10_000_000, mode="process")
+    process = ganforge("run", path, plugins=plugins)
+    folder = run_folder(tmp_path)
+    wait_for((tmp_path / "measuring").exists)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert not list(folder.checkpoints.iterdir())
+    assert status(folder)["status"] == "killed"
+    assert mlflow_run(tmp_path, folder).info.status == "KILLED"
+
+
+def test_an_exception_leaves_failed_with_its_story(recipe, ganforge, plugins, tmp_path):
+    path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 12 }\n', mode="process")
+    process = ganforge("run", path, "--set", "checkpoints.every=5", plugins=plugins)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "planted fault" in errors
+
+    folder = run_folder(tmp_path)
+    assert checkpoints.load_newest(folder).iteration == 10
+    assert status(folder)["status"] == "failed"
+    assert "planted fault" in (folder.path / "crash.txt").read_text()
+    run = mlflow_run(tmp_path, folder)
+    assert run.info.status == "FAILED"
+    assert "planted fault" in run.data.tags["ganforge.error"]
+
+
+def test_memory_that_runs_out_is_told_with_the_key_to_change(recipe, ganforge, plugins, tmp_path):
+    path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 3, error = "MemoryError" }\n', mode="off")
+    process = ganforge("run", path, plugins=plugins)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "out of memory with batches of 16" in errors
+    assert "train.batch_size" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_killed_run_is_marked_by_its_shipper(recipe, ganforge, plugins, tmp_path):
+    process = ganforge("run", recipe(iterations=10_000_000, mode="process"), plugins=plugins)
+    folder = run_folder(tmp_path)
+    wait_for(lambda: status(folder).get("iteration", 0) > 20)
+    wait_for(lambda: (tmp_path / "mlflow.db").exists() and folder.ack.exists())
+    process.kill()
+    process.wait()
+    wait_for(lambda: mlflow_run(tmp_path, folder).info.status == "KILLED")
+
+
+def test_a_killed_run_without_shipper_is_found_later(recipe, ganforge, plugins, tmp_path):
+    process = ganforge("run", recipe(iterations=10_000_000, mode="off"), plugins=plugins)
+    folder = run_folder(tmp_path)
+    wait_for(lambda: status(folder).get("iteration", 0) > 20)
+    process.kill()
+    process.wait()
+
+    listing = ganforge("runs", "--json")
+    output, errors = listing.communicate(timeout=60)
+    assert listing.returncode == 0, errors
+    (told,) = json.loads(output)["runs"]
+    assert told["status"] == "killed"
+    assert status(folder)["status"] == "killed"
+
+    delivery = ganforge("sync", folder.path)
+    _, errors = delivery.communicate(timeout=90)
+    assert delivery.returncode == 0, errors
+    assert mlflow_run(tmp_path, folder).info.status == "KILLED"

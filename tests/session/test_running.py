@@ -1,0 +1,250 @@
+"""One run in this process: what it leaves behind, and that resuming equals never having stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, UsageError
+from ganforge.runs.loading import load
+from ganforge.session.preparing import Options
+from ganforge.session.running import run
+from ganforge.storage import checkpoints, journal
+from ganforge.storage.folder import RunFolder
+
+SMOKE = sorted((Path(__file__).parents[2] / "recipes" / "smoke").glob("*.toml"))
+OFF = 'tracking.mode="off"'
+
+
+def newest(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(checkpoints.load_newest(RunFolder(folder)).state.tensors)
+
+
+def assert_same_state(found: Path, expected: Path) -> None:
+    ours, theirs = newest(found), newest(expected)
+    assert ours.keys() == theirs.keys()
+    assert [key for key in theirs if not torch.equal(ours[key], theirs[key])] == []
+
+
+def stop_at(iteration: int, monkeypatch) -> None:
+    """Have the next run asked to stop after ``iteration``, as a signal would."""
+    from ganforge.engine.trainer import Trainer
+
+    whole = Trainer.run
+
+    def until(self, should_stop):
+        return whole(self, lambda: self.iteration >= iteration)
+
+    monkeypatch.setattr(Trainer, "run", until)
+
+
+def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, tmp_path):
+    path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\n')
+    result = run(Options(path, runs_dir=tmp_path / "runs"), console)
+
+    assert (result.status, result.exit_code, result.iterations, result.seed) == ("finished", 0, 20, 0)
+    assert result.folder.parent == tmp_path / "runs" / "small"
+    assert result.metrics["wasserstein"] > 0
+    plain = json.loads(json.dumps(result.to_plain()))
+    assert {"run", "folder", "status", "iterations", "seconds", "iterations_per_second", "metrics", "health", "mlflow"} <= set(
+        plain
+    )
+    assert set(plain["health"]) == {"verdict", "findings"}
+    assert plain["mlflow"]["tracking_uri"].startswith("sqlite:////")
+
+    names = {str(each.relative_to(result.folder)) for each in result.folder.rglob("*") if each.is_file()}
+    wanted = {"recipe.toml", "resolved.toml", "lock.json", "run.json", "specs.json", "events.jsonl", "metrics.json", "status.json"}
+    assert wanted <= names
+    assert {f"pictures/samples-{at:08}.png" for at in (0, 10, 20)} <= names
+    assert {"pictures/training.gif", "pictures/losses.png", "pictures/metrics.png", "model/generator.safetensors"} <= names
+    assert not (tmp_path / "mlflow.db").exists()
+    assert result.folder.joinpath("recipe.toml").read_text() == path.read_text()
+    assert json.loads(result.folder.joinpath("status.json").read_text())["status"] == "finished"
+
+    records = [record for _, record in journal.read(result.folder / "events.jsonl")]
+    kinds = [record["k"] for record in records]
+    assert kinds[0] == "start"
+    assert kinds[-1] == "end"
+    assert records[-1]["status"] == "FINISHED"
+    assert [
+        i for record in records if record["k"] == "m" for i in record["iterations"] if "loss/generator/total" in record["values"]
+    ] == list(range(1, 21))
+    assert sum(record["k"] == "image" for record in records) == 3
+
+
+@pytest.mark.parametrize("path", SMOKE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("at", [1, 10, 13])
+def test_every_smoke_recipe_resumes_bit_equal(path, at, console, tmp_path, monkeypatch):
+    whole = run(Options(path, (OFF,), runs_dir=tmp_path / "whole"), console)
+    assert whole.status == "finished"
+
+    with monkeypatch.context() as patched:
+        stop_at(at, patched)
+        broken = run(Options(path, (OFF,), runs_dir=tmp_path / "broken"), console)
+    assert (broken.status, broken.iterations) == ("stopped", at)
+
+    torch.rand(5)
+    resumed = run(Options(path, (OFF,), resume=str(broken.folder), runs_dir=tmp_path / "broken"), console)
+    assert (resumed.status, resumed.folder, resumed.iterations) == ("finished", broken.folder, 20)
+    assert_same_state(resumed.folder, whole.folder)
+    assert resumed.metrics == whole.metrics
+
+
+@pytest.mark.parametrize("path", SMOKE, ids=lambda path: path.stem)
+def test_every_parameter_of_both_networks_is_taught_in_some_turn(path, tmp_path):
+    from ganforge.assembly.blueprint import resolve
+    from ganforge.assembly.building import Folders, build
+    from ganforge.hooks.loading import load_plugins
+    from ganforge.recipe.reading import read
+
+    trainer = build(resolve(read(path), load_plugins()), device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+    taught = set()
+    for turn in trainer.turns:
+        turn.gather(trainer._draw(), trainer.objective.weights(0, 20))
+        for name, network in trainer.networks.items():
+            found = {
+                f"{name}.{key}"
+                for key, parameter in network.named_parameters()
+                if parameter.grad is not None and parameter.grad.any()
+            }
+            assert not found or name == turn.name
+            taught |= found
+            network.zero_grad()
+    everything = {f"{name}.{key}" for name, network in trainer.networks.items() for key, _ in network.named_parameters()}
+    assert everything - taught == set()
+
+
+def test_one_seed_repeats_bit_equal_and_set_changes_it(recipe, console, tmp_path):
+    path = recipe()
+    first = run(Options(path, runs_dir=tmp_path / "a"), console)
+    again = run(Options(path, runs_dir=tmp_path / "b"), console)
+    other = run(Options(path, ("train.seed=1",), runs_dir=tmp_path / "c"), console)
+    assert_same_state(again.folder, first.folder)
+    assert not torch.equal(
+        newest(other.folder)["generator/" + _first_weight(other.folder)],
+        newest(first.folder)["generator/" + _first_weight(first.folder)],
+    )
+
+
+def _first_weight(folder: Path) -> str:
+    return next(key.removeprefix("generator/") for key in newest(folder) if key.startswith("generator/") and key.endswith("weight"))
+
+
+def test_resume_alone_takes_the_runs_own_recipe(recipe, console, tmp_path, monkeypatch):
+    path = recipe()
+    with monkeypatch.context() as patched:
+        stop_at(7, patched)
+        broken = run(Options(path, runs_dir=tmp_path / "runs"), console)
+    path.unlink()
+    resumed = run(Options(None, resume=broken.run, runs_dir=tmp_path / "runs"), console)
+    assert (resumed.status, resumed.iterations, resumed.folder) == ("finished", 20, broken.folder)
+
+
+def test_a_changed_recipe_is_not_resumed(recipe, console, tmp_path, monkeypatch):
+    path = recipe()
+    with monkeypatch.context() as patched:
+        stop_at(7, patched)
+        broken = run(Options(path, runs_dir=tmp_path / "runs"), console)
+    with pytest.raises(UsageError, match=r"train\.batch_size: 16 → 32"):
+        run(Options(path, ("train.batch_size=32",), resume=broken.run, runs_dir=tmp_path / "runs"), console)
+    resumed = run(Options(path, ("pictures.every=5",), resume=broken.run, runs_dir=tmp_path / "runs"), console)
+    assert resumed.status == "finished"
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(recipe, console, tmp_path):
+    result = run(Options(recipe("[checkpoints]\nevery = 5\n"), runs_dir=tmp_path / "runs"), console)
+    victim = max(result.folder.joinpath("checkpoints").iterdir()) / "generator.safetensors"
+    data = bytearray(victim.read_bytes())
+    data[-3] ^= 1
+    victim.write_bytes(data)
+    resumed = run(Options(None, resume=result.run, runs_dir=tmp_path / "runs"), console)
+    assert (resumed.status, resumed.iterations) == ("finished", 20)
+    told = console.file.getvalue()
+    assert "00000020" in told
+    assert "damaged" in told or "sha256" in told
+
+    for checkpoint in result.folder.joinpath("checkpoints").iterdir():
+        (checkpoint / "state.json").unlink()
+    with pytest.raises(RunFolderError):
+        run(Options(None, resume=result.run, runs_dir=tmp_path / "runs"), console)
+
+
+def test_nothing_is_created_for_a_recipe_with_mistakes(recipe, console, tmp_path):
+    path = recipe('[[metric]]\nuse = "wasserstien"\n')
+    with pytest.raises(RecipeError, match="wasserstein"):
+        run(Options(path, runs_dir=tmp_path / "runs"), console)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_nothing_is_created_for_data_that_is_missing(recipe, console, tmp_path):
+    path = recipe()
+    path.write_text(
+        path.read_text().replace('use = "moons"\nparams = { samples = 200 }', 'use = "arrays"\nparams = { file = "none.npy" }')
+    )
+    with pytest.raises(GanforgeError, match=r"none\.npy"):
+        run(Options(path, runs_dir=tmp_path / "runs"), console)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_divergence_is_a_result_and_keeps_the_last_good_checkpoint(recipe, console, tmp_path):
+    path = recipe("[checkpoints]\nevery = 1\n", iterations=200)
+    text = path.read_text().replace(
+        "params = { hidden = [8] }\n[[loss]]", 'params = { hidden = [8] }\noptimizer = { use = "sgd", lr = 1e30 }\n[[loss]]'
+    )
+    path.write_text(text)
+    result = run(Options(path, runs_dir=tmp_path / "runs"), console)
+    assert (result.status, result.exit_code) == ("diverged", 1)
+    assert result.reason
+    assert result.health["verdict"] == "diverged"
+    tensors = newest(result.folder)
+    assert all(bool(value.isfinite().all()) for value in tensors.values() if value.is_floating_point())
+    records = [record for _, record in journal.read(result.folder / "events.jsonl")]
+    assert records[-1]["status"] == "FAILED"
+
+
+def test_a_run_folder_in_use_is_refused(recipe, console, tmp_path):
+    result = run(Options(recipe(), runs_dir=tmp_path / "runs"), console)
+    with RunFolder(result.folder).locked(), pytest.raises(RunFolderError, match="in use by pid"):
+        run(Options(None, resume=result.run, runs_dir=tmp_path / "runs"), console)
+
+
+def test_samples_come_from_the_folder_alone_in_the_datas_units(recipe, console, tmp_path):
+    path = recipe(iterations=20)
+    result = run(Options(path, runs_dir=tmp_path / "runs"), console)
+    moved = tmp_path / "elsewhere"
+    shutil.move(result.folder, moved)
+    shutil.rmtree(tmp_path / "runs")
+    path.unlink()
+
+    generator = load(moved)
+    samples = generator.sample(5, seed=3)
+    assert samples["values"].shape == (5, 2)
+    assert (samples["values"] == load(moved).sample(5, seed=3)["values"]).all()
+    assert not (samples["values"] == generator.sample(5, seed=4)["values"]).all()
+    assert (samples["values"] == load(moved / "model").sample(5, seed=3)["values"]).all()
+    weights = load_file(moved / "model" / "generator.safetensors")
+    assert all(key.startswith("average/") for key in weights)
+    with pytest.raises(UsageError, match="takes no label"):
+        generator.sample(1, label=0)
+    with pytest.raises(UsageError, match="takes no code"):
+        generator.sample(1, code=[0])
+
+
+def test_labels_and_codes_can_be_asked_for(console, tmp_path):
+    smoke = {path.stem: path for path in SMOKE}
+    conditional = load(run(Options(smoke["cgan_moons"], (OFF,), runs_dir=tmp_path / "runs"), console).folder)
+    assert set(conditional.sample(8, label=1)["labels"].tolist()) == {1}
+    with pytest.raises(UsageError, match="labels go from 0 to 1"):
+        conditional.sample(1, label=2)
+
+    coded = load(run(Options(smoke["infogan_moons"], (OFF,), runs_dir=tmp_path / "runs"), console).folder)
+    assert set(coded.sample(8, code=[1])["codes"][:, 0].tolist()) == {1}
+    with pytest.raises(UsageError, match="whole number from 0 to 1"):
+        coded.sample(1, code=[0.5])
+    with pytest.raises(UsageError, match="codes were given"):
+        coded.sample(1, code=[0] * 9)
