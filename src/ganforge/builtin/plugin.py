@@ -204,6 +204,7 @@ def ganforge_register_datasets(register: Registrar) -> None:
         "ganforge.builtin.arrays:build_arrays",
         params=f"{_DATA}:ArraysParams",
         summary="Your own points or images from .npy, .npz or .csv, with labels if there are any.",
+        check_params={"file": "samples.npz"},
         tags=frozenset({"points", "images"}),
     )
 

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from ganforge.hooks.registry import PluginRecord
+    from ganforge.testing import Report
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -75,6 +76,58 @@ def info(
             console.say(f"  {key:<14} {text}")
     if record.traceback:
         console.say(f"\n{record.traceback.rstrip()}")
+
+
+@app.command("check")
+def check(
+    name: Annotated[str | None, typer.Argument(help="Name of the plugin or of its distribution.", show_default=False)] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Check every installed plugin, built-in components included.")] = False,
+    as_json: _JSON = False,
+) -> None:
+    """Hold a plugin and all its components to their contracts; exit with 1 when one of them fails or nothing ran."""
+    from ganforge.cli import console, installed
+    from ganforge.core.errors import UsageError
+    from ganforge.testing import check_plugin
+
+    if (name is None) != every:
+        raise UsageError("name one plugin, or give --all", remedy="ganforge plugins list shows the names")
+    registry = installed.registry(warn=False)
+    distributions = dict.fromkeys(record.distribution for record in registry.plugins) if name is None else (name,)
+
+    reports: list[Report] = []
+    for distribution in distributions:
+        report = check_plugin(distribution, registry=registry)
+        reports.append(report)
+        if not as_json:
+            console.say(str(report))
+    if as_json:
+        console.json_out({"schema": 1, "ok": all(one.ok for one in reports), "reports": [_report_facts(one) for one in reports]})
+    if not all(report.ok for report in reports):
+        raise typer.Exit(1)
+
+
+def _report_facts(report: Report) -> dict[str, object]:
+    from ganforge.testing import State
+
+    return {
+        "distribution": report.distribution,
+        "version": report.version,
+        "ok": report.ok,
+        "seconds": round(report.seconds, 2),
+        "counts": {state.value: report.count(state) for state in State},
+        "outcomes": [
+            {
+                "check": one.check,
+                "title": one.title,
+                "subject": one.subject,
+                "state": one.state,
+                "message": one.message,
+                "traceback": one.traceback,
+            }
+            for one in report.outcomes
+        ],
+    }
 
 
 def _record_named(name: str) -> PluginRecord:

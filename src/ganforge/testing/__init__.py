@@ -1,5 +1,24 @@
-"""For plugin authors: fake installations, stand-in components and the conformance kit. pytest is not needed."""
+"""For plugin authors: fake installations, stand-in components and the conformance kit. pytest is not needed.
+
+- :func:`fake_plugin` installs a plugin without pip, for tests of what is found and loaded;
+- :mod:`ganforge.testing.stand_ins` are the smallest networks that honour labels and codes;
+- :func:`conformance_cases`, :func:`check_plugin` and :func:`check_component` hold components to their contracts.
+"""
 
 from ganforge.testing.fakes import FakePlugin, fake_plugin
+from ganforge.testing.kit import Case, cases, check_component, check_plugin, conformance_cases
+from ganforge.testing.outcome import CheckFailed, Outcome, Report, State
 
-__all__ = ["FakePlugin", "fake_plugin"]
+__all__ = [
+    "Case",
+    "CheckFailed",
+    "FakePlugin",
+    "Outcome",
+    "Report",
+    "State",
+    "cases",
+    "check_component",
+    "check_plugin",
+    "conformance_cases",
+    "fake_plugin",
+]

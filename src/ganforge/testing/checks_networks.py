@@ -1,0 +1,214 @@
+"""G and D checks: generators and discriminators.
+
+Gradients are those of a random weighting of the outputs: their plain sum is constant behind some layers, such as batch
+normalisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ganforge.core.records import Latent, Samples, Verdict
+from ganforge.hooks.component import Kind
+from ganforge.testing.checking import check
+from ganforge.testing.outcome import CheckFailed, NotApplicable
+from ganforge.testing.workbench import Bench, randomness_untouched, require, require_finite, untaught
+
+_BATCHES = (1, 2, 7)
+_MANY = 32
+
+
+@check("G01", Kind.GENERATOR)
+def generates(bench: Bench) -> None:
+    """Values have the data's shape, are finite, and lie in its range."""
+    values = _generate(bench, _module(bench), bench.latents(_MANY))
+    _require_samples(bench, values, _MANY)
+    if bench.data.value_range is not None:
+        low, high = bench.data.value_range
+        least, most = float(values.min()), float(values.max())
+        require(
+            low - 1e-5 <= least and most <= high + 1e-5, f"values lie in [{least:g}, {most:g}], the data in [{low:g}, {high:g}]"
+        )
+
+
+@check("G02", Kind.GENERATOR)
+def generates_any_batch(bench: Bench) -> None:
+    """Batches of 1, 2 and 7 work when sampling."""
+    network = _module(bench).eval()
+    for count in _BATCHES:
+        _require_samples(bench, _generate(bench, network, bench.latents(count)), count)
+
+
+@check("G03", Kind.GENERATOR)
+def generates_the_same_again(bench: Bench) -> None:
+    """One seed gives one network and one output, and sampling leaves the global random streams alone."""
+    first, second = _module(bench, seed=5).eval(), _module(bench, seed=5).eval()
+    latents = bench.latents(_MANY)
+    with randomness_untouched("sampling in eval mode"):
+        one, two = _generate(bench, first, latents), _generate(bench, second, latents)
+    require(torch.equal(one, two), "two networks built with one seed give different samples")
+
+
+@check("G04", Kind.GENERATOR)
+def generator_learns(bench: Bench) -> None:
+    """Gradients reach every parameter."""
+    network = _module(bench).train()
+    torch.autograd.backward(_weighted(_generate(bench, network, bench.latents(_MANY))))
+    _require_taught(network)
+
+
+@check("G05", Kind.GENERATOR)
+def generator_survives_saving(bench: Bench) -> None:
+    """Weights saved as safetensors and loaded into another network give the same samples."""
+    one, two = _module(bench, seed=5).eval(), _module(bench, seed=6).eval()
+    _transfer(one, two)
+    latents = bench.latents(_MANY)
+    require(
+        torch.equal(_generate(bench, one, latents), _generate(bench, two, latents)),
+        "the reloaded network gives other samples: something that it computes with is not in its state_dict",
+    )
+
+
+@check("G06", Kind.GENERATOR)
+def generates_each_alone(bench: Bench) -> None:
+    """When sampling, a sample does not depend on what else is in its batch."""
+    network = _module(bench).eval()
+    latents = bench.latents(_MANY)
+    together = _generate(bench, network, latents)[:1]
+    alone = _generate(bench, network, _first(latents))
+    require(torch.allclose(together, alone, atol=1e-4), "in eval mode a latent gives another sample when its batch is another")
+
+
+@check("D01", Kind.DISCRIMINATOR)
+def judges(bench: Bench) -> None:
+    """Logits are (n,) and finite, for batches of 1, 2 and 7."""
+    network = _module(bench).eval()
+    for count in _BATCHES:
+        logits = _judge(network, _fakes(bench, count)).logits
+        require(tuple(logits.shape) == (count,), f"logits of {count} samples have shape {tuple(logits.shape)}, not ({count},)")
+        require_finite(logits, "the logits")
+
+
+@check("D02", Kind.DISCRIMINATOR)
+def has_its_heads(bench: Bench) -> None:
+    """Every head that it says it provides is there, one row for each sample."""
+    declared = [word.removeprefix("head:") for word in bench.component.provides if word.startswith("head:")]
+    heads = _judge(_module(bench).eval(), _fakes(bench, 7)).heads
+    undeclared = sorted(set(heads) - set(declared))
+    require(not undeclared, f'it has heads that it does not declare: {", ".join(undeclared)}; add provides=("head:NAME",)')
+    if not declared:
+        raise NotApplicable("it declares no head")
+    for name in declared:
+        require(name in heads, f"it provides 'head:{name}', but its heads are: {', '.join(heads) or 'none'}")
+        require(len(heads[name]) == 7, f"head '{name}' of 7 samples has shape {tuple(heads[name].shape)}")
+        require_finite(heads[name], f"head '{name}'")
+
+
+@check("D03", Kind.DISCRIMINATOR)
+def discriminator_learns(bench: Bench) -> None:
+    """Gradients of logits and heads reach every parameter."""
+    network = _module(bench).train()
+    verdict = _judge(network, _fakes(bench, _MANY))
+    total = torch.stack([_weighted(part) for part in (verdict.logits, *verdict.heads.values())]).sum()
+    torch.autograd.backward(total)
+    _require_taught(network)
+
+
+@check("D04", Kind.DISCRIMINATOR)
+def differentiates_twice(bench: Bench) -> None:
+    """A penalty on the gradient at its input can be descended."""
+    network = _module(bench).train()
+    samples = _fakes(bench, _MANY)
+    values = samples.values.clone().requires_grad_()
+    logits = _judge(network, replace(samples, values=values)).logits
+    (slope,) = torch.autograd.grad(_weighted(logits), values, create_graph=True, allow_unused=True)
+    require(slope is not None, "the logits do not depend on the samples' values")
+    require_finite(slope, "the gradient at the input")
+    require(slope.requires_grad, "the gradient at the input has no graph: something in the network is not differentiable twice")
+    torch.autograd.backward(slope.square().sum())
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    require(gradients, "the penalty's gradient reaches no parameter")
+    for gradient in gradients:
+        require_finite(gradient, "the penalty's gradient")
+
+
+@check("D05", Kind.DISCRIMINATOR)
+def judges_the_same_again(bench: Bench) -> None:
+    """One seed gives one network and one verdict, and judging in eval mode leaves the global random streams alone."""
+    first, second = _module(bench, seed=5).eval(), _module(bench, seed=5).eval()
+    samples = _fakes(bench, _MANY)
+    with randomness_untouched("judging in eval mode"):
+        one, two = _judge(first, samples), _judge(second, samples)
+    require(torch.equal(one.logits, two.logits), "two networks built with one seed give different logits")
+
+
+@check("D06", Kind.DISCRIMINATOR)
+def discriminator_survives_saving(bench: Bench) -> None:
+    """Weights saved as safetensors and loaded into another network give the same logits."""
+    one, two = _module(bench, seed=5).eval(), _module(bench, seed=6).eval()
+    _transfer(one, two)
+    samples = _fakes(bench, _MANY)
+    require(
+        torch.equal(_judge(one, samples).logits, _judge(two, samples).logits),
+        "the reloaded network gives other logits: something that it computes with is not in its state_dict",
+    )
+
+
+def _module(bench: Bench, seed: int = 0) -> nn.Module:
+    network = bench.build(seed)
+    if not isinstance(network, nn.Module):
+        raise CheckFailed(f"the factory gives a {type(network).__name__}, not a torch.nn.Module")
+    require(next(network.parameters(), None) is not None, "the network has no parameters")
+    return network
+
+
+def _generate(bench: Bench, network: nn.Module, latents: Latent) -> Tensor:
+    values = network(latents)
+    if not isinstance(values, Tensor):
+        raise CheckFailed(f"a generator gives a tensor of values, not a {type(values).__name__}")
+    require(tuple(values.shape[1:]) == bench.data.shape, f"values have shape {tuple(values.shape)}, not (n, *{bench.data.shape})")
+    return values
+
+
+def _judge(network: nn.Module, samples: Samples) -> Verdict:
+    verdict = network(samples)
+    if not isinstance(verdict, Verdict):
+        raise CheckFailed(f"a discriminator gives a Verdict, not a {type(verdict).__name__}")
+    return verdict
+
+
+def _fakes(bench: Bench, count: int) -> Samples:
+    return bench.samples(count, latent=bench.latents(count))
+
+
+def _require_samples(bench: Bench, values: Tensor, count: int) -> None:
+    require(len(values) == count, f"{count} latents gave {len(values)} samples of {bench.data.shape}")
+    require_finite(values, "the samples")
+
+
+def _require_taught(network: nn.Module) -> None:
+    missed = untaught(network.named_parameters())
+    require(not missed, f"untaught: {', '.join(missed)}")
+
+
+def _weighted(values: Tensor) -> Tensor:
+    weights = torch.randn(values.shape, generator=torch.Generator().manual_seed(3))
+    return (weights * values).sum()
+
+
+def _transfer(one: nn.Module, two: nn.Module) -> None:
+    """Save and load as checkpoints do: tensors only, nothing pickled."""
+    saved = save({name: tensor.contiguous() for name, tensor in one.state_dict().items()})
+    two.load_state_dict(load(saved))
+
+
+def _first(latents: Latent) -> Latent:
+    codes: Any = latents.codes
+    if codes is not None:
+        codes = replace(codes, categorical=codes.categorical[:1], continuous=codes.continuous[:1])
+    return Latent(latents.noise[:1], None if latents.labels is None else latents.labels[:1], codes)

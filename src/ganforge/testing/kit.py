@@ -1,0 +1,197 @@
+"""The conformance kit: every check that fits, on everything a plugin registers.
+
+In a plugin's tests, one test per component and check::
+
+    from ganforge.testing import conformance_cases
+
+
+    @conformance_cases("acme-gan")
+    def test_conformance(case):
+        case.run()
+
+A check is left out only with a reason: ``expected_failures={"G06:swirl": "batch statistics are the point"}``; one that passes after
+all is a failure, so that reasons do not outlive their cause. Without pytest, :func:`check_plugin` gives a report.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import unittest
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ganforge.core.errors import UsageError, did_you_mean
+from ganforge.hooks.component import Component
+from ganforge.hooks.loading import load_plugins
+from ganforge.hooks.registry import Registry
+from ganforge.hooks.switches import normalise
+from ganforge.testing.outcome import CheckFailed, NotApplicable, Outcome, Report, State
+
+if TYPE_CHECKING:
+    from ganforge.testing.checking import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One check on one subject.
+
+    Attributes:
+        check: what is asked.
+        bench: the subject, with what is needed to check it.
+        expected: why it may fail, or ``None``.
+    """
+
+    check: Check
+    bench: Any
+    expected: str | None = None
+
+    def __str__(self) -> str:
+        # A generator and a discriminator of one name share the P checks, so there the kind is part of the name.
+        kind, _, name = self.bench.name.partition(" ")
+        return f"{self.check.id}:{kind}/{name}" if self.check.id.startswith("P") else f"{self.check.id}:{name}"
+
+    def judge(self) -> Outcome:
+        """Run the check; whatever it or the component raises is part of the outcome."""
+        from ganforge.testing.workbench import own_randomness
+
+        state, message, text = State.PASSED, "", None
+        try:
+            with own_randomness():
+                self.check.function(self.bench)
+        except NotApplicable as reason:
+            state, message = State.SKIPPED, str(reason)
+        except CheckFailed as failure:
+            state, message = State.FAILED, str(failure)
+        except Exception as error:  # noqa: BLE001 - the boundary: a stranger's component may raise anything
+            state, message = State.FAILED, f"{type(error).__name__}: {error}"
+            text = "".join(traceback.format_exception(error))
+
+        if self.expected and state is State.FAILED:
+            state, message = State.EXPECTED, f"{self.expected} ({message})"
+        elif self.expected and state is State.PASSED:
+            state, message = State.FAILED, f"expected to fail ({self.expected}), but it passes: take it off the list"
+        return Outcome(self.check.id, self.check.title, self.bench.name, state, message, text)
+
+    def run(self) -> None:
+        """Run the check as a test.
+
+        Raises:
+            AssertionError: it failed.
+            unittest.SkipTest: it has nothing to look at, or failed as expected; pytest shows the reason.
+        """
+        outcome = self.judge()
+        if outcome.state is State.FAILED:
+            raise CheckFailed(f"{outcome.check}: {outcome.title}: {outcome.message}\n{outcome.traceback or ''}".rstrip())
+        if outcome.state in (State.SKIPPED, State.EXPECTED):
+            raise unittest.SkipTest(f"{outcome.state}: {outcome.message}")
+
+
+def cases(
+    distribution: str, *, expected_failures: Mapping[str, str] | None = None, registry: Registry | None = None
+) -> tuple[Case, ...]:
+    """Every check that fits, on the plugin itself and on each component that it registers.
+
+    Args:
+        distribution: name of an installed distribution, or of its entry point.
+        expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
+        registry: what is installed; loaded unless given.
+
+    Raises:
+        UsageError: no such plugin is installed, or an expected failure names no check.
+    """
+    from ganforge.testing.checks_plugin import PluginBench
+
+    registry = load_plugins() if registry is None else registry
+    wanted = normalise(distribution)
+    records = [record for record in registry.plugins if wanted in (record.distribution, normalise(record.name))]
+    if not records:
+        known = [record.distribution for record in registry.plugins]
+        hint = did_you_mean(wanted, known)
+        listed = f"installed: {', '.join(known)}"
+        raise UsageError(f"no plugin named '{distribution}' is installed", remedy=f"{hint} {listed}" if hint else listed)
+
+    found = [Case(one, PluginBench(record)) for record in records for one in _checks() if not one.kinds]
+    names = {record.name for record in records}
+    for component in registry.components():
+        if component.plugin.distribution == records[0].distribution and component.plugin.name in names:
+            found += _cases_of(component, registry)
+    return _with_reasons(found, expected_failures or {})
+
+
+def check_plugin(
+    distribution: str, *, expected_failures: Mapping[str, str] | None = None, registry: Registry | None = None
+) -> Report:
+    """Check an installed plugin and everything it registers.
+
+    Args:
+        distribution: name of an installed distribution, or of its entry point.
+        expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
+        registry: what is installed; loaded unless given.
+
+    Raises:
+        UsageError: no such plugin is installed, or an expected failure names no check.
+    """
+    started = time.perf_counter()
+    registry = load_plugins() if registry is None else registry
+    found = cases(distribution, expected_failures=expected_failures, registry=registry)
+    outcomes = tuple(case.judge() for case in found)
+    wanted = normalise(distribution)
+    record = next(record for record in registry.plugins if wanted in (record.distribution, normalise(record.name)))
+    return Report(record.distribution, record.version, outcomes, time.perf_counter() - started)
+
+
+def check_component(component: Component, *, registry: Registry | None = None, only: Iterable[str] = ()) -> tuple[Outcome, ...]:
+    """Check one component, installed or not.
+
+    Args:
+        component: what is checked.
+        registry: where to look for partners, such as a discriminator with the head that a loss reads; none unless given.
+        only: ids of the checks to run; all unless given.
+    """
+    chosen = set(only)
+    found = _cases_of(component, registry or Registry((), ()))
+    return tuple(case.judge() for case in found if not chosen or case.check.id in chosen)
+
+
+def conformance_cases(
+    distribution: str, *, expected_failures: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a pytest function with an argument ``case`` run once for each check of a plugin; see this module's example."""
+    import pytest
+
+    found = cases(distribution, expected_failures=expected_failures)
+    mark: Callable[[Callable[..., None]], Callable[..., None]] = pytest.mark.parametrize("case", found, ids=str)
+    return mark
+
+
+def _checks() -> tuple[Check, ...]:
+    """All checks; importing their modules, which import torch, defines them."""
+    from ganforge.testing import checks_data, checks_losses, checks_metrics, checks_networks, checks_plugin  # noqa: F401 - as said
+    from ganforge.testing.checking import CHECKS
+
+    return tuple(CHECKS[identity] for identity in sorted(CHECKS))
+
+
+def _cases_of(component: Component, registry: Registry) -> list[Case]:
+    from ganforge.testing.checking import Check
+    from ganforge.testing.workbench import Bench
+
+    bench = Bench(component, registry)
+    mine = [one for one in _checks() if component.kind in one.kinds]
+    if component.missing:
+        # What cannot run here is said once for each check, so that the count stays honest.
+        def unavailable(_: Bench) -> None:
+            raise NotApplicable(f"needs {', '.join(component.missing)}")
+
+        mine = [Check(one.id, one.kinds, unavailable) for one in mine]
+    return [Case(one, bench) for one in mine]
+
+
+def _with_reasons(found: list[Case], reasons: Mapping[str, str]) -> tuple[Case, ...]:
+    names = [str(case) for case in found]
+    for name in reasons:
+        if name not in names:
+            raise UsageError(f"expected_failures names '{name}', and there is no such check", remedy=did_you_mean(name, names))
+    return tuple(Case(case.check, case.bench, reasons.get(str(case))) for case in found)

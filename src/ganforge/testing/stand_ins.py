@@ -1,0 +1,76 @@
+"""The smallest real networks: they honour labels and codes, and are quick. For tests of everything that is not a network.
+
+Shapes: n samples, w flattened latent width, d numbers per sample.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganforge.core.contracts import BuildContext
+from ganforge.core.errors import Disagreement
+from ganforge.core.params import NoParams
+from ganforge.core.records import Latent, Samples, Verdict
+
+_FEATURES = 6
+
+
+def build_generator(_params: NoParams, context: BuildContext) -> LinearGenerator:
+    """A factory as plugins have it."""
+    return LinearGenerator(context)
+
+
+def build_discriminator(_params: NoParams, context: BuildContext) -> LinearDiscriminator:
+    """A factory as plugins have it."""
+    return LinearDiscriminator(context)
+
+
+class LinearGenerator(nn.Module):
+    """One linear layer from noise, codes and one-hot labels to a sample, squashed into the data's value range if there is one."""
+
+    def __init__(self, context: BuildContext) -> None:
+        super().__init__()
+        self.latent = context.latent
+        self.data = context.data
+        self.layer = nn.Linear(context.latent.width + (context.latent.classes or 0), context.data.size)
+
+    def forward(self, latent: Latent) -> Tensor:
+        """Latents of n → values ``(n, *shape)``."""
+        seen = [self.latent.flatten(latent), *_hot(latent.labels, self.latent.classes)]
+        values: Tensor = self.layer(torch.cat(seen, dim=1))  # (n, w) → (n, d)
+        if self.data.value_range is not None:
+            low, high = self.data.value_range
+            values = low + (high - low) * torch.sigmoid(values)
+        return values.reshape(len(values), *self.data.shape)
+
+
+class LinearDiscriminator(nn.Module):
+    """Linear features of a sample and its one-hot label, a logit from them, and a head for what the latent holds.
+
+    Heads: ``code``, the logits of each categorical code side by side and then the continuous codes' means, and ``class``, the class
+    logits; each where the context has codes or classes.
+    """
+
+    def __init__(self, context: BuildContext) -> None:
+        super().__init__()
+        self.classes = context.data.classes
+        self.features = nn.Linear(context.data.size + (self.classes or 0), _FEATURES)
+        self.realness = nn.Linear(_FEATURES, 1)
+        widths = {"code": sum(context.latent.categorical) + context.latent.continuous, "class": self.classes or 0}
+        self.heads = nn.ModuleDict({name: nn.Linear(_FEATURES, width) for name, width in widths.items() if width})
+
+    def forward(self, samples: Samples) -> Verdict:
+        """Samples of n → logits ``(n,)``, heads and features ``(n, f)``."""
+        features = self.features(torch.cat([samples.values.flatten(1), *_hot(samples.labels, self.classes)], dim=1))
+        heads = {name: head(features) for name, head in self.heads.items()}
+        return Verdict(self.realness(features).squeeze(1), heads=heads, features=features)
+
+
+def _hot(labels: Tensor | None, classes: int | None) -> list[Tensor]:
+    if classes is None:
+        return []
+    if labels is None:
+        raise Disagreement("a conditional stand-in was given no labels", remedy="give labels, or a spec without classes")
+    return [F.one_hot(labels, classes).float()]

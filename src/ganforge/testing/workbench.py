@@ -1,0 +1,184 @@
+"""What components are checked with: a situation that fits what they require, and random samples of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
+from ganforge.core.params import Params
+from ganforge.core.records import Codes, Latent, Samples
+from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
+from ganforge.hooks.component import Component, Kind
+from ganforge.hooks.registry import Registry
+from ganforge.testing.outcome import CheckFailed
+
+_CLASSES = 3
+_DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
+_ARRAYS = "samples.npz"
+"""A file of labelled points in the recipe's folder, for data sets that read one: ``check_params={"file": "samples.npz"}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One component, and what is needed to check it.
+
+    Attributes:
+        component: what is checked.
+        registry: where to look for a partner, such as a discriminator with the head that a loss reads.
+    """
+
+    component: Component
+    registry: Registry
+
+    @property
+    def name(self) -> str:
+        """As reports show it."""
+        return f"{self.component.kind} {self.component.name}"
+
+    @property
+    def data(self) -> DataSpec:
+        """Points in the plane, or small images; with classes or a density where the component requires them."""
+        words = self.component.requires
+        shape, value_range = ((1, 32, 32), (-1.0, 1.0)) if "images" in words else ((2,), None)
+        return DataSpec(
+            shape=shape,
+            classes=_CLASSES if "labels" in words else None,
+            value_range=value_range,
+            density=_DENSITY if "density" in words else None,
+        )
+
+    @property
+    def latent(self) -> LatentSpec:
+        """Four dimensions of noise; with classes or codes where the component requires them."""
+        words = self.component.requires
+        return LatentSpec(
+            noise=4,
+            classes=self.data.classes,
+            categorical=(2, 3) if {"codes", "categorical-codes"} & set(words) else (),
+            continuous=2 if {"codes", "continuous-codes"} & set(words) else 0,
+        )
+
+    @property
+    def context(self) -> BuildContext:
+        """The two together."""
+        return BuildContext(self.data, self.latent)
+
+    def params(self) -> Params:
+        """The component's params as a recipe with its ``check_params`` would give them."""
+        return self.component.load_params().model_validate_json(json.dumps(self.component.check_params))
+
+    def build(self, seed: int = 0) -> Any:
+        """The component, built as a run with that seed would build it."""
+        torch.manual_seed(seed)
+        context = SamplerContext(self.data) if self.component.kind is Kind.SAMPLER else self.context
+        return self.component.load_factory()(self.params(), context)
+
+    @contextlib.contextmanager
+    def built_dataset(self, seed: int = 0) -> Iterator[Any]:
+        """The data set, with folders of its own that vanish afterwards."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            draw = np.random.default_rng(0)
+            np.savez(folder / _ARRAYS, values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
+            context = DatasetContext(seed=seed, recipe_folder=folder, data_folder=folder / "data")
+            yield self.component.load_factory()(self.params(), context)
+
+    def latents(self, count: int, seed: int = 1) -> Latent:
+        """Random latents of the bench's spec."""
+        return draw_latents(self.latent, count, seed)
+
+    def samples(self, count: int, seed: int = 2, latent: Latent | None = None) -> Samples:
+        """Random samples of the bench's data; made from ``latent`` where one is given, whose labels they share."""
+        return draw_samples(self.data, count, seed, latent)
+
+
+def draw_latents(spec: LatentSpec, count: int, seed: int) -> Latent:
+    """``count`` latents of a spec: normal noise, uniform labels and codes."""
+    stream = torch.Generator().manual_seed(seed)
+    codes = None
+    if spec.has_codes:
+        columns = [torch.randint(values, (count,), generator=stream) for values in spec.categorical]
+        categorical = torch.stack(columns, dim=1) if columns else torch.zeros(count, 0, dtype=torch.int64)
+        codes = Codes(categorical, torch.rand(count, spec.continuous, generator=stream) * 2 - 1)
+    noise = torch.randn(count, spec.noise, generator=stream)
+    labels = None if spec.classes is None else torch.randint(spec.classes, (count,), generator=stream)
+    return Latent(noise, labels, codes)
+
+
+def draw_samples(data: DataSpec, count: int, seed: int, latent: Latent | None = None) -> Samples:
+    """``count`` samples of a spec: from its density where it has one, within its range where it has one, else normal."""
+    stream = torch.Generator().manual_seed(seed)
+    values = torch.randn(count, *data.shape, generator=stream)
+    if data.density is not None:
+        means = torch.tensor(data.density.means)
+        values = means[torch.randint(len(means), (count,), generator=stream)] + data.density.std * values
+    if data.value_range is not None:
+        low, high = data.value_range
+        values = low + (high - low) * torch.sigmoid(values)
+    labels = latent.labels if latent is not None else None
+    if labels is None and data.classes is not None:
+        labels = torch.randint(data.classes, (count,), generator=stream)
+    return Samples(values, labels, latent)
+
+
+@contextlib.contextmanager
+def randomness_untouched(doing: str) -> Iterator[None]:
+    """Fail when the global random streams of torch, numpy or Python move inside.
+
+    Raises:
+        CheckFailed: naming the stream.
+    """
+
+    def streams() -> dict[str, object]:
+        numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy stream is the one that must stay still
+        return {"torch": torch.get_rng_state().tolist(), "numpy": repr(numbers), "Python": random.getstate()}
+
+    before = streams()
+    yield
+    moved = [name for name, state in streams().items() if state != before[name]]
+    if moved:
+        raise CheckFailed(f"{doing} moved the global random stream of {' and '.join(moved)}")
+
+
+@contextlib.contextmanager
+def own_randomness() -> Iterator[None]:
+    """Give the streams of torch, numpy and Python back as they were, so that checking leaves no trace in the caller's numbers."""
+    python, numbers = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - the global stream is what is kept
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numbers)  # noqa: NPY002 - as above
+
+
+def require(condition: object, message: str) -> None:
+    """Fail a check unless the condition holds.
+
+    Raises:
+        CheckFailed: with the message.
+    """
+    if not condition:
+        raise CheckFailed(message)
+
+
+def require_finite(values: Tensor, what: str) -> None:
+    """Fail a check unless all values are finite floats."""
+    require(values.is_floating_point(), f"{what} is {values.dtype}, not a float")
+    require(bool(torch.isfinite(values).all()), f"{what} holds values that are not finite")
+
+
+def untaught(parameters: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the parameters that no gradient reached."""
+    return [name for name, one in parameters if one.requires_grad and (one.grad is None or not bool(one.grad.abs().sum() > 0))]
