@@ -6,7 +6,6 @@ here and found when the parts are built.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from ganforge.assembly.parts import Candidate, Search
 from ganforge.core.errors import GanforgeError, PluginError, Problem
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.hooks.component import Kind
+from ganforge.hooks.firstparty import FIRST_PARTY
 from ganforge.hooks.registry import Registry
 from ganforge.recipe.reading import Source
 
@@ -64,7 +64,12 @@ def agree(source: Source, found: Search, registry: Registry) -> Agreement:
     problems += _missing_heads(source, found, registry)
     problems += _doubled(source, found)
     problems += _no_game(source, found)
-    warnings = [*_untaught(source, found), *_unknown_words(source, found), *_remarks(source, found)]
+    warnings = [
+        *_untaught(source, found),
+        *_no_rivalry(source, found),
+        *_unknown_words(source, found),
+        *_deprecated(source, found),
+    ]
     return Agreement(tuple(problems), tuple(warnings), facts)
 
 
@@ -112,7 +117,7 @@ def _unlabelled(source: Source, found: Search, facts: Facts) -> Iterator[Problem
         hint = 'use labelled data such as "moons"'
         if dataset.params is not None and "labelled" in type(dataset.params).model_fields:
             hint = "set dataset.params.labelled = true"
-        yield source.problem("dataset.use", f"{_listed(needing)} labels, and {dataset} has none", hint)
+        yield source.problem("dataset.use", f"{_needing(needing)} labels, and {dataset} has none", hint)
 
 
 def _undrawn(source: Source, found: Search, facts: Facts) -> Iterator[Problem]:
@@ -132,7 +137,7 @@ def _undrawn(source: Source, found: Search, facts: Facts) -> Iterator[Problem]:
             needing = [part for part in _requiring(found, word) if _needs_drawn(part, word)]
             if needing and not is_drawn:
                 yield source.problem(
-                    "sampler.use", f"{_listed(needing)} {_plain(word)}, and {sampler} draws none", _draw_hint(sampler, word)
+                    "sampler.use", f"{_needing(needing)} {_plain(word)}, and {sampler} draws none", _draw_hint(sampler, word)
                 )
 
 
@@ -186,46 +191,70 @@ def _missing_heads(source: Source, found: Search, registry: Registry) -> Iterato
         for head in (word for word in wanted if word not in discriminator.component.provides):
             having = [registry.name_of(other) for other in registry.components(Kind.DISCRIMINATOR) if head in other.provides]
             hint = f'set discriminator.use = "{having[0]}"' if having else None
-            message = f"{_listed(_requiring(found, head))} a head '{head.removeprefix(_HEAD)}', and {discriminator} has none"
+            message = f"{_needing(_requiring(found, head))} a head '{head.removeprefix(_HEAD)}', and {discriminator} has none"
             yield source.problem("discriminator.use", message, hint)
 
 
 def _doubled(source: Source, found: Search) -> Iterator[Problem]:
-    """A loss named twice gives each of its terms twice; two metrics of one name would overwrite each other in logs."""
+    """Losses whose terms share a name; metrics whose values would overwrite each other in logs."""
     losses = found.of(Kind.LOSS)
     for index, part in enumerate(losses):
         if part.component in [earlier.component for earlier in losses[:index]]:
-            yield source.problem(
-                f"{part.key}.use", f"{part} stands in two [[loss]] tables", "drop one, and give the other the weight of both"
-            )
+            hint = "drop one, and give the other the weight of both"
+            yield source.problem(f"{part.key}.use", f"{part} stands in two [[loss]] tables", hint)
+        elif rival := next((earlier for earlier in losses[:index] if _is_adversarial(earlier) and _is_adversarial(part)), None):
+            hint = "keep one adversarial loss; penalties and other terms may stand beside it"
+            yield source.problem(f"{part.key}.use", f"{rival} and {part} give the generator one term, 'adversarial'", hint)
 
-    names = [source.table["metric"][_index(part)].get("name") or part.component.name for part in found.of(Kind.METRIC)]
-    for part, name in zip(found.of(Kind.METRIC), names, strict=True):
-        if Counter(names)[name] > 1 and names.index(name) != found.of(Kind.METRIC).index(part):
+    seen: set[str] = set()
+    for part in found.of(Kind.METRIC):
+        name = _called(source, part)
+        if name in seen:
             yield source.problem(
-                f"{part.key}.use", f"two metrics are called '{name}' in logs", f'give this one a name: name = "{name} 2"'
+                f"{part.key}.use", f"two metrics are called '{name}' in logs", f'give this one a name = "{name} 2"'
             )
+        seen.add(name)
+
+
+def _called(source: Source, metric: Candidate) -> str:
+    name = source.value(f"{metric.key}.name")
+    return name if isinstance(name, str) else metric.component.name
+
+
+def _is_adversarial(loss: Candidate) -> bool:
+    """Of the losses that ganforge ships, whose terms are called alike."""
+    return loss.component.plugin.distribution == "ganforge" and "adversarial" in loss.component.tags
 
 
 def _no_game(source: Source, found: Search) -> Iterator[Problem]:
     """Penalties alone leave the generator nothing to learn from."""
+    losses = _all_losses(source, found)
+    if losses and all("penalty" in part.component.tags for part in losses):
+        message = f"there is only {_joined(map(str, losses))}: no loss teaches the generator"
+        yield source.problem("loss", message, 'add a [[loss]] with use = "non-saturating" or another adversarial loss')
+
+
+def _no_rivalry(source: Source, found: Search) -> Iterator[Problem]:
+    """No loss compares real with generated samples; said of ganforge's own losses only, whose tags are known to tell."""
+    losses = _all_losses(source, found)
+    known = all(part.component.plugin.distribution in FIRST_PARTY for part in losses)
+    tags = {tag for part in losses for tag in part.component.tags}
+    if losses and known and "adversarial" not in tags:
+        yield source.problem("loss", "no loss is adversarial: nothing asks the generated samples to be like the real ones")
+
+
+def _all_losses(source: Source, found: Search) -> tuple[Candidate, ...]:
+    """The losses, if all that the recipe names were found; of a part of them nothing can be said."""
     losses = found.of(Kind.LOSS)
-    if not losses or not all("penalty" in part.component.tags for part in losses) or len(losses) != len(source.table["loss"]):
-        return
-    names = ", ".join(f"'{part.component.name}'" for part in losses)
-    yield source.problem(
-        "loss",
-        f"only penalties ({names}): no loss teaches the generator",
-        'add a [[loss]] with use = "non-saturating" or another adversarial loss',
-    )
+    tables = source.value("loss")
+    return losses if isinstance(tables, list) and len(losses) == len(tables) else ()
 
 
 def _untaught(source: Source, found: Search) -> Iterator[Problem]:
     """Heads that no loss reads: their weights would stay as they were drawn."""
-    read = {word for part in found.of(Kind.LOSS) for word in part.component.requires}
-    if len(found.of(Kind.LOSS)) != len(source.table.get("loss", ())):
-        return
-    for discriminator in found.of(Kind.DISCRIMINATOR):
+    losses = _all_losses(source, found)
+    read = {word for part in losses for word in part.component.requires}
+    for discriminator in found.of(Kind.DISCRIMINATOR) if losses else ():
         for head in discriminator.component.provides:
             if head.startswith(_HEAD) and head not in read:
                 yield source.problem(
@@ -240,7 +269,7 @@ def _unknown_words(source: Source, found: Search) -> Iterator[Problem]:
                 yield source.problem(f"{part.key}.use", f"{part} requires '{word}', which this version of ganforge does not know")
 
 
-def _remarks(source: Source, found: Search) -> Iterator[Problem]:
+def _deprecated(source: Source, found: Search) -> Iterator[Problem]:
     for part in found.candidates:
         if part.component.deprecated:
             yield source.problem(f"{part.key}.use", f"{part} is deprecated", part.component.deprecated)
@@ -250,14 +279,16 @@ def _requiring(found: Search, word: str) -> list[Candidate]:
     return [part for part in found.candidates if word in part.component.requires]
 
 
-def _listed(parts: Iterable[Candidate]) -> str:
-    names = list(dict.fromkeys(str(part) for part in parts))
-    return f"{' and '.join(names)} need{'s' if len(names) == 1 else ''}"
+def _needing(parts: Iterable[Candidate]) -> str:
+    """``loss 'a' and metric 'b' need``."""
+    names = list(dict.fromkeys(map(str, parts)))
+    return f"{_joined(names)} need{'s' if len(names) == 1 else ''}"
+
+
+def _joined(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _plain(word: str) -> str:
     return word.replace("-", " ")
-
-
-def _index(part: Candidate) -> int:
-    return int(part.key.partition("[")[2].rstrip("]"))

@@ -69,8 +69,7 @@ def parse(text: str) -> tuple[dict[str, Any], dict[Key, int]]:
     except ValueError as error:  # more than TOMLDecodeError: numbers of thousands of digits, impossible dates
         place = _PLACE.search(str(error))
         message = _PLACE.sub("", str(error))
-        end = text.count("\n") + 1
-        line, column = (int(place[1]), int(place[2])) if place and place[1] else (end, None)
+        line, column = (int(place[1]), int(place[2])) if place and place[1] else (None, None)
         raise TomlError(message[:1].lower() + message[1:], line, column) from None
 
 

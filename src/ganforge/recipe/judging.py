@@ -75,7 +75,13 @@ def _settled(table: Mapping[str, Any], errors: Iterable[_Error]) -> list[_Error]
         unions.setdefault(walked.key, {}).setdefault(branch, []).append(_Error(walked.key, rest, walked.details))
     for branches in unions.values():
         settled += _settled(table, _chosen(list(branches.values())))
-    return settled
+    return _without_echoes(settled)
+
+
+def _without_echoes(errors: list[_Error]) -> list[_Error]:
+    """The errors but for lists that are called too short only because their elements are wrong."""
+    around = {error.key[:length] for error in errors for length in range(len(error.key))}
+    return [error for error in errors if error.details["type"] != "too_short" or error.key not in around]
 
 
 def _walked(table: Mapping[str, Any], error: _Error) -> _Error:

@@ -18,7 +18,7 @@ from ganforge.recipe.extending import Place
 from ganforge.recipe.files import SIZE, parse
 from ganforge.recipe.keys import Key, located, show
 from ganforge.recipe.keys import parse as parse_key
-from ganforge.recipe.scanning import TomlError
+from ganforge.recipe.scanning import DEPTH, TomlError
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _LOOKALIKES = {"yes", "no", "on", "off", "true", "false", "none", "null", "nil", "inf", "nan"}
@@ -62,6 +62,8 @@ def _assignment(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
         key = located(parse_key(name), table)
     except ValueError:
         raise _OverrideError("", f"--set {_cut(text)}: {_cut(name)} is no dotted key", _FORM) from None
+    if len(key) > DEPTH:
+        raise _OverrideError("", f"--set {_cut(text)}: nested deeper than {DEPTH} levels", None)
     if key[0] == "extends":
         raise _OverrideError("extends", "cannot be changed by --set", "write a recipe file that extends another one")
     return key, _value(show(key), value.strip())

@@ -12,7 +12,7 @@ from typing import Any
 from ganforge.core.errors import Problem, RecipeError
 from ganforge.recipe.extending import Place, gather
 from ganforge.recipe.judging import Fault, judge
-from ganforge.recipe.keys import Key, located, parse, show
+from ganforge.recipe.keys import Key, located, parse, show, step_into
 from ganforge.recipe.overriding import override
 from ganforge.recipe.schema import Recipe
 
@@ -71,6 +71,13 @@ class Source:
                 return str(place)
         return "default"
 
+    def value(self, key: str | Key) -> Any:
+        """What the recipe's files and ``--set`` give for a key, or ``None``."""
+        value: Any = self.table
+        for step in self._steps(key):
+            value = step_into(value, step)
+        return value
+
     def problem(self, key: str | Key, message: str, hint: str | None = None) -> Problem:
         """A problem with a key, at its place."""
         steps = self._steps(key)
@@ -78,7 +85,7 @@ class Source:
         if place is None:
             return Problem(show(steps), message, file=self.path, hint=hint)
         if place.file is None:
-            return Problem(show(steps), f"{message} (from --set)", hint=hint)
+            return Problem(show(steps), message, hint=hint)
         return Problem(show(steps), message, file=place.file, line=place.line, hint=hint)
 
     def sorted(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -36,11 +36,11 @@ class TomlError(ValueError):
 
     Attributes:
         message: what is wrong.
-        line: in which line, from 1.
+        line: in which line, from 1, where that is known.
         column: in which column, from 1, where that is known.
     """
 
-    def __init__(self, message: str, line: int, column: int | None = None) -> None:
+    def __init__(self, message: str, line: int | None, column: int | None) -> None:
         super().__init__(message)
         self.message = message
         self.line = line

@@ -138,7 +138,7 @@ def _unknown(key: Key, _value: object, _context: Mapping[str, Any], parents: tup
 
 
 def _literal(_key: Key, value: object, context: Mapping[str, Any], _parents: object) -> tuple[str, str | None]:
-    expected = str(context["expected"]).replace("'", '"').replace(" or ", ", ")
+    expected = str(context["expected"]).replace("'", '"').replace(" or ", ", ").replace("True", "true").replace("False", "false")
     hint = near(value, re.findall(r'"([^"]*)"', expected)) if isinstance(value, str) else None
     one_of = "one of " if "," in expected else ""
     return f"must be {one_of}{expected}, got {shown(value)}", hint

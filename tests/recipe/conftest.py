@@ -1,0 +1,52 @@
+"""Recipes as text: a whole one, and a way to write any."""
+
+import pytest
+
+_WHOLE = """\
+title = "Two moons"
+
+[train]
+iterations = 20
+
+[dataset]
+use = "moons"
+params = { samples = 200 }
+
+[sampler]
+use = "normal"
+params = { size = 3 }
+
+[generator]
+use = "mlp"
+params = { hidden = [16, 16] }
+optimizer = { use = "adam", lr = 1e-3 }
+
+[discriminator]
+use = "mlp"
+
+[[loss]]
+use = "non-saturating"
+
+[[loss]]
+use = "r1"
+weight = { schedule = "exponential", start = 0.5, end = 0.01 }
+"""
+
+
+@pytest.fixture(scope="session")
+def whole():
+    """The text of a recipe with nothing wrong."""
+    return _WHOLE
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a file below the test's folder and gives its path."""
+
+    def write(text, name="recipe.toml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
