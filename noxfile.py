@@ -5,7 +5,6 @@ Every environment is made with plain pip and held to constraints.txt, so that to
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +20,11 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
 SOURCES = ["src", *(str(plugin / "src") for plugin in PLUGINS)]
 PINS = ["-c", "constraints.txt"]
-os.environ["PIP_NO_COMPILE"] = "1"  # compiling all of torch and MLflow takes longer than what the tests import of them
+
+
+def install(session: nox.Session, *words: str) -> None:
+    """Pip install, without compiling all of torch and MLflow ahead: the tests import a small part of them."""
+    session.install("--no-compile", *words)
 
 
 def group(name: str) -> list[str]:
@@ -32,7 +35,7 @@ def group(name: str) -> list[str]:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting and the layers' import rules. Installs no torch."""
-    session.install(*PINS, *group("lint"))
+    install(session, *PINS, *group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", env={"PYTHONPATH": "src"})
@@ -41,23 +44,23 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict type checks (mypy) of the core and the plugins."""
-    session.install("-r", "requirements.txt", *group("types"))
+    install(session, "-r", "requirements.txt", *group("types"))
     session.run("mypy", *SOURCES)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests of the core, with the first-party plugins, slow and MLflow ones included."""
-    session.install("-r", "requirements.txt", *group("test"))
+    install(session, "-r", "requirements.txt", *group("test"))
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def plugins(session: nox.Session) -> None:
     """Each plugin by itself: installed beside the core alone, its own tests, then taken out again."""
-    session.install(*PINS, "-e", ".", *group("test"))
+    install(session, *PINS, "-e", ".", *group("test"))
     for plugin in PLUGINS:
-        session.install(*PINS, "-e", f"./{plugin}")
+        install(session, *PINS, "-e", f"./{plugin}")
         session.run("pytest", str(plugin / "tests"))
         session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", plugin.name)
 
@@ -68,7 +71,7 @@ def minimums(session: nox.Session) -> None:
     lowest = Path(session.create_tmp()) / "minimums.txt"
     lowest.write_text("\n".join(lowest_versions()) + "\n")
 
-    session.install("-c", str(lowest), "-e", ".", *(part for plugin in PLUGINS for part in ("-e", f"./{plugin}")), *group("test"))
+    install(session, "-c", str(lowest), "-e", ".", *(part for plugin in PLUGINS for part in ("-e", f"./{plugin}")), *group("test"))
     session.run("pytest", "-m", "not slow and not mlflow", *session.posargs)
 
 
@@ -80,7 +83,7 @@ def wheels(session: nox.Session) -> None:
     session.run(
         "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), ".", *(f"./{p}" for p in PLUGINS)
     )
-    session.install(*PINS, *map(str, sorted(built.glob("*.whl"))))
+    install(session, *PINS, *map(str, sorted(built.glob("*.whl"))))
 
     recipe = Path("recipes/smoke/infogan_moons.toml").resolve()
     session.chdir(session.create_tmp())
