@@ -66,7 +66,7 @@ def test_the_same_component_inherits_parameters(write):
 def test_another_optimizer_and_another_curve_start_anew(write):
     layers = merged(
         write,
-        '[generator]\noptimizer = { use = "adam", betas = [0, 1] }\n[train]\naverage = { schedule = "linear", start = 1, end = 0 }\n',
+        '[generator]\noptimizer = { use = "adam", eps = 1 }\n[train]\naverage = { schedule = "linear", start = 1, end = 0 }\n',
         '[generator]\noptimizer.use = "sgd"\n[train]\naverage = { schedule = "exponential", start = 1, factor = 0.9 }\n',
     )
     assert layers.table["generator"]["optimizer"] == {"use": "sgd"}

@@ -130,7 +130,8 @@ def _judged(component: Component, key: Key, table: object, source: Source, probl
         ) from error
     if isinstance(verdict, Params):
         return verdict
-    problems += [source.problem((*key, "params", *fault.key), fault.message, fault.hint) for fault in verdict]
+    faults = [(fault, (*key, "params", *fault.key)) for fault in verdict]
+    problems += [source.problem(place, fault.message, fault.hint) for fault, place in faults if place not in source.replaced]
     return None
 
 

@@ -33,6 +33,7 @@ class Source:
         overrides: the ``--set`` texts.
         table: the merged tables; values that no recipe may hold, such as dates, are replaced by harmless ones and are `problems`.
         places: where each key was given.
+        replaced: the keys of those values; a judgement on them would be one on what the user did not write.
         problems: everything wrong with the tables, component parameters apart, sorted by place.
     """
 
@@ -42,6 +43,7 @@ class Source:
     overrides: tuple[str, ...]
     table: Mapping[str, Any]
     places: Mapping[Key, Place]
+    replaced: frozenset[Key] = frozenset()
     problems: tuple[Problem, ...] = ()
     _recipe: Recipe | None = field(default=None, repr=False)
 
@@ -130,11 +132,11 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Source:
         overrides=tuple(overrides),
         table=table,
         places=places,
+        replaced=frozenset(fault.key for fault in unusable),
     )
     verdict = judge(Recipe, table)
     faults = [] if isinstance(verdict, Recipe) else verdict
-    told = {fault.key for fault in unusable}
-    unusable += [fault for fault in faults if fault.key not in told]
+    unusable += [fault for fault in faults if fault.key not in source.replaced]
     problems = [source.problem(fault.key, fault.message, fault.hint) for fault in unusable]
     problems += refused
     recipe = verdict if isinstance(verdict, Recipe) and not problems else None
