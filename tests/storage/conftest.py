@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -70,5 +72,27 @@ def python():
         )
         assert not check or done.returncode == 0, done.stderr
         return done
+
+    return run
+
+
+@pytest.fixture
+def forked():
+    """Runs a function in a copy of this process, which has torch already: ``forked(work)`` gives the signal that ended it, or ``None``."""
+
+    def run(work):
+        with warnings.catch_warnings(action="ignore"):  # Python 3.12 warns of forking beside torch's threads, which sleep here
+            child = os.fork()
+        if child == 0:
+            try:
+                work()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return signal.Signals(os.WTERMSIG(status))
+        assert os.WEXITSTATUS(status) == 0, "the work raised an error"
+        return None
 
     return run

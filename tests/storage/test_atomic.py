@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -40,9 +41,7 @@ def test_a_reader_never_sees_half(tmp_path):
     assert seen <= set(contents)
 
 
-@pytest.mark.parametrize(
-    "make_parent", [lambda tmp: tmp / "file" / "below", lambda _: __import__("pathlib").Path("/proc/ganforge")]
-)
+@pytest.mark.parametrize("make_parent", [lambda tmp: tmp / "file" / "below", lambda _: Path("/proc/ganforge")])
 def test_a_folder_that_refuses_is_named(tmp_path, make_parent):
     (tmp_path / "file").write_text("in the way")
     path = make_parent(tmp_path) / "a.txt"
