@@ -15,7 +15,6 @@ from typing import Any
 
 from ganforge.storage import journal
 from ganforge.storage.folder import RunFolder
-from ganforge.tracking import faults
 from ganforge.tracking.ack import Ack
 from ganforge.tracking.masking import mask, mask_text
 from ganforge.tracking.names import image_key, metric_key
@@ -159,7 +158,6 @@ class Delivery:
     def _send_batch(self) -> None:
         batch = self._points.batch(BATCH)
         accepted = self._send_points(batch)
-        faults.reached("sent")
         self._points.drop(len(batch))
         highest = {point.key: point.iteration for point in sorted(batch, key=lambda point: point.iteration)}
         self._acknowledge(self.ack.with_points(highest, accepted))
@@ -206,7 +204,6 @@ class Delivery:
             if not (self._blame and failure.suspicious):
                 raise
             self._reject(what, str(failure))
-        faults.reached(kind)
 
     def _image(self, record: dict[str, Any]) -> None:
         key, iteration = image_key(record["key"]), int(record["iteration"])
@@ -260,7 +257,6 @@ class Delivery:
         if self.ack != self._saved:
             self._save(self.ack)
             self._saved = self.ack
-            faults.reached("acknowledged")
 
     def _reject(self, what: str, reason: str, **fields: object) -> None:
         self._keep_rejected({"what": what, "reason": mask_text(reason)[:2000], "ms": time.time_ns() // 1_000_000, **fields})

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import StorageError
+from ganforge.tracking import faults
 from ganforge.tracking.masking import mask_text
 from ganforge.tracking.model import log_generator
-from ganforge.tracking.names import LONGEST_PARAM, LONGEST_TAG, cut, metric_key, one_line
+from ganforge.tracking.names import LONGEST_PARAM, LONGEST_TAG, artifact_folder, cut, metric_key, one_line
 from ganforge.tracking.refusals import understood
 from ganforge.tracking.sink import Gone, Refusal, Refused, Unreachable
 from ganforge.tracking.start import DatasetFacts, StartRecord
@@ -121,6 +122,7 @@ class MlflowSink:
             self._adopt()
             metrics = [Metric(point.key, point.value, point.ms, point.iteration) for point in points]
             self._mlflow.log_batch(self._run_id, metrics=metrics, synchronous=True)
+        faults.reached("sent")
 
     def image(self, path: Path, key: str, iteration: int, ms: int) -> None:
         """Send a picture unless it is there already; see :class:`Sink`."""
@@ -133,11 +135,12 @@ class MlflowSink:
                 return
             self._mlflow.log_image(self._run_id, picture, key=key, step=iteration, timestamp=ms, synchronous=True)
             self._pictures.add(name)
+        faults.reached("image")
 
     def file(self, path: Path, folder: str) -> None:
         """Send a file, text without secrets; see :class:`Sink`."""
         with self._talking(), _without_secrets(path) as clean:
-            self._mlflow.log_artifact(self._run_id, str(clean), folder or None)
+            self._mlflow.log_artifact(self._run_id, str(clean), artifact_folder(folder) or None)
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag of the run; see :class:`Sink`."""

@@ -24,6 +24,11 @@ def image_key(name: str) -> str:
     return _clean(name, allowed=r"\w\-. ", longest=120, flags=re.ASCII)  # it becomes part of a file name of at most 255
 
 
+def artifact_folder(name: str) -> str:
+    """A folder for artifacts inside the run: a clean relative path; "" is the top."""
+    return _clean(name, allowed=r"\w\-. ", longest=200, flags=0) if name else ""
+
+
 def slug(name: str) -> str:
     """A folder name that is safe everywhere and differs for different names."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:40]

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)
+    warnings.simplefilter("ignore")  # MLflow's and SQLAlchemy's own; nobody reads them here, and -W error would end the shipper
     trainer = os.getppid()
     gone = threading.Event()
     threading.Thread(target=_watch_parent, args=(gone,), daemon=True).start()

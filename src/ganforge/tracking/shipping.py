@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ganforge.core.errors import StorageError
 from ganforge.storage import plain
 from ganforge.storage.folder import RunFolder
+from ganforge.tracking import faults
 from ganforge.tracking.ack import Ack
 from ganforge.tracking.delivery import Delivery, Rejection
 from ganforge.tracking.masking import mask_text
@@ -28,7 +29,7 @@ PAUSE = 2.0
 DRAIN_TIMEOUT = 30.0
 """Seconds that delivery is tried after the run's end, while the store takes nothing."""
 
-_STRIKES = 5  # inner errors of a store that answers, before a record is blamed for them
+_STRIKES = 3  # inner errors of a store that answers, before a record is blamed for them
 _LOCK = "ship.lock"
 _LOG = "shipper.log"
 _REJECTED = "rejected.jsonl"
@@ -176,6 +177,7 @@ class _Loop:
     def _save(self, ack: Ack) -> None:
         ack.save(self._folder.ack)
         self._ack = ack
+        faults.reached("acknowledged")
 
     def _keep_rejected(self, rejection: Rejection) -> None:
         with (self._folder.path / _REJECTED).open("a", encoding="utf-8") as file:

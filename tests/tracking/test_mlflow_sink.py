@@ -1,0 +1,294 @@
+"""Runs delivered to a real sqlite store and read back with MlflowClient."""
+
+import math
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from ganforge.storage.folder import RunFolder
+from ganforge.tracking.masking import HIDDEN
+from ganforge.tracking.shipping import ship
+from ganforge.tracking.start import DatasetFacts
+from ganforge.tracking.store import resolve
+
+pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("ignore::DeprecationWarning:")]  # MLflow's and SQLAlchemy's own
+
+
+@pytest.fixture(autouse=True)
+def _quick_answers(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.fixture
+def deliver(uri):
+    """Delivers a run that is over, in this process."""
+
+    def run(folder, *, drain_timeout=1.0):
+        over = threading.Event()
+        over.set()
+        return ship(folder, resolve(uri), over, drain_timeout=drain_timeout)
+
+    return run
+
+
+def whole_run(trainer):
+    trainer.begin()
+    trainer.picture(0)
+    trainer.steps(1, 1000)
+    trainer.evaluate(500, wasserstein=0.5, modes=math.inf)
+    trainer.evaluate(1000, wasserstein=0.25, modes=8.0)
+    trainer.picture(1000)
+    trainer.record("tag", key="ganforge.verdict", value="healthy")
+    trainer.end()
+
+
+def test_a_run_reads_back_as_it_was_written(trainer, deliver, uri, read_back, tmp_path):
+    whole_run(trainer)
+
+    state = deliver(trainer.folder)
+
+    assert state.phase == "done", state.message
+    record = read_back(uri, trainer.start.run_id)
+    assert record.status == "FINISHED"
+    assert record.run.info.run_name == "rings s0"
+    assert record.run.data.params == dict(trainer.start.params)
+    tags = record.run.data.tags
+    assert tags["mlflow.note.content"] == "Eight modes on a ring."
+    assert tags["mlflow.source.name"] == "recipes/rings.toml"
+    assert tags["ganforge.verdict"] == "healthy"
+    assert tags["ganforge.exit_code"] == "0"
+
+    assert record.points["eval/wasserstein"] == [(500, 0.5), (1000, 0.25)]
+    assert math.isnan(record.points["eval/modes"][0][1])
+    steps = [step for step, _ in record.points["loss/generator/total"]]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 1000
+    assert record.images == [("images/samples", 0), ("images/samples", 1000)]
+    assert state.points == sum(map(len, record.points.values()))
+
+    (given,) = record.run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("ring", "0a1b2c")
+    assert "ganforge/ring" in given.dataset.source
+    assert [info.path for info in record.client.list_artifacts(record.run.info.run_id, "recipe")] == ["recipe/recipe.toml"]
+    experiment = record.client.get_experiment(record.run.info.experiment_id)
+    assert experiment.name == "rings"
+    assert experiment.artifact_location.startswith((tmp_path / "mlartifacts").as_uri())
+
+
+def test_delivering_again_with_the_acknowledgement_lost_changes_nothing(trainer, deliver, uri, read_back):
+    whole_run(trainer)
+    deliver(trainer.folder)
+    before = read_back(uri, trainer.start.run_id)
+    ack = trainer.folder.read_json(trainer.folder.ack)
+    trainer.folder.write_json(trainer.folder.ack, {"width": ack["width"]})
+
+    deliver(trainer.folder)
+
+    after = read_back(uri, trainer.start.run_id)
+    assert repr(after.points) == repr(before.points)  # NaN equals nothing, its repr does
+    assert after.images == before.images
+    assert after.run.data.params == before.run.data.params
+    assert len(after.run.inputs.dataset_inputs) == 1
+
+
+@pytest.mark.parametrize(("status", "reason"), [("FAILED", "diverged at iteration 37"), ("KILLED", "Ctrl-C")])
+def test_the_status_is_the_one_that_the_run_ended_with(trainer, deliver, uri, read_back, status, reason):
+    trainer.begin()
+    trainer.end(status, reason=reason, exit_code=1)
+
+    deliver(trainer.folder)
+
+    record = read_back(uri, trainer.start.run_id)
+    assert record.status == status
+    assert record.run.data.tags["ganforge.end_reason"] == reason
+
+
+def test_what_mlflow_will_never_take_is_put_aside_and_the_rest_arrives(new_trainer, deliver, uri, read_back):
+    trainer = new_trainer(params={"long": "x" * 7000, "odd?key": "1", "fine": "2", **{f"p{i}": "0" for i in range(150)}})
+    trainer.begin()
+    trainer.evaluate(1, good=1.0)
+    trainer.evaluate(2**70, good=2.0)
+    trainer.evaluate(3, good=3.0, **{"../../evil": 4.0})
+    trainer.end()
+
+    state = deliver(trainer.folder, drain_timeout=20.0)
+
+    record = read_back(uri, trainer.start.run_id)
+    assert state.phase == "done", state.message
+    assert record.status == "FINISHED"
+    assert record.points["eval/good"][0] == (1, 1.0)
+    assert len([key for key in record.points if "evil" in key]) == 1
+    assert len(record.run.data.params) == 153
+    assert record.run.data.params["long"].endswith("… (cut)")
+    rejected = (trainer.folder.path / "rejected.jsonl").read_text().splitlines()
+    assert len(rejected) == state.rejected == 1
+    assert "eval/good" in rejected[0]
+
+
+def test_secrets_are_nowhere(new_trainer, deliver, uri, tmp_path):
+    trainer = new_trainer(
+        params={"dataset.params.password": "canary-param"},
+        tags={"api_token": "canary-tag", "mlflow.source.git.repoURL": "https://me:canary-login@git.example.org/x"},
+        note="secret = canary-note",
+        dataset=DatasetFacts("ring", "0", "https://me:canary-data@example.org/ring.npz"),
+    )
+    trainer.folder.recipe.write_text('[dataset]\nparams = { password = "canary-recipe" }\n')
+    trainer.begin()
+    trainer.record("tag", key="my_secret", value="canary-later")
+    trainer.record("tag", key="argv", value="--set dataset.params.token=canary-argv")
+    trainer.end("FAILED", reason="cannot open https://me:canary-reason@example.org")
+
+    deliver(trainer.folder)
+
+    folders = [tmp_path, trainer.folder.path]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    database = tmp_path / "mlflow.db"
+    assert database in files
+    assert HIDDEN.encode() in database.read_bytes()
+    # What the user's own recipe holds, and what the trainer put into the journal past StartRecord, is theirs; MLflow gets neither.
+    ours = [path for path in files if path not in {trainer.folder.recipe, trainer.folder.journal}]
+    assert [path for path in ours if b"canary" in path.read_bytes()] == []
+
+
+def test_the_same_run_goes_on_when_it_is_resumed(trainer, deliver, uri, read_back):
+    trainer.begin()
+    trainer.steps(1, 600)
+    deliver(trainer.folder)
+    assert read_back(uri, trainer.start.run_id).status == "KILLED"
+
+    trainer.record("resume", iteration=500)
+    trainer.steps(501, 1200)
+    trainer.end()
+    deliver(trainer.folder)
+
+    record = read_back(uri, trainer.start.run_id)
+    assert record.status == "FINISHED"
+    steps = [step for step, _ in record.points["loss/generator/total"]]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 1200
+
+
+def test_a_child_finds_its_parent_even_when_that_is_later(new_trainer, deliver, uri, read_back):
+    parent, child = new_trainer(), None
+    child = new_trainer(parent_run_id=parent.start.run_id)
+    child.begin()
+    child.evaluate(1, wasserstein=1.0)
+    deliver(child.folder)
+    parent.begin()
+    parent.end()
+    deliver(parent.folder)
+    assert "mlflow.parentRunId" not in read_back(uri, child.start.run_id).run.data.tags
+
+    child.record("resume", iteration=1)
+    child.end()
+    deliver(child.folder)
+
+    tags = read_back(uri, child.start.run_id).run.data.tags
+    assert tags["mlflow.parentRunId"] == read_back(uri, parent.start.run_id).run.info.run_id
+
+
+def test_a_run_that_the_user_deleted_stays_deleted(trainer, deliver, uri, read_back):
+    trainer.begin()
+    trainer.steps(1, 600)
+    deliver(trainer.folder)
+    record = read_back(uri, trainer.start.run_id)
+    record.client.delete_run(record.run.info.run_id)
+    trainer.record("resume", iteration=600)
+    trainer.steps(601, 1200)
+
+    state = deliver(trainer.folder)
+
+    assert state.phase == "gone"
+    assert "deleted" in state.message
+    assert record.client.get_run(record.run.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_deleted_experiment_stays_deleted_and_the_run_goes_to_a_new_one(new_trainer, deliver, uri, read_back):
+    first, second = new_trainer(), new_trainer()
+    for trainer in (first, second):
+        trainer.begin()
+        trainer.end()
+    deliver(first.folder)
+    old = read_back(uri, first.start.run_id)
+    old.client.delete_experiment(old.run.info.experiment_id)
+
+    deliver(second.folder)
+
+    new = read_back(uri, second.start.run_id)
+    assert new.client.get_experiment(new.run.info.experiment_id).name == "rings (2)"
+
+
+def test_hostile_names_create_nothing_outside(new_trainer, deliver, uri, read_back, tmp_path):
+    trainer = new_trainer(
+        experiment="../../evil\x00" + "x" * 600, run_name="../../run\n" + "y" * 600, tags={"../t": "v", "k" * 300: "v"}
+    )
+    trainer.begin()
+    trainer.picture(0, key="../../../samples")
+    trainer.record("file", path="recipe.toml", folder="../../out")
+    trainer.end()
+    before = set(tmp_path.parent.iterdir())
+
+    state = deliver(trainer.folder)
+
+    assert state.phase == "done", state.message
+    assert set(tmp_path.parent.iterdir()) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
+    assert read_back(uri, trainer.start.run_id).status == "FINISHED"
+
+
+def test_a_store_of_another_mlflow_is_named_with_its_remedy(trainer, deliver, uri):
+    import sqlite3
+
+    connection = sqlite3.connect(uri.removeprefix("sqlite:///"))
+    with connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    connection.close()
+    trainer.begin()
+
+    state = deliver(trainer.folder)
+
+    assert state.phase == "unreachable"
+    assert "mlflow db upgrade" in state.message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_may_not_be_written_is_unreachable(trainer, deliver, uri):
+    Path(uri.removeprefix("sqlite:///")).chmod(stat.S_IRUSR)
+    trainer.begin()
+
+    assert deliver(trainer.folder).phase == "unreachable"
+
+
+def test_a_database_that_another_process_locks_is_waited_for(trainer, deliver, uri, read_back, monkeypatch):
+    import sqlite3
+
+    connection = sqlite3.connect(uri.removeprefix("sqlite:///"), check_same_thread=False, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(3.0, lambda: connection.execute("COMMIT"))
+    release.start()
+    whole_run(trainer)
+
+    state = deliver(trainer.folder)
+
+    release.join()
+    connection.close()
+    assert state.phase == "done", state.message
+    assert read_back(uri, trainer.start.run_id).status == "FINISHED"
+
+
+def test_nothing_is_shipped_twice_at_once(trainer, uri):
+    import fcntl
+
+    trainer.begin()
+    with (trainer.folder.path / "ship.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        over = threading.Event()
+        over.set()
+
+        state = ship(RunFolder(trainer.folder.path), resolve(uri), over, drain_timeout=0.2)
+
+    assert state.phase == "busy"
