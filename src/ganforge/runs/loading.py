@@ -21,6 +21,7 @@ from ganforge.engine.seeding import derive
 from ganforge.engine.state import load_network
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import read
+from ganforge.runs.output import arrays
 from ganforge.storage import atomic, checkpoints, plain
 from ganforge.storage.folder import RunFolder
 
@@ -73,18 +74,9 @@ class LoadedGenerator:
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, np.ndarray[Any, Any]]:
         """:meth:`draw` as numpy arrays: ``values``, ``noise``, and ``labels`` and ``codes`` where there are any."""
-        samples = self.draw(n, seed=seed, label=label, code=code)
-        arrays = {"values": samples.values.numpy()}
-        if samples.labels is not None:
-            arrays["labels"] = samples.labels.numpy()
-        if samples.latent is not None:
-            arrays["noise"] = samples.latent.noise.numpy()
-            if samples.latent.codes is not None:
-                codes = samples.latent.codes
-                arrays["codes"] = torch.cat([codes.categorical.to(codes.continuous.dtype), codes.continuous], dim=1).numpy()
-        return arrays
+        return arrays(self.draw(n, seed=seed, label=label, code=code))
 
 
 def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:

@@ -1,0 +1,182 @@
+"""The loss curves with their equilibrium lines, and the metrics' curves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganforge.core.contracts import Measure, Reading
+from ganforge.core.errors import StorageError
+from ganforge.core.events import Evaluated, Event, Finished, Started, Stepped
+from ganforge.observers import paper, words
+from ganforge.observers.broadcast import Tell, Warn, warn_plainly
+from ganforge.observers.history import Floats, History, smoothed
+from ganforge.storage import atomic, journal
+from ganforge.storage.folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+POINTS = 2000
+"""Points of each curve, at most."""
+PAUSE = 30.0
+"""Seconds between two drawings of the losses while training goes on."""
+
+_SMOOTH = 40  # the running mean spans this share of a curve: one fortieth
+_NARROW = 20.0  # a curve that spans more than this factor, and is positive, is drawn on a log axis
+
+
+@contextmanager
+def curves(
+    folder: RunFolder, *, title: str, warn: Warn = warn_plainly, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Tell]:
+    """Draw ``pictures/losses.png`` at evaluations, at most every half minute, and with ``pictures/metrics.png`` at the end.
+
+    Args:
+        folder: the run's folder; a run that goes on gets its earlier points from the journal there.
+        title: stands above the curves.
+        warn: told once when the disk refuses.
+        clock: seconds, monotonic.
+    """
+    plotter = _Plotter(folder, words.clean(title), warn, clock)
+    yield plotter.tell
+
+
+class _Plotter:
+    def __init__(self, folder: RunFolder, title: str, warn: Warn, clock: Callable[[], float]) -> None:
+        self._folder, self._title, self._warn, self._clock = folder, title, warn, clock
+        self._losses = History(POINTS)
+        self._metrics: dict[str, dict[int, float]] = {}
+        self._readings: Mapping[str, Reading] = {}
+        self._measures: Mapping[str, Measure] = {}
+        self._drawn = clock()
+        self._refused = False
+
+    def tell(self, event: Event) -> None:
+        match event:
+            case Stepped():
+                self._losses.add(event.iteration, event.terms)
+            case Started():
+                self._readings, self._measures = event.readings, event.measures
+                if event.iteration:
+                    self._recall(event.iteration)
+            case Evaluated():
+                for name, value in event.values.items():
+                    self._metrics.setdefault(name, {})[event.iteration] = value
+                if self._clock() - self._drawn >= PAUSE:
+                    self._draw_losses()
+            case Finished():
+                self._draw_losses()
+                self._draw_metrics()
+
+    def _recall(self, before: int) -> None:
+        """What the journal tells of the part of the run before this process."""
+        rows: list[tuple[int, dict[str, float]]] = []
+        for _, record in journal.read(self._folder.journal):
+            if record["k"] == "m":
+                columns = {key.removeprefix("loss/"): c for key, c in record["values"].items() if key.startswith("loss/")}
+                rows += [
+                    (iteration, {key: column[at] for key, column in columns.items()})
+                    for at, iteration in enumerate(record["iterations"])
+                    if columns and iteration <= before
+                ]
+            if record["k"] == "eval" and record["iteration"] <= before:
+                for key, value in record["values"].items():
+                    self._metrics.setdefault(key.removeprefix("eval/"), {})[record["iteration"]] = value
+        self._losses.restore(rows)
+
+    def _draw_losses(self) -> None:
+        self._drawn = self._clock()
+        iterations, terms = self._losses.series()
+        if len(iterations) > 1:
+            self._write("losses.png", losses_figure(iterations, terms, self._readings, self._title))
+
+    def _draw_metrics(self) -> None:
+        if self._metrics:
+            self._write("metrics.png", metrics_figure(self._metrics, self._measures, self._title))
+
+    def _write(self, name: str, picture: paper.Picture) -> None:
+        try:
+            atomic.write_bytes(self._folder.pictures / name, paper.png(picture), durable=False)
+        except StorageError as error:
+            if not self._refused:
+                self._warn(f"no curves: {error.message}")
+            self._refused = True
+
+
+def losses_figure(iterations: Floats, terms: Mapping[str, Floats], readings: Mapping[str, Reading], title: str) -> paper.Picture:
+    """One panel for each network: its terms and total over the iterations, each beside the value at equilibrium.
+
+    Args:
+        iterations: ``(p,)``.
+        terms: by ``discriminator/real``: ``(p,)``.
+        readings: what the terms mean, by the same keys.
+        title: stands above.
+    """
+    networks = list(dict.fromkeys(key.partition("/")[0] for key in terms))
+    sheet, axes = paper.figure(8.0, 0.7 + 2.6 * len(networks), nrows=len(networks), sharex=True)
+    for panel, network in zip(np.atleast_1d(axes), networks, strict=True):
+        own = {key.partition("/")[2]: values for key, values in terms.items() if key.startswith(f"{network}/")}
+        _loss_panel(panel, iterations, own, {name: readings.get(f"{network}/{name}") for name in own})
+        panel.set_ylabel(network)
+    np.atleast_1d(axes)[-1].set_xlabel("iteration")
+    return _finished(sheet, title, "dashed: value at equilibrium")
+
+
+def metrics_figure(metrics: Mapping[str, Mapping[int, float]], measures: Mapping[str, Measure], title: str) -> paper.Picture:
+    """One panel for each metric, with its ideal value.
+
+    Args:
+        metrics: by name, the values by iteration.
+        measures: what they mean.
+        title: stands above.
+    """
+    sheet, axes = paper.figure(8.0, 0.7 + 1.9 * len(metrics), nrows=len(metrics), sharex=True)
+    for number, (panel, (name, points)) in enumerate(zip(np.atleast_1d(axes), metrics.items(), strict=True)):
+        at = sorted(points)
+        colour = paper.GROUPS[number % len(paper.GROUPS)]
+        panel.plot(at, [points[iteration] for iteration in at], color=colour, linewidth=1.6, marker="o", markersize=3.5)
+        measure = measures.get(name)
+        if measure is not None and measure.ideal is not None:
+            panel.axhline(measure.ideal, color=paper.HALF, linewidth=1.0, linestyle=(0, (4, 3)))
+        panel.set_ylabel(name)
+        panel.grid(axis="y", color=paper.GRID, linewidth=0.8)
+    np.atleast_1d(axes)[-1].set_xlabel("iteration")
+    return _finished(sheet, title, "dashed: ideal value")
+
+
+def _loss_panel(panel: Axes, iterations: Floats, terms: Mapping[str, Floats], readings: Mapping[str, Reading | None]) -> None:
+    for number, (name, values) in enumerate(terms.items()):
+        colour = paper.INK if name == "total" else paper.GROUPS[number % len(paper.GROUPS)]
+        panel.plot(iterations, values, color=colour, linewidth=0.6, alpha=0.18)
+        panel.plot(iterations, smoothed(values, len(values) // _SMOOTH), color=colour, linewidth=1.5, label=name)
+        reading = readings.get(name)
+        if reading is not None and reading.equilibrium is not None:
+            panel.axhline(reading.equilibrium, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
+    _fit(panel, list(terms.values()))
+    panel.grid(axis="y", color=paper.GRID, linewidth=0.8)
+    paper.legend(panel, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+
+
+def _fit(panel: Axes, terms: list[Floats]) -> None:
+    """A log axis for positive values over several scales; else limits that a few spikes do not decide."""
+    finite = np.concatenate([values[np.isfinite(values)] for values in terms])
+    if not len(finite):
+        return
+    low, high = np.percentile(finite, [0.5, 99.5])
+    if finite.min() > 0 and high > _NARROW * low:
+        panel.set_yscale("log")
+        return
+    margin = 0.08 * max(high - low, 1e-3)
+    panel.set_ylim(min(low, 0.0) - margin if low < 0 else max(low - margin, 0.0), high + margin)
+
+
+def _finished(sheet: Any, title: str, remark: str) -> paper.Picture:
+    sheet.subplots_adjust(left=0.1, right=0.82, top=1 - 0.42 / sheet.get_figheight(), bottom=0.45 / sheet.get_figheight())
+    stamp = paper.headed(sheet, title, left=0.02, right=0.98, top=1 - 0.2 / sheet.get_figheight())
+    stamp.set_text(remark)
+    return paper.pixels_of(sheet)

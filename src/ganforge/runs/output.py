@@ -1,0 +1,125 @@
+"""Samples written to files, in the data's own units: PNG to look at, NPZ and CSV to compute with."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganforge.core.errors import UsageError
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec
+from ganforge.storage import atomic
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMATS = (".png", ".npz", ".csv")
+_SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
+
+
+def write(path: Path, samples: Samples, data: DataSpec) -> None:
+    """Write ``samples`` in the format that the path's ending names.
+
+    - ``.png``: images on one sheet, ``value_range`` mapped to black and white; points as a scatter.
+    - ``.npz``: ``values``, and ``labels``, ``noise`` and ``codes`` where there are any (:func:`arrays`).
+    - ``.csv``: one row per sample, columns ``x0``, ``x1``, …, then ``label`` and ``code0``, ….
+
+    Args:
+        path: where to; a file there is replaced, as a whole.
+        samples: ``(n, *shape)`` in the data's own units, on the CPU.
+        data: the data's spec.
+
+    Raises:
+        UsageError: another ending.
+        StorageError: the disk or folder refused.
+    """
+    writers = {".png": _png, ".npz": _npz, ".csv": _csv}
+    if path.suffix.lower() not in writers:
+        raise UsageError(
+            f"cannot tell the format of {path.name}", remedy=f"let the name end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        )
+    content = writers[path.suffix.lower()](samples, data)
+    with atomic.storing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(path, content)
+
+
+def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
+    """The samples as numpy arrays.
+
+    Returns:
+        ``values (n, *shape)``; ``labels (n,)``, ``noise (n, z)`` and ``codes (n, k + c)``, categorical ones as class indices before
+        continuous ones, where the samples have any.
+    """
+    import torch
+
+    found = {"values": samples.values.numpy()}
+    if samples.labels is not None:
+        found["labels"] = samples.labels.numpy()
+    if samples.latent is None:
+        return found
+    found["noise"] = samples.latent.noise.numpy()
+    if (codes := samples.latent.codes) is not None:
+        found["codes"] = torch.cat([codes.categorical.to(codes.continuous.dtype), codes.continuous], dim=1).numpy()
+    return found
+
+
+def _npz(samples: Samples, _data: DataSpec) -> bytes:
+    import numpy as np
+
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays(samples))  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
+    return file.getvalue()
+
+
+def _csv(samples: Samples, _data: DataSpec) -> bytes:
+    columns = arrays(samples)
+    values = columns["values"].reshape(len(samples), -1)
+    labels, codes = columns.get("labels"), columns.get("codes")
+
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    heads = [f"x{index}" for index in range(values.shape[1])]
+    heads += ["label"] if labels is not None else []
+    heads += [f"code{index}" for index in range(codes.shape[1])] if codes is not None else []
+    writer.writerow(heads)
+    for row in range(len(values)):
+        cells = [f"{value:.9g}" for value in values[row]]
+        cells += [str(int(labels[row]))] if labels is not None else []
+        cells += [f"{value:.9g}" for value in codes[row]] if codes is not None else []
+        writer.writerow(cells)
+    return file.getvalue().encode()
+
+
+def _png(samples: Samples, data: DataSpec) -> bytes:
+    from ganforge.observers import paper
+    from ganforge.observers.images import enlarged, fitting_factor, pixels, sheet, square_columns, value_range
+
+    if data.is_image:
+        drawn = sheet(pixels(samples, value_range(data, samples)), square_columns(len(samples)))
+        return paper.png(enlarged(drawn, fitting_factor(drawn, _SIDE)))
+    return paper.png(_scatter(samples, data))
+
+
+def _scatter(samples: Samples, data: DataSpec) -> Any:
+    """Points on a plane, wider ones along their main directions, coloured by label or code; numbers as a histogram."""
+    from ganforge.observers import paper
+    from ganforge.observers.plane import flat, groups_of, plane_of
+
+    page, axes = paper.figure(5.0, 5.0)
+    if data.size == 1:
+        axes.hist(flat(samples)[:, 0], bins="auto", color=paper.GENERATED)
+        return paper.pixels_of(page)
+
+    points = plane_of(samples).project(flat(samples))
+    codes = samples.latent.codes if samples.latent else None
+    counts = (int(codes.categorical.max()) + 1,) if codes is not None and codes.categorical.numel() else ()
+    groups = groups_of(samples, data, counts)
+    colours: Any = paper.GENERATED
+    if groups is not None:
+        colours = [paper.GROUPS[group % len(paper.GROUPS)] for group in groups.indices]
+    axes.scatter(points[:, 0], points[:, 1], s=8, c=colours, linewidths=0)
+    axes.set_aspect("equal", adjustable="datalim")
+    return paper.pixels_of(page)

@@ -1,0 +1,126 @@
+"""A real run read back with MLflow's own client, and its model loaded with pickle forbidden."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganforge.storage import journal
+
+pytestmark = pytest.mark.mlflow
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "recipes" / "smoke" / "infogan_moons.toml"
+
+PREDICT = """
+import sys, mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+table = model.predict(None, params={"n": 6, "seed": 5, "code": [1.0]})
+np.savez(sys.argv[3], values=table[["x0", "x1"]].to_numpy(), codes=table[[c for c in table if c.startswith("code")]].to_numpy())
+"""
+
+
+@pytest.fixture
+def finished(ganforge, tmp_path):
+    """A smoke run, delivered to a store of its own."""
+    process = ganforge("run", SMOKE, "--json", "--set", 'tracking.resolution="full"')
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return json.loads(output)
+
+
+def test_mlflow_has_what_the_run_folder_has(finished, tmp_path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(finished["mlflow"]["tracking_uri"])
+    run = client.get_run(finished["mlflow"]["run_id"])
+    folder = tmp_path / finished["folder"]
+    identity = json.loads((folder / "run.json").read_text())
+
+    assert run.info.status == "FINISHED"
+    assert client.get_experiment(run.info.experiment_id).name == "smoke"
+    assert run.data.params["train.iterations"] == "20"
+    assert run.data.params["discriminator.use"].startswith("ganforge-infogan/infogan-mlp")
+    assert run.data.tags["ganforge.run_id"] == identity["id"]
+    assert run.data.tags["ganforge.seed"] == "0"
+    assert run.data.tags["mlflow.source.name"] == str(SMOKE)
+    assert "ganforge-infogan" in run.data.tags["ganforge.plugins"]
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.name == "moons"
+
+    for record in (record for _, record in journal.read(folder / "events.jsonl")):
+        if record["k"] == "m":
+            for key, values in record["values"].items():
+                if key.startswith("perf/"):
+                    continue
+                stored = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, key)}
+                assert [stored[at] for at in record["iterations"]] == pytest.approx(values), key
+        if record["k"] == "eval":
+            for key, value in record["values"].items():
+                history = client.get_metric_history(run.info.run_id, key)
+                assert [metric.value for metric in history if metric.step == record["iteration"]] == pytest.approx([value])
+    losses = client.get_metric_history(run.info.run_id, "loss/generator/total")
+    assert sorted(metric.step for metric in losses) == list(range(1, 21))
+
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert {"recipe", "images", "pictures", "metrics.json"} <= artifacts
+    assert {item.path for item in client.list_artifacts(run.info.run_id, "recipe")} >= {
+        "recipe/recipe.toml",
+        "recipe/resolved.toml",
+    }
+    images = [item.path for item in client.list_artifacts(run.info.run_id, "images") if item.path.endswith(".png")]
+    pictured = {int(path.stem.rpartition("-")[2]) for path in folder.glob("pictures/samples-*.png")}
+    assert {int(path.split("+step+")[1].split("+")[0]) for path in images if "samples" in path} == pictured
+    assert finished["mlflow"]["undelivered"] is False
+
+
+def test_the_model_samples_with_pickle_forbidden(finished, ganforge, tmp_path):
+    import os
+
+    import numpy as np
+    from mlflow import MlflowClient
+
+    uri = finished["mlflow"]["tracking_uri"]
+    (model,) = MlflowClient(uri).search_logged_models([finished["mlflow"]["experiment_id"]])
+    assert str(model.status) == "READY"
+    out = tmp_path / "predicted.npz"
+    env = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT, uri, f"models:/{model.model_id}", out], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+    sampled = tmp_path / "sampled.npz"
+    process = ganforge("sample", finished["run"], "-n", "6", "--seed", "5", "--code", "1", "--out", sampled)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    np.testing.assert_allclose(np.load(out)["values"], np.load(sampled)["values"], rtol=1e-6)
+    assert set(np.load(out)["codes"][:, 0]) == {1.0}
+
+
+def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
+    from mlflow import MlflowClient
+
+    path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\n', mode="process")
+    process = ganforge("run", path, "--seeds", "3", "--jobs", "2", "--json")
+    output, errors = process.communicate(timeout=180)
+    assert process.returncode == 0, errors
+    swept = json.loads(output)
+
+    assert [run["seed"] for run in swept["seeds"]] == [0, 1, 2]
+    values = sorted(run["metrics"]["wasserstein"] for run in swept["seeds"])
+    assert len(set(values)) == 3
+    assert swept["spread"]["wasserstein"] == {"median": values[1], "min": values[0], "max": values[2]}
+
+    client = MlflowClient(swept["mlflow"]["tracking_uri"])
+    parent = client.get_run(swept["mlflow"]["run_id"])
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["eval/wasserstein"] == pytest.approx(sum(values) / 3)
+    for run in swept["seeds"]:
+        child = client.get_run(run["mlflow"]["run_id"])
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
