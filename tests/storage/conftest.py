@@ -78,7 +78,7 @@ def python():
 
 @pytest.fixture
 def forked():
-    """Runs a function in a copy of this process, which has torch already: ``forked(work)`` gives the signal that ended it, or ``None``."""
+    """Runs a function in a copy of this process, which has torch already; ``forked(work)`` gives the signal that ended it."""
 
     def run(work):
         with warnings.catch_warnings(action="ignore"):  # Python 3.12 warns of forking beside torch's threads, which sleep here

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ganforge.core.events import Evaluated, Finished, Saved, Started, State, Stepped
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.observers.broadcast import broadcast
+from ganforge.observers.journal import Speed, journal
+from ganforge.storage import status
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter, read
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path, "moons", "vanilla")
+
+
+@pytest.fixture
+def writer(folder):
+    with JournalWriter(folder.journal) as writer:
+        yield writer
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def tell(folder, writer, clock):
+    with journal(folder, writer, clock=clock) as tell:
+        yield tell
+
+
+def started(iteration=0):
+    return Started(iteration, 100, "cpu", DataSpec((2,)), LatentSpec(2), {"generator": 1}, {}, {}, Samples(torch.zeros(1, 2)))
+
+
+def stepped(iteration, **terms):
+    return Stepped(iteration, {"generator/total": torch.tensor(float(iteration)), **terms}, {"lr/generator": 0.1})
+
+
+def records(folder, *kinds):
+    return [record for _, record in read(folder.journal) if record["k"] in kinds]
+
+
+def test_steps_become_losses_and_rates(tell, writer, folder):
+    tell(started())
+    for iteration in range(1, 11):
+        tell(stepped(iteration))
+    writer.flush()
+
+    rows = [row for row in records(folder, "m") if "loss/generator/total" in row["values"]]
+    assert [iteration for row in rows for iteration in row["iterations"]] == list(range(1, 11))
+    assert [value for row in rows for value in row["values"]["loss/generator/total"]] == [float(n) for n in range(1, 11)]
+    assert {value for row in rows for value in row["values"]["rate/lr/generator"]} == {0.1}
+
+
+def test_an_evaluation_is_a_record_of_its_own_after_the_steps_before_it(tell, folder):
+    tell(started())
+    tell(stepped(1))
+    tell(stepped(2))
+    tell(Evaluated(2, {"wasserstein": 0.07, "modes/captured": math.nan}, 0.1))
+
+    *steps, evaluated = records(folder, "m", "eval")
+    assert [iteration for row in steps for iteration in row["iterations"]] == [1, 2]
+    assert evaluated["iteration"] == 2
+    assert evaluated["values"]["eval/wasserstein"] == 0.07
+    assert math.isnan(evaluated["values"]["eval/modes/captured"])
+
+
+def test_a_save_finds_the_journal_on_the_disk(tell, folder):
+    tell(started())
+    tell(stepped(1))
+    tell(stepped(2))
+    tell(Saved(2, State({}, {})))
+
+    assert [iteration for row in records(folder, "m") for iteration in row["iterations"]] == [1, 2]
+
+
+@pytest.mark.parametrize("begun", [0, 40])
+def test_only_a_run_that_goes_on_is_a_resume(tell, folder, begun):
+    tell(started(begun))
+
+    assert [record["iteration"] for record in records(folder, "resume")] == ([40] if begun else [])
+
+
+def test_the_end_record_is_left_to_the_session(folder, writer, clock):
+    events = [started(), stepped(1), Finished(1, "finished", 2.0)]
+
+    broadcast(events, essential=[journal(folder, writer, clock=clock)])
+
+    assert records(folder, "start", "end") == []
+    assert len(records(folder, "m")) == 1
+
+
+def test_the_status_tells_how_it_stands(tell, folder, clock):
+    tell(started())
+    assert (status.read(folder).status, status.read(folder).iterations) == ("running", 100)
+
+    tell(stepped(1))
+    tell(Evaluated(1, {"wasserstein": 0.5}, 0.0))
+    clock.now += 2.1
+    tell(stepped(2))
+
+    known = status.read(folder)
+    assert (known.status, known.iteration, known.metrics) == ("running", 2, {"wasserstein": 0.5})
+    assert known.seconds == pytest.approx(2.1)
+
+
+def test_a_heartbeat_comes_every_two_seconds_and_no_sooner(tell, folder, clock):
+    beats = []
+    tell(started())
+    for iteration in range(1, 101):
+        clock.now += 0.25
+        tell(stepped(iteration))
+        beats.append(status.read(folder).iteration)
+
+    assert sorted(set(beats)) == [0, *range(8, 101, 8)]
+
+
+@pytest.mark.parametrize(("outcome", "reason"), [("finished", None), ("stopped", "asked to stop"), ("diverged", "loss is NaN")])
+def test_the_end_is_told_with_its_reason(tell, folder, outcome, reason):
+    tell(started())
+    tell(Evaluated(7, {"modes/captured": 8.0}, 0.0))
+    tell(Finished(7, outcome, 1.0, reason))
+
+    known = status.read(folder)
+    assert (known.status, known.iteration, known.reason) == (outcome, 7, reason)
+    assert known.metrics == {"modes/captured": 8.0}
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_resumed_run_remembers_its_metrics(tell, folder, damaged):
+    status.write(folder, status.Status(status="stopped", metrics={"wasserstein": 0.5}, reason="asked to stop"))
+    if damaged:
+        folder.status.write_text("{")
+
+    tell(started(40))
+
+    known = status.read(folder)
+    assert known.metrics == ({} if damaged else {"wasserstein": 0.5})
+    assert (known.status, known.reason) == ("running", None)
+
+
+def test_a_status_that_cannot_be_written_costs_one_warning(folder, writer, clock):
+    said = []
+    folder.status.mkdir()  # in the way of the file
+    (folder.status / "x").write_text("")
+    with journal(folder, writer, warn=said.append, clock=clock) as tell:
+        tell(started())
+        for iteration in range(1, 10):
+            clock.now += 3
+            tell(stepped(iteration))
+        assert len(said) == 1
+        assert "status.json" in said[0]
+        assert "training goes on" in said[0]
+
+    assert sum(len(row["iterations"]) for row in records(folder, "m") if "loss/generator/total" in row["values"]) == 9
+
+
+def test_what_is_kept_is_written_when_training_raises(folder, writer, clock):
+    def events():
+        yield started()
+        for iteration in range(1, 4):
+            yield stepped(iteration)
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        broadcast(events(), essential=[journal(folder, writer, clock=clock)])
+
+    assert [iteration for row in records(folder, "m") for iteration in row["iterations"]] == [1, 2, 3]
+
+
+def test_the_speed_is_of_training_alone(tell, writer, folder, clock):
+    tell(started())
+    for iteration in range(1, 41):
+        clock.now += 0.125
+        tell(stepped(iteration))
+        if iteration % 10 == 0:
+            clock.now += 50
+            tell(Evaluated(iteration, {"w": 1.0}, 50.0))
+    writer.flush()
+
+    speeds = [value for row in records(folder, "m") for value in row["values"].get("perf/iterations_per_second", [])]
+    assert speeds == [8.0] * 9
+    assert status.read(folder).iterations_per_second == 8.0
+
+
+def test_a_speed_needs_half_a_second():
+    speed = Speed()
+
+    assert [speed.step(now) for now in (0.0, 0.2, 0.4)] == [None] * 3
+    assert speed.step(0.5) == pytest.approx(6.0)
+    assert speed.step(0.6) is None
