@@ -1,6 +1,11 @@
 """Recipes as text: a whole one, and a way to write any."""
 
 import pytest
+from hypothesis import settings
+
+# Two cores may serve many at once: an example that waits for its turn is not slow.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 _WHOLE = """\
 title = "Two moons"

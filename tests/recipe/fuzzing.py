@@ -22,9 +22,9 @@ from ganforge.recipe.writing import to_toml, value
 BAITS = ("antigravity", "turtle", "this", "ftplib", "wsgiref", "xmlrpc", "turtledemo")
 """Modules that nothing here needs: whoever imports one took its name from a recipe."""
 
-FORBIDDEN = tuple(
-    "socket. subprocess. os.system os.exec os.fork os.posix_spawn os.remove os.rename os.mkdir os.putenv os.chdir shutil. ctypes. urllib. "
-    "http. ftplib. pty. exec compile".split()
+FORBIDDEN = (
+    *("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.remove", "os.rename", "os.mkdir"),
+    *("os.putenv", "os.chdir", "shutil.", "ctypes.", "urllib.", "http.", "ftplib.", "pty.", "exec", "compile"),
 )
 """Beginnings of audit events that reading a recipe has no business with."""
 

@@ -123,6 +123,23 @@ def test_places_and_origins(write, whole):
         ),
         ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 0.9, 1.0]", "generator.optimizer.betas", "takes at most 2 elements, got 3", None),
         ("lr = 1e-3", "lr = 1e-3, betas = 0.5", "generator.optimizer.betas", "must be a list, got 0.5", "write [0.5]"),
+        ("lr = 1e-3", "lr = -1e-3", "generator.optimizer.lr", "must not be negative, got -0.001", None),
+        ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 1.0]", "generator.optimizer.betas[1]", "must be below 1, got 1.0", None),
+        ("iterations = 20", "iterations = 20\naverage = 1", "train.average", "must be at least 0 and below 1, got 1", None),
+        (
+            "end = 0.01",
+            "factor = 1e20",
+            "loss[1].weight",
+            "grows beyond all numbers within 20 iterations",
+            "1e+20 to the power of 20",
+        ),
+        (
+            "iterations = 20",
+            'iterations = 20\naverage = { schedule = "linear", start = 0.9, end = 1.0 }',
+            "train.average",
+            "must be at least 0 and below 1, got 1",
+            None,
+        ),
         ("lr = 1e-3", "lr = 1e-3, eps = 0", "generator.optimizer.eps", "must be above 0, got 0", None),
         (
             'use = "adam", lr',

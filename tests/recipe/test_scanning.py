@@ -112,7 +112,7 @@ def paths(value, at=()):
         yield from paths(item, (*at, step))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents, st.randoms(use_true_random=False))
 def test_every_key_gets_a_line_that_holds_it(document, random):
     writer = Writer(random)

@@ -23,22 +23,24 @@ json_values = st.recursive(
     max_leaves=6,
 )
 params = st.dictionaries(short, json_values, max_size=3)
-positive = st.floats(1e-300, 1e300)
+positive = st.floats(1e-150, 1e150)
 schedules = st.fixed_dictionaries(
     {"schedule": st.sampled_from(["linear", "cosine", "exponential"]), "start": positive, "end": positive},
-    optional={"until": st.floats(1e-3, 1), "floor": floats},
+    optional={"until": st.floats(1e-3, 1), "floor": st.floats(0, 1e300)},
 )
 scalars = floats | schedules
+rates = st.floats(0, 1e300) | schedules
+decays = st.floats(0, 1, exclude_max=True)
 adam = st.fixed_dictionaries(
     {},
     optional={
         "use": st.sampled_from(["adam", "adamw"]),
-        "lr": scalars,
-        "betas": st.tuples(floats, floats).map(list),
+        "lr": rates,
+        "betas": st.tuples(decays, decays).map(list),
         "eps": positive,
     },
 )
-sgd = st.fixed_dictionaries({"use": st.just("sgd")}, optional={"lr": scalars, "momentum": scalars})
+sgd = st.fixed_dictionaries({"use": st.just("sgd")}, optional={"lr": rates, "momentum": rates})
 
 
 def tables(**more):
@@ -48,7 +50,7 @@ def tables(**more):
 recipes = st.fixed_dictionaries(
     {
         "train": st.fixed_dictionaries(
-            {"iterations": st.integers(1, 2**60)}, optional={"seed": st.integers(0, 2**62), "average": scalars}
+            {"iterations": st.integers(1, 2**60)}, optional={"seed": st.integers(0, 2**62), "average": decays}
         ),
         "dataset": tables(standardise=st.booleans()),
         "sampler": tables(),

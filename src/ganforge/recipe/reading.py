@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
+from ganforge.core.schedules import Schedule
 from ganforge.recipe.extending import Place, gather
 from ganforge.recipe.judging import Fault, judge
 from ganforge.recipe.keys import Key, located, parse, show, step_into
@@ -135,12 +136,31 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Source:
         replaced=frozenset(fault.key for fault in unusable),
     )
     verdict = judge(Recipe, table)
-    faults = [] if isinstance(verdict, Recipe) else verdict
+    faults = list(_runaways(verdict)) if isinstance(verdict, Recipe) else verdict
     unusable += [fault for fault in faults if fault.key not in source.replaced]
     problems = [source.problem(fault.key, fault.message, fault.hint) for fault in unusable]
     problems += refused
     recipe = verdict if isinstance(verdict, Recipe) and not problems else None
     return replace(source, problems=source.sorted(problems), _recipe=recipe)
+
+
+def _runaways(recipe: Recipe) -> Iterator[Fault]:
+    """Schedules that leave the range of numbers before the run is over."""
+    iterations = recipe.train.iterations
+    for key, schedule in _schedules(recipe):
+        try:
+            schedule.at(iterations, iterations)
+        except OverflowError:
+            hint = f"a factor above 1 grows fast: {schedule.factor} to the power of {iterations}" if schedule.factor else None
+            yield Fault(key, f"grows beyond all numbers within {iterations} iterations", hint)
+
+
+def _schedules(recipe: Recipe) -> Iterator[tuple[Key, Schedule]]:
+    scalars: list[tuple[Key, object]] = [(("train", "average"), recipe.train.average)]
+    for name, network in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
+        scalars += [((name, "optimizer", key), value) for key, value in network.optimizer]
+    scalars += [(("loss", index, "weight"), table.weight) for index, table in enumerate(recipe.loss)]
+    return ((key, value) for key, value in scalars if isinstance(value, Schedule))
 
 
 def _plain(value: Any, key: Key, unusable: list[Fault]) -> Any:

@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
 
 from ganforge.core.params import Params
 from ganforge.core.schedules import Schedule
 
 Scalar = Annotated[float | Schedule, Field(description="A number, or a table that schedules it.")]
+
+
+def _not_negative(scalar: float | Schedule) -> float | Schedule:
+    if min(_ends(scalar)) < 0:
+        raise ValueError(f"must not be negative, got {min(_ends(scalar)):g}")
+    return scalar
+
+
+def _decay(scalar: float | Schedule) -> float | Schedule:
+    if wrong := [end for end in _ends(scalar) if not 0 <= end < 1]:
+        raise ValueError(f"must be at least 0 and below 1, got {wrong[0]:g}")
+    return scalar
+
+
+def _ends(scalar: float | Schedule) -> list[float]:
+    """The values between which the number stays."""
+    if not isinstance(scalar, Schedule):
+        return [scalar]
+    return [end for end in (scalar.start, scalar.end, scalar.floor) if end is not None]
+
+
+Rate = Annotated[Scalar, AfterValidator(_not_negative)]
+"""A number that is never negative, or its schedule."""
+Decay = Annotated[Scalar, AfterValidator(_decay)]
+"""A number from 0 to below 1, or its schedule."""
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 ComponentParams = Annotated[dict[str, JsonValue], Field(default_factory=dict, description="The component's own parameters.")]
 
@@ -27,7 +53,7 @@ class Train(Params):
     """k of Algorithm 1 (Goodfellow et al. 2014): discriminator updates per generator update."""
     updates: Literal["alternating", "simultaneous"] = "alternating"
     """Whether the generator answers the updated discriminator, or both move from the same point on the same batch."""
-    average: Scalar = 0.999
+    average: Decay = 0.999
     """Decay per iteration of the generator's moving average (EMA), which is what is shown and measured; 0 switches it off."""
 
     @model_validator(mode="after")
@@ -62,9 +88,9 @@ class AdamTable(Params):
 
     use: Literal["adam", "adamw"] = "adam"
     """Name of the optimizer."""
-    lr: Scalar = 2e-4
+    lr: Rate = 2e-4
     """Learning rate."""
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
     """Decay of the running means of the gradient and of its square."""
     eps: float = Field(1e-8, gt=0)
     """Added to the denominator."""
@@ -77,9 +103,9 @@ class SgdTable(Params):
 
     use: Literal["sgd"]
     """Name of the optimizer."""
-    lr: Scalar = 0.1
+    lr: Rate = 0.1
     """Learning rate."""
-    momentum: Scalar = 0.0
+    momentum: Rate = 0.0
     """Momentum."""
     weight_decay: float = Field(0.0, ge=0)
     """Weight decay."""
@@ -90,7 +116,7 @@ class RmspropTable(Params):
 
     use: Literal["rmsprop"]
     """Name of the optimizer."""
-    lr: Scalar = 5e-5
+    lr: Rate = 5e-5
     """Learning rate."""
     alpha: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the squared gradient."""

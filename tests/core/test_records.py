@@ -1,0 +1,86 @@
+"""The records of one iteration."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+
+from ganforge.core.errors import Disagreement
+from ganforge.core.records import Codes, Latent, Samples, Terms, Verdict
+
+
+def scalar(value):
+    return torch.tensor(float(value), requires_grad=True)
+
+
+def test_terms_add_up_with_their_weights():
+    terms = Terms({"real": scalar(1), "fake": scalar(2)}, {"fake": 3.0})
+    assert terms.total.item() == 7.0
+    assert list(terms) == ["real", "fake"]
+
+
+def test_weighting_changes_the_total_and_leaves_the_logged_values():
+    terms = Terms({"real": scalar(1), "fake": scalar(2)}, {"fake": 3.0}).weighted(0.5)
+    assert terms.total.item() == 3.5
+    assert [value.item() for value in terms.values.values()] == [1.0, 2.0]
+    assert terms.weighted(2.0).total.item() == 7.0
+
+
+def test_a_weight_of_zero_counts_nothing():
+    assert Terms({"real": scalar(4)}).weighted(0.0).total.item() == 0.0
+
+
+def test_joined_terms_keep_their_own_weights():
+    joined = Terms({"a": scalar(1)}).weighted(2.0) + Terms({"b": scalar(10)}).weighted(0.5)
+    assert joined.total.item() == 7.0
+    assert (joined + Terms({})).total.item() == 7.0
+
+
+def test_gradients_flow_through_the_weighted_total():
+    a, b = scalar(1), scalar(1)
+    (Terms({"a": a}).weighted(3.0) + Terms({"b": b})).total.backward()
+    assert (a.grad.item(), b.grad.item()) == (3.0, 1.0)
+
+
+def test_two_terms_of_one_name_are_refused():
+    with pytest.raises(Disagreement, match="two losses give a term named 'real'"):
+        Terms({"real": scalar(1)}) + Terms({"real": scalar(1)})
+
+
+def test_a_turn_without_terms_has_no_total():
+    with pytest.raises(Disagreement, match="no loss gave a term") as caught:
+        _ = Terms({}).total
+    assert caught.value.exit_code == 2
+    assert "[[loss]]" in caught.value.remedy
+
+
+def test_lengths_are_those_of_the_batch():
+    assert len(Latent(torch.zeros(5, 2))) == 5
+    assert len(Samples(torch.zeros(3, 1, 8, 8))) == 3
+
+
+def test_what_a_kind_of_gan_does_not_use_stays_none():
+    latent, samples, verdict = Latent(torch.zeros(1, 2)), Samples(torch.zeros(1, 2)), Verdict(torch.zeros(1))
+    assert (latent.labels, latent.codes, samples.labels, samples.latent, verdict.features) == (None,) * 5
+    assert verdict.heads == {}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Latent(torch.zeros(1, 1)),
+        Samples(torch.zeros(1, 1)),
+        Verdict(torch.zeros(1)),
+        Terms({}),
+        Codes(torch.zeros(1, 0), torch.zeros(1, 0)),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_records_are_frozen(record):
+    name = next(iter(record.__dataclass_fields__))
+    with pytest.raises(FrozenInstanceError):
+        setattr(record, name, None)
+
+
+def test_verdicts_share_no_heads():
+    assert Verdict(torch.zeros(1)).heads is not Verdict(torch.zeros(1)).heads
