@@ -151,7 +151,7 @@ def _require_data(spec: DataSpec, samples: Samples, what: str) -> None:
     require(samples.values.device.type == "cpu", f"{what} are on {samples.values.device}, not on the CPU")
     if spec.value_range is not None:
         low, high = spec.value_range
-        least, most = float(samples.values.min()), float(samples.values.max())
+        least, most = samples.values.min().item(), samples.values.max().item()
         require(low <= least and most <= high, f"{what} lie in [{least:g}, {most:g}], the spec says [{low:g}, {high:g}]")
     _require_classes(samples.labels, spec.classes, len(samples), f"labels of {what}")
 

@@ -128,14 +128,14 @@ _once: Callable[[Tensor], Tensor] = _Stop.apply
 
 
 class _Once(nn.Module):
-    """A discriminator whose outputs can be differentiated only once."""
+    """A discriminator that can be differentiated only once, by its input as by its weights."""
 
     def __init__(self, judge: nn.Module) -> None:
         super().__init__()
         self.judge = judge
 
     def forward(self, samples: Samples) -> Verdict:
-        verdict: Verdict = self.judge(samples)
+        verdict: Verdict = self.judge(replace(samples, values=_once(samples.values)))
         heads = {name: _once(head) for name, head in verdict.heads.items()}
         logits: Tensor = _once(verdict.logits)
         return Verdict(logits, heads, verdict.features)

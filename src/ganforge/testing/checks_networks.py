@@ -30,7 +30,7 @@ def generates(bench: Bench) -> None:
     _require_samples(bench, values, _MANY)
     if bench.data.value_range is not None:
         low, high = bench.data.value_range
-        least, most = float(values.min()), float(values.max())
+        least, most = values.detach().min().item(), values.detach().max().item()
         require(
             low - 1e-5 <= least and most <= high + 1e-5, f"values lie in [{least:g}, {most:g}], the data in [{low:g}, {high:g}]"
         )

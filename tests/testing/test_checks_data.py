@@ -1,0 +1,240 @@
+"""Each check of a sampler or data set passes on a sound one and fails on the fault that is planted for it."""
+
+import socket
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ganforge.core.records import Codes, Latent, Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.hooks.component import Kind
+from ganforge.testing import State
+from ganforge.testing.checking import CHECKS
+
+LATENT = LatentSpec(noise=3, classes=2, categorical=(2, 4), continuous=1)
+
+
+class Sampler:
+    """Draws what it says, and the base of all faulty ones."""
+
+    spec = LATENT
+
+    def draw(self, count, generator):
+        categorical = torch.stack([torch.randint(values, (count,), generator=generator) for values in (2, 4)], dim=1)
+        codes = Codes(categorical, torch.rand(count, 1, generator=generator) * 2 - 1)
+        return Latent(torch.randn(count, 3, generator=generator), torch.randint(2, (count,), generator=generator), codes)
+
+
+def drawing(change):
+    return type(
+        "Faulty", (Sampler,), {"draw": lambda self, count, generator: change(Sampler.draw(self, count, generator), generator)}
+    )
+
+
+def recoded(**parts):
+    return drawing(
+        lambda latent, _: replace(latent, codes=replace(latent.codes, **{name: part(latent.codes) for name, part in parts.items()}))
+    )
+
+
+def tell(params, data):
+    return LATENT
+
+
+SAMPLERS = {
+    "S01 width": (
+        "S01",
+        drawing(lambda latent, _: replace(latent, noise=latent.noise[:, :2])),
+        "noise is (1, 2), the spec says (1, 3)",
+    ),
+    "S01 not finite": (
+        "S01",
+        drawing(lambda latent, _: replace(latent, noise=latent.noise / 0)),
+        "the noise holds values that are not finite",
+    ),
+    "S01 no labels": (
+        "S01",
+        drawing(lambda latent, _: replace(latent, labels=None)),
+        "labels: the spec says 2 classes, there are none",
+    ),
+    "S01 label type": (
+        "S01",
+        drawing(lambda latent, _: replace(latent, labels=latent.labels.int())),
+        "labels are torch.int32, not int64",
+    ),
+    "S01 label range": ("S01", drawing(lambda latent, _: replace(latent, labels=latent.labels + 5)), "the spec says 2 classes"),
+    "S01 no codes": ("S01", drawing(lambda latent, _: replace(latent, codes=None)), "codes are not drawn, the spec says otherwise"),
+    "S01 code width": (
+        "S01",
+        recoded(categorical=lambda codes: codes.categorical[:, :1]),
+        "codes are ((1, 1), (1, 1)), the spec says",
+    ),
+    "S01 code range": ("S01", recoded(categorical=lambda codes: codes.categorical + 1), "categorical code 0 run from"),
+    "S01 continuous": ("S01", recoded(continuous=lambda codes: codes.continuous * 9), "continuous codes lie outside [-1, 1]"),
+    "S01 type": ("S01", drawing(lambda latent, _: latent.noise), "draw gives a Tensor, not a Latent"),
+    "S01 no sampler": ("S01", dict, "the factory gives a dict without spec or draw"),
+    "S01 no spec": ("S01", type("Faulty", (Sampler,), {"spec": {}}), "its spec is a dict, not a LatentSpec"),
+    "S02 stream": (
+        "S02",
+        drawing(lambda latent, _: replace(latent, noise=torch.randn(len(latent), 3))),
+        "drawing moved the global random stream of torch",
+    ),
+    "S02 fresh stream": (
+        "S02",
+        drawing(lambda latent, _: replace(latent, noise=torch.randn(len(latent), 3, generator=fresh()))),
+        "two draws from equal streams differ",
+    ),
+    "S02 fixed": (
+        "S02",
+        drawing(lambda latent, _: Sampler().draw(len(latent), torch.Generator().manual_seed(0))),
+        "different streams are equal",
+    ),
+    "S03": ("S03", type("Faulty", (Sampler,), {"spec": replace(LATENT, noise=9)}), "the function says LatentSpec(noise=3"),
+}
+
+
+def fresh():
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+@pytest.mark.parametrize("fault", SAMPLERS)
+def test_a_planted_fault_of_a_sampler_is_found(judged, fault):
+    check, sampler, message = SAMPLERS[fault]
+
+    outcome = judged(check, Kind.SAMPLER, lambda params, context: sampler(), spec=tell)
+
+    assert outcome.state is State.FAILED
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("check", ["S01", "S02", "S03"])
+def test_a_sound_sampler_passes(judged, check):
+    assert judged(check, Kind.SAMPLER, lambda params, context: Sampler(), spec=tell).state is State.PASSED
+
+
+def test_a_sampler_without_a_spec_function_is_found(judged):
+    outcome = judged("S03", Kind.SAMPLER, lambda params, context: Sampler())
+
+    assert "it has no spec function" in outcome.message
+
+
+DATA = DataSpec(shape=(2,), classes=2, class_shares=(0.25, 0.75), value_range=(-1.0, 1.0))
+
+
+class Dataset:
+    """Holds what it says, and the base of all faulty ones."""
+
+    spec = DATA
+
+    def __init__(self, context):
+        self.context = context
+        stream = torch.Generator().manual_seed(context.seed)
+        self.samples = Samples(torch.rand(80, 2, generator=stream) * 2 - 1, (torch.arange(80) % 4 > 0).long())
+
+    def training(self):
+        return self.samples
+
+    def held_out(self, count, generator):
+        chosen = torch.randint(len(self.samples), (count,), generator=generator)
+        return Samples(self.samples.values[chosen], self.samples.labels[chosen])
+
+
+def holding(**methods):
+    return type("Faulty", (Dataset,), methods)
+
+
+def changed(**parts):
+    return holding(training=lambda self: replace(self.samples, **{name: part(self.samples) for name, part in parts.items()}))
+
+
+def shuffled(self):
+    order = torch.randperm(80, generator=fresh())
+    return Samples(self.samples.values[order], self.samples.labels[order])
+
+
+def downloading(self):
+    socket.create_connection(("127.0.0.1", 9), timeout=1)
+    return self.samples
+
+
+class Unseeded(Dataset):
+    def __init__(self, context):
+        super().__init__(context)
+        self.samples = Samples(torch.rand(80, 2, generator=fresh()) * 2 - 1, self.samples.labels)
+
+
+class GloballySeeded(Dataset):
+    def __init__(self, context):
+        super().__init__(context)
+        torch.manual_seed(context.seed)
+
+
+DATASETS = {
+    "T01 shape": (
+        "T01",
+        changed(values=lambda samples: samples.values[:, :1]),
+        "the training samples are (1,), the spec says (2,)",
+    ),
+    "T01 range": ("T01", changed(values=lambda samples: samples.values * 2), "the spec says [-1, 1]"),
+    "T01 not finite": (
+        "T01",
+        changed(values=lambda samples: samples.values / 0),
+        "the training samples holds values that are not finite",
+    ),
+    "T01 no labels": ("T01", changed(labels=lambda samples: None), "the spec says 2 classes, there are none"),
+    "T01 class": ("T01", changed(labels=lambda samples: samples.labels + 1), "run from 1 to 2, the spec says 2 classes"),
+    "T01 shares": (
+        "T01",
+        changed(labels=lambda samples: 1 - samples.labels),
+        "class shares are [0.75, 0.25], the spec says [0.25, 0.75]",
+    ),
+    "T01 empty": ("T01", changed(values=lambda samples: samples.values[:0]), "the training samples are empty"),
+    "T01 held out": ("T01", holding(held_out=lambda self, count, generator: self.samples), "held_out(1) gives 80 samples"),
+    "T01 type": ("T01", holding(training=lambda self: self.samples.values), "the training samples are a Tensor, not Samples"),
+    "T01 no data set": ("T01", lambda context: [], "the factory gives a list without spec, training or held_out"),
+    "T01 no spec": ("T01", holding(spec=(2,)), "its spec is a tuple, not a DataSpec"),
+    "T02 order": ("T02", holding(training=shuffled), "training() gives another order when it is called again"),
+    "T02 seed": ("T02", Unseeded, "two data sets built with one seed differ"),
+    "T02 held out": (
+        "T02",
+        holding(held_out=lambda self, count, generator: Dataset.held_out(self, count, fresh())),
+        "held_out() gives other samples from an equal stream",
+    ),
+    "T02 stream": ("T02", GloballySeeded, "building and reading the data moved the global random stream of torch"),
+    "T03": ("T03", holding(spec=replace(DATA, classes=3)), "the function says DataSpec(shape=(2,), classes=2"),
+    "T04": ("T04", holding(training=downloading), "it opens a connection to"),
+}
+
+
+def tell_data(params):
+    return DATA
+
+
+@pytest.mark.parametrize("fault", DATASETS)
+def test_a_planted_fault_of_a_data_set_is_found(judged, fault):
+    check, dataset, message = DATASETS[fault]
+
+    outcome = judged(check, Kind.DATASET, lambda params, context: dataset(context), spec=tell_data)
+
+    assert outcome.state is State.FAILED, outcome
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("check", ["T01", "T02", "T03", "T04"])
+def test_a_sound_data_set_passes(judged, check):
+    outcome = judged(check, Kind.DATASET, lambda params, context: Dataset(context), spec=tell_data)
+
+    assert outcome.state is State.PASSED, outcome
+
+
+def test_a_data_set_whose_sizes_only_its_files_know_needs_no_spec_function(judged):
+    assert judged("T03", Kind.DATASET, lambda params, context: Dataset(context)).state is State.SKIPPED
+
+
+def test_every_check_has_a_planted_fault():
+    planted = {check for check, *_ in (*SAMPLERS.values(), *DATASETS.values())}
+
+    assert planted == {one.id for one in CHECKS.values() if one.id[0] in "ST"}

@@ -1,0 +1,219 @@
+"""Each check of a loss passes on real losses and fails on the fault that is planted for it."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from ganforge.core.contracts import Reading
+from ganforge.core.records import Terms, Verdict
+from ganforge.hooks.component import Component, Kind, PluginRef
+from ganforge.hooks.loading import load_plugins
+from ganforge.hooks.registry import Registry
+from ganforge.testing import State, check_component, stand_ins
+from ganforge.testing.checking import CHECKS
+
+
+class Sound:
+    """The non-saturating loss, and the base of all faulty ones."""
+
+    readings = {"discriminator/game": Reading("Cost of misjudging."), "generator/game": Reading("Cost of being seen through.")}
+    second_order = False
+
+    def discriminator(self, critic, real, fake):
+        return Terms({"game": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+
+    def generator(self, critic, real, fake):
+        return Terms({"game": F.softplus(-critic(fake).logits).mean()})
+
+
+class Silent(Sound):
+    def discriminator(self, critic, real, fake):
+        return Terms({})
+
+    generator = discriminator
+
+
+class Vector(Sound):
+    def generator(self, critic, real, fake):
+        return Terms({"game": critic(fake).logits})
+
+
+class Infinite(Sound):
+    def generator(self, critic, real, fake):
+        return Terms({"game": critic(fake).logits.sum() / 0})
+
+
+class Bare(Sound):
+    def generator(self, critic, real, fake):
+        return critic(fake).logits.mean()
+
+
+class Unread(Sound):
+    readings = {"discriminator/game": Reading("Cost of misjudging.")}
+
+
+class Overread(Sound):
+    readings = {**Sound.readings, "generator/penalty": Reading("Never given.")}
+
+
+class Unlabelled(Sound):
+    readings = {**Sound.readings, "generator/game": Reading(" ")}
+
+
+class DetachedJudge(Sound):
+    def discriminator(self, critic, real, fake):
+        return Terms({"game": critic(real).logits.mean().detach() + critic(real).logits.sum() * 0})
+
+
+class NoGraph(Sound):
+    def discriminator(self, critic, real, fake):
+        return Terms({"game": super().discriminator(critic, real, fake).total.detach()})
+
+
+class DetachedFake(Sound):
+    def generator(self, critic, real, fake):
+        return Terms({"game": F.softplus(-critic(type(fake)(fake.values.detach(), fake.labels)).logits).mean()})
+
+
+class Twice(Sound):
+    def discriminator(self, critic, real, fake):
+        leaf = real.values.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(type(real)(leaf)).logits.sum(), leaf, create_graph=True)
+        return Terms({"game": slope.square().sum() + critic(real).logits.mean()})
+
+
+class Descends(Sound):
+    def generator(self, critic, real, fake):
+        terms = super().generator(critic, real, fake)
+        terms.total.backward(retain_graph=True)
+        return terms
+
+
+class Moves(Sound):
+    def discriminator(self, critic, real, fake):
+        with torch.no_grad():
+            critic.realness.weight.mul_(0.9)
+        return super().discriminator(critic, real, fake)
+
+
+class Switches(Sound):
+    def discriminator(self, critic, real, fake):
+        critic.eval()
+        return super().discriminator(critic, real, fake)
+
+
+class Spoils(Sound):
+    def discriminator(self, critic, real, fake):
+        terms = super().discriminator(critic, real, fake)
+        fake.values.add_(1)
+        return terms
+
+
+class NoLoss:
+    def discriminator(self, critic, real, fake): ...
+
+
+FAULTS = {
+    "L01 silent": ("L01", Silent, "it gives no term for either turn"),
+    "L01 vector": ("L01", Vector, "term generator/game is no scalar tensor"),
+    "L01 not finite": ("L01", Infinite, "term generator/game holds values that are not finite"),
+    "L01 no terms": ("L01", Bare, "the generator's turn gives a Tensor, not Terms"),
+    "L01 no loss": ("L01", NoLoss, "the factory gives a NoLoss without readings, second_order, generator"),
+    "L02 missing": ("L02", Unread, "terms without a reading: generator/game"),
+    "L02 spare": ("L02", Overread, "readings of terms that are never given: generator/penalty"),
+    "L02 unlabelled": ("L02", Unlabelled, "readings without a label: generator/game"),
+    "L03 zero": ("L03", DetachedJudge, "no parameter of the discriminator gets a gradient"),
+    "L03 no graph": ("L03", NoGraph, "the terms carry no graph"),
+    "L04": ("L04", DetachedFake, "the generated values get no gradient: are they detached?"),
+    "L05": ("L05", Twice, "differentiated twice, but second_order is False"),
+    "L06 backward": ("L06", Descends, "after the generator's terms these parameters have gradients: features.weight"),
+    "L06 weights": ("L06", Moves, "after the discriminator's terms these weights have moved: realness.weight"),
+    "L06 mode": ("L06", Switches, "after the discriminator's terms the discriminator is in eval mode"),
+    "L06 samples": ("L06", Spoils, "the discriminator's terms changed the samples in place"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(judged, fault):
+    check, loss, message = FAULTS[fault]
+
+    outcome = judged(check, Kind.LOSS, lambda params, context: loss())
+
+    assert outcome.state is State.FAILED
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("check", [f"L0{n}" for n in range(1, 7)])
+def test_a_sound_loss_passes(judged, check):
+    assert judged(check, Kind.LOSS, lambda params, context: Sound()).state is State.PASSED
+
+
+def test_a_declared_second_order_is_no_fault(judged):
+    twice = type("Declared", (Twice,), {"second_order": True})
+
+    assert judged("L05", Kind.LOSS, lambda params, context: twice()).state is State.SKIPPED
+    assert judged("L03", Kind.LOSS, lambda params, context: twice()).state is State.PASSED
+
+
+def test_a_loss_for_one_turn_has_nothing_to_look_at_in_the_other(judged):
+    one_sided = type("OneSided", (Sound,), {"generator": lambda self, critic, real, fake: Terms({})})
+
+    outcome = judged("L04", Kind.LOSS, lambda params, context: one_sided())
+
+    assert (outcome.state, outcome.message) == (State.SKIPPED, "it gives no terms for the generator's turn")
+
+
+class Reads(Sound):
+    """Reads a head of the discriminator."""
+
+    head = "style"
+
+    def generator(self, critic, real, fake):
+        return Terms({"game": critic(fake).heads[self.head].square().mean()})
+
+
+class Styled(stand_ins.LinearDiscriminator):
+    def forward(self, samples):
+        verdict = super().forward(samples)
+        return Verdict(verdict.logits, {"style": verdict.features}, verdict.features)
+
+
+def test_a_head_that_nobody_provides_is_said(judged):
+    outcome = judged("L01", Kind.LOSS, lambda params, context: Reads(), requires=("head:style",))
+
+    assert (outcome.state, outcome.message) == (State.SKIPPED, "no installed discriminator provides head:style")
+
+
+def test_the_head_comes_from_an_installed_discriminator(component):
+    styled = Component(
+        Kind.DISCRIMINATOR,
+        "styled",
+        PluginRef("other", "other-gan", "1.0"),
+        lambda params, context: Styled(context),
+        component(Kind.LOSS, len).params,
+        "Styled.",
+        provides=("head:style",),
+    )
+    loss = component(Kind.LOSS, lambda params, context: Reads(), requires=("head:style",))
+
+    outcomes = check_component(loss, registry=Registry((), [styled, loss]), only=("L01", "L04"))
+
+    assert [outcome.state for outcome in outcomes] == [State.PASSED, State.PASSED]
+
+
+def test_the_stand_in_has_heads_for_codes_and_classes(judged):
+    for head, words in (("code", "codes"), ("class", "labels")):
+        reads = type("ReadsOther", (Reads,), {"head": head})
+        outcome = judged("L01", Kind.LOSS, lambda params, context, reads=reads: reads(), requires=(words, f"head:{head}"))
+        assert outcome.state is State.PASSED
+
+
+@pytest.mark.parametrize("component", load_plugins().components(Kind.LOSS), ids=lambda one: one.id)
+def test_every_installed_loss_passes(component):
+    outcomes = check_component(component, registry=load_plugins())
+
+    assert [outcome for outcome in outcomes if outcome.state is State.FAILED] == []
+
+
+def test_every_check_has_a_planted_fault():
+    assert {check for check, *_ in FAULTS.values()} == {one.id for one in CHECKS.values() if one.id.startswith("L")}

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+from ganforge.core.contracts import Measure
+from ganforge.hooks.component import Kind
+from ganforge.testing import State
+from ganforge.testing.checking import CHECKS
+
+
+class Distance:
+    """Distance of the means, and the base of all faulty metrics."""
+
+    measures = {"": Measure("distance of the means", "lower", 0.0)}
+
+    def measure(self, evaluation):
+        chosen = torch.randint(len(evaluation.real), (40,), generator=evaluation.generator)
+        return {"": float((evaluation.real.values[chosen].mean(0) - evaluation.fake.values.mean(0)).norm())}
+
+
+def giving(value):
+    return type("Faulty", (Distance,), {"measure": lambda self, evaluation: value})
+
+
+def spoil(self, evaluation):
+    evaluation.fake.values.zero_()
+    return {"": 0.0}
+
+
+def draws(self, evaluation):
+    return {"": float(torch.randn(()))}
+
+
+def draws_afresh(self, evaluation):
+    return {"": float(np.random.default_rng().normal())}
+
+
+FAULTS = {
+    "M01 key": ("M01", giving({"distance": 1.0}), "it gives ['distance'], and declares ['']"),
+    "M01 not finite": ("M01", giving({"": float("nan")}), "value '' is nan"),
+    "M01 tensor": ("M01", giving({"": torch.ones(())}), "value '' is a Tensor"),
+    "M01 no mapping": ("M01", giving(1.0), "measure gives a float, not a mapping"),
+    "M01 no metric": ("M01", dict, "the factory gives a dict without measures or measure"),
+    "M01 unlabelled": (
+        "M01",
+        type("Faulty", (Distance,), {"measures": {"": Measure("", "lower")}}),
+        "measures without a label: ['']",
+    ),
+    "M02 global stream": (
+        "M02",
+        type("Faulty", (Distance,), {"measure": draws}),
+        "measuring moved the global random stream of torch",
+    ),
+    "M02 fresh stream": ("M02", type("Faulty", (Distance,), {"measure": draws_afresh}), "draw from evaluation.generator"),
+    "M03": ("M03", type("Faulty", (Distance,), {"measure": spoil}), "measuring changed the fake samples in place"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(judged, fault):
+    check, metric, message = FAULTS[fault]
+
+    outcome = judged(check, Kind.METRIC, lambda params, context: metric())
+
+    assert outcome.state is State.FAILED
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("check", ["M01", "M02", "M03"])
+@pytest.mark.parametrize("requires", [(), ("density",), ("labels", "codes"), ("images",)], ids="+".join)
+def test_a_sound_metric_passes(judged, check, requires):
+    assert judged(check, Kind.METRIC, lambda params, context: Distance(), requires=requires).state is State.PASSED
+
+
+def test_every_check_has_a_planted_fault():
+    assert {check for check, *_ in FAULTS.values()} == {one.id for one in CHECKS.values() if one.id.startswith("M")}

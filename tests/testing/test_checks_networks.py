@@ -1,0 +1,228 @@
+"""Each check of a network passes on the stand-in and fails on the fault that is planted for it."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ganforge.core.records import Verdict
+from ganforge.hooks.component import Kind
+from ganforge.testing import State, stand_ins
+from ganforge.testing.checking import CHECKS
+
+
+class Generator(stand_ins.LinearGenerator):
+    """The stand-in, with a fault in its output."""
+
+    def __init__(self, context, fault):
+        super().__init__(context)
+        self.fault = fault
+
+    def forward(self, latent):
+        return self.fault(super().forward(latent))
+
+
+def faulty(fault):
+    return lambda params, context: Generator(context, fault)
+
+
+def moves_randomness(values):
+    random.random()
+    return values
+
+
+class Untaught(stand_ins.LinearGenerator):
+    def __init__(self, context):
+        super().__init__(context)
+        self.forgotten = nn.Linear(2, 2)
+
+
+class Cut(stand_ins.LinearGenerator):
+    def forward(self, latent):
+        return super().forward(latent).detach() + 0 * self.layer.bias.sum()
+
+
+class Unsaved(stand_ins.LinearGenerator):
+    """Computes with a tensor that its state_dict does not hold."""
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.shift = torch.randn(context.data.shape)
+
+    def forward(self, latent):
+        return super().forward(latent) + self.shift
+
+
+class Unseeded(stand_ins.LinearGenerator):
+    def __init__(self, context):
+        super().__init__(context)
+        with torch.no_grad():
+            self.layer.weight.copy_(torch.from_numpy(np.random.default_rng().normal(size=self.layer.weight.shape)))
+
+
+GENERATORS = {
+    "G01 shape": ("G01", faulty(lambda values: values[:, :1]), "values have shape (32, 1), not (n, *(2,))"),
+    "G01 type": ("G01", faulty(torch.Tensor.tolist), "a generator gives a tensor of values, not a list"),
+    "G01 integers": ("G01", faulty(lambda values: values.long()), "the samples is torch.int64, not a float"),
+    "G01 not finite": ("G01", faulty(lambda values: values / 0), "the samples holds values that are not finite"),
+    "G01 no module": ("G01", lambda params, context: len, "the factory gives a builtin_function_or_method, not a torch.nn.Module"),
+    "G01 no parameters": ("G01", lambda params, context: nn.Identity(), "the network has no parameters"),
+    "G02": ("G02", faulty(lambda values: values[: len(values) // 2 * 2]), "1 latents gave 0 samples"),
+    "G02 raises": ("G02", faulty(lambda values: nn.BatchNorm1d(2)(values)), "ValueError: Expected more than 1 value per channel"),
+    "G03 randomness": ("G03", faulty(moves_randomness), "sampling in eval mode moved the global random stream of Python"),
+    "G03 dropout": ("G03", faulty(lambda values: nn.functional.dropout(values)), "moved the global random stream of torch"),
+    "G03 seed": ("G03", lambda params, context: Unseeded(context), "two networks built with one seed give different samples"),
+    "G04 unused": ("G04", lambda params, context: Untaught(context), "untaught: forgotten.weight, forgotten.bias"),
+    "G04 detached": ("G04", lambda params, context: Cut(context), "untaught: layer.weight, layer.bias"),
+    "G05": ("G05", lambda params, context: Unsaved(context), "something that it computes with is not in its state_dict"),
+    "G06": ("G06", faulty(lambda values: values - values.mean(0)), "in eval mode a latent gives another sample"),
+}
+
+
+@pytest.mark.parametrize("fault", GENERATORS)
+def test_a_planted_fault_of_a_generator_is_found(judged, fault):
+    check, factory, message = GENERATORS[fault]
+
+    outcome = judged(check, Kind.GENERATOR, factory)
+
+    assert outcome.state is State.FAILED
+    assert message in outcome.message
+
+
+def test_values_out_of_range_are_found(judged):
+    outcome = judged("G01", Kind.GENERATOR, faulty(lambda values: 3 * values), requires=("images",))
+
+    assert outcome.state is State.FAILED
+    assert "the data in [-1, 1]" in outcome.message
+
+
+class Discriminator(stand_ins.LinearDiscriminator):
+    """The stand-in, with a fault in its verdict."""
+
+    def __init__(self, context, fault):
+        super().__init__(context)
+        self.fault = fault
+
+    def forward(self, samples):
+        return self.fault(super().forward(samples))
+
+
+def misjudging(fault):
+    return lambda params, context: Discriminator(context, fault)
+
+
+class Flat(stand_ins.LinearDiscriminator):
+    """Looks at the samples without letting a gradient through."""
+
+    def forward(self, samples):
+        return super().forward(replace(samples, values=samples.values.detach()))
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values):
+        return values.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return gradient.clone()
+
+
+class Saturated(stand_ins.LinearDiscriminator):
+    """Its slope is not finite where a coordinate is 0 or below."""
+
+    def forward(self, samples):
+        return super().forward(replace(samples, values=samples.values.sqrt()))
+
+
+class UnsavedDiscriminator(stand_ins.LinearDiscriminator):
+    def __init__(self, context):
+        super().__init__(context)
+        self.shift = torch.randn(())
+
+    def forward(self, samples):
+        verdict = super().forward(samples)
+        return replace(verdict, logits=verdict.logits + self.shift)
+
+
+def relogit(function):
+    return misjudging(lambda verdict: replace(verdict, logits=function(verdict.logits)))
+
+
+DISCRIMINATORS = {
+    "D01 shape": ("D01", relogit(lambda logits: logits[:, None]), "logits of 1 samples have shape (1, 1), not (1,)"),
+    "D01 not finite": ("D01", relogit(lambda logits: logits.log() * 0 / 0), "the logits holds values that are not finite"),
+    "D01 type": ("D01", misjudging(lambda verdict: verdict.logits), "a discriminator gives a Verdict, not a Tensor"),
+    "D02 missing": ("D02", misjudging(lambda verdict: Verdict(verdict.logits)), "it provides 'head:code', but its heads are: none"),
+    "D02 length": (
+        "D02",
+        misjudging(lambda verdict: replace(verdict, heads={"code": verdict.heads["code"][:3]})),
+        "head 'code' of 7 samples has shape (3, 7)",
+    ),
+    "D02 undeclared": (
+        "D02",
+        misjudging(lambda verdict: replace(verdict, heads={**verdict.heads, "spare": verdict.logits})),
+        "it has heads that it does not declare: spare",
+    ),
+    "D03": ("D03", misjudging(lambda verdict: Verdict(verdict.logits)), "untaught: heads.code.weight, heads.code.bias"),
+    "D04 flat": ("D04", lambda params, context: Flat(context), "the logits do not depend on the samples' values"),
+    "D04 once": ("D04", relogit(lambda logits: Once.apply(logits).square()), "once_differentiable"),
+    "D04 not finite": (
+        "D04",
+        lambda params, context: Saturated(context),
+        "the gradient at the input holds values that are not finite",
+    ),
+    "D05": (
+        "D05",
+        relogit(lambda logits: logits + torch.randn(())),
+        "judging in eval mode moved the global random stream of torch",
+    ),
+    "D06": ("D06", lambda params, context: UnsavedDiscriminator(context), "not in its state_dict"),
+}
+
+
+@pytest.mark.parametrize("fault", DISCRIMINATORS)
+def test_a_planted_fault_of_a_discriminator_is_found(judged, fault):
+    check, factory, message = DISCRIMINATORS[fault]
+
+    outcome = judged(check, Kind.DISCRIMINATOR, factory, requires=("codes",), provides=("head:code",))
+
+    assert outcome.state is State.FAILED
+    assert message in outcome.message
+
+
+SITUATIONS = [
+    (),
+    ("labels",),
+    ("codes",),
+    ("categorical-codes",),
+    ("continuous-codes",),
+    ("images",),
+    ("labels", "codes", "images"),
+]
+
+
+@pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
+@pytest.mark.parametrize("check", sorted(identity for identity in [f"G0{n}" for n in range(1, 7)]))
+def test_the_stand_in_generator_passes_in_each_situation(judged, check, requires):
+    assert judged(check, Kind.GENERATOR, stand_ins.build_generator, requires=requires).state is State.PASSED
+
+
+@pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
+@pytest.mark.parametrize("check", sorted(identity for identity in [f"D0{n}" for n in range(1, 7)]))
+def test_the_stand_in_discriminator_passes_in_each_situation(judged, check, requires):
+    heads = [f"head:{name}" for name, words in {"code": "codes", "class": "labels"}.items() if words in " ".join(requires)]
+
+    outcome = judged(check, Kind.DISCRIMINATOR, stand_ins.build_discriminator, requires=requires, provides=tuple(heads))
+
+    assert outcome.state is (State.SKIPPED if check == "D02" and not heads else State.PASSED), outcome
+
+
+def test_every_check_of_a_network_has_a_planted_fault():
+    planted = {check for check, *_ in (*GENERATORS.values(), *DISCRIMINATORS.values())}
+
+    assert planted == {one.id for one in CHECKS.values() if one.id[0] in "GD"}

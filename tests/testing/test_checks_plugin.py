@@ -1,0 +1,179 @@
+"""Each check of a plugin and of params passes on a sound one and fails on the fault that is planted for it."""
+
+import enum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import ConfigDict, Field, ImportString
+
+from ganforge.core.params import Params
+from ganforge.hooks.component import Kind
+from ganforge.hooks.loading import load_plugins
+from ganforge.hooks.switches import Switches
+from ganforge.testing import State, cases
+from ganforge.testing.checking import CHECKS
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Inner(Params):
+    depth: int = 3
+    """How deep."""
+
+
+class Sound(Params):
+    """All that is allowed."""
+
+    number: int = Field(2, ge=1)
+    """A number."""
+    share: float | None = None
+    """A share."""
+    on: bool = False
+    """A switch."""
+    name: Annotated[str, Field(min_length=1)] = "x"
+    """A name."""
+    mode: Literal["a", "b"] = "a"
+    """A choice."""
+    colour: Colour = Colour.RED
+    """A paint."""
+    file: Path = Path("here")
+    """A place."""
+    sizes: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2)
+    """Some sizes."""
+    table: dict[str, list[float]] = Field(default_factory=dict)
+    """A table."""
+    inner: Inner = Inner()
+    """The core."""
+
+
+def with_type(annotation):
+    return type("Faulty", (Params,), {"__annotations__": {"odd": annotation}, "odd": Field(None, description="Odd.")})
+
+
+class Undescribed(Params):
+    told: int = 1
+    """Told."""
+    untold: int = 2
+
+
+class NestedUndescribed(Params):
+    class Deep(Params):
+        untold: int = 1
+
+    deep: Deep = Deep()
+    """Deep."""
+
+
+class Required(Params):
+    needed: int
+    """Needed."""
+
+
+class Drifting(Params):
+    """Written as JSON, it comes back as something else."""
+
+    file: dict[str, Any] = Field(default_factory=lambda: {"x": (1, 2)})
+    """Odd."""
+
+
+class Lenient(Params):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Loose(Params):
+    model_config = ConfigDict(strict=False, frozen=False)
+
+
+FAULTS = {
+    "P05 params": ("P05", {"params": "ganforge.no_such_module:Params"}, "cannot load ganforge.no_such_module:Params"),
+    "P05 factory": ("P05", {"factory": "ganforge:no_such_factory"}, "cannot load ganforge:no_such_factory"),
+    "P05 spec": ("P05", {"spec": "ganforge:no_such_spec"}, "cannot load ganforge:no_such_spec"),
+    "P05 no params": ("P05", {"params": "ganforge.core.records:Terms"}, "is no subclass of ganforge.plugin.Params"),
+    "P06 Any": ("P06", {"params": with_type(Any)}, "not plain data: odd (Any)"),
+    "P06 deep Any": ("P06", {"params": with_type(dict[str, list[Any]] | None)}, "odd (Any)"),
+    "P06 Callable": ("P06", {"params": with_type(Callable[[int], int] | None)}, "odd (Callable)"),
+    "P06 type": ("P06", {"params": with_type(type[Params] | None)}, "odd (type)"),
+    "P06 object": ("P06", {"params": with_type(object)}, "odd (object)"),
+    "P06 ImportString": ("P06", {"params": with_type(ImportString)}, "odd (ImportString)"),
+    "P06 typed ImportString": ("P06", {"params": with_type(ImportString[Callable[[], int]] | None)}, "ImportString"),
+    "P07": ("P07", {"params": Undescribed}, "without a description: untold; write a docstring below the field"),
+    "P07 nested": ("P07", {"params": NestedUndescribed}, "without a description: deep.untold"),
+    "P08 required": ("P08", {"params": Required}, "check_params do not make valid params: needed: Field required"),
+    "P08 invalid": ("P08", {"params": Sound, "check_params": {"number": 0}}, "number: Input should be greater than or equal to 1"),
+    "P08 coerced": ("P08", {"params": Sound, "check_params": {"number": "3"}}, "number: Input should be a valid integer"),
+    "P08 drifting": ("P08", {"params": Drifting}, "became"),
+    "P10": ("P10", {"params": Lenient}, "an unknown key is accepted"),
+    "P10 loose": ("P10", {"params": Loose}, "strict and frozen switched off"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_of_a_params_model_is_found(component, judged, fault):
+    check, options, message = FAULTS[fault]
+    options = {"factory": len, **options}
+
+    outcome = judged(check, Kind.LOSS, options.pop("factory"), **options)
+
+    assert outcome.state is State.FAILED
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("check", ["P05", "P06", "P07", "P08", "P10"])
+@pytest.mark.parametrize("kind", Kind)
+def test_sound_params_pass(judged, kind, check):
+    outcome = judged(check, kind, len, params=Sound, check_params={"sizes": [3], "inner": {"depth": 1}})
+
+    assert outcome.state is State.PASSED, outcome
+
+
+IMPORTS = "from ganforge.plugin import hookimpl\n"
+PLUGINS = {
+    "P01 heavy": ("P01", {"source": f"import numpy\n{IMPORTS}"}, "importing acme_gan brings in numpy; name factories as"),
+    "P01 alone": ("P01", {"source": f"{IMPORTS}import __main__\n__main__.torch_free_host\n"}, "it cannot be imported by itself: "),
+    "P02 broken": ("P02", {"source": "raise RuntimeError('no GPU here')\n"}, "it is broken: RuntimeError: no GPU here"),
+    "P02 incompatible": ("P02", {"requires": ["ganforge>=99"]}, "it is incompatible: needs ganforge >=99"),
+    "P02 empty": ("P02", {"source": IMPORTS}, "it registers nothing"),
+    "P04": ("P04", {"requires": ["numpy"]}, "its dependencies do not name ganforge"),
+}
+
+
+def judged_plugin(check):
+    registry = load_plugins(Switches(allowed=frozenset({"acme-gan"})))
+    return next(case for case in cases("acme-gan", registry=registry) if case.check.id == check).judge()
+
+
+@pytest.mark.parametrize("fault", PLUGINS)
+def test_a_planted_fault_of_a_plugin_is_found(install, monkeypatch, fault):
+    check, options, message = PLUGINS[fault]
+    monkeypatch.setattr("__main__.torch_free_host", True, raising=False)
+    install(**options)
+
+    outcome = judged_plugin(check)
+
+    assert outcome.state is State.FAILED
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("check", ["P01", "P02", "P04"])
+def test_a_sound_plugin_passes(install, check):
+    install()
+
+    assert judged_plugin(check).state is State.PASSED
+
+
+def test_a_broken_plugin_is_not_imported_once_more(install):
+    install(source="raise RuntimeError\n")
+
+    outcome = judged_plugin("P01")
+
+    assert (outcome.state, outcome.message) == (State.SKIPPED, "the plugin is broken")
+
+
+def test_every_check_has_a_planted_fault():
+    planted = {check for check, *_ in (*FAULTS.values(), *PLUGINS.values())}
+
+    assert planted == {one.id for one in CHECKS.values() if one.id.startswith("P")}
