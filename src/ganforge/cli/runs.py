@@ -64,10 +64,15 @@ def _print(found: Sequence[RunSummary]) -> None:
 
 
 def _waiting(waiting: Sequence[RunSummary]) -> str:
-    points = sum(run.undelivered.points for run in waiting if run.undelivered)
-    images = sum(run.undelivered.images for run in waiting if run.undelivered)
+    pending = [run.undelivered for run in waiting if run.undelivered]
+    counts = {
+        "point": sum(each.points for each in pending),
+        "image": sum(each.images for each in pending),
+        "other record": sum(each.others for each in pending),
+    }
+    what = ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in counts.items() if count)
     names = ", ".join(run.run for run in waiting[:3]) + (f" and {len(waiting) - 3} more" if len(waiting) > 3 else "")
-    return f"MLflow lacks {points:,} points and {images:,} images of {names}; deliver them with `ganforge sync`"
+    return f"MLflow lacks {what} of {names}; deliver them with `ganforge sync`"
 
 
 def _nothing(runs_dir: Path, experiment: str | None) -> str:

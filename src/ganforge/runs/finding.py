@@ -78,11 +78,8 @@ def find(reference: str, root: Path) -> RunFolder:
     Raises:
         UsageError: none or several; near ones or all candidates are listed.
     """
-    path = Path(reference).expanduser()
-    if reference and (path / "run.json").is_file():
-        return RunFolder(path)
-    if reference and path.is_dir() and len(path.parts) > 1:
-        raise UsageError(f"{path} is no run folder: it has no run.json", remedy="`ganforge runs` lists the runs")
+    if folder := _folder(reference):
+        return folder
 
     runs = run_folders(root)
     for ring in (
@@ -95,6 +92,21 @@ def find(reference: str, root: Path) -> RunFolder:
         if ring:
             raise _ambiguous(reference, ring)
     raise _unknown(reference, runs, root)
+
+
+def _folder(reference: str) -> RunFolder | None:
+    path = Path(reference)
+    try:
+        is_folder = bool(reference) and path.is_dir()
+    except (OSError, ValueError):  # nothing on a disk can be called that
+        return None
+    if not is_folder:
+        return None
+    if (path / "run.json").is_file():
+        return RunFolder(path)
+    if len(path.parts) > 1:
+        raise UsageError(f"{path} is no run folder: it has no run.json", remedy="`ganforge runs` lists the runs")
+    return None  # a folder that only happens to be called like a run
 
 
 def _ambiguous(reference: str, runs: Sequence[Named]) -> UsageError:

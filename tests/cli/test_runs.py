@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from ganforge.cli.app import main
+from ganforge.storage import status
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+from ganforge.storage.status import Status
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "runs"
+    for created, (experiment, name) in enumerate([("moons", "infogan"), ("ring", "vanilla")], start=1_790_000_000):
+        folder = RunFolder.create(root, experiment, name)
+        identity = folder.read_json(folder.identity)
+        folder.write_json(folder.identity, {**identity, "title": f"About {name}", "seed": 3, "created": float(created)})
+        status.write(
+            folder, Status(status="finished", iteration=12_000, iterations=12_000, seconds=83.0, metrics={"wasserstein": 0.0671234})
+        )
+    return root
+
+
+def test_the_table_says_what_was_run(root, capsys):
+    assert main(["runs", "--runs-dir", str(root)]) == 0
+
+    heading, first, second = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["Run", "Experiment", "Status", "Iteration", "Metrics", "Started", "Took", "Title"]
+    assert [
+        word in first for word in ("vanilla-", "ring", "finished", "12,000/12,000", "wasserstein 0.06712", "1:23", "About vanilla")
+    ]
+    assert "infogan-" in second
+
+
+def test_an_experiment_can_be_chosen(root, capsys):
+    assert main(["runs", "--runs-dir", str(root), "--experiment", "moons"]) == 0
+
+    out = capsys.readouterr().out
+    assert "infogan" in out
+    assert "vanilla" not in out
+
+
+@pytest.mark.parametrize("choice", [[], ["--experiment", "grid"]])
+def test_nothing_found_says_what_to_do(root, capsys, choice):
+    where = str(root if choice else root / "none")
+
+    assert main(["runs", "--runs-dir", where, *choice]) == 0
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "ganforge run RECIPE" in said.err
+    assert where in said.err
+
+
+def test_json_is_one_object_with_stable_keys(root, capsys):
+    assert main(["runs", "--runs-dir", str(root), "--json"]) == 0
+
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["schema"] == 1
+    assert [run["name"] for run in found["runs"]] == ["vanilla", "infogan"]
+    assert list(found["runs"][0]) == [
+        "run",
+        "name",
+        "id",
+        "experiment",
+        "folder",
+        "title",
+        "seed",
+        "parent",
+        "status",
+        "iteration",
+        "iterations",
+        "metrics",
+        "started",
+        "seconds",
+        "health",
+        "undelivered",
+        "remark",
+    ]
+    assert found["runs"][0]["metrics"] == {"wasserstein": 0.0671234}
+
+
+def test_json_of_no_runs_is_an_object_too(tmp_path, capsys):
+    assert main(["runs", "--runs-dir", str(tmp_path), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["runs"] == []
+
+
+def test_json_of_a_metric_that_is_not_finite(root, capsys):
+    folder = RunFolder.create(root, "moons", "ill")
+    status.write(folder, Status(status="diverged", metrics={"wasserstein": math.nan}))
+
+    assert main(["runs", "--runs-dir", str(root), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["runs"][0]["metrics"] == {"wasserstein": None}
+
+
+def test_what_was_not_delivered_and_what_went_wrong_is_said_below(root, capsys):
+    folder = RunFolder.create(root, "moons", "broken")
+    status.write(folder, Status(status="failed", error="ValueError: no"))
+    with JournalWriter(folder.journal) as writer:
+        writer.record("start", run_id="1", run_name="a", experiment="moons", resolution="full")
+        writer.metrics(1, {"loss/a": 1.0})
+        writer.record("end", status="FAILED")
+
+    assert main(["runs", "--runs-dir", str(root)]) == 0
+
+    said = capsys.readouterr().err
+    assert f"{folder.path.name}: ValueError: no" in said
+    assert f"MLflow lacks 1 point, 2 other records of {folder.path.name}; deliver them with `ganforge sync`" in said
+
+
+ALONE = """
+import sys
+from ganforge.cli.app import main
+sys.modules["mlflow"] = None  # importing it is an error
+assert main(["runs", "--runs-dir", sys.argv[1]]) == 0
+loaded = {"torch", "numpy", "safetensors"} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+def test_neither_torch_nor_mlflow_is_needed(root):
+    folder = RunFolder.create(root, "moons", "vanished")
+    status.write(folder, Status(status="running", iteration=5, pid=2**22 + 1))
+    with JournalWriter(folder.journal) as writer:
+        writer.record("start", run_id="1", run_name="a", experiment="moons")
+        writer.metrics(1, {"loss/a": 1.0})
+
+    done = subprocess.run([sys.executable, "-W", "error", "-c", ALONE, root], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert "killed" in done.stdout
