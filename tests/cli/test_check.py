@@ -1,0 +1,182 @@
+"""``ganforge check``: right recipes told in short, wrong ones in full, and nothing left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganforge.cli.app import main
+from ganforge.testing import fake_plugin
+
+ROOT = Path(__file__).parents[2]
+INFOGAN = ROOT / "recipes" / "infogan_moons.toml"
+
+WHOLE = """\
+title = "Two moons"
+train = { iterations = 20 }
+dataset = { use = "moons" }
+sampler = { use = "normal", params = { size = 3 } }
+generator = { use = "mlp" }
+discriminator = { use = "mlp" }
+loss = [{ use = "non-saturating" }]
+"""
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch, capsys):
+    """Checks a recipe given as text, in an empty folder: exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(text, *arguments):
+        recipe = tmp_path / "recipe.toml"
+        recipe.write_bytes(text if isinstance(text, bytes) else text.encode())
+        before = sorted(tmp_path.iterdir())
+        code = main(["check", "recipe.toml", *arguments])
+        assert sorted(tmp_path.iterdir()) == before
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return check
+
+
+def test_a_right_recipe_is_told_in_short(check):
+    code, out, err = check(WHOLE)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "Two moons"
+    assert any(line.split() == ["generator", "ganforge-vanilla/mlp@1", "0.1.0"] for line in lines)
+    assert "data: 2, 2 classes" in lines
+    assert "latent: noise 3" in lines
+    assert lines[-1].startswith("recipe.toml is right: 5 components")
+
+
+def test_codes_and_labels_are_told(check):
+    structured = 'sampler={ use = "structured", params = { size = 2, categorical = [2, 3], continuous = 1 } }'
+    assert "latent: noise 2, categorical codes of 2, 3 values, continuous codes: 1" in check(WHOLE, "--set", structured)[1]
+    assert "latent: noise 3, labels" in check(WHOLE, "--set", "sampler.use=labelled")[1]
+
+
+def test_warnings_go_to_stderr_and_stop_nothing(check):
+    text = WHOLE.replace('"normal", params = { size = 3', '"structured", params = { size = 3, categorical = [2]')
+    code, out, err = check(text, "--set", "discriminator.use=infogan-mlp")
+    assert code == 0
+    assert "is right" in out
+    assert "warning: " in err
+    assert "no loss teaches the head 'code'" in err
+
+
+def test_json_of_a_right_recipe(check):
+    code, out, _ = check(WHOLE, "--json", "--set", "train.iterations=7")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["schema"], facts["ok"], facts["recipe"], facts["title"]) == (1, True, "recipe.toml", "Two moons")
+    assert (facts["iterations"], facts["problems"], facts["warnings"]) == (7, [], [])
+    assert facts["components"][2]["id"] == "ganforge-vanilla/mlp"
+    assert len(facts["fingerprint"]) == 64
+
+
+def test_json_of_a_wrong_recipe(check):
+    code, out, err = check(WHOLE.replace("20", '"20"'), "--json", "--set", "loss[0].use=hing")
+    facts = json.loads(out)
+    assert code == 2
+    assert not facts["ok"]
+    assert facts["problems"] == [
+        {
+            "key": "train.iterations",
+            "message": "must be a whole number, got '20'",
+            "file": "recipe.toml",
+            "line": 2,
+            "hint": "drop the quotes",
+        },
+        {"key": "loss[0].use", "message": "no loss named 'hing'", "file": None, "line": None, "hint": facts["problems"][1]["hint"]},
+    ]
+    assert facts["problems"][1]["hint"].startswith("did you mean 'hinge'?")
+    assert "2 problems" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the file is empty"),
+        ("# nothing\n", "the file is empty"),
+        ("not toml", "not valid TOML"),
+        (b"\x00\xff\xfe", "the file is not UTF-8 text"),
+        ("x" * 10_000_000, "larger than 1 MB"),
+        ("a = " + "[" * 10_000, "nested deeper than 16 levels"),
+        ("a." * 10_000 + "a = 1", "nested deeper than 16 levels"),
+        (f"a = [{'0, ' * 10_001}]", "a list of more than 10,000 elements"),
+        (WHOLE + "epochs = 1\n", "unknown key"),
+        (WHOLE + "[pictures]\nevery = nan\n", "must be a finite number"),
+        (WHOLE.replace('use = "moons"', 'use = "mons"'), "did you mean 'moons'?"),
+        (WHOLE.replace("size = 3", 'size = "3"'), "must be a whole number, got '3'"),
+        (WHOLE.replace("sampler = ", "# "), "the recipe has no [sampler] table"),
+        (WHOLE.replace('"moons"', '"swiss-roll"').replace('"normal"', '"labelled"'), "sampler 'labelled' needs labels"),
+        ('extends = "recipe.toml"\n', "in a circle"),
+        ('extends = "../recipe.toml"\n', "must lie in the recipe's own folder"),
+        ('extends = "https://example.org/r.toml"\n', "must be a local file"),
+    ],
+)
+def test_wrong_and_hostile_recipes_end_with_2_and_leave_nothing(check, text, told):
+    code, out, err = check(text)
+    assert code == 2
+    assert told in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert "nothing was built." in err
+
+
+def test_all_problems_are_told_each_with_its_line(check):
+    _, _, err = check(WHOLE.replace("20", "0").replace("size", "sise").replace('"mlp"', '"mpl"'))
+    where = [line.strip() for line in err.splitlines() if line.startswith("  recipe.toml")]
+    assert where == [
+        "recipe.toml:2  train.iterations",
+        "recipe.toml:4  sampler.params.sise",
+        "recipe.toml:4  sampler.params.size",
+        "recipe.toml:5  generator.use",
+        "recipe.toml:6  discriminator.use",
+    ]
+
+
+def test_a_missing_recipe_and_a_folder(check, tmp_path, capsys):
+    assert main(["check", "nowhere.toml"]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+    assert main(["check", str(tmp_path)]) == 2
+    assert "this is a folder" in capsys.readouterr().err
+
+
+def test_a_wrong_override_is_told_as_one(check):
+    code, _, err = check(WHOLE, "--set", "train.iterations")
+    assert code == 2
+    assert "--set 'train.iterations': there is no '='" in err
+
+
+def test_a_needed_plugin_that_is_broken_ends_with_3(check, tmp_path, monkeypatch):
+    packages = tmp_path / "packages"
+    fake_plugin(packages, name="acme-gan", source="import einops_is_not_here\n")
+    monkeypatch.syspath_prepend(packages)
+    code, out, err = check(WHOLE, "--set", "generator.use=acme-gan/unet", "--json")
+    assert code == 3
+    assert "No module named 'einops_is_not_here'" in err
+    assert "einops_is_not_here" in json.loads(out)["problems"][0]["message"]
+
+
+def test_no_torch_and_under_a_second(tmp_path):
+    """In processor time, since other processes on this computer are not what is measured."""
+    code = (
+        "import sys, time; from ganforge.cli.app import main; "
+        f"code = main(['check', {str(INFOGAN)!r}]); "
+        "print(code, sorted({'torch', 'mlflow', 'numpy', 'sklearn'} & set(sys.modules)), time.process_time())"
+    )
+    reports = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ
+        ).stdout
+        for _ in range(3)
+    ]
+    endings = [report.splitlines()[-1].rsplit(" ", 1) for report in reports]
+    assert {ending for ending, _ in endings} == {"0 []"}
+    assert min(float(seconds) for _, seconds in endings) < 1
+    assert list(tmp_path.iterdir()) == []
