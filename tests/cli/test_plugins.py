@@ -1,10 +1,15 @@
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from ganforge.cli.app import main
+from ganforge.session.preparing import Options, prepare
 from ganforge.testing import fake_plugin
+
+
+RECIPE = next(Path(__file__).parents[2].joinpath("recipes", "smoke").glob("*moons*.toml"))
 
 
 @pytest.fixture
@@ -118,3 +123,14 @@ def test_strictness_makes_a_broken_plugin_3_with_its_traceback(several, capsys, 
 
     assert main(["list"]) == 3
     assert "line 2, in f" in capsys.readouterr().err
+
+
+def test_a_broken_plugin_costs_a_run_one_line(several):
+    told = []
+
+    plot = prepare(Options(recipe=RECIPE), told.append)
+
+    assert plot.blueprint.parts
+    assert [line for line in told if "plugin" in line] == [
+        "warning: 2 plugins failed to load (bad-gan, old-gan); see: ganforge plugins list"
+    ]

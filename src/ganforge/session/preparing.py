@@ -102,7 +102,10 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
         raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
 
     source = read(options.recipe or _own_recipe(resumed), options.overrides)
-    blueprint = resolve(source, load_plugins())
+    registry = load_plugins()
+    if registry.warning:
+        warn(f"warning: {registry.warning}")
+    blueprint = resolve(source, registry)
     for warning in blueprint.warnings:
         warn(str(warning))
     if resumed is not None:
