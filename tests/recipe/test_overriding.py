@@ -59,6 +59,7 @@ def test_what_was_replaced_is_forgotten(source):
     ("text", "key", "message", "hint"),
     [
         ("train.seed", "", "there is no '='", "write --set key=value"),
+        ('title="\udcff"', "", "this is not UTF-8 text", None),
         ("=1", "", "there is no key", "write --set key=value"),
         ("train..seed=1", "", "is no dotted key", "write --set"),
         ("train.seed=", "train.seed", "gives no value", "'\"\"'"),

@@ -52,6 +52,8 @@ def override(
 
 
 def _assignment(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python shows bytes of the command line that are not UTF-8
+        raise _OverrideError("", f"--set {_cut(text)}: this is not UTF-8 text", None)
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals or not name:
