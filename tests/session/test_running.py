@@ -19,6 +19,7 @@ from ganforge.storage.folder import RunFolder
 
 SMOKE = sorted((Path(__file__).parents[2] / "recipes" / "smoke").glob("*.toml"))
 OFF = 'tracking.mode="off"'
+LEAN = (OFF, "pictures.every=20", "pictures.gif=false")
 
 
 def newest(folder: Path) -> dict[str, torch.Tensor]:
@@ -77,46 +78,23 @@ def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, 
     assert sum(record["k"] == "image" for record in records) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SMOKE, ids=lambda path: path.stem)
-@pytest.mark.parametrize("at", [1, 10, 13])
+@pytest.mark.parametrize("at", [1, 13])
 def test_every_smoke_recipe_resumes_bit_equal(path, at, console, tmp_path, monkeypatch):
-    whole = run(Options(path, (OFF,), runs_dir=tmp_path / "whole"), console)
+    whole = run(Options(path, LEAN, runs_dir=tmp_path / "whole"), console)
     assert whole.status == "finished"
 
     with monkeypatch.context() as patched:
         stop_at(at, patched)
-        broken = run(Options(path, (OFF,), runs_dir=tmp_path / "broken"), console)
+        broken = run(Options(path, LEAN, runs_dir=tmp_path / "broken"), console)
     assert (broken.status, broken.iterations) == ("stopped", at)
 
     torch.rand(5)
-    resumed = run(Options(path, (OFF,), resume=str(broken.folder), runs_dir=tmp_path / "broken"), console)
+    resumed = run(Options(path, LEAN, resume=str(broken.folder), runs_dir=tmp_path / "broken"), console)
     assert (resumed.status, resumed.folder, resumed.iterations) == ("finished", broken.folder, 20)
     assert_same_state(resumed.folder, whole.folder)
     assert resumed.metrics == whole.metrics
-
-
-@pytest.mark.parametrize("path", SMOKE, ids=lambda path: path.stem)
-def test_every_parameter_of_both_networks_is_taught_in_some_turn(path, tmp_path):
-    from ganforge.assembly.blueprint import resolve
-    from ganforge.assembly.building import Folders, build
-    from ganforge.hooks.loading import load_plugins
-    from ganforge.recipe.reading import read
-
-    trainer = build(resolve(read(path), load_plugins()), device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
-    taught = set()
-    for turn in trainer.turns:
-        turn.gather(trainer._draw(), trainer.objective.weights(0, 20))
-        for name, network in trainer.networks.items():
-            found = {
-                f"{name}.{key}"
-                for key, parameter in network.named_parameters()
-                if parameter.grad is not None and parameter.grad.any()
-            }
-            assert not found or name == turn.name
-            taught |= found
-            network.zero_grad()
-    everything = {f"{name}.{key}" for name, network in trainer.networks.items() for key, _ in network.named_parameters()}
-    assert everything - taught == set()
 
 
 def test_one_seed_repeats_bit_equal_and_set_changes_it(recipe, console, tmp_path):
