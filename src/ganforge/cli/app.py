@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, doctor, listing, plugins, run, runs, sample
+from ganforge.cli import check, console, doctor, listing, plugins, run, runs, sample, sync, ui
 from ganforge.core.errors import GanforgeError
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
@@ -53,6 +53,8 @@ app.command("run")(run.run)
 app.command("check")(check.check)
 app.command("sample")(sample.sample)
 app.command("runs")(runs.runs)
+app.command("ui")(ui.ui)
+app.command("sync")(sync.sync)
 app.command("list")(listing.list_components)
 app.command("describe")(listing.describe)
 app.add_typer(plugins.app, name="plugins")

@@ -231,9 +231,9 @@ class Delivery:
         status = str(record["status"])
         self._turn("end")
         self._send()
-        for key, tag in (("reason", "ganforge.end_reason"), ("exit_code", "ganforge.exit_code")):
+        for key in ("reason", "error", "exit_code"):
             if record.get(key) is not None:
-                self._sink.tag(tag, mask_text(str(record[key])))
+                self._sink.tag(f"ganforge.{'end_reason' if key == 'reason' else key}", mask_text(str(record[key])))
         self._sink.ended(status, int(record["ms"]))
         self.ack = replace(self.ack, status=status)
 

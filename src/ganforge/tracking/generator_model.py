@@ -4,6 +4,7 @@
 flattened, as columns ``x0``, ``x1``, …; then ``label`` of a conditional generator, and ``code0``, ``code1``, … for its codes.
 """
 
+import math
 from importlib import import_module
 from pathlib import Path
 
@@ -29,15 +30,15 @@ class Generator(PythonModel):
             context: MLflow's.
             model_input: ignored; ``None`` will do.
             params: ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class, -1 for any; ``code``: one
-                number per code, categorical ones (as class indices) first, empty for any.
+                number per code in a list, categorical ones (as class indices) first; NaN and missing ones are drawn.
         """
         wanted = {"n": 16, "seed": 0, "label": -1, "code": [], **(params or {})}
-        label, code = int(wanted["label"]), [float(value) for value in wanted["code"]]
+        label, code = int(wanted["label"]), [None if math.isnan(value) else float(value) for value in wanted["code"]]
         samples = self.generator.sample(
             n=int(wanted["n"]),
             seed=int(wanted["seed"]),
             label=None if label < 0 else label,
-            code=[int(value) if value.is_integer() else value for value in code] or None,
+            code=code or None,
         )
         return _table(samples)
 

@@ -29,12 +29,12 @@ def pinned() -> list[str]:
 def save(path: Path, folder: Path, *, requirements: Sequence[str], mlflow_model: Any = None) -> None:
     """Write the model as a folder that ``mlflow.pyfunc.load_model`` takes, with pickle forbidden too.
 
-    Its ``predict`` ignores the input and takes the params ``n``, ``seed``, ``label`` (-1: any) and ``code`` (empty: any); see
-    ``generator_model.py``.
+    ``predict`` ignores the input and takes the params ``n``, ``seed``, ``label`` (-1: any) and ``code`` (a list; NaN and missing
+    ones: any); see ``generator_model.py``.
 
     Args:
         path: where to; must not exist.
-        folder: what ``ganforge.runs.loading.load`` needs: generator.safetensors (the average), resolved.toml, lock.json, run.json.
+        folder: what ``ganforge.runs.loading.load`` needs: the average's weights, the resolved recipe, sizes and versions.
         requirements: pip requirements.
         mlflow_model: the :class:`mlflow.models.Model` to fill; a new one unless given.
     """

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import IO
 
 from ganforge.core.errors import UsageError
@@ -61,9 +62,31 @@ def free_port(host: str, first: int = FIRST_PORT) -> int:
     raise UsageError(f"no free port from {first} on", remedy="name one with --port")
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that answers.
+
+    Attributes:
+        address: its address.
+        process: the process that its workers belong to.
+    """
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> None:
+        """Wait until it ends, which it does not by itself.
+
+        Raises:
+            UsageError: it did.
+        """
+        code = self.process.wait()
+        raise UsageError(f"the MLflow server ended (exit code {code})", remedy="start it again with 'ganforge ui'")
+
+
 @contextmanager
-def serving(store: Store, *, host: str, port: int, waiting: Callable[[float], None]) -> Iterator[str]:
-    """Run a server while the block runs; gives its address once it answers. All of its processes end with the block.
+def serving(store: Store, *, host: str, port: int, waiting: Callable[[float], None]) -> Iterator[Serving]:
+    """Run a server while the block runs; gives it once it answers. All of its processes end with the block.
 
     Args:
         store: the store to show.
@@ -89,7 +112,7 @@ def serving(store: Store, *, host: str, port: int, waiting: Callable[[float], No
             _end(process)
             raise
     try:
-        yield address
+        yield Serving(address, process)
     finally:
         _end(process)
 

@@ -28,7 +28,7 @@ def store_of(folder: RunFolder, uri: str | None = None) -> Store:
     return named
 
 
-def sync(folder: RunFolder | Path, uri: str | None = None, *, patience: float = PATIENCE) -> Summary:
+def sync(folder: RunFolder | Path, uri: str | None = None, *, patience: float | None = None) -> Summary:
     """Deliver the rest of a run that is over, and set the status that it truly ended with.
 
     Raises:
@@ -44,7 +44,7 @@ def sync(folder: RunFolder | Path, uri: str | None = None, *, patience: float = 
         set_environment(own_process=True)
         over = threading.Event()
         over.set()
-        state = ship(folder, store, over, drain_timeout=patience)
+        state = ship(folder, store, over, drain_timeout=PATIENCE if patience is None else patience)
         if state.phase == "busy":
             raise RunFolderError(f"run {folder.path} is being delivered by its shipper", remedy="wait until it is done")
         return summarise(folder, store)

@@ -1,0 +1,107 @@
+"""``ganforge sync``: deliver what an absent MLflow server missed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.storage.folder import RunFolder
+    from ganforge.tracking.supervise import Summary
+
+_UNDELIVERED = 5
+"""Exit code: storage failed, here MLflow's."""
+
+
+def sync(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="Folder, name or beginning of the id; all that wait unless given.", show_default=False
+        ),
+    ] = None,
+    *,
+    runs_dir: Annotated[Path, typer.Option(help="Where run folders lie.")] = Path("runs"),
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="Where to deliver; where the run tried to unless given.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Deliver to MLflow what its server missed.
+
+    Nothing is sent twice. A run whose process vanished is marked as killed; one that goes on is left to its own shipper.
+    """
+    from ganforge.cli import console
+    from ganforge.runs.finding import find
+    from ganforge.tracking.sync import sync as deliver
+
+    folders = [find(name, runs_dir) for name in runs] if runs else _waiting(runs_dir)
+    delivered: dict[RunFolder, Summary] = {}
+    for folder in folders:
+        if not json:
+            console.note(f"{folder.path.name}: delivering")
+        delivered[folder] = deliver(folder, tracking_uri)
+        if not json:
+            _say(folder, delivered[folder])
+
+    if json:
+        console.json_out({"schema": 1, "runs": [_to_plain(folder, summary) for folder, summary in delivered.items()]})
+    elif not folders:
+        console.success("MLflow has everything.")
+    if any(summary.pending for summary in delivered.values()):
+        raise typer.Exit(_UNDELIVERED)
+
+
+def _waiting(runs_dir: Path) -> list[RunFolder]:
+    """Runs with something to deliver; those that go on have a shipper of their own."""
+    from ganforge.cli import console
+    from ganforge.runs.finding import run_folders
+    from ganforge.tracking.pending import pending
+
+    folders = []
+    for folder in (run.folder for run in run_folders(runs_dir)):
+        if folder.holder() is not None:
+            console.note(f"{folder.path.name} goes on, and delivers by itself")
+        elif pending(folder):
+            folders.append(folder)
+    return folders
+
+
+def _say(folder: RunFolder, summary: Summary) -> None:
+    from ganforge.cli import console
+
+    name = folder.path.name
+    if summary.rejected:
+        console.warning(f"{name}: MLflow refused {_count(summary.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}")
+    if summary.pending:
+        console.warning(
+            f"{name}: {_count(summary.pending.points, 'point')} and {_count(summary.pending.images, 'image')} not delivered to "
+            f"{summary.store.shown}: {summary.message or 'it does not answer'}"
+        )
+        return
+    console.success(
+        f"{name}: MLflow has all {_count(summary.points, 'point')} and {_count(summary.images, 'image')} ({summary.store.shown})"
+    )
+    if summary.link:
+        console.say(f"  {summary.link}")
+
+
+def _to_plain(folder: RunFolder, summary: Summary) -> dict[str, Any]:
+    return {
+        "run": folder.path.name,
+        "folder": folder.path,
+        "tracking_uri": summary.store.shown,
+        "run_id": summary.run_id,
+        "points": summary.points,
+        "images": summary.images,
+        "rejected": summary.rejected,
+        "pending": {"points": summary.pending.points, "images": summary.pending.images, "others": summary.pending.others},
+        "link": summary.link,
+        "message": summary.message,
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

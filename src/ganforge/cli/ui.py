@@ -1,0 +1,99 @@
+"""``ganforge ui``: MLflow's pages, on the store that the runs are in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.tracking.store import Store
+
+
+def ui(
+    *,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(help="The store; MLFLOW_TRACKING_URI or mlflow.db in this folder unless given.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port; the first free one from 5000 on unless given.", show_default=False)
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen. Whoever reaches it can read and change every run.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> None:
+    """Start the MLflow UI and print links that open on the right page. Ctrl-C stops it."""
+    from ganforge.cli import console
+    from ganforge.core.errors import UsageError
+    from ganforge.tracking.server import LOOPBACK, experiments, free_port, serving
+    from ganforge.tracking.store import Store, resolve
+
+    store = resolve(tracking_uri)
+    if store.is_http:
+        _show(store, [], browser=browser)
+        return
+    if store.database is not None and not store.database.exists():
+        raise UsageError(
+            f"there is no {store.database} yet",
+            remedy="train something first, or name the store with --tracking-uri sqlite:////path/to/mlflow.db",
+        )
+    if host not in {LOOPBACK, "localhost"}:
+        console.warning(f"listening on {host}: MLflow has no login, so whoever reaches this machine can read and change every run")
+
+    chosen = port or free_port(host)
+    console.note(f"starting MLflow on {store.shown} …")
+    try:
+        with _stopped_by_signals(), serving(store, host=host, port=chosen, waiting=_progress) as server:
+            _clear_progress()
+            _show(Store(server.address), experiments(server.address), browser=browser)
+            console.note("Ctrl-C stops it.")
+            server.wait()
+    except KeyboardInterrupt:
+        _clear_progress()
+        console.note("stopped.")
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Take SIGTERM and a closed terminal for Ctrl-C, so that the server's processes end with this one in those cases too."""
+    import signal
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _show(store: Store, found: Sequence[tuple[str, str]], *, browser: bool) -> None:
+    from ganforge.cli import console
+
+    start = f"{store.shown.rstrip('/')}/#/experiments?workflowType=machine_learning"
+    console.success(f"MLflow: {start}")
+    for number, name in found:
+        console.say(f"  {name}: {store.link(number)}")
+    sys.stdout.flush()
+    if browser:
+        import webbrowser
+
+        webbrowser.open((store.link(found[0][0]) if found else None) or start)
+
+
+def _progress(seconds: float) -> None:
+    """One line that counts, on a terminal only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r  {seconds:4.0f} s (about 9 s on two cores)")
+        sys.stderr.flush()
+
+
+def _clear_progress() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()

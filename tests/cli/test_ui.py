@@ -1,0 +1,111 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ganforge.cli.app import main
+from ganforge.tracking.server import free_port
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def test_without_any_runs_it_says_what_to_do(tmp_path, capsys):
+    assert main(["ui", "--no-browser"]) == 2
+
+    errors = capsys.readouterr().err
+    assert f"there is no {tmp_path}/mlflow.db yet" in errors
+    assert "train something first" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_server_that_runs_already_it_shows_the_address(capsys):
+    assert main(["ui", "--no-browser", "--tracking-uri", "https://me:canary@mlflow.example.org/"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "https://mlflow.example.org/#/experiments?workflowType=machine_learning" in shown
+    assert "canary" not in shown
+
+
+def test_a_file_store_is_refused(capsys):
+    assert main(["ui", "--no-browser", "--tracking-uri", "./mlruns"]) == 2
+    assert "file store" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_passed_over():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        assert free_port("127.0.0.1", port) > port
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.mlflow
+def test_it_serves_this_machine_only_prints_links_and_leaves_no_process(tmp_path, number):
+    import sqlite3
+
+    sqlite3.connect(tmp_path / "mlflow.db").close()  # an empty file, which MLflow fills with its tables
+    port = free_port("127.0.0.1", 5700)
+    with subprocess.Popen(
+        [sys.executable, "-m", "ganforge", "ui", "--no-browser", "--port", str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    ) as process:
+        try:
+            line = process.stdout.readline()  # comes when the server answers
+            address = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
+            assert address == f"http://127.0.0.1:{port}"
+            assert "workflowType=machine_learning" in line
+
+            with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
+                assert answer.status == 200
+            assert listening(port) == {"127.0.0.1"}
+            request = urllib.request.Request(
+                f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "evil.org"}
+            )
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(request, timeout=10)
+            servers = servers_on(port)
+            assert servers
+
+            process.send_signal(number)
+            assert process.wait(20) == 0
+            assert [pid for pid in servers if Path(f"/proc/{pid}").exists()] == []
+        finally:
+            process.kill()
+            for pid in servers_on(port):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def listening(port):
+    """Addresses that somebody listens at on ``port``, from the kernel's table (hexadecimal, little-endian)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    addresses = [row[1].split(":") for row in rows if row[3] == "0A"]
+    return {socket.inet_ntoa(bytes.fromhex(host)[::-1]) for host, number in addresses if int(number, 16) == port}
+
+
+def servers_on(port):
+    """Processes whose command line is our server's."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"mlflow" in words and str(port).encode() in words:
+                found.append(int(path.parent.name))
+    return found
