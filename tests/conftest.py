@@ -12,7 +12,7 @@ import pytest
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
 
-# matplotlib's font list takes seconds to build, so it is kept between sessions, yet not in the home folder with the user's own style.
+# matplotlib's font list takes seconds to build, so it is kept between sessions, but not in the home with its user's own style.
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir(), f"ganforge-tests-matplotlib-{getpass.getuser()}"))
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -32,6 +32,16 @@ def _nobodys_settings(_home, monkeypatch):
         if name.startswith(_FOREIGN) or name in _TERMINAL:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(_home))
+
+
+@pytest.fixture(autouse=True)
+def _temporary_modules_forgotten():
+    """A plugin that one test wrote into a temporary folder is not what the next test imports under the same name."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(tempfile.gettempdir()):
+            del sys.modules[name]
 
 
 def pytest_collection_finish(session):  # by now the test modules have imported what they need

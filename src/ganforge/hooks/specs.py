@@ -26,7 +26,9 @@ def ganforge_register_generators(register: Registrar) -> None:
     """Announce networks that turn latents into samples.
 
     Call ``register`` once per generator. Nothing is built here and torch should not be imported: give factory and params as
-    ``"module:attribute"`` strings. If this function raises, none of the plugin's components become available. A whole plugin module::
+    ``"module:attribute"`` strings. If this function raises, none of the plugin's components become available.
+
+    A whole plugin module::
 
         from ganforge.plugin import Registrar, hookimpl
 
