@@ -35,12 +35,14 @@ def _nobodys_settings(_home, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _temporary_modules_forgotten():
+def _temporary_modules_forgotten(tmp_path_factory):
     """A plugin that one test wrote into a temporary folder is not what the next test imports under the same name."""
     before = set(sys.modules)
     yield
+    # pytest's own folder, not all of /tmp: a clone of this repository, or its virtual environment, may lie there too.
+    written = str(tmp_path_factory.getbasetemp())
     for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(tempfile.gettempdir()):
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(written):
             del sys.modules[name]
 
 
