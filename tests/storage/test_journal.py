@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import sys
 import threading
 import zlib
 
@@ -320,3 +321,23 @@ def test_a_killed_writer_loses_less_than_64_rows(path, python):
     found = [iteration for record in records(path) if record["k"] == "m" for iteration in record["iterations"]]
     assert found == list(range(len(found)))
     assert len(found) > 1000 - 64
+
+
+def test_logging_makes_few_calls(path):
+    """A guard that no busy machine can trip: calls made for 640 rows of four values, flushes included."""
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    values = {"a": torch.tensor(1.0), "b": torch.tensor(2.0), "c": torch.tensor(3.0), "d": 4.0}
+    with JournalWriter(path) as writer:
+        writer.metrics(0, values)
+        before = sys.getprofile()
+        sys.setprofile(count)
+        for iteration in range(640):
+            writer.metrics(iteration, values)
+        sys.setprofile(before)
+
+    assert calls / 640 < 20

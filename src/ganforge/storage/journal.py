@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ INTERVAL = 500
 """Milliseconds that a row is kept, as long as rows keep coming."""
 BACKLOG = 4 << 20
 """Bytes of metrics that are kept for a disk that refuses; what comes after is lost."""
+
+_Row = tuple[int, int, "Mapping[str, Tensor | float]"]  # iteration, unix milliseconds, values
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -65,7 +68,7 @@ class JournalWriter:
         self.path = path
         self._on_error = on_error
         self._failing = False
-        self._rows: list[tuple[int, int, Mapping[str, Tensor | float]]] = []  # iteration, unix ms, values
+        self._rows: list[_Row] = []
         self._unwritten = bytearray()
         self._flushed = 0  # unix ms
         self._latest = 0  # unix ms
@@ -81,7 +84,7 @@ class JournalWriter:
 
         Mapping and tensors are kept by reference until the next flush (64 rows or half a second), so neither may change.
         """
-        now = time.time_ns() // 1_000_000
+        now = self._now()
         self._rows.append((iteration, now, values))
         if len(self._rows) >= ROWS or now - self._flushed >= INTERVAL:
             self.flush()
@@ -89,7 +92,7 @@ class JournalWriter:
     def record(self, kind: str, /, **fields: object) -> None:
         """Append one record of plain data, after the rows kept so far. ``ms`` (unix milliseconds) is added unless given."""
         self._gather()
-        stamped = {"k": kind, "ms": self._forward(time.time_ns() // 1_000_000), **fields}
+        stamped = {"k": kind, "ms": self._now(), **fields}
         self._unwritten += to_line(plain.dumps(stamped).encode())
         self._write()
 
@@ -121,25 +124,22 @@ class JournalWriter:
 
     def _gather(self) -> None:
         """Kept rows → lines, one per set of keys."""
-        self._flushed = time.time_ns() // 1_000_000
+        self._flushed = self._now()
         if not self._rows:
             return
-        rows, self._rows = self._rows, []
-        numbers = packing.to_floats([value for _, _, values in rows for value in values.values()])
+        groups: defaultdict[tuple[str, ...], list[_Row]] = defaultdict(list)
+        for row in self._rows:
+            groups[tuple(row[2])].append(row)
+        self._rows = []
 
-        columns: dict[tuple[str, ...], tuple[list[int], list[int], list[float]]] = {}
+        numbers = packing.to_floats([value for rows in groups.values() for _, _, values in rows for value in values.values()])
         start = 0
-        for iteration, ms, values in rows:
-            iterations, times, floats = columns.setdefault(tuple(values), ([], [], []))
-            iterations.append(iteration)
-            times.append(self._forward(ms))
-            floats += numbers[start : start + len(values)]
-            start += len(values)
-
-        for keys, table in columns.items():
-            line = to_line(plain.dumps(_packed(keys, *table)).encode())
+        for keys, rows in groups.items():
+            end = start + len(keys) * len(rows)
+            line = to_line(plain.dumps(_packed(keys, rows, numbers[start:end])).encode())
             if len(self._unwritten) + len(line) <= BACKLOG:
                 self._unwritten += line
+            start = end
 
     def _write(self) -> None:
         data, written = bytes(self._unwritten), 0
@@ -171,18 +171,19 @@ class JournalWriter:
         if not known:
             self._on_error(failure)
 
-    def _forward(self, ms: int) -> int:
-        """``ms``, but never before an earlier record: a clock that is set back must not make the journal run backwards."""
-        self._latest = max(self._latest, ms)
+    def _now(self) -> int:
+        """Unix milliseconds, but never before an earlier record: a clock that is set back must not turn the journal around."""
+        self._latest = max(self._latest, time.time_ns() // 1_000_000)
         return self._latest
 
 
-def _packed(keys: tuple[str, ...], iterations: list[int], ms: list[int], floats: list[float]) -> dict[str, object]:
+def _packed(keys: tuple[str, ...], rows: list[_Row], numbers: list[float]) -> dict[str, object]:
+    """A record of rows that have ``keys``; ``numbers`` holds their values row by row."""
     return {
         "k": "m",
-        "iterations": packing.pack_integers(iterations),
-        "ms": packing.pack_integers(ms),
-        "values": {key: packing.pack_floats(floats[column :: len(keys)]) for column, key in enumerate(keys)},
+        "iterations": packing.pack_integers(iteration for iteration, _, _ in rows),
+        "ms": packing.pack_integers(ms for _, ms, _ in rows),
+        "values": {key: packing.pack_floats(numbers[column :: len(keys)]) for column, key in enumerate(keys)},
     }
 
 
