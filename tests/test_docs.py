@@ -116,6 +116,7 @@ def test_plugin_of_the_guide_works(tmp_path, monkeypatch):
 
     fake_plugin(tmp_path, name="acme-gan", entry_point="acme", module="acme_entry", source="from acme_gan.plugin import *\n")
     (tmp_path / "acme_gan").mkdir()
+    (tmp_path / "acme_gan" / "__init__.py").touch()
     for name, code in blocks:
         (tmp_path / name).write_text(code)
     (tmp_path / "acme_gan-1.0.dist-info" / "entry_points.txt").write_text("[ganforge]\nacme = acme_gan.plugin\n")
