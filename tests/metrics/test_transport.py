@@ -65,6 +65,30 @@ def test_collapse_costs_the_root_mean_square_distance_to_the_point() -> None:
     assert wasserstein2(real, torch.zeros(100, 2)) == pytest.approx(real.double().square().sum(1).mean().sqrt().item(), rel=1e-9)
 
 
+def crowd(name: str) -> Tensor:
+    """700 fakes of a kind that makes the search for the best matching long: enough for the head start to be taken."""
+    blob = points(1, 700, 2)
+    return {
+        "near": blob,
+        "collapsed nearly": blob * 1e-4,
+        "collapsed": blob * 0 + 1,
+        "far away": blob + 100,
+        "on a line": blob[:, :1] * torch.tensor([1.0, 0.3]),
+        "few places": blob.round(),
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["near", "collapsed nearly", "collapsed", "far away", "on a line", "few places"])
+def test_the_head_start_keeps_large_matchings_exact(name: str) -> None:
+    real, fake = points(0, 700, 2), crowd(name)
+    a, b = real.double().numpy(), fake.double().numpy()
+    for function, costs, root in (
+        (wasserstein1, ot.dist(a, b, metric="euclidean"), 1),
+        (wasserstein2, ot.dist(a, b, metric="sqeuclidean"), 2),
+    ):
+        assert function(real, fake) == pytest.approx(ot.emd2([], [], costs, numItermax=10_000_000) ** (1 / root), rel=1e-9)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_values_that_are_not_finite_give_nan(bad: float) -> None:
     fake = points(0, 10, 2)
