@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ganforge.core.errors import RunFolderError, StorageError
-from ganforge.storage.folder import RunFolder, slug
+from ganforge.storage.folder import Holder, RunFolder, slug
 
 HOSTILE = [
     "../x",
@@ -163,3 +163,15 @@ def test_asking_who_holds_it_never_stops_who_wants_it(folder):
                     pass
         finally:
             other.kill()
+
+
+@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"pid": "x"}'])
+def test_a_held_lock_with_an_unreadable_note_is_still_held(folder, note):
+    with folder.locked():
+        (folder.path / "run.lock").write_bytes(note)
+
+        assert folder.holder() == Holder(0, "?", 0.0)
+
+
+def test_a_holder_of_another_day_is_told_with_the_day():
+    assert str(Holder(4711, "x", 0.0)).startswith("pid 4711 on host x since 19")

@@ -56,7 +56,7 @@ def _print(found: Sequence[RunSummary]) -> None:
         right=(3, 6),
     )
     for run in found:
-        if run.remark and run.status != "finished":
+        if run.remark and run.status not in {"finished", "stopped"}:
             console.note(f"{run.run}: {run.remark}")
     waiting = [run for run in found if run.undelivered]
     if waiting:

@@ -23,6 +23,9 @@ from ganforge.storage import atomic, plain
 _PATIENCE = 0.2
 """Seconds that taking a lock waits for those who only ask whether it is held."""
 
+_NOTE = 256
+"""Bytes of a lock's note: always as many, written at once, so that nobody reads half of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -39,8 +42,12 @@ class Holder:
     since: float
 
     def __str__(self) -> str:
-        # Local wall-clock time, as the user's own clock shows it.
-        return f"pid {self.pid} on host {self.host} since {datetime.fromtimestamp(self.since).astimezone():%H:%M}"
+        since, now = (
+            datetime.fromtimestamp(self.since).astimezone(),
+            datetime.now().astimezone(),
+        )  # as the user's own clock shows it
+        moment = f"{since:%H:%M}" if since.date() == now.date() else f"{since:%Y-%m-%d %H:%M}"
+        return f"pid {self.pid} on host {self.host} since {moment}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +166,7 @@ class RunFolder:
             self._take(file)
             me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
             with atomic.storing(self._flock):
-                os.ftruncate(file, 0)
-                os.pwrite(file, plain.dumps(me).encode(), 0)
+                os.pwrite(file, plain.dumps(me).encode().ljust(_NOTE), 0)
             yield
         finally:
             os.close(file)
@@ -176,7 +182,7 @@ class RunFolder:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _holder(os.pread(file, 4096, 0))
+            return _holder(os.pread(file, _NOTE, 0))
         finally:
             os.close(file)
         return None
@@ -195,7 +201,7 @@ class RunFolder:
                     time.sleep(0.01)
                     continue
                 raise RunFolderError(
-                    f"run {self.path} is in use by {_holder(os.pread(file, 4096, 0))}",
+                    f"run {self.path} is in use by {_holder(os.pread(file, _NOTE, 0))}",
                     remedy="wait until it ends, or stop it",
                 ) from error
 
