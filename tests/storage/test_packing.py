@@ -45,6 +45,22 @@ def test_tensors_of_an_accelerator_are_fetched_together():
     assert packing.to_floats([9.0, *there, torch.tensor(4)]) == [9.0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 4]
 
 
+def test_what_is_fetched_together_keeps_its_order_and_precision():
+    """The way of an accelerator's tensors, taken by the CPU's."""
+    values = [
+        9.0,
+        torch.tensor(2**40 + 1),
+        torch.tensor(0.5),
+        torch.tensor(2**40 + 3),
+        8.0,
+        torch.tensor(True),
+        torch.tensor([1.5]),
+    ]
+
+    assert packing._fetched(values, [1, 2, 3, 5]) == [9.0, 2**40 + 1, 0.5, 2**40 + 3, 8.0, True, torch.tensor([1.5])]
+    assert packing._fetched(values, [6])[6] == 1.5
+
+
 def test_more_than_one_number_is_an_error():
     with pytest.raises(ValueError, match="only one element"):
         packing.to_floats([torch.zeros(2)])
