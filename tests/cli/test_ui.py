@@ -52,6 +52,18 @@ def test_a_taken_port_is_passed_over():
         assert free_port("127.0.0.1", port) > port
 
 
+def test_a_port_that_is_taken_is_told_at_once(tmp_path, capsys):
+    (tmp_path / "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        assert main(["ui", "--no-browser", "--port", str(port)]) == 2
+
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 @pytest.mark.mlflow
 def test_it_serves_this_machine_only_prints_links_and_leaves_no_process(tmp_path, number):

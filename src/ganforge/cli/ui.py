@@ -28,7 +28,7 @@ def ui(
     """Start the MLflow UI and print links that open on the right page. Ctrl-C stops it."""
     from ganforge.cli import console
     from ganforge.core.errors import UsageError
-    from ganforge.tracking.server import LOOPBACK, experiments, free_port, serving
+    from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, serving
     from ganforge.tracking.store import Store, resolve
 
     store = resolve(tracking_uri)
@@ -43,7 +43,7 @@ def ui(
     if host not in {LOOPBACK, "localhost"}:
         console.warning(f"listening on {host}: MLflow has no login, so whoever reaches this machine can read and change every run")
 
-    chosen = port or free_port(host)
+    chosen = checked_port(host, port) if port else free_port(host)
     console.note(f"starting MLflow on {store.shown} …")
     try:
         with _stopped_by_signals(), serving(store, host=host, port=chosen, waiting=_progress) as server:

@@ -23,7 +23,15 @@ _ALWAYS = ("ganforge", "mlflow", "numpy", "pandas", "safetensors", "torch")
 def pinned() -> list[str]:
     """What loading the model takes, pinned: ganforge, the libraries it samples with, and every installed plugin distribution."""
     plugins = {entry.dist.name for entry in metadata.entry_points(group="ganforge") if entry.dist is not None}
-    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted({*_ALWAYS, *plugins})]
+    installed = {name: version for name in {*_ALWAYS, *plugins} if (version := _version(name))}
+    return [f"{name}=={version.partition('+')[0]}" for name, version in sorted(installed.items())]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def save(path: Path, folder: Path, *, requirements: Sequence[str], mlflow_model: Any = None) -> None:

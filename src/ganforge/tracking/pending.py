@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ganforge.storage.folder import RunFolder
 from ganforge.tracking.ack import Ack
 from ganforge.tracking.delivery import Delivery
-from ganforge.tracking.sink import Refusal
+from ganforge.tracking.sink import Refusal, Unreachable
 from ganforge.tracking.start import StartRecord
 from ganforge.tracking.thinning import Point
 
@@ -33,9 +34,14 @@ class Pending:
 
 
 def pending(folder: RunFolder) -> Pending:
-    """Count what ``ganforge sync`` would send: the journal is delivered, to nobody."""
+    """Count what ``ganforge sync`` would send: the journal is delivered, to nobody.
+
+    Raises:
+        StorageError: the journal cannot be read.
+    """
     counter = _Counter()
-    Delivery(folder, counter, Ack.load(folder.ack), save=_forget, reject=_forget).pump(final=True)
+    with suppress(Unreachable):  # a journal of which nobody knows what run it is
+        Delivery(folder, counter, Ack.load(folder.ack), save=_forget, reject=_forget).pump(final=True)
     return Pending(counter.seen, counter.images, counter.others)
 
 

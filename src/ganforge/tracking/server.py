@@ -55,11 +55,32 @@ def free_port(host: str, first: int = FIRST_PORT) -> int:
         UsageError: a hundred ports are taken.
     """
     for port in range(first, min(first + _PORTS, 65536)):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+        if _is_free(host, port):
             return port
     raise UsageError(f"no free port from {first} on", remedy="name one with --port")
+
+
+def checked_port(host: str, port: int) -> int:
+    """The port that the user asked for.
+
+    Raises:
+        UsageError: somebody listens there, or ``host`` is none of this machine's addresses.
+    """
+    if not _is_free(host, port):
+        raise UsageError(
+            f"cannot listen on {host}:{port}: it is taken or not ours", remedy="leave --port out to take the first free one"
+        )
+    return port
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from ganforge.tracking.ack import Ack
 from ganforge.tracking.delivery import Delivery, Rejection
 from ganforge.tracking.masking import mask_text
 from ganforge.tracking.mlflow_sink import MlflowSink
-from ganforge.tracking.sink import Gone, Unreachable
+from ganforge.tracking.sink import Gone, Refused, Unreachable
 from ganforge.tracking.state import ShipperState, StateFile
 from ganforge.tracking.store import Store
 
@@ -133,7 +133,6 @@ class _Loop:
 
     def run(self) -> ShipperState:
         self._state.tell("starting", ack=self._ack)
-        self._save(self._ack)  # so that `ganforge sync` knows the store, whatever happens next
         last_success = time.monotonic()
         while True:
             ended = self._gone.is_set()  # asked before reading, so that nothing written before the end is missed
@@ -141,7 +140,7 @@ class _Loop:
                 self._pump(final=ended and not self._resumed())
             except Gone as end:
                 return self._state.tell("gone", str(end), ack=self._ack)
-            except (Unreachable, StorageError) as failure:
+            except (Unreachable, Refused, StorageError) as failure:
                 self._note_failure(failure)
                 if not ended:
                     last_success = time.monotonic()  # patience counts from the end on
@@ -157,6 +156,7 @@ class _Loop:
 
     def _pump(self, *, final: bool) -> None:
         if not self._connected:  # at once, not with the first record: it takes seconds that the trainer needs for itself as well
+            self._save(self._ack)
             self._sink.connect()
             self._connected = True
         if self._delivery is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from ganforge.core.errors import StorageError
 from ganforge.storage.folder import RunFolder
 from ganforge.tracking import state as states
 from ganforge.tracking.ack import Ack
@@ -113,7 +114,10 @@ class Supervisor:
         """Tell the shipper that the run is over, wait while it delivers, and sum up. A second time does nothing."""
         if self.summary is None:
             ended = self._shipping is None or self._shipping.stop(self._drain_timeout)
-            self.summary = summarise(self._folder, self.store, still_delivering=not ended)
+            try:
+                self.summary = summarise(self._folder, self.store, still_delivering=not ended)
+            except StorageError as error:  # the run is over, and its end must not fail for a look back
+                self.summary = Summary(self.store, still_delivering=not ended, message=str(error))
         return self.summary
 
 
@@ -173,9 +177,11 @@ class _Process:
         with self._guard:
             self._stopping = True
             process = self._process
-        assert process.stdin is not None  # noqa: S101 - it was asked for
-        with suppress(OSError):
-            process.stdin.close()
+        if process is None:
+            return True
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
         try:
             # A delivery that is under way when time is up may take one network timeout more.
             process.wait(timeout + 12)
@@ -183,29 +189,35 @@ class _Process:
             return False
         return True
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - our own module
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._environment,
-            start_new_session=True,
-        )
+    def _start(self) -> subprocess.Popen[bytes] | None:
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own module
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,
+            )
+        except OSError:  # no memory or no process left: training goes on without it
+            return None
 
     def _watch(self) -> None:
-        for _ in range(_RESTARTS):
+        """Start the shipper again when it dies, a few times."""
+        for turn in range(1 + _RESTARTS):
             process = self._process
+            if process is None:
+                break
             if process.wait() == 0:  # it ended by its own decision, such as after the run was deleted
                 return
-            with self._guard:
-                if self._stopping:
-                    return
-                if process.stdin is not None:
+            if process.stdin is not None:
+                with suppress(OSError):
                     process.stdin.close()
+            with self._guard:
+                if self._stopping or turn == _RESTARTS:
+                    break
                 self._process = self._start()
-        if self._process.wait() != 0 and not self._stopping:
-            self.given_up = True
+        self.given_up = not self._stopping
 
 
 class _Thread:
