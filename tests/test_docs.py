@@ -104,6 +104,23 @@ def test_plugins_readme_names_components_parameters_and_paper(plugin):
     assert "arxiv.org/abs/" in text
 
 
+def test_architecture_tells_the_layers_that_are_enforced():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (enforced,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
+    (table,) = re.findall(r"\| layer \| holds \|\n\|---\|---\|\n(.+?)\n\n", text, flags=re.DOTALL)
+
+    told = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()]
+    assert told == [[name.strip().removeprefix("ganforge.") for name in row.split("|")] for row in enforced]
+
+
+def test_architecture_tells_every_file_of_a_run_folder():
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
+    names = set(re.findall(r'self\.path / "([\w.]+)"', (ROOT / "src/ganforge/storage/folder.py").read_text()))
+    assert names
+    assert {name for name in names if f"`{name}" not in text} == set()
+
+
 def test_changelog_keeps_its_form():
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(r"^## \[Unreleased\]$", text, flags=re.MULTILINE)
