@@ -14,7 +14,8 @@ from ganforge.storage import checkpoints
 from ganforge.storage.folder import RunFolder
 from ganforge.testing import fake_plugin
 
-pytestmark = pytest.mark.mlflow
+# MLflow is read in this process, and warns of its own dependencies.
+pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default")]
 
 FAULTY = '''
 """A plugin whose parts take long or fail, for tests of what happens then."""
@@ -190,7 +191,7 @@ def test_a_killed_run_is_marked_by_its_shipper(recipe, ganforge, plugins, tmp_pa
     process = ganforge("run", recipe(iterations=10_000_000, mode="process"), plugins=plugins)
     folder = run_folder(tmp_path)
     wait_for(lambda: status(folder).get("iteration", 0) > 20)
-    wait_for(lambda: (tmp_path / "mlflow.db").exists() and folder.ack.exists())
+    wait_for(lambda: folder.ack.exists() and json.loads(folder.ack.read_text()).get("run_id"))
     process.kill()
     process.wait()
     wait_for(lambda: mlflow_run(tmp_path, folder).info.status == "KILLED")

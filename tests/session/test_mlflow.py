@@ -11,7 +11,8 @@ import pytest
 
 from ganforge.storage import journal
 
-pytestmark = pytest.mark.mlflow
+# MLflow is read in this process, and warns of its own dependencies.
+pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default")]
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "recipes" / "smoke" / "infogan_moons.toml"

@@ -63,6 +63,8 @@ class LabelledParams(Params):
     """Least value of uniform noise; normal noise ignores it. The cGAN paper draws from [0, 1]."""
     high: float = 1.0
     """Greatest value of uniform noise; normal noise ignores it."""
+    stratified: bool = False
+    """Whether each draw holds every class in its share, to within one sample, in random order; else labels are independent."""
 
     @model_validator(mode="after")
     def _low_below_high(self) -> Self:
@@ -81,6 +83,8 @@ class StructuredParams(Params):
     """Number of continuous codes, each uniform in [-1, 1]."""
     distribution: Literal["normal", "uniform"] = "normal"
     """What the noise is drawn from: a standard normal, or uniform in [-1, 1]."""
+    stratified: bool = False
+    """Whether each draw holds every value equally often, to within one sample, in random order; else codes are independent."""
 
     @model_validator(mode="after")
     def _has_a_code(self) -> Self:

@@ -14,6 +14,8 @@ from ganforge.plugin import Codes, Latent, LatentSpec, Sampler, SamplerContext
 
 Noise = Callable[[int, int, Generator], Tensor]
 """``(count, width, generator) -> (count, width)``."""
+Classes = Callable[[Tensor, int, Generator], Tensor]
+"""``(shares (k,), count, generator) -> (count,)`` class indices."""
 
 
 def normal(count: int, width: int, generator: Generator) -> Tensor:
@@ -28,6 +30,24 @@ def uniform(low: float, high: float) -> Noise:
         return low + (high - low) * torch.rand(count, width, generator=generator, device=generator.device)
 
     return draw
+
+
+def independent_classes(shares: Tensor, count: int, generator: Generator) -> Tensor:
+    """``(count,)`` int64 classes, each drawn by itself with probabilities proportional to ``shares (k,)``."""
+    return torch.multinomial(shares, count, replacement=True, generator=generator)
+
+
+def stratified_classes(shares: Tensor, count: int, generator: Generator) -> Tensor:
+    """``(count,)`` int64 classes in random order, each as often as its share says, to within one.
+
+    Systematic sampling: one random offset for ``count`` evenly spaced points of the cumulated shares, so that the expected counts
+    are exact. It takes the chance out of how often a class comes, and with it a part of every batch's gradient noise.
+    """
+    cumulated = shares.double().cumsum(0) / shares.double().sum()
+    offset = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
+    points = (torch.arange(count, device=generator.device, dtype=torch.float64) + offset) / count
+    classes = torch.searchsorted(cumulated, points, right=True).clamp_max(len(shares) - 1)
+    return classes[torch.randperm(count, generator=generator, device=generator.device)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +68,19 @@ class LabelledSampler:
 
     Attributes:
         shares: share of each class.
+        classes: how labels are drawn.
     """
 
     spec: LatentSpec
     noise: Noise
     shares: tuple[float, ...]
+    classes: Classes = independent_classes
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with labels."""
         noise = self.noise(count, self.spec.noise, generator)
         shares = torch.tensor(self.shares, device=generator.device)
-        return Latent(noise, labels=torch.multinomial(shares, count, replacement=True, generator=generator))
+        return Latent(noise, labels=self.classes(shares, count, generator))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +89,12 @@ class StructuredSampler:
 
     spec: LatentSpec
     noise: Noise
+    classes: Classes = independent_classes
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with codes: ``(count, k)`` int64 and ``(count, c)`` floats."""
         noise = self.noise(count, self.spec.noise, generator)
-        columns = [
-            torch.randint(values, (count,), generator=generator, device=generator.device) for values in self.spec.categorical
-        ]
+        columns = [self.classes(torch.ones(values, device=generator.device), count, generator) for values in self.spec.categorical]
         categorical = torch.stack(columns, dim=1) if columns else torch.empty(count, 0, dtype=torch.int64, device=generator.device)
         continuous = uniform(-1.0, 1.0)(count, self.spec.continuous, generator)
         return Latent(noise, codes=Codes(categorical, continuous))
@@ -98,10 +119,11 @@ def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
     spec = labelled_spec(params, context.data)
     shares = context.data.class_shares or (1.0,) * (spec.classes or 0)
     noise = normal if params.distribution == "normal" else uniform(params.low, params.high)
-    return LabelledSampler(spec, noise, shares)
+    return LabelledSampler(spec, noise, shares, stratified_classes if params.stratified else independent_classes)
 
 
 def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
     """Factory of ``structured``."""
     noise = normal if params.distribution == "normal" else uniform(-1.0, 1.0)
-    return StructuredSampler(structured_spec(params, context.data), noise)
+    classes = stratified_classes if params.stratified else independent_classes
+    return StructuredSampler(structured_spec(params, context.data), noise, classes)
