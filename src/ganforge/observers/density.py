@@ -7,6 +7,8 @@ import numpy as np
 from ganforge.core.specs import GaussianMixture
 from ganforge.observers.history import Floats
 
+_TAIL = 0.02
+
 
 def mixture_density(mixture: GaussianMixture, points: Floats) -> Floats:
     """The density of a one-dimensional mixture at ``(m,)`` points."""
@@ -38,10 +40,10 @@ def estimated_density(values: Floats, points: Floats) -> Floats:
 def optimal_discriminator(data: Floats, generated: Floats) -> Floats:
     """D*(x) = p_data(x) / (p_data(x) + p_g(x)) (Goodfellow et al. 2014, Proposition 1).
 
-    NaN where both densities are as good as absent: there D* is anything.
+    NaN where both densities are next to nothing, below 2 % of their peak: an estimate from some hundred samples says nothing there.
     """
     both = data + generated
-    least = 1e-4 * max(float(both.max(initial=0.0)), 1e-300)
+    least = _TAIL * max(float(both.max(initial=0.0)), 1e-300)
     best: Floats = np.divide(data, both, out=np.full(len(both), np.nan), where=both > least)
     return best
 

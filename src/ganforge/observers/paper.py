@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -54,6 +56,33 @@ def quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+class Blit:
+    """A figure of which only a few artists move: the rest is drawn once, which makes a picture several times as fast.
+
+    Args:
+        page: the figure; whatever it holds at the first drawing, the moving artists apart, stays as it is then.
+    """
+
+    def __init__(self, page: Figure) -> None:
+        self._page = page
+        self._still: Any = None
+
+    def pixels(self, moving: Iterable[Artist]) -> Picture:
+        """The figure with the moving artists drawn over it, in their order: ``(H, W, 3)`` bytes."""
+        canvas: Any = self._page.canvas
+        artists = list(moving)
+        if self._still is None:
+            for artist in artists:
+                artist.set_animated(True)
+            canvas.draw()
+            self._still = canvas.copy_from_bbox(self._page.bbox)
+        canvas.restore_region(self._still)
+        for artist in artists:
+            self._page.draw_artist(artist)
+        drawn: Picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        return drawn
+
+
 def headed(paper: Figure, title: str, *, left: float, right: float, top: float = 0.955) -> Any:
     """The title on the left, and a line on the right for what changes, which is returned; positions in shares of the figure."""
     shown = title if len(title) <= 56 else title[:55] + "…"
@@ -83,5 +112,5 @@ def png(picture: Picture) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=6)
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=3)
     return file.getvalue()
