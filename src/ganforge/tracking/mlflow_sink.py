@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import StorageError
 from ganforge.tracking import faults
-from ganforge.tracking.masking import mask_text
+from ganforge.tracking.files import opened, without_secrets
+from ganforge.tracking.locking import locked
 from ganforge.tracking.model import log_generator
 from ganforge.tracking.names import LONGEST_PARAM, LONGEST_TAG, artifact_folder, cut, metric_key, one_line
 from ganforge.tracking.refusals import understood
@@ -23,11 +23,8 @@ from ganforge.tracking.thinning import Point
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
-    from PIL.Image import Image
 
 _CHUNK = 100  # params or tags that MLflow takes at once
-_MASKED_FILES = {".toml", ".json", ".txt", ".log", ".md", ".csv", ".diff", ".yaml", ".yml"}
-_MASKED_BYTES = 1 << 20
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -126,7 +123,7 @@ class MlflowSink:
 
     def image(self, path: Path, key: str, iteration: int, ms: int) -> None:
         """Send a picture unless it is there already; see :class:`Sink`."""
-        picture = _picture(path)
+        picture = opened(path)
         with self._talking():
             if self._pictures is None:
                 self._pictures = self._listed_pictures()
@@ -139,7 +136,7 @@ class MlflowSink:
 
     def file(self, path: Path, folder: str) -> None:
         """Send a file, text without secrets; see :class:`Sink`."""
-        with self._talking(), _without_secrets(path) as clean:
+        with self._talking(), without_secrets(path) as clean:
             self._mlflow.log_artifact(self._run_id, str(clean), artifact_folder(folder) or None)
 
     def tag(self, key: str, value: str) -> None:
@@ -308,17 +305,6 @@ class MlflowSink:
         return {(part[0], part[2]) for part in parts if len(part) > 2 and part[1] == "step"}
 
 
-def _picture(path: Path) -> Image:
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(path) as picture:
-            picture.load()
-            return picture.copy()
-    except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise Refused(f"{path.name} is no picture: {error}") from error
-
-
 def _tags(start: StartRecord) -> Mapping[str, str]:
     tags = {metric_key(key): cut(value, LONGEST_TAG) for key, value in start.tags.items()}
     tags["ganforge.run_id"] = start.run_id
@@ -327,44 +313,3 @@ def _tags(start: StartRecord) -> Mapping[str, str]:
     if start.parent_run_id is not None:
         tags["ganforge.parent_run_id"] = start.parent_run_id
     return tags
-
-
-@contextmanager
-def locked(path: Path | None) -> Iterator[None]:
-    """Hold the lock beside an sqlite file: of several processes that open a new one together, MLflow lets most die."""
-    if path is None:
-        yield
-        return
-    import fcntl
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StorageError(f"cannot lock {path}: {error.strerror or error}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _without_secrets(path: Path) -> Iterator[Path]:
-    """The file, or a copy without secrets where it is text that holds any."""
-    import tempfile
-
-    if not path.is_file():
-        raise Refused(f"{path.name} is missing")
-    if path.suffix not in _MASKED_FILES or path.stat().st_size > _MASKED_BYTES:
-        yield path
-        return
-    text = path.read_text("utf-8", errors="replace")
-    clean = mask_text(text)
-    if clean == text:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, path.name)
-        copy.write_text(clean, "utf-8")
-        yield copy
