@@ -21,7 +21,9 @@ WIDTH = 640
 """Most pixels across."""
 
 _PACE, _HELD = 120, 2000  # milliseconds: of each frame, and of the last one
-_COLOURS = 64
+_COLOURS = 96
+_FEWEST = 8
+_LARGEST = 3_000_000  # bytes: MLflow's page and a README still load it at once
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def animation(folder: RunFolder, *, warn: Warn = warn_plainly) -> Iterator[Tell]
         if len(paths) < 2:
             return
         try:
-            atomic.write_bytes(folder.pictures / "training.gif", gif(spaced(paths, FRAMES)), durable=False)
+            atomic.write_bytes(folder.pictures / "training.gif", _small_enough(paths), durable=False)
         except StorageError as error:
             warn(f"no animation: {error.message}")
 
@@ -54,8 +56,18 @@ def spaced(paths: Sequence[Path], count: int) -> list[Path]:
     return [paths[round(index * (len(paths) - 1) / (count - 1))] for index in range(count)]
 
 
+def _small_enough(paths: Sequence[Path], largest: int = _LARGEST) -> bytes:
+    """The animation with as many frames as stay within ``largest`` bytes, but never fewer than 8."""
+    count = min(len(paths), FRAMES)
+    made = gif(spaced(paths, count))
+    while len(made) > largest and count > _FEWEST:
+        count = max(_FEWEST, min(count - 1, int(0.9 * count * largest / len(made))))
+        made = gif(spaced(paths, count))
+    return made
+
+
 def gif(paths: Sequence[Path]) -> bytes:
-    """The pictures as frames of one animation, all with the colours of the last and of the first."""
+    """The pictures as frames of one animation, all with one palette, made from the first, the middle and the last."""
     frames = [_frame(path) for path in paths]
     palette = _palette(frames)
     # Without dithering, what does not move stays equal from frame to frame, and costs nothing.
@@ -70,13 +82,17 @@ def _frame(path: Path) -> Image.Image:
     with Image.open(path) as picture:
         frame = picture.convert("RGB")
     if frame.width > WIDTH:
-        frame = frame.resize((WIDTH, round(frame.height * WIDTH / frame.width)), Image.Resampling.LANCZOS)
+        frame = frame.resize((WIDTH, round(frame.height * WIDTH / frame.width)), Image.Resampling.BILINEAR)
     return frame
 
 
 def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-    first, last = frames[0], frames[-1]
-    both = Image.new("RGB", (first.width + last.width, max(first.height, last.height)), "white")
-    both.paste(first, (0, 0))
-    both.paste(last, (first.width, 0))
-    return both.quantize(colors=_COLOURS)
+    chosen = [frames[0], frames[len(frames) // 2], frames[-1]]
+    sheet = Image.new("RGB", (max(frame.width for frame in chosen), sum(frame.height for frame in chosen)), "white")
+    for number, frame in enumerate(chosen):
+        sheet.paste(frame, (0, sum(before.height for before in chosen[:number])))
+    # Every third pixel tells the colours as well. Median cut alone spends them on the pale background, and points and letters lose
+    # theirs.
+    return sheet.resize((max(1, sheet.width // 3), max(1, sheet.height // 3)), Image.Resampling.NEAREST).quantize(
+        colors=_COLOURS, kmeans=2
+    )

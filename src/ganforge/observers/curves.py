@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ POINTS = 2000
 PAUSE = 30.0
 """Seconds between two drawings of the losses while training goes on."""
 
+_WORDS = 29  # letters of a line beside a panel
 _SMOOTH = 40  # the running mean spans this share of a curve: one fortieth
 _NARROW = 20.0  # a curve that spans more than this factor, and is positive, is drawn on a log axis
 
@@ -123,12 +125,12 @@ def losses_figure(iterations: Floats, terms: Mapping[str, Floats], readings: Map
         own = {key.partition("/")[2]: values for key, values in terms.items() if key.startswith(f"{network}/")}
         _loss_panel(panel, iterations, own, {name: readings.get(f"{network}/{name}") for name in own})
         panel.set_ylabel(network)
-    np.atleast_1d(axes)[-1].set_xlabel("iteration")
+    _count_iterations(np.atleast_1d(axes)[-1])
     return _finished(sheet, title, "dashed: value at equilibrium")
 
 
 def metrics_figure(metrics: Mapping[str, Mapping[int, float]], measures: Mapping[str, Measure], title: str) -> paper.Picture:
-    """One panel for each metric, with its ideal value.
+    """One panel for each metric, with its ideal value and what it means.
 
     Args:
         metrics: by name, the values by iteration.
@@ -140,26 +142,51 @@ def metrics_figure(metrics: Mapping[str, Mapping[int, float]], measures: Mapping
         at = sorted(points)
         colour = paper.GROUPS[number % len(paper.GROUPS)]
         panel.plot(at, [points[iteration] for iteration in at], color=colour, linewidth=1.6, marker="o", markersize=3.5)
-        measure = measures.get(name)
-        if measure is not None and measure.ideal is not None:
-            panel.axhline(measure.ideal, color=paper.HALF, linewidth=1.0, linestyle=(0, (4, 3)))
-        panel.set_ylabel(name)
+        _explain(panel, name, measures.get(name))
         panel.grid(axis="y", color=paper.GRID, linewidth=0.8)
-    np.atleast_1d(axes)[-1].set_xlabel("iteration")
+    _count_iterations(np.atleast_1d(axes)[-1])
     return _finished(sheet, title, "dashed: ideal value")
 
 
+def _explain(panel: Axes, name: str, measure: Measure | None) -> None:
+    """The metric's name and meaning beside its panel, and its ideal as a line."""
+    head = words.clean(name)
+    if measure is None:
+        panel.text(1.01, 0.98, head, transform=panel.transAxes, va="top", size=8, color=paper.INK)
+        return
+    meaning = fill(f"{words.clean(measure.label)}; {measure.better} is better", _WORDS)
+    panel.text(1.01, 0.98, head, transform=panel.transAxes, va="top", size=8, weight="bold", color=paper.INK)
+    panel.text(1.01, 0.86, paper.literal(meaning), transform=panel.transAxes, va="top", size=7.5, color=paper.MUTED)
+    if measure.ideal is not None:
+        panel.axhline(measure.ideal, color=paper.HALF, linewidth=1.0, linestyle=(0, (4, 3)))
+
+
 def _loss_panel(panel: Axes, iterations: Floats, terms: Mapping[str, Floats], readings: Mapping[str, Reading | None]) -> None:
-    for number, (name, values) in enumerate(terms.items()):
+    shown = {name: values for name, values in terms.items() if name == "total" or not _is_total(values, terms)}
+    for number, (name, values) in enumerate(shown.items()):
         colour = paper.INK if name == "total" else paper.GROUPS[number % len(paper.GROUPS)]
-        panel.plot(iterations, values, color=colour, linewidth=0.6, alpha=0.18)
-        panel.plot(iterations, smoothed(values, len(values) // _SMOOTH), color=colour, linewidth=1.5, label=name)
         reading = readings.get(name)
+        panel.plot(iterations, values, color=colour, linewidth=0.6, alpha=0.18)
+        label = f"{name}: {reading.label}" if reading and reading.label else name
+        smooth = smoothed(values, len(values) // _SMOOTH)
+        panel.plot(iterations, smooth, color=colour, linewidth=1.5, label=paper.literal(fill(words.clean(label), _WORDS)))
         if reading is not None and reading.equilibrium is not None:
             panel.axhline(reading.equilibrium, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
-    _fit(panel, list(terms.values()))
+    _fit(panel, list(shown.values()))
     panel.grid(axis="y", color=paper.GRID, linewidth=0.8)
-    paper.legend(panel, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    paper.legend(panel, loc="upper left", bbox_to_anchor=(1.005, 1.02), labelspacing=0.8)
+
+
+def _is_total(values: Floats, terms: Mapping[str, Floats]) -> bool:
+    """Whether a term is all there is of its network's total, so that one curve would hide the other."""
+    return "total" in terms and np.array_equal(values, terms["total"], equal_nan=True)
+
+
+def _count_iterations(panel: Axes) -> None:
+    from matplotlib.ticker import StrMethodFormatter
+
+    panel.set_xlabel("iteration")
+    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def _fit(panel: Axes, terms: list[Floats]) -> None:
@@ -170,13 +197,17 @@ def _fit(panel: Axes, terms: list[Floats]) -> None:
     low, high = np.percentile(finite, [0.5, 99.5])
     if finite.min() > 0 and high > _NARROW * low:
         panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(lambda value, _: words.number(value))
+        panel.tick_params(which="minor", left=False)
         return
     margin = 0.08 * max(high - low, 1e-3)
     panel.set_ylim(min(low, 0.0) - margin if low < 0 else max(low - margin, 0.0), high + margin)
 
 
 def _finished(sheet: Any, title: str, remark: str) -> paper.Picture:
-    sheet.subplots_adjust(left=0.1, right=0.82, top=1 - 0.42 / sheet.get_figheight(), bottom=0.45 / sheet.get_figheight())
-    stamp = paper.headed(sheet, title, left=0.02, right=0.98, top=1 - 0.2 / sheet.get_figheight())
+    sheet.subplots_adjust(
+        left=0.085, right=0.74, top=1 - 0.42 / sheet.get_figheight(), bottom=0.45 / sheet.get_figheight(), hspace=0.16
+    )
+    stamp = paper.headed(sheet, title, left=0.085, right=0.98, top=1 - 0.2 / sheet.get_figheight())
     stamp.set_text(remark)
     return paper.pixels_of(sheet)
