@@ -51,7 +51,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests of the core, with the first-party plugins, slow and MLflow ones included."""
-    install(session, "-r", "requirements.txt", *group("test"))
+    install(session, "-r", "requirements.txt", *group("test"), *group("lint"))
     session.run("pytest", *session.posargs)
 
 

@@ -34,6 +34,8 @@ def loaded_by(code: str) -> set[str]:
 
 def test_import_contracts_are_kept():
     tool = Path(sys.executable).with_name("lint-imports")
+    if not tool.exists():
+        pytest.skip("import-linter is not installed here; `nox -s lint` asks the same")
     done = subprocess.run([str(tool), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout
 
