@@ -226,3 +226,20 @@ def test_labels_and_codes_can_be_asked_for(console, tmp_path):
         coded.sample(1, code=[0.5])
     with pytest.raises(UsageError, match="codes were given"):
         coded.sample(1, code=[0] * 9)
+
+
+def test_checkpoints_that_fail_cost_a_tag_and_not_the_run(recipe, console, tmp_path, monkeypatch):
+    from ganforge.core.errors import StorageError
+    from ganforge.storage import checkpoints as store
+
+    def refuse(*_):
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(store, "save", refuse)
+    result = run(Options(recipe("[checkpoints]\nevery = 5\n"), runs_dir=tmp_path / "runs"), console)
+    assert result.status == "finished"
+    records = [record for _, record in journal.read(result.folder / "events.jsonl")]
+    (tag,) = [record for record in records if record["k"] == "tag"]
+    assert (tag["key"], tag["value"]) == ("ganforge.degraded", "4 checkpoints could not be written")
+    assert console.file.getvalue().count("no space left") == 1
+    assert "no model for MLflow" in console.file.getvalue()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganforge.core.errors import GanforgeError, StorageError, TrainingError
+from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError
 from ganforge.core.events import Finished, Outcome
 from ganforge.observers.animation import animation
 from ganforge.observers.broadcast import Observer, broadcast
@@ -77,7 +77,7 @@ def run(options: Options, console: Console) -> Result:
     """
     resolve_store(options.tracking_uri)  # a URI that MLflow does not take is refused before anything is built
     with polite_signals() as stopping:
-        stopping.notify = lambda text: console.print(text, highlight=False, markup=False)
+        stopping.notify = lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
         plot = prepare(options, stopping.notify)
         trainer = assemble(plot, options.device)
         folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
@@ -109,19 +109,19 @@ def _staged(
 def _play(stage: Stage) -> Finished:
     """Train, and write down how it ended, whatever happens."""
     folder, journal = stage.folder, stage.journal
+    saver = Checkpoints(folder, stage.plot.blueprint.recipe.checkpoints.keep, warn=stage.face.notify)
     try:
         if not stage.plot.resumed:
             journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
         finished = broadcast(
             stage.trainer.run(stage.stopping.requested),
             _observers(stage),
-            essential=[
-                journaling(folder, journal, warn=stage.face.notify),
-                Checkpoints(folder, stage.plot.blueprint.recipe.checkpoints.keep, warn=stage.face.notify),
-            ],
+            essential=[journaling(folder, journal, warn=stage.face.notify), saver],
             warn=stage.face.notify,
         )
         assert finished is not None  # noqa: S101 - the trainer's last event
+        if saver.failures:
+            journal.record("tag", key="ganforge.degraded", value=f"{saver.failures} checkpoints could not be written")
         _conclude(stage, finished)
     except KeyboardInterrupt:
         # The second Ctrl-C: nothing is saved, but nothing is left lying either.
@@ -165,10 +165,7 @@ def _conclude(stage: Stage, finished: Finished) -> None:
             journal.record("file", path=str(path.relative_to(folder.path)), folder="pictures")
     journal.record("file", path=folder.metrics.name, folder="")
     if finished.outcome == "finished":
-        from ganforge.runs.loading import write_bundle
-
-        write_bundle(folder, folder.path / "model")
-        journal.record("model", path="model", iteration=finished.iteration)
+        _keep_model(stage, finished)
     journal.record(
         "end",
         status=_MLFLOW_STATUS[finished.outcome],
@@ -176,6 +173,18 @@ def _conclude(stage: Stage, finished: Finished) -> None:
         exit_code=_exit_code(stage, finished),
         iteration=finished.iteration,
     )
+
+
+def _keep_model(stage: Stage, finished: Finished) -> None:
+    """Put together what sampling needs, for MLflow's model; without an intact checkpoint there is none."""
+    from ganforge.runs.loading import write_bundle
+
+    try:
+        write_bundle(stage.folder, stage.folder.path / "model")
+    except RunFolderError as error:
+        stage.face.notify(f"no model for MLflow: {error.message}")
+        return
+    stage.journal.record("model", path="model", iteration=finished.iteration)
 
 
 def _failed(stage: Stage, error: Exception) -> None:

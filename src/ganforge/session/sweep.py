@@ -42,7 +42,7 @@ def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> Sweep
     began = time.perf_counter()
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     with polite_signals() as stopping:
         stopping.notify = say
