@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from ganforge.core.events import Evaluated, Event, Finished, Started, Stepped
@@ -114,5 +114,6 @@ class PlainLines:
             self._say(words.clean(self._messages.popleft()))
 
     def _say(self, line: str) -> None:
-        self._file.write(line + "\n")
-        self._file.flush()
+        with suppress(OSError):  # the log's reader has gone, or its disk is full: no reason to stop training
+            self._file.write(line + "\n")
+            self._file.flush()

@@ -6,13 +6,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from ganforge.core.events import Event, Finished, Started
-from ganforge.observers import panels, rows
+from ganforge.observers import panels, rows, words
 from ganforge.observers.drawing import Line
 from ganforge.observers.portrait import Portrait
 from ganforge.observers.standing import Clock, Standing
@@ -126,7 +127,8 @@ class LiveView:
 
     def _print_waiting(self) -> None:
         while self._waiting:
-            self._console.print(rows.Frame([[rows.cell(text, len(text), rows.MESSAGE)] for text in [self._waiting.popleft()]]))
+            with suppress(OSError):  # the terminal has gone: no reason to stop training
+                self._console.print(Text(words.clean(self._waiting.popleft()), rows.MESSAGE))
 
     def _body(self, started: Started, terms: dict[str, float], width: int, height: int) -> list[Line]:
         if width < _SIDE_BY_SIDE:

@@ -22,7 +22,7 @@ _SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
 def write(path: Path, samples: Samples, data: DataSpec) -> None:
     """Write ``samples`` in the format that the path's ending names.
 
-    - ``.png``: images on one sheet, ``value_range`` mapped to black and white; points as a scatter.
+    - ``.png``: images on one sheet, ``value_range`` mapped to black and white; points as a scatter; numbers as a histogram.
     - ``.npz``: ``values``, and ``labels``, ``noise`` and ``codes`` where there are any (:func:`arrays`).
     - ``.csv``: one row per sample, columns ``x0``, ``x1``, …, then ``label`` and ``code0``, ….
 
@@ -104,22 +104,47 @@ def _png(samples: Samples, data: DataSpec) -> bytes:
 
 
 def _scatter(samples: Samples, data: DataSpec) -> Any:
-    """Points on a plane, wider ones along their main directions, coloured by label or code; numbers as a histogram."""
+    """Points on a plane, wider ones along their main directions, coloured by label or code; numbers as a histogram.
+
+    Samples that are not finite are left out.
+    """
+    import numpy as np
+
+    from ganforge.observers import paper
+    from ganforge.observers.plane import flat
+
+    values = flat(samples)
+    finite = np.asarray(np.isfinite(values).all(axis=1))
+    page, axes = paper.figure(5.2, 5.2)
+    page.subplots_adjust(left=0.12, right=0.97, bottom=0.1, top=0.88)
+    paper.headed(page, f"{len(samples):,} generated samples", left=0.12, right=0.97, top=0.96)
+    if data.size == 1:
+        axes.hist(values[finite, 0], bins="auto", color=paper.GENERATED)
+        axes.set(xlabel="x", ylabel="samples")
+    elif finite.any():
+        _draw_points(axes, samples, data, finite)
+    return paper.pixels_of(page)
+
+
+def _draw_points(axes: Any, samples: Samples, data: DataSpec, finite: np.ndarray[Any, Any]) -> None:
+    import torch
+
     from ganforge.observers import paper
     from ganforge.observers.plane import flat, groups_of, plane_of
 
-    page, axes = paper.figure(5.0, 5.0)
-    if data.size == 1:
-        axes.hist(flat(samples)[:, 0], bins="auto", color=paper.GENERATED)
-        return paper.pixels_of(page)
-
-    points = plane_of(samples).project(flat(samples))
+    plane = plane_of(Samples(samples.values[torch.from_numpy(finite)]))
+    points = plane.project(flat(samples)[finite])
     codes = samples.latent.codes if samples.latent else None
-    counts = (int(codes.categorical.max()) + 1,) if codes is not None and codes.categorical.numel() else ()
+    counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
     groups = groups_of(samples, data, counts)
-    colours: Any = paper.GENERATED
-    if groups is not None:
-        colours = [paper.GROUPS[group % len(paper.GROUPS)] for group in groups.indices]
-    axes.scatter(points[:, 0], points[:, 1], s=8, c=colours, linewidths=0)
+    if groups is None:
+        axes.scatter(*points.T, s=8, color=paper.GENERATED, linewidths=0)
+    else:
+        for index, name in enumerate(groups.names):
+            chosen = points[groups.indices[finite] == index]
+            axes.scatter(
+                *chosen.T, s=8, color=paper.GROUPS[index % len(paper.GROUPS)], linewidths=0, label=paper.literal(name[:14])
+            )
+        paper.legend(axes, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=6, columnspacing=1.0, handletextpad=0.1)
+    axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
     axes.set_aspect("equal", adjustable="datalim")
-    return paper.pixels_of(page)
