@@ -76,18 +76,18 @@ def test_marking_happens_once(folder):
 
 
 @pytest.mark.parametrize(
-    ("changes", "vanished"),
+    ("changes", "silent", "vanished"),
     [
-        ({"pid": os.getppid()}, True),  # alive, but silent for an hour: the number is somebody else's now
-        ({"pid": os.getppid(), "heartbeat": time.time()}, False),
-        ({"pid": 1, "heartbeat": time.time()}, False),
-        ({"pid": dead_pid(), "heartbeat": time.time()}, True),
-        ({"pid": dead_pid(), "host": "elsewhere"}, False),
-        ({"pid": dead_pid(), "status": "finished"}, False),
+        ({"pid": os.getppid()}, 3600, True),  # alive, but silent for an hour: the number is somebody else's now
+        ({"pid": os.getppid()}, 0, False),
+        ({"pid": 1}, 0, False),
+        ({"pid": dead_pid()}, 0, True),
+        ({"pid": dead_pid(), "host": "elsewhere"}, 3600, False),
+        ({"pid": dead_pid(), "status": "finished"}, 3600, False),
     ],
 )
-def test_who_counts_as_vanished(folder, changes, vanished):
-    known = running(**changes)
+def test_who_counts_as_vanished(folder, changes, silent, vanished):
+    known = running(**changes, heartbeat=time.time() - silent)
     status.write(folder, known)
 
     assert (reap(folder, known) is not None) is vanished

@@ -1,6 +1,7 @@
 """Penalties on the discriminator's gradient: losses with terms for one turn only. The recipe's weight is the paper's λ or γ.
 
-Each asks the critic about a fresh leaf, so the graph of the generator and other losses' passes stay out of it.
+The trainer hands samples over as leaves that take gradients where a recipe holds such a loss; R₁ and R₂ then share the adversarial
+loss's forward pass, since the critic answers from memory. Other samples are asked about on a fresh leaf, without a graph behind it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from ganforge.builtin.params import GradientPenaltyParams
 from ganforge.plugin import BuildContext, Critic, Loss, NoParams, Reading, Samples, Terms
 
 
-def _input_gradient(critic: Critic, samples: Samples, values: Tensor) -> Tensor:
-    """``(n, d)``: ∇ₓ l(x) at ``values`` under the labels and latent of ``samples``, itself differentiable.
+def _input_gradient(critic: Critic, samples: Samples) -> Tensor:
+    """``(n, d)``: ∇ₓ l(x) at the samples, itself differentiable.
 
     Summing the logits gives each sample its own gradient, as long as no layer mixes samples (batch normalisation does).
     """
-    leaf = values.detach().requires_grad_()
-    logits = critic(replace(samples, values=leaf)).logits
-    (gradient,) = torch.autograd.grad(logits.sum(), leaf, create_graph=True)
+    if not (samples.values.is_leaf and samples.values.requires_grad):
+        samples = replace(samples, values=samples.values.detach().requires_grad_())
+    (gradient,) = torch.autograd.grad(critic(samples).logits.sum(), samples.values, create_graph=True)
     return gradient.flatten(1)
 
 
@@ -36,7 +37,7 @@ class R1:
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002  the contract hands both over
         """½ E‖∇l(x)‖²."""
-        return Terms({"r1": _input_gradient(critic, real, real.values).square().sum(1).mean() / 2})
+        return Terms({"r1": _input_gradient(critic, real).square().sum(1).mean() / 2})
 
     def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002  nothing to say in this turn
         """Nothing."""
@@ -53,7 +54,7 @@ class R2:
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002  the contract hands both over
         """½ E‖∇l(G(z))‖²."""
-        return Terms({"r2": _input_gradient(critic, fake, fake.values).square().sum(1).mean() / 2})
+        return Terms({"r2": _input_gradient(critic, fake).square().sum(1).mean() / 2})
 
     def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002  nothing to say in this turn
         """Nothing."""
@@ -85,7 +86,7 @@ class GradientPenalty:
         """E(‖∇l(x̂)‖ - target)², or with the positive part alone when one-sided."""
         share = torch.rand(len(real), *[1] * (real.values.dim() - 1), device=real.values.device, dtype=real.values.dtype)
         between = share * real.values.detach() + (1 - share) * fake.values.detach()
-        excess = torch.linalg.vector_norm(_input_gradient(critic, real, between), dim=1) - self.target
+        excess = torch.linalg.vector_norm(_input_gradient(critic, replace(real, values=between)), dim=1) - self.target
         return Terms({"gradient-penalty": (excess if self.two_sided else excess.clamp_min(0)).square().mean()})
 
     def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002  nothing to say in this turn

@@ -103,7 +103,8 @@ class Loss(Protocol):
 
     Attributes:
         readings: for each term, as ``"discriminator/real"`` or ``"generator/adversarial"``, what its value means.
-        second_order: whether it differentiates through a gradient, so that the discriminator must allow double backward.
+        second_order: whether it differentiates through a gradient: the discriminator must then allow double backward, and in its
+            turn ``real.values`` and ``fake.values`` come as leaves that take gradients.
     """
 
     readings: Mapping[str, Reading]

@@ -47,6 +47,11 @@ class Weighted:
 class Objective:
     """Losses added up, as optax chains transformations: ``Σ weight_i(iteration) · loss_i``.
 
+    Attributes:
+        losses: the parts.
+        readings: what each term means, the two totals included.
+        second_order: whether a part differentiates through a gradient.
+
     Raises:
         Disagreement: two losses declare one term, or none gives the generator or the discriminator anything to learn.
     """
@@ -54,6 +59,7 @@ class Objective:
     def __init__(self, losses: Sequence[Weighted]) -> None:
         self.losses = tuple(losses)
         self.readings = _joined(self.losses)
+        self.second_order = any(part.loss.second_order for part in self.losses)
 
     def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> Terms:
         """One side's terms, loss by loss weighted with ``weights``."""

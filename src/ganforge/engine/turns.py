@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,11 @@ def imagine(generator: nn.Module, latent: Latent) -> Samples:
     return Samples(generator(latent), latent.labels, latent)
 
 
+def open_to_gradients(samples: Samples) -> Samples:
+    """The same samples as a leaf that takes gradients, so that a penalty on the slope can share other losses' forward pass."""
+    return replace(samples, values=samples.values.detach().requires_grad_())
+
+
 def two_players(
     generator: nn.Module,
     discriminator: nn.Module,
@@ -83,8 +88,10 @@ def two_players(
 
     def judge(draw: Draw, weights: list[float]) -> Terms:
         with torch.no_grad():
-            fake = imagine(generator, draw.latent)
-        return terms("discriminator", draw.real, fake, weights)
+            real, fake = draw.real, imagine(generator, draw.latent)
+        if objective.second_order:
+            real, fake = open_to_gradients(real), open_to_gradients(fake)
+        return terms("discriminator", real, fake, weights)
 
     def answer(draw: Draw, weights: list[float]) -> Terms:
         return terms("generator", draw.real, imagine(generator, draw.latent), weights)
