@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TypeVar
 
 import torch
-from torch import nn
-
-Network = TypeVar("Network", bound=nn.Module)
+from torch import Tensor, nn
 
 
 class Average:
@@ -23,7 +20,8 @@ class Average:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-        self._ours, self._theirs = list(self.network.parameters()), list(network.parameters())
+        self._ours: list[Tensor] = list(self.network.parameters())
+        self._theirs: list[Tensor] = list(network.parameters())
         self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
 
     @torch.no_grad()
