@@ -171,10 +171,8 @@ def test_nothing_is_created_for_data_that_is_missing(recipe, console, tmp_path):
 
 def test_divergence_is_a_result_and_keeps_the_last_good_checkpoint(recipe, console, tmp_path):
     path = recipe("[checkpoints]\nevery = 1\n", iterations=200)
-    text = path.read_text().replace(
-        "params = { hidden = [8] }\n[[loss]]",
-        'params = { hidden = [8] }\noptimizer = { use = "sgd", lr = { schedule = "exponential", start = 1e-2, factor = 10.0 } }\n[[loss]]',
-    )
+    growing = 'optimizer = { use = "sgd", lr = { schedule = "exponential", start = 1e-2, factor = 10.0 } }'
+    text = path.read_text().replace("params = { hidden = [8] }\n[[loss]]", f"params = {{ hidden = [8] }}\n{growing}\n[[loss]]")
     path.write_text(text)
     result = run(Options(path, runs_dir=tmp_path / "runs"), console)
     assert (result.status, result.exit_code) == ("diverged", 1)
