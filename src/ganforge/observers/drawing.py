@@ -146,7 +146,7 @@ def sparkline(values: Floats, width: int) -> str:
         return ""
     means = np.array([chunk.mean() for chunk in np.array_split(values, min(width, len(values)))])
     # the first few iterations may lie far outside of all that follows: they must not flatten the rest
-    low, high = np.percentile(means, [0, 100]) if len(means) < 8 else np.percentile(means, [4, 96])
+    low, high = np.percentile(values, [3, 97])
     steps = np.clip((means - low) / (high - low), 0, 1) if high > low else np.full(len(means), 0.5)
     return "".join(BARS[round(step * (len(BARS) - 1))] for step in steps.tolist())
 

@@ -114,13 +114,13 @@ def metrics(scores: Mapping[str, Score], width: int, *, explained: bool) -> list
         lines.append(
             [
                 cell(key, name_width),
-                _number(_shown(score.value), BOLD),
+                _number(words.number(score.value) if score.times else "–", BOLD if math.isfinite(score.value) else WORSE),
                 cell(f" {arrow}"[:movement], movement, style),
                 _number(words.number(ideal) if ideal is not None else "–", DIM),
-                _number(_shown(score.best)),
+                _number(words.number(score.best) if math.isfinite(score.best) else "–"),
             ]
         )
-        if explained:
+        if explained and score.measure.label:
             lines.append([cell(f"    {score.measure.label}; {score.measure.better} is better", width, DIM)])
     return lines
 
@@ -148,10 +148,6 @@ def _number(text: str, style: Style = PLAIN, width: int = _NUMBER) -> Segment:
 
 def _alarm(value: float) -> Style:
     return PLAIN if math.isfinite(value) else WORSE
-
-
-def _shown(value: float) -> str:
-    return "–" if math.isnan(value) else words.number(value)
 
 
 def _movement(score: Score, *, with_word: bool) -> tuple[str, Style]:

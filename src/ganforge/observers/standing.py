@@ -48,16 +48,17 @@ class Score:
         before: the measurement before it, or NaN.
         best: the best finite value, or NaN.
         best_iteration: when that was.
+        times: how often it was measured.
     """
 
     def __init__(self, measure: Measure) -> None:
         self.measure = measure
         self.value = self.before = self.best = math.nan
-        self.best_iteration = 0
+        self.best_iteration = self.times = 0
 
     def add(self, iteration: int, value: float) -> None:
         """A new measurement."""
-        self.before, self.value = self.value, value
+        self.before, self.value, self.times = self.value, value, self.times + 1
         if math.isfinite(value) and (not math.isfinite(self.best) or self._beats(value, self.best)):
             self.best, self.best_iteration = value, iteration
 
@@ -107,7 +108,7 @@ class Standing:
                 self._pace = Pace(event.iteration, self.clock())
             case Evaluated():
                 for key, value in event.values.items():
-                    self.scores.setdefault(key, Score(Measure(key, "lower"))).add(event.iteration, value)
+                    self.scores.setdefault(key, Score(Measure("", "lower"))).add(event.iteration, value)
             case Pictured():
                 self.picture = event
             case Finished():
@@ -125,7 +126,7 @@ class Standing:
 
     def measured(self) -> dict[str, float]:
         """The newest value of each metric that has one."""
-        return {key: score.value for key, score in self.scores.items() if not math.isnan(score.value)}
+        return {key: score.value for key, score in self.scores.items() if score.times}
 
     def pace(self) -> tuple[float, float | None]:
         """Iterations per second, and the seconds left or ``None`` while unknown."""

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ganforge.core.events import Stepped
+from ganforge.observers.plain import PlainLines
+from ganforge.observers.view import Heading, view
+
+
+@pytest.fixture
+def lines(clock):
+    return PlainLines(io.StringIO(), Heading("Two \x1b[31mmoons", Path("runs/moons/a-1234"), 7), clock)
+
+
+def written(lines):
+    return lines._file.getvalue().splitlines()
+
+
+def play(lines, clock, events, seconds=1.0):
+    with lines.observer() as tell:
+        for event in events:
+            clock.now += seconds if isinstance(event, Stepped) else 0
+            tell(event)
+
+
+def test_the_start_is_told_at_once(lines, events):
+    with lines.observer() as tell:
+        tell(next(events()))
+
+        assert written(lines) == [
+            "Two  [31mmoons",
+            "run runs/moons/a-1234, seed 7, on cpu",
+            "2-dimensional points, 2 classes; 34,561 parameters (generator 17,282, discriminator 17,279)",
+            "100 iterations",
+        ]
+
+
+def test_a_progress_line_is_complete_by_itself(lines, clock, events):
+    play(lines, clock, events(every=50))
+
+    progress = [line for line in written(lines) if line.startswith("57/100")]
+    assert progress == [
+        (
+            "57/100   57 %  1.0 it/s  00:43 left  discriminator 1.221 (equilibrium 1.386)  generator 0.929 (equilibrium 0.693)"
+            "  wasserstein 0.01  modes/captured 4"
+        )
+    ]
+
+
+def test_evaluations_and_the_end_have_their_lines(lines, clock, events):
+    play(lines, clock, events(every=100, outcome="stopped"))
+
+    assert "evaluation at 100: wasserstein 0.005 (ideal 0), modes/captured 8 (ideal 8) (0.2 s)" in written(lines)
+    assert written(lines)[-1] == (
+        "stopped: 100 iterations done, 00:12 of training (asked to stop); wasserstein 0.005, modes/captured 8"
+    )
+
+
+def test_there_are_about_twenty_progress_lines_and_never_two_within_two_seconds(lines, clock, events):
+    play(lines, clock, events(every=1000, end=1000, iterations=1000), seconds=0.05)
+    quick = [line for line in written(lines) if " it/s" in line]
+    assert 15 <= len(quick) <= 20  # 50 s: each 5 % takes 2.5 s
+
+    play(other := PlainLines(io.StringIO(), lines._heading, clock), clock, events(every=1000, end=1000, iterations=1000), 0.005)
+    assert len([line for line in written(other) if " it/s" in line]) == 2  # 5 s in all
+
+
+def test_a_slow_run_is_told_each_minute(lines, clock, events):
+    play(lines, clock, events(every=1000, end=60, iterations=1_000_000), seconds=10)
+
+    assert len([line for line in written(lines) if "s/it" in line]) == pytest.approx(10, abs=1)
+
+
+def test_a_run_that_goes_on_says_from_where(lines, events):
+    with lines.observer() as tell:
+        tell(next(events(begin=60)))
+
+    assert written(lines)[-1] == "from iteration 60 to 100"
+
+
+def test_messages_come_at_the_next_event_and_at_once_outside(lines, events):
+    stream = events()
+    lines.notify("before")
+    assert written(lines) == ["before"]
+
+    with lines.observer() as tell:
+        tell(next(stream))
+        lines.notify("saving")
+        assert "saving" not in written(lines)
+        tell(next(stream))
+        assert written(lines)[-1] == "saving"
+        lines.notify("left over")
+
+    lines.notify("after \x1b[0m")
+    assert written(lines)[-2:] == ["left over", "after  [0m"]
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(clock, events):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    lines = PlainLines(Full(), Heading("", Path(), 0), clock)
+    play(lines, clock, events())
+    lines.notify("after")
+
+
+@pytest.mark.parametrize("kind", ["moons", "bell", "images"])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_control_codes_even_on_a_terminal(events, kind, terminal, tmp_path):
+    console = Console(file=io.StringIO(), force_terminal=terminal, color_system="truecolor" if terminal else None)
+    face = view(console, plain=terminal, title="Moons", folder=tmp_path, seed=0)
+
+    with face.observer as tell:
+        for event in events(kind):
+            tell(event)
+            face.notify("a message")
+
+    text = console.file.getvalue()
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert "finished: 100 iterations done" in text

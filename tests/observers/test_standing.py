@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ganforge.core.contracts import Measure
+from ganforge.core.events import Stepped
+from ganforge.observers.standing import Score, Standing
+
+
+def test_terms_are_the_mean_of_the_last_iterations(clock):
+    standing = Standing(clock)
+    for iteration in range(1, 101):
+        standing.hear(Stepped(iteration, {"discriminator/total": torch.tensor(float(iteration))}, {}))
+
+    assert standing.iteration == 100
+    assert standing.terms() == {"discriminator/total": pytest.approx(sum(range(53, 101)) / 48)}
+
+
+def test_speed_and_time_left(clock, events):
+    standing = Standing(clock)
+    stream = events(iterations=1000, end=400, every=1000)
+    standing.hear(next(stream))
+    assert standing.pace() == (0.0, None)
+
+    for event in stream:
+        clock.now += 0.01
+        standing.hear(event)
+        if standing.iteration == 300:
+            break
+    per_second, left = standing.pace()
+
+    assert per_second == pytest.approx(100, rel=0.02)
+    assert left == pytest.approx(7.0, rel=0.02)
+
+
+def test_old_speed_is_forgotten(clock, events):
+    standing = Standing(clock)
+    standing.hear(next(events(iterations=10_000)))
+    for second in range(100):
+        clock.now += 1
+        standing.iteration += 10 if second < 50 else 100
+        per_second, _ = standing.pace()
+
+    assert per_second == pytest.approx(100)
+
+
+def test_a_run_that_goes_on_counts_its_own_iterations_only(clock, events):
+    standing = Standing(clock)
+    standing.hear(next(events(begin=900, end=1000, iterations=1000)))
+    clock.now += 1
+    standing.iteration = 910
+
+    assert standing.pace() == (pytest.approx(10), pytest.approx(9))
+
+
+@pytest.mark.parametrize(("better", "best", "progress"), [("lower", 1.0, 1), ("higher", 3.0, -1)])
+def test_scores_know_their_best_and_which_way_is_better(better, best, progress):
+    score = Score(Measure("", better))
+    for iteration, value in ((10, 1.0), (20, 3.0), (30, 2.0)):
+        score.add(iteration, value)
+
+    assert (score.value, score.best) == (2.0, best)
+    assert score.progress == progress
+
+    score.add(40, math.nan)
+    assert score.best == best
+    assert score.progress == 0
