@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganforge.core.contracts import Reading
+from ganforge.core.events import Evaluated, Started, Stepped
+from ganforge.observers import curves as module
+from ganforge.observers.curves import curves, losses_figure
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path, "moons", "vanilla")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What was drawn: iterations and terms of the losses, values of the metrics."""
+    calls = {"losses": [], "metrics": []}
+    losses, metrics = module.losses_figure, module.metrics_figure
+    monkeypatch.setattr(module, "losses_figure", lambda *given: calls["losses"].append(given) or losses(*given))
+    monkeypatch.setattr(
+        module, "metrics_figure", lambda *given: calls["metrics"].append(json.loads(json.dumps(given[0]))) or metrics(*given)
+    )
+    return calls
+
+
+def tell_all(folder, stream, clock, seconds=0.0):
+    with curves(folder, title="Two moons", warn=pytest.fail, clock=clock) as tell:
+        for event in stream:
+            clock.now += seconds
+            tell(event)
+
+
+def test_both_files_at_the_end(folder, clock, events):
+    tell_all(folder, events(), clock)
+
+    for name in ("losses.png", "metrics.png"):
+        with Image.open(folder.pictures / name) as picture:
+            assert picture.width == 1000
+            assert len(set(picture.convert("L").tobytes())) > 20
+
+
+def test_while_training_goes_on_at_most_every_half_minute(folder, clock, events, drawn):
+    tell_all(folder, events(every=5), clock, seconds=1.0)  # 20 evaluations in 141 s
+
+    assert 3 <= len(drawn["losses"]) <= 5
+    assert len(drawn["metrics"]) == 1
+
+
+def test_a_run_that_goes_on_gets_its_earlier_points_from_the_journal(folder, clock, events, drawn):
+    with JournalWriter(folder.journal) as journal:
+        for event in events(end=70):
+            if isinstance(event, Stepped):
+                journal.metrics(
+                    event.iteration, {f"loss/{key}": value for key, value in event.terms.items()} | {"rate/lr/generator": 1.0}
+                )
+            if isinstance(event, Evaluated):
+                journal.record("eval", iteration=event.iteration, values=dict(event.values))
+
+    tell_all(folder, events(begin=50), clock)
+
+    iterations, terms, *_ = drawn["losses"][-1]
+    assert iterations.tolist() == list(range(1, 101))  # what came after the resumed state is not from this run
+    assert set(terms) == {
+        "discriminator/real",
+        "discriminator/fake",
+        "discriminator/total",
+        "generator/adversarial",
+        "generator/total",
+    }
+    whole = [float(event.terms["generator/total"]) for event in events() if isinstance(event, Stepped)]
+    np.testing.assert_allclose(terms["generator/total"], whole)
+    assert list(drawn["metrics"][-1]["wasserstein"]) == ["25", "50", "75", "100"]
+
+
+def test_terms_that_are_never_finite_are_no_reason_to_fail():
+    picture = losses_figure(
+        np.arange(10.0),
+        {"discriminator/total": np.full(10, np.nan), "generator/$odd": np.linspace(1e-5, 1e3, 10)},
+        {"generator/$odd": Reading("costs $5 or $6", 0.5)},
+        "title",
+    )
+
+    assert picture.shape[2] == 3
+
+
+def test_nothing_to_draw_makes_no_file(folder, clock, events):
+    started, *_, finished = events()
+    tell_all(folder, [started, finished], clock)
+
+    assert not list(folder.pictures.iterdir())
+
+
+def test_a_disk_that_refuses_is_told_once(folder, clock, events):
+    folder.pictures.rmdir()
+    folder.pictures.write_text("not a folder")
+    said = []
+    with curves(folder, title="", warn=said.append, clock=clock) as tell:
+        for event in events():
+            tell(event)
+
+    assert len(said) == 1
+    assert said[0].startswith("no curves: cannot write")
+
+
+def test_terms_stay_tensors_until_something_is_drawn(folder, clock, monkeypatch, events):
+    read = []
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda tensor: read.append(1) or tensor.item())
+    with curves(folder, title="", clock=clock) as tell:
+        for event in events(every=1000):
+            if isinstance(event, Started | Stepped):
+                tell(event)
+
+    assert not read
