@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError
 from ganforge.core.events import Finished, Outcome
 from ganforge.observers.animation import animation
@@ -79,7 +81,8 @@ def run(options: Options, console: Console) -> Result:
     with polite_signals() as stopping:
         stopping.notify = lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
         plot = prepare(options, stopping.notify)
-        trainer = assemble(plot, options.device)
+        with _patience(console, plot.title, plain=options.plain):
+            trainer = assemble(plot, options.device)
         folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
         with folder.locked():
             if plot.resumed:
@@ -89,6 +92,18 @@ def run(options: Options, console: Console) -> Result:
             with _staged(plot, folder, trainer, options, console, stopping) as stage:
                 finished = _play(stage)
             return _result(stage, finished, stage.delivery.stop())
+
+
+@contextmanager
+def _patience(console: Console, title: str, *, plain: bool) -> Iterator[None]:
+    """Say at once what takes the first seconds."""
+    text = f"{title}: importing torch, building the networks …"
+    if plain or not console.is_terminal:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        yield
+        return
+    with console.status(Text(text)):
+        yield
 
 
 @contextmanager
