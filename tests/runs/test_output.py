@@ -63,8 +63,8 @@ def test_images_become_a_sheet_with_their_range_as_black_and_white(tmp_path):
 
 
 def colours(path):
-    picture = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
-    return {tuple(colour) for colour in np.unique(picture, axis=0).tolist()}
+    with Image.open(path) as picture:
+        return {colour for _, colour in picture.convert("RGB").getcolors(maxcolors=1 << 24)}
 
 
 def rgb(colour):

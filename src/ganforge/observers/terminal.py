@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import product
 
 from rich.console import Console
 from rich.live import Live
@@ -141,9 +142,9 @@ class LiveView:
 
     def _numbers(self, started: Started, terms: dict[str, float], width: int, height: int) -> list[Line]:
         trends = self._standing.trends()
-        for explained in (True, False):
-            losses = panels.losses(started, terms, trends, width, explained=explained)
-            metrics = panels.metrics(self._standing.scores, width, explained=explained)
+        for losses_too, metrics_too in product((True, False), repeat=2):  # in words too, as far as there is room
+            losses = panels.losses(started, terms, trends, width, explained=losses_too)
+            metrics = panels.metrics(self._standing.scores, width, explained=metrics_too)
             lines = [*losses, [], *metrics] if metrics else losses
             if len(lines) <= height:
                 return lines
