@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.core.contracts import Reading
+from ganforge.core.contracts import Measure, Reading
 from ganforge.core.events import Evaluated, Started, Stepped
 from ganforge.observers import curves as module
-from ganforge.observers.curves import curves, losses_figure
+from ganforge.observers.curves import curves, losses_figure, metrics_figure
 from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
 
@@ -90,6 +90,49 @@ def test_terms_that_are_never_finite_are_no_reason_to_fail():
     )
 
     assert picture.shape[2] == 3
+
+
+LONG = "a title of many words, " * 6
+WORDY = "what the discriminator descends: the weighted sum of its terms"
+
+
+def test_no_word_is_cut_off_at_the_edges():
+    # over several scales, so that the log axis needs its widest numbers
+    values = np.geomspace(1e-5, 2.0, 50)
+    losses = losses_figure(
+        np.arange(50.0),
+        {"discriminator/r1": values, "discriminator/total": 1 + values, "generator/total": values},
+        {key: Reading(WORDY, 0.5) for key in ("discriminator/r1", "discriminator/total", "generator/total")},
+        LONG,
+    )
+    metrics = metrics_figure({"wasserstein": {1: 1e-5, 2: 3e-5}}, {"wasserstein": Measure(WORDY, "lower", 0.0)}, LONG)
+
+    for picture in (losses, metrics):
+        assert (picture[:, :4] == 255).all()
+        assert (picture[:, -4:] == 255).all()
+
+
+def test_dashes_are_explained_only_where_there_are_any():
+    def remark(ideal):
+        picture = metrics_figure({"wasserstein": {1: 0.5, 2: 0.4}}, {"wasserstein": Measure("distance", "lower", ideal)}, "t")
+        return (picture[:35, 750:] < 255).any()
+
+    assert remark(0.0)
+    assert not remark(None)
+
+
+def test_the_equilibrium_is_a_dashed_line_at_its_value():
+    def drawn(equilibrium):
+        steady = np.full(50, 0.2) + np.linspace(0, 1, 50)
+        return losses_figure(np.arange(50.0), {"generator/total": steady}, {"generator/total": Reading("", equilibrium)}, "t")
+
+    def changed(equilibrium):  # rows of pixels below the heading that the line alone explains
+        return np.flatnonzero((drawn(equilibrium)[40:] != drawn(None)[40:]).any(axis=(1, 2)))
+
+    high, low = changed(1.0), changed(0.5)
+    assert 1 <= len(high) <= 4
+    assert 1 <= len(low) <= 4
+    assert high.max() < low.min()
 
 
 def test_nothing_to_draw_makes_no_file(folder, clock, events):

@@ -140,6 +140,20 @@ def test_a_title_is_no_formula_and_no_control_code(events):
     assert artist.draw(list(events())[1]).shape[2] == 3
 
 
+@pytest.mark.parametrize("kind", ["moons", "bell"])
+def test_a_long_title_stops_before_the_iteration(events, kind):
+    def heading(title):
+        stream = list(events(kind))
+        picture = portraitist(stream[0], title).draw(stream[1])
+        return (picture[20:50] < 200).any(axis=(0, 2))  # columns of the heading that hold ink
+
+    long, none = heading("a title of many words, " * 6), heading("")
+    begin = np.flatnonzero(none).min()  # where "iteration 0" begins
+    assert long[:begin].any()
+    assert not long[begin - 15 : begin].any()
+    assert (long[begin:] == none[begin:]).all()
+
+
 def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, events):
     said = []
     stream = events(every=25)

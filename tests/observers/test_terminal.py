@@ -10,12 +10,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyte
 import pytest
 from rich.console import Console
 
+from ganforge.core.contracts import Measure
 from ganforge.core.events import Evaluated, Pictured
 from ganforge.observers.terminal import LiveView
 from ganforge.observers.view import Heading, view
@@ -235,6 +237,16 @@ def test_terms_and_scores_that_are_not_finite_are_shown_as_such(clock, events):
     assert "nan " in at("wasserstein  ", lines)
 
 
+def test_what_a_metric_means_is_told_to_its_last_word(clock, events):
+    screen = Screen(120, 40)
+    started, *others = events()
+    meaning = "share of samples whose code stands for their class, the best matching of codes and classes"
+    play(screen, [replace(started, measures={"recovery": Measure(meaning, "higher", 1.0)}), *others], clock)
+
+    shown = " ".join(line[:66].strip() for line in screen.look())  # the samples stand to the right
+    assert f"{meaning}; higher is better" in shown
+
+
 def test_a_picture_without_a_field_or_finite_samples_is_no_reason_to_fail(clock, events):
     for kind in ("moons", "bell", "images"):
         stream = [
@@ -267,10 +279,13 @@ PROGRAM = """
     from ganforge.observers.view import view
 
     face = view(Console(stderr=True), plain=False, title="In a pty", folder=Path("runs/x"), seed=0)
-    with face.observer as tell:
-        for event in _events(end=5000, iterations=5000, every=100):
-            tell(event)
-            time.sleep(0.002)
+    try:
+        with face.observer as tell:
+            for event in _events(end=5000, iterations=5000, every=100):
+                tell(event)
+                time.sleep(0.002)
+    except KeyboardInterrupt:  # a traceback would be as long as the stack is where the signal strikes, and push the view out
+        sys.exit("interrupted")
 """
 
 
@@ -323,7 +338,7 @@ def test_ctrl_c_in_a_pseudo_terminal_leaves_a_clean_screen(in_terminal):
     assert emulator.cursor.hidden
 
     process.send_signal(signal.SIGINT)
-    read_until(master, stream, emulator, lambda screen: any("KeyboardInterrupt" in line for line in screen.display))
+    assert read_until(master, stream, emulator, lambda screen: any("interrupted" in line for line in screen.display))
 
     assert not emulator.cursor.hidden
     assert any("samples at" in line for line in emulator.display)

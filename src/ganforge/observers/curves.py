@@ -27,7 +27,7 @@ POINTS = 2000
 PAUSE = 30.0
 """Seconds between two drawings of the losses while training goes on."""
 
-_WORDS = 29  # letters of a line beside a panel
+_WORDS = 28  # letters of a line beside a panel
 _SMOOTH = 40  # the running mean spans this share of a curve: one fortieth
 _NARROW = 20.0  # a curve that spans more than this factor, and is positive, is drawn on a log axis
 
@@ -126,7 +126,8 @@ def losses_figure(iterations: Floats, terms: Mapping[str, Floats], readings: Map
         _loss_panel(panel, iterations, own, {name: readings.get(f"{network}/{name}") for name in own})
         panel.set_ylabel(network)
     _count_iterations(np.atleast_1d(axes)[-1])
-    return _finished(sheet, title, "dashed: value at equilibrium")
+    settles = any(readings[key].equilibrium is not None for key in terms if key in readings)
+    return _finished(sheet, title, "dashed: value at equilibrium" if settles else "")
 
 
 def metrics_figure(metrics: Mapping[str, Mapping[int, float]], measures: Mapping[str, Measure], title: str) -> paper.Picture:
@@ -145,7 +146,8 @@ def metrics_figure(metrics: Mapping[str, Mapping[int, float]], measures: Mapping
         _explain(panel, name, measures.get(name))
         panel.grid(axis="y", color=paper.GRID, linewidth=0.8)
     _count_iterations(np.atleast_1d(axes)[-1])
-    return _finished(sheet, title, "dashed: ideal value")
+    has_ideal = any(measures[name].ideal is not None for name in metrics if name in measures)
+    return _finished(sheet, title, "dashed: ideal value" if has_ideal else "")
 
 
 def _explain(panel: Axes, name: str, measure: Measure | None) -> None:
@@ -197,7 +199,7 @@ def _fit(panel: Axes, terms: list[Floats]) -> None:
     low, high = np.percentile(finite, [0.5, 99.5])
     if finite.min() > 0 and high > _NARROW * low:
         panel.set_yscale("log")
-        panel.yaxis.set_major_formatter(lambda value, _: words.number(value))
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panel.tick_params(which="minor", left=False)
         return
     margin = 0.08 * max(high - low, 1e-3)
@@ -206,8 +208,8 @@ def _fit(panel: Axes, terms: list[Floats]) -> None:
 
 def _finished(sheet: Any, title: str, remark: str) -> paper.Picture:
     sheet.subplots_adjust(
-        left=0.085, right=0.74, top=1 - 0.42 / sheet.get_figheight(), bottom=0.45 / sheet.get_figheight(), hspace=0.16
+        left=0.1, right=0.73, top=1 - 0.42 / sheet.get_figheight(), bottom=0.45 / sheet.get_figheight(), hspace=0.16
     )
-    stamp = paper.headed(sheet, title, left=0.085, right=0.98, top=1 - 0.2 / sheet.get_figheight())
-    stamp.set_text(remark)
+    paper.headed(sheet, title, left=0.1, right=0.98, top=1 - 0.2 / sheet.get_figheight(), note=remark)
+    sheet.align_ylabels()
     return paper.pixels_of(sheet)

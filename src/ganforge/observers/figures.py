@@ -23,6 +23,7 @@ _SHEET = 64
 """Most images on one sheet."""
 _SHEET_SIDE = 640
 """Side that a sheet of images is enlarged to, at most, in pixels."""
+_LONGEST = "iteration 9,999,999"
 _LEGEND_COLUMNS = 6
 _LINES = 25
 """Lines from noise to samples, as in the foot of Figure 1."""
@@ -70,7 +71,7 @@ class PlaneFigure:
         height = 5.6 * float(np.clip(extent[1] / extent[0], 0.4, 1.0)) + head + 0.5
         self._page, self._axes = paper.figure(6.4, height)
         self._page.subplots_adjust(left=0.1, right=0.975, bottom=0.5 / height, top=1 - head / height)
-        self._note = paper.headed(self._page, title, left=0.1, right=0.975, top=1 - 0.28 / height)
+        self._note = paper.headed(self._page, title, left=0.1, right=0.975, top=1 - 0.28 / height, note=_LONGEST)
         self._blit = paper.Blit(self._page)
 
         self._prepare(has_field=started.data.size == 2)
@@ -144,7 +145,7 @@ class LineFigure:
             height_ratios=[5, 1] if maps_noise else None,
         )  # fmt: skip
         self._page.subplots_adjust(left=0.09, right=0.9, bottom=0.08 if maps_noise else 0.12, top=0.85, hspace=0.02)
-        self._note = paper.headed(self._page, title, left=0.09, right=0.9)
+        self._note = paper.headed(self._page, title, left=0.09, right=0.9, note=_LONGEST)
         self._blit = paper.Blit(self._page)
         self._curves = self._prepare(axes[0, 0], "data" if known else "data (kernel estimate)")
         self._mapping = _Mapping(axes[1, 0], self._limits) if maps_noise else None

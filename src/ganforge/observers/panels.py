@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 from rich.segment import Segment
 from rich.style import Style
@@ -121,7 +122,8 @@ def metrics(scores: Mapping[str, Score], width: int, *, explained: bool) -> list
             ]
         )
         if explained and score.measure.label:
-            lines.append([cell(f"    {score.measure.label}; {score.measure.better} is better", width, DIM)])
+            meaning = f"{words.clean(score.measure.label)}; {score.measure.better} is better"
+            lines += [[cell(f"    {part}", width, DIM)] for part in wrap(meaning, max(width - 4, 12))]
     return lines
 
 

@@ -83,11 +83,30 @@ class Blit:
         return drawn
 
 
-def headed(paper: Figure, title: str, *, left: float, right: float, top: float = 0.955) -> Any:
-    """The title on the left, and a line on the right for what changes, which is returned; positions in shares of the figure."""
-    shown = title if len(title) <= 56 else title[:55] + "…"
-    paper.text(left, top, literal(shown), color=INK, size=11, weight="bold", va="center", ha="left")
-    return paper.text(right, top, "", color=MUTED, size=9.5, va="center", ha="right")
+def headed(paper: Figure, title: str, *, left: float, right: float, top: float = 0.955, note: str = "") -> Any:
+    """The title on the left, cut where it would meet the note on the right, which is returned.
+
+    Args:
+        paper: the figure.
+        title: as it is; no formulas.
+        left: where the title begins, as a share of the figure's width.
+        right: where the note ends, likewise.
+        top: their height, as a share of the figure's.
+        note: the longest text that the note is going to show.
+    """
+    stamp = paper.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
+    room = (right - left) * paper.bbox.width - (_width(stamp) + 0.15 * paper.dpi if note else 0)
+    shown = paper.text(left, top, literal(title), color=INK, size=11, weight="bold", va="center", ha="left")
+    length = len(title)
+    while length and _width(shown) > room:
+        length = min(length - 1, int(length * room / _width(shown)) + 2)
+        shown.set_text(literal(title[:length].rstrip() + "…"))
+    return stamp
+
+
+def _width(text: Any) -> float:
+    """Of a text on a figure, in pixels."""
+    return float(text.get_window_extent().width)
 
 
 def literal(text: str) -> str:
