@@ -94,7 +94,9 @@ def _farewell(result: Result) -> None:
                 f"  the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged it diverges again:"
             )
             console.note('  lower the learning rates, or add a penalty such as [[loss]] use = "r1"')
-    if result.mlflow["undelivered"]:
+    if result.mlflow["undelivered"] and not result.mlflow["wanted"]:
+        console.note(f"  MLflow    off; ganforge sync {result.run} delivers the run")
+    elif result.mlflow["undelivered"]:
         console.warning(f"MLflow did not get all of it ({result.mlflow['message'] or 'not delivered yet'})")
         console.note(f"  deliver   ganforge sync {result.run}")
     else:

@@ -48,9 +48,10 @@ def _news(state: ShipperState, before: str) -> str | None:
     return None
 
 
-def mlflow_facts(summary: Summary) -> dict[str, Any]:
-    """What ``--json`` says of MLflow."""
+def mlflow_facts(summary: Summary, *, wanted: bool = True) -> dict[str, Any]:
+    """What ``--json`` says of MLflow; ``wanted`` is whether the recipe has it delivered at all."""
     return {
+        "wanted": wanted,
         "tracking_uri": summary.store.shown,
         "run_id": summary.run_id,
         "experiment_id": summary.experiment_id,

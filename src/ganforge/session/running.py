@@ -247,7 +247,7 @@ def _result(stage: Stage, finished: Finished, delivered: Summary) -> Result:
         iterations_per_second=(finished.iteration - stage.began) / max(finished.seconds, 1e-9),
         metrics=dict(known.metrics) if known else {},
         health={"verdict": "diverged" if finished.outcome == "diverged" else "not watched", "findings": []},
-        mlflow=mlflow_facts(delivered),
+        mlflow=mlflow_facts(delivered, wanted=stage.plot.blueprint.recipe.tracking.mode != "off"),
         exit_code=_exit_code(stage, finished),
         seed=stage.plot.blueprint.recipe.train.seed,
         reason=finished.reason,
