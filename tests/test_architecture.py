@@ -28,7 +28,7 @@ def sources(*folders: Path) -> list[Path]:
 
 def loaded_by(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}}, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=240)
     return set(done.stderr.splitlines()[-1].split())
 
 

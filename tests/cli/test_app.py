@@ -17,7 +17,7 @@ HEAVY = ("torch", "mlflow", "numpy", "pluggy", "rich", "ganforge.hooks", "ganfor
 def ganforge(*arguments, path=None, **options):
     environment = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
     command = [sys.executable, "-m", "ganforge", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240, **options)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_terminal_without_greek_letters_is_no_reason_to_fail():
         text=True,
         check=True,
         env=environment,
-        timeout=60,
+        timeout=240,
     )
 
     assert "gradient-penalty" in shown.stdout

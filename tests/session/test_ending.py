@@ -129,7 +129,7 @@ def test_a_signal_saves_and_leaves_mlflow_killed(recipe, ganforge, plugins, tmp_
     }[moment]
     wait_for(ready)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=90)
+    output, errors = process.communicate(timeout=240)
 
     assert process.returncode == code, errors
     result = json.loads(output)
@@ -153,7 +153,7 @@ def test_a_second_ctrl_c_stops_at_once(recipe, ganforge, plugins, tmp_path):
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert not list(folder.checkpoints.iterdir())
@@ -164,7 +164,7 @@ def test_a_second_ctrl_c_stops_at_once(recipe, ganforge, plugins, tmp_path):
 def test_an_exception_leaves_failed_with_its_story(recipe, ganforge, plugins, tmp_path):
     path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 12 }\n', mode="process")
     process = ganforge("run", path, "--set", "checkpoints.every=5", plugins=plugins)
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "planted fault" in errors
 
@@ -180,7 +180,7 @@ def test_an_exception_leaves_failed_with_its_story(recipe, ganforge, plugins, tm
 def test_memory_that_runs_out_is_told_with_the_key_to_change(recipe, ganforge, plugins, tmp_path):
     path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 3, error = "MemoryError" }\n', mode="off")
     process = ganforge("run", path, plugins=plugins)
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "out of memory with batches of 16" in errors
     assert "train.batch_size" in errors
@@ -205,13 +205,13 @@ def test_a_killed_run_without_shipper_is_found_later(recipe, ganforge, plugins, 
     process.wait()
 
     listing = ganforge("runs", "--json")
-    output, errors = listing.communicate(timeout=60)
+    output, errors = listing.communicate(timeout=240)
     assert listing.returncode == 0, errors
     (told,) = json.loads(output)["runs"]
     assert told["status"] == "killed"
     assert status(folder)["status"] == "killed"
 
     delivery = ganforge("sync", folder.path)
-    _, errors = delivery.communicate(timeout=90)
+    _, errors = delivery.communicate(timeout=240)
     assert delivery.returncode == 0, errors
     assert mlflow_run(tmp_path, folder).info.status == "KILLED"

@@ -30,7 +30,7 @@ np.savez(sys.argv[3], values=table[["x0", "x1"]].to_numpy(), codes=table[[c for 
 def finished(ganforge, tmp_path):
     """A smoke run, delivered to a store of its own."""
     process = ganforge("run", SMOKE, "--json", "--set", 'tracking.resolution="full"')
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     return json.loads(output)
 
@@ -98,7 +98,7 @@ def test_the_model_samples_with_pickle_forbidden(finished, ganforge, tmp_path):
 
     sampled = tmp_path / "sampled.npz"
     process = ganforge("sample", finished["run"], "-n", "6", "--seed", "5", "--code", "1", "--out", sampled)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     np.testing.assert_allclose(np.load(out)["values"], np.load(sampled)["values"], rtol=1e-6)
     assert set(np.load(out)["codes"][:, 0]) == {1.0}
@@ -109,7 +109,7 @@ def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
 
     path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\n', mode="process")
     process = ganforge("run", path, "--seeds", "3", "--jobs", "2", "--json")
-    output, errors = process.communicate(timeout=180)
+    output, errors = process.communicate(timeout=280)
     assert process.returncode == 0, errors
     swept = json.loads(output)
 

@@ -246,7 +246,7 @@ def test_checkpoints_that_fail_cost_a_tag_and_not_the_run(recipe, console, tmp_p
 
 def test_a_run_that_is_not_to_be_delivered_is_no_warning(recipe, ganforge):
     process = ganforge("run", recipe(), "--set", "pictures.gif=false")
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert "warning" not in errors
     assert "MLflow    off; ganforge sync small-" in errors

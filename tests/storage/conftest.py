@@ -68,7 +68,7 @@ def python():
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         assert not check or done.returncode == 0, done.stderr
         return done

@@ -220,10 +220,10 @@ def test_a_draining_shipper_leaves_a_resumed_run_alone(trainer, uri, start_shipp
         # A trainer of its own, so that the lock is held by another process than the shipper's parent.
         program = (
             "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'ganforge.tracking.shipper', sys.argv[1]],"
-            " stdin=subprocess.PIPE); p.stdin.close(); sys.exit(p.wait(60))"
+            " stdin=subprocess.PIPE); p.stdin.close(); sys.exit(p.wait(240))"
         )
         environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
-        subprocess.run([sys.executable, "-c", program, str(trainer.folder.path)], env=environment, check=True, timeout=90)
+        subprocess.run([sys.executable, "-c", program, str(trainer.folder.path)], env=environment, check=True, timeout=270)
 
     assert read_back(uri, trainer.start.run_id).status == "RUNNING"
 
