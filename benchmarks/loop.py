@@ -111,7 +111,10 @@ def shown(ratios: list[float]) -> str:
 
 def trainer(recipe: Path, iterations: int) -> Trainer:
     """A recipe's trainer, without metrics: they cost the same in both."""
-    source = read(recipe, (f"train.iterations={iterations}", "metric=[]"))
+    # Pictures and checkpoints as often as in a whole run, although this one is shorter.
+    whole = read(recipe).recipe.train.iterations
+    rates = (f"pictures.every={max(1, whole // 40)}", f"checkpoints.every={max(1, whole // 10)}")
+    source = read(recipe, (f"train.iterations={iterations}", "metric=[]", *rates))
     return build(resolve(source, load_plugins()), device=torch.device("cpu"), folders=Folders(ROOT, ROOT))
 
 
