@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict type checks (mypy) of the core and the plugins."""
-    install(session, "-r", "requirements.txt", *group("types"))
+    install(session, "-r", "requirements.txt", *group("types"), *group("test"))  # the conformance kit imports pytest
     session.run("mypy", *SOURCES)
 
 

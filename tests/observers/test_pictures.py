@@ -60,6 +60,23 @@ def test_points_are_coloured_by_code_on_grey_real_ones(folder, events):
     assert near(picture, paper.HALF, 50) > 300  # D = ½
 
 
+@pytest.mark.parametrize(("known", "whole"), [((-1.0, 2.0), True), ((0.5, 1.0), False)])
+def test_a_backdrop_lies_where_its_points_lie(known, whole):
+    page, axes = paper.figure(4, 4)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    page.subplots_adjust(left=0.1, right=0.9, bottom=0.1, top=0.9)
+    colours = np.full((31, 31, 3), 255, np.uint8)
+    colours[:, np.linspace(*known, 31) > 0.5] = (0, 0, 255)  # blue right of the middle
+    colours[np.linspace(-1, 2, 31) < 0.5] = (0, 0, 0)  # black below it
+
+    picture = paper.Blit(page).pixels([], paper.Backdrop(axes, colours, known, (-1.0, 2.0)))[50:450, 50:450].astype(int)
+
+    assert (picture[10:190, 250:390] == (0, 0, 255)).all()
+    assert (picture[10:190, 10:190] == 255).all()
+    assert (picture[250:390, 250:390] == 0).all()
+    assert (picture[250:390, 10:190] == (0 if whole else 255)).all()  # white where nothing is known
+
+
 def test_axes_stay_where_they_are_however_far_the_samples_stray(events):
     stream = list(events("moons", every=100))
     figure = PlaneFigure(stream[0], "title")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +14,8 @@ from ganforge.plugin import Codes, Latent, LatentSpec, Sampler, SamplerContext
 
 Noise = Callable[[int, int, Generator], Tensor]
 """``(count, width, generator) -> (count, width)``."""
-Classes = Callable[[Tensor, int, Generator], Tensor]
-"""``(shares (k,), count, generator) -> (count,)`` class indices."""
+Classes = Callable[[int, Generator], Tensor]
+"""``(count, generator) -> (count,)`` int64 class indices."""
 
 
 def normal(count: int, width: int, generator: Generator) -> Tensor:
@@ -32,22 +32,33 @@ def uniform(low: float, high: float) -> Noise:
     return draw
 
 
-def independent_classes(shares: Tensor, count: int, generator: Generator) -> Tensor:
-    """``(count,)`` int64 classes, each drawn by itself with probabilities proportional to ``shares (k,)``."""
-    return torch.multinomial(shares, count, replacement=True, generator=generator)
+def independent(shares: Sequence[float]) -> Classes:
+    """Each class by itself, with probabilities proportional to ``shares``."""
+    chances = torch.tensor(shares)  # (k,)
+
+    def draw(count: int, generator: Generator) -> Tensor:
+        return torch.multinomial(chances.to(generator.device), count, replacement=True, generator=generator)
+
+    return draw
 
 
-def stratified_classes(shares: Tensor, count: int, generator: Generator) -> Tensor:
-    """``(count,)`` int64 classes in random order, each as often as its share says, to within one.
+def stratified(shares: Sequence[float]) -> Classes:
+    """Classes in random order, each as often as its share says, to within one.
 
     Systematic sampling: one random offset for ``count`` evenly spaced points of the cumulated shares, so that the expected counts
     are exact. It takes the chance out of how often a class comes, and with it a part of every batch's gradient noise.
     """
-    cumulated = shares.double().cumsum(0) / shares.double().sum()
-    offset = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
-    points = (torch.arange(count, device=generator.device, dtype=torch.float64) + offset) / count
-    classes = torch.searchsorted(cumulated, points, right=True).clamp_max(len(shares) - 1)
-    return classes[torch.randperm(count, generator=generator, device=generator.device)]
+    parts = torch.tensor(shares).double()  # (k,)
+    cumulated = parts.cumsum(0) / parts.sum()
+
+    def draw(count: int, generator: Generator) -> Tensor:
+        device = generator.device
+        offset = torch.rand((), generator=generator, device=device, dtype=torch.float64)
+        points = (torch.arange(count, device=device, dtype=torch.float64) + offset) / count
+        classes = torch.searchsorted(cumulated.to(device), points, right=True).clamp_max(len(parts) - 1)
+        return classes[torch.randperm(count, generator=generator, device=device)]
+
+    return draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +78,34 @@ class LabelledSampler:
     """Noise and, independent of it, a label drawn from the data's class shares.
 
     Attributes:
-        shares: share of each class.
-        classes: how labels are drawn.
+        labels: draws the labels.
     """
 
     spec: LatentSpec
     noise: Noise
-    shares: tuple[float, ...]
-    classes: Classes = independent_classes
+    labels: Classes
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with labels."""
-        noise = self.noise(count, self.spec.noise, generator)
-        shares = torch.tensor(self.shares, device=generator.device)
-        return Latent(noise, labels=self.classes(shares, count, generator))
+        return Latent(self.noise(count, self.spec.noise, generator), labels=self.labels(count, generator))
 
 
 @dataclass(frozen=True, slots=True)
 class StructuredSampler:
-    """Noise, categorical codes with equally likely values, and continuous codes uniform in [-1, 1] (InfoGAN, Chen et al. 2016)."""
+    """Noise, categorical codes with equally likely values, and continuous codes uniform in [-1, 1] (InfoGAN, Chen et al. 2016).
+
+    Attributes:
+        codes: draws each of the categorical codes.
+    """
 
     spec: LatentSpec
     noise: Noise
-    classes: Classes = independent_classes
+    codes: tuple[Classes, ...]
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with codes: ``(count, k)`` int64 and ``(count, c)`` floats."""
         noise = self.noise(count, self.spec.noise, generator)
-        columns = [self.classes(torch.ones(values, device=generator.device), count, generator) for values in self.spec.categorical]
+        columns = [code(count, generator) for code in self.codes]
         categorical = torch.stack(columns, dim=1) if columns else torch.empty(count, 0, dtype=torch.int64, device=generator.device)
         continuous = uniform(-1.0, 1.0)(count, self.spec.continuous, generator)
         return Latent(noise, codes=Codes(categorical, continuous))
@@ -119,11 +130,16 @@ def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
     spec = labelled_spec(params, context.data)
     shares = context.data.class_shares or (1.0,) * (spec.classes or 0)
     noise = normal if params.distribution == "normal" else uniform(params.low, params.high)
-    return LabelledSampler(spec, noise, shares, stratified_classes if params.stratified else independent_classes)
+    return LabelledSampler(spec, noise, _classes(shares, stratify=params.stratified))
 
 
 def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
     """Factory of ``structured``."""
     noise = normal if params.distribution == "normal" else uniform(-1.0, 1.0)
-    classes = stratified_classes if params.stratified else independent_classes
-    return StructuredSampler(structured_spec(params, context.data), noise, classes)
+    spec = structured_spec(params, context.data)
+    codes = tuple(_classes((1.0,) * values, stratify=params.stratified) for values in spec.categorical)
+    return StructuredSampler(spec, noise, codes)
+
+
+def _classes(shares: Sequence[float], *, stratify: bool) -> Classes:
+    return stratified(shares) if stratify else independent(shares)

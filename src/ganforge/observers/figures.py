@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -78,7 +77,8 @@ class PlaneFigure:
         real = self._plane.project(flat(started.real))
         self._real = self._axes.scatter(*real.T, s=7, color=paper.REAL, linewidths=0, alpha=0.75)
         self._fake = self._axes.scatter([], [], s=9, linewidths=0, alpha=0.85)
-        self._field: Any = None
+        self._backdrop: paper.Backdrop | None = None
+        self._verdicts = _field_colours()
         self._half: Any = None
 
     def draw(self, picture: Pictured) -> Bytes:
@@ -87,8 +87,8 @@ class PlaneFigure:
             self._draw_field(picture.field)
         self._draw_points(picture)
         self._note.set_text(f"iteration {count(picture.iteration)}")
-        layers = (self._field, self._real, self._half, self._fake, self._note)
-        return self._blit.pixels(layer for layer in layers if layer is not None)
+        layers = (self._real, self._half, self._fake, self._note)
+        return self._blit.pixels((layer for layer in layers if layer is not None), self._backdrop)
 
     def _prepare(self, *, has_field: bool) -> None:
         axes = self._axes
@@ -113,17 +113,12 @@ class PlaneFigure:
         points = self._plane.project(flat(picture.fake))
         groups = groups_of(picture.fake, self._started.data, self._started.latent.categorical)
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
-        self._fake.set_facecolor(_colours(groups, len(points)))
+        self._fake.set_facecolor(_colours(groups))
 
     def _draw_field(self, field: Field) -> None:
         across, down, logits = field_grid(field)
-        chances = probability(logits)
-        if self._field is None:
-            self._field = self._axes.imshow(
-                chances, cmap=_field_colours(), vmin=0, vmax=1, origin="lower", interpolation="bilinear", aspect="equal",
-                extent=(across[0], across[-1], down[0], down[-1]),
-            )  # fmt: skip
-        self._field.set_data(chances)
+        colours = (self._verdicts(probability(logits))[..., :3] * 255).round().astype(np.uint8)
+        self._backdrop = paper.Backdrop(self._axes, colours, (across[0], across[-1]), (down[0], down[-1]))
         if self._half is not None:
             self._half.remove()
             self._half = None
@@ -227,10 +222,15 @@ def _group_names(started: Started) -> tuple[str, ...]:
     return ("generated",)
 
 
-def _colours(groups: Groups | None, number: int) -> Sequence[str]:
+def _colours(groups: Groups | None) -> Floats:
+    """``(n, 4)`` colours of the points, or one for all."""
+    from matplotlib.colors import to_rgba_array
+
     if groups is None:
-        return [paper.GENERATED] * number
-    return [paper.GROUPS[index % len(paper.GROUPS)] for index in groups.indices.tolist()]
+        return to_rgba_array(paper.GENERATED)
+    palette = to_rgba_array(paper.GROUPS)
+    chosen: Floats = palette[groups.indices % len(palette)]
+    return chosen
 
 
 def _dot(colour: str, name: str) -> Any:
@@ -250,4 +250,4 @@ def _stroke(colour: str, name: str) -> Any:
 def _field_colours() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("verdict", list(paper.FIELD))
+    return LinearSegmentedColormap.from_list("verdict", list(paper.FIELD)).with_extremes(bad="white")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,8 +68,8 @@ class Blit:
         self._page = page
         self._still: Any = None
 
-    def pixels(self, moving: Iterable[Artist]) -> Picture:
-        """The figure with the moving artists drawn over it, in their order: ``(H, W, 3)`` bytes."""
+    def pixels(self, moving: Iterable[Artist], backdrop: Backdrop | None = None) -> Picture:
+        """The figure with the backdrop and then the moving artists drawn over it, in their order: ``(H, W, 3)`` bytes."""
         canvas: Any = self._page.canvas
         artists = list(moving)
         if self._still is None:
@@ -77,10 +78,50 @@ class Blit:
             canvas.draw()
             self._still = canvas.copy_from_bbox(self._page.bbox)
         canvas.restore_region(self._still)
+        if backdrop is not None:
+            backdrop.put(canvas)
         for artist in artists:
             self._page.draw_artist(artist)
         drawn: Picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """Colours behind all else in a pair of axes, linear between the points that are known.
+
+    They are put down as pixels: having matplotlib resample an image costs as much as the rest of a picture.
+
+    Attributes:
+        axes: where; their limits and place are final once the figure is drawn.
+        colours: ``(ny, nx, 3)`` bytes, at evenly spaced points, the lowest row first.
+        across: where the first and the last column lie.
+        upward: where the first and the last row lie.
+    """
+
+    axes: Axes
+    colours: Picture
+    across: tuple[float, float]
+    upward: tuple[float, float]
+
+    def put(self, canvas: Any) -> None:
+        """Put them onto the canvas, between the known points; what is darker stays, such as the axes' lines."""
+        from PIL import Image
+
+        low, high = self.axes.transData.transform(
+            np.transpose([self.across, self.upward])
+        )  # (2,) pixels, of the first and last point
+        start = np.ceil(np.maximum(low, self.axes.bbox.min)).astype(int)
+        end = np.floor(np.minimum(high, self.axes.bbox.max)).astype(int)
+
+        # Pillow takes pixels as areas, whose middles are our points: hence the half.
+        columns_and_rows = np.array(self.colours.shape[1::-1])
+        box = [edge for corner in (start, end) for edge in (corner - low) / (high - low) * (columns_and_rows - 1) + 0.5]
+        smooth = Image.fromarray(self.colours).resize(tuple(end - start), Image.Resampling.BILINEAR, box=tuple(box))
+
+        sheet = np.asarray(canvas.buffer_rgba())[::-1]  # axes count upward, the canvas' rows downward
+        area = sheet[start[1] : end[1], start[0] : end[0], :3]
+        np.minimum(area, np.asarray(smooth), out=area)
 
 
 def headed(paper: Figure, title: str, *, left: float, right: float, top: float = 0.955, note: str = "") -> Any:
@@ -131,5 +172,5 @@ def png(picture: Picture) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=3)
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=1)
     return file.getvalue()
