@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 POINTS = 2000
 """Points of each curve, at most."""
-PAUSE = 30.0
+PAUSE = 60.0
 """Seconds between two drawings of the losses while training goes on."""
 
 _WORDS = 28  # letters of a line beside a panel
@@ -36,7 +36,7 @@ _NARROW = 20.0  # a curve that spans more than this factor, and is positive, is 
 def curves(
     folder: RunFolder, *, title: str, warn: Warn = warn_plainly, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Tell]:
-    """Draw ``pictures/losses.png`` at evaluations, at most every half minute, and with ``pictures/metrics.png`` at the end.
+    """Draw ``pictures/losses.png`` at evaluations, at most once a minute, and with ``pictures/metrics.png`` at the end.
 
     Args:
         folder: the run's folder; a run that goes on gets its earlier points from the journal there.

@@ -172,5 +172,5 @@ def png(picture: Picture) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=1)
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=3)
     return file.getvalue()
