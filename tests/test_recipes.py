@@ -1,3 +1,4 @@
+import math
 import re
 from pathlib import Path
 
@@ -133,3 +134,15 @@ def test_one_seed_repeats_bit_for_bit_however_often_one_looks(path):
 
     assert unequal(calm, curious) == []
     assert unequal(calm, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_bell_ends_with_a_discriminator_of_one_half(seed):
+    events = list(built(ROOT / "recipes" / "gaussian_1d.toml", f"train.seed={seed}", "metric=[]", "train.iterations=4000").run())
+
+    field = next(event.field for event in reversed(events) if isinstance(event, Pictured))
+    middle = field.points[:, 0].abs() <= 2  # where 95 % of the data lie
+    assert (torch.sigmoid(field.logits[middle]) - 0.5).abs().max() < 0.05
+    terms = [event.terms["discriminator/total"] for event in events[-200:] if isinstance(event, Stepped)]
+    assert torch.stack(terms).mean() == pytest.approx(math.log(4), abs=0.01)
