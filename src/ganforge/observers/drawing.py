@@ -144,9 +144,11 @@ def sparkline(values: Floats, width: int) -> str:
     values = values[np.isfinite(values)]
     if not len(values) or width < 1:
         return ""
-    means = np.array([chunk.mean() for chunk in np.array_split(values, min(width, len(values)))])
+    starts = np.linspace(0, len(values), min(width, len(values)), endpoint=False).astype(np.int64)
+    means = np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
     # the first few iterations may lie far outside of all that follows: they must not flatten the rest
-    low, high = np.percentile(values, [3, 97])
+    ordered = np.sort(values)
+    low, high = (float(ordered[round(share * (len(ordered) - 1))]) for share in (0.03, 0.97))
     steps = np.clip((means - low) / (high - low), 0, 1) if high > low else np.full(len(means), 0.5)
     return "".join(BARS[round(step * (len(BARS) - 1))] for step in steps.tolist())
 
