@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, doctor, listing, plugins, run, runs, sample, schema, sync, ui
+from ganforge.cli import check, console, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
 from ganforge.core.errors import GanforgeError
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
@@ -51,6 +51,7 @@ def ganforge(
 # One line for each command, in the order in which help shows them.
 app.command("run")(run.run)
 app.command("check")(check.check)
+app.command("explain")(explain.explain)
 app.command("sample")(sample.sample)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
