@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, doctor, listing, plugins, run, runs, sample, sync, ui
+from ganforge.cli import check, console, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
 from ganforge.core.errors import GanforgeError
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
@@ -51,12 +51,14 @@ def ganforge(
 # One line for each command, in the order in which help shows them.
 app.command("run")(run.run)
 app.command("check")(check.check)
+app.command("explain")(explain.explain)
 app.command("sample")(sample.sample)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)
 app.command("list")(listing.list_components)
 app.command("describe")(listing.describe)
+app.command("schema")(schema.schema)
 app.add_typer(plugins.app, name="plugins")
 app.command("doctor")(doctor.doctor)
 

@@ -47,6 +47,7 @@ def describe(
     as_json: _JSON = False,
 ) -> None:
     """Show what a component is, takes and needs, and where it comes from."""
+    from ganforge.assembly.pasting import paste_ready
     from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
     from ganforge.hooks.parameters import describe_params
@@ -61,46 +62,12 @@ def describe(
     if as_json:
         console.json_out({**_facts(component, registry), "schema": 1, "parameters": [_parameter_facts(one) for one in parameters]})
     elif toml:
-        console.say(paste_ready(component, registry.name_of(component), parameters))
+        console.say(paste_ready(component, registry.name_of(component)))
     else:
-        _show(component, parameters)
+        _show(component, registry, parameters)
 
 
-def paste_ready(component: Component, name: str, parameters: tuple[Parameter, ...]) -> str:
-    """A recipe's table for the component: every parameter with its default, each explained by a comment above it."""
-    from ganforge.hooks.component import Kind
-
-    table = component.kind.value
-    header = f"[[{table}]]" if component.kind in (Kind.LOSS, Kind.METRIC) else f"[{table}]"
-    provenance = f"# {component.id}@{component.revision}, {component.plugin.distribution} {component.plugin.version}"
-    lines = [f"# {component.summary}", provenance, header, f'use = "{name}"']
-    top = [parameter for parameter in parameters if "." not in parameter.name]
-    if top:
-        lines += ["", f"[{table}.params]"]
-    for parameter in top:
-        lines += [f"# {_explained(parameter)}", _assignment(parameter)]
-    return "\n".join(lines)
-
-
-def _explained(parameter: Parameter) -> str:
-    kind = ", ".join(part for part in (parameter.type, parameter.range) if part)
-    text = " ".join(parameter.description.split())
-    return f"{text} ({kind})" if text else kind
-
-
-def _assignment(parameter: Parameter) -> str:
-    """``key = default``; commented out where TOML has no word for the default or the recipe's author must choose."""
-    from ganforge.recipe import writing
-
-    key = writing.key(parameter.name)
-    if parameter.required:
-        return f"# {key} = …  must be given"
-    if parameter.default is None:
-        return f"# {key} = …  not set unless given"
-    return f"{key} = {writing.value(parameter.default)}"
-
-
-def _show(component: Component, parameters: tuple[Parameter, ...]) -> None:
+def _show(component: Component, registry: Registry, parameters: tuple[Parameter, ...]) -> None:
     from ganforge.cli import console
 
     plugin = component.plugin
@@ -114,7 +81,7 @@ def _show(component: Component, parameters: tuple[Parameter, ...]) -> None:
     console.say()
     facts = {
         "id": f"{component.id}@{component.revision}",
-        "from": f"{plugin.distribution} {plugin.version} ({component.source() or 'no file'})",
+        "from": f"{plugin.distribution} {plugin.version} ({_source(component, registry)}; {component.source() or 'no file'})",
         "requires": ", ".join(component.requires),
         "provides": ", ".join(component.provides),
         "needs": ", ".join(component.needs),
@@ -136,12 +103,19 @@ def _show(component: Component, parameters: tuple[Parameter, ...]) -> None:
     )
 
 
+def _source(component: Component, registry: Registry) -> str:
+    """How its distribution was installed: from an index, editable, …."""
+    plugin = component.plugin
+    records = (one for one in registry.plugins if (one.name, one.distribution) == (plugin.name, plugin.distribution))
+    return next((record.source for record in records), "unknown")
+
+
 def _default_text(parameter: Parameter) -> str | None:
-    from ganforge.recipe import writing
+    from ganforge.assembly.pasting import in_words
 
     if parameter.required:
         return "must be given"
-    return None if parameter.default is None else writing.value(parameter.default)
+    return None if parameter.default is None else in_words(parameter.default)
 
 
 def _told(component: Component) -> str:
@@ -160,6 +134,7 @@ def _facts(component: Component, registry: Registry) -> dict[str, object]:
         "summary": component.summary,
         "distribution": component.plugin.distribution,
         "version": component.plugin.version,
+        "source": _source(component, registry),
         "file": component.source(),
         "requires": component.requires,
         "provides": component.provides,

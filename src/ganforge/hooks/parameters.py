@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from ganforge.core.params import Params
 
 _BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "multiple_of": "multiple of {}", "pattern": "matches {}"}
+_UNIONS = (Union, types.UnionType)
+_LISTS = (tuple, list, set, frozenset)
 _WORDS = {bool: "bool", int: "int", float: "float", str: "str"}
 
 
@@ -22,12 +24,13 @@ class Parameter:
     """One parameter of a component.
 
     Attributes:
-        name: its key; dotted within a nested table.
+        name: its key; dotted within a nested table, with ``[]`` for the tables of a list and ``.*`` for those of a table.
         type: in words, such as ``list of int``.
         default: as plain data; ``None`` also when there is none.
         required: whether a recipe must give it.
         range: in words, such as ``≥ 1``; empty when unbounded.
         description: what it means.
+        parent: name of the parameter in whose table it stands, or ``None``.
     """
 
     name: str
@@ -36,14 +39,15 @@ class Parameter:
     required: bool
     range: str
     description: str
+    parent: str | None = None
 
 
-def describe_params(model: type[Params], prefix: str = "") -> tuple[Parameter, ...]:
+def describe_params(model: type[Params]) -> tuple[Parameter, ...]:
     """The parameters of a model, nested tables included, in the order of their declaration."""
-    return tuple(_described(model, prefix))
+    return tuple(_described(model, "", None, (model,)))
 
 
-def _described(model: type[Params], prefix: str) -> Iterator[Parameter]:
+def _described(model: type[Params], prefix: str, parent: str | None, within: tuple[type[Params], ...]) -> Iterator[Parameter]:
     for name, info in model.model_fields.items():
         default = None if info.is_required() else plain(info.get_default(call_default_factory=True, validated_data={}))
         yield Parameter(
@@ -51,11 +55,30 @@ def _described(model: type[Params], prefix: str) -> Iterator[Parameter]:
             type=type_words(info.annotation),
             default=default,
             required=info.is_required(),
-            range=_range(info),
+            range=", ".join(dict.fromkeys([*_bounds(info.metadata), *_ranges(info.annotation)])),
             description=info.description or "",
+            parent=parent,
         )
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Params):
-            yield from _described(info.annotation, f"{prefix}{name}.")
+        for inner, step in _tables(info.annotation, "."):
+            if inner not in within:  # a table that may hold one of its own kind is told once
+                yield from _described(inner, f"{prefix}{name}{step}", prefix + name, (*within, inner))
+
+
+def _tables(annotation: Any, step: str) -> Iterator[tuple[type[Params], str]]:
+    """The models of the tables that a value may hold, and how their keys are reached from it."""
+    if isinstance(annotation, type) and issubclass(annotation, Params):
+        yield annotation, step
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _tables(arguments[0], step)
+    elif origin in _UNIONS:
+        for part in arguments:
+            yield from _tables(part, step)
+    elif origin in _LISTS:
+        for part in dict.fromkeys(arguments):
+            yield from _tables(part, f"[]{step}")
+    elif origin is dict:
+        yield from _tables(arguments[1], f".*{step}")
 
 
 def type_words(annotation: Any) -> str:
@@ -66,9 +89,9 @@ def type_words(annotation: Any) -> str:
         return type_words(arguments[0])
     if origin is Literal:
         return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in arguments)
-    if origin in (Union, types.UnionType):
+    if origin in _UNIONS:
         return " or ".join(dict.fromkeys(type_words(part) for part in arguments if part is not types.NoneType))
-    if origin in (tuple, list, set, frozenset):
+    if origin in _LISTS:
         return _list_words(arguments)
     if origin is dict:
         return f"table of {type_words(arguments[1])}"
@@ -110,20 +133,29 @@ def _plain_words(annotation: Any) -> str:
     return "table" if issubclass(annotation, Params) else annotation.__name__
 
 
-def _range(info: FieldInfo) -> str:
-    parts = [*_bounds(info.metadata), *(f"each {bound}" for bound in _bounds(_item_metadata(info.annotation)))]
-    return ", ".join(parts)
+def _ranges(annotation: Any) -> Iterator[str]:
+    """The bounds that stand within a type: of one of its alternatives, or of each item of a list."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        marks = [mark for part in arguments[1:] for mark in (part.metadata if isinstance(part, FieldInfo) else [part])]
+        yield from _bounds(marks)
+        yield from _ranges(arguments[0])
+    elif origin in _UNIONS:
+        for part in arguments:
+            yield from _ranges(part)
+    elif origin in _LISTS:
+        yield from _item_ranges([part for part in arguments if part is not Ellipsis])
+    elif origin is dict:
+        yield from (f"each {bound}" for bound in _ranges(arguments[1]))
 
 
-def _item_metadata(annotation: Any) -> list[object]:
-    """The bounds that hold for each item of a list."""
-    if get_origin(annotation) not in (tuple, list):
-        return []
-    first = get_args(annotation)[0]
-    found: list[object] = []
-    for part in get_args(first)[1:] if get_origin(first) is Annotated else ():
-        found += part.metadata if isinstance(part, FieldInfo) else [part]
-    return found
+def _item_ranges(items: Sequence[Any]) -> Iterator[str]:
+    told = [tuple(_ranges(item)) for item in items]
+    if len(set(told)) == 1:
+        yield from (f"each {bound}" for bound in told[0])
+        return
+    for number, bounds in enumerate(told):
+        yield from (f"item {number} {bound}" for bound in bounds)
 
 
 def _bounds(metadata: Iterable[object]) -> Iterator[str]:

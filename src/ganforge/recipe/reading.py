@@ -64,15 +64,21 @@ class Source:
         place = self._nearest(self._steps(key))
         return (place.file, place.line) if place and place.file and place.line else None
 
-    def origin(self, key: str | Key) -> str:
-        """Where a value comes from: ``recipe.toml:12``, ``--set`` or ``default``."""
+    def place(self, key: str | Key) -> Place | None:
+        """Where a value was given, or ``None`` where it is a default."""
         steps = self._steps(key)
+        if self.value(steps) is None:
+            return None
         for length in range(len(steps), 0, -1):
             # A value inside one that --set gave comes from --set; one merely below a table of a file does not come from its line.
             place = self.places.get(steps[:length])
             if place and (length == len(steps) or place.file is None):
-                return str(place)
-        return "default"
+                return place
+        return None
+
+    def origin(self, key: str | Key) -> str:
+        """Where a value comes from: ``recipe.toml:12``, ``--set`` or ``default``."""
+        return str(self.place(key) or "default")
 
     def value(self, key: str | Key) -> Any:
         """What the recipe's files and ``--set`` give for a key, or ``None``."""

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model
 from ganforge.core.params import Params
 from ganforge.core.schedules import Schedule
 
-Scalar = Annotated[float | Schedule, Field(description="A number, or a table that schedules it.")]
+Scalar = float | Schedule
+"""A number, or a table that schedules it."""
 
 
 def _not_negative(scalar: float | Schedule) -> float | Schedule:
@@ -31,9 +32,10 @@ def _ends(scalar: float | Schedule) -> list[float]:
     return [end for end in (scalar.start, scalar.end, scalar.floor) if end is not None]
 
 
-Rate = Annotated[Scalar, AfterValidator(_not_negative)]
+# What the validators demand of a plain number is told to the JSON Schema too.
+Rate = Annotated[Scalar, AfterValidator(_not_negative), Field(json_schema_extra={"minimum": 0})]
 """A number that is never negative, or its schedule."""
-Decay = Annotated[Scalar, AfterValidator(_decay)]
+Decay = Annotated[Scalar, AfterValidator(_decay), Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})]
 """A number from 0 to below 1, or its schedule."""
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]

@@ -1,0 +1,76 @@
+"""``ganforge explain``: where each value of a recipe comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.recipe.explaining import Explained
+
+
+def explain(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)],
+    key: Annotated[
+        str | None,
+        typer.Argument(help="Only this key, or what is below it, such as train.seed or generator.params.", show_default=False),
+    ] = None,
+    *,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one value, written as TOML. Repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show every value that a run of the recipe would use, and where it comes from: file and line, --set, or whose default."""
+    from ganforge.assembly.blueprint import resolve
+    from ganforge.cli import console, installed
+    from ganforge.recipe import explaining
+    from ganforge.recipe.reading import read
+
+    blueprint = resolve(read(recipe, overrides or ()), installed.registry())
+    owners = {part.key: explaining.Owner(f"{part.component.id}@{part.component.revision}", part.params) for part in blueprint.parts}
+    values = explaining.explain(blueprint.source, blueprint.resolved, owners)
+    if key is not None:
+        values = explaining.choose(values, key)
+
+    if as_json:
+        console.json_out({"schema": 1, "recipe": recipe, "values": [_facts(value) for value in values]})
+    elif len(values) == 1:
+        _show(values[0])
+    else:
+        console.table(("Key", "Value", "Origin"), [(_key(value), _value(value), value.origin) for value in values])
+
+
+def _show(value: Explained) -> None:
+    from ganforge.cli import console
+
+    console.say(f"{_key(value)} = {_value(value) or '… not set'}", style="bold")
+    console.say(f"  {value.origin}")
+    if value.description:
+        console.say(f"  {value.description}")
+
+
+def _key(value: Explained) -> str:
+    from ganforge.recipe.keys import show
+
+    return show(value.key)
+
+
+def _value(value: Explained) -> str | None:
+    from ganforge.assembly.pasting import in_words
+
+    return None if value.value is None else in_words(value.value)
+
+
+def _facts(value: Explained) -> dict[str, object]:
+    return {
+        "key": _key(value),
+        "value": value.value,
+        "origin": value.origin,
+        "file": value.file,
+        "line": value.line,
+        "default_of": value.default_of,
+        "description": value.description,
+    }

@@ -1,0 +1,57 @@
+"""``ganforge schema``: the JSON Schema of recipes, with which TOML editors complete and judge them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def schema(
+    recipes: Annotated[
+        list[Path] | None, typer.Argument(help="Recipes that get a #:schema line on top, which taplo and tombi follow.")
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the schema; .ganforge/recipe.schema.json where something refers to it, else stdout."),
+    ] = None,
+    associate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Have taplo and tombi judge the files that match, by .taplo.toml and tombi.toml in this folder. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Write the JSON Schema of recipes, with all installed components, for TOML editors.
+
+    It knows every table, key, component and parameter with its type and range; 'ganforge check' knows more. Write it again after
+    plugins were installed, updated or removed.
+    """
+    import json
+
+    from ganforge.assembly.editing import schema_of
+    from ganforge.cli import console, installed
+    from ganforge.recipe import associating
+    from ganforge.storage import atomic
+
+    made, complaints = schema_of(installed.registry())
+    for complaint in complaints:
+        console.warning(complaint)
+    text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    if out is None and not recipes and not associate:
+        sys.stdout.write(text)
+        return
+
+    out = out or associating.PLACE
+    atomic.write_text(out, text)
+    console.say(f"wrote {out}")
+    for recipe in recipes or ():
+        changed = associating.put_on_top(recipe, out)
+        console.say(f"{recipe}: {'#:schema line put on top' if changed else 'has its #:schema line'}")
+    if associate:
+        for settings in associating.associate(associate, out, Path()):
+            console.say(f"rule added to {settings}")

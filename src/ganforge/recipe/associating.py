@@ -1,0 +1,88 @@
+"""Telling TOML editors which schema judges a recipe: a ``#:schema`` line on top of it, or a rule in the editors' own settings."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganforge.core.errors import UsageError
+from ganforge.recipe.files import load
+from ganforge.recipe.writing import value
+from ganforge.storage import atomic
+
+PLACE = Path(".ganforge/recipe.schema.json")
+"""Where the schema lies unless told otherwise: made from what is installed, so nothing to share or to keep."""
+
+_DIRECTIVE = b"#:schema"
+_BOM = b"\xef\xbb\xbf"
+
+
+def put_on_top(recipe: Path, schema: Path) -> bool:
+    """Make ``#:schema`` the recipe's first line, or renew the one that it has; whether that changed the file.
+
+    Raises:
+        RecipeError: the file is no TOML that a recipe could be.
+        StorageError: it could not be written.
+    """
+    load(recipe)
+    recipe = recipe.resolve()  # a link to a recipe stays one
+    content = recipe.read_bytes()
+    bom = _BOM if content.startswith(_BOM) else b""
+    lines = content.removeprefix(_BOM).splitlines(keepends=True)
+    ending = b"\r\n" if lines[0].endswith(b"\r\n") else b"\n"
+    head = _DIRECTIVE + b" " + _from(recipe.parent, schema).encode() + ending
+
+    for number, line in enumerate(lines):
+        if not line.lstrip().startswith(b"#"):
+            break
+        if line.startswith(_DIRECTIVE):
+            del lines[number]
+            break
+    changed = bom + head + b"".join(lines)
+    if changed != content:
+        atomic.write_bytes(recipe, changed)
+    return changed != content
+
+
+def associate(globs: Sequence[str], schema: Path, folder: Path) -> tuple[Path, ...]:
+    """Have taplo and tombi judge the files that match, by rules added to their settings in ``folder``; the files that changed.
+
+    Raises:
+        UsageError: settings that are there already are not valid TOML, or take no further rule.
+        StorageError: a file could not be written.
+    """
+    taplo = folder / "taplo.toml" if (folder / "taplo.toml").is_file() else folder / ".taplo.toml"
+    where, include = value(_from(folder, schema)), value(list(globs))
+    rules = {
+        taplo: f"[[rule]]\ninclude = {include}\n\n[rule.schema]\npath = {where}\n",
+        folder / "tombi.toml": f"[[schemas]]\npath = {where}\ninclude = {include}\n",
+    }
+    texts = {path: text for path, rule in rules.items() if (text := _with_rule(path, rule)) is not None}
+    for path, text in texts.items():
+        atomic.write_text(path, text)
+    return tuple(texts)
+
+
+def _with_rule(path: Path, rule: str) -> str | None:
+    """The settings with the rule at their end, or ``None`` where they hold it already."""
+    ((name, (added,)),) = tomllib.loads(rule).items()
+    try:
+        settings = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if added in tomllib.loads(settings).get(name, []):
+            return None
+        changed = f"{settings.rstrip()}\n\n{rule}".lstrip()
+        tomllib.loads(changed)  # settings that hold `rule = [...]` take no [[rule]]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no rule can be added to {path}: {error}", remedy=f"add it by hand:\n\n{rule}") from None
+    return changed
+
+
+def _from(folder: Path, schema: Path) -> str:
+    """The schema's path as seen from a folder, with forward slashes."""
+    try:
+        seen = Path(os.path.relpath(schema.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on another Windows drive
+        return schema.resolve().as_posix()
+    return seen if seen.startswith("..") else f"./{seen}"
