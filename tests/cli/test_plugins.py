@@ -40,7 +40,7 @@ def test_the_list_shows_how_each_plugin_fared(several, capsys):
     assert lines["acme-gan"].startswith("acme acme-gan 1.2 editable active 1 generator")
     assert lines["bad-gan"] == "bad-gan bad-gan 1.0 index broken RuntimeError: no GPU here –"
     assert lines["old-gan"].startswith("old-gan old-gan 1.0 index incompatible needs ganforge <0.1, this is")
-    assert lines["off-gan"] == "off-gan off-gan 1.0 index disabled switched off –"
+    assert lines["off-gan"] == "off-gan off-gan 1.0 index disabled switched off by GANFORGE_DISABLE_PLUGINS –"
     assert lines["ganforge"].endswith(" ms")
     assert "1 disabled, 1 broken, 1 incompatible. Details: ganforge plugins info bad-gan" in shown.out.splitlines()[-1]
 
@@ -75,6 +75,7 @@ def test_the_list_as_json(several, capsys):
         "file": str(several / "acme_gan.py"),
         "offers": {"generator": ["linear"]},
         "remarks": [],
+        "sha256": None,
         "traceback": None,
     }
     assert records["bad-gan"]["traceback"].endswith("RuntimeError: no GPU here\n")
