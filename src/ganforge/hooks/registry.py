@@ -42,7 +42,7 @@ class PluginRecord:
         distribution: distribution name, normalised.
         version: the distribution's version.
         status: how it fared.
-        source: how it was installed: ``index``, ``editable``, ``local`` (a folder or archive), ``vcs``, ``url``; ``file`` for a file
+        source: how it was installed: ``index``, ``editable``, ``local`` (a folder or archive), ``vcs``, ``url``; ``file`` for one
             that the user named.
         origin: the folder, address or commit it was installed from, where that is known.
         module: what its entry point names.
