@@ -81,6 +81,23 @@ def info(
         console.say(f"\n{record.traceback.rstrip()}")
 
 
+@app.command("freeze")
+def freeze(*, as_json: _JSON = False) -> None:
+    """Print pip requirements that install the plugins in use again: versions, or where they came from."""
+    from ganforge.cli import console, installed
+    from ganforge.hooks.freezing import requirement, requirement_line
+
+    records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
+    refs = {one.name if one.sha256 else one.distribution: one.ref for one in records}
+    if as_json:
+        files = [{"file": one.url, "sha256": one.sha256} for one in refs.values() if one.sha256]
+        lines = [line for one in refs.values() if (line := requirement(one))]
+        console.json_out({"schema": 1, "requirements": lines, "local": files})
+        return
+    for ref in refs.values():
+        console.say(requirement_line(ref))
+
+
 @app.command("check")
 def check(
     name: Annotated[str | None, typer.Argument(help="Name of the plugin or of its distribution.", show_default=False)] = None,

@@ -144,20 +144,25 @@ def _describe(entry_point: metadata.EntryPoint) -> Found:
         return Found(entry_point.name, normalise(entry_point.name), "?", entry_point)
     try:
         source, origin, url = _installed_from(distribution)
-        taken = normalise(distribution.name) == LOCAL
         return Found(
             name=entry_point.name,
             distribution=normalise(distribution.name),
-            version=distribution.version,
+            version=distribution.version or "?",
             entry_point=entry_point,
             requires=tuple(distribution.requires or ()),
             source=source,
             origin=origin,
             url=url,
-            fault=f"a distribution cannot be called '{LOCAL}': that stands for files named by --plugin" if taken else None,
+            fault=_fault_of(distribution),
         )
     except Exception as error:  # noqa: BLE001 - metadata is the plugin's, so whatever is wrong with it is the plugin's fault
         return Found(entry_point.name, normalise(entry_point.name), "?", entry_point, fault=f"its metadata cannot be read: {error}")
+
+
+def _fault_of(distribution: metadata.Distribution) -> str | None:
+    if normalise(distribution.name) == LOCAL:
+        return f"a distribution cannot be called '{LOCAL}': that stands for files named by --plugin"
+    return None if distribution.version else "its metadata gives no version"
 
 
 def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | None, str | None]:
@@ -166,7 +171,7 @@ def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | Non
     if text is None:
         return "index", None, None
     record = json.loads(text)
-    url = str(record.get("url", ""))
+    url = re.sub(r"\s", lambda blank: f"%{ord(blank[0]):02X}", str(record.get("url", "")))
     path = unquote(urlsplit(url).path) if url.startswith("file:") else url
     folder = f"#subdirectory={record['subdirectory']}" if record.get("subdirectory") else ""
     if vcs := record.get("vcs_info"):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ganforge.core.errors import PluginError, UsageError, did_you_mean
-from ganforge.hooks.component import Component, Kind
+from ganforge.hooks.component import Component, Kind, PluginRef
 from ganforge.hooks.firstparty import FIRST_PARTY, home_of
 from ganforge.hooks.switches import LOCAL, normalise
 
@@ -76,6 +76,11 @@ class PluginRecord:
     def title(self) -> str:
         """What to call it in a sentence: its distribution, or the file that it is."""
         return Path(self.origin).name if self.distribution == LOCAL and self.origin else self.distribution
+
+    @property
+    def ref(self) -> PluginRef:
+        """Whose its components are."""
+        return PluginRef(self.name, self.distribution, self.version, self.source, self.url, self.sha256)
 
     @property
     def handle(self) -> str:
