@@ -143,26 +143,28 @@ def _describe(entry_point: metadata.EntryPoint) -> Found:
     if distribution is None:  # only one made by hand belongs to none
         return Found(entry_point.name, normalise(entry_point.name), "?", entry_point)
     try:
+        text = distribution.metadata  # once: it is read and parsed anew each time
+        name, version = normalise(text["Name"]), text["Version"]
         source, origin, url = _installed_from(distribution)
         return Found(
             name=entry_point.name,
-            distribution=normalise(distribution.name),
-            version=distribution.version or "?",
+            distribution=name,
+            version=version or "?",
             entry_point=entry_point,
-            requires=tuple(distribution.requires or ()),
+            requires=tuple(text.get_all("Requires-Dist") or distribution.requires or ()),
             source=source,
             origin=origin,
             url=url,
-            fault=_fault_of(distribution),
+            fault=_fault_of(name, version),
         )
     except Exception as error:  # noqa: BLE001 - metadata is the plugin's, so whatever is wrong with it is the plugin's fault
         return Found(entry_point.name, normalise(entry_point.name), "?", entry_point, fault=f"its metadata cannot be read: {error}")
 
 
-def _fault_of(distribution: metadata.Distribution) -> str | None:
-    if normalise(distribution.name) == LOCAL:
+def _fault_of(name: str, version: str | None) -> str | None:
+    if name == LOCAL:
         return f"a distribution cannot be called '{LOCAL}': that stands for files named by --plugin"
-    return None if distribution.version else "its metadata gives no version"
+    return None if version else "its metadata gives no version"
 
 
 def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | None, str | None]:

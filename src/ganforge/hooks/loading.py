@@ -74,6 +74,7 @@ class _Host:
 
     switches: Switches
     components: list[Component] = field(default_factory=list)
+    taken: dict[tuple[Kind, str], str] = field(default_factory=dict)
     manager: pluggy.PluginManager = field(default_factory=_manager)
 
     def take(self, plugin: Found) -> PluginRecord:
@@ -86,7 +87,7 @@ class _Host:
             return _record(plugin, Status.INCOMPATIBLE, reason=plugin.incompatible)
 
         staged: list[Component] = []
-        known, started = set(sys.modules), time.perf_counter()
+        known, started = [name for name in _HEAVY if name in sys.modules], time.perf_counter()
         try:
             # A plugin that prints would spoil the one JSON object that --json promises on stdout.
             with contextlib.redirect_stdout(sys.stderr):
@@ -96,6 +97,7 @@ class _Host:
         milliseconds = (time.perf_counter() - started) * 1000
 
         self.components += staged
+        self.taken |= {(component.kind, component.id): component.plugin.name for component in staged}
         missing = sorted({name for component in staged for name in component.missing})
         unavailable = bool(staged) and all(component.missing for component in staged)
         working = Status.LOCAL if plugin.distribution == LOCAL else Status.ACTIVE
@@ -148,16 +150,15 @@ class _Host:
 
     def _refuse_doubles(self, staged: list[Component]) -> None:
         """Two entry points of one distribution share its ids."""
-        taken = {(component.kind, component.id): component.plugin.name for component in self.components}
         for component in staged:
-            if owner := taken.get((component.kind, component.id)):
+            if owner := self.taken.get((component.kind, component.id)):
                 raise PluginError(f"{component.kind} '{component.id}' is already registered by entry point '{owner}'")
 
     def _reserved(self, staged: list[Component]) -> Iterator[str]:
         """Short names that mean a first-party component, whatever else has them."""
-        own = {(one.kind, one.name) for one in self.components if one.plugin.distribution in FIRST_PARTY}
         for component in staged:
-            reserved = (component.kind, component.name) in own or home_of(component.kind, component.name)
+            kind, name = component.kind, component.name
+            reserved = home_of(kind, name) or any((kind, f"{own}/{name}") in self.taken for own in FIRST_PARTY)
             if reserved and component.plugin.distribution not in FIRST_PARTY:
                 yield f"{component.kind} '{component.name}' is a reserved name: write '{component.id}'"
 
