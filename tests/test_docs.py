@@ -9,7 +9,7 @@ import typer
 
 from ganforge.assembly.blueprint import resolve
 from ganforge.assembly.building import Folders, build
-from ganforge.cli.app import app
+from ganforge.cli.app import app, main
 from ganforge.core.events import Finished
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import read
@@ -147,6 +147,23 @@ def test_plugin_of_the_guide_works(tmp_path, monkeypatch):
 
     assert isinstance(last, Finished)
     assert last.outcome == "finished"
+
+
+def test_local_file_of_the_guide_trains_and_keeps_its_contracts(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs/how-to/manage-plugins.md").read_text()
+    (code,) = re.findall(r"`my_gan\.py`.+?```python\n(.+?)```", text, flags=re.DOTALL)
+    (tmp_path / "my_gan.py").write_text(code)
+    smoke = (ROOT / "recipes/smoke/vanilla_moons.toml").read_text()
+    (tmp_path / "recipe.toml").write_text(smoke.replace('"mlp"\nparams = { hidden = [16, 16] }', '"swirl"', 1))
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["plugins", "check", "my-gan", "--plugin", "my_gan.py"]) == 0, capsys.readouterr().out
+    assert main(["run", "recipe.toml", "--set", 'tracking.mode="off"', "--plugin", "my_gan.py"]) == 0
+    (run,) = (tmp_path / "runs" / "smoke").iterdir()
+    assert main(["sample", str(run), "--out", "points.csv", "--plugin", "my_gan.py"]) == 0
+    capsys.readouterr()
+    assert main(["sample", str(run), "--out", "more.csv"]) == 2
+    assert "name it with --plugin FILE.py" in capsys.readouterr().err
 
 
 def test_recipe_of_the_guide_is_right(tmp_path):

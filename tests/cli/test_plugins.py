@@ -40,7 +40,7 @@ def test_the_list_shows_how_each_plugin_fared(several, capsys):
     assert lines["acme-gan"].startswith("acme acme-gan 1.2 editable active 1 generator")
     assert lines["bad-gan"] == "bad-gan bad-gan 1.0 index broken RuntimeError: no GPU here –"
     assert lines["old-gan"].startswith("old-gan old-gan 1.0 index incompatible needs ganforge <0.1, this is")
-    assert lines["off-gan"] == "off-gan off-gan 1.0 index disabled switched off –"
+    assert lines["off-gan"] == "off-gan off-gan 1.0 index disabled switched off by GANFORGE_DISABLE_PLUGINS –"
     assert lines["ganforge"].endswith(" ms")
     assert "1 disabled, 1 broken, 1 incompatible. Details: ganforge plugins info bad-gan" in shown.out.splitlines()[-1]
 
@@ -75,6 +75,7 @@ def test_the_list_as_json(several, capsys):
         "file": str(several / "acme_gan.py"),
         "offers": {"generator": ["linear"]},
         "remarks": [],
+        "sha256": None,
         "traceback": None,
     }
     assert records["bad-gan"]["traceback"].endswith("RuntimeError: no GPU here\n")
@@ -133,3 +134,24 @@ def test_a_broken_plugin_costs_a_run_one_line(several):
     assert [line for line in told if "plugin" in line] == [
         "warning: 2 plugins failed to load (bad-gan, old-gan); see: ganforge plugins list"
     ]
+
+
+def test_freeze_prints_what_is_in_use_for_pip(several, capsys):
+    (several / "my_gan.py").write_text("")
+    assert main(["plugins", "freeze", "--plugin", str(several / "my_gan.py")]) == 0
+
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert "-e /src  # acme-gan 1.2" in lines
+    assert any(line.startswith(("ganforge==", "-e ", "ganforge @")) and "ganforge" in line for line in lines)
+    assert not [line for line in lines if "bad-gan" in line or "old-gan" in line or "off-gan" in line]
+    assert lines[-1].startswith(f"# {several / 'my_gan.py'} is a file of your own (sha256 e3b0c44298fc")
+    assert shown.err.startswith("warning: 2 plugins failed to load")
+
+
+def test_freeze_as_json(several, capsys):
+    assert main(["plugins", "freeze", "--json"]) == 0
+
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["schema"], shown["local"]) == (1, [])
+    assert "-e /src" in shown["requirements"]

@@ -14,6 +14,7 @@ from ganforge.hooks.component import Kind
 from ganforge.hooks.discovery import Found
 from ganforge.hooks.registry import Status
 from ganforge.hooks.switches import Switches
+from ganforge.hooks.switching import from_environment
 
 GOOD = """
     from ganforge.plugin import hookimpl
@@ -286,7 +287,7 @@ def test_a_disabled_plugin_is_not_imported(install, switches):
 def test_a_switch_takes_either_name_in_any_spelling(install, name):
     install(entry_point="acme")
 
-    registry = loading.load_plugins(Switches.from_environment({"GANFORGE_DISABLE_PLUGINS": name}))
+    registry = loading.load_plugins(from_environment({"GANFORGE_DISABLE_PLUGINS": name}))
 
     assert only(registry, "acme-gan").status is Status.DISABLED
 

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from ganforge.core.errors import UsageError
-from ganforge.hooks.switches import Switches, normalise
+from ganforge.hooks.switches import Switches, normalise, plugin_name
 
 INSTALLED = [("acme", "acme-gan"), ("other", "other-gan")]
 
@@ -9,28 +11,6 @@ INSTALLED = [("acme", "acme-gan"), ("other", "other-gan")]
 @pytest.mark.parametrize("name", ["acme-gan", "Acme_GAN", "acme.gan", " acme--gan ", "ACME-_-GAN"])
 def test_all_spellings_of_a_name_are_one(name):
     assert normalise(name) == "acme-gan"
-
-
-def test_the_environment_may_say_nothing():
-    assert Switches.from_environment({}) == Switches(frozenset(), None, strict=False)
-
-
-@pytest.mark.parametrize("text", ["acme,Other_GAN", "acme other-gan", " acme , other.gan,"])
-def test_names_are_separated_by_commas_or_blanks(text):
-    assert Switches.from_environment({"GANFORGE_DISABLE_PLUGINS": text}).disabled == {"acme", "other-gan"}
-    assert Switches.from_environment({"GANFORGE_PLUGINS": text}).allowed == {"acme", "other-gan"}
-
-
-def test_an_empty_list_of_allowed_plugins_allows_none():
-    switches = Switches.from_environment({"GANFORGE_PLUGINS": ""})
-
-    assert switches.allowed == frozenset()
-    assert switches.refusal("acme", "acme-gan") == "not among the allowed plugins"
-
-
-@pytest.mark.parametrize(("text", "strict"), [("", False), ("0", False), ("1", True), ("yes", True)])
-def test_strictness(text, strict):
-    assert Switches.from_environment({"GANFORGE_STRICT_PLUGINS": text}).strict is strict
 
 
 def test_disabling_wins_over_allowing():
@@ -60,3 +40,52 @@ def test_built_in_components_cannot_be_switched_off(name):
 
 def test_built_in_components_may_be_allowed_by_name():
     Switches(allowed=frozenset({"builtin", "ganforge", "acme"})).check(INSTALLED)
+
+
+def test_an_upper_list_of_allowed_plugins_replaces_all_below():
+    upper = Switches(allowed=frozenset({"acme"}))
+    lower = Switches(disabled=frozenset({"acme", "other"}), allowed=frozenset({"other"}))
+
+    both = upper.over(lower)
+
+    assert both.refusal("acme", "acme-gan") is None
+    assert both.refusal("other", "other-gan") == "not among the allowed plugins"
+
+
+def test_disabled_plugins_add_up_and_a_lower_list_of_allowed_ones_stays():
+    both = Switches(disabled=frozenset({"acme"})).over(
+        Switches(disabled=frozenset({"other"}), allowed=frozenset({"acme", "third"}))
+    )
+
+    assert [both.refusal(name, name) is None for name in ("acme", "other", "third", "fourth")] == [False, False, True, False]
+
+
+def test_strictness_of_either_is_strictness():
+    assert Switches(strict=True).over(Switches()).strict
+    assert Switches().over(Switches(strict=True)).strict
+
+
+def test_a_local_file_is_allowed_by_whoever_names_it():
+    upper = Switches.said(("--no-plugin", frozenset()), ("--only-plugins", frozenset({"acme"})), local=(Path("/a/My_GAN.py"),))
+    lower = Switches.said(("p (disable)", frozenset()), ("p (only)", None), local=(Path("/b/theirs.py"), Path("/a/My_GAN.py")))
+
+    both = upper.over(lower)
+
+    assert both.local == (Path("/a/My_GAN.py"), Path("/b/theirs.py"))
+    assert both.refusal("my-gan", "local") is None
+    assert both.refusal("theirs", "local") == "not named by --only-plugins"
+    assert lower.over(Switches(allowed=frozenset())).refusal("theirs", "local") is None
+
+
+def test_a_refusal_tells_the_switch():
+    said = Switches.said(("--no-plugin", frozenset({"acme"})), ("GANFORGE_PLUGINS", frozenset({"acme"})))
+
+    assert said.refusal("acme", "acme-gan") == "switched off by --no-plugin"
+    assert said.refusal("other", "other-gan") == "not named by GANFORGE_PLUGINS"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("my_gan.py", "my-gan"), ("/a b/My GAN.v2.py", "my-gan-v2"), ("_.py", "unnamed"), ("ганс.py", "unnamed")]
+)
+def test_a_local_file_has_a_name_like_any_plugin(file, name):
+    assert plugin_name(Path(file)) == name

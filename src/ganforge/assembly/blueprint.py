@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -12,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ganforge import __version__
 from ganforge.assembly.agreement import Facts, agree
+from ganforge.assembly.lock import lock
 from ganforge.assembly.parts import MANY, SINGLE, Part, Search, search
 from ganforge.core.errors import PluginError, Problem, RecipeError
 from ganforge.hooks.component import Kind
@@ -20,7 +22,6 @@ from ganforge.hooks.registry import Registry
 from ganforge.hooks.switches import normalise
 from ganforge.recipe.reading import Source
 from ganforge.recipe.schema import Recipe
-from ganforge.recipe.writing import fingerprint
 
 __all__ = ["Blueprint", "Part", "resolve"]
 
@@ -73,23 +74,9 @@ class Blueprint:
         ]
         return recipe.model_copy(update={**single, "loss": tuple(losses), "metric": tuple(metrics)})
 
-    def lock(self) -> dict[str, Any]:
-        """What this run is made of, as plain data: each component's id, revision, distribution and version, and the fingerprint."""
-        return {
-            "ganforge": __version__,
-            "fingerprint": fingerprint(self.resolved),
-            "components": [
-                {
-                    "key": part.key,
-                    "kind": part.component.kind.value,
-                    "id": part.component.id,
-                    "revision": part.component.revision,
-                    "distribution": part.component.plugin.distribution,
-                    "version": part.component.plugin.version,
-                }
-                for part in self.parts
-            ],
-        }
+    def lock(self, folder: Path | None = None) -> dict[str, Any]:
+        """What this run is made of, as plain data; with the recipe's folder also the hash of the data's files."""
+        return lock(self, folder).to_plain()
 
 
 def resolve(source: Source, registry: Registry) -> Blueprint:

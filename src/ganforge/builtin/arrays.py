@@ -52,8 +52,8 @@ def build_arrays(params: ArraysParams, context: DatasetContext) -> Dataset:
     return Kept(spec, *split(values, labels, params.held_out))
 
 
-def _resolved(file: str, context: DatasetContext) -> Path:
-    return context.recipe_folder / Path(file).expanduser()  # an absolute path replaces the folder
+def _resolved(file: Path, context: DatasetContext) -> Path:
+    return context.recipe_folder / file.expanduser()  # an absolute path replaces the folder
 
 
 def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple[Tensor, tuple[float, float] | None]:

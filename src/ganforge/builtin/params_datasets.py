@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from ganforge.plugin import Params
@@ -76,10 +78,10 @@ class DigitsParams(Params):
 class ArraysParams(Params):
     """Parameters of data from the user's own files."""
 
-    file: str = Field(min_length=1)
+    file: Path = Field(strict=False)
     """A .npy, .npz or .csv file; a relative path is meant from the recipe's folder. An .npz holds 'values' and, where there are
     any, 'labels'. One sample is a row (d,), an image (height, width) or an image (channels, height, width)."""
-    labels_file: str | None = Field(None, min_length=1)
+    labels_file: Path | None = Field(None, strict=False)
     """A .npy file with one label per sample, for values that come without."""
     label_column: str | int | None = None
     """.csv only: the column of labels, by its name in the header or its number from 0 (-1 is the last)."""
@@ -94,6 +96,13 @@ class ArraysParams(Params):
     Images of bytes (uint8) have 0 and 255 unless given."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of the samples, of each class where there are classes, that is kept back for evaluation."""
+
+    @field_validator("file", "labels_file")
+    @classmethod
+    def _names_a_file(cls, file: Path | None) -> Path | None:
+        if file is not None and not file.name:
+            raise ValueError("must be the path of a file")
+        return file
 
     @field_validator("value_range")
     @classmethod

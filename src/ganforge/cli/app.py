@@ -10,13 +10,17 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ganforge import __version__
 from ganforge.cli import check, console, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
-from ganforge.core.errors import GanforgeError
+from ganforge.core.errors import GanforgeError, UsageError
+
+_SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
+"""Options of ``ganforge`` itself that may stand behind a command too."""
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
 
@@ -40,12 +44,28 @@ def _tell_version(asked: bool) -> None:  # noqa: FBT001 - Typer hands an option'
 
 @app.callback()
 def ganforge(
+    context: typer.Context,
     *,
-    version: Annotated[
+    no_plugin: Annotated[
+        list[str] | None, typer.Option("--no-plugin", metavar="NAME", help="Load everything but this plugin. Repeatable.")
+    ] = None,
+    only_plugins: Annotated[
+        list[str] | None,
+        typer.Option("--only-plugins", metavar="A,B", help="Load these plugins and the built-in components alone."),
+    ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", metavar="FILE.py", help="Run this file as a plugin. Repeatable.", exists=True, dir_okay=False),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback acts on it
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Experiments with generative adversarial networks: recipes in, honest runs out."""
+    if no_plugin or only_plugins or plugin:
+        from ganforge.hooks.switching import command_line
+
+        context.with_resource(command_line(disabled=no_plugin or [], only=only_plugins or None, local=plugin or []))
 
 
 # One line for each command, in the order in which help shows them.
@@ -73,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal without Greek letters shows "?", rather than ending in a traceback
             stream.reconfigure(errors="replace")
     try:
-        app(args=arguments, prog_name="ganforge")
+        app(args=_switches_first(sys.argv[1:] if arguments is None else arguments), prog_name="ganforge")
     except GanforgeError as error:
         console.failure(error)
         return error.exit_code
@@ -82,3 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return leaving.code or 0
         raise
     return 0
+
+
+def _switches_first(arguments: Sequence[str]) -> list[str]:
+    """``ganforge list --no-plugin acme`` as ``ganforge --no-plugin acme list``: the switches hold for every command."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    switches: list[str] = []
+    others: list[str] = []
+    words = iter(arguments[:end])
+    for word in words:
+        if word.partition("=")[0] not in _SWITCHES:
+            others.append(word)
+            continue
+        switches.append(word)
+        if "=" not in word:
+            value = next(words, None)
+            if value is None:
+                raise UsageError(f"{word} needs a value", remedy=f"write {word} and a name or file behind it")
+            switches.append(value)
+    return [*switches, *others, *arguments[end:]]

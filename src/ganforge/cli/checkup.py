@@ -159,12 +159,12 @@ def _plugins() -> Iterator[Finding]:
     records = load_plugins().plugins
     for record in records:
         if record.failed:
-            remedy = f"mend, update or uninstall it; see: ganforge plugins info {record.distribution}"
-            yield Finding("plugins", "fault", f"{record.distribution} {record.version} is {record.status}: {record.reason}", remedy)
+            remedy = f"mend, update or uninstall it; see: ganforge plugins info {record.handle}"
+            yield Finding("plugins", "fault", f"{record.title} {record.version} is {record.status}: {record.reason}", remedy)
         elif record.status is Status.UNAVAILABLE:
             needed = (record.reason or "").removeprefix("needs ")
-            yield Finding("plugins", "note", f"{record.distribution} {record.reason}", f"install {needed} to use it")
-    active = [record.distribution for record in records if record.status is Status.ACTIVE]
+            yield Finding("plugins", "note", f"{record.title} {record.reason}", f"install {needed} to use it")
+    active = [record.title for record in records if record.works]
     yield Finding("plugins", "ok" if active else "fault", f"{len(active)} active: {', '.join(active)}")
 
 

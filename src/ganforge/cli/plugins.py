@@ -23,7 +23,9 @@ def plugins() -> None:
 @app.command("list")
 def list_plugins(
     *,
-    status: Annotated[str | None, typer.Option(help="Only active, disabled, broken, incompatible or unavailable ones.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only active, local, disabled, broken, incompatible or unavailable ones.")
+    ] = None,
     as_json: _JSON = False,
 ) -> None:
     """List the installed plugins, with what they offer and how they fared."""
@@ -67,6 +69,7 @@ def info(
         "entry": f"{record.name} = {record.module}",
         "source": f"{record.source} {record.origin or ''}".strip(),
         "file": record.file or "not found",
+        "sha256": record.sha256,
         "load": _milliseconds(record.load_ms) or "not imported",
         "remarks": ", ".join(record.remarks),
         **{kind.plural: ", ".join(names) for kind, names in record.offers.items()},
@@ -76,6 +79,23 @@ def info(
             console.say(f"  {key:<14} {text}")
     if record.traceback:
         console.say(f"\n{record.traceback.rstrip()}")
+
+
+@app.command("freeze")
+def freeze(*, as_json: _JSON = False) -> None:
+    """Print pip requirements that install the plugins in use again: versions, or where they came from."""
+    from ganforge.cli import console, installed
+    from ganforge.hooks.freezing import requirement, requirement_line
+
+    records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
+    refs = {one.name if one.sha256 else one.distribution: one.ref for one in records}
+    if as_json:
+        files = [{"file": one.url, "sha256": one.sha256} for one in refs.values() if one.sha256]
+        lines = [line for one in refs.values() if (line := requirement(one))]
+        console.json_out({"schema": 1, "requirements": lines, "local": files})
+        return
+    for ref in refs.values():
+        console.say(requirement_line(ref))
 
 
 @app.command("check")
@@ -172,7 +192,7 @@ def _summary(records: tuple[PluginRecord, ...]) -> str:
 
     counts = [(sum(record.status is status for record in records), status) for status in Status]
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)
-    failed = next((record.distribution for record in records if record.failed), None)
+    failed = next((record.handle for record in records if record.failed), None)
     return f"{len(records)} installed: {listed}." + (f" Details: ganforge plugins info {failed}" if failed else "")
 
 
@@ -190,5 +210,6 @@ def _facts(record: PluginRecord) -> dict[str, object]:
         "load_ms": None if record.load_ms is None else round(record.load_ms, 1),
         "offers": {kind.value: names for kind, names in record.offers.items()},
         "remarks": record.remarks,
+        "sha256": record.sha256,
         "traceback": record.traceback,
     }

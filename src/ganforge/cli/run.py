@@ -29,6 +29,10 @@ def run(
     tracking_uri: Annotated[
         str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.")
     ] = None,
+    locked: Annotated[
+        Path | None,
+        typer.Option(metavar="LOCK", exists=True, help="Refuse other components or data than this lock.json, or run folder, says."),
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live view.")] = False,
     parent: Annotated[str | None, typer.Option(hidden=True)] = None,
     json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
@@ -52,6 +56,7 @@ def run(
         tracking_uri=tracking_uri,
         plain=plain,
         parent=parent,
+        locked=locked,
     )
     if seeds is not None and resume is not None:
         raise UsageError(

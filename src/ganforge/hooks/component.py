@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -40,12 +41,18 @@ class PluginRef:
     Attributes:
         name: entry-point name, such as ``dcgan``.
         distribution: distribution name, normalised (PEP 503), such as ``ganforge-dcgan``.
-        version: the distribution's version.
+        version: the distribution's version; for a local file the beginning of its SHA-256.
+        source: how it came here: ``index``, ``editable``, ``local`` (a folder), ``vcs``, ``url``, or ``file`` for a local file.
+        url: where from, as pip takes it, unless it came from an index; for a local file its path.
+        sha256: of a local file's content.
     """
 
     name: str
     distribution: str
     version: str
+    source: str = "index"
+    url: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +127,11 @@ class Component:
         return None if self.spec is None else self._load(self.spec)
 
     def source(self) -> Path | None:
-        """The file that the factory stands in, where it was given by name; found without importing it."""
+        """The file that the factory stands in; one given by name is found without importing it."""
         if not isinstance(self.factory, str):
-            return None
+            module = sys.modules.get(getattr(self.factory, "__module__", ""))
+            file = getattr(module, "__file__", None)
+            return Path(file) if file else None
         found = importlib.util.find_spec(self.factory.partition(":")[0])
         return Path(found.origin) if found and found.origin else None
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganforge import __version__
+from ganforge.hooks.component import PluginRef
 from ganforge.hooks.specs import ENTRY_POINT_GROUP
-from ganforge.hooks.switches import BUILTIN, normalise
+from ganforge.hooks.switches import BUILTIN, LOCAL, normalise
 
 _NEEDS_GANFORGE = re.compile(r"ganforge(?![\w.-])", re.IGNORECASE)
 
@@ -30,7 +31,9 @@ class Found:
         requires: the distribution's requirements, as its metadata gives them.
         source: how it was installed: ``index``, ``editable``, ``local``, ``vcs`` or ``url``.
         origin: where it was installed from, where that is known.
+        url: the same as pip takes it, such as ``git+https://…@<commit>``; ``None`` for one from an index.
         fault: why its metadata cannot be used, or ``None``.
+        sha256: of the file that is the plugin, for a local one.
     """
 
     name: str
@@ -40,7 +43,18 @@ class Found:
     requires: tuple[str, ...] = ()
     source: str = "index"
     origin: str | None = None
+    url: str | None = None
     fault: str | None = None
+    sha256: str | None = None
+
+    def load(self) -> object:
+        """What the entry point names; imports the plugin."""
+        return self.entry_point.load()
+
+    @property
+    def ref(self) -> PluginRef:
+        """Whose its components are."""
+        return PluginRef(self.name, self.distribution, self.version, self.source, self.url, self.sha256)
 
     @property
     def incompatible(self) -> str | None:
@@ -85,10 +99,10 @@ def builtin() -> Found:
     """The components that ganforge itself ships: a plugin like any other, except that it is always there."""
     entry_point = metadata.EntryPoint(name=BUILTIN, value="ganforge.builtin.plugin", group=ENTRY_POINT_GROUP)
     try:
-        source, origin = _installed_from(metadata.distribution("ganforge"))
+        source, origin, url = _installed_from(metadata.distribution("ganforge"))
     except metadata.PackageNotFoundError:  # run from a source tree that nobody installed
-        source, origin = "local", None
-    return Found(BUILTIN, "ganforge", __version__, entry_point, source=source, origin=origin)
+        source, origin, url = "local", None, None
+    return Found(BUILTIN, "ganforge", __version__, entry_point, source=source, origin=origin, url=url)
 
 
 def installed() -> list[Found]:
@@ -129,30 +143,42 @@ def _describe(entry_point: metadata.EntryPoint) -> Found:
     if distribution is None:  # only one made by hand belongs to none
         return Found(entry_point.name, normalise(entry_point.name), "?", entry_point)
     try:
-        source, origin = _installed_from(distribution)
+        text = distribution.metadata  # once: it is read and parsed anew each time
+        name, version = normalise(text["Name"]), text["Version"]
+        source, origin, url = _installed_from(distribution)
         return Found(
             name=entry_point.name,
-            distribution=normalise(distribution.name),
-            version=distribution.version,
+            distribution=name,
+            version=version or "?",
             entry_point=entry_point,
-            requires=tuple(distribution.requires or ()),
+            requires=tuple(text.get_all("Requires-Dist") or distribution.requires or ()),
             source=source,
             origin=origin,
+            url=url,
+            fault=_fault_of(name, version),
         )
     except Exception as error:  # noqa: BLE001 - metadata is the plugin's, so whatever is wrong with it is the plugin's fault
         return Found(entry_point.name, normalise(entry_point.name), "?", entry_point, fault=f"its metadata cannot be read: {error}")
 
 
-def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | None]:
-    """How and from where a distribution was installed, by the file that installers leave (PEP 610)."""
+def _fault_of(name: str, version: str | None) -> str | None:
+    if name == LOCAL:
+        return f"a distribution cannot be called '{LOCAL}': that stands for files named by --plugin"
+    return None if version else "its metadata gives no version"
+
+
+def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | None, str | None]:
+    """How and from where a distribution was installed, and its address for pip, by the file that installers leave (PEP 610)."""
     text = distribution.read_text("direct_url.json")
     if text is None:
-        return "index", None
+        return "index", None, None
     record = json.loads(text)
-    url = str(record.get("url", ""))
+    url = re.sub(r"\s", lambda blank: f"%{ord(blank[0]):02X}", str(record.get("url", "")))
     path = unquote(urlsplit(url).path) if url.startswith("file:") else url
+    folder = f"#subdirectory={record['subdirectory']}" if record.get("subdirectory") else ""
     if vcs := record.get("vcs_info"):
-        return "vcs", f"{url}@{vcs.get('commit_id', '')[:12]}"
+        commit = str(vcs.get("commit_id", ""))
+        return "vcs", f"{url}@{commit[:12]}", f"{vcs.get('vcs', 'git')}+{url}@{commit}{folder}"
     if record.get("dir_info", {}).get("editable"):
-        return "editable", path
-    return ("local" if url.startswith("file:") else "url"), path
+        return "editable", path, url
+    return ("local" if url.startswith("file:") else "url"), path, f"{url}{folder}"

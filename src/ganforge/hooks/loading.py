@@ -1,4 +1,4 @@
-"""Guarded loading of installed plugins: whatever is wrong with one of them costs that one, and never the command.
+"""Guarded loading of plugins: whatever is wrong with one of them costs that one, and never the command.
 
 Steps for each plugin: switches and version from metadata, then import, lint, registration into a list of its own, and only when all
 of that went well are its components taken over. pluggy's own loader is not used, since it stops at the first failure; neither is
@@ -22,27 +22,30 @@ from ganforge.core.errors import GanforgeError, PluginError
 from ganforge.hooks import specs
 from ganforge.hooks.component import Component, Kind, PluginRef
 from ganforge.hooks.discovery import Found, builtin, installed
+from ganforge.hooks.firstparty import FIRST_PARTY, home_of
 from ganforge.hooks.lint import HOOKS, check_hooks
+from ganforge.hooks.local import local_file
 from ganforge.hooks.registrar import Registrar
 from ganforge.hooks.registry import PluginRecord, Registry, Status
-from ganforge.hooks.switches import BUILTIN, Switches
+from ganforge.hooks.switches import LOCAL, Switches
+from ganforge.hooks.switching import in_force
 
 _HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
 """Modules that a plugin's entry module should not bring in: listing components would take seconds."""
 
 
 def load_plugins(switches: Switches | None = None) -> Registry:
-    """Load the built-in components, then every installed plugin that may load.
+    """Load the built-in components, then every installed plugin and local file that may load.
 
     Args:
-        switches: what is disabled or allowed; read from the environment unless given.
+        switches: what is disabled or allowed; those in force unless given.
 
     Raises:
         UsageError: a switch names a plugin that is not installed.
         PluginError: under strict switches, when a plugin failed.
     """
-    switches = Switches.from_environment() if switches is None else switches
-    plugins = installed()
+    switches = in_force() if switches is None else switches
+    plugins = [*installed(), *map(local_file, switches.local)]
     switches.check((plugin.name, plugin.distribution) for plugin in plugins)
 
     registry = load([builtin(), *plugins], switches)
@@ -71,10 +74,11 @@ class _Host:
 
     switches: Switches
     components: list[Component] = field(default_factory=list)
+    taken: dict[tuple[Kind, str], str] = field(default_factory=dict)
     manager: pluggy.PluginManager = field(default_factory=_manager)
 
     def take(self, plugin: Found) -> PluginRecord:
-        refusal = None if plugin.name == BUILTIN else self.switches.refusal(plugin.name, plugin.distribution)
+        refusal = None if plugin.distribution == "ganforge" else self.switches.refusal(plugin.name, plugin.distribution)
         if refusal:
             return _record(plugin, Status.DISABLED, reason=refusal)
         if plugin.fault:
@@ -83,7 +87,7 @@ class _Host:
             return _record(plugin, Status.INCOMPATIBLE, reason=plugin.incompatible)
 
         staged: list[Component] = []
-        known, started = set(sys.modules), time.perf_counter()
+        known, started = [name for name in _HEAVY if name in sys.modules], time.perf_counter()
         try:
             # A plugin that prints would spoil the one JSON object that --json promises on stdout.
             with contextlib.redirect_stdout(sys.stderr):
@@ -93,20 +97,25 @@ class _Host:
         milliseconds = (time.perf_counter() - started) * 1000
 
         self.components += staged
+        self.taken |= {(component.kind, component.id): component.plugin.name for component in staged}
         missing = sorted({name for component in staged for name in component.missing})
         unavailable = bool(staged) and all(component.missing for component in staged)
+        working = Status.LOCAL if plugin.distribution == LOCAL else Status.ACTIVE
         return _record(
             plugin,
-            Status.UNAVAILABLE if unavailable else Status.ACTIVE,
+            Status.UNAVAILABLE if unavailable else working,
             reason=f"needs {', '.join(missing)}" if unavailable else None,
             load_ms=milliseconds,
             offers=_offers(staged),
-            remarks=tuple(f"imports {name}" for name in _HEAVY if name in sys.modules and name not in known),
+            remarks=(
+                *(f"imports {name}" for name in _HEAVY if name in sys.modules and name not in known),
+                *self._reserved(staged),
+            ),
         )
 
     def _register(self, plugin: Found, staged: list[Component]) -> None:
         """Import, register with pluggy, lint and ask; leave nothing in pluggy's manager on failure."""
-        module = plugin.entry_point.load()
+        module = plugin.load()
         if not isinstance(module, ModuleType):
             raise PluginError(f"its entry point {plugin.entry_point.value!r} must name a module, not a {type(module).__name__}")
         if other := self.manager.get_name(module):
@@ -114,7 +123,7 @@ class _Host:
 
         check_hooks(self.manager, module)
         with self._registered(module, f"{plugin.distribution}:{plugin.name}"):
-            self._ask(module, PluginRef(plugin.name, plugin.distribution, plugin.version), staged)
+            self._ask(module, plugin.ref, staged)
             self._refuse_doubles(staged)
 
     @contextlib.contextmanager
@@ -141,10 +150,17 @@ class _Host:
 
     def _refuse_doubles(self, staged: list[Component]) -> None:
         """Two entry points of one distribution share its ids."""
-        taken = {(component.kind, component.id): component.plugin.name for component in self.components}
         for component in staged:
-            if owner := taken.get((component.kind, component.id)):
+            if owner := self.taken.get((component.kind, component.id)):
                 raise PluginError(f"{component.kind} '{component.id}' is already registered by entry point '{owner}'")
+
+    def _reserved(self, staged: list[Component]) -> Iterator[str]:
+        """Short names that mean a first-party component, whatever else has them."""
+        for component in staged:
+            kind, name = component.kind, component.name
+            reserved = home_of(kind, name) or any((kind, f"{own}/{name}") in self.taken for own in FIRST_PARTY)
+            if reserved and component.plugin.distribution not in FIRST_PARTY:
+                yield f"{component.kind} '{component.name}' is a reserved name: write '{component.id}'"
 
 
 def _failure(plugin: Found, error: BaseException, staged: list[Component]) -> PluginRecord:
@@ -181,5 +197,7 @@ def _record(plugin: Found, status: Status, **facts: object) -> PluginRecord:
         origin=plugin.origin,
         module=plugin.entry_point.value,
         file=plugin.file,
+        url=plugin.url,
+        sha256=plugin.sha256,
         **facts,  # type: ignore[arg-type]  # named fields of the record, each checked where it is given
     )

@@ -9,9 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from ganforge.core.errors import PluginError, UsageError, did_you_mean
-from ganforge.hooks.component import Component, Kind
+from ganforge.hooks.component import Component, Kind, PluginRef
 from ganforge.hooks.firstparty import FIRST_PARTY, home_of
-from ganforge.hooks.switches import normalise
+from ganforge.hooks.switches import LOCAL, normalise
 
 _REFERENCE = re.compile(r"(?:(?P<distribution>[A-Za-z0-9][\w.-]*)/)?(?P<name>[^/@\s]+)(?:@(?P<revision>[0-9]+))?")
 
@@ -21,6 +21,8 @@ class Status(StrEnum):
 
     ACTIVE = "active"
     """Loaded; its components can be used."""
+    LOCAL = "local"
+    """Loaded from a file that the user named; its components can be used."""
     DISABLED = "disabled"
     """Switched off by the user; not imported."""
     BROKEN = "broken"
@@ -40,7 +42,8 @@ class PluginRecord:
         distribution: distribution name, normalised.
         version: the distribution's version.
         status: how it fared.
-        source: how it was installed: ``index``, ``editable``, ``local`` (a folder or file), ``vcs`` or ``url``.
+        source: how it was installed: ``index``, ``editable``, ``local`` (a folder or archive), ``vcs``, ``url``; ``file`` for one
+            that the user named.
         origin: the folder, address or commit it was installed from, where that is known.
         module: what its entry point names.
         file: the module's file, where it is known.
@@ -49,6 +52,8 @@ class PluginRecord:
         reason: why it is not active, in one line.
         traceback: the failure's traceback, as text.
         remarks: what is odd about a plugin that works, such as "imports torch".
+        url: where it was installed from, as pip takes it, unless that was an index.
+        sha256: of a local file's content.
     """
 
     name: str
@@ -64,6 +69,28 @@ class PluginRecord:
     reason: str | None = None
     traceback: str | None = None
     remarks: tuple[str, ...] = ()
+    url: str | None = None
+    sha256: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call it in a sentence: its distribution, or the file that it is."""
+        return Path(self.origin).name if self.distribution == LOCAL and self.origin else self.distribution
+
+    @property
+    def ref(self) -> PluginRef:
+        """Whose its components are."""
+        return PluginRef(self.name, self.distribution, self.version, self.source, self.url, self.sha256)
+
+    @property
+    def handle(self) -> str:
+        """The name by which commands find it and nothing else."""
+        return self.name if self.distribution == LOCAL else self.distribution
+
+    @property
+    def works(self) -> bool:
+        """Whether its components can be used."""
+        return self.status in (Status.ACTIVE, Status.LOCAL)
 
     @property
     def failed(self) -> bool:
@@ -90,7 +117,7 @@ class Registry:
     @property
     def warning(self) -> str | None:
         """One line about the plugins that failed to load, or ``None`` when all is well."""
-        failed = sorted({record.distribution for record in self.plugins if record.failed})
+        failed = sorted({record.title for record in self.plugins if record.failed})
         if not failed:
             return None
         count = "1 plugin" if len(failed) == 1 else f"{len(failed)} plugins"
@@ -166,17 +193,17 @@ class Registry:
         """The reason why the one plugin that is known to offer the component is not there."""
         for record in self.plugins:
             announced = distribution is None and record.failed and name in record.offers.get(kind, ())
-            if record.status is Status.ACTIVE or not (announced or record.distribution == distribution):
+            if record.works or not (announced or record.distribution == distribution):
                 continue
-            message = (
-                f"{kind} '{name}' comes from {record.distribution} {record.version}, which is {record.status}: {record.reason}"
-            )
+            message = f"{kind} '{name}' comes from {record.title} {record.version}, which is {record.status}: {record.reason}"
             if record.status is Status.DISABLED:
                 return UsageError(message, remedy="drop the switch that disables it")
             return PluginError(message, remedy=f"mend or update it; see: ganforge plugins list --status {record.status}")
         return None
 
     def _home_hint(self, kind: Kind, name: str, distribution: str | None) -> str | None:
+        if distribution == LOCAL:
+            return "it comes from a file of somebody's own: name it with --plugin FILE.py or in pyproject.toml"
         home = home_of(kind, name)
         if home is None or distribution:
             return None
@@ -189,5 +216,5 @@ class Registry:
         return f"'{name}' is a {' and a '.join(kinds)}" if kinds else None
 
     def _broken_note(self) -> str | None:
-        failed = [f"{record.distribution} ({record.reason})" for record in self.plugins if record.failed]
+        failed = [f"{record.title} ({record.reason})" for record in self.plugins if record.failed]
         return f"failed to load: {', '.join(failed)}" if failed else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.recipe.writing import fingerprint, flatten, to_toml
@@ -23,7 +24,7 @@ def introduce(plot: Plot, folder: RunFolder, trainer: Trainer, options: Options)
 
     atomic.write_text(folder.recipe, plot.source.text)
     atomic.write_text(folder.resolved, to_toml(plot.blueprint.resolved))
-    folder.write_json(folder.lock, plot.blueprint.lock())
+    folder.write_json(folder.lock, plot.blueprint.lock(plot.recipe_folder))
     folder.write_json(folder.path / "specs.json", plain_specs(trainer.observer.data, trainer.sampler.spec))
     identity = folder.read_json(folder.identity)
     folder.write_json(
@@ -51,7 +52,7 @@ def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord
         run_name=f"{plot.name} s{seed} {identity['id'][:8]}",
         experiment=plot.experiment,
         params=flatten(recipe),
-        tags={**own_tags, "ganforge.plugins": _plugins(plot), **recipe.tracking.tags},
+        tags={**own_tags, "ganforge.plugins": _plugins(folder), **recipe.tracking.tags},
         dataset=dataset_facts(plot.blueprint, trainer.observer.data, trainer.batches.samples),
         note=note(plot.title, recipe.description, plot.source.path, folder.path),
         artifacts=tuple(Artifact(path.name, "recipe") for path in (folder.recipe, folder.resolved, folder.lock, folder.identity)),
@@ -61,7 +62,8 @@ def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord
     )
 
 
-def _plugins(plot: Plot) -> str:
-    parts = (plot.blueprint.dataset, plot.blueprint.sampler, plot.blueprint.generator, plot.blueprint.discriminator)
-    found = {f"{part.component.plugin.distribution} {part.component.plugin.version}" for part in (*parts, *plot.blueprint.losses)}
-    return ", ".join(sorted(found))
+def _plugins(folder: RunFolder) -> str:
+    """Distributions with their versions, and local files with the beginning of their hash."""
+    lock = folder.read_json(folder.lock)
+    found = [f"{one['name']} {one['version']}" for one in lock["distributions"]]
+    return ", ".join([*found, *(f"{Path(one['file']).name} sha256:{one['sha256'][:12]}" for one in lock["plugin_files"])])

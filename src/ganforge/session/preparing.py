@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.assembly.blueprint import Blueprint, resolve
+from ganforge.assembly.lock import check_installed, check_parts, lock, read_lock
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import Source, read
@@ -40,6 +41,7 @@ class Options:
         tracking_uri: the MLflow store; ``None`` takes the environment's or the default.
         plain: plain lines instead of the live view.
         parent: id of the sweep that this run belongs to.
+        locked: a lock, or the run folder that holds it, from which nothing may differ.
     """
 
     recipe: Path | None
@@ -50,6 +52,7 @@ class Options:
     tracking_uri: str | None = None
     plain: bool = False
     parent: str | None = None
+    locked: Path | None = None
 
 
 def data_folder() -> Path:
@@ -84,6 +87,15 @@ class Plot:
         return self.blueprint.recipe.tracking.experiment or self.name
 
     @property
+    def recipe_folder(self) -> Path:
+        """The folder that the recipe's relative paths are meant from."""
+        folder = self.source.path.parent
+        if self.resumed is not None:
+            identity = self.resumed.read_json(self.resumed.identity) or {}
+            folder = Path(identity.get("recipe_folder", folder))
+        return folder.resolve()
+
+    @property
     def title(self) -> str:
         """The recipe's title, or its file name."""
         return self.blueprint.recipe.title or self.name
@@ -94,7 +106,7 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
 
     Raises:
         RecipeError: with every problem of the recipe.
-        UsageError: neither a recipe nor a run to resume, or a recipe that is not the resumed run's.
+        UsageError: neither a recipe nor a run to resume, a recipe that is not the resumed run's, or another set than the lock's.
         PluginError: a plugin that the recipe needs failed.
     """
     resumed = find(options.resume, options.runs_dir) if options.resume else None
@@ -102,6 +114,9 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
         raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
 
     source = read(options.recipe or _own_recipe(resumed), options.overrides)
+    locked = read_lock(options.locked) if options.locked else None
+    for text in check_installed(locked) if locked else ():
+        warn(text)
     registry = load_plugins()
     if registry.warning:
         warn(f"warning: {registry.warning}")
@@ -110,18 +125,17 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
         warn(str(warning))
     if resumed is not None:
         _same_recipe(blueprint, resumed)
-    return Plot(source, blueprint, resumed)
+    plot = Plot(source, blueprint, resumed)
+    if locked:
+        check_parts(locked, lock(blueprint, plot.recipe_folder))
+    return plot
 
 
 def assemble(plot: Plot, device: str) -> Trainer:
     """Build the trainer, resumed if need be; nothing is created on disk."""
     from ganforge.assembly.building import Folders, build, choose_device
 
-    folder = plot.source.path.parent
-    if plot.resumed is not None:
-        identity = plot.resumed.read_json(plot.resumed.identity) or {}
-        folder = Path(identity.get("recipe_folder", folder))
-    trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(folder.resolve(), data_folder()))
+    trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data_folder()))
     _settle_threads(trainer)
     return trainer
 

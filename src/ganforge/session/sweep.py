@@ -83,8 +83,8 @@ def _run_one(
     command = [sys.executable, "-P", "-m", "ganforge", "run", str(plot.source.path), "--plain", "--json"]
     command += [word for text in options.overrides for word in ("--set", text)]
     command += ["--set", f"train.seed={seed}", "--device", options.device, "--runs-dir", str(options.runs_dir), "--parent", parent]
-    if options.tracking_uri:
-        command += ["--tracking-uri", options.tracking_uri]
+    command += ["--tracking-uri", options.tracking_uri] if options.tracking_uri else []
+    command += ["--locked", str(options.locked)] if options.locked else []
 
     log = folder.path / f"seed-{seed}.log"
     with log.open("w", encoding="utf-8") as errors:

@@ -55,7 +55,7 @@ class PluginBench:
 @check("P01")
 def light(bench: PluginBench) -> None:
     """Importing the plugin's module brings in no torch, numpy or MLflow."""
-    if bench.record.status not in (Status.ACTIVE, Status.UNAVAILABLE):
+    if bench.record.status not in (Status.ACTIVE, Status.UNAVAILABLE):  # a local file is loaded when its user asks, torch and all
         raise NotApplicable(f"the plugin is {bench.record.status}")
     question = json.dumps([sys.path, bench.record.module, _HEAVY])
     command = [sys.executable, "-c", _PROBE, question]  # a fresh interpreter, since this one has long imported all of them
@@ -70,7 +70,7 @@ def light(bench: PluginBench) -> None:
 def registers(bench: PluginBench) -> None:
     """The plugin loads, its hooks are known and marked, and it registers something."""
     record = bench.record
-    require(record.status in (Status.ACTIVE, Status.UNAVAILABLE), f"it is {record.status}: {record.reason}")
+    require(record.works or record.status is Status.UNAVAILABLE, f"it is {record.status}: {record.reason}")
     require(record.offers, "it registers nothing")
 
 
@@ -79,6 +79,8 @@ def declares_its_host(bench: PluginBench) -> None:
     """The distribution's metadata requires ganforge, so that an unfit version is refused before import."""
     if bench.record.distribution == "ganforge":
         raise NotApplicable("these are the host's own components")
+    if bench.record.sha256:
+        raise NotApplicable("a local file has no metadata")
     from packaging.requirements import Requirement
 
     names = [Requirement(line).name for line in metadata.requires(bench.record.distribution) or ()]

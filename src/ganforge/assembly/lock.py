@@ -1,0 +1,240 @@
+"""The lock: what a run is made of, and whether the same is here again. Torch-free; nothing is built or installed."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from ganforge import __version__
+from ganforge.core.errors import UsageError
+from ganforge.core.params import Params
+from ganforge.hooks.component import PluginRef
+from ganforge.hooks.discovery import builtin, installed
+from ganforge.hooks.freezing import requirement
+from ganforge.hooks.local import local_file
+from ganforge.hooks.switching import in_force
+from ganforge.recipe.writing import fingerprint
+
+if TYPE_CHECKING:
+    from ganforge.assembly.blueprint import Blueprint, Part
+
+Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f]+$", max_length=4096)]
+"""One word: a lock may come from anybody, and parts of it are printed as a command."""
+
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class LockedComponent(Params):
+    """One component of the run."""
+
+    key: Word
+    """The recipe's table."""
+    kind: Word
+    """What it is."""
+    id: Word
+    """Its full id."""
+    revision: int
+    """Its revision."""
+    distribution: Word
+    """Whose it is."""
+    version: Word
+    """The distribution's version."""
+
+
+class LockedDistribution(Params):
+    """One distribution that components come from, or ganforge itself."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=200)
+    """Its name, normalised; never to be taken for an option of pip."""
+    version: Word
+    """Its version."""
+    source: Literal["index", "editable", "local", "vcs", "url"]
+    """How it was installed."""
+    url: Word | None = None
+    """Where from, as pip takes it, unless that was an index."""
+
+    @property
+    def ref(self) -> PluginRef:
+        """As the loader has it."""
+        return PluginRef(self.name, self.name, self.version, self.source, self.url)
+
+
+class LockedFile(Params):
+    """A file whose content the result depends on: a local plugin, or data."""
+
+    key: str = Field(max_length=500)
+    """The plugin's name, or the recipe's key."""
+    file: str = Field(max_length=4096)
+    """Where it lay."""
+    sha256: Hash
+    """Its content."""
+
+
+class Lock(Params):
+    """What ``lock.json`` of a run folder holds."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    """Of this form."""
+    ganforge: Word
+    """Version of ganforge."""
+    fingerprint: Hash
+    """Of the resolved recipe."""
+    components: tuple[LockedComponent, ...]
+    """In the order of the recipe."""
+    distributions: tuple[LockedDistribution, ...]
+    """ganforge, and those that the components come from."""
+    plugin_files: tuple[LockedFile, ...] = ()
+    """Local plugins that components come from."""
+    data_files: tuple[LockedFile, ...] = ()
+    """Files that the data set's parameters name."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
+    """What a run of the blueprint is made of.
+
+    Args:
+        blueprint: the recipe, resolved.
+        folder: the recipe's folder, from which the data's files are read and hashed; unless given they are left out.
+    """
+    plugins = {part.component.plugin for part in blueprint.parts}
+    files = sorted((one for one in plugins if one.sha256), key=lambda one: one.name)
+    others = {one.distribution: one for one in plugins if not one.sha256} | {"ganforge": builtin().ref}
+    return Lock(
+        schema=1,
+        ganforge=__version__,
+        fingerprint=fingerprint(blueprint.resolved),
+        components=tuple(map(_component, blueprint.parts)),
+        distributions=tuple(_distribution(others[name]) for name in sorted(others)),
+        plugin_files=tuple(LockedFile(key=one.name, file=str(one.url), sha256=str(one.sha256)) for one in files),
+        data_files=tuple(_data_files(blueprint.dataset, folder)) if folder else (),
+    )
+
+
+def read_lock(path: Path) -> Lock:
+    """A lock from a file, or from the run folder that holds it.
+
+    Raises:
+        UsageError: it cannot be read, or is no lock.
+    """
+    file = path / "lock.json" if path.is_dir() else path
+    remedy = "name a run folder or its lock.json"
+    try:
+        return Lock.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read the lock {file}: {error.strerror or error}", remedy=remedy) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise UsageError(f"{file} is no lock of a run: {place}: {first['msg']}", remedy=remedy) from error
+
+
+def check_installed(locked: Lock) -> tuple[str, ...]:
+    """Compare the lock with what is installed and named here, by metadata alone; gives what it cannot vouch for.
+
+    Raises:
+        UsageError: a distribution or local plugin is missing or another one; the remedy is the command that mends it.
+    """
+    here = {one.distribution: one.ref for one in (*installed(), builtin())}
+    wrong = [(one, said) for one in locked.distributions if (said := _difference(one, here.get(one.name)))]
+    problems = [said for _, said in wrong]
+    remedies = [f"pip install {' '.join(_argument(one.ref) for one, _ in wrong)}"] if wrong else []
+
+    named = {one.name: one for one in map(local_file, in_force().local)}
+    for file in locked.plugin_files:
+        mine = named.get(file.key)
+        if mine is None:
+            problems.append(f"the local plugin '{file.key}' is not named here")
+            remedies.append(f"--plugin {shlex.quote(file.file)}")
+        elif mine.sha256 != file.sha256:
+            sums = f"sha256 {file.sha256[:12]}…, here {str(mine.sha256)[:12]}…"
+            problems.append(f"{mine.origin} is not the file that is locked ({sums})")
+            remedies.append(f"restore {mine.origin}")
+    if problems:
+        raise _refusal(problems, remedies)
+
+    loose = [one.name for one in locked.distributions if "editable" in (one.source, here[one.name].source)]
+    return (f"editable, so that the lock knows their version but not their code: {', '.join(loose)}",) if loose else ()
+
+
+def check_parts(locked: Lock, now: Lock) -> None:
+    """Compare the lock with the components that the recipe means here, and with its data.
+
+    Raises:
+        UsageError: another component or other data.
+    """
+    before, after = ({one.key: f"{one.id}@{one.revision}" for one in each.components} for each in (locked, now))
+    problems = [
+        f"{key}: locked is {before.get(key, 'nothing')}, the recipe means {after.get(key, 'nothing')}"
+        for key in dict.fromkeys((*before, *after))
+        if before.get(key) != after.get(key)
+    ]
+    remedies = ["take the recipe that the lock belongs to"] if problems else []
+
+    sums = {one.key: one for one in now.data_files}
+    changed = [one for one in locked.data_files if one.key not in sums or sums[one.key].sha256 != one.sha256]
+    for one in changed:
+        there = sums.get(one.key)
+        found = f"{there.file} is not the data that is" if there else f"there is no {one.file}, which is"
+        problems.append(f"{one.key}: {found} locked")
+    if changed:
+        remedies.append("restore the data")
+    if problems:
+        raise _refusal(problems, remedies)
+
+
+def _refusal(problems: Iterable[str], remedies: Iterable[str]) -> UsageError:
+    told = "\n  ".join(problems)
+    return UsageError(f"this is not what is locked; nothing was created:\n  {told}", remedy="; ".join(remedies))
+
+
+def _component(part: Part) -> LockedComponent:
+    one = part.component
+    return LockedComponent(
+        key=part.key,
+        kind=one.kind.value,
+        id=one.id,
+        revision=one.revision,
+        distribution=one.plugin.distribution,
+        version=one.plugin.version,
+    )
+
+
+def _distribution(ref: PluginRef) -> LockedDistribution:
+    return LockedDistribution.model_validate(
+        {"name": ref.distribution, "version": ref.version, "source": ref.source, "url": ref.url}
+    )
+
+
+def _difference(locked: LockedDistribution, here: PluginRef | None) -> str | None:
+    if here is None:
+        return f"{locked.name} {locked.version} is not installed"
+    if here.version != locked.version:
+        return f"{locked.name} {locked.version} is locked, {here.version} is installed"
+    if locked.source in ("vcs", "url") and here.url != locked.url:
+        return f"{locked.name} is locked as {locked.url}, installed is {here.url or f'{here.version} from an index'}"
+    return None
+
+
+def _argument(ref: PluginRef) -> str:
+    text = str(requirement(ref))
+    option, _, path = text.partition(" ")
+    return f"{option} {shlex.quote(path)}" if option == "-e" else shlex.quote(text)
+
+
+def _data_files(dataset: Part, folder: Path) -> Iterator[LockedFile]:
+    """The files that parameters of type ``Path`` name; one that is missing is the data set's to tell."""
+    for name in type(dataset.params).model_fields:
+        value = getattr(dataset.params, name)
+        if isinstance(value, Path) and (file := folder / value.expanduser()).is_file():
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            yield LockedFile(key=f"{dataset.key}.params.{name}", file=str(value), sha256=digest)
