@@ -53,6 +53,22 @@ def test_a_right_recipe_is_told_in_short(check):
     assert lines[-1].startswith("recipe.toml is right: 5 components")
 
 
+def test_with_shapes_the_parts_are_built_and_tried(check):
+    code, out, err = check(WHOLE, "--shapes")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert any(line.startswith("generator: ") and line.endswith(" parameters") for line in lines)
+    assert lines[-1].endswith("which were built and tried on each other")
+
+
+def test_shapes_as_json(check):
+    code, out, _ = check(WHOLE, "--shapes", "--json", "--set", "generator.params={ hidden = [4] }")
+    told = json.loads(out)
+    assert code == 0
+    assert told["parameters"]["generator"] == 3 * 4 + 4 + 4 * 2 + 2
+    assert told["shape_warnings"] == []
+
+
 def test_codes_and_labels_are_told(check):
     structured = 'sampler={ use = "structured", params = { size = 2, categorical = [2, 3], continuous = 1 } }'
     assert "latent: noise 2, categorical codes of 2, 3 values, continuous codes: 1" in check(WHOLE, "--set", structured)[1]

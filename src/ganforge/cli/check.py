@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ganforge.assembly.blueprint import Blueprint
     from ganforge.core.errors import GanforgeError, Problem
     from ganforge.core.specs import DataSpec, LatentSpec
+    from ganforge.recipe.reading import Source
 
 
 def check(
@@ -21,6 +23,9 @@ def check(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one value, written as TOML. Repeatable.")
     ] = None,
+    shapes: Annotated[
+        bool, typer.Option("--shapes", help="Build the parts and try them on each other, which takes a few seconds.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a recipe without training: its keys, its components, their parameters, and whether they fit each other."""
@@ -30,38 +35,67 @@ def check(
     from ganforge.recipe.reading import read
 
     try:
-        blueprint = resolve(read(recipe, overrides or ()), installed.registry())
+        source = read(recipe, overrides or ())
+        blueprint = resolve(source, installed.registry())
+        built = _built(source, blueprint) if shapes else None
     except GanforgeError as error:
         if as_json:
             console.json_out({"schema": 1, "recipe": recipe, "ok": False, "problems": _complaints(error)})
         raise
 
     if as_json:
-        console.json_out({"schema": 1, "recipe": recipe, "ok": True, "problems": [], **_facts(blueprint)})
+        console.json_out({"schema": 1, "recipe": recipe, "ok": True, "problems": [], **_facts(blueprint, built)})
         return
     for problem in blueprint.warnings:
         console.warning(str(problem))
+    for text in built.warnings if built else ():
+        console.warning(text)
     console.say(blueprint.recipe.title or recipe.stem, style="bold")
     console.table(
         ("Table", "Component", "Version"),
         [(part.key, f"{part.component.id}@{part.component.revision}", part.component.plugin.version) for part in blueprint.parts],
     )
-    for line in _sizes(blueprint.facts.data, blueprint.facts.latent):
+    facts = blueprint.facts
+    for line in _sizes(built.data if built else facts.data, built.latent if built else facts.latent):
         console.say(line)
-    console.success(
-        f"{recipe} is right: {len(blueprint.parts)} components, which fit each other as far as they tell before building"
-    )
+    for name, count in (built.parameters if built else {}).items():
+        console.say(f"{name}: {count:,} parameters")
+    how = "which were built and tried on each other" if built else "which fit each other as far as they tell before building"
+    console.success(f"{recipe} is right: {len(blueprint.parts)} components, {how}")
 
 
-def _facts(blueprint: Blueprint) -> dict[str, object]:
+@dataclass(frozen=True)
+class Built:
+    """What is known of a recipe once its parts are built."""
+
+    data: DataSpec
+    latent: LatentSpec
+    parameters: dict[str, int]
+    warnings: list[str]
+
+
+def _built(source: Source, blueprint: Blueprint) -> Built:
+    from ganforge.session.preparing import Plot, assemble
+
+    warnings: list[str] = []
+    trainer = assemble(Plot(source, blueprint), "cpu", lambda text: warnings.append(text.removeprefix("warning: ")))
+    sizes = {name: sum(weight.numel() for weight in network.parameters()) for name, network in trainer.networks.items()}
+    return Built(trainer.observer.data, trainer.sampler.spec, sizes, warnings)
+
+
+def _facts(blueprint: Blueprint, built: Built | None) -> dict[str, object]:
     lock = blueprint.lock()
-    return {
+    facts: dict[str, object] = {
         "title": blueprint.recipe.title,
         "iterations": blueprint.recipe.train.iterations,
         "fingerprint": lock["fingerprint"],
         "components": lock["components"],
         "warnings": _told(blueprint.warnings),
     }
+    if built:
+        facts["parameters"] = built.parameters
+        facts["shape_warnings"] = built.warnings
+    return facts
 
 
 def _complaints(error: GanforgeError) -> list[dict[str, object]]:

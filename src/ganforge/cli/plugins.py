@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from ganforge.hooks.component import Kind
     from ganforge.hooks.registry import PluginRecord
     from ganforge.testing import Report
 
@@ -125,6 +128,39 @@ def check(
         console.json_out({"schema": 1, "ok": all(one.ok for one in reports), "reports": [_report_facts(one) for one in reports]})
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the distribution, such as acme-gan.")],
+    *,
+    kinds: Annotated[str, typer.Option(help="What it offers, separated by commas.")] = "generator,discriminator,loss",
+    into: Annotated[Path, typer.Option(help="Folder that gets the package's folder.", file_okay=False)] = Path(),
+) -> None:
+    """Write a plugin package to start from: it installs, passes its tests and trains, as it is."""
+    from ganforge.cli import console
+    from ganforge.scaffold import write_plugin
+
+    folder = write_plugin(name, _kinds_named(kinds), into)
+    console.success(f"wrote {folder}")
+    recipe = next(folder.glob("recipes/*.toml"))
+    for line in (f"pip install -e {folder}", f"ganforge plugins check {folder.name}", f"ganforge run {recipe}"):
+        console.say(f"  {line}")
+
+
+def _kinds_named(text: str) -> list[Kind]:
+    from ganforge.core.errors import UsageError, did_you_mean
+    from ganforge.hooks.component import Kind
+
+    named: list[Kind] = []
+    for word in filter(None, re.split(r"[,\s]+", text)):
+        found = next((kind for kind in Kind if word.lower() in (kind.value, kind.plural)), None)
+        if found is None:
+            listed = f"kinds: {', '.join(Kind)}"
+            hint = did_you_mean(word, Kind)
+            raise UsageError(f"there is no kind of component called '{word}'", remedy=f"{hint} {listed}" if hint else listed)
+        named.append(found)
+    return named
 
 
 def _report_facts(report: Report) -> dict[str, object]:

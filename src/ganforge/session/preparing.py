@@ -131,12 +131,23 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
     return plot
 
 
-def assemble(plot: Plot, device: str) -> Trainer:
-    """Build the trainer, resumed if need be; nothing is created on disk."""
+def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
+    """Build the trainer and try its parts on each other; nothing is created on disk.
+
+    Raises:
+        Disagreement: parts that do not fit each other, or a device that is not here.
+        DataError: the data cannot be read.
+        PluginError: a component could not be built.
+    """
     from ganforge.assembly.building import Folders, build, choose_device
+    from ganforge.assembly.pairings import doubtful
+    from ganforge.assembly.rehearsal import rehearse
 
     trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data_folder()))
     _settle_threads(trainer)
+    for text in (rehearse(plot.blueprint, trainer), *doubtful(plot.blueprint, trainer)):
+        if text:
+            warn(f"warning: {text}")
     return trainer
 
 

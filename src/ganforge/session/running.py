@@ -82,7 +82,7 @@ def run(options: Options, console: Console) -> Result:
         stopping.notify = lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
         plot = prepare(options, stopping.notify)
         with _patience(console, plot.title, plain=options.plain):
-            trainer = assemble(plot, options.device)
+            trainer = assemble(plot, options.device, stopping.notify)
         folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
         with folder.locked():
             if plot.resumed:
