@@ -4,6 +4,7 @@ import getpass
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,27 @@ def _nobodys_settings(_home, monkeypatch):
         if name.startswith(_FOREIGN) or name in _TERMINAL:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(_home))
+
+
+@pytest.fixture
+def growth():
+    """How many times as long something takes for an input four times as large: 4 where time is linear, 16 where it is quadratic.
+
+    In processor time of this process, the least of three, above a floor of a millisecond: no speed of a computer is tested.
+    """
+
+    def growth(act, small, large):
+        def least(given):
+            times = []
+            for _ in range(3):
+                begun = time.process_time()
+                act(given)
+                times.append(time.process_time() - begun)
+            return 1e-3 + min(times)
+
+        return least(large) / least(small)
+
+    return growth
 
 
 @pytest.fixture(autouse=True)

@@ -139,7 +139,7 @@ def test_one_seed_repeats_bit_for_bit_however_often_one_looks(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_bell_ends_with_a_discriminator_of_one_half(seed):
-    events = list(built(ROOT / "recipes" / "gaussian_1d.toml", f"train.seed={seed}", "metric=[]", "train.iterations=4000").run())
+    events = list(built(ROOT / "recipes" / "gaussian_1d.toml", f"train.seed={seed}", "metric=[]").run())
 
     field = next(event.field for event in reversed(events) if isinstance(event, Pictured))
     middle = field.points[:, 0].abs() <= 2  # where 95 % of the data lie

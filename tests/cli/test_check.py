@@ -179,20 +179,13 @@ def test_a_needed_plugin_that_is_broken_ends_with_3(check, tmp_path, monkeypatch
     assert "einops_is_not_here" in json.loads(out)["problems"][0]["message"]
 
 
-def test_no_torch_and_under_a_second(tmp_path):
-    """In processor time, since other processes on this computer are not what is measured."""
+def test_nothing_heavy_is_imported(tmp_path):
+    """What it takes in seconds is measured by benchmarks/startup.py."""
     code = (
-        "import sys, time; from ganforge.cli.app import main; "
+        "import sys; from ganforge.cli.app import main; "
         f"code = main(['check', {str(INFOGAN)!r}]); "
-        "print(code, sorted({'torch', 'mlflow', 'numpy', 'sklearn'} & set(sys.modules)), time.process_time())"
+        "print(code, sorted({'torch', 'mlflow', 'numpy', 'sklearn'} & set(sys.modules)))"
     )
-    reports = [
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ
-        ).stdout
-        for _ in range(3)
-    ]
-    endings = [report.splitlines()[-1].rsplit(" ", 1) for report in reports]
-    assert {ending for ending, _ in endings} == {"0 []"}
-    assert min(float(seconds) for _, seconds in endings) < 1
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ)
+    assert told.stdout.splitlines()[-1] == "0 []"
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,6 @@
 import importlib.metadata
 import sys
 import threading
-import time
 
 import pytest
 
@@ -518,13 +517,12 @@ def test_the_environment_is_read(install, monkeypatch):
         loading.load_plugins()
 
 
-def test_a_hundred_plugins_load_quickly(install, load):
+def test_a_hundred_plugins_load_in_linear_time(install, load, growth):
     names = [f"acme-{number}" for number in range(100)]
     for name in names:
         install(name, source=GOOD)
 
-    started = time.perf_counter()
     registry = load(*names)
 
-    assert time.perf_counter() - started < 2  # the aim is 0.15 s; this only catches a cost that grows with the square
     assert len([component for component in registry.components(Kind.LOSS) if component.name == "good"]) == 100
+    assert growth(lambda some: load(*some), names[:25], names) < 10

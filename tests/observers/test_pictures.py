@@ -77,6 +77,16 @@ def test_a_backdrop_lies_where_its_points_lie(known, whole):
     assert (picture[250:390, 10:190] == (0 if whole else 255)).all()  # white where nothing is known
 
 
+def test_a_backdrop_thinner_than_a_pixel_is_left_out():
+    page, axes = paper.figure(4, 4)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    flat_field = paper.Backdrop(axes, np.zeros((31, 31, 3), np.uint8), (-1.0, 2.0), (0.5, 0.5 + 1e-6))
+
+    picture = paper.Blit(page).pixels([], flat_field)
+
+    np.testing.assert_array_equal(picture, paper.Blit(page).pixels([]))
+
+
 def test_axes_stay_where_they_are_however_far_the_samples_stray(events):
     stream = list(events("moons", every=100))
     figure = PlaneFigure(stream[0], "title")

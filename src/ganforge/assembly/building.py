@@ -20,6 +20,7 @@ from ganforge.engine.batches import Batches
 from ganforge.engine.learning import Descent
 from ganforge.engine.objective import Objective, Weighted
 from ganforge.engine.observing import Observer, Scheduled
+from ganforge.engine.optimizers import eager
 from ganforge.engine.seeding import derive, seeded
 from ganforge.engine.trainer import Plan, Trainer
 from ganforge.engine.turns import two_players
@@ -208,11 +209,11 @@ def _descent(network: nn.Module, table: NetworkTable) -> Descent:
         raise Disagreement(f"the network '{table.use}' has nothing to learn")
     match optimizer:
         case AdamTable(use="adam"):
-            made: torch.optim.Optimizer = torch.optim.Adam(parameters, fused=True, **fixed)
+            made: torch.optim.Optimizer = eager(torch.optim.Adam)(parameters, fused=True, **fixed)
         case AdamTable():
-            made = torch.optim.AdamW(parameters, fused=True, **fixed)
+            made = eager(torch.optim.AdamW)(parameters, fused=True, **fixed)
         case SgdTable():
-            made = torch.optim.SGD(parameters, fused=True, **fixed)
+            made = eager(torch.optim.SGD)(parameters, fused=True, **fixed)
         case RmspropTable():
-            made = torch.optim.RMSprop(parameters, **fixed)
+            made = eager(torch.optim.RMSprop)(parameters, **fixed)
     return Descent(made, moving)

@@ -113,6 +113,8 @@ class Backdrop:
         )  # (2,) pixels, of the first and last point
         start = np.ceil(np.maximum(low, self.axes.bbox.min)).astype(int)
         end = np.floor(np.minimum(high, self.axes.bbox.max)).astype(int)
+        if (end <= start).any():
+            return  # a field thinner than a pixel, as of data on a line
 
         # Pillow takes pixels as areas, whose middles are our points: hence the half.
         columns_and_rows = np.array(self.colours.shape[1::-1])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Event, Pictured, Started
-from ganforge.observers import paper
+from ganforge.core.events import Evaluated, Event, Pictured, Started, Stepped
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
-from ganforge.observers.figures import Portraitist, portraitist
 from ganforge.storage import atomic
 from ganforge.storage.folder import RunFolder
+
+if TYPE_CHECKING:
+    from ganforge.observers.figures import Portraitist
 
 Recorded = Callable[[str, int, Path], None]
 """Told each picture that was written: key such as ``images/samples``, iteration, file."""
@@ -20,10 +23,16 @@ Recorded = Callable[[str, int, Path], None]
 KEY = "images/samples"
 """The pictures' key in journal and MLflow."""
 
+_HEAD_START = 1.0
+"""Seconds of training before the first picture."""
+
 
 @contextmanager
 def pictures(folder: RunFolder, *, title: str, recorded: Recorded, warn: Warn = warn_plainly) -> Iterator[Tell]:
     """Draw each picture into ``pictures/samples-<iteration>.png``.
+
+    The first one waits until training has gone on for a second (or ends, or is pictured or saved again): importing the drawing
+    library takes about as long, and the view shall show first that training goes on.
 
     Args:
         folder: the run's folder.
@@ -31,33 +40,70 @@ def pictures(folder: RunFolder, *, title: str, recorded: Recorded, warn: Warn = 
         recorded: told each file.
         warn: told once when the disk refuses a picture; later ones are tried again.
     """
-    artist: Portraitist | None = None
-    refused = False
+    sketchbook = _Sketchbook(folder, title, recorded, warn)
+    first: Pictured | None = None
+    begin = 0.0
 
     def tell(event: Event) -> None:
-        nonlocal artist, refused
+        nonlocal first, begin
         if isinstance(event, Started):
-            artist = portraitist(event, title)
-        if not isinstance(event, Pictured) or artist is None:
-            return
-        try:
-            path = _written(folder, event.iteration, artist.draw(event))
-        except StorageError as error:
-            if not refused:
-                warn(f"pictures are missing from iteration {event.iteration} on: {error.message}")
-            refused = True
-            return
-        recorded(KEY, event.iteration, path)
+            sketchbook.open(event)
+            begin = time.monotonic()
+        elif first is not None and (not isinstance(event, Stepped | Evaluated) or time.monotonic() - begin >= _HEAD_START):
+            sketchbook.draw(first)
+            first = None
+
+        if isinstance(event, Pictured):
+            if sketchbook.is_blank:
+                first = event
+            else:
+                sketchbook.draw(event)
 
     yield tell
+    if first is not None:
+        sketchbook.draw(first)
+
+
+class _Sketchbook:
+    """The pictures of one run; nothing is imported before the first."""
+
+    def __init__(self, folder: RunFolder, title: str, recorded: Recorded, warn: Warn) -> None:
+        self._folder, self._title, self._recorded, self._warn = folder, title, recorded, warn
+        self._started: Started | None = None
+        self._artist: Portraitist | None = None
+        self._refused = False
+
+    @property
+    def is_blank(self) -> bool:
+        return self._artist is None
+
+    def open(self, started: Started) -> None:
+        self._started = started
+
+    def draw(self, picture: Pictured) -> None:
+        from ganforge.observers import paper
+
+        if self._artist is None:
+            self._artist = self._hired()
+        drawn = self._artist.draw(picture)
+        path = picture_path(self._folder, picture.iteration)
+        try:
+            # A picture can be drawn again; syncing it would stop training.
+            atomic.write_bytes(path, paper.png(drawn), durable=False)
+        except StorageError as error:
+            if not self._refused:
+                self._warn(f"pictures are missing from iteration {picture.iteration} on: {error.message}")
+            self._refused = True
+            return
+        self._recorded(KEY, picture.iteration, path)
+
+    def _hired(self) -> Portraitist:
+        from ganforge.observers.figures import portraitist
+
+        assert self._started is not None  # noqa: S101 - a trainer's first event
+        return portraitist(self._started, self._title)
 
 
 def picture_path(folder: RunFolder, iteration: int) -> Path:
     """Where the picture of an iteration lies."""
     return folder.pictures / f"samples-{iteration:08}.png"
-
-
-def _written(folder: RunFolder, iteration: int, picture: paper.Picture) -> Path:
-    path = picture_path(folder, iteration)
-    atomic.write_bytes(path, paper.png(picture), durable=False)  # a picture can be drawn again; syncing it would stop training
-    return path

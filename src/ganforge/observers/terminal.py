@@ -102,7 +102,8 @@ class LiveView:
         self.refreshes += 1
 
         ended = self._clock()
-        self._cost = 0.5 * (self._cost + ended - began) if self._cost else ended - began
+        if self.refreshes > 1:  # the first also imports what draws, and says nothing about the next
+            self._cost = 0.5 * (self._cost + ended - began) if self._cost else ended - began
         self._due = ended + max(_INTERVAL, self._cost / _SHARE)
 
     def _opened(self) -> Live:
