@@ -1,5 +1,9 @@
 """Parts that cannot work together are told before training, by the key to change; parts that can are left as they were."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -16,6 +20,8 @@ USED = {
     "discriminator": '[discriminator]\nuse = "mlp"\n',
     "loss": '[[loss]]\nuse = "non-saturating"\n',
 }
+LARGE = (("iterations = 20", "iterations = 20\nbatch_size = 4194304"), ("samples = 200", "samples = 4194304"))
+"""Changes of the recipe after which only shapes are tried."""
 
 
 class Wide(nn.Module):
@@ -140,30 +146,31 @@ def test_parts_that_fit_are_left_as_they_were(stage):
     [
         (
             {"generator": Wide},
-            r"^generator: generator 'acme-gan/theirs' gives \(4, 3\) for 4 latents, and the data ask for \(4, 2\)",
+            r"^generator: generator 'acme-gan/theirs' gives \((\d+), 3\) for \1 latents, and the data ask for \(\1, 2\)",
         ),
         (
             {"generator": Forgetful},
             r"^generator: generator 'acme-gan/theirs' cannot work with what it is given: RuntimeError: .*3.*64",
         ),
         ({"generator": Detached}, "^generator: generator 'acme-gan/theirs' learns nothing: no loss depends on its weights"),
-        ({"discriminator": Column}, r"^discriminator: discriminator 'acme-gan/theirs' gives logits \(4, 1\) for 4 samples"),
+        ({"discriminator": Column}, r"^discriminator: discriminator 'acme-gan/theirs' gives logits \((\d+), 1\) for \1 samples"),
         ({"discriminator": Bare}, "^discriminator: discriminator 'acme-gan/theirs' cannot work with what it is given"),
         (
             {"loss": Unsummed},
-            r"^loss\[0\]: loss 'acme-gan/theirs' gives the discriminator a term 'adversarial' of the shape \(4,\)",
+            r"^loss\[0\]: loss 'acme-gan/theirs' gives the discriminator a term 'adversarial' of the shape \(\d+,\)",
         ),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",
 )
-def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told):
+@pytest.mark.parametrize("changes", [(), LARGE], ids=["with numbers", "on shapes alone"])
+def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told, changes):
     with pytest.raises(Disagreement, match=told) as caught:
-        rehearse(*stage(**parts))
+        rehearse(*stage(*changes, **parts))
     assert caught.value.remedy
 
 
 def test_a_part_that_needs_numbers_costs_a_remark_only(stage):
-    blueprint, trainer = stage(generator=Counting)
+    blueprint, trainer = stage(*LARGE, generator=Counting)
     random = torch.get_rng_state()
 
     remark = rehearse(blueprint, trainer)
@@ -175,8 +182,29 @@ def test_a_part_that_needs_numbers_costs_a_remark_only(stage):
 
 
 def test_large_parts_are_tried_in_no_memory(stage):
-    blueprint, trainer = stage(("iterations = 20", "iterations = 20\nbatch_size = 65536"), ("samples = 200", "samples = 65536"))
+    blueprint, trainer = stage(*LARGE)
     assert rehearse(blueprint, trainer) is None
+
+
+def test_a_small_part_is_tried_with_numbers_and_left_as_it_was(stage):
+    blueprint, trainer = stage(generator=Counting)
+    random = torch.get_rng_state()
+
+    assert rehearse(blueprint, trainer) is None
+
+    assert torch.equal(torch.get_rng_state(), random)
+    assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
+
+
+def test_small_parts_do_not_import_the_compiler(tmp_path):
+    """It takes longer than all the rest before the first iteration."""
+    recipe = Path(__file__).parents[2] / "recipes" / "infogan_moons.toml"
+    code = (
+        "import sys; from ganforge.cli.app import main; "
+        f"code = main(['check', '--shapes', {str(recipe)!r}]); print(code, 'torch._dynamo' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert told.stdout.splitlines()[-1] == "0 False"
 
 
 def test_pairs_that_train_badly_are_warned_of(stage):

@@ -1,4 +1,4 @@
-"""One turn of each player without numbers: on torch's meta device, where tensors have shapes only.
+"""A turn of each player that counts for nothing: with numbers where they are few, else on the meta device, with shapes only.
 
 What the parts say about themselves was compared before they were built (:mod:`ganforge.assembly.agreement`). Here they are tried on
 each other with the recipe's real sizes, before anything is created or trained, in milliseconds however large they are. A mistake is
@@ -27,7 +27,9 @@ from ganforge.engine.trainer import Trainer
 from ganforge.engine.turns import open_to_gradients
 
 _FEW = 4
-"""Samples of a rehearsal with numbers, which takes time and memory."""
+"""Samples that confirm on the real device what failed without numbers."""
+_LIGHT = 10**8
+"""Weights times samples up to which numbers are tried at once, in milliseconds; the meta device imports torch's compiler first."""
 
 
 class _Missed(Exception):  # noqa: N818 - ends a rehearsal; nobody else sees it
@@ -48,6 +50,12 @@ def rehearse(blueprint: Blueprint, trainer: Trainer) -> str | None:
         Disagreement: a part cannot work with what another one gives; it names the key to change.
     """
     size = trainer.batches.size
+    if _is_light(trainer):
+        missed = _rehearsed(blueprint, trainer, trainer.device, size)
+        if missed is None:
+            return None
+        raise _told(missed) from missed.error
+
     missed = _rehearsed(blueprint, trainer, torch.device("meta"), size)
     if missed is None:
         return None
@@ -55,6 +63,11 @@ def rehearse(blueprint: Blueprint, trainer: Trainer) -> str | None:
     if confirmed is None:
         return f"{missed.part.key}: {missed.part.component.id} could not be tried on shapes alone: {_line(missed.error)}"
     raise _told(confirmed) from confirmed.error
+
+
+def _is_light(trainer: Trainer) -> bool:
+    weights = sum(weight.numel() for network in trainer.networks.values() for weight in network.parameters())
+    return not trainer.observer.data.is_image and weights * trainer.batches.size <= _LIGHT
 
 
 def _rehearsed(blueprint: Blueprint, trainer: Trainer, device: torch.device, count: int) -> _Missed | None:
