@@ -20,6 +20,8 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
 SOURCES = ["src", *(str(plugin / "src") for plugin in PLUGINS)]
 PINS = ["-c", "constraints.txt"]
+# A few processes at once and no more: each of them holds torch.
+SIDE_BY_SIDE = ["--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
 
 
 def install(session: nox.Session, *words: str) -> None:
@@ -50,9 +52,13 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests of the core, with the first-party plugins, slow and MLflow ones included."""
+    """All tests of the core, with the first-party plugins: side by side what may be, then what waits for other programs."""
     install(session, "-r", "requirements.txt", *group("test"), *group("lint"))
-    session.run("pytest", *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", *SIDE_BY_SIDE, "-m", "not mlflow and not alone")
+    session.run("pytest", "-m", "mlflow or alone")
 
 
 @nox.session
@@ -72,7 +78,7 @@ def minimums(session: nox.Session) -> None:
     lowest.write_text("\n".join(lowest_versions()) + "\n")
 
     install(session, "-c", str(lowest), "-e", ".", *(part for plugin in PLUGINS for part in ("-e", f"./{plugin}")), *group("test"))
-    session.run("pytest", "-m", "not slow and not mlflow", *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, "-m", "not slow and not mlflow and not alone", *session.posargs)
 
 
 @nox.session
