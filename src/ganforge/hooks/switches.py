@@ -71,6 +71,11 @@ class Switches:
         said_by = {**lower.said_by, **{name: switch for name, switch in self.said_by.items() if name}}
         return Switches(self.disabled | lower.disabled, allowed, strict, local, said_by)
 
+    @property
+    def own_names(self) -> frozenset[str]:
+        """Names of the local files."""
+        return _own_names(self.local)
+
     def refusal(self, name: str, distribution: str) -> str | None:
         """Why the plugin may not load, or ``None`` when it may."""
         names = {normalise(name), normalise(distribution)}
