@@ -61,9 +61,10 @@ class Switches:
     def over(self, lower: Switches) -> Switches:
         """These switches where they say something, ``lower`` where they do not.
 
-        A list of allowed plugins replaces all that ``lower`` says of plugins; disabled ones are added to those of ``lower``.
+        A list of allowed plugins replaces all that ``lower`` says of plugins; disabled ones are added to those of ``lower``. A
+        local file takes the place of another one of its name.
         """
-        local = tuple(dict.fromkeys((*self.local, *lower.local)))
+        local = (*self.local, *(file for file in lower.local if plugin_name(file) not in self.own_names))
         strict = self.strict or lower.strict
         if self.allowed is not None:
             return Switches(self.disabled, self.allowed, strict, local, self.said_by)
