@@ -11,7 +11,9 @@ from ganforge.assembly.blueprint import resolve
 from ganforge.assembly.building import Folders, build
 from ganforge.cli.app import app, main
 from ganforge.core.events import Finished
+from ganforge.hooks.firstparty import FIRST_PARTY
 from ganforge.hooks.loading import load_plugins
+from ganforge.hooks.parameters import describe_params
 from ganforge.recipe.reading import read
 from ganforge.testing import fake_plugin
 
@@ -55,6 +57,38 @@ def is_kept(path: Path) -> bool:
 def test_list_of_files_in_the_readme_is_renewed():
     renewed = runpy.run_path(str(ROOT / "docs" / "tree.py"))["written"](README)
     assert renewed == README, "run: python docs/tree.py"
+
+
+def reference_pages() -> dict[str, str]:
+    return runpy.run_path(str(ROOT / "docs" / "reference.py"))["pages"]()
+
+
+def test_reference_pages_are_renewed():
+    on_disk = {path.name: path.read_text() for path in (ROOT / "docs" / "reference").iterdir()}
+    assert on_disk == reference_pages(), "run: python docs/reference.py"
+
+
+def test_reference_pages_tell_every_component_with_every_parameter():
+    pages = reference_pages()
+    for component in load_plugins().components():
+        if component.plugin.distribution not in FIRST_PARTY:
+            continue
+        (section,) = re.findall(
+            rf"^### {component.name}\n(.+?)(?=^### |\Z)", pages[f"{component.kind.plural}.md"], re.DOTALL | re.MULTILINE
+        )
+        assert f"`{component.id}@{component.revision}`" in section
+        named = [*(one.name for one in describe_params(component.load_params())), *component.requires, *component.provides]
+        assert [name for name in named if f"`{name}`" not in section] == []
+        links = [link for text in component.references for link in re.findall(r"https?://\S+", text)]
+        assert [link for link in links if link not in section] == []
+    for page in pages.values():
+        assert len(re.findall(r"^## ", page, re.MULTILINE)) == 4
+        assert "(Protocol):" in page
+
+
+def test_reference_tells_losses_with_their_equilibrium():
+    losses = reference_pages()["losses.md"]
+    assert "| `generator/adversarial` | how surely fakes are recognised, log(1 - D(G(z))) | -log 2 = -0.6931 |" in losses
 
 
 def test_every_module_says_what_it_is_for():

@@ -45,6 +45,45 @@ def test_the_list_shows_how_each_plugin_fared(several, capsys):
     assert "1 disabled, 1 broken, 1 incompatible. Details: ganforge plugins info bad-gan" in shown.out.splitlines()[-1]
 
 
+ALL_STATUSES = ["active", "local", "disabled", "broken", "incompatible", "unavailable"]
+NEEDY = """
+from ganforge.plugin import hookimpl
+
+
+@hookimpl
+def ganforge_register_generators(register):
+    register("far", "needy_gan:build", summary="Out of reach.", needs=("no_such_module",))
+"""
+
+
+@pytest.fixture
+def all_six(several):
+    """A plugin in each of the six statuses; the options that name the local one."""
+    fake_plugin(several, name="needy-gan", source=NEEDY)
+    (several / "my_gan.py").write_text(NEEDY.replace(', needs=("no_such_module",)', "").replace('"far"', '"near"'))
+    return ["--plugin", str(several / "my_gan.py")]
+
+
+@pytest.mark.parametrize("status", ALL_STATUSES)
+def test_each_status_is_listed_with_provenance_and_load_time(all_six, several, capsys, status):
+    who = {"active": "acme", "local": "my-gan", "unavailable": "needy-gan"}
+    who |= {"disabled": "off-gan", "broken": "bad-gan", "incompatible": "old-gan"}
+    assert main(["plugins", "list", "--status", status, "--json", *all_six]) == 0
+    records = {one["name"]: one for one in json.loads(capsys.readouterr().out)["plugins"]}
+    record = records[who[status]]
+    assert {one["status"] for one in records.values()} == {status}
+    assert record["source"] == {"active": "editable", "local": "file"}.get(status, "index")
+    assert record["version"] == {"active": "1.2", "local": (record["sha256"] or "")[:12]}.get(status, "1.0")
+    assert record["file"] == str(several / f"{who[status].replace('acme', 'acme-gan').replace('-', '_')}.py")
+    assert (record["load_ms"] is not None) is (status in ("active", "local", "unavailable"))
+    assert (record["reason"] is None) is (status in ("active", "local"))
+
+    assert main(["plugins", "list", "--status", status, *all_six]) == 0
+    (row,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(f"{who[status]} ")]
+    assert row[2:5] == [record["version"], record["source"], status]
+    assert row[-1] == ("–" if record["load_ms"] is None else "ms")
+
+
 def test_the_list_by_status(several, capsys):
     assert main(["plugins", "list", "--status", "broken", "--json"]) == 0
     assert [plugin["name"] for plugin in json.loads(capsys.readouterr().out)["plugins"]] == ["bad-gan"]
@@ -106,6 +145,75 @@ def test_one_plugin_as_json(several, capsys):
     assert json.loads(capsys.readouterr().out)["status"] == "incompatible"
 
 
+def test_a_plugins_page_tells_each_component_with_its_parameters_and_papers(several, capsys):
+    assert main(["plugins", "info", "infogan"]) == 0
+    shown = capsys.readouterr().out
+    assert "\nloss mutual-information@1\n" in shown
+    assert "paper     Chen et al. 2016, InfoGAN, https://arxiv.org/abs/1606.03657" in shown
+    assert "continuous_std     float  1.0      > 0" in shown
+
+    assert main(["plugins", "info", "infogan", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    loss = next(one for one in told["components"] if one["kind"] == "loss")
+    assert (loss["use"], loss["revision"], loss["requires"]) == ("mutual-information", 1, ["head:code", "codes"])
+    assert [one["name"] for one in loss["parameters"]] == ["continuous_std", "continuous_weight"]
+
+
+def test_a_page_is_shown_though_a_params_model_cannot_be_loaded(several, capsys):
+    fake_plugin(several, name="lost-gan", source=NEEDY.replace('needs=("no_such_module",)', 'params="lost_gan:NoSuch"'))
+
+    assert main(["plugins", "info", "lost-gan"]) == 0
+    assert "params    generator 'lost-gan/far': cannot load lost_gan:NoSuch" in capsys.readouterr().out
+    assert main(["plugins", "info", "lost-gan", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["components"][0]["parameters"] is None
+
+
+def test_a_name_that_two_distributions_have_is_an_error_with_full_ids(several, capsys):
+    fake_plugin(several, name="other-gan", entry_point="acme")
+
+    assert main(["plugins", "info", "acme"]) == 2
+    told = capsys.readouterr().err
+    assert "plugin 'acme' is ambiguous" in told
+    assert "write one of: acme-gan/acme, other-gan/acme" in told
+    for name in ("other-gan", "other-gan/acme", "Other_GAN/Acme"):
+        assert main(["plugins", "info", name]) == 0
+        assert capsys.readouterr().out.startswith("other-gan 1.0\n")
+
+    assert main(["describe", "generator", "linear"]) == 2
+    assert "write one of: acme-gan/linear, other-gan/linear" in capsys.readouterr().err
+
+
+def test_all_plugins_of_a_distribution_are_shown(several, capsys):
+    plugin = fake_plugin(several, name="twin-gan")
+    (several / "twin_b.py").write_text(NEEDY)
+    (plugin.info / "entry_points.txt").write_text("[ganforge]\none = twin_gan\ntwo = twin_b\n")
+
+    assert main(["plugins", "info", "twin-gan"]) == 0
+    shown = capsys.readouterr().out
+    assert "entry          one = twin_gan" in shown
+    assert "entry          two = twin_b" in shown
+    assert main(["plugins", "info", "twin-gan", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["name"], [one["name"] for one in told["also"]]) == ("one", ["two"])
+
+
+@pytest.mark.parametrize("name", ["vanilla", "Builtin", "ganforge-dcgan"])
+def test_names_of_first_party_plugins_are_refused(several, capsys, name):
+    fake_plugin(several, name="sly-gan", entry_point=name)
+
+    assert main(["plugins", "list", "--status", "broken", "--json"]) == 0
+    sly = next(one for one in json.loads(capsys.readouterr().out)["plugins"] if one["distribution"] == "sly-gan")
+    assert f"the plugin name '{name}' is reserved for ganforge" in sly["reason"]
+    assert "sly_gan" not in sys.modules
+
+
+def test_a_local_file_cannot_pass_for_a_first_party_plugin(several, capsys):
+    (several / "vanilla.py").write_text(NEEDY)
+
+    assert main(["plugins", "list", "--status", "broken", "--plugin", str(several / "vanilla.py")]) == 0
+    assert "the plugin name 'vanilla' is reserved for ganforge-vanilla; rename the file" in capsys.readouterr().out
+
+
 def test_an_unknown_plugin_gets_a_suggestion(several, capsys):
     assert main(["plugins", "info", "acme-gna"]) == 2
     assert "did you mean 'acme-gan'? installed: acme-gan, bad-gan, ganforge" in capsys.readouterr().err
@@ -123,6 +231,35 @@ def test_strictness_makes_a_broken_plugin_3_with_its_traceback(several, capsys, 
 
     assert main(["list"]) == 3
     assert "line 2, in f" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["check", str(RECIPE)], ["explain", str(RECIPE)], ["schema"], ["run", str(RECIPE)], ["plugins", "freeze"]]
+)
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_strict_plugins_is_a_switch_of_every_command(several, capsys, monkeypatch, tmp_path, command, place):
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["--strict-plugins", *command] if place == "before" else [*command, "--strict-plugins"]) == 3
+
+    told = capsys.readouterr().err
+    assert "bad-gan 1.0 is broken: RuntimeError: no GPU here" in told
+    assert "old-gan 1.0 is incompatible: needs ganforge <0.1" in told
+    assert "ganforge plugins doctor" in told
+    assert not (tmp_path / "runs").exists()
+
+
+def test_strictness_lets_what_is_switched_off_be(several):
+    assert main(["list", "--strict-plugins", "--no-plugin", "bad-gan", "--no-plugin", "old-gan"]) == 0
+
+
+@pytest.mark.parametrize("command", [["list"], ["info", "acme"]])
+def test_strictness_shows_before_it_fails(several, capsys, command):
+    assert main(["plugins", *command, "--strict-plugins"]) == 3
+
+    shown = capsys.readouterr()
+    assert "acme-gan" in shown.out
+    assert "bad-gan 1.0 is broken" in shown.err
 
 
 def test_a_broken_plugin_costs_a_run_one_line(several):

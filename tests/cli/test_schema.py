@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,62 @@ def test_plugin_that_cannot_tell_its_params_costs_a_warning(tmp_path, monkeypatc
     assert "acme-gan/lost" in shown.err
     assert "stay unjudged" in shown.err
     assert "acme-gan/lost@1" in shown.out
+
+
+def test_check_says_when_a_schema_is_older_than_what_is_installed(tmp_path, monkeypatch, capsys):
+    assert main(["schema", "--out", "my schema.json"]) == 0
+    assert main(["schema", "--check", "my schema.json"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "my schema.json knows all that is installed"
+
+    fake_plugin(tmp_path / "packages")
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    assert main(["schema", "--check", "my schema.json"]) == 1
+    told, line = capsys.readouterr().out.splitlines()
+    assert told == "my schema.json lacks generator acme-gan/linear@1"
+    assert line == "  ganforge schema --out 'my schema.json'"
+
+    assert main(shlex.split(line)[1:]) == 0
+    assert main(["schema", "--check", "my schema.json"]) == 0
+
+
+def test_check_repeats_the_switches_that_it_stands_under(tmp_path, capsys):
+    Path("my_gan.py").write_text(
+        "from ganforge.plugin import hookimpl\n@hookimpl\ndef ganforge_register_losses(register):\n"
+        "    register('mine', 'my_gan:build', summary='Mine.')\n"
+    )
+    assert main(["schema", "--out", "s.json"]) == 0
+    capsys.readouterr()
+
+    assert main(["schema", "--check", "s.json", "--plugin", "my_gan.py", "--no-plugin", "infogan"]) == 1
+    told, line = capsys.readouterr().out.splitlines()
+    assert told == (
+        "s.json lacks loss local/mine@1; still has generator ganforge-infogan/infogan-mlp@1, "
+        "discriminator ganforge-infogan/infogan-mlp@1, loss ganforge-infogan/mutual-information@1"
+    )
+    assert line == f"  ganforge schema --out s.json --no-plugin infogan --plugin {tmp_path / 'my_gan.py'}"
+    assert main(shlex.split(line)[1:]) == 0
+    assert main(["schema", "--check", "s.json", "--plugin", "my_gan.py", "--no-plugin", "infogan"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read: No such file"),
+        ("{", "was not written by this ganforge"),
+        ("[]", "was not written by this ganforge"),
+        ('{"x-ganforge": {"components": 3, "fingerprint": ""}}', "was not written by this ganforge"),
+    ],
+)
+def test_check_of_what_is_no_schema_of_ours(tmp_path, capsys, content, told):
+    if content is not None:
+        Path("s.json").write_text(content)
+    assert main(["schema", "--check", "s.json"]) == 1
+    assert f"s.json {told}" in capsys.readouterr().out
+
+
+def test_check_writes_nothing(capsys):
+    assert main(["schema", "--check", "s.json", "--out", "s.json"]) == 2
+    assert "--check writes nothing" in capsys.readouterr().err
 
 
 def test_no_torch():

@@ -504,7 +504,9 @@ def test_the_order_of_the_path_decides_nothing(install, load, tmp_path, monkeypa
 def test_strict_switches_stop_at_a_failure_with_its_traceback(install, load):
     install(source="raise RuntimeError('no GPU here')\n")
 
-    with pytest.raises(PluginError, match=r"(?s)1 plugin failed to load \(acme-gan\).*Traceback.*RuntimeError: no GPU here"):
+    with pytest.raises(
+        PluginError, match=r"(?s)acme-gan 1.0 is broken: RuntimeError: no GPU here.*Traceback.*RuntimeError: no GPU here"
+    ):
         load("acme-gan", strict=True)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ganforge.core.errors import UsageError
 from ganforge.hooks.switches import Switches
-from ganforge.hooks.switching import CARRIER, command_line, from_environment, from_project, in_force
+from ganforge.hooks.switching import CARRIER, command_line, from_environment, from_project, in_force, line_of, words
 
 
 @pytest.fixture
@@ -149,3 +149,25 @@ def test_a_working_directory_that_is_gone_is_no_project(tmp_path, monkeypatch):
     gone.rmdir()
 
     assert in_force() == Switches()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[tool.ganforge.plugins]\ndisable = ["a"]\n', 2),
+        ('[project]\nname = "x"\n\n[ tool.ganforge.plugins ] # ours\n\n  disable=["a"]\n', 6),
+        ('[tool.ganforge]\nplugins.disable = ["a"]\n', 2),
+        ('[tool.other.plugins]\ndisable = ["a"]\n', None),
+        ('[tool.ganforge]\nplugins = { disable = ["a"] }\n', None),
+    ],
+)
+def test_the_line_that_says_a_switch(tmp_path, text, line):
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert line_of(tmp_path / "pyproject.toml", "disable") == line
+
+
+def test_the_command_lines_switches_in_words(tmp_path):
+    assert words({}) == ""
+    with command_line(disabled=["Acme_GAN"], only=["b,a"], local=[tmp_path / "my gan.py"], strict=True):
+        assert words() == f" --no-plugin acme-gan --only-plugins a,b --plugin '{tmp_path / 'my gan.py'}'"
+        assert in_force().strict

@@ -1,10 +1,14 @@
 """Run by test_fuzz.py in a process of its own: thousands of hostile recipes under an audit hook, which cannot be taken off again.
 
-Prints one JSON object: how many recipes were judged, how many of them were right, and each thing that must not happen.
+Recipes are read, resolved against what is installed, a strange plugin and a local file included, and written out. Prints one JSON
+object: how many recipes were judged, how many of them were right, how many met the strange plugin's failures, and each thing that
+must not happen. A second argument plants such a thing, to prove that it is seen.
 """
 
 import json
 import os
+import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -13,11 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganforge.assembly.blueprint import resolve
-from ganforge.core.errors import RecipeError, UsageError
+from ganforge.core.errors import PluginError, RecipeError, UsageError
 from ganforge.hooks.loading import load_plugins
+from ganforge.hooks.switches import Switches
 from ganforge.recipe.keys import step_into
 from ganforge.recipe.reading import read
 from ganforge.recipe.writing import to_toml, value
+from ganforge.testing import fake_plugin
 
 BAITS = ("antigravity", "turtle", "this", "ftplib", "wsgiref", "xmlrpc", "turtledemo")
 """Modules that nothing here needs: whoever imports one took its name from a recipe."""
@@ -27,6 +33,55 @@ FORBIDDEN = (
     *("os.putenv", "os.chdir", "shutil.", "ctypes.", "urllib.", "http.", "ftplib.", "pty.", "exec", "compile"),
 )
 """Beginnings of audit events that reading a recipe has no business with."""
+
+STRANGE = '''
+from pydantic import Field, field_validator
+
+from ganforge.plugin import DataSpec, Params, hookimpl
+
+
+class OddParams(Params):
+    size: int = Field(3, ge=1)
+    """Divides."""
+    words: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Nested."""
+
+    @field_validator("size")
+    @classmethod
+    def not_seven(cls, value: int) -> int:
+        return value + 0 * (1 // (value - 7))
+
+
+def spec(params: OddParams) -> DataSpec:
+    if params.size == 5:
+        raise RuntimeError("no five")
+    return DataSpec(shape=(params.size,)) if params.size < 50 else "a text"
+
+
+@hookimpl
+def ganforge_register_datasets(register):
+    register("odd", "nowhere_at_all:build", params=OddParams, spec=spec, summary="Odd.")
+
+
+@hookimpl
+def ganforge_register_losses(register):
+    register("lost", "nowhere_at_all:build", params="nowhere_at_all:Params", summary="Lost.")
+    register("far", "nowhere_at_all:build", summary="Far.", needs=("no_such_module",), requires=("a-word", "head:none"))
+'''
+"""A plugin that is active and whose components fail in several ways; the same file is a local plugin too."""
+
+PLANTS = {
+    "import": lambda folder: __import__("wsgiref"),
+    "socket": lambda folder: socket.socket().close(),
+    "process": lambda folder: subprocess.run(["true"], check=False),
+    "write": lambda folder: (folder / "recipe.toml").open("a").close(),
+    "remove": lambda folder: (folder / "base.toml").unlink(missing_ok=True),
+    "create": lambda folder: os.close(os.open(folder / "left", os.O_CREAT)),
+    "code": lambda folder: eval("1 + 1"),
+    "traceback": lambda folder: 1 // 0,
+    "plugin": lambda folder: (_ for _ in ()).throw(PluginError("ganforge-vanilla failed")),
+}
+"""What reading a recipe must never do, done after it was read."""
 
 WHOLE = {
     "title": "x",
@@ -57,6 +112,7 @@ baits = st.sampled_from(
         "/etc/passwd",
         "../../x.toml",
         "antigravity/mlp",
+        *("acme-gan/odd", "odd", "local/odd@1", "local/lost", "acme-gan/far", "acme-gan/lost@2", "nowhere_at_all:build"),
         "ganforge/../antigravity@1",
         "ganforge_vanilla.networks:build_generator",
         "antigravity @ https://127.0.0.1/x.whl",
@@ -69,7 +125,15 @@ names = (
     st.sampled_from(["use", "params", "extends", "import", "_target_", "class_path", "factory", "__class__", "every", "name"])
     | baits
 )
-scalars = baits | st.text(max_size=8) | st.integers(-(2**70), 2**70) | st.floats() | st.booleans() | st.dates().map(str)
+scalars = (
+    baits
+    | st.text(max_size=8)
+    | st.integers(-(2**70), 2**70)
+    | st.integers(0, 9)
+    | st.floats()
+    | st.booleans()
+    | st.dates().map(str)
+)
 junk = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=3), max_leaves=6)
 
 
@@ -106,6 +170,17 @@ def mutated(draw):
     return table
 
 
+@st.composite
+def strange(draw):
+    """The whole recipe with a part of the strange plugin's, and parameters that it may or may not like."""
+    table = json.loads(json.dumps(WHOLE))
+    params = draw(st.fixed_dictionaries({}, optional={"size": st.integers(0, 60) | scalars, "words": junk}))
+    name = draw(st.sampled_from(["acme-gan/odd", "local/odd", "acme-gan/far", "local/lost"]))
+    slot = table["dataset"] if name.endswith("odd") else table["loss"][0]
+    slot |= {"use": name, "params": params}
+    return table
+
+
 def written(table):
     lines = []
     for name, item in table.items():
@@ -117,7 +192,7 @@ def written(table):
 
 
 recipes = (
-    mutated().map(lambda table: written(table).encode("utf-8", "surrogatepass"))
+    (mutated() | strange()).map(lambda table: written(table).encode("utf-8", "surrogatepass"))
     | st.lists(
         st.sampled_from(
             ["[", "]", "[[", "]]", "{", "}", "=", ",", ".", "\n", '"', "'", '"""', "a", "loss", "use", "1", "#", "\\", "é"]
@@ -138,59 +213,105 @@ overrides = st.lists(
 )
 
 
-def main(examples):
-    registry = load_plugins()
+def registry_with_strangers(site):
+    """What is installed here, and the strange plugin both as a distribution and as a file."""
+    fake_plugin(site, source=STRANGE)
+    (site / "my_gan.py").write_text(STRANGE)
+    sys.path.insert(0, str(site))
+    registry = load_plugins(Switches(local=(site / "my_gan.py",)))
+    status = {record.handle: record.status for record in registry.plugins}
+    assert (status["acme-gan"], status["my-gan"]) == ("active", "local"), status
+    return registry
+
+
+class Watch:
+    """An audit hook that writes down what must not happen while it looks."""
+
+    def __init__(self):
+        self.bad = []
+        self.looking = False
+        sys.addaudithook(self)
+
+    def __call__(self, event, arguments):
+        if self.looking and (told := self._told(event, arguments)):
+            self.bad.append(told)
+
+    def _told(self, event, arguments):
+        if event == "import" and str(arguments[0]).partition(".")[0] in (*BAITS, "torch", "mlflow", "numpy"):
+            return f"import {arguments[0]}"
+        if event == "open" and _writes(*arguments[1:3]):
+            return f"opened to write: {arguments[0]}"
+        if event.startswith(FORBIDDEN) and not _is_import_machinery(event):
+            return f"{event} {arguments!r:.80}"
+        return None
+
+
+class Judging:
+    """Reads, resolves and writes out what lies in ``path``; counts how it ended."""
+
+    def __init__(self, path):
+        self.path = path
+        self.registry = registry_with_strangers(Path(tempfile.mkdtemp()))
+        self.watch = Watch()
+        self.plant = None
+        self.counts = {"judged": 0, "right": 0, "failed": 0}
+
+    def __call__(self, overrides):
+        self.watch.looking = True
+        try:
+            self._whole_way(overrides)
+        except RecipeError as error:
+            str(error)
+        except PluginError as error:
+            self.counts["failed"] += 1
+            if not any(name in str(error) for name in ("acme-gan", "local/")):
+                self.watch.bad.append(f"blames another plugin: {error}")
+        except UsageError as error:
+            self.watch.bad.append(f"no RecipeError: {error!r}")
+        finally:
+            self.watch.looking = False
+            self.counts["judged"] += 1
+
+    def _whole_way(self, overrides):
+        to_toml(resolve(read(self.path, overrides), self.registry).resolved)
+        self.counts["right"] += 1
+        if self.plant:
+            self.plant(self.path.parent)
+
+
+def main(examples, plant=None):
     folder = Path(tempfile.mkdtemp())
     path = folder / "recipe.toml"
     (folder / "base.toml").write_text('title = "base"\n')
-    bad = []
-    counts = {"judged": 0, "right": 0}
-    watching = [False]
-
-    def watch(event, arguments):
-        if not watching[0]:
-            return
-        if event == "import" and str(arguments[0]).partition(".")[0] in (*BAITS, "torch", "mlflow", "numpy"):
-            bad.append(f"import {arguments[0]}")
-        elif event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            bad.append(f"opened to write: {arguments[0]}")
-        elif event.startswith(FORBIDDEN) and not _is_import_machinery(event):
-            bad.append(f"{event} {arguments!r:.80}")
-
-    def judge(given_overrides):
-        watching[0] = True
-        try:
-            blueprint = resolve(read(path, given_overrides), registry)
-            to_toml(blueprint.resolved)
-            counts["right"] += 1
-        except RecipeError as error:
-            str(error)
-        finally:
-            watching[0] = False
-            counts["judged"] += 1
+    judge = Judging(path)
 
     # What is imported late but rightly is imported now: params models, and the libraries' own lazy modules.
     path.write_text(written(WHOLE))
     judge([])
-    bad.clear()
+    assert judge.counts["right"] == 1, "the recipe that all others are made of"
     path.write_bytes(b"\xff")
     judge([])
-
-    sys.addaudithook(watch)
+    judge.watch.bad.clear()
+    judge.counts = dict.fromkeys(judge.counts, 0)
+    judge.plant = PLANTS[plant] if plant else None
 
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(recipes, overrides)
     def fuzz(text, given_overrides):
         path.write_bytes(text)
-        try:
-            judge(given_overrides)
-        except UsageError as error:
-            bad.append(f"no RecipeError: {error!r}")
+        judge(given_overrides)
 
     fuzz()
+    bad = judge.watch.bad
     bad.extend(f"imported {name}" for name in (*BAITS, "torch", "mlflow") if name in sys.modules)
     bad.extend(f"created {other}" for other in folder.iterdir() if other.name not in ("recipe.toml", "base.toml"))
-    print(json.dumps({**counts, "bad": bad}))
+    print(json.dumps({**judge.counts, "bad": bad}))
+
+
+def _writes(mode, flags):
+    if isinstance(mode, str):
+        return bool(set(mode) & set("wax+"))
+    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
 def _is_import_machinery(event):
@@ -206,4 +327,4 @@ def _is_import_machinery(event):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])

@@ -3,7 +3,7 @@ import tomllib
 import pytest
 
 from ganforge.core.errors import RecipeError, UsageError
-from ganforge.recipe.associating import associate, put_on_top
+from ganforge.recipe.associating import PLACE, associate, put_on_top, schema_on_top, schemas_named
 
 
 @pytest.fixture
@@ -94,3 +94,29 @@ def test_settings_that_take_no_rule_are_told_with_the_rule_to_add(tmp_path, sche
     assert 'include = ["*.toml"]' in refused.value.remedy
     assert (tmp_path / ".taplo.toml").read_bytes() == settings
     assert not (tmp_path / "tombi.toml").exists()
+
+
+def test_schemas_that_count_in_a_folder(tmp_path):
+    (tmp_path / "recipes" / "deep").mkdir(parents=True)
+    (tmp_path / "ours.json").write_text('{\n "title": "ganforge recipe"\n}')
+    (tmp_path / "other.json").write_text('{"title": "somebody else\'s"}')
+    (tmp_path / ".taplo.toml").write_text(
+        '[[rule]]\nschema.path = "./ours.json"\n[[rule]]\nschema.path = "other.json"\n[[rule]]\nkeys = ["a"]\n'
+    )
+    (tmp_path / "tombi.toml").write_text('[[schemas]]\npath = "https://example.org/recipe.schema.json"\ninclude = []\n')
+    (tmp_path / "recipes" / "deep" / "one.toml").write_text("# why\n#:schema ../../gone.json\n")
+    (tmp_path / "recipes" / "two.toml").write_text("title = 1\n#:schema ./late.json\n")
+    assert schemas_named(tmp_path) == {
+        tmp_path / "ours.json": tmp_path / ".taplo.toml",
+        tmp_path / "gone.json": tmp_path / "recipes" / "deep" / "one.toml",
+    }
+
+    (tmp_path / PLACE).parent.mkdir()
+    (tmp_path / PLACE).touch()
+    (tmp_path / ".taplo.toml").write_text("rule = 3")
+    assert next(iter(schemas_named(tmp_path).items())) == (tmp_path / PLACE, None)
+    assert tmp_path / "ours.json" not in schemas_named(tmp_path)
+
+
+def test_a_recipe_that_is_gone_names_no_schema(tmp_path):
+    assert schema_on_top(tmp_path / "gone.toml") is None

@@ -1,4 +1,4 @@
-"""``ganforge run --locked``: the same set trains again, another one is refused before anything is created."""
+"""``run --locked`` and ``run --resume``: the same set trains again or goes on, another one is refused before anything is done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from ganforge.assembly.lock import Lock, installed_differences
 from ganforge.cli.app import main
+from ganforge.hooks.switching import command_line
+from ganforge.runs.loading import load
 from ganforge.storage import journal
 
 MINE = """
@@ -83,3 +86,151 @@ def test_another_recipe_is_2(trained, tmp_path, capsys):
 def test_a_lock_that_is_not_there_is_2(trained, capsys):
     assert main(["run", "small.toml", "--locked", "nowhere.json"]) == 2
     assert "nowhere.json" in capsys.readouterr().err
+
+
+@pytest.fixture
+def stopped(trained, tmp_path):
+    """A run that began with its lock and can go on: two of its four iterations are done."""
+    for name in ("recipe.toml", "resolved.toml"):
+        (trained / name).write_text((trained / name).read_text().replace("iterations = 2", "iterations = 4"))
+    return trained
+
+
+@pytest.fixture
+def began_with(stopped):
+    """Change what the run's lock says of a distribution; gives it back as text."""
+
+    def began_with(name, **facts):
+        lock = json.loads((stopped / "lock.json").read_text())
+        one = next(one for one in lock["distributions"] if one["name"] == name)
+        one |= {"source": "index", **facts}
+        one.pop("url", None)
+        (stopped / "lock.json").write_text(json.dumps(lock))
+
+    return began_with
+
+
+def resume(stopped, *more, plugin="my_gan.py"):
+    return main(["run", "--resume", stopped.name, "--plugin", plugin, *more])
+
+
+def iterations(folder):
+    return max(int(path.name) for path in (folder / "checkpoints").iterdir())
+
+
+def test_the_same_set_goes_on(stopped, capsys):
+    capsys.readouterr()
+    assert resume(stopped) == 0
+    assert iterations(stopped) == 4
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unlocked", [False, True])
+def test_another_version_does_not_go_on_unless_asked(stopped, began_with, capsys, unlocked):
+    began_with("ganforge-vanilla", version="0.0.7")
+    capsys.readouterr()
+
+    assert resume(stopped, *(["--unlocked"] if unlocked else [])) == (0 if unlocked else 2)
+
+    told = capsys.readouterr().err
+    assert "ganforge-vanilla 0.0.7 is locked, 0.1.0 is installed" in told
+    assert "pip install ganforge-vanilla==0.0.7" in told
+    assert ("--unlocked to go on" in told) is not unlocked
+    assert iterations(stopped) == (4 if unlocked else 2)
+    assert [path.name for path in stopped.glob("lock-*.json")] == (["lock-2.json"] if unlocked else [])
+    versions = {one["name"]: one["version"] for one in json.loads((stopped / "lock.json").read_text())["distributions"]}
+    assert versions["ganforge-vanilla"] == ("0.1.0" if unlocked else "0.0.7")
+
+
+def test_a_version_from_which_nothing_comes_costs_a_warning(stopped, began_with, capsys):
+    lock = json.loads((stopped / "lock.json").read_text())
+    lock["distributions"].append({"name": "ganforge-infogan", "version": "0.0.3", "source": "index"})
+    lock["components"].append(lock["components"][-1] | {"kind": "metric", "key": "metric[0]", "distribution": "ganforge-infogan"})
+    differences = installed_differences(Lock.model_validate_json(json.dumps(lock)))
+    assert [one.slight for one in differences if one.requirement == "ganforge-infogan==0.0.3"] == [True]
+
+    lock["components"].pop()
+    (stopped / "lock.json").write_text(json.dumps(lock))
+    capsys.readouterr()
+    assert resume(stopped) == 0
+    assert (
+        "ganforge-infogan 0.0.3 is locked, 0.1.0 is installed; as it was: pip install ganforge-infogan==0.0.3"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_distribution_that_is_gone_is_told_with_the_line_that_brings_it(stopped, capsys):
+    lock = json.loads((stopped / "lock.json").read_text())
+    lock["distributions"].append({"name": "acme-gan", "version": "1.2", "source": "vcs", "url": "git+https://x.org/a@0123"})
+    (stopped / "lock.json").write_text(json.dumps(lock))
+
+    assert resume(stopped) == 2
+    told = capsys.readouterr().err
+    assert "acme-gan 1.2 is not installed" in told
+    assert "pip install 'acme-gan @ git+https://x.org/a@0123'" in told
+
+
+def test_an_edited_local_file_goes_on_only_as_it_was(stopped, tmp_path, capsys):
+    (tmp_path / "my_gan.py").write_text(MINE + "# edited\n")
+    assert resume(stopped) == 2
+    assert "my_gan.py is not the file that is locked" in capsys.readouterr().err
+
+    assert resume(stopped, plugin=str(stopped / "plugins" / "my_gan.py")) == 0
+    assert iterations(stopped) == 4
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_lost_lock_costs_a_warning_and_a_damaged_one_the_resumption(stopped, capsys, lost):
+    (stopped / "lock.json").write_text("{")
+    assert resume(stopped) == 2
+    assert "is no lock of a run" in capsys.readouterr().err
+
+    if lost:
+        (stopped / "lock.json").unlink()
+    assert resume(stopped, *([] if lost else ["--unlocked"])) == 0
+    assert ("holds no lock.json" if lost else "is no lock of a run") in capsys.readouterr().err
+    assert Lock.model_validate_json((stopped / "lock.json").read_text()).components
+
+
+def test_unlocked_is_for_runs_that_go_on(trained, capsys):
+    assert main(["run", "small.toml", "--unlocked"]) == 2
+    assert "--unlocked is for --resume" in capsys.readouterr().err
+
+
+def test_a_run_with_a_local_component_is_sampled_later(trained, tmp_path, capsys):
+    points = lambda name: (tmp_path / name).read_text()  # noqa: E731
+    assert main(["sample", str(trained), "--out", "a.csv", "--plugin", "my_gan.py"]) == 0
+
+    (tmp_path / "my_gan.py").write_text(MINE.replace('"My own."', '"Another one."'))
+    capsys.readouterr()
+    assert main(["sample", str(trained), "--out", "b.csv", "--plugin", "my_gan.py"]) == 2
+    told = capsys.readouterr().err
+    assert "generator 'local/mine' was trained with sha256" in told
+    kept = trained / "plugins" / "my_gan.py"
+    assert f"--plugin {kept} is the file as it was" in told
+    assert kept.read_text() == MINE
+    assert not (tmp_path / "b.csv").exists()
+
+    # The project names the edited file; the command line's own takes its place.
+    (tmp_path / "pyproject.toml").write_text('[tool.ganforge.plugins]\nlocal = ["my_gan.py"]\n')
+    assert main(["sample", str(trained), "--out", "b.csv", "--plugin", str(kept)]) == 0
+    assert points("a.csv") == points("b.csv")
+
+
+def test_nothing_runs_the_copy_by_itself(trained, tmp_path, capsys):
+    assert main(["sample", str(trained), "--out", "a.csv"]) == 2
+    assert "name it with --plugin FILE.py" in capsys.readouterr().err
+
+
+def test_the_model_for_mlflow_holds_the_file_and_asks_for_the_runs_plugins_alone(trained, tmp_path):
+    records = [record for _, record in journal.read(trained / "events.jsonl")]
+    model = next(record for record in records if record["k"] == "model")
+    names = [line.partition("==")[0] for line in model["requirements"]]
+    assert (trained / "model" / "plugins" / "my_gan.py").read_text() == MINE
+    assert {"torch", "safetensors", "ganforge", "ganforge-vanilla"} <= set(names)
+    assert not {"ganforge-infogan", "ganforge-cgan", "local"} & set(names)
+    start = records[0]
+    assert {"path": "plugins/my_gan.py", "folder": "recipe/plugins"} in start["artifacts"]
+
+    with command_line(disabled=[], only=None, local=[trained / "model" / "plugins" / "my_gan.py"]):
+        assert load(trained / "model").sample(3)["values"].shape == (3, 2)

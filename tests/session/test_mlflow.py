@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from ganforge.storage import journal
+from ganforge.testing import fake_plugin
 
 # MLflow is read in this process, and warns of its own dependencies.
 pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default")]
@@ -81,9 +85,6 @@ def test_mlflow_has_what_the_run_folder_has(finished, tmp_path):
 
 
 def test_the_model_samples_with_pickle_forbidden(finished, ganforge, tmp_path):
-    import os
-
-    import numpy as np
     from mlflow import MlflowClient
 
     uri = finished["mlflow"]["tracking_uri"]
@@ -125,3 +126,57 @@ def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
     for run in swept["seeds"]:
         child = client.get_run(run["mlflow"]["run_id"])
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+MINE = """
+from ganforge.plugin import hookimpl
+from ganforge.testing.stand_ins import build_generator
+
+@hookimpl
+def ganforge_register_generators(register):
+    register("mine", build_generator, summary="My own.")
+"""
+
+
+def test_shipper_sync_and_sample_stand_under_the_switches_of_the_run(ganforge, recipe, tmp_path):
+    """A local generator, and an installed plugin that leaves a trace wherever it is imported."""
+    from mlflow import MlflowClient
+
+    trace = tmp_path / "imported"
+    fake_plugin(tmp_path / "site", name="loud-gan", source=f"from pathlib import Path\nPath({str(trace)!r}).touch()\n")
+    site = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
+    (tmp_path / "my_gan.py").write_text(MINE)
+    path = recipe(mode="process", iterations=2)
+    path.write_text(path.read_text().replace('use = "mlp"\nparams = { hidden = [8] }', 'use = "mine"', 1))
+    switches = ["--plugin", "my_gan.py", "--no-plugin", "loud-gan", "--strict-plugins"]
+
+    def done(*arguments):
+        process = ganforge(*arguments, *switches, PYTHONPATH=site)
+        output, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+        return output
+
+    ran = json.loads(done("run", path, "--json"))
+    done("sync", ran["run"])
+    done("sample", ran["run"], "--out", "here.npz", "-n", "6", "--seed", "5")
+    assert not trace.exists()
+
+    uri = ran["mlflow"]["tracking_uri"]
+    (model,) = MlflowClient(uri).search_logged_models([ran["mlflow"]["experiment_id"]])
+    at, stored = f"models:/{model.model_id}", Path(urlsplit(model.artifact_location).path)
+    required = {line.partition("==")[0] for line in (stored / "requirements.txt").read_text().split()}
+    assert {"ganforge", "ganforge-vanilla", "torch"} <= required
+    assert not {"loud-gan", "ganforge-infogan", "local"} & required
+    assert [path.read_text() for path in stored.rglob("plugins/my_gan.py")] == [MINE]
+
+    # Without the file the model says what it lacks; a project that names it, or the kept copy, is enough.
+    sampling = [sys.executable, "-c", PREDICT.replace(', "code": [1.0]', ""), uri, at, str(tmp_path / "there.npz")]
+    env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    refused = subprocess.run(sampling, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "name it with --plugin FILE.py or in pyproject.toml" in refused.stderr
+    copy = tmp_path / ran["folder"] / "plugins" / "my_gan.py"
+    (tmp_path / "pyproject.toml").write_text(f"[tool.ganforge.plugins]\nlocal = ['{copy}']\n")
+    answered = subprocess.run(sampling, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answered.returncode == 0, answered.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "there.npz")["values"], np.load(tmp_path / "here.npz")["values"], rtol=1e-6)

@@ -6,7 +6,7 @@ here and found when the parts are built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,17 @@ from ganforge.hooks.registry import Registry
 from ganforge.recipe.reading import Source
 
 _HEAD = "head:"
-_WORDS = frozenset({"labels", "codes", "categorical-codes", "continuous-codes", "points", "images", "density"})
+WORDS: Mapping[str, str] = {
+    "labels": "labelled data; a generator is content with labels that the sampler draws",
+    "codes": "a sampler that draws categorical or continuous codes",
+    "categorical-codes": "a sampler that draws categorical codes",
+    "continuous-codes": "a sampler that draws continuous codes",
+    "points": "data of one axis: points rather than images",
+    "images": "data of channels, height and width",
+    "density": "data whose distribution is known",
+    "head:NAME": "a discriminator that provides this output beside its logits",
+}
+"""What a component may require, and what fulfils it; a discriminator provides heads."""
 _CODES = frozenset({"codes", "categorical-codes", "continuous-codes"})
 
 
@@ -265,7 +275,7 @@ def _untaught(source: Source, found: Search) -> Iterator[Problem]:
 def _unknown_words(source: Source, found: Search) -> Iterator[Problem]:
     for part in found.candidates:
         for word in part.component.requires:
-            if word not in _WORDS and not word.startswith(_HEAD):
+            if word not in WORDS and not word.startswith(_HEAD):
                 yield source.problem(f"{part.key}.use", f"{part} requires '{word}', which this version of ganforge does not know")
 
 

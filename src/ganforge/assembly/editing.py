@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
 from pydantic.errors import PydanticUserError
 
 from ganforge import __version__
 from ganforge.core.errors import PluginError
 from ganforge.hooks.component import Component, Kind
 from ganforge.hooks.registry import Registry, Status
-from ganforge.recipe.json_schema import Choice, recipe_schema
+from ganforge.hooks.switching import words
+from ganforge.recipe.json_schema import STAMP, Choice, recipe_schema
 from ganforge.recipe.lowering import Schema, lowered
 
 
@@ -21,8 +27,42 @@ def schema_of(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
 
 def made_from(registry: Registry) -> str:
     """The versions that a schema depends on, in one line."""
-    plugins = {f"{one.distribution} {one.version}" for one in registry.plugins if one.status in (Status.ACTIVE, Status.UNAVAILABLE)}
+    there = (one for one in registry.plugins if one.works or one.status is Status.UNAVAILABLE)
+    plugins = {f"{one.handle} {one.version}" for one in there}
     return ", ".join([f"ganforge {__version__}", *sorted(plugins - {f"ganforge {__version__}"})])
+
+
+def age(schema: Path, registry: Registry) -> str | None:
+    """How a schema's file is behind the components of a registry, or ``None`` when it is not."""
+    try:
+        stamp = json.loads(schema.read_bytes())[STAMP]
+        known, fingerprint = dict(stamp["components"]), stamp["fingerprint"]
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except (ValueError, KeyError, TypeError):
+        return "was not written by this ganforge: it does not tell what it was made of"
+
+    now = schema_of(registry)[0][STAMP]
+    if now["fingerprint"] == fingerprint:
+        return None
+    here = now["components"]
+    changes = {
+        "lacks": [name for name in here if name not in known],
+        "still has": [name for name in known if name not in here],
+        "has other parameters of": [name for name in here if name in known and known[name] != here[name]],
+    }
+    told = [f"{words} {_some(names)}" for words, names in changes.items() if names]
+    return "; ".join(told) or "was made for another version of ganforge"
+
+
+def renewal(schema: Path) -> str:
+    """The command that writes a schema anew, under the switches in force."""
+    return f"ganforge schema --out {shlex.quote(str(schema))}{words()}"
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _choice(component: Component, registry: Registry, complaints: list[str]) -> Choice:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -93,6 +94,13 @@ class Lock(Params):
     data_files: tuple[LockedFile, ...] = ()
     """Files that the data set's parameters name."""
 
+    def requirements(self) -> list[str]:
+        """The distributions as an index or repository gives them; files and editable folders are on one computer only."""
+        return [
+            str(requirement(one.ref)) if one.source in ("vcs", "url") else f"{one.name}=={one.version}"
+            for one in self.distributions
+        ]
+
     def to_plain(self) -> dict[str, Any]:
         """As JSON has it."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -137,63 +145,102 @@ def read_lock(path: Path) -> Lock:
         raise UsageError(f"{file} is no lock of a run: {place}: {first['msg']}", remedy=remedy) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as the lock has it.
+
+    Attributes:
+        told: what differs.
+        remedy: what mends it, unless that is pip.
+        requirement: what pip must be told to mend it.
+        slight: whether it is only the version of a distribution from which nothing comes that moves a weight.
+    """
+
+    told: str
+    remedy: str | None = None
+    requirement: str | None = None
+    slight: bool = False
+
+
+def installed_differences(locked: Lock) -> tuple[Difference, ...]:
+    """What the lock has and what is installed and named here, compared by metadata alone: nothing of a plugin is run."""
+    return (*_distribution_differences(locked), *_file_differences(locked))
+
+
+def part_differences(locked: Lock, now: Lock) -> tuple[Difference, ...]:
+    """The lock compared with the components that the recipe means here, and with its data."""
+    return (*_component_differences(locked, now), *_data_differences(locked, now))
+
+
 def check_installed(locked: Lock) -> tuple[str, ...]:
-    """Compare the lock with what is installed and named here, by metadata alone; gives what it cannot vouch for.
+    """Refuse what is installed and named here where it differs from the lock; gives what the lock cannot vouch for.
 
     Raises:
         UsageError: a distribution or local plugin is missing or another one; the remedy is the command that mends it.
     """
-    here = {one.distribution: one.ref for one in (*installed(), builtin())}
-    wrong = [(one, said) for one in locked.distributions if (said := _difference(one, here.get(one.name)))]
-    problems = [said for _, said in wrong]
-    remedies = [f"pip install {' '.join(_argument(one.ref) for one, _ in wrong)}"] if wrong else []
-
-    named = {one.name: one for one in map(local_file, in_force().local)}
-    for file in locked.plugin_files:
-        mine = named.get(file.key)
-        if mine is None:
-            problems.append(f"the local plugin '{file.key}' is not named here")
-            remedies.append(f"--plugin {shlex.quote(file.file)}")
-        elif mine.sha256 != file.sha256:
-            sums = f"sha256 {file.sha256[:12]}…, here {str(mine.sha256)[:12]}…"
-            problems.append(f"{mine.origin} is not the file that is locked ({sums})")
-            remedies.append(f"restore {mine.origin}")
-    if problems:
-        raise _refusal(problems, remedies)
-
+    _refuse(installed_differences(locked))
+    here = {one.distribution: one for one in (*installed(), builtin())}
     loose = [one.name for one in locked.distributions if "editable" in (one.source, here[one.name].source)]
     return (f"editable, so that the lock knows their version but not their code: {', '.join(loose)}",) if loose else ()
 
 
 def check_parts(locked: Lock, now: Lock) -> None:
-    """Compare the lock with the components that the recipe means here, and with its data.
+    """Refuse components and data that differ from the lock.
 
     Raises:
         UsageError: another component or other data.
     """
+    _refuse(part_differences(locked, now))
+
+
+def remedies(differences: Sequence[Difference]) -> str:
+    """What mends all of them: one line for pip, then what is to be done by hand."""
+    wanted = [one.requirement for one in differences if one.requirement]
+    by_hand = [one.remedy for one in differences if one.remedy]
+    return "; ".join(dict.fromkeys([*([f"pip install {' '.join(wanted)}"] if wanted else []), *by_hand]))
+
+
+def _refuse(differences: Sequence[Difference]) -> None:
+    if differences:
+        told = "\n  ".join(one.told for one in differences)
+        raise UsageError(f"this is not what is locked; nothing was created:\n  {told}", remedy=remedies(differences))
+
+
+def _distribution_differences(locked: Lock) -> Iterator[Difference]:
+    here = {one.distribution: one.ref for one in (*installed(), builtin())}
+    moving = {one.distribution for one in locked.components if one.kind != "metric"}
+    for one in locked.distributions:
+        there = here.get(one.name)
+        if told := _difference(one, there):
+            yield Difference(told, requirement=_argument(one.ref), slight=there is not None and one.name not in moving)
+
+
+def _file_differences(locked: Lock) -> Iterator[Difference]:
+    named = {one.name: one for one in map(local_file, in_force().local)}
+    for file in locked.plugin_files:
+        mine = named.get(file.key)
+        if mine is None:
+            yield Difference(f"the local plugin '{file.key}' is not named here", f"--plugin {shlex.quote(file.file)}")
+        elif mine.sha256 != file.sha256:
+            sums = f"sha256 {file.sha256[:12]}…, here {str(mine.sha256)[:12]}…"
+            yield Difference(f"{mine.origin} is not the file that is locked ({sums})", f"restore {mine.origin}")
+
+
+def _component_differences(locked: Lock, now: Lock) -> Iterator[Difference]:
     before, after = ({one.key: f"{one.id}@{one.revision}" for one in each.components} for each in (locked, now))
-    problems = [
-        f"{key}: locked is {before.get(key, 'nothing')}, the recipe means {after.get(key, 'nothing')}"
-        for key in dict.fromkeys((*before, *after))
-        if before.get(key) != after.get(key)
-    ]
-    remedies = ["take the recipe that the lock belongs to"] if problems else []
+    for key in dict.fromkeys((*before, *after)):
+        if before.get(key) != after.get(key):
+            told = f"{key}: locked is {before.get(key, 'nothing')}, the recipe means {after.get(key, 'nothing')}"
+            yield Difference(told, "take the recipe that the lock belongs to")
 
+
+def _data_differences(locked: Lock, now: Lock) -> Iterator[Difference]:
     sums = {one.key: one for one in now.data_files}
-    changed = [one for one in locked.data_files if one.key not in sums or sums[one.key].sha256 != one.sha256]
-    for one in changed:
+    for one in locked.data_files:
         there = sums.get(one.key)
-        found = f"{there.file} is not the data that is" if there else f"there is no {one.file}, which is"
-        problems.append(f"{one.key}: {found} locked")
-    if changed:
-        remedies.append("restore the data")
-    if problems:
-        raise _refusal(problems, remedies)
-
-
-def _refusal(problems: Iterable[str], remedies: Iterable[str]) -> UsageError:
-    told = "\n  ".join(problems)
-    return UsageError(f"this is not what is locked; nothing was created:\n  {told}", remedy="; ".join(remedies))
+        if there is None or there.sha256 != one.sha256:
+            found = f"{there.file} is not the data that is" if there else f"there is no {one.file}, which is"
+            yield Difference(f"{one.key}: {found} locked", "restore the data")
 
 
 def _component(part: Part) -> LockedComponent:

@@ -20,7 +20,8 @@ from ganforge.cli import check, console, doctor, explain, listing, plugins, run,
 from ganforge.core.errors import GanforgeError, UsageError
 
 _SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
-"""Options of ``ganforge`` itself that may stand behind a command too."""
+_FLAGS = ("--strict-plugins",)
+"""Options of ``ganforge`` itself that may stand behind a command too: with a value, and without."""
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
 
@@ -57,15 +58,19 @@ def ganforge(
         list[Path] | None,
         typer.Option("--plugin", metavar="FILE.py", help="Run this file as a plugin. Repeatable.", exists=True, dir_okay=False),
     ] = None,
+    strict_plugins: Annotated[
+        bool, typer.Option("--strict-plugins", help="Take a plugin that is broken or incompatible for an error.")
+    ] = False,
     version: Annotated[  # noqa: ARG001 - its callback acts on it
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Experiments with generative adversarial networks: recipes in, honest runs out."""
-    if no_plugin or only_plugins or plugin:
+    if no_plugin or only_plugins or plugin or strict_plugins:
         from ganforge.hooks.switching import command_line
 
-        context.with_resource(command_line(disabled=no_plugin or [], only=only_plugins or None, local=plugin or []))
+        said = command_line(disabled=no_plugin or [], only=only_plugins or None, local=plugin or [], strict=strict_plugins)
+        context.with_resource(said)
 
 
 # One line for each command, in the order in which help shows them.
@@ -111,6 +116,9 @@ def _switches_first(arguments: Sequence[str]) -> list[str]:
     others: list[str] = []
     words = iter(arguments[:end])
     for word in words:
+        if word in _FLAGS:
+            switches.append(word)
+            continue
         if word.partition("=")[0] not in _SWITCHES:
             others.append(word)
             continue

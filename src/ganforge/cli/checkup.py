@@ -9,33 +9,17 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from ganforge import __version__
+from ganforge.cli.findings import Finding
+from ganforge.cli.plugin_checkup import examine_registry, unmet
 from ganforge.core.errors import GanforgeError
 
 _ENOUGH_DISK = 2**30
 """Free bytes below which a run with pictures and checkpoints may fail: 1 GiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        part: what was looked at, such as ``torch``.
-        state: ``ok``; ``note`` for something to know; ``fault`` for something that will stop or spoil a run.
-        text: what was found.
-        remedy: what to do about it, or ``None``.
-    """
-
-    part: str
-    state: Literal["ok", "note", "fault"]
-    text: str
-    remedy: str | None = None
 
 
 def examine(folder: Path | None = None) -> Iterator[Finding]:
@@ -50,7 +34,7 @@ def examine(folder: Path | None = None) -> Iterator[Finding]:
         "packages": _packages,
         "torch": _torch,
         "mlflow": lambda: _mlflow(folder),
-        "plugins": _plugins,
+        "plugins": lambda: _plugins(folder),
         "data": _data,
         "disk": lambda: _disk(folder),
         "terminal": _terminal,
@@ -71,23 +55,13 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """The installed versions against what ganforge's own metadata asks for."""
-    from packaging.requirements import Requirement
-
-    requirements = [Requirement(line) for line in metadata.requires("ganforge") or ()]
-    needed = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
-    wrong = 0
-    for requirement in needed:
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            version = None
-        if version is None or not requirement.specifier.contains(version, prereleases=True):
-            wrong += 1
-            found = f"{version} is installed" if version else "is not installed"
-            text = f"{requirement.name} {found}, needed: {requirement.specifier or 'any version'}"
-            yield Finding("packages", "fault", text, f"pip install '{requirement}'")
+    wrong = tuple(unmet(metadata.requires("ganforge") or ()))
+    for requirement, version in wrong:
+        found = f"{version} is installed" if version else "is not installed"
+        text = f"{requirement.name} {found}, needed: {requirement.specifier or 'any version'}"
+        yield Finding("packages", "fault", text, f"pip install '{requirement}'")
     if not wrong:
-        yield Finding("packages", "ok", f"all {len(needed)} that ganforge needs, in versions that fit")
+        yield Finding("packages", "ok", "all that ganforge needs, in versions that fit")
 
 
 def _torch() -> Iterator[Finding]:
@@ -152,20 +126,23 @@ def _server(uri: str, said_by: str) -> Finding:
     return Finding("store", "ok" if well else "note", f"{said_by} {'answers' if well else 'is unwell'}")
 
 
-def _plugins() -> Iterator[Finding]:
+def _plugins(folder: Path) -> Iterator[Finding]:
+    """The plugins that do not work, and in one line what ``ganforge plugins doctor`` thinks of all."""
     from ganforge.hooks.loading import load_plugins
-    from ganforge.hooks.registry import Status
 
-    records = load_plugins().plugins
-    for record in records:
-        if record.failed:
-            remedy = f"mend, update or uninstall it; see: ganforge plugins info {record.handle}"
-            yield Finding("plugins", "fault", f"{record.title} {record.version} is {record.status}: {record.reason}", remedy)
-        elif record.status is Status.UNAVAILABLE:
-            needed = (record.reason or "").removeprefix("needs ")
-            yield Finding("plugins", "note", f"{record.title} {record.reason}", f"install {needed} to use it")
-    active = [record.title for record in records if record.works]
-    yield Finding("plugins", "ok" if active else "fault", f"{len(active)} active: {', '.join(active)}")
+    registry = load_plugins(strict=False)
+    told = list(examine_registry(registry, folder))
+    shown = [one for one in told if one.part == "plugins" and one.state != "ok"]
+    yield from shown
+
+    active = [record.title for record in registry.plugins if record.works]
+    text = f"{len(active)} active: {', '.join(active)}"
+    others = [one for one in told if one.state != "ok" and one not in shown]
+    if not others:
+        yield Finding("plugins", "ok" if active else "fault", text)
+        return
+    state: Literal["note", "fault"] = "fault" if any(one.state == "fault" for one in others) else "note"
+    yield Finding("plugins", state, f"{text}; {len(others)} more to look at", "ganforge plugins doctor")
 
 
 def _data() -> Iterator[Finding]:

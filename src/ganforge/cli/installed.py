@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from ganforge.cli import console
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ganforge.hooks.component import Kind
-    from ganforge.hooks.registry import Registry
+    from ganforge.hooks.registry import PluginRecord, Registry
 
 
 def registry(*, warn: bool = True) -> Registry:
@@ -19,6 +21,54 @@ def registry(*, warn: bool = True) -> Registry:
     if warn and loaded.warning:
         console.warning(loaded.warning)
     return loaded
+
+
+def surveyed() -> Registry:
+    """The same for commands that tell how plugins fared: they show it first, and call :func:`insist` last."""
+    from ganforge.hooks.loading import load_plugins
+
+    return load_plugins(strict=False)
+
+
+def insist(loaded: Registry) -> None:
+    """Fail if a plugin did and the switches in force are strict.
+
+    Raises:
+        PluginError: with each plugin that is broken or incompatible.
+    """
+    from ganforge.hooks.loading import refuse_failures
+    from ganforge.hooks.switching import in_force
+
+    if in_force().strict:
+        refuse_failures(loaded)
+
+
+def plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRecord, ...]:
+    """The plugins that a name means: those of a distribution, or the one with an entry point of that name.
+
+    Raises:
+        UsageError: nothing has the name, or several distributions have it.
+    """
+    from ganforge.core.errors import UsageError, did_you_mean
+    from ganforge.hooks.switches import normalise
+
+    records = tuple(records)
+    distribution, _, entry = map(normalise, name.rpartition("/"))
+    if distribution:
+        found = tuple(one for one in records if (one.distribution, normalise(one.name)) == (distribution, entry))
+    else:
+        found = tuple(one for one in records if entry == one.distribution) or tuple(
+            one for one in records if entry == normalise(one.name)
+        )
+    if not found:
+        known = sorted({one.handle for one in records} | {normalise(one.name) for one in records})
+        hint = did_you_mean(normalise(name), known)
+        listed = f"installed: {', '.join(sorted({one.handle for one in records}))}"
+        raise UsageError(f"no plugin named '{name}' is installed", remedy=f"{hint} {listed}" if hint else listed)
+    if len({one.distribution for one in found}) > 1 or (found[0].distribution == "local" and len(found) > 1):
+        ids = ", ".join(f"{one.distribution}/{one.name}" for one in found)
+        raise UsageError(f"plugin '{name}' is ambiguous", remedy=f"write one of: {ids}")
+    return found
 
 
 def kind_named(text: str) -> Kind:

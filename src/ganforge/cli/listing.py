@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ganforge.hooks.component import Component
     from ganforge.hooks.parameters import Parameter
     from ganforge.hooks.registry import Registry
@@ -28,7 +30,7 @@ def list_components(
     components = [component for component in registry.components(wanted) if set(tag or ()) <= component.tags]
 
     if as_json:
-        console.json_out({"schema": 1, "components": [_facts(component, registry) for component in components]})
+        console.json_out({"schema": 1, "components": [component_facts(component, registry) for component in components]})
         return
     if not components:
         console.note("nothing installed fits")
@@ -60,7 +62,9 @@ def describe(
     parameters = describe_params(component.load_params())
 
     if as_json:
-        console.json_out({**_facts(component, registry), "schema": 1, "parameters": [_parameter_facts(one) for one in parameters]})
+        console.json_out(
+            {**component_facts(component, registry), "schema": 1, "parameters": [parameter_facts(one) for one in parameters]}
+        )
     elif toml:
         console.say(paste_ready(component, registry.name_of(component)))
     else:
@@ -96,7 +100,14 @@ def _show(component: Component, registry: Registry, parameters: tuple[Parameter,
     console.say()
     if not parameters:
         console.say("  It takes no parameters.")
-        return
+    else:
+        parameter_table(parameters)
+
+
+def parameter_table(parameters: Iterable[Parameter]) -> None:
+    """Print what parameters are, may be and mean."""
+    from ganforge.cli import console
+
     console.table(
         ("Parameter", "Type", "Default", "Range", "Meaning"),
         [(one.name, one.type, _default_text(one), one.range, " ".join(one.description.split())) for one in parameters],
@@ -124,7 +135,8 @@ def _told(component: Component) -> str:
     return f"{component.summary} (deprecated: {component.deprecated})" if component.deprecated else component.summary
 
 
-def _facts(component: Component, registry: Registry) -> dict[str, object]:
+def component_facts(component: Component, registry: Registry) -> dict[str, object]:
+    """A component as plain data, without its parameters."""
     return {
         "kind": component.kind,
         "name": component.name,
@@ -146,7 +158,8 @@ def _facts(component: Component, registry: Registry) -> dict[str, object]:
     }
 
 
-def _parameter_facts(parameter: Parameter) -> dict[str, object]:
+def parameter_facts(parameter: Parameter) -> dict[str, object]:
+    """A parameter as plain data."""
     return {
         "name": parameter.name,
         "type": parameter.type,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli.plugin_pages import component_facts, milliseconds, plugin_facts, show_plugin
+
 if TYPE_CHECKING:
     from ganforge.hooks.component import Kind
     from ganforge.hooks.registry import PluginRecord
@@ -35,22 +37,24 @@ def list_plugins(
     from ganforge.cli import console, installed
 
     wanted = _status_named(status) if status else None
-    records = installed.registry(warn=False).plugins
+    registry = installed.surveyed()
+    records = registry.plugins
     shown = [record for record in records if wanted is None or record.status == wanted]
 
     if as_json:
-        console.json_out({"schema": 1, "plugins": [_facts(record) for record in shown]})
-        return
-    if shown:
-        console.table(
-            ("Plugin", "Distribution", "Version", "Source", "Status", "Offers", "Load"),
-            [
-                (one.name, one.distribution, one.version, one.source, one.status, _offers(one), _milliseconds(one.load_ms))
-                for one in shown
-            ],
-            right=(6,),
-        )
-    console.say(_summary(records))
+        console.json_out({"schema": 1, "plugins": [plugin_facts(record) for record in shown]})
+    else:
+        if shown:
+            console.table(
+                ("Plugin", "Distribution", "Version", "Source", "Status", "Offers", "Load"),
+                [
+                    (one.name, one.distribution, one.version, one.source, one.status, _offers(one), milliseconds(one.load_ms))
+                    for one in shown
+                ],
+                right=(6,),
+            )
+        console.say(_summary(records))
+    installed.insist(registry)
 
 
 @app.command("info")
@@ -59,29 +63,27 @@ def info(
     *,
     as_json: _JSON = False,
 ) -> None:
-    """Show one plugin: where it comes from, what it offers, and the traceback when it is broken."""
-    from ganforge.cli import console
+    """Show one plugin: where it comes from, what each of its components takes, and the traceback when it is broken."""
+    from ganforge.cli import console, installed
 
-    record = _record_named(name)
+    registry = installed.surveyed()
+    records = installed.plugins_named(registry.plugins, name)
     if as_json:
-        console.json_out({**_facts(record), "schema": 1})
-        return
-    console.say(f"{record.distribution} {record.version}", style="bold")
-    facts = {
-        "status": f"{record.status}: {record.reason}" if record.reason else record.status,
-        "entry": f"{record.name} = {record.module}",
-        "source": f"{record.source} {record.origin or ''}".strip(),
-        "file": record.file or "not found",
-        "sha256": record.sha256,
-        "load": _milliseconds(record.load_ms) or "not imported",
-        "remarks": ", ".join(record.remarks),
-        **{kind.plural: ", ".join(names) for kind, names in record.offers.items()},
-    }
-    for key, text in facts.items():
-        if text:
-            console.say(f"  {key:<14} {text}")
-    if record.traceback:
-        console.say(f"\n{record.traceback.rstrip()}")
+        first, *others = [{**plugin_facts(one), "components": component_facts(one, registry)} for one in records]
+        console.json_out({**first, "schema": 1, **({"also": others} if others else {})})
+    else:
+        for record in records:
+            show_plugin(record, registry)
+    installed.insist(registry)
+
+
+@app.command("doctor")
+def doctor(*, as_json: _JSON = False) -> None:
+    """Look over all that concerns plugins; say the remedy for each fault, and exit with 1 if there is one."""
+    from ganforge.cli import findings
+    from ganforge.cli.plugin_checkup import examine_plugins
+
+    raise typer.Exit(findings.tell(examine_plugins(Path.cwd()), as_json=as_json))
 
 
 @app.command("freeze")
@@ -186,21 +188,6 @@ def _report_facts(report: Report) -> dict[str, object]:
     }
 
 
-def _record_named(name: str) -> PluginRecord:
-    from ganforge.cli import installed
-    from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.hooks.switches import normalise
-
-    records = installed.registry(warn=False).plugins
-    for record in records:
-        if normalise(name) in (record.distribution, normalise(record.name)):
-            return record
-    known = sorted({record.distribution for record in records})
-    hint = did_you_mean(normalise(name), known)
-    listed = f"installed: {', '.join(known)}"
-    raise UsageError(f"no plugin named '{name}' is installed", remedy=f"{hint} {listed}" if hint else listed)
-
-
 def _status_named(text: str) -> str:
     from ganforge.core.errors import UsageError, did_you_mean
     from ganforge.hooks.registry import Status
@@ -219,10 +206,6 @@ def _offers(record: PluginRecord) -> str:
     return "; ".join([", ".join(counts) or "nothing", *(f"! {remark}" for remark in record.remarks)])
 
 
-def _milliseconds(load_ms: float | None) -> str | None:
-    return None if load_ms is None else f"{load_ms:.0f} ms"
-
-
 def _summary(records: tuple[PluginRecord, ...]) -> str:
     from ganforge.hooks.registry import Status
 
@@ -230,22 +213,3 @@ def _summary(records: tuple[PluginRecord, ...]) -> str:
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)
     failed = next((record.handle for record in records if record.failed), None)
     return f"{len(records)} installed: {listed}." + (f" Details: ganforge plugins info {failed}" if failed else "")
-
-
-def _facts(record: PluginRecord) -> dict[str, object]:
-    return {
-        "name": record.name,
-        "distribution": record.distribution,
-        "version": record.version,
-        "status": record.status,
-        "reason": record.reason,
-        "source": record.source,
-        "origin": record.origin,
-        "module": record.module,
-        "file": record.file,
-        "load_ms": None if record.load_ms is None else round(record.load_ms, 1),
-        "offers": {kind.value: names for kind, names in record.offers.items()},
-        "remarks": record.remarks,
-        "sha256": record.sha256,
-        "traceback": record.traceback,
-    }

@@ -33,6 +33,9 @@ def run(
         Path | None,
         typer.Option(metavar="LOCK", exists=True, help="Refuse other components or data than this lock.json, or run folder, says."),
     ] = None,
+    unlocked: Annotated[
+        bool, typer.Option("--unlocked", help="With --resume: go on with other versions, files or data than the run began with.")
+    ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live view.")] = False,
     parent: Annotated[str | None, typer.Option(hidden=True)] = None,
     json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
@@ -57,7 +60,10 @@ def run(
         plain=plain,
         parent=parent,
         locked=locked,
+        unlocked=unlocked,
     )
+    if unlocked and resume is None:
+        raise UsageError("--unlocked is for --resume", remedy="drop it: a new run takes what is installed")
     if seeds is not None and resume is not None:
         raise UsageError(
             "--seeds and --resume do not go together", remedy="resume the seeds one by one; `ganforge runs` lists them"

@@ -25,6 +25,12 @@ def schema(
             help="Have taplo and tombi judge the files that match, by .taplo.toml and tombi.toml in this folder. Repeatable.",
         ),
     ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Only say whether this schema knows what is installed; exit with 1, and the line to run, if not."
+        ),
+    ] = None,
 ) -> None:
     """Write the JSON Schema of recipes, with all installed components, for TOML editors.
 
@@ -35,9 +41,15 @@ def schema(
 
     from ganforge.assembly.editing import schema_of
     from ganforge.cli import console, installed
+    from ganforge.core.errors import UsageError
     from ganforge.recipe import associating
     from ganforge.storage import atomic
 
+    if check is not None:
+        if out or recipes or associate:
+            raise UsageError("--check writes nothing", remedy="give it alone")
+        _check(check)
+        return
     made, complaints = schema_of(installed.registry())
     for complaint in complaints:
         console.warning(complaint)
@@ -55,3 +67,15 @@ def schema(
     if associate:
         for settings in associating.associate(associate, out, Path()):
             console.say(f"rule added to {settings}")
+
+
+def _check(schema: Path) -> None:
+    from ganforge.assembly.editing import age, renewal
+    from ganforge.cli import console, installed
+
+    behind = age(schema, installed.registry())
+    if behind:
+        console.say(f"{schema} {behind}")
+        console.say(f"  {renewal(schema)}")
+        raise typer.Exit(1)
+    console.success(f"{schema} knows all that is installed")

@@ -22,7 +22,7 @@ from ganforge.core.errors import GanforgeError, PluginError
 from ganforge.hooks import specs
 from ganforge.hooks.component import Component, Kind, PluginRef
 from ganforge.hooks.discovery import Found, builtin, installed
-from ganforge.hooks.firstparty import FIRST_PARTY, home_of
+from ganforge.hooks.firstparty import FIRST_PARTY, home_of, reserved_plugin
 from ganforge.hooks.lint import HOOKS, check_hooks
 from ganforge.hooks.local import local_file
 from ganforge.hooks.registrar import Registrar
@@ -34,25 +34,41 @@ _HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplo
 """Modules that a plugin's entry module should not bring in: listing components would take seconds."""
 
 
-def load_plugins(switches: Switches | None = None) -> Registry:
+def load_plugins(switches: Switches | None = None, *, strict: bool | None = None) -> Registry:
     """Load the built-in components, then every installed plugin and local file that may load.
 
     Args:
         switches: what is disabled or allowed; those in force unless given.
+        strict: whether a plugin that failed is an error; as the switches say unless given.
 
     Raises:
         UsageError: a switch names a plugin that is not installed.
-        PluginError: under strict switches, when a plugin failed.
+        PluginError: when it is strict, and a plugin failed.
     """
     switches = in_force() if switches is None else switches
     plugins = [*installed(), *map(local_file, switches.local)]
     switches.check((plugin.name, plugin.distribution) for plugin in plugins)
 
     registry = load([builtin(), *plugins], switches)
-    if switches.strict and registry.warning:
-        failed = next(record for record in registry.plugins if record.failed)
-        raise PluginError(f"{registry.warning}\n{failed.traceback or failed.reason}", remedy="GANFORGE_STRICT_PLUGINS is set")
+    if switches.strict if strict is None else strict:
+        refuse_failures(registry)
     return registry
+
+
+def refuse_failures(registry: Registry) -> None:
+    """What strictness means: a plugin that failed stops the command.
+
+    Raises:
+        PluginError: with each plugin that is broken or incompatible, and why.
+    """
+    failed = [record for record in registry.plugins if record.failed]
+    if failed:
+        told = [f"{one.title} {one.version} is {one.status}: {one.reason}" for one in failed]
+        traces = [one.traceback.rstrip() for one in failed if one.traceback]
+        raise PluginError(
+            "\n".join([*told, *traces]),
+            remedy="mend, update or switch off, or drop --strict-plugins (GANFORGE_STRICT_PLUGINS); see: ganforge plugins doctor",
+        )
 
 
 def load(plugins: Iterable[Found], switches: Switches) -> Registry:
@@ -81,8 +97,8 @@ class _Host:
         refusal = None if plugin.distribution == "ganforge" else self.switches.refusal(plugin.name, plugin.distribution)
         if refusal:
             return _record(plugin, Status.DISABLED, reason=refusal)
-        if plugin.fault:
-            return _record(plugin, Status.BROKEN, reason=plugin.fault)
+        if fault := plugin.fault or reserved_plugin(plugin.name, plugin.distribution):
+            return _record(plugin, Status.BROKEN, reason=fault)
         if plugin.incompatible:
             return _record(plugin, Status.INCOMPATIBLE, reason=plugin.incompatible)
 

@@ -61,15 +61,21 @@ class Switches:
     def over(self, lower: Switches) -> Switches:
         """These switches where they say something, ``lower`` where they do not.
 
-        A list of allowed plugins replaces all that ``lower`` says of plugins; disabled ones are added to those of ``lower``.
+        A list of allowed plugins replaces all that ``lower`` says of plugins; disabled ones are added to those of ``lower``. A
+        local file takes the place of another one of its name.
         """
-        local = tuple(dict.fromkeys((*self.local, *lower.local)))
+        local = (*self.local, *(file for file in lower.local if plugin_name(file) not in self.own_names))
         strict = self.strict or lower.strict
         if self.allowed is not None:
             return Switches(self.disabled, self.allowed, strict, local, self.said_by)
         allowed = None if lower.allowed is None else lower.allowed | _own_names(self.local)
         said_by = {**lower.said_by, **{name: switch for name, switch in self.said_by.items() if name}}
         return Switches(self.disabled | lower.disabled, allowed, strict, local, said_by)
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """Names of the local files."""
+        return _own_names(self.local)
 
     def refusal(self, name: str, distribution: str) -> str | None:
         """Why the plugin may not load, or ``None`` when it may."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +41,7 @@ def in_force(environ: Mapping[str, str] | None = None, folder: Path | None = Non
         project = from_project(folder or Path.cwd())
     except FileNotFoundError:  # somebody removed the working directory
         project = Switches()
-    return _from_command_line(environ).over(from_environment(environ)).over(project)
+    return from_command_line(environ).over(from_environment(environ)).over(project)
 
 
 def from_environment(environ: Mapping[str, str]) -> Switches:
@@ -58,7 +60,7 @@ def from_project(folder: Path) -> Switches:
     Raises:
         UsageError: it cannot be read, has a key that is none, or names files to run although it belongs to somebody else.
     """
-    file = next((path for place in (folder, *folder.parents) if (path := place / "pyproject.toml").is_file()), None)
+    file = project_file(folder)
     table = _table(file) if file else {}
     if not file or not table:
         return Switches()
@@ -81,20 +83,39 @@ def from_project(folder: Path) -> Switches:
     )
 
 
+def project_file(folder: Path) -> Path | None:
+    """The ``pyproject.toml`` that counts in a folder: the first one in it or above it."""
+    return next((path for place in (folder, *folder.parents) if (path := place / "pyproject.toml").is_file()), None)
+
+
+def line_of(file: Path, key: str) -> int | None:
+    """The line on which a ``pyproject.toml`` says a key of ``[tool.ganforge.plugins]``, where it is written in the usual way."""
+    table = ""
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([\w.\s-]+?)\s*\]", line):
+            table = re.sub(r"\s", "", header[1])
+        name = re.match(r"\s*([\w.-]+)\s*=", line)
+        if name and f"{table}.{name[1]}".removeprefix(".") == f"tool.ganforge.plugins.{key}":
+            return number
+    return None
+
+
 @contextmanager
-def command_line(*, disabled: list[str], only: list[str] | None, local: list[Path]) -> Iterator[None]:
+def command_line(*, disabled: list[str], only: list[str] | None, local: list[Path], strict: bool = False) -> Iterator[None]:
     """Have the switches of a command line in force while the block runs, here and in every process started from it.
 
     Args:
         disabled: texts of ``--no-plugin``.
         only: texts of ``--only-plugins``, or ``None`` when it was not given.
         local: files of ``--plugin``.
+        strict: whether ``--strict-plugins`` was given.
     """
-    if not disabled and only is None and not local:
+    if not disabled and only is None and not local and not strict:
         yield
         return
     before = os.environ.get(CARRIER)
-    os.environ[CARRIER] = json.dumps({"disabled": disabled, "only": only, "local": [str(path.resolve()) for path in local]})
+    files = [str(path.resolve()) for path in local]
+    os.environ[CARRIER] = json.dumps({"disabled": disabled, "only": only, "local": files, "strict": strict})
     try:
         yield
     finally:
@@ -104,7 +125,8 @@ def command_line(*, disabled: list[str], only: list[str] | None, local: list[Pat
             os.environ[CARRIER] = before
 
 
-def _from_command_line(environ: Mapping[str, str]) -> Switches:
+def from_command_line(environ: Mapping[str, str]) -> Switches:
+    """The switches that :func:`command_line` holds in force."""
     text = environ.get(CARRIER)
     if not text:
         return Switches()
@@ -113,10 +135,20 @@ def _from_command_line(environ: Mapping[str, str]) -> Switches:
         return Switches.said(
             ("--no-plugin", names_in(",".join(said["disabled"]))),
             ("--only-plugins", None if said["only"] is None else names_in(",".join(said["only"]))),
+            strict=bool(said["strict"]),
             local=tuple(map(Path, said["local"])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{CARRIER} is ganforge's own and holds {text[:60]!r}", remedy="unset it") from error
+
+
+def words(environ: Mapping[str, str] | None = None) -> str:
+    """The command line's switches as they would be written again, with a blank before them; empty where there are none."""
+    said = from_command_line(os.environ if environ is None else environ)
+    parts = [f"--no-plugin {name}" for name in sorted(said.disabled)]
+    parts += [] if said.allowed is None else [f"--only-plugins {','.join(sorted(said.allowed - said.own_names))}"]
+    parts += [f"--plugin {shlex.quote(str(file))}" for file in said.local]
+    return "".join(f" {part}" for part in parts)
 
 
 def _table(file: Path) -> dict[str, Any]:

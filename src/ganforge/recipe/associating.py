@@ -18,6 +18,9 @@ PLACE = Path(".ganforge/recipe.schema.json")
 _DIRECTIVE = b"#:schema"
 _BOM = b"\xef\xbb\xbf"
 
+_HEAD = 100_000
+"""Bytes of a schema within which its title stands."""
+
 
 def put_on_top(recipe: Path, schema: Path) -> bool:
     """Make ``#:schema`` the recipe's first line, or renew the one that it has; whether that changed the file.
@@ -63,6 +66,57 @@ def associate(globs: Sequence[str], schema: Path, folder: Path) -> tuple[Path, .
     for path, text in texts.items():
         atomic.write_text(path, text)
     return tuple(texts)
+
+
+def schema_on_top(recipe: Path) -> Path | None:
+    """The schema that a recipe's ``#:schema`` line names, unless that is an address or there is none."""
+    try:
+        with recipe.open("rb") as stream:
+            head = stream.read(4096).removeprefix(_BOM).splitlines()
+    except OSError:
+        return None
+    for line in head:
+        if not line.lstrip().startswith(b"#"):
+            break
+        if line.startswith(_DIRECTIVE):
+            return _local(line.removeprefix(_DIRECTIVE).decode(errors="replace").strip(), recipe.parent)
+    return None
+
+
+def schemas_named(folder: Path) -> dict[Path, Path | None]:
+    """The schemas that count in a folder, each with what names it: editors' settings, or a recipe here or in ``recipes``."""
+    named: dict[Path, Path | None] = {}
+    for settings in (folder / "taplo.toml", folder / ".taplo.toml", folder / "tombi.toml"):
+        for schema in _in_settings(settings):
+            named.setdefault(schema, settings)
+    for recipe in sorted([*folder.glob("*.toml"), *folder.glob("recipes/**/*.toml")]):
+        if on_top := schema_on_top(recipe):
+            named.setdefault(on_top, recipe)
+    usual = (folder / PLACE).resolve()
+    return named if usual in named or not usual.is_file() else {usual: None, **named}
+
+
+def _in_settings(settings: Path) -> list[Path]:
+    """The schemas of ganforge's that taplo's or tombi's settings name; other tools' schemas may stand beside them."""
+    try:
+        table = tomllib.loads(settings.read_text(encoding="utf-8"))
+        rules = [rule.get("schema", {}) for rule in table.get("rule", [])] + table.get("schemas", [])
+        paths = [_local(str(rule["path"]), settings.parent) for rule in rules if "path" in rule]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []
+    return [path for path in paths if path and (path.name == PLACE.name or is_ours(path))]
+
+
+def is_ours(schema: Path) -> bool:
+    """Whether a file is a schema that ganforge wrote."""
+    try:
+        return b'"title": "ganforge recipe"' in schema.read_bytes()[:_HEAD]
+    except OSError:
+        return False
+
+
+def _local(named: str, folder: Path) -> Path | None:
+    return None if not named or "://" in named else (folder / named).resolve()
 
 
 def _with_rule(path: Path, rule: str) -> str | None:

@@ -6,6 +6,8 @@ It knows names, types and ranges. What the parts need of each other, and rules t
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,8 +33,12 @@ class Choice:
     params: Schema | None
 
 
+STAMP = "x-ganforge"
+"""Key of a schema that tells which components it knows; JSON Schema leaves such keys alone."""
+
+
 def recipe_schema(choices: Mapping[str, Sequence[Choice]], comment: str) -> Schema:
-    """The JSON Schema (draft-07) of recipes.
+    """The JSON Schema (draft-07) of recipes, stamped with what it was made of.
 
     Args:
         choices: for each table that names a component, such as ``generator`` or ``loss``, what it may name.
@@ -47,7 +53,20 @@ def recipe_schema(choices: Mapping[str, Sequence[Choice]], comment: str) -> Sche
             tables[name] = _slot(tables[name], known)
     extends = {"type": "string", "minLength": 1, "description": "A recipe in this folder or below it that this one is laid over."}
     whole["properties"] = {"extends": extends, **tables}
-    return {"$schema": DIALECT, "$comment": comment, "title": "ganforge recipe", **in_halves(whole)}
+    content = in_halves(whole)
+    stamp = {
+        "fingerprint": _digest(content),
+        "components": {
+            f"{kind} {choice.names[-1]}": _digest([*choice.names, choice.params])[:12]
+            for kind in choices
+            for choice in choices[kind]
+        },
+    }
+    return {"$schema": DIALECT, "$comment": comment, "title": "ganforge recipe", STAMP: stamp, **content}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _slot(table: Schema, choices: Sequence[Choice]) -> Schema:

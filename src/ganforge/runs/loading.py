@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 BUNDLE = ("generator.safetensors", "resolved.toml", "specs.json", "lock.json")
-"""The files that hold a generator: weights, recipe, sizes, and which plugins it was made with."""
+"""The files that hold a generator: weights, recipe, sizes, and which plugins it was made with; local ones lie in ``plugins``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
     Raises:
         RunFolderError: no specs, no intact checkpoint, or weights that do not fit the plugin that is installed.
         PluginError: a plugin that the run was made with is missing or broken.
+        UsageError: the generator or sampler comes from a local file, and here from another version of it.
     """
     path = folder.path if isinstance(folder, RunFolder) else folder
     specs = path / "specs.json"
@@ -94,6 +95,7 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
     data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
 
     blueprint: Blueprint = resolve(read(path / "resolved.toml"), load_plugins())
+    _same_files(path, blueprint)
     network = build_network(blueprint.generator, BuildContext(data, latent), seed=0)
     iteration, tensors = _weights(path)
     load_network("average", network, tensors)
@@ -109,8 +111,26 @@ def write_bundle(folder: RunFolder, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     weights = {key: value.contiguous() for key, value in tensors.items() if key.startswith("average/")}
     atomic.write_bytes(target / "generator.safetensors", save(weights, {"iteration": str(iteration)}))
-    for name in BUNDLE[1:]:
-        atomic.write_bytes(target / name, (folder.path / name).read_bytes())
+    kept = [folder.path / name for name in BUNDLE[1:]] + sorted(folder.plugins.glob("*.py"))
+    for file in kept:
+        copy = target / file.relative_to(folder.path)
+        copy.parent.mkdir(exist_ok=True)
+        atomic.write_bytes(copy, file.read_bytes())
+
+
+def _same_files(path: Path, blueprint: Blueprint) -> None:
+    """Another version of a local file would load the weights without a word, and draw something else."""
+    lock = path / "lock.json"
+    versions = {one["key"]: one["version"] for one in plain.loads(lock.read_bytes())["components"]} if lock.exists() else {}
+    for part in (blueprint.generator, blueprint.sampler):
+        plugin, began = part.component.plugin, versions.get(part.key)
+        if plugin.sha256 is None or began in (None, plugin.version):
+            continue
+        kept = path / "plugins" / f"{plugin.name.replace('-', '_')}.py"
+        remedy = f"--plugin {kept} is the file as it was" if kept.exists() else f"restore {plugin.url}"
+        raise UsageError(
+            f"{part.key} '{part.component.id}' was trained with sha256 {began}…; {plugin.url} has {plugin.version}…", remedy=remedy
+        )
 
 
 def _weights(path: Path) -> tuple[int, dict[str, Tensor]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganforge.core.errors import StorageError
 from ganforge.recipe.writing import fingerprint, flatten, to_toml
 from ganforge.session.identity import dataset_facts, note, surroundings, tags
 from ganforge.session.preparing import Options, Plot
@@ -25,6 +27,7 @@ def introduce(plot: Plot, folder: RunFolder, trainer: Trainer, options: Options)
     atomic.write_text(folder.recipe, plot.source.text)
     atomic.write_text(folder.resolved, to_toml(plot.blueprint.resolved))
     folder.write_json(folder.lock, plot.blueprint.lock(plot.recipe_folder))
+    _keep_local_files(folder)
     folder.write_json(folder.path / "specs.json", plain_specs(trainer.observer.data, trainer.sampler.spec))
     identity = folder.read_json(folder.identity)
     folder.write_json(
@@ -42,6 +45,22 @@ def introduce(plot: Plot, folder: RunFolder, trainer: Trainer, options: Options)
     )
 
 
+def lock_again(plot: Plot, folder: RunFolder, iteration: int) -> None:
+    """Let the lock of a run that goes on tell what it goes on with; what it began with stays beside it."""
+    try:
+        before = folder.read_json(folder.lock) or {}
+    except StorageError:  # damaged, and let be by --unlocked
+        before = {}
+    now = plot.blueprint.lock(plot.recipe_folder)
+    now |= {"fingerprint": before.get("fingerprint", now["fingerprint"])}  # of the recipe that it began with
+    if before == now:
+        return
+    if before:
+        folder.write_json(folder.path / f"lock-{iteration}.json", before)
+    folder.write_json(folder.lock, now)
+    _keep_local_files(folder)
+
+
 def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord:
     """What the journal, and so MLflow, is told once."""
     recipe, identity = plot.blueprint.resolved, folder.read_json(folder.identity)
@@ -55,11 +74,23 @@ def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord
         tags={**own_tags, "ganforge.plugins": _plugins(folder), **recipe.tracking.tags},
         dataset=dataset_facts(plot.blueprint, trainer.observer.data, trainer.batches.samples),
         note=note(plot.title, recipe.description, plot.source.path, folder.path),
-        artifacts=tuple(Artifact(path.name, "recipe") for path in (folder.recipe, folder.resolved, folder.lock, folder.identity)),
+        artifacts=(
+            *(Artifact(path.name, "recipe") for path in (folder.recipe, folder.resolved, folder.lock, folder.identity)),
+            *(Artifact(f"{folder.plugins.name}/{path.name}", "recipe/plugins") for path in sorted(folder.plugins.glob("*.py"))),
+        ),
         parent_run_id=identity.get("parent"),
         resolution=recipe.tracking.resolution,
         experiment_tags={"mlflow.experimentKind": "custom_model_development"},
     )
+
+
+def _keep_local_files(folder: RunFolder) -> None:
+    """Copy each local plugin as it was run, so that the run can be sampled after its author has gone on with the file."""
+    for file in folder.read_json(folder.lock)["plugin_files"]:
+        content = Path(file["file"]).read_bytes()
+        if hashlib.sha256(content).hexdigest() == file["sha256"]:  # else it was edited a moment ago: this is not what runs
+            folder.plugins.mkdir(exist_ok=True)
+            atomic.write_bytes(folder.plugins / f"{file['key'].replace('-', '_')}.py", content)
 
 
 def _plugins(folder: RunFolder) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.assembly.blueprint import Blueprint, resolve
-from ganforge.assembly.lock import check_installed, check_parts, lock, read_lock
+from ganforge.assembly.lock import lock
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import Source, read
 from ganforge.recipe.writing import flatten
 from ganforge.runs.finding import find
+from ganforge.session.locks import read_locks
 from ganforge.storage import checkpoints
 from ganforge.storage.folder import RunFolder
 
@@ -42,6 +43,7 @@ class Options:
         plain: plain lines instead of the live view.
         parent: id of the sweep that this run belongs to.
         locked: a lock, or the run folder that holds it, from which nothing may differ.
+        unlocked: whether a resumed run may go on with other versions, files or data than it began with.
     """
 
     recipe: Path | None
@@ -53,6 +55,7 @@ class Options:
     plain: bool = False
     parent: str | None = None
     locked: Path | None = None
+    unlocked: bool = False
 
 
 def data_folder() -> Path:
@@ -106,7 +109,8 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
 
     Raises:
         RecipeError: with every problem of the recipe.
-        UsageError: neither a recipe nor a run to resume, a recipe that is not the resumed run's, or another set than the lock's.
+        UsageError: neither a recipe nor a run to resume, a recipe that is not the resumed run's, or another set than the lock's or
+            the resumed run's.
         PluginError: a plugin that the recipe needs failed.
     """
     resumed = find(options.resume, options.runs_dir) if options.resume else None
@@ -114,9 +118,8 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
         raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
 
     source = read(options.recipe or _own_recipe(resumed), options.overrides)
-    locked = read_lock(options.locked) if options.locked else None
-    for text in check_installed(locked) if locked else ():
-        warn(text)
+    locks = read_locks(options.locked, resumed, unlocked=options.unlocked, warn=warn)
+    locks.compare_installed()
     registry = load_plugins()
     if registry.warning:
         warn(f"warning: {registry.warning}")
@@ -126,8 +129,8 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
     if resumed is not None:
         _same_recipe(blueprint, resumed)
     plot = Plot(source, blueprint, resumed)
-    if locked:
-        check_parts(locked, lock(blueprint, plot.recipe_folder))
+    if locks:
+        locks.compare_parts(lock(blueprint, plot.recipe_folder))
     return plot
 
 

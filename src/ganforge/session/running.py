@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ganforge.assembly.lock import read_lock
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError
 from ganforge.core.events import Finished, Outcome
 from ganforge.observers.animation import animation
@@ -22,13 +23,14 @@ from ganforge.observers.journal import journal as journaling
 from ganforge.observers.pictures import pictures
 from ganforge.observers.view import View, view
 from ganforge.session.delivery import delivery_news, mlflow_facts
-from ganforge.session.introducing import introduce, start_record
+from ganforge.session.introducing import introduce, lock_again, start_record
 from ganforge.session.preparing import Options, Plot, assemble, prepare, restore
 from ganforge.session.result import Result
 from ganforge.session.signals import Stopping, polite_signals
 from ganforge.storage import atomic, status
 from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
+from ganforge.tracking.model import libraries
 from ganforge.tracking.store import resolve as resolve_store
 from ganforge.tracking.supervise import Summary, Supervisor, supervise
 
@@ -88,6 +90,7 @@ def run(options: Options, console: Console) -> Result:
         with folder.locked():
             if plot.resumed:
                 restore(trainer, folder, stopping.notify)
+                lock_again(plot, folder, trainer.iteration)
             else:
                 introduce(plot, folder, trainer, options)
             with _staged(plot, folder, trainer, options, console, stopping) as stage:
@@ -198,6 +201,8 @@ def _conclude(stage: Stage, finished: Finished) -> None:
         if path.exists():
             journal.record("file", path=str(path.relative_to(folder.path)), folder="pictures")
     journal.record("file", path=folder.metrics.name, folder="")
+    if any(folder.path.glob("lock-*.json")):
+        journal.record("file", path=folder.lock.name, folder="recipe")
     if finished.outcome == "finished":
         _keep_model(stage, finished)
     journal.record(
@@ -218,7 +223,8 @@ def _keep_model(stage: Stage, finished: Finished) -> None:
     except RunFolderError as error:
         stage.face.notify(f"no model for MLflow: {error.message}")
         return
-    stage.journal.record("model", path="model", iteration=finished.iteration)
+    distributions = read_lock(stage.folder.path).requirements()
+    stage.journal.record("model", path="model", iteration=finished.iteration, requirements=[*libraries(), *distributions])
 
 
 def _failed(stage: Stage, error: Exception) -> None:

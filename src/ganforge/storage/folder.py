@@ -105,6 +105,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def plugins(self) -> Path:
+        """Copies of the local plugins that the run was made with: to be read, and named by hand; nothing runs them by itself."""
+        return self.path / "plugins"
+
+    @property
     def pictures(self) -> Path:
         """The folder of pictures."""
         return self.path / "pictures"

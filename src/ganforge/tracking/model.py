@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,22 @@ CODE = Path(__file__).with_name("generator_model.py")
 """The model's code; MLflow keeps a copy of it with each model and runs that copy when the model is loaded."""
 
 _MARK = "ganforge.model"
-_ALWAYS = ("ganforge", "mlflow", "numpy", "pandas", "safetensors", "torch")
+_LIBRARIES = ("mlflow", "numpy", "pandas", "safetensors", "torch")
+
+
+def libraries() -> list[str]:
+    """The libraries that sampling takes, pinned; beside them the model needs ganforge and the run's plugins."""
+    return _pins(_LIBRARIES)
 
 
 def pinned() -> list[str]:
-    """What loading the model takes, pinned: ganforge, the libraries it samples with, and every installed plugin distribution."""
+    """What loading takes where the run does not tell: ganforge, the libraries, and every installed plugin distribution."""
     plugins = {entry.dist.name for entry in metadata.entry_points(group="ganforge") if entry.dist is not None}
-    installed = {name: version for name in {*_ALWAYS, *plugins} if (version := _version(name))}
+    return _pins({*_LIBRARIES, "ganforge", *plugins})
+
+
+def _pins(names: Iterable[str]) -> list[str]:
+    installed = {name: version for name in names if (version := _version(name))}
     return [f"{name}=={version.partition('+')[0]}" for name, version in sorted(installed.items())]
 
 

@@ -1,0 +1,220 @@
+"""Write docs/reference/, a page for each kind of component, from hooks and contracts: ``python docs/reference.py``."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from ganforge.assembly.agreement import WORDS
+from ganforge.assembly.pasting import in_words
+from ganforge.core import contracts, records, specs
+from ganforge.core.contracts import Measure
+from ganforge.hooks import specs as hook_specs
+from ganforge.hooks.component import Component, Kind
+from ganforge.hooks.firstparty import FIRST_PARTY
+from ganforge.hooks.loading import load_plugins
+from ganforge.hooks.parameters import Parameter, describe_params
+from ganforge.hooks.registrar import Registrar
+from ganforge.hooks.registry import Registry
+from ganforge.testing.workbench import Bench
+
+FOLDER = Path(__file__).resolve().parent / "reference"
+
+_CONTEXT = {
+    Kind.DATASET: contracts.DatasetContext,
+    Kind.SAMPLER: contracts.SamplerContext,
+    **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC), contracts.BuildContext),
+}
+_RECORDS: Mapping[Kind, tuple[type, ...]] = {
+    Kind.GENERATOR: (records.Latent, records.Codes, specs.DataSpec, specs.LatentSpec),
+    Kind.DISCRIMINATOR: (records.Samples, records.Verdict, specs.DataSpec, specs.LatentSpec),
+    Kind.LOSS: (records.Samples, records.Verdict, records.Terms, contracts.Reading),
+    Kind.SAMPLER: (records.Latent, records.Codes, specs.LatentSpec),
+    Kind.DATASET: (records.Samples, specs.DataSpec),
+    Kind.METRIC: (records.Evaluation, records.Samples, contracts.Measure),
+}
+"""What crosses the contract of each kind."""
+
+_LOGARITHMS = {f"{sign * math.log(number):.6f}": f"{'-' if sign < 0 else ''}log {number}" for number in (2, 4) for sign in (1, -1)}
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by its file's name."""
+    registry = load_plugins()
+    return {f"{kind.plural}.md": "\n\n".join(_page(kind, registry)) + "\n" for kind in Kind}
+
+
+def _page(kind: Kind, registry: Registry) -> Iterator[str]:
+    hook = getattr(hook_specs, f"ganforge_register_{kind.plural}")
+    contract = getattr(contracts, kind.value.capitalize())
+    context = _CONTEXT[kind]
+    yield "<!-- written by docs/reference.py from hooks, contracts and registrations: change those, then run it -->"
+    yield f"# {kind.plural.capitalize()}"
+    yield (
+        "What a plugin calls to announce one, what it must be able to do, and what comes with ganforge and its own plugins. "
+        "[Write a plugin](../how-to/write-a-plugin.md) goes through a whole one; "
+        f"`ganforge list {kind.plural}` shows what is installed with you."
+    )
+
+    yield "## The hook"
+    yield f"```python\n@hookimpl\ndef {hook.__name__}(register: Registrar) -> None: ...\n```"
+    yield _prose(hook)
+    yield "Each call of `register` announces one component:"
+    yield f"```python\n{_registrar()}\n```"
+    yield _table(
+        ("option", "what it says"),
+        [(f"`{name}`", text) for name, text in _attributes(Component).items() if name not in ("kind", "plugin")],
+    )
+
+    yield "## The contract"
+    yield f"The factory is called as `factory(params, context)`; `context` is a `{context.__name__}`. {_summary(context)}"
+    if fields := _attributes(context):
+        yield _table((f"`{context.__name__}`", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
+    yield "What it gives must be able to do this; no base class is needed:"
+    yield f"```python\n{inspect.getsource(contract).replace('@runtime_checkable', '').strip()}\n```"
+    for record in _RECORDS[kind]:
+        yield f"`{record.__name__}`: {_summary(record)}"
+        if fields := _attributes(record):
+            yield _table(("field", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
+
+    yield from _capabilities(kind, registry)
+    yield "## What there is"
+    for component in _ours(kind, registry):
+        yield from _component(component, registry)
+
+
+def _capabilities(kind: Kind, registry: Registry) -> Iterator[str]:
+    """What may be required and provided, and who does."""
+    yield "## What it may require and provide"
+    if kind is Kind.DATASET:
+        yield "A data set requires nothing. Its `DataSpec` tells what others ask for: labels, shape, range, a known density."
+        return
+    ours = _ours(kind, registry)
+    users = {word: [one.name for one in ours if any(_matches(word, said) for said in one.requires)] for word in WORDS}
+    yield "`requires` names what other parts must give. A recipe whose other parts do not is refused before anything is built."
+    yield _table(
+        ("word", "what fulfils it", "who requires it"), [(f"`{word}`", text, _code(users[word])) for word, text in WORDS.items()]
+    )
+    if kind is Kind.DISCRIMINATOR:
+        heads = [f"`{one.name}`: {_code(one.provides)}" for one in ours if one.provides]
+        yield "`provides` names outputs beside the logits, as `head:NAME`, which losses then require: " + "; ".join(heads) + "."
+    else:
+        yield f"Only discriminators provide anything, their heads; a {kind.value} provides nothing."
+
+
+def _component(component: Component, registry: Registry) -> Iterator[str]:
+    yield f"### {component.name}"
+    yield component.summary + (f" Deprecated: {component.deprecated}" if component.deprecated else "")
+    facts = {
+        "id": f"`{component.id}@{component.revision}`",
+        "requires": _code(component.requires),
+        "provides": _code(component.provides),
+        "tags": _code(sorted(component.tags)),
+        "needs": _code(component.needs),
+        "paper": "; ".join(re.sub(r"(https?://\S+)", r"<\1>", text) for text in component.references),
+    }
+    yield "\n".join(f"- {name}: {text}" for name, text in facts.items() if text)
+    parameters = describe_params(component.load_params())
+    if parameters:
+        yield _table(("parameter", "type", "default", "range", "meaning"), [_parameter(one) for one in parameters])
+    else:
+        yield "It takes no parameters."
+    if component.kind is Kind.LOSS:
+        yield from _readings(Bench(component, registry).build())
+    if component.kind is Kind.METRIC:
+        rows = [_measure(component.name, key, measure) for key, measure in Bench(component, registry).build().measures.items()]
+        yield _table(("value", "what it is", "better", "of a perfect generator"), rows)
+
+
+def _readings(loss: contracts.Loss) -> Iterator[str]:
+    rows = [(f"`{term}`", reading.label, _number(reading.equilibrium)) for term, reading in loss.readings.items()]
+    yield _table(("term", "what it is", "at equilibrium"), rows)
+    if loss.second_order:
+        yield "It differentiates through a gradient, so the discriminator must allow double backward."
+
+
+def _measure(name: str, key: str, measure: Measure) -> tuple[str, ...]:
+    return f"`{name}/{key}`" if key else f"`{name}`", measure.label, measure.better, _number(measure.ideal)
+
+
+def _parameter(parameter: Parameter) -> tuple[str, ...]:
+    default = "must be given" if parameter.required else "" if parameter.default is None else f"`{in_words(parameter.default)}`"
+    return f"`{parameter.name}`", parameter.type, default, parameter.range, parameter.description
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    known = _LOGARITHMS.get(f"{value:.6f}")
+    return f"{known} = {value:.4g}" if known else f"{value:.4g}"
+
+
+def _registrar() -> str:
+    """The registrar's call as it stands in its source, up to its docstring."""
+    source = textwrap.dedent(inspect.getsource(Registrar.__call__))
+    (docstring,) = (node.body[0] for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+    head = "\n".join(source.splitlines()[: docstring.lineno - 1])
+    return head.replace("def __call__(\n    self,\n", "register(\n").replace(") -> None:", ")")
+
+
+def _ours(kind: Kind, registry: Registry) -> list[Component]:
+    """Built-in and first-party ones, whatever else is installed."""
+    return [one for one in registry.components(kind) if one.plugin.distribution in FIRST_PARTY]
+
+
+def _matches(word: str, said: str) -> bool:
+    return word == said or (word == "head:NAME" and said.startswith("head:"))
+
+
+def _summary(documented: object) -> str:
+    return _plain((inspect.getdoc(documented) or "").partition("\n\n")[0])
+
+
+def _prose(documented: object) -> str:
+    """A docstring's paragraphs, with its literal blocks as code."""
+    text = re.sub(
+        r"::\n\n((?:    .*\n?|\n)+)",
+        lambda block: f":\n\n```python\n{textwrap.dedent(block[1]).strip()}\n```\n",
+        inspect.getdoc(documented) or "",
+    )
+    return (
+        text.replace("``", "`")
+        .replace("```python", "\0")
+        .replace("```", "\1")
+        .replace("\0", "```python")
+        .replace("\1", "```")
+        .strip()
+    )
+
+
+def _attributes(documented: type) -> dict[str, str]:
+    """The section ``Attributes`` of a docstring: what each field is."""
+    _, _, section = (inspect.getdoc(documented) or "").partition("Attributes:\n")
+    found = re.findall(r"^    (\w+): (.+(?:\n        .+)*)", section, flags=re.MULTILINE)
+    return {name: _plain(text) for name, text in found}
+
+
+def _plain(text: str) -> str:
+    """A docstring's sentence as Markdown: one line, with simple backquotes."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", " ".join(text.split())).replace("``", "`")
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = [headings, ["---"] * len(headings), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
