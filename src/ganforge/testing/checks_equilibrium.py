@@ -61,10 +61,11 @@ class _Undecided(nn.Module):
 
 @check("L07", Kind.LOSS)
 def pushes_the_right_way(bench: Bench) -> None:
-    """Descending raises the logits of real samples above those of generated ones, and in the generator's turn those of the latter.
+    """Descending pushes logits the right way: high means real.
 
-    Asked of a discriminator that is surely wrong in its own turn, and surely right in the generator's. Terms that do not depend on
-    the logits, such as gradient penalties, have no direction.
+    The discriminator raises those of real samples and lowers those of generated ones, and the generator raises the latter. Asked
+    of a discriminator that is surely wrong in its own turn, and surely right in the generator's. Terms that do not depend on the
+    logits, such as gradient penalties, have no direction.
     """
     pushed = [_push(bench, turn) for turn in TURNS]
     if not any(pushed):
@@ -73,9 +74,10 @@ def pushes_the_right_way(bench: Bench) -> None:
 
 @check("L08", Kind.LOSS)
 def agrees_with_its_equilibrium(bench: Bench) -> None:
-    """Where generated samples are the real ones, and the discriminator plays its best constant, terms have their declared values.
+    """At equilibrium, terms have the values that their readings declare.
 
-    Terms that read a head are passed over: their values depend on how well it can read.
+    That is where generated samples are the real ones and the discriminator says of everything what costs it least. Terms that read
+    a head are passed over: their values depend on how well it can read.
     """
     loss, judge = built_loss(bench), opponent(bench)
     declared = {key: reading.equilibrium for key, reading in loss.readings.items() if reading.equilibrium is not None}

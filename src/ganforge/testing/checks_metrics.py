@@ -57,9 +57,9 @@ def leaves_samples_alone(bench: Bench) -> None:
 
 @check("M04", Kind.METRIC)
 def knows_perfection(bench: Bench) -> None:
-    """Generated samples that are the real ones in another order get the declared ideal, to within a twentieth.
+    """A perfect generator gets the declared ideal, to within a twentieth.
 
-    Their labels and categorical codes stand for the classes, which lie far apart.
+    Its samples are the real ones in another order. Their labels and categorical codes stand for the classes, which lie far apart.
     """
     ideals = {key: measure.ideal for key, measure in _metric(bench).measures.items() if measure.ideal is not None}
     if not ideals:
@@ -73,7 +73,7 @@ def knows_perfection(bench: Bench) -> None:
 
 @check("M05", Kind.METRIC)
 def is_symmetric(bench: Bench) -> None:
-    """A value that is declared symmetric stays the same when real and generated samples change places."""
+    """Values declared symmetric stay the same when real and generated samples change places."""
     metric = _metric(bench)
     symmetric = [key for key, measure in metric.measures.items() if measure.symmetric]
     if not symmetric:

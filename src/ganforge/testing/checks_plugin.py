@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganforge.core.contracts import Dataset, Loss, Metric, Sampler
+from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.hooks.component import Kind
 from ganforge.hooks.plain_types import fields, unplain
 from ganforge.hooks.registry import PluginRecord, Status
@@ -83,8 +84,8 @@ def quiet(bench: PluginBench) -> None:
     environment, working directory and network alone.
     """
     seen = bench.imported()
-    if seen.failure:
-        raise NotApplicable("it cannot be imported by itself, as P01 tells")
+    if seen.failure or seen.brought:  # torch and its like do much of this at their own import
+        raise NotApplicable("P01 fails")
     require(not seen.did, f"importing {bench.record.module} {', '.join(seen.did)}")
 
 
@@ -177,6 +178,7 @@ def can_be_built(bench: Bench) -> None:
     if kind is Kind.DATASET:
         with offline(), bench.built_dataset() as dataset:
             _require_members(dataset, Dataset, "spec", "training", "held_out")
+            require(isinstance(dataset.spec, DataSpec), f"its spec is a {type(dataset.spec).__name__}, not a DataSpec")
         return
     made = bench.build()
     if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
@@ -186,6 +188,7 @@ def can_be_built(bench: Bench) -> None:
         _require_members(made, Loss, "readings", "second_order", "discriminator", "generator")
     elif kind is Kind.SAMPLER:
         _require_members(made, Sampler, "spec", "draw")
+        require(isinstance(made.spec, LatentSpec), f"its spec is a {type(made.spec).__name__}, not a LatentSpec")
     else:
         _require_members(made, Metric, "measures", "measure")
 

@@ -29,16 +29,16 @@ def look(event, arguments):
         did.append("reaches for the network")
     elif event in ("subprocess.Popen", "os.system", "os.fork"):
         did.append("starts a process")
+    elif event in ("os.putenv", "os.unsetenv"):  # comparing would miss what this process, the plugin's host, has inherited to it
+        did.append(f"changes the environment ({os.fsdecode(arguments[0])})")
 
 def state():
     root = logging.getLogger()
     return {
         "starts a thread": threading.active_count(),
         "moves Python's random stream": random.getstate(),
-        "changes the environment": dict(os.environ),
         "changes the working directory": os.getcwd(),
         "sets up logging": (len(root.handlers), root.level),
-        "changes the filters of warnings": list(warnings.filters),
     }
 
 class Written:

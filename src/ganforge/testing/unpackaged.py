@@ -27,7 +27,7 @@ _TABLE = f"[project.entry-points.{ENTRY_POINT_GROUP}]"
 
 
 def is_path(text: str) -> bool:
-    """Whether a text means a file or folder: it is written like one, or there is such a folder and no installed plugin of the name."""
+    """Whether a text means a file or folder: it is written like one, or names one that is there and no installed plugin."""
     if "/" in text or "\\" in text or text.endswith(".py") or text in (".", ".."):
         return True
     known = {normalise(name) for one in (builtin(), *installed()) for name in (one.name, one.distribution)}
