@@ -57,6 +57,11 @@ def test_list_of_files_in_the_readme_is_renewed():
     assert renewed == README, "run: python docs/tree.py"
 
 
+def test_page_of_the_conformance_kit_is_renewed():
+    renewed = runpy.run_path(str(ROOT / "docs" / "conformance.py"))["written"]()
+    assert (ROOT / "docs/reference/conformance.md").read_text() == renewed, "run: python docs/conformance.py"
+
+
 def test_every_module_says_what_it_is_for():
     purpose = runpy.run_path(str(ROOT / "docs" / "tree.py"))["purpose"]
     assert [str(file) for file in (ROOT / "src").rglob("*.py") if not purpose(file)] == []

@@ -25,6 +25,7 @@ def ganforge_register_generators(register):
     register("untaught", "acme_gan_nets:build_untaught", summary="Faulty.")
 """
 
+PASSED = Report("acme-gan", "1.0", (Outcome("G01", "…", "generator x", State.PASSED),))
 NETS = """
 from torch import nn
 
@@ -74,6 +75,26 @@ def test_a_failure_may_be_expected_for_a_reason(acme):
     assert report.ok
     assert report.count(State.EXPECTED) == 1
     assert "G04 expected failure: Gradients reach every parameter: a spare layer (untaught: forgotten.weight" in str(report)
+
+
+def test_a_reason_may_stand_where_the_component_is_registered(install, capsys):
+    source = HOOKS.replace('summary="Faulty."', 'summary="Faulty.", expected_failures={"G04": "a spare layer"}')
+    install(source=source).folder.joinpath("acme_gan_nets.py").write_text(NETS)
+
+    assert main(["plugins", "check", "acme-gan"]) == 0
+    shown = capsys.readouterr().out
+    assert "G04 expected failure: Gradients reach every parameter: a spare layer (untaught: forgotten.weight" in shown
+    assert "37 of 38 checks passed, 0 failed, 1 expected failure, 0 skipped." in shown
+
+
+def test_a_registered_reason_does_not_outlive_its_cause(install):
+    source = HOOKS.replace('summary="Sound."', 'summary="Sound.", expected_failures={"G04": "once it was so"}')
+    install(source=source).folder.joinpath("acme_gan_nets.py").write_text(NETS)
+
+    report = check_plugin("acme-gan", registry=load_plugins(Switches(allowed=frozenset({"acme-gan"}))))
+
+    failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED and outcome.subject == "generator sound"]
+    assert [outcome.message for outcome in failed] == ["expected to fail (once it was so), but it passes: take it off the list"]
 
 
 def test_an_expected_failure_that_passes_is_a_failure(acme):
@@ -217,6 +238,31 @@ def test_the_command_ends_with_1_when_a_check_fails(capsys):
 def test_the_command_ends_with_0_when_all_is_well(capsys):
     assert main(["plugins", "check", "vanilla"]) == 0
     assert "checks passed, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all"]])
+def test_the_command_checks_all_that_is_not_switched_off(install, capsys, monkeypatch, arguments):
+    install()
+    install("other-gan", source="raise RuntimeError('planted')\n")
+    monkeypatch.setenv("GANFORGE_PLUGINS", "acme-gan")
+    checked = []
+    monkeypatch.setattr("ganforge.testing.kit.check_records", lambda records, registry: checked.append(records) or PASSED)
+
+    assert main(["plugins", "check", *arguments, "--json"]) == 0
+
+    shown = capsys.readouterr()
+    assert [[one.distribution for one in records] for records in checked] == [["ganforge"], ["acme-gan"]]
+    assert "other-gan is not checked: not named by GANFORGE_PLUGINS" in shown.err
+    assert json.loads(shown.out)["ok"]
+
+
+def test_a_plugin_that_is_switched_off_proves_nothing(install, capsys):
+    install()
+
+    assert main(["plugins", "check", "acme-gan", "--no-plugin", "acme-gan"]) == 1
+    assert "P02 skipped: The plugin loads, its hooks are known and marked, and it registers something: it is switched off by" in (
+        capsys.readouterr().out
+    )
 
 
 def test_the_command_wants_one_name_or_all(capsys):

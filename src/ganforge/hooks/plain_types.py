@@ -36,6 +36,8 @@ def fields(model: type[Params]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _fields(model: type[Params], prefix: str, within: tuple[type[Params], ...]) -> Iterator[tuple[str, FieldInfo]]:
+    if not model.__pydantic_complete__:  # it names a class that its module defines further down
+        model.model_rebuild(raise_errors=False)
     for name, info in model.model_fields.items():
         yield prefix + name, info
         for inner in _nested(info.annotation):

@@ -140,7 +140,10 @@ def discriminator_learns(bench: Bench) -> None:
 
 @check("D04", Kind.DISCRIMINATOR)
 def differentiates_twice(bench: Bench) -> None:
-    """A penalty on the gradient at its input can be descended."""
+    """A penalty on the gradient at its input can be descended.
+
+    Every discriminator is asked, since a recipe may add such a penalty; one that cannot says why by an expected failure.
+    """
     network = _module(bench).train()
     samples = _fakes(bench, _MANY)
     values = samples.values.clone().requires_grad_()

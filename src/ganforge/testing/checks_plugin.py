@@ -94,6 +94,8 @@ def declares_its_host(bench: PluginBench) -> None:
     """The distribution's metadata requires ganforge, so that an unfit version is refused before import."""
     if bench.record.distribution == "ganforge":
         raise NotApplicable("these are the host's own components")
+    if bench.record.status is Status.DISABLED:
+        raise NotApplicable(f"it is {bench.record.reason}")
     if bench.record.sha256:
         raise NotApplicable("a local file has no metadata")
     names = list(_required(bench.record.requires))
