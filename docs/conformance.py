@@ -12,10 +12,10 @@ PAGE = Path(__file__).resolve().parent / "reference" / "conformance.md"
 HEAD = """\
 # What the conformance kit checks
 
-Written by `docs/conformance.py` from the checks themselves. `ganforge plugins check` runs every check that fits, on the plugin and on
-all that it registers, with the component's `check_params`, on the CPU. Each ends as passed, failed, skipped (with the reason), or as
-an expected failure. A check that waits for another one is skipped where that one fails, so that a fault is told once. Where nothing
-ran, the check of the plugin fails.
+Written by `docs/conformance.py` from the checks themselves. `ganforge plugins check` runs every check that fits, on the plugin
+and on all that it registers, with the component's `check_params`, on the CPU. Each ends as passed, failed, skipped (with the
+reason), or as an expected failure. A check that waits for another one is skipped where that one fails, so that a fault is told
+once. Where nothing ran, the check of the plugin fails.
 
 A failure is expected only for a reason, which stands where the component is registered, `expected_failures={"G06": "why"}`, or in
 the plugin's tests, `conformance_cases("acme-gan", expected_failures={"G06:swirl": "why"})`. One that passes after all is a failure.

@@ -158,8 +158,11 @@ def check_records(
     Raises:
         UsageError: an expected failure names no check.
     """
+    from ganforge.testing.workbench import one_thread
+
     started = time.perf_counter()
-    outcomes = tuple(case.judge() for case in _cases(records, registry, expected_failures))
+    with one_thread():
+        outcomes = tuple(case.judge() for case in _cases(records, registry, expected_failures))
     return Report(records[0].title, records[0].version, outcomes, time.perf_counter() - started)
 
 

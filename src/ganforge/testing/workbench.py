@@ -173,6 +173,17 @@ def own_randomness() -> Iterator[None]:
         np.random.set_state(numbers)  # noqa: NPY002 - as above
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: what is checked is so small that several would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def require(condition: object, message: str) -> None:
     """Fail a check unless the condition holds.
 
