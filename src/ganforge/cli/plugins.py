@@ -107,7 +107,7 @@ def check(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|PATH]",
+            metavar="NAME|PATH",
             help="A plugin or its distribution, by name; or a FILE.py or the folder of a project, which need not be installed.",
             show_default=False,
         ),
