@@ -182,14 +182,7 @@ def _prose(documented: object) -> str:
         lambda block: f":\n\n```python\n{textwrap.dedent(block[1]).strip()}\n```\n",
         inspect.getdoc(documented) or "",
     )
-    return (
-        text.replace("``", "`")
-        .replace("```python", "\0")
-        .replace("```", "\1")
-        .replace("\0", "```python")
-        .replace("\1", "```")
-        .strip()
-    )
+    return re.sub(r"(?<!`)``(?!`)", "`", text).strip()
 
 
 def _attributes(documented: type) -> dict[str, str]:

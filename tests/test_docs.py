@@ -64,8 +64,9 @@ def reference_pages() -> dict[str, str]:
 
 
 def test_reference_pages_are_renewed():
-    on_disk = {path.name: path.read_text() for path in (ROOT / "docs" / "reference").iterdir()}
-    assert on_disk == reference_pages(), "run: python docs/reference.py"
+    pages = reference_pages()
+    on_disk = {name: (ROOT / "docs" / "reference" / name).read_text() for name in pages}
+    assert on_disk == pages, "run: python docs/reference.py"
 
 
 def test_reference_pages_tell_every_component_with_every_parameter():
@@ -89,6 +90,11 @@ def test_reference_pages_tell_every_component_with_every_parameter():
 def test_reference_tells_losses_with_their_equilibrium():
     losses = reference_pages()["losses.md"]
     assert "| `generator/adversarial` | how surely fakes are recognised, log(1 - D(G(z))) | -log 2 = -0.6931 |" in losses
+
+
+def test_page_of_the_conformance_kit_is_renewed():
+    renewed = runpy.run_path(str(ROOT / "docs" / "conformance.py"))["written"]()
+    assert (ROOT / "docs/reference/conformance.md").read_text() == renewed, "run: python docs/conformance.py"
 
 
 def test_every_module_says_what_it_is_for():

@@ -306,14 +306,20 @@ def test_linters_refuse_each_mistake_and_point_at_its_key(request, folder, tool,
 
 BROKEN = """
 from ganforge.plugin import hookimpl, Params
-from typing import Callable
+from typing import Annotated, Callable
+from pydantic import GetPydanticSchema
+from pydantic_core import core_schema
+
+class Code(Params):
+    call: Callable[[int], int] | None = None
 
 class Odd(Params):
-    call: Callable[[int], int] | None = None
+    size: Annotated[int, GetPydanticSchema(lambda source, handler: core_schema.no_info_plain_validator_function(int))] = 1
 
 @hookimpl
 def ganforge_register_generators(register):
     register("lost", "acme_gan:build", params="acme_gan:NoSuchParams", summary="Its params are not there.")
+    register("code", "acme_gan:build", params="acme_gan:Code", summary="Its params are no data.")
     register("odd", "acme_gan:build", params=Odd, summary="Its params have no schema.")
 """
 
@@ -323,9 +329,9 @@ def test_params_that_cannot_be_told_stay_unjudged_and_everything_else_is_judged(
     monkeypatch.syspath_prepend(tmp_path)
     made, complaints = schema_of(load_plugins())
 
-    assert len(complaints) == 2
+    assert len(complaints) == 3
     assert all("stay unjudged" in complaint for complaint in complaints)
-    for name in ("lost", "odd"):
+    for name in ("lost", "code", "odd"):
         assert told(made, recipe(generator=f'[generator]\nuse = "{name}"\nparams = {{ whatever = 1 }}\n')) == set()
     assert told(made, generator("params = { hiden = [8] }")) == {("generator", "params", "hiden")}
     assert "acme-gan 1.0" in made["$comment"]

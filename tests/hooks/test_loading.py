@@ -11,6 +11,7 @@ from ganforge.core.errors import PluginError, UsageError
 from ganforge.hooks import loading
 from ganforge.hooks.component import Kind
 from ganforge.hooks.discovery import Found
+from ganforge.hooks.lint import HOOKS
 from ganforge.hooks.registry import Status
 from ganforge.hooks.switches import Switches
 from ganforge.hooks.switching import from_environment
@@ -141,6 +142,10 @@ FAULTS = {
     ),
 }
 
+TYPED = (
+    "import collections.abc, typing, pydantic; from ganforge.plugin import Params; "
+    "model = lambda kind: type('Faulty', (Params,), {'__annotations__': {'odd': kind}, '__module__': __name__}); "
+)
 GARBAGE = {
     "name is a number": ('register(1, "a:b", summary="s")', "loss name 1 must be lower-case letters, digits and single hyphens"),
     "name with capitals": ('register("Hinge", "a:b", summary="s")', "loss name 'Hinge' must be lower-case"),
@@ -164,6 +169,26 @@ GARBAGE = {
     "revision is text": ('register("x", "a:b", summary="s", revision="2")', "revision must be a whole number from 1, not '2'"),
     "revision is zero": ('register("x", "a:b", summary="s", revision=0)', "revision must be a whole number from 1, not 0"),
     "check_params is a list": ('register("x", "a:b", summary="s", check_params=[1])', "check_params must be a table"),
+    "params hold Any": (
+        f'{TYPED}register("x", "a:b", summary="s", params=model(typing.Any))',
+        "loss 'x': its params are not plain data: odd (Any)",
+    ),
+    "params hold a function": (
+        f'{TYPED}register("x", "a:b", summary="s", params=model(collections.abc.Callable[[int], int]))',
+        "loss 'x': its params are not plain data: odd (Callable)",
+    ),
+    "params name code": (
+        f'{TYPED}register("x", "a:b", summary="s", params=model(pydantic.ImportString | None))',
+        "loss 'x': its params are not plain data: odd (ImportString)",
+    ),
+    "expected_failures without a reason": (
+        'register("x", "a:b", summary="s", expected_failures={"L01": ""})',
+        "loss 'x': expected_failures must give a reason for each check, not {'L01': ''}",
+    ),
+    "expected_failures is a list": (
+        'register("x", "a:b", summary="s", expected_failures=["L01"])',
+        "expected_failures must give a reason for each check, not ['L01']",
+    ),
     "one name twice": (
         'register("x", "a:b", summary="s"); register("x", "a:c", summary="s")',
         "loss 'x' is registered twice by acme-gan",
@@ -195,6 +220,38 @@ def test_a_broken_plugin_costs_itself_only(install, load, fault):
     install("good-gan", source=GOOD)
 
     assert_costs_itself_only(load("acme-gan", "good-gan"), reason)
+
+
+@pytest.mark.parametrize("statement", ["raise RuntimeError('planted')", "return 3"])
+@pytest.mark.parametrize("hook", sorted(HOOKS))
+def test_each_hook_may_fail_without_harm(install, load, hook, statement):
+    others = "".join(
+        f"@hookimpl\ndef {other}(register):\n    register('one', 'acme_gan:build', summary='Staged.')\n"
+        for other in HOOKS
+        if other != hook
+    )
+    install(source=f"{IMPORTS}{others}@hookimpl\ndef {hook}(register):\n    {statement}\n")
+    install("good-gan", source=GOOD)
+
+    reason = "RuntimeError: planted" if statement.startswith("raise") else f"{hook} must call register and return nothing"
+    assert_costs_itself_only(load("acme-gan", "good-gan"), reason)
+
+
+@pytest.mark.parametrize("name", ["hinge", "good"])
+def test_a_taken_name_takes_nothing_away(install, load, name):
+    install(source=GOOD.replace('"good"', f'"{name}"'))
+    install("good-gan", source=GOOD)
+
+    registry = load("acme-gan", "good-gan")
+
+    assert {only(registry, plugin).status for plugin in ("acme-gan", "good-gan", "ganforge")} == {Status.ACTIVE}
+    assert registry.find(Kind.LOSS, f"acme-gan/{name}").plugin.distribution == "acme-gan"
+    if name == "hinge":
+        assert registry.find(Kind.LOSS, "hinge").id == "ganforge/hinge"
+        assert only(registry, "acme-gan").remarks == ("loss 'hinge' is a reserved name: write 'acme-gan/hinge'",)
+    else:
+        with pytest.raises(UsageError, match="loss 'good' is ambiguous"):
+            registry.find(Kind.LOSS, "good")
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

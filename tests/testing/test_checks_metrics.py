@@ -5,7 +5,7 @@ import torch
 from ganforge.core.contracts import Measure
 from ganforge.hooks.component import Kind
 from ganforge.testing import State
-from ganforge.testing.checking import CHECKS
+from ganforge.testing.kit import all_checks
 
 
 class Distance:
@@ -27,6 +27,14 @@ def spoil(self, evaluation):
     return {"": 0.0}
 
 
+def exact(self, evaluation):
+    return {"": float((evaluation.real.values.mean(0) - evaluation.fake.values.mean(0)).norm())}
+
+
+def lead(self, evaluation):
+    return {"": float((evaluation.real.values - evaluation.fake.values).mean())}
+
+
 def draws(self, evaluation):
     return {"": float(torch.randn(()))}
 
@@ -40,7 +48,7 @@ FAULTS = {
     "M01 not finite": ("M01", giving({"": float("nan")}), "value '' is nan"),
     "M01 tensor": ("M01", giving({"": torch.ones(())}), "value '' is a Tensor"),
     "M01 no mapping": ("M01", giving(1.0), "measure gives a float, not a mapping"),
-    "M01 no metric": ("M01", dict, "the factory gives a dict without measures or measure"),
+    "P11 no metric": ("P11", dict, "the factory gives a dict without measures, measure"),
     "M01 unlabelled": (
         "M01",
         type("Faulty", (Distance,), {"measures": {"": Measure("", "lower")}}),
@@ -52,6 +60,16 @@ FAULTS = {
         "measuring moved the global random stream of torch",
     ),
     "M02 fresh stream": ("M02", type("Faulty", (Distance,), {"measure": draws_afresh}), "draw from evaluation.generator"),
+    "M04": (
+        "M04",
+        type("Faulty", (Distance,), {"measures": {"": Measure("distance of the means", "lower", 1.0)}, "measure": exact}),
+        "a perfect generator gets",
+    ),
+    "M05": (
+        "M05",
+        type("Faulty", (Distance,), {"measures": {"": Measure("lead", "lower", symmetric=True)}, "measure": lead}),
+        "the other way",
+    ),
     "M03": ("M03", type("Faulty", (Distance,), {"measure": spoil}), "measuring changed the fake samples in place"),
 }
 
@@ -72,5 +90,22 @@ def test_a_sound_metric_passes(judged, check, requires):
     assert judged(check, Kind.METRIC, lambda params, context: Distance(), requires=requires).state is State.PASSED
 
 
+@pytest.mark.parametrize("check", ["M04", "M05"])
+@pytest.mark.parametrize("requires", [(), ("density",), ("labels", "codes"), ("images",)], ids="+".join)
+def test_a_metric_that_keeps_its_claims_passes(judged, check, requires):
+    kept = {"measures": {"": Measure("distance of the means", "lower", 0.0, symmetric=True)}, "measure": exact}
+
+    outcome = judged(check, Kind.METRIC, lambda params, context: type("Kept", (Distance,), kept)(), requires=requires)
+
+    assert outcome.state is State.PASSED, outcome
+
+
+def test_a_metric_that_claims_nothing_has_nothing_to_keep(judged):
+    modest = type("Modest", (Distance,), {"measures": {"": Measure("distance of the means", "lower")}})
+
+    for check in ("M04", "M05"):
+        assert judged(check, Kind.METRIC, lambda params, context: modest()).state is State.SKIPPED
+
+
 def test_every_check_has_a_planted_fault():
-    assert {check for check, *_ in FAULTS.values()} == {one.id for one in CHECKS.values() if one.id.startswith("M")}
+    assert {check for check, *_ in FAULTS.values()} >= {one.id for one in all_checks() if one.id.startswith("M")}

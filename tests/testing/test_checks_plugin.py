@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import ConfigDict, Field, ImportString
+from pydantic import ConfigDict, Field, GetPydanticSchema, ImportString, field_serializer
+from pydantic_core import core_schema
 
 from ganforge.core.params import Params
 from ganforge.hooks.component import Kind
 from ganforge.hooks.loading import load_plugins
 from ganforge.hooks.switches import Switches
 from ganforge.testing import State, cases
-from ganforge.testing.checking import CHECKS
+from ganforge.testing.kit import all_checks
 
 
 class Colour(enum.Enum):
@@ -76,7 +77,23 @@ class Required(Params):
 class Drifting(Params):
     """Written as JSON, it comes back as something else."""
 
-    file: dict[str, Any] = Field(default_factory=lambda: {"x": (1, 2)})
+    odd: int = 1
+    """Odd."""
+
+    @field_serializer("odd")
+    def _more(self, value):
+        return value + 1
+
+
+class Unlowered(Params):
+    """Judged by a function that tells no schema."""
+
+    odd: Annotated[int, GetPydanticSchema(lambda source, handler: core_schema.no_info_plain_validator_function(int))] = 1
+    """Odd."""
+
+
+class Aliased(Params):
+    odd: int = Field(1, alias="strange")
     """Odd."""
 
 
@@ -106,8 +123,12 @@ FAULTS = {
     "P08 invalid": ("P08", {"params": Sound, "check_params": {"number": 0}}, "number: Input should be greater than or equal to 1"),
     "P08 coerced": ("P08", {"params": Sound, "check_params": {"number": "3"}}, "number: Input should be a valid integer"),
     "P08 drifting": ("P08", {"params": Drifting}, "became"),
+    "P09 no schema": ("P09", {"params": Unlowered}, "no schema can be made of Unlowered: Cannot generate a JsonSchema"),
+    "P09 alias": ("P09", {"params": Aliased}, "the schema does not tell odd; drop the fields' aliases"),
     "P10": ("P10", {"params": Lenient}, "an unknown key is accepted"),
     "P10 loose": ("P10", {"params": Loose}, "strict and frozen switched off"),
+    "P11": ("P11", {"params": Sound}, "TypeError: len() takes exactly one argument (2 given)"),
+    "P12": ("P12", {"expected_failures": {"G01": "a loss has no such check"}}, "expected_failures names G01; a loss has: E01, L01"),
 }
 
 
@@ -122,7 +143,7 @@ def test_a_planted_fault_of_a_params_model_is_found(component, judged, fault):
     assert message in outcome.message
 
 
-@pytest.mark.parametrize("check", ["P05", "P06", "P07", "P08", "P10"])
+@pytest.mark.parametrize("check", ["P05", "P06", "P07", "P08", "P09", "P10", "P12"])
 @pytest.mark.parametrize("kind", Kind)
 def test_sound_params_pass(judged, kind, check):
     outcome = judged(check, kind, len, params=Sound, check_params={"sizes": [3], "inner": {"depth": 1}})
@@ -131,12 +152,43 @@ def test_sound_params_pass(judged, kind, check):
 
 
 IMPORTS = "from ganforge.plugin import hookimpl\n"
+ANY = f"""
+from typing import Any
+{IMPORTS}
+from ganforge.plugin import Params
+
+class Open(Params):
+    odd: Any = None
+
+@hookimpl
+def ganforge_register_generators(register):
+    register("x", "acme_gan:build", params=Open, summary="s")
+"""
 PLUGINS = {
     "P01 heavy": ("P01", {"source": f"import numpy\n{IMPORTS}"}, "importing acme_gan brings in numpy; name factories as"),
     "P01 alone": ("P01", {"source": f"{IMPORTS}import __main__\n__main__.torch_free_host\n"}, "it cannot be imported by itself: "),
     "P02 broken": ("P02", {"source": "raise RuntimeError('no GPU here')\n"}, "it is broken: RuntimeError: no GPU here"),
     "P02 incompatible": ("P02", {"requires": ["ganforge>=99"]}, "it is incompatible: needs ganforge >=99"),
     "P02 empty": ("P02", {"source": IMPORTS}, "it registers nothing"),
+    "P02 registration": ("P02", {"source": ANY}, "it is broken: generator 'x': its params are not plain data: odd (Any)"),
+    "P03 thread": (
+        "P03",
+        {"source": f"import threading\n{IMPORTS}threading.Thread(target=threading.Event().wait, args=(3,), daemon=True).start()\n"},
+        "importing acme_gan starts a thread",
+    ),
+    "P03 warning": (
+        "P03",
+        {"source": f"import sys, warnings\n{IMPORTS}'torch' in sys.modules or warnings.warn('old')\n"},
+        "warns (old)",
+    ),
+    "P03 print": ("P03", {"source": f"{IMPORTS}print('hello')\n"}, "importing acme_gan prints"),
+    "P03 random": ("P03", {"source": f"import random\n{IMPORTS}random.seed(3)\n"}, "moves Python's random stream"),
+    "P03 environment": ("P03", {"source": f"import os\n{IMPORTS}os.environ['ACME'] = '1'\n"}, "changes the environment"),
+    "P03 file": (
+        "P03",
+        {"source": f"from pathlib import Path\n{IMPORTS}Path(__file__ + '.log').write_text('x')\n"},
+        "acme_gan.py.log",
+    ),
     "P04": ("P04", {"requires": ["numpy"]}, "its dependencies do not name ganforge"),
 }
 
@@ -158,7 +210,7 @@ def test_a_planted_fault_of_a_plugin_is_found(install, monkeypatch, fault):
     assert message in outcome.message
 
 
-@pytest.mark.parametrize("check", ["P01", "P02", "P04"])
+@pytest.mark.parametrize("check", ["P01", "P02", "P03", "P04"])
 def test_a_sound_plugin_passes(install, check):
     install()
 
@@ -176,4 +228,4 @@ def test_a_broken_plugin_is_not_imported_once_more(install):
 def test_every_check_has_a_planted_fault():
     planted = {check for check, *_ in (*FAULTS.values(), *PLUGINS.values())}
 
-    assert planted == {one.id for one in CHECKS.values() if one.id.startswith("P")}
+    assert planted == {one.id for one in all_checks() if one.id.startswith("P")}

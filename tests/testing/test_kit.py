@@ -25,6 +25,7 @@ def ganforge_register_generators(register):
     register("untaught", "acme_gan_nets:build_untaught", summary="Faulty.")
 """
 
+PASSED = Report("acme-gan", "1.0", (Outcome("G01", "…", "generator x", State.PASSED),))
 NETS = """
 from torch import nn
 
@@ -54,8 +55,8 @@ def test_everything_registered_is_checked(acme):
 
     assert {outcome.subject for outcome in report.outcomes} == {"plugin acme-gan", "generator sound", "generator untaught"}
     assert {outcome.check for outcome in report.outcomes if outcome.subject == "generator sound"} == {
-        *("P05", "P06", "P07", "P08", "P10"),
-        *("G01", "G02", "G03", "G04", "G05", "G06"),
+        *("P05", "P06", "P07", "P08", "P09", "P10", "P11", "P12"),
+        *("G01", "G02", "G03", "G04", "G05", "G06", "G07", "G08", "E01"),
     }
     failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED]
     assert [(outcome.check, outcome.subject) for outcome in failed] == [("G04", "generator untaught")]
@@ -63,9 +64,9 @@ def test_everything_registered_is_checked(acme):
 
     text = str(report)
     assert text.startswith("acme-gan 1.0\n")
-    assert "  generator sound              11 passed\n" in text
+    assert "  generator sound              17 passed\n" in text
     assert "    G04 failed: Gradients reach every parameter: untaught: forgotten.weight, forgotten.bias\n" in text
-    assert "24 of 25 checks passed, 1 failed, 0 expected failure, 0 skipped." in text
+    assert "37 of 38 checks passed, 1 failed, 0 expected failure, 0 skipped." in text
 
 
 def test_a_failure_may_be_expected_for_a_reason(acme):
@@ -74,6 +75,26 @@ def test_a_failure_may_be_expected_for_a_reason(acme):
     assert report.ok
     assert report.count(State.EXPECTED) == 1
     assert "G04 expected failure: Gradients reach every parameter: a spare layer (untaught: forgotten.weight" in str(report)
+
+
+def test_a_reason_may_stand_where_the_component_is_registered(install, capsys):
+    source = HOOKS.replace('summary="Faulty."', 'summary="Faulty.", expected_failures={"G04": "a spare layer"}')
+    install(source=source).folder.joinpath("acme_gan_nets.py").write_text(NETS)
+
+    assert main(["plugins", "check", "acme-gan"]) == 0
+    shown = capsys.readouterr().out
+    assert "G04 expected failure: Gradients reach every parameter: a spare layer (untaught: forgotten.weight" in shown
+    assert "37 of 38 checks passed, 0 failed, 1 expected failure, 0 skipped." in shown
+
+
+def test_a_registered_reason_does_not_outlive_its_cause(install):
+    source = HOOKS.replace('summary="Sound."', 'summary="Sound.", expected_failures={"G04": "once it was so"}')
+    install(source=source).folder.joinpath("acme_gan_nets.py").write_text(NETS)
+
+    report = check_plugin("acme-gan", registry=load_plugins(Switches(allowed=frozenset({"acme-gan"}))))
+
+    failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED and outcome.subject == "generator sound"]
+    assert [outcome.message for outcome in failed] == ["expected to fail (once it was so), but it passes: take it off the list"]
 
 
 def test_an_expected_failure_that_passes_is_a_failure(acme):
@@ -114,17 +135,27 @@ def test_what_needs_a_missing_module_is_skipped_with_the_reason(component):
     outcomes = check_component(needy)
 
     assert {(outcome.state, outcome.message) for outcome in outcomes} == {(State.SKIPPED, "needs einops_is_not_here")}
-    assert len(outcomes) == 11
+    assert len(outcomes) == 17
 
 
 def test_an_exception_of_the_component_is_a_failure_with_its_traceback(judged):
     def build(params, context):
         raise ZeroDivisionError("planted")
 
-    outcome = judged("G01", Kind.GENERATOR, build)
+    outcome = judged("P11", Kind.GENERATOR, build)
 
     assert (outcome.state, outcome.message) == (State.FAILED, "ZeroDivisionError: planted")
     assert "in build" in outcome.traceback
+
+
+def test_one_fault_is_told_once(component):
+    def build(params, context):
+        raise ZeroDivisionError("planted")
+
+    outcomes = check_component(component(Kind.GENERATOR, build))
+
+    assert [outcome.check for outcome in outcomes if outcome.state is State.FAILED] == ["P11"]
+    assert {outcome.message for outcome in outcomes if outcome.check[0] in "GE"} == {"P11 fails"}
 
 
 def test_checking_leaves_no_trace_in_the_callers_random_numbers(component):
@@ -199,7 +230,7 @@ def test_the_command_ends_with_1_when_a_check_fails(capsys):
     assert (shown["schema"], shown["ok"]) == (1, False)
     (report,) = shown["reports"]
     assert report["distribution"] == "acme-gan"
-    assert report["counts"] == {"passed": 24, "failed": 1, "skipped": 0, "expected failure": 0}
+    assert report["counts"] == {"passed": 37, "failed": 1, "skipped": 0, "expected failure": 0}
     failed = [outcome for outcome in report["outcomes"] if outcome["state"] == "failed"]
     assert [(outcome["check"], outcome["subject"]) for outcome in failed] == [("G04", "generator untaught")]
 
@@ -209,7 +240,31 @@ def test_the_command_ends_with_0_when_all_is_well(capsys):
     assert "checks passed, 0 failed" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["vanilla", "--all"]])
-def test_the_command_wants_one_name_or_all(capsys, arguments):
-    assert main(["plugins", "check", *arguments]) == 2
+@pytest.mark.parametrize("arguments", [[], ["--all"]])
+def test_the_command_checks_all_that_is_not_switched_off(install, capsys, monkeypatch, arguments):
+    install()
+    install("other-gan", source="raise RuntimeError('planted')\n")
+    monkeypatch.setenv("GANFORGE_PLUGINS", "acme-gan")
+    checked = []
+    monkeypatch.setattr("ganforge.testing.kit.check_records", lambda records, registry: checked.append(records) or PASSED)
+
+    assert main(["plugins", "check", *arguments, "--json"]) == 0
+
+    shown = capsys.readouterr()
+    assert [[one.distribution for one in records] for records in checked] == [["ganforge"], ["acme-gan"]]
+    assert "other-gan is not checked: not named by GANFORGE_PLUGINS" in shown.err
+    assert json.loads(shown.out)["ok"]
+
+
+def test_a_plugin_that_is_switched_off_proves_nothing(install, capsys):
+    install()
+
+    assert main(["plugins", "check", "acme-gan", "--no-plugin", "acme-gan"]) == 1
+    assert "P02 skipped: The plugin loads, its hooks are known and marked, and it registers something: it is switched off by" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_command_wants_one_name_or_all(capsys):
+    assert main(["plugins", "check", "vanilla", "--all"]) == 2
     assert "name one plugin, or give --all" in capsys.readouterr().err

@@ -29,7 +29,7 @@ class WassersteinDistance:
     def __init__(self, *, order: int = 2) -> None:
         self.order = order
         label = f"exact Wasserstein distance W{'₁' if order == 1 else '₂'} to real samples, in the data's units"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower")}
+        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
 
     def __repr__(self) -> str:
         return f"WassersteinDistance(order={self.order})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ Noise = Callable[[int, int, Generator], Tensor]
 """``(count, width, generator) -> (count, width)``."""
 Classes = Callable[[int, Generator], Tensor]
 """``(count, generator) -> (count,)`` int64 class indices."""
+Moments = tuple[float, float]
+"""Mean and standard deviation of each dimension of the noise."""
+
+_STANDARD: Moments = (0.0, 1.0)
 
 
 def normal(count: int, width: int, generator: Generator) -> Tensor:
@@ -30,6 +35,11 @@ def uniform(low: float, high: float) -> Noise:
         return low + (high - low) * torch.rand(count, width, generator=generator, device=generator.device)
 
     return draw
+
+
+def spread(low: float, high: float) -> Moments:
+    """The moments of uniform noise from [low, high)."""
+    return (low + high) / 2, (high - low) / math.sqrt(12)
 
 
 def independent(shares: Sequence[float]) -> Classes:
@@ -67,6 +77,7 @@ class NoiseSampler:
 
     spec: LatentSpec
     noise: Noise
+    moments: Moments
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors."""
@@ -83,6 +94,7 @@ class LabelledSampler:
 
     spec: LatentSpec
     noise: Noise
+    moments: Moments
     labels: Classes
 
     def draw(self, count: int, generator: Generator) -> Latent:
@@ -100,6 +112,7 @@ class StructuredSampler:
 
     spec: LatentSpec
     noise: Noise
+    moments: Moments
     codes: tuple[Classes, ...]
 
     def draw(self, count: int, generator: Generator) -> Latent:
@@ -113,12 +126,12 @@ class StructuredSampler:
 
 def build_normal(params: NormalParams, context: SamplerContext) -> Sampler:
     """Factory of ``normal``."""
-    return NoiseSampler(noise_spec(params, context.data), normal)
+    return NoiseSampler(noise_spec(params, context.data), normal, _STANDARD)
 
 
 def build_uniform(params: UniformParams, context: SamplerContext) -> Sampler:
     """Factory of ``uniform``."""
-    return NoiseSampler(noise_spec(params, context.data), uniform(params.low, params.high))
+    return NoiseSampler(noise_spec(params, context.data), uniform(params.low, params.high), spread(params.low, params.high))
 
 
 def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
@@ -129,16 +142,19 @@ def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
     """
     spec = labelled_spec(params, context.data)
     shares = context.data.class_shares or (1.0,) * (spec.classes or 0)
-    noise = normal if params.distribution == "normal" else uniform(params.low, params.high)
-    return LabelledSampler(spec, noise, _classes(shares, stratify=params.stratified))
+    is_normal = params.distribution == "normal"
+    noise = normal if is_normal else uniform(params.low, params.high)
+    moments = _STANDARD if is_normal else spread(params.low, params.high)
+    return LabelledSampler(spec, noise, moments, _classes(shares, stratify=params.stratified))
 
 
 def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
     """Factory of ``structured``."""
-    noise = normal if params.distribution == "normal" else uniform(-1.0, 1.0)
+    is_normal = params.distribution == "normal"
+    noise, moments = (normal, _STANDARD) if is_normal else (uniform(-1.0, 1.0), spread(-1.0, 1.0))
     spec = structured_spec(params, context.data)
     codes = tuple(_classes((1.0,) * values, stratify=params.stratified) for values in spec.categorical)
-    return StructuredSampler(spec, noise, codes)
+    return StructuredSampler(spec, noise, moments, codes)
 
 
 def _classes(shares: Sequence[float], *, stratify: bool) -> Classes:

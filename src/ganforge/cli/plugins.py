@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,24 +106,28 @@ def freeze(*, as_json: _JSON = False) -> None:
 
 @app.command("check")
 def check(
-    name: Annotated[str | None, typer.Argument(help="Name of the plugin or of its distribution.", show_default=False)] = None,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|PATH",
+            help="A plugin or its distribution, by name; or a FILE.py or the folder of a project, which need not be installed.",
+            show_default=False,
+        ),
+    ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Check every installed plugin, built-in components included.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Check every installed plugin, built-in components included; so does no name at all.")
+    ] = False,
     as_json: _JSON = False,
 ) -> None:
     """Hold a plugin and all its components to their contracts; exit with 1 when one of them fails or nothing ran."""
-    from ganforge.cli import console, installed
+    from ganforge.cli import console
     from ganforge.core.errors import UsageError
-    from ganforge.testing import check_plugin
 
-    if (name is None) != every:
+    if target is not None and every:
         raise UsageError("name one plugin, or give --all", remedy="ganforge plugins list shows the names")
-    registry = installed.registry(warn=False)
-    distributions = dict.fromkeys(record.distribution for record in registry.plugins) if name is None else (name,)
-
     reports: list[Report] = []
-    for distribution in distributions:
-        report = check_plugin(distribution, registry=registry)
+    for report in _checked(target):
         reports.append(report)
         if not as_json:
             console.say(str(report))
@@ -130,6 +135,31 @@ def check(
         console.json_out({"schema": 1, "ok": all(one.ok for one in reports), "reports": [_report_facts(one) for one in reports]})
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
+
+
+def _checked(target: str | None) -> Iterator[Report]:
+    """The report on one plugin, or on each that is installed and not switched off."""
+    from ganforge.cli import console, installed
+    from ganforge.hooks.registry import Status
+    from ganforge.testing import check_path, check_plugin
+    from ganforge.testing.kit import check_records
+    from ganforge.testing.unpackaged import is_path
+
+    if target is not None and is_path(target):
+        yield check_path(Path(target))
+        return
+    registry = installed.registry(warn=False)
+    if target is not None:
+        yield check_plugin(target, registry=registry)
+        return
+    groups: dict[str, list[PluginRecord]] = {}
+    for record in registry.plugins:
+        if record.status is Status.DISABLED:
+            console.note(f"{record.title} is not checked: {record.reason}")
+        else:
+            groups.setdefault(record.ref.url if record.sha256 and record.ref.url else record.distribution, []).append(record)
+    for records in groups.values():
+        yield check_records(records, registry)
 
 
 @app.command("new")

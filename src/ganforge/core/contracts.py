@@ -72,11 +72,13 @@ class Measure:
         label: in plain words, with the unit.
         better: which way is better.
         ideal: the value of a perfect generator, or ``None`` where it depends on the sample size.
+        symmetric: whether the value stays the same when real and generated samples change places, as a distance does.
     """
 
     label: str
     better: Literal["lower", "higher"]
     ideal: float | None = None
+    symmetric: bool = False
 
 
 class Generator(Protocol):
@@ -121,7 +123,10 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws latents."""
+    """Draws latents.
+
+    One that has an attribute ``moments`` promises them: mean and standard deviation of each dimension of its noise.
+    """
 
     @property
     def spec(self) -> LatentSpec:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
+from ganforge.hooks.plain_types import unplain
 
 Factory = Callable[[Any, Any], object]
 """``(params, context) -> component``; the context's type depends on the kind."""
@@ -74,6 +75,7 @@ class Component:
             (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), so that a recipe can be checked without torch.
         needs: modules that must be importable, such as ``torchvision``; looked for without importing them.
         check_params: small, quick parameters for the conformance kit.
+        expected_failures: checks of the conformance kit that may fail, and why: ``{"G06": "batch statistics are the point"}``.
         tags: words to filter listings by.
         references: papers, as text or URL.
         deprecated: what to use instead, or ``None``.
@@ -91,6 +93,7 @@ class Component:
     spec: str | Callable[..., object] | None = None
     needs: tuple[str, ...] = ()
     check_params: Mapping[str, Any] = field(default_factory=dict)
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
     tags: frozenset[str] = frozenset()
     references: tuple[str, ...] = ()
     deprecated: str | None = None
@@ -106,7 +109,21 @@ class Component:
         return tuple(name for name in self.needs if importlib.util.find_spec(name.partition(".")[0]) is None)
 
     def load_params(self) -> type[Params]:
-        """The params model, imported now if it was given by name."""
+        """The params model, imported now if it was given by name.
+
+        Raises:
+            PluginError: it cannot be imported, is no model of params, or would make more than plain data of a recipe's text.
+        """
+        model = self.load_model()
+        if faults := unplain(model):
+            raise PluginError(
+                f"{self.kind} '{self.id}': its params are not plain data: {'; '.join(faults)}",
+                remedy=f"report it to the authors of {self.plugin.distribution}",
+            )
+        return model
+
+    def load_model(self) -> type[Params]:
+        """The params model as the plugin gives it, whatever its fields are; for looking at it, never for judging a recipe."""
         model = self._load(self.params)
         if not (isinstance(model, type) and issubclass(model, Params)):
             raise PluginError(

@@ -215,5 +215,6 @@ def _record(plugin: Found, status: Status, **facts: object) -> PluginRecord:
         file=plugin.file,
         url=plugin.url,
         sha256=plugin.sha256,
+        requires=plugin.requires,
         **facts,  # type: ignore[arg-type]  # named fields of the record, each checked where it is given
     )

@@ -9,6 +9,7 @@ from typing import Any
 from ganforge.core.errors import PluginError
 from ganforge.core.params import NoParams, Params
 from ganforge.hooks.component import Component, Factory, Kind, PluginRef
+from ganforge.hooks.plain_types import unplain
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -43,6 +44,7 @@ class Registrar:
         spec: str | Callable[..., object] | None = None,
         needs: tuple[str, ...] = (),
         check_params: Mapping[str, Any] | None = None,
+        expected_failures: Mapping[str, str] | None = None,
         tags: frozenset[str] = frozenset(),
         references: tuple[str, ...] = (),
         deprecated: str | None = None,
@@ -51,10 +53,11 @@ class Registrar:
 
         Raises:
             PluginError: a name that is not lower-case-with-hyphens or is taken by this plugin, a reference that is not
-                ``"module:attribute"``, an empty summary, or an option of another type.
+                ``"module:attribute"``, an empty summary, params that are not plain data, or an option of another type.
         """
         self._check_plain(name, summary, revision, check_params)
         self._check_references(name, factory, params, spec)
+        self._check_reasons(name, expected_failures)
         self._check_words(name, requires=requires, provides=provides, needs=needs, tags=tags, references=references)
         if any(other.kind is self.kind and other.name == name for other in self._staged):
             raise PluginError(f"{self.kind} '{name}' is registered twice by {self.plugin.distribution}")
@@ -73,6 +76,7 @@ class Registrar:
                 spec=spec,
                 needs=tuple(needs),
                 check_params=dict(check_params or {}),
+                expected_failures=dict(expected_failures or {}),
                 tags=frozenset(tags),
                 references=tuple(references),
                 deprecated=deprecated,
@@ -97,8 +101,19 @@ class Registrar:
             raise PluginError(f"{self.kind} '{name}': its factory {factory!r} cannot be called")
         if not (isinstance(params, str) or (isinstance(params, type) and issubclass(params, Params))):
             raise PluginError(f"{self.kind} '{name}': its params model {params!r} is no subclass of ganforge.plugin.Params")
+        if not isinstance(params, str) and (faults := unplain(params)):
+            raise PluginError(f"{self.kind} '{name}': its params are not plain data: {'; '.join(faults)}")
         if not (spec is None or isinstance(spec, str) or callable(spec)):
             raise PluginError(f"{self.kind} '{name}': its spec {spec!r} cannot be called")
+
+    def _check_reasons(self, name: str, reasons: object) -> None:
+        if reasons is None:
+            return
+        told = isinstance(reasons, Mapping) and all(
+            isinstance(text, str) and text.strip() for pair in reasons.items() for text in pair
+        )
+        if not told:
+            raise PluginError(f"{self.kind} '{name}': expected_failures must give a reason for each check, not {reasons!r}")
 
     def _check_words(self, name: str, **options: object) -> None:
         """A forgotten comma makes ``("labels")`` a string, whose letters would pass for words."""

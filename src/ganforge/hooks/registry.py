@@ -54,6 +54,7 @@ class PluginRecord:
         remarks: what is odd about a plugin that works, such as "imports torch".
         url: where it was installed from, as pip takes it, unless that was an index.
         sha256: of a local file's content.
+        requires: its distribution's requirements, as the metadata give them.
     """
 
     name: str
@@ -71,6 +72,7 @@ class PluginRecord:
     remarks: tuple[str, ...] = ()
     url: str | None = None
     sha256: str | None = None
+    requires: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

@@ -3,11 +3,12 @@
 - :func:`fake_plugin` installs a plugin without pip, for tests of what is found and loaded;
 - :mod:`ganforge.testing.stand_ins` are the smallest networks that honour labels and codes;
 - :func:`trained` trains a recipe in memory;
-- :func:`conformance_cases`, :func:`check_plugin` and :func:`check_component` hold components to their contracts.
+- :func:`conformance_cases`, :func:`check_plugin`, :func:`check_path` and :func:`check_component` hold components to their
+  contracts.
 """
 
 from ganforge.testing.fakes import FakePlugin, fake_plugin
-from ganforge.testing.kit import Case, cases, check_component, check_plugin, conformance_cases
+from ganforge.testing.kit import Case, cases, check_component, check_path, check_plugin, conformance_cases
 from ganforge.testing.outcome import CheckFailed, Outcome, Report, State
 from ganforge.testing.training import trained
 
@@ -20,6 +21,7 @@ __all__ = [
     "State",
     "cases",
     "check_component",
+    "check_path",
     "check_plugin",
     "conformance_cases",
     "fake_plugin",

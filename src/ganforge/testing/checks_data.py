@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -15,12 +13,18 @@ from ganforge.core.contracts import Dataset, Sampler
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.hooks.component import Kind
-from ganforge.testing.checking import check
+from ganforge.testing.checking import BUILDS, check
+from ganforge.testing.offline import offline
 from ganforge.testing.outcome import CheckFailed, NotApplicable
 from ganforge.testing.workbench import Bench, randomness_untouched, require, require_finite
 
 _MANY = 200
 _BATCHES = (1, 2, 7, _MANY)
+_LARGE, _SMALL = 4000, 100
+_FAR = 5
+"""Standard errors that a moment may lie off: less often than one in a million by chance, and the streams are fixed."""
+_TINY = 1e-6
+_READS = (*BUILDS, "T04")
 
 
 @check("S01", Kind.SAMPLER)
@@ -50,7 +54,37 @@ def sampler_tells_its_spec(bench: Bench) -> None:
     require(told == built, f"the function says {told}, the sampler {built}")
 
 
-@check("T01", Kind.DATASET)
+@check("S04", Kind.SAMPLER)
+def has_its_moments(bench: Bench) -> None:
+    """The noise has the moments that the sampler promises, in large and small batches alike; each class and code value occurs.
+
+    Promised is what stands in its attribute ``moments``: mean and standard deviation of each dimension of the noise. One without it
+    is only held to itself: a large draw and many small ones must agree.
+    """
+    sampler = _sampler(bench)
+    large, stream = _draw(sampler, _LARGE), torch.Generator().manual_seed(3)
+    small = torch.cat([sampler.draw(_SMALL, stream).noise for _ in range(_LARGE // _SMALL)]).double()
+    noise = large.noise.double()
+    (mean, variance), (small_mean, small_variance) = _moments(noise), _moments(small)
+    require(bool((variance > 0).all()), "a dimension of the noise never changes")
+    for told, one, other, doubt in (
+        ("mean", mean, small_mean, _doubt_of_mean(noise)),
+        ("variance", variance, small_variance, _doubt_of_variance(noise)),
+    ):
+        agree = bool(((one - other).abs() <= _FAR * 2**0.5 * doubt).all())
+        require(agree, f"the noise of large draws has the {told} {_rounded(one)}, that of small ones {_rounded(other)}")
+
+    promised: Any = getattr(sampler, "moments", None)
+    if promised is not None:
+        wanted_mean, wanted_std = promised
+        true_mean = bool(((mean - wanted_mean).abs() <= _FAR * _doubt_of_mean(noise)).all())
+        true_std = bool(((variance - wanted_std**2).abs() <= _FAR * _doubt_of_variance(noise)).all())
+        found = f"mean {_rounded(mean)} and standard deviation {_rounded(variance.sqrt())}"
+        require(true_mean and true_std, f"the noise has {found}, and moments promises {wanted_mean:g} and {wanted_std:g}")
+    _require_all_values(sampler.spec, large)
+
+
+@check("T01", Kind.DATASET, after=_READS)
 def holds_what_it_says(bench: Bench) -> None:
     """Training and held-out samples are what the spec says: shape, range, classes and their shares."""
     with _dataset(bench) as dataset:
@@ -63,7 +97,7 @@ def holds_what_it_says(bench: Bench) -> None:
         _require_shares(spec, training)
 
 
-@check("T02", Kind.DATASET)
+@check("T02", Kind.DATASET, after=_READS)
 def is_the_same_again(bench: Bench) -> None:
     """One seed gives one data set in one order, and the global random streams stay still."""
     with randomness_untouched("building and reading the data"), _dataset(bench) as one, _dataset(bench) as two:
@@ -74,7 +108,7 @@ def is_the_same_again(bench: Bench) -> None:
     require(_equal(_values(held), _values(held_again)), "held_out() gives other samples from an equal stream")
 
 
-@check("T03", Kind.DATASET)
+@check("T03", Kind.DATASET, after=_READS)
 def dataset_tells_its_spec(bench: Bench) -> None:
     """The torch-free spec function agrees with the spec of the built data set."""
     function = bench.component.load_spec()
@@ -87,26 +121,45 @@ def dataset_tells_its_spec(bench: Bench) -> None:
 
 @check("T04", Kind.DATASET)
 def needs_no_network(bench: Bench) -> None:
-    """Building and reading opens no connection."""
-    with _offline(), _dataset(bench) as dataset:
+    """Building and reading opens no connection, unless check_params ask for a download.
+
+    Every attempt is seen, by whatever library, and also where its failure is swallowed.
+    """
+    if getattr(bench.params(), "download", False) is True:
+        raise NotApplicable("its check_params ask for a download")
+    with offline(), _dataset(bench) as dataset:
         dataset.training()
         _held_out(dataset, 5)
 
 
+@check("T05", Kind.DATASET, after=_READS)
+def has_its_density(bench: Bench) -> None:
+    """Where the spec knows the density, the samples have its mean and variance."""
+    with _dataset(bench) as dataset:
+        density = dataset.spec.density
+        if density is None:
+            raise NotApplicable("its spec knows no density")
+        for what, samples in (("training", dataset.training()), ("held-out", _held_out(dataset, _MANY))):
+            values = samples.values.flatten(1).double()
+            shares, means = torch.tensor(density.shares).double(), torch.tensor(density.means).double()
+            mean = (shares[:, None] * means).sum(0)
+            variance = (shares[:, None] * (means - mean).square()).sum(0) + density.std**2
+            found = _moments(values)
+            near = ((found[0] - mean).abs() <= _FAR * _doubt_of_mean(values) + _TINY).all()
+            wide = ((found[1] - variance).abs() <= _FAR * _doubt_of_variance(values) + _TINY).all()
+            told = f"mean {_rounded(found[0])} and variance {_rounded(found[1])}"
+            known = f"{_rounded(mean)} and {_rounded(variance)}"
+            require(bool(near) and bool(wide), f"the {what} samples have {told}, the density {known}")
+
+
 def _sampler(bench: Bench) -> Sampler:
-    sampler = bench.build()
-    if not isinstance(sampler, Sampler):
-        raise CheckFailed(f"the factory gives a {type(sampler).__name__} without spec or draw")
-    require(isinstance(sampler.spec, LatentSpec), f"its spec is a {type(sampler.spec).__name__}, not a LatentSpec")
+    sampler: Sampler = bench.build()
     return sampler
 
 
 @contextlib.contextmanager
 def _dataset(bench: Bench) -> Iterator[Dataset]:
     with bench.built_dataset() as dataset:
-        if not isinstance(dataset, Dataset):
-            raise CheckFailed(f"the factory gives a {type(dataset).__name__} without spec, training or held_out")
-        require(isinstance(dataset.spec, DataSpec), f"its spec is a {type(dataset.spec).__name__}, not a DataSpec")
         yield dataset
 
 
@@ -186,6 +239,32 @@ def _rounded(shares: Tensor) -> list[float]:
     return [round(share, 3) for share in shares.tolist()]
 
 
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    return values.mean(0), values.var(0)
+
+
+def _doubt_of_mean(values: Tensor) -> Tensor:
+    return (values.var(0) / len(values)).sqrt()
+
+
+def _doubt_of_variance(values: Tensor) -> Tensor:
+    centred = values - values.mean(0)
+    return ((centred.pow(4).mean(0) - centred.square().mean(0).square()).clamp_min(0) / len(values)).sqrt()
+
+
+def _require_all_values(spec: LatentSpec, latents: Latent) -> None:
+    drawn = [("class", spec.classes, latents.labels)]
+    if latents.codes is not None:
+        columns = zip(spec.categorical, latents.codes.categorical.unbind(1), strict=True)
+        drawn += [(f"value of categorical code {index}", values, column) for index, (values, column) in enumerate(columns)]
+        still = [index for index, column in enumerate(latents.codes.continuous.unbind(1)) if not bool(column.var() > 0)]
+        require(not still, f"continuous codes that never change: {', '.join(map(str, still))}")
+    for what, values, column in drawn:
+        if values is not None and column is not None:
+            missing = sorted(set(range(values)) - set(column.tolist()))
+            require(not missing, f"{what} {', '.join(map(str, missing))} is never drawn")
+
+
 def _parts(latents: Latent) -> list[Tensor | None]:
     codes = latents.codes
     return [latents.noise, latents.labels, codes.categorical if codes else None, codes.continuous if codes else None]
@@ -197,12 +276,3 @@ def _values(samples: Samples) -> list[Tensor | None]:
 
 def _equal(one: list[Tensor | None], two: list[Tensor | None]) -> bool:
     return all(torch.equal(a, b) if a is not None and b is not None else a is b for a, b in zip(one, two, strict=True))
-
-
-@contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    def refuse(*arguments: Any, **_: Any) -> None:
-        raise CheckFailed(f"it opens a connection to {arguments[-1]}; downloads belong to `ganforge data prepare`")
-
-    with mock.patch.object(socket.socket, "connect", refuse), mock.patch.object(socket, "getaddrinfo", refuse):
-        yield

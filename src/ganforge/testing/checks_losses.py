@@ -10,23 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ganforge.core.contracts import Loss
-from ganforge.core.params import NoParams
-from ganforge.core.records import Samples, Terms, Verdict
+from ganforge.core.records import Samples, Verdict
 from ganforge.hooks.component import Kind
-from ganforge.testing import stand_ins
 from ganforge.testing.checking import check
+from ganforge.testing.games import TURNS, ask, both_samples, built_loss, opponent, terms_of
 from ganforge.testing.outcome import CheckFailed, NotApplicable
 from ganforge.testing.workbench import Bench, require, require_finite
 
-_MANY = 16
-_TURNS = ("discriminator", "generator")
-
 
 @check("L01", Kind.LOSS)
-def gives_terms(bench: Bench) -> None:
+def givesterms_of(bench: Bench) -> None:
     """Terms are finite scalars, and at least one of the two turns has some."""
-    given = {turn: _terms(bench, turn) for turn in _TURNS}
+    given = {turn: terms_of(bench, turn) for turn in TURNS}
     require(any(terms.values for terms in given.values()), "it gives no term for either turn")
     for turn, terms in given.items():
         values: Mapping[str, Any] = terms.values
@@ -38,8 +33,8 @@ def gives_terms(bench: Bench) -> None:
 @check("L02", Kind.LOSS)
 def tells_what_terms_mean(bench: Bench) -> None:
     """Readings explain exactly the terms that are given."""
-    loss = _loss(bench)
-    given = {f"{turn}/{name}" for turn in _TURNS for name in _terms(bench, turn)}
+    loss = built_loss(bench)
+    given = {f"{turn}/{name}" for turn in TURNS for name in terms_of(bench, turn)}
     told = set(loss.readings)
     require(given <= told, f"terms without a reading: {', '.join(sorted(given - told))}")
     require(told <= given, f"readings of terms that are never given: {', '.join(sorted(told - given))}")
@@ -50,8 +45,8 @@ def tells_what_terms_mean(bench: Bench) -> None:
 @check("L03", Kind.LOSS)
 def teaches_the_discriminator(bench: Bench) -> None:
     """The discriminator's terms reach its parameters."""
-    judge = _discriminator(bench)
-    terms = _ask(_loss(bench), "discriminator", judge, *_both(bench))
+    judge = opponent(bench)
+    terms = ask(built_loss(bench), "discriminator", judge, *both_samples(bench))
     if not terms.values:
         raise NotApplicable("it gives no terms for the discriminator's turn")
     require(terms.total.requires_grad, "the terms carry no graph")
@@ -63,9 +58,9 @@ def teaches_the_discriminator(bench: Bench) -> None:
 @check("L04", Kind.LOSS)
 def teaches_the_generator(bench: Bench) -> None:
     """The generator's terms reach the generated values."""
-    real, fake = _both(bench)
+    real, fake = both_samples(bench)
     fake = replace(fake, values=fake.values.requires_grad_())
-    terms = _ask(_loss(bench), "generator", _discriminator(bench), real, fake)
+    terms = ask(built_loss(bench), "generator", opponent(bench), real, fake)
     if not terms.values:
         raise NotApplicable("it gives no terms for the generator's turn")
     require(terms.total.requires_grad, "the terms carry no graph")
@@ -76,13 +71,13 @@ def teaches_the_generator(bench: Bench) -> None:
 @check("L05", Kind.LOSS)
 def tells_its_order(bench: Bench) -> None:
     """Without second_order, a discriminator that can be differentiated only once is enough."""
-    loss = _loss(bench)
+    loss = built_loss(bench)
     if loss.second_order:
         raise NotApplicable("it declares second_order")
-    for turn in _TURNS:
-        real, fake = _both(bench)
+    for turn in TURNS:
+        real, fake = both_samples(bench)
         fake = replace(fake, values=fake.values.requires_grad_()) if turn == "generator" else fake
-        terms = _ask(loss, turn, _Once(_discriminator(bench)), real, fake)
+        terms = ask(loss, turn, _Once(opponent(bench)), real, fake)
         if not terms.values:
             continue
         try:
@@ -94,13 +89,13 @@ def tells_its_order(bench: Bench) -> None:
 @check("L06", Kind.LOSS)
 def only_computes(bench: Bench) -> None:
     """It calls no backward, moves no weight, changes no mode and leaves its samples as they were."""
-    for turn in _TURNS:
-        judge = _discriminator(bench)
+    for turn in TURNS:
+        judge = opponent(bench)
         before = {name: tensor.clone() for name, tensor in judge.state_dict().items()}
-        real, fake = _both(bench)
+        real, fake = both_samples(bench)
         values = real.values.clone(), fake.values.clone()
         fake = replace(fake, values=fake.values.requires_grad_()) if turn == "generator" else fake
-        _ask(_loss(bench), turn, judge, real, fake)
+        ask(built_loss(bench), turn, judge, real, fake)
 
         graded = [name for name, parameter in judge.named_parameters() if parameter.grad is not None]
         require(not graded, f"after the {turn}'s terms these parameters have gradients: {', '.join(graded)}")
@@ -139,50 +134,3 @@ class _Once(nn.Module):
         heads = {name: _once(head) for name, head in verdict.heads.items()}
         logits: Tensor = _once(verdict.logits)
         return Verdict(logits, heads, verdict.features)
-
-
-def _loss(bench: Bench) -> Loss:
-    loss = bench.build()
-    if not isinstance(loss, Loss):
-        lacking = [name for name in ("readings", "second_order", "discriminator", "generator") if not hasattr(loss, name)]
-        raise CheckFailed(f"the factory gives a {type(loss).__name__} without {', '.join(lacking)}")
-    return loss
-
-
-def _terms(bench: Bench, turn: str) -> Terms:
-    real, fake = _both(bench)
-    fake = replace(fake, values=fake.values.requires_grad_()) if turn == "generator" else fake
-    return _ask(_loss(bench), turn, _discriminator(bench), real, fake)
-
-
-def _ask(loss: Loss, turn: str, judge: nn.Module, real: Samples, fake: Samples) -> Terms:
-    terms = (loss.discriminator if turn == "discriminator" else loss.generator)(judge, real, fake)
-    if not isinstance(terms, Terms):
-        raise CheckFailed(f"the {turn}'s turn gives a {type(terms).__name__}, not Terms")
-    return terms
-
-
-def _both(bench: Bench) -> tuple[Samples, Samples]:
-    return bench.samples(_MANY, seed=11), bench.samples(_MANY, seed=12, latent=bench.latents(_MANY))
-
-
-def _discriminator(bench: Bench) -> nn.Module:
-    """One with the heads that the loss reads: an installed one, its own distribution's first, else the stand-in."""
-    heads = {word for word in bench.component.requires if word.startswith("head:")}
-    mine = bench.component.plugin.distribution
-    providers = [
-        one for one in bench.registry.components(Kind.DISCRIMINATOR) if heads and heads <= set(one.provides) and not one.missing
-    ]
-    for provider in sorted(providers, key=lambda one: one.plugin.distribution != mine):
-        params = Bench(provider, bench.registry).params()
-        torch.manual_seed(0)
-        network = provider.load_factory()(params, bench.context)
-        if isinstance(network, nn.Module):
-            return network.train()
-
-    torch.manual_seed(0)
-    stand_in = stand_ins.build_discriminator(NoParams(), bench.context)
-    lacking = heads - {f"head:{name}" for name in stand_in.heads}
-    if lacking:
-        raise NotApplicable(f"no installed discriminator provides {', '.join(sorted(lacking))}")
-    return stand_in.train()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from ganforge.core.contracts import Metric
-from ganforge.core.records import Evaluation
+from ganforge.core.contracts import BuildContext, Metric
+from ganforge.core.records import Evaluation, Latent, Samples
 from ganforge.hooks.component import Kind
 from ganforge.testing.checking import check
-from ganforge.testing.outcome import CheckFailed
-from ganforge.testing.workbench import Bench, randomness_untouched, require
+from ganforge.testing.outcome import CheckFailed, NotApplicable
+from ganforge.testing.workbench import Bench, draw_latents, randomness_untouched, require
 
 _MANY = 60
+_PERFECT = 240
+_GROUPS = 3
+_NEAR = 0.05
 
 
 @check("M01", Kind.METRIC)
@@ -51,11 +55,66 @@ def leaves_samples_alone(bench: Bench) -> None:
         require(same, f"measuring changed the {name} samples in place")
 
 
+@check("M04", Kind.METRIC)
+def knows_perfection(bench: Bench) -> None:
+    """A perfect generator gets the declared ideal, to within a twentieth.
+
+    Its samples are the real ones in another order. Their labels and categorical codes stand for the classes, which lie far apart.
+    """
+    ideals = {key: measure.ideal for key, measure in _metric(bench).measures.items() if measure.ideal is not None}
+    if not ideals:
+        raise NotApplicable("it declares no ideal")
+    context, evaluation = _perfect(bench)
+    values = _measure(bench.build_for(context), evaluation)
+    for key, ideal in ideals.items():
+        near = abs(values[key] - ideal) <= _NEAR * max(1.0, abs(ideal))
+        require(near, f"a perfect generator gets {values[key]:g} for '{key}', and the declared ideal is {ideal:g}")
+
+
+@check("M05", Kind.METRIC)
+def is_symmetric(bench: Bench) -> None:
+    """Values declared symmetric stay the same when real and generated samples change places."""
+    metric = _metric(bench)
+    symmetric = [key for key, measure in metric.measures.items() if measure.symmetric]
+    if not symmetric:
+        raise NotApplicable("it declares no value symmetric")
+    there = _measure(metric, _evaluation(bench))
+    evaluation = _evaluation(bench)
+    back = _measure(metric, replace(evaluation, real=evaluation.fake, fake=evaluation.real))
+    for key in symmetric:
+        same = math.isclose(there[key], back[key], rel_tol=1e-4, abs_tol=1e-6)
+        require(same, f"'{key}' is {there[key]:g} from real to generated samples, and {back[key]:g} the other way")
+
+
 def _metric(bench: Bench) -> Metric:
-    metric = bench.build()
-    if not isinstance(metric, Metric):
-        raise CheckFailed(f"the factory gives a {type(metric).__name__} without measures or measure")
+    metric: Metric = bench.build()
     return metric
+
+
+def _perfect(bench: Bench) -> tuple[BuildContext, Evaluation]:
+    """What a perfect generator of labelled, coded samples makes: as many values for each code as there are classes."""
+    data, latent = bench.data, bench.latent
+    density = data.density
+    classes = len(density.means) if density else _GROUPS
+    labels = torch.arange(_PERFECT) % classes
+    if density:
+        centres, spread = torch.tensor(density.means), density.std
+    else:
+        levels = torch.linspace(-0.8, 0.8, classes)
+        centres, spread = levels.reshape(-1, *[1] * len(data.shape)).expand(classes, *data.shape), 0.02
+    noise = torch.randn(_PERFECT, *data.shape, generator=torch.Generator().manual_seed(21)).clamp(-3, 3)
+    values = centres[labels] + spread * noise
+
+    order = torch.randperm(_PERFECT, generator=torch.Generator().manual_seed(22))
+    told = labels if data.classes is not None else None
+    latent = replace(latent, categorical=tuple(classes for _ in latent.categorical))
+    drawn = draw_latents(latent, _PERFECT, torch.Generator().manual_seed(23))
+    codes = drawn.codes
+    if codes is not None:
+        codes = replace(codes, categorical=labels[order, None].expand(_PERFECT, len(latent.categorical)))
+    asked = Latent(drawn.noise, labels[order] if latent.classes is not None else None, codes)
+    real, fake = Samples(values, told), Samples(values[order], None if told is None else told[order], asked)
+    return BuildContext(data, latent), Evaluation(real, fake, torch.Generator().manual_seed(4))
 
 
 def _measure(metric: Metric, evaluation: Evaluation) -> Mapping[str, float]:

@@ -6,14 +6,15 @@ normalisation.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ganforge.core.records import Latent, Samples, Verdict
+from ganforge.core.records import Codes, Latent, Samples, Verdict
 from ganforge.hooks.component import Kind
 from ganforge.testing.checking import check
 from ganforge.testing.outcome import CheckFailed, NotApplicable
@@ -21,6 +22,7 @@ from ganforge.testing.workbench import Bench, randomness_untouched, require, req
 
 _BATCHES = (1, 2, 7)
 _MANY = 32
+_FEW = 2
 
 
 @check("G01", Kind.GENERATOR)
@@ -79,9 +81,26 @@ def generates_each_alone(bench: Bench) -> None:
     """When sampling, a sample does not depend on what else is in its batch."""
     network = _module(bench).eval()
     latents = bench.latents(_MANY)
-    together = _generate(bench, network, latents)[:1]
+    together = _generate(bench, network, latents)[:_FEW]
     alone = _generate(bench, network, _first(latents))
     require(torch.allclose(together, alone, atol=1e-4), "in eval mode a latent gives another sample when its batch is another")
+
+
+@check("G07", Kind.GENERATOR)
+def generator_has_modes(bench: Bench) -> None:
+    """train() and eval() reach every part, and sampling in eval mode changes nothing in the network."""
+    network, latents = _module(bench), bench.latents(_MANY)
+    _require_modes(network, lambda: _generate(bench, network, latents))
+
+
+@check("G08", Kind.GENERATOR)
+def generator_moves(bench: Bench) -> None:
+    """Moved to another device it works there: the meta device, and the GPU where there is one."""
+    for device in _devices():
+        network, latents = _module(bench).to(device), _moved(bench.latents(_MANY), device)
+        with _told_of(device):
+            values = _generate(bench, network, latents)
+        require(values.device.type == device, f"on the {device} device it gives values on {values.device}")
 
 
 @check("D01", Kind.DISCRIMINATOR)
@@ -121,7 +140,10 @@ def discriminator_learns(bench: Bench) -> None:
 
 @check("D04", Kind.DISCRIMINATOR)
 def differentiates_twice(bench: Bench) -> None:
-    """A penalty on the gradient at its input can be descended."""
+    """A penalty on the gradient at its input can be descended.
+
+    Every discriminator is asked, since a recipe may add such a penalty; one that cannot says why by an expected failure.
+    """
     network = _module(bench).train()
     samples = _fakes(bench, _MANY)
     values = samples.values.clone().requires_grad_()
@@ -159,12 +181,63 @@ def discriminator_survives_saving(bench: Bench) -> None:
     )
 
 
+@check("D07", Kind.DISCRIMINATOR)
+def discriminator_has_modes(bench: Bench) -> None:
+    """train() and eval() reach every part, and judging in eval mode changes nothing in the network."""
+    network, samples = _module(bench), _fakes(bench, _MANY)
+    _require_modes(network, lambda: _judge(network, samples))
+
+
+@check("D08", Kind.DISCRIMINATOR)
+def discriminator_moves(bench: Bench) -> None:
+    """Moved to another device it works there: the meta device, and the GPU where there is one."""
+    for device in _devices():
+        network, samples = _module(bench).to(device), _fakes(bench, _MANY)
+        latent = None if samples.latent is None else _moved(samples.latent, device)
+        labels = None if samples.labels is None else samples.labels.to(device)
+        with _told_of(device):
+            verdict = _judge(network, Samples(samples.values.to(device), labels, latent))
+        for name, part in (("logits", verdict.logits), *verdict.heads.items()):
+            require(part.device.type == device, f"on the {device} device it gives '{name}' on {part.device}")
+
+
 def _module(bench: Bench, seed: int = 0) -> nn.Module:
-    network = bench.build(seed)
-    if not isinstance(network, nn.Module):
-        raise CheckFailed(f"the factory gives a {type(network).__name__}, not a torch.nn.Module")
-    require(next(network.parameters(), None) is not None, "the network has no parameters")
+    network: nn.Module = bench.build(seed)
     return network
+
+
+def _devices() -> tuple[str, ...]:
+    return ("meta", "cuda") if torch.cuda.is_available() else ("meta",)
+
+
+@contextlib.contextmanager
+def _told_of(device: str) -> Iterator[None]:
+    """Errors in words of what the author did, instead of what a kernel met with."""
+    try:
+        yield
+    except CheckFailed:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        hint = "is a tensor that it computes with neither a parameter nor a buffer?"
+        raise CheckFailed(f"moved to the {device} device it fails: {reason}; {hint}") from error
+
+
+def _require_modes(network: nn.Module, use: Callable[[], object]) -> None:
+    for training in (False, True):
+        network.train(training)
+        mode = "train" if training else "eval"
+        deaf = [name or "the network itself" for name, part in network.named_modules() if part.training is not training]
+        require(not deaf, f"after {mode}() these are not in that mode: {', '.join(deaf)}")
+    use()
+    require(network.training, "used in training mode, it leaves it")
+
+    network.eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    use()
+    moved = [name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])]
+    require(not moved, f"used in eval mode, it changes {', '.join(moved)}")
+    require(not network.training, "used in eval mode, it leaves it")
 
 
 def _generate(bench: Bench, network: nn.Module, latents: Latent) -> Tensor:
@@ -208,7 +281,17 @@ def _transfer(one: nn.Module, two: nn.Module) -> None:
 
 
 def _first(latents: Latent) -> Latent:
-    codes: Any = latents.codes
-    if codes is not None:
-        codes = replace(codes, categorical=codes.categorical[:1], continuous=codes.continuous[:1])
-    return Latent(latents.noise[:1], None if latents.labels is None else latents.labels[:1], codes)
+    return _each(latents, lambda tensor: tensor[:_FEW])
+
+
+def _moved(latents: Latent, device: str) -> Latent:
+    return _each(latents, lambda tensor: tensor.to(device))
+
+
+def _each(latents: Latent, change: Callable[[Tensor], Tensor]) -> Latent:
+    codes = latents.codes
+    return Latent(
+        change(latents.noise),
+        None if latents.labels is None else change(latents.labels),
+        None if codes is None else Codes(change(codes.categorical), change(codes.continuous)),
+    )

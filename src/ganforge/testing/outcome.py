@@ -83,5 +83,6 @@ class Report:
                 if outcome.state is not State.PASSED:
                     yield f"    {outcome.check} {outcome.state}: {outcome.title}: {' '.join(outcome.message.split())}"
         totals = ", ".join(f"{self.count(state)} {state}" for state in (State.FAILED, State.EXPECTED, State.SKIPPED))
-        nothing = "" if self.outcomes else " Nothing ran, so nothing is proved."
+        ran = len(self.outcomes) > self.count(State.SKIPPED)
+        nothing = "" if ran else " Nothing ran, so nothing is proved."
         yield f"{self.count(State.PASSED)} of {len(self.outcomes)} checks passed, {totals}. {self.seconds:.1f} s{nothing}"

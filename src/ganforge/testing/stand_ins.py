@@ -1,18 +1,20 @@
-"""The smallest real networks: they honour labels and codes, and are quick. For tests of everything that is not a network.
+"""The smallest real networks, and a game for them: they honour labels and codes, and are quick. For tests of all else.
 
 Shapes: n samples, w flattened latent width, d numbers per sample.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganforge.core.contracts import BuildContext
+from ganforge.core.contracts import BuildContext, Critic, Reading
 from ganforge.core.errors import Disagreement
 from ganforge.core.params import NoParams
-from ganforge.core.records import Latent, Samples, Verdict
+from ganforge.core.records import Latent, Samples, Terms, Verdict
 
 _FEATURES = 6
 
@@ -25,6 +27,11 @@ def build_generator(_params: NoParams, context: BuildContext) -> LinearGenerator
 def build_discriminator(_params: NoParams, context: BuildContext) -> LinearDiscriminator:
     """A factory as plugins have it."""
     return LinearDiscriminator(context)
+
+
+def build_loss(_params: NoParams, _context: BuildContext) -> Game:
+    """A factory as plugins have it."""
+    return Game()
 
 
 class LinearGenerator(nn.Module):
@@ -66,6 +73,24 @@ class LinearDiscriminator(nn.Module):
         features = self.features(torch.cat([samples.values.flatten(1), *_hot(samples.labels, self.classes)], dim=1))
         heads = {name: head(features) for name, head in self.heads.items()}
         return Verdict(self.realness(features).squeeze(1), heads=heads, features=features)
+
+
+class Game:
+    """The non-saturating game, under terms that no other loss has: ``stand-in``."""
+
+    readings: Mapping[str, Reading] = {
+        "discriminator/stand-in": Reading("cost of misjudging"),
+        "generator/stand-in": Reading("cost of being recognised"),
+    }
+    second_order = False
+
+    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
+        """-log D(x) - log(1 - D(G(z)))."""
+        return Terms({"stand-in": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+
+    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - the contract hands both over
+        """-log D(G(z))."""
+        return Terms({"stand-in": F.softplus(-critic(fake).logits).mean()})
 
 
 def _hot(labels: Tensor | None, classes: int | None) -> list[Tensor]:

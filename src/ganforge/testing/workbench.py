@@ -7,7 +7,7 @@ import json
 import random
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,12 @@ class Bench:
     Attributes:
         component: what is checked.
         registry: where to look for a partner, such as a discriminator with the head that a loss reads.
+        passed: which of the checks that others wait for pass, as far as they were asked.
     """
 
     component: Component
     registry: Registry
+    passed: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -80,32 +82,41 @@ class Bench:
 
     def build(self, seed: int = 0) -> Any:
         """The component, built as a run with that seed would build it."""
+        return self.build_for(SamplerContext(self.data) if self.component.kind is Kind.SAMPLER else self.context, seed)
+
+    def build_for(self, context: BuildContext | SamplerContext, seed: int = 0) -> Any:
+        """The component, built for sizes that another bench has."""
         torch.manual_seed(seed)
-        context = SamplerContext(self.data) if self.component.kind is Kind.SAMPLER else self.context
         return self.component.load_factory()(self.params(), context)
 
     @contextlib.contextmanager
     def built_dataset(self, seed: int = 0) -> Iterator[Any]:
         """The data set, with folders of its own that vanish afterwards."""
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            draw = np.random.default_rng(0)
-            np.savez(folder / _ARRAYS, values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
+        with recipe_folder() as folder:
             context = DatasetContext(seed=seed, recipe_folder=folder, data_folder=folder / "data")
             yield self.component.load_factory()(self.params(), context)
 
     def latents(self, count: int, seed: int = 1) -> Latent:
         """Random latents of the bench's spec."""
-        return draw_latents(self.latent, count, seed)
+        return draw_latents(self.latent, count, torch.Generator().manual_seed(seed))
 
     def samples(self, count: int, seed: int = 2, latent: Latent | None = None) -> Samples:
         """Random samples of the bench's data; made from ``latent`` where one is given, whose labels they share."""
-        return draw_samples(self.data, count, seed, latent)
+        return draw_samples(self.data, count, torch.Generator().manual_seed(seed), latent)
 
 
-def draw_latents(spec: LatentSpec, count: int, seed: int) -> Latent:
+@contextlib.contextmanager
+def recipe_folder() -> Iterator[Path]:
+    """A folder that vanishes afterwards, with a file of labelled points for data sets that read one."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw = np.random.default_rng(0)
+        np.savez(folder / _ARRAYS, values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
+        yield folder
+
+
+def draw_latents(spec: LatentSpec, count: int, stream: torch.Generator) -> Latent:
     """``count`` latents of a spec: normal noise, uniform labels and codes."""
-    stream = torch.Generator().manual_seed(seed)
     codes = None
     if spec.has_codes:
         columns = [torch.randint(values, (count,), generator=stream) for values in spec.categorical]
@@ -116,9 +127,8 @@ def draw_latents(spec: LatentSpec, count: int, seed: int) -> Latent:
     return Latent(noise, labels, codes)
 
 
-def draw_samples(data: DataSpec, count: int, seed: int, latent: Latent | None = None) -> Samples:
+def draw_samples(data: DataSpec, count: int, stream: torch.Generator, latent: Latent | None = None) -> Samples:
     """``count`` samples of a spec: from its density where it has one, within its range where it has one, else normal."""
-    stream = torch.Generator().manual_seed(seed)
     values = torch.randn(count, *data.shape, generator=stream)
     if data.density is not None:
         means = torch.tensor(data.density.means)
@@ -161,6 +171,17 @@ def own_randomness() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numbers)  # noqa: NPY002 - as above
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: what is checked is so small that several would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def require(condition: object, message: str) -> None:

@@ -1,0 +1,159 @@
+"""E check: a component in a small recipe, trained end to end by the real engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ganforge.assembly.blueprint import resolve
+from ganforge.assembly.building import Folders, build
+from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
+from ganforge.core.events import Finished, Stepped
+from ganforge.core.params import NoParams, Params
+from ganforge.core.records import Latent, Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.engine.trainer import Trainer
+from ganforge.hooks.component import Component, Kind, PluginRef
+from ganforge.hooks.registry import Registry
+from ganforge.recipe.reading import read
+from ganforge.recipe.schema import Recipe
+from ganforge.recipe.writing import to_toml
+from ganforge.testing import stand_ins
+from ganforge.testing.checking import BUILDS, check
+from ganforge.testing.games import TURNS, provider, terms_of
+from ganforge.testing.outcome import CheckFailed
+from ganforge.testing.workbench import Bench, draw_latents, draw_samples, recipe_folder, require
+
+_ITERATIONS = 20
+_KIT = PluginRef("kit", "ganforge-testing", "1")
+_RECIPE = "end_to_end.toml"
+
+
+@check("E01", *Kind, after=(*BUILDS, "T04"))
+def trains(bench: Bench) -> None:
+    """Twenty iterations of a small recipe with the component end well, at a finite pace, and change both networks.
+
+    What the recipe needs beside it are stand-ins; a loss that is no whole game of two players stands beside a plain one.
+    """
+    with recipe_folder() as folder:
+        trainer = _trainer(bench, folder)
+        before = _weights(trainer)
+        steps, end = _run(trainer)
+    require(end.outcome == "finished", f"it ends after {end.iteration} iterations: {end.reason or end.outcome}")
+    require(steps == _ITERATIONS, f"{steps} of {_ITERATIONS} iterations were told")
+    require(math.isfinite(end.seconds) and end.seconds > 0, f"it says it took {end.seconds} s")
+    for name, weights in _weights(trainer).items():
+        moved = any(not torch.equal(tensor, before[name][key]) for key, tensor in weights.items())
+        require(moved, f"after {_ITERATIONS} iterations the {name} is as it was before")
+
+
+def _trainer(bench: Bench, folder: Path) -> Trainer:
+    parts = dict(_stand_ins(bench))
+    named = parts | {bench.component.kind: bench.component}
+    if bench.component.kind is Kind.LOSS and (reader := provider(bench)):
+        named[Kind.DISCRIMINATOR] = reader
+    losses = [named[Kind.LOSS]]
+    if bench.component.kind is Kind.LOSS and not all(terms_of(bench, turn).values for turn in TURNS):
+        losses.append(parts[Kind.LOSS])
+
+    single = {kind.value: _table(named[kind]) for kind in (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)}
+    metrics = [{**_table(named[Kind.METRIC]), "samples": 16, "every": _ITERATIONS}] if Kind.METRIC in named else []
+    plan = {"iterations": _ITERATIONS, "batch_size": 8, "seed": 0}
+    recipe = Recipe.model_validate(
+        {
+            "train": plan,
+            **single,
+            "loss": tuple(map(_table, losses)),
+            "metric": tuple(metrics),
+            "pictures": {"samples": 16, "every": _ITERATIONS},
+            "checkpoints": {"every": _ITERATIONS},
+        }
+    )
+    file = folder / _RECIPE
+    file.write_text(to_toml(recipe), encoding="utf-8")
+    registry = Registry((), {one.id + one.kind: one for one in (*parts.values(), *named.values())}.values())
+    return build(resolve(read(file), registry), device=torch.device("cpu"), folders=Folders(folder, folder / "data"))
+
+
+def _run(trainer: Trainer) -> tuple[int, Finished]:
+    steps = 0
+    for event in trainer.run():
+        if isinstance(event, Stepped):
+            steps += 1
+        elif isinstance(event, Finished):
+            return steps, event
+    raise CheckFailed("training ends without saying so")
+
+
+def _weights(trainer: Trainer) -> Mapping[str, Mapping[str, torch.Tensor]]:
+    return {
+        name: {key: weight.detach().clone() for key, weight in network.named_parameters()}
+        for name, network in trainer.networks.items()
+    }
+
+
+def _table(component: Component) -> dict[str, object]:
+    return {"use": component.id, "params": _plain(component.check_params)}
+
+
+def _plain(item: object) -> object:
+    """Plain data as a recipe's model takes them: lists, where plugins may write tuples."""
+    if isinstance(item, Mapping):
+        return {str(name): _plain(part) for name, part in item.items()}
+    return [_plain(part) for part in item] if isinstance(item, list | tuple) else item
+
+
+def _stand_ins(bench: Bench) -> Iterator[tuple[Kind, Component]]:
+    """All that a recipe needs and the component is not, made for the bench's data and latents."""
+    data, latent = bench.data, bench.latent
+
+    def build_data(_params: NoParams, context: DatasetContext) -> _Data:
+        return _Data(data, context.seed)
+
+    def build_sampler(_params: NoParams, context: SamplerContext) -> _Latents:
+        return _Latents(tell_latent(_params, context.data))
+
+    def tell_data(_params: Params) -> DataSpec:
+        return data
+
+    def tell_latent(_params: Params, spec: DataSpec) -> LatentSpec:
+        return replace(latent, classes=spec.classes)
+
+    shape = BuildContext(data, latent)
+    heads = tuple(f"head:{name}" for name in stand_ins.build_discriminator(NoParams(), shape).heads)
+    yield Kind.DATASET, Component(Kind.DATASET, "data", _KIT, build_data, NoParams, "Stands in.", spec=tell_data)
+    yield Kind.SAMPLER, Component(Kind.SAMPLER, "latents", _KIT, build_sampler, NoParams, "Stands in.", spec=tell_latent)
+    yield Kind.GENERATOR, Component(Kind.GENERATOR, "linear", _KIT, stand_ins.build_generator, NoParams, "Stands in.")
+    yield (
+        Kind.DISCRIMINATOR,
+        Component(Kind.DISCRIMINATOR, "linear", _KIT, stand_ins.build_discriminator, NoParams, "Stands in.", provides=heads),
+    )
+    yield Kind.LOSS, Component(Kind.LOSS, "game", _KIT, stand_ins.build_loss, NoParams, "Stands in.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Random samples of a spec."""
+
+    spec: DataSpec
+    seed: int
+
+    def training(self) -> Samples:
+        return draw_samples(self.spec, 64, torch.Generator().manual_seed(self.seed))
+
+    def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        return draw_samples(self.spec, count, generator)
+
+
+@dataclass(frozen=True, slots=True)
+class _Latents:
+    """Random latents of a spec."""
+
+    spec: LatentSpec
+
+    def draw(self, count: int, generator: torch.Generator) -> Latent:
+        return draw_latents(self.spec, count, generator)

@@ -1,0 +1,129 @@
+"""Losses, each with one fault that fails one check."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch.nn.functional import softplus
+
+from ganforge.plugin import Reading, Terms
+
+
+class Sound:
+    """The non-saturating loss, and the base of all faulty ones."""
+
+    readings = {
+        "discriminator/game": Reading("cost of misjudging", 2 * math.log(2)),
+        "generator/game": Reading("cost of being recognised", math.log(2)),
+    }
+    second_order = False
+
+    def discriminator(self, critic, real, fake):
+        return Terms({"game": softplus(-critic(real).logits).mean() + softplus(critic(fake).logits).mean()})
+
+    def generator(self, critic, real, fake):
+        return Terms({"game": softplus(-critic(fake).logits).mean()})
+
+
+class Silent(Sound):
+    readings = {}
+
+    def discriminator(self, critic, real, fake):
+        return Terms({})
+
+    def generator(self, critic, real, fake):
+        return Terms({})
+
+
+class Unlabelled(Sound):
+    readings = {**Sound.readings, "generator/game": Reading(" ", math.log(2))}
+
+
+class Deaf(Sound):
+    """The discriminator's cost follows from no weight of it."""
+
+    readings = {"discriminator/game": Reading("cost of misjudging")}
+
+    def discriminator(self, critic, real, fake):
+        logits = critic(real).logits
+        return Terms({"game": softplus(-logits).mean().detach() + 0 * logits.sum()})
+
+    def generator(self, critic, real, fake):
+        return Terms({})
+
+
+class Detached(Sound):
+    """The generator's samples are cut off."""
+
+    readings = {"generator/game": Reading("cost of being recognised")}
+
+    def discriminator(self, critic, real, fake):
+        return Terms({})
+
+    def generator(self, critic, real, fake):
+        return super().generator(critic, real, replace(fake, values=fake.values.detach()))
+
+
+class Twice(Sound):
+    """A gradient penalty that does not say so."""
+
+    readings = {**Sound.readings, "discriminator/slope": Reading("slope at real samples", 0.0)}
+
+    def discriminator(self, critic, real, fake):
+        leaf = real.values.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(replace(real, values=leaf)).logits.sum(), leaf, create_graph=True)
+        return Terms({**super().discriminator(critic, real, fake).values, "slope": slope.square().sum(1).mean()})
+
+
+class Clamping(Sound):
+    """Changes the samples in place."""
+
+    def discriminator(self, critic, real, fake):
+        with torch.no_grad():
+            fake.values.clamp_(-0.9, 0.9)
+        return super().discriminator(critic, real, fake)
+
+
+class Backwards(Sound):
+    """The generator learns to be recognised."""
+
+    readings = {**Sound.readings, "generator/game": Reading("cost of passing for real")}
+
+    def generator(self, critic, real, fake):
+        return Terms({"game": softplus(critic(fake).logits).mean()})
+
+
+class Misdeclared(Sound):
+    readings = {**Sound.readings, "generator/game": Reading("cost of being recognised", 0.5)}
+
+
+def build_l01(params, context):
+    return Silent()
+
+
+def build_l02(params, context):
+    return Unlabelled()
+
+
+def build_l03(params, context):
+    return Deaf()
+
+
+def build_l04(params, context):
+    return Detached()
+
+
+def build_l05(params, context):
+    return Twice()
+
+
+def build_l06(params, context):
+    return Clamping()
+
+
+def build_l07(params, context):
+    return Backwards()
+
+
+def build_l08(params, context):
+    return Misdeclared()
