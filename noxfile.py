@@ -18,6 +18,7 @@ nox.options.sessions = ["lint", "types", "plugins", "minimums", "wheels", "tests
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
+STRANGERS = [str(path.parent / "src") for path in sorted(Path("tests/distributions").glob("*/pyproject.toml"))]
 SOURCES = ["src", *(str(plugin / "src") for plugin in PLUGINS)]
 PINS = ["-c", "constraints.txt"]
 
@@ -45,7 +46,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict type checks (mypy) of the core and the plugins."""
     install(session, "-r", "requirements.txt", *group("types"), *group("test"))  # the conformance kit imports pytest
-    session.run("mypy", *SOURCES)
+    session.run("mypy", *SOURCES, *STRANGERS)
 
 
 @nox.session
