@@ -95,16 +95,17 @@ def scaffold(session: nox.Session) -> None:
     writer = Path("tests/scaffold/every_kind.py").resolve()
 
     session.chdir(session.create_tmp())
+    shutil.rmtree("every-kind", ignore_errors=True)
     session.run("python", str(writer), "every-kind")
-    session.install("--no-compile", "--no-deps", "--no-index", *map(str, Path("every-kind", "wheels").glob("*.whl")), silent=True)
+    install(session, "--no-deps", "--no-index", *map(str, Path("every-kind", "wheels").glob("*.whl")))
     packages = sorted(Path("every-kind", "packages").iterdir())
-    whole = max(packages, key=lambda package: len(package.name))
+    whole = max(packages, key=lambda package: len(package.name))  # the one with all six kinds; all have the same settings of tools
+    settings = f"{whole}/pyproject.toml"
+
     session.run("ruff", "check", "every-kind")
-    session.run("ruff", "format", "--check", "--quiet", "every-kind")
-    session.run(
-        "mypy", f"--config-file={whole}/pyproject.toml", *(f"{package}/{part}" for package in packages for part in ("src", "tests"))
-    )
-    session.run("pytest", "--quiet", "-rs", *(f"{package}/tests" for package in packages))
+    session.run("ruff", "format", "--check", "every-kind")
+    session.run("mypy", "--config-file", settings, *(f"{package}/{part}" for package in packages for part in ("src", "tests")))
+    session.run("pytest", "--config-file", settings, *(f"{package}/tests" for package in packages))
     session.run("ganforge", "plugins", "check", whole.name)
     session.run("ganforge", "run", *map(str, whole.glob("recipes/*.toml")), "--plain", "--set", "train.iterations=20")
 
