@@ -71,14 +71,17 @@ class Virtualenv:
     def bin(self) -> Path:
         return self.path / "bin"
 
+    @property
+    def environ(self):
+        """The variables of a shell in which it is active, and this checkout is on no path."""
+        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        return {**kept, "VIRTUAL_ENV": str(self.path), "PATH": os.pathsep.join([str(self.bin), os.environ["PATH"]])}
+
     def run(self, *words, cwd, expect=0):
         """Run one of its commands away from the checkout; stdout and stderr together."""
-        environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-        environ["PATH"] = os.pathsep.join([str(self.bin), os.environ["PATH"]])
         command = [str(self.bin / words[0]), *map(str, words[1:])]
-        done = subprocess.run(
-            command, cwd=cwd, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=900
-        )
+        together = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        done = subprocess.run(command, cwd=cwd, env=self.environ, check=False, timeout=900, **together)
         assert done.returncode == expect, f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}"
         return done.stdout
 
