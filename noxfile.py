@@ -14,10 +14,11 @@ from packaging.requirements import Requirement
 
 nox.needs_version = ">=2024.10"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "plugins", "minimums", "wheels", "tests"]
+nox.options.sessions = ["lint", "types", "plugins", "minimums", "wheels", "scaffold", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
+STRANGERS = [str(path.parent / "src") for path in sorted(Path("tests/distributions").glob("*/pyproject.toml"))]
 SOURCES = ["src", *(str(plugin / "src") for plugin in PLUGINS)]
 PINS = ["-c", "constraints.txt"]
 # A few processes at once and no more: each of them holds torch.
@@ -47,7 +48,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict type checks (mypy) of the core and the plugins."""
     install(session, "-r", "requirements.txt", *group("types"), *group("test"))  # the conformance kit imports pytest
-    session.run("mypy", *SOURCES)
+    session.run("mypy", *SOURCES, *STRANGERS)
 
 
 @nox.session
@@ -84,17 +85,45 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def wheels(session: nox.Session) -> None:
     """The built wheels in an environment of their own, away from the checkout: they list their plugins and train."""
-    built = Path(session.create_tmp()).resolve() / "wheels"
-    shutil.rmtree(built, ignore_errors=True)
-    session.run(
-        "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), ".", *(f"./{p}" for p in PLUGINS)
-    )
-    install(session, *PINS, *map(str, sorted(built.glob("*.whl"))))
+    install(session, *PINS, *built(session, Path(), *PLUGINS))
 
     recipe = Path("recipes/smoke/infogan_moons.toml").resolve()
     session.chdir(session.create_tmp())
     session.run("ganforge", "plugins", "list")
     session.run("ganforge", "run", str(recipe), "--plain", "--device", "cpu")
+
+
+@nox.session
+def scaffold(session: nox.Session) -> None:
+    """What ``ganforge plugins new`` writes, all 63 combinations of kinds: built, installed, linted, typed, tested and trained."""
+    own = built(session, Path(), Path("plugins/ganforge-vanilla"))  # a recipe takes the networks that a package lacks from vanilla
+    install(session, *PINS, *own, *group("build"), *group("lint"), *group("types"), "pytest")
+    writer = Path("tests/scaffold/every_kind.py").resolve()
+
+    session.chdir(session.create_tmp())
+    shutil.rmtree("every-kind", ignore_errors=True)
+    session.run("python", str(writer), "every-kind")
+    install(session, "--no-deps", "--no-index", *map(str, Path("every-kind", "wheels").glob("*.whl")))
+    packages = sorted(Path("every-kind", "packages").iterdir())
+    whole = max(packages, key=lambda package: len(package.name))  # the one with all six kinds; all have the same settings of tools
+    settings = f"{whole}/pyproject.toml"
+    session.env["OMP_NUM_THREADS"] = "1"  # networks of these sizes take three times as long on two threads
+
+    session.run("ruff", "check", "every-kind")
+    session.run("ruff", "format", "--check", "every-kind")
+    session.run("mypy", "--config-file", settings, *(f"{package}/{part}" for package in packages for part in ("src", "tests")))
+    session.run("pytest", "--config-file", settings, *(f"{package}/tests" for package in packages))
+    session.run("ganforge", "plugins", "check", whole.name)
+    session.run("ganforge", "run", *map(str, whole.glob("recipes/*.toml")), "--plain", "--set", "train.iterations=20")
+
+
+def built(session: nox.Session, *folders: Path) -> list[str]:
+    """The wheels of these folders, built anew."""
+    into = Path(session.create_tmp()).resolve() / "wheels"
+    shutil.rmtree(into, ignore_errors=True)
+    words = ["--quiet", "--no-deps", "--wheel-dir", str(into)]
+    session.run("python", "-m", "pip", "wheel", *words, *(f"./{folder}" for folder in folders))
+    return [str(wheel) for wheel in sorted(into.glob("*.whl"))]
 
 
 def lowest_versions() -> Iterator[str]:

@@ -2,12 +2,17 @@
 
 import getpass
 import os
+import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+collect_ignore = ["distributions"]  # packages of strangers: their tests run where they are installed
+ROOT = Path(__file__).parents[1]
 
 # Set before anything imports torch or numpy, here and in the processes that tests start: two cores serve many tests at once.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -54,6 +59,62 @@ def growth():
         return least(large) / least(small)
 
     return growth
+
+
+@dataclass(frozen=True)
+class Virtualenv:
+    """A virtual environment that holds what was installed into it and nothing of the checkout."""
+
+    path: Path
+
+    @property
+    def bin(self) -> Path:
+        return self.path / "bin"
+
+    @property
+    def environ(self):
+        """The variables of a shell in which it is active, and this checkout is on no path."""
+        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        return {**kept, "VIRTUAL_ENV": str(self.path), "PATH": os.pathsep.join([str(self.bin), os.environ["PATH"]])}
+
+    def run(self, *words, cwd, expect=0):
+        """Run one of its commands away from the checkout; stdout and stderr together."""
+        command = [str(self.bin / words[0]), *map(str, words[1:])]
+        together = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        done = subprocess.run(command, cwd=cwd, env=self.environ, check=False, timeout=900, **together)
+        assert done.returncode == expect, f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def files(self):
+        """Every file in it, bytecode of other people's modules aside."""
+        return {path for path in self.path.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """Builds the wheels of source folders, and gives their files in the same order."""
+
+    def wheel(*sources):
+        built = []
+        for source in sources:
+            into = tmp_path_factory.mktemp("wheel")
+            command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(into), str(source)]
+            subprocess.run(command, check=True, timeout=300)
+            built += into.glob("*.whl")
+        return built
+
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def clean_virtualenv(tmp_path_factory, wheel):
+    """A virtual environment with the wheels of ganforge and its vanilla plugin, and with pytest. Takes a minute or two."""
+    made = Virtualenv(tmp_path_factory.mktemp("clean") / "venv")
+    subprocess.run([sys.executable, "-m", "venv", str(made.path)], check=True, timeout=300)
+    wheels = wheel(ROOT, ROOT / "plugins" / "ganforge-vanilla")
+    pins = ["-c", ROOT / "constraints.txt"]
+    made.run("pip", "install", "--quiet", "--no-compile", *pins, *wheels, "pytest", cwd=made.path)
+    return made
 
 
 @pytest.fixture(autouse=True)

@@ -4,18 +4,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import torch
 import typer
 
 from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build
 from ganforge.cli.app import app, main
-from ganforge.core.events import Finished
 from ganforge.hooks.firstparty import FIRST_PARTY
 from ganforge.hooks.loading import load_plugins
 from ganforge.hooks.parameters import describe_params
 from ganforge.recipe.reading import read
-from ganforge.testing import fake_plugin
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -164,29 +160,6 @@ def test_architecture_tells_every_file_of_a_run_folder():
 def test_changelog_keeps_its_form():
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(r"^## \[Unreleased\]$", text, flags=re.MULTILINE)
-
-
-def test_plugin_of_the_guide_works(tmp_path, monkeypatch):
-    text = (ROOT / "docs/how-to/write-a-plugin.md").read_text()
-    blocks = re.findall(r"`(acme_gan/\w+\.py)`.+?```python\n(.+?)```", text, flags=re.DOTALL)
-    assert [name for name, _ in blocks] == ["acme_gan/plugin.py", "acme_gan/params.py", "acme_gan/losses.py"]
-
-    fake_plugin(tmp_path, name="acme-gan", entry_point="acme", module="acme_entry", source="from acme_gan.plugin import *\n")
-    (tmp_path / "acme_gan").mkdir()
-    (tmp_path / "acme_gan" / "__init__.py").touch()
-    for name, code in blocks:
-        (tmp_path / name).write_text(code)
-    (tmp_path / "acme_gan-1.0.dist-info" / "entry_points.txt").write_text("[ganforge]\nacme = acme_gan.plugin\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-    registry = load_plugins()
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text((ROOT / "recipes/smoke/vanilla_moons.toml").read_text().replace('"non-saturating"', '"logit-margin"'))
-    trainer = build(resolve(read(recipe), registry), device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
-    *_, last = trainer.run()
-
-    assert isinstance(last, Finished)
-    assert last.outcome == "finished"
 
 
 def test_local_file_of_the_guide_trains_and_keeps_its_contracts(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
-SESSIONS = ["lint", "types", "tests", "plugins", "minimums", "wheels"]
+SESSIONS = ["lint", "types", "tests", "plugins", "minimums", "wheels", "scaffold"]
 
 
 def lines(name: str) -> list[str]:
@@ -41,7 +41,7 @@ def test_ranges_have_a_lower_bound_and_the_tested_version_lies_within(requiremen
 
 
 def test_tools_are_pinned_too():
-    for group in ("lint", "types", "test"):
+    for group in ("lint", "types", "test", "build"):
         for requirement in map(Requirement, PROJECT["dependency-groups"][group]):
             assert pinned(requirement.name) in requirement.specifier
 

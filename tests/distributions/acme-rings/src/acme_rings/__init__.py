@@ -1,0 +1,1 @@
+"""Thin shapes for ganforge: concentric circles, a Fourier-feature generator and the f-GAN loss."""

@@ -1,0 +1,34 @@
+"""Write a plugin package for every combination of kinds and build the wheel of each: ``python every_kind.py INTO``.
+
+For the nox session ``scaffold``. It runs in an environment that has ganforge installed, and hatchling, whose builder is called in
+this process: pip would make an environment for each of the 63.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain, combinations
+from pathlib import Path
+
+from hatchling.builders.wheel import WheelBuilder
+
+from ganforge.hooks.component import Kind
+from ganforge.scaffold import write_plugin
+
+COMBINATIONS = tuple(chain.from_iterable(combinations(Kind, size) for size in range(1, len(Kind) + 1)))
+
+
+def name_of(kinds: tuple[Kind, ...]) -> str:
+    """A name for the package of these kinds: ``acme-gen-los-gan``."""
+    return "-".join(["acme", *(kind[:3] for kind in kinds), "gan"])
+
+
+def main(into: Path) -> None:
+    """Write and build them all."""
+    for kinds in COMBINATIONS:
+        folder = write_plugin(name_of(kinds), kinds, into / "packages")
+        list(WheelBuilder(str(folder)).build(directory=str(into / "wheels"), versions=["standard"]))  # it builds when asked
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
