@@ -12,7 +12,8 @@ from ganforge.assembly.blueprint import resolve
 from ganforge.assembly.building import Folders, build
 from ganforge.assembly.pairings import doubtful
 from ganforge.assembly.rehearsal import rehearse
-from ganforge.core.errors import Disagreement
+from ganforge.core.contracts import Reading
+from ganforge.core.errors import Disagreement, PluginError
 from ganforge.core.records import Terms, Verdict
 
 USED = {
@@ -115,6 +116,23 @@ class Unsummed:
         return Terms({"adversarial": -critic(fake).logits.mean()})
 
 
+class Remembering:
+    """A loss with a memory."""
+
+    second_order = False
+    readings = {"discriminator/adversarial": Reading("nothing"), "generator/adversarial": Reading("nothing")}
+
+    def __init__(self, params, context):
+        self.seen = []
+
+    def discriminator(self, critic, real, fake):
+        self.seen.append(len(real))
+        return Terms({"adversarial": (critic(fake).logits - critic(real).logits).mean()})
+
+    def generator(self, critic, real, fake):
+        return Terms({"adversarial": -critic(fake).logits.mean()})
+
+
 @pytest.fixture
 def stage(tmp_path, source, component, beside):
     def stage(*changes, **parts):
@@ -194,6 +212,23 @@ def test_a_small_part_is_tried_with_numbers_and_left_as_it_was(stage):
 
     assert torch.equal(torch.get_rng_state(), random)
     assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
+
+
+def test_a_loss_that_remembers_is_left_as_it_was(stage):
+    blueprint, trainer = stage(loss=Remembering)
+    assert rehearse(blueprint, trainer) is None
+    assert trainer.objective.losses[0].loss.seen == []
+
+
+@pytest.mark.parametrize(("raised", "told"), [(SystemExit(0), r"it called sys.exit\(0\)"), (ValueError("no"), "ValueError: no")])
+def test_a_factory_that_fails_is_told_with_its_key_and_place(stage, raised, told):
+    def build(params, context):
+        raise raised
+
+    with pytest.raises(
+        PluginError, match=rf"^generator: generator 'acme-gan/theirs' 1.2.0 cannot be built: {told} \(test_rehearsal.py:\d+\)"
+    ):
+        stage(generator=build)
 
 
 def test_small_parts_do_not_import_the_compiler(tmp_path):

@@ -158,7 +158,9 @@ def test_all_problems_are_told_each_with_its_line(check):
 
 def test_a_missing_recipe_and_a_folder(check, tmp_path, capsys):
     assert main(["check", "nowhere.toml"]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "there is no such file" in told
+    assert "nowhere.toml" in told
     assert main(["check", str(tmp_path)]) == 2
     assert "this is a folder" in capsys.readouterr().err
 

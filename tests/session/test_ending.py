@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -185,6 +186,16 @@ def test_memory_that_runs_out_is_told_with_the_key_to_change(recipe, ganforge, p
     assert "out of memory with batches of 16" in errors
     assert "train.batch_size" in errors
     assert "Traceback" not in errors
+
+
+def test_a_part_that_ends_the_program_ends_a_failed_run(recipe, ganforge, plugins, tmp_path):
+    path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 12, error = "SystemExit" }\n', mode="off")
+    process = ganforge("run", path, plugins=plugins)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert re.search(r"training was broken off at iteration 11: it called sys.exit", errors)
+    assert "Traceback" not in errors
+    assert status(run_folder(tmp_path))["status"] == "failed"
 
 
 def test_a_killed_run_is_marked_by_its_shipper(recipe, ganforge, plugins, tmp_path):

@@ -68,7 +68,7 @@ def test_an_edited_project_is_checked_as_it_is_now(project):
 
     failed = [outcome for outcome in check_path(folder).outcomes if outcome.state is State.FAILED]
 
-    assert [(outcome.check, outcome.message) for outcome in failed] == [("P11", "ValueError: edited")]
+    assert [(outcome.check, outcome.message) for outcome in failed] == [("P11", "ValueError: edited (nets.py:2)")]
 
 
 def test_a_project_takes_the_place_of_its_installed_distribution(project, install):

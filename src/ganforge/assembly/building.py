@@ -16,6 +16,7 @@ from ganforge.core.errors import Disagreement, GanforgeError, PluginError
 from ganforge.core.records import Samples
 from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, Scaling
+from ganforge.core.strangers import guarded, said
 from ganforge.engine.batches import Batches
 from ganforge.engine.learning import Descent
 from ganforge.engine.objective import Objective, Weighted
@@ -154,13 +155,17 @@ def _made(part: Part, context: object, seed: int, is_right: Callable[[object], b
     component = part.component
     factory = component.load_factory()
     try:
-        with seeded(seed):
+        with seeded(seed), guarded():
             made = factory(part.params, context)
     except GanforgeError:
         raise
     except Exception as error:
-        error.add_note(f"{component.kind} {component.id} {component.plugin.version}, built from the recipe's [{part.key}]")
-        raise
+        source = component.source()
+        raise PluginError(
+            f"{part.key}: {component.kind} '{component.id}' {component.plugin.version} cannot be built: "
+            f"{said(error, source and source.parent)}",
+            remedy=f"change {part.key}.params; if they are right, report it to the authors of {component.plugin.distribution}",
+        ) from error
 
     if not is_right(made):
         raise PluginError(

@@ -9,6 +9,7 @@ Shapes: n samples of a batch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ganforge.core.contracts import Loss
 from ganforge.core.errors import Disagreement, GanforgeError
 from ganforge.core.records import Codes, Latent, Samples, Terms, Verdict
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.core.strangers import guarded, said
 from ganforge.engine.objective import remembering
 from ganforge.engine.seeding import seeded
 from ganforge.engine.trainer import Trainer
@@ -61,7 +63,7 @@ def rehearse(blueprint: Blueprint, trainer: Trainer) -> str | None:
         return None
     confirmed = _rehearsed(blueprint, trainer, trainer.device, min(_FEW, size))
     if confirmed is None:
-        return f"{missed.part.key}: {missed.part.component.id} could not be tried on shapes alone: {_line(missed.error)}"
+        return f"{missed.part.key}: {missed.part.component.id} could not be tried on shapes alone: {said(missed.error)}"
     raise _told(confirmed) from confirmed.error
 
 
@@ -99,7 +101,7 @@ class _Stage:
             blueprint,
             _Double.of(trainer.networks["generator"], device),
             _Double.of(trainer.networks["discriminator"], device),
-            tuple(weighted.loss for weighted in trainer.objective.losses),
+            tuple(copy.deepcopy(weighted.loss) for weighted in trainer.objective.losses),  # a loss may remember what it saw
             trainer.objective.second_order,
             trainer.observer.data,
             trainer.sampler.spec,
@@ -202,7 +204,8 @@ class _Double:
 def _blaming(part: Part) -> Iterator[None]:
     """Whose fault it is; of parts that call each other, the innermost one's."""
     try:
-        yield
+        with guarded():
+            yield
     except _Missed:
         raise
     except Exception as error:  # the boundary: a stranger's part may raise anything
@@ -227,18 +230,14 @@ def _real(data: DataSpec, count: int, device: torch.device) -> Samples:
 def _told(missed: _Missed) -> Disagreement:
     part, error = missed.part, missed.error
     component = part.component
+    source = component.source()
     shown = f"{part.key}: {component.kind} '{component.id}'"
     if isinstance(error, GanforgeError):
         return Disagreement(f"{shown} {error.message}", remedy=error.remedy)
     return Disagreement(
-        f"{shown} cannot work with what it is given: {_line(error)}",
+        f"{shown} cannot work with what it is given: {said(error, source and source.parent)}",
         remedy=f"change {part.key}.params; if they are right, report it to the authors of {component.plugin.distribution}",
     )
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
 def _form(value: object) -> str:

@@ -91,7 +91,7 @@ def _recipe_failure(error: RecipeError) -> None:
         where = (
             f"{problem.file}:{problem.line}"
             if problem.file and problem.line
-            else str(problem.file or "--set" if problem.key else "")
+            else str(problem.file or ("--set" if problem.key else ""))
         )
         _print(sys.stderr, "\n  " + "  ".join(part for part in (where, problem.key) if part), "bold")
         _print(sys.stderr, f"      {problem.message}", "")

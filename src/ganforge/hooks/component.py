@@ -13,6 +13,7 @@ from typing import Any
 
 from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
+from ganforge.core.strangers import guarded, said
 from ganforge.hooks.plain_types import unplain
 
 Factory = Callable[[Any, Any], object]
@@ -157,9 +158,10 @@ class Component:
             return reference
         module, _, attribute = reference.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            with guarded():
+                return getattr(importlib.import_module(module), attribute)
         except Exception as error:
             raise PluginError(
-                f"{self.kind} '{self.id}': cannot load {reference}: {type(error).__name__}: {error}",
+                f"{self.kind} '{self.id}': cannot load {reference}: {said(error)}",
                 remedy=f"reinstall or update {self.plugin.distribution} {self.plugin.version}",
             ) from error

@@ -18,7 +18,8 @@ from types import ModuleType
 
 import pluggy
 
-from ganforge.core.errors import GanforgeError, PluginError
+from ganforge.core.errors import PluginError
+from ganforge.core.strangers import guarded, said
 from ganforge.hooks import specs
 from ganforge.hooks.component import Component, Kind, PluginRef
 from ganforge.hooks.discovery import Found, builtin, installed
@@ -64,9 +65,8 @@ def refuse_failures(registry: Registry) -> None:
     failed = [record for record in registry.plugins if record.failed]
     if failed:
         told = [f"{one.title} {one.version} is {one.status}: {one.reason}" for one in failed]
-        traces = [one.traceback.rstrip() for one in failed if one.traceback]
         raise PluginError(
-            "\n".join([*told, *traces]),
+            "\n".join(told),
             remedy="mend, update or switch off, or drop --strict-plugins (GANFORGE_STRICT_PLUGINS); see: ganforge plugins doctor",
         )
 
@@ -105,10 +105,9 @@ class _Host:
         staged: list[Component] = []
         known, started = [name for name in _HEAVY if name in sys.modules], time.perf_counter()
         try:
-            # A plugin that prints would spoil the one JSON object that --json promises on stdout.
-            with contextlib.redirect_stdout(sys.stderr):
+            with guarded():
                 self._register(plugin, staged)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary: a stranger's code may raise anything
+        except Exception as error:  # noqa: BLE001 - the boundary: a stranger's code may raise anything
             return _failure(plugin, error, staged)
         milliseconds = (time.perf_counter() - started) * 1000
 
@@ -179,18 +178,11 @@ class _Host:
                 yield f"{component.kind} '{component.name}' is a reserved name: write '{component.id}'"
 
 
-def _failure(plugin: Found, error: BaseException, staged: list[Component]) -> PluginRecord:
-    text = str(error).strip().partition("\n")[0]
-    if isinstance(error, GanforgeError):
-        reason = text
-    elif isinstance(error, SystemExit):
-        reason = f"it called sys.exit({error.code!r})"
-    else:
-        reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _failure(plugin: Found, error: Exception, staged: list[Component]) -> PluginRecord:
     return _record(
         plugin,
         Status.BROKEN,
-        reason=reason,
+        reason=said(error, plugin.file and plugin.file.parent),
         offers=_offers(staged),
         traceback="".join(traceback.format_exception(error)),
     )

@@ -15,6 +15,7 @@ from rich.text import Text
 from ganforge.assembly.lock import read_lock
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError
 from ganforge.core.events import Finished, Outcome
+from ganforge.core.strangers import said
 from ganforge.observers.animation import animation
 from ganforge.observers.broadcast import Observer, broadcast
 from ganforge.observers.checkpoints import Checkpoints
@@ -165,8 +166,13 @@ def _play(stage: Stage) -> Finished:
         journal.record("end", status="KILLED", reason="interrupted at once", exit_code=130)
         status.finish(folder, "killed", reason="interrupted at once")
         raise
-    except Exception as error:
+    except BaseException as error:  # a part that calls sys.exit must not pass for a run that ended well
         _failed(stage, error)
+        if not isinstance(error, Exception):
+            raise TrainingError(
+                f"training was broken off at iteration {stage.trainer.iteration}: {said(error)}",
+                remedy=f"see {stage.folder.path / 'crash.txt'} for the part that did it",
+            ) from error
         if out_of_memory := _memory_error(error, stage.plot.blueprint.recipe.train.batch_size):
             raise out_of_memory from error
         raise
@@ -227,9 +233,9 @@ def _keep_model(stage: Stage, finished: Finished) -> None:
     stage.journal.record("model", path="model", iteration=finished.iteration, requirements=[*libraries(), *distributions])
 
 
-def _failed(stage: Stage, error: Exception) -> None:
+def _failed(stage: Stage, error: BaseException) -> None:
     """Leave a crash report and an honest status; a disk that is full must not hide the error itself."""
-    told = f"{type(error).__name__}: {error}"
+    told = said(error)
     report = "".join(traceback.format_exception(error))
     try:
         atomic.write_text(stage.folder.path / "crash.txt", report)

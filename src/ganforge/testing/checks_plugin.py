@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -45,6 +46,11 @@ class PluginBench:
         """As reports show it."""
         return f"plugin {self.record.name}"
 
+    @property
+    def folder(self) -> Path | None:
+        """Where its source lies, for the places of errors."""
+        return self.record.file and self.record.file.parent
+
     def imported(self) -> Import:
         """What importing the plugin's module by itself does."""
         if self.record.status not in (Status.ACTIVE, Status.UNAVAILABLE):  # a local file is run when its user asks, torch and all
@@ -72,7 +78,8 @@ def registers(bench: PluginBench) -> None:
     record = bench.record
     if record.status is Status.DISABLED:
         raise NotApplicable(f"it is {record.reason}")
-    require(record.works or record.status is Status.UNAVAILABLE, f"it is {record.status}: {record.reason}")
+    if not record.works and record.status is not Status.UNAVAILABLE:
+        raise CheckFailed(f"it is {record.status}: {record.reason}", traceback=record.traceback)
     require(record.offers, "it registers nothing")
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import UsageError, did_you_mean
+from ganforge.core.strangers import guarded, said
 from ganforge.hooks.component import Component
 from ganforge.hooks.loading import load_plugins
 from ganforge.hooks.registry import PluginRecord, Registry
@@ -66,15 +67,15 @@ class Case:
 
         state, message, text = State.PASSED, "", None
         try:
-            with own_randomness():
+            with own_randomness(), guarded():
                 _require_met(self.check, self.bench)
                 self.check.function(self.bench)
         except NotApplicable as reason:
             state, message = State.SKIPPED, str(reason)
         except CheckFailed as failure:
-            state, message = State.FAILED, str(failure)
+            state, message, text = State.FAILED, str(failure), failure.traceback
         except Exception as error:  # noqa: BLE001 - the boundary: a stranger's component may raise anything
-            state, message = State.FAILED, f"{type(error).__name__}: {error}"
+            state, message = State.FAILED, said(error, self.bench.folder)
             text = "".join(traceback.format_exception(error))
 
         if self.expected and state is State.FAILED:
@@ -253,7 +254,7 @@ def _holds(check: Check, bench: Any) -> bool:
     from ganforge.testing.workbench import own_randomness
 
     try:
-        with own_randomness():
+        with own_randomness(), guarded():
             check.function(bench)
     except NotApplicable:
         return True

@@ -8,7 +8,15 @@ from enum import StrEnum
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - a finding about a component, no error of this program
-    """A component does not do what its contract says; the text says what it does instead."""
+    """A component does not do what its contract says; the text says what it does instead.
+
+    Attributes:
+        traceback: of the error behind it, where there was one.
+    """
+
+    def __init__(self, message: str, traceback: str | None = None) -> None:
+        super().__init__(message)
+        self.traceback = traceback
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error: it says why a check has nothing to look at

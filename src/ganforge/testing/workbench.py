@@ -49,6 +49,12 @@ class Bench:
         return f"{self.component.kind} {self.component.name}"
 
     @property
+    def folder(self) -> Path | None:
+        """Where its source lies, for the places of errors."""
+        source = self.component.source()
+        return source and source.parent
+
+    @property
     def data(self) -> DataSpec:
         """Points in the plane, or small images; with classes or a density where the component requires them."""
         words = self.component.requires
