@@ -58,6 +58,18 @@ def test_the_lock_names_ganforge_and_the_distributions_that_are_used(acme):
     assert names["acme-gan"].url == f"git+https://example.org/a.git@{COMMIT}"
 
 
+def test_a_lock_that_was_written_with_a_login_is_read_without_it_and_passes(acme, tmp_path):
+    _, locked = acme(direct_url={"url": "https://bob:hunter2@x.org/a.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}})
+    text = json.dumps(locked.to_plain())
+    assert "hunter2" not in text
+    (tmp_path / "lock.json").write_text(text.replace("git+https://", "git+https://bob:hunter2@"))
+
+    before = read_lock(tmp_path)
+
+    assert "hunter2" not in repr(before)
+    check_installed(before)
+
+
 def test_a_lock_is_what_it_was_after_writing_and_reading(acme, tmp_path):
     _, locked = acme()
     file = tmp_path / "lock.json"

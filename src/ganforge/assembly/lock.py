@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from ganforge import __version__
 from ganforge.core.errors import UsageError
+from ganforge.core.masking import public_url
 from ganforge.core.params import Params
 from ganforge.hooks.component import PluginRef
 from ganforge.hooks.discovery import builtin, installed
@@ -56,7 +57,7 @@ class LockedDistribution(Params):
     """Its version."""
     source: Literal["index", "editable", "local", "vcs", "url"]
     """How it was installed."""
-    url: Word | None = None
+    url: Annotated[Word, AfterValidator(public_url)] | None = None
     """Where from, as pip takes it, unless that was an index."""
 
     @property
