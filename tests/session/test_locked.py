@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -177,6 +178,53 @@ def test_an_edited_local_file_goes_on_only_as_it_was(stopped, tmp_path, capsys):
 
     assert resume(stopped, plugin=str(stopped / "plugins" / "my_gan.py")) == 0
     assert iterations(stopped) == 4
+
+
+def edit(tmp_path, comment):
+    (tmp_path / "my_gan.py").write_text(f"{MINE}# {comment}\n")
+
+
+def provenance(folder):
+    """The locks and copies of local files, by their paths in the run folder."""
+    files = [
+        *folder.glob("lock*.json"),
+        *folder.glob("plugins*/*"),
+        *folder.glob("model/lock.json"),
+        *folder.glob("model/plugins/*"),
+    ]
+    return {str(file.relative_to(folder)): file.read_text() for file in files}
+
+
+@pytest.mark.parametrize("damage", [None, "lost", "damaged"])
+def test_where_no_iteration_remains_nothing_is_written_anew(trained, tmp_path, capsys, damage):
+    edit(tmp_path, "edited")
+    if damage:
+        (trained / "lock.json").write_text("{")
+    if damage == "lost":
+        (trained / "lock.json").unlink()
+    before = provenance(trained)
+
+    assert resume(trained, "--unlocked") == 0
+
+    assert provenance(trained) == before
+    assert ("no model for MLflow" in capsys.readouterr().err) is (damage is not None)
+
+
+def test_every_former_lock_is_kept_with_its_local_files(stopped, tmp_path):
+    began = provenance(stopped)
+    edit(tmp_path, "first")
+    assert resume(stopped, "--unlocked") == 0
+    first = provenance(stopped)
+    assert (first["lock-2.json"], first["plugins-2/my_gan.py"]) == (began["lock.json"], MINE)
+    assert first["plugins/my_gan.py"].endswith("# first\n")
+
+    shutil.rmtree(stopped / "checkpoints" / "00000004")  # as if it had been killed before it saved
+    edit(tmp_path, "second")
+    assert resume(stopped, "--unlocked") == 0
+    second = provenance(stopped)
+    assert (second["lock-2.json"], second["plugins-2/my_gan.py"]) == (began["lock.json"], MINE)
+    assert (second["lock-2-2.json"], second["plugins-2-2/my_gan.py"]) == (first["lock.json"], first["plugins/my_gan.py"])
+    assert second["plugins/my_gan.py"].endswith("# second\n")
 
 
 @pytest.mark.parametrize("lost", [True, False])
