@@ -212,13 +212,15 @@ def test_where_no_iteration_remains_nothing_is_written_anew(trained, tmp_path, c
 
 def test_every_former_lock_is_kept_with_its_local_files(stopped, tmp_path):
     began = provenance(stopped)
+    shutil.copytree(stopped / "checkpoints", tmp_path / "saved")
     edit(tmp_path, "first")
     assert resume(stopped, "--unlocked") == 0
     first = provenance(stopped)
     assert (first["lock-2.json"], first["plugins-2/my_gan.py"]) == (began["lock.json"], MINE)
     assert first["plugins/my_gan.py"].endswith("# first\n")
 
-    shutil.rmtree(stopped / "checkpoints" / "00000004")  # as if it had been killed before it saved
+    shutil.rmtree(stopped / "checkpoints")  # as if it had been killed before it saved
+    shutil.copytree(tmp_path / "saved", stopped / "checkpoints")
     edit(tmp_path, "second")
     assert resume(stopped, "--unlocked") == 0
     second = provenance(stopped)
