@@ -100,6 +100,6 @@ def test_a_local_file_that_is_named_twice_is_one():
 
 
 def test_two_local_files_of_one_name_are_refused_with_both():
-    with pytest.raises(UsageError, match="the plugin 'my-gan': /a/my_gan.py and /b/My-GAN.py") as caught:
+    with pytest.raises(UsageError, match=r"the plugin 'my-gan': /a/my_gan\.py and /b/My-GAN\.py") as caught:
         said("/a/my_gan.py", "/b/My-GAN.py")
     assert "rename one" in caught.value.remedy
