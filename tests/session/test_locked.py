@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from ganforge.assembly.lock import Lock, installed_differences
+from ganforge.assembly.lock import installed_differences
+from ganforge.assembly.locked import Lock
 from ganforge.cli.app import main
 from ganforge.hooks.switching import command_line
 from ganforge.runs.loading import load

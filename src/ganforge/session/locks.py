@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ganforge.assembly.lock import (
     Difference,
-    Lock,
     check_installed,
     check_parts,
     installed_differences,
@@ -16,6 +15,7 @@ from ganforge.assembly.lock import (
     read_lock,
     remedies,
 )
+from ganforge.assembly.locked import Lock
 from ganforge.core.errors import UsageError
 from ganforge.storage.folder import RunFolder
 
