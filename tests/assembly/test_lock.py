@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.lock import check_installed, check_parts, lock, read_lock
+from ganforge.assembly.lock import check_installed, check_parts, installed_differences, lock, read_lock
 from ganforge.core.errors import UsageError
 from ganforge.hooks.loading import load_plugins
 from ganforge.hooks.switching import command_line
@@ -58,6 +58,18 @@ def test_the_lock_names_ganforge_and_the_distributions_that_are_used(acme):
     assert names["acme-gan"].url == f"git+https://example.org/a.git@{COMMIT}"
 
 
+def test_a_lock_that_was_written_with_a_login_is_read_without_it_and_passes(acme, tmp_path):
+    _, locked = acme(direct_url={"url": "https://bob:hunter2@x.org/a.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}})
+    text = json.dumps(locked.to_plain())
+    assert "hunter2" not in text
+    (tmp_path / "lock.json").write_text(text.replace("git+https://", "git+https://bob:hunter2@"))
+
+    before = read_lock(tmp_path)
+
+    assert "hunter2" not in repr(before)
+    check_installed(before)
+
+
 def test_a_lock_is_what_it_was_after_writing_and_reading(acme, tmp_path):
     _, locked = acme()
     file = tmp_path / "lock.json"
@@ -76,17 +88,25 @@ def test_the_same_set_passes_and_editable_ones_are_told(acme):
 
 
 @pytest.mark.parametrize(
-    ("direct_url", "arguments"),
+    ("direct_url", "remedy"),
     [
-        (None, "acme-gan==1.2"),
-        ({"url": "file:///src/acme", "dir_info": {"editable": True}}, "-e /src/acme"),
+        (None, "pip install acme-gan==1.2"),
+        (
+            {"url": "file:///src/acme", "dir_info": {"editable": True}},
+            "check out 1.2 in /src/acme, then pip install -e /src/acme",
+        ),
+        (
+            {"url": "file:///usr", "dir_info": {}},
+            "check out 1.2 in /usr, then pip install 'acme-gan @ file:///usr'",
+        ),
+        ({"url": "file:///acme.whl"}, "pip install 'acme-gan @ file:///acme.whl'"),
         (
             {"url": "https://example.org/a.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}},
-            f"'acme-gan @ git+https://example.org/a.git@{COMMIT}'",
+            f"pip install 'acme-gan @ git+https://example.org/a.git@{COMMIT}'",
         ),
     ],
 )
-def test_another_version_is_refused_with_the_command_that_mends_it(acme, site, direct_url, arguments):
+def test_another_version_is_refused_with_the_command_that_mends_it(acme, site, direct_url, remedy):
     fake, locked = acme(direct_url=direct_url)
     metadata = fake.info / "METADATA"
     metadata.write_text(metadata.read_text().replace("Version: 1.2", "Version: 1.3"))
@@ -95,7 +115,7 @@ def test_another_version_is_refused_with_the_command_that_mends_it(acme, site, d
 
     assert error.exit_code == 2
     assert error.message == "this is not what is locked; nothing was created:\n  acme-gan 1.2 is locked, 1.3 is installed"
-    assert error.remedy == f"pip install {arguments}"
+    assert error.remedy == remedy
 
 
 def test_a_distribution_that_is_gone_is_refused(acme, site):
@@ -149,6 +169,26 @@ def test_a_local_plugin_must_be_named_and_be_the_same(source, tmp_path):
     assert changed.remedy == f"restore {file}"
     assert "the local plugin 'my-gan' is not named here" in unnamed.message
     assert unnamed.remedy == f"--plugin {file}"
+
+
+@pytest.mark.parametrize(("name", "copies"), [("lock.json", "plugins"), ("lock-20-2.json", "plugins-20-2")])
+def test_the_copy_that_a_run_keeps_is_the_remedy(source, tmp_path, name, copies):
+    file, copy = tmp_path / "my_gan.py", tmp_path / "run" / copies / "my_gan.py"
+    copy.parent.mkdir(parents=True)
+    file.write_text(MINE)
+    copy.write_text(MINE)
+    with command_line(disabled=[], only=None, local=[file]):
+        locked = lock(resolve(source((MLP, 'use = "mine"')), load_plugins()))
+        assert installed_differences(locked, tmp_path) == ()
+        file.write_text(MINE + "# edited\n")
+        (changed,) = installed_differences(locked, tmp_path / "run" / name)
+    (unnamed,) = installed_differences(locked, tmp_path / "run" / name)
+    copy.write_text(MINE + "# edited, too\n")
+    (lost,) = installed_differences(locked, tmp_path / "run" / name)
+
+    assert changed.remedy == f"name the file as it was instead: --plugin {copy}"
+    assert unnamed.remedy == f"--plugin {copy}"
+    assert lost.remedy == f"--plugin {file}"
 
 
 def test_other_components_are_refused(source, registry):
@@ -209,4 +249,5 @@ def test_a_file_that_is_none_is_one_line(tmp_path, content):
 
     with pytest.raises(UsageError, match=r"lock\.json") as caught:
         read_lock(file)
+    assert ": it:" not in caught.value.message
     assert caught.value.remedy == "name a run folder or its lock.json"

@@ -108,6 +108,15 @@ def test_a_component_that_leads_nowhere(site, doctor):
     assert "pip install --force-reinstall --no-deps acme-gan" in found["remedy"]
 
 
+def test_a_file_that_imports_torch_is_told_what_a_file_can_do(site, doctor, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "scipy", raising=False)
+    (tmp_path / "my_gan.py").write_text("import sys, types\nsys.modules.setdefault('scipy', types.ModuleType('scipy'))\n")
+
+    (found,) = [one for one in doctor("--plugin", tmp_path / "my_gan.py", part="plugins") if "my_gan.py" in one["text"]]
+    assert found["text"].endswith("imports scipy")
+    assert found["remedy"].startswith("one file cannot put that off; a package can")
+
+
 def test_a_plugin_without_what_it_needs_is_noted(site, doctor):
     source = """
         from ganforge.plugin import hookimpl

@@ -214,6 +214,19 @@ def test_a_local_file_cannot_pass_for_a_first_party_plugin(several, capsys):
     assert "the plugin name 'vanilla' is reserved for ganforge-vanilla; rename the file" in capsys.readouterr().out
 
 
+def test_the_hint_at_a_broken_file_leads_to_it_though_an_installed_plugin_has_its_name(several, capsys):
+    (several / "vanilla.py").write_text(NEEDY)
+    named = ["--plugin", str(several / "vanilla.py"), "--only-plugins", "vanilla"]
+
+    assert main(["plugins", "list", *named]) == 0
+    hint = capsys.readouterr().out.splitlines()[-1].partition("Details: ganforge ")[2]
+    assert hint == "plugins info local/vanilla"
+    assert main(["plugins", "doctor", *named]) == 1
+    assert f"ganforge {hint}" in capsys.readouterr().out
+    assert main([*hint.split(), *named]) == 0
+    assert "is reserved for ganforge-vanilla" in capsys.readouterr().out
+
+
 def test_an_unknown_plugin_gets_a_suggestion(several, capsys):
     assert main(["plugins", "info", "acme-gna"]) == 2
     assert "did you mean 'acme-gan'? installed: acme-gan, bad-gan, ganforge" in capsys.readouterr().err
@@ -284,6 +297,17 @@ def test_freeze_prints_what_is_in_use_for_pip(several, capsys):
     assert not [line for line in lines if "bad-gan" in line or "old-gan" in line or "off-gan" in line]
     assert lines[-1].startswith(f"# {several / 'my_gan.py'} is a file of your own (sha256 e3b0c44298fc")
     assert shown.err.startswith("warning: 2 plugins failed to load")
+
+
+def test_freeze_keeps_a_distribution_and_a_file_of_one_name_apart(several, capsys):
+    (several / "acme_gan.py").rename(several / "acme_module.py")
+    (several / "acme_gan-1.2.dist-info" / "entry_points.txt").write_text("[ganforge]\nacme = acme_module\n")
+    (several / "acme_gan.py").write_text("")
+    assert main(["plugins", "freeze", "--plugin", str(several / "acme_gan.py")]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "-e /src  # acme-gan 1.2" in lines
+    assert any("acme_gan.py is a file of your own" in line for line in lines)
 
 
 def test_freeze_as_json(several, capsys):

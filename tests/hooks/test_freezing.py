@@ -26,6 +26,11 @@ CASES = {
         {"url": "https://example.org/acme.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}, "subdirectory": "plugins/acme"},
         f"acme-gan @ git+https://example.org/acme.git@{COMMIT}#subdirectory=plugins/acme",
     ),
+    "git with a login": (
+        {"url": "https://bob:hunter2@example.org/acme.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}},
+        f"acme-gan @ git+https://example.org/acme.git@{COMMIT}",
+    ),
+    "a wheel with a token": ({"url": "https://example.org/acme.whl?token=hunter2"}, "acme-gan @ https://example.org/acme.whl"),
     "an address with a blank": ({"url": "file:///my src/acme"}, "acme-gan @ file:///my%20src/acme"),
 }
 
@@ -38,6 +43,7 @@ def test_each_way_of_installing_has_its_line(install, direct_url, expected):
     line = requirement(found.ref)
 
     assert line == expected
+    assert "hunter2" not in repr(found)
     if not expected.startswith("-e"):
         assert Requirement(line).name == "acme-gan"
     assert requirement_line(found.ref) == (f"{expected}  # acme-gan 1.2" if direct_url else expected)

@@ -190,3 +190,19 @@ def test_an_entry_point_called_builtin_can_be_switched_off(install, load):
 
     assert acme.status is Status.DISABLED
     assert Path(acme.file).name == "acme_gan.py"
+
+
+@pytest.mark.parametrize(
+    "line", ["from .helper import x", "from . import helper", "import helper_beside", "from helpers_beside.a import x"]
+)
+def test_an_import_from_the_files_folder_is_told_with_the_reason(local, tmp_path, line):
+    (tmp_path / "helper_beside.py").write_text("")
+    (tmp_path / "helpers_beside").mkdir()
+    reason = record(local("my_gan.py", text=f"{line}\n")).reason
+
+    assert "a local plugin is one file" in reason
+    assert "ganforge plugins new" in reason
+
+
+def test_another_missing_module_has_its_own_name(local):
+    assert record(local("my_gan.py", text="import no_such_module\n")).reason.startswith("ModuleNotFoundError: No module named")

@@ -1,6 +1,7 @@
 import pytest
 
 from ganforge.core.errors import PluginError, UsageError
+from ganforge.core.params import Params
 from ganforge.hooks.component import Component, Kind, PluginRef
 from ganforge.hooks.firstparty import FIRST_PARTY, home_of
 from ganforge.hooks.loading import load_plugins
@@ -156,3 +157,21 @@ def test_no_two_first_party_components_share_a_short_name():
     names = [(one.kind, one.name) for one in load_plugins().components() if one.plugin.distribution in FIRST_PARTY]
 
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("ref", "remedy"),
+    [
+        (PluginRef("a", "acme-gan", "1.2"), "reinstall or update acme-gan 1.2"),
+        (PluginRef("a", "acme-gan", "1.2", "editable", "file:///my%20src/acme"), "mend it in /my src/acme"),
+        (PluginRef("a", "acme-gan", "1.2", "local", "file:///usr"), "mend it in /usr, and install it again if it is installed"),
+        (PluginRef("a", "acme-gan", "1.2", "local", "file:///acme.whl"), "reinstall or update acme-gan 1.2"),
+        (PluginRef("my-gan", "local", "0123", "file", "/src/my_gan.py", "0123"), "mend /src/my_gan.py"),
+    ],
+)
+def test_a_factory_that_leads_nowhere_is_mended_where_it_stands(ref, remedy):
+    lost = Component(kind=Kind.LOSS, name="lost", plugin=ref, factory="ganforge:no_such", params=Params, summary="Lost.")
+
+    with pytest.raises(PluginError) as caught:
+        lost.load_factory()
+    assert caught.value.remedy == remedy

@@ -89,3 +89,17 @@ def test_a_refusal_tells_the_switch():
 )
 def test_a_local_file_has_a_name_like_any_plugin(file, name):
     assert plugin_name(Path(file)) == name
+
+
+def said(*files):
+    return Switches.said(("--no-plugin", frozenset()), ("--only-plugins", None), local=tuple(map(Path, files)))
+
+
+def test_a_local_file_that_is_named_twice_is_one():
+    assert said("/a/good.py", "/b/other.py", "/a/good.py").local == (Path("/a/good.py"), Path("/b/other.py"))
+
+
+def test_two_local_files_of_one_name_are_refused_with_both():
+    with pytest.raises(UsageError, match=r"the plugin 'my-gan': /a/my_gan\.py and /b/My-GAN\.py") as caught:
+        said("/a/my_gan.py", "/b/My-GAN.py")
+    assert "rename one" in caught.value.remedy

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from ganforge.assembly.lock import Lock, installed_differences
+from ganforge.assembly.lock import installed_differences
+from ganforge.assembly.locked import Lock
 from ganforge.cli.app import main
 from ganforge.hooks.switching import command_line
 from ganforge.runs.loading import load
@@ -173,10 +175,62 @@ def test_a_distribution_that_is_gone_is_told_with_the_line_that_brings_it(stoppe
 def test_an_edited_local_file_goes_on_only_as_it_was(stopped, tmp_path, capsys):
     (tmp_path / "my_gan.py").write_text(MINE + "# edited\n")
     assert resume(stopped) == 2
-    assert "my_gan.py is not the file that is locked" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "my_gan.py is not the file that is locked" in told
+    kept = told.partition("name the file as it was instead: --plugin ")[2].partition(";")[0]
+    assert (tmp_path / kept).samefile(stopped / "plugins" / "my_gan.py")
 
-    assert resume(stopped, plugin=str(stopped / "plugins" / "my_gan.py")) == 0
+    assert resume(stopped, plugin=kept) == 0
     assert iterations(stopped) == 4
+
+
+def edit(tmp_path, comment):
+    (tmp_path / "my_gan.py").write_text(f"{MINE}# {comment}\n")
+
+
+def provenance(folder):
+    """The locks and copies of local files, by their paths in the run folder."""
+    files = [
+        *folder.glob("lock*.json"),
+        *folder.glob("plugins*/*"),
+        *folder.glob("model/lock.json"),
+        *folder.glob("model/plugins/*"),
+    ]
+    return {str(file.relative_to(folder)): file.read_text() for file in files}
+
+
+@pytest.mark.parametrize("damage", [None, "lost", "damaged"])
+def test_where_no_iteration_remains_nothing_is_written_anew(trained, tmp_path, capsys, damage):
+    edit(tmp_path, "edited")
+    if damage:
+        (trained / "lock.json").write_text("{")
+    if damage == "lost":
+        (trained / "lock.json").unlink()
+    before = provenance(trained)
+
+    assert resume(trained, "--unlocked") == 0
+
+    assert provenance(trained) == before
+    assert ("no model for MLflow" in capsys.readouterr().err) is (damage is not None)
+
+
+def test_every_former_lock_is_kept_with_its_local_files(stopped, tmp_path):
+    began = provenance(stopped)
+    shutil.copytree(stopped / "checkpoints", tmp_path / "saved")
+    edit(tmp_path, "first")
+    assert resume(stopped, "--unlocked") == 0
+    first = provenance(stopped)
+    assert (first["lock-2.json"], first["plugins-2/my_gan.py"]) == (began["lock.json"], MINE)
+    assert first["plugins/my_gan.py"].endswith("# first\n")
+
+    shutil.rmtree(stopped / "checkpoints")  # as if it had been killed before it saved
+    shutil.copytree(tmp_path / "saved", stopped / "checkpoints")
+    edit(tmp_path, "second")
+    assert resume(stopped, "--unlocked") == 0
+    second = provenance(stopped)
+    assert (second["lock-2.json"], second["plugins-2/my_gan.py"]) == (began["lock.json"], MINE)
+    assert (second["lock-2-2.json"], second["plugins-2-2/my_gan.py"]) == (first["lock.json"], first["plugins/my_gan.py"])
+    assert second["plugins/my_gan.py"].endswith("# second\n")
 
 
 @pytest.mark.parametrize("lost", [True, False])

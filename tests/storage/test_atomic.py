@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import math
 import os
 import threading
@@ -50,6 +51,29 @@ def test_a_folder_that_refuses_is_named(tmp_path, make_parent):
         atomic.write_text(path, "x")
 
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EROFS, "choose a folder that you may write in"),
+        (errno.EACCES, "choose a folder that you may write in"),
+        (errno.EIO, "choose another place"),
+    ],
+)
+def test_the_remedy_is_that_of_the_reason(tmp_path, number, remedy):
+    with pytest.raises(StorageError) as caught, atomic.storing(tmp_path / "a"):
+        raise OSError(number, os.strerror(number))
+
+    assert caught.value.remedy.startswith(remedy)
+
+
+def test_a_folder_in_the_place_of_the_file_is_told(tmp_path):
+    with pytest.raises(StorageError) as caught:
+        atomic.write_text(tmp_path, "x")
+
+    assert caught.value.remedy == "it is a folder: name a file"
 
 
 FULL = """

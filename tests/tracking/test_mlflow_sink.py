@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ganforge.core.masking import HIDDEN
 from ganforge.storage.folder import RunFolder
-from ganforge.tracking.masking import HIDDEN
 from ganforge.tracking.shipping import ship
 from ganforge.tracking.start import DatasetFacts
 from ganforge.tracking.store import resolve

@@ -1,8 +1,8 @@
 import json
 
+from ganforge.core.masking import HIDDEN
 from ganforge.storage import journal
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.masking import HIDDEN
 from ganforge.tracking.start import Artifact, DatasetFacts, StartRecord
 
 START = StartRecord(

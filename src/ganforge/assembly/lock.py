@@ -7,103 +7,26 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from ganforge import __version__
+from ganforge.assembly.locked import Lock, LockedComponent, LockedDistribution, LockedFile
 from ganforge.core.errors import UsageError
-from ganforge.core.params import Params
 from ganforge.hooks.component import PluginRef
 from ganforge.hooks.discovery import builtin, installed
 from ganforge.hooks.freezing import requirement
 from ganforge.hooks.local import local_file
+from ganforge.hooks.switches import plugin_name
 from ganforge.hooks.switching import in_force
 from ganforge.recipe.writing import fingerprint
 
 if TYPE_CHECKING:
     from ganforge.assembly.blueprint import Blueprint, Part
 
-Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f]+$", max_length=4096)]
-"""One word: a lock may come from anybody, and parts of it are printed as a command."""
-
-Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class LockedComponent(Params):
-    """One component of the run."""
-
-    key: Word
-    """The recipe's table."""
-    kind: Word
-    """What it is."""
-    id: Word
-    """Its full id."""
-    revision: int
-    """Its revision."""
-    distribution: Word
-    """Whose it is."""
-    version: Word
-    """The distribution's version."""
-
-
-class LockedDistribution(Params):
-    """One distribution that components come from, or ganforge itself."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=200)
-    """Its name, normalised; never to be taken for an option of pip."""
-    version: Word
-    """Its version."""
-    source: Literal["index", "editable", "local", "vcs", "url"]
-    """How it was installed."""
-    url: Word | None = None
-    """Where from, as pip takes it, unless that was an index."""
-
-    @property
-    def ref(self) -> PluginRef:
-        """As the loader has it."""
-        return PluginRef(self.name, self.name, self.version, self.source, self.url)
-
-
-class LockedFile(Params):
-    """A file whose content the result depends on: a local plugin, or data."""
-
-    key: str = Field(max_length=500)
-    """The plugin's name, or the recipe's key."""
-    file: str = Field(max_length=4096)
-    """Where it lay."""
-    sha256: Hash
-    """Its content."""
-
-
-class Lock(Params):
-    """What ``lock.json`` of a run folder holds."""
-
-    schema_version: Literal[1] = Field(1, alias="schema")
-    """Of this form."""
-    ganforge: Word
-    """Version of ganforge."""
-    fingerprint: Hash
-    """Of the resolved recipe."""
-    components: tuple[LockedComponent, ...]
-    """In the order of the recipe."""
-    distributions: tuple[LockedDistribution, ...]
-    """ganforge, and those that the components come from."""
-    plugin_files: tuple[LockedFile, ...] = ()
-    """Local plugins that components come from."""
-    data_files: tuple[LockedFile, ...] = ()
-    """Files that the data set's parameters name."""
-
-    def requirements(self) -> list[str]:
-        """The distributions as an index or repository gives them; files and editable folders are on one computer only."""
-        return [
-            str(requirement(one.ref)) if one.source in ("vcs", "url") else f"{one.name}=={one.version}"
-            for one in self.distributions
-        ]
-
-    def to_plain(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+_PIP = "pip install"
 
 
 def lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
@@ -141,8 +64,9 @@ def read_lock(path: Path) -> Lock:
         raise UsageError(f"cannot read the lock {file}: {error.strerror or error}", remedy=remedy) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        raise UsageError(f"{file} is no lock of a run: {place}: {first['msg']}", remedy=remedy) from error
+        place = "".join(f"{part}." for part in first["loc"])[:-1]
+        told = f"{place}: {first['msg']}" if place else first["msg"]
+        raise UsageError(f"{file} is no lock of a run: {told}", remedy=remedy) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +86,14 @@ class Difference:
     slight: bool = False
 
 
-def installed_differences(locked: Lock) -> tuple[Difference, ...]:
-    """What the lock has and what is installed and named here, compared by metadata alone: nothing of a plugin is run."""
-    return (*_distribution_differences(locked), *_file_differences(locked))
+def installed_differences(locked: Lock, origin: Path | None = None) -> tuple[Difference, ...]:
+    """What the lock has and what is installed and named here, compared by metadata alone: nothing of a plugin is run.
+
+    Args:
+        locked: the lock.
+        origin: where it was read, beside which a run keeps its local files.
+    """
+    return (*_distribution_differences(locked), *_file_differences(locked, origin))
 
 
 def part_differences(locked: Lock, now: Lock) -> tuple[Difference, ...]:
@@ -172,13 +101,13 @@ def part_differences(locked: Lock, now: Lock) -> tuple[Difference, ...]:
     return (*_component_differences(locked, now), *_data_differences(locked, now))
 
 
-def check_installed(locked: Lock) -> tuple[str, ...]:
+def check_installed(locked: Lock, origin: Path | None = None) -> tuple[str, ...]:
     """Refuse what is installed and named here where it differs from the lock; gives what the lock cannot vouch for.
 
     Raises:
         UsageError: a distribution or local plugin is missing or another one; the remedy is the command that mends it.
     """
-    _refuse(installed_differences(locked))
+    _refuse(installed_differences(locked, origin))
     here = {one.distribution: one for one in (*installed(), builtin())}
     loose = [one.name for one in locked.distributions if "editable" in (one.source, here[one.name].source)]
     return (f"editable, so that the lock knows their version but not their code: {', '.join(loose)}",) if loose else ()
@@ -197,7 +126,7 @@ def remedies(differences: Sequence[Difference]) -> str:
     """What mends all of them: one line for pip, then what is to be done by hand."""
     wanted = [one.requirement for one in differences if one.requirement]
     by_hand = [one.remedy for one in differences if one.remedy]
-    return "; ".join(dict.fromkeys([*([f"pip install {' '.join(wanted)}"] if wanted else []), *by_hand]))
+    return "; ".join(dict.fromkeys([*([f"{_PIP} {' '.join(wanted)}"] if wanted else []), *by_hand]))
 
 
 def _refuse(differences: Sequence[Difference]) -> None:
@@ -212,18 +141,36 @@ def _distribution_differences(locked: Lock) -> Iterator[Difference]:
     for one in locked.distributions:
         there = here.get(one.name)
         if told := _difference(one, there):
-            yield Difference(told, requirement=_argument(one.ref), slight=there is not None and one.name not in moving)
+            slight = there is not None and one.name not in moving
+            if there is not None and (folder := _folder(one)):  # pip would install once more what lies there now
+                yield Difference(told, f"check out {one.version} in {folder}, then {_PIP} {_argument(one.ref)}", slight=slight)
+            else:
+                yield Difference(told, requirement=_argument(one.ref), slight=slight)
 
 
-def _file_differences(locked: Lock) -> Iterator[Difference]:
+def _file_differences(locked: Lock, origin: Path | None) -> Iterator[Difference]:
     named = {one.name: one for one in map(local_file, in_force().local)}
     for file in locked.plugin_files:
         mine = named.get(file.key)
+        if mine is not None and mine.sha256 == file.sha256:
+            continue
+        there = kept_file(file, origin)
+        naming = f"--plugin {shlex.quote(str(there or file.file))}"
         if mine is None:
-            yield Difference(f"the local plugin '{file.key}' is not named here", f"--plugin {shlex.quote(file.file)}")
-        elif mine.sha256 != file.sha256:
+            yield Difference(f"the local plugin '{file.key}' is not named here", naming)
+        else:
             sums = f"sha256 {file.sha256[:12]}…, here {str(mine.sha256)[:12]}…"
-            yield Difference(f"{mine.origin} is not the file that is locked ({sums})", f"restore {mine.origin}")
+            remedy = f"name the file as it was instead: {naming}" if there else f"restore {mine.origin}"
+            yield Difference(f"{mine.origin} is not the file that is locked ({sums})", remedy)
+
+
+def kept_file(file: LockedFile, origin: Path | None) -> Path | None:
+    """A local plugin as the lock has it: where it lay, or the copy beside the lock; ``None`` where neither has that content."""
+    places = [Path(file.file)]
+    if origin is not None and plugin_name(Path(file.key)) == file.key:  # of anybody's making: no path
+        path = origin / "lock.json" if origin.is_dir() else origin
+        places.append(path.with_name(path.stem.replace("lock", "plugins", 1)) / f"{file.key.replace('-', '_')}.py")
+    return next((one for one in places if one.is_file() and local_file(one).sha256 == file.sha256), None)
 
 
 def _component_differences(locked: Lock, now: Lock) -> Iterator[Difference]:
@@ -269,6 +216,14 @@ def _difference(locked: LockedDistribution, here: PluginRef | None) -> str | Non
     if locked.source in ("vcs", "url") and here.url != locked.url:
         return f"{locked.name} is locked as {locked.url}, installed is {here.url or f'{here.version} from an index'}"
     return None
+
+
+def _folder(locked: LockedDistribution) -> str | None:
+    """The source folder that it was installed from, if it is here; its version is what is checked out there."""
+    if locked.source not in ("editable", "local") or not locked.url:
+        return None
+    path = unquote(urlsplit(locked.url).path)
+    return shlex.quote(path) if locked.source == "editable" or Path(path).is_dir() else None
 
 
 def _argument(ref: PluginRef) -> str:

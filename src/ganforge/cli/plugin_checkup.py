@@ -87,7 +87,7 @@ def of_plugin(record: PluginRecord, found: Found | None = None) -> Finding:
         "plugins",
         "note" if heavy or not offers else "ok",
         "; ".join([f"{told}: {offers or 'offers nothing'}{took}{digest}", *heavy]),
-        "its authors should name factories as 'module:attribute', so that listing them imports nothing heavy" if heavy else None,
+        _lighter(record) if heavy else None,
         where,
     )
 
@@ -129,6 +129,12 @@ def _remedy(record: PluginRecord, found: Found | None) -> str:
         return f"mend it in {record.origin}, {without}; {details}"
     lost = "its entry point leads nowhere: " if record.file is None else ""
     return f"{lost}pip install --force-reinstall --no-deps {record.distribution}, {without}; {details}"
+
+
+def _lighter(record: PluginRecord) -> str:
+    if record.sha256:
+        return "one file cannot put that off; a package can, whose factories are named 'module:attribute': ganforge plugins new"
+    return "its authors should name factories as 'module:attribute', so that listing them imports nothing heavy"
 
 
 def _bounds(plugin: Found) -> Iterator[Finding]:

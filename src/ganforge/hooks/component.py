@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
@@ -163,5 +164,15 @@ class Component:
         except Exception as error:
             raise PluginError(
                 f"{self.kind} '{self.id}': cannot load {reference}: {said(error)}",
-                remedy=f"reinstall or update {self.plugin.distribution} {self.plugin.version}",
+                remedy=_mending(self.plugin),
             ) from error
+
+
+def _mending(plugin: PluginRef) -> str:
+    """What to do about a reference that leads nowhere; pip mends nothing in a file or folder of the user's own."""
+    if plugin.source == "file":
+        return f"mend {plugin.url}"
+    path = unquote(urlsplit(plugin.url or "").path)
+    if plugin.source == "editable" or (plugin.source == "local" and Path(path).is_dir() and path):
+        return f"mend it in {path}" + ("" if plugin.source == "editable" else ", and install it again if it is installed")
+    return f"reinstall or update {plugin.distribution} {plugin.version}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganforge import __version__
+from ganforge.core.masking import public_url
 from ganforge.hooks.component import PluginRef
 from ganforge.hooks.specs import ENTRY_POINT_GROUP
 from ganforge.hooks.switches import BUILTIN, LOCAL, normalise
@@ -168,12 +169,15 @@ def _fault_of(name: str, version: str | None) -> str | None:
 
 
 def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | None, str | None]:
-    """How and from where a distribution was installed, and its address for pip, by the file that installers leave (PEP 610)."""
+    """How and from where a distribution was installed, and its address for pip, by the file that installers leave (PEP 610).
+
+    Installers may leave logins and tokens in it, which end here: what comes from it is printed, locked and sent to MLflow.
+    """
     text = distribution.read_text("direct_url.json")
     if text is None:
         return "index", None, None
     record = json.loads(text)
-    url = re.sub(r"\s", lambda blank: f"%{ord(blank[0]):02X}", str(record.get("url", "")))
+    url = re.sub(r"\s", lambda blank: f"%{ord(blank[0]):02X}", public_url(str(record.get("url", ""))))
     path = unquote(urlsplit(url).path) if url.startswith("file:") else url
     folder = f"#subdirectory={record['subdirectory']}" if record.get("subdirectory") else ""
     if vcs := record.get("vcs_info"):

@@ -14,6 +14,7 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+from ganforge.core.errors import PluginError
 from ganforge.hooks.discovery import Found
 from ganforge.hooks.specs import ENTRY_POINT_GROUP
 from ganforge.hooks.switches import LOCAL, plugin_name
@@ -46,10 +47,20 @@ class LocalFile(Found):
         sys.modules[name] = module  # before it runs: pydantic looks a class's module up there
         try:
             exec(compile(self.content, str(self.url), "exec"), module.__dict__)  # noqa: S102 - the user named this file to be run
-        except BaseException:
+        except BaseException as error:
             del sys.modules[name]
+            if isinstance(error, ImportError) and self._is_beside(error):
+                raise PluginError(
+                    f"{error}: a local plugin is one file, and its folder is not on the import path",
+                    remedy="put all into the file, or write a package: ganforge plugins new",
+                ) from error
             raise
         return module
+
+    def _is_beside(self, error: ImportError) -> bool:
+        """Whether what could not be imported lies in the file's folder, or was meant to."""
+        beside = self.file and error.name and self.file.parent / error.name.partition(".")[0]
+        return "relative import" in str(error) or bool(beside and (beside.is_dir() or beside.with_suffix(".py").is_file()))
 
 
 def local_file(path: Path) -> LocalFile:

@@ -54,7 +54,13 @@ class Switches:
         strict: bool = False,
         local: tuple[Path, ...] = (),
     ) -> Self:
-        """Switches of one source; each list comes with the name of the switch that gave it. Its own local files are allowed."""
+        """Switches of one source; each list comes with the name of the switch that gave it. Its own local files are allowed.
+
+        Raises:
+            UsageError: two local files would be plugins of one name.
+        """
+        local = tuple(dict.fromkeys(local))
+        _refuse_twins(local)
         named = None if allowed[1] is None else allowed[1] | _own_names(local)
         return cls(disabled[1], named, strict, local, {**dict.fromkeys(disabled[1], disabled[0]), "": allowed[0]})
 
@@ -120,6 +126,17 @@ class Switches:
 def plugin_name(file: Path) -> str:
     """The name of the plugin that a local file is: ``components/My_GAN.py`` → ``my-gan``."""
     return re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "unnamed"
+
+
+def _refuse_twins(local: tuple[Path, ...]) -> None:
+    files: dict[str, Path] = {}
+    for file in local:
+        other = files.setdefault(plugin_name(file), file)
+        if other != file:
+            raise UsageError(
+                f"two local files would both be the plugin '{plugin_name(file)}': {other} and {file}",
+                remedy="rename one of them, or name one of them only",
+            )
 
 
 def _own_names(local: tuple[Path, ...]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,13 @@ def introduce(plot: Plot, folder: RunFolder, trainer: Trainer, options: Options)
     )
 
 
-def lock_again(plot: Plot, folder: RunFolder, iteration: int) -> None:
-    """Let the lock of a run that goes on tell what it goes on with; what it began with stays beside it."""
+def lock_again(plot: Plot, folder: RunFolder, trainer: Trainer) -> None:
+    """Let the lock of a run that goes on tell what it goes on with; what it began with stays beside it.
+
+    Where no iteration remains nothing goes on: the weights were made by what the lock names, and it stays as it is.
+    """
+    if trainer.iteration >= trainer.plan.iterations:
+        return
     try:
         before = folder.read_json(folder.lock) or {}
     except StorageError:  # damaged, and let be by --unlocked
@@ -55,10 +61,20 @@ def lock_again(plot: Plot, folder: RunFolder, iteration: int) -> None:
     now |= {"fingerprint": before.get("fingerprint", now["fingerprint"])}  # of the recipe that it began with
     if before == now:
         return
-    if before:
-        folder.write_json(folder.path / f"lock-{iteration}.json", before)
+    if folder.lock.exists():
+        _put_aside(folder, trainer.iteration)
     folder.write_json(folder.lock, now)
     _keep_local_files(folder)
+
+
+def _put_aside(folder: RunFolder, iteration: int) -> None:
+    """Copy the lock, and before it the local files that it names, under names that nothing has yet."""
+    numbers = chain([f"{iteration}"], (f"{iteration}-{times}" for times in count(2)))
+    places = ((folder.path / f"lock-{number}.json", folder.path / f"plugins-{number}") for number in numbers)
+    lock, plugins = next(place for place in places if not any(path.exists() for path in place))
+    for file in sorted(folder.plugins.glob("*.py")):
+        atomic.write_bytes(plugins / file.name, file.read_bytes())
+    atomic.write_bytes(lock, folder.lock.read_bytes())
 
 
 def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ganforge.assembly.lock import (
     Difference,
-    Lock,
     check_installed,
     check_parts,
     installed_differences,
@@ -16,6 +15,7 @@ from ganforge.assembly.lock import (
     read_lock,
     remedies,
 )
+from ganforge.assembly.locked import Lock
 from ganforge.core.errors import UsageError
 from ganforge.storage.folder import RunFolder
 
@@ -28,14 +28,16 @@ class Locks:
         warn: told what differs and is let be.
         named: from which nothing may differ, or ``None``.
         began: what the resumed run began with, or ``None``.
-        run: the resumed run's name.
+        named_in: where ``named`` was read.
+        run: the resumed run's folder.
         unlocked: whether a resumed run may go on with something else.
     """
 
     warn: Callable[[str], None]
     named: Lock | None = None
     began: Lock | None = None
-    run: str = ""
+    named_in: Path | None = None
+    run: Path = Path()
     unlocked: bool = False
 
     def __bool__(self) -> bool:
@@ -47,10 +49,10 @@ class Locks:
         Raises:
             UsageError: something differs; the remedy is the command that mends it.
         """
-        for text in check_installed(self.named) if self.named else ():
+        for text in check_installed(self.named, self.named_in) if self.named else ():
             self.warn(text)
         if self.began:
-            self._settle(installed_differences(self.began))
+            self._settle(installed_differences(self.began, self.run))
 
     def compare_parts(self, now: Lock) -> None:
         """Compare components and data.
@@ -69,11 +71,11 @@ class Locks:
         if grave and not self.unlocked:
             told = "\n  ".join(one.told for one in grave)
             raise UsageError(
-                f"{self.run} began with another set, which its lock.json holds; nothing was changed:\n  {told}",
+                f"{self.run.name} began with another set, which its lock.json holds; nothing was changed:\n  {told}",
                 remedy=f"{remedies(grave)}; or give --unlocked to go on all the same",
             )
         for one in differences:
-            self.warn(f"warning: {self.run} did not begin with this: {one.told}; as it was: {remedies([one])}")
+            self.warn(f"warning: {self.run.name} did not begin with this: {one.told}; as it was: {remedies([one])}")
 
 
 def read_locks(named: Path | None, resumed: RunFolder | None, *, unlocked: bool, warn: Callable[[str], None]) -> Locks:
@@ -92,5 +94,5 @@ def read_locks(named: Path | None, resumed: RunFolder | None, *, unlocked: bool,
             if not unlocked:
                 raise UsageError(error.message, remedy="restore it, or give --unlocked to go on without it") from error
             warn(f"warning: {error.message}")
-    run = resumed.path.name if resumed else ""
-    return Locks(warn, read_lock(named) if named else None, began, run, unlocked)
+    run = resumed.path if resumed else Path()
+    return Locks(warn, read_lock(named) if named else None, began, named, run, unlocked)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ganforge.assembly.lock import read_lock
-from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError
+from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError
 from ganforge.core.events import Finished, Outcome
 from ganforge.core.strangers import said
 from ganforge.observers.animation import animation
@@ -91,7 +91,7 @@ def run(options: Options, console: Console) -> Result:
         with folder.locked():
             if plot.resumed:
                 restore(trainer, folder, stopping.notify)
-                lock_again(plot, folder, trainer.iteration)
+                lock_again(plot, folder, trainer)
             else:
                 introduce(plot, folder, trainer, options)
             with _staged(plot, folder, trainer, options, console, stopping) as stage:
@@ -221,15 +221,15 @@ def _conclude(stage: Stage, finished: Finished) -> None:
 
 
 def _keep_model(stage: Stage, finished: Finished) -> None:
-    """Put together what sampling needs, for MLflow's model; without an intact checkpoint there is none."""
+    """Put together what sampling needs, for MLflow's model; without an intact checkpoint and lock there is none."""
     from ganforge.runs.loading import write_bundle
 
     try:
+        distributions = read_lock(stage.folder.path).requirements()
         write_bundle(stage.folder, stage.folder.path / "model")
-    except RunFolderError as error:
+    except (RunFolderError, UsageError) as error:
         stage.face.notify(f"no model for MLflow: {error.message}")
         return
-    distributions = read_lock(stage.folder.path).requirements()
     stage.journal.record("model", path="model", iteration=finished.iteration, requirements=[*libraries(), *distributions])
 
 

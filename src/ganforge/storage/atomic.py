@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,5 +77,15 @@ def storing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}",
-            remedy="free some space, or choose another folder with --runs-dir",
+            remedy=_remedy(error, path),
         ) from error
+
+
+def _remedy(error: OSError, path: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space, or choose another folder (for runs: --runs-dir)"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "choose a folder that you may write in (for runs: --runs-dir)"
+    if path.is_dir():
+        return "it is a folder: name a file"
+    return "choose another place (for runs: --runs-dir)"

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ganforge.core.masking import mask, mask_text
 from ganforge.storage import journal
 from ganforge.storage.folder import RunFolder
 from ganforge.tracking.ack import Ack
-from ganforge.tracking.masking import mask, mask_text
 from ganforge.tracking.names import image_key, metric_key
 from ganforge.tracking.sink import Refused, Sink, Unreachable
 from ganforge.tracking.start import StartRecord

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganforge.tracking.masking import mask_text
+from ganforge.core.masking import mask_text
 from ganforge.tracking.sink import Refused
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ganforge.core.errors import StorageError
-from ganforge.tracking.masking import mask_text
+from ganforge.core.masking import mask_text
 from ganforge.tracking.sink import Gone, Refused, Unreachable
 
 _FOR_GOOD = {

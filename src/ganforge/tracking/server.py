@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import IO
 
 from ganforge.core.errors import UsageError
+from ganforge.core.masking import mask_text
 from ganforge.tracking.locking import locked
-from ganforge.tracking.masking import mask_text
 from ganforge.tracking.store import Store
 
 LOOPBACK = "127.0.0.1"

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ganforge.core.errors import StorageError
+from ganforge.core.masking import mask_text
 from ganforge.storage import plain
 from ganforge.storage.folder import RunFolder
 from ganforge.tracking import faults
 from ganforge.tracking.ack import Ack
 from ganforge.tracking.delivery import Delivery, Rejection
-from ganforge.tracking.masking import mask_text
 from ganforge.tracking.mlflow_sink import MlflowSink
 from ganforge.tracking.sink import Gone, Refused, Unreachable
 from ganforge.tracking.state import ShipperState, StateFile

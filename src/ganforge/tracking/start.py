@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ganforge.tracking.masking import mask, mask_all, mask_text
+from ganforge.core.masking import mask, mask_all, mask_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from ganforge.core.errors import UsageError
-from ganforge.tracking.masking import mask_text
+from ganforge.core.masking import mask_text
 from ganforge.tracking.names import slug
 
 Origin = Literal["--tracking-uri", "MLFLOW_TRACKING_URI", "default"]

@@ -1,6 +1,6 @@
 import pytest
 
-from ganforge.tracking.masking import HIDDEN, mask, mask_all, mask_text
+from ganforge.core.masking import HIDDEN, mask, mask_all, mask_text, public_url
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,37 @@ def test_ordinary_text_stays_as_it_is(text):
 
 def test_mask_all_masks_each():
     assert mask_all({"secret": "x1y2z3", "seed": "7"}) == {"secret": HIDDEN, "seed": "7"}
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://bob:hunter2@example.org/a.git", "https://example.org/a.git"),
+        ("https://ghp_token@example.org/a.git", "https://example.org/a.git"),
+        ("https://bob:hunt@er2@example.org/a.git", "https://example.org/a.git"),
+        ("git+https://bob:hunter2@example.org/a.git@0123#subdirectory=a", "git+https://example.org/a.git@0123#subdirectory=a"),
+        ("ssh://bob:hunter2@example.org/a.git", "ssh://bob@example.org/a.git"),
+        ("https://example.org/a.whl?token=hunter2", "https://example.org/a.whl"),
+        ("https://example.org/a.whl?v=1&X-Amz-Signature=f00&y=2#sha256=ab", "https://example.org/a.whl?v=1&y=2#sha256=ab"),
+        ("https://example.org/a.whl?%74oken=hunter2", "https://example.org/a.whl"),
+        ("https://example.org/a.whl?q=hf_abcdefghijklmnopqrst", "https://example.org/a.whl"),
+        ("https://example.org/a.whl#egg=a&token=hunter2", "https://example.org/a.whl#egg=a"),
+    ],
+)
+def test_an_address_loses_its_secrets(url, public):
+    assert public_url(url) == public
+    assert public_url(public) == public
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ssh://git@example.org/a.git",
+        "https://git@example.org/a.git",
+        "https://${USER}:${TOKEN}@example.org/a.git",
+        "file:///src/sk-learn-gan@1/a",
+        "https://example.org/a@b.whl?design=1#sha256=ab",
+    ],
+)
+def test_an_address_without_secrets_stays_as_it_is(url):
+    assert public_url(url) == url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 HIDDEN = "***"
 
@@ -25,6 +26,11 @@ _ASSIGNMENT = re.compile(
     r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;}\]]+)""",
     re.IGNORECASE,
 )
+
+
+_USER = re.compile(r"(?P<scheme>^[a-zA-Z][\w+.-]*://)(?P<user>[^/?#]*)@")
+_NO_SECRET_USER = re.compile(r"(?:\$\{[\w-]+\}(?::\$\{[\w-]+\})?|git)")  # PEP 610: names of variables, and git's usual user
+_SECRET_PART = re.compile(r"pass|pwd|secret|token|key|credential|signature|\bsig\b|\bauth|jwt|session", re.IGNORECASE)
 
 
 def mask(key: str, value: str) -> str:
@@ -52,3 +58,33 @@ def _hide_assignment(match: re.Match[str]) -> str:
         return match[0]
     quote = value[0] if value[0] in "\"'" else ""
     return f"{match['head']}{quote}{HIDDEN}{quote}"
+
+
+def public_url(url: str) -> str:
+    """An address without its login and without the parts of its query that are secrets; all else stays as it is, byte for byte.
+
+    What pip takes stays usable: a user of SSH is no secret, nor are ``git@`` and names of variables such as ``${TOKEN}@``.
+    """
+    url = _USER.sub(_public_user, url)
+    address, hash_sign, fragment = url.partition("#")
+    address, question_mark, query = address.partition("?")
+    return address + _public_parts(question_mark, query) + _public_parts(hash_sign, fragment)
+
+
+def _public_user(match: re.Match[str]) -> str:
+    user = match["user"]
+    if match["scheme"].lower().endswith("ssh://"):
+        user = user.partition(":")[0]
+    elif not _NO_SECRET_USER.fullmatch(user):
+        user = ""
+    return f"{match['scheme']}{user}@" if user else match["scheme"]
+
+
+def _public_parts(sign: str, text: str) -> str:
+    parts = [part for part in text.split("&") if not _is_secret(part)]
+    return sign + "&".join(parts) if parts else ""
+
+
+def _is_secret(part: str) -> bool:
+    key, _, value = unquote(part).partition("=")
+    return bool(_SECRET_PART.search(key) or _SECRET_SHAPE.search(value))
