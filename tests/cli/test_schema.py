@@ -35,6 +35,14 @@ def test_schema_goes_to_a_file(tmp_path, capsys):
     assert json.loads((tmp_path / "some" / "where.json").read_text())["title"] == "ganforge recipe"
 
 
+@pytest.mark.parametrize("out", [".", "there"])
+def test_a_folder_is_no_place_for_a_schema(tmp_path, capsys, out):
+    Path("there").mkdir()
+    assert main(["schema", "--out", out]) == 2
+    assert f"--out {out} is a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
 def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
     Path("one.toml").write_text('title = "One"\n')
 

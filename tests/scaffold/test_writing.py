@@ -88,6 +88,16 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         write_plugin("acme-gan", [Kind.LOSS], tmp_path / "file")
 
 
+def test_a_folder_that_may_not_be_looked_into(tmp_path):
+    with pytest.raises(StorageError, match="cannot write .*: File name too long"):
+        write_plugin("acme-gan", [Kind.LOSS], tmp_path / ("a" * 300) / "z")
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(UsageError, match="is too long for a plugin's name: 300 letters"):
+        write_plugin("a" * 300, [Kind.LOSS], tmp_path)
+
+
 def test_the_command_writes_and_says_what_next(tmp_path, capsys):
     assert main(["plugins", "new", "acme-gan", "--kinds", "losses, metric", "--into", str(tmp_path)]) == 0
     said = capsys.readouterr().out

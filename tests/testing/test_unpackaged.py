@@ -136,6 +136,17 @@ def test_paths_that_are_no_plugin_are_said(tmp_path):
         check_path(tmp_path / "recipe.toml")
 
 
+@pytest.mark.parametrize("text", ["~nobody-has-this-name/x.py", "a\0b.py", "a" * 300 + ".py"])
+def test_paths_that_nothing_can_have_are_said(capsys, text):
+    assert main(["plugins", "check", text]) == 2
+    assert "cannot be looked at: " in capsys.readouterr().err
+
+
+def test_a_name_that_no_file_can_have_is_no_path():
+    assert not is_path("a" * 300)
+    assert not is_path("a\0b")
+
+
 def test_a_file_is_checked_by_its_path(tmp_path, capsys):
     file = tmp_path / "my_gan.py"
     file.write_text(HOOKS.replace("acme_own.nets:build", "ganforge.testing.stand_ins:build_generator"))

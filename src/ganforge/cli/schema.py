@@ -50,6 +50,8 @@ def schema(
             raise UsageError("--check writes nothing", remedy="give it alone")
         _check(check)
         return
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / associating.PLACE.name}")
     made, complaints = schema_of(installed.registry())
     for complaint in complaints:
         console.warning(complaint)

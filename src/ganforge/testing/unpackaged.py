@@ -32,7 +32,10 @@ def is_path(text: str) -> bool:
         return True
     known = {normalise(name) for one in (builtin(), *installed()) for name in (one.name, one.distribution)}
     known |= {plugin_name(file) for file in in_force().local}
-    return normalise(text) not in known and Path(text).exists()
+    try:
+        return normalise(text) not in known and Path(text).exists()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
 
 
 @contextlib.contextmanager
@@ -47,9 +50,7 @@ def opened(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]]]:
     Raises:
         UsageError: the path is not there or is no plugin.
     """
-    path = path.expanduser().resolve()
-    if not path.exists():
-        raise UsageError(f"there is no file or folder {path}", remedy="ganforge plugins list shows what is installed")
+    path = _found(path)
     if path.is_file():
         if path.suffix != ".py":
             raise UsageError(f"{path} is no plugin", remedy="name a Python file (.py), or a folder with a pyproject.toml")
@@ -58,6 +59,20 @@ def opened(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]]]:
     found, places = _project(path)
     with _importable(places):
         yield _loaded(found)
+
+
+def _found(path: Path) -> Path:
+    try:
+        found = path.expanduser().resolve()
+        there = found.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: nobody is called as in ~nobody
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(
+            f"{path} cannot be looked at: {reason}", remedy="write the whole path, of a file that you may read"
+        ) from error
+    if not there:
+        raise UsageError(f"there is no file or folder {found}", remedy="ganforge plugins list shows what is installed")
+    return found
 
 
 def _loaded(own: list[Found]) -> tuple[Registry, tuple[PluginRecord, ...]]:
