@@ -55,9 +55,28 @@ def test_what_is_written_passes_ruff(tmp_path):
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", ["", "-", "9lives", "acme gan", "class", "ä-gan"])
+@pytest.mark.parametrize("name", ["", "-", "9lives", "3d-gan", "acme gan", "class", "ä-gan"])
 def test_a_name_that_nothing_can_have(name, tmp_path):
-    with pytest.raises(UsageError, match="is no name for a plugin"):
+    with pytest.raises(UsageError, match=r"is no name for a plugin \(.*begins with a letter and is no keyword"):
+        write_plugin(name, [Kind.LOSS], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("vanilla", "the plugin name 'vanilla' is reserved for ganforge-vanilla"),
+        ("Builtin", "the plugin name 'builtin' is reserved for ganforge"),
+        ("local", "'local' stands for files named by --plugin"),
+        ("json", "'json' is a module of Python"),
+        ("concurrent", "'concurrent' is a module of Python"),
+        ("torch", "'torch' is a distribution that ganforge runs on"),
+        ("scikit-learn", "'scikit-learn' is a distribution that ganforge runs on"),
+        ("sklearn", "'sklearn' is a package that ganforge runs on"),
+    ],
+)
+def test_a_name_whose_package_could_not_work(name, reason, tmp_path):
+    with pytest.raises(UsageError, match=f"no plugin can be called '{name}': {reason}"):
         write_plugin(name, [Kind.LOSS], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -89,7 +108,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 
 def test_a_folder_that_may_not_be_looked_into(tmp_path):
-    with pytest.raises(StorageError, match="cannot write .*: File name too long"):
+    with pytest.raises(StorageError, match=r"cannot write .*: File name too long"):
         write_plugin("acme-gan", [Kind.LOSS], tmp_path / ("a" * 300) / "z")
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import UsageError
-from ganforge.hooks.discovery import Found, builtin, installed
+from ganforge.hooks.discovery import Found, builtin, fault_of, installed
 from ganforge.hooks.loading import load
 from ganforge.hooks.local import local_file
+from ganforge.hooks.names import shadowed
 from ganforge.hooks.registry import PluginRecord, Registry
 from ganforge.hooks.specs import ENTRY_POINT_GROUP
 from ganforge.hooks.switches import normalise, plugin_name
@@ -112,6 +113,7 @@ def _project(folder: Path) -> tuple[list[Found], tuple[Path, ...]]:
             source="local",
             origin=str(folder),
             url=folder.as_uri(),
+            fault=fault_of(normalise(name), str(version)),
         )
         for entry, value in sorted(plugins.items())
     ]
@@ -134,6 +136,8 @@ def _project_table(file: Path) -> dict[str, Any]:
 def _place(folder: Path, file: Path, value: str) -> Path:
     """What must be on the import path for an entry point's module to be found."""
     top = re.split(r"[.:]", value.strip(), maxsplit=1)[0]
+    if fault := shadowed(top):
+        raise UsageError(f"{file}: {_TABLE} names '{value}', and {fault}", remedy="rename the package")
     for place in (folder / "src", folder):
         if (place / top).is_dir() or (place / f"{top}.py").is_file():
             return place
