@@ -58,9 +58,28 @@ def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == ["wrote .ganforge/recipe.schema.json", "one.toml: has its #:schema line"]
 
 
-def test_recipe_that_is_not_there_is_2(capsys):
-    assert main(["schema", "nowhere.toml"]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("content", "arguments", "told"),
+    [
+        (None, ["good.toml", "other.toml"], "there is no such file"),
+        ("not toml", ["good.toml", "other.toml"], "not valid TOML"),
+        ("rule = 3", ["good.toml", "--associate", "*.toml"], "no rule can be added to .taplo.toml"),
+        (None, ["good.toml", "--associate", " "], "an empty pattern matches no file"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_written(tmp_path, capsys, content, arguments, told):
+    Path("good.toml").write_text('title = "One"\n')
+    place = ".taplo.toml" if "--associate" in arguments else "other.toml"
+    if content is not None:
+        Path(place).write_text(content)
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
+
+    assert main(["schema", *arguments]) == 2
+
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert shown.out == ""
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == before
 
 
 def test_plugin_that_cannot_tell_its_params_costs_a_warning(tmp_path, monkeypatch, capsys):

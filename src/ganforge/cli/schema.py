@@ -43,6 +43,7 @@ def schema(
     from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
     from ganforge.recipe import associating
+    from ganforge.recipe.files import load
     from ganforge.storage import atomic
 
     if check is not None:
@@ -61,14 +62,17 @@ def schema(
         return
 
     out = out or associating.PLACE
+    for recipe in recipes or ():
+        load(recipe)  # what is no recipe is told before anything is written
+    settings = associating.with_rules(associate, out, Path()) if associate else {}
     atomic.write_text(out, text)
     console.say(f"wrote {out}")
     for recipe in recipes or ():
         changed = associating.put_on_top(recipe, out)
         console.say(f"{recipe}: {'#:schema line put on top' if changed else 'has its #:schema line'}")
-    if associate:
-        for settings in associating.associate(associate, out, Path()):
-            console.say(f"rule added to {settings}")
+    for path, changed_text in settings.items():
+        atomic.write_text(path, changed_text)
+        console.say(f"rule added to {path}")
 
 
 def _check(schema: Path) -> None:
