@@ -42,7 +42,10 @@ def test_an_empty_list_of_allowed_plugins_allows_none():
     assert switches.refusal("acme", "acme-gan") == "not named by GANFORGE_PLUGINS"
 
 
-@pytest.mark.parametrize(("text", "strict"), [("", False), ("0", False), ("1", True), ("yes", True)])
+@pytest.mark.parametrize(
+    ("text", "strict"),
+    [(text, False) for text in ("", "0", "false", "No", " OFF ")] + [(text, True) for text in ("1", "yes", "true", "on")],
+)
 def test_strictness(text, strict):
     assert from_environment({"GANFORGE_STRICT_PLUGINS": text}).strict is strict
 
