@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shlex
 import shutil
@@ -26,6 +27,13 @@ def test_schema_goes_to_stdout_and_nothing_is_left_behind(tmp_path, capsys):
     assert json.loads(shown.out)["title"] == "ganforge recipe"
     assert shown.err == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_letter_is_lost_on_stdout_in_whatever_locale():
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    shown = subprocess.run([sys.executable, "-m", "ganforge", "schema"], env=environment, capture_output=True, check=True).stdout
+    assert main(["schema", "--out", "s.json"]) == 0
+    assert json.loads(shown) == json.loads(Path("s.json").read_bytes())
 
 
 def test_schema_goes_to_a_file(tmp_path, capsys):

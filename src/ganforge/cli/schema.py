@@ -56,16 +56,15 @@ def schema(
     made, complaints = schema_of(installed.registry())
     for complaint in complaints:
         console.warning(complaint)
-    text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if out is None and not recipes and not associate:
-        sys.stdout.write(text)
+        sys.stdout.write(json.dumps(made, indent=1) + "\n")  # in ASCII: not every locale has a word for λ
         return
 
     out = out or associating.PLACE
     for recipe in recipes or ():
         load(recipe)  # what is no recipe is told before anything is written
     settings = associating.with_rules(associate, out, Path()) if associate else {}
-    atomic.write_text(out, text)
+    atomic.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     console.say(f"wrote {out}")
     for recipe in recipes or ():
         changed = associating.put_on_top(recipe, out)
