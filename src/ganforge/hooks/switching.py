@@ -23,6 +23,7 @@ from ganforge.hooks.switches import Switches, names_in, normalise
 CARRIER = "GANFORGE_COMMAND_LINE"
 """Holds the command line's switches for this process and its children; nobody else should set it."""
 
+_OFF = ("", "0", "false", "no", "off")
 _KEYS = ("disable", "only", "local")
 
 
@@ -50,7 +51,7 @@ def from_environment(environ: Mapping[str, str]) -> Switches:
     return Switches.said(
         ("GANFORGE_DISABLE_PLUGINS", names_in(environ.get("GANFORGE_DISABLE_PLUGINS", ""))),
         ("GANFORGE_PLUGINS", None if allowed is None else names_in(allowed)),
-        strict=environ.get("GANFORGE_STRICT_PLUGINS", "") not in ("", "0"),
+        strict=environ.get("GANFORGE_STRICT_PLUGINS", "").strip().lower() not in _OFF,
     )
 
 
