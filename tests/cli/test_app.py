@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +158,44 @@ def test_a_terminal_without_greek_letters_is_no_reason_to_fail():
     )
 
     assert "gradient-penalty" in shown.stdout
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--version"], ["list"], ["schema"]])
+def test_an_output_that_is_full_is_5_and_two_lines(arguments, unbuffered):
+    """Little of it fails when it is flushed, much of it when it is written."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        shown = subprocess.run(
+            [sys.executable, "-m", "ganforge", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            check=False,
+        )
+
+    assert shown.returncode == 5
+    assert shown.stderr == (
+        "error: cannot write to the standard output: No space left on device\n  free some space, or send the output elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_had_enough_is_no_error(unbuffered):
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        command = [sys.executable, "-m", "ganforge", "list"]
+        shown = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+
+    assert (shown.returncode, shown.stderr) == (1, "")
+
+
+def test_another_error_of_the_system_is_still_a_bug(failing):
+    with pytest.raises(OSError, match="something else"):
+        failing(OSError(5, "something else"))
 
 
 BROKEN = {

@@ -1,5 +1,6 @@
 import enum
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def test_a_table_in_a_pipe_has_whole_lines_and_no_colour(capsys):
     assert not any("\x1b" in line for line in lines)
 
 
+def test_one_long_cell_does_not_make_every_line_long(capsys):
+    console.table(("Name", "Value", "Origin"), [("a", "long " * 60, "x"), ("b", "short", "y")])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("  x")
+    assert lines[2].split() == ["b", "short", "y"]
+    assert len(lines[2]) < 80
+
+
 @pytest.mark.parametrize("tell", [console.note, console.warning, lambda text: console.failure(GanforgeError(text))])
 def test_what_is_no_result_goes_to_stderr(capsys, tell):
     tell("[bold]text[/bold]")
@@ -71,6 +81,19 @@ def test_a_terminal_gets_colours(terminal, capsys):
     shown = capsys.readouterr()
     assert "\x1b[" in shown.err
     assert "[red]x" in shown.out
+
+
+@pytest.mark.parametrize("columns", [40, 50, 80])
+def test_no_word_breaks_on_a_narrow_terminal(terminal, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    rows = [("generator.optimizer.lr", "0.0002", "recipes/vanilla_moons.toml:31"), ("title", "Two words and more", "--set")]
+    console.table(("Key", "Value", "Origin"), rows)
+
+    shown = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out)
+    assert all(len(line) <= columns for line in shown.splitlines())
+    assert all(word in shown for row in rows for cell in row for word in cell.split())
+    assert shown.count("Origin") == (1 if columns == 80 else 2)
 
 
 def test_no_color_is_honoured(terminal, capsys, monkeypatch):

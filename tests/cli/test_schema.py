@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shlex
 import shutil
@@ -28,11 +29,26 @@ def test_schema_goes_to_stdout_and_nothing_is_left_behind(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_letter_is_lost_on_stdout_in_whatever_locale():
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    shown = subprocess.run([sys.executable, "-m", "ganforge", "schema"], env=environment, capture_output=True, check=True).stdout
+    assert main(["schema", "--out", "s.json"]) == 0
+    assert json.loads(shown) == json.loads(Path("s.json").read_bytes())
+
+
 def test_schema_goes_to_a_file(tmp_path, capsys):
     assert main(["schema", "--out", "some/where.json"]) == 0
 
     assert capsys.readouterr().out == "wrote some/where.json\n"
     assert json.loads((tmp_path / "some" / "where.json").read_text())["title"] == "ganforge recipe"
+
+
+@pytest.mark.parametrize("out", [".", "there"])
+def test_a_folder_is_no_place_for_a_schema(tmp_path, capsys, out):
+    Path("there").mkdir()
+    assert main(["schema", "--out", out]) == 2
+    assert f"--out {out} is a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
@@ -50,9 +66,28 @@ def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == ["wrote .ganforge/recipe.schema.json", "one.toml: has its #:schema line"]
 
 
-def test_recipe_that_is_not_there_is_2(capsys):
-    assert main(["schema", "nowhere.toml"]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("content", "arguments", "told"),
+    [
+        (None, ["good.toml", "other.toml"], "there is no such file"),
+        ("not toml", ["good.toml", "other.toml"], "not valid TOML"),
+        ("rule = 3", ["good.toml", "--associate", "*.toml"], "no rule can be added to .taplo.toml"),
+        (None, ["good.toml", "--associate", " "], "an empty pattern matches no file"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_written(tmp_path, capsys, content, arguments, told):
+    Path("good.toml").write_text('title = "One"\n')
+    place = ".taplo.toml" if "--associate" in arguments else "other.toml"
+    if content is not None:
+        Path(place).write_text(content)
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
+
+    assert main(["schema", *arguments]) == 2
+
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert shown.out == ""
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == before
 
 
 def test_plugin_that_cannot_tell_its_params_costs_a_warning(tmp_path, monkeypatch, capsys):

@@ -42,7 +42,10 @@ def test_an_empty_list_of_allowed_plugins_allows_none():
     assert switches.refusal("acme", "acme-gan") == "not named by GANFORGE_PLUGINS"
 
 
-@pytest.mark.parametrize(("text", "strict"), [("", False), ("0", False), ("1", True), ("yes", True)])
+@pytest.mark.parametrize(
+    ("text", "strict"),
+    [(text, False) for text in ("", "0", "false", "No", " OFF ")] + [(text, True) for text in ("1", "yes", "true", "on")],
+)
 def test_strictness(text, strict):
     assert from_environment({"GANFORGE_STRICT_PLUGINS": text}).strict is strict
 
@@ -92,6 +95,23 @@ def test_a_project_that_makes_no_sense_is_one_line_with_the_file(project, tmp_pa
         from_project(tmp_path)
 
     assert str(file) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("encoding", "complaint"),
+    [("utf-16", "it is not UTF-8, as TOML must be"), ("utf-16-le", "cannot be read"), ("utf-16-be", "cannot be read")],
+)
+def test_a_project_in_another_encoding_is_not_passed_over(tmp_path, encoding, complaint):
+    (tmp_path / "pyproject.toml").write_bytes('[tool.ganforge.plugins]\ndisable = ["acme"]\n'.encode(encoding))
+
+    with pytest.raises(UsageError, match=complaint):
+        from_project(tmp_path)
+
+
+def test_a_project_in_another_encoding_that_does_not_name_us_is_none_of_our_business(tmp_path):
+    (tmp_path / "pyproject.toml").write_bytes("[tool.other]\n".encode("utf-16"))
+
+    assert from_project(tmp_path) == Switches()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")

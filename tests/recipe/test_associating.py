@@ -3,7 +3,15 @@ import tomllib
 import pytest
 
 from ganforge.core.errors import RecipeError, UsageError
-from ganforge.recipe.associating import PLACE, associate, put_on_top, schema_on_top, schemas_named
+from ganforge.recipe.associating import PLACE, put_on_top, schema_on_top, schemas_named, with_rules
+
+
+def associate(globs, schema, folder):
+    """Write what should change; the files that did."""
+    texts = with_rules(globs, schema, folder)
+    for path, text in texts.items():
+        path.write_text(text)
+    return tuple(texts)
 
 
 @pytest.fixture
@@ -71,8 +79,46 @@ def test_rules_are_written_for_both_tools_once(tmp_path, schema):
         "schemas": [{"path": "./.ganforge/recipe.schema.json", "include": ["recipes/*.toml"]}]
     }
     assert associate(["recipes/*.toml"], schema, tmp_path) == ()
-    assert len(associate(["more/*.toml"], schema, tmp_path)) == 2
-    assert len(tomllib.loads((tmp_path / ".taplo.toml").read_text())["rule"]) == 2
+
+
+def test_a_rule_that_leads_to_the_schema_is_extended(tmp_path, schema):
+    associate(["recipes/*.toml"], schema, tmp_path)
+    assert len(associate(["more/[ab].toml", "recipes/*.toml", "more/[ab].toml"], schema, tmp_path)) == 2
+
+    for file, name in ((".taplo.toml", "rule"), ("tombi.toml", "schemas")):
+        text = (tmp_path / file).read_text()
+        (rule,) = tomllib.loads(text)[name]
+        assert rule["include"] == ["recipes/*.toml", "more/[ab].toml"]
+        assert len(text.splitlines()) == len(set(text.splitlines()))
+    assert associate(["more/[ab].toml"], schema, tmp_path) == ()
+
+
+OTHER = '[[schemas]]\npath = "x.json"\ninclude = ["a/*.toml"]\n\n'
+HEAD = '[[schemas]]\npath = "./.ganforge/recipe.schema.json"\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('include = [\n  "a/*.toml", # why\n]\n', 'include = [\n  "b.toml",\n  "a/*.toml", # why\n]\n'),
+        ('include = ["a/*.toml"]\n', 'include = ["a/*.toml", "b.toml"]\n'),
+        ('include = ["a/*.toml"] # ]\n', 'include = [\n  "b.toml","a/*.toml"] # ]\n'),
+        ("include = []\n", 'include = ["b.toml"]\n'),
+        ('"include" = ["a/*.toml"]\n', '"include" = ["a/*.toml"]\n\n' + HEAD + 'include = ["b.toml"]\n'),
+        ("", ""),
+    ],
+)
+def test_a_rule_of_ones_own_is_extended_as_it_is_written(tmp_path, schema, before, after):
+    (tmp_path / "tombi.toml").write_text(OTHER + HEAD + before)
+
+    associate(["b.toml"], schema, tmp_path)
+
+    assert (tmp_path / "tombi.toml").read_text() == OTHER + HEAD + after
+
+
+def test_an_empty_pattern_is_refused(tmp_path, schema):
+    with pytest.raises(UsageError, match="an empty pattern matches no file"):
+        associate(["*.toml", ""], schema, tmp_path)
 
 
 def test_settings_that_are_there_stay(tmp_path, schema):
@@ -85,7 +131,7 @@ def test_settings_that_are_there_stay(tmp_path, schema):
     assert not (tmp_path / ".taplo.toml").exists()
 
 
-@pytest.mark.parametrize("settings", [b"rule = [ { keys = [] } ]\n", b"not toml", b"\xff\xfe"])
+@pytest.mark.parametrize("settings", [b"rule = [ { keys = [] } ]\n", b"not toml", b"\xff\xfe", b"rule = 3", b"rule = [3]"])
 def test_settings_that_take_no_rule_are_told_with_the_rule_to_add(tmp_path, schema, settings):
     (tmp_path / ".taplo.toml").write_bytes(settings)
     with pytest.raises(UsageError) as refused:

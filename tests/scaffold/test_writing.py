@@ -55,9 +55,28 @@ def test_what_is_written_passes_ruff(tmp_path):
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", ["", "-", "9lives", "acme gan", "class", "ä-gan"])
+@pytest.mark.parametrize("name", ["", "-", "9lives", "3d-gan", "acme gan", "class", "ä-gan"])
 def test_a_name_that_nothing_can_have(name, tmp_path):
-    with pytest.raises(UsageError, match="is no name for a plugin"):
+    with pytest.raises(UsageError, match=r"is no name for a plugin \(.*begins with a letter and is no keyword"):
+        write_plugin(name, [Kind.LOSS], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("vanilla", "the plugin name 'vanilla' is reserved for ganforge-vanilla"),
+        ("Builtin", "the plugin name 'builtin' is reserved for ganforge"),
+        ("local", "'local' stands for files named by --plugin"),
+        ("json", "'json' is a module of Python"),
+        ("concurrent", "'concurrent' is a module of Python"),
+        ("torch", "'torch' is a distribution that ganforge runs on"),
+        ("scikit-learn", "'scikit-learn' is a distribution that ganforge runs on"),
+        ("sklearn", "'sklearn' is a package that ganforge runs on"),
+    ],
+)
+def test_a_name_whose_package_could_not_work(name, reason, tmp_path):
+    with pytest.raises(UsageError, match=f"no plugin can be called '{name}': {reason}"):
         write_plugin(name, [Kind.LOSS], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -86,6 +105,16 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         write_plugin("acme-gan", [Kind.LOSS], tmp_path / "file")
+
+
+def test_a_folder_that_may_not_be_looked_into(tmp_path):
+    with pytest.raises(StorageError, match=r"cannot write .*: File name too long"):
+        write_plugin("acme-gan", [Kind.LOSS], tmp_path / ("a" * 300) / "z")
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(UsageError, match="is too long for a plugin's name: 300 letters"):
+        write_plugin("a" * 300, [Kind.LOSS], tmp_path)
 
 
 def test_the_command_writes_and_says_what_next(tmp_path, capsys):

@@ -102,7 +102,15 @@ def test_a_project_without_a_word_of_ganforge_fails_that_check(project):
     assert [outcome.check for outcome in report.outcomes if outcome.state is State.FAILED] == ["P04"]
 
 
+@pytest.mark.parametrize(("name", "told"), [("Local", "cannot be called 'local'"), ("vanilla", "is reserved for ganforge-vanilla")])
+def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, name, told):
+    assert main(["plugins", "check", str(project(pyproject=PYPROJECT.replace("Acme_Own", name)))]) == 1
+    assert told in capsys.readouterr().out
+
+
 NO_PLUGINS = {
+    "a module of Python": (PYPROJECT.replace("acme_own.plugin", "json.plugin"), "'json' is a module of Python"),
+    "a package of a dependency": (PYPROJECT.replace("acme_own", "torch"), "'torch' is a package that ganforge runs on"),
     "no entry point": ('[project]\nname = "a"\n', "announces no plugin"),
     "another group": ('[project]\nname = "a"\n[project.entry-points.other]\nx = "y"\n', "announces no plugin"),
     "a list": ('[project]\nname = "a"\nentry-points = []\n', "announces no plugin"),
@@ -134,6 +142,17 @@ def test_paths_that_are_no_plugin_are_said(tmp_path):
     tmp_path.joinpath("recipe.toml").touch()
     with pytest.raises(UsageError, match="name a Python file"):
         check_path(tmp_path / "recipe.toml")
+
+
+@pytest.mark.parametrize("text", ["~nobody-has-this-name/x.py", "a\0b.py", "a" * 300 + ".py"])
+def test_paths_that_nothing_can_have_are_said(capsys, text):
+    assert main(["plugins", "check", text]) == 2
+    assert "cannot be looked at: " in capsys.readouterr().err
+
+
+def test_a_name_that_no_file_can_have_is_no_path():
+    assert not is_path("a" * 300)
+    assert not is_path("a\0b")
 
 
 def test_a_file_is_checked_by_its_path(tmp_path, capsys):

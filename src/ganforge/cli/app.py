@@ -8,20 +8,25 @@ MLflow, pydantic nor a plugin.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from traceback import walk_tb
 from typing import Annotated
 
 import typer
 
 from ganforge import __version__
 from ganforge.cli import check, console, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
-from ganforge.core.errors import GanforgeError, UsageError
+from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
 _SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
 _FLAGS = ("--strict-plugins",)
 """Options of ``ganforge`` itself that may stand behind a command too: with a value, and without."""
+
+_WRITERS = ("ganforge.cli.", "typer.", "rich.")
+"""Modules that write to the standard streams."""
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
 
@@ -98,6 +103,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal without Greek letters shows "?", rather than ending in a traceback
             stream.reconfigure(errors="replace")
     try:
+        code = _exit_code(arguments)
+        if sys.stdout:  # a command without one, as by >&-, may have nothing to say
+            sys.stdout.flush()  # here, where a full disk can still be told
+    except OSError as error:
+        if not _of_a_stream(error):
+            raise
+        _let_go_of_stdout()
+        if isinstance(error, BrokenPipeError):  # whoever read has had enough, as `head` does
+            return 1
+        reason = f"cannot write to the standard output: {error.strerror or error}"
+        refused = StorageError(reason, remedy="free some space, or send the output elsewhere")
+        console.failure(refused)
+        return refused.exit_code
+    return code
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    try:
         app(args=_switches_first(sys.argv[1:] if arguments is None else arguments), prog_name="ganforge")
     except GanforgeError as error:
         console.failure(error)
@@ -107,6 +130,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return leaving.code or 0
         raise
     return 0
+
+
+def _of_a_stream(error: OSError) -> bool:
+    """Whether it is the standard output that refused: what raises here, without a file's name, writes nowhere else."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return error.filename is None and frames[-1].f_globals.get("__name__", "").startswith(_WRITERS)
+
+
+def _let_go_of_stdout() -> None:
+    """Keep Python from trying again as it ends, if something is left to be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _switches_first(arguments: Sequence[str]) -> list[str]:

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters: texts come from plugins and recipes too, and may not steer the terminal."""
 
+_NARROW = 60
+"""Columns of a terminal below which rows may become blocks."""
+
+_PADDED = 60
+"""Width to which cells are padded at most: one long text must not make every other line as long."""
+
 
 def say(text: str = "", *, style: str = "") -> None:
     """A line of the result, on stdout; ``style`` is one of rich's, such as ``bold``."""
@@ -55,7 +61,7 @@ def failure(error: GanforgeError) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
-    """Rows under headings, on stdout.
+    """Rows under headings, on stdout; on a narrow terminal that would break words, each row as a block of lines.
 
     Args:
         headings: one for each column.
@@ -71,12 +77,20 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
     from rich.table import Table
     from rich.text import Text
 
+    terminal, named = _console(sys.stdout), [_one_line(heading) for heading in headings]
+    if terminal.width < _NARROW and _least_width([named, *cells]) > terminal.width:
+        for row in cells:
+            block = Table.grid("", "", padding=(0, 2, 0, 0))
+            for heading, cell in zip(named, row, strict=True):
+                block.add_row(Text(heading, style="bold"), Text(cell, overflow="fold"))
+            terminal.print(block, "", sep="\n")
+        return
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(headings):
-        grid.add_column(_one_line(heading), justify="right" if index in numbers else "left", overflow="fold")
+    for index, heading in enumerate(named):
+        grid.add_column(heading, justify="right" if index in numbers else "left", overflow="fold")
     for row in cells:
         grid.add_row(*map(Text, row))
-    _console(sys.stdout).print(grid)
+    terminal.print(grid)
 
 
 def json_out(value: Mapping[str, object]) -> None:
@@ -104,9 +118,15 @@ def _one_line(text: str) -> str:
     return " ".join(text.translate(_CONTROL).split("\n"))
 
 
+def _least_width(rows: list[list[str]]) -> int:
+    """Columns of a terminal on which no word of the table breaks."""
+    longest = [max(len(word) for cell in column for word in (*cell.split(), "")) for column in zip(*rows, strict=True)]
+    return sum(longest) + 2 * (len(longest) - 1)
+
+
 def _plain_table(rows: list[list[str]], numbers: set[int]) -> None:
     """Whole lines for grep: never wrapped or cut, whatever the width of the terminal that is not there."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [min(max(map(len, column)), _PADDED) for column in zip(*rows, strict=True)]
     for row in rows:
         sized = enumerate(zip(row, widths, strict=True))
         padded = [cell.rjust(width) if index in numbers else cell.ljust(width) for index, (cell, width) in sized]

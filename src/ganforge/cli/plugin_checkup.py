@@ -118,9 +118,9 @@ def _remedy(record: PluginRecord, found: Found | None) -> str:
     from ganforge.hooks.registry import Status
 
     if record.sha256 or record.source == "file":
-        return f"mend {record.origin}; its traceback: ganforge plugins info {record.handle}"
+        return f"mend {record.origin}; its traceback: ganforge plugins info {record.id}"
     without = f"or pip uninstall {record.distribution}"
-    details = f"details: ganforge plugins info {record.handle}"
+    details = f"details: ganforge plugins info {record.id}"
     if record.status is Status.INCOMPATIBLE:
         return f"pip install --upgrade {record.distribution}, {without} where none takes ganforge {__version__}; {details}"
     if missing := [f"'{one}'" for one, _ in unmet(found.requires if found else ()) if one.name != "ganforge"]:

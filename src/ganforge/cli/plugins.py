@@ -94,7 +94,7 @@ def freeze(*, as_json: _JSON = False) -> None:
     from ganforge.hooks.freezing import requirement, requirement_line
 
     records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
-    refs = {one.name if one.sha256 else one.distribution: one.ref for one in records}
+    refs = {(one.distribution, one.name if one.sha256 else ""): one.ref for one in records}
     if as_json:
         files = [{"file": one.url, "sha256": one.sha256} for one in refs.values() if one.sha256]
         lines = [line for one in refs.values() if (line := requirement(one))]
@@ -241,5 +241,5 @@ def _summary(records: tuple[PluginRecord, ...]) -> str:
 
     counts = [(sum(record.status is status for record in records), status) for status in Status]
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)
-    failed = next((record.handle for record in records if record.failed), None)
+    failed = next((record.id for record in records if record.failed), None)
     return f"{len(records)} installed: {listed}." + (f" Details: ganforge plugins info {failed}" if failed else "")

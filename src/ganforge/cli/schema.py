@@ -43,6 +43,7 @@ def schema(
     from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
     from ganforge.recipe import associating
+    from ganforge.recipe.files import load
     from ganforge.storage import atomic
 
     if check is not None:
@@ -50,23 +51,27 @@ def schema(
             raise UsageError("--check writes nothing", remedy="give it alone")
         _check(check)
         return
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / associating.PLACE.name}")
     made, complaints = schema_of(installed.registry())
     for complaint in complaints:
         console.warning(complaint)
-    text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if out is None and not recipes and not associate:
-        sys.stdout.write(text)
+        sys.stdout.write(json.dumps(made, indent=1) + "\n")  # in ASCII: not every locale has a word for λ
         return
 
     out = out or associating.PLACE
-    atomic.write_text(out, text)
+    for recipe in recipes or ():
+        load(recipe)  # what is no recipe is told before anything is written
+    settings = associating.with_rules(associate, out, Path()) if associate else {}
+    atomic.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     console.say(f"wrote {out}")
     for recipe in recipes or ():
         changed = associating.put_on_top(recipe, out)
         console.say(f"{recipe}: {'#:schema line put on top' if changed else 'has its #:schema line'}")
-    if associate:
-        for settings in associating.associate(associate, out, Path()):
-            console.say(f"rule added to {settings}")
+    for path, changed_text in settings.items():
+        atomic.write_text(path, changed_text)
+        console.say(f"rule added to {path}")
 
 
 def _check(schema: Path) -> None:

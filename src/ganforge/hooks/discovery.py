@@ -156,13 +156,14 @@ def _describe(entry_point: metadata.EntryPoint) -> Found:
             source=source,
             origin=origin,
             url=url,
-            fault=_fault_of(name, version),
+            fault=fault_of(name, version),
         )
     except Exception as error:  # noqa: BLE001 - metadata is the plugin's, so whatever is wrong with it is the plugin's fault
         return Found(entry_point.name, normalise(entry_point.name), "?", entry_point, fault=f"its metadata cannot be read: {error}")
 
 
-def _fault_of(name: str, version: str | None) -> str | None:
+def fault_of(name: str, version: str | None) -> str | None:
+    """Why a distribution of this normalised name and version can be no plugin, or ``None``."""
     if name == LOCAL:
         return f"a distribution cannot be called '{LOCAL}': that stands for files named by --plugin"
     return None if version else "its metadata gives no version"

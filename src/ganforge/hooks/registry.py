@@ -90,6 +90,11 @@ class PluginRecord:
         return self.name if self.distribution == LOCAL else self.distribution
 
     @property
+    def id(self) -> str:
+        """What ``plugins info`` finds it by even where an installed plugin has the name of a local file."""
+        return f"{LOCAL}/{self.name}" if self.distribution == LOCAL else self.distribution
+
+    @property
     def works(self) -> bool:
         """Whether its components can be used."""
         return self.status in (Status.ACTIVE, Status.LOCAL)

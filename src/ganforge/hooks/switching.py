@@ -155,12 +155,13 @@ def words(environ: Mapping[str, str] | None = None) -> str:
 def _table(file: Path) -> dict[str, Any]:
     try:
         content = file.read_bytes()
-        if b"ganforge" not in content:  # not a word about us: none of our business, even where it is no TOML
+        if b"ganforge" not in content.replace(b"\0", b""):  # in UTF-8 and UTF-16 not a word about us: none of our business
             return {}
         tool = tomllib.loads(content.decode()).get("tool", {})
     except (OSError, ValueError) as error:
+        reason = "it is not UTF-8, as TOML must be" if isinstance(error, UnicodeDecodeError) else error
         raise UsageError(
-            f"{file} cannot be read: {error}", remedy="mend it; ganforge looks there for [tool.ganforge.plugins]"
+            f"{file} cannot be read: {reason}", remedy="mend it; ganforge looks there for [tool.ganforge.plugins]"
         ) from error
     for key in ("ganforge", "plugins"):
         tool = tool.get(key, {}) if isinstance(tool, dict) else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ganforge.core.errors import UsageError
 from ganforge.recipe.files import load
@@ -49,23 +51,23 @@ def put_on_top(recipe: Path, schema: Path) -> bool:
     return changed != content
 
 
-def associate(globs: Sequence[str], schema: Path, folder: Path) -> tuple[Path, ...]:
-    """Have taplo and tombi judge the files that match, by rules added to their settings in ``folder``; the files that changed.
+def with_rules(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
+    """Settings in ``folder`` by which taplo and tombi judge the files that match: those that must change, with their new text.
+
+    A rule that leads to the schema already is extended.
 
     Raises:
-        UsageError: settings that are there already are not valid TOML, or take no further rule.
-        StorageError: a file could not be written.
+        UsageError: a pattern is empty, or settings that are there already are not valid TOML or take no further rule.
     """
+    if not all(glob.strip() for glob in globs):
+        raise UsageError("an empty pattern matches no file", remedy="such as --associate 'recipes/**/*.toml'")
     taplo = folder / "taplo.toml" if (folder / "taplo.toml").is_file() else folder / ".taplo.toml"
-    where, include = value(_from(folder, schema)), value(list(globs))
+    where, include = value(_from(folder, schema)), value(list(dict.fromkeys(globs)))
     rules = {
         taplo: f"[[rule]]\ninclude = {include}\n\n[rule.schema]\npath = {where}\n",
         folder / "tombi.toml": f"[[schemas]]\npath = {where}\ninclude = {include}\n",
     }
-    texts = {path: text for path, rule in rules.items() if (text := _with_rule(path, rule)) is not None}
-    for path, text in texts.items():
-        atomic.write_text(path, text)
-    return tuple(texts)
+    return {path: text for path, rule in rules.items() if (text := _with_rule(path, rule)) is not None}
 
 
 def schema_on_top(recipe: Path) -> Path | None:
@@ -120,17 +122,49 @@ def _local(named: str, folder: Path) -> Path | None:
 
 
 def _with_rule(path: Path, rule: str) -> str | None:
-    """The settings with the rule at their end, or ``None`` where they hold it already."""
+    """The settings with the rule, or ``None`` where they hold it already."""
     ((name, (added,)),) = tomllib.loads(rule).items()
     try:
         settings = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if added in tomllib.loads(settings).get(name, []):
-            return None
+        table = tomllib.loads(settings)
+        for number, old in enumerate(table.get(name, [])):
+            if {**old, "include": added["include"]} == added:  # the same but for the files that it is for
+                missing = [glob for glob in added["include"] if glob not in old.get("include", added["include"])]
+                if not missing:
+                    return None
+                if extended := _extended(settings, (name, number), missing):
+                    return extended
         changed = f"{settings.rstrip()}\n\n{rule}".lstrip()
         tomllib.loads(changed)  # settings that hold `rule = [...]` take no [[rule]]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"no rule can be added to {path}: {error}", remedy=f"add it by hand:\n\n{rule}") from None
     return changed
+
+
+def _extended(settings: str, place: tuple[str, int], globs: list[str]) -> str | None:
+    """The settings with more patterns in the ``include`` of one rule, or ``None`` where it is written in an unusual way."""
+    name, number = place
+    wanted = tomllib.loads(settings)
+    include = wanted[name][number]["include"]
+    several_lines = [*globs, *include]
+    for match in re.finditer(r"^\s*include\s*=\s*\[", settings, re.MULTILINE):
+        head, rest = settings[: match.end()], settings[match.end() :]
+        line, newline, below = rest.partition("\n")
+        candidates = [(several_lines, f"{head}\n  {', '.join(map(value, globs))},{rest}")]
+        if line.rstrip().endswith("]") and "#" not in line:
+            candidates.append(([*include, *globs], f"{head[:-1]}{value([*include, *globs])}{newline}{below}"))
+        for patterns, text in candidates[::-1]:
+            wanted[name][number]["include"] = patterns
+            if _reads_as(text, wanted):
+                return text
+    return None
+
+
+def _reads_as(text: str, table: dict[str, Any]) -> bool:
+    try:
+        return tomllib.loads(text) == table
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def _from(folder: Path, schema: Path) -> str:

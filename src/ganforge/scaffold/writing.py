@@ -13,11 +13,15 @@ from ganforge import __version__
 from ganforge.core.errors import StorageError, UsageError
 from ganforge.hooks.component import Kind
 from ganforge.hooks.firstparty import FIRST_PARTY
+from ganforge.hooks.names import fault_of_new
 from ganforge.hooks.switches import normalise
 
 _TOLD = {Kind.DATASET: "a data set"}
 _SPECS = {Kind.SAMPLER: ("DataSpec, LatentSpec", "SamplerParams"), Kind.DATASET: ("DataSpec", "DatasetParams")}
 _RECIPE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC)
+_LONGEST = 100
+"""Letters of a name; file systems take 255 for a file that has the name within its own."""
+_FORM = "letters, digits and single hyphens; it begins with a letter and is no keyword of Python, such as acme-gan"
 
 
 def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
@@ -38,9 +42,9 @@ def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
     chosen = tuple(kind for kind in Kind if kind in set(kinds))
     words = _words(name, chosen)
     folder = into / words["distribution"]
-    if folder.exists():
-        raise UsageError(f"{folder} is there already", remedy="choose another name, or another folder with --into")
     try:
+        if folder.exists():
+            raise UsageError(f"{folder} is there already", remedy="choose another name, or another folder with --into")
         for path, text in _files(chosen, words):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,10 +87,19 @@ def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
 
 def _checked(name: str) -> str:
     distribution = normalise(name)
+    if len(distribution) > _LONGEST:
+        raise UsageError(
+            f"'{name[:20]}…' is too long for a plugin's name: {len(name)} letters",
+            remedy=f"take at most {_LONGEST}, such as acme-gan",
+        )
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", distribution) or keyword.iskeyword(distribution):
-        raise UsageError(f"'{name}' is no name for a plugin", remedy="letters, digits and single hyphens, such as acme-gan")
+        raise UsageError(f"'{name}' is no name for a plugin", remedy=_FORM)
     if distribution in FIRST_PARTY or distribution.startswith("ganforge"):
         raise UsageError(f"'{name}' would pass for one of ganforge's own plugins", remedy="take a name of yours, such as acme-gan")
+    if fault := fault_of_new(distribution):
+        raise UsageError(
+            f"no plugin can be called '{name}': {fault}", remedy=f"take a name of yours, such as {distribution}-of-mine"
+        )
     return distribution
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import UsageError
-from ganforge.hooks.discovery import Found, builtin, installed
+from ganforge.hooks.discovery import Found, builtin, fault_of, installed
 from ganforge.hooks.loading import load
 from ganforge.hooks.local import local_file
+from ganforge.hooks.names import shadowed
 from ganforge.hooks.registry import PluginRecord, Registry
 from ganforge.hooks.specs import ENTRY_POINT_GROUP
 from ganforge.hooks.switches import normalise, plugin_name
@@ -32,7 +33,10 @@ def is_path(text: str) -> bool:
         return True
     known = {normalise(name) for one in (builtin(), *installed()) for name in (one.name, one.distribution)}
     known |= {plugin_name(file) for file in in_force().local}
-    return normalise(text) not in known and Path(text).exists()
+    try:
+        return normalise(text) not in known and Path(text).exists()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
 
 
 @contextlib.contextmanager
@@ -47,9 +51,7 @@ def opened(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]]]:
     Raises:
         UsageError: the path is not there or is no plugin.
     """
-    path = path.expanduser().resolve()
-    if not path.exists():
-        raise UsageError(f"there is no file or folder {path}", remedy="ganforge plugins list shows what is installed")
+    path = _found(path)
     if path.is_file():
         if path.suffix != ".py":
             raise UsageError(f"{path} is no plugin", remedy="name a Python file (.py), or a folder with a pyproject.toml")
@@ -58,6 +60,20 @@ def opened(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]]]:
     found, places = _project(path)
     with _importable(places):
         yield _loaded(found)
+
+
+def _found(path: Path) -> Path:
+    try:
+        found = path.expanduser().resolve()
+        there = found.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: nobody is called as in ~nobody
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(
+            f"{path} cannot be looked at: {reason}", remedy="write the whole path, of a file that you may read"
+        ) from error
+    if not there:
+        raise UsageError(f"there is no file or folder {found}", remedy="ganforge plugins list shows what is installed")
+    return found
 
 
 def _loaded(own: list[Found]) -> tuple[Registry, tuple[PluginRecord, ...]]:
@@ -97,6 +113,7 @@ def _project(folder: Path) -> tuple[list[Found], tuple[Path, ...]]:
             source="local",
             origin=str(folder),
             url=folder.as_uri(),
+            fault=fault_of(normalise(name), str(version)),
         )
         for entry, value in sorted(plugins.items())
     ]
@@ -119,6 +136,8 @@ def _project_table(file: Path) -> dict[str, Any]:
 def _place(folder: Path, file: Path, value: str) -> Path:
     """What must be on the import path for an entry point's module to be found."""
     top = re.split(r"[.:]", value.strip(), maxsplit=1)[0]
+    if fault := shadowed(top):
+        raise UsageError(f"{file}: {_TABLE} names '{value}', and {fault}", remedy="rename the package")
     for place in (folder / "src", folder):
         if (place / top).is_dir() or (place / f"{top}.py").is_file():
             return place
