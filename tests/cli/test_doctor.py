@@ -69,7 +69,7 @@ def test_a_broken_plugin_is_a_fault(capsys, monkeypatch, tmp_path):
 
     found = [finding for finding in checkup.examine() if finding.state == "fault"]
 
-    assert [finding.text for finding in found] == ["acme-gan 1.0 is broken: RuntimeError: no GPU here"]
+    assert [finding.text for finding in found] == ["acme-gan 1.0 is broken: RuntimeError: no GPU here (acme_gan.py:1)"]
     assert "ganforge plugins info acme-gan" in found[0].remedy
 
 
