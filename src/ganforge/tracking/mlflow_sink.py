@@ -92,6 +92,8 @@ class MlflowSink:
                     self._run_id = self._found(start.run_id) or self._created(start)
                 self._parent = start.parent_run_id
                 self._adopt()
+                if start.parent_run_id is None:
+                    self._gather(start.run_id)
         except Refused as refusal:  # a wrong address, no rights, another schema: someone has to mend it, the journal can wait
             raise Unreachable(str(refusal)) from refusal
         return self._experiment_id, self._run_id
@@ -272,6 +274,12 @@ class MlflowSink:
         run = self._mlflow.create_run(self._experiment_id, tags=tags, run_name=one_line(start.run_name, 200))
         self._pictures = set()  # a new run has none
         return str(run.info.run_id)
+
+    def _gather(self, ganforge_id: str) -> None:
+        """Put runs below this one that name it as their parent and were delivered before it: short ones may have ended since."""
+        quoted = ganforge_id.replace("'", "")
+        for child in self._mlflow.search_runs([self._experiment_id], f"tags.`ganforge.parent_run_id` = '{quoted}'"):
+            self._mlflow.set_tag(child.info.run_id, "mlflow.parentRunId", self._run_id, synchronous=True)
 
     def _adopt(self) -> None:
         """Put the run below its parent, as soon as MLflow knows that one; the parent's own shipper may be later than ours."""
