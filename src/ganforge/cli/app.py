@@ -25,7 +25,7 @@ _SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
 _FLAGS = ("--strict-plugins",)
 """Options of ``ganforge`` itself that may stand behind a command too: with a value, and without."""
 
-_WRITERS = ("ganforge.cli.", "typer.", "rich.")
+_WRITERS = ("ganforge.cli.", "typer.", "click.", "rich.")
 """Modules that write to the standard streams."""
 
 _DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
