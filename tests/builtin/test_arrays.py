@@ -176,6 +176,7 @@ def with_a_hole() -> np.ndarray:
 
 
 BAD: dict[str, tuple[str, bytes, dict, str]] = {
+    "nobody's home": ("other.npy", b"", {"file": "~nobody-at-all/data.npy"}, r"there is no file .*~nobody-at-all"),
     "no such file": ("other.npy", b"", {"file": "data.npy"}, r"there is no file .*data\.npy"),
     "a folder": ("x.npy/inside", b"", {"file": "x.npy"}, "there is no file"),
     "unknown kind": ("data.xlsx", b"", {}, "files of kind '.xlsx' cannot be read"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -236,7 +237,7 @@ def _data_files(dataset: Part, folder: Path) -> Iterator[LockedFile]:
     """The files that parameters of type ``Path`` name; one that is missing is the data set's to tell."""
     for name in type(dataset.params).model_fields:
         value = getattr(dataset.params, name)
-        if isinstance(value, Path) and (file := folder / value.expanduser()).is_file():
+        if isinstance(value, Path) and (file := folder / os.path.expanduser(value)).is_file():  # noqa: PTH111 - Path's raises for ~nobody
             with file.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             yield LockedFile(key=f"{dataset.key}.params.{name}", file=str(value), sha256=digest)

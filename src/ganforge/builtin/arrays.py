@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def build_arrays(params: ArraysParams, context: DatasetContext) -> Dataset:
 
 
 def _resolved(file: Path, context: DatasetContext) -> Path:
-    return context.recipe_folder / file.expanduser()  # an absolute path replaces the folder
+    # An absolute path replaces the folder; ~nobody stays as it is, and is not there.
+    return context.recipe_folder / os.path.expanduser(file)  # noqa: PTH111 - Path.expanduser raises for ~nobody
 
 
 def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple[Tensor, tuple[float, float] | None]:
