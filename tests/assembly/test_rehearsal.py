@@ -214,6 +214,14 @@ def test_a_small_part_is_tried_with_numbers_and_left_as_it_was(stage):
     assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
 
 
+def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
+    class Locked(Remembering):
+        def __deepcopy__(self, memo):
+            raise TypeError("cannot copy a lock")
+
+    assert rehearse(*stage(loss=Locked)) is None
+
+
 def test_a_loss_that_remembers_is_left_as_it_was(stage):
     blueprint, trainer = stage(loss=Remembering)
     assert rehearse(blueprint, trainer) is None

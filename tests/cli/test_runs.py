@@ -121,7 +121,7 @@ import sys
 from ganforge.cli.app import main
 sys.modules["mlflow"] = None  # importing it is an error
 assert main(["runs", "--runs-dir", sys.argv[1]]) == 0
-loaded = {"torch", "numpy", "safetensors"} & set(sys.modules)
+loaded = {"torch", "numpy", "safetensors", "ganforge_vanilla", "ganforge_cgan", "ganforge_infogan"} & set(sys.modules)
 assert not loaded, loaded
 """
 

@@ -101,7 +101,7 @@ class _Stage:
             blueprint,
             _Double.of(trainer.networks["generator"], device),
             _Double.of(trainer.networks["discriminator"], device),
-            tuple(copy.deepcopy(weighted.loss) for weighted in trainer.objective.losses),  # a loss may remember what it saw
+            tuple(_copied(weighted.loss) for weighted in trainer.objective.losses),
             trainer.objective.second_order,
             trainer.observer.data,
             trainer.sampler.spec,
@@ -210,6 +210,15 @@ def _blaming(part: Part) -> Iterator[None]:
         raise
     except Exception as error:  # the boundary: a stranger's part may raise anything
         raise _Missed(part, error) from error
+
+
+def _copied(loss: Loss) -> Loss:
+    """A loss may remember what it saw; one that cannot be copied, such as one with an open file, is tried itself."""
+    try:
+        with guarded():
+            return copy.deepcopy(loss)
+    except Exception:  # noqa: BLE001 - the boundary: a stranger's loss may refuse in any way
+        return loss
 
 
 def _latent(spec: LatentSpec, count: int, device: torch.device) -> Latent:
