@@ -13,6 +13,7 @@ from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.hooks.component import Kind
 from ganforge.testing import State
 from ganforge.testing.kit import all_checks
+from ganforge.testing.workbench import randomness_untouched
 
 LATENT = LatentSpec(noise=3, classes=2, categorical=(2, 4), continuous=1)
 
@@ -282,6 +283,24 @@ def test_a_planted_fault_of_a_data_set_is_found(judged, fault):
 
     assert outcome.state is State.FAILED, outcome
     assert message in outcome.message
+
+
+def test_a_global_seed_is_seen_also_where_the_stream_already_stood_at_it(judged):
+    torch.manual_seed(0)  # where the kit's build would leave it
+
+    outcome = judged("T02", Kind.DATASET, lambda params, context: GloballySeeded(context), spec=tell_data)
+
+    assert outcome.state is State.FAILED, outcome
+
+
+def test_checking_gives_the_global_streams_back():
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+
+    with randomness_untouched("nothing"):
+        pass
+
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("check", ["T01", "T02", "T03", "T04"])

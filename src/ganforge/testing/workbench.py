@@ -149,25 +149,6 @@ def draw_samples(data: DataSpec, count: int, stream: torch.Generator, latent: La
 
 
 @contextlib.contextmanager
-def randomness_untouched(doing: str) -> Iterator[None]:
-    """Fail when the global random streams of torch, numpy or Python move inside.
-
-    Raises:
-        CheckFailed: naming the stream.
-    """
-
-    def streams() -> dict[str, object]:
-        numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy stream is the one that must stay still
-        return {"torch": torch.get_rng_state().tolist(), "numpy": repr(numbers), "Python": random.getstate()}
-
-    before = streams()
-    yield
-    moved = [name for name, state in streams().items() if state != before[name]]
-    if moved:
-        raise CheckFailed(f"{doing} moved the global random stream of {' and '.join(moved)}")
-
-
-@contextlib.contextmanager
 def own_randomness() -> Iterator[None]:
     """Give the streams of torch, numpy and Python back as they were, so that checking leaves no trace in the caller's numbers."""
     python, numbers = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - the global stream is what is kept
@@ -177,6 +158,37 @@ def own_randomness() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numbers)  # noqa: NPY002 - as above
+
+
+@contextlib.contextmanager
+def randomness_untouched(doing: str) -> Iterator[None]:
+    """Fail when the global random streams of torch, numpy or Python move inside.
+
+    They start where no seed leads: a component that seeds them would otherwise go unseen wherever
+    something before it had left them at the same seed. Afterwards they are given back as they were.
+
+    Raises:
+        CheckFailed: naming the stream.
+    """
+
+    def streams() -> dict[str, object]:
+        numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy stream is the one that must stay still
+        return {"torch": torch.get_rng_state().tolist(), "numpy": repr(numbers), "Python": random.getstate()}
+
+    with own_randomness():
+        _unsettle()
+        before = streams()
+        yield
+        moved = [name for name, state in streams().items() if state != before[name]]
+    if moved:
+        raise CheckFailed(f"{doing} moved the global random stream of {' and '.join(moved)}")
+
+
+def _unsettle() -> None:
+    torch.seed()
+    torch.rand(1)  # one step past the seed, so that even the same seed is seen
+    np.random.seed(None)  # noqa: NPY002 - the global stream is what is moved
+    random.seed()
 
 
 @contextlib.contextmanager
