@@ -7,7 +7,18 @@ import pytest
 WANTED = {
     "loss": ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "gradient-penalty", "r1", "r2", "relativistic"],
     "sampler": ["normal", "uniform", "labelled", "structured"],
-    "dataset": ["moons", "gaussian-1d", "ring", "grid", "swiss-roll", "digits", "arrays"],
+    "dataset": [
+        "moons",
+        "gaussian-1d",
+        "ring",
+        "grid",
+        "swiss-roll",
+        "digits",
+        "arrays",
+        "mnist",
+        "fashion-mnist",
+        "stacked-mnist",
+    ],
     "metric": ["wasserstein", "modes", "code-recovery", "label-match"],
 }
 

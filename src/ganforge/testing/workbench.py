@@ -21,6 +21,7 @@ from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.hooks.component import Component, Kind
 from ganforge.hooks.registry import Registry
+from ganforge.storage.data_folders import data_folders
 from ganforge.testing.outcome import CheckFailed
 
 _CLASSES = 3
@@ -91,9 +92,9 @@ class Bench:
 
     @contextlib.contextmanager
     def built_dataset(self, seed: int = 0) -> Iterator[Any]:
-        """The data set, with folders of its own that vanish afterwards."""
+        """The data set, with folders of its own that vanish afterwards, and what the user has prepared to read from."""
         with recipe_folder() as folder:
-            context = DatasetContext(seed=seed, recipe_folder=folder, data_folder=folder / "data")
+            context = DatasetContext(seed, folder, data_folder=folder / "data", fallback_folders=data_folders())
             yield self.component.load_factory()(self.params(), context)
 
     def latents(self, count: int, seed: int = 1) -> Latent:

