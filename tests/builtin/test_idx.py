@@ -4,7 +4,8 @@ import struct
 import pytest
 import torch
 
-from ganforge.builtin.idx import decode, read_unpacked
+from ganforge.builtin.idx import decode
+from ganforge.builtin.packed import read_unpacked
 from ganforge.plugin import DataError
 
 IMAGES = struct.pack(">4I", 0x803, 2, 2, 3) + bytes(range(12))

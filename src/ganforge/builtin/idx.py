@@ -1,44 +1,23 @@
 """The idx format of MNIST and its relatives: bytes in, uint8 tensor out; whatever is wrong is said with the file and what to do.
 
 A file is: two zero bytes, a type (8 for unsigned bytes), the number of dimensions, each size as a big-endian 32-bit number, then
-the numbers themselves (LeCun & Cortes 1998). It may be compressed with gzip, whatever its name.
+the numbers themselves (LeCun & Cortes 1998). It is often compressed with gzip.
 """
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.builtin.packed import AGAIN
 from ganforge.plugin import DataError
 
-_GZIP = b"\x1f\x8b"
 _BYTES = 8
-_AGAIN = "get the file again: it was cut short or changed on its way"
-
-
-def read_unpacked(path: Path) -> bytes:
-    """The content of a file, unpacked where it is gzip.
-
-    Raises:
-        DataError: the file cannot be read, or its gzip is damaged.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}", remedy="check the file and its rights") from error
-    if not raw.startswith(_GZIP):
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: damaged gzip: {error}", remedy=_AGAIN) from error
 
 
 def decode(raw: bytes, path: Path, dimensions: int) -> Tensor:
@@ -62,14 +41,14 @@ def decode(raw: bytes, path: Path, dimensions: int) -> Tensor:
             remedy="check that images and labels were not exchanged, or get the file again",
         )
     if len(raw) < begin:
-        raise DataError(f"{path}: ends within its header, after {len(raw)} bytes", remedy=_AGAIN)
+        raise DataError(f"{path}: ends within its header, after {len(raw)} bytes", remedy=AGAIN)
 
     sizes = struct.unpack(f">{dimensions}I", raw[4:begin])
     promised = math.prod(sizes)
     if not promised:
-        raise DataError(f"{path}: holds nothing: its header says {'×'.join(map(str, sizes))}", remedy=_AGAIN)
+        raise DataError(f"{path}: holds nothing: its header says {'×'.join(map(str, sizes))}", remedy=AGAIN)
     if len(raw) - begin != promised:
         kind = "is cut short" if len(raw) - begin < promised else "has bytes behind its end"
         told = f"{'×'.join(map(str, sizes))} = {promised:,}"
-        raise DataError(f"{path}: {kind}: {len(raw) - begin:,} bytes follow the header, which promises {told}", remedy=_AGAIN)
+        raise DataError(f"{path}: {kind}: {len(raw) - begin:,} bytes follow the header, which promises {told}", remedy=AGAIN)
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=begin).reshape(sizes).copy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,23 @@ class KnownFile:
     size: int
     gzipped: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that it may have."""
+        return (self.name, f"{self.name}.gz") if self.gzipped else (self.name,)
+
+    def is_content(self, content: bytes) -> bool:
+        """Whether this is what is in it, unpacked."""
+        return self.sum_of(content) == self.sum
+
+    def sum_of(self, content: bytes) -> str:
+        """The sum that this content has, of the kind that is known of the file."""
+        kind = self.sum.partition(":")[0]
+        return f"{kind}:{hashlib.new(kind, content, usedforsecurity=kind != 'md5').hexdigest()}"
+
     def lies_in(self, folder: Path) -> Path | None:
         """Its path in a folder, or ``None``."""
-        names = (self.name, f"{self.name}.gz") if self.gzipped else (self.name,)
-        return next((path for name in names if (path := folder / name).is_file()), None)
+        return next((path for name in self.names if (path := folder / name).is_file()), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
-from ganforge.builtin.idx import decode, read_unpacked
+from ganforge.builtin.idx import decode
 from ganforge.builtin.kept import Kept
 from ganforge.builtin.known import FASHION_MNIST, MNIST, Known, KnownFile
+from ganforge.builtin.packed import read_unpacked
 from ganforge.builtin.params_images import MnistParams, StackedMnistParams
 from ganforge.builtin.specs_images import fashion_mnist_spec, mnist_spec, stacked_mnist_spec
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec, Samples
@@ -95,7 +95,7 @@ def _content(file: KnownFile, folder: Path, known: Known) -> tuple[Tensor, Path]
         raise DataError(f"{folder / file.name}: vanished a moment ago", remedy="start again")
     raw = read_unpacked(path)
     numbers = decode(raw, path, 3 if "images" in file.name else 1)
-    if f"sha256:{hashlib.sha256(raw).hexdigest()}" != file.sum:
+    if not file.is_content(raw):
         raise DataError(
             f"{path}: is not the file of {known.name}: its SHA-256 is another",
             remedy=f"delete it and run `ganforge data prepare {known.name}`; for images of your own use 'arrays' or 'image-folder'",
