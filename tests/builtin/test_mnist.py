@@ -68,7 +68,7 @@ def test_stacked_digits_are_real_digits_in_their_order(dataset, mnist):
     assert not torch.equal(train.values, dataset("stacked-mnist", seed=4, samples=300).training().values)
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "stacked-mnist"])
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "stacked-mnist", "cifar10"])
 def test_missing_data_is_told_with_the_places_and_the_command(dataset, tmp_path, name, monkeypatch):
     monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
     with pytest.raises(DataMissing) as caught:

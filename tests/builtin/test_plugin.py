@@ -18,6 +18,7 @@ WANTED = {
         "mnist",
         "fashion-mnist",
         "stacked-mnist",
+        "cifar10",
     ],
     "metric": ["wasserstein", "modes", "code-recovery", "label-match"],
 }

@@ -24,7 +24,7 @@ def known_file(name, content, *, gzipped=False):
 def known(tmp_path):
     form = tuple(known_file(name, content, gzipped=True) for name, content in CONTENT.items())
     archive = (known_file("all.tar.gz", ARCHIVE),)
-    return Known("tiny", "a tiny one", (form, archive), (), "none", (tmp_path / "system",), "ask a friend")
+    return Known("tiny", "a tiny one", (form, archive), (), "none", (tmp_path / "system",), otherwise="ask a friend")
 
 
 @pytest.fixture

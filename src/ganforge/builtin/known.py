@@ -17,13 +17,13 @@ class KnownFile:
     Attributes:
         name: its name without ``.gz``.
         sum: ``sha256:`` or ``md5:`` and the sum of its content; where that may be gzip, of what is in it, since packers differ.
-        size: bytes of that content.
+        size: bytes of that content, where it is known.
         gzipped: whether it may also lie there as ``name.gz``.
     """
 
     name: str
     sum: str
-    size: int
+    size: int | None = None
     gzipped: bool = False
 
     @property
@@ -56,6 +56,7 @@ class Known:
         urls: folders on the web that hold the files of the first form.
         licence: as its authors state it.
         places: folders where a package of the system puts it.
+        inside: names of folders that its archives unpack to; they are looked into.
         otherwise: how to get it without these urls.
     """
 
@@ -65,11 +66,13 @@ class Known:
     urls: tuple[str, ...]
     licence: str
     places: tuple[Path, ...] = ()
+    inside: tuple[str, ...] = ()
     otherwise: str = ""
 
     def found_in(self, folders: Iterable[Path]) -> Path | None:
         """The first folder that holds all files of one form, or ``None``."""
-        return next((folder for folder in folders if self.form_in(folder)), None)
+        inner = (folder / name for folder in folders for name in ("", *self.inside))
+        return next((folder for folder in inner if self.form_in(folder)), None)
 
     def form_in(self, folder: Path) -> tuple[KnownFile, ...] | None:
         """The form whose files all lie in a folder, or ``None``."""
@@ -145,7 +148,62 @@ FASHION_MNIST = Known(
     otherwise="on Debian and Ubuntu: apt-get install dataset-fashion-mnist, where it is found by itself",
 )
 
-KNOWN = {known.name: known for known in (MNIST, FASHION_MNIST)}
+CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+"""Without the ``.bin`` of the binary form."""
+
+# archives: as Keras (Python form) and torchvision for Ruby (binary form) check them; neither was measured here
+# batches: MD5 as torchvision checks the Python form, SHA-256 as torchvision for Ruby checks the binary form
+CIFAR10 = Known(
+    "cifar10",
+    "photographs of ten kinds, 3×32×32, 50,000 + 10,000",
+    (
+        (
+            KnownFile(
+                "cifar-10-python.tar.gz", "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", 170_498_071
+            ),
+        ),
+        (
+            KnownFile(
+                "cifar-10-binary.tar.gz", "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170_052_171
+            ),
+        ),
+        tuple(
+            KnownFile(name, f"md5:{md5}")
+            for name, md5 in zip(
+                CIFAR10_BATCHES,
+                (
+                    "c99cafc152244af753f735de768cd75f",
+                    "d4bba439e000b95fd0a9bffe97cbabec",
+                    "54ebc095f3ab1f0389bbae665268c751",
+                    "634d18415352ddfa80567beed471001a",
+                    "482c414d41f54cd18b22e5b47cb7c3cb",
+                    "40351d587109b95175f43aff81a1287e",
+                ),
+                strict=True,
+            )
+        ),
+        tuple(
+            KnownFile(f"{name}.bin", f"sha256:{sha256}", 10_000 * 3073)
+            for name, sha256 in zip(
+                CIFAR10_BATCHES,
+                (
+                    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+                    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+                ),
+                strict=True,
+            )
+        ),
+    ),
+    ("https://www.cs.toronto.edu/~kriz/",),
+    "none stated (Krizhevsky 2009)",
+    inside=("cifar-10-batches-py", "cifar-10-batches-bin"),
+)
+
+KNOWN = {known.name: known for known in (MNIST, FASHION_MNIST, CIFAR10)}
 """By name, in the order of listings."""
 MADE_OF = {"stacked-mnist": "mnist"}
 """Data sets that are made of another one's files."""

@@ -40,6 +40,10 @@ class MnistParams(ImageParams):
         return held_out
 
 
+class Cifar10Params(ImageParams):
+    """Parameters of CIFAR-10."""
+
+
 class StackedMnistParams(ImageParams):
     """Parameters of Stacked MNIST; the default is that of PacGAN (Lin et al. 2018)."""
 

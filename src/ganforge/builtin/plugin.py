@@ -231,6 +231,15 @@ def ganforge_register_datasets(register: Registrar) -> None:
         references=("Metz et al. 2017, https://arxiv.org/abs/1611.02163", "Lin et al. 2018, https://arxiv.org/abs/1712.04086"),
     )
     register(
+        "cifar10",
+        "ganforge.builtin.cifar:build_cifar10",
+        params=f"{_IMAGES}:Cifar10Params",
+        spec=f"{_IMAGE_SPECS}:cifar10_spec",
+        summary="60,000 photographs of ten kinds, 32×32, labelled; `ganforge data prepare cifar10` gets them.",
+        tags=frozenset({"images", "labels"}),
+        references=("Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",),
+    )
+    register(
         "arrays",
         "ganforge.builtin.arrays:build_arrays",
         params=f"{_DATA}:ArraysParams",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import product
 
-from ganforge.builtin.params_images import MnistParams, StackedMnistParams
+from ganforge.builtin.params_images import Cifar10Params, MnistParams, StackedMnistParams
 from ganforge.plugin import DataSpec
 
 DIGITS = tuple(map(str, range(10)))
 CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 """As Xiao et al. 2017 number them."""
+THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""As Krizhevsky 2009 numbers them."""
 
 _MNIST = {
     "train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
@@ -30,6 +32,11 @@ def mnist_spec(params: MnistParams) -> DataSpec:
 def fashion_mnist_spec(params: MnistParams) -> DataSpec:
     """Grey images of ten articles."""
     return DataSpec((1, 28, 28), 10, CLOTHES, _shares(_FASHION[params.split]), params.value_range)
+
+
+def cifar10_spec(params: Cifar10Params) -> DataSpec:
+    """Small photographs, as many of each kind."""
+    return DataSpec((3, 32, 32), 10, THINGS, value_range=params.value_range)
 
 
 def stacked_mnist_spec(params: StackedMnistParams) -> DataSpec:

@@ -192,7 +192,7 @@ def _read(url: str, file: KnownFile, told: Told) -> bytes:
             pieces.append(piece)
             done += len(piece)
             told(name, done, total)
-            if done > 2 * file.size + _CHUNK:
+            if file.size is not None and done > 2 * file.size + _CHUNK:
                 raise http.client.HTTPException(f"{name} does not end where it should")
     if total is not None and done < total:
         raise http.client.HTTPException(f"{name} was cut short after {done:,} of {total:,} bytes")
