@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -42,6 +43,36 @@ class MnistParams(ImageParams):
 
 class Cifar10Params(ImageParams):
     """Parameters of CIFAR-10."""
+
+
+class ImageFolderParams(ImageParams):
+    """Parameters of pictures from a folder."""
+
+    folder: Path = Field(strict=False)
+    """The folder; a relative path is meant from the recipe's folder. Every file below it is read, in the order of their names;
+    hidden ones are passed over."""
+    size: int | None = Field(None, ge=1, le=4096)
+    """Pixels of each side that pictures are resized to; unless given they keep their own size, which must be the same for all."""
+    crop: int | None = Field(None, ge=1)
+    """Pixels of each side of the centred square that is cut out before resizing. Unless given it is the largest one where there is
+    a size, and nothing is cut off where there is none."""
+    grayscale: bool = False
+    """Whether pictures become grey, one channel instead of three."""
+    labels: bool | None = None
+    """Whether the sub-folders are classes. Unless given they are where there are two or more. A picture beside
+    them is an error then."""
+    skip_broken: bool = False
+    """Whether files that are no readable picture, animations, and those of more than eight bits are left out, and named. They are
+    errors unless it is set."""
+    held_out: float = Field(0.1, gt=0, lt=1)
+    """Share of the pictures, of each class where there are classes, that is kept back for evaluation."""
+
+    @field_validator("folder")
+    @classmethod
+    def _names_a_folder(cls, folder: Path) -> Path:
+        if not str(folder).strip() or folder == Path():
+            raise ValueError("must be the path of a folder")
+        return folder
 
 
 class StackedMnistParams(ImageParams):

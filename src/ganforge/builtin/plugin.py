@@ -240,6 +240,14 @@ def ganforge_register_datasets(register: Registrar) -> None:
         references=("Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",),
     )
     register(
+        "image-folder",
+        "ganforge.builtin.image_folder:build_image_folder",
+        params=f"{_IMAGES}:ImageFolderParams",
+        summary="Your own pictures from a folder, cropped and resized; its sub-folders are classes.",
+        check_params={"folder": "images"},
+        tags=frozenset({"images", "labels"}),
+    )
+    register(
         "arrays",
         "ganforge.builtin.arrays:build_arrays",
         params=f"{_DATA}:ArraysParams",
