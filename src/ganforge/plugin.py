@@ -14,7 +14,7 @@ from ganforge.core.contracts import (
     Sampler,
     SamplerContext,
 )
-from ganforge.core.errors import DataError, Disagreement, GanforgeError
+from ganforge.core.errors import DataError, DataMissing, Disagreement, GanforgeError
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Codes, Evaluation, Latent, Samples, Terms, Verdict
 from ganforge.core.schedules import Schedule
@@ -27,6 +27,7 @@ __all__ = [
     "Codes",
     "Critic",
     "DataError",
+    "DataMissing",
     "DataSpec",
     "Dataset",
     "DatasetContext",

@@ -19,8 +19,8 @@ LABELS = np.arange(40) % 4
 
 
 def everything(built) -> torch.Tensor:
-    """Training and kept-back values, sorted by their first number."""
-    values = torch.cat([built.training().values, built.held.values])
+    """Training and kept-back values as batches hold them, sorted by their first number."""
+    values = built.spec.unpacked(torch.cat([built.training().values, built.held.values]))
     return values[values.flatten(1)[:, 0].argsort()]
 
 
@@ -126,6 +126,7 @@ def test_bytes_as_images_are_seen_between_minus_one_and_one(shape: tuple, seen: 
 
     assert built.spec.shape == seen
     assert built.spec.value_range == (-1, 1)
+    assert built.training().values.dtype == torch.uint8
     np.testing.assert_allclose(everything(built).flatten().numpy(), images.astype(float).flatten() / 127.5 - 1, atol=1e-6)
 
 

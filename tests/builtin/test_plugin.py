@@ -7,7 +7,20 @@ import pytest
 WANTED = {
     "loss": ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "gradient-penalty", "r1", "r2", "relativistic"],
     "sampler": ["normal", "uniform", "labelled", "structured"],
-    "dataset": ["moons", "gaussian-1d", "ring", "grid", "swiss-roll", "digits", "arrays"],
+    "dataset": [
+        "moons",
+        "gaussian-1d",
+        "ring",
+        "grid",
+        "swiss-roll",
+        "digits",
+        "arrays",
+        "mnist",
+        "fashion-mnist",
+        "stacked-mnist",
+        "cifar10",
+        "image-folder",
+    ],
     "metric": ["wasserstein", "modes", "code-recovery", "label-match"],
 }
 
@@ -26,7 +39,7 @@ def test_every_reference_leads_somewhere(components) -> None:
 
 def test_sizes_are_known_without_torch_but_for_the_users_files(components) -> None:
     without = {name for (kind, name), component in components.items() if kind in {"sampler", "dataset"} and component.spec is None}
-    assert without == {"arrays"}
+    assert without == {"arrays", "image-folder"}
 
 
 def test_summaries_are_one_sentence_and_papers_can_be_found(components) -> None:

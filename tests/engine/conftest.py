@@ -136,7 +136,7 @@ def make_trainer() -> Callable[..., Trainer]:
             networks={"generator": generator, "discriminator": discriminator},
             turns=turns,
             objective=objective,
-            batches=Batches(points.training(), size=batch, seed=plan.seed, device=CPU),
+            batches=Batches(points.training(), points.spec, size=batch, seed=plan.seed, device=CPU),
             sampler=noise,
             observer=observer,
             device=CPU,

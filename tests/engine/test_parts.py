@@ -12,6 +12,7 @@ from torch import nn
 from ganforge.core.errors import Disagreement
 from ganforge.core.records import Samples, Terms
 from ganforge.core.schedules import Schedule
+from ganforge.core.specs import DataSpec
 from ganforge.engine.average import Average
 from ganforge.engine.batches import Batches
 from ganforge.engine.learning import evaluating, frozen
@@ -23,7 +24,7 @@ CPU = torch.device("cpu")
 
 def batches(count: int, size: int, seed: int = 0) -> Batches:
     values = torch.arange(count, dtype=torch.float32)[:, None]
-    return Batches(Samples(values, torch.arange(count)), size=size, seed=seed, device=CPU)
+    return Batches(Samples(values, torch.arange(count)), DataSpec((1,)), size=size, seed=seed, device=CPU)
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 10), (3, 10), (7, 1)])
@@ -50,6 +51,25 @@ def test_a_batch_depends_on_its_index_alone():
 def test_values_and_labels_stay_together():
     batch = batches(11, 4)[2]
     assert torch.equal(batch.values[:, 0].long(), batch.labels)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1.0), (-0.3, 0.7)])
+def test_bytes_stay_bytes_and_become_floats_batch_by_batch(low, high):
+    values = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
+    made = Batches(Samples(values), DataSpec((1, 1, 1), value_range=(low, high)), size=256, seed=0, device=CPU)
+    batch = made[0].values.flatten().sort().values
+
+    assert made.samples.values.dtype == torch.uint8
+    assert batch.dtype == torch.float32
+    assert batch[0] == torch.tensor(low)
+    assert batch[-1] == torch.tensor(high)
+    torch.testing.assert_close(batch, torch.linspace(low, high, 256))
+
+
+def test_bytes_without_a_range_are_refused():
+    made = Batches(Samples(torch.zeros(4, 1, 2, 2, dtype=torch.uint8)), DataSpec((1, 2, 2)), size=2, seed=0, device=CPU)
+    with pytest.raises(Disagreement, match="declares none"):
+        made[0]
 
 
 def test_average_equals_the_hand_computed_one():

@@ -35,10 +35,12 @@ class Folders:
     Attributes:
         recipe: what relative paths in params are meant from.
         data: where prepared data sets lie.
+        fallbacks: where to look for those that are not there.
     """
 
     recipe: Path
     data: Path
+    fallbacks: tuple[Path, ...] = ()
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -103,7 +105,11 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
         ),
         objective=objective,
         batches=Batches(
-            Samples(data.from_own(training.values), training.labels), size=recipe.train.batch_size, seed=seed, device=device
+            Samples(data.from_own(training.values), training.labels),
+            data,
+            size=recipe.train.batch_size,
+            seed=seed,
+            device=device,
         ),
         sampler=sampler,
         observer=observer,
@@ -113,7 +119,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
 
 def build_dataset(part: Part, *, seed: int, folders: Folders) -> Dataset:
     """The data set of a recipe."""
-    context = DatasetContext(derive(seed, "data"), folders.recipe, folders.data)
+    context = DatasetContext(derive(seed, "data"), folders.recipe, folders.data, folders.fallbacks)
     return cast("Dataset", _made(part, context, derive(seed, "data"), lambda made: isinstance(made, Dataset)))
 
 

@@ -19,6 +19,7 @@ from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec
 
 _SHAPES: Mapping[int, str] = {1: "n", 2: "n, d", 3: "n, height, width", 4: "n, channels, height, width"}
 _CHANNELS = (1, 2, 3, 4)
+_BYTES = (0.0, 255.0)
 
 
 def build_arrays(params: ArraysParams, context: DatasetContext) -> Dataset:
@@ -59,7 +60,7 @@ def _resolved(file: Path, context: DatasetContext) -> Path:
 
 
 def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple[Tensor, tuple[float, float] | None]:
-    """``(n, *shape)`` floats, images in [-1, 1] where their range is known; and the range that networks see."""
+    """``(n, *shape)`` floats, images in [-1, 1] where their range is known, or images as bytes; and the range that networks see."""
     if raw.dtype.kind not in "biuf":
         raise DataError(
             f"{path}: values are of type {raw.dtype}, not numbers", remedy="save plain numbers: array.astype('float32')"
@@ -71,13 +72,13 @@ def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple
         raise DataError(f"{path}: values have shape {raw.shape}; at least 2 samples of at least one number are needed")
 
     raw = _shaped(path, raw)
+    if raw.ndim == 4 and raw.dtype == np.uint8 and bounds in (None, _BYTES):
+        return torch.from_numpy(np.ascontiguousarray(raw)), (-1.0, 1.0)
     with np.errstate(over="ignore"):  # what is too great for float32 becomes infinite and is reported below
         numbers = raw.astype(np.float32)
     _refuse_where(path, raw, ~np.isfinite(numbers), "is no finite number (of float32)")
 
     is_image = numbers.ndim == 4
-    if bounds is None and is_image and raw.dtype == np.uint8:
-        bounds = (0.0, 255.0)
     if bounds is None:
         return torch.from_numpy(numbers), None
 

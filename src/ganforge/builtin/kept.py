@@ -18,8 +18,8 @@ class Kept:
 
     Attributes:
         spec: what the data set says of itself.
-        train: the training samples.
-        held: the samples kept back.
+        train: the training samples; images may be bytes.
+        held: the samples kept back, likewise.
     """
 
     spec: DataSpec
@@ -36,9 +36,13 @@ class Kept:
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the samples kept back, in random order; with replacement where there are fewer."""
         held = len(self.held)
-        if count <= held:
-            return _rows(self.held, torch.randperm(held, generator=generator)[:count])
-        return _rows(self.held, torch.randint(held, (count,), generator=generator))
+        order = (
+            torch.randperm(held, generator=generator)[:count]
+            if count <= held
+            else torch.randint(held, (count,), generator=generator)
+        )
+        chosen = _rows(self.held, order)
+        return Samples(self.spec.unpacked(chosen.values), chosen.labels)
 
 
 def split(values: Tensor, labels: Tensor | None, share: float) -> tuple[Samples, Samples]:

@@ -7,6 +7,9 @@ from ganforge.plugin import Registrar, hookimpl
 _PARAMS = "ganforge.builtin.params"
 _DATA = "ganforge.builtin.params_datasets"
 _SPECS = "ganforge.builtin.specs"
+_IMAGES = "ganforge.builtin.params_images"
+_IMAGE_SPECS = "ganforge.builtin.specs_images"
+_MNIST = "ganforge.builtin.mnist"
 _ADVERSARIAL = "ganforge.builtin.adversarial"
 _PENALTIES = "ganforge.builtin.penalties"
 _SAMPLERS = "ganforge.builtin.samplers"
@@ -134,7 +137,7 @@ def ganforge_register_samplers(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_datasets(register: Registrar) -> None:
-    """Points with a known truth, digits, and the user's own arrays."""
+    """Points with a known truth, images, and the user's own arrays."""
     register(
         "moons",
         f"{_POINTS}:build_moons",
@@ -198,6 +201,51 @@ def ganforge_register_datasets(register: Registrar) -> None:
         summary="Scikit-learn's 1,797 handwritten digits, 8×8, in [-1, 1], labelled.",
         tags=frozenset({"images", "labels"}),
         references=("Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80",),
+    )
+    register(
+        "mnist",
+        f"{_MNIST}:build_mnist",
+        params=f"{_IMAGES}:MnistParams",
+        spec=f"{_IMAGE_SPECS}:mnist_spec",
+        summary="70,000 handwritten digits, 28×28, labelled; `ganforge data prepare mnist` gets them.",
+        tags=frozenset({"images", "labels"}),
+        references=("LeCun et al. 1998, https://doi.org/10.1109/5.726791",),
+    )
+    register(
+        "fashion-mnist",
+        f"{_MNIST}:build_fashion_mnist",
+        params=f"{_IMAGES}:MnistParams",
+        spec=f"{_IMAGE_SPECS}:fashion_mnist_spec",
+        summary="70,000 articles of clothing, 28×28, labelled; from Debian or `ganforge data prepare`.",
+        tags=frozenset({"images", "labels"}),
+        references=("Xiao et al. 2017, https://arxiv.org/abs/1708.07747",),
+    )
+    register(
+        "stacked-mnist",
+        f"{_MNIST}:build_stacked_mnist",
+        params=f"{_IMAGES}:StackedMnistParams",
+        spec=f"{_IMAGE_SPECS}:stacked_mnist_spec",
+        summary="Three random digits of MNIST as red, green and blue: are all 1,000 modes found?",
+        check_params={"samples": 2_000},
+        tags=frozenset({"images", "labels"}),
+        references=("Metz et al. 2017, https://arxiv.org/abs/1611.02163", "Lin et al. 2018, https://arxiv.org/abs/1712.04086"),
+    )
+    register(
+        "cifar10",
+        "ganforge.builtin.cifar:build_cifar10",
+        params=f"{_IMAGES}:Cifar10Params",
+        spec=f"{_IMAGE_SPECS}:cifar10_spec",
+        summary="60,000 photographs of ten kinds, 32×32, labelled; `ganforge data prepare cifar10` gets them.",
+        tags=frozenset({"images", "labels"}),
+        references=("Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",),
+    )
+    register(
+        "image-folder",
+        "ganforge.builtin.image_folder:build_image_folder",
+        params=f"{_IMAGES}:ImageFolderParams",
+        summary="Your own pictures from a folder, cropped and resized; its sub-folders are classes.",
+        check_params={"folder": "images"},
+        tags=frozenset({"images", "labels"}),
     )
     register(
         "arrays",

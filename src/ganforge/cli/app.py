@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
+from ganforge.cli import check, console, data, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
 _SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
@@ -90,6 +90,7 @@ app.command("list")(listing.list_components)
 app.command("describe")(listing.describe)
 app.command("schema")(schema.schema)
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)
 
 

@@ -146,7 +146,7 @@ def _plugins(folder: Path) -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from ganforge.session.preparing import data_folder
+    from ganforge.storage.data_folders import data_folder
 
     folder = data_folder()
     said_by = "GANFORGE_DATA" if os.environ.get("GANFORGE_DATA") else "the default"

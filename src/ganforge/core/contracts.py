@@ -28,12 +28,14 @@ class DatasetContext:
     Attributes:
         seed: seed of this run's data; a synthetic data set draws its points from it.
         recipe_folder: folder that relative paths in params are meant from.
-        data_folder: where downloaded or prepared data sets lie (``$GANFORGE_DATA``).
+        data_folder: where downloaded or prepared data sets lie (``$GANFORGE_DATA``, else the user's cache).
+        fallback_folders: where to look for prepared ones that are not there.
     """
 
     seed: int
     recipe_folder: Path
     data_folder: Path
+    fallback_folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,11 @@ class Dataset(Protocol):
         ...
 
     def training(self) -> Samples:
-        """All training samples, on the CPU, in a fixed order."""
+        """All training samples, on the CPU, in a fixed order.
+
+        Images may come as bytes (uint8), which take a quarter of the memory: 0 and 255 stand for the ends of ``spec.value_range``,
+        and each batch becomes floats on the device.
+        """
         ...
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:

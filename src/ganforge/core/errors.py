@@ -7,6 +7,7 @@
     │   └── RecipeError       2   one or more problems in a recipe, all at once
     ├── Disagreement          2   parts that do not fit each other
     ├── DataError             2   a data set that cannot be read or used
+    │   └── DataMissing       2   a data set that is not on this computer
     ├── PluginError           3   a plugin that is needed failed
     ├── TrainingError         1   training cannot go on
     │   └── Diverged          1   a loss or weight is no longer finite
@@ -96,6 +97,10 @@ class DataError(GanforgeError):
     """A data set that is missing, broken or of a wrong form."""
 
     exit_code = 2
+
+
+class DataMissing(DataError):  # noqa: N818 - reads as what it is
+    """A data set that is not on this computer and would first have to be prepared; checks that need it are skipped."""
 
 
 class PluginError(GanforgeError):

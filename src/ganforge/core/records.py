@@ -53,7 +53,7 @@ class Samples:
     """Real or generated samples.
 
     Attributes:
-        values: ``(n, *shape)`` floats.
+        values: ``(n, *shape)`` floats; training images may be bytes until they are cut into batches.
         labels: ``(n,)`` int64 classes, or ``None`` for unlabelled data.
         latent: what the samples were generated from; ``None`` for real ones.
     """

@@ -111,6 +111,20 @@ class DataSpec:
         """``(n, *shape)`` values in the data's own units → what networks see."""
         return self.scaling.from_own(values) if self.scaling else values
 
+    def unpacked(self, values: Tensor) -> Tensor:
+        """Bytes (uint8) → floats in :attr:`value_range`, 0 its least and 255 its greatest value; floats stay as they are.
+
+        Raises:
+            Disagreement: bytes of data whose range is not declared.
+        """
+        if values.is_floating_point():
+            return values
+        if self.value_range is None:
+            raise Disagreement("bytes stand for a range of values, and the data set declares none", remedy="give value_range")
+        low, high = self.value_range
+        # in this order 0 and 255 become the ends of the range exactly
+        return values.float().div_(255).mul_(high - low).add_(low)
+
 
 @dataclass(frozen=True, slots=True)
 class LatentSpec:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec
 from ganforge.engine.seeding import stream
 
 
@@ -15,24 +16,27 @@ class Batches:
     No sample is left out, a batch may span two epochs, and since t says all, the data cursor of a checkpoint is a number.
 
     Args:
-        samples: ``(N, *shape)`` values and perhaps labels; moved to ``device`` once.
+        samples: ``(N, *shape)`` values, perhaps bytes, and perhaps labels; moved to ``device`` once, as they are.
+        data: what the data set says of itself; it tells what bytes stand for.
         size: samples per batch; it may exceed N.
         seed: seed of the order.
         device: where batches are made.
     """
 
-    def __init__(self, samples: Samples, *, size: int, seed: int, device: torch.device) -> None:
+    def __init__(self, samples: Samples, data: DataSpec, *, size: int, seed: int, device: torch.device) -> None:
         self.samples = Samples(samples.values.to(device), None if samples.labels is None else samples.labels.to(device))
         self.size = size
+        self._data = data
         self._seed = seed
         self._device = device
         self._orders: dict[int, Tensor] = {}
 
     def __getitem__(self, index: int) -> Samples:
-        """The ``index``-th batch: ``(size, *shape)``."""
+        """The ``index``-th batch: ``(size, *shape)`` floats."""
         rows = self._rows(index * self.size)
         labels = self.samples.labels
-        return Samples(self.samples.values.index_select(0, rows), None if labels is None else labels.index_select(0, rows))
+        values = self._data.unpacked(self.samples.values.index_select(0, rows))
+        return Samples(values, None if labels is None else labels.index_select(0, rows))
 
     def _rows(self, start: int) -> Tensor:
         count = len(self.samples)

@@ -17,6 +17,7 @@ from ganforge.recipe.writing import flatten
 from ganforge.runs.finding import find
 from ganforge.session.locks import read_locks
 from ganforge.storage import checkpoints
+from ganforge.storage.data_folders import data_folders
 from ganforge.storage.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -56,13 +57,6 @@ class Options:
     parent: str | None = None
     locked: Path | None = None
     unlocked: bool = False
-
-
-def data_folder() -> Path:
-    """Where prepared data sets lie: ``$GANFORGE_DATA``, else the user's cache."""
-    if given := os.environ.get("GANFORGE_DATA"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge" / "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +140,8 @@ def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
     from ganforge.assembly.pairings import doubtful
     from ganforge.assembly.rehearsal import rehearse
 
-    trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data_folder()))
+    data, *others = data_folders()
+    trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data, tuple(others)))
     _settle_threads(trainer)
     for text in (rehearse(plot.blueprint, trainer), *doubtful(plot.blueprint, trainer)):
         if text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,7 +90,7 @@ def holds_what_it_says(bench: Bench) -> None:
     """Training and held-out samples are what the spec says: shape, range, classes and their shares."""
     with _dataset(bench) as dataset:
         spec, training = dataset.spec, dataset.training()
-        _require_data(spec, training, "the training samples")
+        _require_data(spec, _floats(spec, training), "the training samples")
         for count in (1, 50):
             held = _held_out(dataset, count)
             _require_data(spec, held, "the held-out samples")
@@ -140,7 +141,7 @@ def has_its_density(bench: Bench) -> None:
         if density is None:
             raise NotApplicable("its spec knows no density")
         for what, samples in (("training", dataset.training()), ("held-out", _held_out(dataset, _MANY))):
-            values = samples.values.flatten(1).double()
+            values = dataset.spec.unpacked(samples.values).flatten(1).double()
             shares, means = torch.tensor(density.shares).double(), torch.tensor(density.means).double()
             mean = (shares[:, None] * means).sum(0)
             variance = (shares[:, None] * (means - mean).square()).sum(0) + density.std**2
@@ -223,14 +224,21 @@ def _require_classes(labels: Tensor | None, classes: int | None, count: int, wha
     require(least >= 0 and most < classes, f"{what} run from {least} to {most}, the spec says {classes} classes")
 
 
+def _floats(spec: DataSpec, training: Any) -> Any:
+    """Training samples as batches hold them: bytes stand for the values of a declared range."""
+    packed = isinstance(training, Samples) and training.values.dtype == torch.uint8
+    return Samples(spec.unpacked(training.values), training.labels) if packed else training
+
+
 def _require_shares(spec: DataSpec, training: Samples) -> None:
     if spec.classes is None or training.labels is None:
         return
     counted = torch.bincount(training.labels, minlength=spec.classes) / len(training)
     shares = torch.tensor(spec.class_shares or [1 / spec.classes] * spec.classes)
     require(len(shares) == spec.classes, f"class_shares has {len(shares)} entries for {spec.classes} classes")
-    # Shares that stand for a draw may miss by four standard deviations of that draw.
-    allowed = 4 * (shares * (1 - shares) / len(training)).sqrt() + 1e-6
+    # Shares that stand for a draw may miss by what Bernstein's inequality leaves to chance once in 10,000, all classes together.
+    chance = math.log(2 * spec.classes / 1e-4)
+    allowed = (2 * chance * shares * (1 - shares) / len(training)).sqrt() + chance / (3 * len(training))
     wrong = [index for index in range(spec.classes) if abs(float(counted[index] - shares[index])) > float(allowed[index])]
     require(not wrong, f"class shares are {_rounded(counted)}, the spec says {_rounded(shares)}")
 

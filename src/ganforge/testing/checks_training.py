@@ -22,6 +22,7 @@ from ganforge.hooks.registry import Registry
 from ganforge.recipe.reading import read
 from ganforge.recipe.schema import Recipe
 from ganforge.recipe.writing import to_toml
+from ganforge.storage.data_folders import data_folders
 from ganforge.testing import stand_ins
 from ganforge.testing.checking import BUILDS, check
 from ganforge.testing.games import TURNS, provider, terms_of
@@ -76,7 +77,8 @@ def _trainer(bench: Bench, folder: Path) -> Trainer:
     file = folder / _RECIPE
     file.write_text(to_toml(recipe), encoding="utf-8")
     registry = Registry((), {one.id + one.kind: one for one in (*parts.values(), *named.values())}.values())
-    return build(resolve(read(file), registry), device=torch.device("cpu"), folders=Folders(folder, folder / "data"))
+    folders = Folders(folder, folder / "data", fallbacks=data_folders())
+    return build(resolve(read(file), registry), device=torch.device("cpu"), folders=folders)
 
 
 def _run(trainer: Trainer) -> tuple[int, Finished]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import UsageError, did_you_mean
+from ganforge.core.errors import DataMissing, UsageError, did_you_mean
 from ganforge.core.strangers import guarded, said
 from ganforge.hooks.component import Component
 from ganforge.hooks.loading import load_plugins
@@ -70,7 +70,7 @@ class Case:
             with own_randomness(), guarded():
                 _require_met(self.check, self.bench)
                 self.check.function(self.bench)
-        except NotApplicable as reason:
+        except (NotApplicable, DataMissing) as reason:
             state, message = State.SKIPPED, str(reason)
         except CheckFailed as failure:
             state, message, text = State.FAILED, str(failure), failure.traceback
@@ -256,7 +256,7 @@ def _holds(check: Check, bench: Any) -> bool:
     try:
         with own_randomness(), guarded():
             check.function(bench)
-    except NotApplicable:
+    except (NotApplicable, DataMissing):
         return True
     except Exception:  # noqa: BLE001 - the boundary: its own case tells what is wrong
         return False

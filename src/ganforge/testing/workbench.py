@@ -21,10 +21,13 @@ from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.hooks.component import Component, Kind
 from ganforge.hooks.registry import Registry
+from ganforge.storage.data_folders import data_folders
 from ganforge.testing.outcome import CheckFailed
 
 _CLASSES = 3
 _DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
+_IMAGES = "images"
+"""A folder of small pictures in two sub-folders, beside it: ``check_params={"folder": "images"}``."""
 _ARRAYS = "samples.npz"
 """A file of labelled points in the recipe's folder, for data sets that read one: ``check_params={"file": "samples.npz"}``."""
 
@@ -97,9 +100,9 @@ class Bench:
 
     @contextlib.contextmanager
     def built_dataset(self, seed: int = 0) -> Iterator[Any]:
-        """The data set, with folders of its own that vanish afterwards."""
+        """The data set, with folders of its own that vanish afterwards, and what the user has prepared to read from."""
         with recipe_folder() as folder:
-            context = DatasetContext(seed=seed, recipe_folder=folder, data_folder=folder / "data")
+            context = DatasetContext(seed, folder, data_folder=folder / "data", fallback_folders=data_folders())
             yield self.component.load_factory()(self.params(), context)
 
     def latents(self, count: int, seed: int = 1) -> Latent:
@@ -113,11 +116,17 @@ class Bench:
 
 @contextlib.contextmanager
 def recipe_folder() -> Iterator[Path]:
-    """A folder that vanishes afterwards, with a file of labelled points for data sets that read one."""
+    """A folder that vanishes afterwards, with a file of labelled points and a folder of pictures for data sets that read them."""
+    from PIL import Image
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw = np.random.default_rng(0)
         np.savez(folder / _ARRAYS, values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
+        for number in range(40):
+            picture = folder / _IMAGES / ("dark", "light")[number % 2] / f"{number}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(draw.integers(0, 128, (8, 8, 3), dtype=np.uint8) + np.uint8(127 * (number % 2))).save(picture)
         yield folder
 
 

@@ -1,0 +1,47 @@
+"""Files that may be compressed with gzip, whatever their name. Light: brings in no torch."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from ganforge.plugin import DataError
+
+AGAIN = "get the file again: it was cut short or changed on its way"
+_GZIP = b"\x1f\x8b"
+
+
+def read_unpacked(path: Path) -> bytes:
+    """The content of a file, unpacked where it is gzip.
+
+    Raises:
+        DataError: the file cannot be read, or its gzip is damaged.
+    """
+    return unpacked(read_raw(path), path)
+
+
+def read_raw(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}", remedy="check the file and its rights") from error
+
+
+def unpacked(raw: bytes, origin: Path | str) -> bytes:
+    """What is in gzip; other bytes as they are.
+
+    Raises:
+        DataError: the gzip is damaged.
+    """
+    if not raw.startswith(_GZIP):
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{origin}: damaged gzip: {error}", remedy=AGAIN) from error

@@ -1,0 +1,125 @@
+"""``ganforge data``: the data sets that must first be brought here, and how they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.builtin.known import Known
+
+_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def data() -> None:
+    """See and prepare data sets that do not come with ganforge."""
+
+
+@app.command("list")
+def list_data(*, as_json: _JSON = False) -> None:
+    """List the data sets that can be prepared: which are here, where, and what they are."""
+    from ganforge.builtin.known import KNOWN
+    from ganforge.cli import console
+    from ganforge.storage.data_folders import data_folders
+
+    folders = data_folders()
+    if as_json:
+        console.json_out(
+            {"schema": 1, "folder": folders[0], "datasets": [_facts(known, _found(known, folders)) for known in KNOWN.values()]}
+        )
+        return
+    console.table(
+        ("Name", "State", "Where", "What it is", "Licence"),
+        [
+            (known.name, "ready" if found else "missing", found, known.summary, known.licence)
+            for known in KNOWN.values()
+            for found in [_found(known, folders)]
+        ],
+    )
+    console.note(f"`ganforge data prepare NAME` brings one to {folders[0]}")
+
+
+@app.command("prepare")
+def prepare(
+    name: Annotated[str, typer.Argument(help="Name of the data set, as in a recipe.")],
+    *,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="FOLDER|URL", help="Take it from here: a folder, an archive, or a URL.")
+    ] = None,
+    as_json: _JSON = False,
+) -> None:
+    """Copy or download a data set into the data folder, and compare it with its known sums."""
+    from ganforge.cli import console
+    from ganforge.session.fetching import known_named, prepare_data, size_on_disk
+    from ganforge.storage.data_folders import data_folders
+
+    known = known_named(name)
+    with _progress() as told:
+        done = prepare_data(known, source, data_folders(), told)
+
+    if as_json:
+        console.json_out({"schema": 1, **_facts(known, done.folder), "changed": done.changed})
+        return
+    made = "" if name == known.name else f", which {name} is made of,"
+    how = "is ready" if done.changed else "was ready"
+    size = size_on_disk(done.folder) / 2**20
+    console.success(f"{known.name}{made} {how} in {done.folder} ({size:.1f} MiB, all sums right; licence: {known.licence})")
+
+
+def _found(known: Known, folders: tuple[Path, ...]) -> Path | None:
+    return known.found_in(known.folders(folders))
+
+
+def _facts(known: Known, folder: Path | None) -> dict[str, object]:
+    """A data set as plain data."""
+    form = (known.form_in(folder) if folder else None) or known.forms[0]
+    return {
+        "name": known.name,
+        "state": "ready" if folder else "missing",
+        "folder": folder,
+        "summary": known.summary,
+        "licence": known.licence,
+        "urls": known.urls,
+        "files": [
+            {"name": file.name, "sum": file.sum, "file": file.lies_in(folder) if folder else None, "bytes": file.size}
+            for file in form
+        ],
+    }
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar for each file on a terminal, else a line for each that is done; on stderr."""
+    import sys
+
+    from ganforge.cli import console
+
+    if not sys.stderr.isatty():
+
+        def tell(name: str, done: int, total: int | None) -> None:
+            if done == total:
+                console.note(f"{name}: {done:,} bytes")
+
+        yield tell
+        return
+
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    tasks: dict[str, TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done)
+
+        yield show

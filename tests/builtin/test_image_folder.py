@@ -1,0 +1,211 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganforge.plugin import DataError
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """``picture(path, size=(w, h), colour=…)`` writes one below ``pictures``."""
+
+    def picture(path, size=(8, 8), colour="red", mode="RGB", **options):
+        file = tmp_path / "pictures" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new(mode, size, colour).save(file, **options)
+        return file
+
+    return picture
+
+
+@pytest.fixture
+def build(dataset):
+    return lambda **params: dataset("image-folder", **{"folder": "pictures", **params})
+
+
+def test_pictures_come_as_bytes_in_the_order_of_their_names(build, picture):
+    for name, colour in (("b.png", (0, 255, 0)), ("a.jpg", (0, 0, 0)), ("c.bmp", (255, 255, 255)), ("d.gif", (255, 255, 255))):
+        picture(name, colour=colour)
+    made = build(held_out=0.25)
+    both = torch.cat([made.training().values, made.held.values])
+
+    assert made.spec.shape == (3, 8, 8)
+    assert made.spec.classes is None
+    assert both.dtype == torch.uint8
+    assert len(made.training()) == 3
+    assert (made.training().values[0] < 3).all()
+    assert torch.equal(made.training().values[1, :, 0, 0], torch.tensor([0, 255, 0], dtype=torch.uint8))
+    assert made.held_out(9, torch.Generator()).values.dtype == torch.float32
+
+
+def test_subfolders_are_classes(build, picture):
+    for number in range(10):
+        picture(f"dogs/far/{number}.png", colour="black")
+        picture(f"cats/{number}.png", colour="white")
+    for number in range(20):
+        picture(f"owls/{number}.png", colour="gray")
+    made = build(held_out=0.1)
+    train = made.training()
+
+    assert made.spec.class_names == ("cats", "dogs", "owls")
+    assert train.labels.bincount().tolist() == [9, 9, 18]
+    assert made.spec.class_shares == (0.25, 0.25, 0.5)
+    assert {(label, value) for label, value in zip(train.labels.tolist(), train.values[:, 0, 0, 0].tolist(), strict=True)} == {
+        (0, 255),
+        (1, 0),
+        (2, 128),
+    }
+
+
+def test_labels_only_where_they_say_something(build, picture):
+    picture("all/1.png")
+    picture("all/2.png")
+    assert build().spec.classes is None
+    with pytest.raises(DataError, match="all pictures are of one class, 'all'"):
+        build(labels=True)
+    picture("more/3.png")
+    assert build().spec.classes == 2
+    assert build(labels=False).spec.classes is None
+
+
+def test_a_picture_without_a_label(build, picture):
+    picture("cats/1.png")
+    picture("dogs/1.png")
+    loose = picture("3.png")
+    for labels in (None, True):
+        with pytest.raises(DataError) as caught:
+            build(labels=labels)
+        assert f"{loose} lies in no sub-folder and so has no label (1 of 3 pictures have none)" in caught.value.message
+        assert "labels = false" in caught.value.remedy
+    assert len(build(labels=False).training()) == 2
+
+
+def test_the_middle_is_cut_out_and_resized(build, tmp_path):
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, 10:30] = 100  # the largest centred square
+    pixels[5:15, 15:25] = 200  # the centred square of 10 pixels
+    (tmp_path / "pictures").mkdir()
+    for name in ("1.png", "2.png"):
+        Image.fromarray(pixels).save(tmp_path / "pictures" / name)
+
+    largest, inner = build(size=20).training().values[0], build(crop=10).training().values[0]
+    assert torch.equal(largest[0].unique(), torch.tensor([100, 200], dtype=torch.uint8))
+    assert inner.shape == (3, 10, 10)
+    assert (inner == 200).all()
+    assert build(crop=10, size=4).spec.shape == (3, 4, 4)
+    assert build().spec.shape == (3, 20, 40)
+
+
+def test_grey(build, picture):
+    picture("1.png", colour=(255, 0, 0))
+    picture("2.png", colour=(255, 0, 0))
+    values = build(grayscale=True, value_range=(0.0, 1.0)).training().values
+    assert values.shape == (1, 1, 8, 8)
+    assert (values == 76).all()  # 0.299 of red, as ITU-R 601 weighs it
+
+
+def test_pictures_stand_upright_and_what_is_transparent_is_white(build, picture):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90°
+    picture("1.jpg", size=(8, 4), exif=exif)
+    picture("2.png", size=(4, 8), mode="RGBA", colour=(0, 0, 0, 0))
+    made = build(held_out=0.5)
+    assert made.spec.shape == (3, 8, 4)
+    assert 255 in (made.training().values.min().item(), made.held.values.min().item())
+
+
+def test_sizes_that_differ(build, picture):
+    first, _, other = picture("1.png"), picture("2.png"), picture("3.png", size=(8, 9))
+    with pytest.raises(DataError) as caught:
+        build()
+    assert f"{other} is 8×9, and {first} is 8×8 (1 differ from the first)" in caught.value.message
+    assert "dataset.params.size" in caught.value.remedy
+    assert build(size=8).spec.shape == (3, 8, 8)
+
+
+@pytest.fixture
+def odd_files(picture, tmp_path):
+    folder = tmp_path / "pictures"
+    for number in range(4):
+        picture(f"good{number}.png")
+    corrupt = picture("corrupt.jpg", size=(64, 64))
+    corrupt.write_bytes(corrupt.read_bytes()[:-200])
+    (folder / "note.txt").write_text("no picture")
+    (folder / "empty.png").write_bytes(b"")
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "deep.png")
+    frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    for name in (".hidden", "Thumbs.db"):
+        (folder / name).write_text("litter")
+    return {
+        "corrupt.jpg": "is damaged: ",
+        "note.txt": "is no picture that Pillow knows",
+        "empty.png": "is no picture that Pillow knows",
+        "deep.png": "has more than eight bits for each channel (Pillow's mode I;16",
+        "moving.gif": "is an animation of 2 frames",
+    }
+
+
+def test_every_broken_or_odd_file_is_named(build, odd_files, tmp_path):
+    with pytest.raises(DataError) as caught:
+        build()
+    assert caught.value.message.startswith("5 files cannot be used:")
+    for name, reason in odd_files.items():
+        assert f"{tmp_path / 'pictures' / name} {reason}" in caught.value.message
+    assert "Thumbs" not in caught.value.message
+    assert "skip_broken = true" in caught.value.remedy
+
+
+def test_they_are_left_out_if_asked_and_named_all_the_same(build, odd_files, caplog):
+    with caplog.at_level(logging.WARNING):
+        made = build(skip_broken=True)
+    assert len(made.training()) + len(made.held) == 4
+    assert "5 files left out" in caplog.text
+    assert all(name in caplog.text for name in odd_files)
+
+
+def test_a_picture_smaller_than_the_square(build, picture):
+    picture("1.png", size=(20, 20))
+    small = picture("2.png", size=(20, 9))
+    with pytest.raises(DataError, match=r"2\.png is 20×9, smaller than crop = 10"):
+        build(crop=10)
+    assert small.exists()
+
+
+def test_a_picture_too_large_to_be_meant(build, picture, monkeypatch):
+    picture("1.png", size=(20, 20))
+    picture("2.png", size=(4, 4))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
+    with pytest.raises(DataError, match=r"1\.png is damaged: Image size \(400 pixels\) exceeds limit"):
+        build(size=4)
+
+
+@pytest.mark.parametrize("files", [[], ["note.txt"], ["one.png"]])
+def test_a_folder_without_pictures(build, picture, tmp_path, files):
+    (tmp_path / "pictures").mkdir()
+    for name in files:
+        picture(name) if name.endswith("png") else (tmp_path / "pictures" / name).write_text("")
+    with pytest.raises(DataError, match=r"pictures: holds (no pictures|1 picture) \(") as caught:
+        build(skip_broken=True)
+    assert caught.value.remedy
+
+
+def test_no_folder(build, tmp_path):
+    with pytest.raises(DataError, match="there is no folder") as caught:
+        build()
+    assert str(tmp_path / "pictures") in caught.value.message
+
+
+def test_links_are_followed_once(build, picture, tmp_path):
+    picture("cats/1.png")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Image.new("RGB", (8, 8)).save(elsewhere / "1.png")
+    (tmp_path / "pictures" / "dogs").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(tmp_path / "pictures")
+    made = build(held_out=0.5)
+    assert made.spec.class_names == ("cats", "dogs")
+    assert len(made.training()) + len(made.held) == 2

@@ -1,0 +1,202 @@
+"""Bringing data sets here, with small ones that the tests make up, from folders and from a server on this computer."""
+
+import gzip
+import hashlib
+import http.server
+import threading
+from functools import partial
+
+import pytest
+
+from ganforge.builtin.known import MNIST, Known, KnownFile
+from ganforge.core.errors import DataError, StorageError, UsageError
+from ganforge.session.fetching import known_named, prepare_data
+
+CONTENT = {"images": b"pixels" * 100, "labels": b"0123"}
+ARCHIVE = b"an archive"
+
+
+def known_file(name, content, *, gzipped=False):
+    return KnownFile(name, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content), gzipped)
+
+
+@pytest.fixture
+def known(tmp_path):
+    form = tuple(known_file(name, content, gzipped=True) for name, content in CONTENT.items())
+    archive = (known_file("all.tar.gz", ARCHIVE),)
+    return Known("tiny", "a tiny one", (form, archive), (), "none", (tmp_path / "system",), otherwise="ask a friend")
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "images.gz").write_bytes(gzip.compress(CONTENT["images"]))
+    (folder / "labels").write_bytes(CONTENT["labels"])
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def prepare(known, data):
+    def prepare(source=None, others=()):
+        told = []
+        done = prepare_data(known, source and str(source), (data, *others), lambda *words: told.append(words))
+        return done, told
+
+    return prepare
+
+
+@pytest.fixture
+def serve():
+    """Serves a folder; gives its URL and stops at the end."""
+    servers = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *words):
+            pass
+
+    def serve(folder, handler=Quiet):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    serve.quiet = Quiet
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def nothing_left(data):
+    return not data.exists() or list(data.iterdir()) == []
+
+
+def test_a_folder_is_copied_as_it_is_packed(prepare, source, data):
+    done, told = prepare(source)
+    assert (done.folder, done.changed) == (data / "tiny", True)
+    assert {path.name: path.read_bytes() for path in done.folder.iterdir()} == {
+        path.name: path.read_bytes() for path in source.iterdir()
+    }
+    assert [(name, total) for name, _, total in told] == [
+        ("images.gz", (source / "images.gz").stat().st_size),
+        ("labels", 4),
+    ]
+    assert [path.name for path in data.iterdir()] == ["tiny"]
+
+
+def test_what_is_here_is_left_alone(prepare, source, data, tmp_path):
+    prepare(source)
+    before = (data / "tiny" / "labels").stat()
+    done, _ = prepare()
+    assert (done.folder, done.changed) == (data / "tiny", False)
+    assert (data / "tiny" / "labels").stat() == before
+
+    source.rename(tmp_path / "system")
+    (data / "tiny" / "labels").unlink()
+    assert prepare()[0].folder == tmp_path / "system"
+
+
+def test_the_users_cache_is_looked_at_after_the_folder_that_is_named(prepare, source, tmp_path):
+    source.rename(tmp_path / "tiny")
+    assert prepare(others=[tmp_path])[0].folder == tmp_path / "tiny"
+
+
+def test_a_damaged_one_is_mended(prepare, source, data):
+    prepare(source)
+    (data / "tiny" / "images.gz").rename(data / "tiny" / "images")  # gzip under the plain name is fine, …
+    assert not prepare(source)[0].changed
+    (data / "tiny" / "images").write_bytes(b"other")  # … other content is not
+    assert prepare(source)[0].changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+def test_an_archive_is_taken_by_its_content(prepare, tmp_path, data):
+    (tmp_path / "renamed.bin").write_bytes(ARCHIVE)
+    prepare(tmp_path / "renamed.bin")
+    assert (data / "tiny" / "all.tar.gz").read_bytes() == ARCHIVE
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda folder: (folder / "labels").unlink(), "lacks labels"),
+        (lambda folder: (folder / "labels").write_bytes(b"0124"), "labels: is not labels of tiny: its sha256 is "),
+        (lambda folder: (folder / "images.gz").write_bytes(gzip.compress(b"x")[:-4]), "images.gz: damaged gzip"),
+        (lambda folder: [path.unlink() for path in folder.iterdir()], "lacks images and labels"),
+    ],
+)
+def test_a_wrong_folder_changes_nothing(prepare, source, data, damage, told):
+    damage(source)
+    with pytest.raises(DataError) as caught:
+        prepare(source)
+    assert str(source) in caught.value.message
+    assert told in caught.value.message
+    assert caught.value.remedy
+    assert nothing_left(data)
+
+
+def test_a_folder_that_is_not_there(prepare, tmp_path, data):
+    with pytest.raises(DataError, match="there is no folder"):
+        prepare(tmp_path / "nowhere")
+    assert nothing_left(data)
+
+
+def test_a_server_is_asked_for_packed_files_first(prepare, source, serve, data):
+    done, told = prepare(serve(source))
+    assert done.changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+    assert told[-1] == ("labels", 4, 4)
+
+
+def test_a_server_that_lacks_a_file(prepare, source, serve, data):
+    (source / "labels").unlink()
+    with pytest.raises(DataError) as caught:
+        prepare(serve(source))
+    assert "tiny could not be downloaded: http://127.0.0.1" in caught.value.message
+    assert "File not found" in caught.value.message
+    assert "ganforge data prepare tiny --from FOLDER" in caught.value.remedy
+    assert caught.value.remedy.endswith("or ask a friend")
+    assert nothing_left(data)
+
+
+def test_a_download_that_breaks_off(prepare, source, serve, data):
+    class Broken(serve.quiet):
+        def copyfile(self, source, outputfile):
+            outputfile.write(source.read()[:-3])
+
+    with pytest.raises(DataError, match="was cut short after"):
+        prepare(serve(source, Broken))
+    assert nothing_left(data)
+
+
+def test_a_server_with_other_content(prepare, source, serve, data):
+    (source / "labels").write_bytes(b"9999")
+    with pytest.raises(DataError, match=r"labels: is not labels of tiny"):
+        prepare(serve(source))
+    assert nothing_left(data)
+
+
+def test_nobody_answers(prepare, data):
+    with pytest.raises(DataError, match="refused"):
+        prepare("http://127.0.0.1:9/")
+    assert nothing_left(data)
+
+
+def test_a_data_folder_that_cannot_be_written(known, source, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError) as caught:
+        prepare_data(known, str(source), (tmp_path / "file",), lambda *words: None)
+    assert "GANFORGE_DATA" in caught.value.remedy
+
+
+def test_names():
+    assert known_named("stacked-mnist") is MNIST
+    with pytest.raises(UsageError) as caught:
+        known_named("mnsit")
+    assert "did you mean 'mnist'?" in caught.value.remedy
