@@ -101,9 +101,9 @@ def downward(channels: int, pyramid: Pyramid, params: DiscriminatorParams) -> nn
     return nn.Sequential(*layers)
 
 
-def outlook(pyramid: Pyramid, outputs: int, *, bias: bool = True) -> nn.Conv2d:
+def outlook(pyramid: Pyramid, outputs: int) -> nn.Conv2d:
     """``(n, C, s, s)`` → ``(n, outputs, 1, 1)``: an output layer, as a convolution over the whole smallest map."""
-    return nn.Conv2d(pyramid.widths[0], outputs, pyramid.smallest, bias=bias)
+    return nn.Conv2d(pyramid.widths[0], outputs, pyramid.smallest)
 
 
 @torch.no_grad()
