@@ -64,12 +64,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def plugins(session: nox.Session) -> None:
-    """Each plugin by itself: installed beside the core alone, its own tests, then taken out again."""
+    """Each plugin by itself: installed beside the core and the plugins that it depends on, its own tests, then taken out again."""
     install(session, *PINS, "-e", ".", *group("test"))
     for plugin in PLUGINS:
-        install(session, *PINS, "-e", f"./{plugin}")
+        together = [plugin, *depended_on(plugin)]
+        install(session, *PINS, *(part for folder in together for part in ("-e", f"./{folder}")))
         session.run("pytest", str(plugin / "tests"))
-        session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", plugin.name)
+        session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", *(folder.name for folder in together))
 
 
 @nox.session
@@ -124,6 +125,13 @@ def built(session: nox.Session, *folders: Path) -> list[str]:
     words = ["--quiet", "--no-deps", "--wheel-dir", str(into)]
     session.run("python", "-m", "pip", "wheel", *words, *(f"./{folder}" for folder in folders))
     return [str(wheel) for wheel in sorted(into.glob("*.whl"))]
+
+
+def depended_on(plugin: Path) -> list[Path]:
+    """The folders of the first-party plugins that a plugin requires."""
+    required = nox.project.load_toml(plugin / "pyproject.toml")["project"]["dependencies"]
+    names = {Requirement(line).name for line in required}
+    return [other for other in PLUGINS if other.name in names]
 
 
 def lowest_versions() -> Iterator[str]:

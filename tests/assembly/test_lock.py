@@ -70,6 +70,22 @@ def test_a_lock_that_was_written_with_a_login_is_read_without_it_and_passes(acme
     check_installed(before)
 
 
+def test_the_lock_names_the_plugins_on_which_a_used_one_builds(acme, site):
+    nothing = "from ganforge.plugin import hookimpl"
+    fake_plugin(site, name="acme-base", version="3.0", source=nothing, requires=["ganforge", "torch>=2"])
+    blocks = fake_plugin(site, name="acme-blocks", version="2.0", source=nothing, requires=["ganforge", "acme-base"])
+    fake_plugin(site, name="acme-other", source=nothing)
+    _, locked = acme(requires=["ganforge >=0.1", "Acme.Blocks (<3)", "absent-gan"])
+
+    assert [one.name for one in locked.distributions] == ["acme-base", "acme-blocks", "acme-gan", "ganforge", "ganforge-vanilla"]
+
+    metadata = blocks.info / "METADATA"
+    metadata.write_text(metadata.read_text().replace("Version: 2.0", "Version: 2.1"))
+    (difference,) = installed_differences(locked)
+    assert difference.told == "acme-blocks 2.0 is locked, 2.1 is installed"
+    assert not difference.slight
+
+
 def test_a_lock_is_what_it_was_after_writing_and_reading(acme, tmp_path):
     _, locked = acme()
     file = tmp_path / "lock.json"

@@ -1,16 +1,21 @@
 """Each check of a loss passes on real losses and fails on the fault that is planted for it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from ganforge.core.contracts import Reading
+from ganforge.core.params import NoParams
 from ganforge.core.records import Terms, Verdict
 from ganforge.hooks.component import Component, Kind, PluginRef
 from ganforge.hooks.loading import load_plugins
 from ganforge.hooks.registry import Registry
 from ganforge.testing import State, check_component, stand_ins
 from ganforge.testing.kit import all_checks
+from ganforge.testing.workbench import Bench
 
 
 class Sound:
@@ -245,21 +250,50 @@ def test_a_head_that_nobody_provides_is_said(judged):
     assert (outcome.state, outcome.message) == (State.SKIPPED, "no installed discriminator provides head:style")
 
 
-def test_the_head_comes_from_an_installed_discriminator(component):
-    styled = Component(
-        Kind.DISCRIMINATOR,
-        "styled",
-        PluginRef("other", "other-gan", "1.0"),
-        lambda params, context: Styled(context),
-        component(Kind.LOSS, len).params,
-        "Styled.",
-        provides=("head:style",),
+class Imaging(Styled):
+    def forward(self, samples):
+        assert samples.values.dim() == 4
+        return super().forward(samples)
+
+
+class Normalised(Styled):
+    def __init__(self, context):
+        super().__init__(context)
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, samples):
+        return super().forward(replace(samples, values=self.norm(samples.values)))
+
+
+def reader(network, name="styled", requires=()):
+    """A stranger's discriminator with a head ``style``."""
+    plugin = PluginRef("other", "other-gan", "1.0")
+    return Component(
+        Kind.DISCRIMINATOR, name, plugin, lambda _, context: network(context), NoParams, "Styled.", 1, requires, ("head:style",)
     )
-    loss = component(Kind.LOSS, lambda params, context: Reads(), requires=("head:style",))
 
-    outcomes = check_component(loss, registry=Registry((), [styled, loss]), only=("L01", "L04"))
 
-    assert [outcome.state for outcome in outcomes] == [State.PASSED, State.PASSED]
+def reading(component):
+    return component(Kind.LOSS, lambda params, context: Reads(), requires=("head:style",))
+
+
+@pytest.mark.parametrize(
+    "partner",
+    [reader(Styled), reader(Imaging, requires=("images",)), reader(Normalised)],
+    ids=["plain", "of images only", "with batch norm, whose statistics move when it is asked"],
+)
+def test_the_head_comes_from_an_installed_discriminator(partner, component):
+    loss = reading(component)
+    outcomes = check_component(loss, registry=Registry((), [partner, loss]), only=("L01", "L04", "L06", "E01"))
+    assert [outcome.state for outcome in outcomes] == [State.PASSED] * 4
+
+
+def test_the_partner_that_asks_for_least_is_taken(component):
+    loss = reading(component)
+    bench = Bench(loss, Registry((), [reader(Imaging, "imaging", ("images",)), reader(Styled), loss]))
+
+    assert bench.partner.name == "styled"
+    assert bench.data.shape == (2,)
 
 
 def test_the_stand_in_has_heads_for_codes_and_classes(judged):

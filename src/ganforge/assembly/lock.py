@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from ganforge.hooks.component import PluginRef
 from ganforge.hooks.discovery import builtin, installed
 from ganforge.hooks.freezing import requirement
 from ganforge.hooks.local import local_file
-from ganforge.hooks.switches import plugin_name
+from ganforge.hooks.switches import normalise, plugin_name
 from ganforge.hooks.switching import in_force
 from ganforge.recipe.writing import fingerprint
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ganforge.assembly.blueprint import Blueprint, Part
 
 _PIP = "pip install"
+_NAME = re.compile(r"[^A-Za-z0-9._-]")
+"""What ends the name in a requirement."""
 
 
 def lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
@@ -39,7 +42,8 @@ def lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
     """
     plugins = {part.component.plugin for part in blueprint.parts}
     files = sorted((one for one in plugins if one.sha256), key=lambda one: one.name)
-    others = {one.distribution: one for one in plugins if not one.sha256} | {"ganforge": builtin().ref}
+    others = {one.distribution: one for one in plugins if not one.sha256}
+    others = {**_beneath(others), **others, "ganforge": builtin().ref}
     return Lock(
         schema=1,
         ganforge=__version__,
@@ -139,6 +143,7 @@ def _refuse(differences: Sequence[Difference]) -> None:
 def _distribution_differences(locked: Lock) -> Iterator[Difference]:
     here = {one.distribution: one.ref for one in (*installed(), builtin())}
     moving = {one.distribution for one in locked.components if one.kind != "metric"}
+    moving |= set(_beneath(moving))
     for one in locked.distributions:
         there = here.get(one.name)
         if told := _difference(one, there):
@@ -201,6 +206,19 @@ def _component(part: Part) -> LockedComponent:
         distribution=one.plugin.distribution,
         version=one.plugin.version,
     )
+
+
+def _beneath(distributions: Iterable[str]) -> dict[str, PluginRef]:
+    """The installed plugins that these require, and those that they require in turn: their code takes part in a run too."""
+    here = {one.distribution: one for one in installed()}
+    found: dict[str, PluginRef] = {}
+    left = [here[name] for name in distributions if name in here]
+    while left:
+        required = {normalise(_NAME.split(line.strip(), maxsplit=1)[0]) for line in left.pop().requires}
+        for name in sorted(required & here.keys() - found.keys()):
+            found[name] = here[name].ref
+            left.append(here[name])
+    return found
 
 
 def _distribution(ref: PluginRef) -> LockedDistribution:

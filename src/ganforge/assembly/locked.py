@@ -75,7 +75,7 @@ class Lock(Params):
     components: tuple[LockedComponent, ...]
     """In the order of the recipe."""
     distributions: tuple[LockedDistribution, ...]
-    """ganforge, and those that the components come from."""
+    """ganforge, those that the components come from, and the plugins on which these build."""
     plugin_files: tuple[LockedFile, ...] = ()
     """Local plugins that components come from."""
     data_files: tuple[LockedFile, ...] = ()

@@ -24,6 +24,7 @@ _HOMES: dict[Kind, dict[str, str]] = {
         "mlp": "ganforge-vanilla",
         "dcgan": "ganforge-dcgan",
         "cgan-mlp": "ganforge-cgan",
+        "cgan-conv": "ganforge-cgan",
         "infogan-mlp": "ganforge-infogan",
     },
     Kind.DISCRIMINATOR: {
@@ -31,9 +32,13 @@ _HOMES: dict[Kind, dict[str, str]] = {
         "maxout": "ganforge-vanilla",
         "dcgan": "ganforge-dcgan",
         "cgan-mlp": "ganforge-cgan",
+        "cgan-conv": "ganforge-cgan",
+        "projection-conv": "ganforge-cgan",
+        "acgan-conv": "ganforge-cgan",
         "infogan-mlp": "ganforge-infogan",
+        "infogan-conv": "ganforge-infogan",
     },
-    Kind.LOSS: {"mutual-information": "ganforge-infogan"},
+    Kind.LOSS: {"auxiliary-classifier": "ganforge-cgan", "mutual-information": "ganforge-infogan"},
 }
 
 

@@ -88,10 +88,13 @@ def tells_its_order(bench: Bench) -> None:
 
 @check("L06", Kind.LOSS)
 def only_computes(bench: Bench) -> None:
-    """It calls no backward, moves no weight, changes no mode and leaves its samples as they were."""
+    """It calls no backward, moves no weight, changes no mode and leaves its samples as they were.
+
+    Weights only: the running statistics of a batch normalisation move when the discriminator is asked, whoever asks.
+    """
     for turn in TURNS:
         judge = opponent(bench)
-        before = {name: tensor.clone() for name, tensor in judge.state_dict().items()}
+        before = {name: weight.detach().clone() for name, weight in judge.named_parameters()}
         real, fake = both_samples(bench)
         values = real.values.clone(), fake.values.clone()
         fake = replace(fake, values=fake.values.requires_grad_()) if turn == "generator" else fake
@@ -99,7 +102,7 @@ def only_computes(bench: Bench) -> None:
 
         graded = [name for name, parameter in judge.named_parameters() if parameter.grad is not None]
         require(not graded, f"after the {turn}'s terms these parameters have gradients: {', '.join(graded)}")
-        moved = [name for name, tensor in judge.state_dict().items() if not torch.equal(tensor, before[name])]
+        moved = [name for name, weight in judge.named_parameters() if not torch.equal(weight, before[name])]
         require(not moved, f"after the {turn}'s terms these weights have moved: {', '.join(moved)}")
         require(all(module.training for module in judge.modules()), f"after the {turn}'s terms the discriminator is in eval mode")
         same = torch.equal(real.values, values[0]) and torch.equal(fake.values.detach(), values[1])

@@ -11,7 +11,7 @@ from torch import nn
 from ganforge.core.contracts import Critic, Loss
 from ganforge.core.params import NoParams
 from ganforge.core.records import Samples, Terms
-from ganforge.hooks.component import Component, Kind
+from ganforge.hooks.component import Component
 from ganforge.testing import stand_ins
 from ganforge.testing.outcome import CheckFailed, NotApplicable
 from ganforge.testing.workbench import Bench
@@ -52,18 +52,14 @@ def terms_of(bench: Bench, turn: Turn) -> Terms:
 
 
 def provider(bench: Bench) -> Component | None:
-    """An installed discriminator with the heads that a loss reads, its own distribution's first; none for the stand-in.
+    """An installed discriminator with the heads that a loss reads; none for the stand-in.
 
     Raises:
         NotApplicable: neither an installed discriminator nor the stand-in has them.
     """
+    if partner := bench.partner:
+        return partner
     heads = {word for word in bench.component.requires if word.startswith("head:")}
-    mine = bench.component.plugin.distribution
-    providers = [
-        one for one in bench.registry.components(Kind.DISCRIMINATOR) if heads and heads <= set(one.provides) and not one.missing
-    ]
-    if providers:
-        return min(providers, key=lambda one: one.plugin.distribution != mine)
     lacking = heads - {f"head:{name}" for name in stand_ins.build_discriminator(NoParams(), bench.context).heads}
     if lacking:
         raise NotApplicable(f"no installed discriminator provides {', '.join(sorted(lacking))}")

@@ -58,9 +58,28 @@ class Bench:
         return source and source.parent
 
     @property
+    def partner(self) -> Component | None:
+        """The installed discriminator with the heads that a loss reads; none where it reads no head, or nobody has them.
+
+        One of the loss's own distribution comes first, and among those the one that asks least beyond what the loss asks.
+        """
+        heads = {word for word in self.component.requires if word.startswith("head:")}
+        if self.component.kind is not Kind.LOSS or not heads:
+            return None
+        having = [one for one in self.registry.components(Kind.DISCRIMINATOR) if heads <= set(one.provides) and not one.missing]
+        mine, asked = self.component.plugin.distribution, set(self.component.requires)
+        return min(having, key=lambda one: (one.plugin.distribution != mine, len(set(one.requires) - asked)), default=None)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What the situation must fulfil: the requirements of the component, and of its partner if it has one."""
+        partner = self.partner
+        return frozenset(self.component.requires) | frozenset(partner.requires if partner else ())
+
+    @property
     def data(self) -> DataSpec:
         """Points in the plane, or small images; with classes or a density where the component requires them."""
-        words = self.component.requires
+        words = self.words
         shape, value_range = ((1, 32, 32), (-1.0, 1.0)) if "images" in words else ((2,), None)
         return DataSpec(
             shape=shape,
@@ -72,12 +91,12 @@ class Bench:
     @property
     def latent(self) -> LatentSpec:
         """Four dimensions of noise; with classes or codes where the component requires them."""
-        words = self.component.requires
+        words = self.words
         return LatentSpec(
             noise=4,
             classes=self.data.classes,
-            categorical=(2, 3) if {"codes", "categorical-codes"} & set(words) else (),
-            continuous=2 if {"codes", "continuous-codes"} & set(words) else 0,
+            categorical=(2, 3) if {"codes", "categorical-codes"} & words else (),
+            continuous=2 if {"codes", "continuous-codes"} & words else 0,
         )
 
     @property

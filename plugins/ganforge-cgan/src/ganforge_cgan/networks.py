@@ -92,16 +92,24 @@ def one_hot(labels: Tensor | None, classes: int) -> Tensor:
         Disagreement: there are no labels, or one lies outside 0 … classes − 1.
     """
     if labels is None:
-        raise Disagreement(
-            "a conditional network was given no labels", remedy='set sampler.use = "labelled" and choose labelled data'
-        )
+        raise missing_labels()
 
     try:
         return F.one_hot(labels, classes)
     except RuntimeError as error:  # one_hot looks at every label anyway; looking twice would cost each step of training
-        raise Disagreement(
-            f"a label lies outside the {classes} classes: {error}", remedy=f"use labels 0 to {classes - 1}, as whole numbers"
-        ) from error
+        raise wrong_label(classes, error) from error
+
+
+def missing_labels() -> Disagreement:
+    """What to say where labels are needed and there are none."""
+    return Disagreement("a conditional network was given no labels", remedy='set sampler.use = "labelled" and choose labelled data')
+
+
+def wrong_label(classes: int, error: Exception) -> Disagreement:
+    """What to say of a label that is no class."""
+    return Disagreement(
+        f"a label lies outside the {classes} classes: {error}", remedy=f"use labels 0 to {classes - 1}, as whole numbers"
+    )
 
 
 def hidden_layers(width: int, params: NetworkParams) -> tuple[nn.Sequential, int]:

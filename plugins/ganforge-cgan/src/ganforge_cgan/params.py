@@ -1,4 +1,4 @@
-"""Parameters of the conditional networks."""
+"""Parameters of the conditional networks, fully connected and convolutional."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ganforge.plugin import Params
+from ganforge_dcgan.params import DiscriminatorParams as DcganDiscriminatorParams
+from ganforge_dcgan.params import GeneratorParams as DcganGeneratorParams
 
 
 class NetworkParams(Params):
@@ -31,3 +33,14 @@ class GeneratorParams(NetworkParams):
 
 class DiscriminatorParams(NetworkParams):
     """Parameters of the conditional discriminator."""
+
+
+class ConvGeneratorParams(DcganGeneratorParams):
+    """Parameters of the convolutional generator."""
+
+    embedding: int = Field(16, ge=1)
+    """Width of the learnt vector that stands for a class beside the noise."""
+
+
+class ConvDiscriminatorParams(DcganDiscriminatorParams):
+    """Parameters of the convolutional discriminators."""

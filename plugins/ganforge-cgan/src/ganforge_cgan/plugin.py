@@ -3,11 +3,17 @@
 from ganforge.plugin import Registrar, hookimpl
 
 _PAPER = "Mirza & Osindero 2014, Conditional Generative Adversarial Nets, https://arxiv.org/abs/1411.1784"
+_DCGAN = "Radford et al. 2015, Unsupervised Representation Learning with DCGAN, https://arxiv.org/abs/1511.06434"
+_PROJECTION = "Miyato & Koyama 2018, cGANs with Projection Discriminator, https://arxiv.org/abs/1802.05637"
+_ACGAN = "Odena, Olah & Shlens 2017, Conditional Image Synthesis with Auxiliary Classifier GANs, https://arxiv.org/abs/1610.09585"
+_CONDITIONAL = frozenset({"conditional"})
+_IMAGES = frozenset({"conditional", "image"})
+_CONVOLUTIONS = "ganforge_cgan.convolutions"
 
 
 @hookimpl
 def ganforge_register_generators(register: Registrar) -> None:
-    """Announce the conditional generator."""
+    """Announce the conditional generators."""
     register(
         "cgan-mlp",
         "ganforge_cgan.networks:build_generator",
@@ -15,14 +21,24 @@ def ganforge_register_generators(register: Registrar) -> None:
         summary="Fully connected generator that is told which class to make.",
         requires=("labels",),
         check_params={"hidden": [8, 8]},
-        tags=frozenset({"conditional"}),
+        tags=_CONDITIONAL,
         references=(_PAPER,),
+    )
+    register(
+        "cgan-conv",
+        f"{_CONVOLUTIONS}:build_generator",
+        params="ganforge_cgan.params:ConvGeneratorParams",
+        summary="Convolutional generator that is told which class to make.",
+        requires=("labels", "images"),
+        check_params={"width": 2},
+        tags=_IMAGES,
+        references=(_PAPER, _DCGAN),
     )
 
 
 @hookimpl
 def ganforge_register_discriminators(register: Registrar) -> None:
-    """Announce the conditional discriminator."""
+    """Announce the conditional discriminators."""
     register(
         "cgan-mlp",
         "ganforge_cgan.networks:build_discriminator",
@@ -30,6 +46,50 @@ def ganforge_register_discriminators(register: Registrar) -> None:
         summary="Fully connected discriminator that judges samples together with their class.",
         requires=("labels",),
         check_params={"hidden": [8, 8]},
-        tags=frozenset({"conditional"}),
+        tags=_CONDITIONAL,
         references=(_PAPER,),
+    )
+    register(
+        "cgan-conv",
+        f"{_CONVOLUTIONS}:build_discriminator",
+        params="ganforge_cgan.params:ConvDiscriminatorParams",
+        summary="Convolutional discriminator that sees a map for each class beside the image.",
+        requires=("labels", "images"),
+        check_params={"width": 2},
+        tags=_IMAGES,
+        references=(_PAPER, _DCGAN),
+    )
+    register(
+        "projection-conv",
+        f"{_CONVOLUTIONS}:build_projection",
+        params="ganforge_cgan.params:ConvDiscriminatorParams",
+        summary="Convolutional discriminator in which the class meets the features in an inner product.",
+        requires=("labels", "images"),
+        check_params={"width": 2},
+        tags=_IMAGES,
+        references=(_PROJECTION, _DCGAN),
+    )
+    register(
+        "acgan-conv",
+        f"{_CONVOLUTIONS}:build_classifying",
+        params="ganforge_cgan.params:ConvDiscriminatorParams",
+        summary="Convolutional discriminator whose second head names the class.",
+        requires=("labels", "images"),
+        provides=("head:class",),
+        check_params={"width": 2},
+        tags=_IMAGES,
+        references=(_ACGAN, _DCGAN),
+    )
+
+
+@hookimpl
+def ganforge_register_losses(register: Registrar) -> None:
+    """Announce AC-GAN's class term."""
+    register(
+        "auxiliary-classifier",
+        "ganforge_cgan.losses:build_auxiliary_classifier",
+        summary="Makes samples show the class that was asked for: cross-entropy of the discriminator's class head.",
+        requires=("head:class", "labels"),
+        tags=_CONDITIONAL,
+        references=(_ACGAN,),
     )

@@ -36,7 +36,7 @@ class CodedGenerator(nn.Module):
 
     def __init__(self, params: GeneratorParams, context: BuildContext) -> None:
         super().__init__()
-        check_codes("generator", context.latent)
+        check_codes("generator 'infogan-mlp'", context.latent)
         check_range(params.output, context.data)
         self.latent = context.latent
         self.shape = context.data.shape
@@ -62,7 +62,7 @@ class ReadingDiscriminator(nn.Module):
 
     def __init__(self, params: DiscriminatorParams, context: BuildContext) -> None:
         super().__init__()
-        check_codes("discriminator", context.latent)
+        check_codes("discriminator 'infogan-mlp'", context.latent)
         self.trunk, width = hidden_layers(context.data.size, params.hidden, params)
         self.realness = nn.Linear(width, 1)
         reader, reader_width = hidden_layers(width, params.reader, params)
@@ -88,7 +88,7 @@ def hidden_layers(width: int, hidden: tuple[int, ...], params: NetworkParams) ->
     return nn.Sequential(*layers), width
 
 
-def check_codes(kind: str, latent: LatentSpec) -> None:
+def check_codes(part: str, latent: LatentSpec) -> None:
     """Refuse a latent without codes.
 
     Raises:
@@ -96,7 +96,7 @@ def check_codes(kind: str, latent: LatentSpec) -> None:
     """
     if not latent.has_codes:
         raise Disagreement(
-            f"{kind} 'infogan-mlp' needs codes, the sampler draws none",
+            f"{part} needs codes, the sampler draws none",
             remedy='set sampler.use = "structured" with categorical or continuous codes',
         )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ganforge.plugin import Params
+from ganforge_dcgan.params import DiscriminatorParams as DcganDiscriminatorParams
 
 Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
@@ -34,6 +35,13 @@ class DiscriminatorParams(NetworkParams):
 
     reader: Widths = ()
     """Units of hidden layers that belong to the code reader alone; the paper used one of 128 on MNIST."""
+
+
+class ConvDiscriminatorParams(DcganDiscriminatorParams):
+    """Parameters of the convolutional discriminator and its code reader."""
+
+    reader: Widths = (128,)
+    """Channels of hidden layers that belong to the code reader alone; the paper used one of 128 on MNIST."""
 
 
 class MutualInformationParams(Params):

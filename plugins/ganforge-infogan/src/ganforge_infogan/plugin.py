@@ -3,6 +3,7 @@
 from ganforge.plugin import Registrar, hookimpl
 
 _PAPER = "Chen et al. 2016, InfoGAN, https://arxiv.org/abs/1606.03657"
+_DCGAN = "Radford et al. 2015, Unsupervised Representation Learning with DCGAN, https://arxiv.org/abs/1511.06434"
 
 
 @hookimpl
@@ -21,7 +22,7 @@ def ganforge_register_generators(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_discriminators(register: Registrar) -> None:
-    """Announce the discriminator with a code reader."""
+    """Announce the discriminators with a code reader."""
     register(
         "infogan-mlp",
         "ganforge_infogan.networks:build_discriminator",
@@ -31,6 +32,17 @@ def ganforge_register_discriminators(register: Registrar) -> None:
         provides=("head:code",),
         check_params={"hidden": [8, 8]},
         references=(_PAPER,),
+    )
+    register(
+        "infogan-conv",
+        "ganforge_infogan.convolutions:build_discriminator",
+        params="ganforge_infogan.params:ConvDiscriminatorParams",
+        summary="Convolutional discriminator whose second head reads the codes back.",
+        requires=("codes", "images"),
+        provides=("head:code",),
+        check_params={"width": 2, "reader": [6]},
+        tags=frozenset({"image"}),
+        references=(_PAPER, _DCGAN),
     )
 
 

@@ -1,0 +1,64 @@
+"""Convolutional networks (Radford et al. 2015) for square images of any number of channels.
+
+Shapes: n samples, w flattened latent width, c channels, s side of the smallest map, C its channels.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ganforge.plugin import BuildContext, Latent, Samples, Verdict
+from ganforge_dcgan.blocks import Pyramid, downward, outlook, start_normal, upward
+from ganforge_dcgan.params import DiscriminatorParams, GeneratorParams
+
+
+def build_generator(params: GeneratorParams, context: BuildContext) -> DcganGenerator:
+    """The ``dcgan`` generator for the context's latent and images."""
+    return DcganGenerator(params, context)
+
+
+def build_discriminator(params: DiscriminatorParams, context: BuildContext) -> DcganDiscriminator:
+    """The ``dcgan`` discriminator for the context's images."""
+    return DcganDiscriminator(params, context)
+
+
+class DcganGenerator(nn.Module):
+    """Noise and codes as a map of one pixel, whose side grows to that of the images.
+
+    The output follows the data's value range: tanh for [-1, 1], sigmoid for [0, 1], else linear.
+
+    Raises:
+        Disagreement: the data are no images, or not of a side that convolutions can grow to.
+    """
+
+    def __init__(self, params: GeneratorParams, context: BuildContext) -> None:
+        super().__init__()
+        self.latent = context.latent
+        pyramid = Pyramid.of(context.data, params, part="generator 'dcgan'")
+        self.layers = upward(context.latent.width, pyramid, params, context.data)
+        start_normal(self)
+
+    def forward(self, latent: Latent) -> Tensor:
+        """Latents of n → values ``(n, c, side, side)``."""
+        values: Tensor = self.layers(self.latent.flatten(latent)[:, :, None, None])  # (n, w, 1, 1) → (n, c, side, side)
+        return values
+
+
+class DcganDiscriminator(nn.Module):
+    """Strided convolutions down to a small map, and from all of it one logit; that map is offered as features.
+
+    Raises:
+        Disagreement: the data are no images, or not of a side that convolutions can halve.
+    """
+
+    def __init__(self, params: DiscriminatorParams, context: BuildContext) -> None:
+        super().__init__()
+        pyramid = Pyramid.of(context.data, params, part="discriminator 'dcgan'")
+        self.trunk = downward(pyramid.channels, pyramid, params)
+        self.realness = outlook(pyramid, 1)
+        start_normal(self)
+
+    def forward(self, samples: Samples) -> Verdict:
+        """Samples of n → logits ``(n,)`` and features ``(n, C·s·s)``."""
+        features = self.trunk(samples.values)  # (n, c, side, side) → (n, C, s, s)
+        return Verdict(logits=self.realness(features).flatten(), features=features.flatten(1))

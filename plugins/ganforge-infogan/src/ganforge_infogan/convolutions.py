@@ -1,0 +1,61 @@
+"""InfoGAN's discriminator for images, made of DCGAN's blocks. The generator is DCGAN's own, which takes codes beside the noise.
+
+Shapes: n samples, s side of the smallest map, C its channels, q = Σ values of the categorical codes + number of continuous codes.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ganforge.plugin import BuildContext, Samples, Verdict
+from ganforge_dcgan.blocks import Pyramid, downward, outlook, start_normal
+from ganforge_infogan.networks import check_codes
+from ganforge_infogan.params import ConvDiscriminatorParams
+
+
+def build_discriminator(params: ConvDiscriminatorParams, context: BuildContext) -> ReadingConvDiscriminator:
+    """The ``infogan-conv`` discriminator for the context's codes and images."""
+    return ReadingConvDiscriminator(params, context)
+
+
+class ReadingConvDiscriminator(nn.Module):
+    """A shared trunk of convolutions with two heads: one logit for realness, and the code reader Q.
+
+    The head ``code`` is that of ``infogan-mlp``: the logits of each categorical code side by side, then the mean of each
+    continuous one.
+
+    Raises:
+        Disagreement: the sampler draws no codes, or the data are no images of a fitting side.
+    """
+
+    def __init__(self, params: ConvDiscriminatorParams, context: BuildContext) -> None:
+        super().__init__()
+        check_codes("discriminator 'infogan-conv'", context.latent)
+        pyramid = Pyramid.of(context.data, params, part="discriminator 'infogan-conv'")
+        self.trunk = downward(pyramid.channels, pyramid, params)
+        self.realness = outlook(pyramid, 1)
+        self.reader = reading_layers(pyramid, params, sum(context.latent.categorical) + context.latent.continuous)
+        start_normal(self)
+
+    def forward(self, samples: Samples) -> Verdict:
+        """Samples of n → logits ``(n,)``, head ``code`` ``(n, q)`` and features ``(n, C·s·s)``."""
+        features = self.trunk(samples.values)  # (n, c, side, side) → (n, C, s, s)
+        return Verdict(
+            logits=self.realness(features).flatten(),
+            heads={"code": self.reader(features).flatten(1)},
+            features=features.flatten(1),
+        )
+
+
+def reading_layers(pyramid: Pyramid, params: ConvDiscriminatorParams, outputs: int) -> nn.Sequential:
+    """``(n, C, s, s)`` → ``(n, q, 1, 1)``: the reader's own layers, of which the first looks at the whole map."""
+    normalised = params.normalisation == "batch"
+    layers: list[nn.Module] = []
+    inputs, look = pyramid.widths[0], pyramid.smallest
+    for width in params.reader:
+        layers.append(nn.Conv2d(inputs, width, look, bias=not normalised))
+        if normalised:
+            layers.append(nn.BatchNorm2d(width))
+        layers.append(nn.LeakyReLU(negative_slope=params.slope))
+        inputs, look = width, 1
+    return nn.Sequential(*layers, nn.Conv2d(inputs, outputs, look))
