@@ -16,12 +16,12 @@ __version__ = "0.1.0"
 def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs") -> LoadedGenerator:
     """The generator of a run, ready to be sampled: ``ganforge.load("infogan_moons").sample(1000)["values"]``.
 
-    It is the moving average (EMA) of the newest intact checkpoint. The run folder is all that is needed: neither the data set, nor the
-    plugins of losses, discriminators and metrics.
+    It is the moving average (EMA) of the newest intact checkpoint. The run folder is all that is needed: neither the data set, nor
+    the plugins of losses, discriminators and metrics.
 
     Args:
-        run: folder, name or beginning of the id of a run; or the folder of a generator by itself, such as a run's ``model``, or what
-            ``ganforge export --format safetensors`` wrote.
+        run: folder, name or beginning of the id of a run; or the folder of a generator by itself, such as a run's ``model``, or
+            what ``ganforge export --format safetensors`` wrote.
         device: auto, cpu, cuda, cuda:1 or mps.
         runs_dir: where to look for names and ids.
 

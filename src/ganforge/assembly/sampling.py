@@ -1,4 +1,4 @@
-"""What a finished run is sampled with: its generator and sampler alone, whatever became of everything else that it was trained with."""
+"""What a finished run is sampled with: its generator and sampler alone, whatever became of all else that it was trained with."""
 
 from __future__ import annotations
 
