@@ -50,7 +50,7 @@ def export(
     if json:
         checked = {"samples": done.counts, "difference": done.difference, "tolerance": TOLERANCE}
         told = {key: card[key] for key in ("run", "iteration", "inputs", "output")}
-        console.json_out({**told, "format": form.value, "path": done.path, "checked": checked})
+        console.json_out({"schema": 1, **told, "format": form.value, "path": done.path, "checked": checked})
         return
     inputs = ", ".join(f"{name} {_shape(told)}" for name, told in card["inputs"].items())
     console.success(f"generator of iteration {card['iteration']} written to {done.path}")

@@ -121,7 +121,7 @@ def _run(generator: LoadedGenerator, program: Program, tensors: Mapping[str, Ten
     except Exception as error:
         raise PluginError(
             f"the exported {type(generator.network).__name__} cannot be run: {said(error)}",
-            remedy="safetensors takes any generator",
+            remedy="--format safetensors takes any generator",
         ) from error
 
 

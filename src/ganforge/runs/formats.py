@@ -7,7 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +34,6 @@ FOLDER_HOLDS = frozenset({*BUNDLE, CARD, "plugins"})
 """All that an exported folder may hold."""
 _EXAMPLES = 5
 """Latents that torch follows through the network; how many is left open in what comes of it."""
-_LOUD = ("torch.onnx", "torch.export", "torch._dynamo", "onnxscript", "onnx_ir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +166,18 @@ def _blamed(generator: LoadedGenerator, wanted: str) -> Iterator[None]:
     except Exception as error:
         raise PluginError(
             f"{type(generator.network).__name__} cannot be made {wanted}: {said(error)}",
-            remedy="torch.export follows no branches on values, no .item() and no numpy; safetensors takes any generator",
+            remedy="torch.export follows no branches on values or their number, and no .item(); --format safetensors takes any generator",
         ) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' remarks on themselves and on packages that nothing here needs."""
-    levels = {name: logging.getLogger(name).level for name in _LOUD}
-    for name in _LOUD:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    """Without the exporters' remarks on themselves and on packages that nothing here needs, printed graphs included."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        logging.disable(before)
