@@ -166,7 +166,7 @@ def _blamed(generator: LoadedGenerator, wanted: str) -> Iterator[None]:
     except Exception as error:
         raise PluginError(
             f"{type(generator.network).__name__} cannot be made {wanted}: {said(error)}",
-            remedy="torch.export follows no branches on values or their number, and no .item(); --format safetensors takes any generator",
+            remedy="torch.export follows no branches on values or their number; --format safetensors takes any generator",
         ) from error
 
 
