@@ -35,7 +35,7 @@ def script(blocks, *, more=()):
 
 def follow(program, folder, **options):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], cwd=folder, capture_output=True, text=True, timeout=300, **options
+        [sys.executable, "-W", "ignore", "-c", program], cwd=folder, capture_output=True, text=True, timeout=500, **options
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -222,3 +222,14 @@ def test_a_missing_package_is_told_with_the_line_for_pip(generator, tmp_path, mo
     with pytest.raises(UsageError, match=r"needs onnxscript \(pip install .ganforge\[onnx\]"):
         export(made, "onnx", tmp_path / "it.onnx")
     assert list(tmp_path.glob("*.onnx")) == []
+
+
+def test_a_package_that_is_too_old_for_torch_is_told_with_the_line_for_pip(generator, tmp_path, monkeypatch):
+    made = generator("vanilla_moons")
+
+    def export_as_with_an_old_onnxscript(*_args, **_options):
+        raise ModuleNotFoundError("No module named 'onnxscript._framework_apis.torch_2_11'")
+
+    monkeypatch.setattr(torch.onnx, "export", export_as_with_an_old_onnxscript)
+    with pytest.raises(UsageError, match=r"newer packages for ONNX.*torch_2_11.*pip install --upgrade .ganforge\[onnx\]"):
+        export(made, "onnx", tmp_path / "it.onnx")

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import PluginError, UsageError
+from ganforge.core.errors import GanforgeError, PluginError, UsageError
 from ganforge.core.strangers import guarded, said
 from ganforge.engine.seeding import stream
 from ganforge.runs.loading import BUNDLE, LoadedGenerator, load, write_bundle
@@ -67,7 +67,12 @@ def _write_onnx(generator: LoadedGenerator, card: Card, path: Path) -> None:
     captured = _captured(generator)
     with _quiet(), _blamed(generator, "ONNX"):
         batch = _open_batch(generator, "n")
-        program = torch.onnx.export(captured, dynamo=True, verbose=False, output_names=["values"], dynamic_shapes=batch)
+        try:
+            program = torch.onnx.export(captured, dynamo=True, verbose=False, output_names=["values"], dynamic_shapes=batch)
+        except ImportError as error:
+            raise UsageError(
+                f"this torch needs newer packages for ONNX: {said(error)}", remedy='pip install --upgrade "ganforge[onnx]"'
+            ) from error
         model = cast("torch.onnx.ONNXProgram", program).model_proto
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD, plain.dumps(card)
@@ -163,6 +168,8 @@ def _blamed(generator: LoadedGenerator, wanted: str) -> Iterator[None]:
     try:
         with guarded():
             yield
+    except GanforgeError:
+        raise
     except Exception as error:
         raise PluginError(
             f"{type(generator.network).__name__} cannot be made {wanted}: {said(error)}",
