@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -114,6 +115,16 @@ def test_safetensors_are_a_folder_that_ganforge_loads(generator, tmp_path, case)
     assert again.iteration == made.iteration
 
 
+def test_what_was_loaded_is_exported_though_its_run_goes_on(generator, tmp_path):
+    made = generator("vanilla_moons")
+    for file in made.path.iterdir():
+        if file.suffix == ".safetensors":
+            file.write_bytes(b"another iteration's")
+
+    assert export(made, "safetensors", tmp_path / "it").difference == 0
+    assert (ganforge.load(tmp_path / "it").sample(5)["values"] == made.sample(5)["values"]).all()
+
+
 def test_the_card_says_what_goes_in_and_what_comes_out(generator, tmp_path):
     made = generator("infogan_moons")
     export(made, "safetensors", tmp_path / "it")
@@ -210,6 +221,9 @@ def test_a_folder_that_is_no_export_is_never_replaced(generator, tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(UsageError, match="is a folder"):
         export(made, "onnx", tmp_path / "folder.onnx")
+    for here in (".", ".."):
+        with pytest.raises(UsageError, match="is no name for a folder"):
+            export(made, "safetensors", Path(here))
     with pytest.raises(UsageError, match="there is no format 'tflite'"):
         export(made, "tflite", tmp_path / "it.tflite")
     with pytest.raises(StorageError, match="cannot write"):

@@ -150,5 +150,7 @@ def _check_path(path: Path, chosen: Format, format_name: str) -> None:
         raise UsageError("safetensors come in a folder, with recipe and sizes beside the weights", remedy=remedy)
     if path.is_file():
         raise UsageError(f"{path} is a file", remedy="name a folder")
+    if path.name in ("", ".."):  # the working folder, empty as it may be, is nothing to replace
+        raise UsageError(f"'{path}' is no name for a folder", remedy="name one within it")
     if path.is_dir() and not {entry.name for entry in path.iterdir()} <= FOLDER_HOLDS:
         raise UsageError(f"{path} holds other things than an exported generator", remedy="name a new folder, or an empty one")

@@ -18,10 +18,9 @@ from torch import Tensor
 from ganforge.core.errors import GanforgeError, PluginError, UsageError
 from ganforge.core.strangers import guarded, said
 from ganforge.engine.seeding import stream
-from ganforge.runs.loading import BUNDLE, LoadedGenerator, load, write_bundle
+from ganforge.runs.loading import BUNDLE, LoadedGenerator, load, write_loaded
 from ganforge.runs.tensors import TensorGenerator, named_tensors
 from ganforge.storage import atomic, plain
-from ganforge.storage.folder import RunFolder
 
 Card = Mapping[str, Any]
 """What an export says of itself, as plain data."""
@@ -112,7 +111,7 @@ def _read_program(path: Path) -> Program:
 
 
 def _write_weights(generator: LoadedGenerator, card: Card, path: Path) -> None:
-    write_bundle(RunFolder(generator.path), path)
+    write_loaded(generator, path)
     atomic.write_json(path / CARD, card)
 
 

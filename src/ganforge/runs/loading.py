@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.engine.observing import generate
 from ganforge.engine.seeding import derive
-from ganforge.engine.state import load_network
+from ganforge.engine.state import load_network, network_state
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import read
 from ganforge.runs.finding import find
@@ -142,11 +142,20 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
 
 def write_bundle(folder: RunFolder, target: Path) -> None:
     """Put the files of :data:`BUNDLE` into ``target``: all that :func:`load` needs, a fraction of the run folder."""
+    iteration, tensors = _weights(folder.path)
+    _write_bundle(folder, target, iteration, {key: value for key, value in tensors.items() if key.startswith("average/")})
+
+
+def write_loaded(generator: LoadedGenerator, target: Path) -> None:
+    """The same of a generator that was loaded, whatever its run has saved since."""
+    _write_bundle(RunFolder(generator.path), target, generator.iteration, network_state("average", generator.network))
+
+
+def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save
 
-    iteration, tensors = _weights(folder.path)
     target.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.contiguous() for key, value in tensors.items() if key.startswith("average/")}
+    weights = {key: value.contiguous() for key, value in tensors.items()}
     atomic.write_bytes(target / "generator.safetensors", save(weights, {"iteration": str(iteration)}))
     kept = [folder.path / name for name in BUNDLE[1:]] + sorted(folder.plugins.glob("*.py"))
     for file in kept:
