@@ -10,7 +10,7 @@ CGAN = ('use = "mlp"', 'use = "cgan-mlp"')
 LABELLED = ('use = "normal"', 'use = "labelled"')
 STRUCTURED = ('use = "normal"\nparams = { size = 3 }', 'use = "structured"\nparams = { size = 3, categorical = [2] }')
 UNLABELLED = ('use = "moons"', 'use = "swiss-roll"')
-DIGITS = ('use = "moons"', 'use = "digits"')
+DIGITS = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
 RING = ('use = "moons"', 'use = "ring"')
 INFOGAN = ('[discriminator]\nuse = "mlp"', '[discriminator]\nuse = "infogan-mlp"')
 INFORMATION = '[[loss]]\nuse = "mutual-information"\n'
