@@ -76,7 +76,10 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     if fields := _attributes(context):
         yield _table((f"`{context.__name__}`", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
     yield "What it gives must be able to do this; no base class is needed:"
-    yield f"```python\n{inspect.getsource(contract).replace('@runtime_checkable', '').strip()}\n```"
+    yield _source(contract)
+    if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
+        yield "It may have this beside, where weights should start from the data:"
+        yield _source(contracts.StartsFromData)
     for record in _RECORDS[kind]:
         yield f"`{record.__name__}`: {_summary(record)}"
         if fields := _attributes(record):
@@ -86,6 +89,10 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     yield "## What there is"
     for component in _ours(kind, registry):
         yield from _component(component, registry)
+
+
+def _source(contract: type) -> str:
+    return f"```python\n{inspect.getsource(contract).replace('@runtime_checkable', '').strip()}\n```"
 
 
 def _capabilities(kind: Kind, registry: Registry) -> Iterator[str]:

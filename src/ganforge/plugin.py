@@ -13,6 +13,7 @@ from ganforge.core.contracts import (
     Reading,
     Sampler,
     SamplerContext,
+    StartsFromData,
 )
 from ganforge.core.errors import DataError, DataMissing, Disagreement, GanforgeError
 from ganforge.core.params import NoParams, Params
@@ -51,6 +52,7 @@ __all__ = [
     "Samples",
     "Scaling",
     "Schedule",
+    "StartsFromData",
     "Terms",
     "Verdict",
     "hookimpl",
