@@ -155,7 +155,7 @@ def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapp
     from safetensors.torch import save
 
     target.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.contiguous() for key, value in tensors.items()}
+    weights = {key: value.to("cpu").clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     atomic.write_bytes(target / "generator.safetensors", save(weights, {"iteration": str(iteration)}))
     kept = [folder.path / name for name in BUNDLE[1:]] + sorted(folder.plugins.glob("*.py"))
     for file in kept:
