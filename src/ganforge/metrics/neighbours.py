@@ -44,7 +44,7 @@ def nearest_neighbours(queries: Tensor, reference: Tensor) -> Neighbours:
 
     asked, known = queries.detach().flatten(1), reference.detach().flatten(1)
     rows = max(1, min(1024, _CHUNK // max(1, known.shape[1])))
-    found = [_nearest(part.double(), known) for part in asked.split(rows)]
+    found = [_nearest(part.double(), known) for part in torch.split(asked, rows)]
     if not found:
         return Neighbours(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64))
     indices, distances = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -56,7 +56,7 @@ def _nearest(queries: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     least = queries.new_full((len(queries),), torch.inf)
     indices = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
     at = 0
-    for part in reference.split(max(1, _CHUNK // max(len(queries), reference.shape[1], 1))):
+    for part in torch.split(reference, max(1, _CHUNK // max(len(queries), reference.shape[1], 1))):
         known = part.to(queries.device).double()  # (p, d)
         squares = known.square().sum(1) - 2 * queries @ known.T  # (n, p), less the query's own square, which ranks nothing
         closest, where = squares.min(dim=1)
