@@ -32,7 +32,7 @@ def test_a_row_for_each_label_with_the_same_noise_in_each_column():
     fixed = bases(LABELLED)
     walk = traversal(fixed, LABELLED, DATA)
 
-    assert walk.names == ("label 0", "label 1", "label 2")
+    assert walk.names == ("class 0", "class 1", "class 2")
     assert walk.latent.labels.tolist() == [0] * 5 + [1] * 5 + [2] * 5
     assert all(torch.equal(row, fixed.across.noise) for row in rows(walk, walk.latent.noise))
 

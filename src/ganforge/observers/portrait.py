@@ -12,8 +12,9 @@ from ganforge.observers import rows
 from ganforge.observers.density import estimated_density, mixture_density, probability
 from ganforge.observers.drawing import Line, image_drawing, line_drawing, points_drawing, shrunk
 from ganforge.observers.history import Floats
-from ganforge.observers.images import Bytes, pixels, sheet, value_range
+from ganforge.observers.images import Bytes, pixels, value_range
 from ganforge.observers.plane import Plane, field_line, flat, groups_of, limits_of, plane_of
+from ganforge.observers.sheets import fitted, laid_out
 from ganforge.observers.words import clean, count
 
 _IMAGE_SIDE = 24
@@ -98,7 +99,8 @@ class Portrait:
         _, height, width, _ = images.shape
         columns = max(1, (size[0] + 1) // (width + 1))
         down = max(1, (2 * size[1] + 1) // (height + 1))
-        paper = sheet(images[: columns * down], columns)
+        groups = groups_of(picture.fake, self.started.data, self.started.latent.categorical)
+        paper = laid_out(images, fitted(groups, len(images), columns, down))
         drawing = image_drawing(paper, coloured=coloured)
         return [rows.centred(line, size[0]) for line in drawing[: size[1]]]
 

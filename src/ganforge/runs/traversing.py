@@ -114,7 +114,7 @@ def _label_changes(spec: LatentSpec, data: DataSpec) -> Named:
     def to(label: int) -> Change:
         return lambda latent: replace(latent, labels=torch.full_like(_there(latent.labels), label))
 
-    names = data.class_names or [f"label {label}" for label in range(spec.classes or 0)]
+    names = data.class_names or [f"class {label}" for label in range(spec.classes or 0)]
     return [(names[label], to(label)) for label in range(min(spec.classes or 0, MOST))]
 
 
