@@ -90,11 +90,11 @@ def fitted(groups: Groups | None, count: int, columns: int, rows: int) -> Places
     return np.where(places == BLANK, BLANK, np.array(taken)[places])
 
 
-def laid_out(images: Bytes, places: Places, gap: int = 1) -> Bytes:
-    """``(n, h, w, 3)`` images at their places, white pixels between → one ``(H, W, 3)`` picture."""
+def laid_out(images: Bytes, places: Places, *, gap: int = 1, shade: int = _PAPER) -> Bytes:
+    """``(n, h, w, 3)`` images at their places, pixels of one shade of grey between → one ``(H, W, 3)`` picture."""
     _, height, width, _ = images.shape
     rows, columns = places.shape
-    paper = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), _PAPER, np.uint8)
+    paper = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), shade, np.uint8)
     for row, column in np.argwhere(places != BLANK):
         top, left = row * (height + gap), column * (width + gap)
         paper[top : top + height, left : left + width] = images[places[row, column]]
