@@ -67,13 +67,23 @@ def _small_enough(paths: Sequence[Path], largest: int = _LARGEST) -> bytes:
 
 
 def gif(paths: Sequence[Path]) -> bytes:
-    """The pictures as frames of one animation, all with one palette, made from the first, the middle and the last."""
-    frames = [_frame(path) for path in paths]
+    """The pictures as frames of one animation that stands still at its end."""
+    return animated([_frame(path) for path in paths], pace=_PACE, held=_HELD)
+
+
+def animated(frames: Sequence[Image.Image], *, pace: int, held: int | None = None) -> bytes:
+    """An endless GIF of ``frames``, all with one palette, made from the first, the middle and the last.
+
+    Args:
+        frames: RGB pictures of one size.
+        pace: milliseconds of each frame.
+        held: milliseconds of the last one, if others.
+    """
     palette = _palette(frames)
     # Without dithering, what does not move stays equal from frame to frame, and costs nothing.
     reduced = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     file = io.BytesIO()
-    durations = [_PACE] * (len(reduced) - 1) + [_HELD]
+    durations = [pace] * (len(reduced) - 1) + [held or pace]
     reduced[0].save(file, "GIF", save_all=True, append_images=reduced[1:], duration=durations, loop=0, optimize=True)
     return file.getvalue()
 

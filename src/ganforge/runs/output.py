@@ -109,13 +109,14 @@ def _sheet(samples: Samples, data: DataSpec) -> Picture:
     from ganforge.observers.sheets import by_group, captioned, laid_out
     from ganforge.observers.words import clean
 
-    arrangement = by_group(_groups(samples, data), len(samples))
+    arrangement = by_group(groups(samples, data), len(samples))
     drawn = laid_out(pixels(samples, value_range(data, samples)), arrangement.places)
     factor = fitting_factor(drawn, _SIDE)
     return captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], factor * (data.shape[1] + 1))
 
 
-def _groups(samples: Samples, data: DataSpec) -> Groups | None:
+def groups(samples: Samples, data: DataSpec) -> Groups | None:
+    """By label, else by the first categorical code; ``None`` where samples have neither."""
     from ganforge.observers.plane import groups_of
 
     codes = samples.latent.codes if samples.latent else None
@@ -154,12 +155,12 @@ def _draw_points(axes: Any, samples: Samples, data: DataSpec, finite: np.ndarray
 
     plane = plane_of(Samples(samples.values[torch.from_numpy(finite)]))
     points = plane.project(flat(samples)[finite])
-    groups = _groups(samples, data)
-    if groups is None:
+    coloured = groups(samples, data)
+    if coloured is None:
         axes.scatter(*points.T, s=8, color=paper.GENERATED, linewidths=0)
     else:
-        for index, name in enumerate(groups.names):
-            chosen = points[groups.indices[finite] == index]
+        for index, name in enumerate(coloured.names):
+            chosen = points[coloured.indices[finite] == index]
             axes.scatter(
                 *chosen.T, s=8, color=paper.GROUPS[index % len(paper.GROUPS)], linewidths=0, label=paper.literal(name[:14])
             )

@@ -119,6 +119,11 @@ def chosen(latent: Latent, rows: Tensor) -> Latent:
     return _each([latent], lambda parts: parts[0][rows])
 
 
+def moved(latent: Latent, device: torch.device) -> Latent:
+    """The latents on ``device``."""
+    return _each([latent], lambda parts: parts[0].to(device))
+
+
 def joined(latents: Sequence[Latent]) -> Latent:
     """One after another; all with the same parts."""
     return _each(latents, lambda parts: torch.cat(list(parts)))

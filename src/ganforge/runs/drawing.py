@@ -1,0 +1,118 @@
+"""Walks and their samples drawn: of images sheets and animations, of points their paths through the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec
+from ganforge.observers import paper
+from ganforge.observers.animation import animated
+from ganforge.observers.history import Floats
+from ganforge.observers.images import Bytes, enlarged, fitting_factor, pixels, value_range
+from ganforge.observers.plane import Plane, flat, limits_of, plane_of
+from ganforge.observers.sheets import captioned, laid_out, reading_order
+from ganforge.observers.words import clean
+from ganforge.runs.walking import Walk
+
+_SHEET_SIDE, _FRAME_SIDE = 1024, 480  # pixels that a sheet and a frame of images are enlarged to, at most
+_IMAGES_PACE, _POINTS_PACE = 80, 60  # milliseconds of each frame
+_LEGEND = 10
+"""Most rows that a legend names."""
+
+
+def png(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str) -> bytes:
+    """A walk as a picture: a row of images each, or a path each over the ``cloud`` of other samples.
+
+    Args:
+        walk: what the samples were made from.
+        samples: one for each latent of the walk, in the data's own units.
+        data: the data's spec.
+        cloud: of points, what is drawn below the paths; not used for images.
+        title: stands above paths.
+    """
+    if not data.is_image:
+        return paper.png(_Paths(walk, samples, data, cloud, title).whole())
+    places = reading_order(len(samples), walk.columns).places
+    drawn = laid_out(pixels(samples, value_range(data, samples)), places)
+    factor = fitting_factor(drawn, _SHEET_SIDE)
+    return paper.png(captioned(enlarged(drawn, factor), [clean(name) for name in walk.names], factor * (data.shape[1] + 1)))
+
+
+def gif(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str) -> bytes:
+    """A walk as an animation there and back: a frame for each column. Arguments as for :func:`png`."""
+    if data.is_image:
+        frames, pace = list(_image_frames(walk, samples, data)), _IMAGES_PACE
+    else:
+        frames, pace = list(_Paths(walk, samples, data, cloud, title).frames()), _POINTS_PACE
+    there_and_back = [*frames, *frames[-2:0:-1]]
+    return animated([Image.fromarray(frame) for frame in there_and_back], pace=pace)
+
+
+def _image_frames(walk: Walk, samples: Samples, data: DataSpec) -> Iterator[Bytes]:
+    """Of each column, the images of all rows: below each other with their names, or about square."""
+    images = pixels(samples, value_range(data, samples))
+    rows = len(walk.names)
+    places = reading_order(rows).places
+    for column in range(walk.columns):
+        drawn = laid_out(images[column :: walk.columns], places)
+        yield enlarged(drawn, fitting_factor(drawn, _FRAME_SIDE))
+
+
+class _Paths:
+    """Paths through the plane of the data, or for numbers over the way that is gone."""
+
+    def __init__(self, walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str) -> None:
+        values = flat(samples)
+        if data.size == 1:
+            way = np.tile(np.linspace(0, 1, walk.columns), len(walk.names))
+            points, ground = np.column_stack([way, values[:, 0]]), np.zeros((0, 2))
+            plane = Plane(np.zeros(2), np.eye(2), limits_of(_finite(points)), ("share of the way", "x"))
+        else:
+            plane = plane_of(Samples(torch.nan_to_num(samples.values if cloud is None else cloud.values)))
+            points, ground = plane.project(values), plane.project(flat(cloud)) if cloud is not None else np.zeros((0, 2))
+        self._rows: Floats = points.reshape(len(walk.names), walk.columns, 2)
+        self._page, self._axes = paper.figure(6.4, 6.2)
+        self._page.subplots_adjust(left=0.11, right=0.97, bottom=0.09, top=0.86)
+        paper.headed(self._page, clean(title), left=0.11, right=0.97, top=0.96)
+        self._draw(walk, plane, ground, equal=data.size > 1)
+
+    def whole(self) -> Bytes:
+        """All paths, with a dot at each end."""
+        for row, colour in zip(self._rows, self._colours, strict=True):
+            self._axes.plot(*row[:1].T, "o", color="white", markeredgecolor=colour, markersize=5, zorder=3)
+            self._axes.plot(*row[-1:].T, "o", color=colour, markersize=5, zorder=3)
+        return paper.pixels_of(self._page)
+
+    def frames(self) -> Iterator[Bytes]:
+        """The paths, with a dot of each at every step."""
+        dots = self._axes.scatter([0.0] * len(self._rows), [0.0] * len(self._rows), s=36, c=self._colours, edgecolors="white")
+        blit = paper.Blit(self._page)
+        for step in range(self._rows.shape[1]):
+            dots.set_offsets(self._rows[:, step])
+            yield blit.pixels([dots])
+
+    def _draw(self, walk: Walk, plane: Plane, ground: Floats, *, equal: bool) -> None:
+        axes: Any = self._axes
+        self._colours = [paper.GROUPS[at % len(paper.GROUPS)] for at in range(len(self._rows))]
+        axes.scatter(*ground.T, s=7, color=paper.REAL, linewidths=0, alpha=0.6)
+        for at, (row, colour) in enumerate(zip(self._rows, self._colours, strict=True)):
+            name = paper.literal(clean(walk.names[at])[:14]) if at < _LEGEND else ""
+            axes.plot(*row.T, color=colour, linewidth=1.6, label=name or None)
+        limits = limits_of(np.concatenate([_finite(self._rows.reshape(-1, 2)), _finite(ground)]))
+        axes.set(xlim=limits[0], ylim=limits[1], xlabel=plane.names[0], ylabel=plane.names[1])
+        if equal:
+            axes.set_aspect("equal", adjustable="box")
+        if any(walk.names):
+            paper.legend(axes, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=5, columnspacing=1.0)
+
+
+def _finite(points: Floats) -> Floats:
+    """Those of ``(n, 2)`` points that can be drawn; the origin where there are none."""
+    kept = points[np.isfinite(points).all(axis=1)]
+    return kept if len(kept) else np.zeros((1, 2))
