@@ -23,7 +23,7 @@ from ganforge.runs.walking import Walk
 _SHEET_SIDE, _FRAME_SIDE = 1024, 480  # pixels that a sheet and a frame of images are enlarged to, at most
 _IMAGES_PACE, _POINTS_PACE = 80, 60  # milliseconds of each frame
 _LEGEND = 10
-"""Most rows that a legend names."""
+"""Most kinds of rows that a legend names."""
 
 
 def png(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str) -> bytes:
@@ -72,14 +72,17 @@ class _Paths:
         if data.size == 1:
             way = np.tile(np.linspace(0, 1, walk.columns), len(walk.names))
             points, ground = np.column_stack([way, values[:, 0]]), np.zeros((0, 2))
-            plane = Plane(np.zeros(2), np.eye(2), limits_of(_finite(points)), ("share of the way", "x"))
+            plane = Plane(np.zeros(2), np.eye(2), np.zeros((2, 2)), ("share of the way", "x"))
         else:
             plane = plane_of(Samples(torch.nan_to_num(samples.values if cloud is None else cloud.values)))
             points, ground = plane.project(values), plane.project(flat(cloud)) if cloud is not None else np.zeros((0, 2))
         self._rows: Floats = points.reshape(len(walk.names), walk.columns, 2)
-        self._page, self._axes = paper.figure(6.4, 6.2)
-        self._page.subplots_adjust(left=0.11, right=0.97, bottom=0.09, top=0.86)
-        paper.headed(self._page, clean(title), left=0.11, right=0.97, top=0.96)
+        self._limits = limits_of(np.concatenate([_finite(points), _finite(ground)]))
+        across, down = self._limits[:, 1] - self._limits[:, 0]
+        height = 1.5 + 5.3 * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
+        self._page, self._axes = paper.figure(6.4, height)
+        self._page.subplots_adjust(left=0.11, right=0.97, bottom=0.55 / height, top=1 - 0.9 / height)
+        paper.headed(self._page, clean(title), left=0.11, right=0.97, top=1 - 0.25 / height)
         self._draw(walk, plane, ground, equal=data.size > 1)
 
     def whole(self) -> Bytes:
@@ -99,17 +102,19 @@ class _Paths:
 
     def _draw(self, walk: Walk, plane: Plane, ground: Floats, *, equal: bool) -> None:
         axes: Any = self._axes
-        self._colours = [paper.GROUPS[at % len(paper.GROUPS)] for at in range(len(self._rows))]
+        kinds = list(dict.fromkeys(walk.names)) if any(walk.names) else [""] * len(walk.names)
+        shades = [kinds.index(name) if name else at for at, name in enumerate(walk.names)]
+        self._colours = [paper.GROUPS[shade % len(paper.GROUPS)] for shade in shades]
         axes.scatter(*ground.T, s=7, color=paper.REAL, linewidths=0, alpha=0.6)
-        for at, (row, colour) in enumerate(zip(self._rows, self._colours, strict=True)):
-            name = paper.literal(clean(walk.names[at])[:14]) if at < _LEGEND else ""
-            axes.plot(*row.T, color=colour, linewidth=1.6, label=name or None)
-        limits = limits_of(np.concatenate([_finite(self._rows.reshape(-1, 2)), _finite(ground)]))
-        axes.set(xlim=limits[0], ylim=limits[1], xlabel=plane.names[0], ylabel=plane.names[1])
+        for row, colour in zip(self._rows, self._colours, strict=True):
+            axes.plot(*row.T, color=colour, linewidth=1.6)
+        axes.set(xlim=self._limits[0], ylim=self._limits[1], xlabel=plane.names[0], ylabel=plane.names[1])
         if equal:
             axes.set_aspect("equal", adjustable="box")
         if any(walk.names):
-            paper.legend(axes, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=5, columnspacing=1.0)
+            named = {name: axes.lines[walk.names.index(name)] for name in kinds[:_LEGEND]}
+            labels = [paper.literal(clean(name)[:14]) for name in named]
+            paper.legend(axes, handles=named.values(), labels=labels, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=5)
 
 
 def _finite(points: Floats) -> Floats:

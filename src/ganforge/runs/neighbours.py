@@ -25,7 +25,6 @@ from ganforge.storage.data_folders import data_folders
 from ganforge.storage.folder import RunFolder
 
 FRAME = (255, 214, 0)
-_GAP = 2
 _SIDE = 1024  # pixels that a sheet is enlarged to, at most
 
 
@@ -67,11 +66,12 @@ def beside_nearest(samples: Samples, groups: Groups | None, training: Tensor, da
     last = np.array([row[row != BLANK][-1] for row in arrangement.places])
     nearest, places = _nearest(samples.values[torch.from_numpy(last)], training, data)
 
-    limits = value_range(data, samples)
-    left = laid_out(pixels(samples, limits), arrangement.places, gap=_GAP)
-    drawn = np.concatenate([_padded(left), _framed(pixels(Samples(nearest), limits), places)], axis=1)
+    limits, gap = value_range(data, samples), max(1, data.shape[1] // 24)
+    left = laid_out(pixels(samples, limits), arrangement.places, gap=gap)
+    left = np.pad(left, ((gap, gap), (0, 2 * gap), (0, 0)), constant_values=255)
+    drawn = np.concatenate([left, _framed(pixels(Samples(nearest), limits), places, gap)], axis=1)
     factor = fitting_factor(drawn, _SIDE)
-    pitch = factor * (data.shape[1] + _GAP)
+    pitch = factor * (data.shape[1] + gap)
     return paper.png(captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], pitch))
 
 
@@ -86,18 +86,12 @@ def _nearest(values: Tensor, training: Tensor, data: DataSpec) -> tuple[Tensor, 
     return data.unpacked(training[found.indices]), places.numpy()[:, None]
 
 
-def _padded(sheet: Bytes) -> Bytes:
-    """With white above and below as wide as the frame, and between it and the sheet."""
-    return np.pad(sheet, ((_GAP, _GAP), (0, 2 * _GAP), (0, 0)), constant_values=255)
-
-
-def _framed(images: Bytes, places: Places) -> Bytes:
+def _framed(images: Bytes, places: Places, width: int) -> Bytes:
     """Images below each other, yellow between and around them."""
-    column = laid_out(images, places, gap=_GAP)
-    framed = np.empty((column.shape[0] + 2 * _GAP, column.shape[1] + 2 * _GAP, 3), np.uint8)
+    column = laid_out(images, places, gap=width)
+    framed = np.empty((column.shape[0] + 2 * width, column.shape[1] + 2 * width, 3), np.uint8)
     framed[:] = FRAME
-    pitch = images.shape[1] + _GAP
-    for row in range(len(places)):
-        top = row * pitch
-        framed[_GAP + top : pitch + top, _GAP:-_GAP] = column[top : top + images.shape[1]]
+    height = images.shape[1]
+    for top in range(0, len(column), height + width):
+        framed[width + top : width + top + height, width:-width] = column[top : top + height]
     return framed

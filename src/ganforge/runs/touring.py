@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ _STEPS = {".png": 10, ".gif": 30}
 """Steps of each walk, unless somebody says otherwise."""
 _SMOOTH = 100
 """Steps of a path that is drawn as a line."""
+_LEGS = 5
+"""Latents that a path of points goes to, one after another."""
 _CLOUD = 1000
 """Samples that are drawn below paths."""
 
@@ -75,7 +78,7 @@ class Guide:
         """One thing varied, all else held: :func:`ganforge.runs.traversing.traversal`.
 
         On a sheet of images, each column of labels and categorical codes is a latent of its own. In an animation, and where paths
-        are drawn, they are steps from the first latent to the second.
+        are drawn, the columns are steps of one walk: between two latents, or for paths through several.
 
         Args:
             drawn: at least two latents to hold; they come again where more are needed.
@@ -93,8 +96,7 @@ class Guide:
         if self.data.is_image and ending == ".png":
             across = chosen(drawn, torch.arange(columns) % len(drawn))
         else:
-            first, second = (chosen(drawn, torch.tensor([at])) for at in (0, 1))
-            across = interpolation(first, second, columns, natural(self.sampler)).latent
+            across = self._tour(drawn, columns)
         bases = Bases(across, chosen(drawn, torch.arange(rows) % len(drawn)))
         walk = traversal(bases, self.sampler, self.data, code=code, noise=noise, hold_label=hold_label)
         return self._drawn(walk, ending, "one thing varied, all else held")
@@ -110,6 +112,13 @@ class Guide:
             cloud = self.samples(self.sampler.draw(_CLOUD, torch.Generator().manual_seed(0)))
         draw = drawing.gif if ending == ".gif" else drawing.png
         return draw(walk, self.samples(walk.latent), self.data, cloud, title)
+
+    def _tour(self, drawn: Latent, columns: int) -> Latent:
+        """A walk of so many steps through the first latents, one after another."""
+        legs = 1 if self.data.is_image else min(_LEGS, len(drawn) - 1)
+        start, end = (chosen(drawn, torch.arange(legs) + later) for later in (0, 1))
+        whole = interpolation(start, end, max(2, math.ceil(columns / legs)), natural(self.sampler))
+        return chosen(whole.latent, torch.arange(columns))
 
     def _steps(self, ending: str) -> int:
         return _STEPS[ending] if self.data.is_image or ending == ".gif" else _SMOOTH
