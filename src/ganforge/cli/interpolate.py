@@ -20,7 +20,7 @@ def interpolate(
     run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
     *,
     steps: Annotated[
-        int | None, typer.Option(min=2, help="Steps of each walk, both ends included: 10 on a sheet and 30 in a GIF unless given.")
+        int | None, typer.Option(min=2, help="Steps of each walk, both ends included: 10 on a sheet and 24 in a GIF unless given.")
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="How many walks.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latents; one seed gives one picture.")] = 0,

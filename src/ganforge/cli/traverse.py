@@ -14,7 +14,7 @@ def traverse(
     code: Annotated[int | None, typer.Option(help="The code to vary, categorical ones first, from 0.")] = None,
     noise: Annotated[int | None, typer.Option(help="The dimension of the noise to vary, from 0.")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=2, help="Images in each row: 10 on a sheet and 30 in a GIF unless given.")
+        int | None, typer.Option(min=2, help="Images in each row: 10 on a sheet and 24 in a GIF unless given.")
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Rows where neither labels nor codes make them.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is held; one seed gives one picture.")] = 0,

@@ -71,17 +71,20 @@ def gif(paths: Sequence[Path]) -> bytes:
     return animated([_frame(path) for path in paths], pace=_PACE, held=_HELD)
 
 
-def animated(frames: Sequence[Image.Image], *, pace: int, held: int | None = None) -> bytes:
+def animated(frames: Sequence[Image.Image], *, pace: int, held: int | None = None, back: bool = False) -> bytes:
     """An endless GIF of ``frames``, all with one palette, made from the first, the middle and the last.
 
     Args:
         frames: RGB pictures of one size.
         pace: milliseconds of each frame.
         held: milliseconds of the last one, if others.
+        back: whether it goes back to the first frame the way that it came.
     """
     palette = _palette(frames)
     # Without dithering, what does not move stays equal from frame to frame, and costs nothing.
     reduced = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    if back:
+        reduced += reduced[-2:0:-1]
     file = io.BytesIO()
     durations = [pace] * (len(reduced) - 1) + [held or pace]
     reduced[0].save(file, "GIF", save_all=True, append_images=reduced[1:], duration=durations, loop=0, optimize=True)

@@ -22,6 +22,7 @@ from ganforge.runs.walking import Walk
 
 _SHEET_SIDE, _FRAME_SIDE = 1024, 480  # pixels that a sheet and a frame of images are enlarged to, at most
 _IMAGES_PACE, _POINTS_PACE = 80, 60  # milliseconds of each frame
+_PAGE, _SCREEN = 6.4, 4.8  # inches: width of paths as a picture, and of a frame of them, which costs by its pixels
 _LEGEND = 10
 """Most kinds of rows that a legend names."""
 
@@ -37,7 +38,7 @@ def png(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, tit
         title: stands above paths.
     """
     if not data.is_image:
-        return paper.png(_Paths(walk, samples, data, cloud, title).whole())
+        return paper.png(_Paths(walk, samples, data, cloud, title, _PAGE).whole())
     places = reading_order(len(samples), walk.columns).places
     drawn = laid_out(pixels(samples, value_range(data, samples)), places)
     factor = fitting_factor(drawn, _SHEET_SIDE)
@@ -49,9 +50,8 @@ def gif(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, tit
     if data.is_image:
         frames, pace = list(_image_frames(walk, samples, data)), _IMAGES_PACE
     else:
-        frames, pace = list(_Paths(walk, samples, data, cloud, title).frames()), _POINTS_PACE
-    there_and_back = [*frames, *frames[-2:0:-1]]
-    return animated([Image.fromarray(frame) for frame in there_and_back], pace=pace)
+        frames, pace = list(_Paths(walk, samples, data, cloud, title, _SCREEN).frames()), _POINTS_PACE
+    return animated([Image.fromarray(frame) for frame in frames], pace=pace, back=True)
 
 
 def _image_frames(walk: Walk, samples: Samples, data: DataSpec) -> Iterator[Bytes]:
@@ -67,7 +67,7 @@ def _image_frames(walk: Walk, samples: Samples, data: DataSpec) -> Iterator[Byte
 class _Paths:
     """Paths through the plane of the data, or for numbers over the way that is gone."""
 
-    def __init__(self, walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str) -> None:
+    def __init__(self, walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str, width: float) -> None:
         values = flat(samples)
         if data.size == 1:
             way = np.tile(np.linspace(0, 1, walk.columns), len(walk.names))
@@ -79,8 +79,8 @@ class _Paths:
         self._rows: Floats = points.reshape(len(walk.names), walk.columns, 2)
         self._limits = limits_of(np.concatenate([_finite(points), _finite(ground)]))
         across, down = self._limits[:, 1] - self._limits[:, 0]
-        height = 1.5 + 5.3 * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
-        self._page, self._axes = paper.figure(6.4, height)
+        height = 1.5 + 0.83 * width * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
+        self._page, self._axes = paper.figure(width, height)
         self._page.subplots_adjust(left=0.11, right=0.97, bottom=0.55 / height, top=1 - 0.9 / height)
         paper.headed(self._page, clean(title), left=0.11, right=0.97, top=1 - 0.25 / height)
         self._draw(walk, plane, ground, equal=data.size > 1)

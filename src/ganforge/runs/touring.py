@@ -25,7 +25,7 @@ from ganforge.storage import atomic
 FORMATS = (".png", ".gif")
 ROWS = 8
 """Walks in one picture, unless somebody says otherwise."""
-_STEPS = {".png": 10, ".gif": 30}
+_STEPS = {".png": 10, ".gif": 24}
 """Steps of each walk, unless somebody says otherwise."""
 _SMOOTH = 100
 """Steps of a path that is drawn as a line."""
