@@ -48,10 +48,12 @@ def png(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, tit
 def gif(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str) -> bytes:
     """A walk as an animation there and back: a frame for each column. Arguments as for :func:`png`."""
     if data.is_image:
-        frames, pace = list(_image_frames(walk, samples, data)), _IMAGES_PACE
-    else:
-        frames, pace = list(_Paths(walk, samples, data, cloud, title, _SCREEN).frames()), _POINTS_PACE
-    return animated([Image.fromarray(frame) for frame in frames], pace=pace, back=True)
+        frames = [Image.fromarray(frame) for frame in _image_frames(walk, samples, data)]
+        if data.shape[0] != 3:
+            frames = [frame.convert("L") for frame in frames]
+        return animated(frames, pace=_IMAGES_PACE, back=True, colours=256)
+    paths = _Paths(walk, samples, data, cloud, title, _SCREEN)
+    return animated([Image.fromarray(frame) for frame in paths.frames()], pace=_POINTS_PACE, back=True)
 
 
 def _image_frames(walk: Walk, samples: Samples, data: DataSpec) -> Iterator[Bytes]:
@@ -69,20 +71,21 @@ class _Paths:
 
     def __init__(self, walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str, width: float) -> None:
         values = flat(samples)
+        values[~np.isfinite(values)] = np.nan  # infinities would be multiplied by zero
         if data.size == 1:
             way = np.tile(np.linspace(0, 1, walk.columns), len(walk.names))
             points, ground = np.column_stack([way, values[:, 0]]), np.zeros((0, 2))
             plane = Plane(np.zeros(2), np.eye(2), np.zeros((2, 2)), ("share of the way", "x"))
         else:
-            plane = plane_of(Samples(torch.nan_to_num(samples.values if cloud is None else cloud.values)))
-            points, ground = plane.project(values), plane.project(flat(cloud)) if cloud is not None else np.zeros((0, 2))
+            plane = plane_of(Samples(torch.from_numpy(_finite(values if cloud is None else flat(cloud)))))
+            points, ground = plane.project(values), np.zeros((0, 2)) if cloud is None else plane.project(_finite(flat(cloud)))
         self._rows: Floats = points.reshape(len(walk.names), walk.columns, 2)
-        self._limits = limits_of(np.concatenate([_finite(points), _finite(ground)]))
+        self._limits = limits_of(np.concatenate([_finite(points), ground]))
         across, down = self._limits[:, 1] - self._limits[:, 0]
         height = 1.5 + 0.83 * width * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
         self._page, self._axes = paper.figure(width, height)
-        self._page.subplots_adjust(left=0.11, right=0.97, bottom=0.55 / height, top=1 - 0.9 / height)
-        paper.headed(self._page, clean(title), left=0.11, right=0.97, top=1 - 0.25 / height)
+        self._page.subplots_adjust(left=0.12, right=0.97, bottom=0.55 / height, top=1 - 0.9 / height)
+        paper.headed(self._page, clean(title), left=0.12, right=0.97, top=1 - 0.25 / height)
         self._draw(walk, plane, ground, equal=data.size > 1)
 
     def whole(self) -> Bytes:
@@ -118,6 +121,6 @@ class _Paths:
 
 
 def _finite(points: Floats) -> Floats:
-    """Those of ``(n, 2)`` points that can be drawn; the origin where there are none."""
-    kept = points[np.isfinite(points).all(axis=1)]
-    return kept if len(kept) else np.zeros((1, 2))
+    """Those of ``(n, d)`` points that can be drawn; the origin where there are none."""
+    kept: Floats = points[np.isfinite(points).all(axis=1)]
+    return kept if len(kept) else np.zeros((1, points.shape[1]))
