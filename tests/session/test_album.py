@@ -32,9 +32,9 @@ def drawn(result):
 
 def recorded(result):
     """What the journal names of them: sheets as images with an iteration, animations as files."""
-    records = journal.read(RunFolder(result.folder).journal)
-    images = {(record["key"], record["iteration"], record["path"]) for record in records if record["t"] == "image"}
-    files = {record["path"] for record in records if record["t"] == "file"}
+    records = [record for _, record in journal.read(RunFolder(result.folder).journal)]
+    images = {(record["key"], record["iteration"], record["path"]) for record in records if record["k"] == "image"}
+    files = {record["path"] for record in records if record["k"] == "file"}
     return {one for one in images if one[0] != "images/samples"}, {path for path in files if path.endswith(".gif")}
 
 
