@@ -18,7 +18,24 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, data, doctor, explain, export, listing, plugins, run, runs, sample, schema, sync, ui
+from ganforge.cli import (
+    check,
+    console,
+    data,
+    doctor,
+    explain,
+    export,
+    interpolate,
+    listing,
+    plugins,
+    run,
+    runs,
+    sample,
+    schema,
+    sync,
+    traverse,
+    ui,
+)
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
 _SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
@@ -84,6 +101,8 @@ app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.command("sample")(sample.sample)
 app.command("export")(export.export)
+app.command("interpolate")(interpolate.interpolate)
+app.command("traverse")(traverse.traverse)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)

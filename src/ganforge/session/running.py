@@ -206,6 +206,10 @@ def _conclude(stage: Stage, finished: Finished) -> None:
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():
             journal.record("file", path=str(path.relative_to(folder.path)), folder="pictures")
+    if finished.outcome == "finished" and stage.plot.blueprint.recipe.pictures.album:
+        from ganforge.session.album import keep_album
+
+        keep_album(stage.trainer, folder, journal, warn=stage.face.notify)
     journal.record("file", path=folder.metrics.name, folder="")
     if any(folder.path.glob("lock-*.json")):
         journal.record("file", path=folder.lock.name, folder="recipe")
