@@ -76,7 +76,11 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     if fields := _attributes(context):
         yield _table((f"`{context.__name__}`", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
     yield "What it gives must be able to do this; no base class is needed:"
-    yield f"```python\n{inspect.getsource(contract).replace('@runtime_checkable', '').strip()}\n```"
+    yield _source(contract)
+    if kind is Kind.DATASET:
+        yield "One whose samples need not fit into memory is of this form besides; worker processes then read batches ahead:"
+        yield _source(contracts.Streaming)
+        yield _source(contracts.Source)
     for record in _RECORDS[kind]:
         yield f"`{record.__name__}`: {_summary(record)}"
         if fields := _attributes(record):
@@ -86,6 +90,10 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     yield "## What there is"
     for component in _ours(kind, registry):
         yield from _component(component, registry)
+
+
+def _source(protocol: type) -> str:
+    return f"```python\n{inspect.getsource(protocol).replace('@runtime_checkable', '').strip()}\n```"
 
 
 def _capabilities(kind: Kind, registry: Registry) -> Iterator[str]:

@@ -13,6 +13,8 @@ from ganforge.core.contracts import (
     Reading,
     Sampler,
     SamplerContext,
+    Source,
+    Streaming,
 )
 from ganforge.core.errors import DataError, DataMissing, Disagreement, GanforgeError
 from ganforge.core.params import NoParams, Params
@@ -51,6 +53,8 @@ __all__ = [
     "Samples",
     "Scaling",
     "Schedule",
+    "Source",
+    "Streaming",
     "Terms",
     "Verdict",
     "hookimpl",

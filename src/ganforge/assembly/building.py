@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ganforge.assembly.blueprint import Blueprint, Part
-from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, Loss, Metric, Sampler, SamplerContext
+from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, Loss, Metric, Sampler, SamplerContext, Streaming
 from ganforge.core.errors import Disagreement, GanforgeError, PluginError
 from ganforge.core.records import Samples
 from ganforge.core.schedules import Schedule
@@ -23,6 +23,7 @@ from ganforge.engine.objective import Objective, Weighted
 from ganforge.engine.observing import Observer, Scheduled
 from ganforge.engine.optimizers import eager
 from ganforge.engine.seeding import derive, seeded
+from ganforge.engine.streaming import StreamedBatches
 from ganforge.engine.trainer import Plan, Trainer
 from ganforge.engine.turns import two_players
 from ganforge.recipe.schema import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
@@ -75,8 +76,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     """
     recipe, seed = blueprint.recipe, blueprint.recipe.train.seed
     dataset = build_dataset(blueprint.dataset, seed=seed, folders=folders)
-    training = dataset.training()
-    data = _seen(dataset.spec, training, standardise=recipe.dataset.standardise)
+    batches, data = _batches(dataset, recipe, device)
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
@@ -104,13 +104,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
             discriminator_steps=recipe.train.discriminator_steps,
         ),
         objective=objective,
-        batches=Batches(
-            Samples(data.from_own(training.values), training.labels),
-            data,
-            size=recipe.train.batch_size,
-            seed=seed,
-            device=device,
-        ),
+        batches=batches,
         sampler=sampler,
         observer=observer,
         device=device,
@@ -132,6 +126,21 @@ def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
     """A generator or discriminator, its weights drawn from a random stream of its own."""
     own_seed = derive(seed, "initialisation", part.component.kind)
     return cast("nn.Module", _made(part, context, own_seed, lambda made: isinstance(made, nn.Module)))
+
+
+def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches | StreamedBatches, DataSpec]:
+    """The training data in memory, or streamed where the data set can be, and its spec as networks see it."""
+    table, size, seed = recipe.dataset, recipe.train.batch_size, recipe.train.seed
+    if isinstance(dataset, Streaming):
+        if table.standardise:
+            raise Disagreement("data that is streamed is not standardised", remedy="set dataset.standardise = false")
+        with guarded():
+            source = dataset.source()
+        return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
+    training = dataset.training()
+    data = _seen(dataset.spec, training, standardise=table.standardise)
+    seen = Samples(data.from_own(training.values), training.labels)
+    return Batches(seen, data, size=size, seed=seed, device=device), data
 
 
 def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weighted]:

@@ -23,7 +23,7 @@ from ganforge.storage.folder import RunFolder
 if TYPE_CHECKING:
     from ganforge.engine.trainer import Trainer
 
-_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "title", "description", "requires.")
+_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "title", "description", "requires.", "dataset.workers")
 """Keys that a resumed run may change: they move no weight."""
 
 _SMALL = 1_000_000
