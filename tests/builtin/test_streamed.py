@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from ganforge.plugin import DataError, Source, Streaming
+from ganforge.testing import check_component
 
 SIZES = [(8, 8), (12, 9), (9, 20)]
 
@@ -124,3 +125,8 @@ def test_odd_files_are_told_or_left_out_by_their_heads(build, pictures, caplog):
     made = build(stream=True, size=4, skip_broken=True)
     assert "note.txt" in caplog.text
     assert len(made.train) + len(made.held) == 30
+
+
+def test_the_kit_passes_on_a_folder_that_is_streamed(components):
+    streams = replace(components["dataset", "image-folder"], check_params={"folder": "images", "stream": True})
+    assert {one.check for one in check_component(streams) if one.state != "passed"} == {"T03", "T05"}

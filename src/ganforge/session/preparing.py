@@ -152,9 +152,9 @@ def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
 def _settle_threads(trainer: Trainer) -> None:
     """One thread for small networks on the CPU: handing out work of microseconds costs far more than it saves.
 
-    With 12,545 to 210,065 parameters, perceptrons on digits and MNIST took 6 to 36 times as long on two threads as on one, and 7 to 51
-    times the processor time, on two cores that other programs used too (``benchmarks/threads.py``). Convolutions use each parameter
-    at many places, so their number tells nothing of the work.
+    With 12,545 to 210,065 parameters, perceptrons on digits and MNIST took 6 to 36 times as long on two threads as on one, and 7 to
+    51 times the processor time, on two cores that other programs used too (``benchmarks/threads.py``). Convolutions use each
+    parameter at many places, so their number tells nothing of the work.
 
     It follows from the recipe alone, since results depend on the number of threads; ``OMP_NUM_THREADS`` has the last word.
     """
