@@ -79,7 +79,7 @@ def opened(folder: Path, workers: Sequence[int], device: torch.device) -> Ways:
     assert isinstance(streaming, Streaming)  # noqa: S101
     ways: Ways = {"memory": Batches(inside.training(), inside.spec, size=BATCH, seed=0, device=device)}
     for count in (0, *workers):
-        batches = StreamedBatches(streaming.source(), inside.spec, size=BATCH, seed=0, device=device, workers=count)
+        batches = StreamedBatches(streaming.streamed(), inside.spec, size=BATCH, seed=0, device=device, workers=count)
         ways[f"{count} workers"] = batches
     return ways
 

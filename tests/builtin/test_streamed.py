@@ -37,7 +37,7 @@ def build(dataset):
 )
 def test_they_are_the_pictures_that_memory_would_hold(build, pictures, params):
     inside, streamed = build(stream=False, **params), build(stream=True, **params)
-    source, train = streamed.source(), inside.training()
+    source, train = streamed.streamed(), inside.training()
 
     assert isinstance(streamed, Streaming)
     assert isinstance(source, Source)
@@ -53,7 +53,7 @@ def test_they_are_the_pictures_that_memory_would_hold(build, pictures, params):
 
 
 def test_rows_come_in_the_order_asked_for(build, pictures):
-    source = build(stream=True, size=4).source()
+    source = build(stream=True, size=4).streamed()
     some = source.read([5, 0, 5])
     assert torch.equal(some.values, torch.cat([source.read([row]).values for row in (5, 0, 5)]))
     assert torch.equal(some.labels, source.labels[[5, 0, 5]])
@@ -67,7 +67,7 @@ def test_auto_streams_what_is_too_large(build, pictures, params, streams):
 def test_a_part_stands_for_all_where_memory_is_wanted(build, pictures, monkeypatch):
     monkeypatch.setattr("ganforge.builtin.streamed._PART", 9)
     made = build(stream=True, size=4)
-    part, everything = made.training(), made.source().read(range(len(made.source())))
+    part, everything = made.training(), made.streamed().read(range(len(made.streamed())))
     assert len(part) == 9
     assert part.labels.bincount().tolist() == [3, 3, 3]
     rows = {tuple(row) for row in everything.values.flatten(1).tolist()}
@@ -103,7 +103,7 @@ def test_the_head_tells_the_size_of_a_picture_turned_upright(build, tmp_path, fo
     ],
 )
 def test_a_picture_that_changes_under_way_is_named(build, pictures, harm, told):
-    source = build(stream=True, crop=5).source()
+    source = build(stream=True, crop=5).streamed()
     row = next(row for row, name in enumerate(source.files) if name.endswith("cats/0.png"))
     harm(pictures / "cats" / "0.png")
     source.read([row - 1 if row else row + 1])
@@ -113,7 +113,7 @@ def test_a_picture_that_changes_under_way_is_named(build, pictures, harm, told):
 
 
 def test_a_picture_of_another_size_under_way_is_named(build, pictures):
-    source = replace(build(stream=True, size=4).source(), shape=(3, 5, 5))
+    source = replace(build(stream=True, size=4).streamed(), shape=(3, 5, 5))
     with pytest.raises(DataError, match=r"\.png is of another size than it was told to be: 4×4 and 5×5"):
         source.read([0])
 

@@ -237,7 +237,7 @@ def streaming(read=list, count=80, scale=1):
             rows = read(rows)
             return Samples(scale * self.samples.values[rows], self.samples.labels[rows])
 
-    return holding(source=lambda self: Source(self.samples))
+    return holding(streamed=lambda self: Source(self.samples))
 
 
 DATASETS = {
@@ -292,9 +292,9 @@ DATASETS = {
         "reads other samples for the same rows",
     ),
     "T06 count": ("T06", streaming(read=lambda rows: list(rows)[:2]), "reads 2 samples for 4 rows"),
-    "T06 others": ("T06", streaming(read=lambda rows: [79 - row for row in rows]), "source() and training() hold other samples"),
-    "T06 fewer": ("T06", streaming(count=70), "source() has 70 samples, training() gives 80"),
-    "T06 no source": ("T06", holding(source=lambda self: [1]), "source() gives a list without __len__ and read"),
+    "T06 others": ("T06", streaming(read=lambda rows: [79 - row for row in rows]), "streamed() and training() hold other samples"),
+    "T06 fewer": ("T06", streaming(count=70), "streamed() has 70 samples, training() gives 80"),
+    "T06 no source": ("T06", holding(streamed=lambda self: [1]), "streamed() gives a list without __len__ and read"),
     "T06 range": ("T06", streaming(scale=3), "the samples that the source reads lie in"),
 }
 

@@ -135,7 +135,7 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
         if table.standardise:
             raise Disagreement("data that is streamed is not standardised", remedy="set dataset.standardise = false")
         with guarded():
-            source = dataset.source()
+            source = dataset.streamed()
         return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
     training = dataset.training()
     data = _seen(dataset.spec, training, standardise=table.standardise)

@@ -99,7 +99,7 @@ class Streamed:
             f"Streamed({len(self.train)} training, {len(self.held)} held out, shape {self.spec.shape}, {self.spec.classes} classes)"
         )
 
-    def source(self) -> PictureFiles:
+    def streamed(self) -> PictureFiles:
         """All training pictures."""
         return self.train
 

@@ -144,7 +144,7 @@ class Sampler(Protocol):
 class Dataset(Protocol):
     """Samples that fit into memory, in the data's own units, or in ``spec.value_range`` for images.
 
-    One that is too large for memory has a method ``source`` besides, as in :class:`Streaming`.
+    One that is too large for memory has a method ``streamed`` besides, as in :class:`Streaming`.
     """
 
     @property
@@ -189,7 +189,7 @@ class Source(Protocol):
 class Streaming(Protocol):
     """What a data set has besides where its samples need not fit into memory; ``training`` then gives a fixed part of them."""
 
-    def source(self) -> Source:
+    def streamed(self) -> Source:
         """All training samples, those of ``training`` among them."""
         ...
 

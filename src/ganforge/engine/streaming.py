@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -93,8 +93,9 @@ class StreamedBatches:
             yield
             return
         with _pool(self._source, self.workers) as self._pool:
-            self._read_ahead(self._pool)
             try:
+                with suppress(BrokenProcessPool):  # it is told with the first batch
+                    self._read_ahead(self._pool)
                 yield
             finally:
                 self._pool.shutdown(cancel_futures=True)

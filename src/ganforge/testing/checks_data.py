@@ -158,11 +158,11 @@ def streams_what_it_says(bench: Bench) -> None:
     """A data set that streams reads the rows asked for, in their order, the same ones again, and ``training`` holds no others."""
     with _dataset(bench) as dataset:
         if not isinstance(dataset, Streaming):
-            raise NotApplicable("it has no source: its samples fit into memory")
-        source = dataset.source()
-        require(isinstance(source, Source), f"source() gives a {type(source).__name__} without __len__ and read")
+            raise NotApplicable("it has no method `streamed`: its samples fit into memory")
+        source = dataset.streamed()
+        require(isinstance(source, Source), f"streamed() gives a {type(source).__name__} without __len__ and read")
         count, training = len(source), dataset.training()
-        require(count >= len(training), f"source() has {count} samples, training() gives {len(training)}")
+        require(count >= len(training), f"streamed() has {count} samples, training() gives {len(training)}")
         rows = [count - 1, 0, count // 2, 0]
         with randomness_untouched("reading from the source"):
             read, again = source.read(rows), source.read(rows)
@@ -172,7 +172,7 @@ def streams_what_it_says(bench: Bench) -> None:
         require(_equal(_values(read), _values(again)), "the source reads other samples for the same rows")
         require(_equal(_values(read), _joined(single)), "the source reads rows in another order than they are asked for")
         if count == len(training) <= _MANY:
-            require(_equal(_values(source.read(range(count))), _values(training)), "source() and training() hold other samples")
+            require(_equal(_values(source.read(range(count))), _values(training)), "streamed() and training() hold other samples")
 
 
 def _joined(parts: list[Samples]) -> list[Tensor | None]:

@@ -158,7 +158,7 @@ def build_t05(params, context):
 class Streaming(Dataset):
     """Its source sorts the rows that it is asked for."""
 
-    def source(self):
+    def streamed(self):
         return self
 
     def __len__(self):
