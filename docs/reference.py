@@ -81,6 +81,9 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
         yield "One whose samples need not fit into memory is of this form besides; worker processes then read batches ahead:"
         yield _source(contracts.Streaming)
         yield _source(contracts.Source)
+    if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
+        yield "It may have this beside, where weights should start from the data:"
+        yield _source(contracts.StartsFromData)
     for record in _RECORDS[kind]:
         yield f"`{record.__name__}`: {_summary(record)}"
         if fields := _attributes(record):
@@ -92,8 +95,8 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
         yield from _component(component, registry)
 
 
-def _source(protocol: type) -> str:
-    return f"```python\n{inspect.getsource(protocol).replace('@runtime_checkable', '').strip()}\n```"
+def _source(contract: type) -> str:
+    return f"```python\n{inspect.getsource(contract).replace('@runtime_checkable', '').strip()}\n```"
 
 
 def _capabilities(kind: Kind, registry: Registry) -> Iterator[str]:

@@ -14,6 +14,7 @@ from ganforge.core.contracts import (
     Sampler,
     SamplerContext,
     Source,
+    StartsFromData,
     Streaming,
 )
 from ganforge.core.errors import DataError, DataMissing, Disagreement, GanforgeError
@@ -54,6 +55,7 @@ __all__ = [
     "Scaling",
     "Schedule",
     "Source",
+    "StartsFromData",
     "Streaming",
     "Terms",
     "Verdict",

@@ -10,6 +10,7 @@ CGAN = ('use = "mlp"', 'use = "cgan-mlp"')
 LABELLED = ('use = "normal"', 'use = "labelled"')
 STRUCTURED = ('use = "normal"\nparams = { size = 3 }', 'use = "structured"\nparams = { size = 3, categorical = [2] }')
 UNLABELLED = ('use = "moons"', 'use = "swiss-roll"')
+DIGITS = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
 RING = ('use = "moons"', 'use = "ring"')
 INFOGAN = ('[discriminator]\nuse = "mlp"', '[discriminator]\nuse = "infogan-mlp"')
 INFORMATION = '[[loss]]\nuse = "mutual-information"\n'
@@ -106,6 +107,11 @@ def test_a_loss_that_reads_a_missing_head_names_a_discriminator_that_has_it(told
             'set discriminator.use = "infogan-mlp"',
         )
     ]
+
+
+def test_the_discriminator_named_for_images_is_one_made_for_images(told):
+    hints = [hint for key, _, hint in told(DIGITS, STRUCTURED, more=INFORMATION) if key == "discriminator.use"]
+    assert hints == ['set discriminator.use = "infogan-conv"']
 
 
 def test_a_head_that_nobody_has_gets_no_hint(told, beside, component):

@@ -136,7 +136,7 @@ def test_check_repeats_the_switches_that_it_stands_under(tmp_path, capsys):
     told, line = capsys.readouterr().out.splitlines()
     assert told == (
         "s.json lacks loss local/mine@1; still has generator ganforge-infogan/infogan-mlp@1, "
-        "discriminator ganforge-infogan/infogan-mlp@1, loss ganforge-infogan/mutual-information@1"
+        "discriminator ganforge-infogan/infogan-conv@1, discriminator ganforge-infogan/infogan-mlp@1 and 1 more"
     )
     assert line == f"  ganforge schema --out s.json --no-plugin infogan --plugin {tmp_path / 'my_gan.py'}"
     assert main(shlex.split(line)[1:]) == 0

@@ -152,6 +152,12 @@ def test_few_samples_tell_what_the_data_is():
     assert len(streamed().beginning(10_000)) == COUNT
 
 
+@pytest.mark.parametrize(("most", "taken"), [(100, list(range(COUNT))), (4, [0, 5, 11, 17])])
+def test_some_are_taken_evenly_from_all(most, taken):
+    assert same(streamed().spread(most), inside().spread(most))
+    assert inside().spread(most).labels.tolist() == taken
+
+
 ORPHANS = """
 import multiprocessing, os, signal, sys
 sys.path.insert(0, sys.argv[1])

@@ -109,3 +109,44 @@ def test_an_interrupted_writer_leaves_the_old_content(tmp_path):
 
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("before", ["nothing", "something"])
+def test_what_is_staged_counts_only_if_the_block_ends_well(tmp_path, kind, before):
+    path = tmp_path / "new" / "it"
+
+    def write(place, content):
+        if kind == "folder":
+            place.mkdir()
+            place = place / "inside"
+        place.write_text(content)
+
+    def content():
+        return (path / "inside" if kind == "folder" else path).read_text()
+
+    if before == "something":
+        path.parent.mkdir()
+        write(path, "old")
+    with pytest.raises(ZeroDivisionError), atomic.staged(path) as draft:
+        write(draft, "new")
+        assert draft.name == path.name
+        1 / 0  # noqa: B018 - the block fails
+    assert [entry.name for entry in path.parent.iterdir()] == (["it"] if before == "something" else [])
+    assert before == "nothing" or content() == "old"
+
+    with atomic.staged(path) as draft:
+        write(draft, "new")
+    assert content() == "new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["it"]
+
+
+def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path):
+    path = tmp_path / "it"
+    path.mkdir()
+    (path / "inside").write_text("old")
+
+    with pytest.raises(StorageError, match="cannot write"), atomic.staged(path):
+        pass  # nothing was written, so there is nothing to take its place
+
+    assert (path / "inside").read_text() == "old"

@@ -153,3 +153,26 @@ def test_senseless_params_are_refused(table):
 def test_maxout_without_layers_is_refused():
     with pytest.raises(ValidationError, match="units"):
         MaxoutParams(units=())
+
+
+@pytest.mark.parametrize(("output", "low", "high"), [("linear", -3.0, 5.0), ("tanh", -1.0, 1.0), ("sigmoid", 0.0, 1.0)])
+def test_a_generator_that_starts_at_the_mean_gives_it_where_the_last_layer_sees_zeros(output, low, high):
+    context = BuildContext(DataSpec((2, 3), value_range=None if output == "linear" else (low, high)), LatentSpec(2))
+    real = torch.rand(50, 2, 3) * (high - low) + low
+    real[:, 0, 0] = low  # a pixel that is always black
+
+    generator = build_generator(MlpGeneratorParams(hidden=(4,), output=output, start_at_mean=True), context)
+    with torch.no_grad():
+        generator.start_from(Samples(real))
+        generator.last.weight.zero_()
+
+    made = generator(Latent(torch.randn(1, 2)))[0]
+    assert torch.allclose(made, real.mean(0), atol=1e-5)
+    assert torch.isfinite(generator.last.bias).all()
+
+
+def test_a_generator_keeps_its_biases_unless_asked():
+    generator = build_generator(MlpGeneratorParams(hidden=(4,)), POINTS)
+    before = generator.last.bias.clone()
+    generator.start_from(Samples(torch.ones(5, 2)))
+    assert generator.last.bias.equal(before)

@@ -13,7 +13,7 @@ from typing import Any
 from ganforge.assembly.parts import Candidate, Search
 from ganforge.core.errors import GanforgeError, PluginError, Problem
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.hooks.component import Kind
+from ganforge.hooks.component import Component, Kind
 from ganforge.hooks.firstparty import FIRST_PARTY
 from ganforge.hooks.registry import Registry
 from ganforge.recipe.reading import Source
@@ -71,7 +71,7 @@ def agree(source: Source, found: Search, registry: Registry) -> Agreement:
     problems += _unlabelled(source, found, facts)
     problems += _undrawn(source, found, facts)
     problems += _wrong_data(source, found, facts)
-    problems += _missing_heads(source, found, registry)
+    problems += _missing_heads(source, found, facts, registry)
     problems += _doubled(source, found)
     problems += _no_game(source, found)
     warnings = [
@@ -194,15 +194,23 @@ def _wrong_data(source: Source, found: Search, facts: Facts) -> Iterator[Problem
                 )
 
 
-def _missing_heads(source: Source, found: Search, registry: Registry) -> Iterator[Problem]:
+def _missing_heads(source: Source, found: Search, facts: Facts, registry: Registry) -> Iterator[Problem]:
     """Losses and metrics that read an output which the discriminator does not have."""
     for discriminator in found.of(Kind.DISCRIMINATOR):
         wanted = sorted({word for part in found.candidates for word in part.component.requires if word.startswith(_HEAD)})
         for head in (word for word in wanted if word not in discriminator.component.provides):
-            having = [registry.name_of(other) for other in registry.components(Kind.DISCRIMINATOR) if head in other.provides]
-            hint = f'set discriminator.use = "{having[0]}"' if having else None
+            having = [one for one in registry.components(Kind.DISCRIMINATOR) if head in one.provides]
+            fitting = min(having, key=lambda one: _strangeness(one, facts), default=None)
+            hint = f'set discriminator.use = "{registry.name_of(fitting)}"' if fitting else None
             message = f"{_needing(_requiring(found, head))} a head '{head.removeprefix(_HEAD)}', and {discriminator} has none"
             yield source.problem("discriminator.use", message, hint)
+
+
+def _strangeness(component: Component, facts: Facts) -> tuple[bool, int]:
+    """How ill a component suits the data: made for another form of it, else not made for this form in particular."""
+    form = None if facts.data is None else "images" if facts.data.is_image else "points"
+    forms = {"images", "points"} & set(component.requires)
+    return bool(forms - {form}), -len(forms)
 
 
 def _doubled(source: Source, found: Search) -> Iterator[Problem]:

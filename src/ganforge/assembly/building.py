@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,17 @@ import torch
 from torch import nn
 
 from ganforge.assembly.blueprint import Blueprint, Part
-from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, Loss, Metric, Sampler, SamplerContext, Streaming
+from ganforge.core.contracts import (
+    BuildContext,
+    Dataset,
+    DatasetContext,
+    Loss,
+    Metric,
+    Sampler,
+    SamplerContext,
+    StartsFromData,
+    Streaming,
+)
 from ganforge.core.errors import Disagreement, GanforgeError, PluginError
 from ganforge.core.records import Samples
 from ganforge.core.schedules import Schedule
@@ -27,6 +38,9 @@ from ganforge.engine.streaming import StreamedBatches
 from ganforge.engine.trainer import Plan, Trainer
 from ganforge.engine.turns import two_players
 from ganforge.recipe.schema import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
+
+_SHOWN = 40_000_000
+"""Numbers of the training data that a network may start from, 160 MB: all of MNIST's 50,000 images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +94,8 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
-    generator = build_network(blueprint.generator, context, seed=seed).to(device)
-    discriminator = build_network(blueprint.discriminator, context, seed=seed).to(device)
+    generator = _network(blueprint.generator, context, batches, seed).to(device)
+    discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
     observer = Observer(
         dataset=dataset,
@@ -143,6 +157,15 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
     return Batches(seen, data, size=size, seed=seed, device=device), data
 
 
+def _network(part: Part, context: BuildContext, batches: Batches | StreamedBatches, seed: int) -> nn.Module:
+    """A network as training begins with it: one that starts from the data has been shown some."""
+    network = build_network(part, context, seed=seed)
+    if isinstance(network, StartsFromData):
+        with _blaming(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
+            network.start_from(batches.spread(max(1, _SHOWN // context.data.size)))
+    return network
+
+
 def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weighted]:
     return [
         Weighted(
@@ -169,9 +192,23 @@ def _made(part: Part, context: object, seed: int, is_right: Callable[[object], b
     """What the part's factory builds, drawing from a random stream of its own; its errors say whose they are."""
     component = part.component
     factory = component.load_factory()
+    with _blaming(part), seeded(seed):
+        made = factory(part.params, context)
+    if not is_right(made):
+        raise PluginError(
+            f"{component.kind} '{component.id}' built a {type(made).__name__}, which lacks what a {component.kind} must have",
+            remedy=f"run `ganforge plugins check {component.plugin.distribution}` and report it to its authors",
+        )
+    return made
+
+
+@contextmanager
+def _blaming(part: Part) -> Iterator[None]:
+    """Say whose the errors of a stranger's code are."""
+    component = part.component
     try:
-        with seeded(seed), guarded():
-            made = factory(part.params, context)
+        with guarded():
+            yield
     except GanforgeError:
         raise
     except Exception as error:
@@ -181,13 +218,6 @@ def _made(part: Part, context: object, seed: int, is_right: Callable[[object], b
             f"{said(error, source and source.parent)}",
             remedy=f"change {part.key}.params; if they are right, report it to the authors of {component.plugin.distribution}",
         ) from error
-
-    if not is_right(made):
-        raise PluginError(
-            f"{component.kind} '{component.id}' built a {type(made).__name__}, which lacks what a {component.kind} must have",
-            remedy=f"run `ganforge plugins check {component.plugin.distribution}` and report it to its authors",
-        )
-    return made
 
 
 def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -81,12 +81,12 @@ class Search:
         return tuple(candidate for candidate in self.candidates if candidate.component.kind is kind)
 
 
-def search(source: Source, registry: Registry) -> Search:
-    """Find every component that the recipe names and judge its params, tables with schema problems included."""
+def search(source: Source, registry: Registry, kinds: Collection[Kind] = (*SINGLE, *MANY)) -> Search:
+    """Find every component of these kinds that the recipe names and judge its params, tables with schema problems included."""
     candidates: list[Candidate] = []
     problems: list[Problem] = []
     failures: list[tuple[str, PluginError]] = []
-    for kind, key, table in _tables(source):
+    for kind, key, table in _tables(source, kinds):
         try:
             component = registry.find(kind, table["use"])
             params = _judged(component, key, table.get("params", {}), source, problems)
@@ -99,13 +99,13 @@ def search(source: Source, registry: Registry) -> Search:
     return Search(tuple(candidates), tuple(problems), tuple(failures))
 
 
-def _tables(source: Source) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
-    """Every table that names a component, as far as it is a table and names one."""
-    for kind in SINGLE:
+def _tables(source: Source, kinds: Collection[Kind]) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
+    """Every table that names a component of these kinds, as far as it is a table and names one."""
+    for kind in (one for one in SINGLE if one in kinds):
         table = source.table.get(kind.value)
         if _names_one(table):
             yield kind, (kind.value,), table
-    for kind in MANY:
+    for kind in (one for one in MANY if one in kinds):
         tables = source.table.get(kind.value)
         for index, table in enumerate(tables if isinstance(tables, list) else ()):
             if _names_one(table):

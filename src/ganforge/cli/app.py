@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, data, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
+from ganforge.cli import check, console, data, doctor, explain, export, listing, plugins, run, runs, sample, schema, sync, ui
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
 _SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
@@ -83,6 +83,7 @@ app.command("run")(run.run)
 app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.command("sample")(sample.sample)
+app.command("export")(export.export)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)

@@ -100,6 +100,22 @@ class Discriminator(Protocol):
 
 
 @runtime_checkable
+class StartsFromData(Protocol):
+    """What a generator or discriminator may do beside: set weights by the data, once before training.
+
+    Weights of a run that is resumed, sampled or exported are loaded, so that it needs no data then.
+    """
+
+    def start_from(self, real: Samples) -> None:
+        """Set weights by training samples ``(n, *shape)`` as networks see them, on the CPU and without gradients.
+
+        They are all of them where that is few enough (40 million numbers), else some of all parts. What is drawn at random
+        follows from the run's seed.
+        """
+        ...
+
+
+@runtime_checkable
 class Loss(Protocol):
     """Pure arithmetic on verdicts; it never calls backward, steps an optimizer, or changes a mode.
 

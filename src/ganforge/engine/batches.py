@@ -45,6 +45,12 @@ class Order:
         return self._epochs[epoch]
 
 
+def spread_rows(count: int, most: int) -> Tensor:
+    """At most ``most`` of ``count`` row numbers, at equal distances."""
+    taken = min(count, most)
+    return torch.arange(taken) * count // taken
+
+
 class Batches:
     """Batch t of the endless sequence "epoch 0 shuffled, epoch 1 shuffled, …", cut into equal pieces.
 
@@ -79,6 +85,13 @@ class Batches:
         """At most ``count`` training samples, always the same."""
         labels = self.samples.labels
         return Samples(self.samples.values[:count], None if labels is None else labels[:count])
+
+    def spread(self, most: int) -> Samples:
+        """At most ``most`` training samples, evenly taken from the whole: floats on the CPU, as networks see them."""
+        rows = spread_rows(len(self), most).to(self.samples.values.device)
+        labels = self.samples.labels
+        values = self._data.unpacked(self.samples.values[rows].cpu())
+        return Samples(values, None if labels is None else labels[rows].cpu())
 
     @contextmanager
     def reading(self) -> Iterator[None]:

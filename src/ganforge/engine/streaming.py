@@ -28,7 +28,7 @@ from ganforge.core.contracts import Source
 from ganforge.core.errors import TrainingError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.engine.batches import Order
+from ganforge.engine.batches import Order, spread_rows
 
 _Arrays = tuple[NDArray[Any], NDArray[Any] | None]
 
@@ -82,6 +82,11 @@ class StreamedBatches:
     def beginning(self, count: int) -> Samples:
         """At most ``count`` training samples, always the same; few, since they must be read."""
         return self._source.read(list(range(min(count, _FEW, len(self)))))
+
+    def spread(self, most: int) -> Samples:
+        """At most ``most`` training samples, evenly taken from the whole: floats on the CPU, as networks see them."""
+        read = self._source.read(spread_rows(len(self), most).tolist())
+        return Samples(self._data.unpacked(read.values), read.labels)
 
     @contextmanager
     def reading(self) -> Iterator[None]:

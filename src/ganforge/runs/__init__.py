@@ -1,1 +1,1 @@
-"""Runs that were made: found by name, listed, marked when their process vanished, loaded and sampled from."""
+"""Runs that were made: found by name, listed, marked when their process vanished, loaded, sampled from and exported."""

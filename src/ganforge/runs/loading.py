@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.assembly.blueprint import Blueprint, resolve
-from ganforge.assembly.building import build_network, build_sampler
+from ganforge.assembly.building import build_network, build_sampler, choose_device
+from ganforge.assembly.sampling import Sampling, resolve_sampling
 from ganforge.core.contracts import BuildContext, Sampler
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.engine.observing import generate
 from ganforge.engine.seeding import derive
-from ganforge.engine.state import load_network
+from ganforge.engine.state import load_network, network_state
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import read
+from ganforge.runs.finding import find
 from ganforge.runs.output import arrays
 from ganforge.storage import atomic, checkpoints, plain
 from ganforge.storage.folder import RunFolder
@@ -32,16 +33,24 @@ BUNDLE = ("generator.safetensors", "resolved.toml", "specs.json", "lock.json")
 """The files that hold a generator: weights, recipe, sizes, and which plugins it was made with; local ones lie in ``plugins``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoadedGenerator:
-    """A generator ready to be sampled.
+    """A generator ready to be sampled: what :func:`ganforge.load` gives.
+
+    ::
+
+        generator = ganforge.load("cgan_moons")
+        generator.sample(1000, seed=1, label=0)["values"]     # numpy, (1000, 2), in the data's own units
+        generator.draw(1000, seed=1, label=0)                 # the same as torch tensors, latents included
+        generator(latent)                                     # samples of latents of your own
 
     Attributes:
-        network: the averaged generator, in eval mode.
+        network: the averaged generator, in eval mode; its values are what networks see, before :meth:`DataSpec.to_own`.
         sampler: where latents come from.
         data: the data's spec, scaling included.
         latent: the latent's spec.
         iteration: iterations it was trained for.
+        path: the folder that it came from.
     """
 
     network: nn.Module
@@ -49,9 +58,26 @@ class LoadedGenerator:
     data: DataSpec
     latent: LatentSpec
     iteration: int
+    path: Path
+
+    def __repr__(self) -> str:
+        told = [f"iteration {self.iteration}", f"values {self.data.shape}", f"noise {self.latent.noise}"]
+        told += [f"{self.latent.classes} classes"] if self.latent.classes is not None else []
+        told += [f"categorical codes of {', '.join(map(str, self.latent.categorical))}"] if self.latent.categorical else []
+        told += [f"{self.latent.continuous} continuous codes"] if self.latent.continuous else []
+        return f"<generator of {self.path.resolve().name}: {', '.join(told)}; on {self.device}>"
+
+    def __call__(self, latent: Latent) -> Samples:
+        """The samples of these latents, which lie on :attr:`device`; in the data's own units, on the CPU."""
+        return generate(self.network, latent, self.data)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        return next((tensor.device for tensor in self.network.state_dict().values()), torch.device("cpu"))
 
     def draw(self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None) -> Samples:
-        """``n`` samples in the data's own units, with their labels and latents.
+        """``n`` samples in the data's own units, with their labels and latents, on the CPU.
 
         Args:
             n: how many.
@@ -64,27 +90,38 @@ class LoadedGenerator:
         """
         if n < 1:
             raise UsageError(f"cannot draw {n} samples", remedy="ask for one or more")
-        device = next(self.network.parameters()).device
-        latent = self.sampler.draw(n, torch.Generator(device).manual_seed(derive(seed, "sample")))
+        latent = self.sampler.draw(n, torch.Generator(self.device).manual_seed(derive(seed, "sample")))
         if label is not None:
             latent = _labelled(latent, label, self.latent)
         if code is not None:
             latent = _coded(latent, code, self.latent)
-        return generate(self.network, latent, self.data)
+        return self(latent)
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """:meth:`draw` as numpy arrays: ``values``, ``noise``, and ``labels`` and ``codes`` where there are any."""
+        """:meth:`draw` as numpy arrays: ``values (n, *shape)``, ``noise (n, z)``; ``labels`` and ``codes`` where there are any."""
         return arrays(self.draw(n, seed=seed, label=label, code=code))
+
+
+def load_named(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs") -> LoadedGenerator:
+    """The generator of what a user calls a run, on the device that a user names; see :func:`ganforge.load`."""
+    place = choose_device(device)
+    folder = Path(run)
+    if all((folder / name).is_file() for name in ("generator.safetensors", "specs.json")):
+        return load(folder, str(place))
+    return load(find(str(run), Path(runs_dir)), str(place))
 
 
 def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
     """The averaged generator of a run, from its newest intact checkpoint, or of a bundle as MLflow keeps it.
 
+    Only generator and sampler are looked for among the plugins, and built.
+
     Raises:
         RunFolderError: no specs, no intact checkpoint, or weights that do not fit the plugin that is installed.
-        PluginError: a plugin that the run was made with is missing or broken.
+        RecipeError: generator or sampler is not installed, or does not take the run's parameters any more.
+        PluginError: the plugin of one of them is broken.
         UsageError: the generator or sampler comes from a local file, and here from another version of it.
     """
     path = folder.path if isinstance(folder, RunFolder) else folder
@@ -94,22 +131,31 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
     sizes = plain.loads(specs.read_bytes())
     data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
 
-    blueprint: Blueprint = resolve(read(path / "resolved.toml"), load_plugins())
-    _same_files(path, blueprint)
-    network = build_network(blueprint.generator, BuildContext(data, latent), seed=0)
+    parts = resolve_sampling(read(path / "resolved.toml"), load_plugins())
+    _same_files(path, parts)
+    network = build_network(parts.generator, BuildContext(data, latent), seed=0)
     iteration, tensors = _weights(path)
     load_network("average", network, tensors)
     network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-    return LoadedGenerator(network, build_sampler(blueprint.sampler, data), data, latent, iteration)
+    return LoadedGenerator(network, build_sampler(parts.sampler, data), data, latent, iteration, path)
 
 
 def write_bundle(folder: RunFolder, target: Path) -> None:
     """Put the files of :data:`BUNDLE` into ``target``: all that :func:`load` needs, a fraction of the run folder."""
+    iteration, tensors = _weights(folder.path)
+    _write_bundle(folder, target, iteration, {key: value for key, value in tensors.items() if key.startswith("average/")})
+
+
+def write_loaded(generator: LoadedGenerator, target: Path) -> None:
+    """The same of a generator that was loaded, whatever its run has saved since."""
+    _write_bundle(RunFolder(generator.path), target, generator.iteration, network_state("average", generator.network))
+
+
+def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save
 
-    iteration, tensors = _weights(folder.path)
     target.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.contiguous() for key, value in tensors.items() if key.startswith("average/")}
+    weights = {key: value.to("cpu").clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     atomic.write_bytes(target / "generator.safetensors", save(weights, {"iteration": str(iteration)}))
     kept = [folder.path / name for name in BUNDLE[1:]] + sorted(folder.plugins.glob("*.py"))
     for file in kept:
@@ -118,11 +164,11 @@ def write_bundle(folder: RunFolder, target: Path) -> None:
         atomic.write_bytes(copy, file.read_bytes())
 
 
-def _same_files(path: Path, blueprint: Blueprint) -> None:
+def _same_files(path: Path, parts: Sampling) -> None:
     """Another version of a local file would load the weights without a word, and draw something else."""
     lock = path / "lock.json"
     versions = {one["key"]: one["version"] for one in plain.loads(lock.read_bytes())["components"]} if lock.exists() else {}
-    for part in (blueprint.generator, blueprint.sampler):
+    for part in (parts.generator, parts.sampler):
         plugin, began = part.component.plugin, versions.get(part.key)
         if plugin.sha256 is None or began in (None, plugin.version):
             continue

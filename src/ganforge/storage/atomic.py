@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,6 +56,40 @@ def write_through(path: Path, data: bytes, *, durable: bool = True) -> None:
         if durable:
             file.flush()
             os.fsync(file.fileno())
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write a file or folder to, which replaces ``path`` only if the block ends well.
+
+    For what must be looked at before it counts. If the block raises, ``path`` is as it was before, and the rest is cleared away.
+
+    Raises:
+        StorageError: the disk or folder refused.
+    """
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.tmp-", dir=path.parent))
+    try:
+        yield workshop / path.name
+        with storing(path):
+            _exchange(workshop / path.name, path, aside=workshop / "former")
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path, *, aside: Path) -> None:
+    """Put ``new`` where ``path`` is; a folder there steps aside first, since no folder replaces another one in one step."""
+    if not path.is_dir():
+        new.replace(path)
+    else:
+        path.rename(aside)
+        try:
+            new.rename(path)
+        except OSError:
+            aside.rename(path)
+            raise
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,6 +15,11 @@ from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, Sample
 from ganforge_vanilla.params import Activation, MaxoutParams, MlpDiscriminatorParams, MlpGeneratorParams, MlpParams
 
 _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+_REACHING: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda mean: mean,
+    "tanh": lambda mean: torch.logit((mean + 1) / 2, eps=1e-7) / 2,  # artanh
+    "sigmoid": lambda mean: torch.logit(mean, eps=1e-7),
+}
 _RANGES: dict[tuple[float, float], str] = {(-1.0, 1.0): "tanh", (0.0, 1.0): "sigmoid"}
 
 
@@ -48,7 +53,17 @@ class MlpGenerator(nn.Module):
         self.trunk, width = hidden_layers(context.latent.width, params)
         self.last = nn.Linear(width, context.data.size)
         self.output = _OUTPUTS[params.output]()
+        self.reaching = _REACHING[params.output] if params.start_at_mean else None
         start_uniform(self, params.initial_range)
+
+    def start_from(self, real: Samples) -> None:
+        """Set the last biases to what becomes the mean of ``real`` ``(n, *shape)``, if the params ask for it.
+
+        Means at an end of the range, where the bias would be infinite, are moved inwards by 1e-7 of it, as in pylearn2.
+        """
+        if self.reaching is not None:
+            mean = real.values.flatten(1).mean(0, dtype=torch.float64)  # (d,)
+            self.last.bias.copy_(self.reaching(mean))
 
     def forward(self, latent: Latent) -> Tensor:
         """Latents of n → values ``(n, *shape)``."""

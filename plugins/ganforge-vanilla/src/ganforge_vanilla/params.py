@@ -35,6 +35,8 @@ class MlpGeneratorParams(MlpParams):
 
     output: Literal["linear", "tanh", "sigmoid"] = "linear"
     """What follows the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
+    start_at_mean: bool = False
+    """Whether the last layer's biases start so that zeros before it become the training data's mean, as in the 2014 code."""
 
 
 class MlpDiscriminatorParams(MlpParams):

@@ -1,0 +1,210 @@
+"""What runs on MNIST and stacked MNIST reached, by the protocols of their papers, and the table of it in docs/results.md.
+
+    python benchmarks/mnist.py RUN … [--runs-dir runs] [--out docs/results.md]
+
+- *Parzen* (Goodfellow et al. 2014, Mirza & Osindero 2014): 10,000 samples, 1,000 of each class where there are labels; σ chosen on
+  the images 50,000 to 50,999 of the training files; mean and standard error over the 10,000 test images, in nats, pixels in [0, 1].
+- *digit asked for*: share of 10,000 samples that a classifier takes for the digit of their label.
+- *code is digit* (Chen et al. 2016): share of 10,000 samples whose first code stands for the classifier's digit, best matching.
+- *modes* (Metz et al. 2017): triples that the classifier finds in 26,000 samples, and KL(found ‖ uniform), whose floor is 0.019.
+
+The classifier is trained here on the 60,000 real digits; its share of right answers on the test images is told beside the table.
+Recipe, seed, device and seconds are read from the run folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.builtin.mnist import build_mnist
+from ganforge.builtin.params_images import MnistParams
+from ganforge.core.records import Samples
+from ganforge.metrics import hungarian_accuracy, parzen_log_likelihood
+from ganforge.plugin import DatasetContext
+from ganforge.runs.finding import find
+from ganforge.runs.loading import LoadedGenerator, load
+from ganforge.storage.data_folders import data_folders
+from ganforge.storage.folder import RunFolder
+
+ROOT = Path(__file__).resolve().parent.parent
+_NOT_OF_THE_RECIPE = ("--runs-dir", "--tracking-uri", "--device")
+_BATCH = 100
+_CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """The real digits, pixels in [0, 1].
+
+    Attributes:
+        train: the 60,000 training images.
+        test: the 10,000 test images.
+    """
+
+    train: Samples
+    test: Samples
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder, name or beginning of the id of a run")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--epochs", type=int, default=4, help="of the classifier's training")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
+    options = parser.parse_args()
+
+    digits = real_digits()
+    classifier = trained(digits.train, epochs=options.epochs)
+    right = float((classes(classifier, digits.test.values) == digits.test.labels).double().mean())
+    rows = [row(find(run, options.runs_dir), classifier, digits) for run in options.runs]
+    text = section(rows, right=right, command=f"python benchmarks/mnist.py {' '.join(options.runs)}")
+    options.out.write_text(replaced(options.out.read_text(), text))
+    print(text)
+
+
+def real_digits() -> Digits:
+    """MNIST from the data folder.
+
+    Raises:
+        DataMissing: it was never prepared.
+    """
+    first, *others = data_folders()
+    dataset = build_mnist(MnistParams(value_range=(0.0, 1.0)), DatasetContext(0, ROOT, first, tuple(others)))
+    train, spec = dataset.training(), dataset.spec
+    return Digits(Samples(spec.unpacked(train.values), train.labels), dataset.held_out(10_000, torch.Generator().manual_seed(0)))
+
+
+def row(folder: RunFolder, classifier: nn.Module, digits: Digits) -> dict[str, str]:
+    """One run's cells."""
+    generator = load(folder)
+    facts, status = folder.read_json(folder.identity) or {}, folder.read_json(folder.status) or {}
+    seconds, iterations = float(status["seconds"]), int(status["iteration"])
+    return {
+        "run": f"`{_typed(facts)}`",
+        "iterations": f"{iterations:,}",
+        "seconds": f"{seconds:,.0f}",
+        "device": f"{facts['device']}, {facts['threads']} thread{'s' if facts['threads'] != 1 else ''}",
+        **dict(measured(generator, classifier, digits)),
+    }
+
+
+def _typed(facts: dict[str, Any]) -> str:
+    """The command of a run, without what says only where files go."""
+    words, kept = iter(shlex.split(facts["command"])), []
+    for word in words:
+        if word in _NOT_OF_THE_RECIPE:
+            next(words, None)
+        elif word == "--set":
+            setting = next(words)
+            kept += [] if setting.startswith(("tracking.", "checkpoints.", "pictures.")) else [word, shlex.quote(setting)]
+        else:
+            kept.append(word)
+    return " ".join(kept)
+
+
+def measured(generator: LoadedGenerator, classifier: nn.Module, digits: Digits) -> Iterator[tuple[str, str]]:
+    """What the generator's data, labels and codes allow to be measured."""
+    if generator.data.shape == (3, 28, 28):
+        yield "modes", modes(_unit(generator.draw(26_000, seed=0).values, generator), classifier)
+        return
+
+    samples = drawn(generator, 10_000)
+    values = _unit(samples.values, generator)
+    found = parzen_log_likelihood(values, digits.train.values[50_000:51_000], digits.test.values)
+    yield "Parzen", f"{found.mean:.1f} ± {found.standard_error:.1f} (σ {found.width:.3f})"
+    read = classes(classifier, values)
+    if samples.labels is not None:
+        yield "digit asked for", f"{float((read == samples.labels).double().mean()):.2%}"
+    if samples.latent is not None and samples.latent.codes is not None:
+        yield "code is digit", f"{hungarian_accuracy(samples.latent.codes.categorical[:, 0], read):.2%}"
+
+
+def drawn(generator: LoadedGenerator, count: int) -> Samples:
+    """Samples of seed 0; equally many of each class where the generator takes labels."""
+    kinds = generator.latent.classes
+    if kinds is None:
+        return generator.draw(count, seed=0)
+    parts = [generator.draw(count // kinds, seed=label, label=label) for label in range(kinds)]
+    return Samples(torch.cat([part.values for part in parts]), torch.arange(kinds).repeat_interleave(count // kinds))
+
+
+def modes(values: Tensor, classifier: nn.Module) -> str:
+    """Triples found, and KL(found ‖ uniform) in nats."""
+    hundreds, tens, ones = (classes(classifier, values[:, channel : channel + 1]) for channel in range(3))
+    counts = torch.bincount(100 * hundreds + 10 * tens + ones, minlength=1000).double()
+    shares = counts[counts > 0] / counts.sum()
+    return f"{len(shares):,} of 1,000, KL {float((shares * (shares * 1000).log()).sum()):.3f}"
+
+
+def _unit(values: Tensor, generator: LoadedGenerator) -> Tensor:
+    low, high = generator.data.value_range or (0.0, 1.0)
+    return (values - low) / (high - low)
+
+
+def trained(digits: Samples, *, epochs: int) -> nn.Module:
+    """A small convolutional classifier of 28×28 digits with pixels in [0, 1]."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.25),
+        nn.Linear(64 * 7 * 7, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
+    steps = epochs * len(digits) // _BATCH
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(digits)).split(_BATCH):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(digits.values[rows]), digits.labels[rows]).backward()
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def classes(classifier: nn.Module, values: Tensor) -> Tensor:
+    """``(n,)`` digits that the classifier sees."""
+    return torch.cat([classifier(part).argmax(1) for part in values.split(_CHUNK)])
+
+
+def section(rows: list[dict[str, str]], *, right: float, command: str) -> str:
+    """The table as Markdown."""
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [
+        "## MNIST",
+        "",
+        f"`{command}` · the classifier takes {right:.2%} of the real test digits for what they are · torch {torch.__version__}",
+        "",
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
+        *(f"| {' | '.join(row.get(head, '–') for head in heads)} |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def replaced(page: str, text: str) -> str:
+    """The page with this section in place of an older one, or before what was not measured."""
+    older = re.compile(r"^## MNIST\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+    if older.search(page):
+        return older.sub(lambda _: text + "\n", page).rstrip() + "\n"
+    return page.replace("## Not measured", f"{text}\n## Not measured", 1)
+
+
+if __name__ == "__main__":
+    main()

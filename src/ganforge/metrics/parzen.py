@@ -1,0 +1,86 @@
+"""The 2014 way to put a number on samples: a Parzen-window estimate of the log-likelihood of test data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganforge.core.errors import Disagreement
+
+PARZEN_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
+"""The ten values of σ from 0.1 to 1, evenly spaced on a log axis, of which the 2014 code chooses one."""
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ParzenLikelihood:
+    """What Table 1 of Goodfellow et al. 2014 shows for one generator.
+
+    Attributes:
+        mean: mean log-likelihood of the test data, in nats.
+        standard_error: of the mean, over the test data.
+        width: the σ that was chosen on the validation data.
+    """
+
+    mean: float
+    standard_error: float
+    width: float
+
+
+def parzen_log_likelihood(
+    samples: Tensor, validation: Tensor, test: Tensor, widths: Sequence[float] = PARZEN_WIDTHS
+) -> ParzenLikelihood:
+    """Mean log-likelihood of ``test`` under Gaussian windows on ``samples``, whose σ is the best of ``widths`` on ``validation``.
+
+    The protocol of the 2014 paper's code on MNIST: 10,000 samples and all 10,000 test images with pixels in [0, 1], and the first
+    1,000 validation images. The number of samples alone moves the result by 100 nats, so compare only equal ones. Real training
+    images as samples give 242.7; blurred ones can give more (Theis et al. 2016), so it reproduces the table and judges no quality.
+
+    Args:
+        samples: ``(n, *shape)`` generated samples.
+        validation: ``(v, *shape)`` real samples to choose σ by.
+        test: ``(m, *shape)`` real samples, m at least 2.
+        widths: the values of σ to choose from, in the data's units.
+
+    Raises:
+        Disagreement: too few of them, shapes that differ, or a σ that is not above 0.
+    """
+    shapes = {part.shape[1:] for part in (samples, validation, test)}
+    if len(shapes) > 1 or not len(samples) or not len(validation) or len(test) < 2:
+        forms = ", ".join(str(tuple(part.shape)) for part in (samples, validation, test))
+        raise Disagreement(f"cannot estimate a likelihood from samples, validation and test data of the shapes {forms}")
+    if not widths or min(widths) <= 0:
+        raise Disagreement(f"a window's σ is above 0, and these are not: {list(widths)}")
+
+    scores = log_densities(samples, validation, widths).mean(1)  # (widths,)
+    best = widths[int(scores.nan_to_num(nan=-math.inf).argmax())]
+    (found,) = log_densities(samples, test, [best])  # (m,)
+    return ParzenLikelihood(float(found.mean()), float(found.std(correction=0)) / math.sqrt(len(found)), best)
+
+
+def log_densities(samples: Tensor, points: Tensor, widths: Sequence[float]) -> Tensor:
+    """Log-density of each point under the mean of isotropic Gaussians on the samples; NaN where a value is not finite.
+
+    Args:
+        samples: ``(n, *shape)`` centres.
+        points: ``(m, *shape)``.
+        widths: values of σ; one matrix of distances serves them all.
+
+    Returns:
+        ``(widths, m)`` in float64, on the CPU. Memory stays at 500 × n distances.
+    """
+    centres = samples.detach().flatten(1).float()  # (n, d)
+    count, dimensions = centres.shape
+    squares = centres.square().sum(1)
+    columns = []
+    for rows in torch.split(points.detach().flatten(1).to(centres), _CHUNK):
+        distances = (rows.square().sum(1, keepdim=True) + squares - 2 * rows @ centres.T).clamp_min(0)  # (rows, n)
+        columns.append(torch.stack([torch.logsumexp(-distances / (2 * width**2), dim=1) for width in widths]))
+    found = torch.cat(columns, dim=1).double().cpu()  # (widths, m)
+    scale = torch.tensor([math.log(width * math.sqrt(2 * math.pi)) for width in widths], dtype=torch.float64)
+    return found - math.log(count) - dimensions * scale[:, None]

@@ -1,0 +1,54 @@
+"""Generators without training: folders as a finished run leaves them, with random weights."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+
+from ganforge.assembly.blueprint import resolve
+from ganforge.assembly.building import build_network
+from ganforge.core.contracts import BuildContext
+from ganforge.core.specs import Scaling
+from ganforge.engine.state import network_state
+from ganforge.hooks.loading import load_plugins
+from ganforge.recipe.reading import read
+from ganforge.recipe.writing import to_toml
+from ganforge.runs.loading import plain_specs
+
+SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """Write the folder of a generator, as MLflow gets it: ``bundle("infogan_moons", "generator.use=mlp")``."""
+
+    def bundle(recipe, *overrides, folder=None):
+        blueprint = resolve(read(SMOKE / f"{recipe}.toml", overrides), load_plugins())
+        data, latent = blueprint.facts.data, blueprint.facts.latent
+        if blueprint.recipe.dataset.standardise:
+            data = data.scaled(Scaling(offset=(0.5, 2.0)[: data.size], scale=(3.0, 0.25)[: data.size]))
+        network = build_network(blueprint.generator, BuildContext(data, latent), seed=0)
+        draw = torch.Generator().manual_seed(1)
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():  # statistics of batch norm included, and these are greater than zero
+                tensor.copy_(torch.rand(tensor.shape, generator=draw) + (0.5 if "running_var" in name else -0.4))
+
+        folder = folder or tmp_path / recipe
+        folder.mkdir()
+        save_file(network_state("average", network), folder / "generator.safetensors", {"iteration": "20"})
+        (folder / "resolved.toml").write_text(to_toml(blueprint.resolved))
+        (folder / "specs.json").write_text(json.dumps(plain_specs(data, latent)))
+        (folder / "lock.json").write_text(json.dumps(blueprint.lock()))
+        return folder
+
+    return bundle
+
+
+@pytest.fixture
+def console():
+    """A console that is no terminal."""
+    return Console(file=io.StringIO(), width=100)
