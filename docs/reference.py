@@ -77,6 +77,10 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
         yield _table((f"`{context.__name__}`", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
     yield "What it gives must be able to do this; no base class is needed:"
     yield _source(contract)
+    if kind is Kind.DATASET:
+        yield "One whose samples need not fit into memory is of this form besides; worker processes then read batches ahead:"
+        yield _source(contracts.Streaming)
+        yield _source(contracts.Source)
     if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
         yield "It may have this beside, where weights should start from the data:"
         yield _source(contracts.StartsFromData)

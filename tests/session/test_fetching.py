@@ -1,9 +1,11 @@
 """Bringing data sets here, with small ones that the tests make up, from folders and from a server on this computer."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -200,3 +202,167 @@ def test_names():
     with pytest.raises(UsageError) as caught:
         known_named("mnsit")
     assert "did you mean 'mnist'?" in caught.value.remedy
+
+
+def test_a_server_that_says_nothing_is_given_up(prepare, source, serve, data, monkeypatch):
+    class Silent(serve.quiet):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"1")
+            self.wfile.flush()
+            released.wait(60)
+
+    released = threading.Event()
+    monkeypatch.setattr("ganforge.session.fetching._PATIENCE", 0.3)
+    try:
+        with pytest.raises(DataError, match=r"could not be downloaded: http://127.+timed out"):
+            prepare(serve(source, Silent))
+    finally:
+        released.set()
+    assert nothing_left(data)
+
+
+def test_a_server_that_drips_is_waited_for(prepare, source, serve, data, monkeypatch):
+    class Dripping(serve.quiet):
+        def copyfile(self, source, outputfile):
+            while piece := source.read(40):
+                outputfile.write(piece)
+                outputfile.flush()
+                waited.wait(0.02)
+
+    waited = threading.Event()
+    assert prepare(serve(source, Dripping))[0].changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+@pytest.mark.parametrize(
+    ("length", "told"),
+    [(lambda size: size + 7, "was cut short after"), (lambda size: size - 1, "is not|damaged gzip"), (lambda size: None, None)],
+)
+def test_sizes_that_a_server_tells_wrongly_or_not_at_all(prepare, source, serve, data, length, told):
+    class Misjudging(serve.quiet):
+        def send_header(self, name, value):
+            if name == "Content-Length":
+                value = length(int(value))
+            if value is not None:
+                super().send_header(name, value)
+
+    url = serve(source, Misjudging)
+    if told is None:
+        assert prepare(url)[0].changed
+        return
+    with pytest.raises(DataError, match=told):
+        prepare(url)
+    assert nothing_left(data)
+
+
+def test_a_server_that_never_ends_is_cut_off(prepare, source, serve, data):
+    class Endless(serve.quiet):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+
+    with pytest.raises(DataError, match="does not end where it should"):
+        prepare(serve(source, Endless))
+    assert nothing_left(data)
+
+
+def test_gzip_that_unpacks_to_far_more_than_the_file_is_refused(prepare, source, serve, data):
+    (source / "images.gz").write_bytes(gzip.compress(bytes(50_000_000)))
+    with pytest.raises(DataError, match=r"images\.gz: unpacks to more than the 600 bytes"):
+        prepare(serve(source))
+    assert nothing_left(data)
+
+
+def test_a_redirection_is_followed(prepare, source, serve, data):
+    class Moved(serve.quiet):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", target + self.path.lstrip("/"))
+            self.end_headers()
+
+    target = serve(source)
+    assert prepare(serve(source, Moved))[0].changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://127.0.0.1/images", "http://"])
+def test_a_redirection_elsewhere_than_the_web_is_refused(prepare, source, serve, data, where):
+    class Moved(serve.quiet):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", where)
+            self.end_headers()
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Moved))
+    assert nothing_left(data)
+
+
+def test_a_redirection_in_a_circle_ends(prepare, source, serve, data):
+    class Circling(serve.quiet):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Circling))
+    assert nothing_left(data)
+
+
+@pytest.mark.parametrize("answer", [b"", b"noise\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+def test_what_is_no_http_is_told(prepare, source, serve, data, answer):
+    class Garbled(serve.quiet):
+        def handle(self):
+            self.rfile.readline()
+            self.wfile.write(answer)
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Garbled))
+    assert nothing_left(data)
+
+
+@pytest.mark.parametrize("code", [401, 429, 500, 503])
+def test_a_server_with_an_error_of_its_own(prepare, source, serve, data, code):
+    class Failing(serve.quiet):
+        def do_GET(self):
+            self.send_error(code)
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Failing))
+    assert nothing_left(data)
+
+
+def test_the_next_server_is_asked_where_the_first_one_breaks_off(known, source, serve, data):
+    class Broken(serve.quiet):
+        def copyfile(self, source, outputfile):
+            outputfile.write(source.read()[:-3])
+
+    both = replace(known, urls=(serve(source, Broken), serve(source)))
+    assert prepare_data(both, None, (data,), lambda *words: None).changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http:///", "http://127.0.0.1:port/", "http://[::1/", "https://a b/", "http://127.0.0.1:99999/"]
+)
+def test_an_address_that_is_none(prepare, data, url):
+    with pytest.raises(DataError) as caught:
+        prepare(url)
+    assert "could not be downloaded" in caught.value.message
+    assert nothing_left(data)
+
+
+def test_ctrl_c_under_way_leaves_nothing(prepare, source, data, known):
+    def told(*words):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_data(known, str(source), (data,), told)
+    assert nothing_left(data)

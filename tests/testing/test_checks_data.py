@@ -228,6 +228,23 @@ class GloballySeeded(Dataset):
         torch.manual_seed(context.seed)
 
 
+def streaming(read=list, count=80, scale=1):
+    """One that streams; ``read`` says which rows it reads instead of those asked for."""
+
+    class Source:
+        def __init__(self, samples):
+            self.samples = samples
+
+        def __len__(self):
+            return count
+
+        def read(self, rows):
+            rows = read(rows)
+            return Samples(scale * self.samples.values[rows], self.samples.labels[rows])
+
+    return holding(streamed=lambda self: Source(self.samples))
+
+
 DATASETS = {
     "T01 shape": (
         "T01",
@@ -273,6 +290,17 @@ DATASETS = {
         "the density [0.0, 0.0] and [1.25, 0.25]",
     ),
     "T04": ("T04", holding(training=downloading), "it reaches for the network (127.0.0.1)"),
+    "T06 order": ("T06", streaming(read=lambda rows: sorted(rows)), "reads rows in another order than they are asked for"),
+    "T06 again": (
+        "T06",
+        streaming(read=lambda rows: torch.randint(80, (len(rows),), generator=fresh()).tolist()),
+        "reads other samples for the same rows",
+    ),
+    "T06 count": ("T06", streaming(read=lambda rows: list(rows)[:2]), "reads 2 samples for 4 rows"),
+    "T06 others": ("T06", streaming(read=lambda rows: [79 - row for row in rows]), "streamed() and training() hold other samples"),
+    "T06 fewer": ("T06", streaming(count=70), "streamed() has 70 samples, training() gives 80"),
+    "T06 no source": ("T06", holding(streamed=lambda self: [1]), "streamed() gives a list without __len__ and read"),
+    "T06 range": ("T06", streaming(scale=3), "the samples that the source reads lie in"),
 }
 
 
@@ -319,6 +347,16 @@ def test_a_known_density_that_is_true_passes(judged):
     outcome = judged("T05", Kind.DATASET, lambda params, context: Dense(context))
 
     assert outcome.state is State.PASSED, outcome
+
+
+def test_a_sound_data_set_that_streams_passes(judged):
+    for check in ("T01", "T02", "T04", "T06"):
+        outcome = judged(check, Kind.DATASET, lambda params, context: streaming()(context))
+        assert outcome.state is State.PASSED, outcome
+
+
+def test_one_that_holds_everything_has_nothing_to_stream(judged):
+    assert judged("T06", Kind.DATASET, lambda params, context: Dataset(context)).state is State.SKIPPED
 
 
 class Download(Params):

@@ -12,7 +12,17 @@ import torch
 from torch import nn
 
 from ganforge.assembly.blueprint import Blueprint, Part
-from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, Loss, Metric, Sampler, SamplerContext, StartsFromData
+from ganforge.core.contracts import (
+    BuildContext,
+    Dataset,
+    DatasetContext,
+    Loss,
+    Metric,
+    Sampler,
+    SamplerContext,
+    StartsFromData,
+    Streaming,
+)
 from ganforge.core.errors import Disagreement, GanforgeError, PluginError
 from ganforge.core.records import Samples
 from ganforge.core.schedules import Schedule
@@ -24,6 +34,7 @@ from ganforge.engine.objective import Objective, Weighted
 from ganforge.engine.observing import Observer, Scheduled
 from ganforge.engine.optimizers import eager
 from ganforge.engine.seeding import derive, seeded
+from ganforge.engine.streaming import StreamedBatches
 from ganforge.engine.trainer import Plan, Trainer
 from ganforge.engine.turns import two_players
 from ganforge.recipe.schema import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
@@ -79,13 +90,12 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     """
     recipe, seed = blueprint.recipe, blueprint.recipe.train.seed
     dataset = build_dataset(blueprint.dataset, seed=seed, folders=folders)
-    training = dataset.training()
-    data = _seen(dataset.spec, training, standardise=recipe.dataset.standardise)
+    batches, data = _batches(dataset, recipe, device)
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
-    generator = _network(blueprint.generator, context, training, seed).to(device)
-    discriminator = _network(blueprint.discriminator, context, training, seed).to(device)
+    generator = _network(blueprint.generator, context, batches, seed).to(device)
+    discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
     observer = Observer(
         dataset=dataset,
@@ -108,13 +118,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
             discriminator_steps=recipe.train.discriminator_steps,
         ),
         objective=objective,
-        batches=Batches(
-            Samples(data.from_own(training.values), training.labels),
-            data,
-            size=recipe.train.batch_size,
-            seed=seed,
-            device=device,
-        ),
+        batches=batches,
         sampler=sampler,
         observer=observer,
         device=device,
@@ -138,21 +142,28 @@ def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
     return cast("nn.Module", _made(part, context, own_seed, lambda made: isinstance(made, nn.Module)))
 
 
-def _network(part: Part, context: BuildContext, training: Samples, seed: int) -> nn.Module:
+def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches | StreamedBatches, DataSpec]:
+    """The training data in memory, or streamed where the data set can be, and its spec as networks see it."""
+    table, size, seed = recipe.dataset, recipe.train.batch_size, recipe.train.seed
+    if isinstance(dataset, Streaming):
+        if table.standardise:
+            raise Disagreement("data that is streamed is not standardised", remedy="set dataset.standardise = false")
+        with guarded():
+            source = dataset.streamed()
+        return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
+    training = dataset.training()
+    data = _seen(dataset.spec, training, standardise=table.standardise)
+    seen = Samples(data.from_own(training.values), training.labels)
+    return Batches(seen, data, size=size, seed=seed, device=device), data
+
+
+def _network(part: Part, context: BuildContext, batches: Batches | StreamedBatches, seed: int) -> nn.Module:
     """A network as training begins with it: one that starts from the data has been shown some."""
     network = build_network(part, context, seed=seed)
     if isinstance(network, StartsFromData):
         with _blaming(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
-            network.start_from(_shown(training, context.data))
+            network.start_from(batches.spread(max(1, _SHOWN // context.data.size)))
     return network
-
-
-def _shown(training: Samples, data: DataSpec) -> Samples:
-    """Training samples as networks see them: all, or as many as are shown, evenly taken from the whole."""
-    count = max(1, min(len(training), _SHOWN // data.size))
-    rows = torch.arange(count) * len(training) // count
-    labels = None if training.labels is None else training.labels[rows]
-    return Samples(data.unpacked(data.from_own(training.values[rows])), labels)
 
 
 def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weighted]:

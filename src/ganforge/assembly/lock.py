@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 
 from ganforge import __version__
+from ganforge.assembly.lock_data import locked_data
 from ganforge.assembly.locked import Lock, LockedComponent, LockedDistribution, LockedFile
 from ganforge.core.errors import UsageError
 from ganforge.hooks.component import PluginRef
@@ -51,7 +50,7 @@ def lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
         components=tuple(map(_component, blueprint.parts)),
         distributions=tuple(_distribution(others[name]) for name in sorted(others)),
         plugin_files=tuple(LockedFile(key=one.name, file=str(one.url), sha256=str(one.sha256)) for one in files),
-        data_files=tuple(_data_files(blueprint.dataset, folder)) if folder else (),
+        data_files=tuple(locked_data(blueprint.dataset, folder)) if folder else (),
     )
 
 
@@ -193,7 +192,8 @@ def _data_differences(locked: Lock, now: Lock) -> Iterator[Difference]:
         there = sums.get(one.key)
         if there is None or there.sha256 != one.sha256:
             found = f"{there.file} is not the data that is" if there else f"there is no {one.file}, which is"
-            yield Difference(f"{one.key}: {found} locked", "restore the data")
+            times = ", with the times of change of its files, as rsync -a and tar do" if one.covers == "listing" else ""
+            yield Difference(f"{one.key}: {found} locked", f"restore the data{times}")
 
 
 def _component(part: Part) -> LockedComponent:
@@ -249,13 +249,3 @@ def _argument(ref: PluginRef) -> str:
     text = str(requirement(ref))
     option, _, path = text.partition(" ")
     return f"{option} {shlex.quote(path)}" if option == "-e" else shlex.quote(text)
-
-
-def _data_files(dataset: Part, folder: Path) -> Iterator[LockedFile]:
-    """The files that parameters of type ``Path`` name; one that is missing is the data set's to tell."""
-    for name in type(dataset.params).model_fields:
-        value = getattr(dataset.params, name)
-        if isinstance(value, Path) and (file := folder / os.path.expanduser(value)).is_file():  # noqa: PTH111 - Path's raises for ~nobody
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            yield LockedFile(key=f"{dataset.key}.params.{name}", file=str(value), sha256=digest)

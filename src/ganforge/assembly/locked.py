@@ -61,6 +61,9 @@ class LockedFile(Params):
     """Where it lay."""
     sha256: Hash
     """Its content."""
+    covers: Literal["contents", "listing", "sums"] | None = None
+    """What is hashed where it is no file: names, sizes and contents of a folder's files; their names, sizes and times of change,
+    where they are more than 1 GiB; or the sums that a data set is known to have."""
 
 
 class Lock(Params):
@@ -79,7 +82,7 @@ class Lock(Params):
     plugin_files: tuple[LockedFile, ...] = ()
     """Local plugins that components come from."""
     data_files: tuple[LockedFile, ...] = ()
-    """Files that the data set's parameters name."""
+    """Files and folders that the data set's parameters name, and known data sets."""
 
     def requirements(self) -> list[str]:
         """The distributions as an index or repository gives them; files and editable folders are on one computer only."""

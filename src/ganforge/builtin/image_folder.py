@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import logging
-import os
+import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganforge.builtin.kept import Kept, split
+from ganforge.builtin.kept import Kept, held_mask, split
+from ganforge.builtin.listing import files_below
 from ganforge.builtin.params_images import ImageFolderParams
-from ganforge.builtin.pictures import Unfit, read_picture
+from ganforge.builtin.pictures import Unfit, picture_shape, read_picture
 from ganforge.builtin.shares import training_shares
+from ganforge.builtin.streamed import PictureFiles, Streamed
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec
 
-_LITTER = frozenset({"thumbs.db", "desktop.ini"})
-"""What file managers leave; like hidden files it is passed over in silence."""
 _SHOWN = 10
 _AT_ONCE = 1000
 """Pictures that wait to be decoded: enough to keep every core busy, few enough to forget."""
+
+Shape = tuple[int, ...]
+_Found = TypeVar("_Found", Shape, NDArray[np.uint8])
 
 _log = logging.getLogger(__name__)
 
@@ -40,72 +45,123 @@ def build_image_folder(params: ImageFolderParams, context: DatasetContext) -> Da
         raise DataError(
             f"there is no folder {folder}", remedy="mend dataset.params.folder; a relative path is meant from the recipe's folder"
         )
-    values, files = _read(folder, list(_files(folder)), params)
-    kinds = _kinds(folder, files, labels=params.labels)
-    if kinds is None:
-        spec = DataSpec(tuple(values.shape[1:]), value_range=params.value_range)
-        return Kept(spec, *split(values, None, params.held_out))
-
-    names = tuple(sorted(set(kinds)))
-    labels = torch.tensor([names.index(kind) for kind in kinds])
-    counts = labels.bincount().tolist()
-    shares = training_shares(counts, params.held_out)
-    spec = DataSpec(tuple(values.shape[1:]), len(names), names, shares, params.value_range)
+    files = list(files_below(folder))
+    if _is_streamed(files, params):
+        shape, good = _inspected(folder, files, params)
+        spec, labels = _spec(folder, good, shape, params)
+        return _streamed(spec, good, labels, params)
+    values, good = _read(folder, files, params)
+    spec, labels = _spec(folder, good, tuple(values.shape[1:]), params)
     return Kept(spec, *split(values, labels, params.held_out))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file in the folder and those below it, in the order of their names."""
-    seen: set[Path] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = Path(place).resolve()
-        if real in seen:  # a link back to where it came from
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(files) if not name.startswith(".") and name.lower() not in _LITTER)
+def _spec(folder: Path, files: Sequence[Path], shape: Shape, params: ImageFolderParams) -> tuple[DataSpec, Tensor | None]:
+    """What the data set says of itself, and the pictures' classes."""
+    kinds = _kinds(folder, files, labels=params.labels)
+    if kinds is None:
+        return DataSpec(shape, value_range=params.value_range), None
+    names = tuple(sorted(set(kinds)))
+    number = {name: place for place, name in enumerate(names)}
+    labels = torch.tensor([number[kind] for kind in kinds])
+    shares = training_shares(labels.bincount().tolist(), params.held_out)
+    return DataSpec(shape, len(names), names, shares, params.value_range), labels
+
+
+def _is_streamed(files: Sequence[Path], params: ImageFolderParams) -> bool:
+    """As the params say, or by the size of all pictures if they are as large as the first."""
+    if params.stream != "auto":
+        return params.stream
+    for path in files:
+        with suppress(Unfit):
+            return len(files) * math.prod(picture_shape(path, params)) > params.memory * 2**30
+    return False
+
+
+def _streamed(spec: DataSpec, files: Sequence[Path], labels: Tensor | None, params: ImageFolderParams) -> Streamed:
+    """The same pictures kept back as in memory."""
+    held = held_mask(len(files), labels, params.held_out)
+
+    def part(mask: Tensor) -> PictureFiles:
+        chosen = [str(files[row]) for row in mask.nonzero().flatten().tolist()]
+        return PictureFiles(chosen, None if labels is None else labels[mask], spec.shape, params)
+
+    return Streamed(spec, part(~held), part(held))
+
+
+class _Sorting:
+    """Pictures that are like the first one, pictures of other sizes, and files that cannot be used.
+
+    Attributes:
+        good: the files of those like the first one.
+        shape: of these.
+    """
+
+    def __init__(self) -> None:
+        self.good: list[Path] = []
+        self.shape: Shape = ()
+        self._other: list[tuple[Path, Shape]] = []
+        self._bad: list[str] = []
+
+    def takes(self, path: Path, found: Shape | str) -> bool:
+        """Whether it is a good one, by its shape or by why it has none."""
+        if isinstance(found, str):
+            self._bad.append(f"{path} {found}")
+            return False
+        self.shape = self.shape or found
+        if found != self.shape:
+            self._other.append((path, found))
+            return False
+        self.good.append(path)
+        return True
+
+    def insist(self, folder: Path, *, skip: bool) -> None:
+        """Refuse a folder with files that cannot be used, without pictures, or with several sizes.
+
+        Raises:
+            DataError: for each of these.
+        """
+        _tell_bad(self._bad, skip=skip)
+        count = len(self.good)
+        if count + len(self._other) < 2:
+            raise DataError(f"{folder}: holds {count or 'no'} picture{'s' * (count != 1)}", remedy="name a folder with pictures")
+        if self._other:
+            path, shape = self._other[0]
+            differ = f"{len(self._other):,} differ from the first"
+            raise DataError(
+                f"{path} is {_size(shape)}, and {self.good[0]} is {_size(self.shape)} ({differ})",
+                remedy="give one size to all with dataset.params.size, or crop",
+            )
 
 
 def _read(folder: Path, files: Sequence[Path], params: ImageFolderParams) -> tuple[Tensor, list[Path]]:
     """All pictures ``(n, channels, height, width)`` as bytes, and their files."""
-    values: NDArray[np.uint8] | None = None
-    good: list[Path] = []
-    bad: list[str] = []
-    other: list[tuple[Path, tuple[int, ...]]] = []
-    for path, found in _decoded(files, params):
-        if isinstance(found, str):
-            bad.append(f"{path} {found}")
-            continue
-        if values is None:
-            values = np.empty((len(files), *found.shape), dtype=np.uint8)
-        if found.shape != values.shape[1:]:
-            other.append((path, found.shape))
-            continue
-        values[len(good)] = found
-        good.append(path)
-
-    _tell_bad(bad, skip=params.skip_broken)
-    if values is None or len(good) + len(other) < 2:
-        raise DataError(
-            f"{folder}: holds {len(good) or 'no'} picture{'s' * (len(good) != 1)}", remedy="name a folder with pictures"
-        )
-    if other:
-        path, shape = other[0]
-        raise DataError(
-            f"{path} is {_size(shape)}, and {good[0]} is {_size(values.shape[1:])} ({len(other):,} differ from the first)",
-            remedy="give one size to all with dataset.params.size, or crop",
-        )
-    return torch.from_numpy(values[: len(good)]), good
+    sorting = _Sorting()
+    values = np.empty(0, dtype=np.uint8)
+    for path, found in _each(files, lambda path: read_picture(path, params)):
+        if sorting.takes(path, found if isinstance(found, str) else found.shape):
+            if not values.size:
+                values = np.empty((len(files), *sorting.shape), dtype=np.uint8)
+            values[len(sorting.good) - 1] = found
+    sorting.insist(folder, skip=params.skip_broken)
+    return torch.from_numpy(values[: len(sorting.good)]), sorting.good
 
 
-def _decoded(files: Sequence[Path], params: ImageFolderParams) -> Iterator[tuple[Path, NDArray[np.uint8] | str]]:
-    """Each file with its picture, or with why it is none; several at once, in their order."""
+def _inspected(folder: Path, files: Sequence[Path], params: ImageFolderParams) -> tuple[Shape, list[Path]]:
+    """The shape of all pictures, by the head of each file, and the files."""
+    sorting = _Sorting()
+    for path, found in _each(files, lambda path: picture_shape(path, params)):
+        sorting.takes(path, found)
+    sorting.insist(folder, skip=params.skip_broken)
+    return sorting.shape, sorting.good
+
+
+def _each(files: Sequence[Path], read: Callable[[Path], _Found]) -> Iterator[tuple[Path, _Found | str]]:
+    """Each file with what is read of it, or with why it cannot be; several at once, in their order."""
     from PIL import Image
 
-    def read(path: Path) -> NDArray[np.uint8] | str:
+    def tried(path: Path) -> _Found | str:
         try:
-            return read_picture(path, params)
+            return read(path)
         except Unfit as reason:
             return str(reason)
 
@@ -113,7 +169,7 @@ def _decoded(files: Sequence[Path], params: ImageFolderParams) -> Iterator[tuple
         warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large to be meant: told like a damaged one
         for start in range(0, len(files), _AT_ONCE):
             some = files[start : start + _AT_ONCE]
-            yield from zip(some, workers.map(read, some), strict=True)
+            yield from zip(some, workers.map(tried, some), strict=True)
 
 
 def _tell_bad(bad: Sequence[str], *, skip: bool) -> None:

@@ -35,30 +35,35 @@ class Kept:
 
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the samples kept back, in random order; with replacement where there are fewer."""
-        held = len(self.held)
-        order = (
-            torch.randperm(held, generator=generator)[:count]
-            if count <= held
-            else torch.randint(held, (count,), generator=generator)
-        )
-        chosen = _rows(self.held, order)
+        chosen = _rows(self.held, drawn_rows(len(self.held), count, generator))
         return Samples(self.spec.unpacked(chosen.values), chosen.labels)
 
 
+def drawn_rows(held: int, count: int, generator: Generator) -> Tensor:
+    """``count`` of ``held`` row numbers, in random order; with replacement where there are fewer."""
+    if count <= held:
+        return torch.randperm(held, generator=generator)[:count]
+    return torch.randint(held, (count,), generator=generator)
+
+
 def split(values: Tensor, labels: Tensor | None, share: float) -> tuple[Samples, Samples]:
-    """Training samples and those kept back, of ``(n, *shape)`` values; each class gives the same ``share``.
+    """Training samples and those kept back, of ``(n, *shape)`` values, as :func:`held_mask` chooses them."""
+    everything, mask = Samples(values, labels), held_mask(len(values), labels, share)
+    return _rows(everything, ~mask), _rows(everything, mask)
+
+
+def held_mask(count: int, labels: Tensor | None, share: float) -> Tensor:
+    """Which of ``count`` samples are kept back: of each class the same ``share``.
 
     The choice depends on the number of samples alone, never on a seed, so that runs of other seeds are measured on the same data.
     """
-    order = np.random.default_rng(0).permutation(len(values))
-    kinds = np.zeros(len(values), dtype=np.int64) if labels is None else labels.numpy()
+    order = np.random.default_rng(0).permutation(count)
+    kinds = np.zeros(count, dtype=np.int64) if labels is None else labels.numpy()
     counts = np.bincount(kinds)
-    held = np.zeros(len(values), dtype=bool)
+    held = np.zeros(count, dtype=bool)
     for kind, keep in enumerate(kept_back(counts.tolist(), share)):
         held[order[kinds[order] == kind][:keep]] = True
-
-    everything, mask = Samples(values, labels), torch.from_numpy(held)
-    return _rows(everything, ~mask), _rows(everything, mask)
+    return torch.from_numpy(held)
 
 
 def _rows(samples: Samples, rows: Tensor) -> Samples:

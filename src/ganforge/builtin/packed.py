@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
@@ -33,15 +34,24 @@ def read_raw(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}", remedy="check the file and its rights") from error
 
 
-def unpacked(raw: bytes, origin: Path | str) -> bytes:
+def unpacked(raw: bytes, origin: Path | str, *, most: int | None = None) -> bytes:
     """What is in gzip; other bytes as they are.
 
+    Args:
+        raw: the bytes.
+        origin: where they come from, for what is said of mistakes.
+        most: bytes that may be in it; a little gzip of somebody's may unpack to more than there is memory.
+
     Raises:
-        DataError: the gzip is damaged.
+        DataError: the gzip is damaged, or holds more.
     """
     if not raw.startswith(_GZIP):
         return raw
     try:
-        return gzip.decompress(raw)
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as packed:
+            content = packed.read(-1 if most is None else most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{origin}: damaged gzip: {error}", remedy=AGAIN) from error
+    if most is not None and len(content) > most:
+        raise DataError(f"{origin}: unpacks to more than the {most:,} bytes that it should hold", remedy=AGAIN)
+    return content

@@ -66,6 +66,11 @@ class ImageFolderParams(ImageParams):
     errors unless it is set."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of the pictures, of each class where there are classes, that is kept back for evaluation."""
+    stream: Literal["auto"] | bool = "auto"
+    """Whether pictures are decoded while training, by processes of their own (`dataset.workers`), instead of all at once into
+    memory; the batches are the same. 'auto' does so where they would take more than `memory`."""
+    memory: float = Field(2.0, ge=0)
+    """GiB that decoded pictures may take in memory before 'auto' streams them."""
 
     @field_validator("folder")
     @classmethod

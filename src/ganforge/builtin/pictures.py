@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 _EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Pillow's modes of at most eight bits for each channel; others would be cut off at 255."""
+_ORIENTATION = 0x0112
+_LYING = frozenset({5, 6, 7, 8})
+"""Values of Exif's orientation by which width and height change places."""
 
 
 class Unfit(Exception):  # noqa: N818 - says why a file is left out; never leaves the data set
@@ -27,19 +32,51 @@ def read_picture(path: Path, params: ImageFolderParams) -> NDArray[np.uint8]:
     Raises:
         Unfit: it cannot be read, or not as the params want it.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
+
+    with _opened(path) as opened:
+        opened.load()
+        upright = ImageOps.exif_transpose(opened)
+        return _as_array(_fitted(_in_colour(upright, grey=params.grayscale), params))
+
+
+def picture_shape(path: Path, params: ImageFolderParams) -> tuple[int, int, int]:
+    """The shape that :func:`read_picture` gives, from the file's head alone where that tells it.
+
+    Raises:
+        Unfit: its head cannot be read, or it is not as the params want it.
+    """
+    with _opened(path) as opened:
+        width, height = opened.size
+        if params.crop is None and params.size is None:
+            if opened.getexif().get(_ORIENTATION) in _LYING:
+                width, height = height, width
+        else:
+            side = _side(opened, params)
+            width = height = params.size or side
+        return (1 if params.grayscale else 3, height, width)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture's file, opened; whatever goes wrong with it is said in one way.
+
+    Raises:
+        Unfit: it cannot be read, or not as a plain picture.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as opened:
             _insist_on_plain(opened)
-            opened.load()
-            upright = ImageOps.exif_transpose(opened)
-            return _as_array(_fitted(_in_colour(upright, grey=params.grayscale), params))
+            yield opened
     except Unfit:
         raise
     except UnidentifiedImageError as error:
         raise Unfit("is no picture that Pillow knows") from error
     except Exception as error:  # what decoders raise on damaged files is not limited
+        if isinstance(error, OSError) and error.strerror:
+            raise Unfit(f"cannot be read: {error.strerror}") from error
         raise Unfit(f"is damaged: {str(error) or type(error).__name__}") from error
 
 
@@ -68,12 +105,18 @@ def _fitted(image: Image.Image, params: ImageFolderParams) -> Image.Image:
 
     if params.crop is None and params.size is None:
         return image
-    side = params.crop or min(image.size)
-    if side > min(image.size):
-        raise Unfit(f"is {image.width}×{image.height}, smaller than crop = {side}")
+    side = _side(image, params)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
     return square.resize((params.size, params.size), Image.Resampling.BICUBIC) if params.size else square
+
+
+def _side(image: Image.Image, params: ImageFolderParams) -> int:
+    """Of the square that is cut out."""
+    side = params.crop or min(image.size)
+    if side > min(image.size):
+        raise Unfit(f"is {image.width}×{image.height}, smaller than crop = {side}")
+    return side
 
 
 def _as_array(image: Image.Image) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ A factory ``(params, context) -> component`` builds each of them; the contexts b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -160,7 +160,10 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Samples that fit into memory, in the data's own units, or in ``spec.value_range`` for images."""
+    """Samples that fit into memory, in the data's own units, or in ``spec.value_range`` for images.
+
+    One that is too large for memory has a method ``streamed`` besides, as in :class:`Streaming`.
+    """
 
     @property
     def spec(self) -> DataSpec:
@@ -180,6 +183,32 @@ class Dataset(Protocol):
 
         Fresh draws of a known distribution; else drawn from a part that is kept back, with replacement where it is too small.
         """
+        ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Training samples that are read when a batch needs them."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, rows: Sequence[int]) -> Samples:
+        """The samples of these row numbers, in this order, on the CPU, as bytes or floats.
+
+        What is read depends on the rows alone: worker processes ask for batches in any order. Samples that cannot be read raise a
+        ``DataError`` that names the file.
+        """
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """What a data set has besides where its samples need not fit into memory; ``training`` then gives a fixed part of them."""
+
+    def streamed(self) -> Source:
+        """All training samples, those of ``training`` among them."""
         ...
 
 

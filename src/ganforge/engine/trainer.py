@@ -21,6 +21,7 @@ from ganforge.engine.objective import Objective
 from ganforge.engine.observing import Observer
 from ganforge.engine.seeding import derive, global_state, restore_globally, seed_globally, stream
 from ganforge.engine.state import load_network, load_optimizer, network_state, not_finite, optimizer_state, under
+from ganforge.engine.streaming import StreamedBatches
 from ganforge.engine.turns import Draw, Turn
 
 _PATIENCE = 50
@@ -56,7 +57,7 @@ class Trainer:
         networks: by name; ``generator`` and ``discriminator`` are among them.
         turns: who learns, how often, from what.
         objective: the losses, for their weights and readings.
-        batches: the training data, on the device.
+        batches: the training data, on the device or read for each batch.
         sampler: where latents come from.
         observer: what measures and pictures the average generator.
         device: where the networks live.
@@ -73,7 +74,7 @@ class Trainer:
         networks: Mapping[str, nn.Module],
         turns: tuple[Turn, ...],
         objective: Objective,
-        batches: Batches,
+        batches: Batches | StreamedBatches,
         sampler: Sampler,
         observer: Observer,
         device: torch.device,

@@ -75,6 +75,9 @@ class DatasetTable(Params):
     params: ComponentParams
     standardise: bool = False
     """Whether the networks see each feature with mean 0 and variance 1; metrics, pictures and samples keep the data's own units."""
+    workers: int | None = Field(None, ge=0, le=64)
+    """Processes that read a streamed data set beside the training, whose result does not depend on their number; unless given, one
+    less than there are cores, but eight at most."""
 
 
 class SamplerTable(Params):

@@ -105,7 +105,11 @@ def _is_right(known: Known, folder: Path) -> bool:
 
 
 def _is_file(file: KnownFile, raw: bytes, origin: Path | str) -> bool:
-    return file.is_content(unpacked(raw, origin) if file.gzipped else raw)
+    return file.is_content(_content(file, raw, origin))
+
+
+def _content(file: KnownFile, raw: bytes, origin: Path | str) -> bytes:
+    return unpacked(raw, origin, most=file.size) if file.gzipped else raw
 
 
 def _local(known: Known, source: Path) -> list[tuple[KnownFile, Path]]:
@@ -143,7 +147,7 @@ def _downloaded(known: Known, urls: Iterable[str], told: Told) -> list[tuple[str
     for url in urls:
         try:
             found = [_fetched(file, url, told) for file in known.forms[0]]
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # the last one: an address that is none
             failures.append(f"{url}: {getattr(error, 'reason', None) or error}")
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
@@ -200,7 +204,7 @@ def _read(url: str, file: KnownFile, told: Told) -> bytes:
 
 
 def _insist(known: Known, file: KnownFile, raw: bytes, origin: Path | str) -> None:
-    content = unpacked(raw, origin) if file.gzipped else raw
+    content = _content(file, raw, origin)
     if not file.is_content(content):
         kind, _, wanted = file.sum.partition(":")
         found = file.sum_of(content).partition(":")[2]

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from ganforge.assembly.blueprint import Blueprint
     from ganforge.core.records import Samples
     from ganforge.core.specs import DataSpec
+    from ganforge.engine.batches import Batches
+    from ganforge.engine.streaming import StreamedBatches
 
 _DIGESTED = 10_000
-"""Samples that the data's digest covers; a hash of a whole image set would delay the start."""
+"""Samples that the data's digest covers; a hash of a whole image set would delay the start. Of streamed data they are fewer."""
 
 
 def surroundings(device: str, threads: int) -> dict[str, Any]:
@@ -60,22 +62,22 @@ def git_facts(folder: Path) -> dict[str, str]:
 
 
 def digest(samples: Samples) -> str:
-    """The beginning of a SHA-256 over the first 10,000 samples' values and labels."""
+    """The beginning of a SHA-256 over the samples' values and labels."""
     hashed = hashlib.sha256()
     for part in (samples.values, samples.labels):
         if part is not None:
-            hashed.update(_bytes(part[:_DIGESTED]))
+            hashed.update(_bytes(part))
     return hashed.hexdigest()[:32]
 
 
-def dataset_facts(blueprint: Blueprint, spec: DataSpec, training: Samples) -> DatasetFacts:
+def dataset_facts(blueprint: Blueprint, spec: DataSpec, batches: Batches | StreamedBatches) -> DatasetFacts:
     """The data set as MLflow lists it."""
     classes = f", {spec.classes} classes" if spec.classes else ""
     return DatasetFacts(
         name=blueprint.dataset.component.name,
-        digest=digest(training),
+        digest=digest(batches.beginning(_DIGESTED)),
         source=blueprint.dataset.component.id,
-        profile=f"{len(training)} samples of shape {'×'.join(map(str, spec.shape))}{classes}",
+        profile=f"{len(batches)} samples of shape {'×'.join(map(str, spec.shape))}{classes}",
     )
 
 

@@ -88,7 +88,7 @@ def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord
         experiment=plot.experiment,
         params=flatten(recipe),
         tags={**own_tags, "ganforge.plugins": _plugins(folder), **recipe.tracking.tags},
-        dataset=dataset_facts(plot.blueprint, trainer.observer.data, trainer.batches.samples),
+        dataset=dataset_facts(plot.blueprint, trainer.observer.data, trainer.batches),
         note=note(plot.title, recipe.description, plot.source.path, folder.path),
         artifacts=(
             *(Artifact(path.name, "recipe") for path in (folder.recipe, folder.resolved, folder.lock, folder.identity)),

@@ -23,11 +23,11 @@ from ganforge.storage.folder import RunFolder
 if TYPE_CHECKING:
     from ganforge.engine.trainer import Trainer
 
-_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "title", "description", "requires.")
+_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "title", "description", "requires.", "dataset.workers")
 """Keys that a resumed run may change: they move no weight."""
 
 _SMALL = 1_000_000
-"""Parameters below which networks for points learn faster on one thread."""
+"""Parameters below which networks without convolutions learn faster on one thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +152,18 @@ def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
 def _settle_threads(trainer: Trainer) -> None:
     """One thread for small networks on the CPU: handing out work of microseconds costs far more than it saves.
 
+    With 12,545 to 210,065 parameters, perceptrons on digits and MNIST took 6 to 36 times as long on two threads as on one, and 7 to
+    51 times the processor time, on two cores that other programs used too (``benchmarks/threads.py``). Convolutions use each
+    parameter at many places, so their number tells nothing of the work.
+
     It follows from the recipe alone, since results depend on the number of threads; ``OMP_NUM_THREADS`` has the last word.
     """
     import torch
+    from torch.nn.modules.conv import _ConvNd
 
-    parameters = sum(parameter.numel() for network in trainer.networks.values() for parameter in network.parameters())
-    is_small = parameters < _SMALL and not trainer.observer.data.is_image
+    networks = trainer.networks.values()
+    parameters = sum(parameter.numel() for network in networks for parameter in network.parameters())
+    is_small = parameters < _SMALL and not any(isinstance(module, _ConvNd) for network in networks for module in network.modules())
     if trainer.device.type == "cpu" and is_small and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
 

@@ -87,16 +87,21 @@ def run(options: Options, console: Console) -> Result:
         plot = prepare(options, stopping.notify)
         with _patience(console, plot.title, plain=options.plain), _collector_paused():
             trainer = assemble(plot, options.device, stopping.notify)
-        folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
-        with folder.locked():
-            if plot.resumed:
-                restore(trainer, folder, stopping.notify)
-                lock_again(plot, folder, trainer)
-            else:
-                introduce(plot, folder, trainer, options)
-            with _staged(plot, folder, trainer, options, console, stopping) as stage:
-                finished = _play(stage)
-            return _result(stage, finished, stage.delivery.stop())
+        with trainer.batches.reading():  # before there is a lock that its processes could inherit
+            return _trained(plot, trainer, options, console, stopping)
+
+
+def _trained(plot: Plot, trainer: Trainer, options: Options, console: Console, stopping: Stopping) -> Result:
+    folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
+    with folder.locked():
+        if plot.resumed:
+            restore(trainer, folder, stopping.notify)
+            lock_again(plot, folder, trainer)
+        else:
+            introduce(plot, folder, trainer, options)
+        with _staged(plot, folder, trainer, options, console, stopping) as stage:
+            finished = _play(stage)
+        return _result(stage, finished, stage.delivery.stop())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Dataset, Sampler
+from ganforge.core.contracts import Dataset, Sampler, Source, Streaming
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.hooks.component import Kind
@@ -157,6 +157,33 @@ def has_its_density(bench: Bench) -> None:
             told = f"mean {_rounded(found[0])} and variance {_rounded(found[1])}"
             known = f"{_rounded(mean)} and {_rounded(variance)}"
             require(bool(near) and bool(wide), f"the {what} samples have {told}, the density {known}")
+
+
+@check("T06", Kind.DATASET, after=_READS)
+def streams_what_it_says(bench: Bench) -> None:
+    """A data set that streams reads the rows asked for, in their order, the same ones again, and ``training`` holds no others."""
+    with _dataset(bench) as dataset:
+        if not isinstance(dataset, Streaming):
+            raise NotApplicable("it has no method `streamed`: its samples fit into memory")
+        source = dataset.streamed()
+        require(isinstance(source, Source), f"streamed() gives a {type(source).__name__} without __len__ and read")
+        count, training = len(source), dataset.training()
+        require(count >= len(training), f"streamed() has {count} samples, training() gives {len(training)}")
+        rows = [count - 1, 0, count // 2, 0]
+        with randomness_untouched("reading from the source"):
+            read, again = source.read(rows), source.read(rows)
+            single = [source.read([row]) for row in rows]
+        _require_data(dataset.spec, _floats(dataset.spec, read), "the samples that the source reads")
+        require(len(read) == len(rows), f"the source reads {len(read)} samples for {len(rows)} rows")
+        require(_equal(_values(read), _values(again)), "the source reads other samples for the same rows")
+        require(_equal(_values(read), _joined(single)), "the source reads rows in another order than they are asked for")
+        if count == len(training) <= _MANY:
+            require(_equal(_values(source.read(range(count))), _values(training)), "streamed() and training() hold other samples")
+
+
+def _joined(parts: list[Samples]) -> list[Tensor | None]:
+    labels = [part.labels for part in parts if part.labels is not None]
+    return [torch.cat([part.values for part in parts]), torch.cat(labels) if labels else None]
 
 
 def _sampler(bench: Bench) -> Sampler:

@@ -21,6 +21,7 @@ OPTIONS = {
     "t03": {"spec": "faulty_draws:tell_another_data"},
     "t04": {"spec": "faulty_draws:tell_data"},
     "t05": {"spec": "faulty_draws:tell_dense_data"},
+    "t06": {"spec": "faulty_draws:tell_data"},
 }
 
 
@@ -53,7 +54,7 @@ def ganforge_register_samplers(register):
 
 @hookimpl
 def ganforge_register_datasets(register):
-    announce(register, "faulty_draws", [f"t0{number}" for number in range(1, 6)])
+    announce(register, "faulty_draws", [f"t0{number}" for number in range(1, 7)])
 
 
 @hookimpl
