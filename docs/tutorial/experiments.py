@@ -1,4 +1,4 @@
-"""The runs behind the tutorial's figures and tables: shipped recipes, trained in this process by the code that ``ganforge run`` uses.
+"""The runs behind the tutorial's figures and tables: shipped recipes, trained in this process by what ``ganforge run`` uses.
 
 No run folder is written. One seed gives the same weights here and there, so the pages' commands show what the figures show.
 """
@@ -204,6 +204,7 @@ def verdicts(trainer: Trainer) -> Verdicts:
 
 # Page 7: three troubles.
 
+
 def whereabouts(trainer: Trainer) -> tuple[float, float, float]:
     """Generator's bias, discriminator's slope, and the average generator's bias: all there is to know of the smallest GAN."""
     networks: Any = trainer.networks
@@ -214,4 +215,3 @@ def whereabouts(trainer: Trainer) -> tuple[float, float, float]:
 def distance_left(run: Run, column: int) -> float:
     """How far from the data, at 0, the generator (column 0) or its average (2) still strays in the last tenth of a run."""
     return max(abs(trace[column]) for trace in run.traces[-len(run.traces) // 10 :])
-

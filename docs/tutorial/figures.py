@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from experiments import LOG4, SEEDS, Run, trained
 from PIL import Image
 
 from ganforge.core.events import Pictured
+from ganforge.core.records import Latent
+from ganforge.engine.observing import generate
 from ganforge.observers import paper
 from ganforge.observers.figures import portraitist
 from ganforge.observers.history import smoothed
 from ganforge.observers.images import enlarged, pixels, sheet, value_range
 from ganforge.observers.paper import Picture
 from ganforge.observers.plane import flat, limits_of
+from ganforge.runs.walking import lerp, slerp
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
 ORANGE = paper.GROUPS[1]
@@ -112,7 +116,7 @@ def splits() -> Picture:
 
 def digits() -> Picture:
     """Page 5: real digits, and those of a DCGAN."""
-    run = trained("dcgan_digits", "metric=[]")
+    run = _digits("dcgan_digits")
     drawn = _images(run, slice(0, 64), 8)
     real = sheet(pixels(run.started.real, value_range(run.started.data, run.started.real))[:64], 8)
     return _beside([enlarged(real, 4), enlarged(drawn, 4)], 24)
@@ -122,8 +126,22 @@ def classes() -> Picture:
     """Page 5: a column for each digit that was asked for, and for each value of InfoGAN's code."""
     made = []
     for recipe, kind in (("cgan_digits", "labels"), ("infogan_digits", "codes")):
-        run = trained(recipe, "metric=[]")
+        run = _digits(recipe)
         made.append(enlarged(_columns(run, kind), 4))
+    return _beside(made, 24)
+
+
+def walks() -> Picture:
+    """Page 6: from digit to digit, on straight lines and on arcs."""
+    run = _digits("cgan_digits")
+    ends = run.trainer.sampler.draw(8, torch.Generator().manual_seed(2))
+    made = []
+    for way in (lerp, slerp):
+        noise = way(ends.noise[:4], ends.noise[4:], torch.linspace(0, 1, 10)).flatten(0, 1)  # (4 walks · 10 steps, z)
+        assert ends.labels is not None  # noqa: S101 - a conditional GAN's sampler draws them
+        latent = Latent(noise, labels=ends.labels[:4].repeat_interleave(10))
+        fakes = generate(run.trainer.average.network, latent, run.started.data)
+        made.append(enlarged(sheet(pixels(fakes, value_range(run.started.data, fakes)), 10), 4))
     return _beside(made, 24)
 
 
@@ -167,9 +185,16 @@ FIGURES: dict[str, Callable[[], Picture]] = {
     "splits": splits,
     "digits": digits,
     "classes": classes,
+    "walks": walks,
     "collapse": collapse,
     "circling": circling,
 }
+
+
+@cache
+def _digits(recipe: str) -> Run:
+    """A run of digits, which two figures may share."""
+    return trained(recipe, "metric=[]")
 
 
 def _page(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
@@ -224,7 +249,10 @@ def _columns(run: Run, kind: str, rows: int = 8) -> Picture:
 
 def _row(pictures: list[Picture]) -> Picture:
     """Pictures beside each other, each half as large, on paper as high as the highest."""
-    halves = [np.asarray(Image.fromarray(one).resize((one.shape[1] // 2, one.shape[0] // 2), Image.Resampling.LANCZOS)) for one in pictures]
+    halves = [
+        np.asarray(Image.fromarray(one).resize((one.shape[1] // 2, one.shape[0] // 2), Image.Resampling.LANCZOS))
+        for one in pictures
+    ]
     return _beside(halves, 0)
 
 

@@ -17,6 +17,8 @@ import experiments
 import torch
 from experiments import LOG4, SEEDS, Run, trained
 
+from ganforge.runs.walking import lerp, slerp
+
 FOLDER = Path(__file__).resolve().parent
 COMMAND = "python docs/tutorial/tables.py"
 
@@ -28,10 +30,9 @@ QUIET = "pictures.every=1_000_000"
 
 def equilibrium() -> str:
     """Page 1: what the losses end at."""
-    yield_ = ["log 4", f"{LOG4:.3f}", f"{LOG4 / 2:.3f}", "0.000"]
     rows = [[f"seed {seed}", *_settled(trained("gaussian_1d", f"train.seed={seed}", QUIET, "metric=[]"))] for seed in SEEDS]
-    heads = ("run", "D's loss", "G's loss", "largest |D(x) − ½| for |x| ≤ 2")
-    return _table(heads, [*rows, ["the settled game", f"log 4 = {yield_[1]}", f"log 2 = {yield_[2]}", yield_[3]]])
+    heads = ("run", "D's loss", "G's loss", "largest gap between D and ½, for x from −2 to 2")
+    return _table(heads, [*rows, ["the settled game", f"log 4 = {LOG4:.3f}", f"log 2 = {LOG4 / 2:.3f}", "0"]])
 
 
 def _settled(run: Run) -> list[str]:
@@ -46,7 +47,7 @@ def saturation() -> str:
     """Page 2: when the bell is found, by the distance, under both losses."""
     rows = [
         [f"{distance:g}", *(_found(f"tutorial/{loss}", distance) for loss in ("non_saturating", "saturating"))]
-        for distance in (4.0, 6.0, 8.0)
+        for distance in (2.0, 4.0, 6.0, 8.0)
     ]
     return _table(("the data lie at", "−log D(G(z)): found at iteration", "log(1 − D(G(z))): found at iteration"), rows)
 
@@ -65,6 +66,18 @@ def optimal() -> str:
         rows.append([str(seed), f"{mean:.2f}, {std:.2f}", *(f"{value:.4f}" for value in values)])
     heads = ("seed", "the generator's mean, spread", "largest gap between D and D*", "V(D)", "V(D*)", "2·JSD − log 4")
     return _table(heads, rows)
+
+
+def lengths() -> str:
+    """Page 6: how long the noise is along both ways, in the middle and at the ends."""
+    noise = experiments.built("cgan_digits").sampler.draw(2_000, torch.Generator().manual_seed(0)).noise
+    rows = []
+    for name, way in (("straight", lerp), ("on an arc", slerp)):
+        walked = way(noise[:1_000], noise[1_000:], torch.tensor([0.0, 0.25, 0.5])).norm(dim=2)  # (walks, steps)
+        rows.append([name, *(f"{step.mean():.2f} ± {step.std():.2f}" for step in walked.T)])
+    least = noise.norm(dim=1).min()
+    rows.append(["the shortest of all 2,000 draws", f"{least:.2f}", "", ""])
+    return _table(("way", "at its start", "after a quarter", "half-way"), rows)
 
 
 RINGS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -110,6 +123,24 @@ def circling() -> str:
     return _table(("recipe", "distance at first, by seed", "the generator at the end", "its average at the end", "D's loss"), rows)
 
 
+def moons() -> str:
+    """Page 4: the medians of ten seeds, as docs/results.md has them; nothing is trained."""
+    results = (FOLDER.parent / "results.md").read_text(encoding="utf-8")
+    rows = []
+    for recipe in ("vanilla_moons", "cgan_moons", "infogan_moons"):
+        (section,) = re.findall(rf"^## {recipe}\n(.+?)(?=^## |\Z)", results, flags=re.DOTALL | re.MULTILINE)
+        names, medians = (_cells(section, start) for start in ("| seed", "| **median"))
+        found = dict(zip(names, medians, strict=True))
+        right = found.get("label-match") or found.get("code-recovery") or "–"
+        rows.append([f"`{recipe}`", right, found["wasserstein"], f"`python benchmarks/seeds.py {recipe} --seeds 10`"])
+    return _table(("recipe", "points on the right moon", "W₂", "command"), rows)
+
+
+def _cells(section: str, start: str) -> list[str]:
+    """The cells of the line of a table that begins so."""
+    return next(line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith(start))
+
+
 def splits() -> str:
     """Page 4: how often plain settings find the moons without labels."""
     rows = []
@@ -125,10 +156,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "equilibrium": equilibrium,
     "saturation": saturation,
     "optimal": optimal,
+    "moons": moons,
     "splits": splits,
+    "lengths": lengths,
     "collapse": collapse,
     "circling": circling,
 }
+
+QUOTED = {"moons"}
+"""Tables that quote another page, which says where it was measured."""
 
 
 def written(page: str, name: str, text: str) -> str:
@@ -161,7 +197,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLES)}; all unless given")
     for name in parser.parse_args().names or TABLES:
         path = page_of(name)
-        text = TABLES[name]() + circumstances(name)
+        text = TABLES[name]() + ("" if name in QUOTED else circumstances(name))
         path.write_text(written(path.read_text(encoding="utf-8"), name, text), encoding="utf-8")
         print(text)
 
