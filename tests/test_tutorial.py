@@ -67,7 +67,7 @@ def test_pages_lead_from_one_to_the_next():
 def test_commands_of_the_pages_are_right(told):
     _, (program, name, *arguments) = told
     assert program == "ganforge"
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app).commands[name]
 
     given = command.make_context(name, list(arguments)).params  # an option that is not there is an error
 
