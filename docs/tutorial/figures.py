@@ -35,30 +35,33 @@ ORANGE = paper.GROUPS[1]
 
 def the_game() -> Picture:
     """Page 1: Figure 1 of the 2014 paper at three moments, as the run's own pictures show it."""
-    run = trained("gaussian_1d", "metric=[]", "pictures.every=100")
-    return _row([_portrait(run, "", at) for at in (0, 200, 6_000)])
+    return _row([_portrait(_bell(), "", at) for at in (0, 1_000, 6_000)])
 
 
 def losses() -> Picture:
-    """Page 1: both losses of that run."""
-    run = trained("gaussian_1d", "metric=[]")
-    page, axes = _page(6.4, 2.8)
+    """Page 1: both losses of that run, and what became of the samples meanwhile."""
+    run = _bell()
+    page, (axes, quality) = paper.figure(6.4, 2.8, ncols=2)
     for side, colour in (("discriminator", paper.DISCRIMINATOR_1D), ("generator", paper.GENERATED_1D)):
         values = np.array([row[f"{side}/total"] for row in run.terms])
-        axes.plot(values[::10], color=colour, alpha=0.2, linewidth=0.6)
-        axes.plot(smoothed(values, 100)[::10], color=colour, linewidth=1.6, label=f"the {side}'s loss")
-    axes.set_xticks(range(0, 601, 100), [f"{10 * tick:,}" for tick in range(0, 601, 100)])
+        axes.plot(values, color=colour, alpha=0.2, linewidth=0.6)
+        axes.plot(smoothed(values, 50), color=colour, linewidth=1.6, label=f"{side}'s loss")
     for value, name in ((LOG4, "log 4"), (LOG4 / 2, "log 2")):
         axes.axhline(value, color=paper.HALF, linewidth=0.9, linestyle=":")
-        axes.text(602, value, name, color=paper.MUTED, size=8, va="center")
-    axes.set(xlabel="iteration", ylim=(0.3, 1.8), xlim=(0, 600))
-    return _done(page, axes, ncols=2)
+        axes.text(5_900, value + 0.03, name, color=paper.MUTED, size=8, va="bottom", ha="right")
+    axes.set(xlabel="iteration", ylim=(0.3, 1.8), xlim=(0, 6_000), xticks=range(0, 6_001, 2_000))
+    quality.plot(*run.curve("wasserstein"), color=paper.INK, linewidth=1.5, label="W₂ from samples to data")
+    quality.set(xlabel="iteration", ylim=(0, None), xlim=(0, 6_000), xticks=range(0, 6_001, 2_000))
+    for one in (axes, quality):
+        paper.legend(one, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+    page.subplots_adjust(left=0.07, right=0.96, bottom=0.18, top=0.88, wspace=0.2)
+    return paper.pixels_of(page)
 
 
 def slopes() -> Picture:
     """Page 2: what one fake's logit is told by each loss, found by autograd from the losses themselves."""
     logits = torch.linspace(-6, 6, 241, dtype=torch.float64)
-    page, axes = _page(6.4, 3.2)
+    page, axes = paper.figure(6.4, 3.2)
     for loss, name, colour in (
         ("saturating", "log(1 − D), of Algorithm 1", ORANGE),
         ("non_saturating", "−log D, used in practice", paper.GENERATED),
@@ -73,7 +76,7 @@ def slopes() -> Picture:
 
 def saturation() -> Picture:
     """Page 2: the way to the bell under both losses."""
-    page, axes = _page(6.4, 3.0)
+    page, axes = paper.figure(6.4, 3.0)
     for loss, name, colour in (
         ("saturating", "log(1 − D)", ORANGE),
         ("non_saturating", "−log D", paper.GENERATED),
@@ -88,7 +91,7 @@ def saturation() -> Picture:
 def optimal() -> Picture:
     """Page 3: the trained discriminator on the best one."""
     verdicts = experiments.verdicts(trained("tutorial/optimal_discriminator", "metric=[]").trainer)
-    page, axes = _page(6.4, 3.4)
+    page, axes = paper.figure(6.4, 3.4)
     shown = verdicts.points.abs() < 3
     points = verdicts.points[shown]
     for density, name, colour, style in (
@@ -165,7 +168,7 @@ def circling() -> Picture:
         np.array(trained(f"tutorial/{recipe}", "metric=[]", watch=experiments.whereabouts).traces)
         for recipe in ("circling", "circling_stopped")
     )
-    page, (plane, time) = _page(6.4, 3.0, ncols=2, width_ratios=[4, 5])
+    page, (plane, time) = paper.figure(6.4, 3.0, ncols=2, width_ratios=[4, 5])
     for ways, colour, name in ((free, paper.GENERATED, "no penalty"), (held, paper.GROUPS[2], "with R₁")):
         plane.plot(ways[:, 0], ways[:, 1], color=colour, linewidth=0.9, label=name)
         time.plot(ways[:600, 0], color=colour, linewidth=1.2)
@@ -197,13 +200,15 @@ FIGURES: dict[str, Callable[[], Picture]] = {
 
 
 @cache
+def _bell() -> Run:
+    """The run of page 1, looked at often and closely."""
+    return trained("gaussian_1d", "metric[0].every=100", "pictures.every=1_000", "pictures.samples=4_000")
+
+
+@cache
 def _digits(recipe: str) -> Run:
     """A run of digits, which two figures may share."""
     return trained(recipe, "metric=[]")
-
-
-def _page(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
-    return paper.figure(width, height, **grid)
 
 
 def _done(page: Any, axes: Any, *, ncols: int) -> Picture:
@@ -224,7 +229,7 @@ def _portrait(run: Run, title: str, iteration: int | None = None) -> Picture:
 
 def _ring(run: Run, iteration: int) -> Picture:
     """Real points in grey below the generated ones, at one iteration."""
-    page, axes = _page(1.9, 2.1)
+    page, axes = paper.figure(1.9, 2.1)
     real = flat(run.started.real)
     axes.scatter(*real.T, s=5, color=paper.REAL, linewidths=0)
     axes.scatter(*flat(_at(run, iteration).fake).T, s=4, color=paper.GENERATED, linewidths=0, alpha=0.6)
