@@ -101,7 +101,25 @@ def test_images_without_colours_are_shades_of_letters():
 def test_shrinking_takes_means():
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(3, axis=3)
 
-    assert shrunk(image, 2)[0, ..., 0].tolist() == [[2, 4], [10, 12]]
+    assert shrunk(image, 2, 2)[0, ..., 0].tolist() == [[2, 4], [10, 12]]  # of 2.5, 4.5, 10.5 and 12.5, to even
+
+
+@pytest.mark.parametrize("size", [(11, 9), (28, 28), (1, 3)])
+def test_shrinking_to_any_size_weighs_by_area(size):
+    image = np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+
+    blown_up = image.repeat(size[0], axis=0).repeat(size[1], axis=1).astype(float)
+    expected = np.rint(blown_up.reshape(size[0], 28, size[1], 28, 3).mean(axis=(1, 3)))
+    np.testing.assert_allclose(shrunk(image[None], *size)[0].astype(float), expected, atol=1)
+
+
+def test_below_the_last_row_of_an_odd_height_is_the_terminals_ground():
+    picture = np.full((3, 2, 3), 200, np.uint8)
+
+    first, last = image_drawing(picture, coloured=True)
+
+    assert first[0].style.bgcolor is not None
+    assert (last[0].text, last[0].style.bgcolor) == ("▀▀", None)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.observers.images import enlarged, fitting_factor, pixels, sheet, square_columns, value_range
+from ganforge.observers.images import enlarged, fitting_factor, pixels, square_columns, value_range
 
 
 def test_values_become_bytes_in_their_range():
@@ -29,21 +29,6 @@ def test_the_range_is_declared_or_found():
 
     assert value_range(DataSpec((1, 1, 1), value_range=(0.0, 1.0)), samples) == (0.0, 1.0)
     assert value_range(DataSpec((1, 1, 1)), samples) == (2.0, 6.0)
-
-
-def test_a_sheet_has_its_images_in_reading_order_with_white_between():
-    images = np.stack([np.full((2, 2, 3), shade, np.uint8) for shade in (10, 20, 30)])
-
-    paper = sheet(images, columns=2)
-
-    assert paper.shape == (5, 5, 3)
-    assert paper[..., 0].tolist() == [
-        [10, 10, 255, 20, 20],
-        [10, 10, 255, 20, 20],
-        [255] * 5,
-        [30, 30, 255, 255, 255],
-        [30, 30, 255, 255, 255],
-    ]
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (64, 8), (65, 9)])

@@ -98,6 +98,11 @@ SAMPLERS = {
         type("Faulty", (Sampler,), {"moments": (1.0, 1.0)}),
         "and moments promises 1 and 1",
     ),
+    "S04 bounds": (
+        "S04",
+        type("Faulty", (Sampler,), {"bounds": (-1.0, 1.0)}),
+        "bounds promises -1 to 1",
+    ),
     "S04 batch": (
         "S04",
         drawing(lambda latent, _: replace(latent, noise=latent.noise * len(latent))),

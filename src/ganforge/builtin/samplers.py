@@ -19,6 +19,8 @@ Classes = Callable[[int, Generator], Tensor]
 """``(count, generator) -> (count,)`` int64 class indices."""
 Moments = tuple[float, float]
 """Mean and standard deviation of each dimension of the noise."""
+Bounds = tuple[float, float]
+"""Least and greatest value of the noise."""
 
 _STANDARD: Moments = (0.0, 1.0)
 
@@ -78,6 +80,7 @@ class NoiseSampler:
     spec: LatentSpec
     noise: Noise
     moments: Moments
+    bounds: Bounds | None = None
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors."""
@@ -96,6 +99,7 @@ class LabelledSampler:
     noise: Noise
     moments: Moments
     labels: Classes
+    bounds: Bounds | None = None
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with labels."""
@@ -114,6 +118,7 @@ class StructuredSampler:
     noise: Noise
     moments: Moments
     codes: tuple[Classes, ...]
+    bounds: Bounds | None = None
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with codes: ``(count, k)`` int64 and ``(count, c)`` floats."""
@@ -131,7 +136,8 @@ def build_normal(params: NormalParams, context: SamplerContext) -> Sampler:
 
 def build_uniform(params: UniformParams, context: SamplerContext) -> Sampler:
     """Factory of ``uniform``."""
-    return NoiseSampler(noise_spec(params, context.data), uniform(params.low, params.high), spread(params.low, params.high))
+    bounds = (params.low, params.high)
+    return NoiseSampler(noise_spec(params, context.data), uniform(*bounds), spread(*bounds), bounds)
 
 
 def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
@@ -145,7 +151,8 @@ def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
     is_normal = params.distribution == "normal"
     noise = normal if is_normal else uniform(params.low, params.high)
     moments = _STANDARD if is_normal else spread(params.low, params.high)
-    return LabelledSampler(spec, noise, moments, _classes(shares, stratify=params.stratified))
+    bounds = None if is_normal else (params.low, params.high)
+    return LabelledSampler(spec, noise, moments, _classes(shares, stratify=params.stratified), bounds)
 
 
 def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
@@ -154,7 +161,7 @@ def build_structured(params: StructuredParams, context: SamplerContext) -> Sampl
     noise, moments = (normal, _STANDARD) if is_normal else (uniform(-1.0, 1.0), spread(-1.0, 1.0))
     spec = structured_spec(params, context.data)
     codes = tuple(_classes((1.0,) * values, stratify=params.stratified) for values in spec.categorical)
-    return StructuredSampler(spec, noise, moments, codes)
+    return StructuredSampler(spec, noise, moments, codes, None if is_normal else (-1.0, 1.0))
 
 
 def _classes(shares: Sequence[float], *, stratify: bool) -> Classes:

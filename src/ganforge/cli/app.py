@@ -18,7 +18,23 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import check, console, data, doctor, explain, listing, plugins, run, runs, sample, schema, sync, ui
+from ganforge.cli import (
+    check,
+    console,
+    data,
+    doctor,
+    explain,
+    interpolate,
+    listing,
+    plugins,
+    run,
+    runs,
+    sample,
+    schema,
+    sync,
+    traverse,
+    ui,
+)
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
 _SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
@@ -83,6 +99,8 @@ app.command("run")(run.run)
 app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.command("sample")(sample.sample)
+app.command("interpolate")(interpolate.interpolate)
+app.command("traverse")(traverse.traverse)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ganforge.core.records import Samples
+    from ganforge.core.specs import DataSpec
+    from ganforge.storage.folder import RunFolder
 
 
 def sample(
@@ -20,8 +25,14 @@ def sample(
             help="Values of the codes, such as 1 or 1,0.5,-1: categorical ones first; a dash leaves one to be drawn: -,0.5."
         ),
     ] = None,
+    neighbours: Annotated[
+        bool, typer.Option("--neighbours", help="Draw, in a yellow frame, the training image nearest to the last of each row.")
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Where to write: .png, .npz or .csv; samples.png in the run folder unless given.")
+        Path | None,
+        typer.Option(
+            help="Where to write: .png, .npz or .csv; samples.png, or neighbours.png, in the run folder unless given.",
+        ),
     ] = None,
     runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "cpu",
@@ -29,19 +40,27 @@ def sample(
 ) -> None:
     """Draw samples from a run's generator, in the data's own units.
 
-    The generator is the moving average (EMA) of the newest intact checkpoint; the run folder is all that is needed.
+    The generator is the moving average (EMA) of the newest intact checkpoint; the run folder is all that is needed, except that
+    --neighbours reads the data set again.
     """
     from ganforge.assembly.building import choose_device
     from ganforge.cli import console
+    from ganforge.core.errors import UsageError
     from ganforge.runs.finding import find
     from ganforge.runs.loading import load
     from ganforge.runs.output import write
 
+    if neighbours and out is not None and out.suffix.lower() != ".png":
+        raise UsageError(f"neighbours are drawn, and {out.name} is no picture", remedy="let the name end in .png")
     folder = find(run, runs_dir)
     generator = load(folder, str(choose_device(device)))
     samples = generator.draw(count, seed=seed, label=label, code=_codes(code))
-    target = out or folder.path / "samples.png"
-    write(target, samples, generator.data)
+    if neighbours:
+        target = out or folder.path / "neighbours.png"
+        _beside_nearest(folder, samples, generator.data, target)
+    else:
+        target = out or folder.path / "samples.png"
+        write(target, samples, generator.data)
 
     if json:
         console.json_out(
@@ -56,6 +75,15 @@ def sample(
         )
         return
     console.success(f"{count} samples of iteration {generator.iteration} written to {target}")
+
+
+def _beside_nearest(folder: RunFolder, samples: Samples, data: DataSpec, target: Path) -> None:
+    from ganforge.runs.neighbours import beside_nearest, require_images, training_samples
+    from ganforge.runs.output import groups
+    from ganforge.storage import atomic
+
+    require_images(data)
+    atomic.write_bytes(target, beside_nearest(samples, groups(samples, data), training_samples(folder).values, data))
 
 
 def _codes(text: str | None) -> list[float | None] | None:

@@ -127,7 +127,9 @@ class Loss(Protocol):
 class Sampler(Protocol):
     """Draws latents.
 
-    One that has an attribute ``moments`` promises them: mean and standard deviation of each dimension of its noise.
+    One that has an attribute ``moments`` promises them: mean and standard deviation of each dimension of its noise. One
+    whose attribute ``bounds`` is not ``None`` promises that no noise lies outside of them: walks between two of its latents are
+    straight, and so stay inside; those of others bend with the sphere that normal noise lies close to.
     """
 
     @property

@@ -103,6 +103,10 @@ class Observer:
                 values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
         return values, time.perf_counter() - began
 
+    def training(self) -> Samples:
+        """The training samples in the data's own units, perhaps as bytes."""
+        return self._dataset.training()
+
     def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, Field | None]:
         """The fixed latents' samples, and the discriminator's field where the data is one- or two-dimensional and unlabelled."""
         with seeded(self._seed):

@@ -67,13 +67,31 @@ def _small_enough(paths: Sequence[Path], largest: int = _LARGEST) -> bytes:
 
 
 def gif(paths: Sequence[Path]) -> bytes:
-    """The pictures as frames of one animation, all with one palette, made from the first, the middle and the last."""
-    frames = [_frame(path) for path in paths]
-    palette = _palette(frames)
-    # Without dithering, what does not move stays equal from frame to frame, and costs nothing.
-    reduced = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    """The pictures as frames of one animation that stands still at its end."""
+    return animated([_frame(path) for path in paths], pace=_PACE, held=_HELD)
+
+
+def animated(
+    frames: Sequence[Image.Image], *, pace: int, held: int | None = None, back: bool = False, colours: int = _COLOURS
+) -> bytes:
+    """An endless GIF of ``frames``: greys as they are, colours with one palette, made from a few of the frames.
+
+    Args:
+        frames: pictures of one size, all of mode RGB or all of mode L.
+        pace: milliseconds of each frame.
+        held: milliseconds of the last one, if others.
+        back: whether it goes back to the first frame the way that it came.
+        colours: in the palette, at most 256.
+    """
+    reduced = list(frames)
+    if frames[0].mode == "RGB":
+        palette = _palette(frames, colours)
+        # Without dithering, what does not move stays equal from frame to frame, and costs nothing.
+        reduced = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    if back:
+        reduced += reduced[-2:0:-1]
     file = io.BytesIO()
-    durations = [_PACE] * (len(reduced) - 1) + [_HELD]
+    durations = [pace] * (len(reduced) - 1) + [held or pace]
     reduced[0].save(file, "GIF", save_all=True, append_images=reduced[1:], duration=durations, loop=0, optimize=True)
     return file.getvalue()
 
@@ -86,7 +104,7 @@ def _frame(path: Path) -> Image.Image:
     return frame
 
 
-def _palette(frames: Sequence[Image.Image]) -> Image.Image:
+def _palette(frames: Sequence[Image.Image], colours: int) -> Image.Image:
     chosen = [frames[0], frames[len(frames) // 2], frames[-1]]
     sheet = Image.new("RGB", (max(frame.width for frame in chosen), sum(frame.height for frame in chosen)), "white")
     for number, frame in enumerate(chosen):
@@ -94,5 +112,5 @@ def _palette(frames: Sequence[Image.Image]) -> Image.Image:
     # Every third pixel tells the colours as well. Median cut alone spends them on the pale background, and points and letters lose
     # theirs.
     return sheet.resize((max(1, sheet.width // 3), max(1, sheet.height // 3)), Image.Resampling.NEAREST).quantize(
-        colors=_COLOURS, kmeans=2
+        colors=colours, kmeans=2
     )

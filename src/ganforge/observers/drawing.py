@@ -121,6 +121,8 @@ def line_drawing(
 
 def image_drawing(picture: Bytes, *, coloured: bool) -> list[Line]:
     """A picture ``(H, W, 3)`` in half blocks, two pixels a letter; in shades of grey letters where there are no colours."""
+    if coloured and len(picture) % 2:  # below the last row the terminal's own ground shows
+        return [*image_drawing(picture[:-1], coloured=True), _upper_halves(picture[-1].tolist())]
     if len(picture) % 2:
         picture = np.concatenate([picture, np.zeros_like(picture[:1])])
     upper, lower = picture[0::2], picture[1::2]
@@ -130,13 +132,21 @@ def image_drawing(picture: Bytes, *, coloured: bool) -> list[Line]:
     return [_half_blocks(above, below) for above, below in zip(upper.tolist(), lower.tolist(), strict=True)]
 
 
-def shrunk(images: Bytes, factor: int) -> Bytes:
-    """``(n, h, w, 3)`` images, each pixel the mean of ``factor × factor``; a remainder at the edges is dropped."""
-    count, height, width, channels = images.shape
-    height, width = height // factor, width // factor
-    blocks = images[:, : height * factor, : width * factor].reshape(count, height, factor, width, factor, channels)
-    means: Bytes = blocks.mean(axis=(2, 4)).astype(np.uint8)
-    return means
+def shrunk(images: Bytes, height: int, width: int) -> Bytes:
+    """``(n, h, w, 3)`` images with fewer pixels, each the mean of the area that it covers."""
+    means = np.einsum(
+        "ih,nhwc,jw->nijc", _shares(images.shape[1], height), images.astype(np.float64), _shares(images.shape[2], width)
+    )
+    fewer: Bytes = np.rint(means).astype(np.uint8)
+    return fewer
+
+
+def _shares(many: int, few: int) -> Floats:
+    """``(few, many)``: how much of each of ``few`` equal parts of a line each of ``many`` makes up."""
+    edges = np.linspace(0, many, few + 1)
+    starts, pixels = np.maximum(edges[:-1, None], np.arange(many)), np.minimum(edges[1:, None], np.arange(1, many + 1))
+    shares: Floats = np.maximum(pixels - starts, 0) * few / many
+    return shares
 
 
 def sparkline(values: Floats, width: int) -> str:
@@ -176,3 +186,8 @@ def _half_blocks(above: Sequence[Sequence[int]], below: Sequence[Sequence[int]])
     return [
         Segment("▀" * length, Style.from_color(Color.from_rgb(*upper), Color.from_rgb(*lower))) for (upper, lower), length in runs
     ]
+
+
+def _upper_halves(above: Sequence[Sequence[int]]) -> Line:
+    runs = [(pixel, len(list(run))) for pixel, run in groupby(map(tuple, above))]
+    return [Segment("▀" * length, Style.from_color(Color.from_rgb(*pixel))) for pixel, length in runs]

@@ -11,15 +11,16 @@ from ganforge.core.records import Field
 from ganforge.observers import paper
 from ganforge.observers.density import estimated_density, mixture_density, optimal_discriminator, probability
 from ganforge.observers.history import Floats
-from ganforge.observers.images import Bytes, enlarged, fitting_factor, pixels, sheet, square_columns, value_range
+from ganforge.observers.images import Bytes, enlarged, fitting_factor, pixels, value_range
 from ganforge.observers.plane import Groups, field_grid, field_line, flat, groups_of, limits_of, plane_of
+from ganforge.observers.sheets import captioned, excerpt, laid_out
 from ganforge.observers.words import clean, count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SHEET = 64
-"""Most images on one sheet."""
+_SHEET, _GROUPED = 64, 100
+"""Most images on one sheet: in no order, and with rows for labels or codes."""
 _SHEET_SIDE = 640
 """Side that a sheet of images is enlarged to, at most, in pixels."""
 _LONGEST = "iteration 9,999,999"
@@ -46,16 +47,20 @@ def portraitist(started: Started, title: str) -> Portraitist:
 
 
 class ImageSheet:
-    """The first images, at most 64, pixel by pixel, enlarged by a whole factor."""
+    """Some of the images, each pixel enlarged by a whole factor, in rows of their labels or first categorical codes."""
 
     def __init__(self, started: Started) -> None:
+        self._started = started
         self._range = value_range(started.data, started.real)
 
     def draw(self, picture: Pictured) -> Bytes:
         """The sheet."""
-        images = pixels(picture.fake, self._range)[:_SHEET]
-        paper_ = sheet(images, square_columns(len(images)))
-        return enlarged(paper_, fitting_factor(paper_, _SHEET_SIDE))
+        groups = groups_of(picture.fake, self._started.data, self._started.latent.categorical)
+        arrangement = excerpt(groups, len(picture.fake), ungrouped=_SHEET, grouped=_GROUPED)
+        drawn = laid_out(pixels(picture.fake, self._range), arrangement.places)
+        factor = fitting_factor(drawn, _SHEET_SIDE)
+        pitch = factor * (self._started.data.shape[1] + 1)
+        return captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], pitch)
 
 
 class PlaneFigure:

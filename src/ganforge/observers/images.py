@@ -1,4 +1,4 @@
-"""Images as pixels: from values to bytes, and several on one sheet."""
+"""Images as pixels: from values to bytes, and how large."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 
 Bytes = NDArray[np.uint8]
-
-_PAPER = 255
 
 
 def value_range(data: DataSpec, samples: Samples) -> tuple[float, float]:
@@ -33,17 +31,6 @@ def pixels(samples: Samples, limits: tuple[float, float]) -> Bytes:
     shades = np.clip(np.nan_to_num((values - low) / (high - low), nan=0.0), 0.0, 1.0)
     bytes_ = np.rint(255 * shades).astype(np.uint8).transpose(0, 2, 3, 1)  # (n, h, w, c)
     return bytes_ if bytes_.shape[3] == 3 else np.repeat(bytes_[..., :1], 3, axis=3)
-
-
-def sheet(images: Bytes, columns: int, gap: int = 1) -> Bytes:
-    """``(n, h, w, 3)`` images in rows of ``columns`` with a gap of white pixels between → one ``(H, W, 3)`` picture."""
-    count, height, width, _ = images.shape
-    rows = math.ceil(count / columns)
-    paper = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), _PAPER, np.uint8)
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        paper[top : top + height, left : left + width] = image
-    return paper
 
 
 def square_columns(count: int) -> int:

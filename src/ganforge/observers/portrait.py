@@ -5,19 +5,26 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+import torch
 from rich.segment import Segment
 
 from ganforge.core.events import Pictured, Started
+from ganforge.core.records import Samples
 from ganforge.observers import rows
 from ganforge.observers.density import estimated_density, mixture_density, probability
 from ganforge.observers.drawing import Line, image_drawing, line_drawing, points_drawing, shrunk
 from ganforge.observers.history import Floats
-from ganforge.observers.images import Bytes, pixels, sheet, value_range
+from ganforge.observers.images import pixels, value_range
 from ganforge.observers.plane import Plane, field_line, flat, groups_of, limits_of, plane_of
+from ganforge.observers.sheets import BLANK, fitted, laid_out
 from ganforge.observers.words import clean, count
 
-_IMAGE_SIDE = 24
-"""Largest side of an image in the terminal, in pixels; larger ones are shrunk."""
+_SIDES = (24, 9)
+"""Largest and least side of an image in the terminal, in pixels, to which larger ones are shrunk."""
+_SHOWN = 20
+"""Images that are shrunk for, until they have their least side."""
+_GAP = 64
+"""The grey between images: white would outshine them on a dark terminal, black would join them."""
 _STYLES = (rows.REAL, *rows.FAKE)
 
 
@@ -94,17 +101,14 @@ class Portrait:
         return [*legend, Segment(" ")]
 
     def _images(self, picture: Pictured, size: tuple[int, int], *, coloured: bool) -> list[Line]:
-        images = self._shrunk(pixels(picture.fake, value_range(self.started.data, self.started.real)))
-        _, height, width, _ = images.shape
-        columns = max(1, (size[0] + 1) // (width + 1))
-        down = max(1, (2 * size[1] + 1) // (height + 1))
-        paper = sheet(images[: columns * down], columns)
-        drawing = image_drawing(paper, coloured=coloured)
-        return [rows.centred(line, size[0]) for line in drawing[: size[1]]]
-
-    def _shrunk(self, images: Bytes) -> Bytes:
-        factor = -(-max(images.shape[1:3]) // _IMAGE_SIDE)
-        return shrunk(images, factor) if factor > 1 else images
+        height, width, columns, down = _fitting(self.started.data.shape[1:], (size[0], 2 * size[1]))
+        groups = groups_of(picture.fake, self.started.data, self.started.latent.categorical)
+        places = fitted(groups, len(picture.fake), columns, down)
+        shown = np.unique(places[places != BLANK])  # only these are worth the work
+        values = Samples(picture.fake.values[torch.from_numpy(shown)])
+        images = shrunk(pixels(values, value_range(self.started.data, self.started.real)), height, width)
+        sheet = laid_out(images, np.where(places == BLANK, BLANK, np.searchsorted(shown, places)), shade=_GAP)
+        return [rows.centred(line, size[0]) for line in image_drawing(sheet, coloured=coloured)[: size[1]]]
 
     @cached_property
     def _real(self) -> Floats:
@@ -119,3 +123,17 @@ class Portrait:
     def _span(self) -> tuple[float, float]:
         low, high = limits_of(flat(self.started.real))[0]
         return float(low), float(high)
+
+
+def _fitting(image: tuple[int, ...], room: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Height and width of each image in pixels, and columns and rows of them, where ``room`` is so many pixels wide and high.
+
+    Images are as large as lets 20 of them be shown, within :data:`_SIDES`, and never larger than they are.
+    """
+    own = max(image)
+    for side in range(min(own, _SIDES[0]), 0, -1):
+        height, width = (max(1, round(length * side / own)) for length in image)
+        columns, down = (room[0] + 1) // (width + 1), (room[1] + 1) // (height + 1)
+        if columns * down >= _SHOWN or (side <= _SIDES[1] and columns * down):
+            return height, width, columns, down
+    return 1, 1, 1, 1

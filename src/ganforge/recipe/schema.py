@@ -174,14 +174,16 @@ class MetricTable(Params):
 
 
 class Pictures(Params):
-    """What is drawn during training."""
+    """What is drawn during training and after it."""
 
     every: int | None = Field(None, ge=1)
     """Iterations between pictures; a fortieth of the run unless given. One is always drawn before training and one at its end."""
     samples: int = Field(512, ge=1)
-    """Points of a scatter; images are shown in a grid of at most 64."""
+    """Points of a scatter; of images at most 64 are shown, or 100 in rows of their labels or codes."""
     gif: bool = True
     """Whether an animation of the training is made from the pictures."""
+    album: bool = True
+    """Whether walks through the latent space and the nearest training images are drawn when training is finished."""
 
 
 class Checkpoints(Params):

@@ -15,6 +15,9 @@ from ganforge.storage import atomic
 if TYPE_CHECKING:
     import numpy as np
 
+    from ganforge.observers.paper import Picture
+    from ganforge.observers.plane import Groups
+
 FORMATS = (".png", ".npz", ".csv")
 _SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
 
@@ -22,7 +25,8 @@ _SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
 def write(path: Path, samples: Samples, data: DataSpec) -> None:
     """Write ``samples`` in the format that the path's ending names.
 
-    - ``.png``: images on one sheet, ``value_range`` mapped to black and white; points as a scatter; numbers as a histogram.
+    - ``.png``: images on one sheet, ``value_range`` mapped to black and white, those of one label or code in rows of their own;
+      points as a scatter; numbers as a histogram.
     - ``.npz``: ``values``, and ``labels``, ``noise`` and ``codes`` where there are any (:func:`arrays`).
     - ``.csv``: one row per sample, columns ``x0``, ``x1``, …, then ``label`` and ``code0``, ….
 
@@ -95,12 +99,29 @@ def _csv(samples: Samples, _data: DataSpec) -> bytes:
 
 def _png(samples: Samples, data: DataSpec) -> bytes:
     from ganforge.observers import paper
-    from ganforge.observers.images import enlarged, fitting_factor, pixels, sheet, square_columns, value_range
 
-    if data.is_image:
-        drawn = sheet(pixels(samples, value_range(data, samples)), square_columns(len(samples)))
-        return paper.png(enlarged(drawn, fitting_factor(drawn, _SIDE)))
-    return paper.png(_scatter(samples, data))
+    return paper.png(_sheet(samples, data) if data.is_image else _scatter(samples, data))
+
+
+def _sheet(samples: Samples, data: DataSpec) -> Picture:
+    """Images in rows of their labels, or of their first categorical code's values; as they come where they have neither."""
+    from ganforge.observers.images import enlarged, fitting_factor, pixels, value_range
+    from ganforge.observers.sheets import by_group, captioned, laid_out
+    from ganforge.observers.words import clean
+
+    arrangement = by_group(groups(samples, data), len(samples))
+    drawn = laid_out(pixels(samples, value_range(data, samples)), arrangement.places)
+    factor = fitting_factor(drawn, _SIDE)
+    return captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], factor * (data.shape[1] + 1))
+
+
+def groups(samples: Samples, data: DataSpec) -> Groups | None:
+    """By label, else by the first categorical code; ``None`` where samples have neither."""
+    from ganforge.observers.plane import groups_of
+
+    codes = samples.latent.codes if samples.latent else None
+    counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
+    return groups_of(samples, data, counts)
 
 
 def _scatter(samples: Samples, data: DataSpec) -> Any:
@@ -130,18 +151,16 @@ def _draw_points(axes: Any, samples: Samples, data: DataSpec, finite: np.ndarray
     import torch
 
     from ganforge.observers import paper
-    from ganforge.observers.plane import flat, groups_of, plane_of
+    from ganforge.observers.plane import flat, plane_of
 
     plane = plane_of(Samples(samples.values[torch.from_numpy(finite)]))
     points = plane.project(flat(samples)[finite])
-    codes = samples.latent.codes if samples.latent else None
-    counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
-    groups = groups_of(samples, data, counts)
-    if groups is None:
+    coloured = groups(samples, data)
+    if coloured is None:
         axes.scatter(*points.T, s=8, color=paper.GENERATED, linewidths=0)
     else:
-        for index, name in enumerate(groups.names):
-            chosen = points[groups.indices[finite] == index]
+        for index, name in enumerate(coloured.names):
+            chosen = points[coloured.indices[finite] == index]
             axes.scatter(
                 *chosen.T, s=8, color=paper.GROUPS[index % len(paper.GROUPS)], linewidths=0, label=paper.literal(name[:14])
             )

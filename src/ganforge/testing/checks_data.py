@@ -60,7 +60,7 @@ def has_its_moments(bench: Bench) -> None:
     """The noise has the moments that the sampler promises, in large and small batches alike; each class and code value occurs.
 
     Promised is what stands in its attribute ``moments``: mean and standard deviation of each dimension of the noise. One without it
-    is only held to itself: a large draw and many small ones must agree.
+    is only held to itself: a large draw and many small ones must agree. Where it has ``bounds``, no noise lies outside of them.
     """
     sampler = _sampler(bench)
     large, stream = _draw(sampler, _LARGE), torch.Generator().manual_seed(3)
@@ -82,6 +82,12 @@ def has_its_moments(bench: Bench) -> None:
         true_std = bool(((variance - wanted_std**2).abs() <= _FAR * _doubt_of_variance(noise)).all())
         found = f"mean {_rounded(mean)} and standard deviation {_rounded(variance.sqrt())}"
         require(true_mean and true_std, f"the noise has {found}, and moments promises {wanted_mean:g} and {wanted_std:g}")
+    bounds: Any = getattr(sampler, "bounds", None)
+    if bounds is not None:
+        inside = bounds[0] <= float(noise.min()) and float(noise.max()) <= bounds[1]
+        require(
+            inside, f"the noise goes from {noise.min():.3g} to {noise.max():.3g}, bounds promises {bounds[0]:g} to {bounds[1]:g}"
+        )
     _require_all_values(sampler.spec, large)
 
 

@@ -1,0 +1,63 @@
+"""``ganforge interpolate``: walks between latents of a finished run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Way(StrEnum):
+    """How the noise gets from one latent to another."""
+
+    LINEAR = "linear"
+    SPHERICAL = "spherical"
+
+
+def interpolate(
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
+    *,
+    steps: Annotated[
+        int | None, typer.Option(min=2, help="Steps of each walk, both ends included: 10 on a sheet and 24 in a GIF unless given.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="How many walks.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents; one seed gives one picture.")] = 0,
+    how: Annotated[
+        Way | None, typer.Option(help="Straight, or on an arc; straight for noise with bounds, such as uniform noise, else an arc.")
+    ] = None,
+    label: Annotated[
+        int | None, typer.Option(help="Class to ask a conditional generator for; drawn for each walk unless given.")
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="Where to write: .png or .gif. Repeatable; interpolation.png and .gif in the run folder unless given."),
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+) -> None:
+    """Walk from one random latent to another, a row for each walk.
+
+    Labels and categorical codes stay as they are at the start of a walk; continuous codes go straight.
+    """
+    from ganforge.assembly.building import choose_device
+    from ganforge.cli import console
+    from ganforge.runs.finding import find
+    from ganforge.runs.loading import load
+    from ganforge.runs.touring import Guide, write
+
+    folder = find(run, runs_dir)
+    generator = load(folder, str(choose_device(device)))
+    guide = Guide(generator.network, generator.sampler, generator.data)
+    ends = generator.draw(2 * rows, seed=seed, label=label).latent
+    assert ends is not None  # noqa: S101 - what a generator draws has its latents
+
+    targets = out or [folder.path / "interpolation.png", folder.path / "interpolation.gif"]
+    write(targets, lambda ending: guide.interpolation(ends, ending, steps=steps, how=how.value if how else None))
+    if json:
+        console.json_out({"run": folder.path.name, "iteration": generator.iteration, "files": targets, "seed": seed})
+        return
+    for target in targets:
+        console.success(f"walks of iteration {generator.iteration} written to {target}")

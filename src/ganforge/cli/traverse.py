@@ -1,0 +1,58 @@
+"""``ganforge traverse``: what labels, codes and noise of a finished run do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def traverse(
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
+    *,
+    code: Annotated[int | None, typer.Option(help="The code to vary, categorical ones first, from 0.")] = None,
+    noise: Annotated[int | None, typer.Option(help="The dimension of the noise to vary, from 0.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=2, help="Images in each row: 10 on a sheet and 24 in a GIF unless given.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows where neither labels nor codes make them.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is held; one seed gives one picture.")] = 0,
+    label: Annotated[int | None, typer.Option(help="The class to hold, rather than a row for each.")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="Where to write: .png or .gif. Repeatable; traversal.png and .gif in the run folder unless given."),
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+) -> None:
+    """Vary one thing and hold all else: a row for each label, each value of a code, each code or dimension of the noise.
+
+    Continuous codes go from -1 to 1, a dimension of the noise two standard deviations to either side, within its bounds.
+    """
+    from ganforge.assembly.building import choose_device
+    from ganforge.cli import console
+    from ganforge.core.errors import UsageError
+    from ganforge.runs.finding import find
+    from ganforge.runs.loading import load
+    from ganforge.runs.touring import Guide, write
+
+    if code is not None and noise is not None:
+        raise UsageError("--code and --noise were both given", remedy="vary one thing at a time")
+    folder = find(run, runs_dir)
+    generator = load(folder, str(choose_device(device)))
+    guide = Guide(generator.network, generator.sampler, generator.data)
+    held = generator.draw(max(2, rows, steps or 10), seed=seed, label=label).latent
+    assert held is not None  # noqa: S101 - what a generator draws has its latents
+
+    def drawn(ending: str) -> bytes:
+        return guide.traversal(held, ending, steps=steps, rows=rows, code=code, noise=noise, hold_label=label is not None)
+
+    targets = out or [folder.path / "traversal.png", folder.path / "traversal.gif"]
+    write(targets, drawn)
+    if json:
+        console.json_out({"run": folder.path.name, "iteration": generator.iteration, "files": targets, "seed": seed})
+        return
+    for target in targets:
+        console.success(f"traversal of iteration {generator.iteration} written to {target}")

@@ -1,0 +1,139 @@
+"""Walks through the latent space: from latents to latents, a grid of them, one walk a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ganforge.core.contracts import Sampler
+from ganforge.core.records import Codes, Latent
+
+How = Literal["linear", "spherical"]
+"""Along the straight line between two noise vectors, or along the arc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Latents that belong on one sheet.
+
+    Attributes:
+        latent: ``rows × columns`` of them, row by row.
+        columns: how many make a row.
+        names: what each row shows; empty texts where there is nothing to say.
+    """
+
+    latent: Latent
+    columns: int
+    names: tuple[str, ...]
+
+
+def natural(sampler: Sampler) -> How:
+    """Which way suits a sampler's noise: spherical, unless it promises ``bounds``.
+
+    Normal noise of many dimensions lies close to a sphere; the straight line between two draws leads through its inside, where a
+    generator has never been asked. Uniform noise fills a box, which a straight line never leaves and an arc may.
+    """
+    return "spherical" if getattr(sampler, "bounds", None) is None else "linear"
+
+
+def lerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
+    """Points on straight lines: ``(n, z)``, ``(n, z)`` and ``(s,)`` shares from 0 to 1 → ``(n, s, z)``; exact at both ends."""
+    along = shares.to(start.dtype)[None, :, None]
+    between = start[:, None] * (1 - along) + end[:, None] * along
+    return _with_ends(between, start, end, shares)
+
+
+def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
+    """Points on arcs (Shoemake 1985; White 2016): the direction turns at constant speed, the length changes evenly.
+
+    The arc lies in the plane of both vectors, in which the second axis is what ``end`` has beyond ``start``'s direction: unlike
+    sin((1 − t)Ω)/sin Ω, this divides by nothing that vanishes for small angles. Vectors that are opposite to each other span no
+    plane; one of the shortest arcs between them is then taken, always the same. Where there is no arc (one dimension, or a
+    vector of length 0) the line is straight.
+
+    Args:
+        start: ``(n, z)``.
+        end: ``(n, z)``.
+        shares: ``(s,)``, of the way, from 0 to 1.
+
+    Returns:
+        ``(n, s, z)`` in the type of ``start``; exact at both ends.
+    """
+    if start.shape[1] < 2:
+        return lerp(start, end, shares)
+    first, last, along = start.double(), end.double(), shares.double()
+    lengths, ends = first.norm(dim=1, keepdim=True), last.norm(dim=1, keepdim=True)  # (n, 1)
+    tiny = torch.finfo(torch.float64).tiny
+    one, other = first / lengths.clamp_min(tiny), last / ends.clamp_min(tiny)  # (n, z), unit vectors
+
+    # Kahan's formula: exact to the last digits for angles near 0 and near π, where an arc cosine loses half of them.
+    angle = 2 * torch.atan2((one - other).norm(dim=1), (one + other).norm(dim=1))  # (n,)
+    turned = _perpendicular(other - (other * one).sum(1, keepdim=True) * one, one)
+    theta = angle[:, None] * along  # (n, s)
+    directions = theta.cos()[..., None] * one[:, None] + theta.sin()[..., None] * turned[:, None]  # (n, s, z)
+    radii = lengths * (1 - along) + ends * along  # (n, s)
+    arcs = (radii[..., None] * directions).to(start.dtype)
+
+    is_arc = ((lengths > 0) & (ends > 0))[..., None]
+    return _with_ends(torch.where(is_arc, arcs, lerp(start, end, shares)), start, end, shares)
+
+
+def _perpendicular(beyond: Tensor, one: Tensor) -> Tensor:
+    """Unit vectors ``(n, z)`` perpendicular to ``one``: along ``beyond``, or where that is nothing but rounding, along an axis."""
+    axis = torch.zeros_like(one).scatter_(1, one.abs().argmin(dim=1, keepdim=True), 1.0)
+    vanishes = beyond.norm(dim=1, keepdim=True) < 1e-12
+    chosen = torch.where(vanishes, axis, beyond)
+    # Twice is enough (Kahan): what the first pass leaves of `one` is rounding, blown up where `beyond` is short.
+    for _ in range(2):
+        chosen = chosen - (chosen * one).sum(1, keepdim=True) * one
+        chosen = chosen / chosen.norm(dim=1, keepdim=True).clamp_min(torch.finfo(chosen.dtype).tiny)
+    return chosen
+
+
+def _with_ends(between: Tensor, start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
+    at = shares[None, :, None]
+    return torch.where(at == 0, start[:, None], torch.where(at == 1, end[:, None], between))
+
+
+def interpolation(start: Latent, end: Latent, steps: int, how: How, names: Sequence[str] | None = None) -> Walk:
+    """From each of ``n`` latents to another in ``steps`` steps, both included: a walk of ``n`` rows.
+
+    The noise goes the way that ``how`` says, continuous codes go straight; labels and categorical codes stay the start's.
+    """
+    shares = torch.linspace(0, 1, steps, device=start.noise.device) if steps > 1 else torch.zeros(1, device=start.noise.device)
+    noise = (slerp if how == "spherical" else lerp)(start.noise, end.noise, shares).flatten(0, 1)
+    held = chosen(start, torch.arange(len(start), device=start.noise.device).repeat_interleave(steps))
+    codes = held.codes
+    if codes is not None and end.codes is not None and start.codes is not None:
+        continuous = lerp(start.codes.continuous, end.codes.continuous, shares).flatten(0, 1)
+        codes = Codes(codes.categorical, continuous)
+    return Walk(replace(held, noise=noise, codes=codes), steps, tuple(names or [""] * len(start)))
+
+
+def chosen(latent: Latent, rows: Tensor) -> Latent:
+    """The latents at ``(m,)`` indices, which may come more than once."""
+    return _each([latent], lambda parts: parts[0][rows])
+
+
+def moved(latent: Latent, device: torch.device) -> Latent:
+    """The latents on ``device``."""
+    return _each([latent], lambda parts: parts[0].to(device))
+
+
+def joined(latents: Sequence[Latent]) -> Latent:
+    """One after another; all with the same parts."""
+    return _each(latents, lambda parts: torch.cat(list(parts)))
+
+
+def _each(latents: Sequence[Latent], function: Callable[[Sequence[Tensor]], Tensor]) -> Latent:
+    labels = [latent.labels for latent in latents if latent.labels is not None]
+    codes = [latent.codes for latent in latents if latent.codes is not None]
+    return Latent(
+        function([latent.noise for latent in latents]),
+        function(labels) if labels else None,
+        Codes(function([one.categorical for one in codes]), function([one.continuous for one in codes])) if codes else None,
+    )

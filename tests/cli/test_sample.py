@@ -1,0 +1,119 @@
+"""``ganforge sample`` on runs of images: what is asked for is drawn, and laid out by label or code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganforge.cli.app import main
+from ganforge.runs.neighbours import FRAME
+
+
+def drawn(folder, tmp_path, *options):
+    assert main(["sample", str(folder), *options, "--out", str(tmp_path / "out.npz")]) == 0
+    with np.load(tmp_path / "out.npz") as found:
+        return dict(found)
+
+
+def size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+@pytest.mark.parametrize("count", ["1", "7", "64"])
+def test_a_label_is_asked_for(trained, tmp_path, count):
+    found = drawn(trained("cgan_digits"), tmp_path, "-n", count, "--label", "3")
+
+    assert found["values"].shape == (int(count), 1, 8, 8)
+    assert found["labels"].tolist() == [3] * int(count)
+
+
+def test_codes_are_asked_for_and_a_dash_leaves_one_to_be_drawn(trained, tmp_path):
+    folder = trained("infogan_digits")
+
+    both = drawn(folder, tmp_path, "-n", "5", "--code", "4,0.5")["codes"]
+    assert both.tolist() == [[4.0, 0.5]] * 5
+    second = drawn(folder, tmp_path, "-n", "40", "--code", "-,-1")["codes"]
+    assert (second[:, 1] == -1).all()
+    assert len(set(second[:, 0])) > 3
+
+
+def test_npz_keeps_the_order_in_which_samples_were_drawn(trained, tmp_path):
+    labels = drawn(trained("cgan_digits"), tmp_path, "-n", "40")["labels"].tolist()
+
+    assert labels != sorted(labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rows", "columns"),
+    [
+        ("cgan_digits", ["-n", "1"], 1, 1),
+        ("cgan_digits", ["-n", "7", "--label", "3"], 3, 3),
+        ("infogan_digits", ["-n", "5", "--code", "2"], 2, 3),
+        ("dcgan_digits", ["-n", "3"], 2, 2),
+    ],
+)
+def test_sheets_of_one_kind_are_about_square_and_have_no_names(trained, tmp_path, name, options, rows, columns):
+    assert main(["sample", str(trained(name)), *options, "--out", str(tmp_path / "out.png")]) == 0
+
+    factor = 1024 // (9 * max(rows, columns) - 1)
+    assert size(tmp_path / "out.png") == ((9 * columns - 1) * factor, (9 * rows - 1) * factor)
+
+
+@pytest.mark.parametrize("name", ["cgan_digits", "infogan_digits"])
+def test_each_label_or_code_has_a_row_and_a_name(trained, tmp_path, name):
+    assert main(["sample", str(trained(name)), "--out", str(tmp_path / "out.png")]) == 0
+
+    found = drawn(trained(name), tmp_path)
+    kinds = found["labels"] if name == "cgan_digits" else found["codes"][:, 0]
+    most = np.bincount(kinds.astype(int)).max()
+    rows = len(set(kinds.tolist()))
+    factor = 1024 // (9 * max(rows, most) - 1)
+    width, height = size(tmp_path / "out.png")
+    assert height == (9 * rows - 1) * factor
+    assert width > (9 * most - 1) * factor
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("cgan_digits", ["--label", "10"], "labels go from 0 to 9"),
+        ("dcgan_digits", ["--label", "1"], "this generator takes no label"),
+        ("dcgan_digits", ["--code", "1"], "this generator takes no code"),
+        ("infogan_digits", ["--code", "10"], "code 0 cannot be 10"),
+        ("infogan_digits", ["--code", "1,2,3"], "the generator has 2"),
+        ("infogan_digits", ["--code", "x"], "cannot read the codes 'x'"),
+        ("infogan_moons", ["--neighbours"], "this run's are points"),
+        ("dcgan_digits", ["--neighbours", "--out", "x.npz"], "x.npz is no picture"),
+    ],
+)
+def test_what_a_generator_lacks_is_told(trained, name, options, said, capsys):
+    assert main(["sample", str(trained(name)), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_nearest_training_images_stand_in_yellow(trained, tmp_path, capsys):
+    target = tmp_path / "near.png"
+    assert main(["sample", str(trained("dcgan_digits")), "-n", "4", "--neighbours", "--out", str(target), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["file"] == str(target)
+    with Image.open(target) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert tuple(pixels[0, -1]) == FRAME
+    assert (pixels == FRAME).all(axis=2).mean() > 0.02
+
+
+def test_a_data_set_that_is_missing_is_told(trained, tmp_path, capsys):
+    folder = tmp_path / "elsewhere-12345678"
+    shutil.copytree(trained("dcgan_digits"), folder)
+    recipe = (folder / "resolved.toml").read_text()
+    table = recipe[recipe.index("[dataset]") :].partition("\n[sampler]")[0]
+    (folder / "resolved.toml").write_text(recipe.replace(table, '[dataset]\nuse = "mnist"\n'))
+
+    assert main(["sample", str(folder), "--neighbours"]) == 2
+    assert "ganforge data prepare mnist" in capsys.readouterr().err
+    assert not (folder / "neighbours.png").exists()
