@@ -24,9 +24,10 @@ from ganforge.engine.observing import generate
 from ganforge.observers import paper
 from ganforge.observers.figures import portraitist
 from ganforge.observers.history import smoothed
-from ganforge.observers.images import enlarged, pixels, sheet, value_range
+from ganforge.observers.images import enlarged, pixels, value_range
 from ganforge.observers.paper import Picture
 from ganforge.observers.plane import flat, limits_of
+from ganforge.observers.sheets import laid_out, reading_order
 from ganforge.runs.walking import lerp, slerp
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
@@ -126,7 +127,7 @@ def digits() -> Picture:
     """Page 5: real digits, and those of a DCGAN."""
     run = _digits("dcgan_digits")
     drawn = _images(run, slice(0, 64), 8)
-    real = sheet(pixels(run.started.real, value_range(run.started.data, run.started.real))[:64], 8)
+    real = _sheet(pixels(run.started.real, value_range(run.started.data, run.started.real))[:64], 8)
     return _beside([enlarged(real, 4), enlarged(drawn, 4)], 24)
 
 
@@ -149,7 +150,7 @@ def walks() -> Picture:
         assert ends.labels is not None  # noqa: S101 - a conditional GAN's sampler draws them
         latent = Latent(noise, labels=ends.labels[:4].repeat_interleave(10))
         fakes = generate(run.trainer.average.network, latent, run.started.data)
-        made.append(enlarged(sheet(pixels(fakes, value_range(run.started.data, fakes)), 10), 4))
+        made.append(enlarged(_sheet(pixels(fakes, value_range(run.started.data, fakes)), 10), 4))
     return _beside(made, 24)
 
 
@@ -242,7 +243,12 @@ def _ring(run: Run, iteration: int) -> Picture:
 
 def _images(run: Run, which: slice, columns: int) -> Picture:
     shown = pixels(run.pictures[-1].fake, value_range(run.started.data, run.started.real))
-    return sheet(shown[which], columns)
+    return _sheet(shown[which], columns)
+
+
+def _sheet(images: Picture, columns: int) -> Picture:
+    """``(n, h, w, 3)`` images in rows of ``columns``."""
+    return laid_out(images, reading_order(len(images), columns).places)
 
 
 def _columns(run: Run, kind: str, rows: int = 8) -> Picture:
@@ -254,7 +260,7 @@ def _columns(run: Run, kind: str, rows: int = 8) -> Picture:
     shown = pixels(fake, value_range(run.started.data, run.started.real))
     count = int(groups.max()) + 1
     chosen = np.stack([shown[(groups == group).numpy()][:rows] for group in range(count)], axis=1)  # (rows, count, h, w, 3)
-    return sheet(chosen.reshape(-1, *chosen.shape[2:]), count)
+    return _sheet(chosen.reshape(-1, *chosen.shape[2:]), count)
 
 
 def _row(pictures: list[Picture]) -> Picture:
