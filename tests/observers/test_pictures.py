@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from ganforge.core.events import Pictured
-from ganforge.core.records import Latent, Samples
+from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.observers import paper
 from ganforge.observers.density import optimal_discriminator
@@ -196,3 +198,19 @@ def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, eve
     assert len(said) == 1
     assert said[0].startswith("pictures are missing from iteration 0 on: cannot write")
     assert [iteration for _, iteration, _ in recorded] == [75, 100]
+
+
+def test_images_of_one_label_or_code_lie_in_one_row_with_its_name(events):
+    shades = torch.tensor([0.9, -0.9]).repeat(35)  # codes 1 and 0 in turn
+    latent = Latent(torch.zeros(70, 4), codes=Codes((shades > 0).long()[:, None], torch.zeros(70, 0)))
+    samples = Samples(shades[:, None, None, None].expand(70, 1, 8, 8), latent=latent)
+    started = replace(next(events("images")), latent=LatentSpec(4, categorical=(2,)))
+
+    drawn = portraitist(started, "").draw(Pictured(3, samples, None))
+
+    # 35 of each: four rows of ten places for each, of which the last has five
+    factor = 640 // 89
+    sheet = drawn[:, -89 * factor :]
+    assert drawn.shape[1] > 89 * factor
+    greys = [[int(sheet[(9 * row + 4) * factor, (9 * column + 4) * factor, 0]) for column in (0, 4, 9)] for row in range(8)]
+    assert greys == [[13, 13, 13]] * 3 + [[13, 13, 255]] + [[242, 242, 242]] * 3 + [[242, 242, 255]]

@@ -46,6 +46,7 @@ use = "non-saturating"
 [pictures]
 every = 10
 samples = 32
+album = false
 [tracking]
 mode = "{mode}"
 {extra}

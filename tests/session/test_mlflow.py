@@ -81,6 +81,11 @@ def test_mlflow_has_what_the_run_folder_has(finished, tmp_path):
     images = [item.path for item in client.list_artifacts(run.info.run_id, "images") if item.path.endswith(".png")]
     pictured = {int(path.stem.rpartition("-")[2]) for path in folder.glob("pictures/samples-*.png")}
     assert {int(path.split("+step+")[1].split("+")[0]) for path in images if "samples" in path} == pictured
+    assert [sum(name in path for path in images) for name in ("interpolation", "traversal")] == [1, 1]
+    assert {item.path for item in client.list_artifacts(run.info.run_id, "pictures")} >= {
+        "pictures/interpolation.gif",
+        "pictures/traversal.gif",
+    }
     assert finished["mlflow"]["undelivered"] is False
 
 

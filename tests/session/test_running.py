@@ -19,7 +19,7 @@ from ganforge.storage.folder import RunFolder
 
 SMOKE = sorted((Path(__file__).parents[2] / "recipes" / "smoke").glob("*.toml"))
 OFF = 'tracking.mode="off"'
-LEAN = (OFF, "pictures.every=20", "pictures.gif=false")
+LEAN = (OFF, "pictures.every=20", "pictures.gif=false", "pictures.album=false")
 
 
 def newest(folder: Path) -> dict[str, torch.Tensor]:

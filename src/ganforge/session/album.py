@@ -16,9 +16,20 @@ from ganforge.runs.neighbours import beside_nearest
 from ganforge.runs.touring import FORMATS, ROWS, Guide
 from ganforge.storage import atomic
 from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
 
 _SAMPLES = 64
 """Samples on the sheet with the nearest training images."""
+
+
+def keep_album(trainer: Trainer, folder: RunFolder, journal: JournalWriter, *, warn: Callable[[str], None]) -> None:
+    """Draw the album, and record it: sheets to stand beside the samples in MLflow, animations among the pictures."""
+    for path in album(trainer, folder, warn=warn):
+        place = str(path.relative_to(folder.path))
+        if path.suffix == ".png":
+            journal.record("image", key=f"images/{path.stem}", iteration=trainer.iteration, path=place)
+        else:
+            journal.record("file", path=place, folder="pictures")
 
 
 def album(trainer: Trainer, folder: RunFolder, *, warn: Callable[[str], None]) -> Iterator[Path]:

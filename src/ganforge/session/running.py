@@ -205,9 +205,11 @@ def _conclude(stage: Stage, finished: Finished) -> None:
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():
-            _keep_picture(stage, path)
+            journal.record("file", path=str(path.relative_to(folder.path)), folder="pictures")
     if finished.outcome == "finished" and stage.plot.blueprint.recipe.pictures.album:
-        _keep_album(stage, finished)
+        from ganforge.session.album import keep_album
+
+        keep_album(stage.trainer, folder, journal, warn=stage.face.notify)
     journal.record("file", path=folder.metrics.name, folder="")
     if any(folder.path.glob("lock-*.json")):
         journal.record("file", path=folder.lock.name, folder="recipe")
@@ -220,22 +222,6 @@ def _conclude(stage: Stage, finished: Finished) -> None:
         exit_code=_exit_code(stage, finished),
         iteration=finished.iteration,
     )
-
-
-def _keep_picture(stage: Stage, path: Path) -> None:
-    stage.journal.record("file", path=str(path.relative_to(stage.folder.path)), folder="pictures")
-
-
-def _keep_album(stage: Stage, finished: Finished) -> None:
-    """Draw what shows the generator best: sheets beside the samples in MLflow, animations among the pictures."""
-    from ganforge.session.album import album
-
-    for path in album(stage.trainer, stage.folder, warn=stage.face.notify):
-        if path.suffix == ".png":
-            key = f"images/{path.stem}"
-            stage.journal.record("image", key=key, iteration=finished.iteration, path=str(path.relative_to(stage.folder.path)))
-        else:
-            _keep_picture(stage, path)
 
 
 def _keep_model(stage: Stage, finished: Finished) -> None:
