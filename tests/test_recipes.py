@@ -14,7 +14,7 @@ from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import read
 
 ROOT = Path(__file__).parents[1]
-SHOWN = sorted((ROOT / "recipes").glob("*.toml"))
+SHOWN = sorted([*(ROOT / "recipes").glob("*.toml"), *(ROOT / "recipes" / "tutorial").glob("*.toml")])
 SMOKE = sorted((ROOT / "recipes" / "smoke").glob("*.toml"))
 UNSEEN = {"discriminator.realness.bias"}
 """What a loss of differences, D(real) − D(fake), cannot see and so does not teach."""
