@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganforge.plugin import BuildContext, Codes, DataSpec, Disagreement, Latent, LatentSpec, Samples
+from ganforge.plugin import BuildContext, Codes, DataSpec, Disagreement, Latent, LatentSpec, Samples, StartsFromData
 from ganforge_vanilla.networks import Maxout, build_discriminator, build_generator, build_maxout
 from ganforge_vanilla.params import MaxoutParams, MlpDiscriminatorParams, MlpGeneratorParams
 
@@ -171,8 +171,7 @@ def test_a_generator_that_starts_at_the_mean_gives_it_where_the_last_layer_sees_
     assert torch.isfinite(generator.last.bias).all()
 
 
-def test_a_generator_keeps_its_biases_unless_asked():
-    generator = build_generator(MlpGeneratorParams(hidden=(4,)), POINTS)
-    before = generator.last.bias.clone()
-    generator.start_from(Samples(torch.ones(5, 2)))
-    assert generator.last.bias.equal(before)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_generator_is_shown_the_data_only_where_it_is_asked_to(asked):
+    generator = build_generator(MlpGeneratorParams(hidden=(4,), start_at_mean=asked), POINTS)
+    assert isinstance(generator, StartsFromData) is asked

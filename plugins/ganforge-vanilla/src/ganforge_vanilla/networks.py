@@ -25,7 +25,7 @@ _RANGES: dict[tuple[float, float], str] = {(-1.0, 1.0): "tanh", (0.0, 1.0): "sig
 
 def build_generator(params: MlpGeneratorParams, context: BuildContext) -> MlpGenerator:
     """The ``mlp`` generator for the context's latent and data."""
-    return MlpGenerator(params, context)
+    return (MlpGeneratorFromMean if params.start_at_mean else MlpGenerator)(params, context)
 
 
 def build_discriminator(params: MlpDiscriminatorParams, context: BuildContext) -> MlpDiscriminator:
@@ -53,22 +53,28 @@ class MlpGenerator(nn.Module):
         self.trunk, width = hidden_layers(context.latent.width, params)
         self.last = nn.Linear(width, context.data.size)
         self.output = _OUTPUTS[params.output]()
-        self.reaching = _REACHING[params.output] if params.start_at_mean else None
         start_uniform(self, params.initial_range)
-
-    def start_from(self, real: Samples) -> None:
-        """Set the last biases to what becomes the mean of ``real`` ``(n, *shape)``, if the params ask for it.
-
-        Means at an end of the range, where the bias would be infinite, are moved inwards by 1e-7 of it, as in pylearn2.
-        """
-        if self.reaching is not None:
-            mean = real.values.flatten(1).mean(0, dtype=torch.float64)  # (d,)
-            self.last.bias.copy_(self.reaching(mean))
 
     def forward(self, latent: Latent) -> Tensor:
         """Latents of n → values ``(n, *shape)``."""
         values: Tensor = self.output(self.last(self.trunk(self.latent.flatten(latent))))  # (n, w) → (n, d)
         return values.reshape(len(values), *self.shape)
+
+
+class MlpGeneratorFromMean(MlpGenerator):
+    """The same, with last biases that zeros before them turn into the training data's mean; only this one needs to see the data."""
+
+    def __init__(self, params: MlpGeneratorParams, context: BuildContext) -> None:
+        super().__init__(params, context)
+        self.reaching = _REACHING[params.output]
+
+    def start_from(self, real: Samples) -> None:
+        """Set the last biases to what becomes the mean of ``real`` ``(n, *shape)``.
+
+        Means at an end of the range, where the bias would be infinite, are moved inwards by 1e-7 of it, as in pylearn2.
+        """
+        mean = real.values.flatten(1).mean(0, dtype=torch.float64)  # (d,)
+        self.last.bias.copy_(self.reaching(mean))
 
 
 class MlpDiscriminator(nn.Module):
