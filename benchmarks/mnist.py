@@ -8,7 +8,8 @@
 - *code is digit* (Chen et al. 2016): share of 10,000 samples whose first code stands for the classifier's digit, best matching.
 - *modes* (Metz et al. 2017): triples that the classifier finds in 26,000 samples, and KL(found ‖ uniform), whose floor is 0.019.
 
-The classifier is trained here on the 60,000 real digits; its share of right answers on the test images is told beside the table.
+Rows of earlier calls stay; of one command the newer counts. The classifier is trained here on the 60,000 real digits; its share of
+right answers on the test images is told beside the table.
 Recipe, seed, device and seconds are read from the run folder.
 """
 
@@ -37,6 +38,7 @@ from ganforge.storage.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_OF_THE_RECIPE = ("--runs-dir", "--tracking-uri", "--device")
+_SECTION = re.compile(r"^## MNIST\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _BATCH = 100
 _CHUNK = 1_000
 
@@ -67,9 +69,10 @@ def main() -> None:
     classifier = trained(digits.train, epochs=options.epochs)
     right = float((classes(classifier, digits.test.values) == digits.test.labels).double().mean())
     rows = [row(find(run, options.runs_dir), classifier, digits) for run in options.runs]
-    text = section(rows, right=right, command=f"python benchmarks/mnist.py {' '.join(options.runs)}")
-    options.out.write_text(replaced(options.out.read_text(), text))
+    page = options.out.read_text() if options.out.exists() else ""
+    text = section(joined(earlier(page), rows), right=right)
     print(text)
+    options.out.write_text(replaced(page, text))
 
 
 def real_digits() -> Digits:
@@ -183,13 +186,27 @@ def classes(classifier: nn.Module, values: Tensor) -> Tensor:
     return torch.cat([classifier(part).argmax(1) for part in values.split(_CHUNK)])
 
 
-def section(rows: list[dict[str, str]], *, right: float, command: str) -> str:
+def earlier(page: str) -> list[dict[str, str]]:
+    """The rows that the page has."""
+    found = _SECTION.search(page)
+    table = [line for line in found[0].splitlines() if line.startswith("| ")] if found else []
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
+
+
+def joined(older: list[dict[str, str]], newer: list[dict[str, str]]) -> list[dict[str, str]]:
+    """All rows; of one command the newer."""
+    return list({row["run"]: row for row in (*older, *newer)}.values())
+
+
+def section(rows: list[dict[str, str]], *, right: float) -> str:
     """The table as Markdown."""
     heads = list(dict.fromkeys(key for row in rows for key in row))
+    told = f"the classifier takes {right:.2%} of the real test digits for what they are"
     lines = [
         "## MNIST",
         "",
-        f"`{command}` · the classifier takes {right:.2%} of the real test digits for what they are · torch {torch.__version__}",
+        f"`python benchmarks/mnist.py RUN …` · {told} · torch {torch.__version__}",
         "",
         f"| {' | '.join(heads)} |",
         "|---" * len(heads) + "|",
@@ -199,11 +216,11 @@ def section(rows: list[dict[str, str]], *, right: float, command: str) -> str:
 
 
 def replaced(page: str, text: str) -> str:
-    """The page with this section in place of an older one, or before what was not measured."""
-    older = re.compile(r"^## MNIST\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-    if older.search(page):
-        return older.sub(lambda _: text + "\n", page).rstrip() + "\n"
-    return page.replace("## Not measured", f"{text}\n## Not measured", 1)
+    """The page with this section in place of an older one, or before what was not measured, or at its end."""
+    if _SECTION.search(page):
+        return _SECTION.sub(lambda _: text + "\n", page).rstrip() + "\n"
+    before, mark, after = page.partition("## Not measured")
+    return f"{before.rstrip()}\n\n{text}\n{mark}{after}".strip() + "\n"
 
 
 if __name__ == "__main__":

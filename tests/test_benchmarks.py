@@ -1,0 +1,63 @@
+"""What the benchmarks make of what they measured; the measuring itself is theirs to run."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ganforge.core.specs import DataSpec
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    spec = importlib.util.spec_from_file_location("benchmark_mnist", ROOT / "benchmarks" / "mnist.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+ONE = {"run": "`ganforge run a.toml`", "iterations": "20", "Parzen": "1.0 ± 0.1 (σ 0.100)"}
+OTHER = {"run": "`ganforge run b.toml`", "iterations": "30", "code is digit": "50.00%"}
+
+
+@pytest.mark.parametrize("page", ["", "# Results\n\n## ring\n\nold\n", "# Results\n\n## Not measured\n\n- much\n"])
+def test_rows_are_gathered_and_renewed_on_any_page(mnist, page):
+    for rows in ([ONE], [OTHER], [{**ONE, "iterations": "40"}]):
+        page = mnist.replaced(page, mnist.section(mnist.joined(mnist.earlier(page), rows), right=0.99))
+
+    assert page.count("## MNIST") == 1
+    assert page.count("Not measured") == page.count("- much")
+    assert page.index("## MNIST") < (page.find("## Not measured") if "- much" in page else len(page))
+    found = {row["run"]: row for row in mnist.earlier(page)}
+    assert found[ONE["run"]] == {**ONE, "iterations": "40", "code is digit": "–"}
+    assert found[OTHER["run"]] == {"run": OTHER["run"], "iterations": "30", "Parzen": "–", "code is digit": "50.00%"}
+
+
+def test_modes_and_their_divergence_are_counted_by_the_channels_classes(mnist):
+    class Brightness(nn.Module):
+        """Takes the tenths of the mean brightness for the digit."""
+
+        def forward(self, values):
+            return nn.functional.one_hot((values.mean((1, 2, 3)) * 10).round().long(), 10).float()
+
+    triples = torch.tensor([[1, 2, 3], [1, 2, 3], [9, 0, 0], [9, 0, 0]])
+    values = (triples / 10)[:, :, None, None].expand(4, 3, 28, 28)
+    assert mnist.modes(values, Brightness()) == "2 of 1,000, KL 6.215"  # log(1000 / 2)
+
+
+def test_commands_are_told_without_what_says_only_where_files_go(mnist):
+    command = "ganforge run r.toml --set a=1 --set 'tracking.mode=\"off\"' --runs-dir /tmp/x --set pictures.gif=false --device cpu"
+    assert mnist._typed({"command": command}) == "ganforge run r.toml --set a=1"
+
+
+def test_pixels_of_any_range_become_those_of_the_protocol(mnist):
+    class Made:
+        data = DataSpec((1, 28, 28), value_range=(-1.0, 1.0))
+
+    assert mnist._unit(torch.tensor([-1.0, 0.0, 1.0]), Made()).tolist() == [0.0, 0.5, 1.0]
