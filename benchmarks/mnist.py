@@ -6,6 +6,8 @@
   the images 50,000 to 50,999 of the training files; mean and standard error over the 10,000 test images, in nats, pixels in [0, 1].
 - *digit asked for*: share of 10,000 samples that a classifier takes for the digit of their label.
 - *code is digit* (Chen et al. 2016): share of 10,000 samples whose first code stands for the classifier's digit, best matching.
+- *information* (Chen et al. 2016): H(c) minus the reader's cost of the categorical codes, mean of the last 100 iterations, in nats:
+  a lower bound of what a sample tells of its codes, log 10 = 2.303 at most for a code of ten values.
 - *modes* (Metz et al. 2017): triples that the classifier finds in 26,000 samples, and KL(found ‖ uniform), whose floor is 0.019.
 
 Rows of earlier calls stay; of one command the newer counts. The classifier is trained here on the 60,000 real digits; its share of
@@ -16,8 +18,10 @@ Recipe, seed, device and seconds are read from the run folder.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shlex
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +39,7 @@ from ganforge.runs.finding import find
 from ganforge.runs.loading import LoadedGenerator, load
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import read
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_OF_THE_RECIPE = ("--runs-dir", "--tracking-uri", "--device")
@@ -98,6 +103,7 @@ def row(folder: RunFolder, classifier: nn.Module, digits: Digits) -> dict[str, s
         "seconds": f"{seconds:,.0f}",
         "device": f"{facts['device']}, {facts['threads']} thread{'s' if facts['threads'] != 1 else ''}",
         **dict(measured(generator, classifier, digits)),
+        **dict(information(folder, generator)),
     }
 
 
@@ -130,6 +136,17 @@ def measured(generator: LoadedGenerator, classifier: nn.Module, digits: Digits) 
         yield "digit asked for", f"{float((read == samples.labels).double().mean()):.2%}"
     if samples.latent is not None and samples.latent.codes is not None:
         yield "code is digit", f"{hungarian_accuracy(samples.latent.codes.categorical[:, 0], read):.2%}"
+
+
+def information(folder: RunFolder, generator: LoadedGenerator) -> Iterator[tuple[str, str]]:
+    """The bound on the mutual information of samples and categorical codes, from the losses in the journal."""
+    costs: list[float] = []
+    for _, record in read(folder.journal):
+        if record["k"] == "m":
+            costs += record["values"].get("loss/generator/categorical", [])
+    if costs:
+        entropy = sum(math.log(values) for values in generator.latent.categorical)
+        yield "information", f"{entropy - statistics.fmean(costs[-100:]):.2f} of {entropy:.2f}"
 
 
 def drawn(generator: LoadedGenerator, count: int) -> Samples:

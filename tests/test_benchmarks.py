@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.core.specs import DataSpec
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,3 +63,16 @@ def test_pixels_of_any_range_become_those_of_the_protocol(mnist):
         data = DataSpec((1, 28, 28), value_range=(-1.0, 1.0))
 
     assert mnist._unit(torch.tensor([-1.0, 0.0, 1.0]), Made()).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_the_bound_on_information_is_the_codes_entropy_minus_the_readers_cost_at_the_end(mnist, tmp_path):
+    class Made:
+        latent = LatentSpec(4, categorical=(10,))
+
+    folder = RunFolder(tmp_path)
+    with JournalWriter(folder.journal) as journal:
+        for iteration in range(150):
+            journal.metrics(iteration + 1, {"loss/generator/categorical": 2.0 if iteration < 50 else 0.3})
+
+    assert dict(mnist.information(folder, Made())) == {"information": "2.00 of 2.30"}
+    assert dict(mnist.information(RunFolder(tmp_path / "none"), Made())) == {}
