@@ -93,7 +93,7 @@ def _content(file: KnownFile, folder: Path, known: Known) -> tuple[Tensor, Path]
     path = file.lies_in(folder)
     if path is None:
         raise DataError(f"{folder / file.name}: vanished a moment ago", remedy="start again")
-    raw = read_unpacked(path)
+    raw = read_unpacked(path, most=file.size)
     numbers = decode(raw, path, 3 if "images" in file.name else 1)
     if not file.is_content(raw):
         raise DataError(

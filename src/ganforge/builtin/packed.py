@@ -13,13 +13,13 @@ AGAIN = "get the file again: it was cut short or changed on its way"
 _GZIP = b"\x1f\x8b"
 
 
-def read_unpacked(path: Path) -> bytes:
-    """The content of a file, unpacked where it is gzip.
+def read_unpacked(path: Path, *, most: int | None = None) -> bytes:
+    """The content of a file, unpacked where it is gzip, of which ``most`` bytes are admitted.
 
     Raises:
         DataError: the file cannot be read, or its gzip is damaged.
     """
-    return unpacked(read_raw(path), path)
+    return unpacked(read_raw(path), path, most=most)
 
 
 def read_raw(path: Path) -> bytes:
