@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_a_folder_that_cannot_be_listed_is_not_as_if_it_were_not_there(photos, f
     listed = os.scandir
 
     def refusing(place):  # root may list everything
-        if os.path.basename(place) == "dogs":
+        if Path(place).name == "dogs":
             raise PermissionError(13, "Permission denied", place)
         return listed(place)
 

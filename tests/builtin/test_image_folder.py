@@ -4,6 +4,7 @@ import socket
 import struct
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,7 +249,7 @@ def test_a_folder_that_cannot_be_listed_is_named(build, picture, tmp_path, monke
     listed = os.scandir
 
     def refusing(place):  # root may list everything
-        if os.path.basename(place) == "owls":
+        if Path(place).name == "owls":
             raise PermissionError(13, "Permission denied", place)
         return listed(place)
 

@@ -4,9 +4,12 @@ import contextlib
 import gzip
 import hashlib
 import http.server
+import os
 import threading
+import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +50,7 @@ def data(tmp_path):
 def prepare(known, data):
     def prepare(source=None, others=()):
         told = []
-        done = prepare_data(known, source and str(source), (data, *others), lambda *words: told.append(words))
+        done = prepare_data(known, None if source is None else str(source), (data, *others), lambda *words: told.append(words))
         return done, told
 
     return prepare
@@ -116,6 +119,87 @@ def test_a_damaged_one_is_mended(prepare, source, data):
     (data / "tiny" / "images").write_bytes(b"other")  # … other content is not
     assert prepare(source)[0].changed
     assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+def test_a_damaged_one_that_hides_a_sound_one_is_mended_from_it(prepare, source, data, tmp_path):
+    prepare(source)
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    source.rename(tmp_path / "system")
+    done, _ = prepare()
+    assert (done.folder, done.changed) == (data / "tiny", True)
+    assert (data / "tiny" / "labels").read_bytes() == CONTENT["labels"]
+    assert not prepare()[0].changed
+
+
+def test_a_damaged_one_is_not_taken_for_another_that_no_run_reads(prepare, source, data, known):
+    prepare(source)
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    with pytest.raises(DataError, match="tiny could not be downloaded"):
+        prepare()
+    assert (data / "tiny" / "labels").read_bytes() == b"9999"
+
+
+def test_a_damaged_archive_makes_room_for_files(prepare, source, data, known):
+    (data / "tiny").mkdir(parents=True)
+    (data / "tiny" / "all.tar.gz").write_bytes(b"damaged")
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    (data / "tiny" / "notes.txt").write_text("mine")
+    assert prepare(source)[0].changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels", "notes.txt"]
+    assert [path.name for path in data.iterdir()] == ["tiny"]
+
+
+def test_of_a_link_only_the_link_is_replaced(prepare, source, data, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "images").write_bytes(b"damaged")
+    data.mkdir()
+    (data / "tiny").symlink_to(linked)
+    assert prepare(source)[0].changed
+    assert not (data / "tiny").is_symlink()
+    assert (linked / "images").read_bytes() == b"damaged"
+    assert [path.name for path in data.iterdir()] == ["tiny"]
+
+
+def test_what_was_there_is_back_where_the_swap_fails(prepare, source, data, monkeypatch):
+    (data / "tiny").mkdir(parents=True)
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    rename = Path.rename
+
+    def refusing(path, target):
+        if path.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(StorageError, match="No space left"):
+        prepare(source)
+    assert {path.relative_to(data).as_posix() for path in data.rglob("*")} == {"tiny", "tiny/labels"}
+
+
+def test_a_file_of_the_folders_name_is_not_touched(prepare, source, data):
+    data.mkdir()
+    (data / "tiny").write_text("mine")
+    with pytest.raises(StorageError, match="in the way"):
+        prepare(source)
+    assert [path.name for path in data.iterdir()] == ["tiny"]
+
+
+def test_what_a_killed_one_left_is_in_nobodys_way_and_goes_after_a_day(prepare, source, data):
+    for number, age in ((os.getpid(), 0), (1, 2 * 24 * 3600)):
+        left = data / f".tiny-{number}"
+        left.mkdir(parents=True)
+        (left / "images").write_bytes(b"half")
+        os.utime(left, (time.time() - age, time.time() - age))
+    assert prepare(source)[0].changed
+    assert sorted(path.name for path in data.iterdir()) == [f".tiny-{os.getpid()}", "tiny"]
+
+
+def test_nowhere_is_no_source(prepare, data):
+    for source in ("", " "):
+        with pytest.raises(UsageError, match="--from is empty"):
+            prepare(source)
+    assert nothing_left(data)
 
 
 def test_an_archive_is_taken_by_its_content(prepare, tmp_path, data):
@@ -215,7 +299,7 @@ def test_a_server_that_says_nothing_is_given_up(prepare, source, serve, data, mo
             released.wait(60)
 
     released = threading.Event()
-    monkeypatch.setattr("ganforge.session.fetching._PATIENCE", 0.3)
+    monkeypatch.setattr("ganforge.session.downloads._PATIENCE", 0.3)
     try:
         with pytest.raises(DataError, match=r"could not be downloaded: http://127.+timed out"):
             prepare(serve(source, Silent))
@@ -347,6 +431,77 @@ def test_the_next_server_is_asked_where_the_first_one_breaks_off(known, source, 
     both = replace(known, urls=(serve(source, Broken), serve(source)))
     assert prepare_data(both, None, (data,), lambda *words: None).changed
     assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+@pytest.fixture
+def portal(serve):
+    """A server that answers whatever is asked with a page, as the network of a hotel does."""
+
+    class Portal(serve.quiet):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>pay first</html>")
+
+    asked = []
+    return lambda: (serve(".", Portal), asked)
+
+
+def test_the_next_server_is_asked_where_the_first_one_has_other_content(known, source, serve, data, portal):
+    url, asked = portal()
+    both = replace(known, urls=(url, serve(source)))
+    assert prepare_data(both, None, (data,), lambda *words: None).changed
+    assert (data / "tiny" / "labels").read_bytes() == CONTENT["labels"]
+    assert asked == ["/images.gz"]  # the first sum is enough
+
+
+def test_what_one_server_had_right_is_not_asked_of_the_next(known, source, serve, data, tmp_path):
+    (tmp_path / "other").mkdir()
+    (source / "labels").rename(tmp_path / "other" / "labels")
+    both = replace(known, urls=(serve(source), serve(tmp_path / "other")))
+    assert prepare_data(both, None, (data,), lambda *words: None).changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+def test_every_server_is_told_with_its_failure(known, data, portal):
+    both = replace(known, urls=(portal()[0], "http://127.0.0.1:9/"))
+    with pytest.raises(DataError, match=r"images\.gz: is not images of tiny: .+; http://127\.0\.0\.1:9/: .+refused"):
+        prepare_data(both, None, (data,), lambda *words: None)
+    assert nothing_left(data)
+
+
+@pytest.mark.parametrize("name", ["all.tar.gz", "renamed.tgz", "all.tar.gz?token=a/b", "./"])
+def test_a_url_of_an_archive_is_that_archive(prepare, serve, data, tmp_path, name):
+    (tmp_path / "web").mkdir()
+    for file in ("all.tar.gz", "renamed.tgz"):
+        (tmp_path / "web" / file).write_bytes(ARCHIVE)
+    assert prepare(serve(tmp_path / "web").replace("http", "HTTP") + name)[0].changed
+    assert [path.name for path in (data / "tiny").iterdir()] == ["all.tar.gz"]
+
+
+def test_a_url_of_another_archive(prepare, serve, data, tmp_path):
+    (tmp_path / "all.tar.gz").write_bytes(b"other")
+    with pytest.raises(DataError, match=r"all\.tar\.gz: is not all\.tar\.gz of tiny"):
+        prepare(f"{serve(tmp_path)}all.tar.gz")
+    assert nothing_left(data)
+
+
+def test_a_url_of_one_file_of_several(prepare, serve, source, data):
+    with pytest.raises(UsageError, match=r"images\.gz is one of several files"):
+        prepare(f"{serve(source)}images.gz")
+    assert nothing_left(data)
+
+
+def test_a_query_stays_behind_the_name(prepare, serve, source, data):
+    class Asking(serve.quiet):
+        def do_GET(self):
+            asked.append(self.path)
+            super().do_GET()
+
+    asked = []
+    assert prepare(f"{serve(source.parent, Asking)}source/?token=1#top")[0].changed
+    assert asked == ["/source/images.gz?token=1", "/source/labels.gz?token=1", "/source/labels?token=1"]
 
 
 @pytest.mark.parametrize(

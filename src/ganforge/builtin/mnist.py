@@ -98,7 +98,7 @@ def _content(file: KnownFile, folder: Path, known: Known) -> tuple[Tensor, Path]
     if not file.is_content(raw):
         raise DataError(
             f"{path}: is not the file of {known.name}: its SHA-256 is another",
-            remedy=f"delete it and run `ganforge data prepare {known.name}`; for images of your own use 'arrays' or 'image-folder'",
+            remedy=f"run `ganforge data prepare {known.name}`, which mends it; for your own images use 'arrays' or 'image-folder'",
         )
     return numbers, path
 
