@@ -16,6 +16,7 @@ from PIL import Image
 
 from ganforge.assembly.blueprint import resolve
 from ganforge.cli.app import app
+from ganforge.core.errors import RecipeError
 from ganforge.core.specs import GaussianMixture
 from ganforge.hooks.loading import load_plugins
 from ganforge.metrics import gaussian_mixture_density
@@ -133,6 +134,38 @@ def test_page_two_tells_the_slopes_at_the_ends():
     for name, at_left, at_right in (("minimax", "nearly 0", "nearly −1"), ("non-saturating", "nearly −1", "nearly 0")):
         (row,) = re.findall(rf"^\| `{name}`: .+$", TEXT["02-the-non-saturating-trick.md"], flags=re.MULTILINE)
         assert [cell.strip() for cell in row.strip("|").split("|")][-2:] == [at_left, at_right]
+
+
+def rows_of(name):
+    """The cells of a page's table."""
+    (table,) = re.findall(rf"<!-- table {name} -->\n(.+?)<!-- end of table -->", "\n".join(TEXT.values()), flags=re.DOTALL)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")][2:]
+
+
+def test_page_two_tells_of_its_table_how_the_distance_costs_both_losses():
+    taken = {row[0]: [int(number) for number in row[1].split(",")] for row in rows_of("saturation")}
+    times = [far / near for near, far in zip(taken["2"], taken["8"], strict=True)]
+    assert (min(times), max(times)) == (3, 8)
+    assert "at 8 it took three to eight times as many iterations as at 2" in TEXT["02-the-non-saturating-trick.md"]
+
+
+def test_page_seven_tells_of_its_table_which_runs_are_most_even():
+    found = {row[0]: row[3] for row in rows_of("collapse") if row[1] == "8, 8, 8"}
+    assert sorted(found.values()) == ["0.05", "0.11", "0.14", "0.33"]
+    told = TEXT["07-mode-collapse.md"].partition("All modes found are not")[2]
+    for value, words in (
+        (found["`ring_even`"], "more even, {} in place of "),
+        (found["`ring_cured`"], "in place of {}"),
+        (found["… `discriminator.params.hidden=[256,256]`"], "a larger D ({})"),
+        (found["… `train.discriminator_steps=5`"], "k = 5 ({},"),
+    ):
+        assert words.format(value) in " ".join(told.split())
+
+
+def test_settings_that_page_one_says_cannot_be_combined_cannot():
+    both = ("train.discriminator_steps=5", 'train.updates="simultaneous"')
+    with pytest.raises(RecipeError, match="simultaneous updates take one discriminator step"):
+        resolve(read(ROOT / "recipes/gaussian_1d.toml", both), load_plugins())
 
 
 def bells(tutorial, logits=None):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,31 @@ def test_a_file_of_a_folder_that_cannot_be_read_counts_as_such(photos, folder, t
     locked = lock(photos, tmp_path)
     check_parts(locked, lock(photos, tmp_path))
     (tmp_path / "nowhere").write_text("")
+    with pytest.raises(UsageError, match="is not the data that is locked"):
+        check_parts(locked, lock(photos, tmp_path))
+
+
+def test_what_is_no_file_is_not_opened(photos, folder, tmp_path):
+    os.mkfifo(folder / "cats" / "3.png")
+    locked = lock(photos, tmp_path)
+    check_parts(locked, lock(photos, tmp_path))
+    (folder / "cats" / "3.png").unlink()
+    with pytest.raises(UsageError, match="is not the data that is locked"):
+        check_parts(locked, lock(photos, tmp_path))
+
+
+def test_a_folder_that_cannot_be_listed_is_not_as_if_it_were_not_there(photos, folder, tmp_path, monkeypatch):
+    listed = os.scandir
+
+    def refusing(place):  # root may list everything
+        if Path(place).name == "dogs":
+            raise PermissionError(13, "Permission denied", place)
+        return listed(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.scandir", refusing)
+        locked = lock(photos, tmp_path)
+    shutil.rmtree(folder / "dogs")
     with pytest.raises(UsageError, match="is not the data that is locked"):
         check_parts(locked, lock(photos, tmp_path))
 

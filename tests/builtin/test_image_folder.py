@@ -1,4 +1,10 @@
 import logging
+import os
+import socket
+import struct
+import warnings
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,6 +189,79 @@ def test_a_picture_too_large_to_be_meant(build, picture, monkeypatch):
         build(size=4)
 
 
+@pytest.mark.parametrize("stream", ["auto", True])
+def test_a_large_first_picture_prints_no_warning_of_pillows(build, picture, monkeypatch, stream):
+    picture("1.png", size=(20, 20))
+    picture("2.png", size=(4, 4))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
+    with warnings.catch_warnings(record=True) as shown, pytest.raises(DataError, match=r"1\.png is damaged"):
+        warnings.simplefilter("always")
+        build(size=4, stream=stream)
+    assert shown == []
+
+
+def deep_png(channels):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">2I5B", 8, 8, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = zlib.compress(bytes(8 * (1 + 8 * channels * 2)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [(f"{channels}.png", deep_png(channels)) for channels in (2, 3, 4)] + [("3.ppm", b"P6 8 8 65535\n" + bytes(8 * 8 * 6))],
+)
+def test_sixteen_bits_are_refused_in_colour_too(build, picture, tmp_path, name, raw, stream):
+    picture("a.png")
+    picture("b.ppm")
+    (tmp_path / "pictures" / name).write_bytes(raw)
+    with pytest.raises(DataError, match=rf"1 file cannot be used:\n.+{name} has more than eight bits"):
+        build(stream=stream)
+
+
+@pytest.mark.parametrize("stream", ["auto", True])
+def test_what_is_no_regular_file_is_named_and_never_opened(build, picture, tmp_path, monkeypatch, caplog, stream):
+    picture("a.png")
+    picture("b.png")
+    folder = tmp_path / "pictures"
+    os.mkfifo(folder / "0.png")
+    (folder / "link.png").symlink_to("0.png")
+    (folder / "null.png").symlink_to("/dev/null")
+    monkeypatch.chdir(folder)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s.png")
+    told = ("0.png is a FIFO", "link.png is a FIFO", "null.png is a device", "s.png is a socket")
+    with pytest.raises(DataError, match="4 files cannot be used") as caught:
+        build(stream=stream)
+    assert all(f"{folder}/{one}, no file" in caught.value.message for one in told)
+    made = build(stream=stream, skip_broken=True)
+    assert len(made.training()) + len(made.held_out(9, torch.Generator())) >= 2
+    assert all(one in caplog.text for one in told)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(build, picture, tmp_path, monkeypatch, caplog):
+    for kind in ("cats", "dogs", "owls"):
+        picture(f"{kind}/1.png")
+        picture(f"{kind}/2.png")
+    listed = os.scandir
+
+    def refusing(place):  # root may list everything
+        if Path(place).name == "owls":
+            raise PermissionError(13, "Permission denied", place)
+        return listed(place)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    told = f"{tmp_path / 'pictures' / 'owls'} cannot be listed: Permission denied"
+    with pytest.raises(DataError) as caught:
+        build()
+    assert told in caught.value.message
+    assert build(skip_broken=True).spec.class_names == ("cats", "dogs")
+    assert told in caplog.text
+
+
 @pytest.mark.parametrize("files", [[], ["note.txt"], ["one.png"]])
 def test_a_folder_without_pictures(build, picture, tmp_path, files):
     (tmp_path / "pictures").mkdir()
@@ -209,3 +288,13 @@ def test_links_are_followed_once(build, picture, tmp_path):
     made = build(held_out=0.5)
     assert made.spec.class_names == ("cats", "dogs")
     assert len(made.training()) + len(made.held) == 2
+
+
+def test_a_link_to_a_class_takes_nothing_from_it(build, picture, tmp_path):
+    for number in range(2):
+        picture(f"real/{number}.png")
+    (tmp_path / "pictures" / "alias").symlink_to("real")
+    (tmp_path / "pictures" / "real" / "round").symlink_to("..")
+    made = build(held_out=0.5)
+    assert made.spec.class_names == ("alias", "real")
+    assert len(made.training()) + len(made.held) == 4

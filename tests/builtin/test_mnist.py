@@ -107,6 +107,13 @@ def test_other_content_under_the_same_name_is_refused(dataset, made_up):
         dataset("mnist")
 
 
+def test_gzip_is_unpacked_no_further_than_the_file_may_be(dataset, made_up):
+    file = made_up / "train-images-idx3-ubyte"
+    file.write_bytes(gzip.compress(bytes(16 + 784 * 60_000 + 1), compresslevel=1))
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: unpacks to more than the 47,040,016 bytes"):
+        dataset("mnist")
+
+
 def test_a_truncated_file_is_told_as_truncated(dataset, made_up):
     file = made_up / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:-5])

@@ -191,3 +191,10 @@ def test_a_file_without_rights_is_named(ends, tmp_path, monkeypatch, dataset, fi
     errors = ends(dataset, files, harm)
     assert str(tmp_path / named) in errors
     assert "Permission denied" in errors
+
+
+@pytest.mark.parametrize("stream", ["", ", stream = true"])
+def test_a_fifo_among_pictures_is_named_and_not_waited_for(ends, tmp_path, stream):
+    dataset = FOLDER.replace(" }", f"{stream} }}")
+    errors = ends(dataset, pictures(), lambda: os.mkfifo(tmp_path / "pictures" / "0.png"))
+    assert f"{tmp_path / 'pictures' / '0.png'} is a FIFO, no file" in errors

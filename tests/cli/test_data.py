@@ -1,7 +1,9 @@
+import gzip
 import json
 
 import pytest
 
+from ganforge.builtin.known import MNIST
 from ganforge.cli.app import main
 
 
@@ -42,6 +44,47 @@ def test_the_table(data, capsys):
     shown = capsys.readouterr()
     assert "mnist          missing  –" in shown.out
     assert str(data) in shown.err
+
+
+def idx_files(folder, *, packed=False, cut=0):
+    """Files of MNIST's names and sizes that hold nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in MNIST.forms[0]:
+        content = bytes(file.size - cut)
+        name = f"{file.name}.gz" if packed else file.name
+        (folder / name).write_bytes(gzip.compress(content, compresslevel=1) if packed else content)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("cut", [0, 1])
+def test_the_list_tells_damage_by_size(data, capsys, packed, cut):
+    idx_files(data / "mnist", packed=packed, cut=cut)
+    assert listed(capsys)["mnist"]["state"] == ("damaged" if cut else "ready")
+
+
+def test_empty_files_are_no_data(data, capsys):
+    idx_files(data / "mnist")
+    for file in (data / "mnist").iterdir():
+        file.write_bytes(b"")
+    assert listed(capsys)["mnist"]["state"] == "damaged"
+    main(["data", "list"])
+    assert f"mnist          damaged  {data / 'mnist'}" in capsys.readouterr().out
+
+
+def test_gzip_cut_short_and_gzip_in_parts(data, capsys):
+    idx_files(data / "mnist", packed=True)
+    file = MNIST.forms[0][1]
+    path = data / "mnist" / f"{file.name}.gz"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert listed(capsys)["mnist"]["state"] == "damaged"
+    path.write_bytes(gzip.compress(bytes(10)) + gzip.compress(bytes(file.size - 10)))
+    assert listed(capsys)["mnist"]["state"] == "ready"
+
+
+def test_an_empty_source(data, capsys):
+    assert main(["data", "prepare", "mnist", "--from", ""]) == 2
+    assert "--from is empty" in capsys.readouterr().err
+    assert not data.exists()
 
 
 def test_wrong_data_is_a_mistake_of_the_user(data, tmp_path, capsys):

@@ -1,16 +1,24 @@
-"""Runs of real recipes, shortened, in this process or in one of their own."""
+"""Runs of real recipes, shortened, in this process or in one of their own; and small data sets to bring here."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import http.server
 import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+
+from ganforge.builtin.known import Known, KnownFile
+from ganforge.session.fetching import prepare_data
 
 ROOT = Path(__file__).parents[2]
 SMOKE = sorted((ROOT / "recipes" / "smoke").glob("*.toml"))
@@ -87,3 +95,64 @@ def ganforge(tmp_path) -> Callable[..., subprocess.Popen]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+CONTENT = {"images": b"pixels" * 100, "labels": b"0123"}
+ARCHIVE = b"an archive"
+
+
+def known_file(name, content, *, gzipped=False):
+    return KnownFile(name, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content), gzipped)
+
+
+@pytest.fixture
+def known(tmp_path):
+    form = tuple(known_file(name, content, gzipped=True) for name, content in CONTENT.items())
+    archive = (known_file("all.tar.gz", ARCHIVE),)
+    return Known("tiny", "a tiny one", (form, archive), (), "none", (tmp_path / "system",), otherwise="ask a friend")
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "images.gz").write_bytes(gzip.compress(CONTENT["images"]))
+    (folder / "labels").write_bytes(CONTENT["labels"])
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def prepare(known, data):
+    def prepare(source=None, others=()):
+        told = []
+        done = prepare_data(known, None if source is None else str(source), (data, *others), lambda *words: told.append(words))
+        return done, told
+
+    return prepare
+
+
+@pytest.fixture
+def serve():
+    """Serves a folder; gives its URL and stops at the end."""
+    servers = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *words):
+            pass
+
+    def serve(folder, handler=Quiet):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    serve.quiet = Quiet
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,78 +1,18 @@
-"""Bringing data sets here, with small ones that the tests make up, from folders and from a server on this computer."""
+"""Bringing data sets here from folders and archives, with small ones that the tests make up."""
 
-import contextlib
 import gzip
-import hashlib
-import http.server
-import threading
-from dataclasses import replace
-from functools import partial
+import os
+import time
+from pathlib import Path
 
 import pytest
 
-from ganforge.builtin.known import MNIST, Known, KnownFile
+from ganforge.builtin.known import MNIST
 from ganforge.core.errors import DataError, StorageError, UsageError
 from ganforge.session.fetching import known_named, prepare_data
 
-CONTENT = {"images": b"pixels" * 100, "labels": b"0123"}
 ARCHIVE = b"an archive"
-
-
-def known_file(name, content, *, gzipped=False):
-    return KnownFile(name, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content), gzipped)
-
-
-@pytest.fixture
-def known(tmp_path):
-    form = tuple(known_file(name, content, gzipped=True) for name, content in CONTENT.items())
-    archive = (known_file("all.tar.gz", ARCHIVE),)
-    return Known("tiny", "a tiny one", (form, archive), (), "none", (tmp_path / "system",), otherwise="ask a friend")
-
-
-@pytest.fixture
-def source(tmp_path):
-    folder = tmp_path / "source"
-    folder.mkdir()
-    (folder / "images.gz").write_bytes(gzip.compress(CONTENT["images"]))
-    (folder / "labels").write_bytes(CONTENT["labels"])
-    return folder
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def prepare(known, data):
-    def prepare(source=None, others=()):
-        told = []
-        done = prepare_data(known, source and str(source), (data, *others), lambda *words: told.append(words))
-        return done, told
-
-    return prepare
-
-
-@pytest.fixture
-def serve():
-    """Serves a folder; gives its URL and stops at the end."""
-    servers = []
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *words):
-            pass
-
-    def serve(folder, handler=Quiet):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    serve.quiet = Quiet
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+CONTENT = {"images": b"pixels" * 100, "labels": b"0123"}
 
 
 def nothing_left(data):
@@ -118,6 +58,87 @@ def test_a_damaged_one_is_mended(prepare, source, data):
     assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
 
 
+def test_a_damaged_one_that_hides_a_sound_one_is_mended_from_it(prepare, source, data, tmp_path):
+    prepare(source)
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    source.rename(tmp_path / "system")
+    done, _ = prepare()
+    assert (done.folder, done.changed) == (data / "tiny", True)
+    assert (data / "tiny" / "labels").read_bytes() == CONTENT["labels"]
+    assert not prepare()[0].changed
+
+
+def test_a_damaged_one_is_not_taken_for_another_that_no_run_reads(prepare, source, data, known):
+    prepare(source)
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    with pytest.raises(DataError, match="tiny could not be downloaded"):
+        prepare()
+    assert (data / "tiny" / "labels").read_bytes() == b"9999"
+
+
+def test_a_damaged_archive_makes_room_for_files(prepare, source, data, known):
+    (data / "tiny").mkdir(parents=True)
+    (data / "tiny" / "all.tar.gz").write_bytes(b"damaged")
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    (data / "tiny" / "notes.txt").write_text("mine")
+    assert prepare(source)[0].changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels", "notes.txt"]
+    assert [path.name for path in data.iterdir()] == ["tiny"]
+
+
+def test_of_a_link_only_the_link_is_replaced(prepare, source, data, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "images").write_bytes(b"damaged")
+    data.mkdir()
+    (data / "tiny").symlink_to(linked)
+    assert prepare(source)[0].changed
+    assert not (data / "tiny").is_symlink()
+    assert (linked / "images").read_bytes() == b"damaged"
+    assert [path.name for path in data.iterdir()] == ["tiny"]
+
+
+def test_what_was_there_is_back_where_the_swap_fails(prepare, source, data, monkeypatch):
+    (data / "tiny").mkdir(parents=True)
+    (data / "tiny" / "labels").write_bytes(b"9999")
+    rename = Path.rename
+
+    def refusing(path, target):
+        if path.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(StorageError, match="No space left"):
+        prepare(source)
+    assert {path.relative_to(data).as_posix() for path in data.rglob("*")} == {"tiny", "tiny/labels"}
+
+
+def test_a_file_of_the_folders_name_is_not_touched(prepare, source, data):
+    data.mkdir()
+    (data / "tiny").write_text("mine")
+    with pytest.raises(StorageError, match="in the way"):
+        prepare(source)
+    assert [path.name for path in data.iterdir()] == ["tiny"]
+
+
+def test_what_a_killed_one_left_is_in_nobodys_way_and_goes_after_a_day(prepare, source, data):
+    for number, age in ((os.getpid(), 0), (1, 2 * 24 * 3600)):
+        left = data / f".tiny-{number}"
+        left.mkdir(parents=True)
+        (left / "images").write_bytes(b"half")
+        os.utime(left, (time.time() - age, time.time() - age))
+    assert prepare(source)[0].changed
+    assert sorted(path.name for path in data.iterdir()) == [f".tiny-{os.getpid()}", "tiny"]
+
+
+def test_nowhere_is_no_source(prepare, data):
+    for source in ("", " "):
+        with pytest.raises(UsageError, match="--from is empty"):
+            prepare(source)
+    assert nothing_left(data)
+
+
 def test_an_archive_is_taken_by_its_content(prepare, tmp_path, data):
     (tmp_path / "renamed.bin").write_bytes(ARCHIVE)
     prepare(tmp_path / "renamed.bin")
@@ -149,47 +170,6 @@ def test_a_folder_that_is_not_there(prepare, tmp_path, data):
     assert nothing_left(data)
 
 
-def test_a_server_is_asked_for_packed_files_first(prepare, source, serve, data):
-    done, told = prepare(serve(source))
-    assert done.changed
-    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
-    assert told[-1] == ("labels", 4, 4)
-
-
-def test_a_server_that_lacks_a_file(prepare, source, serve, data):
-    (source / "labels").unlink()
-    with pytest.raises(DataError) as caught:
-        prepare(serve(source))
-    assert "tiny could not be downloaded: http://127.0.0.1" in caught.value.message
-    assert "File not found" in caught.value.message
-    assert "ganforge data prepare tiny --from FOLDER" in caught.value.remedy
-    assert caught.value.remedy.endswith("or ask a friend")
-    assert nothing_left(data)
-
-
-def test_a_download_that_breaks_off(prepare, source, serve, data):
-    class Broken(serve.quiet):
-        def copyfile(self, source, outputfile):
-            outputfile.write(source.read()[:-3])
-
-    with pytest.raises(DataError, match="was cut short after"):
-        prepare(serve(source, Broken))
-    assert nothing_left(data)
-
-
-def test_a_server_with_other_content(prepare, source, serve, data):
-    (source / "labels").write_bytes(b"9999")
-    with pytest.raises(DataError, match=r"labels: is not labels of tiny"):
-        prepare(serve(source))
-    assert nothing_left(data)
-
-
-def test_nobody_answers(prepare, data):
-    with pytest.raises(DataError, match="refused"):
-        prepare("http://127.0.0.1:9/")
-    assert nothing_left(data)
-
-
 def test_a_data_folder_that_cannot_be_written(known, source, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError) as caught:
@@ -202,161 +182,6 @@ def test_names():
     with pytest.raises(UsageError) as caught:
         known_named("mnsit")
     assert "did you mean 'mnist'?" in caught.value.remedy
-
-
-def test_a_server_that_says_nothing_is_given_up(prepare, source, serve, data, monkeypatch):
-    class Silent(serve.quiet):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", "100")
-            self.end_headers()
-            self.wfile.write(b"1")
-            self.wfile.flush()
-            released.wait(60)
-
-    released = threading.Event()
-    monkeypatch.setattr("ganforge.session.fetching._PATIENCE", 0.3)
-    try:
-        with pytest.raises(DataError, match=r"could not be downloaded: http://127.+timed out"):
-            prepare(serve(source, Silent))
-    finally:
-        released.set()
-    assert nothing_left(data)
-
-
-def test_a_server_that_drips_is_waited_for(prepare, source, serve, data, monkeypatch):
-    class Dripping(serve.quiet):
-        def copyfile(self, source, outputfile):
-            while piece := source.read(40):
-                outputfile.write(piece)
-                outputfile.flush()
-                waited.wait(0.02)
-
-    waited = threading.Event()
-    assert prepare(serve(source, Dripping))[0].changed
-    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
-
-
-@pytest.mark.parametrize(
-    ("length", "told"),
-    [(lambda size: size + 7, "was cut short after"), (lambda size: size - 1, "is not|damaged gzip"), (lambda size: None, None)],
-)
-def test_sizes_that_a_server_tells_wrongly_or_not_at_all(prepare, source, serve, data, length, told):
-    class Misjudging(serve.quiet):
-        def send_header(self, name, value):
-            if name == "Content-Length":
-                value = length(int(value))
-            if value is not None:
-                super().send_header(name, value)
-
-    url = serve(source, Misjudging)
-    if told is None:
-        assert prepare(url)[0].changed
-        return
-    with pytest.raises(DataError, match=told):
-        prepare(url)
-    assert nothing_left(data)
-
-
-def test_a_server_that_never_ends_is_cut_off(prepare, source, serve, data):
-    class Endless(serve.quiet):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                while True:
-                    self.wfile.write(bytes(1 << 16))
-
-    with pytest.raises(DataError, match="does not end where it should"):
-        prepare(serve(source, Endless))
-    assert nothing_left(data)
-
-
-def test_gzip_that_unpacks_to_far_more_than_the_file_is_refused(prepare, source, serve, data):
-    (source / "images.gz").write_bytes(gzip.compress(bytes(50_000_000)))
-    with pytest.raises(DataError, match=r"images\.gz: unpacks to more than the 600 bytes"):
-        prepare(serve(source))
-    assert nothing_left(data)
-
-
-def test_a_redirection_is_followed(prepare, source, serve, data):
-    class Moved(serve.quiet):
-        def do_GET(self):
-            self.send_response(302)
-            self.send_header("Location", target + self.path.lstrip("/"))
-            self.end_headers()
-
-    target = serve(source)
-    assert prepare(serve(source, Moved))[0].changed
-    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
-
-
-@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://127.0.0.1/images", "http://"])
-def test_a_redirection_elsewhere_than_the_web_is_refused(prepare, source, serve, data, where):
-    class Moved(serve.quiet):
-        def do_GET(self):
-            self.send_response(302)
-            self.send_header("Location", where)
-            self.end_headers()
-
-    with pytest.raises(DataError, match="could not be downloaded"):
-        prepare(serve(source, Moved))
-    assert nothing_left(data)
-
-
-def test_a_redirection_in_a_circle_ends(prepare, source, serve, data):
-    class Circling(serve.quiet):
-        def do_GET(self):
-            self.send_response(302)
-            self.send_header("Location", self.path)
-            self.end_headers()
-
-    with pytest.raises(DataError, match="could not be downloaded"):
-        prepare(serve(source, Circling))
-    assert nothing_left(data)
-
-
-@pytest.mark.parametrize("answer", [b"", b"noise\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
-def test_what_is_no_http_is_told(prepare, source, serve, data, answer):
-    class Garbled(serve.quiet):
-        def handle(self):
-            self.rfile.readline()
-            self.wfile.write(answer)
-
-    with pytest.raises(DataError, match="could not be downloaded"):
-        prepare(serve(source, Garbled))
-    assert nothing_left(data)
-
-
-@pytest.mark.parametrize("code", [401, 429, 500, 503])
-def test_a_server_with_an_error_of_its_own(prepare, source, serve, data, code):
-    class Failing(serve.quiet):
-        def do_GET(self):
-            self.send_error(code)
-
-    with pytest.raises(DataError, match="could not be downloaded"):
-        prepare(serve(source, Failing))
-    assert nothing_left(data)
-
-
-def test_the_next_server_is_asked_where_the_first_one_breaks_off(known, source, serve, data):
-    class Broken(serve.quiet):
-        def copyfile(self, source, outputfile):
-            outputfile.write(source.read()[:-3])
-
-    both = replace(known, urls=(serve(source, Broken), serve(source)))
-    assert prepare_data(both, None, (data,), lambda *words: None).changed
-    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
-
-
-@pytest.mark.parametrize(
-    "url", ["http://", "http:///", "http://127.0.0.1:port/", "http://[::1/", "https://a b/", "http://127.0.0.1:99999/"]
-)
-def test_an_address_that_is_none(prepare, data, url):
-    with pytest.raises(DataError) as caught:
-        prepare(url)
-    assert "could not be downloaded" in caught.value.message
-    assert nothing_left(data)
 
 
 def test_ctrl_c_under_way_leaves_nothing(prepare, source, data, known):

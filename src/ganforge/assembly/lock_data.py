@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -66,9 +67,10 @@ def _content(file: Path, size: int) -> str:
 def _folder(folder: Path) -> tuple[str, str]:
     """What is hashed of a folder, and the hash: names, sizes and contents, or the times of change of large ones.
 
-    A file that cannot be read counts as such: whether it matters is the data set's to say.
+    What cannot be read, and a folder that cannot be listed, counts as such: whether it matters is the data set's to say.
     """
-    found = [(file, _facts(file)) for file in files_below(folder)]
+    unlisted: list[OSError] = []
+    found = [(file, _facts(file)) for file in files_below(folder, unlisted.append)]
     large = sum(facts.st_size for _, facts in found if facts) > _LARGE
     hashed = hashlib.sha256()
     for file, facts in found:
@@ -77,11 +79,15 @@ def _folder(folder: Path) -> tuple[str, str]:
             with suppress(OSError):
                 last = f"{facts.st_size} {facts.st_mtime_ns if large else _content(file, facts.st_size)}"
         hashed.update(os.fsencode(f"{file.relative_to(folder).as_posix()}\0{last}\0"))
+    for error in unlisted:
+        hashed.update(os.fsencode(f"{Path(error.filename).relative_to(folder).as_posix()}\0unlisted\0"))
     return "listing" if large else "contents", hashed.hexdigest()
 
 
 def _facts(file: Path) -> os.stat_result | None:
+    """``None`` for what is no file: to open a FIFO would wait for ever."""
     try:
-        return file.stat()
+        facts = file.stat()
     except OSError:
         return None
+    return facts if stat.S_ISREG(facts.st_mode) else None

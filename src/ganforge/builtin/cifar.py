@@ -56,7 +56,7 @@ def _batches(known: Known, folder: Path) -> Iterator[tuple[str, bytes, str]]:
         if not file.is_content(raw):
             raise DataError(
                 f"{path}: is not the file of {known.name}: its {file.sum.partition(':')[0]} is another",
-                remedy=f"delete it and run `ganforge data prepare {known.name}`",
+                remedy=f"run `ganforge data prepare {known.name}`, which mends it",
             )
         if file.name.endswith(".tar.gz"):
             yield from _members(raw, path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,12 +45,14 @@ def build_image_folder(params: ImageFolderParams, context: DatasetContext) -> Da
         raise DataError(
             f"there is no folder {folder}", remedy="mend dataset.params.folder; a relative path is meant from the recipe's folder"
         )
-    files = list(files_below(folder))
+    unlisted: list[OSError] = []
+    files = list(files_below(folder, unlisted.append))
+    sorting = _Sorting([f"{error.filename} cannot be listed: {error.strerror or error}" for error in unlisted])
     if _is_streamed(files, params):
-        shape, good = _inspected(folder, files, params)
+        shape, good = _inspected(folder, files, params, sorting)
         spec, labels = _spec(folder, good, shape, params)
         return _streamed(spec, good, labels, params)
-    values, good = _read(folder, files, params)
+    values, good = _read(folder, files, params, sorting)
     spec, labels = _spec(folder, good, tuple(values.shape[1:]), params)
     return Kept(spec, *split(values, labels, params.held_out))
 
@@ -72,7 +74,7 @@ def _is_streamed(files: Sequence[Path], params: ImageFolderParams) -> bool:
     if params.stream != "auto":
         return params.stream
     for path in files:
-        with suppress(Unfit):
+        with suppress(Unfit), _too_large_is_damage():
             return len(files) * math.prod(picture_shape(path, params)) > params.memory * 2**30
     return False
 
@@ -96,11 +98,11 @@ class _Sorting:
         shape: of these.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bad: Iterable[str]) -> None:
         self.good: list[Path] = []
         self.shape: Shape = ()
         self._other: list[tuple[Path, Shape]] = []
-        self._bad: list[str] = []
+        self._bad = list(bad)
 
     def takes(self, path: Path, found: Shape | str) -> bool:
         """Whether it is a good one, by its shape or by why it has none."""
@@ -133,9 +135,8 @@ class _Sorting:
             )
 
 
-def _read(folder: Path, files: Sequence[Path], params: ImageFolderParams) -> tuple[Tensor, list[Path]]:
+def _read(folder: Path, files: Sequence[Path], params: ImageFolderParams, sorting: _Sorting) -> tuple[Tensor, list[Path]]:
     """All pictures ``(n, channels, height, width)`` as bytes, and their files."""
-    sorting = _Sorting()
     values = np.empty(0, dtype=np.uint8)
     for path, found in _each(files, lambda path: read_picture(path, params)):
         if sorting.takes(path, found if isinstance(found, str) else found.shape):
@@ -146,9 +147,8 @@ def _read(folder: Path, files: Sequence[Path], params: ImageFolderParams) -> tup
     return torch.from_numpy(values[: len(sorting.good)]), sorting.good
 
 
-def _inspected(folder: Path, files: Sequence[Path], params: ImageFolderParams) -> tuple[Shape, list[Path]]:
+def _inspected(folder: Path, files: Sequence[Path], params: ImageFolderParams, sorting: _Sorting) -> tuple[Shape, list[Path]]:
     """The shape of all pictures, by the head of each file, and the files."""
-    sorting = _Sorting()
     for path, found in _each(files, lambda path: picture_shape(path, params)):
         sorting.takes(path, found)
     sorting.insist(folder, skip=params.skip_broken)
@@ -157,7 +157,6 @@ def _inspected(folder: Path, files: Sequence[Path], params: ImageFolderParams) -
 
 def _each(files: Sequence[Path], read: Callable[[Path], _Found]) -> Iterator[tuple[Path, _Found | str]]:
     """Each file with what is read of it, or with why it cannot be; several at once, in their order."""
-    from PIL import Image
 
     def tried(path: Path) -> _Found | str:
         try:
@@ -165,11 +164,20 @@ def _each(files: Sequence[Path], read: Callable[[Path], _Found]) -> Iterator[tup
         except Unfit as reason:
             return str(reason)
 
-    with warnings.catch_warnings(), ThreadPoolExecutor() as workers:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large to be meant: told like a damaged one
+    with _too_large_is_damage(), ThreadPoolExecutor() as workers:
         for start in range(0, len(files), _AT_ONCE):
             some = files[start : start + _AT_ONCE]
             yield from zip(some, workers.map(tried, some), strict=True)
+
+
+@contextmanager
+def _too_large_is_damage() -> Iterator[None]:
+    """A picture too large to be meant is told like a damaged one. Not for threads: what is done with warnings is everybody's."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def _tell_bad(bad: Sequence[str], *, skip: bool) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganforge.builtin.packed import GZIP, has_unpacked_size
 from ganforge.plugin import DataMissing, DatasetContext
+
+_TRAILER = 4
+"""Bytes at the end of gzip that hold the size of what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,27 @@ class KnownFile:
         """Its path in a folder, or ``None``."""
         return next((path for name in self.names if (path := folder / name).is_file()), None)
 
+    def seems_whole(self, folder: Path) -> bool:
+        """Whether what lies there is as long as it should be, seen without reading it; its sum may still be another."""
+        path = self.lies_in(folder)
+        try:
+            return path is not None and self._has_size(path)
+        except OSError:
+            return False
+
+    def _has_size(self, path: Path) -> bool:
+        length = path.stat().st_size
+        with path.open("rb") as stream:
+            packed = self.gzipped and stream.read(len(GZIP)) == GZIP
+            if self.size is None:
+                return length > 0
+            if not packed:
+                return length == self.size
+            stream.seek(max(0, length - _TRAILER))
+            if length > _TRAILER and int.from_bytes(stream.read(), "little") == self.size % 2**32:
+                return True
+        return has_unpacked_size(path, self.size)  # gzip of several parts ends in the size of the last one
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -77,6 +102,10 @@ class Known:
     def form_in(self, folder: Path) -> tuple[KnownFile, ...] | None:
         """The form whose files all lie in a folder, or ``None``."""
         return next((form for form in self.forms if all(file.lies_in(folder) for file in form)), None)
+
+    def seems_whole(self, folder: Path) -> bool:
+        """Whether all files of the form that is read there are as long as they should be."""
+        return all(file.seems_whole(folder) for file in self.form_in(folder) or ())
 
     def folders(self, data_folders: Iterable[Path]) -> list[Path]:
         """Where it is looked for: in each data folder below its name, then where the system keeps it."""

@@ -93,12 +93,12 @@ def _content(file: KnownFile, folder: Path, known: Known) -> tuple[Tensor, Path]
     path = file.lies_in(folder)
     if path is None:
         raise DataError(f"{folder / file.name}: vanished a moment ago", remedy="start again")
-    raw = read_unpacked(path)
+    raw = read_unpacked(path, most=file.size)
     numbers = decode(raw, path, 3 if "images" in file.name else 1)
     if not file.is_content(raw):
         raise DataError(
             f"{path}: is not the file of {known.name}: its SHA-256 is another",
-            remedy=f"delete it and run `ganforge data prepare {known.name}`; for images of your own use 'arrays' or 'image-folder'",
+            remedy=f"run `ganforge data prepare {known.name}`, which mends it; for your own images use 'arrays' or 'image-folder'",
         )
     return numbers, path
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from ganforge.plugin import DataError
 
 AGAIN = "get the file again: it was cut short or changed on its way"
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
+"""What gzip begins with."""
 
 
-def read_unpacked(path: Path) -> bytes:
-    """The content of a file, unpacked where it is gzip.
+def read_unpacked(path: Path, *, most: int | None = None) -> bytes:
+    """The content of a file, unpacked where it is gzip, of which ``most`` bytes are admitted.
 
     Raises:
         DataError: the file cannot be read, or its gzip is damaged.
     """
-    return unpacked(read_raw(path), path)
+    return unpacked(read_raw(path), path, most=most)
 
 
 def read_raw(path: Path) -> bytes:
@@ -45,7 +46,7 @@ def unpacked(raw: bytes, origin: Path | str, *, most: int | None = None) -> byte
     Raises:
         DataError: the gzip is damaged, or holds more.
     """
-    if not raw.startswith(_GZIP):
+    if not raw.startswith(GZIP):
         return raw
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(raw)) as packed:
@@ -55,3 +56,11 @@ def unpacked(raw: bytes, origin: Path | str, *, most: int | None = None) -> byte
     if most is not None and len(content) > most:
         raise DataError(f"{origin}: unpacks to more than the {most:,} bytes that it should hold", remedy=AGAIN)
     return content
+
+
+def has_unpacked_size(path: Path, size: int) -> bool:
+    """Whether a file of gzip is sound and holds so many bytes."""
+    try:
+        return len(read_unpacked(path, most=size)) == size
+    except DataError:
+        return False

@@ -62,8 +62,8 @@ class ImageFolderParams(ImageParams):
     """Whether the sub-folders are classes. Unless given they are where there are two or more. A picture beside
     them is an error then."""
     skip_broken: bool = False
-    """Whether files that are no readable picture, animations, and those of more than eight bits are left out, and named. They are
-    errors unless it is set."""
+    """Whether files that are no readable picture, animations, those of more than eight bits, what is no file, such as a FIFO, and
+    folders that cannot be listed are left out, and named. They are errors unless it is set."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of the pictures, of each class where there are classes, that is kept back for evaluation."""
     stream: Literal["auto"] | bool = "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
     try:
+        _insist_on_file(path)
         with Image.open(path) as opened:
             _insist_on_plain(opened)
             yield opened
@@ -80,12 +82,34 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise Unfit(f"is damaged: {str(error) or type(error).__name__}") from error
 
 
+def _insist_on_file(path: Path) -> None:
+    """Before it is opened, since to open a FIFO would wait for ever."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
+        raise Unfit(f"is {next((kind for test, kind in kinds if test(mode)), 'a device')}, no file")
+
+
 def _insist_on_plain(image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise Unfit(f"is an animation of {frames} frames")
     if image.mode not in _EIGHT_BITS:
         raise Unfit(f"has more than eight bits for each channel (Pillow's mode {image.mode})")
+    if stored := _deep_form(image):
+        raise Unfit(f"has more than eight bits for each channel (stored as {stored})")
+
+
+def _deep_form(image: Image.Image) -> str | None:
+    """How a PNG, TIFF or PPM of more bits is stored, of which Pillow would keep eight in silence."""
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        for argument in arguments:
+            if isinstance(argument, str) and ";16" in argument:
+                return argument
+        if tile[0].startswith("ppm") and isinstance(arguments[-1], int) and arguments[-1] > 255:
+            return f"values up to {arguments[-1]:,}"
+    return None
 
 
 def _in_colour(image: Image.Image, *, grey: bool) -> Image.Image:

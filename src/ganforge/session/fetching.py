@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import http.client
+import errno
 import os
+import secrets
 import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganforge import __version__
 from ganforge.builtin.known import KNOWN, MADE_OF, Known, KnownFile
-from ganforge.builtin.packed import read_raw, unpacked
+from ganforge.builtin.packed import read_raw
 from ganforge.core.errors import DataError, StorageError, UsageError, did_you_mean
+from ganforge.session.comparing import archive_of, archives, insist, is_right, listed
+from ganforge.session.downloads import Told, downloaded, is_url
 from ganforge.storage.atomic import sync_folder, write_through
 
-Told = Callable[[str, int, int | None], None]
-"""``(file, bytes so far, bytes in all)``, as they come."""
-
-_PATIENCE = 30
-"""Seconds without a byte until a server is given up."""
-_CHUNK = 1 << 18
-_WEB = ("http://", "https://")
+_FORGOTTEN = 24 * 3600
+"""Seconds after which what a process gathered and could not take away is nobody's any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +48,40 @@ def known_named(name: str) -> Known:
     if known is None:
         names = [*KNOWN, *MADE_OF]
         hint = did_you_mean(name, names)
-        listed = f"known: {', '.join(names)}; other data sets of `ganforge list datasets` need no preparing"
-        raise UsageError(f"no data set named '{name}' can be prepared", remedy=f"{hint} {listed}" if hint else listed)
+        told = f"known: {', '.join(names)}; other data sets of `ganforge list datasets` need no preparing"
+        raise UsageError(f"no data set named '{name}' can be prepared", remedy=f"{hint} {told}" if hint else told)
     return known
 
 
 def prepare_data(known: Known, source: str | None, folders: Iterable[Path], told: Told) -> Prepared:
-    """See to it that a data set is here, with the right sums.
+    """See to it that what a run would read is here, with the right sums.
 
     Args:
         known: which one.
-        source: the folder, archive or URL to take it from; its own URLs unless given.
+        source: the folder, archive or URL to take it from; unless given, a sound copy in another of the folders, else its own URLs.
         folders: the data folders, of which the first is written to.
         told: hears how it goes on.
 
     Raises:
         DataError: files that are missing or not the right ones, or a download that failed; nothing was changed.
         StorageError: the disk or folder refused.
+        UsageError: the source is empty, or a URL of one file of several.
     """
     own, *others = folders
-    given = None if source is None or source.startswith(_WEB) else _local(known, Path(source).expanduser())
+    if source is not None and not source.strip():
+        raise UsageError("--from is empty", remedy="name a folder, an archive or a URL")
     target = own / known.name
-    for folder in known.folders((own, *others)) if source is None else [target]:
-        if _is_right(known, folder):
-            return Prepared(known, folder, changed=False)
+    places = known.folders((own, *others)) if source is None else [target]
+    read = known.found_in(places)
+    if read is not None and is_right(known, read):
+        return Prepared(known, read, changed=False)
 
-    urls = (source,) if source and given is None else known.urls
-    stage = (
-        own / f".{known.name}-{os.getpid()}"
-    )  # a rename is one step only within one file system, so files gather beside their place
+    brought = _brought(known, source, places, told)
     try:
-        stage.mkdir(parents=True)
-        try:
-            for name, raw in _downloaded(known, urls, told) if given is None else _copied(known, given, told):
-                write_through(stage / name, raw)
-            _put(stage, target)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
+        with _staged(target) as stage:
+            for name, raw in brought:
+                write_through(stage / "new" / name, raw)
+            _put(stage, target, known)
     except OSError as error:
         raise StorageError(
             f"cannot write {target}: {error.strerror or error}",
@@ -96,30 +90,23 @@ def prepare_data(known: Known, source: str | None, folders: Iterable[Path], told
     return Prepared(known, target, changed=True)
 
 
-def _is_right(known: Known, folder: Path) -> bool:
-    form = known.form_in(folder)
-    try:
-        return form is not None and all((path := file.lies_in(folder)) and _is_file(file, read_raw(path), path) for file in form)
-    except DataError:
-        return False
-
-
-def _is_file(file: KnownFile, raw: bytes, origin: Path | str) -> bool:
-    return file.is_content(_content(file, raw, origin))
-
-
-def _content(file: KnownFile, raw: bytes, origin: Path | str) -> bytes:
-    return unpacked(raw, origin, most=file.size) if file.gzipped else raw
+def _brought(known: Known, source: str | None, places: Sequence[Path], told: Told) -> Iterator[tuple[str, bytes]]:
+    if source is None:
+        sound = next((found for place in places if (found := known.found_in([place])) and is_right(known, found)), None)
+        if sound is not None:
+            return _copied(known, _local(known, sound), told)
+        return downloaded(known, known.urls, told)
+    if is_url(source):
+        return downloaded(known, [source], told)
+    return _copied(known, _local(known, Path(source).expanduser()), told)
 
 
 def _local(known: Known, source: Path) -> list[tuple[KnownFile, Path]]:
     """The files in a folder, or an archive, that make one of the data set's forms."""
     if source.is_file():
-        archives = [form[0] for form in known.forms if len(form) == 1]
-        named = [file for file in archives if file.name == source.name] or archives
-        if named:
-            return [(named[0], source)]
-        raise DataError(f"{source} is a file", remedy=f"name the folder that holds {_listed(known.forms[0])}")
+        if archives(known):
+            return [(archive_of(known, read_raw(source), source.name, source), source)]
+        raise DataError(f"{source} is a file", remedy=f"name the folder that holds {listed(known.forms[0])}")
     if not source.is_dir():
         raise DataError(f"there is no folder {source}", remedy="name a folder that is there, or a URL that begins with https://")
 
@@ -127,111 +114,74 @@ def _local(known: Known, source: Path) -> list[tuple[KnownFile, Path]]:
     form = known.form_in(folder) if folder else None
     if folder is None or form is None:
         missing = [file for file in known.forms[0] if not file.lies_in(source)]
-        others = "".join(f"; or {_listed(form)}" for form in known.forms[1:])
-        raise DataError(f"{source} lacks {_listed(missing)}", remedy=f"it must hold {_listed(known.forms[0])}{others}")
+        others = "".join(f"; or {listed(form)}" for form in known.forms[1:])
+        raise DataError(f"{source} lacks {listed(missing)}", remedy=f"it must hold {listed(known.forms[0])}{others}")
     return [(file, path) for file in form if (path := file.lies_in(folder))]
 
 
 def _copied(known: Known, files: list[tuple[KnownFile, Path]], told: Told) -> Iterator[tuple[str, bytes]]:
     for file, path in files:
         raw = read_raw(path)
-        _insist(known, file, raw, path)
+        insist(known, file, raw, path)
         name = path.name if file.gzipped else file.name
         told(name, len(raw), len(raw))
         yield name, raw
 
 
-def _downloaded(known: Known, urls: Iterable[str], told: Told) -> list[tuple[str, bytes]]:
-    """All files from the first server that gives them."""
-    failures: list[str] = []
-    for url in urls:
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """A folder beside the target, since a rename is one step within one file system only; files gather in its ``new``."""
+    beside = f".{target.name}-"
+    for left in target.parent.glob(f"{beside}*"):  # of processes that were killed
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _FORGOTTEN:
+                _clear(left)
+    stage = target.parent / f"{beside}{secrets.token_hex(8)}"
+    try:
+        (stage / "new").mkdir(parents=True)
+        yield stage
+    finally:
+        _clear(stage)
+
+
+def _clear(stage: Path) -> None:
+    """Take a stage away, unless it holds what lay in the target's place and came to no other."""
+    if not os.path.lexists(stage / "old"):
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _put(stage: Path, target: Path, known: Known) -> None:
+    """Put the new folder in its place as a whole. What was there goes, but for files that are none of the data set's."""
+    new, old = stage / "new", stage / "old"
+    sync_folder(new)
+    if not os.path.lexists(target):
+        new.rename(target)
+    elif target.is_dir() or target.is_symlink():
         try:
-            found = [_fetched(file, url, told) for file in known.forms[0]]
-        except (OSError, http.client.HTTPException, ValueError) as error:  # the last one: an address that is none
-            failures.append(f"{url}: {getattr(error, 'reason', None) or error}")
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
-            continue
-        for file, (name, raw) in zip(known.forms[0], found, strict=True):
-            _insist(known, file, raw, f"{url}: {name}")
-        return found
-    raise DataError(f"{known.name} could not be downloaded: {'; '.join(failures)}", remedy=without_network(known))
-
-
-def without_network(known: Known) -> str:
-    """What to do where there is none, to the letter."""
-    packed = ", each with or without .gz," if known.forms[0][0].gzipped else ""
-    steps = (
-        f"without a network: get {_listed(known.forms[0])}{packed} on a computer that has one, from {' or '.join(known.urls)}; "
-        f"carry them here, and run `ganforge data prepare {known.name} --from FOLDER`"
-    )
-    return f"{steps}; or {known.otherwise}" if known.otherwise else steps
-
-
-def _fetched(file: KnownFile, url: str, told: Told) -> tuple[str, bytes]:
-    """Name and content of a file from a folder on the web, packed where the server has it so; or from a URL of its own."""
-    if url.endswith(file.name):
-        return file.name, _read(url, file, told)
-    *tried, last = reversed(file.names)
-    base = url.rstrip("/")
-    for name in tried:
-        try:
-            return name, _read(f"{base}/{name}", file, told)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code not in (403, 404):
-                raise
-    return last, _read(f"{base}/{last}", file, told)
-
-
-def _read(url: str, file: KnownFile, told: Told) -> bytes:
-    name = url.rpartition("/")[2]
-    request = urllib.request.Request(url, headers={"User-Agent": f"ganforge/{__version__}"})  # noqa: S310 - http(s) only, see _WEB
-    pieces: list[bytes] = []
-    done = 0
-    with urllib.request.urlopen(request, timeout=_PATIENCE) as response:  # noqa: S310 - as above
-        length = response.headers.get("Content-Length")
-        total = int(length) if length and length.isdigit() else None
-        while piece := response.read(_CHUNK):
-            pieces.append(piece)
-            done += len(piece)
-            told(name, done, total)
-            if file.size is not None and done > 2 * file.size + _CHUNK:
-                raise http.client.HTTPException(f"{name} does not end where it should")
-    if total is not None and done < total:
-        raise http.client.HTTPException(f"{name} was cut short after {done:,} of {total:,} bytes")
-    return b"".join(pieces)
-
-
-def _insist(known: Known, file: KnownFile, raw: bytes, origin: Path | str) -> None:
-    content = _content(file, raw, origin)
-    if not file.is_content(content):
-        kind, _, wanted = file.sum.partition(":")
-        found = file.sum_of(content).partition(":")[2]
-        raise DataError(
-            f"{origin}: is not {file.name} of {known.name}: its {kind} is {found}, not {wanted}",
-            remedy=f"get it from {' or '.join(known.urls)}",
-        )
-
-
-def _put(stage: Path, target: Path) -> None:
-    """Put the files in their place: the folder as a whole where it is new, else file by file, each in one step."""
-    sync_folder(stage)
-    if not target.exists():
-        stage.rename(target)
+            target.rename(old)
+            new.rename(target)
+        except BaseException:
+            if os.path.lexists(old) and not os.path.lexists(target):
+                old.rename(target)
+            raise
+        _leave(old, target, known)
     else:
-        for path in stage.iterdir():
-            path.replace(target / path.name)
-            twin = target / (path.name.removesuffix(".gz") if path.name.endswith(".gz") else f"{path.name}.gz")
-            twin.unlink(missing_ok=True)
+        raise NotADirectoryError(errno.ENOTDIR, "a file of this name is in the way")
     sync_folder(target.parent)
+
+
+def _leave(old: Path, target: Path, known: Known) -> None:
+    """Take the old folder away: of a link the link alone, and other people's files stay."""
+    if old.is_symlink():
+        old.unlink()
+        return
+    ours = {name for form in known.forms for file in form for name in file.names}
+    for path in old.iterdir():
+        if path.name not in ours:
+            path.rename(target / path.name)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def size_on_disk(folder: Path) -> int:
     """Bytes of the files in a folder."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-
-
-def _listed(files: Iterable[KnownFile]) -> str:
-    *first, last = [file.name for file in files]
-    return f"{', '.join(first)} and {last}" if first else last
