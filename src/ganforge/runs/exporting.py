@@ -17,9 +17,9 @@ from ganforge.core.specs import DataSpec
 from ganforge.core.strangers import guarded, said
 from ganforge.engine.seeding import stream
 from ganforge.runs.formats import FOLDER_HOLDS, FORMATS, Card, Format, Program
-from ganforge.runs.loading import LoadedGenerator, plain_specs
+from ganforge.runs.loading import LoadedGenerator, locked_components, plain_specs
 from ganforge.runs.tensors import named_tensors
-from ganforge.storage import atomic, plain
+from ganforge.storage import atomic
 
 TOLERANCE = 1e-4
 """The greatest difference that an export may have, as a share of the values' range."""
@@ -80,8 +80,8 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
 def describe(generator: LoadedGenerator) -> dict[str, Any]:
     """What an export says of itself, as plain data: what goes in, what comes out, and where it comes from."""
     latent = generator.sampler.draw(1, stream(0, "export"))
-    lock, folder = generator.path / "lock.json", generator.path
-    components = plain.loads(lock.read_bytes())["components"] if lock.exists() else []
+    folder = generator.path
+    components = locked_components(folder)
     return {
         "run": folder.resolve().name,
         "iteration": generator.iteration,
