@@ -210,6 +210,18 @@ def test_what_is_not_finite_is_left_out(recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
+def test_points_of_three_dimensions_of_which_none_is_finite():
+    class Broken(nn.Module):
+        def forward(self, latent):
+            return latent.noise[:, :3] * torch.nan
+
+    one = guide(Broken(), DataSpec((3,)), build_normal, size=3)
+
+    for ending in (".png", ".gif"):
+        assert opened(one.interpolation(latents(one, 4), ending, steps=3)).size[0] > 400
+        assert opened(one.traversal(latents(one, 4), ending, steps=3)).size[0] > 400
+
+
 def test_the_generator_is_left_as_it_was():
     network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(2))
 
@@ -246,6 +258,12 @@ def test_another_ending_is_refused_before_anything_is_drawn(tmp_path):
     with pytest.raises(UsageError, match=r"format of walk\.mp4") as caught:
         write([tmp_path / "walk.png", tmp_path / "walk.mp4"], lambda _: pytest.fail("drawn"))
     assert ".png or .gif" in caught.value.remedy
+
+
+def test_a_folder_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "folder.gif").mkdir()
+    with pytest.raises(UsageError, match=r"folder\.gif is a folder"):
+        write([tmp_path / "good.png", tmp_path / "folder.gif"], lambda _: pytest.fail("drawn"))
 
 
 def test_a_disk_that_refuses_is_told(tmp_path):

@@ -76,7 +76,7 @@ def test_it_shows_the_same_again(tmp_path, console):
 
 
 def test_a_picture_that_fails_is_missing_with_a_warning_and_the_others_are_there(tmp_path, console, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise ValueError("no yellow left")
 
     monkeypatch.setattr(album, "beside_nearest", broken)

@@ -223,7 +223,7 @@ def _group_names(started: Started) -> tuple[str, ...]:
     if started.latent.classes:
         return started.data.class_names or tuple(f"class {label}" for label in range(started.latent.classes))
     if started.latent.categorical:
-        return tuple(f"code {code}" for code in range(started.latent.categorical[0]))
+        return tuple(f"code 0 = {value}" for value in range(started.latent.categorical[0]))
     return ("generated",)
 
 

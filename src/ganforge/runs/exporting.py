@@ -18,6 +18,7 @@ from ganforge.core.strangers import guarded, said
 from ganforge.engine.seeding import stream
 from ganforge.runs.formats import FOLDER_HOLDS, FORMATS, Card, Format, Program
 from ganforge.runs.loading import LoadedGenerator, locked_components, plain_specs
+from ganforge.runs.targets import default_target
 from ganforge.runs.tensors import named_tensors
 from ganforge.storage import atomic
 
@@ -48,8 +49,8 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
     Args:
         generator: on the CPU.
         format_name: one of :data:`~ganforge.runs.formats.FORMATS`.
-        path: where to; a file there is replaced, and so is an exported folder. ``generator`` with the format's ending in the folder
-            that the generator came from unless given.
+        path: where to; a file there is replaced, and so is an exported folder. Unless given, ``generator`` with the format's ending
+            in the run's folder, or beside an exported folder that the generator came from.
         count: samples that are compared at once; the same is done with a batch of another size.
 
     Raises:
@@ -61,7 +62,7 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
         raise UsageError(f"there is no format '{format_name}'", remedy=f"formats are {', '.join(FORMATS)}")
     chosen = FORMATS[format_name]
     chosen.check_installed()
-    path = path or generator.path / f"generator{chosen.ending}"
+    path = path or default_target(generator.path, f"generator{chosen.ending}")
     _check_path(path, chosen, format_name)
 
     card, counts = describe(generator), (count, 1 if count > 1 else 2)

@@ -218,9 +218,10 @@ def undamaged(path: Path, *also: type[Exception]) -> Iterator[None]:
     Raises:
         RunFolderError: naming the file.
     """
+    damages: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, AttributeError, *also)
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, *also) as error:
+    except damages as error:
         told = f"it lacks {error}" if isinstance(error, KeyError) else said(error)
         raise RunFolderError(f"{path} is damaged: {told}", remedy="restore it from a copy, or take another run") from error
 

@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
+from ganforge.runs.targets import check_targets
 from ganforge.storage import atomic
 
 if TYPE_CHECKING:
@@ -36,14 +36,11 @@ def write(path: Path, samples: Samples, data: DataSpec) -> None:
         data: the data's spec.
 
     Raises:
-        UsageError: another ending.
+        UsageError: another ending, or a folder.
         StorageError: the disk or folder refused.
     """
+    check_targets([path], FORMATS)
     writers = {".png": _png, ".npz": _npz, ".csv": _csv}
-    if path.suffix.lower() not in writers:
-        raise UsageError(
-            f"cannot tell the format of {path.name}", remedy=f"let the name end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        )
     content = writers[path.suffix.lower()](samples, data)
     with atomic.storing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
