@@ -199,6 +199,20 @@ def test_paths_of_one_label_have_one_colour_and_one_name():
     assert [near(picture, shade) > 20 for shade in paper.GROUPS[:3]] == [True, True, False]
 
 
+@pytest.mark.parametrize("width", [6.4, 4.8])
+def test_the_legend_of_paths_fits_and_says_how_many_more_there_are(width):
+    key = paper.key([f"class {label}" for label in range(23)], 0.85 * width)
+
+    assert key.names[-2:] == ("class 19", "… and 3 more")
+    _, axes = paper.figure(width, 6)
+    axes.figure.subplots_adjust(left=0.12, right=0.97, top=0.6)
+    key.draw(axes, [axes.plot([0])[0] for _ in range(20)])
+    axes.figure.canvas.draw()
+    box = axes.get_legend().get_window_extent()
+    assert box.x1 <= axes.figure.bbox.x1
+    assert box.height <= 1.1 * key.height * axes.figure.dpi
+
+
 def test_what_is_not_finite_is_left_out(recwarn):
     class Broken(nn.Module):
         def forward(self, latent):
