@@ -213,6 +213,21 @@ def test_the_legend_of_paths_fits_and_says_how_many_more_there_are(width):
     assert box.height <= 1.1 * key.height * axes.figure.dpi
 
 
+def test_the_legend_of_tall_paths_is_not_cut_off(monkeypatch):
+    class Tall(nn.Module):
+        def forward(self, latent):
+            return latent.noise[:, :2] * torch.tensor([0.1, 10.0])
+
+    pages = []
+    pixels_of = paper.pixels_of
+    monkeypatch.setattr(paper, "pixels_of", lambda page: pages.append(page) or pixels_of(page))
+    one = guide(Tall(), DataSpec((2,), classes=17), build_labelled, size=2)
+    one.interpolation(latents(one, 68), ".png", steps=3)
+
+    (page,) = pages
+    assert page.axes[0].get_legend().get_window_extent().x1 <= page.bbox.x1
+
+
 def test_what_is_not_finite_is_left_out(recwarn):
     class Broken(nn.Module):
         def forward(self, latent):

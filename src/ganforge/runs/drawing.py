@@ -114,7 +114,7 @@ class _Paths:
             axes.plot(*row.T, color=colour, linewidth=1.6)
         axes.set(xlim=self._limits[0], ylim=self._limits[1], xlabel=plane.names[0], ylabel=plane.names[1])
         if equal:
-            axes.set_aspect("equal", adjustable="box")
+            axes.set_aspect("equal", adjustable="box", anchor="NW")  # below title and legend, which begin at the left
         if self._key is not None:
             self._key.draw(axes, [axes.lines[walk.names.index(name)] for name in kinds[: paper.KEY_MOST]])
 
