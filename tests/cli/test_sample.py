@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 
 from ganforge.cli.app import main
 from ganforge.runs.neighbours import FRAME
+
+SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
 
 def drawn(folder, tmp_path, *options):
@@ -85,6 +88,8 @@ def test_each_label_or_code_has_a_row_and_a_name(trained, tmp_path, name):
         ("dcgan_digits", ["--label", "1"], "this generator takes no label"),
         ("dcgan_digits", ["--code", "1"], "this generator takes no code"),
         ("infogan_digits", ["--code", "10"], "code 0 cannot be 10"),
+        ("infogan_digits", ["--code", "nan"], "code 0 cannot be nan"),
+        ("infogan_digits", ["--code", "1,inf"], "it is a number from -1 to 1"),
         ("infogan_digits", ["--code", "1,2,3"], "the generator has 2"),
         ("infogan_digits", ["--code", "x"], "cannot read the codes 'x'"),
         ("infogan_moons", ["--neighbours"], "this run's are points"),
@@ -105,6 +110,111 @@ def test_the_nearest_training_images_stand_in_yellow(trained, tmp_path, capsys):
         pixels = np.asarray(picture.convert("RGB"))
     assert tuple(pixels[0, -1]) == FRAME
     assert (pixels == FRAME).all(axis=2).mean() > 0.02
+
+
+def arrays_run(tmp_path, monkeypatch):
+    """A run of a file of images, and the file."""
+    monkeypatch.chdir(tmp_path)
+    np.save("images.npy", np.random.default_rng(0).random((40, 1, 8, 8), dtype=np.float32))
+    shutil.copytree(SMOKE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "mine.toml").write_text("""
+        extends = "dcgan_digits.toml"
+        [dataset]
+        use = "arrays"
+        params = { file = "images.npy" }
+    """)
+    lean = ["tracking.mode='off'", "pictures.gif=false", "pictures.album=false", "train.iterations=2", "metric=[]"]
+    assert main(["run", "mine.toml", *(word for one in lean for word in ("--set", one))]) == 0
+    return tmp_path / "images.npy"
+
+
+def test_data_that_changed_since_the_run_are_told(tmp_path, monkeypatch, capsys):
+    images = arrays_run(tmp_path, monkeypatch)
+    capsys.readouterr()
+    command = ["sample", "mine", "-n", "4", "--neighbours", "--json"]
+
+    assert main(command) == 0
+    before = capsys.readouterr()
+    assert json.loads(before.out)["data_changes"] == []
+    assert "are not what" not in before.err
+
+    np.save(images, np.load(images)[::-1] * 0.5)
+    assert main(command) == 0
+    after = capsys.readouterr()
+    assert "images.npy is not the data that is locked" in json.loads(after.out)["data_changes"][0]
+    assert "the data are not what the run was trained on" in after.err.replace("\n", " ")
+
+    np.save(images, np.zeros((40, 3, 8, 8), np.float32))
+    assert main(command) == 2
+    assert "'arrays' are not of the samples' shape" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", ["sample", "interpolate", "traverse", "export"])
+def test_an_exported_folder_is_taken_and_stays_as_it_is(trained, tmp_path, command, capsys):
+    folder = tmp_path / "mine"
+    form = ["--format", "safetensors"]
+    assert main(["export", str(trained("cgan_digits")), *form, "--out", str(folder)]) == 0
+    files = sorted(folder.iterdir())
+    capsys.readouterr()
+
+    assert main([command, str(folder), "--json", *(["--format", "torchscript-export"] if command == "export" else [])]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    written = told.get("files") or [told.get("file") or told["path"]]
+    assert sorted(str(path) for path in tmp_path.glob("mine-*")) == sorted(written)
+    assert told["schema"] == 1
+    assert sorted(folder.iterdir()) == files
+    assert main(["export", str(trained("cgan_digits")), *form, "--out", str(folder)]) == 0
+
+
+@pytest.mark.parametrize("command", ["sample", "interpolate", "traverse"])
+def test_a_place_that_cannot_be_written_sends_to_out(trained, tmp_path, command, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([command, str(trained("cgan_digits")), "--out", str(tmp_path / "file" / "out.png")]) == 5
+    told = capsys.readouterr().err
+    assert "--out" in told
+    assert "--runs-dir" not in told
+
+
+@pytest.mark.parametrize("command", ["sample", "interpolate", "traverse"])
+def test_a_folder_is_no_target(trained, tmp_path, command, capsys):
+    (tmp_path / "folder.png").mkdir()
+    assert main([command, str(trained("cgan_digits")), "--out", str(tmp_path / "folder.png")]) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        (
+            ["sample", "-n", "3", "--label", "2", "--seed", "4"],
+            {"count": 3, "label": 2, "seed": 4, "neighbours": False},
+        ),
+        (["interpolate", "--steps", "3", "--rows", "2"], {"steps": 3, "rows": 2, "how": "spherical", "label": None, "seed": 0}),
+        (["traverse", "--noise", "1", "--steps", "3"], {"noise": 1, "steps": 3, "rows": 8, "code": None, "label": None, "seed": 0}),
+    ],
+)
+def test_json_names_all_that_was_asked_for(trained, tmp_path, command, asked, capsys):
+    name, *options = command
+    assert main([name, str(trained("cgan_digits")), *options, "--out", str(tmp_path / "out.png"), "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert {key: told[key] for key in asked} == asked
+    assert (told["schema"], told["iteration"], told["device"]) == (1, 2, "cpu")
+
+
+def test_a_run_that_diverged_before_its_first_checkpoint_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    wild = ["tracking.mode='off'", "pictures.gif=false", "generator.optimizer.lr=1e30", "train.iterations=20", "metric=[]"]
+    assert main(["run", str(SMOKE / "dcgan_digits.toml"), *(word for one in wild for word in ("--set", one))]) == 1
+    told = capsys.readouterr().err
+    assert "it came to no checkpoint" in told
+    assert "is kept in" not in told
+
+    assert main(["sample", "dcgan_digits"]) == 4
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "has not come to its first one" in told
+    assert "lower learning rates if it diverged" in told
 
 
 def test_a_data_set_that_is_missing_is_told(trained, tmp_path, capsys):

@@ -36,6 +36,7 @@ def test_sheet_and_animation_lie_in_the_run_folder(trained, tmp_path, name, caps
         ("infogan_digits", ["--code", "0"], 10),
         ("infogan_digits", ["--code", "1"], 10),
         ("dcgan_digits", ["--noise", "1", "--rows", "4"], 4),
+        ("dcgan_digits", ["--rows", "3"], 3),
     ],
 )
 def test_rows_are_what_is_varied(trained, tmp_path, name, options, rows):

@@ -89,6 +89,16 @@ def test_a_backdrop_thinner_than_a_pixel_is_left_out():
     np.testing.assert_array_equal(picture, paper.Blit(page).pixels([]))
 
 
+def test_a_legend_of_more_labels_than_colours_says_how_many_more(events):
+    started = next(iter(events("moons", every=100)))
+    many = replace(started, data=replace(started.data, classes=17, class_names=()), latent=replace(started.latent, classes=17))
+
+    names = [text.get_text() for text in PlaneFigure(many, "title")._axes.get_legend().get_texts()]
+
+    assert names[:2] == ["real", "class 0"]
+    assert names[10:12] == ["class 9", "… 7 more"]
+
+
 def test_axes_stay_where_they_are_however_far_the_samples_stray(events):
     stream = list(events("moons", every=100))
     figure = PlaneFigure(stream[0], "title")

@@ -29,6 +29,14 @@ def test_more_dimensions_are_shown_along_their_main_directions():
     assert plane.names == ("first main direction of the data", "second main direction")
 
 
+@pytest.mark.parametrize("points", [torch.zeros(0, 3), torch.ones(1, 3), torch.ones(4, 3), torch.randn(2, 7)])
+def test_there_are_two_axes_even_where_the_points_span_none(points):
+    plane = plane_of(Samples(points))
+
+    np.testing.assert_allclose(plane.axes.T @ plane.axes, np.eye(2), atol=1e-12)
+    assert plane.project(flat(Samples(points))).shape == (len(points), 2)
+
+
 def test_one_point_has_limits_too():
     assert (limits_of(np.zeros((1, 2)))[:, 1] > limits_of(np.zeros((1, 2)))[:, 0]).all()
 
@@ -61,5 +69,5 @@ def test_samples_are_grouped_by_label_before_code():
     coded = groups_of(Samples(values, None, latent), named, (2,))
 
     assert (labelled.indices.tolist(), labelled.names) == ([0, 1], ("upper", "lower"))
-    assert (coded.indices.tolist(), coded.names) == ([1, 0], ("code 0", "code 1"))
+    assert (coded.indices.tolist(), coded.names) == ([1, 0], ("code 0 = 0", "code 0 = 1"))
     assert groups_of(Samples(values), named, ()) is None

@@ -78,7 +78,7 @@ def test_the_last_state_stays_on_the_screen(clock, events):
     assert "0.005 ↓ better        0    0.005" in at("wasserstein  ", lines)
     assert "discriminator total 1.367, log 4 = 1.386 at equilibrium" in lines
     at("samples at iteration 100", lines)
-    at("real · code 0 · code 1", lines)
+    at("real · code 0 = 0 · code 0 = 1", lines)
     assert not any("Ctrl-C" in line for line in lines)
 
 
@@ -120,7 +120,7 @@ def test_samples_are_drawn_beside_or_below(clock, events):
     assert at("samples at", narrow.look()).startswith("╭─ samples at")
 
 
-@pytest.mark.parametrize(("kind", "legend"), [("moons", "real · code 0 · code 1"), ("bell", "data · generated · D(x), ½ dotted")])
+@pytest.mark.parametrize(("kind", "legend"), [("moons", "real · code 0 = 0 · code 0 = 1"), ("bell", "data · generated · D(x), ½ dotted")])
 def test_the_drawing_changes_with_the_samples_and_has_a_legend(clock, events, kind, legend):
     drawings = []
     for end in (25, 100):

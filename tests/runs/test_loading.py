@@ -153,6 +153,28 @@ def test_a_folder_without_weights_is_told(trained):
         ganforge.load("small")
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("specs.json", "{"),
+        ("specs.json", "{}"),
+        ("specs.json", "[]"),
+        ("specs.json", '{"data": {}, "latent": {}}'),
+        ("lock.json", "{}"),
+        ("lock.json", '{"components": [1]}'),
+        ("generator.safetensors", None),
+        ("generator.safetensors", ""),
+    ],
+)
+def test_a_damaged_file_is_named(bundle, file, content):
+    damaged = bundle("vanilla_moons") / file
+    damaged.write_bytes(damaged.read_bytes()[:300] if content is None else content.encode())
+
+    with pytest.raises(RunFolderError, match="is damaged: ") as caught:
+        ganforge.load(damaged.parent)
+    assert str(damaged) in caught.value.message
+
+
 def test_it_says_what_it_is(bundle):
     assert repr(ganforge.load(bundle("infogan_moons"))) == (
         "<generator of infogan_moons: iteration 20, values (2,), noise 3, categorical codes of 2, 1 continuous codes; on cpu>"

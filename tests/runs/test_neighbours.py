@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import DataError, UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.observers.plane import Groups
+from ganforge.runs import neighbours
 from ganforge.runs.neighbours import FRAME, beside_nearest, require_images
 
 DATA = DataSpec((1, 2, 2), value_range=(-1.0, 1.0))
@@ -50,7 +51,8 @@ def test_rows_are_groups_and_their_last_sample_is_asked():
     small = sheet(beside_nearest(Samples(shades(-1.0, 1.0, -0.5)), groups, BYTES, DATA), 2, 2)
 
     assert [int(small[row, -2, 0]) for row in (1, 4)] == [60, 0]
-    assert (small[4, 3] == 255).all()  # the second group has one sample only
+    assert (small[4, 0] == 255).all()  # the second group has one sample only, which stands beside its neighbour
+    assert int(small[4, 3, 0]) == 0
 
 
 def test_a_single_sample_has_its_neighbour():
@@ -63,6 +65,58 @@ def test_nothing_stands_beside_what_is_not_finite():
     small = sheet(beside_nearest(Samples(shades(float("nan"))), None, BYTES, DATA), 1, 1)
 
     assert (small[1:3, -3:-1] == 255).all()
+
+
+class Stream:
+    """A source that tells what it was asked for."""
+
+    def __init__(self, values):
+        self.values, self.asked = values, []
+
+    def __len__(self):
+        return len(self.values)
+
+    def read(self, rows):
+        self.asked.append(list(rows))
+        return Samples(self.values[list(rows)])
+
+
+def test_a_source_is_searched_as_a_whole_and_in_parts(monkeypatch):
+    monkeypatch.setattr(neighbours, "_PART_BYTES", 12)  # three images
+    source = Stream(BYTES)
+    values = shades(-0.9, 0.9, -0.5, 0.1)
+
+    content = beside_nearest(Samples(values), None, source, DATA)
+
+    assert source.asked == [[0, 1, 2], [3]]
+    assert content == beside_nearest(Samples(values), None, BYTES, DATA)
+
+
+def test_images_without_a_range_are_drawn_in_that_of_samples_and_neighbours_together():
+    data, training = DataSpec((1, 2, 2)), torch.tensor([0.0, 4.0])[:, None, None, None].expand(-1, 1, 2, 2)
+
+    small = sheet(beside_nearest(Samples(shades(2.5)), None, training, data), 1, 1)
+    with_nan = sheet(beside_nearest(Samples(shades(2.5, float("nan"), 1.0, 3.0)), None, training, data), 2, 2)
+
+    assert int(small[1, -2, 0]) == 255
+    assert int(small[1, 0, 0]) == 0  # the sample is the least of what is shown
+    assert int(with_nan[4, -2, 0]) == 255
+
+
+def test_data_of_another_shape_are_named():
+    with pytest.raises(DataError, match=r"'digits' are not of the samples' shape any more: 3×2×2 and 1×2×2") as caught:
+        beside_nearest(Samples(shades(0.5)), None, BYTES.expand(4, 3, 2, 2), DATA, name="the data set 'digits'")
+    assert "restore the data" in caught.value.remedy
+
+
+def test_a_note_stands_below_the_sheet():
+    plain, noted = (
+        np.asarray(Image.open(io.BytesIO(beside_nearest(Samples(shades(0.5)), None, BYTES, DATA, note=note))))
+        for note in ("", "nearest among 4 of 9 training images")
+    )
+
+    assert len(noted) > len(plain)
+    assert (noted[len(plain) :] < 128).any()
 
 
 def test_points_have_no_picture_of_neighbours():

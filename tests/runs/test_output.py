@@ -11,6 +11,7 @@ from ganforge.core.errors import StorageError, UsageError
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.observers import paper
+from ganforge.runs import output
 from ganforge.runs.output import write
 
 POINTS = DataSpec((2,), classes=2)
@@ -52,6 +53,15 @@ def test_csv_has_a_header_and_exact_floats(tmp_path, samples):
     np.testing.assert_array_equal(read, samples.values)
 
 
+def test_a_csv_of_several_parts_has_each_row_once_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "_ROWS", 3)
+    values = torch.tensor([float("nan"), torch.inf, 1 / 3, 4.0, 5.0, 6.0, 7.0])[:, None]
+    write(tmp_path / "out.csv", Samples(values, torch.arange(7)), DataSpec((1,), classes=7))
+
+    rows = ["nan,0", "inf,1", "0.333333343,2", "4,3", "5,4", "6,5", "7,6"]
+    assert (tmp_path / "out.csv").read_text() == "\n".join(["x0,label", *rows, ""])
+
+
 def test_images_become_a_sheet_with_their_range_as_black_and_white(tmp_path):
     values = torch.stack([torch.full((1, 2, 2), value) for value in (-1.0, 1.0, 0.0, 5.0)])
     write(tmp_path / "out.png", Samples(values), DataSpec((1, 2, 2), value_range=(-1.0, 1.0)))
@@ -69,6 +79,39 @@ def colours(path):
 
 def rgb(colour):
     return tuple(int(colour[start : start + 2], 16) for start in (1, 3, 5))
+
+
+def named(monkeypatch):
+    """The names in each legend that is drawn, and whether it lies beside the title and within the page."""
+    found = []
+    draw = paper.Key.draw
+
+    def watched(self, axes, handles):
+        draw(self, axes, handles)
+        legend, page = axes.get_legend(), axes.figure
+        page.canvas.draw()
+        box, title = legend.get_window_extent(), page.texts[-1].get_window_extent()
+        assert box.y1 <= title.y0 + 1
+        assert box.x1 <= page.bbox.x1
+        found.append([text.get_text() for text in legend.get_texts()])
+
+    monkeypatch.setattr(paper.Key, "draw", watched)
+    return found
+
+
+def test_a_legend_names_what_is_there_and_says_how_many_more(tmp_path, monkeypatch):
+    found = named(monkeypatch)
+    for classes, labels in ((17, torch.arange(60) % 17), (17, torch.full((60,), 16)), (30, torch.arange(60) % 30)):
+        write(tmp_path / "out.png", Samples(torch.randn(60, 2), labels), DataSpec((2,), classes=classes))
+    wide = DataSpec((2,), classes=3, class_names=("W" * 30, "b", "c"))
+    write(tmp_path / "out.png", Samples(torch.randn(60, 2), torch.arange(60) % 3), wide)
+
+    assert found == [
+        [f"class {label}" for label in range(17)],
+        ["class 16"],
+        [*(f"class {label}" for label in range(20)), "… and 10 more"],
+        ["W" * 14, "b", "c"],
+    ]
 
 
 def test_points_are_coloured_by_label(tmp_path, samples):

@@ -199,6 +199,35 @@ def test_paths_of_one_label_have_one_colour_and_one_name():
     assert [near(picture, shade) > 20 for shade in paper.GROUPS[:3]] == [True, True, False]
 
 
+@pytest.mark.parametrize("width", [6.4, 4.8])
+def test_the_legend_of_paths_fits_and_says_how_many_more_there_are(width):
+    key = paper.key([f"class {label}" for label in range(23)], 0.85 * width)
+
+    assert key.names[-2:] == ("class 19", "… and 3 more")
+    _, axes = paper.figure(width, 6)
+    axes.figure.subplots_adjust(left=0.12, right=0.97, top=0.6)
+    key.draw(axes, [axes.plot([0])[0] for _ in range(20)])
+    axes.figure.canvas.draw()
+    box = axes.get_legend().get_window_extent()
+    assert box.x1 <= axes.figure.bbox.x1
+    assert box.height <= 1.1 * key.height * axes.figure.dpi
+
+
+def test_the_legend_of_tall_paths_is_not_cut_off(monkeypatch):
+    class Tall(nn.Module):
+        def forward(self, latent):
+            return latent.noise[:, :2] * torch.tensor([0.1, 10.0])
+
+    pages = []
+    pixels_of = paper.pixels_of
+    monkeypatch.setattr(paper, "pixels_of", lambda page: pages.append(page) or pixels_of(page))
+    one = guide(Tall(), DataSpec((2,), classes=17), build_labelled, size=2)
+    one.interpolation(latents(one, 68), ".png", steps=3)
+
+    (page,) = pages
+    assert page.axes[0].get_legend().get_window_extent().x1 <= page.bbox.x1
+
+
 def test_what_is_not_finite_is_left_out(recwarn):
     class Broken(nn.Module):
         def forward(self, latent):
@@ -208,6 +237,18 @@ def test_what_is_not_finite_is_left_out(recwarn):
 
     assert opened(one.interpolation(latents(one), ".png")).size[0] > 400
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_points_of_three_dimensions_of_which_none_is_finite():
+    class Broken(nn.Module):
+        def forward(self, latent):
+            return latent.noise[:, :3] * torch.nan
+
+    one = guide(Broken(), DataSpec((3,)), build_normal, size=3)
+
+    for ending in (".png", ".gif"):
+        assert opened(one.interpolation(latents(one, 4), ending, steps=3)).size[0] > 400
+        assert opened(one.traversal(latents(one, 4), ending, steps=3)).size[0] > 400
 
 
 def test_the_generator_is_left_as_it_was():
@@ -246,6 +287,12 @@ def test_another_ending_is_refused_before_anything_is_drawn(tmp_path):
     with pytest.raises(UsageError, match=r"format of walk\.mp4") as caught:
         write([tmp_path / "walk.png", tmp_path / "walk.mp4"], lambda _: pytest.fail("drawn"))
     assert ".png or .gif" in caught.value.remedy
+
+
+def test_a_folder_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "folder.gif").mkdir()
+    with pytest.raises(UsageError, match=r"folder\.gif is a folder"):
+        write([tmp_path / "good.png", tmp_path / "folder.gif"], lambda _: pytest.fail("drawn"))
 
 
 def test_a_disk_that_refuses_is_told(tmp_path):

@@ -80,7 +80,7 @@ def test_one_continuous_code_for_each_value_of_the_first():
 
 
 def test_without_labels_and_codes_the_noise_is_swept_one_dimension_a_row():
-    fixed = bases(NORMAL)
+    fixed = bases(NORMAL, down=8)
     walk = traversal(fixed, NORMAL, DATA)
 
     assert walk.names == tuple(f"noise {at}" for at in range(8))
@@ -89,6 +89,11 @@ def test_without_labels_and_codes_the_noise_is_swept_one_dimension_a_row():
         torch.testing.assert_close(noise[at, :, at], torch.linspace(-2, 2, 5))
         others = [dimension for dimension in range(12) if dimension != at]
         assert (noise[at][:, others] == fixed.down.noise[0, others]).all()
+
+
+@pytest.mark.parametrize(("down", "rows"), [(2, 2), (30, 12)])
+def test_as_many_dimensions_as_are_asked_for_and_there_are(down, rows):
+    assert traversal(bases(NORMAL, down=down), NORMAL, DATA).names == tuple(f"noise {at}" for at in range(rows))
 
 
 def test_one_dimension_of_the_noise_from_several_latents():

@@ -12,7 +12,7 @@ from ganforge.builtin.samplers import build_labelled, build_normal, build_struct
 from ganforge.core.contracts import SamplerContext
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec
-from ganforge.runs.walking import chosen, interpolation, joined, lerp, natural, slerp
+from ganforge.runs.walking import chosen, interpolation, joined, lerp, natural, slerp, through
 
 SHARES = torch.linspace(0, 1, 9)
 DATA = SamplerContext(DataSpec((2,), classes=2))
@@ -171,3 +171,18 @@ def test_latents_are_chosen_and_joined_with_all_their_parts(ends):
     assert again.labels.tolist() == [ends[1].labels[0], ends[0].labels[0]]
     assert torch.equal(again.codes.continuous[1], ends[0].codes.continuous[0])
     assert joined([Latent(torch.zeros(1, 2))]).codes is None
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 6, 24, 100])
+def test_a_way_through_several_stops_goes_to_the_last_and_waits_nowhere(steps):
+    stops = Latent(torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]]))
+
+    way = through(stops, steps, "linear")
+
+    torch.testing.assert_close(way.noise[:, 0], torch.linspace(0, 5, steps))
+
+
+def test_what_does_not_move_changes_from_stop_to_stop():
+    stops = Latent(torch.zeros(3, 1), torch.tensor([4, 7, 2]))
+
+    assert through(stops, 6, "spherical").labels.tolist() == [4, 4, 4, 7, 7, 7]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ganforge.builtin import streamed
 from ganforge.core.errors import StorageError
 from ganforge.runs import neighbours
 from ganforge.session import album
@@ -61,6 +62,22 @@ def test_each_picture_that_applies_is_drawn_and_recorded(tmp_path, console, name
             picture.verify()
 
 
+def test_of_a_streamed_folder_the_album_searches_a_part_and_says_so_and_sample_searches_all(tmp_path, console, monkeypatch):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(40):
+        Image.new("L", (8, 8), 6 * number).save(pictures / f"{number}.png")
+    monkeypatch.setattr(streamed, "_PART", 10)
+    notes = []
+    monkeypatch.setattr(album, "beside_nearest", lambda *_, note: notes.append(note) or b"")
+
+    table = f'dataset={{use="image-folder",params={{folder="{pictures}",grayscale=true,stream=true,held_out=0.25}}}}'
+    result = trained("dcgan_digits", tmp_path, console, table)
+
+    assert notes == ["nearest among 10 of 30 training images"]
+    assert len(neighbours.training_images(RunFolder(result.folder)).images) == 30
+
+
 def test_the_recipe_can_do_without(tmp_path, console):
     result = trained("cgan_digits", tmp_path, console, "pictures.album=false")
 
@@ -76,7 +93,7 @@ def test_it_shows_the_same_again(tmp_path, console):
 
 
 def test_a_picture_that_fails_is_missing_with_a_warning_and_the_others_are_there(tmp_path, console, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise ValueError("no yellow left")
 
     monkeypatch.setattr(album, "beside_nearest", broken)

@@ -225,7 +225,8 @@ def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:
     if not standardise:
         return spec
     if spec.is_image:
-        raise Disagreement("images are not standardised", remedy="drop dataset.standardise; their value range is declared")
+        own = "" if spec.value_range else "; if networks are to see values from -1 to 1, store them so"
+        raise Disagreement("images are not standardised", remedy=f"drop dataset.standardise{own}")
     values = training.values.flatten(1).double()
     scale = values.std(0)
     if bool((scale <= 0).any()):

@@ -126,6 +126,18 @@ def check_parts(locked: Lock, now: Lock) -> None:
     _refuse(part_differences(locked, now))
 
 
+def data_changes(locked: Lock, dataset: Part, folder: Path) -> tuple[Difference, ...]:
+    """The lock's data compared with what the data set's parameters name now.
+
+    Args:
+        locked: the lock.
+        dataset: the data set of the recipe.
+        folder: the recipe's folder.
+    """
+    now = locked.model_copy(update={"data_files": tuple(locked_data(dataset, folder))})
+    return tuple(_data_differences(locked, now))
+
+
 def remedies(differences: Sequence[Difference]) -> str:
     """What mends all of them: one line for pip, then what is to be done by hand."""
     wanted = [one.requirement for one in differences if one.requirement]

@@ -19,7 +19,7 @@ class Form(enum.StrEnum):
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
     *,
     form: Annotated[
         Form,
@@ -29,7 +29,8 @@ def export(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write; generator.onnx, generator.pt2 or generator in the run folder unless given.")
+        Path | None,
+        typer.Option(help="Where to write; generator.onnx, .pt2 or generator in the run folder unless given."),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples are compared.")] = 64,
     runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
@@ -44,8 +45,11 @@ def export(
     from ganforge.runs.exporting import TOLERANCE
     from ganforge.runs.exporting import export as write
     from ganforge.runs.loading import load_named
+    from ganforge.runs.targets import chosen_by_out
 
-    done = write(load_named(run, runs_dir=runs_dir), form.value, out, count=count)
+    generator = load_named(run, runs_dir=runs_dir)
+    with chosen_by_out():
+        done = write(generator, form.value, out, count=count)
     card = done.card
     if json:
         checked = {"samples": done.counts, "difference": done.difference, "tolerance": TOLERANCE}

@@ -17,7 +17,7 @@ class Way(StrEnum):
 
 
 def interpolate(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
     *,
     steps: Annotated[
         int | None, typer.Option(min=2, help="Steps of each walk, both ends included: 10 on a sheet and 24 in a GIF unless given.")
@@ -42,22 +42,26 @@ def interpolate(
 
     Labels and categorical codes stay as they are at the start of a walk; continuous codes go straight.
     """
-    from ganforge.assembly.building import choose_device
     from ganforge.cli import console
-    from ganforge.runs.finding import find
-    from ganforge.runs.loading import load
-    from ganforge.runs.touring import Guide, write
+    from ganforge.runs.loading import load_named
+    from ganforge.runs.targets import check_targets, chosen_by_out, default_target
+    from ganforge.runs.touring import FORMATS, Guide, write
+    from ganforge.runs.walking import natural
 
-    folder = find(run, runs_dir)
-    generator = load(folder, str(choose_device(device)))
+    check_targets(out or [], FORMATS)
+    generator = load_named(run, device=device, runs_dir=runs_dir)
     guide = Guide(generator.network, generator.sampler, generator.data)
     ends = generator.draw(2 * rows, seed=seed, label=label).latent
     assert ends is not None  # noqa: S101 - what a generator draws has its latents
 
-    targets = out or [folder.path / "interpolation.png", folder.path / "interpolation.gif"]
-    write(targets, lambda ending: guide.interpolation(ends, ending, steps=steps, how=how.value if how else None))
+    targets = out or [default_target(generator.path, f"interpolation{ending}") for ending in FORMATS]
+    way = how.value if how else natural(generator.sampler)
+    with chosen_by_out():
+        write(targets, lambda ending: guide.interpolation(ends, ending, steps=steps, how=way))
     if json:
-        console.json_out({"run": folder.path.name, "iteration": generator.iteration, "files": targets, "seed": seed})
+        told = {"run": generator.path.resolve().name, "iteration": generator.iteration, "files": targets, "seed": seed}
+        asked = {"steps": steps, "rows": rows, "how": way, "label": label, "device": str(generator.device)}
+        console.json_out({"schema": 1, **told, **asked})
         return
     for target in targets:
         console.success(f"walks of iteration {generator.iteration} written to {target}")

@@ -90,6 +90,8 @@ def run(
 def _farewell(result: Result) -> None:
     """How it ended and what can be done now, on stderr."""
     from ganforge.cli import console
+    from ganforge.storage.checkpoints import committed
+    from ganforge.storage.folder import RunFolder
 
     console.note("")
     match result.status:
@@ -101,9 +103,11 @@ def _farewell(result: Result) -> None:
             console.note(f"  go on     ganforge run --resume {result.run}")
         case _:
             console.warning(f"training diverged: {result.reason}")
-            console.note(
-                f"  the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged it diverges again:"
-            )
+            if committed(RunFolder(result.folder)):
+                kept = f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged it diverges again"
+            else:
+                kept = "it came to no checkpoint, so there is nothing to sample or resume; run again it diverges again"
+            console.note(f"  {kept}:")
             console.note('  lower the learning rates, or add a penalty such as [[loss]] use = "r1"')
     if result.mlflow["undelivered"] and not result.mlflow["wanted"]:
         console.note(f"  MLflow    off; ganforge sync {result.run} delivers the run")

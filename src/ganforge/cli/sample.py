@@ -10,11 +10,10 @@ import typer
 if TYPE_CHECKING:
     from ganforge.core.records import Samples
     from ganforge.core.specs import DataSpec
-    from ganforge.storage.folder import RunFolder
 
 
 def sample(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
     *,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latents; one seed gives one set of samples.")] = 0,
@@ -41,49 +40,56 @@ def sample(
     """Draw samples from a run's generator, in the data's own units.
 
     The generator is the moving average (EMA) of the newest intact checkpoint; the run folder is all that is needed, except that
-    --neighbours reads the data set again.
+    --neighbours reads the data set again, all of it.
     """
-    from ganforge.assembly.building import choose_device
     from ganforge.cli import console
     from ganforge.core.errors import UsageError
-    from ganforge.runs.finding import find
-    from ganforge.runs.loading import load
-    from ganforge.runs.output import write
+    from ganforge.runs.loading import load_named
+    from ganforge.runs.output import FORMATS, write
+    from ganforge.runs.targets import check_targets, chosen_by_out, default_target
 
     if neighbours and out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"neighbours are drawn, and {out.name} is no picture", remedy="let the name end in .png")
-    folder = find(run, runs_dir)
-    generator = load(folder, str(choose_device(device)))
-    samples = generator.draw(count, seed=seed, label=label, code=_codes(code))
-    if neighbours:
-        target = out or folder.path / "neighbours.png"
-        _beside_nearest(folder, samples, generator.data, target)
-    else:
-        target = out or folder.path / "samples.png"
-        write(target, samples, generator.data)
+    codes = _codes(code)
+    check_targets([out] if out else [], FORMATS)
+    generator = load_named(run, device=device, runs_dir=runs_dir)
+    samples = generator.draw(count, seed=seed, label=label, code=codes)
+    target = out or default_target(generator.path, "neighbours.png" if neighbours else "samples.png")
+    changes: tuple[str, ...] = ()
+    with chosen_by_out():
+        if neighbours:
+            changes = _beside_nearest(generator.path, samples, generator.data, target)
+        else:
+            write(target, samples, generator.data)
 
+    if changes:
+        console.warning(f"the data are not what the run was trained on: {'; '.join(changes)}")
     if json:
-        console.json_out(
-            {
-                "run": folder.path.name,
-                "iteration": generator.iteration,
-                "file": target,
-                "count": count,
-                "seed": seed,
-                "label": label,
-            }
-        )
+        told = {
+            "run": generator.path.resolve().name,
+            "iteration": generator.iteration,
+            "file": target,
+            "count": count,
+            "seed": seed,
+        }
+        asked = {"label": label, "code": codes, "neighbours": neighbours, "device": str(generator.device)}
+        console.json_out({"schema": 1, **told, **asked, "data_changes": changes})
         return
     console.success(f"{count} samples of iteration {generator.iteration} written to {target}")
 
 
-def _beside_nearest(folder: RunFolder, samples: Samples, data: DataSpec, target: Path) -> None:
-    from ganforge.runs.neighbours import beside_nearest, require_images, training_samples
+def _beside_nearest(folder: Path, samples: Samples, data: DataSpec, target: Path) -> tuple[str, ...]:
+    """Draw the sheet; gives in which respects the data are not what the run was trained on."""
+    from ganforge.runs.neighbours import beside_nearest, require_images, training_images
     from ganforge.runs.output import groups
     from ganforge.storage import atomic
+    from ganforge.storage.folder import RunFolder
 
     require_images(data)
-    atomic.write_bytes(target, beside_nearest(samples, groups(samples, data), training_samples(folder).values, data))
+    training = training_images(RunFolder(folder))
+    sheet = beside_nearest(samples, groups(samples, data), training.images, data, name=training.name)
+    atomic.write_bytes(target, sheet)
+    return training.changes
 
 
 def _codes(text: str | None) -> list[float | None] | None:

@@ -9,7 +9,7 @@ import typer
 
 
 def traverse(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run.")],
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
     *,
     code: Annotated[int | None, typer.Option(help="The code to vary, categorical ones first, from 0.")] = None,
     noise: Annotated[int | None, typer.Option(help="The dimension of the noise to vary, from 0.")] = None,
@@ -31,17 +31,16 @@ def traverse(
 
     Continuous codes go from -1 to 1, a dimension of the noise two standard deviations to either side, within its bounds.
     """
-    from ganforge.assembly.building import choose_device
     from ganforge.cli import console
     from ganforge.core.errors import UsageError
-    from ganforge.runs.finding import find
-    from ganforge.runs.loading import load
-    from ganforge.runs.touring import Guide, write
+    from ganforge.runs.loading import load_named
+    from ganforge.runs.targets import check_targets, chosen_by_out, default_target
+    from ganforge.runs.touring import FORMATS, Guide, write
 
     if code is not None and noise is not None:
         raise UsageError("--code and --noise were both given", remedy="vary one thing at a time")
-    folder = find(run, runs_dir)
-    generator = load(folder, str(choose_device(device)))
+    check_targets(out or [], FORMATS)
+    generator = load_named(run, device=device, runs_dir=runs_dir)
     guide = Guide(generator.network, generator.sampler, generator.data)
     held = generator.draw(max(2, rows, steps or 10), seed=seed, label=label).latent
     assert held is not None  # noqa: S101 - what a generator draws has its latents
@@ -49,10 +48,13 @@ def traverse(
     def drawn(ending: str) -> bytes:
         return guide.traversal(held, ending, steps=steps, rows=rows, code=code, noise=noise, hold_label=label is not None)
 
-    targets = out or [folder.path / "traversal.png", folder.path / "traversal.gif"]
-    write(targets, drawn)
+    targets = out or [default_target(generator.path, f"traversal{ending}") for ending in FORMATS]
+    with chosen_by_out():
+        write(targets, drawn)
     if json:
-        console.json_out({"run": folder.path.name, "iteration": generator.iteration, "files": targets, "seed": seed})
+        told = {"run": generator.path.resolve().name, "iteration": generator.iteration, "files": targets, "seed": seed}
+        asked = {"code": code, "noise": noise, "steps": steps, "rows": rows, "label": label, "device": str(generator.device)}
+        console.json_out({"schema": 1, **told, **asked})
         return
     for target in targets:
         console.success(f"traversal of iteration {generator.iteration} written to {target}")

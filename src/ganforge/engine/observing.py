@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.contracts import Dataset, Measure, Metric, Sampler
+from ganforge.core.contracts import Dataset, Measure, Metric, Sampler, Streaming
 from ganforge.core.records import Codes, Evaluation, Field, Latent, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.engine.learning import evaluating
@@ -106,6 +106,12 @@ class Observer:
     def training(self) -> Samples:
         """The training samples in the data's own units, perhaps as bytes."""
         return self._dataset.training()
+
+    def training_count(self) -> int | None:
+        """How many training samples there are, if :meth:`training` gives but a part of them."""
+        if not isinstance(self._dataset, Streaming):
+            return None
+        return len(self._dataset.streamed())
 
     def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, Field | None]:
         """The fixed latents' samples, and the discriminator's field where the data is one- or two-dimensional and unlabelled."""

@@ -102,6 +102,8 @@ class PlaneFigure:
         axes.set_xlabel(self._plane.names[0], labelpad=2)
         axes.set_ylabel(self._plane.names[1], labelpad=2)
         handles = [_dot(paper.REAL, "real"), *map(_dot, paper.GROUPS if len(self._names) > 1 else [paper.GENERATED], self._names)]
+        if len(self._names) > len(paper.GROUPS):
+            handles.append(_dot("none", f"… {len(self._names) - len(paper.GROUPS)} more"))
         if has_field:
             handles.append(_stroke(paper.HALF, "D = ½"))
         paper.legend(
@@ -223,7 +225,7 @@ def _group_names(started: Started) -> tuple[str, ...]:
     if started.latent.classes:
         return started.data.class_names or tuple(f"class {label}" for label in range(started.latent.classes))
     if started.latent.categorical:
-        return tuple(f"code {code}" for code in range(started.latent.categorical[0]))
+        return tuple(f"code 0 = {value}" for value in range(started.latent.categorical[0]))
     return ("generated",)
 
 

@@ -14,10 +14,11 @@ Bytes = NDArray[np.uint8]
 
 
 def value_range(data: DataSpec, samples: Samples) -> tuple[float, float]:
-    """The least and greatest value of an image: as declared, else as found in ``samples``."""
+    """The least and greatest value of an image: as declared, else as found in ``samples``, where they are finite."""
     if data.value_range is not None:
         return data.value_range
-    low, high = float(samples.values.min()), float(samples.values.max())
+    finite = samples.values[samples.values.isfinite()] if samples.values.is_floating_point() else samples.values
+    low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1.0)
 
 

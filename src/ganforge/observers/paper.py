@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,12 @@ DATA_1D, GENERATED_1D, DISCRIMINATOR_1D, OPTIMUM_1D = "#22262b", "#2f9e63", "#1f
 """The colours of Figure 1 in Goodfellow et al. 2014: data black, generated green, discriminator blue."""
 
 _DPI = 125
+
+KEY_MOST = 20
+"""Most names in a legend."""
+_KEY_COLUMNS = 6
+_KEY_LINE = 0.175  # inches
+_KEY_SPACE = 8.0  # points between entries
 
 
 def figure(width: float, height: float, **grid: Any) -> tuple[Figure, Any]:
@@ -160,6 +166,45 @@ def literal(text: str) -> str:
 def legend(axes: Axes, **options: Any) -> Any:
     """A legend without a frame."""
     return axes.legend(frameon=False, fontsize=8, labelcolor=INK, handlelength=1.6, borderaxespad=0.2, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A legend above a pair of axes before it is drawn: as many entries beside each other as there is room for.
+
+    Attributes:
+        names: what is named; those beyond the most are counted in a last entry.
+        columns: entries beside each other.
+    """
+
+    names: tuple[str, ...]
+    columns: int
+
+    @property
+    def height(self) -> float:
+        """In inches."""
+        return _KEY_LINE * -(-len(self.names) // self.columns)
+
+    def draw(self, axes: Axes, handles: Sequence[Any]) -> None:
+        """Put it above ``axes``, a handle for each of the first names."""
+        from matplotlib.lines import Line2D
+
+        shown = [*handles[:KEY_MOST], Line2D([], [], linestyle="")][: len(self.names)]
+        legend(
+            axes, handles=shown, labels=self.names, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=self.columns,
+            columnspacing=_KEY_SPACE / 8, handletextpad=0.4,
+        )  # fmt: skip
+
+
+def key(names: Sequence[str], width: float) -> Key:
+    """A legend of these names for ``width`` inches; long names are cut, and of many the first 20 are named."""
+    from matplotlib.textpath import TextPath
+
+    shown = [literal(name[:14]) for name in names[:KEY_MOST]]
+    shown += [f"… and {len(names) - KEY_MOST} more"] if len(names) > KEY_MOST else []
+    longest = max((TextPath((0, 0), name, size=8).get_extents().x1 for name in shown if name.strip()), default=0.0)
+    entry = 1.6 * 8 + 0.4 * 8 + longest + _KEY_SPACE  # points, with the sizes of `legend`
+    return Key(tuple(shown), max(1, min(_KEY_COLUMNS, int((72 * width + _KEY_SPACE) / entry))))
 
 
 def pixels_of(paper: Figure) -> Picture:

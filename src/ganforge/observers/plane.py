@@ -41,13 +41,18 @@ def flat(samples: Samples) -> Floats:
 
 
 def plane_of(real: Samples) -> Plane:
-    """The plane of two-dimensional data itself; for more dimensions, that of the real samples' two main directions (PCA)."""
+    """The plane of two-dimensional data itself; for more dimensions, that of the real samples' two main directions (PCA).
+
+    Samples that span no plane, be it that there is one or none, have some direction across as their second.
+    """
     points = flat(real)
+    points = points if len(points) else np.zeros((1, points.shape[1]))
     width = points.shape[1]
     if width == 2:
         return Plane(np.zeros(2), np.eye(2), limits_of(points), ("x₀", "x₁"))
     centre = points.mean(0)
-    directions = np.linalg.svd(points - centre, full_matrices=False)[2][:2].T  # (d, 2)
+    centred = np.pad(points - centre, ((0, max(0, 2 - len(points))), (0, 0)))  # one row would have one direction
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:2].T  # (d, 2)
     names = ("first main direction of the data", "second main direction")
     return Plane(centre, directions, limits_of((points - centre) @ directions), names)
 
@@ -97,4 +102,4 @@ def groups_of(samples: Samples, data: DataSpec, categorical: tuple[int, ...]) ->
     codes = samples.latent.codes if samples.latent else None
     if codes is None or not categorical:
         return None
-    return Groups(codes.categorical[:, 0].numpy(), tuple(f"code {code}" for code in range(categorical[0])))
+    return Groups(codes.categorical[:, 0].numpy(), tuple(f"code 0 = {value}" for value in range(categorical[0])))

@@ -120,6 +120,20 @@ def captioned(picture: Bytes, names: Sequence[str], pitch: float) -> Bytes:
     return np.asarray(page)
 
 
+def footed(picture: Bytes, note: str) -> Bytes:
+    """The picture with a line of text below it, if there is any; wider where the text is."""
+    if not note:
+        return picture
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_LETTERS[1])
+    width = max(picture.shape[1], math.ceil(font.getlength(note)) + 8)
+    page = Image.new("RGB", (width, picture.shape[0] + 2 * _LETTERS[1]), (_PAPER,) * 3)
+    page.paste(Image.fromarray(picture), (width - picture.shape[1], 0))
+    ImageDraw.Draw(page).text((width - 4, picture.shape[0] + _LETTERS[1]), note, fill=_INK, font=font, anchor="rm")
+    return np.asarray(page)
+
+
 def _members(groups: Groups | None) -> list[tuple[str, Places]] | None:
     """Name and indices of each group that occurs, in order; ``None`` unless there are two."""
     found = [] if groups is None else np.unique(groups.indices).tolist()

@@ -23,8 +23,6 @@ from ganforge.runs.walking import Walk
 _SHEET_SIDE, _FRAME_SIDE = 1024, 480  # pixels that a sheet and a frame of images are enlarged to, at most
 _IMAGES_PACE, _POINTS_PACE = 80, 60  # milliseconds of each frame
 _PAGE, _SCREEN = 6.4, 4.8  # inches: width of paths as a picture, and of a frame of them, which costs by its pixels
-_LEGEND = 10
-"""Most kinds of rows that a legend names."""
 
 
 def png(walk: Walk, samples: Samples, data: DataSpec, cloud: Samples | None, title: str) -> bytes:
@@ -82,9 +80,12 @@ class _Paths:
         self._rows: Floats = points.reshape(len(walk.names), walk.columns, 2)
         self._limits = limits_of(np.concatenate([_finite(points), ground]))
         across, down = self._limits[:, 1] - self._limits[:, 0]
-        height = 1.5 + 0.83 * width * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
+        names = list(dict.fromkeys(walk.names)) if any(walk.names) else []
+        self._key = paper.key([clean(name) for name in names], 0.85 * width) if names else None
+        head = 0.55 + (self._key.height if self._key else 0.0)
+        height = 0.6 + head + 0.83 * width * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
         self._page, self._axes = paper.figure(width, height)
-        self._page.subplots_adjust(left=0.12, right=0.97, bottom=0.55 / height, top=1 - 0.9 / height)
+        self._page.subplots_adjust(left=0.12, right=0.97, bottom=0.55 / height, top=1 - head / height)
         paper.headed(self._page, clean(title), left=0.12, right=0.97, top=1 - 0.25 / height)
         self._draw(walk, plane, ground, equal=data.size > 1)
 
@@ -113,11 +114,9 @@ class _Paths:
             axes.plot(*row.T, color=colour, linewidth=1.6)
         axes.set(xlim=self._limits[0], ylim=self._limits[1], xlabel=plane.names[0], ylabel=plane.names[1])
         if equal:
-            axes.set_aspect("equal", adjustable="box")
-        if any(walk.names):
-            named = {name: axes.lines[walk.names.index(name)] for name in kinds[:_LEGEND]}
-            labels = [paper.literal(clean(name)[:14]) for name in named]
-            paper.legend(axes, handles=named.values(), labels=labels, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=5)
+            axes.set_aspect("equal", adjustable="box", anchor="NW")  # below title and legend, which begin at the left
+        if self._key is not None:
+            self._key.draw(axes, [axes.lines[walk.names.index(name)] for name in kinds[: paper.KEY_MOST]])
 
 
 def _finite(points: Floats) -> Floats:

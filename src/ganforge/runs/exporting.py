@@ -17,9 +17,10 @@ from ganforge.core.specs import DataSpec
 from ganforge.core.strangers import guarded, said
 from ganforge.engine.seeding import stream
 from ganforge.runs.formats import FOLDER_HOLDS, FORMATS, Card, Format, Program
-from ganforge.runs.loading import LoadedGenerator, plain_specs
+from ganforge.runs.loading import LoadedGenerator, locked_components, plain_specs
+from ganforge.runs.targets import default_target
 from ganforge.runs.tensors import named_tensors
-from ganforge.storage import atomic, plain
+from ganforge.storage import atomic
 
 TOLERANCE = 1e-4
 """The greatest difference that an export may have, as a share of the values' range."""
@@ -48,8 +49,8 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
     Args:
         generator: on the CPU.
         format_name: one of :data:`~ganforge.runs.formats.FORMATS`.
-        path: where to; a file there is replaced, and so is an exported folder. ``generator`` with the format's ending in the folder
-            that the generator came from unless given.
+        path: where to; a file there is replaced, and so is an exported folder. Unless given, ``generator`` with the format's ending
+            in the run's folder, or beside an exported folder that the generator came from.
         count: samples that are compared at once; the same is done with a batch of another size.
 
     Raises:
@@ -61,7 +62,7 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
         raise UsageError(f"there is no format '{format_name}'", remedy=f"formats are {', '.join(FORMATS)}")
     chosen = FORMATS[format_name]
     chosen.check_installed()
-    path = path or generator.path / f"generator{chosen.ending}"
+    path = path or default_target(generator.path, f"generator{chosen.ending}")
     _check_path(path, chosen, format_name)
 
     card, counts = describe(generator), (count, 1 if count > 1 else 2)
@@ -80,8 +81,8 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
 def describe(generator: LoadedGenerator) -> dict[str, Any]:
     """What an export says of itself, as plain data: what goes in, what comes out, and where it comes from."""
     latent = generator.sampler.draw(1, stream(0, "export"))
-    lock, folder = generator.path / "lock.json", generator.path
-    components = plain.loads(lock.read_bytes())["components"] if lock.exists() else []
+    folder = generator.path
+    components = locked_components(folder)
     return {
         "run": folder.resolve().name,
         "iteration": generator.iteration,

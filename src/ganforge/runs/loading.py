@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,15 @@ from ganforge.assembly.building import build_network, build_sampler, choose_devi
 from ganforge.assembly.sampling import Sampling, resolve_sampling
 from ganforge.core.contracts import BuildContext, Sampler
 from ganforge.core.errors import RunFolderError, UsageError
-from ganforge.core.records import Codes, Latent, Samples
+from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.core.strangers import said
 from ganforge.engine.observing import generate
 from ganforge.engine.seeding import derive
 from ganforge.engine.state import load_network, network_state
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import read
+from ganforge.runs.asking import with_code, with_label
 from ganforge.runs.finding import find
 from ganforge.runs.output import arrays
 from ganforge.storage import atomic, checkpoints, plain
@@ -83,18 +86,19 @@ class LoadedGenerator:
             n: how many.
             seed: seed of the latents; one seed gives one set of samples.
             label: the class to ask a conditional generator for; drawn when ``None``.
-            code: values for the codes, categorical ones first, then continuous ones; ``None`` entries and missing ones are drawn.
+            code: values for the codes, categorical ones first, then continuous ones from −1 to 1; ``None`` entries and missing
+                ones are drawn.
 
         Raises:
-            UsageError: a label or code that this generator does not have.
+            UsageError: a label or code that this generator does not have, or that is none.
         """
         if n < 1:
             raise UsageError(f"cannot draw {n} samples", remedy="ask for one or more")
         latent = self.sampler.draw(n, torch.Generator(self.device).manual_seed(derive(seed, "sample")))
         if label is not None:
-            latent = _labelled(latent, label, self.latent)
+            latent = with_label(latent, label, self.latent)
         if code is not None:
-            latent = _coded(latent, code, self.latent)
+            latent = with_code(latent, code, self.latent)
         return self(latent)
 
     def sample(
@@ -119,7 +123,7 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
     Only generator and sampler are looked for among the plugins, and built.
 
     Raises:
-        RunFolderError: no specs, no intact checkpoint, or weights that do not fit the plugin that is installed.
+        RunFolderError: no specs, no intact checkpoint, a damaged file, or weights that do not fit the plugin that is installed.
         RecipeError: generator or sampler is not installed, or does not take the run's parameters any more.
         PluginError: the plugin of one of them is broken.
         UsageError: the generator or sampler comes from a local file, and here from another version of it.
@@ -128,8 +132,9 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
     specs = path / "specs.json"
     if not specs.exists():
         raise RunFolderError(f"{path} holds no finished start: there is no specs.json", remedy="name the folder of a run")
-    sizes = plain.loads(specs.read_bytes())
-    data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
+    with undamaged(specs):
+        sizes = plain.loads(specs.read_bytes())
+        data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
 
     parts = resolve_sampling(read(path / "resolved.toml"), load_plugins())
     _same_files(path, parts)
@@ -166,8 +171,7 @@ def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapp
 
 def _same_files(path: Path, parts: Sampling) -> None:
     """Another version of a local file would load the weights without a word, and draw something else."""
-    lock = path / "lock.json"
-    versions = {one["key"]: one["version"] for one in plain.loads(lock.read_bytes())["components"]} if lock.exists() else {}
+    versions = {one["key"]: one["version"] for one in locked_components(path)}
     for part in (parts.generator, parts.sampler):
         plugin, began = part.component.plugin, versions.get(part.key)
         if plugin.sha256 is None or began in (None, plugin.version):
@@ -185,39 +189,41 @@ def _weights(path: Path) -> tuple[int, dict[str, Tensor]]:
         iteration, state, _ = checkpoints.load_newest(RunFolder(path))
         return iteration, dict(state.tensors)
 
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(bundle, framework="pt") as file:
+    with undamaged(bundle, SafetensorError), safe_open(bundle, framework="pt") as file:
         return int((file.metadata() or {}).get("iteration", 0)), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - a file, not a dict
 
 
-def _labelled(latent: Latent, label: int, spec: LatentSpec) -> Latent:
-    if latent.labels is None or spec.classes is None:
-        raise UsageError("this generator takes no label", remedy="drop --label; conditional recipes use the sampler 'labelled'")
-    if not 0 <= label < spec.classes:
-        raise UsageError(f"there is no label {label}", remedy=f"labels go from 0 to {spec.classes - 1}")
-    return replace(latent, labels=torch.full_like(latent.labels, label))
+def locked_components(path: Path) -> list[dict[str, Any]]:
+    """The components that the lock in a folder names, each with ``key``, ``id`` and ``version``; none where there is no lock.
+
+    Raises:
+        RunFolderError: the lock is damaged.
+    """
+    lock = path / "lock.json"
+    if not lock.exists():
+        return []
+    with undamaged(lock):
+        found: list[dict[str, Any]] = plain.loads(lock.read_bytes())["components"]
+        for one in found:
+            _ = one["key"], one["version"]
+        return found
 
 
-def _coded(latent: Latent, code: Sequence[float | None], spec: LatentSpec) -> Latent:
-    if latent.codes is None:
-        raise UsageError("this generator takes no code", remedy="drop --code; InfoGAN recipes use the sampler 'structured'")
-    count = len(spec.categorical) + spec.continuous
-    if len(code) > count:
-        raise UsageError(f"{len(code)} codes were given, the generator has {count}", remedy=f"give at most {count}")
+@contextmanager
+def undamaged(path: Path, *also: type[Exception]) -> Iterator[None]:
+    """Say of a file that cannot be understood that it is damaged.
 
-    categorical, continuous = latent.codes.categorical.clone(), latent.codes.continuous.clone()
-    for column, value in enumerate(code):
-        if value is None:
-            continue
-        if column >= len(spec.categorical):
-            continuous[:, column - len(spec.categorical)] = value
-            continue
-        values = spec.categorical[column]
-        if value != int(value) or not 0 <= value < values:
-            raise UsageError(f"code {column} cannot be {value:g}", remedy=f"it is a whole number from 0 to {values - 1}")
-        categorical[:, column] = int(value)
-    return replace(latent, codes=Codes(categorical, continuous))
+    Raises:
+        RunFolderError: naming the file.
+    """
+    damages: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, AttributeError, *also)
+    try:
+        yield
+    except damages as error:
+        told = f"it lacks {error}" if isinstance(error, KeyError) else said(error)
+        raise RunFolderError(f"{path} is damaged: {told}", remedy="restore it from a copy, or take another run") from error
 
 
 def plain_specs(data: DataSpec, latent: LatentSpec) -> dict[str, Any]:

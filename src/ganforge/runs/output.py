@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import io
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
+from ganforge.runs.targets import check_targets
 from ganforge.storage import atomic
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ganforge.observers.paper import Picture
+    from ganforge.observers.paper import Key, Picture
     from ganforge.observers.plane import Groups
 
 FORMATS = (".png", ".npz", ".csv")
 _SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
+_WIDTH = 5.2  # inches of a scatter
+_ROWS = 256  # of a CSV that are made at once: as Python's numbers they take several times the memory
 
 
 def write(path: Path, samples: Samples, data: DataSpec) -> None:
@@ -36,14 +38,11 @@ def write(path: Path, samples: Samples, data: DataSpec) -> None:
         data: the data's spec.
 
     Raises:
-        UsageError: another ending.
+        UsageError: another ending, or a folder.
         StorageError: the disk or folder refused.
     """
+    check_targets([path], FORMATS)
     writers = {".png": _png, ".npz": _npz, ".csv": _csv}
-    if path.suffix.lower() not in writers:
-        raise UsageError(
-            f"cannot tell the format of {path.name}", remedy=f"let the name end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        )
     content = writers[path.suffix.lower()](samples, data)
     with atomic.storing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,18 +82,21 @@ def _csv(samples: Samples, _data: DataSpec) -> bytes:
     values = columns["values"].reshape(len(samples), -1)
     labels, codes = columns.get("labels"), columns.get("codes")
 
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
     heads = [f"x{index}" for index in range(values.shape[1])]
     heads += ["label"] if labels is not None else []
     heads += [f"code{index}" for index in range(codes.shape[1])] if codes is not None else []
-    writer.writerow(heads)
-    for row in range(len(values)):
-        cells = [f"{value:.9g}" for value in values[row]]
-        cells += [str(int(labels[row]))] if labels is not None else []
-        cells += [f"{value:.9g}" for value in codes[row]] if codes is not None else []
-        writer.writerow(cells)
-    return file.getvalue().encode()
+    # One format for a whole row takes half the time of formatting each number by itself.
+    form = ",".join("%d" if head == "label" else "%.9g" for head in heads)
+    file = io.BytesIO()
+    file.write(f"{','.join(heads)}\n".encode())
+    for start in range(0, len(values), _ROWS):
+        part = slice(start, start + _ROWS)
+        cells = [values[part].tolist()]
+        cells += [labels[part, None].tolist()] if labels is not None else []
+        cells += [codes[part].tolist()] if codes is not None else []
+        lines = [form % tuple(chain.from_iterable(row)) for row in zip(*cells, strict=True)]
+        file.write(("\n".join(lines) + "\n").encode())
+    return file.getvalue()
 
 
 def _png(samples: Samples, data: DataSpec) -> bytes:
@@ -136,18 +138,28 @@ def _scatter(samples: Samples, data: DataSpec) -> Any:
 
     values = flat(samples)
     finite = np.asarray(np.isfinite(values).all(axis=1))
-    page, axes = paper.figure(5.2, 5.2)
-    page.subplots_adjust(left=0.12, right=0.97, bottom=0.1, top=0.88)
-    paper.headed(page, f"{len(samples):,} generated samples", left=0.12, right=0.97, top=0.96)
+    coloured = groups(samples, data) if data.size > 1 and finite.any() else None
+    key = None if coloured is None else paper.key([coloured.names[index] for index in _shown(coloured, finite)], 0.85 * _WIDTH)
+    head = 0.45 + (key.height if key else 0.0)
+    height = head + _WIDTH - 0.6
+    page, axes = paper.figure(_WIDTH, height)
+    page.subplots_adjust(left=0.12, right=0.97, bottom=0.52 / height, top=1 - head / height)
+    paper.headed(page, f"{len(samples):,} generated samples", left=0.12, right=0.97, top=1 - 0.21 / height)
     if data.size == 1:
         axes.hist(values[finite, 0], bins="auto", color=paper.GENERATED)
         axes.set(xlabel="x", ylabel="samples")
     elif finite.any():
-        _draw_points(axes, samples, data, finite)
+        _draw_points(axes, samples, finite, coloured, key)
     return paper.pixels_of(page)
 
 
-def _draw_points(axes: Any, samples: Samples, data: DataSpec, finite: np.ndarray[Any, Any]) -> None:
+def _shown(coloured: Groups, finite: np.ndarray[Any, Any]) -> list[int]:
+    """The groups of which there are samples to be seen."""
+    found: list[int] = sorted(set(coloured.indices[finite].tolist()))
+    return found
+
+
+def _draw_points(axes: Any, samples: Samples, finite: np.ndarray[Any, Any], coloured: Groups | None, key: Key | None) -> None:
     import torch
 
     from ganforge.observers import paper
@@ -155,15 +167,13 @@ def _draw_points(axes: Any, samples: Samples, data: DataSpec, finite: np.ndarray
 
     plane = plane_of(Samples(samples.values[torch.from_numpy(finite)]))
     points = plane.project(flat(samples)[finite])
-    coloured = groups(samples, data)
-    if coloured is None:
+    if coloured is None or key is None:
         axes.scatter(*points.T, s=8, color=paper.GENERATED, linewidths=0)
     else:
-        for index, name in enumerate(coloured.names):
+        handles = []
+        for index in _shown(coloured, finite):
             chosen = points[coloured.indices[finite] == index]
-            axes.scatter(
-                *chosen.T, s=8, color=paper.GROUPS[index % len(paper.GROUPS)], linewidths=0, label=paper.literal(name[:14])
-            )
-        paper.legend(axes, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=6, columnspacing=1.0, handletextpad=0.1)
+            handles.append(axes.scatter(*chosen.T, s=8, color=paper.GROUPS[index % len(paper.GROUPS)], linewidths=0))
+        key.draw(axes, handles)
     axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
     axes.set_aspect("equal", adjustable="datalim")

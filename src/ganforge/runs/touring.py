@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,14 @@ import torch
 from torch import nn
 
 from ganforge.core.contracts import Sampler
-from ganforge.core.errors import UsageError
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.engine.observing import generate
 from ganforge.observers.plane import groups_of
 from ganforge.runs import drawing
+from ganforge.runs.targets import check_targets
 from ganforge.runs.traversing import Bases, traversal
-from ganforge.runs.walking import How, Walk, chosen, interpolation, moved, natural
+from ganforge.runs.walking import How, Walk, chosen, interpolation, moved, natural, through
 from ganforge.storage import atomic
 
 FORMATS = (".png", ".gif")
@@ -116,9 +115,7 @@ class Guide:
     def _tour(self, drawn: Latent, columns: int) -> Latent:
         """A walk of so many steps through the first latents, one after another."""
         legs = 1 if self.data.is_image else min(_LEGS, len(drawn) - 1)
-        start, end = (chosen(drawn, torch.arange(legs) + later) for later in (0, 1))
-        whole = interpolation(start, end, max(2, math.ceil(columns / legs)), natural(self.sampler))
-        return chosen(whole.latent, torch.arange(columns))
+        return through(chosen(drawn, torch.arange(legs + 1)), columns, natural(self.sampler))
 
     def _steps(self, ending: str) -> int:
         return _STEPS[ending] if self.data.is_image or ending == ".gif" else _SMOOTH
@@ -136,11 +133,9 @@ def write(paths: Sequence[Path], drawn: Callable[[str], bytes]) -> None:
     """Write a picture in the format that each path's ending names; ``drawn`` is asked for ``".png"`` or ``".gif"``.
 
     Raises:
-        UsageError: another ending, before anything is drawn.
+        UsageError: another ending or a folder, before anything is drawn.
         StorageError: the disk or folder refused.
     """
-    for path in paths:
-        if path.suffix.lower() not in FORMATS:
-            raise UsageError(f"cannot tell the format of {path.name}", remedy="let the name end in .png or .gif")
+    check_targets(paths, FORMATS)
     for path in paths:
         atomic.write_bytes(path, drawn(path.suffix.lower()))

@@ -13,12 +13,11 @@ from ganforge.core.contracts import Sampler
 from ganforge.core.errors import UsageError
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.runs.asking import CODE_RANGE
 from ganforge.runs.walking import Walk, chosen, joined
 
 MOST = 20
 """Most rows of labels or of a code's values."""
-_DIMENSIONS = 8
-"""Rows of noise dimensions, where a generator has neither labels nor codes."""
 _FAR = 2.0
 """Standard deviations by which a dimension of the noise is moved to either side."""
 _DRAWN = 4096
@@ -52,7 +51,7 @@ def traversal(
     """The sheet that shows what labels, codes or noise do.
 
     - Nothing asked: a row for each label, each value of the first categorical code and each continuous code; for a generator that
-      has none of them, a row for each of the first 8 dimensions of the noise.
+      has none of them, a row for each of the first dimensions of the noise, as many as ``bases.down`` has latents.
     - A categorical code: a row for each of its values.
     - A continuous code is swept from −1 to 1, a dimension of the noise by two standard deviations to either side but not
       beyond its bounds: a row for each label, or each value of the first categorical code, or else each latent of ``bases.down``.
@@ -85,7 +84,7 @@ def _overview(bases: Bases, sampler: Sampler, labels: Named) -> Rows:
     rows = _changed(bases.across, labels + (_value_changes(spec, 0) if categorical else []))
     swept = [(f"code {at}", _swept_code(spec, at)) for at in range(categorical, categorical + spec.continuous)]
     if not rows and not swept:
-        swept = [(f"noise {at}", _swept_noise(sampler, at)) for at in range(min(_DIMENSIONS, spec.noise))]
+        swept = [(f"noise {at}", _swept_noise(sampler, at)) for at in range(min(len(bases.down), spec.noise))]
     return rows + [(name, _along(_row(bases.down, 0), sweep, len(bases.across))) for name, sweep in swept]
 
 
@@ -140,7 +139,7 @@ def _swept_code(spec: LatentSpec, code: int) -> Sweep:
         continuous[:, code - len(spec.categorical)] = values
         return replace(latent, codes=Codes(codes.categorical, continuous))
 
-    return assign, (-1.0, 1.0)
+    return assign, CODE_RANGE
 
 
 def _swept_noise(sampler: Sampler, dimension: int) -> Sweep:

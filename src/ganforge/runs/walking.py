@@ -105,13 +105,30 @@ def interpolation(start: Latent, end: Latent, steps: int, how: How, names: Seque
     The noise goes the way that ``how`` says, continuous codes go straight; labels and categorical codes stay the start's.
     """
     shares = torch.linspace(0, 1, steps, device=start.noise.device) if steps > 1 else torch.zeros(1, device=start.noise.device)
+    return Walk(_between(start, end, shares, how), steps, tuple(names or [""] * len(start)))
+
+
+def through(stops: Latent, steps: int, how: How) -> Latent:
+    """``steps`` latents on the way from the first of two or more stops to the last, past those between, at even distances.
+
+    No stop comes twice; those between are met exactly only where a step falls on them.
+    """
+    legs = len(stops) - 1
+    along = torch.linspace(0, legs, steps, dtype=torch.float64, device=stops.noise.device)
+    leg = along.floor().clamp_max(legs - 1)  # the last stop belongs to the last leg
+    ends = [(chosen(stops, torch.tensor([at])), chosen(stops, torch.tensor([at + 1]))) for at in range(legs)]
+    return joined([_between(*pair, along[leg == at] - at, how) for at, pair in enumerate(ends)])
+
+
+def _between(start: Latent, end: Latent, shares: Tensor, how: How) -> Latent:
+    """For each of ``n`` pairs, the latents at these shares of the way: ``n × s``, pair by pair."""
     noise = (slerp if how == "spherical" else lerp)(start.noise, end.noise, shares).flatten(0, 1)
-    held = chosen(start, torch.arange(len(start), device=start.noise.device).repeat_interleave(steps))
+    held = chosen(start, torch.arange(len(start), device=start.noise.device).repeat_interleave(len(shares)))
     codes = held.codes
     if codes is not None and end.codes is not None and start.codes is not None:
         continuous = lerp(start.codes.continuous, end.codes.continuous, shares).flatten(0, 1)
         codes = Codes(codes.categorical, continuous)
-    return Walk(replace(held, noise=noise, codes=codes), steps, tuple(names or [""] * len(start)))
+    return replace(held, noise=noise, codes=codes)
 
 
 def chosen(latent: Latent, rows: Tensor) -> Latent:

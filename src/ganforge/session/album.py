@@ -82,7 +82,10 @@ def _traversal(trainer: Trainer, guide: Guide, ending: str) -> bytes:
 def _neighbours(trainer: Trainer, guide: Guide) -> bytes:
     samples = guide.samples(_latents(trainer, "neighbours", _SAMPLES))
     groups = groups_of(samples, guide.data, trainer.sampler.spec.categorical)
-    return beside_nearest(samples, groups, trainer.observer.training().values, guide.data)
+    training, count = trainer.observer.training().values, trainer.observer.training_count()
+    # All of what is streamed would take as long as an epoch: `sample --neighbours` does that for those who ask.
+    note = f"nearest among {len(training):,} of {count:,} training images" if count and count > len(training) else ""
+    return beside_nearest(samples, groups, training, guide.data, note=note)
 
 
 def _latents(trainer: Trainer, name: str, count: int) -> Latent:

@@ -117,11 +117,15 @@ def storing(path: Path) -> Iterator[None]:
         ) from error
 
 
+FOR_RUNS = " (for runs: --runs-dir)"
+"""Ends the remedies that send elsewhere; commands with another option for that put it there instead."""
+
+
 def _remedy(error: OSError, path: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "free some space, or choose another folder (for runs: --runs-dir)"
+        return f"free some space, or choose another folder{FOR_RUNS}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "choose a folder that you may write in (for runs: --runs-dir)"
+        return f"choose a folder that you may write in{FOR_RUNS}"
     if path.is_dir():
         return "it is a folder: name a file"
-    return "choose another place (for runs: --runs-dir)"
+    return f"choose another place{FOR_RUNS}"

@@ -96,7 +96,10 @@ def load_newest(folder: RunFolder) -> Loaded:
             except Damaged as damage:
                 skipped.append(f"checkpoint {path.name} is damaged ({damage})")
     if not seen:
-        raise RunFolderError(f"{folder.path} has no checkpoint", remedy="start the run again")
+        raise RunFolderError(
+            f"{folder.path} has no checkpoint: the run has not come to its first one",
+            remedy="wait for it while it goes on; if it has ended, start a new run, with lower learning rates if it diverged",
+        )
     raise RunFolderError(f"{folder.path} has no usable checkpoint:\n" + "\n".join(skipped), remedy="start the run again")
 
 
