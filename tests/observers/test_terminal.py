@@ -120,7 +120,9 @@ def test_samples_are_drawn_beside_or_below(clock, events):
     assert at("samples at", narrow.look()).startswith("╭─ samples at")
 
 
-@pytest.mark.parametrize(("kind", "legend"), [("moons", "real · code 0 = 0 · code 0 = 1"), ("bell", "data · generated · D(x), ½ dotted")])
+@pytest.mark.parametrize(
+    ("kind", "legend"), [("moons", "real · code 0 = 0 · code 0 = 1"), ("bell", "data · generated · D(x), ½ dotted")]
+)
 def test_the_drawing_changes_with_the_samples_and_has_a_legend(clock, events, kind, legend):
     drawings = []
     for end in (25, 100):
