@@ -89,7 +89,7 @@ def test_each_label_or_code_has_a_row_and_a_name(trained, tmp_path, name):
         ("dcgan_digits", ["--code", "1"], "this generator takes no code"),
         ("infogan_digits", ["--code", "10"], "code 0 cannot be 10"),
         ("infogan_digits", ["--code", "nan"], "code 0 cannot be nan"),
-        ("infogan_digits", ["--code", "1,inf"], "it is a number from -1 to 1"),
+        ("infogan_digits", ["--code", "1,inf"], "training draws it from -1 to 1"),
         ("infogan_digits", ["--code", "1,2,3"], "the generator has 2"),
         ("infogan_digits", ["--code", "x"], "cannot read the codes 'x'"),
         ("infogan_moons", ["--neighbours"], "this run's are points"),

@@ -35,10 +35,15 @@ def test_what_is_no_value_of_a_categorical_code_is_refused(bundle, value):
         ganforge.load(bundle("infogan_moons")).sample(3, code=[value])
 
 
-@pytest.mark.parametrize("value", [math.nan, -math.inf, "1", 1.01, -2, [0.5]])
+@pytest.mark.parametrize("value", [math.nan, -math.inf, "1", [0.5], True])
 def test_what_is_no_value_of_a_continuous_code_is_refused(bundle, value):
-    with pytest.raises(UsageError, match=r"code 1 cannot be .*number from -1 to 1"):
+    with pytest.raises(UsageError, match=r"code 1 cannot be .*training draws it from -1 to 1"):
         ganforge.load(bundle("infogan_moons")).sample(3, code=[None, value])
+
+
+def test_a_continuous_code_may_go_further_than_training_did(bundle):
+    drawn = ganforge.load(bundle("infogan_digits")).sample(2, code=[None, -2])
+    assert drawn["codes"][:, 1].tolist() == [-2.0] * 2
 
 
 def test_codes_are_any_list_of_numbers(bundle):

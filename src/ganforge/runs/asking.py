@@ -15,7 +15,7 @@ from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import LatentSpec
 
 CODE_RANGE = (-1.0, 1.0)
-"""The range of continuous codes, as :class:`~ganforge.core.specs.LatentSpec` has it."""
+"""Between which continuous codes are drawn, as :class:`~ganforge.core.specs.LatentSpec` has it; other numbers may be asked for."""
 
 
 def with_label(latent: Latent, label: Any, spec: LatentSpec) -> Latent:
@@ -56,7 +56,7 @@ def with_code(latent: Latent, code: Any, spec: LatentSpec) -> Latent:
         if column < len(spec.categorical):
             categorical[:, column] = _category(column, value, spec.categorical[column])
         else:
-            continuous[:, column - len(spec.categorical)] = _within(column, value)
+            continuous[:, column - len(spec.categorical)] = _anywhere(column, value)
     return replace(latent, codes=Codes(categorical, continuous))
 
 
@@ -67,10 +67,12 @@ def _category(column: int, value: Any, values: int) -> int:
     return int(number)
 
 
-def _within(column: int, value: Any) -> float:
+def _anywhere(column: int, value: Any) -> float:
+    """Beyond the range that training draws from is allowed too: the InfoGAN paper sweeps from -2 to 2."""
     number, (low, high) = _number(value), CODE_RANGE
-    if number is None or not low <= number <= high:
-        raise UsageError(f"code {column} cannot be {_shown(value)}", remedy=f"it is a number from {low:g} to {high:g}")
+    if number is None:
+        remedy = f"it is a number; training draws it from {low:g} to {high:g}"
+        raise UsageError(f"code {column} cannot be {_shown(value)}", remedy=remedy)
     return number
 
 
