@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,10 @@ ROOT = Path(__file__).parents[1]
 # Set before anything imports torch or numpy, here and in the processes that tests start: two cores serve many tests at once.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
+
+# A shell without job control starts its background jobs with Ctrl-C ignored; programs that tests interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # matplotlib's font list takes seconds to build, so it is kept between sessions, but not in the home with its user's own style.
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir(), f"ganforge-tests-matplotlib-{getpass.getuser()}"))

@@ -96,7 +96,7 @@ def test_it_serves_this_machine_only_prints_links_and_leaves_no_process(tmp_path
             assert servers
 
             process.send_signal(number)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
             assert [pid for pid in servers if Path(f"/proc/{pid}").exists()] == []
         finally:
             process.kill()

@@ -313,7 +313,7 @@ def in_terminal(tmp_path):
     os.close(master)
 
 
-def read_until(master, stream, emulator, condition, seconds=30.0):
+def read_until(master, stream, emulator, condition, seconds=90.0):
     import select
 
     deadline = time.monotonic() + seconds
