@@ -25,3 +25,17 @@ def trained(tmp_path_factory):
         return run(Options(SMOKE / f"{name}.toml", lean, runs_dir=tmp_path_factory.mktemp("runs")), console).folder
 
     return trained
+
+
+@pytest.fixture(scope="session")
+def mine():
+    """The text of a file that is a plugin: a generator called ``mine``."""
+    return """
+from ganforge.plugin import hookimpl
+from ganforge.testing.stand_ins import build_generator
+
+
+@hookimpl
+def ganforge_register_generators(register):
+    register("mine", build_generator, summary="My own.")
+"""

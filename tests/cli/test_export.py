@@ -14,15 +14,6 @@ from ganforge.hooks.switching import command_line
 from ganforge.runs.formats import FORMATS
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke" / "cgan_moons.toml"
-MINE = """
-from ganforge.plugin import hookimpl
-from ganforge.testing.stand_ins import build_generator
-
-
-@hookimpl
-def ganforge_register_generators(register):
-    register("mine", build_generator, summary="My own.")
-"""
 
 
 @pytest.fixture
@@ -71,8 +62,8 @@ def test_wrong_words_are_2_and_leave_nothing(here, capsys):
     assert sorted(here.rglob("*")) == before
 
 
-def test_a_generator_of_a_local_file_is_exported_with_its_file(here, capsys):
-    (here / "my_gan.py").write_text(MINE)
+def test_a_generator_of_a_local_file_is_exported_with_its_file(here, mine, capsys):
+    (here / "my_gan.py").write_text(mine)
     smoke = SMOKE.with_name("vanilla_moons.toml").read_text()
     (here / "own.toml").write_text(smoke.replace('"mlp"\nparams = { hidden = [16, 16] }', '"mine"', 1))
     words = ["--plugin", "my_gan.py"]

@@ -12,25 +12,16 @@ from ganforge.hooks.switching import CARRIER
 from ganforge.testing import fake_plugin
 
 RECIPE = next(Path(__file__).parents[2].joinpath("recipes", "smoke").glob("vanilla_moons.toml"))
-MINE = """
-from ganforge.plugin import hookimpl
-from ganforge.testing.stand_ins import build_generator
-
-
-@hookimpl
-def ganforge_register_generators(register):
-    register("mine", build_generator, summary="My own.")
-"""
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, mine, monkeypatch):
     """A working directory with a file that is a plugin, and an installed plugin that must not be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.delitem(sys.modules, "acme_gan", raising=False)
     fake_plugin(tmp_path / "site", name="acme-gan", entry_point="acme")
-    (tmp_path / "my_gan.py").write_text(MINE)
+    (tmp_path / "my_gan.py").write_text(mine)
     return tmp_path
 
 

@@ -86,8 +86,8 @@ class LoadedGenerator:
             n: how many.
             seed: seed of the latents; one seed gives one set of samples.
             label: the class to ask a conditional generator for; drawn when ``None``.
-            code: values for the codes, categorical ones first, then continuous ones from −1 to 1; ``None`` entries and missing
-                ones are drawn.
+            code: values for the codes, categorical ones first, then continuous ones, which training draws from −1 to 1; ``None``
+                entries and missing ones are drawn.
 
         Raises:
             UsageError: a label or code that this generator does not have, or that is none.
