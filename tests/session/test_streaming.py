@@ -170,7 +170,11 @@ def trains(process, folder):
         assert process.poll() is None, process.communicate()
         return max((json.loads(path.read_text()).get("iteration", 0) for path in folder.glob("runs/*/*/status.json")), default=0)
 
-    return lambda: iteration() > 5
+    def reached():
+        return iteration() > 5
+
+    reached.iteration = iteration
+    return reached
 
 
 @waiting
@@ -207,6 +211,29 @@ def test_ctrl_c_ends_the_workers_too_and_saves_first(recipe, command, signals, c
     if len(signals) == 1:
         assert json.loads(output)["status"] == "stopped"
         assert list(recipe.parent.glob("runs/*/*/checkpoints/*"))
+    wait_for(lambda: not group(process.pid), 10)
+
+
+@waiting
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_workers_leaves_the_training_its_data(recipe, command, number):
+    process = command("--set", "train.iterations=1000000", "--set", "checkpoints.every=1000000")
+    reached = trains(process, recipe.parent)
+    wait_for(reached)
+    for worker in set(group(process.pid)) - {process.pid}:
+        os.kill(worker, number)
+    before = reached.iteration()
+    wait_for(lambda: reached.iteration() > before + 50)
+
+
+@waiting
+def test_a_worker_that_was_killed_ends_the_run_and_the_other_workers(recipe, command):
+    process = command("--set", "train.iterations=1000000", "--set", "checkpoints.every=1000000")
+    wait_for(trains(process, recipe.parent))
+    os.kill(max(set(group(process.pid)) - {process.pid}), signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "a process that reads the data was killed" in errors
     wait_for(lambda: not group(process.pid), 10)
 
 

@@ -115,14 +115,14 @@ class StreamedBatches:
         try:
             self._read_ahead(pool)
             values, labels = self._ahead[0].result()
+            self._ahead.popleft()
+            self._next += 1
+            self._read_ahead(pool)
         except BrokenProcessPool as error:
             raise TrainingError(
                 "a process that reads the data was killed, perhaps for want of memory",
                 remedy="lower dataset.workers (0 reads without processes) and go on with --resume",
             ) from error
-        self._ahead.popleft()
-        self._next += 1
-        self._read_ahead(pool)
         return Samples(torch.from_numpy(values), None if labels is None else torch.from_numpy(labels))
 
     def _read_ahead(self, pool: ProcessPoolExecutor) -> None:
@@ -144,6 +144,22 @@ def _spare_cores() -> int:
     return min(_MOST_WORKERS, max(1, cores - 1))
 
 
+_METHOD = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+
+
+class _Worker(_METHOD.Process):  # type: ignore[name-defined,misc]  # which of two classes it is depends on the system
+    """A process that ends when its pool says so, although it takes no notice of SIGTERM."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _Workers(type(_METHOD)):  # type: ignore[misc]
+    """Where the pool takes its processes from."""
+
+    Process = _Worker
+
+
 @contextmanager
 def _pool(source: Source, workers: int) -> Iterator[ProcessPoolExecutor]:
     """Workers that have begun.
@@ -151,9 +167,7 @@ def _pool(source: Source, workers: int) -> Iterator[ProcessPoolExecutor]:
     Forked ones begin at once and need not import or unpickle the source, which may come from a file of the user's. A fork of a
     process with threads is warned of by Python, for fear of locks that they hold; workers read files and take none of those.
     """
-    method = "fork" if sys.platform == "linux" else "spawn"
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(source,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=_Workers(), initializer=_begin, initargs=(source,)) as pool:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # no worker meets a Ctrl-C before it knows how to
         try:
             with warnings.catch_warnings():
@@ -171,9 +185,12 @@ _mine: list[Source] = []
 
 
 def _begin(source: Source) -> None:
-    """Leave Ctrl-C to the parent, which reaches the whole group of processes, and end when the parent does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Leave it to the parent to stop, and end when it does.
+
+    Terminals and service managers signal the whole group of processes, and the parent still wants batches to finish its iteration.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr  # a plugin that prints must not spoil --json
