@@ -16,6 +16,7 @@ from ganforge.core.contracts import (
     Source,
     StartsFromData,
     Streaming,
+    WithValidation,
 )
 from ganforge.core.errors import DataError, DataMissing, Disagreement, GanforgeError
 from ganforge.core.params import NoParams, Params
@@ -59,5 +60,6 @@ __all__ = [
     "Streaming",
     "Terms",
     "Verdict",
+    "WithValidation",
     "hookimpl",
 ]

@@ -120,8 +120,8 @@ def test_looking_leaves_state_bit_equal(make_trainer):
     trainer = make_trainer()
     trainer.step()
     before = {key: value.clone() for key, value in trainer.state().tensors.items()}
-    trainer.observer.measure(trainer.average.network, trainer.observer.metrics)
-    trainer.observer.measure(trainer.networks["generator"], trainer.observer.metrics)
+    trainer.observer.measure(trainer.average.network, trainer.networks["discriminator"], trainer.observer.metrics)
+    trainer.observer.measure(trainer.networks["generator"], trainer.networks["discriminator"], trainer.observer.metrics)
     trainer.observer.picture(trainer.networks["generator"], trainer.networks["discriminator"])
     assert_equal(dict(trainer.state().tensors), before)
     assert trainer.networks["generator"].training

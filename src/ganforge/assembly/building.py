@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ganforge.assembly.blueprint import Blueprint, Part
+from ganforge.assembly.protocols import protocol
 from ganforge.core.contracts import (
     BuildContext,
     Dataset,
@@ -177,15 +178,12 @@ def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weig
 
 def _metrics(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Scheduled]:
     default = max(1, blueprint.recipe.train.iterations // 10)
-    return [
-        Scheduled(
-            table.name or part.component.name,
-            _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric)),
-            table.every or default,
-            table.samples,
-        )
-        for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True)
-    ]
+    scheduled = []
+    for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):
+        metric = _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric))
+        stated = protocol(blueprint, part, metric, table.samples)
+        scheduled.append(Scheduled(table.name or part.component.name, metric, table.every or default, table.samples, stated))
+    return scheduled
 
 
 def _made(part: Part, context: object, seed: int, is_right: Callable[[object], bool]) -> Any:

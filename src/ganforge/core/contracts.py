@@ -75,12 +75,15 @@ class Measure:
         better: which way is better.
         ideal: the value of a perfect generator, or ``None`` where it depends on the sample size.
         symmetric: whether the value stays the same when real and generated samples change places, as a distance does.
+        floor: the value that a perfect generator has on average with so many real and as many generated samples, where it is known
+            and is not the ideal.
     """
 
     label: str
     better: Literal["lower", "higher"]
     ideal: float | None = None
     symmetric: bool = False
+    floor: Callable[[int], float] | None = None
 
 
 class Generator(Protocol):
@@ -213,8 +216,23 @@ class Streaming(Protocol):
 
 
 @runtime_checkable
+class WithValidation(Protocol):
+    """What a data set has besides where a part is set aside to choose by: early stopping, the width of a window."""
+
+    def validation(self, count: int) -> Samples | None:
+        """The first ``count`` samples, or all, of a part that is neither trained on nor held out; ``None`` if this set-up has none.
+
+        On the CPU, in a fixed order, in the data's own units.
+        """
+        ...
+
+
+@runtime_checkable
 class Metric(Protocol):
     """Compares generated with real samples.
+
+    One that has an attribute ``protocol`` states by it, as plain data, what its values depend on beside its params and the number
+    of samples: the features it looks at and their SHA-256, windows, neighbours. Values whose protocols differ are never compared.
 
     Attributes:
         measures: for each value it returns, what it means. A metric with one value uses the key ``""``; several become

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ganforge.core.contracts import Measure, Reading
+from ganforge.core.health import Finding
 from ganforge.core.records import Field, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 
@@ -44,6 +45,7 @@ class Started:
         readings: what each loss term means, by ``"discriminator/real"``; totals included.
         measures: what each metric value means, by ``"wasserstein"`` or ``"modes/captured"``.
         real: real samples to show beside generated ones, on the CPU, in the data's own units.
+        protocols: how each metric is measured, by its name: all that two values must share to be comparable, and the seed.
     """
 
     iteration: int
@@ -55,6 +57,7 @@ class Started:
     readings: Mapping[str, Reading]
     measures: Mapping[str, Measure]
     real: Samples
+    protocols: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,21 @@ class Evaluated:
     iteration: int
     values: Mapping[str, float]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The health watch has looked.
+
+    Attributes:
+        iteration: iterations done.
+        values: what was measured, by the check's name or ``"check/part"``; logs put ``health/`` before it.
+        findings: all troubles that are seen now, the worst first; none of a healthy run.
+    """
+
+    iteration: int
+    values: Mapping[str, float]
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +151,4 @@ class Finished:
     reason: str | None = None
 
 
-Event = Started | Stepped | Evaluated | Pictured | Saved | Finished
+Event = Started | Stepped | Evaluated | Examined | Pictured | Saved | Finished

@@ -6,7 +6,7 @@ Shapes: n samples, z noise dimensions, k categorical and c continuous codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -129,11 +129,17 @@ class Evaluation:
         real: held-out real samples ``(n, *shape)``, with labels where the data has them.
         fake: as many generated ones; ``fake.latent`` holds the labels and codes that made them.
         generator: a random stream of this evaluation's own, for metrics that draw.
+        training: gives at most so many training samples, evenly taken from the whole, on the CPU in the data's own units.
+        validation: gives at most so many samples that are neither trained on nor held out; ``None`` where the data has none.
+        critic: the discriminator in eval mode and without gradients: samples in the data's own units in, verdict on the CPU out.
     """
 
     real: Samples
     fake: Samples
     generator: torch.Generator
+    training: Callable[[int], Samples] | None = None
+    validation: Callable[[int], Samples] | None = None
+    critic: Callable[[Samples], Verdict] | None = None
 
 
 @dataclass(frozen=True, slots=True)

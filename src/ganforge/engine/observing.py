@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.contracts import Dataset, Measure, Metric, Sampler, Streaming
-from ganforge.core.records import Codes, Evaluation, Field, Latent, Samples
+from ganforge.core.contracts import Dataset, Measure, Metric, Sampler, Streaming, WithValidation
+from ganforge.core.records import Codes, Evaluation, Field, Latent, Samples, Verdict
 from ganforge.core.specs import DataSpec
+from ganforge.engine.batches import spread_rows
 from ganforge.engine.learning import evaluating
 from ganforge.engine.seeding import seeded, stream
 from ganforge.engine.turns import imagine
@@ -29,12 +30,14 @@ class Scheduled:
         metric: the metric.
         every: iterations between measurements.
         samples: generated samples, and as many held-out real ones.
+        protocol: all that two of its values must share to be comparable, as plain data, and the seed of the draws.
     """
 
     name: str
     metric: Metric
     every: int
     samples: int
+    protocol: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def measures(self) -> dict[str, Measure]:
@@ -54,6 +57,31 @@ def generate(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
             [imagine(generator, _rows(latent, slice(at, at + _CHUNK))).values for at in range(0, len(latent), _CHUNK)]
         )
     return on_cpu(Samples(data.to_own(values), latent.labels, latent))
+
+
+def judge(discriminator: nn.Module, samples: Samples, data: DataSpec) -> Verdict:
+    """The verdict, on the CPU, on samples in the data's own units; the discriminator is left as it was.
+
+    Args:
+        discriminator: on any device.
+        samples: real or generated ones.
+        data: the data as the discriminator sees it.
+    """
+    device = next(discriminator.parameters()).device
+    values = data.from_own(samples.values)
+    verdicts = []
+    with evaluating(discriminator):
+        for at in range(0, len(samples), _CHUNK):
+            rows = slice(at, at + _CHUNK)
+            latent = None if samples.latent is None else _map(_rows(samples.latent, rows), lambda part: part.to(device))
+            labels = None if samples.labels is None else samples.labels[rows].to(device)
+            verdicts.append(discriminator(Samples(values[rows].to(device), labels, latent)))
+    features = [verdict.features for verdict in verdicts if verdict.features is not None]
+    return Verdict(
+        torch.cat([verdict.logits for verdict in verdicts]).cpu(),
+        {name: torch.cat([verdict.heads[name] for verdict in verdicts]).cpu() for name in verdicts[0].heads},
+        torch.cat(features).cpu() if features else None,
+    )
 
 
 class Observer:
@@ -93,13 +121,15 @@ class Observer:
             self._latent = sampler.draw(pictured, stream(seed, "pictures", "latent", device=device))
         self._axes = _axes(self.real.values) if sampler.spec.classes is None else None
 
-    def measure(self, generator: nn.Module, metrics: Sequence[Scheduled]) -> tuple[Mapping[str, float], float]:
+    def measure(
+        self, generator: nn.Module, discriminator: nn.Module, metrics: Sequence[Scheduled]
+    ) -> tuple[Mapping[str, float], float]:
         """The values of ``metrics`` for ``generator``, and the seconds they took."""
         began = time.perf_counter()
         values: dict[str, float] = {}
         with seeded(self._seed):
             for scheduled in metrics:
-                found = scheduled.metric.measure(self._evaluation(generator, scheduled.samples))
+                found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
                 values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
         return values, time.perf_counter() - began
 
@@ -118,12 +148,37 @@ class Observer:
         with seeded(self._seed):
             return generate(generator, self._latent, self.data), self._field(discriminator)
 
-    def _evaluation(self, generator: nn.Module, count: int) -> Evaluation:
+    def _evaluation(self, generator: nn.Module, discriminator: nn.Module, count: int) -> Evaluation:
         if count not in self._held_out:
             self._held_out[count] = self._dataset.held_out(count, stream(self._seed, "evaluation", "real"))
         latent = self._sampler.draw(count, stream(self._seed, "evaluation", "latent", device=self._device))
         fake = generate(generator, latent, self.data)
-        return Evaluation(self._held_out[count], fake, stream(self._seed, "evaluation", "metric"))
+        return Evaluation(
+            self._held_out[count],
+            fake,
+            stream(self._seed, "evaluation", "metric"),
+            training=self._some_training,
+            validation=self._validation(),
+            critic=lambda samples: judge(discriminator, samples, self.data),
+        )
+
+    def _some_training(self, most: int) -> Samples:
+        training = self._dataset.training()
+        rows = spread_rows(len(training), most)
+        labels = training.labels
+        return Samples(self.data.unpacked(training.values[rows]), None if labels is None else labels[rows])
+
+    def _validation(self) -> Callable[[int], Samples] | None:
+        dataset = self._dataset
+        if not isinstance(dataset, WithValidation) or dataset.validation(1) is None:
+            return None
+
+        def validation(most: int) -> Samples:
+            found = dataset.validation(most)
+            assert found is not None  # noqa: S101 - it gave one a moment ago
+            return found
+
+        return validation
 
     def _field(self, discriminator: nn.Module) -> Field | None:
         if self._axes is None:

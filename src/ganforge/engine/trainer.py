@@ -227,12 +227,13 @@ class Trainer:
             readings=self.objective.readings,
             measures=observer.measures,
             real=observer.real,
+            protocols={metric.name: metric.protocol for metric in observer.metrics},
         )
 
     def _looked(self) -> Iterator[Event]:
         due = [metric for metric in self.observer.metrics if self._is_due(metric.every)]
         if due:
-            values, seconds = self.observer.measure(self.average.network, due)
+            values, seconds = self.observer.measure(self.average.network, self.networks["discriminator"], due)
             yield Evaluated(self.iteration, values, seconds)
         if self._is_due(self.plan.picture_every):
             yield self._pictured()

@@ -1,0 +1,51 @@
+"""What a health watch says of a run: findings in words, and the worst of them as the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Level = Literal["warn", "fail"]
+Verdict = Literal["healthy", "warn", "fail"]
+"""Of a run that is watched: nothing seen, something to look at, or training that does not do what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One trouble that is seen now.
+
+    Attributes:
+        check: which check saw it, such as ``discriminator-dominance``; also its name in ``[health]`` and in ``health/…``.
+        trouble: what it is, in the field's words: mode collapse, convergence failure, vanishing gradient, memorisation ….
+        level: how bad.
+        seen: what was seen, in words and numbers.
+        since: iteration at which it was first seen without a break.
+        iteration: iteration at which it was last seen.
+        remedy: what usually helps.
+        key: the recipe key to change, or ``None``.
+    """
+
+    check: str
+    trouble: str
+    level: Level
+    seen: str
+    since: int
+    iteration: int
+    remedy: str
+    key: str | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able, with stable keys."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Finding:
+        """The finding that :meth:`to_plain` gave."""
+        return cls(**plain)
+
+
+def verdict(findings: Sequence[Finding]) -> Verdict:
+    """The worst level among the findings."""
+    levels = {finding.level for finding in findings}
+    return "fail" if "fail" in levels else "warn" if "warn" in levels else "healthy"
