@@ -30,7 +30,7 @@ def one_nearest_neighbour(real: Tensor, fake: Tensor) -> OneNearestNeighbour:
     """Leave-one-out accuracy of telling real from generated samples by the nearest other one (Xu et al. 2018).
 
     Near 1 the two lie apart, or the generated ones sit close together; near 0 each generated sample sits upon a real one. With
-    unequal counts a perfect generator is no longer at 0.5. Where the nearest of both kinds are equally near, the sample counts half,
+    unequal counts a perfect generator is no longer at 0.5. Where the nearest of both kinds are as near, the sample counts half,
     so that the order of samples decides nothing.
 
     Args:
