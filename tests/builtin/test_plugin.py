@@ -21,7 +21,15 @@ WANTED = {
         "cifar10",
         "image-folder",
     ],
-    "metric": ["wasserstein", "modes", "code-recovery", "label-match"],
+    "metric": [
+        "wasserstein",
+        "modes",
+        "code-recovery",
+        "label-match",
+        "precision-recall",
+        "one-nearest-neighbour",
+        "duplicates",
+    ],
 }
 
 

@@ -15,6 +15,8 @@ _PENALTIES = "ganforge.builtin.penalties"
 _SAMPLERS = "ganforge.builtin.samplers"
 _POINTS = "ganforge.builtin.points"
 _MEASURES = "ganforge.builtin.measures"
+_NEIGHBOURS = "ganforge.builtin.measures_neighbours"
+_METRIC_PARAMS = "ganforge.builtin.params_metrics"
 
 _ADVERSARIAL_TAG = frozenset({"adversarial"})
 _PENALTY_TAG = frozenset({"penalty"})
@@ -289,4 +291,28 @@ def ganforge_register_metrics(register: Registrar) -> None:
         f"{_MEASURES}:build_label_match",
         requires=("labels",),
         summary="Share of conditional samples that are of the class asked for, by 1-NN.",
+    )
+    register(
+        "precision-recall",
+        f"{_NEIGHBOURS}:build_precision_recall",
+        params=f"{_METRIC_PARAMS}:PrecisionRecallParams",
+        summary="Precision and recall, density and coverage: quality and diversity apart, on named features.",
+        references=(
+            "Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991",
+            "Naeem et al. 2020, https://arxiv.org/abs/2002.09797",
+        ),
+    )
+    register(
+        "one-nearest-neighbour",
+        f"{_NEIGHBOURS}:build_one_nearest_neighbour",
+        params=f"{_METRIC_PARAMS}:OneNearestNeighbourParams",
+        summary="Does the nearest other sample tell real from generated? 1 for sets apart, 0 for copies of real ones.",
+        references=("Xu et al. 2018, https://arxiv.org/abs/1806.07755",),
+    )
+    register(
+        "duplicates",
+        f"{_NEIGHBOURS}:build_duplicates",
+        params=f"{_METRIC_PARAMS}:DuplicatesParams",
+        summary="The birthday test: near and exact repeats among generated samples, against those among real ones.",
+        references=("Arora & Zhang 2017, https://arxiv.org/abs/1706.08224",),
     )

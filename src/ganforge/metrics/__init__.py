@@ -2,7 +2,7 @@
 
 from ganforge.metrics.classes import hungarian_accuracy, nearest_labels
 from ganforge.metrics.coverage import PrecisionRecall, expected_coverage, precision_recall
-from ganforge.metrics.duplicates import NearDuplicates, near_duplicates
+from ganforge.metrics.duplicates import NEAR, NearDuplicates, near_duplicates
 from ganforge.metrics.modes import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
 from ganforge.metrics.neighbours import Neighbours, nearest_neighbours
 from ganforge.metrics.parzen import PARZEN_WIDTHS, ParzenLikelihood, log_densities, parzen_log_likelihood
@@ -10,6 +10,7 @@ from ganforge.metrics.transport import wasserstein1, wasserstein2
 from ganforge.metrics.two_sample import OneNearestNeighbour, one_nearest_neighbour
 
 __all__ = [
+    "NEAR",
     "PARZEN_WIDTHS",
     "ModeCoverage",
     "NearDuplicates",

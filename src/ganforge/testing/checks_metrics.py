@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from ganforge.core.contracts import BuildContext, Metric
-from ganforge.core.records import Evaluation, Latent, Samples
+from ganforge.core.params import NoParams
+from ganforge.core.records import Evaluation, Latent, Samples, Verdict
 from ganforge.hooks.component import Kind
+from ganforge.testing import stand_ins
 from ganforge.testing.checking import check
 from ganforge.testing.outcome import CheckFailed, NotApplicable
 from ganforge.testing.workbench import Bench, draw_latents, randomness_untouched, require
@@ -20,6 +23,7 @@ _MANY = 60
 _PERFECT = 240
 _GROUPS = 3
 _NEAR = 0.05
+_CERTAIN = 50.0
 
 
 @check("M01", Kind.METRIC)
@@ -114,7 +118,18 @@ def _perfect(bench: Bench) -> tuple[BuildContext, Evaluation]:
         codes = replace(codes, categorical=labels[order, None].expand(_PERFECT, len(latent.categorical)))
     asked = Latent(drawn.noise, labels[order] if latent.classes is not None else None, codes)
     real, fake = Samples(values, told), Samples(values[order], None if told is None else told[order], asked)
-    return BuildContext(data, latent), Evaluation(real, fake, torch.Generator().manual_seed(4))
+    context = BuildContext(data, latent)
+    critic = _critic(context)
+
+    def reading(samples: Samples) -> Verdict:
+        """A discriminator that reads every code for certain."""
+        verdict = critic(samples)
+        if samples.latent is None or samples.latent.codes is None:
+            return verdict
+        hot = [F.one_hot(column, classes) * _CERTAIN for column in samples.latent.codes.categorical.T]
+        return replace(verdict, heads={**verdict.heads, "code": torch.cat([*hot, samples.latent.codes.continuous], dim=1)})
+
+    return context, _compared(bench, real, fake, reading)
 
 
 def _measure(metric: Metric, evaluation: Evaluation) -> Mapping[str, float]:
@@ -126,4 +141,31 @@ def _measure(metric: Metric, evaluation: Evaluation) -> Mapping[str, float]:
 
 def _evaluation(bench: Bench) -> Evaluation:
     fake = bench.samples(_MANY, seed=22, latent=bench.latents(_MANY))
-    return Evaluation(bench.samples(_MANY, seed=21), fake, torch.Generator().manual_seed(4))
+    return _compared(bench, bench.samples(_MANY, seed=21), fake, _critic(bench.context))
+
+
+def _compared(bench: Bench, real: Samples, fake: Samples, critic: Callable[[Samples], Verdict]) -> Evaluation:
+    """All that an evaluation may hold, so that every metric can be checked."""
+
+    def training(most: int) -> Samples:
+        return bench.samples(min(most, _MANY), seed=25)
+
+    def validation(most: int) -> Samples:
+        return bench.samples(min(most, _MANY), seed=26)
+
+    stream = torch.Generator().manual_seed(4)
+    return Evaluation(real, fake, stream, training=training, validation=validation, critic=critic)
+
+
+def _critic(context: BuildContext) -> Callable[[Samples], Verdict]:
+    """A discriminator that has learnt nothing; the global random stream stays where it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        network = stand_ins.build_discriminator(NoParams(), context)
+
+    def critic(samples: Samples) -> Verdict:
+        with torch.no_grad():
+            verdict: Verdict = network(samples)
+        return verdict
+
+    return critic

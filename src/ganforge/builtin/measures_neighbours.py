@@ -1,0 +1,114 @@
+"""Metrics that ask who lies next to whom, in the values themselves or in features of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ganforge.builtin.features import Features, features
+from ganforge.builtin.params_metrics import DuplicatesParams, OneNearestNeighbourParams, PrecisionRecallParams
+from ganforge.metrics import NEAR, expected_coverage, near_duplicates, one_nearest_neighbour, precision_recall
+from ganforge.plugin import BuildContext, Evaluation, Measure, Metric
+
+
+class PrecisionRecallMetric:
+    """Precision, recall, density and coverage of features.
+
+    Args:
+        looks: makes the features.
+        neighbours: k.
+    """
+
+    def __init__(self, looks: Features, *, neighbours: int = 5) -> None:
+        self.looks, self.neighbours = looks, neighbours
+        self.protocol: Mapping[str, str] = {**looks.protocol, "neighbours": str(neighbours)}
+        self.measures: Mapping[str, Measure] = {
+            "precision": Measure("share of generated samples that lie among real ones", "higher"),
+            "recall": Measure("share of real samples that lie among generated ones", "higher"),
+            "density": Measure("how densely real samples lie around generated ones; 1 where both are alike", "higher", 1.0),
+            "coverage": Measure("share of real samples with a generated one near by", "higher", floor=self._coverage),
+        }
+
+    def __repr__(self) -> str:
+        return f"PrecisionRecallMetric({dict(self.protocol)})"
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The four values."""
+        found = precision_recall(*_pair(self.looks, evaluation), self.neighbours)
+        return {"precision": found.precision, "recall": found.recall, "density": found.density, "coverage": found.coverage}
+
+    def _coverage(self, count: int) -> float:
+        return expected_coverage(count, count, self.neighbours)
+
+
+class OneNearestNeighbourMetric:
+    """Leave-one-out accuracy of a 1-NN classifier of real against generated samples."""
+
+    def __init__(self, looks: Features) -> None:
+        self.looks = looks
+        self.protocol: Mapping[str, str] = looks.protocol
+        told = "share of {} samples whose nearest other one is of their kind; 0 for copies of real ones, 1 for sets apart"
+        self.measures: Mapping[str, Measure] = {
+            key: Measure(told.format(kind), "lower", floor=_chance)
+            for key, kind in (("accuracy", "all"), ("real", "real"), ("fake", "generated"))
+        }
+
+    def __repr__(self) -> str:
+        return f"OneNearestNeighbourMetric({dict(self.protocol)})"
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The accuracy of all, and of each kind."""
+        found = one_nearest_neighbour(*_pair(self.looks, evaluation))
+        return {"accuracy": found.accuracy, "real": found.real, "fake": found.fake}
+
+
+class DuplicatesMetric:
+    """The birthday test: near and exact repeats among generated samples."""
+
+    def __init__(self, looks: Features) -> None:
+        self.looks = looks
+        self.protocol: Mapping[str, str] = looks.protocol
+        self.measures: Mapping[str, Measure] = {
+            "near": Measure("share of pairs of generated samples as near as the nearest 0.1 % of real pairs", "lower", floor=_near),
+            "exact": Measure("pairs of generated samples that are the same", "lower"),
+        }
+
+    def __repr__(self) -> str:
+        return f"DuplicatesMetric({dict(self.protocol)})"
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The share and the number."""
+        found = near_duplicates(*_pair(self.looks, evaluation))
+        return {"near": 1 / found.support, "exact": float(found.exact)}
+
+
+def _pair(looks: Features, evaluation: Evaluation) -> tuple[Tensor, Tensor]:
+    return looks(evaluation.real.values), looks(evaluation.fake.values)
+
+
+def _chance(count: int) -> float:
+    """Of 2n samples that are all alike, n - 1 of the 2n - 1 others are of one's own kind."""
+    return (count - 1) / (2 * count - 1)
+
+
+def _near(count: int) -> float:
+    """The share that the nearest thousandth of the pairs is, which is at least one of them."""
+    pairs = math.comb(count, 2)
+    return math.ceil(NEAR * pairs) / pairs
+
+
+def build_precision_recall(params: PrecisionRecallParams, context: BuildContext) -> Metric:
+    """Factory of ``precision-recall``."""
+    return PrecisionRecallMetric(features(params.features, context.data), neighbours=params.neighbours)
+
+
+def build_one_nearest_neighbour(params: OneNearestNeighbourParams, context: BuildContext) -> Metric:
+    """Factory of ``one-nearest-neighbour``."""
+    return OneNearestNeighbourMetric(features(params.features, context.data))
+
+
+def build_duplicates(params: DuplicatesParams, context: BuildContext) -> Metric:
+    """Factory of ``duplicates``."""
+    return DuplicatesMetric(features(params.features, context.data))
