@@ -40,6 +40,18 @@ def test_the_protocol_of_2014_keeps_the_last_10_000_training_images_apart(datase
     assert made.spec.value_range == (0, 1)
 
 
+def test_the_last_10_000_training_images_are_set_aside_where_the_test_images_are_held_out(dataset, mnist):
+    everything, made = dataset("mnist").training(), dataset("mnist", split="train-50k", value_range=(0.0, 1.0))
+
+    aside = made.validation(1000)
+
+    assert torch.equal((aside.values * 255).round().byte(), everything.values[50_000:51_000])
+    assert torch.equal(aside.labels, everything.labels[50_000:51_000])
+    assert len(made.validation(20_000)) == 10_000
+    assert dataset("mnist").validation(1) is None
+    assert dataset("mnist", split="train-50k", held_out="validation").validation(1) is None
+
+
 def test_validation_images_are_not_trained_on(dataset):
     with pytest.raises(ValueError, match="use split"):
         dataset("mnist", held_out="validation")

@@ -29,6 +29,7 @@ WANTED = {
         "precision-recall",
         "one-nearest-neighbour",
         "duplicates",
+        "parzen",
     ],
 }
 

@@ -20,11 +20,13 @@ class Kept:
         spec: what the data set says of itself.
         train: the training samples; images may be bytes.
         held: the samples kept back, likewise.
+        aside: samples that are in neither, to choose by; ``None`` where there are none.
     """
 
     spec: DataSpec
     train: Samples
     held: Samples
+    aside: Samples | None = None
 
     def __repr__(self) -> str:
         return f"Kept({len(self.train)} training, {len(self.held)} held out, shape {self.spec.shape}, {self.spec.classes} classes)"
@@ -36,6 +38,13 @@ class Kept:
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the samples kept back, in random order; with replacement where there are fewer."""
         chosen = _rows(self.held, drawn_rows(len(self.held), count, generator))
+        return Samples(self.spec.unpacked(chosen.values), chosen.labels)
+
+    def validation(self, count: int) -> Samples | None:
+        """The first ``count`` of the samples set aside, if there are any."""
+        if self.aside is None:
+            return None
+        chosen = _rows(self.aside, torch.arange(min(count, len(self.aside))))
         return Samples(self.spec.unpacked(chosen.values), chosen.labels)
 
 

@@ -74,11 +74,11 @@ def _stacked(digits: Samples, count: int, generator: Generator) -> Samples:
 
 def _build(known: Known, spec: DataSpec, params: MnistParams, context: DatasetContext) -> Dataset:
     train, test = _read(known, context)
-    if params.held_out == "validation":
-        test = Samples(train.values[_FIRST:], _labels(train)[_FIRST:])
-    if params.split == "train-50k":
-        train = Samples(train.values[:_FIRST], _labels(train)[:_FIRST])
-    return Kept(spec, train, test)
+    if params.split == "train":
+        return Kept(spec, train, test)
+    first = Samples(train.values[:_FIRST], _labels(train)[:_FIRST])
+    last = Samples(train.values[_FIRST:], _labels(train)[_FIRST:])
+    return Kept(spec, first, last) if params.held_out == "validation" else Kept(spec, first, test, aside=last)
 
 
 def _read(known: Known, context: DatasetContext) -> tuple[Samples, Samples]:

@@ -16,6 +16,7 @@ _SAMPLERS = "ganforge.builtin.samplers"
 _POINTS = "ganforge.builtin.points"
 _MEASURES = "ganforge.builtin.measures"
 _NEIGHBOURS = "ganforge.builtin.measures_neighbours"
+_PARZEN = "ganforge.builtin.measures_parzen"
 _METRIC_PARAMS = "ganforge.builtin.params_metrics"
 
 _ADVERSARIAL_TAG = frozenset({"adversarial"})
@@ -315,4 +316,14 @@ def ganforge_register_metrics(register: Registrar) -> None:
         params=f"{_METRIC_PARAMS}:DuplicatesParams",
         summary="The birthday test: near and exact repeats among generated samples, against those among real ones.",
         references=("Arora & Zhang 2017, https://arxiv.org/abs/1706.08224",),
+    )
+    register(
+        "parzen",
+        f"{_PARZEN}:build_parzen",
+        params=f"{_METRIC_PARAMS}:ParzenParams",
+        summary="The 2014 papers' log-likelihood estimate; 10,000 samples by their protocol. No measure of quality.",
+        references=(
+            "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",
+            "Theis et al. 2016, https://arxiv.org/abs/1511.01844",
+        ),
     )
