@@ -30,6 +30,7 @@ WANTED = {
         "one-nearest-neighbour",
         "duplicates",
         "parzen",
+        "information",
     ],
 }
 

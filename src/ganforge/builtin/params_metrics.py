@@ -34,7 +34,7 @@ class DuplicatesParams(FeatureParams):
 
 
 class ParzenParams(Params):
-    """Parameters of the Parzen estimate. By the protocol of 2014 its table says `samples = 10_000`: fewer or more give other numbers.
+    """Parameters of the Parzen estimate. The protocol of 2014 has `samples = 10_000`: fewer or more give other numbers.
 
     On MNIST, real training images as samples give 243; what is above that is blurred or near the centre, not better.
     It takes ten seconds for 10,000 MNIST images on one CPU thread; time grows as samples² × numbers per sample.
@@ -46,3 +46,10 @@ class ParzenParams(Params):
     widths: tuple[Annotated[float, Field(gt=0)], ...] = Field(_WIDTHS, min_length=1)
     """Standard deviations of the windows to choose from, in units of [0, 1] for images and of the data for others; unless given,
     ten from 0.1 to 1, evenly spaced on a log axis."""
+
+
+class InformationParams(Params):
+    """Parameters of the bound on the information. It costs one look of the discriminator at each generated sample."""
+
+    column: int | None = Field(None, ge=0)
+    """Which categorical code, counted from 0; unless given, the sum over all of them."""

@@ -16,6 +16,7 @@ _SAMPLERS = "ganforge.builtin.samplers"
 _POINTS = "ganforge.builtin.points"
 _MEASURES = "ganforge.builtin.measures"
 _NEIGHBOURS = "ganforge.builtin.measures_neighbours"
+_CODES = "ganforge.builtin.measures_codes"
 _PARZEN = "ganforge.builtin.measures_parzen"
 _METRIC_PARAMS = "ganforge.builtin.params_metrics"
 
@@ -326,4 +327,12 @@ def ganforge_register_metrics(register: Registrar) -> None:
             "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",
             "Theis et al. 2016, https://arxiv.org/abs/1511.01844",
         ),
+    )
+    register(
+        "information",
+        f"{_CODES}:build_information",
+        params=f"{_METRIC_PARAMS}:InformationParams",
+        requires=("categorical-codes", "head:code"),
+        summary="InfoGAN's bound on the information between categorical codes and samples, in nats beside H(c).",
+        references=("Chen et al. 2016, https://arxiv.org/abs/1606.03657",),
     )

@@ -3,6 +3,7 @@
 from ganforge.metrics.classes import hungarian_accuracy, nearest_labels
 from ganforge.metrics.coverage import PrecisionRecall, expected_coverage, precision_recall
 from ganforge.metrics.duplicates import NEAR, NearDuplicates, near_duplicates
+from ganforge.metrics.information import mutual_information_bound
 from ganforge.metrics.modes import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
 from ganforge.metrics.neighbours import Neighbours, nearest_neighbours
 from ganforge.metrics.parzen import PARZEN_WIDTHS, ParzenLikelihood, log_densities, parzen_log_likelihood
@@ -23,6 +24,7 @@ __all__ = [
     "hungarian_accuracy",
     "log_densities",
     "mode_coverage",
+    "mutual_information_bound",
     "near_duplicates",
     "nearest_labels",
     "nearest_neighbours",
