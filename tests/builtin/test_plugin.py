@@ -31,6 +31,7 @@ WANTED = {
         "duplicates",
         "parzen",
         "information",
+        "optimal-discriminator",
     ],
 }
 

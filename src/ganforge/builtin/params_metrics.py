@@ -53,3 +53,13 @@ class InformationParams(Params):
 
     column: int | None = Field(None, ge=0)
     """Which categorical code, counted from 0; unless given, the sum over all of them."""
+
+
+class OptimalDiscriminatorParams(Params):
+    """Parameters of the gap to the optimal discriminator.
+
+    The discriminator looks at every cell once: half a second for 256² of them.
+    """
+
+    cells: int = Field(256, ge=16, le=2048)
+    """Cells of the grid along each axis. They should be no larger than the modes' standard deviation."""

@@ -17,6 +17,7 @@ _POINTS = "ganforge.builtin.points"
 _MEASURES = "ganforge.builtin.measures"
 _NEIGHBOURS = "ganforge.builtin.measures_neighbours"
 _CODES = "ganforge.builtin.measures_codes"
+_DENSITY = "ganforge.builtin.measures_density"
 _PARZEN = "ganforge.builtin.measures_parzen"
 _METRIC_PARAMS = "ganforge.builtin.params_metrics"
 
@@ -335,4 +336,12 @@ def ganforge_register_metrics(register: Registrar) -> None:
         requires=("categorical-codes", "head:code"),
         summary="InfoGAN's bound on the information between categorical codes and samples, in nats beside H(c).",
         references=("Chen et al. 2016, https://arxiv.org/abs/1606.03657",),
+    )
+    register(
+        "optimal-discriminator",
+        f"{_DENSITY}:build_optimal_discriminator",
+        params=f"{_METRIC_PARAMS}:OptimalDiscriminatorParams",
+        requires=("density",),
+        summary="Gap of the discriminator to D* = p/(p + q), and divergences of the densities, where p is known.",
+        references=("Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",),
     )

@@ -4,6 +4,7 @@ from ganforge.metrics.classes import hungarian_accuracy, nearest_labels
 from ganforge.metrics.coverage import PrecisionRecall, expected_coverage, precision_recall
 from ganforge.metrics.duplicates import NEAR, NearDuplicates, near_duplicates
 from ganforge.metrics.information import mutual_information_bound
+from ganforge.metrics.known_density import LEAST_MASS, Divergences, SmoothedGrid, cell_masses, divergences, smoothed_grid
 from ganforge.metrics.modes import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
 from ganforge.metrics.neighbours import Neighbours, nearest_neighbours
 from ganforge.metrics.parzen import PARZEN_WIDTHS, ParzenLikelihood, log_densities, parzen_log_likelihood
@@ -11,14 +12,19 @@ from ganforge.metrics.transport import wasserstein1, wasserstein2
 from ganforge.metrics.two_sample import OneNearestNeighbour, one_nearest_neighbour
 
 __all__ = [
+    "LEAST_MASS",
     "NEAR",
     "PARZEN_WIDTHS",
+    "Divergences",
     "ModeCoverage",
     "NearDuplicates",
     "Neighbours",
     "OneNearestNeighbour",
     "ParzenLikelihood",
     "PrecisionRecall",
+    "SmoothedGrid",
+    "cell_masses",
+    "divergences",
     "expected_coverage",
     "gaussian_mixture_density",
     "hungarian_accuracy",
@@ -32,6 +38,7 @@ __all__ = [
     "parzen_log_likelihood",
     "perfect_high_quality",
     "precision_recall",
+    "smoothed_grid",
     "wasserstein1",
     "wasserstein2",
 ]
