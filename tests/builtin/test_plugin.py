@@ -32,6 +32,9 @@ WANTED = {
         "parzen",
         "information",
         "optimal-discriminator",
+        "sliced-wasserstein",
+        "mmd",
+        "memorisation",
     ],
 }
 

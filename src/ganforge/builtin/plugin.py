@@ -17,6 +17,7 @@ _POINTS = "ganforge.builtin.points"
 _MEASURES = "ganforge.builtin.measures"
 _NEIGHBOURS = "ganforge.builtin.measures_neighbours"
 _CODES = "ganforge.builtin.measures_codes"
+_DISTANCES = "ganforge.builtin.measures_distances"
 _DENSITY = "ganforge.builtin.measures_density"
 _PARZEN = "ganforge.builtin.measures_parzen"
 _METRIC_PARAMS = "ganforge.builtin.params_metrics"
@@ -344,4 +345,25 @@ def ganforge_register_metrics(register: Registrar) -> None:
         requires=("density",),
         summary="Gap of the discriminator to D* = p/(p + q), and divergences of the densities, where p is known.",
         references=("Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",),
+    )
+    register(
+        "sliced-wasserstein",
+        f"{_DISTANCES}:build_sliced_wasserstein",
+        params=f"{_METRIC_PARAMS}:SlicedWassersteinParams",
+        summary="Wasserstein distance along random lines: cheap where the exact one is dear.",
+        references=("Bonneel et al. 2015, https://doi.org/10.1007/s10851-014-0506-3",),
+    )
+    register(
+        "mmd",
+        f"{_DISTANCES}:build_mmd",
+        params=f"{_METRIC_PARAMS}:MmdParams",
+        summary="Unbiased squared maximum mean discrepancy of named features, under Gaussian kernels.",
+        references=("Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html",),
+    )
+    register(
+        "memorisation",
+        f"{_DISTANCES}:build_memorisation",
+        params=f"{_METRIC_PARAMS}:MemorisationParams",
+        summary="Copies of training data: nearest training neighbours of generated against held-out samples.",
+        references=("Meehan et al. 2020, https://arxiv.org/abs/2004.05675",),
     )

@@ -4,18 +4,24 @@ from ganforge.metrics.classes import hungarian_accuracy, nearest_labels
 from ganforge.metrics.coverage import PrecisionRecall, expected_coverage, precision_recall
 from ganforge.metrics.duplicates import NEAR, NearDuplicates, near_duplicates
 from ganforge.metrics.information import mutual_information_bound
+from ganforge.metrics.kernels import MMD_SCALES, median_distance, mmd
 from ganforge.metrics.known_density import LEAST_MASS, Divergences, SmoothedGrid, cell_masses, divergences, smoothed_grid
+from ganforge.metrics.memorisation import CLOSE, Memorisation, expected_close, memorisation
 from ganforge.metrics.modes import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
 from ganforge.metrics.neighbours import Neighbours, nearest_neighbours
 from ganforge.metrics.parzen import PARZEN_WIDTHS, ParzenLikelihood, log_densities, parzen_log_likelihood
+from ganforge.metrics.sliced import random_directions, sliced_wasserstein
 from ganforge.metrics.transport import wasserstein1, wasserstein2
 from ganforge.metrics.two_sample import OneNearestNeighbour, one_nearest_neighbour
 
 __all__ = [
+    "CLOSE",
     "LEAST_MASS",
+    "MMD_SCALES",
     "NEAR",
     "PARZEN_WIDTHS",
     "Divergences",
+    "Memorisation",
     "ModeCoverage",
     "NearDuplicates",
     "Neighbours",
@@ -25,10 +31,14 @@ __all__ = [
     "SmoothedGrid",
     "cell_masses",
     "divergences",
+    "expected_close",
     "expected_coverage",
     "gaussian_mixture_density",
     "hungarian_accuracy",
     "log_densities",
+    "median_distance",
+    "memorisation",
+    "mmd",
     "mode_coverage",
     "mutual_information_bound",
     "near_duplicates",
@@ -38,6 +48,8 @@ __all__ = [
     "parzen_log_likelihood",
     "perfect_high_quality",
     "precision_recall",
+    "random_directions",
+    "sliced_wasserstein",
     "smoothed_grid",
     "wasserstein1",
     "wasserstein2",

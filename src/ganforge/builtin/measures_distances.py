@@ -1,0 +1,91 @@
+"""Distances between what is generated and what is real, as metrics: along lines, by kernels, and to the training data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ganforge.builtin.features import Features, features
+from ganforge.builtin.params_metrics import MemorisationParams, MmdParams, SlicedWassersteinParams
+from ganforge.metrics import MMD_SCALES, expected_close, memorisation, mmd, random_directions, sliced_wasserstein
+from ganforge.plugin import BuildContext, Disagreement, Evaluation, Measure, Metric
+
+
+class SlicedWasserstein:
+    """Wasserstein distance of projections onto random lines, which are the same at each evaluation."""
+
+    def __init__(self, *, order: int, projections: int) -> None:
+        self.order, self.projections = order, projections
+        label = f"sliced Wasserstein distance W{'₁' if order == 1 else '₂'} to real samples, in the data's units"
+        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
+
+    def __repr__(self) -> str:
+        return f"SlicedWasserstein(order={self.order}, projections={self.projections})"
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The distance."""
+        real, fake = evaluation.real.values, evaluation.fake.values
+        directions = random_directions(math.prod(real.shape[1:]), self.projections, evaluation.generator)
+        return {"": sliced_wasserstein(real, fake, directions, self.order)}
+
+
+class KernelMmd:
+    """Squared maximum mean discrepancy of features under Gaussian kernels."""
+
+    def __init__(self, looks: Features) -> None:
+        self.looks = looks
+        kernels = ", ".join(f"{scale:g}" for scale in MMD_SCALES)
+        self.protocol: Mapping[str, str] = {**looks.protocol, "kernels": f"gaussian, σ = {kernels} × median real distance"}
+        self.measures: Mapping[str, Measure] = {
+            "": Measure(
+                "squared maximum mean discrepancy under Gaussian kernels, unbiased: 0 for equal distributions", "lower", 0.0
+            )
+        }
+
+    def __repr__(self) -> str:
+        return f"KernelMmd({dict(self.looks.protocol)})"
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The estimate, which may fall a little below 0."""
+        return {"": mmd(self.looks(evaluation.real.values), self.looks(evaluation.fake.values))}
+
+
+class MemorisationMetric:
+    """Are generated samples nearer to the training data than held-out ones are?"""
+
+    def __init__(self, looks: Features, *, training: int) -> None:
+        self.looks, self.training = looks, training
+        self.protocol: Mapping[str, str] = looks.protocol
+        self.measures: Mapping[str, Measure] = {
+            "copying": Measure("C_T in standard deviations: below -3 generated samples copy training data", "higher", 0.0),
+            "close": Measure(
+                "share of samples nearer to training data than the nearest 1 % of held-out ones", "lower", floor=expected_close
+            ),
+            "ratio": Measure("median distance to training data, by that of held-out samples; 0 for copies", "higher", 1.0),
+        }
+
+    def __repr__(self) -> str:
+        return f"MemorisationMetric({dict(self.protocol)}, training={self.training})"
+
+    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The test, the share and the ratio."""
+        if evaluation.training is None:
+            raise Disagreement("metric 'memorisation' needs training samples, which this evaluation has not")
+        known = evaluation.training(self.training).values
+        found = memorisation(*map(self.looks, (known, evaluation.real.values, evaluation.fake.values)))
+        return {"copying": found.copying, "close": found.close, "ratio": found.ratio}
+
+
+def build_sliced_wasserstein(params: SlicedWassersteinParams, _context: BuildContext) -> Metric:
+    """Factory of ``sliced-wasserstein``."""
+    return SlicedWasserstein(order=params.order, projections=params.projections)
+
+
+def build_mmd(params: MmdParams, context: BuildContext) -> Metric:
+    """Factory of ``mmd``."""
+    return KernelMmd(features(params.features, context.data))
+
+
+def build_memorisation(params: MemorisationParams, context: BuildContext) -> Metric:
+    """Factory of ``memorisation``."""
+    return MemorisationMetric(features(params.features, context.data), training=params.training)

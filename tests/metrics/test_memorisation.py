@@ -1,0 +1,83 @@
+"""The search for copies against scipy's Mann–Whitney test and scikit-learn's neighbours."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import mannwhitneyu
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from ganforge.core.errors import Disagreement
+from ganforge.metrics import expected_close, memorisation
+
+
+def points(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("n", "m", "shape"), [(120, 120, (2,)), (250, 80, (1, 5, 5))])
+def test_it_is_scipys_test_of_scikit_learns_distances(n, m, shape):
+    training, held_out, fake = points(0, 300, *shape), points(1, n, *shape), 0.9 * points(2, m, *shape)
+
+    found = memorisation(training, held_out, fake)
+
+    index = NearestNeighbors(n_neighbors=1).fit(training.flatten(1).double())
+    real, made = (index.kneighbors(part.flatten(1).double())[0][:, 0] for part in (held_out, fake))
+    test = mannwhitneyu(made, real, alternative="two-sided", method="asymptotic", use_continuity=False)
+    assert found.copying == pytest.approx((test.statistic - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12))
+    assert 2 * math.erfc(abs(found.copying) / math.sqrt(2)) / 2 == pytest.approx(test.pvalue, rel=1e-6)
+    assert found.close == pytest.approx((made < np.sort(real)[math.ceil(n / 100) - 1]).mean())
+    assert found.ratio == pytest.approx(np.median(made) / np.median(real), rel=0.02)
+
+
+def test_copies_are_found_also_where_a_sixth_of_the_training_data_is_looked_at():
+    training = points(0, 3000, 10)
+    copies = training[torch.randperm(3000, generator=torch.Generator().manual_seed(1))[:600]] + 1e-3 * points(2, 600, 10)
+
+    everything, part = (memorisation(known, points(3, 600, 10), copies) for known in (training, training[::6]))
+
+    assert everything.copying < -25
+    assert everything.close == 1
+    assert everything.ratio < 0.01
+    assert part.copying < -3
+    assert part.close > 0.1
+
+
+def test_a_bad_fit_is_no_copy():
+    found = memorisation(points(0, 500, 3), points(1, 200, 3), points(2, 200, 3) + 5)
+    assert found.copying > 3
+    assert (found.close, found.ratio > 3) == (0, True)
+
+
+@pytest.mark.parametrize("held_out", [60, 200])
+def test_a_perfect_sampler_has_the_expected_values(held_out):
+    runs = [
+        memorisation(points(seed, 300, 2), points(1000 + seed, held_out, 2), points(2000 + seed, 200, 2)) for seed in range(120)
+    ]
+    assert np.mean([run.copying for run in runs]) == pytest.approx(0, abs=0.3)
+    assert np.std([run.copying for run in runs]) == pytest.approx(1, rel=0.3)
+    assert np.mean([run.close for run in runs]) == pytest.approx(expected_close(held_out), abs=0.004)
+    assert expected_close(held_out) == math.ceil(held_out / 100) / (held_out + 1)
+
+
+def test_the_same_distances_are_no_evidence():
+    held_out = points(1, 50, 2)
+    found = memorisation(points(0, 50, 2), held_out, held_out.flip(0))
+    assert (found.copying, found.ratio) == (0, 1)
+
+
+def test_values_that_are_not_finite_give_nan():
+    found = memorisation(points(0, 5, 2), points(1, 5, 2), torch.full((5, 2), math.nan))
+    assert math.isnan(found.copying + found.close + found.ratio)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((0, 2), (5, 2), (5, 2)), ((5, 2), (0, 2), (5, 2)), ((5, 2), (5, 2), (0, 2)), ((5, 2), (5, 3), (5, 2))]
+)
+def test_what_cannot_be_compared_is_refused(shapes):
+    with pytest.raises(Disagreement, match="cannot look for copies"):
+        memorisation(*map(torch.zeros, shapes))
