@@ -51,8 +51,13 @@ class Modes:
             "high-quality": Measure(
                 "share of samples within 3 standard deviations of a mode", "higher", perfect_high_quality(dimensions)
             ),
-            "reverse-kl": Measure("KL(generated ‖ true) of the modes' shares, in nats", "lower"),
+            "reverse-kl": Measure("KL(generated ‖ true) of the modes' shares, in nats", "lower", floor=self._reverse_kl),
         }
+
+    def _reverse_kl(self, count: int) -> float:
+        """(m - 1) / 2n for m modes and n samples of high quality, near enough where each mode gets several."""
+        means = self.density.means
+        return (len(means) - 1) / (2 * count * perfect_high_quality(len(means[0])))
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The three values."""
