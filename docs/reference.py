@@ -39,6 +39,8 @@ _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.METRIC: (records.Evaluation, records.Samples, contracts.Measure),
 }
 """What crosses the contract of each kind."""
+_SAMPLES = 2000
+"""What a recipe's metrics look at unless told otherwise: floors are told for so many."""
 
 _LOGARITHMS = {f"{sign * math.log(number):.6f}": f"{'-' if sign < 0 else ''}log {number}" for number in (2, 4) for sign in (1, -1)}
 
@@ -150,7 +152,10 @@ def _readings(loss: contracts.Loss) -> Iterator[str]:
 
 
 def _measure(name: str, key: str, measure: Measure) -> tuple[str, ...]:
-    return f"`{name}/{key}`" if key else f"`{name}`", measure.label, measure.better, _number(measure.ideal)
+    perfect = _number(measure.ideal)
+    if measure.floor is not None:
+        perfect = f"{_number(measure.floor(_SAMPLES))} with {_SAMPLES:,} samples"
+    return f"`{name}/{key}`" if key else f"`{name}`", measure.label, measure.better, perfect
 
 
 def _parameter(parameter: Parameter) -> tuple[str, ...]:

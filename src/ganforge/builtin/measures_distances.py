@@ -57,7 +57,9 @@ class MemorisationMetric:
         self.looks, self.training = looks, training
         self.protocol: Mapping[str, str] = looks.protocol
         self.measures: Mapping[str, Measure] = {
-            "copying": Measure("C_T in standard deviations: below -3 generated samples copy training data", "higher", 0.0),
+            "copying": Measure(
+                "test of distances to training data, in standard deviations: below -3 they are copied", "higher", 0.0
+            ),
             "close": Measure(
                 "share of samples nearer to training data than the nearest 1 % of held-out ones", "lower", floor=expected_close
             ),

@@ -365,5 +365,8 @@ def ganforge_register_metrics(register: Registrar) -> None:
         f"{_DISTANCES}:build_memorisation",
         params=f"{_METRIC_PARAMS}:MemorisationParams",
         summary="Copies of training data: nearest training neighbours of generated against held-out samples.",
-        references=("Meehan et al. 2020, https://arxiv.org/abs/2004.05675",),
+        references=(
+            "Meehan et al. 2020, https://arxiv.org/abs/2004.05675",
+            "Alaa et al. 2022, https://arxiv.org/abs/2102.08921",
+        ),
     )

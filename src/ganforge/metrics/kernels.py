@@ -62,5 +62,5 @@ def median_distance(samples: Tensor) -> float:
 
 def _kernel_sum(distances: Tensor, widths: list[float]) -> float:
     """Sum over ``(r, m)`` pairs of the mean of the kernels; infinite distances count nothing."""
-    squares = distances.double().square()
-    return sum(float((squares / (-2 * width**2)).exp().sum()) for width in widths) / len(widths)
+    squares = distances.square()
+    return sum(float((squares / (-2 * width**2)).exp().sum(dtype=torch.float64)) for width in widths) / len(widths)

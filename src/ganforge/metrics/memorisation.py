@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
-from ganforge.metrics.neighbours import nearest_neighbours
+from ganforge.metrics.distances import blocks, comparable
 
 CLOSE = 0.01
 """Nearer to a training sample than this share of the held-out samples is as near as new samples hardly are."""
@@ -17,11 +16,12 @@ CLOSE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Memorisation:
-    """What :func:`memorisation` finds; each is NaN where a generated value is not finite.
+    """What :func:`memorisation` finds; each is NaN where a value is not finite.
 
     Attributes:
-        copying: C_T of Meehan et al. (2020), in standard deviations: 0 where generated samples are as far from the training data as
-            held-out ones, below -3 where they are certainly nearer (copies), above 3 where they are farther (a bad fit).
+        copying: a test like C_T of Meehan et al. (2020), in standard deviations: 0 where generated samples are as far from the
+            training data as held-out ones, below -3 where they are certainly nearer (copies), above 3 where they are farther (a bad
+            fit).
         close: share of generated samples that are nearer to a training sample than the nearest hundredth of the held-out ones.
         ratio: median distance of generated samples to the training data, by that of held-out ones; 0 for copies.
     """
@@ -32,36 +32,48 @@ class Memorisation:
 
 
 def memorisation(training: Tensor, held_out: Tensor, fake: Tensor) -> Memorisation:
-    """Distances of generated and of held-out samples to their nearest training samples, compared (Meehan et al. 2020).
+    """How near generated samples are to the training data, against held-out samples (Meehan et al. 2020).
 
-    C_T is the Mann–Whitney test of the two sets of distances, here over the whole space as one cell. Ties count half and lessen no
-    variance. A generator whose samples are no better than noise has a high C_T: read it beside a measure of quality.
+    The distance of a sample to its nearest training sample is told in units of that one's distance to its own nearest neighbour,
+    as authenticity compares the two (Alaa et al. 2022). Otherwise a generator that keeps to where data are dense would seem to
+    copy; Meehan et al. divide space into cells for that. Both sets are then compared by the Mann–Whitney test, with ties as halves.
+    A generator of noise has a high value: read it beside a measure of quality.
 
     Args:
-        training: ``(t, *shape)``; the more of the training data, the fewer copies are missed.
+        training: ``(t, *shape)``; of copies of training samples that are not among these, nothing is seen.
         held_out: ``(n, *shape)`` real samples that were not trained on.
         fake: ``(m, *shape)``.
 
     Raises:
-        Disagreement: no samples of a kind, or shapes that differ.
+        Disagreement: fewer than 2 of a kind, or shapes that differ.
     """
-    if not (len(training) and len(held_out) and len(fake)) or len({part.shape[1:] for part in (training, held_out, fake)}) > 1:
-        forms = ", ".join(str(tuple(part.shape)) for part in (training, held_out, fake))
-        raise Disagreement(f"cannot look for copies with training, held-out and generated samples of the shapes {forms}")
-
-    real, made = (nearest_neighbours(samples, training).distances.cpu() for samples in (held_out, fake))
-    if not bool(made.isfinite().all()):
+    known, real, made = comparable("a search for copies", 2, training, held_out, fake)
+    if not bool(known.isfinite().all() and real.isfinite().all() and made.isfinite().all()):
         return Memorisation(math.nan, math.nan, math.nan)
 
-    limit = real.kthvalue(math.ceil(CLOSE * len(real))).values
-    usual = float(real.quantile(0.5))
-    ratio = float(made.quantile(0.5)) / usual if usual else math.nan
-    return Memorisation(_mann_whitney(made, real), float((made < limit).double().mean()), ratio)
+    usual, found = (_spacings(samples, known) for samples in (real, made))
+    limit = usual.kthvalue(math.ceil(CLOSE * len(usual))).values
+    middle = float(usual.quantile(0.5))
+    ratio = float(found.quantile(0.5)) / middle if middle else math.nan
+    return Memorisation(_mann_whitney(found, usual), float((found < limit).double().mean()), ratio)
 
 
 def expected_close(held_out: int) -> float:
     """Share of :attr:`Memorisation.close` of a perfect generator, on average: all n + 1 ranks are equally likely."""
     return math.ceil(CLOSE * held_out) / (held_out + 1)
+
+
+def _spacings(samples: Tensor, training: Tensor) -> Tensor:
+    """``(n,)`` distance to the nearest training sample, by the distance of that one to its own nearest; 0 for copies."""
+    found = []
+    for _, distances in blocks(samples, training):
+        nearest, at = distances.min(dim=1)
+        spacing = torch.empty_like(nearest)
+        for places, around in blocks(training[at], training):
+            around[torch.arange(len(around)), at[places]] = torch.inf
+            spacing[places] = around.amin(1)
+        found.append(torch.where(nearest == 0, 0.0, nearest / spacing))
+    return torch.cat(found).double().cpu()
 
 
 def _mann_whitney(one: Tensor, other: Tensor) -> float:
