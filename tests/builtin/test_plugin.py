@@ -21,7 +21,7 @@ WANTED = {
         "cifar10",
         "image-folder",
     ],
-    "metric": ["wasserstein", "modes", "code-recovery", "label-match"],
+    "metric": ["wasserstein", "modes", "code-recovery", "label-match", "frechet", "kernel", "class-modes"],
 }
 
 

@@ -73,7 +73,8 @@ def _root_of_samples(rows: Tensor) -> Tensor:
     root = (rows - rows.mean(0)) / math.sqrt(len(rows) - 1)
     if len(root) <= root.shape[1] or not bool(root.isfinite().all()):
         return root
-    return torch.linalg.qr(root, mode="r").R
+    _, triangle = torch.linalg.qr(root, mode="r")
+    return torch.as_tensor(triangle)
 
 
 def _root(covariance: Tensor) -> Tensor:
@@ -82,4 +83,4 @@ def _root(covariance: Tensor) -> Tensor:
     if not bool(symmetric.isfinite().all()):
         return symmetric
     values, vectors = torch.linalg.eigh((symmetric + symmetric.T) / 2)
-    return (vectors * values.clamp_min(0).sqrt()).T
+    return torch.as_tensor(vectors * values.clamp_min(0).sqrt()).T

@@ -81,7 +81,7 @@ def _unbiased(real: Tensor, fake: Tensor) -> float:
 
 def _sum(one: Tensor, other: Tensor) -> float:
     """Sum of the kernel over all pairs of rows."""
-    chunks = one.split(max(1, _CHUNK // len(other)))
+    chunks = torch.split(one, max(1, _CHUNK // len(other)))
     return sum(float(_cubed(chunk @ other.T, one.shape[1]).sum()) for chunk in chunks)
 
 
