@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ganforge.builtin import features_backbone
+from ganforge.builtin import classifying, features_backbone
 from ganforge.builtin.classifying import Classifier, shrunk
 from ganforge.builtin.features import RawFeatures, features
 from ganforge.builtin.features_classifier import classifier, stacked_channels
@@ -43,8 +43,9 @@ def digits(dataset):
 
 
 @pytest.fixture
-def blobs():
-    """Three blobs in the plane, far off and of unequal scale."""
+def blobs(monkeypatch):
+    """Three blobs in the plane, far off and of unequal scale; a few steps are enough to learn them."""
+    monkeypatch.setattr(classifying, "_LEAST_STEPS", 100)
     labels = torch.arange(300) % 3
     centres = torch.tensor([[1000.0, 0.0], [1010.0, 0.01], [1020.0, 0.0]])
     values = centres[labels] + torch.randn(300, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.001])

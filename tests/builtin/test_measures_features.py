@@ -10,6 +10,7 @@ import pytest
 import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from ganforge.builtin import classifying
 from ganforge.builtin.kept import Kept
 from ganforge.metrics import class_coverage_floor, frechet_distance, kernel_distance
 from ganforge.plugin import DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
@@ -30,7 +31,8 @@ def evaluation(real: Samples, fake: Samples) -> Evaluation:
 
 
 @pytest.fixture
-def blobs():
+def blobs(monkeypatch):
+    monkeypatch.setattr(classifying, "_LEAST_STEPS", 100)  # enough for them
     return Kept(DataSpec((2,), classes=3, class_shares=SHARES), drawn(0, 300), drawn(1, 300))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganforge.builtin.classifying import THREADS, Classifier, fitted, in_parts, is_large, shrunk
 from ganforge.plugin import Dataset, DataSpec, Disagreement, MetricContext, Samples
@@ -74,7 +74,7 @@ class ClassifierFeatures:
         return self.reader.features(values)
 
 
-def read_classes(network: Classifier, values: Tensor, channels: int = 0) -> Tensor:
+def read_classes(network: nn.Module, values: Tensor, channels: int = 0) -> Tensor:
     """``(n,)`` classes that the network sees; of several channels the number whose digits it sees in each."""
 
     def classes(part: Tensor) -> Tensor:
