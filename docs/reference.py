@@ -28,7 +28,8 @@ FOLDER = Path(__file__).resolve().parent / "reference"
 _CONTEXT = {
     Kind.DATASET: contracts.DatasetContext,
     Kind.SAMPLER: contracts.SamplerContext,
-    **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC), contracts.BuildContext),
+    **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS), contracts.BuildContext),
+    Kind.METRIC: contracts.MetricContext,
 }
 _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.GENERATOR: (records.Latent, records.Codes, specs.DataSpec, specs.LatentSpec),

@@ -8,11 +8,13 @@ import torch
 from ganforge.assembly.blueprint import resolve
 from ganforge.assembly.building import Folders, build
 from ganforge.assembly.protocols import differences
+from ganforge.builtin import classifying
 from ganforge.recipe.reading import read
 
 RECIPE = """
 [train]
 iterations = 2
+seed = {seed}
 average = {average}
 [dataset]
 use = "moons"
@@ -27,11 +29,11 @@ use = "mlp"
 [[loss]]
 use = "non-saturating"
 [[metric]]
-use = "wasserstein"
-params = {{ order = {order} }}
+use = "{use}"
+params = {params}
 samples = {samples}
 """
-USUAL = {"average": 0.999, "noise": 0.05, "order": 2, "samples": 20}
+USUAL = {"seed": 0, "average": 0.999, "noise": 0.05, "use": "wasserstein", "params": "{ order = 2 }", "samples": 20}
 
 
 @pytest.fixture
@@ -60,8 +62,23 @@ def test_a_protocol_says_what_a_value_depends_on(stated):
 
 @pytest.mark.parametrize(
     ("changes", "key"),
-    [({"samples": 30}, "samples"), ({"order": 1}, "params"), ({"noise": 0.1}, "data.params"), ({"average": 0}, "generator")],
+    [
+        ({"samples": 30}, "samples"),
+        ({"params": "{ order = 1 }"}, "params"),
+        ({"noise": 0.1}, "data.params"),
+        ({"average": 0}, "generator"),
+    ],
 )
 def test_differences_name_what_keeps_two_values_apart(stated, changes, key):
     assert list(differences(stated(), stated(**changes))) == [key]
     assert not differences(stated(), {**stated(), "seed": 7})
+
+
+def test_features_that_are_learnt_are_the_same_for_all_seeds_of_a_recipe_and_other_for_other_data(stated, monkeypatch):
+    """Moons of two seeds are other points, so what is learnt from them would differ, and no two seeds could be compared."""
+    monkeypatch.setattr(classifying, "_LEAST_STEPS", 20)
+    learnt = {"use": "kernel", "params": '{ features = "classifier" }'}
+    one, other = stated(**learnt, seed=1), stated(**learnt, seed=2)
+    assert len(one["metric.sha256"]) == 64
+    assert not differences(one, other)
+    assert "metric.sha256" in differences(one, stated(**learnt, noise=0.2))

@@ -10,7 +10,7 @@ import pytest
 
 from ganforge.builtin import plugin
 from ganforge.hooks.component import Component, Kind, PluginRef
-from ganforge.plugin import BuildContext, DatasetContext, DataSpec, LatentSpec, Registrar, SamplerContext
+from ganforge.plugin import BuildContext, Dataset, DatasetContext, DataSpec, LatentSpec, MetricContext, Registrar, SamplerContext
 
 
 def announced() -> dict[tuple[str, str], Component]:
@@ -58,13 +58,28 @@ def dataset(components: dict[tuple[str, str], Component], tmp_path: Path) -> Bui
 
 
 @pytest.fixture
-def metric(components: dict[tuple[str, str], Component]) -> Build:
-    """``metric(name, data, latent, **params)``."""
+def metric(components: dict[tuple[str, str], Component], metric_context: Build) -> Build:
+    """``metric(name, data, latent, **params)``; in place of ``data`` a data set, where the metric learns from one."""
 
-    def build(name: str, data: DataSpec, latent: LatentSpec = LatentSpec(2), **params: Any) -> Any:  # noqa: B008  frozen
-        return _built(components["metric", name], params, BuildContext(data, latent))
+    def build(name: str, data: DataSpec | Dataset, latent: LatentSpec = LatentSpec(2), **params: Any) -> Any:  # noqa: B008  frozen
+        return _built(components["metric", name], params, metric_context(data, latent))
 
     return build
+
+
+@pytest.fixture
+def metric_context(tmp_path: Path) -> Build:
+    """``metric_context(data, latent)``, with files meant from and kept in ``tmp_path``."""
+
+    def context(data: DataSpec | Dataset, latent: LatentSpec = LatentSpec(2)) -> MetricContext:  # noqa: B008  frozen
+        def dataset() -> Dataset:
+            assert not isinstance(data, DataSpec), "the metric learns from data; give them"
+            return data
+
+        spec = data if isinstance(data, DataSpec) else data.spec
+        return MetricContext(spec, latent, recipe_folder=tmp_path, cache_folder=tmp_path / "cache", dataset=dataset)
+
+    return context
 
 
 def _built(component: Component, params: dict[str, Any], context: object) -> Any:

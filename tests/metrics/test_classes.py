@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics import hungarian_accuracy, nearest_labels
+from ganforge.metrics import class_coverage, class_coverage_floor, hungarian_accuracy, nearest_labels
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -87,3 +87,31 @@ def test_reference_samples_are_their_own_neighbours() -> None:
 def test_what_does_not_fit_is_refused(queries: tuple, reference: tuple, labels: tuple) -> None:
     with pytest.raises(Disagreement, match="do not fit"):
         nearest_labels(torch.zeros(queries), torch.zeros(reference), torch.zeros(labels, dtype=torch.int64))
+
+
+def test_classes_found_are_counted_and_compared_with_the_target() -> None:
+    found = class_coverage(torch.tensor([0, 0, 0, 2]), [0.25] * 4)
+    assert found.captured == 2
+    assert found.reverse_kl == pytest.approx(0.75 * np.log(3) + 0.25 * np.log(1))
+    assert class_coverage(torch.tensor([0, 1]), [0.5, 0.5]).reverse_kl == 0
+    assert class_coverage(torch.tensor([0, 1]), [1.0, 0.0]).reverse_kl == np.inf
+    with pytest.raises(Disagreement, match="0 samples"):
+        class_coverage(torch.zeros(0), [1.0])
+    with pytest.raises(Disagreement, match="2 samples cannot be compared with 3 shares"):
+        class_coverage(torch.tensor([0, 3]), [1.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(("shares", "target"), [([0.25] * 4, [0.25] * 4), ([0.1, 0.2, 0.3, 0.4], [0.25] * 4)])
+def test_the_floor_is_what_independent_samples_give_on_average(shares, target) -> None:
+    stream = torch.Generator().manual_seed(0)
+    drawn = torch.multinomial(torch.tensor(shares).expand(3000, 4), 40, replacement=True, generator=stream)
+    found = torch.tensor([class_coverage(classes, target).reverse_kl for classes in drawn])
+    floor = class_coverage_floor(shares, target, 40)
+    assert floor.reverse_kl == pytest.approx(float(found.mean()), abs=4 * float(found.std()) / 3000**0.5)
+
+
+def test_the_floor_of_stacked_mnist_is_the_known_one() -> None:
+    floor = class_coverage_floor([1e-3] * 1000, [1e-3] * 1000, 26_000)
+    assert floor.captured == 1000
+    assert floor.reverse_kl == pytest.approx(999 / 52_000, rel=0.03)
+    assert class_coverage_floor([1e-3] * 1000, [1e-3] * 1000, 1000).captured == 632

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from ganforge.core.contracts import (
     DatasetContext,
     Loss,
     Metric,
+    MetricContext,
     Sampler,
     SamplerContext,
     StartsFromData,
@@ -39,6 +40,7 @@ from ganforge.engine.streaming import StreamedBatches
 from ganforge.engine.trainer import Plan, Trainer
 from ganforge.engine.turns import two_players
 from ganforge.recipe.schema import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
+from ganforge.storage.data_folders import cache_folder
 
 _SHOWN = 40_000_000
 """Numbers of the training data that a network may start from, 160 MB: all of MNIST's 50,000 images."""
@@ -52,11 +54,13 @@ class Folders:
         recipe: what relative paths in params are meant from.
         data: where prepared data sets lie.
         fallbacks: where to look for those that are not there.
+        cache: where metrics keep what takes long to make.
     """
 
     recipe: Path
     data: Path
     fallbacks: tuple[Path, ...] = ()
+    cache: Path = field(default_factory=cache_folder)
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -102,7 +106,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
         dataset=dataset,
         data=data,
         sampler=sampler,
-        metrics=_metrics(blueprint, context, seed),
+        metrics=_metrics(blueprint, context, seed, folders),
         seed=seed,
         device=device,
         pictured=recipe.pictures.samples,
@@ -176,7 +180,11 @@ def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weig
     ]
 
 
-def _metrics(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Scheduled]:
+def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Folders) -> list[Scheduled]:
+    def dataset() -> Dataset:
+        return build_dataset(blueprint.dataset, seed=0, folders=folders)
+
+    context = MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, dataset)
     default = max(1, blueprint.recipe.train.iterations // 10)
     scheduled = []
     for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):

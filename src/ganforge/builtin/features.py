@@ -7,17 +7,21 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ganforge.plugin import DataSpec, Disagreement
+from ganforge.builtin.params_features import FeaturesParams
+from ganforge.plugin import MetricContext
 
 
 class Features(Protocol):
     """Turns samples into rows of features.
 
     Attributes:
-        protocol: name of the features, and the SHA-256 of the weights where there are any; part of every value's protocol.
+        protocol: name of the features, how images are resized, and the SHA-256 of the weights, where there are any; part of every
+            value's protocol.
+        told: what they are, for a metric's label.
     """
 
     protocol: Mapping[str, str]
+    told: str
 
     def __call__(self, values: Tensor) -> Tensor:
         """``(n, f)`` floats on the CPU for values ``(n, *shape)`` in the data's own units."""
@@ -28,18 +32,34 @@ class RawFeatures:
     """The values themselves, flattened."""
 
     protocol: Mapping[str, str] = {"features": "raw"}
+    told = "raw values"
 
     def __call__(self, values: Tensor) -> Tensor:
         """``(n, prod(shape))``."""
         return values.detach().cpu().flatten(1).float()
 
 
-def features(name: str, data: DataSpec) -> Features:  # noqa: ARG001 - those of networks need it
-    """The features of that name for data of that kind.
+def features(params: FeaturesParams, context: MetricContext) -> Features:
+    """The features that the params name.
 
     Raises:
-        Disagreement: no features are called so, or they do not fit the data.
+        Disagreement: they do not fit the data, or what they need is not installed.
+        DataError: their file of weights is missing or another.
     """
-    if name == "raw":
-        return RawFeatures()
-    raise Disagreement(f"no features are called '{name}'", remedy="use 'raw'")
+    match params.features:
+        case "raw":
+            return RawFeatures()
+        case "classifier":
+            from ganforge.builtin.features_classifier import ClassifierFeatures, classifier
+
+            return ClassifierFeatures(classifier(context))
+        case "imagenet":
+            from ganforge.builtin.features_backbone import imagenet_features
+
+            return imagenet_features(context.data)
+        case "inception":
+            from ganforge.builtin.features_inception import inception_features
+
+            if params.weights_path is None:
+                raise AssertionError("the params refuse this")
+            return inception_features(context.data, context.recipe_folder / params.weights_path.expanduser())

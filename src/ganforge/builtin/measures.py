@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ganforge.builtin.features_classifier import Reader, classifier
 from ganforge.builtin.params import CodeRecoveryParams, WassersteinParams
+from ganforge.builtin.params_features import LabelMatchParams
 from ganforge.metrics import hungarian_accuracy, mode_coverage, nearest_labels, perfect_high_quality, wasserstein1, wasserstein2
 from ganforge.plugin import (
     BuildContext,
@@ -18,6 +20,7 @@ from ganforge.plugin import (
     LatentSpec,
     Measure,
     Metric,
+    MetricContext,
     NoParams,
     Samples,
 )
@@ -90,19 +93,29 @@ class CodeRecovery:
 
 
 class LabelMatch:
-    """Share of generated samples whose nearest held-out real sample is of the class that was asked for."""
+    """Share of generated samples that are of the class that was asked for.
 
-    def __init__(self) -> None:
-        self.measures: Mapping[str, Measure] = {
-            "": Measure("share of samples that are of the class asked for (by their nearest real sample)", "higher", 1.0)
-        }
+    Args:
+        reader: the classifier that tells their class, or ``None`` for that of their nearest held-out real sample.
+    """
+
+    def __init__(self, reader: Reader | None = None) -> None:
+        self.reader = reader
+        self.protocol: Mapping[str, str] = {"by": "nearest"} if reader is None else {"by": "classifier", **reader.protocol}
+        told = "share of samples that are of the class asked for"
+        if reader is None:
+            measure = Measure(f"{told} (by their nearest real sample)", "higher", 1.0)
+        else:  # a perfect generator's samples are as hard to read as real ones
+            measure = Measure(f"{told} (by a classifier that is right in {reader.accuracy:.1%})", "higher", reader.accuracy)
+        self.measures: Mapping[str, Measure] = {"": measure}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The share."""
         latent = evaluation.fake.latent
         if latent is None or latent.labels is None:
             raise Disagreement("metric 'label-match' was given samples that carry no labels")
-        classes = _classes_of(evaluation.fake, evaluation.real)
+        fake = evaluation.fake
+        classes = _classes_of(fake, evaluation.real) if self.reader is None else self.reader.classes(fake.values)
         return {"": float((classes == latent.labels).double().mean())}
 
 
@@ -143,7 +156,7 @@ def build_code_recovery(params: CodeRecoveryParams, context: BuildContext) -> Me
     return CodeRecovery(column=params.column)
 
 
-def build_label_match(_params: NoParams, context: BuildContext) -> Metric:
+def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metric:
     """Factory of ``label-match``.
 
     Raises:
@@ -152,7 +165,7 @@ def build_label_match(_params: NoParams, context: BuildContext) -> Metric:
     _need_classes("label-match", context.data)
     if context.latent.classes is None:
         raise Disagreement("metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'")
-    return LabelMatch()
+    return LabelMatch(classifier(context) if params.by == "classifier" else None)
 
 
 def _need_classes(metric: str, data: DataSpec) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.params_metrics import MemorisationParams, MmdParams, SlicedWassersteinParams
 from ganforge.metrics import MMD_SCALES, expected_close, memorisation, mmd, random_directions, sliced_wasserstein
-from ganforge.plugin import BuildContext, Disagreement, Evaluation, Measure, Metric
+from ganforge.plugin import BuildContext, Disagreement, Evaluation, Measure, Metric, MetricContext
 
 
 class SlicedWasserstein:
@@ -83,11 +83,11 @@ def build_sliced_wasserstein(params: SlicedWassersteinParams, _context: BuildCon
     return SlicedWasserstein(order=params.order, projections=params.projections)
 
 
-def build_mmd(params: MmdParams, context: BuildContext) -> Metric:
+def build_mmd(params: MmdParams, context: MetricContext) -> Metric:
     """Factory of ``mmd``."""
-    return KernelMmd(features(params.features, context.data))
+    return KernelMmd(features(params, context))
 
 
-def build_memorisation(params: MemorisationParams, context: BuildContext) -> Metric:
+def build_memorisation(params: MemorisationParams, context: MetricContext) -> Metric:
     """Factory of ``memorisation``."""
-    return MemorisationMetric(features(params.features, context.data), training=params.training)
+    return MemorisationMetric(features(params, context), training=params.training)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.params_metrics import DuplicatesParams, OneNearestNeighbourParams, PrecisionRecallParams
 from ganforge.metrics import NEAR, expected_coverage, near_duplicates, one_nearest_neighbour, precision_recall
-from ganforge.plugin import BuildContext, Evaluation, Measure, Metric
+from ganforge.plugin import Evaluation, Measure, Metric, MetricContext
 
 
 class PrecisionRecallMetric:
@@ -99,16 +99,16 @@ def _near(count: int) -> float:
     return math.ceil(NEAR * pairs) / pairs
 
 
-def build_precision_recall(params: PrecisionRecallParams, context: BuildContext) -> Metric:
+def build_precision_recall(params: PrecisionRecallParams, context: MetricContext) -> Metric:
     """Factory of ``precision-recall``."""
-    return PrecisionRecallMetric(features(params.features, context.data), neighbours=params.neighbours)
+    return PrecisionRecallMetric(features(params, context), neighbours=params.neighbours)
 
 
-def build_one_nearest_neighbour(params: OneNearestNeighbourParams, context: BuildContext) -> Metric:
+def build_one_nearest_neighbour(params: OneNearestNeighbourParams, context: MetricContext) -> Metric:
     """Factory of ``one-nearest-neighbour``."""
-    return OneNearestNeighbourMetric(features(params.features, context.data))
+    return OneNearestNeighbourMetric(features(params, context))
 
 
-def build_duplicates(params: DuplicatesParams, context: BuildContext) -> Metric:
+def build_duplicates(params: DuplicatesParams, context: MetricContext) -> Metric:
     """Factory of ``duplicates``."""
-    return DuplicatesMetric(features(params.features, context.data))
+    return DuplicatesMetric(features(params, context))

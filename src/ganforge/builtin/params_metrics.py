@@ -6,30 +6,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ganforge.builtin.params_features import FeaturesParams
 from ganforge.plugin import Params
 
 _WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
 
 
-class FeatureParams(Params):
-    """What metrics of features have in common."""
-
-    features: str = Field("raw", min_length=1)
-    """What distances are taken of: 'raw' for the values themselves, or the name of features that a network makes of them."""
-
-
-class PrecisionRecallParams(FeatureParams):
+class PrecisionRecallParams(FeaturesParams):
     """Parameters of precision, recall, density and coverage. Time grows as samples² × features: a second for 2,000 MNIST images."""
 
     neighbours: int = Field(5, ge=1)
     """k: a sample's ball reaches to its k-th neighbour; 5 in Naeem et al. 2020, 3 in Kynkäänniemi et al. 2019."""
 
 
-class OneNearestNeighbourParams(FeatureParams):
+class OneNearestNeighbourParams(FeaturesParams):
     """Parameters of the 1-NN test. Time grows as samples² × features: a second for 2,000 MNIST images."""
 
 
-class DuplicatesParams(FeatureParams):
+class DuplicatesParams(FeaturesParams):
     """Parameters of the birthday test. Time grows as samples² × features; some hundred samples are enough."""
 
 
@@ -74,11 +68,11 @@ class SlicedWassersteinParams(Params):
     """Random lines that samples are projected onto."""
 
 
-class MmdParams(FeatureParams):
+class MmdParams(FeaturesParams):
     """Parameters of the kernel distance. Time grows as samples² × features: a second for 2,000 MNIST images."""
 
 
-class MemorisationParams(FeatureParams):
+class MemorisationParams(FeaturesParams):
     """Parameters of the search for copies. Time grows as samples × training samples: ten seconds for 2,000 MNIST images."""
 
     training: int = Field(10_000, ge=1)

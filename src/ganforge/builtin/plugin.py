@@ -21,6 +21,8 @@ _DISTANCES = "ganforge.builtin.measures_distances"
 _DENSITY = "ganforge.builtin.measures_density"
 _PARZEN = "ganforge.builtin.measures_parzen"
 _METRIC_PARAMS = "ganforge.builtin.params_metrics"
+_SEEN = "ganforge.builtin.measures_features"
+_SEEN_PARAMS = "ganforge.builtin.params_features"
 
 _ADVERSARIAL_TAG = frozenset({"adversarial"})
 _PENALTY_TAG = frozenset({"penalty"})
@@ -293,8 +295,31 @@ def ganforge_register_metrics(register: Registrar) -> None:
     register(
         "label-match",
         f"{_MEASURES}:build_label_match",
+        params=f"{_SEEN_PARAMS}:LabelMatchParams",
         requires=("labels",),
-        summary="Share of conditional samples that are of the class asked for, by 1-NN.",
+        summary="Share of conditional samples that are of the class asked for, by 1-NN or by a classifier.",
+    )
+    register(
+        "frechet",
+        f"{_SEEN}:build_frechet",
+        params=f"{_SEEN_PARAMS}:FeaturesParams",
+        summary="Fréchet distance of named features; of Inception's it is FID. Biased where samples are few.",
+        references=("Heusel et al. 2017, https://arxiv.org/abs/1706.08500",),
+    )
+    register(
+        "kernel",
+        f"{_SEEN}:build_kernel",
+        params=f"{_SEEN_PARAMS}:KernelParams",
+        summary="Kernel distance of named features, without bias; of Inception's it is KID.",
+        references=("Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401",),
+    )
+    register(
+        "class-modes",
+        f"{_SEEN}:build_class_modes",
+        params=f"{_SEEN_PARAMS}:ClassModesParams",
+        requires=("labels",),
+        summary="Classes that a classifier finds, and KL of their shares: the 1,000 modes of stacked MNIST.",
+        references=("Metz et al. 2017, https://arxiv.org/abs/1611.02163", "Lin et al. 2018, https://arxiv.org/abs/1712.04086"),
     )
     register(
         "precision-recall",

@@ -47,10 +47,26 @@ class SamplerContext:
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What networks, losses and metrics are built with: the sizes of data and latent, said once."""
+    """What networks and losses are built with: the sizes of data and latent, said once."""
 
     data: DataSpec
     latent: LatentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class MetricContext(BuildContext):
+    """What metrics are built with: the sizes, and what those need that learn or load what they look at.
+
+    Attributes:
+        recipe_folder: folder that relative paths in params are meant from.
+        cache_folder: where to keep what takes long to make, in folders by the component's name. It may not exist, or refuse.
+        dataset: gives the recipe's data set as seed 0 draws it, the same whatever the run's seed, so that what is learnt from it is
+            the same for all seeds that are compared.
+    """
+
+    recipe_folder: Path
+    cache_folder: Path
+    dataset: Callable[[], Dataset]
 
 
 @dataclass(frozen=True, slots=True)

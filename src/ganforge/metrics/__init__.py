@@ -1,9 +1,11 @@
 """Public metrics: pure functions on tensors, usable without any recipe or run."""
 
-from ganforge.metrics.classes import hungarian_accuracy, nearest_labels
+from ganforge.metrics.classes import ClassCoverage, class_coverage, class_coverage_floor, hungarian_accuracy, nearest_labels
 from ganforge.metrics.coverage import PrecisionRecall, expected_coverage, precision_recall
 from ganforge.metrics.duplicates import NEAR, NearDuplicates, near_duplicates
+from ganforge.metrics.frechet import frechet_distance, frechet_distance_of_moments
 from ganforge.metrics.information import mutual_information_bound
+from ganforge.metrics.kernel import KernelDistance, kernel_distance, kernel_distance_of_subsets
 from ganforge.metrics.kernels import MMD_SCALES, median_distance, mmd
 from ganforge.metrics.known_density import LEAST_MASS, Divergences, SmoothedGrid, cell_masses, divergences, smoothed_grid
 from ganforge.metrics.memorisation import CLOSE, Memorisation, expected_close, memorisation
@@ -20,7 +22,9 @@ __all__ = [
     "MMD_SCALES",
     "NEAR",
     "PARZEN_WIDTHS",
+    "ClassCoverage",
     "Divergences",
+    "KernelDistance",
     "Memorisation",
     "ModeCoverage",
     "NearDuplicates",
@@ -30,11 +34,17 @@ __all__ = [
     "PrecisionRecall",
     "SmoothedGrid",
     "cell_masses",
+    "class_coverage",
+    "class_coverage_floor",
     "divergences",
     "expected_close",
     "expected_coverage",
+    "frechet_distance",
+    "frechet_distance_of_moments",
     "gaussian_mixture_density",
     "hungarian_accuracy",
+    "kernel_distance",
+    "kernel_distance_of_subsets",
     "log_densities",
     "median_distance",
     "memorisation",

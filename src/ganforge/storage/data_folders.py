@@ -1,9 +1,14 @@
-"""Where prepared data sets lie."""
+"""Where prepared data sets lie, and what is kept for later."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The user's cache: what can be had again, if only after a while."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge"
 
 
 def data_folder() -> Path:
@@ -14,5 +19,5 @@ def data_folder() -> Path:
 def data_folders() -> tuple[Path, ...]:
     """Where they are looked for, in this order: ``$GANFORGE_DATA`` where it is set, and the user's cache."""
     given = os.environ.get("GANFORGE_DATA")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge" / "data"
+    cache = cache_folder() / "data"
     return (Path(given).expanduser(), cache) if given else (cache,)

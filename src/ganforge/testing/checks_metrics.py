@@ -17,7 +17,7 @@ from ganforge.hooks.component import Kind
 from ganforge.testing import stand_ins
 from ganforge.testing.checking import check
 from ganforge.testing.outcome import CheckFailed, NotApplicable
-from ganforge.testing.workbench import Bench, draw_latents, randomness_untouched, require
+from ganforge.testing.workbench import Bench, draw_latents, metric_context, randomness_untouched, require
 
 _MANY = 60
 _PERFECT = 240
@@ -118,7 +118,7 @@ def _perfect(bench: Bench) -> tuple[BuildContext, Evaluation]:
         codes = replace(codes, categorical=labels[order, None].expand(_PERFECT, len(latent.categorical)))
     asked = Latent(drawn.noise, labels[order] if latent.classes is not None else None, codes)
     real, fake = Samples(values, told), Samples(values[order], None if told is None else told[order], asked)
-    context = BuildContext(data, latent)
+    context = metric_context(data, latent, real)
     critic = _critic(context)
 
     def reading(samples: Samples) -> Verdict:

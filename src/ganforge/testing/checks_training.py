@@ -77,7 +77,7 @@ def _trainer(bench: Bench, folder: Path) -> Trainer:
     file = folder / _RECIPE
     file.write_text(to_toml(recipe), encoding="utf-8")
     registry = Registry((), {one.id + one.kind: one for one in (*parts.values(), *named.values())}.values())
-    folders = Folders(folder, folder / "data", fallbacks=data_folders())
+    folders = Folders(folder, folder / "data", fallbacks=data_folders(), cache=folder / "cache")
     return build(resolve(read(file), registry), device=torch.device("cpu"), folders=folders)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
+from ganforge.core.contracts import BuildContext, DatasetContext, MetricContext, SamplerContext
 from ganforge.core.params import Params
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
@@ -101,8 +102,10 @@ class Bench:
 
     @property
     def context(self) -> BuildContext:
-        """The two together."""
-        return BuildContext(self.data, self.latent)
+        """The two together; for a metric with folders that vanish, and random samples to learn from."""
+        if self.component.kind is not Kind.METRIC:
+            return BuildContext(self.data, self.latent)
+        return metric_context(self.data, self.latent)
 
     def params(self) -> Params:
         """The component's params as a recipe with its ``check_params`` would give them."""
@@ -131,6 +134,29 @@ class Bench:
     def samples(self, count: int, seed: int = 2, latent: Latent | None = None) -> Samples:
         """Random samples of the bench's data; made from ``latent`` where one is given, whose labels they share."""
         return draw_samples(self.data, count, torch.Generator().manual_seed(seed), latent)
+
+
+def metric_context(data: DataSpec, latent: LatentSpec, real: Samples | None = None) -> MetricContext:
+    """What a metric is built with: folders that no file can be in, and samples to learn from, random unless they are given."""
+    nowhere = Path(os.devnull)
+    samples = real or draw_samples(data, 200, torch.Generator().manual_seed(11))
+    return MetricContext(data, latent, nowhere, nowhere, lambda: _Given(data, samples))
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A data set of these samples, which are also those held out."""
+
+    spec: DataSpec
+    samples: Samples
+
+    def training(self) -> Samples:
+        return self.samples
+
+    def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        rows = torch.randint(len(self.samples), (count,), generator=generator)
+        labels = self.samples.labels
+        return Samples(self.samples.values[rows], None if labels is None else labels[rows])
 
 
 @contextlib.contextmanager
