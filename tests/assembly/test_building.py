@@ -7,7 +7,7 @@ from torch import nn
 from ganforge.assembly import building
 from ganforge.assembly.blueprint import resolve
 from ganforge.assembly.building import Folders, build
-from ganforge.core.errors import PluginError
+from ganforge.core.errors import Disagreement, PluginError
 
 THEIRS = ('[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n', '[generator]\nuse = "starting"\n')
 LABELLED = ("params = { samples = 200 }", "params = { samples = 200 }\nstandardise = true")
@@ -82,3 +82,15 @@ def test_what_a_start_draws_follows_from_the_seed_and_moves_no_other_stream(buil
 def test_a_start_that_fails_names_the_key_and_whose_it_is(built):
     with pytest.raises(PluginError, match=r"generator: generator 'acme-gan/starting' 1\.2\.0 cannot be built: KeyError"):
         built(Failing)
+
+
+@pytest.mark.parametrize(("neighbours", "samples"), [(5, 6), (9, 10)])
+def test_a_metric_is_refused_before_training_where_it_gets_too_few_samples(source, registry, tmp_path, neighbours, samples):
+    def built(given):
+        table = f'use = "precision-recall"\nparams = {{ neighbours = {neighbours} }}\nsamples = {given}\n'
+        blueprint = resolve(source(('use = "wasserstein"\n', table)), registry)
+        return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+
+    assert len(built(samples).observer.metrics) == 1
+    with pytest.raises(Disagreement, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples} "):
+        built(samples - 1)

@@ -189,9 +189,20 @@ def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Fold
     scheduled = []
     for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):
         metric = _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric))
+        _need_samples(part, metric, table.samples)
         stated = protocol(blueprint, part, metric, table.samples)
         scheduled.append(Scheduled(table.name or part.component.name, metric, table.every or default, table.samples, stated))
     return scheduled
+
+
+def _need_samples(part: Part, metric: Metric, samples: int) -> None:
+    """Refuse too few samples now rather than at the first evaluation."""
+    least = getattr(metric, "least", 0)
+    if isinstance(least, int) and samples < least:
+        raise Disagreement(
+            f"{part.key}: metric '{part.component.name}' needs {least:,} samples or more, and is given {samples:,}",
+            remedy=f"set {part.key}.samples = {least} or above",
+        )
 
 
 def _made(part: Part, context: object, seed: int, is_right: Callable[[object], bool]) -> Any:

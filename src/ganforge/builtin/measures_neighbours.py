@@ -23,6 +23,7 @@ class PrecisionRecallMetric:
 
     def __init__(self, looks: Features, *, neighbours: int = 5) -> None:
         self.looks, self.neighbours = looks, neighbours
+        self.least = neighbours + 1
         self.protocol: Mapping[str, str] = {**looks.protocol, "neighbours": str(neighbours)}
         self.measures: Mapping[str, Measure] = {
             "precision": Measure("share of generated samples that lie among real ones", "higher"),

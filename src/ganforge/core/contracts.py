@@ -249,6 +249,7 @@ class Metric(Protocol):
 
     One that has an attribute ``protocol`` states by it, as plain data, what its values depend on beside its params and the number
     of samples: the features it looks at and their SHA-256, windows, neighbours. Values whose protocols differ are never compared.
+    One that has an attribute ``least`` needs so many samples; a recipe that gives it fewer is refused before training.
 
     Attributes:
         measures: for each value it returns, what it means. A metric with one value uses the key ``""``; several become

@@ -65,11 +65,12 @@ def knows_perfection(bench: Bench) -> None:
 
     Its samples are the real ones in another order. Their labels and categorical codes stand for the classes, which lie far apart.
     """
-    ideals = {key: measure.ideal for key, measure in _metric(bench).measures.items() if measure.ideal is not None}
+    context, evaluation = _perfect(bench)
+    metric: Metric = bench.build_for(context)
+    ideals = {key: measure.ideal for key, measure in metric.measures.items() if measure.ideal is not None}
     if not ideals:
         raise NotApplicable("it declares no ideal")
-    context, evaluation = _perfect(bench)
-    values = _measure(bench.build_for(context), evaluation)
+    values = _measure(metric, evaluation)
     for key, ideal in ideals.items():
         near = abs(values[key] - ideal) <= _NEAR * max(1.0, abs(ideal))
         require(near, f"a perfect generator gets {values[key]:g} for '{key}', and the declared ideal is {ideal:g}")
