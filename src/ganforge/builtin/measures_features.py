@@ -85,16 +85,15 @@ class ClassModes:
         uniform = (1 / data.classes,) * data.classes
         shares = data.class_shares or uniform
         self.target = target_shares = uniform if target == "uniform" else shares
-        right = f"by a classifier that is right in {reader.accuracy:.1%} of held-out samples"
         self.measures: Mapping[str, Measure] = {
             "captured": Measure(
-                f"classes with at least one sample, {right}",
+                "classes with at least one sample, by a classifier of the data",
                 "higher",
                 float(data.classes),
                 floor=lambda count: float(class_coverage_floor(shares, target_shares, count).captured),
             ),
             "reverse-kl": Measure(
-                f"KL(generated ‖ {target}) of the classes' shares, in nats, {right}",
+                f"KL(generated ‖ {target}) of the classes' shares, in nats, by a classifier of the data",
                 "lower",
                 floor=lambda count: class_coverage_floor(shares, target_shares, count).reverse_kl,
             ),
