@@ -9,7 +9,7 @@ from torch.nn import functional
 from ganforge.builtin import classifying
 from ganforge.builtin.features import features
 from ganforge.builtin.mnist import build_fashion_mnist, build_stacked_mnist
-from ganforge.builtin.params_features import FeaturesParams
+from ganforge.builtin.params_features import FeatureParams
 from ganforge.builtin.params_images import MnistParams, StackedMnistParams
 from ganforge.metrics import frechet_distance, kernel_distance
 from ganforge.plugin import DatasetContext, Evaluation, LatentSpec, MetricContext, Samples
@@ -34,7 +34,7 @@ def distances(fashion_files, tmp_path_factory):
         "half the classes": drawn.values[drawn.labels < 5][-COUNT:],
         "ten repeated": other[:10].repeat(COUNT // 10, 1, 1, 1),
     }
-    seen = features(FeaturesParams(features="imagenet"), MetricContext(data.spec, LatentSpec(2), nowhere, nowhere, lambda: data))
+    seen = features(FeatureParams(features="imagenet"), MetricContext(data.spec, LatentSpec(2), nowhere, nowhere, lambda: data))
     reference = seen(real)
     found = {name: seen(values) for name, values in sets.items()}
     return {name: (frechet_distance(reference, rows), kernel_distance(reference, rows)) for name, rows in found.items()}

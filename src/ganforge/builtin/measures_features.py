@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.features_classifier import Reader, classifier
-from ganforge.builtin.params_features import ClassModesParams, FeaturesParams, KernelParams
+from ganforge.builtin.params_features import ClassModesParams, FeatureParams, KernelParams
 from ganforge.metrics import (
     class_coverage,
     class_coverage_floor,
@@ -24,7 +24,7 @@ class FrechetDistance:
     """Fréchet distance of generated to held-out real samples, features taken for Gaussians."""
 
     def __init__(self, seen: Features) -> None:
-        self.features = seen
+        self.features, self.least = seen, 2
         self.protocol = {**seen.protocol, "distance": "frechet, float64, covariance with n - 1"}
         label = f"Fréchet distance of {seen.told}; above 0 for a perfect generator too, by more the fewer the samples"
         self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
@@ -46,6 +46,7 @@ class KernelFeatureDistance:
 
     def __init__(self, seen: Features, *, subsets: int = 0, size: int = 1000) -> None:
         self.features, self.subsets, self.size = seen, subsets, size
+        self.least = size if subsets else 2
         self.protocol = {**seen.protocol, "distance": "unbiased MMD² with (x·y/d + 1)³, float64"}
         # the draws of subsets do not change places with the samples
         measure = Measure(f"kernel distance of {seen.told}, without bias", "lower", 0.0, symmetric=not subsets)
@@ -106,7 +107,7 @@ class ClassModes:
         return {"captured": float(found.captured), "reverse-kl": min(found.reverse_kl, _MOST_NATS)}
 
 
-def build_frechet(params: FeaturesParams, context: MetricContext) -> Metric:
+def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
     """Factory of ``frechet``.
 
     Raises:
