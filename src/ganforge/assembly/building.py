@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -181,7 +182,8 @@ def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weig
 
 
 def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Folders) -> list[Scheduled]:
-    def dataset() -> Dataset:
+    @functools.cache
+    def dataset() -> Dataset:  # read once, for all metrics that learn from it
         return build_dataset(blueprint.dataset, seed=0, folders=folders)
 
     context = MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, dataset)

@@ -1,9 +1,13 @@
-"""A small classifier of a data set: its network, and how it learns. The same samples give the same weights on one machine."""
+"""A small classifier of a data set: its network, and how it learns. The same samples give the same weights on one machine.
+
+No other module of the built-in components trains a network. This one is trained where a metric is built, and never plays.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +20,8 @@ _LEAST_STEPS, _MOST_STEPS, _EPOCHS = 600, 2_400, 4
 _CHUNK = 1_000
 THREADS = 1
 """Threads of the CPU that it learns on: sums of another number of threads round otherwise, and so do weights."""
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Classifier(nn.Module):
@@ -69,7 +75,12 @@ def fitted(network: Callable[[], Classifier], values: Tensor, labels: Tensor, un
             functional.cross_entropy(made(unpacked(values[rows])), labels[rows]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    return made.eval().requires_grad_(requires_grad=False)
+    return at_rest(made)
+
+
+def at_rest(network: Network) -> Network:
+    """The same network in eval mode and without gradients, to be looked through and never trained (again)."""
+    return network.eval().requires_grad_(requires_grad=False)
 
 
 @torch.no_grad()

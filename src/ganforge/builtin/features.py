@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ganforge.builtin.params_features import FeaturesParams
+from ganforge.builtin.params_features import FeatureParams
 from ganforge.plugin import MetricContext
 
 
@@ -39,7 +39,7 @@ class RawFeatures:
         return values.detach().cpu().flatten(1).float()
 
 
-def features(params: FeaturesParams, context: MetricContext) -> Features:
+def features(params: FeatureParams, context: MetricContext) -> Features:
     """The features that the params name.
 
     Raises:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge.builtin.classifying import at_rest
 from ganforge.builtin.features_images import checked_file, in_chunks, need_images, to_photographs
 from ganforge.plugin import DataSpec, Disagreement
 
@@ -71,4 +72,4 @@ def imagenet_features(data: DataSpec) -> ImagenetFeatures:
     with torch.random.fork_rng(devices=[]):  # its first weights, which are replaced at once, are random
         network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return ImagenetFeatures(network.eval().requires_grad_(requires_grad=False), data, sha256)
+    return ImagenetFeatures(at_rest(network), data, sha256)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ganforge.builtin.classifying import THREADS, Classifier, fitted, in_parts, is_large, shrunk
+from ganforge.builtin.classifying import THREADS, Classifier, at_rest, fitted, in_parts, is_large, shrunk
 from ganforge.plugin import Dataset, DataSpec, Disagreement, MetricContext, Samples
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class ClassifierFeatures:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.protocol: Mapping[str, str] = {"features": "classifier", **reader.protocol}
-        self.told = f"features of a classifier that is right in {reader.accuracy:.1%} of held-out samples"
+        self.told = "features of a classifier of the data"
 
     def __call__(self, values: Tensor) -> Tensor:
         """``(n, 128)``, or that many for each channel of stacked digits."""
@@ -198,9 +198,7 @@ def _unpacked(content: bytes, data: DataSpec, channels: int) -> Reader:
     with torch.random.fork_rng(devices=[]):
         network = _network(data, torch.zeros_like(weights["offset"]), torch.ones_like(weights["scale"]))
     network.load_state_dict(weights)
-    return Reader(
-        network.eval().requires_grad_(requires_grad=False), channels, float(accuracy), hashlib.sha256(content).hexdigest()
-    )
+    return Reader(at_rest(network), channels, float(accuracy), hashlib.sha256(content).hexdigest())
 
 
 def _kept(path: Path, data: DataSpec, channels: int) -> Reader | None:

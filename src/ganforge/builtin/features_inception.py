@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganforge.builtin.classifying import at_rest
 from ganforge.builtin.features_images import checked_file, in_chunks, need_images, to_photographs
 from ganforge.plugin import DataError, DataSpec, Disagreement
 
@@ -65,7 +66,7 @@ def inception_features(data: DataSpec, weights: Path) -> InceptionFeatures:
             f"{weights}: holds no weights of this Inception network: {said}",
             remedy="get weights-inception-2015-12-05-6726825d.pth from https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0",
         ) from error
-    return InceptionFeatures(network.eval(), data, sha256)
+    return InceptionFeatures(at_rest(network), data, sha256)
 
 
 def _extractor() -> Any:

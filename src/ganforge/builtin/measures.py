@@ -106,7 +106,7 @@ class LabelMatch:
         if reader is None:
             measure = Measure(f"{told} (by their nearest real sample)", "higher", 1.0)
         else:  # a perfect generator's samples are as hard to read as real ones
-            measure = Measure(f"{told} (by a classifier that is right in {reader.accuracy:.1%})", "higher", reader.accuracy)
+            measure = Measure(f"{told} (by a classifier of the data)", "higher", reader.accuracy)
         self.measures: Mapping[str, Measure] = {"": measure}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:

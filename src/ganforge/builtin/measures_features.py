@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.features_classifier import Reader, classifier
-from ganforge.builtin.params_features import ClassModesParams, FeaturesParams, KernelParams
+from ganforge.builtin.params_features import ClassModesParams, FeatureParams, KernelParams
 from ganforge.metrics import (
     class_coverage,
     class_coverage_floor,
@@ -24,7 +24,7 @@ class FrechetDistance:
     """Fréchet distance of generated to held-out real samples, features taken for Gaussians."""
 
     def __init__(self, seen: Features) -> None:
-        self.features = seen
+        self.features, self.least = seen, 2
         self.protocol = {**seen.protocol, "distance": "frechet, float64, covariance with n - 1"}
         label = f"Fréchet distance of {seen.told}; above 0 for a perfect generator too, by more the fewer the samples"
         self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
@@ -46,6 +46,7 @@ class KernelFeatureDistance:
 
     def __init__(self, seen: Features, *, subsets: int = 0, size: int = 1000) -> None:
         self.features, self.subsets, self.size = seen, subsets, size
+        self.least = size if subsets else 2
         self.protocol = {**seen.protocol, "distance": "unbiased MMD² with (x·y/d + 1)³, float64"}
         # the draws of subsets do not change places with the samples
         measure = Measure(f"kernel distance of {seen.told}, without bias", "lower", 0.0, symmetric=not subsets)
@@ -85,16 +86,15 @@ class ClassModes:
         uniform = (1 / data.classes,) * data.classes
         shares = data.class_shares or uniform
         self.target = target_shares = uniform if target == "uniform" else shares
-        right = f"by a classifier that is right in {reader.accuracy:.1%} of held-out samples"
         self.measures: Mapping[str, Measure] = {
             "captured": Measure(
-                f"classes with at least one sample, {right}",
+                "classes with at least one sample, by a classifier of the data",
                 "higher",
                 float(data.classes),
                 floor=lambda count: float(class_coverage_floor(shares, target_shares, count).captured),
             ),
             "reverse-kl": Measure(
-                f"KL(generated ‖ {target}) of the classes' shares, in nats, {right}",
+                f"KL(generated ‖ {target}) of the classes' shares, in nats, by a classifier of the data",
                 "lower",
                 floor=lambda count: class_coverage_floor(shares, target_shares, count).reverse_kl,
             ),
@@ -107,7 +107,7 @@ class ClassModes:
         return {"captured": float(found.captured), "reverse-kl": min(found.reverse_kl, _MOST_NATS)}
 
 
-def build_frechet(params: FeaturesParams, context: MetricContext) -> Metric:
+def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
     """Factory of ``frechet``.
 
     Raises:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from ganforge.plugin import Params
 
 
-class FeaturesParams(Params):
+class FeatureParams(Params):
     """What a metric looks at."""
 
     features: Literal["raw", "classifier", "imagenet", "inception"] = "raw"
@@ -32,7 +32,7 @@ class FeaturesParams(Params):
         return self
 
 
-class KernelParams(FeaturesParams):
+class KernelParams(FeatureParams):
     """Parameters of the kernel distance."""
 
     subsets: int = Field(0, ge=0)

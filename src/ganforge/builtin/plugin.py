@@ -302,7 +302,7 @@ def ganforge_register_metrics(register: Registrar) -> None:
     register(
         "frechet",
         f"{_SEEN}:build_frechet",
-        params=f"{_SEEN_PARAMS}:FeaturesParams",
+        params=f"{_SEEN_PARAMS}:FeatureParams",
         summary="Fréchet distance of named features; of Inception's it is FID. Biased where samples are few.",
         references=("Heusel et al. 2017, https://arxiv.org/abs/1706.08500",),
     )
