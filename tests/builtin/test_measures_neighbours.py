@@ -57,12 +57,6 @@ def test_features_and_neighbours_are_stated(metric):
     assert metric("duplicates", PLANE).protocol == {"features": "raw"}
 
 
-@pytest.mark.parametrize("name", ["precision-recall", "one-nearest-neighbour", "duplicates"])
-def test_unknown_features_are_refused_when_built(name, metric):
-    with pytest.raises(Disagreement, match="no features are called 'rwa'"):
-        metric(name, PLANE, features="rwa")
-
-
 def test_too_few_samples_say_how_many_are_needed(metric):
     with pytest.raises(Disagreement, match=r"needs at least 6 samples .*`samples = 6`"):
         metric("precision-recall", PLANE).measure(evaluation(count=5))

@@ -6,24 +6,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ganforge.builtin.params_features import FeaturesParams
+from ganforge.builtin.params_features import FeatureParams
 from ganforge.plugin import Params
 
 _WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
 
 
-class PrecisionRecallParams(FeaturesParams):
+class PrecisionRecallParams(FeatureParams):
     """Parameters of precision, recall, density and coverage. Time grows as samples² × features: a second for 2,000 MNIST images."""
 
     neighbours: int = Field(5, ge=1)
     """k: a sample's ball reaches to its k-th neighbour; 5 in Naeem et al. 2020, 3 in Kynkäänniemi et al. 2019."""
 
 
-class OneNearestNeighbourParams(FeaturesParams):
+class OneNearestNeighbourParams(FeatureParams):
     """Parameters of the 1-NN test. Time grows as samples² × features: a second for 2,000 MNIST images."""
 
 
-class DuplicatesParams(FeaturesParams):
+class DuplicatesParams(FeatureParams):
     """Parameters of the birthday test. Time grows as samples² × features; some hundred samples are enough."""
 
 
@@ -68,11 +68,11 @@ class SlicedWassersteinParams(Params):
     """Random lines that samples are projected onto."""
 
 
-class MmdParams(FeaturesParams):
+class MmdParams(FeatureParams):
     """Parameters of the kernel distance. Time grows as samples² × features: a second for 2,000 MNIST images."""
 
 
-class MemorisationParams(FeaturesParams):
+class MemorisationParams(FeatureParams):
     """Parameters of the search for copies. Time grows as samples × training samples: ten seconds for 2,000 MNIST images."""
 
     training: int = Field(10_000, ge=1)
