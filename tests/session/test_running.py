@@ -55,7 +55,8 @@ def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, 
     assert {"run", "folder", "status", "iterations", "seconds", "iterations_per_second", "metrics", "health", "mlflow"} <= set(
         plain
     )
-    assert set(plain["health"]) == {"verdict", "findings"}
+    assert plain["health"] == {"verdict": "not watched", "findings": []}  # no health watch yet
+    assert json.loads(result.folder.joinpath("metrics.json").read_text())["health"] == plain["health"]
     assert plain["mlflow"]["tracking_uri"].startswith("sqlite:////")
 
     names = {str(each.relative_to(result.folder)) for each in result.folder.rglob("*") if each.is_file()}
@@ -177,7 +178,9 @@ def test_divergence_is_a_result_and_keeps_the_last_good_checkpoint(recipe, conso
     result = run(Options(path, runs_dir=tmp_path / "runs"), console)
     assert (result.status, result.exit_code) == ("diverged", 1)
     assert result.reason
-    assert result.health["verdict"] == "diverged"
+    (trouble,) = result.health["findings"]
+    assert (result.health["verdict"], trouble["trouble"], trouble["seen"]) == ("fail", "divergence", result.reason)
+    assert json.loads(result.folder.joinpath("metrics.json").read_text())["health"] == result.health
     tensors = newest(result.folder)
     assert all(bool(value.isfinite().all()) for value in tensors.values() if value.is_floating_point())
     records = [record for _, record in journal.read(result.folder / "events.jsonl")]

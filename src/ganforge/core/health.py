@@ -11,7 +11,7 @@ Verdict = Literal["healthy", "warn", "fail"]
 """Of a run that is watched: nothing seen, something to look at, or training that does not do what it should."""
 NOT_WATCHED = "not watched"
 """What stands in the verdict's place where nobody has looked."""
-_SEVERITY = ("healthy", NOT_WATCHED, "warn", "fail")
+_SEVERITY = ("fail", "warn", NOT_WATCHED, "healthy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,19 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
     return "fail" if "fail" in levels else "warn" if "warn" in levels else "healthy"
 
 
-def worst(verdicts: Iterable[str]) -> str:
-    """The worst of several runs' verdicts; not to have been watched is worse than healthy, and better than any trouble."""
-    return max(verdicts, key=lambda one: _SEVERITY.index(one) if one in _SEVERITY else 1, default=NOT_WATCHED)
+def by_severity(verdicts: Iterable[str]) -> list[str]:
+    """Several runs' verdicts, the worst first; not to have been watched is worse than healthy, and better than any trouble."""
+    return sorted(verdicts, key=_SEVERITY.index)
 
 
 def report(findings: Sequence[Finding]) -> dict[str, Any]:
     """What is kept of a look at the run: ``verdict`` and ``findings``, JSON-able."""
     return {"verdict": verdict(findings), "findings": [finding.to_plain() for finding in findings]}
+
+
+def report_of_nobody() -> dict[str, Any]:
+    """What stands in a report's place where nobody has looked."""
+    return {"verdict": NOT_WATCHED, "findings": []}
 
 
 def headline(finding: Finding) -> str:

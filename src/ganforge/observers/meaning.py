@@ -112,9 +112,9 @@ def _of_discriminator(found: Gauge) -> str:
 def _success(share: float) -> str:
     """How often a discriminator is right whose certainty is what it should be.
 
-    The least cost at a point where it is right with probability p ≥ ½ is a concave function of p, 1 (of what guessing costs) at ½ and
-    0 at 1. So it is at least 2(1 - p), and the probability of being right at least (1 + share)/2: exactly that for the hinge loss, for
-    the logistic one the bound of Hellman & Raviv (1970), for squares that of Cover & Hart (1967).
+    The least cost at a point where it is right with probability p ≥ ½ is a concave function of p: 1 (what guessing costs) at ½, and
+    0 at 1. So it is at least 2(1 - p), and on average p is at least (1 + share)/2. For the hinge loss it is just that; for the
+    logistic loss that is the bound of Hellman & Raviv (1970), for squares that of Cover & Hart (1967).
     """
     if share >= _CERTAIN:
         return "tells real from generated without error"
