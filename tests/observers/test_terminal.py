@@ -76,7 +76,10 @@ def test_the_last_state_stays_on_the_screen(clock, events):
     assert lines[3].endswith("  100 %  100/100  8.0 it/s  finished in 00:12")
     assert "▅▆▇▇▇█████    1.367       1.386" in at("discriminator  ", lines)  # the mean of the last 48 iterations
     assert "0.005 ↓ better        0    0.005" in at("wasserstein  ", lines)
-    assert "discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated" in lines
+    at(
+        "discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated (they are alike, or it is weak)",
+        lines,
+    )
     assert "generator total 0.721 (log 2 = 0.693 at equilibrium): the discriminator is undecided about its samples" in lines
     at("samples at iteration 100", lines)
     at("real · code 0 = 0 · code 0 = 1", lines)

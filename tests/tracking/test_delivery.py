@@ -368,7 +368,7 @@ def test_iterations_that_training_was_rolled_back_over_are_not_sent_twice(traine
     trainer.steps(1, 700)
     trainer.evaluate(600, wasserstein=0.9)
     desk.deliver()
-    trainer.record("rollback", iteration=500, reached=700)
+    trainer.record("rollback", iteration=500, reached=700, reason="mode collapse")
     trainer.steps(501, 1300, value=lambda iteration: 5.0)
     trainer.evaluate(600, wasserstein=0.4)
     trainer.evaluate(1200, wasserstein=0.3)
@@ -380,7 +380,7 @@ def test_iterations_that_training_was_rolled_back_over_are_not_sent_twice(traine
     assert 700 in steps  # no window reaches across the roll-back
     assert {value for key, step, _, value in desk.sink.rows if key == "loss/generator/total" and step > 700} == {5.0}
     assert desk.sink.iterations("eval/wasserstein") == [600, 1200]
-    assert ("ganforge.rolled_back", "from iteration 700 to 500") in desk.sink.named("tag")
+    assert ("ganforge.rolled_back", "from iteration 700 to 500: mode collapse") in desk.sink.named("tag")
     assert desk.sink.named("running") == []
 
 

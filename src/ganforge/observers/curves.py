@@ -156,7 +156,7 @@ def losses_figure(
         own = {key.partition("/")[2]: values for key, values in terms.items() if key.startswith(f"{network}/")}
         _loss_panel(panel, iterations, own, {name: readings.get(f"{network}/{name}") for name in own})
         panel.set_ylabel(network)
-    _mark(np.atleast_1d(axes), findings)
+    _mark(list(np.atleast_1d(axes)), findings)
     _count_iterations(np.atleast_1d(axes)[-1])
     settles = any(readings[key].equilibrium is not None for key in terms if key in readings)
     return _finished(sheet, title, "dashed: value at equilibrium" if settles else "")

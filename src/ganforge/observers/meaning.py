@@ -105,7 +105,7 @@ def _of_discriminator(found: Gauge) -> str:
     if found.share < -_UNDECIDED:
         return "judges worse than by guessing"
     if found.share <= _UNDECIDED:
-        return "cannot tell real from generated"
+        return "cannot tell real from generated (they are alike, or it is weak)"
     return _success(found.share) + _estimate(found)
 
 

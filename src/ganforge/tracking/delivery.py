@@ -237,7 +237,9 @@ class Delivery:
     def _rollback(self, record: dict[str, Any]) -> None:
         """Training takes up an earlier iteration. What MLflow has of the ones given up stays: it cannot take points back."""
         self._turn("rollback")
-        self._sink.tag("ganforge.rolled_back", f"from iteration {int(record['reached'])} to {int(record['iteration'])}")
+        reason = f": {record['reason']}" if record.get("reason") else ""
+        where = f"from iteration {int(record['reached'])} to {int(record['iteration'])}"
+        self._sink.tag("ganforge.rolled_back", mask_text(where + reason))
 
     def _end(self, record: dict[str, Any]) -> None:
         status = str(record["status"])
