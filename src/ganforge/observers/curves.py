@@ -220,7 +220,7 @@ def _mark(panels: Sequence[Axes], findings: Sequence[Finding]) -> None:
         colour = paper.FAIL if any(finding.level == "fail" for finding in found) else paper.WARN
         for panel in panels:
             panel.axvline(since, color=colour, linewidth=0.8, alpha=0.9, zorder=1)
-        said = paper.literal(words.clean(", ".join(finding.trouble for finding in found)))
+        said = paper.literal(words.clean(", ".join(dict.fromkeys(finding.trouble for finding in found))))
         panels[0].text(
             since, 0.98, said, transform=panels[0].get_xaxis_transform(), rotation=90, va="top", ha="right", size=7, color=colour,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},

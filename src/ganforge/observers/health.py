@@ -34,7 +34,8 @@ def changes(before: Sequence[Finding], now: Examined) -> Iterator[str]:
             yield f"{headline(finding)}; {advice(finding)}"
     for key, finding in known.items():
         if key not in seen:
-            yield f"{finding.trouble} is no longer seen (since iteration {finding.since:,} it was)"
+            # Another check may still see a trouble of this name.
+            yield f"{finding.trouble} is no longer seen by the check {finding.check} (since iteration {finding.since:,} it was)"
     if before and not now.findings:
         yield words.healthy(now.iteration)
 
