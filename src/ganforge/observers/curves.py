@@ -223,7 +223,7 @@ def _mark(panels: Sequence[Axes], findings: Sequence[Finding]) -> None:
         said = paper.literal(words.clean(", ".join(dict.fromkeys(finding.trouble for finding in found))))
         panels[0].text(
             since, 0.98, said, transform=panels[0].get_xaxis_transform(), rotation=90, va="top", ha="right", size=7, color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}, zorder=1.5,
         )  # fmt: skip
 
 
