@@ -34,7 +34,7 @@ _CONTEXT = {
 _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.GENERATOR: (records.Latent, records.Codes, specs.DataSpec, specs.LatentSpec),
     Kind.DISCRIMINATOR: (records.Samples, records.Verdict, specs.DataSpec, specs.LatentSpec),
-    Kind.LOSS: (records.Samples, records.Verdict, records.Terms, contracts.Reading),
+    Kind.LOSS: (records.Samples, records.Verdict, records.Terms, contracts.Reading, contracts.Divergence),
     Kind.SAMPLER: (records.Latent, records.Codes, specs.LatentSpec),
     Kind.DATASET: (records.Samples, specs.DataSpec),
     Kind.METRIC: (records.Evaluation, records.Samples, contracts.Measure),
@@ -146,8 +146,15 @@ def _component(component: Component, registry: Registry) -> Iterator[str]:
 
 
 def _readings(loss: contracts.Loss) -> Iterator[str]:
-    rows = [(f"`{term}`", reading.label, _number(reading.equilibrium)) for term, reading in loss.readings.items()]
-    yield _table(("term", "what it is", "at equilibrium"), rows)
+    rows = [
+        (f"`{term}`", reading.label, _number(reading.equilibrium), _number(reading.best)) for term, reading in loss.readings.items()
+    ]
+    yield _table(("term", "what it is", "at equilibrium", "where its player has won"), rows)
+    divergences = {one.divergence.name: one.divergence.greatest for one in loss.readings.values() if one.divergence}
+    for name, greatest in divergences.items():
+        yield f"The best discriminator's terms estimate: {name}" + (
+            "." if math.isinf(greatest) else f", at most {_number(greatest)}."
+        )
     if loss.second_order:
         yield "It differentiates through a gradient, so the discriminator must allow double backward."
 
@@ -167,6 +174,8 @@ def _parameter(parameter: Parameter) -> tuple[str, ...]:
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
+    if math.isinf(value):
+        return "no bound"
     known = _LOGARITHMS.get(f"{value:.6f}")
     return f"{known} = {value:.4g}" if known else f"{value:.4g}"
 

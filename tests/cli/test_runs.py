@@ -38,6 +38,23 @@ def test_the_table_says_what_was_run(root, capsys):
     assert "infogan-" in second
 
 
+def test_the_verdict_has_a_column_where_a_run_was_watched(root, capsys):
+    folder = RunFolder.create(root, "moons", "ill")
+    status.write(folder, Status(status="finished", health={"verdict": "fail", "findings": []}))
+
+    assert main(["runs", "--runs-dir", str(root)]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    column = heading.index("Health")
+    assert {line.split()[0].rpartition("-")[0]: line[column : column + 8].split()[0] for line in lines} == {
+        "ill": "fail",
+        "vanilla": "–",
+        "infogan": "–",
+    }
+
+    assert main(["runs", "--runs-dir", str(root), "--json"]) == 0
+    assert [run["health"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["fail", None, None]
+
+
 def test_an_experiment_can_be_chosen(root, capsys):
     assert main(["runs", "--runs-dir", str(root), "--experiment", "moons"]) == 0
 

@@ -5,16 +5,18 @@ import math
 import pytest
 import torch
 
-from ganforge.core.contracts import Measure, Reading
-from ganforge.core.events import Evaluated, Finished, Pictured, Started, Stepped
+from ganforge.core.contracts import Divergence, Measure, Reading
+from ganforge.core.events import Evaluated, Examined, Finished, Pictured, Started, Stepped
+from ganforge.core.health import Finding
 from ganforge.core.records import Codes, Field, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 
+JENSEN_SHANNON = Divergence("Jensen-Shannon divergence", math.log(2))
 READINGS = {
-    "discriminator/real": Reading("cost of taking real samples for fakes", math.log(2)),
-    "discriminator/fake": Reading("cost of taking fakes for real samples", math.log(2)),
+    "discriminator/real": Reading("cost of taking real samples for fakes", math.log(2), 0.0, JENSEN_SHANNON),
+    "discriminator/fake": Reading("cost of taking fakes for real samples", math.log(2), 0.0, JENSEN_SHANNON),
     "discriminator/total": Reading("what the discriminator descends", math.log(4)),
-    "generator/adversarial": Reading("cost of being found out", math.log(2)),
+    "generator/adversarial": Reading("cost of being found out", math.log(2), 0.0),
     "generator/total": Reading("what the generator descends", math.log(2)),
 }
 MEASURES = {
@@ -91,6 +93,30 @@ def _events(kind="moons", *, begin=0, end=100, iterations=100, every=25, outcome
 def events():
     """``events("moons" | "bell" | "images", begin=…, end=…, every=…)`` → what a trainer would tell."""
     return _events
+
+
+def _finding(check="diversity", trouble="mode collapse", level="fail", *, since=40, iteration=60, key="discriminator.params.pack"):
+    remedy = "several samples judged at once"
+    return Finding(check, trouble, level, "coverage 0.12 of 0.97 expected", since, iteration, remedy, key)
+
+
+@pytest.fixture
+def finding():
+    """``finding(check, trouble, level, since=…, iteration=…)``: a trouble as a watch would report it."""
+    return _finding
+
+
+def _watched(stream, looks):
+    for event in stream:
+        yield event
+        if isinstance(event, Stepped) and event.iteration in looks:
+            yield Examined(event.iteration, {"dominance/jsd": event.iteration / 1000}, tuple(looks[event.iteration]))
+
+
+@pytest.fixture
+def watched():
+    """``watched(events, {50: [findings], …})`` → the events with a look of the health watch after these iterations."""
+    return _watched
 
 
 class _Clock:

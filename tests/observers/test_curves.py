@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,52 @@ def test_the_equilibrium_is_a_dashed_line_at_its_value():
     assert 1 <= len(high) <= 4
     assert 1 <= len(low) <= 4
     assert high.max() < low.min()
+
+
+def red(picture):
+    """Columns of pixels that are redder than anything else in the figure."""
+    levels = picture.astype(int)
+    return np.flatnonzero(((levels[..., 0] - levels[..., 1:].max(axis=2)) > 90).sum(axis=0) > 100)
+
+
+def test_a_thin_line_with_a_word_marks_where_a_finding_began(finding):
+    iterations = np.arange(100.0)
+    terms = {"generator/total": 1 + iterations / 100, "discriminator/total": 2 + iterations / 100}
+
+    def drawn(*findings):
+        return losses_figure(iterations, terms, {}, "t", findings)
+
+    early, late = (red(drawn(finding(since=since))) for since in (20, 80))
+    assert len(red(drawn())) == 0
+    assert 1 <= len(early) <= 20  # the line, and the word beside it
+    assert early.max() < late.min()
+    assert len(red(drawn(*(finding(f"check {n}", since=10 * n) for n in range(1, 10))))) >= 8
+
+
+def test_findings_are_marked_when_they_have_gone_and_when_the_run_goes_on(folder, clock, events, watched, finding, drawn):
+    gone, other = finding(since=10), finding("duplicates", "near-duplicates", "warn", since=60)
+    with JournalWriter(folder.journal) as journal:
+        journal.record("health", iteration=10, verdict="fail", findings=[gone.to_plain()])
+        journal.record("health", iteration=30, verdict="healthy", findings=[])
+        journal.record("health", iteration=70, verdict="fail", findings=[finding(since=70).to_plain()])
+
+    tell_all(folder, watched(events(begin=50), {60: [other], 80: [replace(other, seen="fewer", iteration=80)], 90: []}), clock)
+
+    *_, findings = drawn["losses"][-1]
+    assert findings == [gone, replace(other, seen="fewer", iteration=80)]
+
+
+def test_what_was_rolled_back_is_not_drawn(folder, clock, events, drawn):
+    *earlier, _ = events(end=60)
+    again = [event for event in events() if getattr(event, "iteration", 0) > 20 and not isinstance(event, Started)]
+    doubled = [replace(e, terms={k: 2 * v for k, v in e.terms.items()}) if isinstance(e, Stepped) else e for e in again]
+    tell_all(folder, [*earlier, *(event for event in doubled if event.iteration <= 45), doubled[-1]], clock)
+
+    iterations, terms, *_ = drawn["losses"][-1]
+    assert iterations.tolist() == list(range(1, 46))
+    whole = [float(event.terms["generator/total"]) for event in events(end=45) if isinstance(event, Stepped)]
+    np.testing.assert_allclose(terms["generator/total"], [*whole[:20], *(2 * value for value in whole[20:])])
+    assert list(drawn["metrics"][-1]["wasserstein"]) == ["25"]  # that of iteration 50 was given up
 
 
 def test_nothing_to_draw_makes_no_file(folder, clock, events):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ganforge.core.events import Evaluated, Finished, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Examined, Finished, Saved, Started, State, Stepped
+from ganforge.core.health import Finding
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.observers.broadcast import broadcast
@@ -185,6 +187,98 @@ def test_what_is_kept_is_written_when_training_raises(folder, writer, clock):
         broadcast(events(), essential=[journal(folder, writer, clock=clock)])
 
     assert [iteration for row in records(folder, "m") for iteration in row["iterations"]] == [1, 2, 3]
+
+
+def looked(iteration, *findings, **values):
+    return Examined(iteration, {f"{key}/x": value for key, value in values.items()}, findings)
+
+
+def test_what_the_watch_measures_is_logged_like_terms(tell, writer, folder):
+    tell(started())
+    for iteration in range(1, 7):
+        tell(stepped(iteration))
+        if iteration % 3 == 0:
+            tell(looked(iteration, jsd=iteration / 10))
+    writer.flush()
+
+    rows = [row for row in records(folder, "m") if "health/jsd/x" in row["values"]]
+    assert [iteration for row in rows for iteration in row["iterations"]] == [3, 6]
+    assert [value for row in rows for value in row["values"]["health/jsd/x"]] == [0.3, 0.6]
+
+
+def test_findings_are_recorded_when_they_change_and_as_they_were_seen_last(folder, writer, clock, finding):
+    warned, failed, other = finding(level="warn"), finding(), finding("duplicates", "near-duplicates", "warn")
+    seen_again = replace(failed, seen="coverage 0.11 of 0.97 expected", iteration=7)
+    looks = [(), (warned,), (warned,), (failed,), (failed, other), (failed,), (seen_again,)]
+    events = [started(), *(event for at, found in enumerate(looks, 1) for event in (stepped(at), looked(at, *found)))]
+
+    broadcast([*events, Finished(7, "finished", 1.0)], essential=[journal(folder, writer, clock=clock)])
+
+    told = [(record["iteration"], record["verdict"], len(record["findings"])) for record in records(folder, "health")]
+    assert told == [(1, "healthy", 0), (2, "warn", 1), (4, "fail", 1), (5, "fail", 2), (6, "fail", 1), (7, "fail", 1)]
+    assert Finding.from_plain(records(folder, "health")[-1]["findings"][0]) == seen_again
+    assert status.read(folder).health == {"verdict": "fail", "findings": [seen_again.to_plain()]}
+
+
+def test_the_newest_findings_are_recorded_also_when_training_raises(folder, writer, clock, finding):
+    def events():
+        yield from (started(), looked(1, finding()), looked(2, replace(finding(), iteration=2)))
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        broadcast(events(), essential=[journal(folder, writer, clock=clock)])
+
+    assert [record["iteration"] for record in records(folder, "health")] == [1, 2]
+
+
+def test_the_status_tells_of_health_at_once_when_it_changes(tell, folder, finding):
+    tell(started())
+    assert status.read(folder).health is None
+
+    tell(looked(1))
+    assert status.read(folder).health == {"verdict": "healthy", "findings": []}
+
+    tell(looked(2, finding()))
+    assert status.read(folder).health["verdict"] == "fail"
+
+
+def test_a_resumed_run_remembers_its_health_until_somebody_looks_again(tell, folder, finding):
+    health = {"verdict": "fail", "findings": [finding().to_plain()]}
+    status.write(folder, status.Status(status="stopped", health=health))
+
+    tell(started(40))
+    assert status.read(folder).health == health
+
+    tell(looked(50))
+    assert status.read(folder).health == {"verdict": "healthy", "findings": []}
+
+
+@pytest.mark.parametrize("watched", ["not at all", "healthy", "warned", "failed"])
+def test_a_run_that_diverged_has_failed_whatever_was_seen(tell, folder, finding, watched):
+    found = {"warned": (finding(level="warn"),), "failed": (finding("non-finite", "exploding gradient"),)}.get(watched, ())
+    tell(started())
+    if watched != "not at all":
+        tell(looked(6, *found))
+    tell(Finished(7, "diverged", 1.0, "generator/total is NaN at iteration 7"))
+
+    health = status.read(folder).health
+    assert health["verdict"] == "fail"
+    assert len(health["findings"]) == (2 if watched == "warned" else 1)
+    if watched != "failed":
+        assert health["findings"][0]["seen"] == "generator/total is NaN at iteration 7"
+    assert records(folder, "health")[-1]["findings"] == health["findings"]
+
+
+def test_iterations_that_come_again_stand_behind_a_record_that_says_so(tell, writer, folder):
+    tell(started())
+    for iteration in (*range(1, 31), *range(11, 41)):
+        tell(stepped(iteration))
+    writer.flush()
+
+    (rollback,) = records(folder, "rollback")
+    assert (rollback["iteration"], rollback["reached"]) == (10, 30)
+    kinds = [record["k"] if record["k"] != "m" else max(record["iterations"]) for _, record in read(folder.journal)]
+    assert kinds.index("rollback") == kinds.index(30) + 1
 
 
 def test_the_speed_is_of_training_alone(tell, writer, folder, clock):

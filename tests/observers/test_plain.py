@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.core.events import Stepped
+from ganforge.core.events import Finished, Stepped
 from ganforge.observers.plain import PlainLines
 from ganforge.observers.view import Heading, view
 
@@ -58,6 +58,57 @@ def test_evaluations_and_the_end_have_their_lines(lines, clock, events):
     assert written(lines)[-1] == (
         "stopped: 100 iterations done, 00:12 of training (asked to stop); wasserstein 0.005, modes/captured 8"
     )
+
+
+def health_lines(lines):
+    return [line for line in written(lines) if line.startswith("health")]
+
+
+def test_health_has_a_line_when_it_changes_and_not_at_each_look(lines, clock, events, watched, finding):
+    looks = {
+        10: [],
+        20: [finding(level="warn", since=20)],
+        30: [finding(level="warn", since=20)],
+        40: [finding(level="fail", since=20), finding("duplicates", "near-duplicates", "warn", since=40, key=None)],
+        50: [finding(level="fail", since=20)],
+        60: [],
+        70: [],
+    }
+    play(lines, clock, watched(events(), looks))
+
+    collapse = "mode collapse since iteration 20: coverage 0.12 of 0.97 expected"
+    helps = "what usually helps: several samples judged at once"
+    assert health_lines(lines) == [
+        f"health at 20: warn: {collapse}; {helps} (discriminator.params.pack)",
+        f"health at 40: fail: {collapse}; {helps} (discriminator.params.pack)",
+        f"health at 40: warn: near-duplicates since iteration 40: coverage 0.12 of 0.97 expected; {helps}",
+        "health at 50: near-duplicates is no longer seen by the check duplicates (since iteration 40 it was)",
+        "health at 60: mode collapse is no longer seen by the check diversity (since iteration 20 it was)",
+        "health at 60: healthy since iteration 60",
+        "health: healthy since iteration 60",
+    ]
+
+
+def test_the_verdict_and_what_the_losses_mean_stand_before_the_outcome(lines, clock, events, watched, finding):
+    play(lines, clock, watched(events(), {60: [finding()]}))
+
+    *_, verdict, discriminator, generator, outcome = written(lines)
+    assert verdict.startswith("health: fail: mode collapse since iteration 40: coverage 0.12")
+    assert discriminator.startswith("discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated")
+    assert generator.endswith("the discriminator is undecided about its samples")
+    assert outcome.startswith("finished: 100 iterations done")
+
+
+def test_a_roll_back_is_told_and_progress_goes_on(lines, clock, events):
+    earlier = [event for event in events(iterations=1000) if not isinstance(event, Finished)]
+    again = [event for event in earlier if isinstance(event, Stepped) and 20 < event.iteration <= 90]
+    play(lines, clock, [*earlier, *again])
+
+    told = written(lines)
+    assert told.count("back from iteration 100 to 20") == 1
+    after = told[told.index("back from iteration 100 to 20") + 1 :]
+    assert any(line.startswith("82/1,000") for line in after), after
+    assert not any("– it/s" in line for line in after)
 
 
 def test_there_are_about_twenty_progress_lines_and_never_two_within_two_seconds(lines, clock, events):

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Pictured
+from ganforge.core.events import Evaluated, Pictured, Stepped
 from ganforge.observers.terminal import LiveView
 from ganforge.observers.view import Heading, view
 
@@ -76,10 +76,100 @@ def test_the_last_state_stays_on_the_screen(clock, events):
     assert lines[3].endswith("  100 %  100/100  8.0 it/s  finished in 00:12")
     assert "▅▆▇▇▇█████    1.367       1.386" in at("discriminator  ", lines)  # the mean of the last 48 iterations
     assert "0.005 ↓ better        0    0.005" in at("wasserstein  ", lines)
-    assert "discriminator total 1.367, log 4 = 1.386 at equilibrium" in lines
+    at(
+        "discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated (they are alike, or it is",
+        lines,
+    )
+    assert "generator total 0.721 (log 2 = 0.693 at equilibrium): the discriminator is undecided about its samples" in lines
     at("samples at iteration 100", lines)
     at("real · code 0 = 0 · code 0 = 1", lines)
     assert not any("Ctrl-C" in line for line in lines)
+
+
+def test_a_healthy_run_is_said_to_be_so_since_when(clock, events, watched, finding):
+    screen = Screen(120, 40)
+    play(screen, watched(events(), {20: [finding()], 40: [], 80: []}), clock)
+
+    at("healthy since iteration 40", screen.look())
+
+
+TROUBLES = (
+    ("gradients", "exploding gradient", "fail"),
+    ("diversity", "mode collapse", "fail"),
+    ("duplicates", "near-duplicates", "warn"),
+    ("over-fitting", "discriminator over-fitting", "warn"),
+)
+
+
+def test_findings_are_told_in_full_where_there_is_room(clock, events, watched, finding):
+    screen = Screen(120, 40)
+    play(screen, watched(events(), {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
+    lines = screen.look()
+
+    for _, trouble, level in TROUBLES:
+        told = at(f"{trouble} since iteration 40", lines)
+        assert told == f"{level}: {trouble} since iteration 40: coverage 0.12 of 0.97 expected"
+        advised = lines[lines.index(told) + 1]
+        assert advised == "  what usually helps: several samples judged at once (discriminator.params.pack)"
+    at("discriminator total 1.367: cannot tell real from generated", lines)
+    assert not any("healthy" in line for line in lines)
+
+
+@pytest.mark.parametrize("size", [(60, 24), (80, 24), (61, 12), (30, 20), (100, 16)])
+def test_the_worst_findings_come_first_and_those_left_out_are_counted(clock, events, watched, finding, size):
+    screen = Screen(*size)
+    live = play(screen, watched(events(), {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
+    lines = screen.look()
+
+    assert len(live.frame()) < size[1]
+    told = [line for line in lines if line.startswith(("fail: ", "warn: "))]
+    assert told[0].startswith("fail: exploding gradient")
+    assert any(line.startswith(f"and {len(TROUBLES) - len(told)} more: ") for line in lines) == (len(told) < len(TROUBLES))
+    assert all(len(line) <= size[0] for line in lines)
+
+
+def test_levels_have_colours_of_their_own_and_words_where_there_are_none(clock, events, watched, finding):
+    found = {}
+    for options in ({}, {"NO_COLOR": "1"}):
+        screen = Screen(100, 40, **options)
+        looks = {60: [finding(), finding("duplicates", "near-duplicates", "warn")]}
+        play(screen, watched(events(), looks), clock)
+        lines = screen.look()
+        rows = [next(row for row, line in enumerate(lines) if line.startswith(level)) for level in ("fail: ", "warn: ")]
+        found[bool(options)] = [screen.emulator.buffer[row][0].fg for row in rows]
+
+    assert found == {False: ["red", "brown"], True: ["default", "default"]}
+
+
+def test_what_is_no_longer_finite_is_said_before_all_else(clock, events, watched, finding):
+    stream = [
+        replace(event, terms={**event.terms, "generator/total": event.terms["generator/total"] * float("inf")})
+        if isinstance(event, Stepped)
+        else event
+        for event in watched(events(), {60: [finding()]})
+    ]
+    screen = Screen(100, 40)
+    play(screen, stream, clock)
+    lines = screen.look()
+
+    assert lines.index("generator total is no longer finite") + 1 == lines.index(at("fail: mode collapse", lines))
+
+
+def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(clock, events):
+    screen = Screen(120, 40)
+    live = LiveView(screen.console, HEADING, clock)
+    *earlier, _ = events(end=60)
+    with live.observer() as tell:
+        for event in [*earlier, *(event for event in events() if isinstance(event, Stepped) and 40 < event.iteration <= 50)]:
+            clock.now += 0.1
+            tell(event)
+        clock.now += 5
+        live.notify("look")
+        tell(earlier[-1])
+        lines = screen.look()
+
+    assert "it/s" in lines[3]
+    assert "– it/s" not in lines[3]
 
 
 def test_progress_and_time_left_while_it_goes(clock, events):

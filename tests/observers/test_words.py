@@ -4,10 +4,8 @@ import math
 
 import pytest
 
-from ganforge.core.contracts import Reading
-from ganforge.core.events import Finished, Started
-from ganforge.core.records import Samples
-from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.core.events import Finished
+from ganforge.core.specs import DataSpec
 from ganforge.observers import words
 
 
@@ -60,20 +58,11 @@ def test_data_and_parameters():
 def test_equilibria_have_their_names_from_the_literature():
     assert words.level(math.log(4)) == "log 4 = 1.386"
     assert words.level(0.25) == "0.25"
+    assert words.named(math.log(2)) == "log 2"
 
 
 def test_a_title_cannot_steer_the_terminal():
     assert words.clean("evil \x1b[2J\ntitle\x07") == "evil  [2J title "
-
-
-def test_health_states_numbers_and_names_what_is_lost():
-    readings = {"discriminator/total": Reading("", math.log(4)), "discriminator/real": Reading("", math.log(2))}
-    nothing = DataSpec((2,))
-    started = Started(0, 10, "cpu", nothing, LatentSpec(2), {}, readings, {}, Samples(None))
-
-    assert words.health(started, {"discriminator/total": 1.2}) == ["discriminator total 1.200, log 4 = 1.386 at equilibrium"]
-    assert words.health(started, {"discriminator/total": math.inf}) == ["discriminator total is no longer finite"]
-    assert words.health(started, {}) == []
 
 
 def test_the_outcome_says_how_it_ended_and_what_came_out():

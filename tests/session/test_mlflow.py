@@ -128,9 +128,13 @@ def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
     parent = client.get_run(swept["mlflow"]["run_id"])
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["eval/wasserstein"] == pytest.approx(sum(values) / 3)
+    assert sum(swept["health"]["seeds"].values()) == 3
+    assert parent.data.tags["ganforge.health"] == swept["health"]["verdict"] == next(iter(swept["health"]["seeds"]))
+    assert parent.data.tags["ganforge.health.seeds"] == ", ".join(f"{n} {word}" for word, n in swept["health"]["seeds"].items())
     for run in swept["seeds"]:
         child = client.get_run(run["mlflow"]["run_id"])
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["ganforge.health"] == run["health"]["verdict"]
 
 
 MINE = """

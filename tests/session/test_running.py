@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, UsageError
+from ganforge.core.events import Examined, Stepped
+from ganforge.core.health import Finding
 from ganforge.runs.loading import load
 from ganforge.session.preparing import Options
 from ganforge.session.running import run
@@ -56,6 +58,8 @@ def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, 
         plain
     )
     assert set(plain["health"]) == {"verdict", "findings"}
+    assert plain["health"]["verdict"] in {"healthy", "warn", "fail", "not watched"}
+    assert json.loads(result.folder.joinpath("metrics.json").read_text())["health"] == plain["health"]
     assert plain["mlflow"]["tracking_uri"].startswith("sqlite:////")
 
     names = {str(each.relative_to(result.folder)) for each in result.folder.rglob("*") if each.is_file()}
@@ -169,6 +173,38 @@ def test_nothing_is_created_for_data_that_is_missing(recipe, console, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path, monkeypatch):
+    from ganforge.engine.trainer import Trainer
+
+    whole = Trainer.run
+    collapse = Finding("diversity", "mode collapse", "fail", "coverage 0.12 of 0.97 expected", 10, 10, "packing", "a.b")
+
+    def watched(self, should_stop):
+        for event in whole(self, should_stop):
+            if isinstance(event, Examined):
+                continue
+            yield event
+            if isinstance(event, Stepped) and event.iteration in {5, 10, 15}:
+                found = (collapse,) if event.iteration > 5 else ()
+                yield Examined(event.iteration, {"diversity": 1 / event.iteration}, found)
+
+    monkeypatch.setattr(Trainer, "run", watched)
+    result = run(Options(recipe(), runs_dir=tmp_path / "runs"), console)
+
+    expected = {"verdict": "fail", "findings": [collapse.to_plain()]}
+    assert result.health == expected
+    for name in ("status.json", "metrics.json"):
+        assert json.loads((result.folder / name).read_text())["health"] == expected
+    records = [record for _, record in journal.read(result.folder / "events.jsonl")]
+    values = [value for record in records if record["k"] == "m" for value in record["values"].get("health/diversity", [])]
+    assert values == [1 / 5, 1 / 10, 1 / 15]
+    assert [record["verdict"] for record in records if record["k"] == "health"] == ["healthy", "fail"]
+    assert records[0]["tags"]["ganforge.health"] == "not watched"
+    shown = console.file.getvalue()
+    assert "health at 10: fail: mode collapse since iteration 10: coverage 0.12 of 0.97 expected" in shown
+    assert shown.count("what usually helps: packing (a.b)") == 2  # when it appeared, and at the end
+
+
 def test_divergence_is_a_result_and_keeps_the_last_good_checkpoint(recipe, console, tmp_path):
     path = recipe("[checkpoints]\nevery = 1\n", iterations=200)
     growing = 'optimizer = { use = "sgd", lr = { schedule = "exponential", start = 1e-2, factor = 10.0 } }'
@@ -177,7 +213,9 @@ def test_divergence_is_a_result_and_keeps_the_last_good_checkpoint(recipe, conso
     result = run(Options(path, runs_dir=tmp_path / "runs"), console)
     assert (result.status, result.exit_code) == ("diverged", 1)
     assert result.reason
-    assert result.health["verdict"] == "diverged"
+    (trouble,) = result.health["findings"]
+    assert (result.health["verdict"], trouble["trouble"], trouble["seen"]) == ("fail", "divergence", result.reason)
+    assert json.loads(result.folder.joinpath("metrics.json").read_text())["health"] == result.health
     tensors = newest(result.folder)
     assert all(bool(value.isfinite().all()) for value in tensors.values() if value.is_floating_point())
     records = [record for _, record in journal.read(result.folder / "events.jsonl")]

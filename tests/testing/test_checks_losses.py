@@ -1,5 +1,6 @@
 """Each check of a loss passes on real losses and fails on the fault that is planted for it."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -135,6 +136,14 @@ class Misdeclared(Sound):
     readings = {**Sound.readings, "generator/game": Reading("Cost of being seen through.", 0.5)}
 
 
+class Overpromised(Sound):
+    readings = {**Sound.readings, "discriminator/game": Reading("Cost of misjudging.", best=-1.0)}
+
+
+class Boundless(Sound):
+    readings = {**Sound.readings, "generator/game": Reading("Cost of being seen through.", best=-math.inf)}
+
+
 class NoLoss:
     def discriminator(self, critic, real, fake): ...
 
@@ -156,6 +165,8 @@ FAULTS = {
     "L07 fake": ("L07", HalfBackwards, "pushed to raise the logits of generated samples"),
     "L07 real": ("L07", OtherwiseBackwards, "pushed to lower the logits of real samples"),
     "L08": ("L08", Misdeclared, "at equilibrium 'generator/game' is 0.6931, and its reading declares 0.5"),
+    "L09": ("L09", Overpromised, "where its player has won 'discriminator/game' is 0.0005"),
+    "L09 bound": ("L09", Boundless, "'generator/game' is 0.0002"),
     "L06 backward": ("L06", Descends, "after the generator's terms these parameters have gradients: features.weight"),
     "L06 weights": ("L06", Moves, "after the discriminator's terms these weights have moved: realness.weight"),
     "L06 mode": ("L06", Switches, "after the discriminator's terms the discriminator is in eval mode"),
@@ -198,6 +209,18 @@ def test_the_equilibrium_is_found_wherever_it_lies(judged, by):
     assert judged("L08", Kind.LOSS, shifted(by, discriminator=2.0, generator=1.0)).state is State.PASSED
     assert judged("L08", Kind.LOSS, shifted(by, discriminator=2.0, generator=1.1)).state is State.FAILED
     assert judged("L08", Kind.LOSS, shifted(by, discriminator=1.9)).state is State.FAILED
+
+
+@pytest.mark.parametrize("by", [-3.0, 0.0, 2.5])
+def test_what_winning_costs_is_found_wherever_it_lies(judged, by):
+    def won(best):
+        loss = shifted(by)(None, None)
+        loss.readings = {key: replace(reading, best=best) for key, reading in loss.readings.items()}
+        return judged("L09", Kind.LOSS, lambda params, context: loss).state
+
+    assert won(0.0) is State.PASSED
+    assert won(0.1) is State.FAILED
+    assert won(None) is State.SKIPPED
 
 
 def test_a_loss_without_logits_or_equilibrium_has_nothing_to_look_at(judged):

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ganforge.core.health import Finding, report
+from ganforge.storage.journal import JournalWriter
 from ganforge.tracking.ack import Ack
 from ganforge.tracking.delivery import Delivery
 from ganforge.tracking.pending import Pending, pending
@@ -273,6 +275,113 @@ def test_a_resumed_run_sends_no_iteration_twice_and_runs_again(trainer, desk):
     assert desk.sink.named("describe") == [({"train.iterations": "100", "generator.params.hidden": "[8]"},)]
     assert [call[0] for call in desk.sink.calls if call[0] in {"running", "ended"}] == ["ended", "running", "ended"]
     assert desk.sink.named("ended") == [("KILLED",), ("FINISHED",)]
+
+
+def finding(trouble="mode collapse", level="fail"):
+    return Finding("diversity", trouble, level, "coverage 0.12 of 0.97 expected", 1200, 1250, "several samples at once", "a.b")
+
+
+def test_findings_become_tags_and_go_again(trainer, desk):
+    trainer.begin()
+    trainer.record("health", iteration=1250, **report([finding(), finding("near-duplicates", "warn")]))
+    desk.deliver()
+    said = "coverage 0.12 of 0.97 expected; what usually helps: several samples at once (a.b)"
+    assert desk.sink.named("tag") == [
+        ("ganforge.health", "fail"),
+        ("ganforge.health.trouble", "mode collapse; near-duplicates"),
+        (
+            "ganforge.health.findings",
+            f"- fail: mode collapse since iteration 1,200: {said}\n- warn: near-duplicates since iteration 1,200: {said}",
+        ),
+    ]
+
+    trainer.record("health", iteration=1300, **report([]))
+    trainer.end()
+    desk.deliver(final=True)
+    assert dict(desk.sink.named("tag")) | {"ganforge.exit_code": ""} == {
+        "ganforge.health": "healthy",
+        "ganforge.health.trouble": "none",
+        "ganforge.health.findings": "none",
+        "ganforge.exit_code": "",
+    }
+
+
+def test_a_sweeps_verdict_comes_with_its_counts(trainer, desk):
+    trainer.begin()
+    trainer.record("health", iteration=3, verdict="fail", findings=[], seeds={"fail": 1, "healthy": 2})
+    desk.deliver()
+
+    assert desk.sink.named("tag") == [("ganforge.health", "fail"), ("ganforge.health.seeds", "1 fail, 2 healthy")]
+
+
+def test_findings_that_make_no_sense_are_put_aside(trainer, desk):
+    trainer.begin()
+    trainer.record("health", iteration=3, verdict="fail", findings=[{"mood": "bad"}])
+    trainer.end()
+    desk.deliver(final=True)
+
+    assert [rejection["what"] for rejection in desk.rejected] == ["health"]
+    assert desk.sink.named("ended") == [("FINISHED",)]
+
+
+@pytest.mark.parametrize("resolution", ["auto", "full"])
+def test_what_the_watch_measured_is_thinned_to_values_as_they_were_judged(new_trainer, resolution):
+    trainer = new_trainer(resolution=resolution)
+    desk = Desk(trainer.folder, Memory())
+    trainer.begin()
+    with JournalWriter(trainer.folder.journal) as journal:
+        for iteration in range(1, 2990):
+            journal._now = lambda ms=iteration * 4: ms
+            journal.metrics(iteration, {"loss/generator/total": 1.0})
+            if iteration % 10 == 0:
+                journal.metrics(iteration, {"health/jsd": iteration / 1000})
+    trainer.end()
+    desk.deliver(final=True)
+
+    points = {(step, value) for key, step, _, value in desk.sink.rows if key == "health/jsd"}
+    assert all(value == step / 1000 for step, value in points)
+    assert (2980, 2.98) in points
+    assert len(points) == (298 if resolution == "full" else 24)  # windows of 128 iterations, half a second
+
+
+def test_looks_of_the_watch_do_not_make_windows_wider(new_trainer):
+    widths = []
+    for looks in (False, True):
+        trainer = new_trainer()
+        desk = Desk(trainer.folder, Memory())
+        trainer.begin()
+        with JournalWriter(trainer.folder.journal) as journal:
+            for iteration in range(1, 400):
+                journal._now = lambda ms=iteration * 4: ms
+                journal.metrics(iteration, {"loss/generator/total": 1.0})
+                if looks:
+                    journal.metrics(iteration, {"health/jsd": 1.0})
+            journal.flush()
+        desk.deliver()
+        widths.append(desk.ack.width)
+
+    assert widths == [128, 128]
+
+
+def test_iterations_that_training_was_rolled_back_over_are_not_sent_twice(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 700)
+    trainer.evaluate(600, wasserstein=0.9)
+    desk.deliver()
+    trainer.record("rollback", iteration=500, reached=700, reason="mode collapse")
+    trainer.steps(501, 1300, value=lambda iteration: 5.0)
+    trainer.evaluate(600, wasserstein=0.4)
+    trainer.evaluate(1200, wasserstein=0.3)
+    trainer.end()
+    desk.deliver(final=True)
+
+    steps = [step for key, step, *_ in desk.sink.rows if key == "loss/generator/total"]
+    assert len(steps) == len(set(steps))
+    assert 700 in steps  # no window reaches across the roll-back
+    assert {value for key, step, _, value in desk.sink.rows if key == "loss/generator/total" and step > 700} == {5.0}
+    assert desk.sink.iterations("eval/wasserstein") == [600, 1200]
+    assert ("ganforge.rolled_back", "from iteration 700 to 500: mode collapse") in desk.sink.named("tag")
+    assert desk.sink.named("running") == []
 
 
 def test_a_lost_start_record_is_made_up_for_by_the_run_folder(trainer, desk):

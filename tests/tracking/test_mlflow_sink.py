@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ganforge.core.health import Finding, report
 from ganforge.core.masking import HIDDEN
 from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
 from ganforge.tracking.shipping import ship
 from ganforge.tracking.start import DatasetFacts
 from ganforge.tracking.store import resolve
@@ -43,6 +45,12 @@ def whole_run(trainer):
     trainer.evaluate(1000, wasserstein=0.25, modes=8.0)
     trainer.picture(1000)
     trainer.record("tag", key="ganforge.verdict", value="healthy")
+    with JournalWriter(trainer.folder.journal) as journal:
+        journal.metrics(990, {"health/diversity": 0.97})
+        journal.metrics(1000, {"health/diversity": 0.12})
+    trouble = Finding("diversity", "mode collapse", "fail", "coverage 0.12 of 0.97 expected", 1000, 1000, "packing", "a.b")
+    trainer.record("health", iteration=990, **report([]))
+    trainer.record("health", iteration=1000, **report([trouble]))
     trainer.end()
 
 
@@ -61,6 +69,12 @@ def test_a_run_reads_back_as_it_was_written(trainer, deliver, uri, read_back, tm
     assert tags["mlflow.source.name"] == "recipes/rings.toml"
     assert tags["ganforge.verdict"] == "healthy"
     assert tags["ganforge.exit_code"] == "0"
+    assert (tags["ganforge.health"], tags["ganforge.health.trouble"]) == ("fail", "mode collapse")
+    assert tags["ganforge.health.findings"] == (
+        "- fail: mode collapse since iteration 1,000: coverage 0.12 of 0.97 expected; what usually helps: packing (a.b)"
+    )
+    assert record.points["health/diversity"][-1] == (1000, 0.12)
+    assert record.run.data.metrics["health/diversity"] == 0.12
 
     assert record.points["eval/wasserstein"] == [(500, 0.5), (1000, 0.25)]
     assert math.isnan(record.points["eval/modes"][0][1])

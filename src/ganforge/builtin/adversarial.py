@@ -11,11 +11,25 @@ from collections.abc import Mapping
 from torch.nn.functional import relu, softplus
 
 from ganforge.builtin.params import LeastSquaresParams
-from ganforge.plugin import BuildContext, Critic, Loss, NoParams, Reading, Samples, Terms
+from ganforge.plugin import BuildContext, Critic, Divergence, Loss, NoParams, Reading, Samples, Terms
+
+_JENSEN_SHANNON = Divergence("Jensen-Shannon divergence", math.log(2))
+"""The best discriminator's cost is log 4 - 2 JSD (Goodfellow et al. 2014, theorem 1)."""
+_TRIANGULAR = Divergence("triangular discrimination", 2.0)
+"""∫(p - q)²/(p + q): the best discriminator's squares add up to a share of 1 - ½ of it of what they cost when undecided."""
+_TOTAL_VARIATION = Divergence("total variation", 1.0)
+"""The best discriminator's margins add up to 2 - 2 TV (Lim & Ye 2017)."""
+_PAIRED = Divergence("Jensen-Shannon divergence of pairs", math.log(2))
+"""Between (real, generated) and (generated, real): the best score of a pair is the difference of two log density ratios."""
+_GAP = Divergence("critic gap (W₁ up to the critic's slope)", math.inf)
 
 _LOGISTIC_READINGS = {
-    "discriminator/real": Reading("cost of taking real samples for fakes, -log D(x)", math.log(2)),
-    "discriminator/fake": Reading("cost of taking fakes for real, -log(1 - D(G(z)))", math.log(2)),
+    "discriminator/real": Reading(
+        "cost of taking real samples for fakes, -log D(x)", math.log(2), best=0.0, divergence=_JENSEN_SHANNON
+    ),
+    "discriminator/fake": Reading(
+        "cost of taking fakes for real, -log(1 - D(G(z)))", math.log(2), best=0.0, divergence=_JENSEN_SHANNON
+    ),
 }
 
 
@@ -32,7 +46,7 @@ class Minimax:
 
     readings: Mapping[str, Reading] = {
         **_LOGISTIC_READINGS,
-        "generator/adversarial": Reading("how surely fakes are recognised, log(1 - D(G(z)))", -math.log(2)),
+        "generator/adversarial": Reading("how surely fakes are recognised, log(1 - D(G(z)))", -math.log(2), best=-math.inf),
     }
     second_order = False
 
@@ -50,7 +64,7 @@ class NonSaturating:
 
     readings: Mapping[str, Reading] = {
         **_LOGISTIC_READINGS,
-        "generator/adversarial": Reading("cost of fakes that are recognised, -log D(G(z))", math.log(2)),
+        "generator/adversarial": Reading("cost of fakes that are recognised, -log D(G(z))", math.log(2), best=0.0),
     }
     second_order = False
 
@@ -75,8 +89,12 @@ class LeastSquares:
         self.a, self.b, self.c = a, b, c
         middle = (a + b) / 2
         self.readings: Mapping[str, Reading] = {
-            "discriminator/real": Reading(f"½ squared distance of D(x) from {b:g}", (middle - b) ** 2 / 2),
-            "discriminator/fake": Reading(f"½ squared distance of D(G(z)) from {a:g}", (middle - a) ** 2 / 2),
+            "discriminator/real": Reading(
+                f"½ squared distance of D(x) from {b:g}", (middle - b) ** 2 / 2, best=0.0, divergence=_TRIANGULAR
+            ),
+            "discriminator/fake": Reading(
+                f"½ squared distance of D(G(z)) from {a:g}", (middle - a) ** 2 / 2, best=0.0, divergence=_TRIANGULAR
+            ),
             "generator/adversarial": Reading(f"½ squared distance of D(G(z)) from {c:g}", (middle - c) ** 2 / 2),
         }
 
@@ -104,8 +122,10 @@ class Hinge:
     """
 
     readings: Mapping[str, Reading] = {
-        "discriminator/real": Reading("how far real samples fall short of a score of 1", 1.0),
-        "discriminator/fake": Reading("how far fakes rise above a score of -1", 1.0),
+        "discriminator/real": Reading(
+            "how far real samples fall short of a score of 1", 1.0, best=0.0, divergence=_TOTAL_VARIATION
+        ),
+        "discriminator/fake": Reading("how far fakes rise above a score of -1", 1.0, best=0.0, divergence=_TOTAL_VARIATION),
         "generator/adversarial": Reading("minus the mean score of fakes; only its changes mean something"),
     }
     second_order = False
@@ -126,7 +146,9 @@ class Wasserstein:
     """
 
     readings: Mapping[str, Reading] = {
-        "discriminator/adversarial": Reading("minus the critic's estimate of the distance W₁, up to the critic's slope", 0.0),
+        "discriminator/adversarial": Reading(
+            "minus the critic's estimate of the distance W₁, up to the critic's slope", 0.0, best=-math.inf, divergence=_GAP
+        ),
         "generator/adversarial": Reading("minus the mean score of fakes; only its changes mean something"),
     }
     second_order = False
@@ -148,10 +170,13 @@ class Relativistic:
 
     readings: Mapping[str, Reading] = {
         "discriminator/adversarial": Reading(
-            "cost of not scoring real above its paired fake, softplus(-(l(x) - l(G(z))))", math.log(2)
+            "cost of not scoring real above its paired fake, softplus(-(l(x) - l(G(z))))",
+            math.log(2),
+            best=0.0,
+            divergence=_PAIRED,
         ),
         "generator/adversarial": Reading(
-            "cost of not scoring fakes above their paired real, softplus(-(l(G(z)) - l(x)))", math.log(2)
+            "cost of not scoring fakes above their paired real, softplus(-(l(G(z)) - l(x)))", math.log(2), best=0.0
         ),
     }
     second_order = False

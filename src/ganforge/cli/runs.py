@@ -38,13 +38,16 @@ def runs(
 def _print(found: Sequence[RunSummary]) -> None:
     from ganforge.cli import console
 
+    watched = any(run.health for run in found)
+    health = ("Health",) if watched else ()
     console.table(
-        ("Run", "Experiment", "Status", "Iteration", "Metrics", "Started", "Took", "Title"),
+        ("Run", "Experiment", "Status", *health, "Iteration", "Metrics", "Started", "Took", "Title"),
         [
             (
                 run.run,
                 run.experiment,
                 run.status,
+                *([run.health] if watched else []),
                 f"{run.iteration:,}/{run.iterations:,}" if run.iterations else None,
                 _metrics(run.metrics) or None,
                 _moment(run.started),
@@ -53,7 +56,7 @@ def _print(found: Sequence[RunSummary]) -> None:
             )
             for run in found
         ],
-        right=(3, 6),
+        right=(3 + len(health), 6 + len(health)),
     )
     for run in found:
         if run.remark and run.status not in {"finished", "stopped"}:

@@ -70,16 +70,39 @@ class MetricContext(BuildContext):
 
 
 @dataclass(frozen=True, slots=True)
+class Divergence:
+    """How far two distributions are apart, as the loss of the best discriminator of its kind tells.
+
+    Attributes:
+        name: in the field's words, such as "Jensen-Shannon divergence".
+        greatest: its value for distributions that share nothing; ``inf`` where it has no bound.
+    """
+
+    name: str
+    greatest: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What the value of a loss term means.
+
+    Between ``equilibrium`` and ``best`` the views say in plain words what the present value means. A term without a ``best``, such
+    as a penalty, has no part in that.
 
     Attributes:
         label: in plain words, such as "cost of taking real samples for fakes".
         equilibrium: its value where the game is settled (generated = real distribution), or ``None`` where there is none.
+        best: the value that it comes to where its own player wins for certain: the discriminator is sure and right about all
+            samples, or the generator's samples surely pass for real; ``-inf`` where winning has no end. ``None`` where that is
+            unknown, or where being surer still costs more, so that the value does not tell who is ahead.
+        divergence: what the discriminator's terms that have a ``best`` estimate together, by the share of the way from
+            equilibrium to best that they have gone; for ``best=-inf``, by the way itself.
     """
 
     label: str
     equilibrium: float | None = None
+    best: float | None = None
+    divergence: Divergence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Level = Literal["warn", "fail"]
 Verdict = Literal["healthy", "warn", "fail"]
 """Of a run that is watched: nothing seen, something to look at, or training that does not do what it should."""
+NOT_WATCHED = "not watched"
+"""What stands in the verdict's place where nobody has looked."""
+_SEVERITY = ("fail", "warn", NOT_WATCHED, "healthy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,28 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
     """The worst level among the findings."""
     levels = {finding.level for finding in findings}
     return "fail" if "fail" in levels else "warn" if "warn" in levels else "healthy"
+
+
+def by_severity(verdicts: Iterable[str]) -> list[str]:
+    """Several runs' verdicts, the worst first; not to have been watched is worse than healthy, and better than any trouble."""
+    return sorted(verdicts, key=_SEVERITY.index)
+
+
+def report(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What is kept of a look at the run: ``verdict`` and ``findings``, JSON-able."""
+    return {"verdict": verdict(findings), "findings": [finding.to_plain() for finding in findings]}
+
+
+def report_of_nobody() -> dict[str, Any]:
+    """What stands in a report's place where nobody has looked."""
+    return {"verdict": NOT_WATCHED, "findings": []}
+
+
+def headline(finding: Finding) -> str:
+    """``fail: mode collapse since iteration 400: coverage 0.12 of 0.97 expected``."""
+    return f"{finding.level}: {finding.trouble} since iteration {finding.since:,}: {finding.seen}"
+
+
+def advice(finding: Finding) -> str:
+    """``what usually helps: a lower learning rate (optimizer.discriminator.lr)``."""
+    return f"what usually helps: {finding.remedy}" + (f" ({finding.key})" if finding.key else "")

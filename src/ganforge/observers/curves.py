@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ import numpy as np
 
 from ganforge.core.contracts import Measure, Reading
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Evaluated, Event, Finished, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Examined, Finished, Started, Stepped
+from ganforge.core.health import Finding
 from ganforge.observers import paper, words
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
 from ganforge.observers.history import Floats, History, smoothed
@@ -27,6 +28,7 @@ POINTS = 2000
 PAUSE = 60.0
 """Seconds between two drawings of the losses while training goes on."""
 
+_MARKS = 8  # beginnings of findings that are marked, at most
 _WORDS = 28  # letters of a line beside a panel
 _SMOOTH = 40  # the running mean spans this share of a curve: one fortieth
 _NARROW = 20.0  # a curve that spans more than this factor, and is positive, is drawn on a log axis
@@ -55,13 +57,20 @@ class _Plotter:
         self._metrics: dict[str, dict[int, float]] = {}
         self._readings: Mapping[str, Reading] = {}
         self._measures: Mapping[str, Measure] = {}
+        self._findings: dict[tuple[str, int], Finding] = {}
+        self._reached = 0
         self._drawn = clock()
         self._refused = False
 
     def tell(self, event: Event) -> None:
         match event:
             case Stepped():
+                if event.iteration <= self._reached:
+                    self._go_back(event.iteration)
+                self._reached = event.iteration
                 self._losses.add(event.iteration, event.terms)
+            case Examined():
+                self._see(event.findings)
             case Started():
                 self._readings, self._measures = event.readings, event.measures
                 if event.iteration:
@@ -75,6 +84,15 @@ class _Plotter:
                 self._draw_losses()
                 self._draw_metrics()
 
+    def _see(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self._findings[finding.trouble, finding.since] = finding
+
+    def _go_back(self, iteration: int) -> None:
+        """Training was rolled back: what was measured from ``iteration`` on was given up; the findings of then say why."""
+        for name, points in self._metrics.items():
+            self._metrics[name] = {at: value for at, value in points.items() if at < iteration}
+
     def _recall(self, before: int) -> None:
         """What the journal tells of the part of the run before this process."""
         rows: list[tuple[int, dict[str, float]]] = []
@@ -86,6 +104,8 @@ class _Plotter:
                     for at, iteration in enumerate(record["iterations"])
                     if columns and iteration <= before
                 ]
+            if record["k"] == "health" and record["iteration"] <= before:
+                self._see(Finding.from_plain(plain) for plain in record["findings"])
             if record["k"] == "eval" and record["iteration"] <= before:
                 for key, value in record["values"].items():
                     self._metrics.setdefault(key.removeprefix("eval/"), {})[record["iteration"]] = value
@@ -95,7 +115,8 @@ class _Plotter:
         self._drawn = self._clock()
         iterations, terms = self._losses.series()
         if len(iterations) > 1:
-            self._write("losses.png", losses_figure(iterations, terms, self._readings, self._title))
+            findings = list(self._findings.values())
+            self._write("losses.png", losses_figure(iterations, terms, self._readings, self._title, findings))
 
     def _draw_metrics(self) -> None:
         if self._metrics:
@@ -110,14 +131,24 @@ class _Plotter:
             self._refused = True
 
 
-def losses_figure(iterations: Floats, terms: Mapping[str, Floats], readings: Mapping[str, Reading], title: str) -> paper.Picture:
+def losses_figure(
+    iterations: Floats,
+    terms: Mapping[str, Floats],
+    readings: Mapping[str, Reading],
+    title: str,
+    findings: Sequence[Finding] = (),
+) -> paper.Picture:
     """One panel for each network: its terms and total over the iterations, each beside the value at equilibrium.
+
+    A thin line marks where a finding of the health watch began, with the trouble's name; those that fail come first where there are
+    more than eight.
 
     Args:
         iterations: ``(p,)``.
         terms: by ``discriminator/real``: ``(p,)``.
         readings: what the terms mean, by the same keys.
         title: stands above.
+        findings: all that were ever seen.
     """
     networks = list(dict.fromkeys(key.partition("/")[0] for key in terms))
     sheet, axes = paper.figure(8.0, 0.7 + 2.6 * len(networks), nrows=len(networks), sharex=True)
@@ -125,6 +156,7 @@ def losses_figure(iterations: Floats, terms: Mapping[str, Floats], readings: Map
         own = {key.partition("/")[2]: values for key, values in terms.items() if key.startswith(f"{network}/")}
         _loss_panel(panel, iterations, own, {name: readings.get(f"{network}/{name}") for name in own})
         panel.set_ylabel(network)
+    _mark(list(np.atleast_1d(axes)), findings)
     _count_iterations(np.atleast_1d(axes)[-1])
     settles = any(readings[key].equilibrium is not None for key in terms if key in readings)
     return _finished(sheet, title, "dashed: value at equilibrium" if settles else "")
@@ -177,6 +209,22 @@ def _loss_panel(panel: Axes, iterations: Floats, terms: Mapping[str, Floats], re
     _fit(panel, list(shown.values()))
     panel.grid(axis="y", color=paper.GRID, linewidth=0.8)
     paper.legend(panel, loc="upper left", bbox_to_anchor=(1.005, 1.02), labelspacing=0.8)
+
+
+def _mark(panels: Sequence[Axes], findings: Sequence[Finding]) -> None:
+    """Where findings began, one line for all of one iteration; the words stand in the uppermost panel."""
+    begun: dict[int, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda one: (one.level != "fail", one.since))[:_MARKS]:
+        begun.setdefault(finding.since, []).append(finding)
+    for since, found in begun.items():
+        colour = paper.FAIL if any(finding.level == "fail" for finding in found) else paper.WARN
+        for panel in panels:
+            panel.axvline(since, color=colour, linewidth=0.8, alpha=0.9, zorder=1)
+        said = paper.literal(words.clean(", ".join(dict.fromkeys(finding.trouble for finding in found))))
+        panels[0].text(
+            since, 0.98, said, transform=panels[0].get_xaxis_transform(), rotation=90, va="top", ha="right", size=7, color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}, zorder=1.5,
+        )  # fmt: skip
 
 
 def _is_total(values: Floats, terms: Mapping[str, Floats]) -> bool:

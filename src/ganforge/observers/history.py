@@ -42,12 +42,20 @@ class History:
         self.stride = 1
         self._rows: Rows = []
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
+        self._newest = -1
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._pending)
 
     def add(self, iteration: int, terms: Mapping[str, Tensor]) -> None:
-        """Keep the terms of ``iteration``, if its turn has come."""
+        """Keep the terms of ``iteration``, if its turn has come; of an iteration that comes again the newer ones count.
+
+        Training that was rolled back counts iterations again: points beyond ``iteration`` are of a part that was given up.
+        """
+        if iteration <= self._newest:
+            self._pending = [row for row in self._pending if row[0] < iteration]
+            self._rows = [row for row in self._rows if row[0] < iteration]
+        self._newest = iteration
         if iteration % self.stride:
             return
         self._pending.append((iteration, terms))

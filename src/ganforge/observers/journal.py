@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Evaluated, Event, Finished, Saved, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Examined, Finished, Saved, Started, Stepped
+from ganforge.core.health import Finding, report
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
+from ganforge.observers.health import unchanged
 from ganforge.storage import status
 from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
@@ -37,13 +39,18 @@ def journal(
     """An essential observer: the first, so that a checkpoint never knows more than the journal.
 
     Terms and rates go into the journal as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as
-    ``eval/…``. A full disk costs one warning: give the writer an ``on_error``. The records ``start`` and ``end`` are the session's,
-    which knows the identity, and how the process ended.
+    ``eval/…``, what the health watch measures as ``health/…``. Its findings are a record ``health`` whenever another trouble is
+    seen or one is gone, and at the end as they were seen last. Where training is rolled back, a record ``rollback`` stands before
+    the iterations that come again; of two values of one iteration the later one counts.
+
+    A full disk costs one warning: give the writer an ``on_error``. The records ``start`` and ``end`` are the session's, which knows
+    the identity, and how the process ended.
     """
     scribe = _Scribe(folder, writer, warn, clock)
     try:
         yield scribe.tell
     finally:
+        scribe.tell_health()
         writer.flush()
 
 
@@ -57,6 +64,9 @@ class _Scribe:
         self._status = Status(status="running")
         self._began = self._reported = clock()
         self._failing = False
+        self._iteration = 0
+        self._seen: Examined | None = None  # the newest look
+        self._told: Examined | None = None  # the one that the journal's newest record of health is of
 
     def tell(self, event: Event) -> None:
         now = self._clock()
@@ -67,6 +77,8 @@ class _Scribe:
                 self._started(event)
             case Evaluated():
                 self._evaluated(event)
+            case Examined():
+                self._examined(event, now)
             case Saved():
                 self._writer.flush(sync=True)
             case Finished():
@@ -75,6 +87,9 @@ class _Scribe:
             self._speed.pause()
 
     def _stepped(self, event: Stepped, now: float) -> None:
+        if event.iteration <= self._iteration:
+            self._writer.record("rollback", iteration=event.iteration - 1, reached=self._iteration)
+        self._iteration = event.iteration
         values: dict[str, Tensor | float] = {f"loss/{key}": value for key, value in event.terms.items()}
         for key, rate in event.rates.items():
             values[f"rate/{key}"] = rate
@@ -90,25 +105,55 @@ class _Scribe:
     def _started(self, event: Started) -> None:
         if event.iteration:
             self._writer.record("resume", iteration=event.iteration)
-            self._status = self._status.now(metrics=self._known_metrics())
+            self._status = self._status.now(**self._known())
+        self._iteration = event.iteration
         self._status = self._status.now(iterations=event.iterations)
         self._report(event.iteration, self._clock())
 
-    def _known_metrics(self) -> Mapping[str, float]:
+    def _known(self) -> dict[str, Any]:
         try:
             before = status.read(self._folder)
         except StorageError:
-            return {}  # a damaged report is only a report; it is replaced now
-        return before.metrics if before else {}
+            before = None  # a damaged report is only a report; it is replaced now
+        return {"metrics": before.metrics, "health": before.health} if before else {}
 
     def _evaluated(self, event: Evaluated) -> None:
         self._writer.record("eval", iteration=event.iteration, values={f"eval/{key}": value for key, value in event.values.items()})
         self._status = self._status.now(metrics={**self._status.metrics, **event.values})
 
+    def _examined(self, event: Examined, now: float) -> None:
+        if event.values:
+            self._writer.metrics(event.iteration, {f"health/{key}": value for key, value in event.values.items()})
+        self._seen = event
+        self._status = self._status.now(health=report(event.findings))
+        if self._told is None or not unchanged(self._told.findings, event.findings):
+            self.tell_health()
+            self._report(event.iteration, now)
+
+    def tell_health(self) -> None:
+        """Record what was seen last, unless the journal has just that."""
+        told, seen = self._told, self._seen
+        self._told = seen
+        if seen is not None and (told is None or told.findings != seen.findings):
+            self._writer.record("health", iteration=seen.iteration, **report(seen.findings))
+
     def _finished(self, event: Finished) -> None:
+        if event.outcome == "diverged":
+            self._diverged(event)
+        self.tell_health()
         self._writer.flush()
         self._status = self._status.now(status=event.outcome, reason=event.reason)
         self._report(event.iteration, self._clock())
+
+    def _diverged(self, event: Finished) -> None:
+        """Whatever the watch saw before, and whether there is one: a run that diverged has failed."""
+        findings = self._seen.findings if self._seen else ()
+        if any(finding.level == "fail" for finding in findings):
+            return
+        at, reason = event.iteration, event.reason or "a value is no longer finite"
+        failed = Finding("non-finite", "divergence", "fail", reason, at, at, "lower learning rates, or a penalty such as r1")
+        self._seen = Examined(at, {}, (failed, *findings))
+        self._status = self._status.now(health=report(self._seen.findings))
 
     def _report(self, iteration: int, now: float) -> None:
         self._reported = now

@@ -10,7 +10,9 @@ from rich.segment import Segment
 from rich.style import Style
 
 from ganforge.core.events import Started
-from ganforge.observers import rows, words
+from ganforge.core.health import Finding, advice, headline
+from ganforge.observers import health as diagnosis
+from ganforge.observers import meaning, rows, words
 from ganforge.observers.drawing import Line, sparkline
 from ganforge.observers.history import Floats
 from ganforge.observers.rows import BETTER, BOLD, DIM, FAKE, PLAIN, WORSE, cell
@@ -26,6 +28,7 @@ _ROOMY = 60
 _WORDS = 24
 """Least columns that are worth giving to words beside the numbers."""
 _OUTCOMES = {"finished": BETTER, "stopped": rows.MESSAGE, "diverged": WORSE}
+_STYLES = {"warn": rows.MESSAGE, "fail": WORSE}
 
 
 def heading(about: Heading, started: Started, width: int) -> list[Line]:
@@ -87,7 +90,7 @@ def losses(
         reading = started.readings.get(key)
         equilibrium = reading.equilibrium if reading else None
         value = terms.get(key, math.nan)
-        meaning = reading.label if reading else ""
+        label = reading.label if reading else ""
         line = [
             cell(network if is_total else f"  {term or network}", name_width, BOLD if is_total else PLAIN),
             Segment(" "),
@@ -95,9 +98,9 @@ def losses(
             _number(words.fixed(value) if key in terms else "–", _alarm(value) if key in terms else PLAIN),
             _number(words.fixed(equilibrium) if equilibrium is not None else "–", DIM, _EQUILIBRIUM),
         ]
-        lines.append([*line, Segment("  "), cell(meaning, beside, DIM)] if beside else line)
-        if meaning and explained and not beside:
-            lines.append([cell(f"    {meaning}", width, DIM)])
+        lines.append([*line, Segment("  "), cell(label, beside, DIM)] if beside else line)
+        if label and explained and not beside:
+            lines.append([cell(f"    {label}", width, DIM)])
     return lines
 
 
@@ -122,15 +125,63 @@ def metrics(scores: Mapping[str, Score], width: int, *, explained: bool) -> list
             ]
         )
         if explained and score.measure.label:
-            meaning = f"{words.clean(score.measure.label)}; {score.measure.better} is better"
-            lines += [[cell(f"    {part}", width, DIM)] for part in wrap(meaning, max(width - 4, 12))]
+            label = f"{words.clean(score.measure.label)}; {score.measure.better} is better"
+            lines += [[cell(f"    {part}", width, DIM)] for part in wrap(label, max(width - 4, 12))]
     return lines
 
 
-def health(started: Started, terms: Mapping[str, float], width: int) -> list[Line]:
-    """What the numbers say by themselves, in words."""
-    sayings = words.health(started, terms)
-    return [[cell(saying, width, WORSE if "no longer" in saying else PLAIN)] for saying in sayings[:2]]
+def health(standing: Standing, started: Started, terms: Mapping[str, float], width: int, height: int) -> list[Line]:
+    """The watch's verdict, and what the losses mean; findings the worst first, as many as fit.
+
+    Args:
+        standing: what the watch has seen.
+        started: how the run began.
+        terms: value of each term.
+        width: columns.
+        height: lines there are at most; what is no longer finite, a verdict and the losses get one each even so.
+    """
+    lines: list[Line] = [[cell(text, width, WORSE)] for text in diagnosis.lost(terms)[:2]]
+    examined = standing.examined
+    if examined is None or not examined.findings:
+        lines += [[cell(text, width, BETTER)] for text in diagnosis.judged(examined, standing.healthy_since)]
+        return [*lines, *_meanings(started, terms, width, height - len(lines))]
+    meanings = _meanings(started, terms, width, 0)
+    return [*lines, *_findings(examined.findings, width, max(height - len(lines) - len(meanings), 1)), *meanings]
+
+
+def _meanings(started: Started, terms: Mapping[str, float], width: int, room: int) -> list[Line]:
+    """What both totals mean, in full where there is room, else in one line each."""
+    wrapped = [wrap(text, max(width, 12), subsequent_indent="  ") for text in meaning.losses(started.readings, terms)[:2]]
+    if sum(map(len, wrapped)) > room:
+        wrapped = [[text] for text in meaning.losses(started.readings, terms, brief=True)[:2]]
+    return [[cell(line, width, DIM)] for lines in wrapped for line in lines]
+
+
+def _findings(findings: Sequence[Finding], width: int, room: int) -> list[Line]:
+    """Each with what was seen and what helps; where that does not fit in one line, and the last line counts those left out."""
+    full = [_finding(finding, width) for finding in findings]
+    if sum(map(len, full)) <= room:
+        return [line for block in full for line in block]
+    lines: list[Line] = []
+    for number, (finding, block) in enumerate(zip(findings, full, strict=True)):
+        after = len(findings) - number - 1
+        free = room - len(lines)
+        if free <= 1 and after and lines:
+            return [*lines, [cell(_left_out(findings[number:]), width, _STYLES[finding.level])]]
+        fits = len(block) + min(after, 1) <= free
+        lines += block if fits else [[cell(headline(finding), width, _STYLES[finding.level])]]
+    return lines
+
+
+def _finding(finding: Finding, width: int) -> list[Line]:
+    style = _STYLES[finding.level]
+    seen = wrap(words.clean(headline(finding)), max(width, 12), subsequent_indent="  ")
+    helps = wrap(words.clean(advice(finding)), max(width - 2, 12), initial_indent="  ", subsequent_indent="  ")
+    return [[cell(text, width, style)] for text in seen] + [[cell(text, width)] for text in helps]
+
+
+def _left_out(findings: Sequence[Finding]) -> str:
+    return f"and {len(findings)} more: " + ", ".join(f"{finding.trouble} ({finding.level})" for finding in findings)
 
 
 def messages(texts: Sequence[str], width: int) -> list[Line]:

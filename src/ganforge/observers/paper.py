@@ -28,6 +28,8 @@ GROUPS = ("#1f6fb2", "#d9622b", "#2f9e63", "#b0479a", "#c49a1a", "#5b51b8", "#18
 FIELD = ("#f7d9c8", "#ffffff", "#cfe3d4")
 """Background where the discriminator says generated, cannot tell, and says real."""
 HALF = "#5d6670"
+FAIL, WARN = "#cf3f52", "#c49a1a"
+"""Where the health watch began to see a trouble."""
 DATA_1D, GENERATED_1D, DISCRIMINATOR_1D, OPTIMUM_1D = "#22262b", "#2f9e63", "#1f6fb2", "#9cc3e4"
 """The colours of Figure 1 in Goodfellow et al. 2014: data black, generated green, discriminator blue."""
 

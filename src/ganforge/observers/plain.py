@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from ganforge.core.events import Evaluated, Event, Finished, Started, Stepped
-from ganforge.observers import words
+from ganforge.core.events import Evaluated, Event, Examined, Finished, Started, Stepped
+from ganforge.observers import health, meaning, words
 from ganforge.observers.standing import Clock, Standing
 from ganforge.observers.view import Heading, Tell
 
@@ -22,7 +22,10 @@ _CEILING = 60.0
 
 
 class PlainLines:
-    """Lines for the start, the progress (each 5 % of the run, at least 2 s and at most a minute apart), evaluations and the end."""
+    """Lines for the start, the progress (each 5 % of the run, at least 2 s and at most a minute apart), evaluations and the end.
+
+    Of health, a line when a finding appears, gets worse or better, or goes away, and the verdict at the end.
+    """
 
     def __init__(self, file: IO[str], heading: Heading, clock: Clock = time.monotonic) -> None:
         self._file, self._heading, self._clock = file, heading, clock
@@ -49,18 +52,24 @@ class PlainLines:
             self._say_messages()
 
     def _tell(self, event: Event) -> None:
+        before, reached = self._standing.examined, self._standing.iteration
         self._standing.hear(event)
         if self._messages:
             self._say_messages()
         match event:
             case Stepped():
+                if event.iteration <= reached:
+                    self._go_back(event.iteration - 1, reached)
                 self._progress()
             case Started():
                 self._start(event)
             case Evaluated():
                 self._evaluation(event)
+            case Examined():
+                for change in health.changes(before.findings if before else (), event):
+                    self._say(f"health at {words.count(event.iteration)}: {words.clean(change)}")
             case Finished():
-                self._say(words.outcome(event, self._standing.measured()))
+                self._conclude(event)
 
     def _start(self, event: Started) -> None:
         self._say(words.clean(self._heading.title))
@@ -100,6 +109,19 @@ class PlainLines:
             "  ".join(f"{words.clean(key)} {words.number(value)}" for key, value in standing.measured().items()),
         ]
         return "  ".join(part for part in parts if part)
+
+    def _go_back(self, iteration: int, reached: int) -> None:
+        self._say(f"back from iteration {words.count(reached)} to {words.count(iteration)}")
+        self._shown = min(self._shown, iteration)
+
+    def _conclude(self, event: Finished) -> None:
+        standing = self._standing
+        readings = standing.started.readings if standing.started else {}
+        terms = standing.terms()
+        judged = health.judged(standing.examined, standing.healthy_since)
+        for line in [*health.lost(terms), *judged, *meaning.losses(readings, terms)]:
+            self._say(f"health: {words.clean(line)}" if line in judged else words.clean(line))
+        self._say(words.outcome(event, standing.measured()))
 
     def _evaluation(self, event: Evaluated) -> None:
         values = ", ".join(f"{words.clean(key)} {words.number(value)}" + self._ideal(key) for key, value in event.values.items())

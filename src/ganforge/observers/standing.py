@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Event, Finished, Pictured, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, Started, Stepped
 from ganforge.observers.history import Floats, History, floats, smoothed
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class Standing:
         iteration: iterations done.
         scores: by metric key, in the order of the recipe.
         picture: the newest picture.
+        examined: what the health watch saw last, ``None`` where it has not looked.
+        healthy_since: iteration of the first look from which on it saw no trouble, ``None`` while it sees one.
         finished: how it ended, ``None`` before.
     """
 
@@ -89,6 +91,8 @@ class Standing:
         self.started: Started | None = None
         self.finished: Finished | None = None
         self.picture: Pictured | None = None
+        self.examined: Examined | None = None
+        self.healthy_since: int | None = None
         self.iteration = 0
         self.scores: dict[str, Score] = {}
         self._recent: deque[Mapping[str, Tensor]] = deque(maxlen=_SMOOTHED)
@@ -99,6 +103,8 @@ class Standing:
         """Remember what an event says; the terms of a `Stepped` stay on the device."""
         match event:
             case Stepped():
+                if event.iteration <= self.iteration:  # rolled back: time and iterations go apart
+                    self._pace = Pace(event.iteration - 1, self.clock())
                 self.iteration = event.iteration
                 self._recent.append(event.terms)
                 self._history.add(event.iteration, event.terms)
@@ -109,10 +115,19 @@ class Standing:
             case Evaluated():
                 for key, value in event.values.items():
                     self.scores.setdefault(key, Score(Measure("", "lower"))).add(event.iteration, value)
+            case Examined():
+                self._examine(event)
             case Pictured():
                 self.picture = event
             case Finished():
                 self.finished, self.iteration = event, event.iteration
+
+    def _examine(self, event: Examined) -> None:
+        if event.findings:
+            self.healthy_since = None
+        elif self.healthy_since is None:
+            self.healthy_since = event.iteration
+        self.examined = event
 
     def terms(self) -> dict[str, float]:
         """Each term's mean over the last iterations; this waits for the device."""

@@ -28,6 +28,8 @@ _SIDE_BY_SIDE = 78
 """Columns from which the samples stand beside the numbers, no longer below."""
 _NUMBERS = 46
 """Least columns of the numbers."""
+_HEALTH = 3
+"""One of so many rows may go to health: its verdict, findings and what the losses mean."""
 _LEAST_ROWS = 6
 """Rows below which samples are not worth drawing."""
 
@@ -82,7 +84,8 @@ class LiveView:
         width, height = self._size.width, self._size.height - 1
         terms = standing.terms()
         head = [*panels.heading(self._heading, started, width), panels.progress(standing, started, width), []]
-        foot = [[], *panels.health(started, terms, width), *panels.messages(self._messages, width), *self._hint(width)]
+        sayings = panels.health(standing, started, terms, width, height // _HEALTH)
+        foot = [[], *sayings, *panels.messages(self._messages, width), *self._hint(width)]
         body = self._body(started, terms, width, height - len(head) - len(foot))
         return [*head, *body, *foot][: max(height, 1)]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ganforge.core.contracts import Reading
-from ganforge.core.events import Finished, Started
+from ganforge.core.events import Finished
 from ganforge.core.specs import DataSpec
 
 TOTAL = "discriminator/total"
@@ -96,21 +96,18 @@ def term(key: str) -> str:
 
 def level(value: float) -> str:
     """A value at equilibrium, with the name it has in the literature: ``log 4 = 1.386``."""
-    known = next((name for known, name in _LOGARITHMS.items() if math.isclose(value, known, rel_tol=1e-6)), None)
-    return f"{known} = {value:.3f}" if known else number(value)
+    name = named(value)
+    return name if name == number(value) else f"{name} = {value:.3f}"
 
 
-def health(started: Started, terms: Mapping[str, float]) -> list[str]:
-    """What the numbers say by themselves: each total beside its value at equilibrium, and any term that is not finite.
+def named(value: float) -> str:
+    """``log 2``, or the number where it has no name."""
+    return next((name for known, name in _LOGARITHMS.items() if math.isclose(value, known, rel_tol=1e-6)), number(value))
 
-    No verdict is drawn from them.
-    """
-    lost = [f"{term(key)} is no longer finite" for key, value in terms.items() if not math.isfinite(value)]
-    return lost + [
-        f"{term(key)} {fixed(terms[key])}, {level(reading.equilibrium)} at equilibrium"
-        for key, reading in started.readings.items()
-        if key.endswith("/total") and reading.equilibrium is not None and math.isfinite(terms.get(key, math.nan))
-    ]
+
+def healthy(since: int) -> str:
+    """``healthy since iteration 1,200``."""
+    return f"healthy since iteration {count(since)}"
 
 
 def brief_terms(terms: Mapping[str, float], readings: Mapping[str, Reading]) -> str:

@@ -13,6 +13,7 @@ from ganforge.session.identity import dataset_facts, note, surroundings, tags
 from ganforge.session.preparing import Options, Plot
 from ganforge.storage import atomic
 from ganforge.storage.folder import RunFolder
+from ganforge.tracking import health
 from ganforge.tracking.start import Artifact, StartRecord
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord
         run_name=f"{plot.name} s{seed} {identity['id'][:8]}",
         experiment=plot.experiment,
         params=flatten(recipe),
-        tags={**own_tags, "ganforge.plugins": _plugins(folder), **recipe.tracking.tags},
+        tags={**own_tags, **health.AT_FIRST, "ganforge.plugins": _plugins(folder), **recipe.tracking.tags},
         dataset=dataset_facts(plot.blueprint, trainer.observer.data, trainer.batches),
         note=note(plot.title, recipe.description, plot.source.path, folder.path),
         artifacts=(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ganforge.core.health import NOT_WATCHED, by_severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Result:
         seconds: wall time of this process's training.
         iterations_per_second: over this process's training, evaluations and pictures included.
         metrics: last value of each metric.
-        health: ``verdict`` and ``findings``.
+        health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not watched``, and ``findings``, the worst first.
         mlflow: ``tracking_uri``, ``run_id`` and what is not delivered yet.
         exit_code: what the command ends with.
         seed: the run's seed.
@@ -78,6 +81,17 @@ class SweepResult:
         names = dict.fromkeys(name for result in self.seeds for name in result.metrics)
         return {name: _spread([result.metrics[name] for result in self.seeds if name in result.metrics]) for name in names}
 
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many seeds have which verdict on their health, the worst first."""
+        found = Counter(str(result.health["verdict"]) for result in self.seeds)
+        return {verdict: found[verdict] for verdict in by_severity(found)}
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict of all seeds."""
+        return next(iter(self.verdicts), NOT_WATCHED)
+
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with the keys of one run's result and ``seeds`` and ``spread`` beside them."""
         statuses = {result.status for result in self.seeds}
@@ -89,7 +103,7 @@ class SweepResult:
             "seconds": self.seconds,
             "iterations_per_second": sum(result.iterations for result in self.seeds) / max(self.seconds, 1e-9),
             "metrics": {name: spread["median"] for name, spread in self.spread.items()},
-            "health": {"verdict": "not watched", "findings": []},
+            "health": {"verdict": self.verdict, "findings": [], "seeds": self.verdicts},
             "mlflow": dict(self.mlflow),
             "seeds": [result.to_plain() for result in self.seeds],
             "spread": self.spread,

@@ -15,6 +15,7 @@ from rich.text import Text
 from ganforge.assembly.lock import read_lock
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError
 from ganforge.core.events import Finished, Outcome
+from ganforge.core.health import report_of_nobody
 from ganforge.core.strangers import said
 from ganforge.observers.animation import animation
 from ganforge.observers.broadcast import Observer, broadcast
@@ -205,8 +206,9 @@ def _observers(stage: Stage) -> list[Observer]:
 def _conclude(stage: Stage, finished: Finished) -> None:
     """Write the final files and the journal's last records."""
     folder, journal = stage.folder, stage.journal
-    metrics = dict((status.read(folder) or status.Status(status="running")).metrics)
-    atomic.write_json(folder.metrics, {"iteration": finished.iteration, "metrics": metrics})
+    known = status.read(folder) or status.Status(status="running")
+    health = known.health or report_of_nobody()
+    atomic.write_json(folder.metrics, {"iteration": finished.iteration, "metrics": dict(known.metrics), "health": dict(health)})
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():
@@ -286,7 +288,7 @@ def _result(stage: Stage, finished: Finished, delivered: Summary) -> Result:
         seconds=finished.seconds,
         iterations_per_second=(finished.iteration - stage.began) / max(finished.seconds, 1e-9),
         metrics=dict(known.metrics) if known else {},
-        health={"verdict": "diverged" if finished.outcome == "diverged" else "not watched", "findings": []},
+        health=dict(known.health) if known and known.health else report_of_nobody(),
         mlflow=mlflow_facts(delivered, wanted=stage.plot.blueprint.recipe.tracking.mode != "off"),
         exit_code=_exit_code(stage, finished),
         seed=stage.plot.blueprint.recipe.train.seed,

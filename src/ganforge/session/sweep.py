@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganforge.core.health import report_of_nobody
 from ganforge.recipe.writing import fingerprint, flatten, to_toml
 from ganforge.session.delivery import mlflow_facts
 from ganforge.session.identity import git_facts, note
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> SweepResult:
     """Run ``seeds`` seeds, from the recipe's on, ``jobs`` at a time.
 
-    The parent run in MLflow gets each metric's mean and spread over the seeds that are done. A signal stops the seeds under way,
-    each with a checkpoint, and starts no more.
+    The parent run in MLflow gets each metric's mean and spread over the seeds that are done, the worst verdict on their health, and
+    how many have which. A signal stops the seeds under way, each with a checkpoint, and starts no more.
 
     Raises:
         RecipeError: before anything is created.
@@ -55,7 +56,8 @@ def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> Sweep
             results: list[Result] = []
             for result in _run_all(options, plot, folder, range(first, first + seeds), jobs, stopping):
                 results.append(result)
-                say(f"seed {result.seed}: {result.status} after {result.seconds:.0f} s  {_shown(result.metrics)}  {result.folder}")
+                facts = (_shown(result.metrics), result.health["verdict"], result.folder)
+                say(f"seed {result.seed}: {result.status} after {result.seconds:.0f} s  {'  '.join(map(str, filter(None, facts)))}")
                 _tell_parent(journal, results)
             exit_code = stopping.exit_code if stopping.signal else next((r.exit_code for r in results if r.exit_code), 0)
             ended = SweepResult(folder.path.name, folder.path, tuple(results), time.perf_counter() - began, exit_code)
@@ -104,7 +106,7 @@ def _run_one(
             seconds=0.0,
             iterations_per_second=0.0,
             metrics={},
-            health={"verdict": "failed", "findings": []},
+            health=report_of_nobody(),
             mlflow={},
             exit_code=child.returncode or 1,
             seed=seed,
@@ -180,16 +182,18 @@ def _tell_parent(journal: JournalWriter, results: list[Result]) -> None:
         found = [result.metrics[name] for result in results if name in result.metrics]
         values |= {f"eval/{name}": sum(found) / len(found), f"eval/{name}_min": spread["min"], f"eval/{name}_max": spread["max"]}
     journal.record("eval", iteration=len(results), values=values)
+    journal.record("health", iteration=len(results), verdict=so_far.verdict, findings=[], seeds=so_far.verdicts)
 
 
 def _conclude(folder: RunFolder, journal: JournalWriter, ended: SweepResult, *, stopped: bool, wanted: int) -> None:
     plain: dict[str, Any] = ended.to_plain()
-    folder.write_json(folder.metrics, {"metrics": plain["metrics"], "spread": plain["spread"], "seeds": plain["seeds"]})
+    folder.write_json(folder.metrics, {key: plain[key] for key in ("metrics", "spread", "health", "seeds")})
     journal.record("file", path=folder.metrics.name, folder="")
     reason = f"{len(ended.seeds)} of {wanted} seeds were run" if stopped else None
     outcome = "KILLED" if stopped else "FAILED" if ended.exit_code else "FINISHED"
     journal.record("end", status=outcome, reason=reason, exit_code=ended.exit_code)
-    status.finish(folder, "stopped" if stopped else "failed" if ended.exit_code else "finished", reason=reason)
+    standing: status.Standing = "stopped" if stopped else "failed" if ended.exit_code else "finished"
+    status.finish(folder, standing, reason=reason, health=plain["health"])
 
 
 def _shown(metrics: Any) -> str:

@@ -1,4 +1,4 @@
-"""L checks of what a loss wants: which way each player is pushed, and what the terms are worth where the game is settled.
+"""L checks of what a loss wants: which way each player is pushed, and what the terms are worth where the game is settled or won.
 
 Both replace the logits of a discriminator by numbers of their own; heads and features stay those of a real network.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganforge.core.contracts import Loss
 from ganforge.core.records import Samples, Terms, Verdict
 from ganforge.hooks.component import Kind
 from ganforge.testing.checking import check
@@ -23,6 +24,7 @@ from ganforge.testing.workbench import Bench, require
 _SURE = 3.0
 _SIDE = 0.5
 _NEAR = 1e-2
+_FAR = 4.0
 _LEVELS = [step / 4 for step in range(-32, 33)]
 _REFINEMENTS = 40
 
@@ -87,27 +89,79 @@ def agrees_with_its_equilibrium(bench: Bench) -> None:
     real = Samples(fake.values, fake.labels)
     critic = _Undecided(judge)
 
-    def terms(turn: Turn) -> Terms:
-        shown = [
-            replace(one, values=one.values.clone().requires_grad_(loss.second_order or turn == "generator")) for one in (real, fake)
-        ]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return ask(loss, turn, critic, *shown)
-
     def cost(level: float) -> float:
         critic.level = level
-        values = terms("discriminator")
+        values = _terms(loss, "discriminator", critic, real, fake)
         return float(values.total.detach()) if values.values else 0.0
 
     critic.level = _least(cost)
-    found = {f"{turn}/{name}": value for turn in TURNS for name, value in terms(turn).values.items()}
+    found = {f"{turn}/{name}": value for turn in TURNS for name, value in _terms(loss, turn, critic, real, fake).values.items()}
     settled = {key: value for key, value in found.items() if key in declared and not _reads_heads(value, judge)}
     if not settled:
         raise NotApplicable("the terms whose equilibrium is declared read a head")
     for key, value in settled.items():
         near = math.isclose(float(value.detach()), declared[key], rel_tol=_NEAR, abs_tol=_NEAR)
         require(near, f"at equilibrium '{key}' is {float(value.detach()):.4g}, and its reading declares {declared[key]:.4g}")
+
+
+@check("L09", Kind.LOSS)
+def knows_its_best(bench: Bench) -> None:
+    """Where a player has won for certain, its terms have the best value that their readings declare.
+
+    There the discriminator says one thing of all real samples and another of all generated ones, whatever costs that player least;
+    terms without a lower bound keep falling. Terms that read a head are passed over.
+    """
+    loss, judge = built_loss(bench), opponent(bench)
+    declared = {key: reading.best for key, reading in loss.readings.items() if reading.best is not None}
+    if not declared:
+        raise NotApplicable("its readings declare no best value")
+    real, fake = (
+        replace(one, values=_beside(one.values, side)) for one, side in zip(both_samples(bench), (_SIDE, -_SIDE), strict=True)
+    )
+    won: dict[str, Tensor] = {}
+    for turn in TURNS:
+        if any(key.startswith(f"{turn}/") for key in declared):
+            terms = _won(loss, turn, judge, real, fake)
+            won |= {f"{turn}/{name}": value for name, value in terms.values.items() if not _reads_heads(value, judge)}
+    settled = [key for key in declared if key in won]
+    if not settled:
+        raise NotApplicable("the terms whose best value is declared read a head")
+    for key in settled:
+        value, best = float(won[key].detach()), declared[key]
+        if best == -math.inf:
+            require(
+                value < -_FAR, f"where its player has won '{key}' is {value:.4g}, and its reading declares that it has no bound"
+            )
+        else:
+            near = math.isclose(value, best, rel_tol=_NEAR, abs_tol=_NEAR)
+            require(near, f"where its player has won '{key}' is {value:.4g}, and its reading declares {best:.4g}")
+
+
+def _won(loss: Loss, turn: Turn, judge: nn.Module, real: Samples, fake: Samples) -> Terms:
+    """The terms of the turn, at the logits of real and generated samples that cost least; found one after the other."""
+    levels = {"real": 0.0, "fake": 0.0}
+
+    def asked() -> Terms:
+        return _terms(loss, turn, _Levels(judge, **levels), real, fake)
+
+    for side in levels:
+
+        def cost(level: float, side: str = side) -> float:
+            levels[side] = level
+            return float(asked().total.detach())
+
+        levels[side] = _least(cost)
+    return asked()
+
+
+def _terms(loss: Loss, turn: Turn, critic: nn.Module, real: Samples, fake: Samples) -> Terms:
+    """The turn's terms, with copies of the samples, and always the same random numbers."""
+    shown = [
+        replace(one, values=one.values.clone().requires_grad_(loss.second_order or turn == "generator")) for one in (real, fake)
+    ]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return ask(loss, turn, critic, *shown)
 
 
 def _push(bench: Bench, turn: Turn) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from ganforge.core.masking import mask, mask_text
 from ganforge.storage import journal
 from ganforge.storage.folder import RunFolder
+from ganforge.tracking import health
 from ganforge.tracking.ack import Ack
 from ganforge.tracking.names import image_key, metric_key
 from ganforge.tracking.sink import Refused, Sink, Unreachable
@@ -126,7 +127,7 @@ class Delivery:
         elif end > self.ack.handled:
             self._take_other(kind, record)
             self._acknowledge(replace(self.ack, handled=end))
-        elif kind in {"end", "resume"}:  # done before, but it still ends windows, wherever the journal is read from
+        elif kind in {"end", "resume", "rollback"}:  # done before, but it still ends windows, wherever the journal is read from
             self._turn(kind)
 
     # Metrics
@@ -189,8 +190,10 @@ class Delivery:
             "image": self._image,
             "file": self._file,
             "tag": self._tag,
+            "health": self._health,
             "model": self._model,
             "resume": self._resume,
+            "rollback": self._rollback,
             "end": self._end,
         }
         if kind not in handlers:
@@ -218,6 +221,10 @@ class Delivery:
     def _tag(self, record: dict[str, Any]) -> None:
         self._sink.tag(metric_key(record["key"]), mask(record["key"], str(record["value"])))
 
+    def _health(self, record: dict[str, Any]) -> None:
+        for key, value in health.tags(record).items():
+            self._sink.tag(key, mask_text(value))
+
     def _model(self, record: dict[str, Any]) -> None:
         self._send()  # what was measured first, so that MLflow can link it
         self._sink.model(self._inside(record["path"]), record)
@@ -226,6 +233,13 @@ class Delivery:
         self._turn("resume")
         self._sink.running()
         self.ack = replace(self.ack, status=None)
+
+    def _rollback(self, record: dict[str, Any]) -> None:
+        """Training takes up an earlier iteration. What MLflow has of the ones given up stays: it cannot take points back."""
+        self._turn("rollback")
+        reason = f": {record['reason']}" if record.get("reason") else ""
+        where = f"from iteration {int(record['reached'])} to {int(record['iteration'])}"
+        self._sink.tag("ganforge.rolled_back", mask_text(where + reason))
 
     def _end(self, record: dict[str, Any]) -> None:
         status = str(record["status"])

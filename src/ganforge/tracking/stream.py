@@ -12,6 +12,8 @@ from ganforge.tracking.thinning import FULL, Point, Windows, base_width, finite
 
 _ENOUGH_ROWS = 256
 _ENOUGH_MS = 1000
+_JUDGED = "health/"
+"""Metrics that thresholds are held against: of a window the newest value, as it was judged, and no mean."""
 
 
 class PointStream:
@@ -50,7 +52,7 @@ class PointStream:
             for iteration, ms, value in zip(record["iterations"], record["ms"], values, strict=True):
                 if iteration > newest:
                     newest = iteration
-                    self.waiting.extend(self._windows.add(key, iteration, ms, value, since))
+                    self.waiting.extend(self._windows.add(key, iteration, ms, value, since, newest=name.startswith(_JUDGED)))
             self._newest[key] = newest
 
     def take_evaluation(self, since: int, record: dict[str, Any]) -> None:
@@ -70,7 +72,8 @@ class PointStream:
         """Choose the width as soon as the speed is known, or now when ``final``; ``full`` asks for no thinning."""
         if self._windows is not None or not (self._held or full):
             return
-        times = sorted(ms for _, record in self._held for ms in record["ms"])
+        # A look of the watch is a row of its own beside its iteration's, and no iteration more.
+        times = sorted(ms for _, record in self._held for ms in record["ms"] if not _is_judged(record))
         enough = len(times) >= _ENOUGH_ROWS or (len(times) > 1 and times[-1] - times[0] >= _ENOUGH_MS)
         if not (full or enough or final):
             return
@@ -101,3 +104,7 @@ class PointStream:
         if self._windows is not None and self._windows.since is not None:
             bytes_needed.append(self._windows.since)
         return min(bytes_needed)
+
+
+def _is_judged(record: Mapping[str, Any]) -> bool:
+    return all(name.startswith(_JUDGED) for name in record["values"])

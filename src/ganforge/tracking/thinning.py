@@ -1,4 +1,4 @@
-"""Fewer points for MLflow, whose charts show 320 of them: the mean of each window of iterations, at the window's last iteration.
+"""Fewer points for MLflow, whose charts show 320 of them: the mean or newest of each window of iterations, at its last iteration.
 
 Windows are fixed by iteration, never by arrival, and their width is a function of the iteration alone. So a batch that is sent
 again after a crash holds the same rows, which MLflow's primary key then drops.
@@ -91,8 +91,17 @@ class Windows:
     base: int
     _open: dict[str, _Window] = field(default_factory=dict)
 
-    def add(self, key: str, iteration: int, ms: int, value: float, since: int) -> list[Point]:
-        """Take one value; give the points that are now complete (none, one or two)."""
+    def add(self, key: str, iteration: int, ms: int, value: float, since: int, *, newest: bool = False) -> list[Point]:
+        """Take one value; give the points that are now complete (none, one or two).
+
+        Args:
+            key: name of the metric.
+            iteration: when it was measured.
+            ms: the same, in unix milliseconds.
+            value: the value.
+            since: byte of the journal that it stands at.
+            newest: the window's point is its newest value, not the mean.
+        """
         if self.base == FULL:
             return [Point(key, iteration, ms, finite(value), since)]
 
@@ -105,8 +114,8 @@ class Windows:
             width = width_at(iteration, self.base)
             window = self._open[key] = _Window(last=math.ceil(iteration / width) * width, since=since)
 
-        window.total += finite(value)
-        window.count += 1
+        window.total = finite(value) + (0.0 if newest else window.total)
+        window.count = 1 if newest else window.count + 1
         window.iteration, window.ms = iteration, ms
         if iteration == window.last:
             done.append(self._close(key))
