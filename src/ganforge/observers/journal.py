@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Finished, Saved, Started, Stepped
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
-from ganforge.storage import status
+from ganforge.storage import meanings, status
 from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
+from ganforge.storage.meanings import Meanings
 from ganforge.storage.status import Status
 
 if TYPE_CHECKING:
@@ -92,7 +93,15 @@ class _Scribe:
             self._writer.record("resume", iteration=event.iteration)
             self._status = self._status.now(metrics=self._known_metrics())
         self._status = self._status.now(iterations=event.iterations)
+        self._explain(event)
         self._report(event.iteration, self._clock())
+
+    def _explain(self, event: Started) -> None:
+        samples = {name: count for name, told in event.protocols.items() if isinstance(count := told.get("samples"), int)}
+        try:
+            meanings.write(self._folder, Meanings.of(event.readings, event.measures, samples))
+        except StorageError as error:
+            self._warn(f"{error}; training goes on")
 
     def _known_metrics(self) -> Mapping[str, float]:
         try:
