@@ -53,8 +53,8 @@ def fitted(values: Sequence[Floats], levels: Sequence[float] = ()) -> Axis:
     finite = np.concatenate([np.zeros(0), *(each[np.isfinite(each)] for each in values)])
     if not len(finite):
         return Axis(0.0, 1.0)
-    low, high = (float(value) for value in np.percentile(finite, [0.5, 99.5]))
-    reach = max(high - low, 1e-3 * max(abs(high), abs(low)), 1e-12)
+    low, high = (float(value) for value in np.percentile(finite, [0.5, 99.5], method="nearest"))
+    reach = max(high - low, 0.02 * max(abs(high), abs(low)), 1e-12)
     near = [level for level in levels if low - 2 * reach <= level <= high + 2 * reach]
     low, high = min([low, *near]), max([high, *near])
     if finite.min() > 0 and low > 0 and high > _LOGARITHMIC * low:

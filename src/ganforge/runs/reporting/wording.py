@@ -86,7 +86,7 @@ def outcome(facts: Facts) -> str:
 def health(facts: Facts) -> Health:
     """The verdict of the health watch with its findings; of a run that was not watched, that."""
     told = facts.status.health if facts.status else None
-    verdict = str(table({"health": told}, "health").get("verdict") or "not watched")
+    verdict = words.clean(str(table({"health": told}, "health").get("verdict") or "not watched"))
     found = [_finding(one) for one in tables(told, "findings")]
     spoken = _VERDICTS.get(verdict, "Not watched: this run has no health findings." if verdict == "not watched" else verdict)
     return Health(spoken, tone("fail" if verdict == "diverged" else verdict), found)
