@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganforge import __version__
 from ganforge.recipe.writing import fingerprint, flatten, to_toml
 from ganforge.session.delivery import mlflow_facts
-from ganforge.session.identity import git_facts, note
+from ganforge.session.identity import command, git_facts, note
 from ganforge.session.paging import keep_report
 from ganforge.session.preparing import Options, Plot, prepare
 from ganforge.session.result import Result, SweepResult
@@ -144,6 +145,8 @@ def _parent(plot: Plot, options: Options, first: int, seeds: int) -> RunFolder:
             **identity,
             "title": plot.title,
             "kind": "sweep",
+            "ganforge": __version__,
+            "command": command(),
             "seeds": [first, first + seeds - 1],
             "recipe": str(plot.source.path.resolve()),
             "fingerprint": fingerprint(plot.blueprint.resolved),

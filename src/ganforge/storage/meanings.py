@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,11 +60,7 @@ def write(folder: RunFolder, meanings: Meanings) -> None:
     Raises:
         StorageError: the disk or folder refused.
     """
-    terms = {key: {"label": one.label, "equilibrium": one.equilibrium} for key, one in meanings.terms.items()}
-    metrics = {
-        key: {"label": one.label, "better": one.better, "ideal": one.ideal, "floor": one.floor}
-        for key, one in meanings.metrics.items()
-    }
+    terms, metrics = ({key: dataclasses.asdict(one) for key, one in each.items()} for each in (meanings.terms, meanings.metrics))
     atomic.write_json(folder.meanings, {"terms": terms, "metrics": metrics}, durable=False)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from itertools import pairwise
 
@@ -198,11 +199,26 @@ def test_health_findings_are_told_with_remedy_and_key(made, page_of):
 
 def test_later_evaluations_have_a_section_of_their_own(made, page_of):
     folder = made()
-    line = '{"ms": 0, "iteration": 300, "values": {"parzen": 242.7}, "protocols": {"parzen": {"samples": 10000}}}\n'
-    (folder.path / "evaluations.jsonl").write_text(line)
+    one = {
+        "number": 1, "time": "2026-11-22T16:00:00+00:00", "iteration": 300, "seed": 0, "versions": {"torch": "2"},
+        "values": {"parzen": 242.7}, "measured_floors": {"parzen": 250.0},
+        "measures": {"parzen": {"label": "nats", "better": "higher"}}, "protocols": {"parzen": {"samples": 10000}},
+        "failed": {"fid": {"error": "no weights", "remedy": ""}}, "remarks": ["slow"],
+    }  # fmt: skip
+    (folder.path / "evaluations.jsonl").write_text(json.dumps(one) + "\n")
     page = page_of(folder)
     assert sections(page)[4] == "later"
-    assert "1970-01-01 00:00:00 UTC iteration 300 parzen 242.7 protocol parzen: samples 10000" in page.text
+    assert "2026-11-22T16:00:00+00:00 iteration 300 · seed 0 Metric" in page.text
+    assert "parzen nats 242.7 – 250 ↑ higher protocol samples 10000 fid: no weights slow" in page.text
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", "[]", '{"values": 3, "failed": [1], "remarks": {"a": 1}}', '{"values": {"w": "x"}, "measures": {"w": 3}}']
+)
+def test_an_evaluation_of_another_form_keeps_nobody_from_the_page(made, page_of, line):
+    folder = made()
+    (folder.path / "evaluations.jsonl").write_text(line)
+    assert page_of(folder)
 
 
 def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, page_of):

@@ -54,12 +54,13 @@ def fitted(values: Sequence[Floats], levels: Sequence[float] = ()) -> Axis:
     if not len(finite):
         return Axis(0.0, 1.0)
     low, high = (float(value) for value in np.percentile(finite, [0.5, 99.5], method="nearest"))
-    reach = max(high - low, 0.02 * max(abs(high), abs(low)), 1e-12)
-    near = [level for level in levels if low - 2 * reach <= level <= high + 2 * reach]
+    size = max(abs(high), abs(low))
+    reach = 2 * max(high - low, size / 2)
+    near = [level for level in levels if low - reach <= level <= high + reach]
     low, high = min([low, *near]), max([high, *near])
     if finite.min() > 0 and low > 0 and high > _LOGARITHMIC * low:
         return Axis(low / 1.15, high * 1.15, log=True)
-    margin = 0.07 * max(high - low, reach)
+    margin = 0.07 * max(high - low, 0.02 * size, 1e-12)
     floor = 0.0 if finite.min() >= 0 and min([0.0, *near]) >= 0 and low < 0.6 * high else low - margin
     return Axis(floor, high + margin)
 

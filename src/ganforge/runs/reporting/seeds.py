@@ -226,7 +226,7 @@ def _thumbnail(run: Named, number: str, page: Path) -> Picture | None:
         return None
     small.thumbnail((_SIDE, _SIDE))
     file = io.BytesIO()
-    small.quantize(64).save(file, "PNG", optimize=True)
+    small.save(file, "PNG")
     source = data_uri(file.getvalue(), "image/png")
     return Picture(path.name, caption, f"Samples of seed {number}", link(path, page), source, small.width, small.height)
 

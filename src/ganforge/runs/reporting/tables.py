@@ -17,7 +17,6 @@ from ganforge.runs.reporting.gathering import Facts, table, tables
 from ganforge.runs.reporting.wording import moment
 from ganforge.storage.meanings import MetricMeaning
 
-_UNTOLD = frozenset({"k", "ms", "time"})  # of an evaluation: what kind of record it is, and its moment
 Row = tuple[str, str]
 """What is told, and what of it."""
 
@@ -56,14 +55,14 @@ class Later:
     Attributes:
         when: the moment.
         facts: of which iteration, with what.
-        values: by metric.
-        protocol: how it was measured.
+        values: a line for each metric.
+        remarks: what else was said, such as why a metric failed.
     """
 
     when: str
     facts: Sequence[Row]
-    values: Sequence[Row]
-    protocol: Sequence[Row]
+    values: Sequence[Measured]
+    remarks: Sequence[str]
 
 
 def measured(facts: Facts) -> list[Measured]:
@@ -186,14 +185,31 @@ def _measured(name: str, facts: Facts, known: Any, protocols: Mapping[str, Any])
 
 
 def _later(one: Mapping[str, Any]) -> Later:
-    protocols = table(one, "protocols") or {"": one.get("protocol")}
-    rows = [(f"{name}: {key}" if name else key, value) for name, told in protocols.items() for key, value in protocol(told)]
-    told = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in _UNTOLD}
+    failed = [f"{name}: {_said(told, 'error')}" for name in table(one, "failed") if (told := table(table(one, "failed"), name))]
+    remarks = one.get("remarks")
+    told = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
     return Later(
-        when=moment(one["ms"] / 1000 if isinstance(one.get("ms"), int) else one.get("time")),
+        when=_said(one, "time") or "at a time that is not known",
         facts=[(words.clean(key), _shown(key, value)) for key, value in told.items()],
-        values=[(words.clean(key), _number(value)) for key, value in (table(one, "values") or table(one, "metrics")).items()],
-        protocol=rows,
+        values=[_measured_later(name, value, one) for name, value in table(one, "values").items()],
+        remarks=[words.clean(text) for text in [*failed, *(map(str, remarks) if isinstance(remarks, list) else [])]],
+    )
+
+
+def _measured_later(name: str, value: Any, one: Mapping[str, Any]) -> Measured:
+    meaning, protocols = table(table(one, "measures"), name), table(one, "protocols")
+    floors = {**table(one, "floors"), **table(one, "measured_floors")}
+    better = meaning.get("better")
+    return Measured(
+        name=words.clean(name),
+        meaning=_said(meaning, "label"),
+        last=_number(value),
+        at="",
+        best="",
+        ideal=_number(meaning.get("ideal")),
+        floor=_number(floors.get(name)),
+        better=better if better in ("lower", "higher") else "",
+        protocol=protocol(protocols.get(name) or protocols.get(name.partition("/")[0])),
     )
 
 
