@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from ganforge.core.errors import StorageError
+from ganforge.observers import words
 from ganforge.runs.reporting import page
 from ganforge.session.preparing import Options
 from ganforge.session.running import run
+from ganforge.session.sweep import sweep
 from ganforge.storage import journal
 from ganforge.storage.folder import RunFolder
 
@@ -61,3 +63,14 @@ def test_a_page_that_cannot_be_written_costs_a_warning(tmp_path, console, monkey
     assert (result.status, result.exit_code) == ("finished", 0)
     assert "report.html is missing: " in console.file.getvalue()
     assert "report.html" not in recorded(result)
+
+
+@pytest.mark.slow
+def test_a_sweep_has_a_page_over_the_pages_of_its_seeds(tmp_path, console):
+    swept = sweep(Options(SMOKE / "infogan_moons.toml", LEAN, runs_dir=tmp_path / "runs"), seeds=2, jobs=1, console=console)
+
+    html = (swept.folder / "report.html").read_text("utf-8")
+    assert "2 of 2 seeds: 2 finished." in html
+    assert all(f'href="../{result.folder.name}/report.html"' in html for result in swept.seeds)
+    assert recorded(swept)[-1] == "report.html"
+    assert words.number(swept.spread["code-recovery"]["median"]) in html
