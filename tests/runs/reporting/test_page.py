@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -303,3 +305,17 @@ def test_it_goes_where_it_is_told_and_replaces_as_a_whole(made, tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["page.html"]
     assert len(target.read_bytes()) == len(before)
     assert not RunFolder(folder.path).report.exists()
+
+
+def test_making_it_imports_neither_torch_nor_mlflow_nor_a_plugin(made, tmp_path):
+    script = """
+import sys
+from pathlib import Path
+from ganforge.runs.reporting.writing import report
+from ganforge.storage.folder import RunFolder
+report(RunFolder(Path(sys.argv[1])))
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+    words = [sys.executable, "-c", script, str(made().path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    assert not {"torch", "mlflow", "matplotlib", "ganforge_vanilla"} & set(done.stdout.split())
