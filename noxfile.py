@@ -85,13 +85,15 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """The built wheels in an environment of their own, away from the checkout: they list their plugins and train."""
+    """The built wheels in an environment of their own, away from the checkout: they list their plugins, train and report."""
     install(session, *PINS, *built(session, Path(), *PLUGINS))
 
     recipe = Path("recipes/smoke/infogan_moons.toml").resolve()
     session.chdir(session.create_tmp())
+    shutil.rmtree("runs", ignore_errors=True)
     session.run("ganforge", "plugins", "list")
     session.run("ganforge", "run", str(recipe), "--plain", "--device", "cpu")
+    session.run("ganforge", "report", recipe.stem)
 
 
 @nox.session

@@ -2,6 +2,8 @@
 
 import getpass
 import os
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,12 +82,21 @@ def fashion_files():
     return _FASHION
 
 
+@pytest.fixture(scope="session")
+def chromium():
+    """``with chromium(home) as browser``: Debian's Chromium without a window, spoken to as tests/browser.py says."""
+    spoken = runpy.run_path(str(ROOT / "tests" / "browser.py"))
+    if not all(map(shutil.which, spoken["PROGRAMS"])):
+        _missing("Chromium is not installed: run `apt-get install chromium chromium-driver`")
+    return spoken["browser"]
+
+
 def _found_mnist():
     return next((folder for folder in _MNIST if folder.is_dir()), None)
 
 
 def _missing(told):
-    """Skip tests of real data, or fail them where it must be here, as in CI."""
+    """Skip tests that need what is not here, or fail them where it must be, as in CI."""
     pytest.fail(told, pytrace=False) if _REQUIRED else pytest.skip(told)
 
 

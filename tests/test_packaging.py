@@ -144,7 +144,7 @@ def ci(tmp_path):
 def test_ci_installs_the_real_data_and_requires_it(ci, user, sudo):
     done, log = ci(user=user)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "3 passed, 0 failed, 1 skipped")
-    assert "apt-get install -y --no-install-recommends dataset-fashion-mnist\n" in log
+    assert "apt-get install -y --no-install-recommends dataset-fashion-mnist chromium chromium-driver\n" in log
     assert log.count("sudo -n ") == sudo
     assert "required=1\n" in log
 

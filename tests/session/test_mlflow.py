@@ -73,7 +73,7 @@ def test_mlflow_has_what_the_run_folder_has(finished, tmp_path):
     assert sorted(metric.step for metric in losses) == list(range(1, 21))
 
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"recipe", "images", "pictures", "metrics.json"} <= artifacts
+    assert {"recipe", "images", "pictures", "metrics.json", "report.html"} <= artifacts
     assert {item.path for item in client.list_artifacts(run.info.run_id, "recipe")} >= {
         "recipe/recipe.toml",
         "recipe/resolved.toml",

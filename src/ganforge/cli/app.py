@@ -28,6 +28,7 @@ from ganforge.cli import (
     interpolate,
     listing,
     plugins,
+    report,
     run,
     runs,
     sample,
@@ -104,6 +105,7 @@ app.command("export")(export.export)
 app.command("interpolate")(interpolate.interpolate)
 app.command("traverse")(traverse.traverse)
 app.command("runs")(runs.runs)
+app.command("report")(report.report)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)
 app.command("list")(listing.list_components)

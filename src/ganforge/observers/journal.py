@@ -12,9 +12,10 @@ from ganforge.core.events import Evaluated, Event, Examined, Finished, Saved, St
 from ganforge.core.health import Finding, report
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
 from ganforge.observers.health import unchanged
-from ganforge.storage import status
+from ganforge.storage import meanings, status
 from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
+from ganforge.storage.meanings import Meanings
 from ganforge.storage.status import Status
 
 if TYPE_CHECKING:
@@ -108,7 +109,15 @@ class _Scribe:
             self._status = self._status.now(**self._known())
         self._iteration = event.iteration
         self._status = self._status.now(iterations=event.iterations)
+        self._explain(event)
         self._report(event.iteration, self._clock())
+
+    def _explain(self, event: Started) -> None:
+        samples = {name: count for name, told in event.protocols.items() if isinstance(count := told.get("samples"), int)}
+        try:
+            meanings.write(self._folder, Meanings.of(event.readings, event.measures, samples))
+        except StorageError as error:
+            self._warn(f"{error}; training goes on")
 
     def _known(self) -> dict[str, Any]:
         try:

@@ -187,6 +187,8 @@ class Pictures(Params):
     """Whether an animation of the training is made from the pictures."""
     album: bool = True
     """Whether walks through the latent space and the nearest training images are drawn when training is finished."""
+    report: bool = True
+    """Whether a page about the run, report.html, is written when training ends."""
 
 
 class Checkpoints(Params):

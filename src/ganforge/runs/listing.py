@@ -75,7 +75,7 @@ def runs(root: Path, experiment: str | None = None) -> list[RunSummary]:
 
 def _summary(run: Named) -> RunSummary:
     folder, identity = run.folder, run.identity
-    word, known, remark = _standing(folder, identity)
+    word, known, remark = standing(folder, identity)
     seed, title, created, parent = (identity.get(key) for key in ("seed", "title", "created", "parent"))
     return RunSummary(
         run=folder.path.name,
@@ -98,8 +98,11 @@ def _summary(run: Named) -> RunSummary:
     )
 
 
-def _standing(folder: RunFolder, identity: Mapping[str, Any]) -> tuple[str, Status | None, str | None]:
-    """The status in a word, the report behind it, and a remark."""
+def standing(folder: RunFolder, identity: Mapping[str, Any]) -> tuple[str, Status | None, str | None]:
+    """The status in a word, as :class:`RunSummary` has it, the report behind it, and a remark.
+
+    A run whose process vanished is marked as killed on the way.
+    """
     try:
         known = status.read(folder)
     except (StorageError, TypeError) as error:

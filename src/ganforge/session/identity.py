@@ -42,9 +42,14 @@ def surroundings(device: str, threads: int) -> dict[str, Any]:
         "host": socket.gethostname(),
         "device": device,
         "threads": threads,
-        "command": shlex.join(["ganforge", *sys.argv[1:]]),
+        "command": command(),
         "folder": str(Path.cwd()),
     }
+
+
+def command() -> str:
+    """The command line that this process was given."""
+    return shlex.join(["ganforge", *sys.argv[1:]])
 
 
 def git_facts(folder: Path) -> dict[str, str]:

@@ -26,6 +26,7 @@ from ganforge.observers.pictures import pictures
 from ganforge.observers.view import View, view
 from ganforge.session.delivery import delivery_news, mlflow_facts
 from ganforge.session.introducing import introduce, lock_again, start_record
+from ganforge.session.paging import keep_report
 from ganforge.session.preparing import Options, Plot, assemble, prepare, restore
 from ganforge.session.result import Result
 from ganforge.session.signals import Stopping, polite_signals
@@ -222,6 +223,8 @@ def _conclude(stage: Stage, finished: Finished) -> None:
         journal.record("file", path=folder.lock.name, folder="recipe")
     if finished.outcome == "finished":
         _keep_model(stage, finished)
+    if stage.plot.blueprint.recipe.pictures.report:
+        keep_report(folder, journal, warn=stage.face.notify)
     journal.record(
         "end",
         status=_MLFLOW_STATUS[finished.outcome],

@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganforge import __version__
 from ganforge.core.health import report_of_nobody
 from ganforge.recipe.writing import fingerprint, flatten, to_toml
 from ganforge.session.delivery import mlflow_facts
-from ganforge.session.identity import git_facts, note
+from ganforge.session.identity import command, git_facts, note
+from ganforge.session.paging import keep_report
 from ganforge.session.preparing import Options, Plot, prepare
 from ganforge.session.result import Result, SweepResult
 from ganforge.session.signals import Stopping, polite_signals
@@ -61,7 +63,7 @@ def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> Sweep
                 _tell_parent(journal, results)
             exit_code = stopping.exit_code if stopping.signal else next((r.exit_code for r in results if r.exit_code), 0)
             ended = SweepResult(folder.path.name, folder.path, tuple(results), time.perf_counter() - began, exit_code)
-            _conclude(folder, journal, ended, stopped=stopping.requested(), wanted=seeds)
+            _conclude(plot, folder, journal, ended, stopped=stopping.requested(), wanted=seeds, say=say)
         return SweepResult(ended.run, ended.folder, ended.seeds, ended.seconds, ended.exit_code, mlflow_facts(delivery.stop()))
 
 
@@ -145,6 +147,8 @@ def _parent(plot: Plot, options: Options, first: int, seeds: int) -> RunFolder:
             **identity,
             "title": plot.title,
             "kind": "sweep",
+            "ganforge": __version__,
+            "command": command(),
             "seeds": [first, first + seeds - 1],
             "recipe": str(plot.source.path.resolve()),
             "fingerprint": fingerprint(plot.blueprint.resolved),
@@ -185,15 +189,26 @@ def _tell_parent(journal: JournalWriter, results: list[Result]) -> None:
     journal.record("health", iteration=len(results), verdict=so_far.verdict, findings=[], seeds=so_far.verdicts)
 
 
-def _conclude(folder: RunFolder, journal: JournalWriter, ended: SweepResult, *, stopped: bool, wanted: int) -> None:
+def _conclude(
+    plot: Plot,
+    folder: RunFolder,
+    journal: JournalWriter,
+    ended: SweepResult,
+    *,
+    stopped: bool,
+    wanted: int,
+    say: Callable[[str], None],
+) -> None:
     plain: dict[str, Any] = ended.to_plain()
     folder.write_json(folder.metrics, {key: plain[key] for key in ("metrics", "spread", "health", "seeds")})
     journal.record("file", path=folder.metrics.name, folder="")
     reason = f"{len(ended.seeds)} of {wanted} seeds were run" if stopped else None
     outcome = "KILLED" if stopped else "FAILED" if ended.exit_code else "FINISHED"
-    journal.record("end", status=outcome, reason=reason, exit_code=ended.exit_code)
     standing: status.Standing = "stopped" if stopped else "failed" if ended.exit_code else "finished"
     status.finish(folder, standing, reason=reason, health=plain["health"])
+    if plot.blueprint.recipe.pictures.report:
+        keep_report(folder, journal, warn=say)
+    journal.record("end", status=outcome, reason=reason, exit_code=ended.exit_code)
 
 
 def _shown(metrics: Any) -> str:

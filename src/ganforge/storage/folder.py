@@ -120,6 +120,16 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def meanings(self) -> Path:
+        """What the numbers mean, :mod:`ganforge.storage.meanings`."""
+        return self.path / "meanings.json"
+
+    @property
+    def report(self) -> Path:
+        """The page about the run, :mod:`ganforge.runs.reporting`."""
+        return self.path / "report.html"
+
+    @property
     def status(self) -> Path:
         """How the run stands, :mod:`ganforge.storage.status`."""
         return self.path / "status.json"

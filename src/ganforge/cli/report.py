@@ -1,0 +1,40 @@
+"""``ganforge report``: one page about a run, complete in itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or of a sweep over seeds.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="Where to write; report.html in the run folder unless given.")] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+) -> None:
+    """Write an HTML page about a run: verdict, samples, curves, metrics with their protocols, recipe and lock.
+
+    The page loads nothing and runs no script: it can be sent, kept and printed as it is. Any run will do, also one that failed or
+    is still running; of a sweep the page compares the seeds.
+    """
+    from ganforge.cli import console
+    from ganforge.runs.finding import find
+    from ganforge.runs.reporting.writing import report as write
+    from ganforge.runs.targets import check_targets, chosen_by_out
+
+    check_targets([out] if out else [], (".html", ".htm"))
+    folder = find(run, runs_dir)
+    with chosen_by_out():
+        page = write(folder, out)
+    if json:
+        console.json_out({"schema": 1, "run": folder.path.resolve().name, "file": page, "bytes": page.stat().st_size})
+    else:
+        console.success(f"page of {folder.path.resolve().name} written to {page} ({page.stat().st_size / 2**20:.1f} MiB)")
+    if browser:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())

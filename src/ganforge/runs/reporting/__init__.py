@@ -1,0 +1,1 @@
+"""``ganforge report``: one page about a run, complete in itself."""

@@ -1,0 +1,196 @@
+"""The charts of a page: one for each network's losses, one for each metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from ganforge.core.contracts import Reading
+from ganforge.observers import words
+from ganforge.runs.reporting.charts import Curve, Level, chart
+from ganforge.runs.reporting.history import Binned
+from ganforge.storage.meanings import MetricMeaning
+
+COLOURS = 10
+"""Colours of curves; that of a network's total, which all others add up to, is 0 and comes besides."""
+
+_MOST_BANDS = 3  # more of them would hide each other
+_SMOOTH = 40  # the running mean spans this share of a curve: one fortieth
+_MOST_METRICS = 60
+_MOST_DOTS = 80  # more of them would be a thick line
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a chart's key.
+
+    Attributes:
+        name: the curve's.
+        colour: number of its colour.
+        meaning: in plain words; "" where nobody said.
+        reading: its last value beside that at equilibrium, or its best beside its ideal.
+    """
+
+    name: str
+    colour: int
+    meaning: str
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A chart with its key.
+
+    Attributes:
+        name: stands above.
+        drawing: the chart.
+        entries: the key.
+    """
+
+    name: str
+    drawing: Markup
+    entries: Sequence[Entry]
+
+
+def loss_panels(terms: Mapping[str, Binned], readings: Mapping[str, Reading], until: float) -> list[Panel]:
+    """A chart for each network: its terms and their total, each beside its value at equilibrium."""
+    networks = dict.fromkeys(key.partition("/")[0] for key in terms)
+    return [
+        _loss_panel(network, {key: one for key, one in terms.items() if key.partition("/")[0] == network}, readings, until)
+        for network in networks
+    ]
+
+
+def metric_panels(metrics: Mapping[str, Mapping[int, float]], meanings: Mapping[str, MetricMeaning], until: float) -> list[Panel]:
+    """A chart for each metric, beside its ideal and what a perfect generator reaches at this sample size."""
+    return [
+        _metric_panel(name, points, meanings.get(name, MetricMeaning()), until, 1 + index % COLOURS)
+        for index, (name, points) in enumerate(list(metrics.items())[:_MOST_METRICS])
+    ]
+
+
+def seed_panels(
+    metrics: Mapping[str, Mapping[str, Mapping[int, float]]], meanings: Mapping[str, MetricMeaning], until: float
+) -> list[Panel]:
+    """A chart for each metric with a curve for each seed.
+
+    Args:
+        metrics: by metric, by seed, the values by iteration.
+        meanings: by metric.
+        until: the last iteration.
+    """
+    return [
+        _seeds_panel(name, seeds, meanings.get(name, MetricMeaning()), until)
+        for name, seeds in list(metrics.items())[:_MOST_METRICS]
+    ]
+
+
+def _loss_panel(network: str, terms: Mapping[str, Binned], readings: Mapping[str, Reading], until: float) -> Panel:
+    own = _told_apart(network, terms)
+    colours = {key: 0 if key.endswith("/total") and len(own) > 1 else 1 + index % COLOURS for index, key in enumerate(own)}
+    curves = [_loss_curve(one, colours[key], banded=len(own) <= _MOST_BANDS) for key, one in own.items()]
+    levels: dict[float, Level] = {}
+    for key in own:
+        if key in readings and (value := readings[key].equilibrium) is not None:
+            colour = None if value in levels else colours[key]
+            levels[value] = Level(value, f"equilibrium {words.level(value)}", colour)
+    entries = [
+        Entry(_term(network, key), colours[key], words.clean(reading.label), _read(one, reading.equilibrium))
+        for key, one in own.items()
+        for reading in [readings.get(key, Reading(""))]
+    ]
+    told = f"Curves of the {words.clean(network)}'s losses. " + " ".join(f"{one.name}: {one.reading}." for one in entries)
+    return Panel(words.clean(network), chart(curves, list(levels.values()), told=told, until=until), entries)
+
+
+def _told_apart(network: str, terms: Mapping[str, Binned]) -> dict[str, Binned]:
+    """Without the total where one term is all there is of it: one curve would hide the other, and the term says more."""
+    total = terms.get(f"{network}/total")
+    parts = {key: one for key, one in terms.items() if one is not total}
+    if total is None or any(_equal(one, total) for one in parts.values()):
+        return parts
+    return {**parts, f"{network}/total": total}
+
+
+def _equal(one: Binned, other: Binned) -> bool:
+    return all(np.array_equal(mine, others) for mine, others in zip(one.series(), other.series(), strict=True))
+
+
+def _term(network: str, key: str) -> str:
+    return words.clean(key.removeprefix(f"{network}/"))
+
+
+def _loss_curve(term: Binned, colour: int, *, banded: bool) -> Curve:
+    from ganforge.observers.history import smoothed
+
+    at, low, mean, high = term.series()
+    line = smoothed(mean, len(mean) // _SMOOTH)
+    return Curve(at, line, colour, low, high) if banded else Curve(at, line, colour)
+
+
+def _read(term: Binned, equilibrium: float | None) -> str:
+    """The last value, beside that at equilibrium."""
+    if term.lost_at is not None:
+        return f"not finite from iteration {term.lost_at:,} on"
+    if term.last is None:
+        return "no values"
+    *_, mean, _ = term.series()
+    lately = float(np.mean(mean[-max(1, len(mean) // 20) :]))
+    settled = f"; at equilibrium {words.level(equilibrium)}" if equilibrium is not None else ""
+    return f"lately {words.number(lately)}{settled}"
+
+
+def _metric_panel(name: str, points: Mapping[int, float], meaning: MetricMeaning, until: float, colour: int) -> Panel:
+    shown = words.clean(name)
+    curve = _metric_curve(points, colour, dotted=len(points) <= _MOST_DOTS)
+    entry = Entry(shown, colour, _meant(meaning), _spoken(points, meaning))
+    told = f"Curve of {shown}. {entry.meaning}: {entry.reading}."
+    return Panel(shown, chart([curve], _levels(meaning), told=told, until=until), [entry])
+
+
+def _seeds_panel(name: str, seeds: Mapping[str, Mapping[int, float]], meaning: MetricMeaning, until: float) -> Panel:
+    coloured = {seed: 1 + index % COLOURS for index, seed in enumerate(seeds)}
+    curves = [_metric_curve(points, coloured[seed], dotted=False) for seed, points in seeds.items()]
+    entries = [Entry(f"seed {seed}", coloured[seed], "", f"last {_final(points)}") for seed, points in seeds.items()]
+    told = f"Curves of {words.clean(name)}. " + " ".join(f"{one.name}: {one.reading}." for one in entries)
+    return Panel(words.clean(name), chart(curves, _levels(meaning), told=told, until=until), entries)
+
+
+def _metric_curve(points: Mapping[int, float], colour: int, *, dotted: bool) -> Curve:
+    at = sorted(points)
+    return Curve(np.array(at, dtype=np.float64), np.array([points[one] for one in at]), colour, dotted=dotted)
+
+
+def _levels(meaning: MetricMeaning) -> list[Level]:
+    """The ideal and the floor, where they are known."""
+    known = [("ideal", meaning.ideal), ("floor", meaning.floor)]
+    return [Level(value, f"{name} {words.number(value)}") for name, value in known if value is not None]
+
+
+def best(points: Mapping[int, float], better: str) -> tuple[int, float] | None:
+    """Iteration and value of the best one, where it is known which that is."""
+    finite = {at: value for at, value in points.items() if math.isfinite(value)}
+    if not finite or better not in ("lower", "higher"):
+        return None
+    at = (min if better == "lower" else max)(sorted(finite), key=lambda at: finite[at])
+    return at, finite[at]
+
+
+def _meant(meaning: MetricMeaning) -> str:
+    direction = f"{meaning.better} is better" if meaning.better else ""
+    return "; ".join(part for part in (words.clean(meaning.label), direction) if part)
+
+
+def _spoken(points: Mapping[int, float], meaning: MetricMeaning) -> str:
+    told = [f"last {_final(points)}"]
+    if (found := best(points, meaning.better)) is not None and len(points) > 1:
+        told.append(f"best {words.number(found[1])} at iteration {found[0]:,}")
+    return ", ".join(told)
+
+
+def _final(points: Mapping[int, float]) -> str:
+    return words.number(points[max(points)]) if points else "no values"

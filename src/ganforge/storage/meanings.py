@@ -1,0 +1,101 @@
+"""What a run's numbers mean: ``meanings.json``, so that a reader needs neither the recipe's plugins nor torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ganforge.core.contracts import Measure, Reading
+from ganforge.storage import atomic
+from ganforge.storage.folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class MetricMeaning:
+    """What the value of a metric means.
+
+    Attributes:
+        label: in plain words, with the unit.
+        better: ``lower`` or ``higher``; "" where nobody said.
+        ideal: the value of a perfect generator, or ``None``.
+        floor: what a perfect generator has on average at the run's sample size, or ``None``.
+    """
+
+    label: str = ""
+    better: str = ""
+    ideal: float | None = None
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """What a run's numbers mean.
+
+    Attributes:
+        terms: by ``discriminator/real``.
+        metrics: by ``wasserstein`` or ``modes/captured``.
+    """
+
+    terms: Mapping[str, Reading] = field(default_factory=dict)
+    metrics: Mapping[str, MetricMeaning] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, readings: Mapping[str, Reading], measures: Mapping[str, Measure], samples: Mapping[str, int]) -> Self:
+        """What losses and metrics declare.
+
+        Args:
+            readings: by ``discriminator/real``.
+            measures: by ``wasserstein`` or ``modes/captured``.
+            samples: how many samples each metric takes, by its name.
+        """
+        return cls(readings, {key: _declared(measure, samples.get(key.partition("/")[0])) for key, measure in measures.items()})
+
+
+def write(folder: RunFolder, meanings: Meanings) -> None:
+    """Write them down.
+
+    Raises:
+        StorageError: the disk or folder refused.
+    """
+    terms, metrics = ({key: dataclasses.asdict(one) for key, one in each.items()} for each in (meanings.terms, meanings.metrics))
+    atomic.write_json(folder.meanings, {"terms": terms, "metrics": metrics}, durable=False)
+
+
+def read(folder: RunFolder) -> Meanings:
+    """What was written down; nothing of a run that did not, and what is no meaning is passed over.
+
+    Raises:
+        StorageError: the file cannot be read, or is damaged.
+    """
+    found = folder.read_json(folder.meanings)
+    return Meanings(
+        {key: Reading(_text(one.get("label")), _number(one.get("equilibrium"))) for key, one in _tables(found, "terms")},
+        {
+            key: MetricMeaning(
+                _text(one.get("label")), _text(one.get("better")), _number(one.get("ideal")), _number(one.get("floor"))
+            )
+            for key, one in _tables(found, "metrics")
+        },
+    )
+
+
+def _declared(measure: Measure, samples: int | None) -> MetricMeaning:
+    floor = measure.floor(samples) if measure.floor is not None and samples else None
+    return MetricMeaning(measure.label, measure.better, measure.ideal, floor)
+
+
+def _tables(found: Any, name: str) -> list[tuple[str, Mapping[str, Any]]]:
+    tables = found.get(name) if isinstance(found, Mapping) else None
+    return [(key, one) for key, one in tables.items() if isinstance(one, Mapping)] if isinstance(tables, Mapping) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None  # type: ignore[arg-type]  # it is a number

@@ -1,0 +1,48 @@
+"""What numbers mean, written down and read again; files of anybody's making."""
+
+import pytest
+
+from ganforge.core.contracts import Measure, Reading
+from ganforge.core.errors import StorageError
+from ganforge.storage import meanings
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.meanings import Meanings, MetricMeaning
+
+
+def test_what_is_declared_comes_back_with_the_floor_at_the_sample_size(tmp_path):
+    readings = {"generator/total": Reading("all of it", 0.5), "generator/code": Reading("codes")}
+    measures = {"w": Measure("distance", "lower", floor=lambda n: 10 / n), "modes/captured": Measure("modes", "higher", ideal=8.0)}
+    folder = RunFolder(tmp_path)
+
+    meanings.write(folder, Meanings.of(readings, measures, {"w": 2000}))
+
+    found = meanings.read(folder)
+    assert found.terms == readings
+    assert found.metrics == {
+        "w": MetricMeaning("distance", "lower", None, 0.005),
+        "modes/captured": MetricMeaning("modes", "higher", 8.0, None),
+    }
+
+
+def test_a_floor_without_a_sample_size_is_not_known():
+    assert Meanings.of({}, {"w": Measure("distance", "lower", floor=lambda n: 10 / n)}, {}).metrics["w"].floor is None
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"terms": 3, "metrics": {"w": 4}}', "null"])
+def test_what_is_no_meaning_is_passed_over(tmp_path, text):
+    (tmp_path / "meanings.json").write_text(text)
+    assert meanings.read(RunFolder(tmp_path)) == Meanings()
+
+
+def test_values_of_another_kind_are_unknown(tmp_path):
+    (tmp_path / "meanings.json").write_text(
+        '{"metrics": {"w": {"label": 3, "better": [], "ideal": true, "floor": {"$float": "nan"}}}}'
+    )
+    assert meanings.read(RunFolder(tmp_path)).metrics == {"w": MetricMeaning()}
+
+
+def test_a_run_without_them_has_none_and_a_damaged_file_is_told(tmp_path):
+    assert meanings.read(RunFolder(tmp_path)) == Meanings()
+    (tmp_path / "meanings.json").write_text("{")
+    with pytest.raises(StorageError, match="is damaged"):
+        meanings.read(RunFolder(tmp_path))
