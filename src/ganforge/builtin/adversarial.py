@@ -35,6 +35,7 @@ class Minimax:
         "generator/adversarial": Reading("how surely fakes are recognised, log(1 - D(G(z)))", -math.log(2)),
     }
     second_order = False
+    logistic = True
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """-log D(x) and -log(1 - D(G(z)))."""
@@ -53,6 +54,7 @@ class NonSaturating:
         "generator/adversarial": Reading("cost of fakes that are recognised, -log D(G(z))", math.log(2)),
     }
     second_order = False
+    logistic = True
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """-log D(x) and -log(1 - D(G(z)))."""

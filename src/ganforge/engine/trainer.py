@@ -13,17 +13,20 @@ from torch import Tensor, nn
 
 from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError
-from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Probed, Saved, Started, State, Stepped
 from ganforge.core.schedules import Schedule, value_at
 from ganforge.engine.average import Average
 from ganforge.engine.batches import Batches
 from ganforge.engine.objective import Objective
 from ganforge.engine.observing import Observer
 from ganforge.engine.seeding import derive, global_state, restore_globally, seed_globally, stream
+from ganforge.engine.signals import Signals
 from ganforge.engine.state import load_network, load_optimizer, network_state, not_finite, optimizer_state, under
 from ganforge.engine.streaming import StreamedBatches
 from ganforge.engine.turns import Draw, Turn
 
+_DEAR = 10
+"""Vital signs without a further pass through a network that come between two with one."""
 _PATIENCE = 50
 """Iterations between checks for non-finite terms on an accelerator, where each check waits for the device."""
 
@@ -39,6 +42,9 @@ class Plan:
         save_every: iterations between states worth keeping.
         updates: one turn after the other, or all gradients at one point on one draw before any step.
         average: decay of the generator's moving average; 0 for none.
+        signals_every: iterations between vital signs; 0 for none. Those that cost a pass come a tenth as often.
+        probe_every: iterations between samples for the health watch; 0 for none.
+        probe_samples: generated samples in each probe, and as many held-out real ones.
     """
 
     iterations: int
@@ -47,6 +53,9 @@ class Plan:
     save_every: int
     updates: Literal["alternating", "simultaneous"] = "alternating"
     average: float | Schedule = 0.999
+    signals_every: int = 0
+    probe_every: int = 0
+    probe_samples: int = 512
 
 
 class Trainer:
@@ -82,6 +91,7 @@ class Trainer:
         self.plan, self.networks, self.turns, self.objective = plan, networks, turns, objective
         self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
         self.average = Average(networks["generator"])
+        self._signals = Signals(turns, networks["discriminator"], logistic=objective.logistic, seed=plan.seed)
         self.iteration = 0
         self._latents = stream(plan.seed, "training", "latent", device=device)
         self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
@@ -144,7 +154,7 @@ class Trainer:
         if isinstance(plan.average, Schedule):
             rates["average"] = decay
         self.iteration += 1
-        return Stepped(self.iteration, terms, rates)
+        return Stepped(self.iteration, terms, rates, self._vital_signs())
 
     def state(self) -> State:
         """Everything needed to go on from here, bit for bit on the same machine; its tensors are the live ones, not copies."""
@@ -207,6 +217,15 @@ class Trainer:
             turn.descent.step()
         return terms
 
+    def _vital_signs(self) -> dict[str, Tensor]:
+        every = self.plan.signals_every
+        if not every or self.iteration % every:
+            return {}
+        found = self._signals.cheap()
+        if self.iteration % (_DEAR * every) == 0:
+            found |= self._signals.dear()
+        return found
+
     def _draw(self) -> Draw:
         real = self.batches[self._drawn]
         self._drawn += 1
@@ -235,11 +254,19 @@ class Trainer:
         if due:
             values, seconds = self.observer.measure(self.average.network, self.networks["discriminator"], due)
             yield Evaluated(self.iteration, values, seconds)
+        if self.plan.probe_every and self._is_due(self.plan.probe_every):
+            yield self._probed()
         if self._is_due(self.plan.picture_every):
             yield self._pictured()
 
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.plan.iterations
+
+    def _probed(self) -> Probed:
+        evaluation, raw = self.observer.probe(
+            self.average.network, self.networks["generator"], self.networks["discriminator"], self.plan.probe_samples
+        )
+        return Probed(self.iteration, evaluation, raw)
 
     def _pictured(self) -> Pictured:
         fake, field = self.observer.picture(self.average.network, self.networks["discriminator"])
