@@ -1,0 +1,82 @@
+"""How many different samples does a generator make? By the birthday paradox, few samples answer for millions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganforge.metrics.distances import comparable, own_blocks
+
+NEAR = 1e-3
+"""Of all pairs of real samples, this share is taken for duplicates: what is nearer is as near as real samples hardly are."""
+_EXACT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicates:
+    """What :func:`near_duplicates` finds.
+
+    Attributes:
+        pairs: pairs of generated samples that are no farther from each other than the nearest thousandth of the pairs of real ones.
+        expected_pairs: how many there would be if the generated samples were as different as the real ones.
+        exact: pairs that are the same, up to a millionth of the usual distance of two real samples.
+        support: pairs looked at by near pairs found: about the number of different samples that the generator makes, infinite where
+            no pair is near. Real samples have 1,000 by this definition.
+        expected_exact: how many would be the same if they were as different as the real ones; above 0 for data that repeat.
+    """
+
+    pairs: int
+    expected_pairs: float
+    exact: int
+    support: float
+    expected_exact: float
+
+
+def near_duplicates(real: Tensor, fake: Tensor) -> NearDuplicates:
+    """The birthday test of Arora & Zhang (2017), with real samples in the place of the human eye.
+
+    If s samples drawn at random hold a duplicate, the distribution has about s² members or fewer. What looks like a duplicate is
+    said there by a person; here two samples are near that are no farther apart than the nearest thousandth of the pairs of reals.
+    Samples that are not finite are in no pair. A few hundred of each kind suffice.
+
+    Args:
+        real: ``(n, *shape)`` samples or features.
+        fake: ``(m, *shape)``.
+
+    Raises:
+        Disagreement: fewer than 2 of either kind, or shapes that differ.
+    """
+    here, there = comparable("a search for duplicates", 2, real, fake)
+    scale = math.sqrt(2 * float(here.var(0).sum()))  # root of the mean squared distance of two real samples
+    real_pairs, fake_pairs = math.comb(len(here), 2), math.comb(len(there), 2)
+
+    near = _smallest(here, math.ceil(NEAR * real_pairs))
+    (expected, expected_exact), (pairs, exact) = (_count(samples, (near, _EXACT * scale)) for samples in (here, there))
+    share = fake_pairs / real_pairs
+    return NearDuplicates(pairs, expected * share, exact, fake_pairs / pairs if pairs else math.inf, expected_exact * share)
+
+
+def _smallest(samples: Tensor, rank: int) -> float:
+    """Of the distances of all pairs, the one of that rank."""
+    kept = samples.new_zeros(0, dtype=torch.float32)
+    for rows, distances in own_blocks(samples):
+        kept = torch.cat([kept, distances[_later(rows, distances)]])
+        kept = kept.topk(min(rank, len(kept)), largest=False).values
+    return float(kept.max())
+
+
+def _count(samples: Tensor, limits: tuple[float, float]) -> tuple[int, int]:
+    """How many pairs are no farther from each other than each limit."""
+    first = second = 0
+    for rows, distances in own_blocks(samples):
+        pairs = distances[_later(rows, distances)]
+        first, second = first + int((pairs <= limits[0]).sum()), second + int((pairs <= limits[1]).sum())
+    return first, second
+
+
+def _later(rows: slice, distances: Tensor) -> Tensor:
+    """Which of the ``(r, n)`` distances are of a row to a later one: each pair once."""
+    return torch.ones_like(distances, dtype=torch.bool).triu(rows.start + 1)
