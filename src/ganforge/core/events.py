@@ -69,8 +69,8 @@ class Stepped:
         terms: every loss term and each turn's ``total``, detached scalars still on the device. Turning one into a float waits for
             the device: do it rarely, and for many at once.
         rates: scheduled numbers in force: ``lr/generator``, ``weight/r1``, ``average``.
-        signals: vital signs for the health watch, scalars on the device too: ``gradient/generator``, ``odds/loss``, ``slope/real``.
-            Empty in most iterations.
+        signals: vital signs for the health watch, scalars on the device too, such as ``gradients/generator``; empty in most
+            iterations.
     """
 
     iteration: int

@@ -34,16 +34,17 @@ class Signals:
             turn.name: [parameter for group in turn.descent.optimizer.param_groups for parameter in group["params"]]
             for turn in turns
         }
+        self._began = {name: _size(parameters) for name, parameters in self._parameters.items()}
         self._saids = [turn.said for turn in turns if turn.name == "discriminator"]
         self._discriminator, self._logistic, self._seed = discriminator, logistic, seed
 
     @torch.no_grad()
     def cheap(self) -> dict[str, Tensor]:
-        """``gradient/NETWORK``, the norm of its whole gradient; ``odds/…`` of a discriminator that speaks in log odds."""
+        """``gradients/NETWORK``, the norm of its whole gradient; ``dominance/…`` of a discriminator that speaks in log odds."""
         found = {}
         for name, parameters in self._parameters.items():
             if gradients := [parameter.grad for parameter in parameters if parameter.grad is not None]:
-                found[f"gradient/{name}"] = _norm(gradients)
+                found[f"gradients/{name}"] = _norm(gradients)
         if self._logistic:
             for said in self._saids:
                 if said.real is not None and said.fake is not None:
@@ -51,13 +52,19 @@ class Signals:
         return found
 
     def dear(self) -> dict[str, Tensor]:
-        """``weights/NETWORK``, the norm of all its weights, and ``slope/real`` and ``slope/fake``, see :func:`slopes`."""
+        """``weights/NETWORK``, the norm of all its weights over what it was at first, and ``slopes/…``, see :func:`slopes`."""
         with torch.no_grad():
-            found = {f"weights/{name}": _norm(parameters) for name, parameters in self._parameters.items()}
+            found = {f"weights/{name}": _norm(parameters) / self._began[name] for name, parameters in self._parameters.items()}
         for said in self._saids:
             if said.real is not None and said.fake is not None:
                 found |= slopes(self._discriminator, said.real[0], said.fake[0], seed=self._seed)
         return found
+
+
+@torch.no_grad()
+def _size(parameters: Sequence[Tensor]) -> float:
+    """The norm of all weights, but not below that of weights of 0.01, as where some network begins at zero."""
+    return max(float(_norm(parameters)), 0.01 * math.sqrt(sum(parameter.numel() for parameter in parameters)))
 
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
@@ -70,14 +77,19 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
 def _odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """The log loss, and three shares; each batch is looked at once for all of them, since small tensors cost by the call.
 
-    - ``odds/loss``: binary cross-entropy of both halves, 2·log 2 of a discriminator that cannot tell;
-    - ``odds/accuracy``: share of the samples, real and generated alike, on whose right side it is;
-    - ``odds/sign``: mean sign of the logits of real samples, r_t of Karras et al. (2020);
-    - ``odds/rejected``: share of the fakes with D below 0.01.
+    - ``dominance/loss``: binary cross-entropy of both halves, 2·log 2 of a discriminator that cannot tell;
+    - ``dominance/accuracy``: share of the samples, real and generated alike, on whose right side it is;
+    - ``dominance/sign``: mean sign of the logits of real samples, r_t of Karras et al. (2020);
+    - ``dominance/rejected``: share of the fakes with D below 0.01.
     """
     loss = softplus(-real).mean() + softplus(fake).mean()
     over, under, rejected = ((real > 0).float().mean(), (fake < 0).float().mean(), (fake < -_REJECTED).float().mean())
-    return {"odds/loss": loss, "odds/accuracy": (over + under) / 2, "odds/sign": 2 * over - 1, "odds/rejected": rejected}
+    return {
+        "dominance/loss": loss,
+        "dominance/accuracy": (over + under) / 2,
+        "dominance/sign": 2 * over - 1,
+        "dominance/rejected": rejected,
+    }
 
 
 def slopes(discriminator: nn.Module, real: Samples, fake: Samples, *, seed: int) -> dict[str, Tensor]:
@@ -86,7 +98,7 @@ def slopes(discriminator: nn.Module, real: Samples, fake: Samples, *, seed: int)
     One forward and backward pass in eval mode, after which weights, statistics and random numbers are as they were.
     """
     with seeded(seed), in_eval_mode(discriminator), frozen(discriminator.parameters()), torch.enable_grad():
-        return {"slope/real": _slope(discriminator, real), "slope/fake": _slope(discriminator, fake)}
+        return {"slopes/real": _slope(discriminator, real), "slopes/fake": _slope(discriminator, fake)}
 
 
 def _slope(discriminator: nn.Module, samples: Samples) -> Tensor:

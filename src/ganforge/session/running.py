@@ -16,6 +16,7 @@ from ganforge.assembly.lock import read_lock
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError
 from ganforge.core.events import Finished, Outcome
 from ganforge.core.strangers import said
+from ganforge.health.watch import Watch, watched
 from ganforge.observers.animation import animation
 from ganforge.observers.broadcast import Observer, broadcast
 from ganforge.observers.checkpoints import Checkpoints
@@ -51,6 +52,7 @@ class Stage:
         plot: the recipe and its components.
         folder: the run's folder, locked.
         trainer: built, and restored where the run goes on.
+        watch: what judges its health.
         journal: the run's journal.
         face: what the user sees.
         stopping: whether somebody asked to stop.
@@ -61,6 +63,7 @@ class Stage:
     plot: Plot
     folder: RunFolder
     trainer: Trainer
+    watch: Watch
     journal: JournalWriter
     face: View
     stopping: Stopping
@@ -93,13 +96,14 @@ def run(options: Options, console: Console) -> Result:
 
 def _trained(plot: Plot, trainer: Trainer, options: Options, console: Console, stopping: Stopping) -> Result:
     folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
+    watch = Watch(plot.blueprint.recipe.health)
     with folder.locked():
         if plot.resumed:
-            restore(trainer, folder, stopping.notify)
+            restore(trainer, watch, folder, stopping.notify)
             lock_again(plot, folder, trainer)
         else:
             introduce(plot, folder, trainer, options)
-        with _staged(plot, folder, trainer, options, console, stopping) as stage:
+        with _staged(plot, folder, trainer, watch, options, console, stopping) as stage:
             finished = _play(stage)
         return _result(stage, finished, stage.delivery.stop())
 
@@ -136,7 +140,7 @@ def _collector_paused() -> Iterator[None]:
 
 @contextmanager
 def _staged(
-    plot: Plot, folder: RunFolder, trainer: Trainer, options: Options, console: Console, stopping: Stopping
+    plot: Plot, folder: RunFolder, trainer: Trainer, watch: Watch, options: Options, console: Console, stopping: Stopping
 ) -> Iterator[Stage]:
     """Everything around the trainer, opened; the journal is closed before the last delivery is waited for."""
     recipe = plot.blueprint.recipe
@@ -146,7 +150,7 @@ def _staged(
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
         JournalWriter(folder.journal, on_error=lambda error: face.notify(f"{error}; training goes on")) as journal,
     ):
-        yield Stage(plot, folder, trainer, journal, face, stopping, delivery, trainer.iteration)
+        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, trainer.iteration)
 
 
 def _play(stage: Stage) -> Finished:
@@ -157,7 +161,7 @@ def _play(stage: Stage) -> Finished:
         if not stage.plot.resumed:
             journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
         finished = broadcast(
-            stage.trainer.run(stage.stopping.requested),
+            watched(stage.trainer.run(stage.stopping.requested), stage.watch),
             _observers(stage),
             essential=[journaling(folder, journal, warn=stage.face.notify), saver],
             warn=stage.face.notify,
