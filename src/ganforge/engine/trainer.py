@@ -31,6 +31,20 @@ _PATIENCE = 50
 """Iterations between checks for non-finite terms on an accelerator, where each check waits for the device."""
 
 
+Stop = Callable[[], bool | str]
+"""Asked after each iteration: whether to stop, perhaps with the reason."""
+Rescue = Callable[[str | None], State | None]
+"""Asked after each iteration, with the reason where training has diverged: the state to go back to, or ``None`` for none."""
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing(_reason: str | None) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long, and when to look.
@@ -74,6 +88,7 @@ class Trainer:
     Attributes:
         iteration: iterations done.
         average: the generator's moving average.
+        returns: how often it went back, earlier parts of a resumed run included.
     """
 
     def __init__(
@@ -92,14 +107,16 @@ class Trainer:
         self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
         self.average = Average(networks["generator"])
         self._signals = Signals(turns, networks["discriminator"], logistic=objective.logistic, seed=plan.seed)
-        self.iteration = 0
+        self.iteration = self.returns = 0
         self._latents = stream(plan.seed, "training", "latent", device=device)
         self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
         self._drawn = 0
         self._patience = 1 if device.type == "cpu" else _PATIENCE
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    def run(self, should_stop: Stop = _never, rescue: Rescue = _nothing) -> Iterator[Event]:
         """Train to the end, or until ``should_stop`` says so after an iteration; the state at the end is always told.
+
+        Where ``rescue`` gives a state, training goes back to it and on from there with other latents.
 
         At iteration 0 the global generators of torch, numpy and Python are seeded from the plan's seed, since layers such as
         dropout draw from them.
@@ -115,23 +132,26 @@ class Trainer:
         while self.iteration < self.plan.iterations:
             stepped = self.step()
             yield stepped
-            if reason := self._divergence(stepped.terms):
+            reason = self._divergence(stepped.terms)
+            if reason is None:
+                yield from self._looked()
+            if (earlier := rescue(reason)) is not None:
+                self.go_back(earlier)
+                continue
+            if reason is not None:
                 outcome = "diverged"
                 break
 
-            yield from self._looked()
-            stopping = self.iteration < self.plan.iterations and should_stop()
-            if stopping:
-                outcome, reason = "stopped", "asked to stop"
+            stopping = should_stop() if self.iteration < self.plan.iterations else False
             if not (stopping or self._is_due(self.plan.save_every)):
                 continue
-
             state = self.state()
             if damaged := not_finite(state.tensors):
                 outcome, reason = "diverged", f"{damaged} is not finite at iteration {self.iteration}"
                 break
             yield Saved(self.iteration, state)
             if stopping:
+                outcome, reason = "stopped", stopping if isinstance(stopping, str) else "asked to stop"
                 break
 
         yield Finished(self.iteration, outcome, time.perf_counter() - began, reason)
@@ -174,6 +194,7 @@ class Trainer:
             tensors,
             {
                 "iteration": self.iteration,
+                "returns": self.returns,
                 "seed": self.plan.seed,
                 "optimizers": optimizers,
                 "random": plain_random,
@@ -198,8 +219,21 @@ class Trainer:
             self._latents.set_state(tensors["random/latents"])
             restore_globally(under("random", tensors), _table(values["random"]))
             self.iteration = int(str(values["iteration"]))
+            self.returns = int(str(values.get("returns", 0)))
         except KeyError as error:
             raise RunFolderError(f"the checkpoint lacks {error}", remedy="resume from another one, or start again") from error
+
+    def go_back(self, state: State) -> None:
+        """Restore an earlier ``state``, and draw other latents from there than those that led into trouble.
+
+        The data comes in the same order again. Each return has a random stream of its own, so a run that went back is as
+        reproducible as one that did not.
+        """
+        returns = self.returns + 1
+        self.restore(state)
+        self.returns = returns
+        self._latents = stream(self.plan.seed, "training", "latent", "return", returns, device=self.device)
+        seed_globally(derive(self.plan.seed, "training", "return", returns))
 
     def _alternately(self, weights: list[float]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}

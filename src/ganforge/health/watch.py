@@ -74,7 +74,8 @@ class Watch:
         """Take an event in; what the watch has to say of it, if anything."""
         match event:
             case Started():
-                self._start(event)
+                self._started = event
+                self._begin()
             case Stepped() if event.signals:
                 self._held.append((event.iteration, event.signals))
                 if len(self._held) >= self._room:
@@ -91,6 +92,13 @@ class Watch:
         """Go on from what :meth:`to_plain` gave; anything else, as of a run that was not watched, is passed over."""
         self._restored = plain if isinstance(plain, dict) else None
 
+    def go_back(self, plain: object) -> None:
+        """Forget what was seen since a state whose values hold ``plain``: training goes on from there."""
+        self.restore(plain)
+        self._now, self._held, self.findings = Situation(self._table), [], ()
+        self._ratios.clear()
+        self._begin()
+
     def to_plain(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON-able data."""
         self._digest()
@@ -102,9 +110,8 @@ class Watch:
             "ratios": list(self._ratios),
         }
 
-    def _start(self, started: Started) -> None:
-        self._started = started
-        iterations = started.iterations
+    def _begin(self) -> None:
+        iterations = self._started.iterations
         self._room = max(1, min(_HELD, iterations // (50 * self._table.every)))
         self._smoother = Smoother(iterations, self._now.values)
         self._standings = {check.name: Standing(check.name, self._needed(check, iterations)) for check in CHECKS}

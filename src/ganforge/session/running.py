@@ -27,6 +27,7 @@ from ganforge.observers.view import View, view
 from ganforge.session.delivery import delivery_news, mlflow_facts
 from ganforge.session.introducing import introduce, lock_again, start_record
 from ganforge.session.preparing import Options, Plot, assemble, prepare, restore
+from ganforge.session.rescue import KEPT, Rescue
 from ganforge.session.result import Result
 from ganforge.session.signals import Stopping, polite_signals
 from ganforge.storage import atomic, status
@@ -156,12 +157,15 @@ def _staged(
 def _play(stage: Stage) -> Finished:
     """Train, and write down how it ended, whatever happens."""
     folder, journal = stage.folder, stage.journal
-    saver = Checkpoints(folder, stage.plot.blueprint.recipe.checkpoints.keep, warn=stage.face.notify)
+    recipe = stage.plot.blueprint.recipe
+    keep = max(recipe.checkpoints.keep, KEPT) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
+    saver = Checkpoints(folder, keep, warn=stage.face.notify)
+    rescue = Rescue(recipe.health.on_fail, stage.trainer, stage.watch, folder, journal, stage.face.notify, stage.stopping.requested)
     try:
         if not stage.plot.resumed:
             journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
         finished = broadcast(
-            watched(stage.trainer.run(stage.stopping.requested), stage.watch),
+            watched(stage.trainer.run(rescue.should_stop, rescue.state), stage.watch),
             _observers(stage),
             essential=[journaling(folder, journal, warn=stage.face.notify), saver],
             warn=stage.face.notify,
@@ -275,7 +279,7 @@ def _exit_code(stage: Stage, finished: Finished) -> int:
         case "finished":
             return 0
         case "stopped":
-            return stage.stopping.exit_code
+            return stage.stopping.exit_code if stage.stopping.requested() else 1  # 1: the health watch stopped it
         case "diverged":
             return 1
 
