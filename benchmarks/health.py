@@ -62,7 +62,10 @@ CASES = (
     Case(
         "generator learning rate 10", "vanilla_moons.toml", ("generator.optimizer.lr=10.0",), ("divergence", "exploding gradients")
     ),
-    Case("100 training images", "dcgan_digits.toml", ("dataset.params={ held_out = 0.944 }",), ("discriminator over-fitting",)),
+    Case(
+        "100 training images", "dcgan_digits.toml", ("dataset.params={ held_out = 0.944 }", "train.iterations=4000"),
+        ("discriminator over-fitting",),
+    ),
     Case("InfoGAN with λ = 0", "infogan_moons.toml", ("loss[1].weight=0.0",), ("codes without meaning",)),
     Case("NaN", "vanilla_moons.toml", ("generator.optimizer.lr=1e30",), ("non-finite values",)),
     *(

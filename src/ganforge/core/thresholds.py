@@ -70,10 +70,10 @@ class Vanishing(Lasting):
 class Overfitting(Limits):
     """How far the discriminator takes held-out samples for fakes: (D(train) - D(held out)) / (D(train) - D(fake)), on logits."""
 
-    warn: float = 0.25
+    warn: float = 0.35
     fail: float = 0.5
-    signs: float = Field(0.6, ge=-1, le=1)
-    """Mean sign of its logits on training samples above which the check is asked (Karras et al. 2020)."""
+    signs: float = Field(0.3, ge=-1, le=1)
+    """Mean sign of its logits on training samples that it must reach besides; below, it is so undecided that the share is noise."""
 
 
 class Slopes(Lasting):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ganforge.core.health import Level
 from ganforge.health.sights import Check, Sight, Situation, known
 
-_SAME = 0.5
-"""Spread beside real samples, in ten times this: below a twentieth all samples are as good as one."""
+_SAME = 0.05
+"""Spread beside that of real samples, below which all samples are as good as one."""
+_RISING = 1.15
+"""Coverage over that of the look before, from which on training is getting there."""
 
 
 def collapsed(now: Situation) -> Sight | None:
@@ -21,8 +23,10 @@ def collapsed(now: Situation) -> Sight | None:
     level = now.level("collapse", coverage)
     if level is None:
         return None
-    if spread < _SAME / 10:
+    if spread < _SAME:
         return Sight(level, "mode collapse", f"all samples are nearly the same: they spread {spread:.1%} as widely as the data")
+    if level == "fail" and coverage > _RISING * now.before.get("collapse", 0.0) > 0:
+        level = "warn"  # still on its way
     if precision < 0.5:
         return Sight(
             "warn",
@@ -80,8 +84,8 @@ def overfitted(now: Situation) -> Sight | None:
     if not known(now.values, "overfitting", "overfitting/sign"):
         return None
     share, sign = now.values["overfitting"], now.values["overfitting/sign"]
-    if min(sign, now.values.get("dominance/sign", sign)) <= now.table.overfitting.signs:
-        return None  # not sure of itself, or only just now: then the share is noise
+    if now.values.get("dominance/sign", sign) <= now.table.overfitting.signs:  # smoothed over iterations, if there is any
+        return None
     level = now.level("overfitting", share)
     return level and Sight(
         level,

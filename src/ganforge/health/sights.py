@@ -36,6 +36,7 @@ class Situation:
 
     Attributes:
         values: newest value of everything measured, cheap ones smoothed.
+        before: the values of samples at the look before.
         levels: what each check has told already.
         table: the limits.
     """
@@ -43,6 +44,7 @@ class Situation:
     table: Health
     values: dict[str, float] = field(default_factory=dict)
     levels: dict[str, Level] = field(default_factory=dict)
+    before: dict[str, float] = field(default_factory=dict)
 
     def level(self, check: str, value: float) -> Level | None:
         """The level of ``value`` by the limits of ``check``, with slack where it was as bad before."""

@@ -55,8 +55,8 @@ class Smoother:
             self._first.append(norm)
             if iteration >= self._iterations / 20:
                 self._baseline = statistics.median(self._first)
-        else:
-            self._values["vanishing"] = self._values["gradients/generator"] / max(self._baseline, 1e-30)
+        elif self._baseline > 0:
+            self._values["vanishing"] = self._values["gradients/generator"] / self._baseline
 
     def _slopes(self, real: float, fake: float) -> float:
         """The ratio, smoothed on its own scale, the logarithm, over the last three looks or so."""

@@ -153,7 +153,8 @@ class Watch:
         from ganforge.health.samples import measured
 
         values = measured(probe, self._started.latent)
-        for name in [name for name in self._now.values if name.startswith(_OF_SAMPLES)]:
+        self._now.before = {name: value for name, value in self._now.values.items() if name.startswith(_OF_SAMPLES)}
+        for name in self._now.before:
             del self._now.values[name]
         if "oscillation/raw" in values:
             self._ratios.append(values["oscillation/raw"] / values["oscillation/average"])
