@@ -55,6 +55,7 @@ def test_log_odds_are_read_as_defined(make_trainer, logistic):
     said = trainer.turns[0].said
     real, fake = said.real[1].double(), said.fake[1].double()
     cross_entropy = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean())
+    assert max(float(real.abs().max()), float(fake.abs().max())) < 4, "none is near what is clamped"
     assert found["dominance/loss"] == pytest.approx(float(cross_entropy), rel=1e-5)
     assert found["dominance/accuracy"] == pytest.approx(float(((real > 0).sum() + (fake < 0).sum()) / 32))
     assert found["dominance/sign"] == pytest.approx(float(real.sign().mean()), abs=1e-6)

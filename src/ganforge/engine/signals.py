@@ -77,12 +77,14 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
 def _odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """The log loss, and three shares; each batch is looked at once for all of them, since small tensors cost by the call.
 
-    - ``dominance/loss``: binary cross-entropy of both halves, 2·log 2 of a discriminator that cannot tell;
+    - ``dominance/loss``: binary cross-entropy of both halves, 2·log 2 of a discriminator that cannot tell; its probabilities are
+      taken for 0.01 to 0.99 at most, since one sample far on the wrong side would hide that all others are told;
     - ``dominance/accuracy``: share of the samples, real and generated alike, on whose right side it is;
     - ``dominance/sign``: mean sign of the logits of real samples, r_t of Karras et al. (2020);
     - ``dominance/rejected``: share of the fakes with D below 0.01.
     """
-    loss = softplus(-real).mean() + softplus(fake).mean()
+    clamped = torch.cat((-real, fake)).clamp(-_REJECTED, _REJECTED)
+    loss = 2 * softplus(clamped).mean()
     over, under, rejected = ((real > 0).float().mean(), (fake < 0).float().mean(), (fake < -_REJECTED).float().mean())
     return {
         "dominance/loss": loss,
