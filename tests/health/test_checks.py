@@ -57,11 +57,11 @@ def seen(check: str, values: dict[str, float], levels=None):
         ("separation", {**VARIED, "separation": 0.99}, ("warn", "samples unlike the data")),
         ("memorisation", {"memorisation": 0.1}, None),
         ("memorisation", {"memorisation": 1.0}, ("fail", "memorisation")),
-        ("overfitting", {"overfitting": 0.2, "overfitting/sign": 1.0}, None),
-        ("overfitting", {"overfitting": 0.4, "overfitting/sign": 1.0}, ("warn", "discriminator over-fitting")),
-        ("overfitting", {"overfitting": 0.9, "overfitting/sign": 0.2}, None),
-        ("overfitting", {"overfitting": 0.9, "overfitting/sign": 0.95}, ("fail", "discriminator over-fitting")),
-        ("overfitting", {"overfitting": 0.9, "overfitting/sign": 0.95, "dominance/sign": 0.2}, None),
+        ("overfitting", {"overfitting": 0.2, "dominance/sign": 1.0}, None),
+        ("overfitting", {"overfitting": 0.4, "dominance/sign": 1.0}, ("warn", "discriminator over-fitting")),
+        ("overfitting", {"overfitting": 0.9, "dominance/sign": 0.2}, None),
+        ("overfitting", {"overfitting": 0.9, "dominance/sign": 0.95}, ("fail", "discriminator over-fitting")),
+        ("overfitting", {"overfitting": 0.9}, None),
         ("oscillation", {"oscillation": 1.4}, None),
         ("oscillation", {"oscillation": 2.5}, ("warn", "oscillation")),
         ("oscillation", {"oscillation": 6.0}, ("fail", "oscillation")),
@@ -81,9 +81,11 @@ def test_what_was_not_measured_is_no_trouble(check):
 
 
 @pytest.mark.parametrize(("before", "level"), [(0.1, "warn"), (0.17, "fail"), (0.0, "fail"), (0.3, "fail")])
-def test_coverage_that_still_rises_is_no_failure(before, level):
+def test_coverage_that_still_rises_counts_one_level_less(before, level):
     now = Situation(Health(), {**VARIED, "collapse": 0.18}, before={"collapse": before})
     assert CHECKS["collapse"].judge(now).level == level
+    now = Situation(Health(), {**VARIED, "collapse": 0.4}, before={"collapse": 0.3})
+    assert CHECKS["collapse"].judge(now) is None
 
 
 def test_a_gradient_vanishes_where_the_discriminator_dominates():

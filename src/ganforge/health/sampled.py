@@ -25,8 +25,10 @@ def collapsed(now: Situation) -> Sight | None:
         return None
     if spread < _SAME:
         return Sight(level, "mode collapse", f"all samples are nearly the same: they spread {spread:.1%} as widely as the data")
-    if level == "fail" and coverage > _RISING * now.before.get("collapse", 0.0) > 0:
-        level = "warn"  # still on its way
+    if coverage > _RISING * now.before.get("collapse", 0.0) > 0:  # on its way: one level less
+        if level == "warn":
+            return None
+        level = "warn"
     if precision < 0.5:
         return Sight(
             "warn",
@@ -81,10 +83,10 @@ def memorised(now: Situation) -> Sight | None:
 
 def overfitted(now: Situation) -> Sight | None:
     """The discriminator knows the training samples by heart and takes other real ones for fakes (Karras et al. 2020)."""
-    if not known(now.values, "overfitting", "overfitting/sign"):
+    if not known(now.values, "overfitting", "dominance/sign"):  # the sign, of log odds alone, is smoothed over iterations
         return None
-    share, sign = now.values["overfitting"], now.values["overfitting/sign"]
-    if now.values.get("dominance/sign", sign) <= now.table.overfitting.signs:  # smoothed over iterations, if there is any
+    share = now.values["overfitting"]
+    if now.values["dominance/sign"] <= now.table.overfitting.signs:
         return None
     level = now.level("overfitting", share)
     return level and Sight(
