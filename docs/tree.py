@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "ganforge"
 LAYERS = [
-    "core", "hooks", "metrics", "storage", "recipe", "engine", "observers", "tracking", "builtin", "assembly", "runs", "testing",
-    "session", "cli",
+    "core", "hooks", "metrics", "storage", "recipe", "engine", "health", "observers", "tracking", "builtin", "assembly", "runs",
+    "testing", "session", "cli",
 ]  # fmt: skip
 BEGIN, END = "<!-- files: written by docs/tree.py -->\n", "<!-- end of files -->\n"
 

@@ -136,6 +136,7 @@ def test_the_layout_is_stable_and_holds_every_default(write, whole):
         "[discriminator.optimizer]",
         "[[loss]]",
         "[[loss]]",
+        "[health]",
         "[pictures]",
         "[checkpoints]",
         "[tracking]",

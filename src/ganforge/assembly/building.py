@@ -256,7 +256,8 @@ def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:
 
 
 def _plan(recipe: Recipe) -> Plan:
-    train = recipe.train
+    train, health = recipe.train, recipe.health
+    looks = health.probes if health.on else 0
     return Plan(
         iterations=train.iterations,
         seed=train.seed,
@@ -264,6 +265,9 @@ def _plan(recipe: Recipe) -> Plan:
         save_every=recipe.checkpoints.every or max(1, train.iterations // 10),
         updates=train.updates,
         average=train.average,
+        signals_every=health.every if health.on else 0,
+        probe_every=max(1, train.iterations // looks) if looks else 0,
+        probe_samples=health.samples,
     )
 
 

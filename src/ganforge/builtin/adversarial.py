@@ -49,6 +49,7 @@ class Minimax:
         "generator/adversarial": Reading("how surely fakes are recognised, log(1 - D(G(z)))", -math.log(2), best=-math.inf),
     }
     second_order = False
+    logistic = True
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """-log D(x) and -log(1 - D(G(z)))."""
@@ -67,6 +68,7 @@ class NonSaturating:
         "generator/adversarial": Reading("cost of fakes that are recognised, -log D(G(z))", math.log(2), best=0.0),
     }
     second_order = False
+    logistic = True
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """-log D(x) and -log(1 - D(G(z)))."""

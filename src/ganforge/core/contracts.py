@@ -163,6 +163,9 @@ class Loss(Protocol):
 
     A penalty is a loss that gives no terms (``Terms({})``) for one of the two turns. Losses of one recipe add up.
 
+    One that trains the logits to be log odds of being real, as the original game does, says so by an attribute ``logistic = True``:
+    the health watch may then read a probability off them.
+
     Attributes:
         readings: for each term, as ``"discriminator/real"`` or ``"generator/adversarial"``, what its value means.
         second_order: whether it differentiates through a gradient: the discriminator must then allow double backward, and in its

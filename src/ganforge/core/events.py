@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ganforge.core.contracts import Measure, Reading
 from ganforge.core.health import Finding
-from ganforge.core.records import Field, Samples
+from ganforge.core.records import Evaluation, Field, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 
 if TYPE_CHECKING:
@@ -69,11 +69,14 @@ class Stepped:
         terms: every loss term and each turn's ``total``, detached scalars still on the device. Turning one into a float waits for
             the device: do it rarely, and for many at once.
         rates: scheduled numbers in force: ``lr/generator``, ``weight/r1``, ``average``.
+        signals: vital signs for the health watch, scalars on the device too, such as ``gradients/generator``; empty in most
+            iterations.
     """
 
     iteration: int
     terms: Mapping[str, Tensor]
     rates: Mapping[str, float]
+    signals: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,21 @@ class Evaluated:
     iteration: int
     values: Mapping[str, float]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Samples for the health watch to look at, which alone hears of them.
+
+    Attributes:
+        iteration: iterations done.
+        evaluation: held-out real samples and those of the average generator, as for metrics.
+        raw: those of the generator itself, from the same latents.
+    """
+
+    iteration: int
+    evaluation: Evaluation
+    raw: Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +169,4 @@ class Finished:
     reason: str | None = None
 
 
-Event = Started | Stepped | Evaluated | Examined | Pictured | Saved | Finished
+Event = Started | Stepped | Evaluated | Probed | Examined | Pictured | Saved | Finished

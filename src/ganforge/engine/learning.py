@@ -28,11 +28,17 @@ def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients; every submodule's own mode is restored afterwards."""
+    with in_eval_mode(network), torch.no_grad():
+        yield
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Eval mode, gradients or not; every submodule's own mode is restored afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for module, was_training in modes:
             module.training = was_training

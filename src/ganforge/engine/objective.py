@@ -14,12 +14,20 @@ from ganforge.core.schedules import Schedule, value_at
 Side = Literal["discriminator", "generator"]
 
 
-def remembering(discriminator: Discriminator) -> Critic:
+Heard = dict[int, tuple[Samples, Verdict]]
+"""What was said of which samples, by their id; the samples are kept too, so that no id is used again."""
+
+
+def remembering(discriminator: Discriminator, heard: Heard | None = None) -> Critic:
     """The discriminator as losses see it within one turn: asked twice about the same samples, it answers from memory.
 
     So an adversarial loss, a code term and an auxiliary classifier cost one forward pass together, and dropout shows them one mask.
+
+    Args:
+        discriminator: asked once about each samples.
+        heard: the memory, for whoever wants to read it afterwards.
     """
-    heard: dict[int, tuple[Samples, Verdict]] = {}  # the samples are kept too, so that no id is used again
+    heard = {} if heard is None else heard
 
     def critic(samples: Samples) -> Verdict:
         if id(samples) not in heard:
@@ -51,6 +59,7 @@ class Objective:
         losses: the parts.
         readings: what each term means, the two totals included.
         second_order: whether a part differentiates through a gradient.
+        logistic: whether a part trains the logits to be log odds.
 
     Raises:
         Disagreement: two losses declare one term, or none gives the generator or the discriminator anything to learn.
@@ -60,6 +69,7 @@ class Objective:
         self.losses = tuple(losses)
         self.readings = _joined(self.losses)
         self.second_order = any(part.loss.second_order for part in self.losses)
+        self.logistic = any(getattr(part.loss, "logistic", False) for part in self.losses)
 
     def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> Terms:
         """One side's terms, loss by loss weighted with ``weights``."""

@@ -116,6 +116,7 @@ class Observer:
         self.measures = {key: measure for metric in self.metrics for key, measure in metric.measures.items()}
         self._dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
         self._held_out: dict[int, Samples] = {}
+        self._examined: Samples | None = None
         with seeded(seed):
             self.real = dataset.held_out(pictured, stream(seed, "pictures", "real"))
             self._latent = sampler.draw(pictured, stream(seed, "pictures", "latent", device=device))
@@ -132,6 +133,26 @@ class Observer:
                 found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
                 values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
         return values, time.perf_counter() - began
+
+    def probe(self, average: nn.Module, raw: nn.Module, discriminator: nn.Module, count: int) -> tuple[Evaluation, Samples]:
+        """What the health watch looks at: ``count`` samples of the average and of the raw generator, from the same latents."""
+        with seeded(self._seed):
+            latent = self._sampler.draw(count, stream(self._seed, "health", "latent", device=self._device))
+            if self._examined is None or len(self._examined) != count:
+                self._examined = self._dataset.held_out(count, stream(self._seed, "health", "real"))
+            fakes = [generate(network, latent, self.data) for network in (average, raw)]
+        evaluation = Evaluation(
+            self._examined,
+            fakes[0],
+            stream(self._seed, "health", "draws"),
+            training=self._some_training,
+            critic=lambda samples: self._judged(discriminator, samples),
+        )
+        return evaluation, fakes[1]
+
+    def _judged(self, discriminator: nn.Module, samples: Samples) -> Verdict:
+        with seeded(self._seed):
+            return judge(discriminator, samples, self.data)
 
     def training(self) -> Samples:
         """The training samples in the data's own units, perhaps as bytes."""

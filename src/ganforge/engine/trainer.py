@@ -13,19 +13,36 @@ from torch import Tensor, nn
 
 from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError
-from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Probed, Saved, Started, State, Stepped
 from ganforge.core.schedules import Schedule, value_at
 from ganforge.engine.average import Average
 from ganforge.engine.batches import Batches
 from ganforge.engine.objective import Objective
 from ganforge.engine.observing import Observer
 from ganforge.engine.seeding import derive, global_state, restore_globally, seed_globally, stream
+from ganforge.engine.signals import Signals
 from ganforge.engine.state import load_network, load_optimizer, network_state, not_finite, optimizer_state, under
 from ganforge.engine.streaming import StreamedBatches
 from ganforge.engine.turns import Draw, Turn
 
+_DEAR = 10
+"""Vital signs without a further pass through a network that come between two with one."""
 _PATIENCE = 50
 """Iterations between checks for non-finite terms on an accelerator, where each check waits for the device."""
+
+
+Stop = Callable[[], bool | str]
+"""Asked after each iteration: whether to stop, perhaps with the reason."""
+Rescue = Callable[[str | None], State | None]
+"""Asked after each iteration, with the reason where training has diverged: the state to go back to, or ``None`` for none."""
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing(_reason: str | None) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,9 @@ class Plan:
         save_every: iterations between states worth keeping.
         updates: one turn after the other, or all gradients at one point on one draw before any step.
         average: decay of the generator's moving average; 0 for none.
+        signals_every: iterations between vital signs; 0 for none. Those that cost a pass come a tenth as often.
+        probe_every: iterations between samples for the health watch; 0 for none.
+        probe_samples: generated samples in each probe, and as many held-out real ones.
     """
 
     iterations: int
@@ -47,6 +67,9 @@ class Plan:
     save_every: int
     updates: Literal["alternating", "simultaneous"] = "alternating"
     average: float | Schedule = 0.999
+    signals_every: int = 0
+    probe_every: int = 0
+    probe_samples: int = 512
 
 
 class Trainer:
@@ -65,6 +88,7 @@ class Trainer:
     Attributes:
         iteration: iterations done.
         average: the generator's moving average.
+        returns: how often it went back, earlier parts of a resumed run included.
     """
 
     def __init__(
@@ -82,14 +106,17 @@ class Trainer:
         self.plan, self.networks, self.turns, self.objective = plan, networks, turns, objective
         self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
         self.average = Average(networks["generator"])
-        self.iteration = 0
+        self._signals = Signals(turns, networks["discriminator"], logistic=objective.logistic, seed=plan.seed)
+        self.iteration = self.returns = 0
         self._latents = stream(plan.seed, "training", "latent", device=device)
         self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
         self._drawn = 0
         self._patience = 1 if device.type == "cpu" else _PATIENCE
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    def run(self, should_stop: Stop = _never, rescue: Rescue = _nothing) -> Iterator[Event]:
         """Train to the end, or until ``should_stop`` says so after an iteration; the state at the end is always told.
+
+        Where ``rescue`` gives a state, training goes back to it and on from there with other latents.
 
         At iteration 0 the global generators of torch, numpy and Python are seeded from the plan's seed, since layers such as
         dropout draw from them.
@@ -105,23 +132,26 @@ class Trainer:
         while self.iteration < self.plan.iterations:
             stepped = self.step()
             yield stepped
-            if reason := self._divergence(stepped.terms):
+            reason = self._divergence(stepped.terms)
+            if reason is None:
+                yield from self._looked()
+            if (earlier := rescue(reason)) is not None:
+                self.go_back(earlier)
+                continue
+            if reason is not None:
                 outcome = "diverged"
                 break
 
-            yield from self._looked()
-            stopping = self.iteration < self.plan.iterations and should_stop()
-            if stopping:
-                outcome, reason = "stopped", "asked to stop"
+            stopping = should_stop() if self.iteration < self.plan.iterations else False
             if not (stopping or self._is_due(self.plan.save_every)):
                 continue
-
             state = self.state()
             if damaged := not_finite(state.tensors):
                 outcome, reason = "diverged", f"{damaged} is not finite at iteration {self.iteration}"
                 break
             yield Saved(self.iteration, state)
             if stopping:
+                outcome, reason = "stopped", stopping if isinstance(stopping, str) else "asked to stop"
                 break
 
         yield Finished(self.iteration, outcome, time.perf_counter() - began, reason)
@@ -144,7 +174,7 @@ class Trainer:
         if isinstance(plan.average, Schedule):
             rates["average"] = decay
         self.iteration += 1
-        return Stepped(self.iteration, terms, rates)
+        return Stepped(self.iteration, terms, rates, self._vital_signs())
 
     def state(self) -> State:
         """Everything needed to go on from here, bit for bit on the same machine; its tensors are the live ones, not copies."""
@@ -164,6 +194,7 @@ class Trainer:
             tensors,
             {
                 "iteration": self.iteration,
+                "returns": self.returns,
                 "seed": self.plan.seed,
                 "optimizers": optimizers,
                 "random": plain_random,
@@ -188,8 +219,21 @@ class Trainer:
             self._latents.set_state(tensors["random/latents"])
             restore_globally(under("random", tensors), _table(values["random"]))
             self.iteration = int(str(values["iteration"]))
+            self.returns = int(str(values.get("returns", 0)))
         except KeyError as error:
             raise RunFolderError(f"the checkpoint lacks {error}", remedy="resume from another one, or start again") from error
+
+    def go_back(self, state: State) -> None:
+        """Restore an earlier ``state``, and draw other latents from there than those that led into trouble.
+
+        The data comes in the same order again. Each return has a random stream of its own, so a run that went back is as
+        reproducible as one that did not.
+        """
+        returns = self.returns + 1
+        self.restore(state)
+        self.returns = returns
+        self._latents = stream(self.plan.seed, "training", "latent", "return", returns, device=self.device)
+        seed_globally(derive(self.plan.seed, "training", "return", returns))
 
     def _alternately(self, weights: list[float]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
@@ -206,6 +250,15 @@ class Trainer:
         for turn in self.turns:
             turn.descent.step()
         return terms
+
+    def _vital_signs(self) -> dict[str, Tensor]:
+        every = self.plan.signals_every
+        if not every or self.iteration % every:
+            return {}
+        found = self._signals.cheap()
+        if self.iteration % (_DEAR * every) == 0:
+            found |= self._signals.dear()
+        return found
 
     def _draw(self) -> Draw:
         real = self.batches[self._drawn]
@@ -235,11 +288,19 @@ class Trainer:
         if due:
             values, seconds = self.observer.measure(self.average.network, self.networks["discriminator"], due)
             yield Evaluated(self.iteration, values, seconds)
+        if self.plan.probe_every and self._is_due(self.plan.probe_every):
+            yield self._probed()
         if self._is_due(self.plan.picture_every):
             yield self._pictured()
 
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.plan.iterations
+
+    def _probed(self) -> Probed:
+        evaluation, raw = self.observer.probe(
+            self.average.network, self.networks["generator"], self.networks["discriminator"], self.plan.probe_samples
+        )
+        return Probed(self.iteration, evaluation, raw)
 
     def _pictured(self) -> Pictured:
         fake, field = self.observer.picture(self.average.network, self.networks["discriminator"])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.core.records import Latent, Samples, Terms
 from ganforge.engine.learning import Descent, frozen
-from ganforge.engine.objective import Objective, Side, remembering
+from ganforge.engine.objective import Heard, Objective, Side, remembering
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,28 @@ class Draw:
     latent: Latent
 
 
+@dataclass(slots=True)
+class Said:
+    """What the discriminator said in its last turn, for who watches training; nobody learns from it.
+
+    Attributes:
+        real: the real samples, and their logits ``(n,)`` without graph; ``None`` where no loss asked.
+        fake: the same of generated ones.
+    """
+
+    real: tuple[Samples, Tensor] | None = None
+    fake: tuple[Samples, Tensor] | None = None
+
+    def keep(self, heard: Heard, real: Samples, fake: Samples) -> None:
+        """Take over what was ``heard`` of these samples."""
+        self.real, self.fake = _logits(heard, real), _logits(heard, fake)
+
+
+def _logits(heard: Heard, samples: Samples) -> tuple[Samples, Tensor] | None:
+    found = heard.get(id(samples))
+    return None if found is None else (samples, found[1].logits.detach())
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One network's chance to learn.
@@ -36,6 +58,7 @@ class Turn:
         descent: what moves its weights.
         terms: what it descends, for a draw under the loss weights given; all other networks are frozen while it is asked.
         still: the parameters that must not move, found once since a network's tree is slow to walk.
+        said: what the discriminator said when it was last its turn.
     """
 
     name: str
@@ -43,6 +66,7 @@ class Turn:
     descent: Descent
     terms: Callable[[Draw, list[float]], Terms]
     still: tuple[nn.Parameter, ...]
+    said: Said = field(default_factory=Said)
 
     def gather(self, draw: Draw, weights: list[float]) -> dict[str, Tensor]:
         """Compute the gradients of one turn without taking the step; returns every term and the total, detached."""
@@ -85,21 +109,25 @@ def two_players(
     Fakes for the discriminator are made without a graph but in train mode, so that batch-norm sees batch statistics in both turns,
     as in DCGAN. Each network is frozen while the other learns.
     """
+    said = Said()
 
     def judge(draw: Draw, weights: list[float]) -> Terms:
         with torch.no_grad():
             real, fake = draw.real, imagine(generator, draw.latent)
         if objective.second_order:
             real, fake = open_to_gradients(real), open_to_gradients(fake)
-        return terms("discriminator", real, fake, weights)
+        heard: Heard = {}
+        found = terms("discriminator", real, fake, weights, heard)
+        said.keep(heard, real, fake)
+        return found
 
     def answer(draw: Draw, weights: list[float]) -> Terms:
-        return terms("generator", draw.real, imagine(generator, draw.latent), weights)
+        return terms("generator", draw.real, imagine(generator, draw.latent), weights, {})
 
-    def terms(side: Side, real: Samples, fake: Samples, weights: list[float]) -> Terms:
-        return objective.terms(side, remembering(discriminator), real, fake, weights)
+    def terms(side: Side, real: Samples, fake: Samples, weights: list[float], heard: Heard) -> Terms:
+        return objective.terms(side, remembering(discriminator, heard), real, fake, weights)
 
     return (
-        Turn("discriminator", discriminator_steps, discriminator_descent, judge, tuple(generator.parameters())),
+        Turn("discriminator", discriminator_steps, discriminator_descent, judge, tuple(generator.parameters()), said),
         Turn("generator", 1, generator_descent, answer, tuple(discriminator.parameters())),
     )

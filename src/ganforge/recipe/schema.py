@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model
 
 from ganforge.core.params import Params
 from ganforge.core.schedules import Schedule
+from ganforge.core.thresholds import Health
 
 Scalar = float | Schedule
 """A number, or a table that schedules it."""
@@ -238,6 +239,7 @@ class Recipe(Params):
     """The parts of the objective."""
     metric: tuple[MetricTable, ...] = ()
     """What is measured."""
+    health: Health = Field(default_factory=Health)
     pictures: Pictures = Field(default_factory=Pictures)
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     tracking: Tracking = Field(default_factory=Tracking)

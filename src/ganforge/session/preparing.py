@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ganforge.assembly.blueprint import Blueprint, resolve
 from ganforge.assembly.lock import lock
 from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.health.watch import KEY, Watch
 from ganforge.hooks.loading import load_plugins
 from ganforge.recipe.reading import Source, read
 from ganforge.recipe.writing import flatten
@@ -23,7 +24,7 @@ from ganforge.storage.folder import RunFolder
 if TYPE_CHECKING:
     from ganforge.engine.trainer import Trainer
 
-_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "title", "description", "requires.", "dataset.workers")
+_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "health.", "title", "description", "requires.", "dataset.workers")
 """Keys that a resumed run may change: they move no weight."""
 
 _SMALL = 1_000_000
@@ -168,14 +169,15 @@ def _settle_threads(trainer: Trainer) -> None:
         torch.set_num_threads(1)
 
 
-def restore(trainer: Trainer, folder: RunFolder, warn: Callable[[str], None]) -> None:
-    """Put the newest intact checkpoint into the trainer, and say what makes the continuation differ bit for bit."""
+def restore(trainer: Trainer, watch: Watch, folder: RunFolder, warn: Callable[[str], None]) -> None:
+    """Put the newest intact checkpoint into the trainer and the watch, and say what makes the continuation differ bit for bit."""
     import torch
 
     iteration, state, skipped = checkpoints.load_newest(folder)
     for text in skipped:
         warn(text)
     trainer.restore(state)
+    watch.restore(state.values.get(KEY))
     now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(trainer.device)}
     changed = [f"{key} {state.values.get(key)} → {value}" for key, value in now.items() if state.values.get(key) != value]
     if changed:

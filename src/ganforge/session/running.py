@@ -17,6 +17,7 @@ from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, Tr
 from ganforge.core.events import Finished, Outcome
 from ganforge.core.health import report_of_nobody
 from ganforge.core.strangers import said
+from ganforge.health.watch import Watch, watched
 from ganforge.observers.animation import animation
 from ganforge.observers.broadcast import Observer, broadcast
 from ganforge.observers.checkpoints import Checkpoints
@@ -28,6 +29,7 @@ from ganforge.session.delivery import delivery_news, mlflow_facts
 from ganforge.session.introducing import introduce, lock_again, start_record
 from ganforge.session.paging import keep_report
 from ganforge.session.preparing import Options, Plot, assemble, prepare, restore
+from ganforge.session.rescue import KEPT, Rescue
 from ganforge.session.result import Result
 from ganforge.session.signals import Stopping, polite_signals
 from ganforge.storage import atomic, status
@@ -53,6 +55,7 @@ class Stage:
         plot: the recipe and its components.
         folder: the run's folder, locked.
         trainer: built, and restored where the run goes on.
+        watch: what judges its health.
         journal: the run's journal.
         face: what the user sees.
         stopping: whether somebody asked to stop.
@@ -63,6 +66,7 @@ class Stage:
     plot: Plot
     folder: RunFolder
     trainer: Trainer
+    watch: Watch
     journal: JournalWriter
     face: View
     stopping: Stopping
@@ -95,13 +99,14 @@ def run(options: Options, console: Console) -> Result:
 
 def _trained(plot: Plot, trainer: Trainer, options: Options, console: Console, stopping: Stopping) -> Result:
     folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
+    watch = Watch(plot.blueprint.recipe.health)
     with folder.locked():
         if plot.resumed:
-            restore(trainer, folder, stopping.notify)
+            restore(trainer, watch, folder, stopping.notify)
             lock_again(plot, folder, trainer)
         else:
             introduce(plot, folder, trainer, options)
-        with _staged(plot, folder, trainer, options, console, stopping) as stage:
+        with _staged(plot, folder, trainer, watch, options, console, stopping) as stage:
             finished = _play(stage)
         return _result(stage, finished, stage.delivery.stop())
 
@@ -138,7 +143,7 @@ def _collector_paused() -> Iterator[None]:
 
 @contextmanager
 def _staged(
-    plot: Plot, folder: RunFolder, trainer: Trainer, options: Options, console: Console, stopping: Stopping
+    plot: Plot, folder: RunFolder, trainer: Trainer, watch: Watch, options: Options, console: Console, stopping: Stopping
 ) -> Iterator[Stage]:
     """Everything around the trainer, opened; the journal is closed before the last delivery is waited for."""
     recipe = plot.blueprint.recipe
@@ -148,18 +153,21 @@ def _staged(
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
         JournalWriter(folder.journal, on_error=lambda error: face.notify(f"{error}; training goes on")) as journal,
     ):
-        yield Stage(plot, folder, trainer, journal, face, stopping, delivery, trainer.iteration)
+        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, trainer.iteration)
 
 
 def _play(stage: Stage) -> Finished:
     """Train, and write down how it ended, whatever happens."""
     folder, journal = stage.folder, stage.journal
-    saver = Checkpoints(folder, stage.plot.blueprint.recipe.checkpoints.keep, warn=stage.face.notify)
+    recipe = stage.plot.blueprint.recipe
+    keep = max(recipe.checkpoints.keep, KEPT) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
+    saver = Checkpoints(folder, keep, warn=stage.face.notify)
+    rescue = Rescue(recipe.health.on_fail, stage.trainer, stage.watch, folder, journal, stage.face.notify, stage.stopping.requested)
     try:
         if not stage.plot.resumed:
             journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
         finished = broadcast(
-            stage.trainer.run(stage.stopping.requested),
+            watched(stage.trainer.run(rescue.should_stop, rescue.state), stage.watch),
             _observers(stage),
             essential=[journaling(folder, journal, warn=stage.face.notify), saver],
             warn=stage.face.notify,
@@ -276,7 +284,7 @@ def _exit_code(stage: Stage, finished: Finished) -> int:
         case "finished":
             return 0
         case "stopped":
-            return stage.stopping.exit_code
+            return stage.stopping.exit_code if stage.stopping.requested() else 1  # 1: the health watch stopped it
         case "diverged":
             return 1
 

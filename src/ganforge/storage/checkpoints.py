@@ -103,6 +103,13 @@ def load_newest(folder: RunFolder) -> Loaded:
     raise RunFolderError(f"{folder.path} has no usable checkpoint:\n" + "\n".join(skipped), remedy="start the run again")
 
 
+def discard_after(folder: RunFolder, iteration: int) -> None:
+    """Remove the checkpoints of later iterations: training went back to before them."""
+    for path in committed(folder):
+        if int(path.name) > iteration:
+            _remove(path)
+
+
 def committed(folder: RunFolder) -> list[Path]:
     """The folders of all checkpoints, damaged ones among them, newest first."""
     if not folder.checkpoints.is_dir():
@@ -244,11 +251,15 @@ def _prune(folder: RunFolder, newest: Path, keep: int) -> None:
     older = [path for path in others if int(path.name) < int(newest.name)]
     later = [path for path in others if int(path.name) > int(newest.name)]
     for path in older[max(keep, 1) - 1 :] + [path for path in later if _is_damaged(path)]:
-        doomed = path.with_name(f"{_TEMPORARY}pruned-{path.name}")
-        with suppress(OSError):  # what cannot be removed stays; the checkpoint just saved is none the worse
-            path.rename(doomed)
-            fault_point("pruning")
-            shutil.rmtree(doomed)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    doomed = path.with_name(f"{_TEMPORARY}pruned-{path.name}")
+    with suppress(OSError):  # what cannot be removed stays; the others are none the worse
+        path.rename(doomed)
+        fault_point("pruning")
+        shutil.rmtree(doomed)
 
 
 def _is_damaged(path: Path) -> bool:

@@ -1,0 +1,227 @@
+"""Does the health watch name what is wrong, and keep silent where nothing is? Planted failures and shipped recipes over seeds.
+
+    python benchmarks/health.py [CASE …] [--seeds 10] [--jobs 2] [--rows health-rows.jsonl] [--out docs/results.md] [--list]
+
+A planted failure is a shipped recipe with an override or with a generator of ``benchmarks/planted.py``; it is trained for a fifth
+of its iterations, and counts as named when a finding of level fail names it by then. A healthy recipe is trained to its end, and
+counts as quiet when no finding was ever a failure. One row for each case and seed is appended to the rows' file as it is measured,
+and what is there already is not measured again, so an interrupted benchmark goes on where it stopped. The table in the page is made
+from that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- health: written by benchmarks/health.py -->\n", "<!-- end of health -->\n"
+_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing to train.
+
+    Attributes:
+        name: in the table.
+        recipe: file name below ``recipes/``.
+        overrides: ``--set`` texts.
+        right: troubles of which one must be named; empty for a healthy recipe.
+    """
+
+    name: str
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
+
+
+def _planted(name: str, recipe: str, failure: str, *right: str) -> Case:
+    return Case(name, recipe, ('generator.use="local/planted"', f'generator.params={{ failure = "{failure}" }}'), right)
+
+
+CASES = (
+    _planted("constant generator", "dcgan_digits.toml", "constant", "mode collapse"),
+    _planted("one mode of eight", "vanilla_ring.toml", "one-mode", "mode collapse"),
+    _planted("ten images repeated", "dcgan_digits.toml", "ten-images", "mode collapse", "duplicates"),
+    _planted("memorised training set", "vanilla_moons.toml", "memorised", "memorisation"),
+    Case(
+        "discriminator learning rate × 100",
+        "dcgan_digits.toml",
+        # With the loss of Algorithm 1: against the non-saturating one the generator comes back, and there is nothing to tell.
+        ("discriminator.optimizer.lr=0.1", 'loss[0].use="minimax"'),
+        ("discriminator dominance", "vanishing gradient"),
+    ),
+    Case(
+        "generator learning rate 10", "vanilla_moons.toml", ("generator.optimizer.lr=10.0",), ("divergence", "exploding gradients")
+    ),
+    Case(
+        "100 training images", "dcgan_digits.toml", ("dataset.params={ held_out = 0.944 }", "train.iterations=4000"),
+        ("discriminator over-fitting",),
+    ),
+    Case("InfoGAN with λ = 0", "infogan_moons.toml", ("loss[1].weight=0.0",), ("codes without meaning",)),
+    Case("NaN", "vanilla_moons.toml", ("generator.optimizer.lr=1e30",), ("non-finite values",)),
+    *(
+        Case(f"{name}, as shipped", f"{name}.toml")
+        for name in (
+            "gaussian_1d", "vanilla_ring", "ring_relativistic", "grid", "vanilla_moons", "cgan_moons", "infogan_moons",
+            "dcgan_digits", "cgan_digits", "infogan_digits", "dcgan_mnist", "cgan_mnist", "infogan_mnist", "dcgan_fashion",
+            "dcgan_stacked_mnist", "goodfellow_mnist",
+        )
+    ),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Measure what is not measured yet, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help="beginnings of names; all unless given")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--rows", type=Path, default=Path("health-rows.jsonl"))
+    parser.add_argument("--out", type=Path, help="page whose section is renewed")
+    parser.add_argument("--list", action="store_true", help="only say which cases there are")
+    parser.add_argument("--one", nargs=2, metavar=("CASE", "SEED"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    chosen = [case for case in CASES if not options.cases or any(case.name.startswith(name) for name in options.cases)]
+    if options.list:
+        print("\n".join(case.name for case in chosen))
+        return
+    if options.one:
+        (case,) = (case for case in CASES if case.name == options.one[0])
+        print(json.dumps(measured(case, int(options.one[1]))))
+        return
+
+    done = {(row["case"], row["seed"]) for row in rows_of(options.rows)}
+    wanted = [(case, seed) for seed in range(options.seeds) for case in chosen if (case.name, seed) not in done]
+    with ThreadPoolExecutor(options.jobs) as pool, options.rows.open("a", encoding="utf-8") as file:
+        for row in pool.map(lambda pair: _apart(*pair), wanted):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            print(json.dumps(row), flush=True)
+    text = table(rows_of(options.rows))
+    print(text)
+    if options.out:
+        page = options.out.read_text(encoding="utf-8")
+        options.out.write_text(written(page, text), encoding="utf-8")
+
+
+def _apart(case: Case, seed: int) -> dict[str, Any]:
+    """One row, measured in a process of its own with one thread."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", case.name, str(seed)], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def measured(case: Case, seed: int) -> dict[str, Any]:
+    """Train one case; what the watch said, with the iteration at which it first did."""
+    import torch
+
+    from ganforge.assembly.blueprint import resolve
+    from ganforge.assembly.building import Folders, build, choose_device
+    from ganforge.core.events import Examined, Finished
+    from ganforge.health.watch import Watch, watched
+    from ganforge.hooks.loading import load_plugins
+    from ganforge.hooks.switches import Switches
+    from ganforge.recipe.reading import read
+    from ganforge.storage.data_folders import data_folders
+
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    source = read(ROOT / "recipes" / case.recipe, (*case.overrides, f"train.seed={seed}", "metric=[]"))
+    blueprint = resolve(source, load_plugins(Switches(local=(ROOT / "benchmarks" / "planted.py",))))
+    data, *others = data_folders()
+    trainer = build(blueprint, device=choose_device("auto"), folders=Folders(ROOT / "recipes", data, tuple(others)))
+    iterations = trainer.plan.iterations
+    until = int(_SHARE * iterations) if case.right else iterations
+
+    first: dict[str, dict[str, int]] = {"fail": {}, "warn": {}}
+    outcome = ""
+    for event in watched(trainer.run(lambda: trainer.iteration >= until), Watch(blueprint.recipe.health)):
+        if isinstance(event, Examined):
+            for finding in event.findings:
+                first[finding.level].setdefault(finding.trouble, event.iteration)
+        elif isinstance(event, Finished):
+            outcome = event.outcome
+    return {
+        "case": case.name, "seed": seed, "iterations": iterations, "done": trainer.iteration, "outcome": outcome, **first,
+        "seconds": round(time.perf_counter() - began, 1),
+    }  # fmt: skip
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows measured so far."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Two tables as Markdown, of planted failures and of healthy recipes; cases without a row are left out."""
+    planted = [line for case in CASES if case.right for line in _planted_line(case, _of(case, rows))]
+    healthy = [line for case in CASES if not case.right for line in _healthy_line(case, _of(case, rows))]
+    parts = []
+    if planted:
+        head = "| planted | must be named | named by 20 % of the run | when, in % | failures besides |\n|---|---|---|---|---|\n"
+        parts.append(head + "\n".join(planted))
+    if healthy:
+        parts.append("| recipe as shipped | seeds without a failure | warnings |\n|---|---|---|\n" + "\n".join(healthy))
+    return "\n\n".join(parts) + "\n"
+
+
+def _of(case: Case, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["case"] == case.name]
+
+
+def _planted_line(case: Case, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    shares = [
+        100 * min(at) / row["iterations"]
+        for row in rows
+        if (at := [row["fail"][name] for name in case.right if name in row["fail"]])
+    ]
+    when = f"{min(shares):.1f} to {max(shares):.1f}" if shares else "–"
+    besides = _counted([name for row in rows for name in row["fail"] if name not in case.right])
+    yield f"| {case.name} | {' or '.join(case.right)} | {len(shares)} of {len(rows)} | {when} | {besides} |"
+
+
+def _healthy_line(case: Case, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    quiet = sum(not row["fail"] and row["outcome"] == "finished" for row in rows)
+    failures = _counted([name for row in rows for name in row["fail"]])
+    warnings = _counted([name for row in rows for name in row["warn"]])
+    yield f"| {case.name} | {quiet} of {len(rows)}{'' if failures == '–' else f' ({failures})'} | {warnings} |"
+
+
+def _counted(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {names.count(name)}" for name in sorted(set(names))) or "–"
+
+
+def written(page: str, text: str) -> str:
+    """The page with its section "Health" renewed, or begun at the end."""
+    section = f"{BEGIN}\n{text}\n{END}"
+    if BEGIN in page:
+        before, _, rest = page.partition(BEGIN)
+        return before + section + rest.partition(END)[2]
+    return (
+        page.rstrip("\n")
+        + "\n\n## Health\n\nWhat the health watch says of failures that were planted, and of the recipes as they are shipped; "
+        + "`python benchmarks/health.py --out docs/results.md` measures it.\n\n"
+        + section
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What is measured of generated samples at a probe: the values that the checks of samples judge."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ganforge.core.events import Probed
+from ganforge.core.records import Samples
+from ganforge.core.specs import LatentSpec
+from ganforge.metrics import (
+    expected_coverage,
+    near_duplicates,
+    nearest_labels,
+    nearest_neighbours,
+    one_nearest_neighbour,
+    precision_recall,
+)
+
+_K = 5
+_DIRECTIONS = 64
+_MOST = 40_000_000
+"""Numbers of the training data that are searched for copies: all of MNIST's 50,000 images."""
+_ASKED = 64
+"""Samples of each kind that are searched for among the training data, in which each costs a pass."""
+
+
+def measured(probe: Probed, latent: LatentSpec) -> dict[str, float]:
+    """All values of one probe; left out are those that this data or latent has no use for, and those that are not finite.
+
+    Of what tells how varied the samples are, the better counts of the generator and its average: a trouble must be seen in both,
+    since the average lags behind early on, and the generator circles later.
+    """
+    real, average, raw = (flat(samples) for samples in (probe.evaluation.real, probe.evaluation.fake, probe.raw))
+    if not all(bool(values.isfinite().all()) for values in (real, average, raw)) or not float(real.var(0).sum()):
+        return {}
+    both = [variety(real, fake) for fake in (average, raw)]
+    values = dict(max(both, key=lambda found: found["collapse"]))
+    if not (latent.noise or latent.continuous):  # of a latent with few values few samples are to be expected
+        both = [{**found, "duplicates": 0.0, "duplicates/same": 0.0} for found in both]
+    values |= {name: min(found[name] for found in both) for name in ("duplicates", "duplicates/same", "separation")}
+    values |= wandering(real, average, raw) | copying(probe) | judging(probe) | labelling(probe) | reading(probe, latent)
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def flat(samples: Samples) -> Tensor:
+    """``(n, prod(shape))`` doubles."""
+    return samples.values.detach().cpu().flatten(1).double()
+
+
+def variety(real: Tensor, fake: Tensor) -> dict[str, float]:
+    """How varied ``fake`` is beside ``real``, both ``(n, d)``.
+
+    - ``collapse``: coverage over that of a perfect generator;
+    - ``collapse/precision``: share of generated samples that are near real ones;
+    - ``collapse/spread``: root mean square distance of two generated samples over that of two real ones;
+    - ``duplicates``: near pairs over those among real ones; ``duplicates/same``: share of the pairs that are the same, beyond what
+      real ones are;
+    - ``separation``: leave-one-out accuracy of the nearest neighbour.
+    """
+    near = precision_recall(real, fake, _K)
+    twice = near_duplicates(real, fake)
+    pairs = math.comb(len(fake), 2)
+    return {
+        "collapse": near.coverage / expected_coverage(len(real), len(fake), _K),
+        "collapse/precision": near.precision,
+        "collapse/spread": math.sqrt(float(fake.var(0).sum() / real.var(0).sum())),
+        "duplicates": twice.pairs / max(twice.expected_pairs, 1.0),
+        "duplicates/same": max(0.0, twice.exact - twice.expected_exact) / pairs,
+        "separation": one_nearest_neighbour(real, fake).accuracy,
+    }
+
+
+def wandering(real: Tensor, average: Tensor, raw: Tensor) -> dict[str, float]:
+    """``oscillation/…``: sliced distances of both to the real samples, and of one half of the real samples to the other."""
+    half = len(real) // 2
+    floor = sliced(real[:half], real[half : 2 * half])
+    return {
+        "oscillation/average": max(sliced(real, average), floor),
+        "oscillation/raw": max(sliced(real, raw), floor),
+    }
+
+
+def sliced(one: Tensor, other: Tensor) -> float:
+    """W₁ between equally many points ``(n, d)``, averaged over 64 directions that are always the same (Rabin et al. 2011)."""
+    directions = torch.randn(one.shape[1], _DIRECTIONS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    directions /= directions.norm(dim=0)
+    return float(((one @ directions).sort(0).values - (other @ directions).sort(0).values).abs().mean())
+
+
+def copying(probe: Probed) -> dict[str, float]:
+    """``memorisation``: share of generated samples ten times nearer to a training sample than the median held-out one is."""
+    evaluation = probe.evaluation
+    if evaluation.training is None:
+        return {}
+    training = evaluation.training(max(1, _MOST // max(1, evaluation.real.values[0].numel()))).values
+    usual = nearest_neighbours(evaluation.real.values[:_ASKED], training).distances.median()
+    if not float(usual):  # the held-out samples are among the training samples: nothing can be told
+        return {}
+    asked = torch.cat([evaluation.fake.values[:_ASKED], probe.raw.values[:_ASKED]])
+    near = nearest_neighbours(asked, training).distances < usual / 10
+    return {"memorisation": min(float(part.double().mean()) for part in near.chunk(2))}
+
+
+def judging(probe: Probed) -> dict[str, float]:
+    """``overfitting``: how far D takes held-out samples for fakes; ``overfitting/sign``: its mean sign on training samples.
+
+    r_v and r_t of Karras et al. (2020); 0 is none, 1 is complete.
+    """
+    evaluation = probe.evaluation
+    if evaluation.training is None or evaluation.critic is None:
+        return {}
+    training = evaluation.training(len(evaluation.real))
+    seen, held_out, fake = (evaluation.critic(samples).logits.double() for samples in (training, evaluation.real, probe.raw))
+    apart = float(seen.mean() - fake.mean())
+    if apart <= 0:
+        return {}
+    return {"overfitting": float(seen.mean() - held_out.mean()) / apart, "overfitting/sign": float(seen.sign().mean())}
+
+
+def labelling(probe: Probed) -> dict[str, float]:
+    """``labels``: agreement of the nearest real sample's label with the one asked for, 0 for chance and 1 for real samples' own."""
+    real, fake = probe.evaluation.real, probe.evaluation.fake
+    if real.labels is None or fake.latent is None or fake.latent.labels is None:
+        return {}
+    asked, known = fake.latent.labels, real.labels
+    half = len(known) // 2
+    own = float((nearest_labels(real.values[:half], real.values[half:], known[half:]) == known[:half]).double().mean())
+    shares = known.bincount().double() / len(known)
+    chance = float((shares * asked.bincount(minlength=len(shares))[: len(shares)] / len(asked)).sum())
+    if own - chance < 0.2:  # neighbours tell nothing of the class
+        return {}
+    right = max(
+        float((nearest_labels(samples.values, real.values, known) == asked).double().mean()) for samples in (fake, probe.raw)
+    )
+    return {"labels": (right - chance) / (own - chance)}
+
+
+def reading(probe: Probed, latent: LatentSpec) -> dict[str, float]:
+    """``codes``: the information that the head ``code`` finds on categorical codes, over their entropy (Chen et al. 2016)."""
+    evaluation, fake = probe.evaluation, probe.raw
+    if evaluation.critic is None or fake.latent is None or fake.latent.codes is None or not latent.categorical:
+        return {}
+    head = evaluation.critic(fake).heads.get("code")
+    if head is None or head.shape[1] < sum(latent.categorical):
+        return {}
+    codes = fake.latent.codes.categorical  # (n, k)
+    logits = head[:, : sum(latent.categorical)].double()  # the codes' side by side
+    parts = torch.split(logits, list(latent.categorical), dim=1)
+    unread = sum(float(cross_entropy(part, code)) for part, code in zip(parts, codes.T, strict=True))
+    entropy = sum(math.log(values) for values in latent.categorical)
+    return {"codes": (entropy - unread) / entropy} if entropy else {}

@@ -1,0 +1,83 @@
+"""Checks of vital signs: gradients, weights, and what the discriminator's log odds say. They cost next to nothing."""
+
+from __future__ import annotations
+
+import math
+
+from ganforge.health.sights import Check, Sight, Situation, known
+
+NETWORKS = ("generator", "discriminator")
+
+
+def exploding(now: Situation) -> Sight | None:
+    """A gradient so large that a step leads anywhere (ganhacks, section 10: norms over 100)."""
+    norms = {name: now.values[f"gradients/{name}"] for name in NETWORKS if f"gradients/{name}" in now.values}
+    if not norms:
+        return None
+    worst = max(norms, key=lambda name: norms[name])
+    level = now.level("gradients", norms[worst])
+    if level is None:
+        return None
+    return Sight(level, "exploding gradients", f"the {worst}'s gradient has norm {norms[worst]:.3g}", f"{worst}.optimizer.lr")
+
+
+def diverging(now: Situation) -> Sight | None:
+    """Weights that leave: steps are so large that they add up instead of finding anything."""
+    if not known(now.values, "weights/generator"):
+        return None
+    growth = now.values["weights/generator"]
+    level = now.level("weights", growth)
+    return level and Sight(level, "divergence", f"the generator's weights are {growth:.3g} times as large as at the beginning")
+
+
+def dominating(now: Situation) -> Sight | None:
+    """The discriminator is sure and right: the divergence that it sees is near its greatest possible value, log 2.
+
+    With L the log loss of both halves, (log 4 - L)/2 estimates the Jensen-Shannon divergence (Goodfellow et al. 2014, theorem 1).
+    """
+    if not known(now.values, "dominance", "dominance/accuracy"):
+        return None
+    divergence, accuracy = now.values["dominance"], now.values["dominance/accuracy"]
+    level = now.level("dominance", divergence)
+    needed = now.table.dominance.accuracy
+    if level is None or accuracy < needed:
+        return None
+    if level == "fail" and accuracy < 1 - (1 - needed) / 5:
+        level = "warn"
+    return Sight(
+        level,
+        "discriminator dominance",
+        f"D tells {accuracy:.1%} of all samples; it sees a divergence of {divergence:.2f} (log 2 is all)",
+    )
+
+
+def vanishing(now: Situation) -> Sight | None:
+    """Nothing is left for the generator to follow (Goodfellow et al. 2014, section 3; Arjovsky & Bottou 2017)."""
+    if not known(now.values, "vanishing"):
+        return None
+    share = now.values["vanishing"]
+    level = now.level("vanishing", share)
+    if level == "fail" and now.levels.get("dominance") != "fail":
+        level = "warn"  # a small gradient alone may as well be a game that is settled
+    rejected = now.values.get("dominance/rejected")
+    also = "" if rejected is None else f"; D is below 0.01 on {rejected:.0%} of the fakes"
+    return level and Sight(level, "vanishing gradient", f"the generator's gradient is {share:.1e} of what it was at first{also}")
+
+
+def uneven(now: Situation) -> Sight | None:
+    """The discriminator is steep on one side only, as before divergence and in over-fitting (DigGAN, Fang et al. 2022)."""
+    if not known(now.values, "slopes"):
+        return None
+    ratio = math.exp(abs(math.log(max(now.values["slopes"], 1e-30))))
+    level = now.level("slopes", ratio)
+    where = "real samples" if now.values["slopes"] > 1 else "fakes"
+    return level and Sight(level, "uneven discriminator", f"D is {ratio:.3g} times as steep on {where} as on the others")
+
+
+CHECKS = (
+    Check("gradients", "signals", exploding, settles=False),
+    Check("weights", "signals", diverging, settles=False),
+    Check("dominance", "signals", dominating),
+    Check("vanishing", "signals", vanishing),
+    Check("slopes", "signals", uneven),
+)

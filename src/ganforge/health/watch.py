@@ -1,0 +1,200 @@
+"""The watch: listens to what training tells, measures, judges, and tells what it finds as events of its own."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ganforge.core.events import Event, Examined, Finished, Probed, Saved, Started, State, Stepped
+from ganforge.core.health import Finding
+from ganforge.core.thresholds import Health, Lasting
+from ganforge.health import sampled, vital
+from ganforge.health.sights import Check, Situation
+from ganforge.health.smoothing import Smoother
+from ganforge.health.standing import Standing
+from ganforge.health.words import CURES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHECKS = (*vital.CHECKS, *sampled.CHECKS)
+KEY = "health"
+"""What the watch knows lies in a state's values under this key."""
+
+_HELD = 10
+"""Vital signs that are held on the device before they become floats together."""
+_RECENT = 5
+"""Looks whose median is the oscillation."""
+_HIDES = {"overfitting": ("dominance", "vanishing"), "weights": ("dominance", "vanishing", "gradients")}
+"""A cause whose failure stands for its symptoms."""
+
+
+def watched(events: Iterator[Event], watch: Watch) -> Iterator[Event]:
+    """The events, with what the watch finds after that which showed it; what only the watch needs is not passed on.
+
+    A state to be saved gets what the watch knows, so that a resumed run goes on being watched without a break.
+    """
+    for event in events:
+        examined = watch.hear(event)
+        if isinstance(event, Finished) and examined:
+            yield examined  # the end is the last event
+            examined = None
+        if isinstance(event, Saved):
+            state = event.state
+            event = replace(event, state=State(state.tensors, {**state.values, KEY: watch.to_plain()}))
+        if not isinstance(event, Probed):
+            yield event
+        if examined:
+            yield examined
+
+
+class Watch:
+    """Judges one run.
+
+    Args:
+        table: the limits.
+
+    Attributes:
+        findings: all troubles that are seen now, the worst first, causes before what they cause.
+    """
+
+    def __init__(self, table: Health) -> None:
+        self.findings: tuple[Finding, ...] = ()
+        self._table = table
+        self._now = Situation(table)
+        self._held: list[tuple[int, Mapping[str, Tensor]]] = []
+        self._ratios: deque[float] = deque(maxlen=_RECENT)
+        self._ended: Finding | None = None
+        self._restored: Mapping[str, Any] | None = None
+
+    def hear(self, event: Event) -> Examined | None:
+        """Take an event in; what the watch has to say of it, if anything."""
+        match event:
+            case Started():
+                self._started = event
+                self._begin()
+            case Stepped() if event.signals:
+                self._held.append((event.iteration, event.signals))
+                if len(self._held) >= self._room:
+                    return self._examined(event.iteration, self._digest())
+            case Probed():
+                return self._examined(event.iteration, {**self._digest(), **self._probe(event)})
+            case Finished():
+                return self._finish(event)
+            case _:
+                pass
+        return None
+
+    def restore(self, plain: object) -> None:
+        """Go on from what :meth:`to_plain` gave; anything else, as of a run that was not watched, is passed over."""
+        self._restored = plain if isinstance(plain, dict) else None
+
+    def go_back(self, plain: object) -> None:
+        """Forget what was seen since a state whose values hold ``plain``: training goes on from there."""
+        self.restore(plain)
+        self._now, self._held, self.findings = Situation(self._table), [], ()
+        self._ratios.clear()
+        self._begin()
+
+    def to_plain(self) -> dict[str, Any]:
+        """What a resumed run needs, as JSON-able data."""
+        self._digest()
+        return {
+            "values": dict(self._now.values),
+            "levels": dict(self._now.levels),
+            "smoother": self._smoother.to_plain(),
+            "standings": {name: standing.to_plain() for name, standing in self._standings.items()},
+            "ratios": list(self._ratios),
+        }
+
+    def _begin(self) -> None:
+        iterations = self._started.iterations
+        self._room = max(1, min(_HELD, iterations // (50 * self._table.every)))
+        self._smoother = Smoother(iterations, self._now.values)
+        self._standings = {check.name: Standing(check.name, self._needed(check, iterations)) for check in CHECKS}
+        if self._restored is not None:
+            self._now.values.update(self._restored["values"])
+            self._now.levels.update(self._restored["levels"])
+            self._smoother.restore(self._restored["smoother"])
+            self._ratios.extend(self._restored["ratios"])
+            for name, plain in self._restored["standings"].items():
+                if name in self._standings:
+                    self._standings[name].restore(plain)
+
+    def _needed(self, check: Check, iterations: int) -> int:
+        """Looks in a row before a sight is told: so many iterations of vital signs, two of samples."""
+        if check.source == "samples":
+            return 2 if self._table.probes >= 5 else 1
+        limits = getattr(self._table, check.name)
+        patience = limits.patience if isinstance(limits, Lasting) else 1
+        return int(min(patience, max(1, iterations // 20)) // self._table.every)
+
+    def _digest(self) -> dict[str, float]:
+        """The held signals become numbers, all with one wait for the device; each look is judged."""
+        if not self._held:
+            return {}
+        import torch
+
+        keys = [(iteration, name) for iteration, signals in self._held for name in signals]
+        stacked = torch.stack([value.float() for _, signals in self._held for value in signals.values()])
+        looks: dict[int, dict[str, float]] = {}
+        for (iteration, name), value in zip(keys, stacked.tolist(), strict=True):
+            looks.setdefault(iteration, {})[name] = value
+        self._held = []
+        for iteration, signals in looks.items():
+            self._smoother.take(iteration, signals)
+            self._judge(iteration, "signals")
+        return {name: value for name, value in self._now.values.items() if not name.startswith(_OF_SAMPLES)}
+
+    def _probe(self, probe: Probed) -> dict[str, float]:
+        from ganforge.health.samples import measured
+
+        values = measured(probe, self._started.latent)
+        self._now.before = {name: value for name, value in self._now.values.items() if name.startswith(_OF_SAMPLES)}
+        for name in self._now.before:
+            del self._now.values[name]
+        if "oscillation/raw" in values:
+            self._ratios.append(values["oscillation/raw"] / values["oscillation/average"])
+            if len(self._ratios) == _RECENT:
+                values["oscillation"] = statistics.median(self._ratios)
+        self._now.values.update(values)
+        self._judge(probe.iteration, "samples")
+        return values
+
+    def _judge(self, iteration: int, source: str) -> None:
+        share = iteration / self._started.iterations
+        settling = self._table.settling / (2 if source == "signals" else 1)
+        for check in CHECKS:
+            if check.source != source or not getattr(self._table, check.name).on or (check.settles and share < settling):
+                continue
+            standing = self._standings[check.name]
+            standing.look(iteration, check.judge(self._now))
+            if standing.level:
+                self._now.levels[check.name] = standing.level
+            else:
+                self._now.levels.pop(check.name, None)
+
+    def _examined(self, iteration: int, values: Mapping[str, float]) -> Examined:
+        found = {name: standing.finding for name, standing in self._standings.items()}
+        hidden = {
+            symptom for cause, symptoms in _HIDES.items() if (seen := found[cause]) and seen.level == "fail" for symptom in symptoms
+        }
+        told = [finding for name, finding in found.items() if finding and name not in hidden]
+        if self._ended:
+            told.insert(0, self._ended)
+        self.findings = tuple(sorted(told, key=lambda finding: finding.level != "fail"))
+        return Examined(iteration, values, self.findings)
+
+    def _finish(self, finished: Finished) -> Examined:
+        if finished.outcome == "diverged":
+            cure = CURES["non-finite values"]
+            self._ended = Finding(
+                "finite", "non-finite values", "fail", finished.reason or "", finished.iteration, finished.iteration, *cure
+            )
+        return self._examined(finished.iteration, self._digest())
+
+
+_OF_SAMPLES = tuple(check.name for check in sampled.CHECKS)

@@ -1,0 +1,43 @@
+"""What usually helps, trouble by trouble, with the recipe key to change."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Cure(NamedTuple):
+    """What usually helps.
+
+    Attributes:
+        remedy: in words.
+        key: the recipe key to change, or ``None``.
+    """
+
+    remedy: str
+    key: str | None = None
+
+
+CURES: dict[str, Cure] = {
+    "non-finite values": Cure("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr"),
+    "exploding gradients": Cure("lower the learning rates; add a gradient penalty such as r1", "discriminator.optimizer.lr"),
+    "divergence": Cure("lower the generator's learning rate", "generator.optimizer.lr"),
+    "discriminator dominance": Cure(
+        "lower the discriminator's learning rate, or add a gradient penalty such as r1", "discriminator.optimizer.lr"
+    ),
+    "vanishing gradient": Cure("use the non-saturating loss; weaken the discriminator", "loss"),
+    "discriminator over-fitting": Cure(
+        "use more training samples, a smaller discriminator, or a gradient penalty such as r1", "dataset.params"
+    ),
+    "uneven discriminator": Cure("penalise its slope on real samples and fakes alike: losses r1 and r2", "loss"),
+    "mode collapse": Cure(
+        "use losses relativistic with r1 and r2, which reward covering all modes; or lower both learning rates", "loss"
+    ),
+    "duplicates": Cure("use losses relativistic with r1 and r2; widen the latent", "loss"),
+    "samples unlike the data": Cure("train longer; let the networks fit the data better", "train.iterations"),
+    "memorisation": Cure("use more training samples, or a smaller generator and discriminator", "dataset.params"),
+    "oscillation": Cure("lower both learning rates towards the end, or lengthen the average", "train.average"),
+    "labels without meaning": Cure(
+        "let the discriminator see the labels, or give the loss auxiliary-classifier a weight", "discriminator.use"
+    ),
+    "codes without meaning": Cure("raise the weight of the loss mutual-information", "loss"),
+}

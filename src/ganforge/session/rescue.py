@@ -1,0 +1,97 @@
+"""What a failure that the health watch sees does to the run: nothing, a stop, or a return to a state from before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from ganforge.core.events import State
+from ganforge.core.health import Finding
+from ganforge.health.watch import KEY, Watch
+from ganforge.storage import checkpoints
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+
+if TYPE_CHECKING:
+    from ganforge.engine.trainer import Trainer
+
+RETURNS = 3
+"""How often a run goes back before it stops."""
+KEPT = 5
+"""Checkpoints that are kept at least where a run may go back: trouble may be seen long after it began."""
+
+
+@dataclass(slots=True)
+class Rescue:
+    """Answers the trainer's two questions: whether to stop, and where to go back to.
+
+    Attributes:
+        on_fail: what the recipe says.
+        trainer: that asks.
+        watch: that knows.
+        folder: where earlier states lie.
+        journal: where a return is written down.
+        notify: tells the user.
+        asked: whether somebody else asked to stop.
+    """
+
+    on_fail: Literal["warn", "stop", "roll-back"]
+    trainer: Trainer
+    watch: Watch
+    folder: RunFolder
+    journal: JournalWriter
+    notify: Callable[[str], None]
+    asked: Callable[[], bool]
+    _first: State | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.on_fail == "roll-back":
+            self._first = _copied(self.trainer.state())
+
+    def should_stop(self) -> bool | str:
+        """Whether to stop after this iteration, with the finding that is the reason."""
+        if self.asked():
+            return True
+        finding = self._failure()
+        if finding is None or self.on_fail == "warn":
+            return False
+        besides = f"; it went back {self.trainer.returns} times" if self.trainer.returns else ""
+        return f"{finding.trouble} since iteration {finding.since}: {finding.seen}{besides}"
+
+    def state(self, diverged: str | None) -> State | None:
+        """The state to go back to, where that is wanted and there is reason to."""
+        if self._first is None or self.trainer.returns >= RETURNS:
+            return None
+        finding = self._failure()
+        reason = diverged or (finding and f"{finding.trouble}: {finding.seen}")
+        if not reason:
+            return None
+        since = finding.since if finding and not diverged else self.trainer.iteration
+        return self._return(since, reason)
+
+    def _return(self, since: int, reason: str) -> State:
+        iteration, state = self._before(since)
+        self.journal.record("resume", iteration=iteration, returned_from=self.trainer.iteration, reason=reason)
+        checkpoints.discard_after(self.folder, iteration)
+        self.watch.go_back(state.values.get(KEY))
+        self.notify(f"{reason}; going back from iteration {self.trainer.iteration} to {iteration}, with other latents")
+        return state
+
+    def _before(self, since: int) -> tuple[int, State]:
+        """The newest intact checkpoint from before ``since``, or else the state that this process began with."""
+        for path in checkpoints.committed(self.folder):
+            if int(path.name) < since:
+                try:
+                    return int(path.name), checkpoints.load(path)
+                except checkpoints.Damaged as damage:
+                    self.notify(f"checkpoint {path.name} is damaged ({damage})")
+        assert self._first is not None  # noqa: S101 - asked only where there is one
+        return int(str(self._first.values["iteration"])), _copied(self._first)
+
+    def _failure(self) -> Finding | None:
+        return next((finding for finding in self.watch.findings if finding.level == "fail"), None)
+
+
+def _copied(state: State) -> State:
+    return replace(state, tensors={name: tensor.detach().clone() for name, tensor in state.tensors.items()})

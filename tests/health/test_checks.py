@@ -1,0 +1,124 @@
+"""Each check at values of known meaning: which level, which name."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganforge.core.thresholds import Health
+from ganforge.health import sampled, vital
+from ganforge.health.sights import Situation
+from ganforge.health.words import CURES
+
+CHECKS = {check.name: check for check in (*vital.CHECKS, *sampled.CHECKS)}
+SURE = {"dominance/accuracy": 1.0}
+VARIED = {"collapse": 0.9, "collapse/precision": 0.9, "collapse/spread": 1.0}
+
+
+def seen(check: str, values: dict[str, float], levels=None):
+    sight = CHECKS[check].judge(Situation(Health(), values, levels or {}))
+    return sight and (sight.level, sight.trouble)
+
+
+@pytest.mark.parametrize(
+    ("check", "values", "expected"),
+    [
+        ("gradients", {"gradients/generator": 99.0, "gradients/discriminator": 1.0}, None),
+        ("gradients", {"gradients/generator": 1.0, "gradients/discriminator": 101.0}, ("warn", "exploding gradients")),
+        ("gradients", {"gradients/generator": 1e5}, ("fail", "exploding gradients")),
+        ("weights", {"weights/generator": 10.0, "weights/discriminator": 1e3}, None),
+        ("weights", {"weights/generator": 101.0}, ("fail", "divergence")),
+        ("dominance", {"dominance": 0.3, **SURE}, None),
+        ("dominance", {"dominance": 0.56, **SURE}, ("warn", "discriminator dominance")),
+        ("dominance", {"dominance": 0.66, **SURE}, ("fail", "discriminator dominance")),
+        ("dominance", {"dominance": 0.66, "dominance/accuracy": 0.97}, ("warn", "discriminator dominance")),
+        ("dominance", {"dominance": 0.66, "dominance/accuracy": 0.9}, None),
+        ("vanishing", {"vanishing": 0.5}, None),
+        ("vanishing", {"vanishing": 0.005}, ("warn", "vanishing gradient")),
+        ("vanishing", {"vanishing": 1e-4}, ("warn", "vanishing gradient")),
+        ("slopes", {"slopes": 1.9}, None),
+        ("slopes", {"slopes": 6.0}, ("warn", "uneven discriminator")),
+        ("slopes", {"slopes": 0.1}, ("warn", "uneven discriminator")),
+        ("slopes", {"slopes": 0.01}, ("fail", "uneven discriminator")),
+        ("slopes", {"slopes": 0.0}, ("fail", "uneven discriminator")),
+        ("collapse", VARIED, None),
+        ("collapse", {**VARIED, "collapse": 0.4}, ("warn", "mode collapse")),
+        ("collapse", {**VARIED, "collapse": 0.19}, ("fail", "mode collapse")),
+        ("collapse", {**VARIED, "collapse": 0.0, "collapse/precision": 0.0}, ("warn", "samples unlike the data")),
+        (
+            "collapse",
+            {"collapse": 0.0, "collapse/precision": 0.0, "collapse/spread": 0.01},
+            ("fail", "mode collapse"),
+        ),
+        ("duplicates", {"duplicates": 3.0, "duplicates/same": 0.0}, None),
+        ("duplicates", {"duplicates": 11.0, "duplicates/same": 0.0}, ("warn", "duplicates")),
+        ("duplicates", {"duplicates": 101.0, "duplicates/same": 0.0}, ("fail", "duplicates")),
+        ("duplicates", {"duplicates": 99.0, "duplicates/same": 0.1}, ("fail", "mode collapse")),
+        ("separation", {**VARIED, "separation": 0.7}, None),
+        ("separation", {**VARIED, "separation": 0.99}, ("warn", "samples unlike the data")),
+        ("memorisation", {"memorisation": 0.1}, None),
+        ("memorisation", {"memorisation": 1.0}, ("fail", "memorisation")),
+        ("overfitting", {"overfitting": 0.2, "dominance/sign": 1.0}, None),
+        ("overfitting", {"overfitting": 0.4, "dominance/sign": 1.0}, ("warn", "discriminator over-fitting")),
+        ("overfitting", {"overfitting": 0.9, "dominance/sign": 0.2}, None),
+        ("overfitting", {"overfitting": 0.9, "dominance/sign": 0.95}, ("fail", "discriminator over-fitting")),
+        ("overfitting", {"overfitting": 0.9}, None),
+        ("oscillation", {"oscillation": 1.4}, None),
+        ("oscillation", {"oscillation": 2.5}, ("warn", "oscillation")),
+        ("oscillation", {"oscillation": 6.0}, ("fail", "oscillation")),
+        ("labels", {"labels": 0.95}, None),
+        ("labels", {"labels": 0.02}, ("fail", "labels without meaning")),
+        ("codes", {"codes": 0.7}, ("warn", "codes without meaning")),
+        ("codes", {"codes": -0.1}, ("fail", "codes without meaning")),
+    ],
+)
+def test_limits_are_those_of_the_table(check, values, expected):
+    assert seen(check, values) == expected
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_what_was_not_measured_is_no_trouble(check):
+    assert seen(check, {}) is None
+
+
+@pytest.mark.parametrize(("before", "level"), [(0.1, "warn"), (0.17, "fail"), (0.0, "fail"), (0.3, "fail")])
+def test_coverage_that_still_rises_counts_one_level_less(before, level):
+    now = Situation(Health(), {**VARIED, "collapse": 0.18}, before={"collapse": before})
+    assert CHECKS["collapse"].judge(now).level == level
+    now = Situation(Health(), {**VARIED, "collapse": 0.4}, before={"collapse": 0.3})
+    assert CHECKS["collapse"].judge(now) is None
+
+
+def test_a_gradient_vanishes_where_the_discriminator_dominates():
+    assert seen("vanishing", {"vanishing": 1e-4}, {"dominance": "fail"}) == ("fail", "vanishing gradient")
+
+
+@pytest.mark.parametrize(
+    ("check", "around", "between"), [("dominance", 0.55, 0.52), ("oscillation", 2.0, 1.9), ("codes", 0.8, 0.85)]
+)
+def test_a_value_upon_a_limit_does_not_flicker(check, around, between):
+    values = {check: between, "dominance/accuracy": 1.0}
+    assert seen(check, values) is None
+    assert seen(check, values, {check: "warn"}) == (
+        "warn",
+        seen(check, {**values, check: 0.56 if check == "dominance" else around * (1.2 if around > 1 else 0.5)})[1],
+    )
+
+
+def test_a_limit_of_a_recipe_counts():
+    table = Health.model_validate({"dominance": {"warn": 0.1, "fail": 0.2}})
+    sight = CHECKS["dominance"].judge(Situation(table, {"dominance": 0.25, **SURE}))
+    assert sight.level == "fail"
+
+
+def test_every_check_has_its_table_and_every_trouble_its_cure():
+    tables = set(Health.model_fields) - {"on", "on_fail", "every", "probes", "samples", "settling"}
+    assert tables == set(CHECKS)
+    assert all(cure.remedy for cure in CURES.values())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"dominance": {"warn": 0.66, "fail": 0.6}}, {"collapse": {"warn": 0.1}}, {"nothing": {}}, {"on_fail": "panic"}]
+)
+def test_a_table_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match="validation error"):
+        Health.model_validate(wrong)

@@ -1,0 +1,146 @@
+"""The watch over a run: how long a trouble must last, since when it is told, and what a resumed run remembers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from ganforge.core.events import Examined, Finished, Saved, Started, State, Stepped
+from ganforge.core.health import verdict
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.core.thresholds import Health
+from ganforge.health.watch import KEY, Watch, watched
+
+
+def started(iterations: int, at: int = 0) -> Started:
+    return Started(at, iterations, "cpu", DataSpec((2,)), LatentSpec(2), {}, {}, {}, Samples(torch.zeros(1, 2)))
+
+
+def step(iteration: int, **signals: float) -> Stepped:
+    named = {name.replace("_", "/"): torch.tensor(value) for name, value in signals.items()}
+    return Stepped(iteration, {}, {}, named)
+
+
+def odds(iteration: int, loss: float) -> Stepped:
+    return step(iteration, dominance_loss=loss, dominance_accuracy=1.0, dominance_sign=1.0, dominance_rejected=0.0)
+
+
+def examined(watch: Watch, events) -> list[Examined]:
+    return [event for event in watched(iter(events), watch) if isinstance(event, Examined)]
+
+
+def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there():
+    losses = [(at, 1.38 if at <= 2000 else 0.01) for at in range(10, 4010, 10)]
+    told = examined(Watch(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    failing = [event for event in told if verdict(event.findings) == "fail"]
+    (finding,) = failing[0].findings
+    assert (finding.check, finding.trouble, finding.level) == ("dominance", "discriminator dominance", "fail")
+    assert 2000 < finding.since <= 2120, "smoothed over 50 iterations, it takes some to pass both limits"
+    assert 2200 < failing[0].iteration <= 2500
+    assert {event.findings[0].since for event in failing} == {finding.since}
+    assert failing[-1].iteration == 4000
+
+
+def test_a_trouble_that_comes_and_goes_is_not_told():
+    losses = [(at, 0.01 if (at // 150) % 2 else 1.38) for at in range(10, 8010, 10)]
+    assert not any(
+        event.findings for event in examined(Watch(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    )
+
+
+def test_a_trouble_that_is_over_is_told_no_more():
+    losses = [(at, 0.01 if 2000 < at <= 3000 else 1.38) for at in range(10, 5010, 10)]
+    told = examined(Watch(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    assert any(event.findings for event in told)
+    assert not told[-1].findings
+
+
+def test_short_runs_are_told_in_time():
+    told = examined(Watch(Health()), [started(300), *(odds(at, 0.01) for at in range(10, 70, 10))])
+    assert told[-1].iteration == 60
+    assert verdict(told[-1].findings) == "fail"
+
+
+def test_the_beginning_is_not_judged_by_what_is_not_learned_yet_but_by_its_gradients():
+    told = examined(Watch(Health()), [started(10_000), *(odds(at, 0.01) for at in range(10, 510, 10))])
+    assert not any(event.findings for event in told)
+    told = examined(Watch(Health()), [started(10_000), *(step(at, gradients_generator=1e6) for at in range(10, 510, 10))])
+    assert told[-1].findings[0].trouble == "exploding gradients"
+
+
+def test_a_gradient_is_set_beside_its_median_at_first():
+    norms = [(at, 2.0 if at <= 500 else 2e-3) for at in range(10, 2010, 10)]
+    told = examined(Watch(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
+    assert told[-1].values["vanishing"] == pytest.approx(1e-3, rel=1e-3)
+    assert [finding.trouble for finding in told[-1].findings] == ["vanishing gradient"]
+
+
+def test_the_worst_comes_first_and_a_cause_stands_for_its_symptoms():
+    events = [started(10_000)]
+    for at in range(10, 3010, 10):
+        signals = {"dominance/loss": 0.01, "dominance/accuracy": 1.0, "slopes/real": 9.0, "slopes/fake": 1.0}
+        events.append(Stepped(at, {}, {}, {name: torch.tensor(value) for name, value in signals.items()}))
+    assert [(one.check, one.level) for one in examined(Watch(Health()), events)[-1].findings] == [
+        ("dominance", "fail"),
+        ("slopes", "warn"),
+    ]
+
+    events = [
+        Stepped(event.iteration, {}, {}, {**event.signals, "weights/generator": torch.tensor(1e3)})
+        if isinstance(event, Stepped)
+        else event
+        for event in events
+    ]
+    assert [one.check for one in examined(Watch(Health()), events)[-1].findings] == ["weights", "slopes"]
+
+
+def test_a_check_that_is_off_says_nothing():
+    table = Health.model_validate({"dominance": {"on": False}})
+    assert not any(
+        event.findings for event in examined(Watch(table), [started(1000), *(odds(at, 0.01) for at in range(10, 1010, 10))])
+    )
+
+
+def test_divergence_is_told_before_the_end():
+    events = list(
+        watched(iter([started(100), Finished(7, "diverged", 1.0, "generator/total is nan at iteration 7")]), Watch(Health()))
+    )
+    assert [type(event).__name__ for event in events] == ["Started", "Examined", "Finished"]
+    (finding,) = events[1].findings
+    assert (finding.trouble, finding.level, finding.seen) == ("non-finite values", "fail", "generator/total is nan at iteration 7")
+
+
+def test_a_resumed_run_is_watched_without_a_break():
+    losses = [(at, 1.38 if at <= 2000 else 0.01) for at in range(10, 4010, 10)]
+    steps = [odds(at, loss) for at, loss in losses]
+    whole = examined(Watch(Health()), [started(10_000), *steps])
+
+    saved = [*watched(iter([started(10_000), *steps[:230], Saved(2300, State({}, {"iteration": 2300}))]), Watch(Health()))][-1]
+    kept = json.loads(json.dumps(saved.state.values))
+    assert kept["iteration"] == 2300
+    later = Watch(Health())
+    later.restore(kept[KEY])
+    rest = examined(later, [started(10_000, 2300), *steps[230:]])
+    assert rest[-1].findings == whole[-1].findings
+    assert rest[-1].values == whole[-1].values
+
+
+def test_going_back_forgets_what_was_seen_since():
+    watch = Watch(Health())
+    examined(watch, [started(1000), *(odds(at, 0.01) for at in range(10, 510, 10))])
+    assert watch.findings
+    watch.go_back(None)
+    assert watch.findings == ()
+    told = [found for at in range(10, 110, 10) if (found := watch.hear(odds(at, 1.38)))]
+    assert told
+    assert not any(event.findings for event in told)
+
+
+@pytest.mark.parametrize("plain", [None, "nothing", 3])
+def test_a_state_of_a_run_that_was_not_watched_will_do(plain):
+    watch = Watch(Health())
+    watch.restore(plain)
+    assert examined(watch, [started(100, 50), odds(60, 1.38)])
