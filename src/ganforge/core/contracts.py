@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
 from ganforge.core.specs import DataSpec, LatentSpec
@@ -84,6 +84,10 @@ class Measure:
     ideal: float | None = None
     symmetric: bool = False
     floor: Callable[[int], float] | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able; the floor, which is a function, left out."""
+        return {"label": self.label, "better": self.better, "ideal": self.ideal, "symmetric": self.symmetric}
 
 
 class Generator(Protocol):
@@ -233,6 +237,7 @@ class Metric(Protocol):
 
     One that has an attribute ``protocol`` states by it, as plain data, what its values depend on beside its params and the number
     of samples: the features it looks at and their SHA-256, windows, neighbours. Values whose protocols differ are never compared.
+    One that has an attribute ``least`` needs so many samples at least: a recipe that gives it fewer is refused before training.
 
     Attributes:
         measures: for each value it returns, what it means. A metric with one value uses the key ``""``; several become

@@ -37,8 +37,9 @@ def journal(
     """An essential observer: the first, so that a checkpoint never knows more than the journal.
 
     Terms and rates go into the journal as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as
-    ``eval/…``. A full disk costs one warning: give the writer an ``on_error``. The records ``start`` and ``end`` are the session's,
-    which knows the identity, and how the process ended.
+    ``eval/…``, and how these are measured as ``protocols`` whenever training begins or goes on. A full disk costs one warning: give
+    the writer an ``on_error``. The records ``start`` and ``end`` are the session's, which knows the identity, and how the process
+    ended.
     """
     scribe = _Scribe(folder, writer, warn, clock)
     try:
@@ -57,6 +58,7 @@ class _Scribe:
         self._status = Status(status="running")
         self._began = self._reported = clock()
         self._failing = False
+        self._missed: set[str] = set()  # metrics that were told to be missing
 
     def tell(self, event: Event) -> None:
         now = self._clock()
@@ -92,6 +94,8 @@ class _Scribe:
             self._writer.record("resume", iteration=event.iteration)
             self._status = self._status.now(metrics=self._known_metrics())
         self._status = self._status.now(iterations=event.iterations)
+        measures = {key: measure.to_plain() for key, measure in event.measures.items()}
+        self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, measures=measures)
         self._report(event.iteration, self._clock())
 
     def _known_metrics(self) -> Mapping[str, float]:
@@ -104,6 +108,10 @@ class _Scribe:
     def _evaluated(self, event: Evaluated) -> None:
         self._writer.record("eval", iteration=event.iteration, values={f"eval/{key}": value for key, value in event.values.items()})
         self._status = self._status.now(metrics={**self._status.metrics, **event.values})
+        for name, reason in event.missing.items():
+            if name not in self._missed:
+                self._missed.add(name)
+                self._warn(f"metric '{name}' could not be measured: {reason}; training goes on without it")
 
     def _finished(self, event: Finished) -> None:
         self._writer.flush()

@@ -57,7 +57,7 @@ class PlainLines:
                 self._progress()
             case Started():
                 self._start(event)
-            case Evaluated():
+            case Evaluated() if event.values:
                 self._evaluation(event)
             case Finished():
                 self._say(words.outcome(event, self._standing.measured()))

@@ -206,7 +206,8 @@ def _conclude(stage: Stage, finished: Finished) -> None:
     """Write the final files and the journal's last records."""
     folder, journal = stage.folder, stage.journal
     metrics = dict((status.read(folder) or status.Status(status="running")).metrics)
-    atomic.write_json(folder.metrics, {"iteration": finished.iteration, "metrics": metrics})
+    protocols = {metric.name: metric.protocol for metric in stage.trainer.observer.metrics}
+    atomic.write_json(folder.metrics, {"iteration": finished.iteration, "metrics": metrics, "protocols": protocols})
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():
