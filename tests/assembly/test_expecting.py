@@ -112,11 +112,12 @@ def test_a_metric_whose_package_is_missing_is_left_out_only_where_it_is_optional
     from ganforge.hooks.component import Kind
 
     found = registry.find(Kind.METRIC, "wasserstein")
-    monkeypatch.setattr(
-        type(registry), "components", lambda self, kind, real=type(registry).components: tuple(
-            replace(one, needs=("no_such_package",)) if one is found else one for one in real(self, kind)
-        ),
-    )  # fmt: skip
+    real = type(registry).components
+
+    def components(self, kind):
+        return tuple(replace(one, needs=("no_such_package",)) if one is found else one for one in real(self, kind))
+
+    monkeypatch.setattr(type(registry), "components", components)
     with pytest.raises(Exception, match="needs no_such_package"):
         blueprint('[[metric]]\nuse = "wasserstein"\n')
     left = blueprint('[[metric]]\nuse = "wasserstein"\noptional = true\n')

@@ -23,6 +23,7 @@ from ganforge.cli import (
     console,
     data,
     doctor,
+    evaluate,
     explain,
     export,
     interpolate,
@@ -103,6 +104,7 @@ app.command("sample")(sample.sample)
 app.command("export")(export.export)
 app.command("interpolate")(interpolate.interpolate)
 app.command("traverse")(traverse.traverse)
+app.command("evaluate")(evaluate.evaluate)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)
