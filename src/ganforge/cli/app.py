@@ -20,6 +20,7 @@ import typer
 from ganforge import __version__
 from ganforge.cli import (
     check,
+    compare,
     console,
     data,
     doctor,
@@ -105,6 +106,7 @@ app.command("export")(export.export)
 app.command("interpolate")(interpolate.interpolate)
 app.command("traverse")(traverse.traverse)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)
