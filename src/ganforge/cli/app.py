@@ -37,6 +37,7 @@ from ganforge.cli import (
     sync,
     traverse,
     ui,
+    verify,
 )
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
@@ -107,6 +108,7 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("traverse")(traverse.traverse)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("verify")(verify.verify)
 app.command("runs")(runs.runs)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)
