@@ -55,3 +55,19 @@ def test_a_run_that_goes_on_is_left_alone(folder, capsys):
     with RunFolder(folder).locked():
         assert main(["evaluate", str(folder), "--metric", "modes"]) == 4
     assert "is in use by" in capsys.readouterr().err
+
+
+def test_a_sweep_stands_for_its_seeds_and_one_that_cannot_be_measured_stops_no_other_one(trained, tmp_path, capsys):
+    for name, identity in (
+        ("sweep", {"id": "f" * 32, "kind": "sweep"}),
+        ("one", {"parent": "f" * 32}),
+        ("two", {"parent": "f" * 32}),
+    ):
+        folder = tmp_path / "bells" / name
+        shutil.copytree(trained("gaussian_1d"), folder)
+        (folder / "run.json").write_text(json.dumps({**json.loads((folder / "run.json").read_text()), **identity}))
+    shutil.rmtree(tmp_path / "bells" / "one" / "checkpoints")
+    assert main(["evaluate", str(tmp_path / "bells" / "sweep"), "--metric", "modes", "-n", "20", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [one["run"] for one in json.loads(out)["runs"]] == ["two"]
+    assert "one is not measured" in err

@@ -25,7 +25,10 @@ class Weights(enum.StrEnum):
 
 
 def evaluate(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folder, name or beginning of the id of each run.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Folder, name or beginning of the id of each run; a sweep stands for its seeds."),
+    ],
     *,
     metric: Annotated[
         list[str] | None,
@@ -57,14 +60,23 @@ def evaluate(
     value with its protocol; MLflow gets it too where it has the run. A metric that fails costs one line.
     """
     from ganforge.cli import console
+    from ganforge.core.errors import GanforgeError
     from ganforge.runs.evaluating import Wish
     from ganforge.runs.finding import find
+    from ganforge.runs.gathering import members
     from ganforge.session.evaluating import evaluate_and_record
 
     wish = Wish(tuple(metric or ()), count, seed, weights.value, device, floor)
+    folders = [folder for run in runs for folder in members(find(run, runs_dir))]
     done: list[Recorded] = []
-    for folder in [find(run, runs_dir) for run in runs]:
-        done.append(evaluate_and_record(folder, wish, tracking_uri=tracking_uri, told=console.note))
+    for folder in folders:
+        try:
+            done.append(evaluate_and_record(folder, wish, tracking_uri=tracking_uri, told=console.note))
+        except GanforgeError as error:
+            if len(folders) == 1:
+                raise
+            console.warning(f"{folder.path.resolve().name} is not measured: {error}")
+            continue
         _tell(done[-1], quiet=json)
     if json:
         console.json_out({"schema": 1, "runs": [_to_plain(one) for one in done]})

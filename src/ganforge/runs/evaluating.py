@@ -153,7 +153,7 @@ def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda
 
 def _metric_tables(folder: RunFolder) -> Sequence[Mapping[str, object]]:
     if not folder.resolved.exists():
-        raise UsageError(f"{folder.path} cannot be measured: it has no resolved.toml", remedy="name a run, not a sweep's folder")
+        raise UsageError(f"{folder.path} cannot be measured: it has no resolved.toml", remedy="name another run")
     tables = read(folder.resolved).table.get("metric")
     return [table for table in tables if isinstance(table, Mapping)] if isinstance(tables, list) else []
 

@@ -97,7 +97,7 @@ def gather(references: Sequence[str], root: Path) -> tuple[list[Group], list[str
     """
     found: dict[Path, Gathered] = {}
     for reference in references:
-        for folder in _members(find(reference, root)):
+        for folder in members(find(reference, root)):
             found.setdefault(folder.path.resolve(), _gathered(named(folder)))
     sets: dict[str, list[Gathered]] = {}
     for run in found.values():
@@ -113,8 +113,12 @@ def recipe_differences(groups: Sequence[Group]) -> dict[str, list[str | None]]:
     return {key: each for key, each in values.items() if len(set(each)) > 1}
 
 
-def _members(folder: RunFolder) -> Iterator[RunFolder]:
-    """The run itself, or the seeds of a sweep."""
+def members(folder: RunFolder) -> Iterator[RunFolder]:
+    """The run itself, or the seeds of a sweep.
+
+    Raises:
+        UsageError: a sweep of which no seed is there.
+    """
     identity = folder.read_json(folder.identity) or {}
     if identity.get("kind") != "sweep":
         yield folder
