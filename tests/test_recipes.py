@@ -80,7 +80,7 @@ def test_shown_recipes_teach(path):
 def test_ring_recipes_differ_in_their_losses_only():
     plain, relativistic = (resolved(ROOT / "recipes" / f"{name}.toml").recipe for name in ("vanilla_ring", "ring_relativistic"))
     differing = {name for name in type(plain).model_fields if getattr(plain, name) != getattr(relativistic, name)}
-    assert differing == {"title", "description", "loss"}
+    assert differing == {"title", "description", "loss", "expect"}
 
 
 @pytest.mark.parametrize("path", SMOKE, ids=named)

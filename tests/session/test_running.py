@@ -288,3 +288,38 @@ def test_a_run_that_is_not_to_be_delivered_is_no_warning(recipe, ganforge):
     assert process.returncode == 0, errors
     assert "warning" not in errors
     assert "MLflow    off; ganforge sync small-" in errors
+
+
+def test_every_value_has_its_protocol_beside_it_also_after_resuming(recipe, console, tmp_path, monkeypatch):
+    path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\nevery = 5\n')
+    with monkeypatch.context() as patch:
+        stop_at(10, patch)
+        stopped = run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
+    run(Options(None, resume=str(stopped.folder), runs_dir=tmp_path / "runs"), console)
+
+    records = [record for _, record in journal.read(stopped.folder / "events.jsonl") if record["k"] == "protocols"]
+    assert [record["iteration"] for record in records] == [0, 10]
+    for record in records:
+        assert record["protocols"]["wasserstein"]["samples"] == 50
+        assert record["protocols"]["wasserstein"]["generator"] == "average"
+        assert record["measures"]["wasserstein"]["better"] == "lower"
+    final = json.loads((stopped.folder / "metrics.json").read_text())
+    assert final["protocols"] == records[-1]["protocols"]
+
+
+def test_an_optional_metric_that_fails_does_not_end_training(recipe, console, tmp_path, monkeypatch):
+    from ganforge.builtin.measures import WassersteinDistance
+    from ganforge.core.errors import DataError
+
+    def refuse(self, evaluation):
+        raise DataError("too few samples", remedy="give it more")
+
+    monkeypatch.setattr(WassersteinDistance, "measure", refuse)
+    path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\nevery = 5\n')
+    with pytest.raises(DataError, match="too few samples"):
+        run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
+
+    result = run(Options(path, (OFF, "metric[0].optional=true"), runs_dir=tmp_path / "runs"), console)
+    assert (result.status, result.metrics) == ("finished", {})
+    told = console.file.getvalue().replace("\n", " ")
+    assert told.count("metric 'wasserstein' could not be measured: too few samples") == 1

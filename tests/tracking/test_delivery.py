@@ -451,3 +451,18 @@ def test_what_is_pending_is_counted_without_a_store(trainer, desk):
     assert desk.ack.points == waiting.points
     assert pending(trainer.folder) == Pending()
     assert not pending(trainer.folder)
+
+
+def test_values_measured_again_after_the_end_get_names_of_their_own_and_leave_the_end_as_it_is(trainer, desk):
+    trainer.begin()
+    trainer.evaluate(7, wasserstein=0.5)
+    trainer.end()
+    desk.deliver(final=True)
+    for number, value in ((1, 0.4), (2, 0.3)):
+        trainer.record("evaluated", number=number, iteration=7, values={"wasserstein": value})
+        desk.deliver(final=True)
+
+    rows = {(key, at): value for key, at, _, value in desk.sink.rows}
+    assert rows == {("eval/wasserstein", 7): 0.5, ("evaluated/wasserstein", 1): 0.4, ("evaluated/wasserstein", 2): 0.3}
+    assert desk.ack.status == "FINISHED"
+    assert [call[0] for call in desk.sink.calls].count("ended") == 1

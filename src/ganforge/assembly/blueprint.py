@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ganforge import __version__
 from ganforge.assembly.agreement import Facts, agree
+from ganforge.assembly.expecting import unmeasured
 from ganforge.assembly.lock import lock
 from ganforge.assembly.parts import MANY, SINGLE, Part, Search, search
 from ganforge.core.errors import PluginError, Problem, RecipeError
@@ -32,7 +33,7 @@ class Blueprint:
 
     Attributes:
         source: what was read.
-        recipe: the recipe as given.
+        recipe: the recipe as given, without optional metrics that are not to be had here.
         dataset: the real samples.
         sampler: the latents.
         generator: the generator.
@@ -89,8 +90,9 @@ def resolve(source: Source, registry: Registry) -> Blueprint:
     """
     found = search(source, registry)
     required, failures = _requirements(source, registry)
-    failures = [*found.failures, *failures]
-    problems = [*source.problems, *found.problems, *required]
+    left_out = [(key, failure) for key, failure in found.failures if _is_optional(source, key)]
+    failures = [*(one for one in found.failures if one not in left_out), *failures]
+    problems = [*source.problems, *found.problems, *required, *unmeasured(source, found)]
     warnings: Iterable[Problem] = ()
     facts = Facts()
     try:
@@ -106,7 +108,8 @@ def resolve(source: Source, registry: Registry) -> Blueprint:
         raise RecipeError(source.sorted([*problems, *told]))
     if failures:
         raise failures[0][1]
-    return _joined(source, found, facts, source.sorted(warnings))
+    told = [source.problem(key, f"left out: {failure.message}", failure.remedy) for key, failure in left_out]
+    return _joined(source, found, facts, source.sorted([*warnings, *told]))
 
 
 def _joined(source: Source, found: Search, facts: Facts, warnings: tuple[Problem, ...]) -> Blueprint:
@@ -116,7 +119,7 @@ def _joined(source: Source, found: Search, facts: Facts, warnings: tuple[Problem
     }
     return Blueprint(
         source=source,
-        recipe=source.recipe,
+        recipe=_without_missing(source.recipe, parts[Kind.METRIC]),
         dataset=parts[Kind.DATASET][0],
         sampler=parts[Kind.SAMPLER][0],
         generator=parts[Kind.GENERATOR][0],
@@ -126,6 +129,17 @@ def _joined(source: Source, found: Search, facts: Facts, warnings: tuple[Problem
         facts=facts,
         warnings=warnings,
     )
+
+
+def _is_optional(source: Source, key: str) -> bool:
+    """Whether it is the component of a metric without which training goes on."""
+    return key.startswith("metric[") and source.value(key.removesuffix(".use") + ".optional") is True
+
+
+def _without_missing(recipe: Recipe, metrics: tuple[Part, ...]) -> Recipe:
+    found = {part.key for part in metrics}
+    kept = tuple(table for index, table in enumerate(recipe.metric) if f"metric[{index}]" in found)
+    return recipe if len(kept) == len(recipe.metric) else recipe.model_copy(update={"metric": kept})
 
 
 def _filled(table: Any, part: Part) -> Any:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ganforge.assembly.blueprint import Blueprint, Part
+from ganforge.assembly.expecting import insist_on_measures
 from ganforge.assembly.protocols import protocol
 from ganforge.core.contracts import (
     BuildContext,
@@ -103,14 +104,17 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     generator = _network(blueprint.generator, context, batches, seed).to(device)
     discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
+    metrics, left_out = _metrics(blueprint, context, seed, folders)
+    insist_on_measures(blueprint.source, {name for metric in metrics for name in metric.measures}, left_out)
     observer = Observer(
         dataset=dataset,
         data=data,
         sampler=sampler,
-        metrics=_metrics(blueprint, context, seed, folders),
+        metrics=metrics,
         seed=seed,
         device=device,
         pictured=recipe.pictures.samples,
+        left_out=left_out,
     )
     return Trainer(
         plan=_plan(recipe),
@@ -181,30 +185,54 @@ def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weig
     ]
 
 
-def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Folders) -> list[Scheduled]:
-    @functools.cache
-    def dataset() -> Dataset:  # read once, for all metrics that learn from it
-        return build_dataset(blueprint.dataset, seed=0, folders=folders)
-
-    context = MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, dataset)
+def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Folders) -> tuple[list[Scheduled], dict[str, str]]:
+    """What is measured, and which optional metrics cannot be built, and why."""
+    context = metric_context(sizes, blueprint.dataset, folders)
     default = max(1, blueprint.recipe.train.iterations // 10)
-    scheduled = []
+    scheduled, left_out = [], {}
     for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):
-        metric = _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric))
-        _need_samples(part, metric, table.samples)
-        stated = protocol(blueprint, part, metric, table.samples)
-        scheduled.append(Scheduled(table.name or part.component.name, metric, table.every or default, table.samples, stated))
-    return scheduled
+        name = table.name or part.component.name
+        try:
+            metric = build_metric(part, context, seed=seed, samples=table.samples)
+        except GanforgeError as error:
+            if not table.optional:
+                raise
+            left_out[name] = str(error)
+            continue
+        stated = protocol(part, metric, blueprint.dataset, samples=table.samples, average=_averages(blueprint.recipe), seed=seed)
+        scheduled.append(Scheduled(name, metric, table.every or default, table.samples, stated, table.optional))
+    return scheduled, left_out
 
 
-def _need_samples(part: Part, metric: Metric, samples: int) -> None:
-    """Refuse too few samples now rather than at the first evaluation."""
+def metric_context(sizes: BuildContext, dataset: Part, folders: Folders) -> MetricContext:
+    """What metrics of a recipe are built with; its data are read once for all that learn from them, and only if there are any."""
+
+    @functools.cache
+    def read() -> Dataset:
+        return build_dataset(dataset, seed=0, folders=folders)
+
+    return MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, read)
+
+
+def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int) -> Metric:
+    """A metric that is given so many samples.
+
+    Raises:
+        Disagreement: it does not fit the data or latents, or needs more samples.
+        PluginError: its factory raised.
+    """
+    metric = cast("Metric", _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric)))
     least = getattr(metric, "least", 0)
     if isinstance(least, int) and samples < least:
         raise Disagreement(
             f"{part.key}: metric '{part.component.name}' needs {least:,} samples or more, and is given {samples:,}",
-            remedy=f"set {part.key}.samples = {least} or above",
+            remedy=f"set {part.key}.samples = {least}",
         )
+    return metric
+
+
+def _averages(recipe: Recipe) -> bool:
+    return recipe.train.average != 0
 
 
 def _made(part: Part, context: object, seed: int, is_right: Callable[[object], bool]) -> Any:

@@ -20,9 +20,11 @@ import typer
 from ganforge import __version__
 from ganforge.cli import (
     check,
+    compare,
     console,
     data,
     doctor,
+    evaluate,
     explain,
     export,
     interpolate,
@@ -36,6 +38,7 @@ from ganforge.cli import (
     sync,
     traverse,
     ui,
+    verify,
 )
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
@@ -104,6 +107,9 @@ app.command("sample")(sample.sample)
 app.command("export")(export.export)
 app.command("interpolate")(interpolate.interpolate)
 app.command("traverse")(traverse.traverse)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("verify")(verify.verify)
 app.command("runs")(runs.runs)
 app.command("report")(report.report)
 app.command("ui")(ui.ui)

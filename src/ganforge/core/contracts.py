@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
 from ganforge.core.specs import DataSpec, LatentSpec
@@ -123,6 +123,10 @@ class Measure:
     ideal: float | None = None
     symmetric: bool = False
     floor: Callable[[int], float] | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able; the floor, which is a function, left out."""
+        return {"label": self.label, "better": self.better, "ideal": self.ideal, "symmetric": self.symmetric}
 
 
 class Generator(Protocol):

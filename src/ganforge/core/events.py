@@ -87,11 +87,13 @@ class Evaluated:
         iteration: iterations done.
         values: by ``"wasserstein"`` or ``"modes/captured"``.
         seconds: what it took.
+        missing: optional metrics that could not be measured, by name, and why.
     """
 
     iteration: int
     values: Mapping[str, float]
     seconds: float
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ganforge.core.contracts import Dataset, Measure, Metric, Sampler, Streaming, WithValidation
 from ganforge.core.records import Codes, Evaluation, Field, Latent, Samples, Verdict
 from ganforge.core.specs import DataSpec
+from ganforge.core.strangers import said
 from ganforge.engine.batches import spread_rows
 from ganforge.engine.learning import evaluating
 from ganforge.engine.seeding import seeded, stream
@@ -31,6 +33,7 @@ class Scheduled:
         every: iterations between measurements.
         samples: generated samples, and as many held-out real ones.
         protocol: all that two of its values must share to be comparable, as plain data, and the seed of the draws.
+        optional: whether training goes on without its values where it fails.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Scheduled:
     every: int
     samples: int
     protocol: Mapping[str, object] = field(default_factory=dict)
+    optional: bool = False
 
     @property
     def measures(self) -> dict[str, Measure]:
@@ -48,6 +52,21 @@ class Scheduled:
 def joined(name: str, key: str) -> str:
     """``wasserstein`` for a metric's only value, ``modes/captured`` for one of several."""
     return f"{name}/{key}" if key else name
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of measuring.
+
+    Attributes:
+        values: by ``"wasserstein"`` or ``"modes/captured"``.
+        seconds: what it took.
+        missing: optional metrics that failed, by name, and why.
+    """
+
+    values: Mapping[str, float]
+    seconds: float
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def generate(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
@@ -98,6 +117,7 @@ class Observer:
         seed: the run's seed.
         device: where the networks live.
         pictured: samples in each picture.
+        left_out: optional metrics that could not be built, by name, and why.
     """
 
     def __init__(
@@ -110,8 +130,10 @@ class Observer:
         seed: int,
         device: torch.device,
         pictured: int = 512,
+        left_out: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
+        self.left_out = dict(left_out or {})
         self.metrics = tuple(metrics)
         self.measures = {key: measure for metric in self.metrics for key, measure in metric.measures.items()}
         self._dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
@@ -122,17 +144,41 @@ class Observer:
             self._latent = sampler.draw(pictured, stream(seed, "pictures", "latent", device=device))
         self._axes = _axes(self.real.values) if sampler.spec.classes is None else None
 
-    def measure(
-        self, generator: nn.Module, discriminator: nn.Module, metrics: Sequence[Scheduled]
-    ) -> tuple[Mapping[str, float], float]:
-        """The values of ``metrics`` for ``generator``, and the seconds they took."""
+    def measure(self, generator: nn.Module, discriminator: nn.Module | None, metrics: Sequence[Scheduled]) -> Measured:
+        """The values of ``metrics`` for ``generator``, and the seconds they took; without a discriminator there is no critic."""
         began = time.perf_counter()
         values: dict[str, float] = {}
+        missing: dict[str, str] = {}
         with seeded(self._seed):
             for scheduled in metrics:
-                found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
+                try:
+                    found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
+                except Exception as error:
+                    if not scheduled.optional:
+                        raise
+                    missing[scheduled.name] = said(error)
+                    continue
                 values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
-        return values, time.perf_counter() - began
+        return Measured(values, time.perf_counter() - began, missing)
+
+    def measure_real(self, metric: Metric, count: int) -> tuple[Mapping[str, float], float]:
+        """What a metric says of real samples in the place of generated ones: the perfect generator with so many samples.
+
+        Returns:
+            The values, and the share of the second half that is also in the first: a part kept back that is smaller than
+            ``2 · count`` gives samples twice, and so values that are too good.
+        """
+        with seeded(self._seed):
+            drawn = self._dataset.held_out(2 * count, stream(self._seed, "evaluation", "floor"))
+            real, other = (
+                Samples(drawn.values[rows], None if drawn.labels is None else drawn.labels[rows])
+                for rows in (slice(count), slice(count, None))
+            )
+            evaluation = Evaluation(
+                real, other, stream(self._seed, "evaluation", "metric"), self._some_training, self._validation()
+            )
+            values = {key: float(value) for key, value in metric.measure(evaluation).items()}
+        return values, _shared(real.values, other.values)
 
     def probe(self, average: nn.Module, raw: nn.Module, discriminator: nn.Module, count: int) -> tuple[Evaluation, Samples]:
         """What the health watch looks at: ``count`` samples of the average and of the raw generator, from the same latents."""
@@ -146,7 +192,7 @@ class Observer:
             fakes[0],
             stream(self._seed, "health", "draws"),
             training=self._some_training,
-            critic=lambda samples: self._judged(discriminator, samples),
+            critic=partial(self._judged, discriminator),
         )
         return evaluation, fakes[1]
 
@@ -169,7 +215,7 @@ class Observer:
         with seeded(self._seed):
             return generate(generator, self._latent, self.data), self._field(discriminator)
 
-    def _evaluation(self, generator: nn.Module, discriminator: nn.Module, count: int) -> Evaluation:
+    def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
             self._held_out[count] = self._dataset.held_out(count, stream(self._seed, "evaluation", "real"))
         latent = self._sampler.draw(count, stream(self._seed, "evaluation", "latent", device=self._device))
@@ -180,7 +226,7 @@ class Observer:
             stream(self._seed, "evaluation", "metric"),
             training=self._some_training,
             validation=self._validation(),
-            critic=lambda samples: judge(discriminator, samples, self.data),
+            critic=None if discriminator is None else partial(self._judged, discriminator),
         )
 
     def _some_training(self, most: int) -> Samples:
@@ -208,6 +254,12 @@ class Observer:
         with evaluating(discriminator):
             verdict = discriminator(Samples(self.data.from_own(points.to(self._device))))
         return Field(points, verdict.logits.cpu(), tuple(len(axis) for axis in self._axes))
+
+
+def _shared(one: Tensor, other: Tensor) -> float:
+    """The share of ``other``'s samples that are among those of ``one``."""
+    known = {row.tobytes() for row in one.numpy()}
+    return sum(row.tobytes() in known for row in other.numpy()) / len(other)
 
 
 def _axes(real: Tensor) -> tuple[Tensor, ...] | None:

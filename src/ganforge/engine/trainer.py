@@ -286,8 +286,8 @@ class Trainer:
     def _looked(self) -> Iterator[Event]:
         due = [metric for metric in self.observer.metrics if self._is_due(metric.every)]
         if due:
-            values, seconds = self.observer.measure(self.average.network, self.networks["discriminator"], due)
-            yield Evaluated(self.iteration, values, seconds)
+            measured = self.observer.measure(self.average.network, self.networks["discriminator"], due)
+            yield Evaluated(self.iteration, measured.values, measured.seconds, measured.missing)
         if self.plan.probe_every and self._is_due(self.plan.probe_every):
             yield self._probed()
         if self._is_due(self.plan.picture_every):

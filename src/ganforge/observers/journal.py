@@ -40,7 +40,8 @@ def journal(
     """An essential observer: the first, so that a checkpoint never knows more than the journal.
 
     Terms and rates go into the journal as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as
-    ``eval/…``, what the health watch measures as ``health/…``. Its findings are a record ``health`` whenever another trouble is
+    ``eval/…``, and how these are measured as ``protocols`` whenever training begins or goes on, what the health watch measures as
+    ``health/…``. Its findings are a record ``health`` whenever another trouble is
     seen or one is gone, and at the end as they were seen last. Where training is rolled back, a record ``rollback`` stands before
     the iterations that come again; of two values of one iteration the later one counts.
 
@@ -68,6 +69,7 @@ class _Scribe:
         self._iteration = 0
         self._seen: Examined | None = None  # the newest look
         self._told: Examined | None = None  # the one that the journal's newest record of health is of
+        self._missed: set[str] = set()  # metrics that were told to be missing
 
     def tell(self, event: Event) -> None:
         now = self._clock()
@@ -110,6 +112,8 @@ class _Scribe:
         self._iteration = event.iteration
         self._status = self._status.now(iterations=event.iterations)
         self._explain(event)
+        measures = {key: measure.to_plain() for key, measure in event.measures.items()}
+        self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, measures=measures)
         self._report(event.iteration, self._clock())
 
     def _explain(self, event: Started) -> None:
@@ -129,6 +133,10 @@ class _Scribe:
     def _evaluated(self, event: Evaluated) -> None:
         self._writer.record("eval", iteration=event.iteration, values={f"eval/{key}": value for key, value in event.values.items()})
         self._status = self._status.now(metrics={**self._status.metrics, **event.values})
+        for name, reason in event.missing.items():
+            if name not in self._missed:
+                self._missed.add(name)
+                self._warn(f"metric '{name}' could not be measured: {reason}; training goes on without it")
 
     def _examined(self, event: Examined, now: float) -> None:
         if event.values:

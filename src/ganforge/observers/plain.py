@@ -63,7 +63,7 @@ class PlainLines:
                 self._progress()
             case Started():
                 self._start(event)
-            case Evaluated():
+            case Evaluated() if event.values:
                 self._evaluation(event)
             case Examined():
                 for change in health.changes(before.findings if before else (), event):

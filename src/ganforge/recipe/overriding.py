@@ -77,6 +77,18 @@ def _value(key: str, text: str) -> Any:
     if len(text) > SIZE:
         raise _OverrideError(key, "--set gives a value longer than any recipe", None)
     try:
+        return read_value(text)
+    except ValueError:
+        raise _OverrideError(key, f"--set gives {_cut(text)}, which is no TOML value", _remedy(key, text)) from None
+
+
+def read_value(text: str) -> Any:
+    """One value of the command line: TOML, or a word without quotes where nothing but text can be meant.
+
+    Raises:
+        ValueError: neither of them.
+    """
+    try:
         table, _ = parse(f"value = {text}\n")
         if list(table) == ["value"]:
             return table["value"]
@@ -84,7 +96,7 @@ def _value(key: str, text: str) -> Any:
         pass
     if _WORD.fullmatch(text) and text.lower() not in _LOOKALIKES:
         return text
-    raise _OverrideError(key, f"--set gives {_cut(text)}, which is no TOML value", _remedy(key, text))
+    raise ValueError(f"{_cut(text)} is no TOML value")
 
 
 def _remedy(key: str, text: str) -> str:

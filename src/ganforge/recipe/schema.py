@@ -175,6 +175,33 @@ class MetricTable(Params):
     """Iterations between measurements; a tenth of the run unless given. It is always measured at the end."""
     samples: int = Field(2000, ge=2)
     """Generated samples, and as many held-out real ones."""
+    optional: bool = False
+    """Whether training goes on without it where it cannot be measured: a package is missing, or samples are too few."""
+
+
+class Expectation(Params):
+    """A band that the last value of a metric must lie in, for so many seeds: what ``ganforge verify`` tries."""
+
+    metric: str = Field(min_length=1, max_length=200)
+    """The metric, as it is called in logs: "wasserstein", or "modes/captured"."""
+    min: float | None = None
+    """Least value that is in the band."""
+    max: float | None = None
+    """Greatest value that is in the band."""
+    seeds: int = Field(3, ge=1, le=1000)
+    """Seeds that are run, from the recipe's on."""
+    at_least: int | None = Field(None, ge=1)
+    """How many of them must lie in the band; all unless given."""
+
+    @model_validator(mode="after")
+    def _is_a_band(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("says neither min nor max; give one of them, such as max = 0.1")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min ({self.min:g}) must not be above max ({self.max:g})")
+        if self.at_least is not None and self.at_least > self.seeds:
+            raise ValueError(f"at_least ({self.at_least}) must not be more than seeds ({self.seeds})")
+        return self
 
 
 class Pictures(Params):
@@ -239,6 +266,8 @@ class Recipe(Params):
     """The parts of the objective."""
     metric: tuple[MetricTable, ...] = ()
     """What is measured."""
+    expect: tuple[Expectation, ...] = ()
+    """Bands that the metrics reach, tried by ``ganforge verify``."""
     health: Health = Field(default_factory=Health)
     pictures: Pictures = Field(default_factory=Pictures)
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)

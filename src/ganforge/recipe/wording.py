@@ -103,7 +103,7 @@ def near(name: str, known: Iterable[str]) -> str | None:
 
 
 def _wrong_type(expected: str, key: Key, value: object) -> tuple[str, str | None]:
-    if len(key) == 1 and key[0] in ("loss", "metric") and isinstance(value, Mapping):
+    if len(key) == 1 and key[0] in ("loss", "metric", "expect") and isinstance(value, Mapping):
         return f"is one table; a recipe holds a list of them: write [[{key[0]}]]", None
     hint = None
     if isinstance(value, str) and "number" in expected and _NUMBER.fullmatch(value):

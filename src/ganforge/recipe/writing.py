@@ -13,8 +13,8 @@ from typing import Any
 from ganforge.recipe.keys import BARE
 from ganforge.recipe.schema import Recipe
 
-_ASIDE = ("title", "description", "pictures", "checkpoints", "tracking", "requires")
-"""What says how a run is called, shown and recorded, and changes none of its results."""
+ASIDE = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
+"""What says how a run is called, judged, shown and recorded, and changes none of its results."""
 
 _QUOTES = re.compile(r'\\\\|(?:\\")+')
 """An escaped backslash, or escaped quotes in a row."""
@@ -52,7 +52,7 @@ def fingerprint(recipe: Recipe) -> str:
 
     Take it of a resolved recipe: only there do equal experiments have equal params.
     """
-    table = {name: item for name, item in plain(recipe).items() if name not in _ASIDE}
+    table = {name: item for name, item in plain(recipe).items() if name not in ASIDE}
     canonical = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

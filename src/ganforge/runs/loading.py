@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,23 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
         UsageError: the generator or sampler comes from a local file, and here from another version of it.
     """
     path = folder.path if isinstance(folder, RunFolder) else folder
+    unfilled = _unfilled(path)
+    return _filled(unfilled, *_weights(path), device=device)
+
+
+def load_weights(
+    folder: RunFolder, iteration: int, tensors: Mapping[str, Tensor], *, average: bool, device: str
+) -> LoadedGenerator:
+    """The generator of a run with the weights of a checkpoint that was read: the moving average, or what training moves.
+
+    Raises:
+        GanforgeError: as :func:`load`.
+    """
+    return _filled(_unfilled(folder.path), iteration, tensors, name="average" if average else "generator", device=device)
+
+
+def _unfilled(path: Path) -> LoadedGenerator:
+    """A run's generator without its weights."""
     specs = path / "specs.json"
     if not specs.exists():
         raise RunFolderError(f"{path} holds no finished start: there is no specs.json", remedy="name the folder of a run")
@@ -139,10 +156,15 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
     parts = resolve_sampling(read(path / "resolved.toml"), load_plugins())
     _same_files(path, parts)
     network = build_network(parts.generator, BuildContext(data, latent), seed=0)
-    iteration, tensors = _weights(path)
-    load_network("average", network, tensors)
-    network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-    return LoadedGenerator(network, build_sampler(parts.sampler, data), data, latent, iteration, path)
+    return LoadedGenerator(network, build_sampler(parts.sampler, data), data, latent, 0, path)
+
+
+def _filled(
+    generator: LoadedGenerator, iteration: int, tensors: Mapping[str, Tensor], *, device: str, name: str = "average"
+) -> LoadedGenerator:
+    load_network(name, generator.network, tensors)
+    generator.network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    return replace(generator, iteration=iteration)
 
 
 def write_bundle(folder: RunFolder, target: Path) -> None:

@@ -27,7 +27,7 @@ def check_targets(paths: Sequence[Path], endings: Sequence[str]) -> None:
     Raises:
         UsageError: another ending, or a folder is there.
     """
-    told = f"{', '.join(endings[:-1])} or {endings[-1]}"
+    told = f"{', '.join(endings[:-1])} or {endings[-1]}" if len(endings) > 1 else endings[0]
     for path in paths:
         if path.suffix.lower() not in endings:
             raise UsageError(f"cannot tell the format of {path.name or path}", remedy=f"let the name end in {told}")

@@ -24,7 +24,17 @@ from ganforge.storage.folder import RunFolder
 if TYPE_CHECKING:
     from ganforge.engine.trainer import Trainer
 
-_MAY_CHANGE = ("tracking.", "pictures.", "checkpoints.", "health.", "title", "description", "requires.", "dataset.workers")
+_MAY_CHANGE = (
+    "tracking.",
+    "expect.",
+    "pictures.",
+    "checkpoints.",
+    "health.",
+    "title",
+    "description",
+    "requires.",
+    "dataset.workers",
+)
 """Keys that a resumed run may change: they move no weight."""
 
 _SMALL = 1_000_000
@@ -144,7 +154,8 @@ def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
     data, *others = data_folders()
     trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data, tuple(others)))
     _settle_threads(trainer)
-    for text in (rehearse(plot.blueprint, trainer), *doubtful(plot.blueprint, trainer)):
+    left_out = (f"metric '{name}' is left out: {reason}" for name, reason in trainer.observer.left_out.items())
+    for text in (rehearse(plot.blueprint, trainer), *doubtful(plot.blueprint, trainer), *left_out):
         if text:
             warn(f"warning: {text}")
     return trainer

@@ -216,8 +216,9 @@ def _conclude(stage: Stage, finished: Finished) -> None:
     """Write the final files and the journal's last records."""
     folder, journal = stage.folder, stage.journal
     known = status.read(folder) or status.Status(status="running")
-    health = known.health or report_of_nobody()
-    atomic.write_json(folder.metrics, {"iteration": finished.iteration, "metrics": dict(known.metrics), "health": dict(health)})
+    protocols = {metric.name: metric.protocol for metric in stage.trainer.observer.metrics}
+    final = {"metrics": dict(known.metrics), "protocols": protocols, "health": dict(known.health or report_of_nobody())}
+    atomic.write_json(folder.metrics, {"iteration": finished.iteration, **final})
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():

@@ -122,7 +122,7 @@ class Delivery:
         kind = str(record.get("k"))
         if kind == "m":
             self._points.take_metrics(begin, record)
-        elif kind == "eval":
+        elif kind in {"eval", "evaluated"}:
             self._take_evaluation(begin, end, record)
         elif end > self.ack.handled:
             self._take_other(kind, record)

@@ -58,12 +58,16 @@ class PointStream:
     def take_evaluation(self, since: int, record: dict[str, Any]) -> None:
         """Take an ``eval`` record. Measured values are few and matter most: never thinned, and before all that waits.
 
+        Those of ``evaluated``, which a run was measured with again, get names of their own, and are counted instead of placed at an
+        iteration: there may be several of one iteration, and the last one shall stand as the newest.
+
         Raises:
             KeyError, TypeError, ValueError: the record is not one.
         """
-        iteration, ms = record["iteration"], record["ms"]
+        again = record.get("k") == "evaluated"
+        prefix, iteration, ms = "evaluated/" if again else "eval/", record["number" if again else "iteration"], record["ms"]
         for name, value in record["values"].items():
-            key = metric_key(name if name.startswith("eval/") else f"eval/{name}")
+            key = metric_key(name if name.startswith(prefix) else f"{prefix}{name}")
             if iteration > self._newest.get(key, -1):
                 self._newest[key] = iteration
                 self.waiting.appendleft(Point(key, iteration, ms, finite(float(value)), since))

@@ -1,0 +1,176 @@
+"""``ganforge compare``: runs and sweeps side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.runs.comparing import Compared, LeftOut, Side, Trial
+    from ganforge.runs.gathering import Group
+
+_NOTHING_COMPARED = 2
+"""Exit code: no metric can be compared."""
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Folder, name or beginning of the id of runs; a sweep stands for its seeds."),
+    ],
+    *,
+    metric: Annotated[list[str] | None, typer.Option(help="Only this metric, such as modes or modes/captured. Repeatable.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Let protocols differ in this key, such as generator. Repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw the curves over each other into this PNG.", show_default=False)] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where to look for the runs.")] = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare runs, gathered by recipe over their seeds.
+
+    Each metric with its median and spread, and a rank test (Mann-Whitney U, two-sided) of each recipe against the first one:
+    without it nobody wins. Values that were measured by different protocols are not compared, and the difference is named.
+    """
+    from ganforge.cli import console
+    from ganforge.runs.comparing import compare as compared_groups
+    from ganforge.runs.gathering import gather, recipe_differences
+    from ganforge.runs.targets import check_targets
+
+    if out is not None:
+        check_targets([out], (".png",))
+    groups, remarks = gather(runs, runs_dir)
+    compared, left_out = compared_groups(groups, metrics=metric or (), ignore=ignore or ())
+    apart = recipe_differences(groups)
+    for remark in remarks:
+        console.note(remark)
+    if not json:
+        _print(groups, compared, apart)
+    _tell(groups, compared, left_out)
+    drawn = _draw(groups, compared, out) if out is not None else None
+    if json:
+        console.json_out(_to_plain(groups, compared, left_out, apart, drawn))
+    if not compared:
+        raise typer.Exit(_NOTHING_COMPARED)
+
+
+def _print(groups: Sequence[Group], compared: Sequence[Compared], apart: Mapping[str, Sequence[str | None]]) -> None:
+    from ganforge.cli import console
+
+    if compared:
+        headings = ("Metric", "Better", "Runs", "n", "Median", "Least", "Greatest", "p", "Better pairs", "Verdict")
+        console.table(headings, [row for one in compared for row in _rows(one)], right=(3, 4, 5, 6, 7, 8))
+    if len(groups) > 1:
+        console.say()
+        console.table(("Recipe key", *(group.name for group in groups)), [(key, *values) for key, values in apart.items()])
+
+
+def _rows(one: Compared) -> list[tuple[object, ...]]:
+    trials = {trial.group: trial for trial in one.trials}
+    return [
+        (one.metric, one.measure.get("better"), side.group, len(side.values), *_numbers(side), *_tested(trials.get(side.group)))
+        for side in one.sides
+    ]
+
+
+def _numbers(side: Side) -> tuple[str, ...]:
+    return tuple(f"{number:.4g}" for number in (side.median, side.least, side.greatest))
+
+
+def _tested(trial: Trial | None) -> tuple[object, ...]:
+    return (None, None, None) if trial is None else (f"{trial.p:.2g}", f"{trial.better:.0%}", trial.verdict)
+
+
+def _tell(groups: Sequence[Group], compared: Sequence[Compared], left_out: Sequence[LeftOut]) -> None:
+    """What must be known beside the numbers."""
+    from ganforge.cli import console
+
+    if len(groups) == 1:
+        console.note(f"all runs are of one recipe, {groups[0].name}: there is nothing to test")
+    for one in compared:
+        for key, values in one.ignored.items():
+            console.warning(f"{one.metric}: compared although {key} differs: {', '.join(map(str, values))}")
+        for side in one.sides:
+            facts = [(side.missing, "without a value"), (side.not_finite, "not finite"), (side.early, "before the end of training")]
+            if told := [f"{count} {what}" for count, what in facts if count]:
+                console.warning(f"{one.metric} of {side.group}: {', '.join(told)}")
+    if any(len(one.trials) > 1 for one in compared):
+        console.note("p is raised for the number of recipes that are held against the first one (Holm)")
+    for missing in left_out:
+        console.warning(f"{missing.metric} is not compared: {missing.reason}")
+    if not compared and not left_out:
+        console.warning("the runs measured nothing; `ganforge evaluate` measures them")
+
+
+def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> Path | None:
+    """Draw the curves of training, where those are what was compared."""
+    from ganforge.cli import console
+    from ganforge.runs.targets import chosen_by_out
+
+    trained = [one for one in compared if one.origins == ("training",)]
+    if not trained:
+        console.warning("no curves are drawn: what is compared was not measured during training")
+        return None
+    from ganforge.observers.overlay import overlaid
+    from ganforge.observers.paper import png
+    from ganforge.storage import atomic
+
+    panels = {
+        one.metric: {group.name: [run.curves[one.metric] for run in group.runs if one.metric in run.curves] for group in groups}
+        for one in trained
+    }
+    title = " and ".join(group.name for group in groups)
+    with chosen_by_out():
+        atomic.write_bytes(out, png(overlaid(panels, {one.metric: one.measure for one in trained}, title)))
+    console.note(f"curves drawn into {out}")
+    return out
+
+
+def _to_plain(
+    groups: Sequence[Group],
+    compared: Sequence[Compared],
+    left_out: Sequence[LeftOut],
+    apart: Mapping[str, Sequence[str | None]],
+    drawn: Path | None,
+) -> dict[str, Any]:
+    names = [group.name for group in groups]
+    return {
+        "schema": 1,
+        "groups": [
+            {"name": group.name, "runs": [{"run": run.run, "folder": run.folder, "seed": run.seed} for run in group.runs]}
+            for group in groups
+        ],
+        "metrics": {one.metric: _metric(one) for one in compared},
+        "left_out": {one.metric: {"reason": one.reason, "differences": one.differences} for one in left_out},
+        "recipe_differences": {key: dict(zip(names, values, strict=True)) for key, values in apart.items()},
+        "picture": drawn,
+    }
+
+
+def _metric(one: Compared) -> dict[str, Any]:
+    return {
+        **one.measure,
+        "protocol": one.protocol,
+        "origins": one.origins,
+        "ignored": one.ignored,
+        "groups": [
+            {
+                "name": side.group,
+                "n": len(side.values),
+                "median": side.median,
+                "min": side.least,
+                "max": side.greatest,
+                "values": side.values,
+                "runs": side.runs,
+                "missing": side.missing,
+                "not_finite": side.not_finite,
+                "early": side.early,
+            }
+            for side in one.sides
+        ],
+        "tests": [asdict(trial) for trial in one.trials],
+    }

@@ -1,0 +1,130 @@
+"""``ganforge evaluate``: measure a finished run again."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.runs.evaluating import Evaluated
+    from ganforge.session.evaluating import Recorded
+
+_NOTHING_MEASURED = 2
+"""Exit code: no metric gave a value."""
+
+
+class Weights(enum.StrEnum):
+    """Which weights of the generator are measured."""
+
+    AVERAGE = "average"
+    RAW = "raw"
+
+
+def evaluate(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Folder, name or beginning of the id of each run; a sweep stands for its seeds."),
+    ],
+    *,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Any installed metric, with its parameters and samples=; those of the recipe unless given. Repeatable.",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", min=2, help="Samples of each kind; each metric's own number unless given.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the draws; the run's own unless given.")] = None,
+    weights: Annotated[Weights, typer.Option(help="The generator's moving average, or the weights that training moves.")] = (
+        Weights.AVERAGE
+    ),
+    floor: Annotated[
+        bool, typer.Option("--floor", help="Measure other real samples too: what a perfect generator reaches at this size.")
+    ] = False,
+    runs_dir: Annotated[Path, typer.Option(help="Where to look for the runs.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store; where the run was delivered unless given.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure finished or stopped runs again, from their folders alone.
+
+    The weights are those of the newest intact checkpoint. What is measured is kept in the run's folder, in evaluations.jsonl, each
+    value with its protocol; MLflow gets it too where it has the run. A metric that fails costs one line.
+    """
+    from ganforge.cli import console
+    from ganforge.core.errors import GanforgeError
+    from ganforge.runs.evaluating import Wish
+    from ganforge.runs.finding import find
+    from ganforge.runs.gathering import members
+    from ganforge.session.evaluating import evaluate_and_record
+
+    wish = Wish(tuple(metric or ()), count, seed, weights.value, device, floor)
+    folders = [folder for run in runs for folder in members(find(run, runs_dir))]
+    done: list[Recorded] = []
+    for folder in folders:
+        try:
+            done.append(evaluate_and_record(folder, wish, tracking_uri=tracking_uri, told=console.note))
+        except GanforgeError as error:
+            if len(folders) == 1:
+                raise
+            console.warning(f"{folder.path.resolve().name} is not measured: {error}")
+            continue
+        _tell(done[-1], quiet=json)
+    if json:
+        console.json_out({"schema": 1, "runs": [_to_plain(one) for one in done]})
+    if not any(one.evaluated.values for one in done):
+        raise typer.Exit(_NOTHING_MEASURED)
+
+
+def _tell(recorded: Recorded, *, quiet: bool) -> None:
+    from ganforge.cli import console
+
+    evaluated = recorded.evaluated
+    if evaluated.values and not quiet:
+        console.say(f"{evaluated.folder.path.resolve().name} at iteration {evaluated.iteration:,}", style="bold")
+        console.table(("Metric", "Value", "Ideal", "Floor", "Better", "Protocol"), _rows(evaluated), right=(1, 2, 3))
+    for text, error in evaluated.failed.items():
+        console.warning(f"{text} is not measured: {error}")
+    for remark in evaluated.remarks:
+        console.note(remark)
+    if recorded.undelivered:
+        console.warning(
+            f"MLflow did not get it ({recorded.undelivered}); ganforge sync {evaluated.folder.path.resolve().name} delivers it"
+        )
+
+
+def _rows(evaluated: Evaluated) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for key, value in evaluated.values.items():
+        floor = value.known_floor if value.floor is None else value.floor
+        numbers = [None if number is None else f"{number:.4g}" for number in (value.value, value.measure.ideal, floor)]
+        rows.append((key, *numbers, value.measure.better, _brief(evaluated.protocols[value.metric])))
+    return rows
+
+
+def _brief(protocol: Mapping[str, Any]) -> str:
+    """What matters most of a protocol, in one line."""
+    params = [f"{name}={value}" for name, value in protocol["params"].items()]
+    stated = [f"{key.removeprefix('metric.')} {str(value)[:20]}" for key, value in protocol.items() if key.startswith("metric.")]
+    return ", ".join([f"{protocol['samples']:,} samples", str(protocol["generator"]), f"seed {protocol['seed']}", *params, *stated])
+
+
+def _to_plain(recorded: Recorded) -> dict[str, Any]:
+    from ganforge.runs.evaluations import to_plain
+
+    evaluated = recorded.evaluated
+    return {
+        "run": evaluated.folder.path.resolve().name,
+        "folder": evaluated.folder.path,
+        **to_plain(evaluated),
+        "mlflow": recorded.mlflow,
+        "undelivered": recorded.undelivered,
+    }

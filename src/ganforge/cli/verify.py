@@ -1,0 +1,80 @@
+"""``ganforge verify``: whether a recipe still reaches what it expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ganforge.session.verifying import Band, Verification
+
+
+def verify(
+    recipe: Annotated[Path, typer.Argument(help="A recipe with [[expect]] tables.")],
+    *,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; the value is read as TOML. Repeatable.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many seeds run at once.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    runs_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+) -> None:
+    """Run a recipe's seeds again and say whether it reaches the bands that it expects.
+
+    As many seeds are run as the bands speak of, from the recipe's own on, each a run as `ganforge run --seeds` makes it. The exit
+    code is 0 where every band is reached, and 1 where one is missed.
+    """
+    from rich.console import Console
+
+    from ganforge.cli import console
+    from ganforge.session.preparing import Options
+    from ganforge.session.verifying import verify as verify_recipe
+
+    options = Options(
+        recipe=recipe,
+        overrides=tuple(overrides or ()),
+        device=device,
+        runs_dir=runs_dir,
+        tracking_uri=tracking_uri,
+        plain=True,
+    )
+    found = verify_recipe(options, jobs=jobs, console=Console(stderr=True))
+    if json:
+        console.json_out(found.to_plain())
+    else:
+        _print(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _print(found: Verification) -> None:
+    from ganforge.cli import console
+
+    console.table(
+        ("Metric", "Band", "Needed", "Inside", "Values by seed", "Verdict"),
+        [
+            (
+                band.metric,
+                _band(band),
+                f"{band.needed} of {band.seeds}",
+                f"{band.inside} of {band.seeds}",
+                "  ".join(f"{seed}: {'–' if value is None else f'{value:.4g}'}" for seed, value in band.values.items()),
+                "reached" if band.reached else "missed",
+            )
+            for band in found.bands
+        ],
+    )
+    for one in found.sweep.seeds:
+        if one.status != "finished":
+            console.warning(f"seed {one.seed}: {one.status}: {one.reason or 'see its log'} ({one.folder})")
+
+
+def _band(band: Band) -> str:
+    if band.min is None:
+        return f"≤ {band.max:g}"
+    return f"≥ {band.min:g}" if band.max is None else f"{band.min:g} to {band.max:g}"

@@ -1,0 +1,91 @@
+"""What runs were measured with again: ``evaluations.jsonl`` in the run folder, one evaluation a line, each with its protocols."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import ganforge
+from ganforge.core.errors import StorageError
+from ganforge.storage import atomic, plain
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+
+if TYPE_CHECKING:
+    from ganforge.runs.evaluating import Evaluated
+
+FILE = "evaluations.jsonl"
+
+
+def recorded(folder: RunFolder) -> list[dict[str, Any]]:
+    """All evaluations of a run, the oldest first.
+
+    Raises:
+        StorageError: the file cannot be read, or is damaged.
+    """
+    path = folder.path / FILE
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        found = [plain.loads(line) for line in lines if line.strip()]
+    except ValueError as error:
+        raise StorageError(f"{path} is damaged: {error}", remedy="restore it from a copy, or move it away") from error
+    return [one for one in found if isinstance(one, dict)]
+
+
+def record(evaluated: Evaluated) -> dict[str, Any]:
+    """Append an evaluation to the run's folder, and tell the journal, by which MLflow gets it; give what was written.
+
+    Whoever calls it holds the folder's lock. What the run itself recorded stays as it is.
+
+    Raises:
+        StorageError: the disk or folder refused.
+    """
+    folder = evaluated.folder
+    before = recorded(folder)
+    facts = {"number": len(before) + 1, "time": datetime.now(UTC).isoformat(timespec="seconds"), **to_plain(evaluated)}
+    path = folder.path / FILE
+    lines = "".join(plain.dumps(one) + "\n" for one in [*before, facts])
+    atomic.write_text(path, lines)
+    with JournalWriter(folder.journal) as journal:
+        journal.record("evaluated", number=facts["number"], iteration=evaluated.iteration, values=facts["values"])
+        journal.record("file", path=FILE, folder="")
+    return facts
+
+
+def to_plain(evaluated: Evaluated) -> dict[str, Any]:
+    """JSON-able, with stable keys."""
+    values = evaluated.values
+    return {
+        "iteration": evaluated.iteration,
+        "weights": evaluated.weights,
+        "seed": evaluated.seed,
+        "device": evaluated.device,
+        "versions": _versions(),
+        "values": {key: one.value for key, one in values.items()},
+        "floors": _given({key: one.known_floor for key, one in values.items()}),
+        "measured_floors": _given({key: one.floor for key, one in values.items()}),
+        "measures": {key: one.measure.to_plain() for key, one in values.items()},
+        "protocols": {name: dict(protocol) for name, protocol in evaluated.protocols.items()},
+        "failed": {text: {"error": error.message, "remedy": error.remedy} for text, error in evaluated.failed.items()},
+        "remarks": list(evaluated.remarks),
+    }
+
+
+def _given(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "ganforge": ganforge.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy")},
+    }

@@ -1,0 +1,217 @@
+"""Runs as a comparison sees them: gathered by recipe over their seeds, with their values, protocols and curves. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.recipe.reading import read
+from ganforge.recipe.schema import Recipe
+from ganforge.recipe.writing import ASIDE, fingerprint, flatten
+from ganforge.runs.evaluations import recorded
+from ganforge.runs.finding import Named, find, named
+from ganforge.storage import journal
+from ganforge.storage.folder import RunFolder
+
+_SHOWN_KEYS = 2
+"""Most keys that tell two groups of one name apart in their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One value of one metric of one run.
+
+    Attributes:
+        value: the value.
+        iteration: of the weights.
+        protocol: how it was measured, or ``None`` where that was never written down.
+        origin: ``training``, or ``evaluation 2`` for what ``ganforge evaluate`` found.
+    """
+
+    value: float
+    iteration: int
+    protocol: Mapping[str, Any] | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A run.
+
+    Attributes:
+        run: its folder's name.
+        name: the name as given, which runs of one recipe share.
+        folder: where it lies.
+        seed: its seed.
+        created: unix seconds.
+        fingerprint: of its resolved recipe, the seed left out.
+        keys: its resolved recipe, by dotted key, without the seed and what changes no result.
+        measurements: by ``wasserstein`` or ``modes/captured``, the newest first.
+        measures: what each value means: ``label``, ``better``, ``ideal``.
+        curves: by metric, the values of training by iteration.
+    """
+
+    run: str
+    name: str
+    folder: Path
+    seed: int
+    created: float
+    fingerprint: str
+    keys: Mapping[str, str]
+    measurements: Mapping[str, Sequence[Measurement]]
+    measures: Mapping[str, Mapping[str, Any]]
+    curves: Mapping[str, Mapping[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Runs of one recipe at different seeds.
+
+    Attributes:
+        name: what it is called, unlike every other group.
+        runs: by seed.
+    """
+
+    name: str
+    runs: tuple[Gathered, ...]
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The recipe that they share."""
+        return self.runs[0].keys
+
+
+def gather(references: Sequence[str], root: Path) -> tuple[list[Group], list[str]]:
+    """The groups that the references mean, in their order, and remarks on what was left aside.
+
+    Args:
+        references: runs, or sweeps, which stand for their seeds.
+        root: where runs lie.
+
+    Raises:
+        UsageError: no run is called so, or a sweep without seeds.
+        RunFolderError: a run's recipe cannot be read any more.
+    """
+    found: dict[Path, Gathered] = {}
+    for reference in references:
+        for folder in members(find(reference, root)):
+            found.setdefault(folder.path.resolve(), _gathered(named(folder)))
+    sets: dict[str, list[Gathered]] = {}
+    for run in found.values():
+        sets.setdefault(run.fingerprint, []).append(run)
+    remarks: list[str] = []
+    return _named_apart([Group(runs[0].name, tuple(_one_per_seed(runs, remarks))) for runs in sets.values()]), remarks
+
+
+def recipe_differences(groups: Sequence[Group]) -> dict[str, list[str | None]]:
+    """Keys of the resolved recipes whose values differ, with the value of each group."""
+    keys = dict.fromkeys(key for group in groups for key in group.keys)
+    values = {key: [group.keys.get(key) for group in groups] for key in keys}
+    return {key: each for key, each in values.items() if len(set(each)) > 1}
+
+
+def members(folder: RunFolder) -> Iterator[RunFolder]:
+    """The run itself, or the seeds of a sweep.
+
+    Raises:
+        UsageError: a sweep of which no seed is there.
+    """
+    identity = folder.read_json(folder.identity) or {}
+    if identity.get("kind") != "sweep":
+        yield folder
+        return
+    siblings = (named(RunFolder(path.parent)) for path in sorted(folder.path.resolve().parent.glob("*/run.json")))
+    children = [one.folder for one in siblings if one.identity.get("parent") == identity.get("id")]
+    if not children:
+        raise UsageError(f"{folder.path} is a sweep, and none of its seeds lies beside it", remedy="name the runs themselves")
+    yield from children
+
+
+def _gathered(run: Named) -> Gathered:
+    folder = run.folder
+    if not folder.resolved.exists():
+        raise RunFolderError(f"{folder.path} holds no resolved.toml: it never began", remedy="name another run")
+    source = read(folder.resolved)
+    if source.problems:
+        raise RunFolderError(
+            f"{folder.resolved} is of another version of ganforge, or damaged: {source.problems[0].message}",
+            remedy="name another run",
+        )
+    recipe = source.recipe
+    same = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": 0})})
+    measurements, measures, curves = _measurements(folder)
+    created = run.identity.get("created")
+    return Gathered(
+        run=folder.path.resolve().name,
+        name=run.name,
+        folder=folder.path,
+        seed=recipe.train.seed,
+        created=float(created) if isinstance(created, int | float) else 0.0,
+        fingerprint=fingerprint(same),
+        keys=_keys(same),
+        measurements=measurements,
+        measures=measures,
+        curves=curves,
+    )
+
+
+def _keys(recipe: Recipe) -> dict[str, str]:
+    flat = flatten(recipe)
+    return {key: value for key, value in flat.items() if key != "train.seed" and key.partition(".")[0] not in ASIDE}
+
+
+def _measurements(
+    folder: RunFolder,
+) -> tuple[dict[str, list[Measurement]], dict[str, Mapping[str, Any]], dict[str, dict[int, float]]]:
+    """Measurements, newest first, what they mean, and the curves of training."""
+    protocols: dict[str, Mapping[str, Any]] = {}
+    measures: dict[str, Mapping[str, Any]] = {}
+    curves: dict[str, dict[int, float]] = {}
+    for _, record in journal.read(folder.journal):
+        if record["k"] == "protocols":
+            protocols |= record["protocols"]
+            measures |= record["measures"]
+        if record["k"] == "eval":
+            for key, value in record["values"].items():
+                curves.setdefault(key.removeprefix("eval/"), {})[record["iteration"]] = value
+
+    found: dict[str, list[Measurement]] = {}
+    for one in reversed(recorded(folder)):
+        for key, value in one["values"].items():
+            protocol = one["protocols"].get(key.partition("/")[0])
+            found.setdefault(key, []).append(Measurement(value, one["iteration"], protocol, f"evaluation {one['number']}"))
+            measures.setdefault(key, one["measures"][key])
+    for key, points in curves.items():
+        last = max(points)
+        found.setdefault(key, []).append(Measurement(points[last], last, protocols.get(key.partition("/")[0]), "training"))
+    return found, measures, curves
+
+
+def _one_per_seed(runs: Iterable[Gathered], remarks: list[str]) -> list[Gathered]:
+    """The newest run of each seed: two of one seed are one observation, not two."""
+    newest: dict[int, Gathered] = {}
+    for run in sorted(runs, key=lambda run: run.created):
+        if run.seed in newest:
+            remarks.append(f"{newest[run.seed].run} is left out: {run.run} is of the same recipe and seed, and newer")
+        newest[run.seed] = run
+    return [newest[seed] for seed in sorted(newest)]
+
+
+def _named_apart(groups: Sequence[Group]) -> list[Group]:
+    """Groups of one name get what tells their recipes apart, or a number."""
+    named_apart = []
+    for index, group in enumerate(groups):
+        alike = [other for other in groups if other.name == group.name]
+        if len(alike) == 1:
+            named_apart.append(group)
+            continue
+        keys = list(recipe_differences(alike))
+        told = ", ".join(f"{key.rpartition('.')[2]}={group.keys.get(key, 'not set')}" for key in keys)
+        number = 1 + sum(other.name == group.name for other in groups[:index])
+        named_apart.append(
+            replace(group, name=f"{group.name} ({told})" if 0 < len(keys) <= _SHOWN_KEYS else f"{group.name} #{number}")
+        )
+    return named_apart

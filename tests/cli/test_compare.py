@@ -1,0 +1,82 @@
+"""``ganforge compare``: what it prints, draws and ends with."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from ganforge.cli.app import main
+
+SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two recipes, two seeds each; the folder that they lie in, and their names."""
+    from ganforge.session.preparing import Options
+    from ganforge.session.running import run
+
+    root = tmp_path_factory.mktemp("runs")
+    lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "train.iterations=2", "metric[0].every=1")
+    names = []
+    for batch in (16, 32):
+        for seed in (0, 1):
+            words = (*lean, f"train.batch_size={batch}", f"train.seed={seed}")
+            done = run(Options(SMOKE / "gaussian_1d.toml", words, runs_dir=root), Console(file=io.StringIO()))
+            names.append(done.folder.name)
+    return root, names
+
+
+def test_tables_show_spread_test_and_recipe_differences_and_curves_are_drawn(runs, tmp_path, capsys):
+    root, names = runs
+    assert main(["compare", *names, "--runs-dir", str(root), "--out", str(tmp_path / "curves.png")]) == 0
+    out, err = capsys.readouterr()
+    heading, first, second, *_, keys, difference = out.splitlines()
+    assert heading.split()[:7] == ["Metric", "Better", "Runs", "n", "Median", "Least", "Greatest"]
+    assert first.split()[:5] == ["wasserstein", "lower", "gaussian_1d", "(batch_size=16)", "2"]
+    assert second.rstrip().endswith("too few seeds to tell: 2 against 2 cannot give a p below 0.33")
+    assert keys.startswith("Recipe key")
+    assert difference.split() == ["train.batch_size", "16", "32"]
+    assert "curves drawn into" in err
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width == 1000
+        assert len(set(picture.get_flattened_data() if hasattr(picture, "get_flattened_data") else picture.getdata())) > 50
+
+
+def test_json_holds_values_tests_and_protocol(runs, capsys):
+    root, names = runs
+    assert main(["compare", *names, "--runs-dir", str(root), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    metric = found["metrics"]["wasserstein"]
+    assert [group["n"] for group in metric["groups"]] == [2, 2]
+    assert metric["protocol"]["generator"] == "average"
+    assert metric["tests"][0]["test"]["least_p"] == pytest.approx(1 / 3)
+    assert found["recipe_differences"]["train.batch_size"] == {
+        "gaussian_1d (batch_size=16)": "16",
+        "gaussian_1d (batch_size=32)": "32",
+    }
+
+
+def test_one_recipe_alone_has_spread_and_no_test(runs, capsys):
+    root, names = runs
+    assert main(["compare", *names[:2], "--runs-dir", str(root)]) == 0
+    assert "there is nothing to test" in capsys.readouterr().err
+
+
+def test_nothing_to_compare_is_exit_code_2(runs, trained, capsys):
+    assert main(["compare", str(trained("gaussian_1d"))]) == 2
+    assert "the runs measured nothing" in capsys.readouterr().err
+    root, names = runs
+    assert main(["compare", *names, "--runs-dir", str(root), "--metric", "modes"]) == 2
+    assert "modes is not compared" in capsys.readouterr().err
+
+
+def test_a_picture_must_be_a_png(runs, capsys):
+    root, names = runs
+    assert main(["compare", *names, "--runs-dir", str(root), "--out", "curves.jpg"]) == 2
+    assert "let the name end in .png" in capsys.readouterr().err

@@ -1,0 +1,208 @@
+"""Runs gathered by recipe over seeds, and compared only where their protocols agree."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.runs import evaluations
+from ganforge.runs.comparing import Compared, LeftOut, compare
+from ganforge.runs.gathering import gather, recipe_differences
+from ganforge.storage import journal
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+
+RECIPE = """
+[train]
+iterations = 2
+batch_size = {batch}
+seed = {seed}
+[dataset]
+use = "ring"
+[sampler]
+use = "normal"
+params = {{ size = 2 }}
+[generator]
+use = "mlp"
+params = {{ hidden = [4] }}
+[discriminator]
+use = "mlp"
+params = {{ hidden = [4] }}
+[[loss]]
+use = "non-saturating"
+[[metric]]
+use = "modes"
+samples = {samples}
+every = 1
+[pictures]
+samples = 4
+gif = false
+album = false
+[tracking]
+mode = "off"
+experiment = "rings"
+"""
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory):
+    """One real run, of which all others are copies with other numbers in their files."""
+    from ganforge.session.preparing import Options
+    from ganforge.session.running import run
+
+    folder = tmp_path_factory.mktemp("recipes")
+    (folder / "rings.toml").write_text(RECIPE.format(batch=16, seed=0, samples=20))
+    return run(Options(folder / "rings.toml", runs_dir=folder / "runs"), Console(file=io.StringIO())).folder
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def made(_template, root):
+    """``made(batch=16, seed=1, values=[…])``: a run that has measured so, iteration by iteration; its folder's name."""
+
+    def made(*, batch=16, seed=0, values=(0.5, 0.6), samples=20, name="rings", stated=True, **changes):
+        count = len(list(root.glob("*/*")))
+        folder = RunFolder(root / "rings" / f"{name}-{count:08x}")
+        shutil.copytree(_template, folder.path)
+        identity = json.loads(folder.identity.read_text())
+        folder.identity.write_text(json.dumps({**identity, "id": f"{count:032x}", "name": name, "created": count, **changes}))
+        text = folder.resolved.read_text().replace("batch_size = 16", f"batch_size = {batch}").replace("seed = 0", f"seed = {seed}")
+        folder.resolved.write_text(text.replace("samples = 20", f"samples = {samples}"))
+        records = [record for _, record in journal.read(folder.journal)]
+        (protocols,) = [record for record in records if record["k"] == "protocols"]
+        protocols["protocols"]["modes"] |= {"samples": samples, "seed": seed}
+        folder.journal.unlink()
+        with JournalWriter(folder.journal) as writer:
+            if stated:
+                writer.record("protocols", **{key: protocols[key] for key in ("iteration", "protocols", "measures")})
+            for iteration, value in enumerate(values, start=1):
+                writer.record("eval", iteration=iteration, values={"eval/modes/high-quality": value})
+        return folder.path.name
+
+    return made
+
+
+def compared(root, *runs, **options):
+    groups, _ = gather(runs, root)
+    found, left_out = compare(groups, **options)
+    return {one.metric: one for one in [*found, *left_out]}["modes/high-quality"]
+
+
+def test_runs_are_gathered_by_recipe_and_ordered_by_seed(made, root):
+    runs = [made(seed=2), made(batch=32, seed=0), made(seed=1)]
+    groups, remarks = gather(runs, root)
+    assert [[run.seed for run in group.runs] for group in groups] == [[1, 2], [0]]
+    assert [group.name for group in groups] == ["rings (batch_size=16)", "rings (batch_size=32)"]
+    assert recipe_differences(groups) == {"train.batch_size": ["16", "32"]}
+    assert remarks == []
+
+
+def test_of_two_runs_of_one_seed_the_newest_counts(made, root):
+    runs = [made(seed=1, values=[0.1]), made(seed=1, values=[0.2])]
+    ((group,), remarks) = gather(runs, root)
+    assert [run.run for run in group.runs] == [runs[1]]
+    assert remarks == [f"{runs[0]} is left out: {runs[1]} is of the same recipe and seed, and newer"]
+
+
+def test_a_sweep_stands_for_its_seeds(made, root):
+    sweep = made(name="rings-seeds", kind="sweep", id="f" * 32)
+    with pytest.raises(UsageError, match="none of its seeds"):
+        gather([sweep], root)
+    children = [made(seed=seed, parent="f" * 32) for seed in range(3)]
+    ((group,), _) = gather([sweep], root)
+    assert [run.run for run in group.runs] == children
+
+
+def test_median_spread_and_test_over_seeds(made, root):
+    first = [made(seed=seed, values=[0.1, 0.5 + 0.01 * seed]) for seed in range(4)]
+    second = [made(batch=32, seed=seed, values=[0.1, 0.9 + 0.01 * seed]) for seed in range(4)]
+    found = compared(root, *first, *second)
+    one, two = found.sides
+    assert (one.median, one.least, one.greatest) == pytest.approx((0.515, 0.5, 0.53))
+    assert two.values == pytest.approx((0.9, 0.91, 0.92, 0.93))
+    (trial,) = found.trials
+    assert (trial.p, trial.better) == (pytest.approx(2 / 70), 1.0)
+    assert trial.verdict == "rings (batch_size=32) is better"
+    assert found.origins == ("training",)
+
+
+def test_three_seeds_each_are_too_few_to_name_a_winner(made, root):
+    runs = [made(batch=batch, seed=seed, values=[batch + seed]) for batch in (16, 32) for seed in range(3)]
+    (trial,) = compared(root, *runs).trials
+    assert trial.better == 1.0
+    assert trial.verdict == "too few seeds to tell: 3 against 3 cannot give a p below 0.1"
+
+
+def test_with_several_rivals_p_is_raised(made, root):
+    runs = [made(batch=batch, seed=seed, values=[batch + 0.1 * seed]) for batch in (16, 32, 64) for seed in range(5)]
+    found = compared(root, *runs)
+    assert [trial.p for trial in found.trials] == pytest.approx([2 * 2 / 252] * 2)
+    assert [trial.against for trial in found.trials] == ["rings (batch_size=16)"] * 2
+
+
+def test_what_is_not_finite_counts_as_worst(made, root):
+    first = [made(seed=seed, values=[0.5]) for seed in range(4)]
+    second = [made(batch=32, seed=seed, values=[math.nan]) for seed in range(4)]
+    found = compared(root, *first, *second)
+    assert found.sides[1].not_finite == 4
+    assert math.isnan(found.sides[1].median)
+    assert found.trials[0].better == 0.0
+    assert found.sides[0].early == 4  # measured at 1 of 2 iterations
+
+
+def test_unequal_protocols_are_refused_with_the_difference_named(made, root):
+    runs = [made(seed=0), made(batch=32, samples=50)]
+    found = compared(root, *runs)
+    assert isinstance(found, LeftOut)
+    assert found.differences == {"samples": (20, 50)}
+    assert f"samples: 20 of {runs[0]}, 50 of {runs[1]}" in found.reason
+    assert "--ignore samples" in found.reason
+
+    passed = compared(root, *runs, ignore=["samples"])
+    assert isinstance(passed, Compared)
+    assert passed.ignored == {"samples": (20, 50)}
+    assert "samples" not in passed.protocol
+
+
+def test_values_measured_alike_later_are_compared_instead(made, root):
+    from ganforge.runs.evaluating import Wish, evaluate
+
+    runs = [made(seed=0), made(batch=32, samples=50)]
+    for run in runs:
+        evaluations.record(evaluate(RunFolder(root / "rings" / run), Wish(("modes",), samples=30)))
+    found = compared(root, *runs)
+    assert found.origins == ("evaluation 1",)
+    assert found.protocol["samples"] == 30
+
+
+def test_old_runs_without_protocols_are_told_how_to_get_them(made, root):
+    old = made(stated=False)
+    found = compared(root, old, made(batch=32))
+    assert isinstance(found, LeftOut)
+    assert found.reason == f"{old} never said how it was measured; `ganforge evaluate {old}` measures again"
+
+
+def test_metrics_can_be_chosen(made, root):
+    groups, _ = gather([made(), made(batch=32)], root)
+    assert [one.metric for one in compare(groups, metrics=["modes"])[0]] == ["modes/high-quality"]
+    _, (missing,) = compare(groups, metrics=["wasserstein"])
+    assert "have no value of it" in missing.reason
+
+
+def test_a_recipe_that_cannot_be_read_is_named(made, root):
+    run = made()
+    path = Path(root, "rings", run, "resolved.toml")
+    path.write_text(path.read_text().replace("iterations = 2", "iterations = 0"))
+    with pytest.raises(RunFolderError, match="another version of ganforge, or damaged"):
+        gather([run], root)
