@@ -192,12 +192,10 @@ def _agreeing(metric: str, runs: Sequence[Gathered], ignore: Collection[str]) ->
     other = next(run for run in runs if _by(newest, run, metric, ignore) is None)
     apart = _apart(newest, _stated(other, metric)[0], ignore)
     told = "; ".join(f"{key}: {one!r} of {first.run}, {two!r} of {other.run}" for key, (one, two) in apart.items())
-    ways = " or ".join(f"--ignore {key}" for key in apart)
-    return LeftOut(
-        metric,
-        f"it was measured by different protocols: {told}. `ganforge evaluate` measures them alike, and {ways} lets it pass",
-        apart,
-    )
+    ways = f"{' '.join(f'--ignore {key}' for key in apart)} lets it pass"
+    if not any(key.partition(".")[0] == "data" for key in apart):  # of other data no measurement is alike
+        ways = f"`ganforge evaluate` measures them alike, and {ways}"
+    return LeftOut(metric, f"it was measured by different protocols: {told}; {ways}", apart)
 
 
 def _stated(run: Gathered, metric: str) -> list[Measurement]:
