@@ -269,18 +269,6 @@ def test_a_run_that_diverged_has_failed_whatever_was_seen(tell, folder, finding,
     assert records(folder, "health")[-1]["findings"] == health["findings"]
 
 
-def test_iterations_that_come_again_stand_behind_a_record_that_says_so(tell, writer, folder):
-    tell(started())
-    for iteration in (*range(1, 31), *range(11, 41)):
-        tell(stepped(iteration))
-    writer.flush()
-
-    (rollback,) = records(folder, "rollback")
-    assert (rollback["iteration"], rollback["reached"]) == (10, 30)
-    kinds = [record["k"] if record["k"] != "m" else max(record["iterations"]) for _, record in read(folder.journal)]
-    assert kinds.index("rollback") == kinds.index(30) + 1
-
-
 def test_the_speed_is_of_training_alone(tell, writer, folder, clock):
     tell(started())
     for iteration in range(1, 41):

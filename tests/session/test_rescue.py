@@ -47,8 +47,8 @@ def test_a_run_goes_back_three_times_and_stops(failing):
     result = failing("roll-back")
     assert (result.status, result.exit_code) == ("stopped", 1)
     assert "it went back 3 times" in result.reason
-    returns = [record for record in records(result.folder, "resume") if "returned_from" in record]
-    assert [(record["returned_from"], record["iteration"]) for record in returns] == [(10, 5)] * 3
+    returns = records(result.folder, "rollback")
+    assert [(record["reached"], record["iteration"]) for record in returns] == [(10, 5)] * 3
     assert all("divergence" in record["reason"] for record in returns)
     state = json.loads((result.folder / "checkpoints" / f"{result.iterations:08d}" / "state.json").read_text())
     assert state["returns"] == 3
@@ -65,4 +65,4 @@ def test_a_run_that_diverged_goes_back_too(recipe, tmp_path, console):
     text = '[health]\non_fail = "roll-back"\n[checkpoints]\nevery = 5\n[generator.optimizer]\nlr = 1e30\n'
     result = run(Options(recipe(text), runs_dir=tmp_path / "runs", plain=True), console)
     assert (result.status, result.exit_code) == ("diverged", 1)
-    assert len([record for record in records(result.folder, "resume") if "returned_from" in record]) == 3
+    assert len(records(result.folder, "rollback")) == 3

@@ -40,10 +40,10 @@ def journal(
     """An essential observer: the first, so that a checkpoint never knows more than the journal.
 
     Terms and rates go into the journal as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as
-    ``eval/…``, and how these are measured as ``protocols`` whenever training begins or goes on, what the health watch measures as
-    ``health/…``. Its findings are a record ``health`` whenever another trouble is
-    seen or one is gone, and at the end as they were seen last. Where training is rolled back, a record ``rollback`` stands before
-    the iterations that come again; of two values of one iteration the later one counts.
+    ``eval/…``, and how these are measured as ``protocols`` whenever training begins or goes on. What the health watch measures is
+    ``health/…``; its findings are a record ``health`` whenever another trouble is seen or one is gone, and at the end as they were
+    seen last. Where training is rolled back, the session puts a record ``rollback`` before the iterations that come again; of two
+    values of one iteration the later one counts.
 
     A full disk costs one warning: give the writer an ``on_error``. The records ``start`` and ``end`` are the session's, which knows
     the identity, and how the process ended.
@@ -66,7 +66,6 @@ class _Scribe:
         self._status = Status(status="running")
         self._began = self._reported = clock()
         self._failing = False
-        self._iteration = 0
         self._seen: Examined | None = None  # the newest look
         self._told: Examined | None = None  # the one that the journal's newest record of health is of
         self._missed: set[str] = set()  # metrics that were told to be missing
@@ -90,9 +89,6 @@ class _Scribe:
             self._speed.pause()
 
     def _stepped(self, event: Stepped, now: float) -> None:
-        if event.iteration <= self._iteration:
-            self._writer.record("rollback", iteration=event.iteration - 1, reached=self._iteration)
-        self._iteration = event.iteration
         values: dict[str, Tensor | float] = {f"loss/{key}": value for key, value in event.terms.items()}
         for key, rate in event.rates.items():
             values[f"rate/{key}"] = rate
@@ -109,7 +105,6 @@ class _Scribe:
         if event.iteration:
             self._writer.record("resume", iteration=event.iteration)
             self._status = self._status.now(**self._known())
-        self._iteration = event.iteration
         self._status = self._status.now(iterations=event.iterations)
         self._explain(event)
         measures = {key: measure.to_plain() for key, measure in event.measures.items()}

@@ -72,7 +72,7 @@ class Rescue:
 
     def _return(self, since: int, reason: str) -> State:
         iteration, state = self._before(since)
-        self.journal.record("resume", iteration=iteration, returned_from=self.trainer.iteration, reason=reason)
+        self.journal.record("rollback", iteration=iteration, reached=self.trainer.iteration, reason=reason)
         checkpoints.discard_after(self.folder, iteration)
         self.watch.go_back(state.values.get(KEY))
         self.notify(f"{reason}; going back from iteration {self.trainer.iteration} to {iteration}, with other latents")
