@@ -76,3 +76,43 @@ def test_the_bound_on_information_is_the_codes_entropy_minus_the_readers_cost_at
 
     assert dict(mnist.information(folder, Made())) == {"information": "2.00 of 2.30"}
     assert dict(mnist.information(RunFolder(tmp_path / "none"), Made())) == {}
+
+
+@pytest.fixture(scope="module")
+def health():
+    spec = importlib.util.spec_from_file_location("benchmark_health", ROOT / "benchmarks" / "health.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def health_row(case, seed, **found):
+    return {"case": case, "seed": seed, "iterations": 1000, "done": 200, "outcome": "finished", "fail": {}, "warn": {}, **found}
+
+
+def test_what_the_watch_named_is_counted_and_what_it_named_wrongly_is_told(health):
+    rows = [
+        health_row("NaN", 0, fail={"non-finite values": 2}),
+        health_row("NaN", 1, fail={"mode collapse": 100}),
+        health_row("grid, as shipped", 0, warn={"oscillation": 300}),
+        health_row("grid, as shipped", 1, fail={"duplicates": 300}),
+    ]
+    text = health.table(rows)
+    assert "| NaN | non-finite values | 1 of 2 | 0.2 to 0.2 | mode collapse 1 |" in text
+    assert "| grid, as shipped | 1 of 2 (duplicates 1) | oscillation 1 |" in text
+
+
+def test_the_section_of_the_watch_is_begun_once_and_then_renewed(health):
+    page = health.written("# Results\n", "first")
+    again = health.written(page, "second")
+    assert again.count("## Health") == 1
+    assert "second" in again
+    assert "first" not in again
+
+
+def test_every_planted_failure_must_be_named_by_a_trouble_that_there_is(health):
+    from ganforge.health.words import CURES
+
+    assert all((ROOT / "recipes" / case.recipe).exists() for case in health.CASES)
+    assert {name for case in health.CASES for name in case.right} <= CURES.keys()

@@ -26,9 +26,9 @@ def drawn(count: int, seed: int) -> torch.Tensor:
 TRAINING = drawn(2000, 1)
 
 
-def probe(fake: torch.Tensor, *, raw=None, latent=None, critic=None, real_labels=None) -> Probed:
+def probe(fake: torch.Tensor, *, raw=None, latent=None, critic=None, real_labels=None, real=None) -> Probed:
     latent = latent or Latent(torch.zeros(len(fake), 2))
-    real = Samples(drawn(N, 2), real_labels)
+    real = Samples(drawn(N, 2) if real is None else real, real_labels)
     evaluation = Evaluation(
         real, Samples(fake, latent.labels, latent), torch.Generator(), training=lambda most: Samples(TRAINING[:most]), critic=critic
     )
@@ -62,6 +62,13 @@ def test_ten_samples_repeated_are_counted():
 def test_repeats_are_no_fault_where_the_latent_has_few_values():
     values = measured(probe(drawn(10, 5)[torch.arange(N) % 10]), LatentSpec(0, categorical=(10,)))
     assert values["duplicates/same"] == values["duplicates"] == 0
+
+
+def test_held_out_samples_that_were_drawn_twice_count_once():
+    few = drawn(60, 2)[torch.randint(60, (N,), generator=torch.Generator().manual_seed(8))]
+    values = measured(probe(drawn(N, 3), real=few), NOISE)
+    assert values["collapse"] == pytest.approx(1, abs=0.08)
+    assert values["duplicates"] < 3
 
 
 def test_copies_of_training_samples_are_recognised():

@@ -37,7 +37,10 @@ def measured(probe: Probed, latent: LatentSpec) -> dict[str, float]:
     real, average, raw = (flat(samples) for samples in (probe.evaluation.real, probe.evaluation.fake, probe.raw))
     if not all(bool(values.isfinite().all()) for values in (real, average, raw)) or not float(real.var(0).sum()):
         return {}
-    both = [variety(real, fake) for fake in (average, raw)]
+    once, usual = flat(distinct(probe.evaluation.real)), reference(probe)
+    if min(len(once), len(usual)) <= _K:
+        return {}
+    both = [variety(once, fake, usual) for fake in (average, raw)]
     values = dict(max(both, key=lambda found: found["collapse"]))
     if not (latent.noise or latent.continuous):  # of a latent with few values few samples are to be expected
         both = [{**found, "duplicates": 0.0, "duplicates/same": 0.0} for found in both]
@@ -51,8 +54,22 @@ def flat(samples: Samples) -> Tensor:
     return samples.values.detach().cpu().flatten(1).double()
 
 
-def variety(real: Tensor, fake: Tensor) -> dict[str, float]:
-    """How varied ``fake`` is beside ``real``, both ``(n, d)``.
+def distinct(samples: Samples) -> Samples:
+    """Each real sample once: a small held-out part is drawn from with replacement, and repeats would shrink the neighbourhoods."""
+    _, kinds = torch.unique(samples.values.flatten(1), dim=0, return_inverse=True)
+    first = torch.full((int(kinds.max()) + 1,), len(kinds)).scatter_reduce(0, kinds, torch.arange(len(kinds)), "amin")
+    rows = first.sort().values
+    return Samples(samples.values[rows], None if samples.labels is None else samples.labels[rows])
+
+
+def reference(probe: Probed) -> Tensor:
+    """``(m, d)`` real samples that repeat only as often as the data does: training samples, where there are any."""
+    evaluation = probe.evaluation
+    return flat(evaluation.real if evaluation.training is None else evaluation.training(len(evaluation.real)))
+
+
+def variety(real: Tensor, fake: Tensor, usual: Tensor) -> dict[str, float]:
+    """How varied ``fake`` is beside distinct ``real`` samples, and how often it repeats beside ``usual`` ones; all ``(n, d)``.
 
     - ``collapse``: coverage over that of a perfect generator;
     - ``collapse/precision``: share of generated samples that are near real ones;
@@ -62,7 +79,7 @@ def variety(real: Tensor, fake: Tensor) -> dict[str, float]:
     - ``separation``: leave-one-out accuracy of the nearest neighbour.
     """
     near = precision_recall(real, fake, _K)
-    twice = near_duplicates(real, fake)
+    twice = near_duplicates(usual, fake)
     pairs = math.comb(len(fake), 2)
     return {
         "collapse": near.coverage / expected_coverage(len(real), len(fake), _K),
@@ -123,7 +140,7 @@ def judging(probe: Probed) -> dict[str, float]:
 
 def labelling(probe: Probed) -> dict[str, float]:
     """``labels``: agreement of the nearest real sample's label with the one asked for, 0 for chance and 1 for real samples' own."""
-    real, fake = probe.evaluation.real, probe.evaluation.fake
+    real, fake = distinct(probe.evaluation.real), probe.evaluation.fake
     if real.labels is None or fake.latent is None or fake.latent.labels is None:
         return {}
     asked, known = fake.latent.labels, real.labels
