@@ -92,5 +92,5 @@ def test_a_metric_is_refused_before_training_where_it_gets_too_few_samples(sourc
         return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
 
     assert len(built(samples).observer.metrics) == 1
-    with pytest.raises(Disagreement, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples} "):
+    with pytest.raises(Disagreement, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples}\)"):
         built(samples - 1)

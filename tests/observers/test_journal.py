@@ -255,7 +255,7 @@ def test_a_resumed_run_remembers_its_health_until_somebody_looks_again(tell, fol
 
 @pytest.mark.parametrize("watched", ["not at all", "healthy", "warned", "failed"])
 def test_a_run_that_diverged_has_failed_whatever_was_seen(tell, folder, finding, watched):
-    found = {"warned": (finding(level="warn"),), "failed": (finding("non-finite", "exploding gradient"),)}.get(watched, ())
+    found = {"warned": (finding(level="warn"),), "failed": (finding("finite", "non-finite values"),)}.get(watched, ())
     tell(started())
     if watched != "not at all":
         tell(looked(6, *found))

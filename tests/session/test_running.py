@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, UsageError
-from ganforge.core.events import Examined, Stepped
+from ganforge.core.events import Examined, Probed, Stepped
 from ganforge.core.health import Finding
 from ganforge.runs.loading import load
+from ganforge.session import running
 from ganforge.session.preparing import Options
 from ganforge.session.running import run
 from ganforge.storage import checkpoints, journal
@@ -40,7 +41,7 @@ def stop_at(iteration: int, monkeypatch) -> None:
 
     whole = Trainer.run
 
-    def until(self, should_stop):
+    def until(self, should_stop, rescue):
         return whole(self, lambda: self.iteration >= iteration)
 
     monkeypatch.setattr(Trainer, "run", until)
@@ -174,21 +175,19 @@ def test_nothing_is_created_for_data_that_is_missing(recipe, console, tmp_path):
 
 
 def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path, monkeypatch):
-    from ganforge.engine.trainer import Trainer
 
-    whole = Trainer.run
     collapse = Finding("diversity", "mode collapse", "fail", "coverage 0.12 of 0.97 expected", 10, 10, "packing", "a.b")
 
-    def watched(self, should_stop):
-        for event in whole(self, should_stop):
-            if isinstance(event, Examined):
+    def watched(events, watch):
+        for event in events:
+            if isinstance(event, Probed):
                 continue
             yield event
             if isinstance(event, Stepped) and event.iteration in {5, 10, 15}:
                 found = (collapse,) if event.iteration > 5 else ()
                 yield Examined(event.iteration, {"diversity": 1 / event.iteration}, found)
 
-    monkeypatch.setattr(Trainer, "run", watched)
+    monkeypatch.setattr(running, "watched", watched)
     result = run(Options(recipe(), runs_dir=tmp_path / "runs"), console)
 
     expected = {"verdict": "fail", "findings": [collapse.to_plain()]}
@@ -214,7 +213,7 @@ def test_divergence_is_a_result_and_keeps_the_last_good_checkpoint(recipe, conso
     assert (result.status, result.exit_code) == ("diverged", 1)
     assert result.reason
     (trouble,) = result.health["findings"]
-    assert (result.health["verdict"], trouble["trouble"], trouble["seen"]) == ("fail", "divergence", result.reason)
+    assert (result.health["verdict"], trouble["trouble"], trouble["seen"]) == ("fail", "non-finite values", result.reason)
     assert json.loads(result.folder.joinpath("metrics.json").read_text())["health"] == result.health
     tensors = newest(result.folder)
     assert all(bool(value.isfinite().all()) for value in tensors.values() if value.is_floating_point())

@@ -107,7 +107,7 @@ def test_going_on_in_the_middle_of_an_epoch_equals_never_having_stopped(recipe, 
     whole = run(Options(recipe, runs_dir=tmp_path / "whole"), console)
     with monkeypatch.context() as patched:
         unbroken = Trainer.run
-        patched.setattr(Trainer, "run", lambda self, should_stop: unbroken(self, lambda: self.iteration >= at))
+        patched.setattr(Trainer, "run", lambda self, should_stop, rescue: unbroken(self, lambda: self.iteration >= at))
         broken = run(Options(recipe, (f"dataset.workers={before}",), runs_dir=tmp_path / "broken"), console)
     assert (broken.status, broken.iterations) == ("stopped", at)
     assert at * 2 * BATCH % int((~held_mask(COUNT, None, 0.1)).sum()) != 0

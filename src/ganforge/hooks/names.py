@@ -8,6 +8,8 @@ from ganforge.hooks.firstparty import reserved_plugin
 from ganforge.hooks.switches import LOCAL
 
 DEPENDENCIES = {
+    "jinja2": "jinja2",
+    "markupsafe": "markupsafe",
     "matplotlib": "matplotlib",
     "mlflow": "mlflow",
     "numpy": "numpy",
@@ -15,6 +17,7 @@ DEPENDENCIES = {
     "pillow": "PIL",
     "pluggy": "pluggy",
     "pydantic": "pydantic",
+    "pygments": "pygments",
     "rich": "rich",
     "safetensors": "safetensors",
     "scikit-learn": "sklearn",

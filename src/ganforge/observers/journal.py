@@ -163,7 +163,7 @@ class _Scribe:
         if any(finding.level == "fail" for finding in findings):
             return
         at, reason = event.iteration, event.reason or "a value is no longer finite"
-        failed = Finding("non-finite", "divergence", "fail", reason, at, at, "lower learning rates, or a penalty such as r1")
+        failed = Finding("finite", "non-finite values", "fail", reason, at, at, "lower learning rates, or a penalty such as r1")
         self._seen = Examined(at, {}, (failed, *findings))
         self._status = self._status.now(health=report(self._seen.findings))
 

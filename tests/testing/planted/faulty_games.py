@@ -93,6 +93,12 @@ class Backwards(Sound):
         return Terms({"game": softplus(critic(fake).logits).mean()})
 
 
+class Overpromised(Sound):
+    """What winning costs is more than it declares."""
+
+    readings = {**Sound.readings, "discriminator/game": Reading("cost of misjudging", 2 * math.log(2), best=-1.0)}
+
+
 class Misdeclared(Sound):
     readings = {**Sound.readings, "generator/game": Reading("cost of being recognised", 0.5)}
 
@@ -127,3 +133,7 @@ def build_l07(params, context):
 
 def build_l08(params, context):
     return Misdeclared()
+
+
+def build_l09(params, context):
+    return Overpromised()

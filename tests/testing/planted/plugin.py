@@ -44,7 +44,7 @@ def ganforge_register_discriminators(register):
 
 @hookimpl
 def ganforge_register_losses(register):
-    announce(register, "faulty_games", [f"l0{number}" for number in range(1, 9)])
+    announce(register, "faulty_games", [f"l0{number}" for number in range(1, 10)])
 
 
 @hookimpl
