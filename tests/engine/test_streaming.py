@@ -173,7 +173,7 @@ with made.reading():
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_workers_end_with_a_parent_that_is_killed():
     words = [sys.executable, "-c", textwrap.dedent(ORPHANS), str(Path(__file__).parent)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     pids = [Path("/proc", pid) for pid in done.stdout.split()]
     assert (done.returncode, len(pids)) == (-signal.SIGKILL, 2), done.stderr
     deadline = time.monotonic() + 20
