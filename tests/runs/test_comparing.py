@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.core.errors import RunFolderError, StorageError, UsageError
 from ganforge.runs import evaluations
 from ganforge.runs.comparing import Compared, LeftOut, compare
 from ganforge.runs.gathering import gather, recipe_differences
@@ -184,6 +185,62 @@ def test_values_measured_alike_later_are_compared_instead(made, root):
     found = compared(root, *runs)
     assert found.origins == ("evaluation 1",)
     assert found.protocol["samples"] == 30
+
+
+def test_what_was_measured_before_a_run_went_on_does_not_displace_its_end(made, root):
+    runs = [made(seed=0, values=[0.1]), made(batch=32, values=[0.2])]
+    for run in runs:
+        folder = RunFolder(root / "rings" / run)
+        (protocols,) = [record for _, record in journal.read(folder.journal) if record["k"] == "protocols"]
+        evaluation = {
+            "number": 1,
+            "iteration": 1,
+            "values": {"modes/high-quality": 0.05},
+            "measures": {"modes/high-quality": protocols["measures"]["modes/high-quality"]},
+            "protocols": protocols["protocols"],
+        }
+        (folder.path / "evaluations.jsonl").write_text(json.dumps(evaluation) + "\n")
+    before = compared(root, *runs)
+    assert (before.origins, [side.values for side in before.sides]) == (("evaluation 1",), [(0.05,), (0.05,)])
+    for run in runs:
+        with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
+            writer.record("eval", iteration=2, values={"eval/modes/high-quality": 0.9})
+    after = compared(root, *runs)
+    assert (after.origins, [side.values for side in after.sides]) == (("training",), [(0.9,), (0.9,)])
+
+
+def test_metrics_and_a_watch_that_only_warns_do_not_make_another_recipe(made, root):
+    runs = [made(seed=0), made(seed=1, samples=50), made(seed=2), made(seed=3)]
+    for run, old, new in [
+        (runs[2], "patience = 200", "patience = 100"),
+        (runs[3], 'on_fail = "warn"', 'on_fail = "stop"'),
+    ]:
+        path = root / "rings" / run / "resolved.toml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    groups, _ = gather(runs, root)
+    assert [[run.seed for run in group.runs] for group in groups] == [[0, 1, 2], [3]]
+    assert recipe_differences(groups) == {"health.on_fail": ["warn", "stop"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("{}", "'number' is missing"),
+        ("[1]", "it is no table"),
+        ('{"number": 1, "iteration": 1, "values": 3}', "'values' is 3"),
+        ('{"number": 1, "iteration": 1, "values": {"w": 1}, "measures": {}, "protocols": {}}', "nothing says what 'w' means"),
+        ('{"number": 1, "iteration": 1, "values": {"w/a": 1}, "measures": {"w/a": {}}, "protocols": {}}', "'w/a' has no protocol"),
+        ('{"number": 1, "iteration": 1, "values": {"w": "x"}, "measures": {}, "protocols": {}}', "the value of 'w' is 'x'"),
+        ('{"number": 1', "Expecting"),
+    ],
+)
+def test_a_damaged_evaluation_is_told_with_its_line(made, root, line, fault):
+    run = made()
+    path = root / "rings" / run / "evaluations.jsonl"
+    path.write_text("\n" + line + "\n")
+    with pytest.raises(StorageError, match=re.escape(f"{path}:2 is damaged: {fault}")):
+        gather([run], root)
 
 
 def test_old_runs_without_protocols_are_told_how_to_get_them(made, root):
