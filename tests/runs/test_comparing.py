@@ -223,6 +223,17 @@ def test_metrics_and_a_watch_that_only_warns_do_not_make_another_recipe(made, ro
     assert recipe_differences(groups) == {"health.on_fail": ["warn", "stop"]}
 
 
+def test_files_of_one_name_with_other_content_are_other_data(made, root):
+    runs = [made(seed=0), made(seed=1)]
+    for run, sum_ in zip(runs, ("a" * 64, "b" * 64), strict=True):
+        folder = RunFolder(root / "rings" / run)
+        lock = json.loads(folder.lock.read_text())
+        file = {"key": "dataset.params.file", "file": "data.npy", "sha256": sum_, "covers": None}
+        folder.lock.write_text(json.dumps({**lock, "data_files": [file]}))
+    groups, _ = gather(runs, root)
+    assert recipe_differences(groups) == {"dataset.params.file sha256": ["a" * 12, "b" * 12]}
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [

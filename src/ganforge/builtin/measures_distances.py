@@ -53,6 +53,8 @@ class KernelMmd:
 class MemorisationMetric:
     """Are generated samples nearer to the training data than held-out ones are?"""
 
+    sees_training = True
+
     def __init__(self, looks: Features, *, training: int) -> None:
         self.looks, self.training = looks, training
         self.protocol: Mapping[str, str] = looks.protocol

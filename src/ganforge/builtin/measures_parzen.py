@@ -24,6 +24,8 @@ class ParzenMetric:
         widths: what to choose from.
     """
 
+    sees_training = True
+
     def __init__(self, data: DataSpec, *, validation: int, widths: tuple[float, ...]) -> None:
         self.data, self.validation, self.widths = data, validation, widths
         self.protocol: Mapping[str, str] = {

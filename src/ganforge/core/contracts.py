@@ -279,6 +279,8 @@ class Metric(Protocol):
 
     One that has an attribute ``protocol`` states by it, as plain data, what its values depend on beside its params and the number
     of samples: the features it looks at and their SHA-256, windows, neighbours. Values whose protocols differ are never compared.
+    One whose attribute ``sees_training`` is true looks at ``Evaluation.training`` or ``validation`` too: its protocol holds
+    parameters of the data set that only training depends on as well.
     One that has an attribute ``least`` needs so many samples; a recipe that gives it fewer is refused before training.
 
     Attributes:

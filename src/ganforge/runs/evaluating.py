@@ -15,7 +15,7 @@ from ganforge.assembly.building import Folders, build_dataset, build_metric, bui
 from ganforge.assembly.lock import data_changes, read_lock
 from ganforge.assembly.measuring import Measuring, resolve_measuring
 from ganforge.assembly.parts import Part
-from ganforge.assembly.protocols import protocol
+from ganforge.assembly.protocols import data_sums, protocol
 from ganforge.core.contracts import BuildContext, Dataset, Measure, MetricContext
 from ganforge.core.errors import DataError, GanforgeError, PluginError, RecipeError, UsageError
 from ganforge.core.strangers import guarded, said
@@ -111,6 +111,7 @@ class _Sitting:
     generator: LoadedGenerator
     discriminator: nn.Module | None
     context: MetricContext
+    sums: Mapping[str, str]
     observer: Observer
     wish: Wish
     seed: int
@@ -182,7 +183,8 @@ def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request]) -> _Sittin
         dataset=dataset, data=generator.data, sampler=generator.sampler, metrics=(), seed=seed, device=device, pictured=1
     )
     context = metric_context(sizes, parts.dataset, folders)
-    return _Sitting(source, parts, generator, discriminator, context, observer, wish, seed, remarks)
+    sums = data_sums(parts.dataset, folders.recipe)
+    return _Sitting(source, parts, generator, discriminator, context, sums, observer, wish, seed, remarks)
 
 
 def _folders(folder: RunFolder) -> Folders:
@@ -220,7 +222,9 @@ def _measured(
         found = sitting.observer.measure(sitting.generator.network, sitting.discriminator, [scheduled]).values
     average = sitting.wish.weights == "average" and sitting.source.value("train.average") != 0
     floors = _floors(sitting, scheduled, part) if sitting.wish.floor else {}
-    protocols[request.name] = protocol(part, metric, sitting.parts.dataset, samples=samples, average=average, seed=sitting.seed)
+    protocols[request.name] = protocol(
+        part, metric, sitting.parts.dataset, sums=sitting.sums, samples=samples, average=average, seed=sitting.seed
+    )
     return {
         key: Value(request.name, value, measure, measure.floor(samples) if measure.floor else None, floors.get(key))
         for key, value in found.items()

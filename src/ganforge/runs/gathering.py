@@ -19,6 +19,8 @@ from ganforge.storage.folder import RunFolder
 
 _SHOWN_KEYS = 2
 """Most keys that tell two groups of one name apart in their names."""
+_TOLD = 12
+"""Digits of a sum that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Gathered:
         seed: its seed.
         created: unix seconds.
         fingerprint: of what its training follows from: its resolved recipe without the seed, the metrics and a health watch that
-            only warns.
+            only warns, and the files of its data.
         keys: its resolved recipe, by dotted key, without the seed and what changes no result.
         measurements: by ``wasserstein`` or ``modes/captured``, of the weights that were trained longest, the newest first.
         measures: what each value means: ``label``, ``better``, ``ideal``.
@@ -145,6 +147,7 @@ def _gathered(run: Named) -> Gathered:
     recipe = source.recipe
     same = _training(recipe)
     measurements, measures, curves = _measurements(folder)
+    sums = _data_sums(folder)
     created = run.identity.get("created")
     return Gathered(
         run=folder.path.resolve().name,
@@ -152,16 +155,24 @@ def _gathered(run: Named) -> Gathered:
         folder=folder.path,
         seed=recipe.train.seed,
         created=float(created) if isinstance(created, int | float) else 0.0,
-        fingerprint=fingerprint(same),
-        keys=_keys(same),
+        fingerprint=" ".join([fingerprint(same), *(f"{key}={sum_}" for key, sum_ in sums.items())]),
+        keys={**_keys(same), **{f"{key} sha256": sum_[:_TOLD] for key, sum_ in sums.items()}},
         measurements=measurements,
         measures=measures,
         curves=curves,
     )
 
 
+def _data_sums(folder: RunFolder) -> dict[str, str]:
+    """SHA-256 of the data's files by recipe key, as the run's lock has them: one path means other files in other folders."""
+    lock = folder.read_json(folder.lock)
+    files = lock.get("data_files") if isinstance(lock, Mapping) else None
+    found = [one for one in files if isinstance(one, Mapping)] if isinstance(files, list) else []
+    return {str(one.get("key")): str(one.get("sha256")) for one in found}
+
+
 def _training(recipe: Recipe) -> Recipe:
-    """What a recipe's training follows from, all else as by default: a watch that may stop a run or roll it back has a part in it."""
+    """What training follows from, all else as by default: a watch that may stop a run or roll it back has a part in it."""
     without: dict[str, Any] = {"train": recipe.train.model_copy(update={"seed": 0}), "metric": ()}
     if recipe.health.on_fail == "warn" or not recipe.health.on:
         without["health"] = Health()
