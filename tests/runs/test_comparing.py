@@ -139,10 +139,50 @@ def test_median_spread_and_test_over_seeds(made, root):
 
 
 def test_three_seeds_each_are_too_few_to_name_a_winner(made, root):
-    runs = [made(batch=batch, seed=seed, values=[batch + seed]) for batch in (16, 32) for seed in range(3)]
+    runs = [made(batch=batch, seed=seed, values=[0.01 * batch + 0.001 * seed]) for batch in (16, 32) for seed in range(3)]
     (trial,) = compared(root, *runs).trials
     assert trial.better == 1.0
     assert trial.verdict == "too few seeds to tell: 3 against 3 cannot give a p below 0.1"
+
+
+@pytest.fixture
+def judged(made, root):
+    """The trials of two groups whose values are judged so."""
+
+    def judged(better, first, second, **told):
+        runs = []
+        for batch, values in ((16, first), (32, second)):
+            for seed, value in enumerate(values):
+                runs.append(made(batch=batch, seed=seed, values=[0.0, value]))
+                path = RunFolder(root / "rings" / runs[-1]).journal
+                records = [record for _, record in journal.read(path)]
+                path.unlink()
+                with JournalWriter(path) as writer:
+                    for record in records:
+                        facts = {key: value for key, value in record.items() if key not in ("k", "t")}
+                        if record["k"] == "protocols":
+                            facts["measures"]["modes/high-quality"] = {"label": "", "better": better, **told}
+                        writer.record(record["k"], **facts)
+        return compared(root, *runs)
+
+    return judged
+
+
+def test_the_nearer_to_a_perfect_generator_is_the_better_and_neither_more_nor_less_is(judged):
+    (trial,) = judged("nearer", [0.018, 0.02, 0.03, 0.99], [0.49, 0.5, 0.51, 0.48], ideal=None, floor=0.4998).trials
+    assert (trial.better, trial.verdict) == (1.0, "rings (batch_size=32) is better")
+
+
+def test_a_floor_is_what_is_neared_where_it_is_not_the_ideal(judged):
+    (trial,) = judged("nearer", [1.0, 1.1, 1.2, 1.3], [0.9, 0.89, 0.88, 0.91], ideal=1.0, floor=0.9).trials
+    assert trial.better == 1.0
+
+
+@pytest.mark.parametrize("better", ["none", "nearer", "unheard-of"])
+def test_what_is_not_judged_is_shown_without_a_verdict(judged, better):
+    found = judged(better, [1.0] * 4, [2.0] * 4, ideal=None)
+    assert [side.median for side in found.sides] == [1.0, 2.0]
+    assert found.trials == ()
 
 
 def test_with_several_rivals_p_is_raised(made, root):

@@ -36,8 +36,8 @@ class ParzenMetric:
             "log-likelihood": Measure(
                 "Parzen estimate of the mean log-likelihood of held-out samples, in nats (no measure of quality)", "higher"
             ),
-            "standard-error": Measure("standard error of that mean over the held-out samples, in nats", "lower"),
-            "width": Measure("σ of the windows: the narrower, the closer the data lie to generated samples", "lower"),
+            "standard-error": Measure("standard error of that mean over the held-out samples, in nats", "none"),
+            "width": Measure("σ of the windows: the narrower, the closer the data lie to generated samples", "none"),
         }
 
     def __repr__(self) -> str:

@@ -97,7 +97,7 @@ def to_plain(evaluated: Evaluated) -> dict[str, Any]:
         "values": {key: one.value for key, one in values.items()},
         "floors": _given({key: one.known_floor for key, one in values.items()}),
         "measured_floors": _given({key: one.floor for key, one in values.items()}),
-        "measures": {key: one.measure.to_plain() for key, one in values.items()},
+        "measures": {key: one.measure.to_plain(_samples(evaluated.protocols[one.metric])) for key, one in values.items()},
         "protocols": {name: dict(protocol) for name, protocol in evaluated.protocols.items()},
         "failed": {text: {"error": error.message, "remedy": error.remedy} for text, error in evaluated.failed.items()},
         "remarks": list(evaluated.remarks),
@@ -106,6 +106,11 @@ def to_plain(evaluated: Evaluated) -> dict[str, Any]:
 
 def _given(values: Mapping[str, float | None]) -> dict[str, float]:
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _samples(protocol: Mapping[str, object]) -> int | None:
+    samples = protocol.get("samples")
+    return samples if isinstance(samples, int) else None
 
 
 def _versions() -> dict[str, str]:
