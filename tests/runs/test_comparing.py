@@ -294,6 +294,28 @@ def test_a_damaged_evaluation_is_told_with_its_line(made, root, line, fault):
         gather([run], root)
 
 
+def test_p_is_corrected_for_all_metrics_too(made, root):
+    runs = []
+    for batch in (16, 32):
+        for seed in range(5):
+            runs.append(made(batch=batch, seed=seed, values=[0.01 * batch + 0.001 * seed]))
+            path = RunFolder(root / "rings" / runs[-1]).journal
+            with JournalWriter(path) as writer:
+                writer.record("eval", iteration=1, values={"eval/modes/reverse-kl": 1.0, "eval/modes/captured": 8 - batch + seed})
+    found, _ = compare(gather(runs, root)[0])
+    trials = {one.metric: one.trials[0] for one in found}
+    assert [trials[key].p for key in ("modes/high-quality", "modes/captured")] == pytest.approx([2 / 252] * 2)
+    assert [trials[key].p_of_all for key in ("modes/high-quality", "modes/captured")] == pytest.approx([6 / 252] * 2)
+    assert [trials[key].names_a_winner for key in trials].count(True) == 2
+
+
+def test_a_key_that_no_protocol_has_cannot_be_ignored(made, root):
+    groups, _ = gather([made(), made(batch=32)], root)
+    with pytest.raises(UsageError, match="--ignore generatr") as caught:
+        compare(groups, ignore=["generatr"])
+    assert caught.value.remedy == "did you mean 'generator'?"
+
+
 def test_old_runs_without_protocols_are_told_how_to_get_them(made, root):
     old = made(stated=False)
     found = compared(root, old, made(batch=32))

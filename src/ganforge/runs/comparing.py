@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ganforge.assembly.protocols import differences
 from ganforge.core.direction import aim, cost, judges
+from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.runs.gathering import Gathered, Group, Measurement
 from ganforge.runs.ranking import LEVEL, RankTest, holm, rank_test
+
+_BETTER = " is better"
+"""How a verdict ends that names a winner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Trial:
         p: its p, raised where several groups are held against the first one (Holm).
         better: share of pairs of runs in which the group is better than the first one, ties counted half.
         verdict: in words; names a winner only where the test does.
+        p_of_all: the test's p, corrected for all groups and all metrics that are compared (Holm).
     """
 
     group: str
@@ -77,6 +82,12 @@ class Trial:
     p: float
     better: float
     verdict: str
+    p_of_all: float = math.nan
+
+    @property
+    def names_a_winner(self) -> bool:
+        """Whether a difference is shown, by this metric alone."""
+        return self.verdict.endswith(_BETTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,11 @@ def compare(
 
     Returns:
         What is compared, and what is left out and why.
+
+    Raises:
+        UsageError: a key that no protocol has.
     """
+    _insist_on_keys(groups, ignore)
     compared: list[Compared] = []
     left_out: list[LeftOut] = []
     for metric in _metrics(groups, metrics):
@@ -138,7 +153,22 @@ def compare(
             compared.append(found)
         else:
             left_out.append(found)
-    return compared, left_out
+    return _together(compared), left_out
+
+
+def _insist_on_keys(groups: Sequence[Group], ignore: Collection[str]) -> None:
+    every = [one for group in groups for run in group.runs for each in run.measurements.values() for one in each]
+    known = sorted({key for one in every for key in one.protocol or {}})
+    for key in ignore:
+        if key not in known:
+            hint = did_you_mean(key, known) or f"they have {', '.join(known) or 'no keys at all'}"
+            raise UsageError(f"--ignore {key}: no protocol of these runs has such a key", remedy=hint)
+
+
+def _together(compared: Sequence[Compared]) -> list[Compared]:
+    """With each p corrected for the tests of all metrics too."""
+    corrected = iter(holm([trial.test.p for one in compared for trial in one.trials]))
+    return [replace(one, trials=tuple(replace(trial, p_of_all=next(corrected)) for trial in one.trials)) for one in compared]
 
 
 def _metrics(groups: Sequence[Group], wanted: Collection[str]) -> Iterator[str]:
@@ -255,7 +285,7 @@ def _verdict(first: Side, side: Side, p: float, better: float, *, least: float) 
         return f"too few seeds to tell: {len(first.values)} against {len(side.values)} cannot give a p below {least:.2g}"
     if p > LEVEL:
         return "no difference is shown"
-    return f"{side.group if better > 0.5 else first.group} is better"
+    return f"{side.group if better > 0.5 else first.group}{_BETTER}"
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from ganforge.assembly.measuring import Measuring, resolve_measuring
 from ganforge.assembly.parts import Part
 from ganforge.assembly.protocols import data_sums, protocol
 from ganforge.core.contracts import BuildContext, Dataset, Measure, MetricContext
-from ganforge.core.errors import DataError, GanforgeError, PluginError, RecipeError, UsageError
+from ganforge.core.errors import DataError, Disagreement, GanforgeError, PluginError, RecipeError, UsageError
 from ganforge.core.strangers import guarded, said
 from ganforge.engine.observing import Observer, Scheduled, joined
 from ganforge.engine.state import load_network
@@ -122,7 +122,7 @@ def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda
     """Measure a run again. What a single metric cannot do is told in the result, and stops no other one.
 
     Args:
-        folder: the run's folder; nothing is written to it.
+        folder: the run's folder; what is measured is not recorded there, which is :func:`ganforge.runs.evaluations.record`'s.
         wish: what is asked.
         told: hears what is measured, before it is.
 
@@ -266,11 +266,21 @@ def _blaming(part: Part) -> Iterator[None]:
 
 def _plainly(error: GanforgeError) -> GanforgeError:
     """A recipe's problems as the command line's own: the user wrote no recipe here."""
+    if isinstance(error, Disagreement | PluginError):
+        return type(error)(_without_tables(error.message), remedy=error.remedy and _without_tables(error.remedy))
     if not isinstance(error, RecipeError):
         return error
     told = [f"{_inside(problem.key)}{problem.message}" for problem in error.problems]
     hints = [problem.hint for problem in error.problems if problem.hint]
     return UsageError("; ".join(told), remedy="; ".join(hints) or None)
+
+
+def _without_tables(text: str) -> str:
+    """``metric[0].params.order`` and ``metric[0].samples`` as they stand behind a colon, and no ``metric[0]`` before an error."""
+    text = re.sub(r"^metric\[\d+\]: ", "", text)
+    text = re.sub(r"\bmetric\[\d+\]\.(?=params\b(?!\.))", "the metric's ", text)
+    text = re.sub(r"\bmetric\[\d+\]\.(params\.)?", "", text)
+    return re.sub(r"\bmetric\[\d+\]", "the metric", text)
 
 
 def _inside(key: str) -> str:
