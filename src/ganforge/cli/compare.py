@@ -100,8 +100,8 @@ def _tell(groups: Sequence[Group], compared: Sequence[Compared], left_out: Seque
                 console.warning(f"{one.metric} of {side.group}: {', '.join(told)}")
     if any(len(one.trials) > 1 for one in compared):
         console.note("p is raised for the number of recipes that are held against the first one (Holm)")
-    if told := _told_together(compared):
-        console.note(told)
+    if together := _told_together(compared):
+        console.note(together)
     for missing in left_out:
         console.warning(f"{missing.metric} is not compared: {missing.reason}")
     if not compared and not left_out:
