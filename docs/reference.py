@@ -163,7 +163,7 @@ def _measure(name: str, key: str, measure: Measure) -> tuple[str, ...]:
     perfect = _number(measure.ideal)
     if measure.floor is not None:
         perfect = f"{_number(measure.floor(_SAMPLES))} with {_SAMPLES:,} samples"
-    return f"`{name}/{key}`" if key else f"`{name}`", measure.label, measure.better, perfect
+    return f"`{name}/{key}`" if key else f"`{name}`", measure.label, "–" if measure.better == "none" else measure.better, perfect
 
 
 def _parameter(parameter: Parameter) -> tuple[str, ...]:

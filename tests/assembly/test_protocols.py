@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import numpy as np
 import pytest
 import torch
 
 from ganforge.assembly.blueprint import resolve
 from ganforge.assembly.building import Folders, build
-from ganforge.assembly.protocols import differences
+from ganforge.assembly.parts import Part
+from ganforge.assembly.protocols import differences, protocol
 from ganforge.builtin import classifying
+from ganforge.hooks.component import Kind
 from ganforge.recipe.reading import read
 
 RECIPE = """
@@ -72,6 +77,60 @@ def test_a_protocol_says_what_a_value_depends_on(stated):
 def test_differences_name_what_keeps_two_values_apart(stated, changes, key):
     assert list(differences(stated(), stated(**changes))) == [key]
     assert not differences(stated(), {**stated(), "seed": 7})
+
+
+def test_what_changes_only_the_training_data_keeps_nothing_apart_but_where_training_samples_are_measured(stated):
+    many, few = "0.05, samples = 500", "0.05, samples = 400"
+    assert not differences(stated(noise=many), stated(noise=few))
+    seeing = {"use": "memorisation", "params": "{}"}
+    assert list(differences(stated(noise=many, **seeing), stated(noise=few, **seeing))) == ["data.params"]
+
+
+def test_names_of_training_only_parameters_are_parameters(registry):
+    models = {one.name: one.load_params() for one in registry.components(Kind.DATASET)}
+    named = {name: params for name, params in models.items() if params.training_only}
+    assert {"moons", "mnist", "image-folder"} <= named.keys()
+    for params in named.values():
+        assert params.training_only <= params.model_fields.keys()
+
+
+@pytest.fixture
+def of_a_file(registry, tmp_path):
+    """The protocol of a recipe in a folder of its own, whose data set is a file with this content."""
+
+    def of_a_file(folder, seed, name="data.npy"):
+        here = tmp_path / folder
+        here.mkdir()
+        np.save(here / name, np.random.default_rng(seed).normal(size=(60, 2)).astype(np.float32))
+        text = RECIPE.format(**USUAL).replace('"moons"', '"arrays"').replace("noise = 0.05", f'file = "{name}"')
+        (here / "recipe.toml").write_text(text.replace("samples = 20", "samples = 4"))
+        blueprint = resolve(read(here / "recipe.toml"), registry)
+        trainer = build(blueprint, device=torch.device("cpu"), folders=Folders(here, tmp_path))
+        return trainer.observer.metrics[0].protocol
+
+    return of_a_file
+
+
+def test_files_of_data_are_known_by_their_sums_and_not_by_their_paths(of_a_file):
+    first = of_a_file("a", 0)
+    assert len(first["data.sums"]["file"]) == 64
+    assert "file" not in first["data.params"]
+    assert not differences(first, of_a_file("b", 0, "other.npy"))
+    assert list(differences(first, of_a_file("c", 1))) == ["data.sums"]
+
+
+def test_weights_are_known_by_their_sum_and_not_by_their_path(registry):
+    class Seeing:
+        protocol: ClassVar = {"features": "inception", "sha256": "ab" * 32}
+
+    found, data = registry.find(Kind.METRIC, "kernel"), registry.find(Kind.DATASET, "moons")
+    dataset, model = Part(data, data.load_params()(), "dataset"), found.load_params()
+    told = [
+        protocol(Part(found, params, "metric[0]"), Seeing(), dataset, sums={}, samples=20, average=True, seed=0)
+        for params in (model(features="inception", weights_path=path) for path in ("here.pth", "there.pth"))
+    ]
+    assert not differences(*told)
+    assert told[0]["params"]["features"] == "inception"
 
 
 def test_features_that_are_learnt_are_the_same_for_all_seeds_of_a_recipe_and_other_for_other_data(stated, monkeypatch):

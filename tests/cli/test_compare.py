@@ -11,6 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from ganforge.cli.app import main
+from ganforge.cli.compare import _told_together
+from ganforge.runs.comparing import Compared, Trial
+from ganforge.runs.ranking import RankTest
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
@@ -80,3 +83,17 @@ def test_a_picture_must_be_a_png(runs, capsys):
     root, names = runs
     assert main(["compare", *names, "--runs-dir", str(root), "--out", "curves.jpg"]) == 2
     assert "let the name end in .png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("corrected", "told"), [(0.03, "w stand"), (0.2, "none stands")])
+def test_how_many_tests_were_made_is_told_where_one_names_a_winner(corrected, told):
+    def one(metric, p, verdict, p_of_all):
+        trial = Trial("b", "a", RankTest(p, 0.01, 1.0), p, 1.0, verdict, p_of_all)
+        return Compared(metric, {}, {}, ("training",), (), (trial,), {})
+
+    winner, other = one("w", 0.02, "b is better", corrected), one("v", 0.5, "no difference is shown", 0.5)
+    text = _told_together([winner, other])
+    assert text.startswith("1 of 2 tests name a winner")
+    assert text.endswith(f"corrected for all 2 (Holm), {told}")
+    assert _told_together([other, other]) is None
+    assert _told_together([winner]) is None

@@ -56,6 +56,21 @@ def test_a_run_that_goes_on_counts_its_own_iterations_only(clock, events):
     assert standing.pace() == (pytest.approx(10), pytest.approx(9))
 
 
+def test_the_best_score_may_be_the_nearest_one():
+    score = Score(Measure("", "nearer", floor=lambda count: (count - 1) / (2 * count - 1)), 1000)
+    for iteration, value in enumerate((0.02, 0.49, 0.9), start=1):
+        score.add(iteration, value)
+    assert (score.best, score.best_iteration, score.progress) == (0.49, 2, -1)
+
+
+def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
+    score = Score(Measure("", "none"))
+    score.add(1, 1.0)
+    score.add(2, 2.0)
+    assert math.isnan(score.best)
+    assert (score.value, score.progress) == (2.0, 0)
+
+
 @pytest.mark.parametrize(("better", "best", "progress"), [("lower", 1.0, 1), ("higher", 3.0, -1)])
 def test_scores_know_their_best_and_which_way_is_better(better, best, progress):
     score = Score(Measure("", better))

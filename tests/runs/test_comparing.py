@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.core.errors import RunFolderError, StorageError, UsageError
 from ganforge.runs import evaluations
 from ganforge.runs.comparing import Compared, LeftOut, compare
 from ganforge.runs.gathering import gather, recipe_differences
@@ -138,10 +139,50 @@ def test_median_spread_and_test_over_seeds(made, root):
 
 
 def test_three_seeds_each_are_too_few_to_name_a_winner(made, root):
-    runs = [made(batch=batch, seed=seed, values=[batch + seed]) for batch in (16, 32) for seed in range(3)]
+    runs = [made(batch=batch, seed=seed, values=[0.01 * batch + 0.001 * seed]) for batch in (16, 32) for seed in range(3)]
     (trial,) = compared(root, *runs).trials
     assert trial.better == 1.0
     assert trial.verdict == "too few seeds to tell: 3 against 3 cannot give a p below 0.1"
+
+
+@pytest.fixture
+def judged(made, root):
+    """The trials of two groups whose values are judged so."""
+
+    def judged(better, first, second, **told):
+        runs = []
+        for batch, values in ((16, first), (32, second)):
+            for seed, value in enumerate(values):
+                runs.append(made(batch=batch, seed=seed, values=[0.0, value]))
+                path = RunFolder(root / "rings" / runs[-1]).journal
+                records = [record for _, record in journal.read(path)]
+                path.unlink()
+                with JournalWriter(path) as writer:
+                    for record in records:
+                        facts = {key: value for key, value in record.items() if key not in ("k", "t")}
+                        if record["k"] == "protocols":
+                            facts["measures"]["modes/high-quality"] = {"label": "", "better": better, **told}
+                        writer.record(record["k"], **facts)
+        return compared(root, *runs)
+
+    return judged
+
+
+def test_the_nearer_to_a_perfect_generator_is_the_better_and_neither_more_nor_less_is(judged):
+    (trial,) = judged("nearer", [0.018, 0.02, 0.03, 0.99], [0.49, 0.5, 0.51, 0.48], ideal=None, floor=0.4998).trials
+    assert (trial.better, trial.verdict) == (1.0, "rings (batch_size=32) is better")
+
+
+def test_a_floor_is_what_is_neared_where_it_is_not_the_ideal(judged):
+    (trial,) = judged("nearer", [1.0, 1.1, 1.2, 1.3], [0.9, 0.89, 0.88, 0.91], ideal=1.0, floor=0.9).trials
+    assert trial.better == 1.0
+
+
+@pytest.mark.parametrize("better", ["none", "nearer", "unheard-of"])
+def test_what_is_not_judged_is_shown_without_a_verdict(judged, better):
+    found = judged(better, [1.0] * 4, [2.0] * 4, ideal=None)
+    assert [side.median for side in found.sides] == [1.0, 2.0]
+    assert found.trials == ()
 
 
 def test_with_several_rivals_p_is_raised(made, root):
@@ -184,6 +225,95 @@ def test_values_measured_alike_later_are_compared_instead(made, root):
     found = compared(root, *runs)
     assert found.origins == ("evaluation 1",)
     assert found.protocol["samples"] == 30
+
+
+def test_what_was_measured_before_a_run_went_on_does_not_displace_its_end(made, root):
+    runs = [made(seed=0, values=[0.1]), made(batch=32, values=[0.2])]
+    for run in runs:
+        folder = RunFolder(root / "rings" / run)
+        (protocols,) = [record for _, record in journal.read(folder.journal) if record["k"] == "protocols"]
+        evaluation = {
+            "number": 1,
+            "iteration": 1,
+            "values": {"modes/high-quality": 0.05},
+            "measures": {"modes/high-quality": protocols["measures"]["modes/high-quality"]},
+            "protocols": protocols["protocols"],
+        }
+        (folder.path / "evaluations.jsonl").write_text(json.dumps(evaluation) + "\n")
+    before = compared(root, *runs)
+    assert (before.origins, [side.values for side in before.sides]) == (("evaluation 1",), [(0.05,), (0.05,)])
+    for run in runs:
+        with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
+            writer.record("eval", iteration=2, values={"eval/modes/high-quality": 0.9})
+    after = compared(root, *runs)
+    assert (after.origins, [side.values for side in after.sides]) == (("training",), [(0.9,), (0.9,)])
+
+
+def test_metrics_and_a_watch_that_only_warns_do_not_make_another_recipe(made, root):
+    runs = [made(seed=0), made(seed=1, samples=50), made(seed=2), made(seed=3)]
+    for run, old, new in [
+        (runs[2], "patience = 200", "patience = 100"),
+        (runs[3], 'on_fail = "warn"', 'on_fail = "stop"'),
+    ]:
+        path = root / "rings" / run / "resolved.toml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    groups, _ = gather(runs, root)
+    assert [[run.seed for run in group.runs] for group in groups] == [[0, 1, 2], [3]]
+    assert recipe_differences(groups) == {"health.on_fail": ["warn", "stop"]}
+
+
+def test_files_of_one_name_with_other_content_are_other_data(made, root):
+    runs = [made(seed=0), made(seed=1)]
+    for run, sum_ in zip(runs, ("a" * 64, "b" * 64), strict=True):
+        folder = RunFolder(root / "rings" / run)
+        lock = json.loads(folder.lock.read_text())
+        file = {"key": "dataset.params.file", "file": "data.npy", "sha256": sum_, "covers": None}
+        folder.lock.write_text(json.dumps({**lock, "data_files": [file]}))
+    groups, _ = gather(runs, root)
+    assert recipe_differences(groups) == {"dataset.params.file sha256": ["a" * 12, "b" * 12]}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("{}", "'number' is missing"),
+        ("[1]", "it is no table"),
+        ('{"number": 1, "iteration": 1, "values": 3}', "'values' is 3"),
+        ('{"number": 1, "iteration": 1, "values": {"w": 1}, "measures": {}, "protocols": {}}', "nothing says what 'w' means"),
+        ('{"number": 1, "iteration": 1, "values": {"w/a": 1}, "measures": {"w/a": {}}, "protocols": {}}', "'w/a' has no protocol"),
+        ('{"number": 1, "iteration": 1, "values": {"w": "x"}, "measures": {}, "protocols": {}}', "the value of 'w' is 'x'"),
+        ('{"number": 1', "Expecting"),
+    ],
+)
+def test_a_damaged_evaluation_is_told_with_its_line(made, root, line, fault):
+    run = made()
+    path = root / "rings" / run / "evaluations.jsonl"
+    path.write_text("\n" + line + "\n")
+    with pytest.raises(StorageError, match=re.escape(f"{path}:2 is damaged: {fault}")):
+        gather([run], root)
+
+
+def test_p_is_corrected_for_all_metrics_too(made, root):
+    runs = []
+    for batch in (16, 32):
+        for seed in range(5):
+            runs.append(made(batch=batch, seed=seed, values=[0.01 * batch + 0.001 * seed]))
+            path = RunFolder(root / "rings" / runs[-1]).journal
+            with JournalWriter(path) as writer:
+                writer.record("eval", iteration=1, values={"eval/modes/reverse-kl": 1.0, "eval/modes/captured": 8 - batch + seed})
+    found, _ = compare(gather(runs, root)[0])
+    trials = {one.metric: one.trials[0] for one in found}
+    assert [trials[key].p for key in ("modes/high-quality", "modes/captured")] == pytest.approx([2 / 252] * 2)
+    assert [trials[key].p_of_all for key in ("modes/high-quality", "modes/captured")] == pytest.approx([6 / 252] * 2)
+    assert [trials[key].names_a_winner for key in trials].count(True) == 2
+
+
+def test_a_key_that_no_protocol_has_cannot_be_ignored(made, root):
+    groups, _ = gather([made(), made(batch=32)], root)
+    with pytest.raises(UsageError, match="--ignore generatr") as caught:
+        compare(groups, ignore=["generatr"])
+    assert caught.value.remedy == "did you mean 'generator'?"
 
 
 def test_old_runs_without_protocols_are_told_how_to_get_them(made, root):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.core.errors import RunFolderError
+from ganforge.core.errors import Disagreement, RunFolderError
 from ganforge.runs import evaluations
-from ganforge.runs.evaluating import Wish, evaluate
+from ganforge.runs.evaluating import Wish, _plainly, evaluate
 from ganforge.storage import journal
 from ganforge.storage.folder import RunFolder
 
@@ -42,6 +42,23 @@ def test_measuring_again_gives_what_training_measured(folder):
     assert {key: one.value for key, one in found.values.items()} == before["metrics"]
     assert found.protocols == before["protocols"]
     assert (found.iteration, found.weights, found.seed, found.failed, found.remarks) == (20, "average", 0, {}, ())
+
+
+def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
+    (error,) = evaluate(folder, Wish(("precision-recall",), samples=3)).failed.values()
+    assert str(error) == "metric 'precision-recall' needs 6 samples or more, and is given 3 (set samples = 6)"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("metric[0]: metric 'a/b' 1.0 cannot be built: no", "metric 'a/b' 1.0 cannot be built: no"),
+        ("change metric[1].params; if they are right, report it", "change the metric's params; if they are right, report it"),
+        ("give metric[0].params.weights_path", "give weights_path"),
+    ],
+)
+def test_keys_of_tables_become_those_of_the_command_line(text, told):
+    assert _plainly(Disagreement(text)).message == told
 
 
 def test_any_metric_can_be_measured_with_other_samples_weights_and_draws(folder):

@@ -27,6 +27,8 @@ def counted(first, second):
         ([0.0637, 0.0595, 0.0768, 0.0944, 0.0636], [0.0615, 0.0658, 0.0761, 0.0631, 0.0584, 0.0597]),
         ([25.0, 25.0, 24.0, 25.0], [25.0, 22.0, 23.0, 22.0]),
         ([1.0, 1.0], [1.0, 2.0, 3.0, math.inf]),
+        ([8.0, 8.0, 7.0], [8.0]),
+        ([1.0], [2.0, 2.0]),
     ],
 )
 def test_p_is_that_of_all_arrangements(first, second):
@@ -35,7 +37,21 @@ def test_p_is_that_of_all_arrangements(first, second):
 
 def test_without_ties_p_is_scipys_exact_one():
     first, second = [0.1 * i for i in range(10)], [0.1 * i + 0.37 for i in range(10)]
-    assert rank_test(first, second).p == mannwhitneyu(first, second, method="exact").pvalue
+    assert rank_test(first, second).p == pytest.approx(mannwhitneyu(first, second, method="exact").pvalue, rel=1e-12)
+
+
+def test_ten_against_ten_with_ties_name_no_false_winner():
+    assert rank_test([8.0] * 10, [8.0] * 6 + [7.0] * 4).p == pytest.approx(2 * math.comb(16, 6) / math.comb(20, 10))
+
+
+def test_twenty_against_twenty_are_counted_exactly():
+    first, second = [0.1 * i for i in range(20)], [0.1 * i + 0.57 for i in range(20)]
+    assert rank_test(first, second).p == pytest.approx(mannwhitneyu(first, second, method="exact").pvalue, rel=1e-9)
+
+
+def test_above_forty_values_the_normal_approximation_is_close():
+    first, second = [float(i) for i in range(21)], [i + 5.5 for i in range(21)]
+    assert rank_test(first, second).p == pytest.approx(mannwhitneyu(first, second, method="exact").pvalue, rel=0.15)
 
 
 def test_three_against_three_cannot_be_told_apart():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import StorageError, UsageError
 from ganforge.runs.evaluating import Wish
 from ganforge.session import evaluating
 from ganforge.session.evaluating import evaluate_and_record
@@ -48,6 +48,14 @@ def test_nothing_is_written_where_nothing_was_measured(folder):
     assert set(found.evaluated.failed) == {"modes"}
     assert folder.journal.read_bytes() == before
     assert not (folder.path / "evaluations.jsonl").exists()
+
+
+def test_what_was_torn_is_told_before_anything_is_measured(folder):
+    (folder.path / "evaluations.jsonl").write_text('{"number": 1, "val')
+    told = []
+    with pytest.raises(StorageError, match=r"evaluations.jsonl:1 is damaged"):
+        evaluate_and_record(folder, Wish(), told=told.append)
+    assert told == []
 
 
 @pytest.mark.mlflow

@@ -70,6 +70,28 @@ def test_a_band_of_what_is_not_measured_is_refused_before_anything_is_run(recipe
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("overrides", [("metric=[]",), ('metric=[{ use = "duplicates" }]',)])
+def test_a_band_of_a_metric_that_was_taken_away_is_refused_before_anything_is_run(recipe, console, tmp_path, overrides):
+    path = recipe(METRIC + '[[expect]]\nmetric = "wasserstein"\nmax = 1.0\n')
+    with pytest.raises(RecipeError, match="measures nothing that is called 'wasserstein'"):
+        verify(Options(path, overrides, runs_dir=tmp_path / "runs"), jobs=1, console=console)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_band_of_an_optional_metric_that_cannot_be_built_is_refused_with_the_reason(recipe, console, tmp_path):
+    path = recipe(METRIC + 'optional = true\n[[expect]]\nmetric = "wasserstein/far"\nmax = 1.0\n')
+    override = ('metric=[{ use = "precision-recall", samples = 3, optional = true }, { use = "wasserstein" }]',)
+    text = path.read_text().replace('"wasserstein/far"', '"precision-recall/misspelt"')
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=r"cannot be measured here: .* needs 6 samples or more, and is given 3"):
+        verify(Options(path, override, runs_dir=tmp_path / "runs"), jobs=1, console=console)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_band_of_which_no_seed_has_a_value_is_not_measured():
+    assert [band([value], max=1.0, seeds=1).verdict for value in (None, 2.0, 0.5)] == ["not measured", "missed", "reached"]
+
+
 @pytest.mark.slow
 @pytest.mark.alone
 def test_verify_runs_the_seeds_and_says_which_bands_are_missed(recipe, ganforge):

@@ -14,7 +14,7 @@ from torch import nn
 
 from ganforge.assembly.blueprint import Blueprint, Part
 from ganforge.assembly.expecting import insist_on_measures
-from ganforge.assembly.protocols import protocol
+from ganforge.assembly.protocols import data_sums, protocol
 from ganforge.core.contracts import (
     BuildContext,
     Dataset,
@@ -189,6 +189,8 @@ def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Fold
     """What is measured, and which optional metrics cannot be built, and why."""
     context = metric_context(sizes, blueprint.dataset, folders)
     default = max(1, blueprint.recipe.train.iterations // 10)
+    sums = data_sums(blueprint.dataset, folders.recipe) if blueprint.metrics else {}
+    average = blueprint.recipe.train.average != 0
     scheduled, left_out = [], {}
     for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):
         name = table.name or part.component.name
@@ -199,7 +201,7 @@ def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Fold
                 raise
             left_out[name] = str(error)
             continue
-        stated = protocol(part, metric, blueprint.dataset, samples=table.samples, average=_averages(blueprint.recipe), seed=seed)
+        stated = protocol(part, metric, blueprint.dataset, sums=sums, samples=table.samples, average=average, seed=seed)
         scheduled.append(Scheduled(name, metric, table.every or default, table.samples, stated, table.optional))
     return scheduled, left_out
 
@@ -229,10 +231,6 @@ def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int)
             remedy=f"set {part.key}.samples = {least}",
         )
     return metric
-
-
-def _averages(recipe: Recipe) -> bool:
-    return recipe.train.average != 0
 
 
 def _made(part: Part, context: object, seed: int, is_right: Callable[[object], bool]) -> Any:

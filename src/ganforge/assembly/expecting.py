@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from ganforge.assembly.parts import Search
 from ganforge.core.errors import Problem, RecipeError, did_you_mean
 from ganforge.hooks.component import Kind
 from ganforge.recipe.reading import Source
+
+if TYPE_CHECKING:
+    from ganforge.assembly.blueprint import Blueprint
 
 
 def unmeasured(source: Source, found: Search) -> Iterator[Problem]:
@@ -43,6 +47,42 @@ def insist_on_measures(source: Source, measures: Collection[str], left_out: Coll
     ]
     if problems:
         raise RecipeError(source.sorted(problems))
+
+
+def insist_on_bands(blueprint: Blueprint, measures: Collection[str], left_out: Mapping[str, str]) -> None:
+    """Refuse every band of what is not measured, whatever the reason: nothing could be said of it after training.
+
+    Args:
+        blueprint: the recipe, resolved.
+        measures: the values' names, such as ``modes/captured``.
+        left_out: optional metrics that could not be built, and why.
+
+    Raises:
+        RecipeError: with each such band, at its place.
+    """
+    source = blueprint.source
+    reasons = {**_not_to_be_had(blueprint), **left_out}
+    problems = []
+    for key, metric in _bands(source):
+        reason = reasons.get(metric.partition("/")[0])
+        if metric not in measures and reason:
+            problems.append(source.problem(key, f"'{metric[:60]}' cannot be measured here: {reason}", None))
+        elif metric not in measures:
+            problems.append(_problem(source, key, metric, sorted(measures)))
+    if problems:
+        raise RecipeError(source.sorted(problems))
+
+
+def _not_to_be_had(blueprint: Blueprint) -> dict[str, str]:
+    """Optional metrics of which a package is missing, and what was said of each."""
+    tables = blueprint.source.value("metric") or []
+    found = {}
+    for index, table in enumerate(tables):
+        told = next((one for one in blueprint.warnings if one.key == f"metric[{index}].use"), None)
+        if told is not None and isinstance(table, Mapping):
+            name = table.get("name") or str(table.get("use")).rpartition("/")[2].partition("@")[0]
+            found[str(name)] = f"{told.message} ({told.hint})" if told.hint else told.message
+    return found
 
 
 def _bands(source: Source) -> Iterator[tuple[str, str]]:

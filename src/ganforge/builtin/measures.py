@@ -52,7 +52,7 @@ class Modes:
         self.measures: Mapping[str, Measure] = {
             "captured": Measure("modes with at least one high-quality sample", "higher", float(len(density.means))),
             "high-quality": Measure(
-                "share of samples within 3 standard deviations of a mode", "higher", perfect_high_quality(dimensions)
+                "share of samples within 3 standard deviations of a mode", "nearer", perfect_high_quality(dimensions)
             ),
             "reverse-kl": Measure("KL(generated ‖ true) of the modes' shares, in nats", "lower", floor=self._reverse_kl),
         }

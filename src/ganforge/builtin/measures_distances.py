@@ -53,17 +53,19 @@ class KernelMmd:
 class MemorisationMetric:
     """Are generated samples nearer to the training data than held-out ones are?"""
 
+    sees_training = True
+
     def __init__(self, looks: Features, *, training: int) -> None:
         self.looks, self.training = looks, training
         self.protocol: Mapping[str, str] = looks.protocol
         self.measures: Mapping[str, Measure] = {
             "copying": Measure(
-                "test of distances to training data, in standard deviations: below -3 they are copied", "higher", 0.0
+                "test of distances to training data, in standard deviations: below -3 they are copied", "nearer", 0.0
             ),
             "close": Measure(
-                "share of samples nearer to training data than the nearest 1 % of held-out ones", "lower", floor=expected_close
+                "share of samples nearer to training data than the nearest 1 % of held-out ones", "nearer", floor=expected_close
             ),
-            "ratio": Measure("median distance to training data, by that of held-out samples; 0 for copies", "higher", 1.0),
+            "ratio": Measure("median distance to training data, by that of held-out samples; 0 for copies", "nearer", 1.0),
         }
 
     def __repr__(self) -> str:

@@ -50,7 +50,7 @@ class KernelFeatureDistance:
         self.protocol = {**seen.protocol, "distance": "unbiased MMD² with (x·y/d + 1)³, float64"}
         # the draws of subsets do not change places with the samples
         measure = Measure(f"kernel distance of {seen.told}, without bias", "lower", 0.0, symmetric=not subsets)
-        spread = Measure("standard deviation of the kernel distance over the subsets", "lower")
+        spread = Measure("standard deviation of the kernel distance over the subsets", "none")
         self.measures: Mapping[str, Measure] = {"mean": measure, "deviation": spread} if subsets else {"": measure}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:

@@ -28,7 +28,7 @@ class PrecisionRecallMetric:
         self.measures: Mapping[str, Measure] = {
             "precision": Measure("share of generated samples that lie among real ones", "higher"),
             "recall": Measure("share of real samples that lie among generated ones", "higher"),
-            "density": Measure("how densely real samples lie around generated ones; 1 where both are alike", "higher", 1.0),
+            "density": Measure("how densely real samples lie around generated ones; 1 where both are alike", "nearer", 1.0),
             "coverage": Measure("share of real samples with a generated one near by", "higher", floor=self._coverage),
         }
 
@@ -52,7 +52,7 @@ class OneNearestNeighbourMetric:
         self.protocol: Mapping[str, str] = looks.protocol
         told = "share of {} samples whose nearest other one is of their kind; 0 for copies of real ones, 1 for sets apart"
         self.measures: Mapping[str, Measure] = {
-            key: Measure(told.format(kind), "lower", floor=_chance)
+            key: Measure(told.format(kind), "nearer", floor=_chance)
             for key, kind in (("accuracy", "all"), ("real", "real"), ("fake", "generated"))
         }
 
@@ -72,7 +72,9 @@ class DuplicatesMetric:
         self.looks = looks
         self.protocol: Mapping[str, str] = looks.protocol
         self.measures: Mapping[str, Measure] = {
-            "near": Measure("share of pairs of generated samples as near as the nearest 0.1 % of real pairs", "lower", floor=_near),
+            "near": Measure(
+                "share of pairs of generated samples as near as the nearest 0.1 % of real pairs", "nearer", floor=_near
+            ),
             "exact": Measure("pairs of generated samples that are the same", "lower"),
         }
 

@@ -24,6 +24,8 @@ class ParzenMetric:
         widths: what to choose from.
     """
 
+    sees_training = True
+
     def __init__(self, data: DataSpec, *, validation: int, widths: tuple[float, ...]) -> None:
         self.data, self.validation, self.widths = data, validation, widths
         self.protocol: Mapping[str, str] = {
@@ -34,8 +36,8 @@ class ParzenMetric:
             "log-likelihood": Measure(
                 "Parzen estimate of the mean log-likelihood of held-out samples, in nats (no measure of quality)", "higher"
             ),
-            "standard-error": Measure("standard error of that mean over the held-out samples, in nats", "lower"),
-            "width": Measure("σ of the windows: the narrower, the closer the data lie to generated samples", "lower"),
+            "standard-error": Measure("standard error of that mean over the held-out samples, in nats", "none"),
+            "width": Measure("σ of the windows: the narrower, the closer the data lie to generated samples", "none"),
         }
 
     def __repr__(self) -> str:

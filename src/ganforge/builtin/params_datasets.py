@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
@@ -12,6 +13,8 @@ from ganforge.plugin import Params
 class MoonsParams(Params):
     """Parameters of the two moons."""
 
+    training_only: ClassVar[frozenset[str]] = frozenset({"samples"})
+
     samples: int = Field(10_000, ge=2)
     """Training points, both moons together."""
     noise: float = Field(0.05, ge=0)
@@ -20,6 +23,8 @@ class MoonsParams(Params):
 
 class GaussianParams(Params):
     """Parameters of the one-dimensional Gaussian."""
+
+    training_only: ClassVar[frozenset[str]] = frozenset({"samples"})
 
     mean: float = 0.0
     """Mean."""
@@ -31,6 +36,8 @@ class GaussianParams(Params):
 
 class RingParams(Params):
     """Parameters of the ring of Gaussians; the defaults are those of PacGAN (Lin et al. 2018)."""
+
+    training_only: ClassVar[frozenset[str]] = frozenset({"samples"})
 
     modes: int = Field(8, ge=2)
     """Gaussians on the circle."""
@@ -47,6 +54,8 @@ class RingParams(Params):
 class GridParams(Params):
     """Parameters of the grid of Gaussians; the defaults are those of PacGAN (Lin et al. 2018)."""
 
+    training_only: ClassVar[frozenset[str]] = frozenset({"samples"})
+
     side: int = Field(5, ge=2)
     """Gaussians along each side of the square."""
     spacing: float = Field(2.0, gt=0)
@@ -61,6 +70,8 @@ class GridParams(Params):
 
 class SwissRollParams(Params):
     """Parameters of the two-dimensional Swiss roll."""
+
+    training_only: ClassVar[frozenset[str]] = frozenset({"samples"})
 
     samples: int = Field(10_000, ge=1)
     """Training points."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -27,6 +27,8 @@ class ImageParams(Params):
 class MnistParams(ImageParams):
     """Parameters of MNIST and Fashion-MNIST."""
 
+    training_only: ClassVar[frozenset[str]] = frozenset({"split"})
+
     split: Literal["train", "train-50k"] = "train"
     """Training images: all 60,000, or the first 50,000, as in the protocol of 2014, which keeps the others to choose σ by."""
     held_out: Literal["test", "validation"] = "test"
@@ -47,6 +49,8 @@ class Cifar10Params(ImageParams):
 
 class ImageFolderParams(ImageParams):
     """Parameters of pictures from a folder."""
+
+    training_only: ClassVar[frozenset[str]] = frozenset({"stream", "memory"})
 
     folder: Path = Field(strict=False)
     """The folder; a relative path is meant from the recipe's folder. Every file below it is read, in the order of their names;
@@ -82,6 +86,8 @@ class ImageFolderParams(ImageParams):
 
 class StackedMnistParams(ImageParams):
     """Parameters of Stacked MNIST; the default is that of PacGAN (Lin et al. 2018)."""
+
+    training_only: ClassVar[frozenset[str]] = frozenset({"samples"})
 
     samples: int = Field(128_000, ge=1)
     """Training images; each takes 2,352 bytes of memory."""

@@ -75,5 +75,5 @@ class MmdParams(FeatureParams):
 class MemorisationParams(FeatureParams):
     """Parameters of the search for copies. Time grows as samples × training samples: ten seconds for 2,000 MNIST images."""
 
-    training: int = Field(10_000, ge=1)
+    training: int = Field(10_000, ge=2)
     """Training samples to look among, at most, evenly taken from the whole: a share of the copies is enough to be seen."""

@@ -100,10 +100,28 @@ def _tell(groups: Sequence[Group], compared: Sequence[Compared], left_out: Seque
                 console.warning(f"{one.metric} of {side.group}: {', '.join(told)}")
     if any(len(one.trials) > 1 for one in compared):
         console.note("p is raised for the number of recipes that are held against the first one (Holm)")
+    if together := _told_together(compared):
+        console.note(together)
     for missing in left_out:
         console.warning(f"{missing.metric} is not compared: {missing.reason}")
     if not compared and not left_out:
         console.warning("the runs measured nothing; `ganforge evaluate` measures them")
+
+
+def _told_together(compared: Sequence[Compared]) -> str | None:
+    """How many tests were made, and what stands where all are taken together."""
+    from ganforge.runs.ranking import LEVEL
+
+    tests = [(one.metric, trial) for one in compared for trial in one.trials]
+    winning = [(metric, trial) for metric, trial in tests if trial.names_a_winner]
+    if len(tests) < 2 or not winning:
+        return None
+    standing = dict.fromkeys(metric for metric, trial in winning if trial.p_of_all <= LEVEL)
+    left = f"{', '.join(standing)} stand" if standing else "none stands"
+    return (
+        f"{len(winning)} of {len(tests)} tests name a winner, and where nothing differs each does so by chance up to 1 time in "
+        f"{round(1 / LEVEL)}; corrected for all {len(tests)} (Holm), {left}"
+    )
 
 
 def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> Path | None:

@@ -112,8 +112,9 @@ def _rows(evaluated: Evaluated) -> list[tuple[object, ...]]:
 
 def _brief(protocol: Mapping[str, Any]) -> str:
     """What matters most of a protocol, in one line."""
-    params = [f"{name}={value}" for name, value in protocol["params"].items()]
-    stated = [f"{key.removeprefix('metric.')} {str(value)[:20]}" for key, value in protocol.items() if key.startswith("metric.")]
+    own = {key.removeprefix("metric."): value for key, value in protocol.items() if key.startswith("metric.")}
+    params = [f"{name}={value}" for name, value in protocol["params"].items() if name not in own]
+    stated = [f"{key} {str(value)[:20]}" for key, value in own.items()]
     return ", ".join([f"{protocol['samples']:,} samples", str(protocol["generator"]), f"seed {protocol['seed']}", *params, *stated])
 
 

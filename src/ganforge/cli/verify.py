@@ -64,7 +64,7 @@ def _print(found: Verification) -> None:
                 f"{band.needed} of {band.seeds}",
                 f"{band.inside} of {band.seeds}",
                 "  ".join(f"{seed}: {'–' if value is None else f'{value:.4g}'}" for seed, value in band.values.items()),
-                "reached" if band.reached else "missed",
+                band.verdict,
             )
             for band in found.bands
         ],

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ganforge.core.direction import WAYS, Better
 from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
 from ganforge.core.specs import DataSpec, LatentSpec
 
@@ -111,7 +112,8 @@ class Measure:
 
     Attributes:
         label: in plain words, with the unit.
-        better: which way is better.
+        better: which way is better: ``lower``, ``higher``; ``nearer`` to what a perfect generator has, the floor or else the ideal,
+            one of which must be given; or ``none`` for what is shown and never judged, such as a spread.
         ideal: the value of a perfect generator, or ``None`` where it depends on the sample size.
         symmetric: whether the value stays the same when real and generated samples change places, as a distance does.
         floor: the value that a perfect generator has on average with so many real and as many generated samples, where it is known
@@ -119,14 +121,31 @@ class Measure:
     """
 
     label: str
-    better: Literal["lower", "higher"]
+    better: Better
     ideal: float | None = None
     symmetric: bool = False
     floor: Callable[[int], float] | None = None
 
-    def to_plain(self) -> dict[str, Any]:
-        """JSON-able; the floor, which is a function, left out."""
-        return {"label": self.label, "better": self.better, "ideal": self.ideal, "symmetric": self.symmetric}
+    def __post_init__(self) -> None:
+        """Refuse what cannot be judged.
+
+        Raises:
+            ValueError: ``better`` is another word, or ``nearer`` to nothing.
+        """
+        if self.better not in WAYS:
+            raise ValueError(f"better is {self.better!r}, which is none of {', '.join(WAYS)}")
+        if self.better == "nearer" and self.ideal is None and self.floor is None:
+            raise ValueError("'nearer' needs an ideal or a floor, to which values are near")
+
+    def floor_at(self, samples: int | None) -> float | None:
+        """The floor with so many samples, where both are known."""
+        return self.floor(samples) if self.floor is not None and samples else None
+
+    def to_plain(self, samples: int | None = None) -> dict[str, Any]:
+        """JSON-able, with the floor at this number of samples where it is known."""
+        floor = self.floor_at(samples)
+        told = {"label": self.label, "better": self.better, "ideal": self.ideal, "symmetric": self.symmetric}
+        return told if floor is None else {**told, "floor": floor}
 
 
 class Generator(Protocol):
@@ -279,6 +298,8 @@ class Metric(Protocol):
 
     One that has an attribute ``protocol`` states by it, as plain data, what its values depend on beside its params and the number
     of samples: the features it looks at and their SHA-256, windows, neighbours. Values whose protocols differ are never compared.
+    One whose attribute ``sees_training`` is true looks at ``Evaluation.training`` or ``validation`` too: its protocol holds
+    parameters of the data set that only training depends on as well.
     One that has an attribute ``least`` needs so many samples; a recipe that gives it fewer is refused before training.
 
     Attributes:

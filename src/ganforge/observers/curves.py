@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganforge.core.contracts import Measure, Reading
+from ganforge.core.direction import in_words
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Examined, Finished, Started, Stepped
 from ganforge.core.health import Finding
@@ -188,7 +189,7 @@ def _explain(panel: Axes, name: str, measure: Measure | None) -> None:
     if measure is None:
         panel.text(1.01, 0.98, head, transform=panel.transAxes, va="top", size=8, color=paper.INK)
         return
-    meaning = fill(f"{words.clean(measure.label)}; {measure.better} is better", _WORDS)
+    meaning = fill(f"{words.clean(measure.label)}; {in_words(measure.better, measure.ideal)}", _WORDS)
     panel.text(1.01, 0.98, head, transform=panel.transAxes, va="top", size=8, weight="bold", color=paper.INK)
     panel.text(1.01, 0.86, paper.literal(meaning), transform=panel.transAxes, va="top", size=7.5, color=paper.MUTED)
     if measure.ideal is not None:

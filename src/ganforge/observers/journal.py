@@ -107,14 +107,14 @@ class _Scribe:
             self._status = self._status.now(**self._known())
         self._status = self._status.now(iterations=event.iterations)
         self._explain(event)
-        measures = {key: measure.to_plain() for key, measure in event.measures.items()}
+        samples = _samples(event)
+        measures = {key: measure.to_plain(samples.get(key.partition("/")[0])) for key, measure in event.measures.items()}
         self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, measures=measures)
         self._report(event.iteration, self._clock())
 
     def _explain(self, event: Started) -> None:
-        samples = {name: count for name, told in event.protocols.items() if isinstance(count := told.get("samples"), int)}
         try:
-            meanings.write(self._folder, Meanings.of(event.readings, event.measures, samples))
+            meanings.write(self._folder, Meanings.of(event.readings, event.measures, _samples(event)))
         except StorageError as error:
             self._warn(f"{error}; training goes on")
 
@@ -202,3 +202,8 @@ class Speed:
     def pause(self) -> None:
         """Something else than an iteration follows; the next iteration is not timed, since it includes that."""
         self._last = None
+
+
+def _samples(event: Started) -> dict[str, int]:
+    """How many samples each metric takes, by its name."""
+    return {name: count for name, told in event.protocols.items() if isinstance(count := told.get("samples"), int)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ganforge.core.direction import aim, in_words
 from ganforge.observers import paper, words
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def _draw(panel: Axes, curves: Sequence[Curve], colour: str, name: str) -> None:
 def _explain(panel: Axes, metric: str, measure: Mapping[str, Any]) -> None:
     panel.text(1.01, 0.98, words.clean(metric), transform=panel.transAxes, va="top", size=8, weight="bold", color=paper.INK)
     if "label" in measure:
-        meaning = fill(f"{words.clean(str(measure['label']))}; {measure['better']} is better", _WORDS)
+        way = in_words(str(measure.get("better")), aim(measure.get("ideal"), measure.get("floor")))
+        meaning = fill("; ".join(part for part in (words.clean(str(measure["label"])), way) if part), _WORDS)
         panel.text(1.01, 0.86, paper.literal(meaning), transform=panel.transAxes, va="top", size=7.5, color=paper.MUTED)
     if measure.get("ideal") is not None:
         panel.axhline(float(measure["ideal"]), color=paper.HALF, linewidth=1.0, linestyle=(0, (4, 3)))

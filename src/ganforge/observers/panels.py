@@ -9,6 +9,7 @@ from textwrap import wrap
 from rich.segment import Segment
 from rich.style import Style
 
+from ganforge.core.direction import in_words
 from ganforge.core.events import Started
 from ganforge.core.health import Finding, advice, headline
 from ganforge.observers import health as diagnosis
@@ -125,7 +126,7 @@ def metrics(scores: Mapping[str, Score], width: int, *, explained: bool) -> list
             ]
         )
         if explained and score.measure.label:
-            label = f"{words.clean(score.measure.label)}; {score.measure.better} is better"
+            label = f"{words.clean(score.measure.label)}; {in_words(score.measure.better, score.aim)}"
             lines += [[cell(f"    {part}", width, DIM)] for part in wrap(label, max(width - 4, 12))]
     return lines
 

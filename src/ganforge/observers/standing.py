@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from ganforge.core import direction
 from ganforge.core.contracts import Measure
 from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, Started, Stepped
 from ganforge.observers.history import Floats, History, floats, smoothed
@@ -46,31 +47,35 @@ class Score:
     Attributes:
         value: the newest, NaN before the first measurement.
         before: the measurement before it, or NaN.
-        best: the best finite value, or NaN.
+        best: the best finite value, or NaN; none of a value that is never judged.
         best_iteration: when that was.
         times: how often it was measured.
+        aim: what a perfect generator has, where it is known.
     """
 
-    def __init__(self, measure: Measure) -> None:
+    def __init__(self, measure: Measure, samples: int | None = None) -> None:
         self.measure = measure
+        self.aim = direction.aim(measure.ideal, measure.floor_at(samples))
         self.value = self.before = self.best = math.nan
         self.best_iteration = self.times = 0
 
     def add(self, iteration: int, value: float) -> None:
         """A new measurement."""
         self.before, self.value, self.times = self.value, value, self.times + 1
-        if math.isfinite(value) and (not math.isfinite(self.best) or self._beats(value, self.best)):
+        if self._beats(value, self.best):
             self.best, self.best_iteration = value, iteration
 
     @property
     def progress(self) -> int:
-        """1 when the newest value is better than the one before, -1 when worse, 0 when equal or unknown."""
-        if not (math.isfinite(self.value) and math.isfinite(self.before)) or self.value == self.before:
+        """1 when the newest value is better than the one before, -1 when worse, 0 when equal, unknown or not judged."""
+        if not (math.isfinite(self.value) and math.isfinite(self.before)):
             return 0
-        return 1 if self._beats(self.value, self.before) else -1
+        return self._beats(self.value, self.before) - self._beats(self.before, self.value)
 
     def _beats(self, value: float, other: float) -> bool:
-        return value < other if self.measure.better == "lower" else value > other
+        """Whether a value is finite and better than another one, which need not be."""
+        one, two = (direction.cost(number, self.measure.better, self.aim) for number in (value, other))
+        return one < two
 
 
 class Standing:
@@ -110,7 +115,7 @@ class Standing:
                 self._history.add(event.iteration, event.terms)
             case Started():
                 self.started, self.iteration = event, event.iteration
-                self.scores = {key: Score(measure) for key, measure in event.measures.items()}
+                self.scores = {key: Score(measure, _samples(event, key)) for key, measure in event.measures.items()}
                 self._pace = Pace(event.iteration, self.clock())
             case Evaluated():
                 for key, value in event.values.items():
@@ -149,3 +154,9 @@ class Standing:
         if self.started is None or per_second <= 0:
             return per_second, None
         return per_second, (self.started.iterations - self.iteration) / per_second
+
+
+def _samples(event: Started, key: str) -> int | None:
+    """How many samples a metric is measured with, where its protocol says it."""
+    samples = event.protocols.get(key.partition("/")[0], {}).get("samples")
+    return samples if isinstance(samples, int) else None

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ganforge.assembly.protocols import differences
+from ganforge.core.direction import aim, cost, judges
+from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.runs.gathering import Gathered, Group, Measurement
 from ganforge.runs.ranking import LEVEL, RankTest, holm, rank_test
+
+_BETTER = " is better"
+"""How a verdict ends that names a winner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ class Side:
         runs: the runs that have a value, in the same order.
         missing: runs of the group without one.
         early: values of weights that were not trained to the end.
-        worst: what a value that is not finite is ranked as.
+        worst: what a value that is not finite stands for in the median.
+        costs: what is ranked, the smaller the better: values, their negatives, or how far they are from what is ideal.
     """
 
     group: str
@@ -32,16 +38,12 @@ class Side:
     missing: int
     early: int
     worst: float
-
-    @property
-    def ranked(self) -> list[float]:
-        """The values, what is not finite as the worst."""
-        return [value if math.isfinite(value) else self.worst for value in self.values]
+    costs: tuple[float, ...]
 
     @property
     def median(self) -> float:
         """NaN where the middle is not finite."""
-        middle = statistics.median(self.ranked)
+        middle = statistics.median(value if math.isfinite(value) else self.worst for value in self.values)
         return middle if math.isfinite(middle) else math.nan
 
     @property
@@ -67,10 +69,11 @@ class Trial:
     Attributes:
         group: the group.
         against: the first group.
-        test: the rank test.
+        test: the rank test, of values or, where the nearer is the better, of their distances from what is ideal.
         p: its p, raised where several groups are held against the first one (Holm).
         better: share of pairs of runs in which the group is better than the first one, ties counted half.
         verdict: in words; names a winner only where the test does.
+        p_of_all: the test's p, corrected for all groups and all metrics that are compared (Holm).
     """
 
     group: str
@@ -79,6 +82,12 @@ class Trial:
     p: float
     better: float
     verdict: str
+    p_of_all: float = math.nan
+
+    @property
+    def names_a_winner(self) -> bool:
+        """Whether a difference is shown, by this metric alone."""
+        return self.verdict.endswith(_BETTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +96,11 @@ class Compared:
 
     Attributes:
         metric: ``wasserstein`` or ``modes/captured``.
-        measure: what it means: ``label``, ``better``, ``ideal``.
+        measure: what it means: ``label``, ``better``, ``ideal``, ``floor``.
         protocol: what all values share.
         origins: where the values come from: ``training``, ``evaluation 1``.
         sides: one for each group.
-        trials: one for each group but the first.
+        trials: one for each group but the first; none where values are not judged.
         ignored: differences of the protocols that the user ignores, with what each says.
     """
 
@@ -131,7 +140,11 @@ def compare(
 
     Returns:
         What is compared, and what is left out and why.
+
+    Raises:
+        UsageError: a key that no protocol has.
     """
+    _insist_on_keys(groups, ignore)
     compared: list[Compared] = []
     left_out: list[LeftOut] = []
     for metric in _metrics(groups, metrics):
@@ -140,7 +153,22 @@ def compare(
             compared.append(found)
         else:
             left_out.append(found)
-    return compared, left_out
+    return _together(compared), left_out
+
+
+def _insist_on_keys(groups: Sequence[Group], ignore: Collection[str]) -> None:
+    every = [one for group in groups for run in group.runs for each in run.measurements.values() for one in each]
+    known = sorted({key for one in every for key in one.protocol or {}})
+    for key in ignore:
+        if key not in known:
+            hint = did_you_mean(key, known) or f"they have {', '.join(known) or 'no keys at all'}"
+            raise UsageError(f"--ignore {key}: no protocol of these runs has such a key", remedy=hint)
+
+
+def _together(compared: Sequence[Compared]) -> list[Compared]:
+    """With each p corrected for the tests of all metrics too."""
+    corrected = iter(holm([trial.test.p for one in compared for trial in one.trials]))
+    return [replace(one, trials=tuple(replace(trial, p_of_all=next(corrected)) for trial in one.trials)) for one in compared]
 
 
 def _metrics(groups: Sequence[Group], wanted: Collection[str]) -> Iterator[str]:
@@ -167,8 +195,8 @@ def _compared(metric: str, groups: Sequence[Group], ignore: Collection[str]) -> 
     if isinstance(chosen, LeftOut):
         return chosen
     measure = next((run.measures[metric] for run in runs if metric in run.measures), {})
-    worst = -math.inf if measure.get("better") == "higher" else math.inf
-    sides = tuple(_side(group, chosen, worst) for group in groups)
+    better, target = str(measure.get("better", "lower")), aim(measure.get("ideal"), measure.get("floor"))
+    sides = tuple(_side(group, chosen, better, target) for group in groups)
     first = next(iter(chosen.values())).protocol or {}
     return Compared(
         metric=metric,
@@ -176,7 +204,7 @@ def _compared(metric: str, groups: Sequence[Group], ignore: Collection[str]) -> 
         protocol={key: value for key, value in first.items() if key not in ("seed", *ignore)},
         origins=tuple(dict.fromkeys(one.origin for one in chosen.values())),
         sides=sides,
-        trials=_trials(sides, str(measure.get("better", "lower"))),
+        trials=_trials(sides, better) if judges(better, target) else (),
         ignored=_ignored(list(chosen.values()), ignore),
     )
 
@@ -222,27 +250,34 @@ def _ignored(chosen: Sequence[Measurement], ignore: Collection[str]) -> dict[str
     return {key: tuple(values) for key, values in said.items() if len(values) > 1}
 
 
-def _side(group: Group, chosen: Mapping[str, Measurement], worst: float) -> Side:
+def _side(group: Group, chosen: Mapping[str, Measurement], better: str, target: float | None) -> Side:
     having = [run.run for run in group.runs if run.run in chosen]
+    values = tuple(chosen[run].value for run in having)
     return Side(
         group=group.name,
-        values=tuple(chosen[run].value for run in having),
+        values=values,
         runs=tuple(having),
         missing=len(group.runs) - len(having),
         early=sum(chosen[run].iteration < int(group.keys["train.iterations"]) for run in having),
-        worst=worst,
+        worst=-math.inf if better == "higher" else math.inf,
+        costs=tuple(cost(value, better, target) for value in values),
     )
 
 
-def _trials(sides: Sequence[Side], direction: str) -> tuple[Trial, ...]:
+def _trials(sides: Sequence[Side], better: str) -> tuple[Trial, ...]:
     first, *others = sides
-    tests = [rank_test(first.ranked, side.ranked) for side in others]
+    tests = [_test(first, side, better) for side in others]
     trials = []
     for side, test, p in zip(others, tests, holm([test.p for test in tests]), strict=True):
-        better = test.greater if direction == "higher" else 1 - test.greater
-        verdict = _verdict(first, side, p, better, least=min(1.0, test.least_p * len(tests)))
-        trials.append(Trial(side.group, first.group, test, p, better, verdict))
+        share = test.greater if better == "higher" else 1 - test.greater
+        verdict = _verdict(first, side, p, share, least=min(1.0, test.least_p * len(tests)))
+        trials.append(Trial(side.group, first.group, test, p, share, verdict))
     return tuple(trials)
+
+
+def _test(first: Side, side: Side, better: str) -> RankTest:
+    sign = -1 if better == "higher" else 1
+    return rank_test([sign * one for one in first.costs], [sign * one for one in side.costs])
 
 
 def _verdict(first: Side, side: Side, p: float, better: float, *, least: float) -> str:
@@ -250,7 +285,7 @@ def _verdict(first: Side, side: Side, p: float, better: float, *, least: float) 
         return f"too few seeds to tell: {len(first.values)} against {len(side.values)} cannot give a p below {least:.2g}"
     if p > LEVEL:
         return "no difference is shown"
-    return f"{side.group if better > 0.5 else first.group} is better"
+    return f"{side.group if better > 0.5 else first.group}{_BETTER}"
 
 
 def _joined(names: Sequence[str]) -> str:

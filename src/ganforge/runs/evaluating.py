@@ -15,9 +15,9 @@ from ganforge.assembly.building import Folders, build_dataset, build_metric, bui
 from ganforge.assembly.lock import data_changes, read_lock
 from ganforge.assembly.measuring import Measuring, resolve_measuring
 from ganforge.assembly.parts import Part
-from ganforge.assembly.protocols import protocol
+from ganforge.assembly.protocols import data_sums, protocol
 from ganforge.core.contracts import BuildContext, Dataset, Measure, MetricContext
-from ganforge.core.errors import DataError, GanforgeError, PluginError, RecipeError, UsageError
+from ganforge.core.errors import DataError, Disagreement, GanforgeError, PluginError, RecipeError, UsageError
 from ganforge.core.strangers import guarded, said
 from ganforge.engine.observing import Observer, Scheduled, joined
 from ganforge.engine.state import load_network
@@ -111,6 +111,7 @@ class _Sitting:
     generator: LoadedGenerator
     discriminator: nn.Module | None
     context: MetricContext
+    sums: Mapping[str, str]
     observer: Observer
     wish: Wish
     seed: int
@@ -121,7 +122,7 @@ def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda
     """Measure a run again. What a single metric cannot do is told in the result, and stops no other one.
 
     Args:
-        folder: the run's folder; nothing is written to it.
+        folder: the run's folder; what is measured is not recorded there, which is :func:`ganforge.runs.evaluations.record`'s.
         wish: what is asked.
         told: hears what is measured, before it is.
 
@@ -182,7 +183,8 @@ def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request]) -> _Sittin
         dataset=dataset, data=generator.data, sampler=generator.sampler, metrics=(), seed=seed, device=device, pictured=1
     )
     context = metric_context(sizes, parts.dataset, folders)
-    return _Sitting(source, parts, generator, discriminator, context, observer, wish, seed, remarks)
+    sums = data_sums(parts.dataset, folders.recipe)
+    return _Sitting(source, parts, generator, discriminator, context, sums, observer, wish, seed, remarks)
 
 
 def _folders(folder: RunFolder) -> Folders:
@@ -220,7 +222,9 @@ def _measured(
         found = sitting.observer.measure(sitting.generator.network, sitting.discriminator, [scheduled]).values
     average = sitting.wish.weights == "average" and sitting.source.value("train.average") != 0
     floors = _floors(sitting, scheduled, part) if sitting.wish.floor else {}
-    protocols[request.name] = protocol(part, metric, sitting.parts.dataset, samples=samples, average=average, seed=sitting.seed)
+    protocols[request.name] = protocol(
+        part, metric, sitting.parts.dataset, sums=sitting.sums, samples=samples, average=average, seed=sitting.seed
+    )
     return {
         key: Value(request.name, value, measure, measure.floor(samples) if measure.floor else None, floors.get(key))
         for key, value in found.items()
@@ -262,11 +266,21 @@ def _blaming(part: Part) -> Iterator[None]:
 
 def _plainly(error: GanforgeError) -> GanforgeError:
     """A recipe's problems as the command line's own: the user wrote no recipe here."""
+    if isinstance(error, Disagreement | PluginError):
+        return type(error)(_without_tables(error.message), remedy=error.remedy and _without_tables(error.remedy))
     if not isinstance(error, RecipeError):
         return error
     told = [f"{_inside(problem.key)}{problem.message}" for problem in error.problems]
     hints = [problem.hint for problem in error.problems if problem.hint]
     return UsageError("; ".join(told), remedy="; ".join(hints) or None)
+
+
+def _without_tables(text: str) -> str:
+    """``metric[0].params.order`` and ``metric[0].samples`` as they stand behind a colon, and no ``metric[0]`` before an error."""
+    text = re.sub(r"^metric\[\d+\]: ", "", text)
+    text = re.sub(r"\bmetric\[\d+\]\.(?=params\b(?!\.))", "the metric's ", text)
+    text = re.sub(r"\bmetric\[\d+\]\.(params\.)?", "", text)
+    return re.sub(r"\bmetric\[\d+\]", "the metric", text)
 
 
 def _inside(key: str) -> str:

@@ -24,7 +24,7 @@ def recorded(folder: RunFolder) -> list[dict[str, Any]]:
     """All evaluations of a run, the oldest first.
 
     Raises:
-        StorageError: the file cannot be read, or is damaged.
+        StorageError: the file cannot be read, or a line of it is damaged.
     """
     path = folder.path / FILE
     try:
@@ -33,11 +33,36 @@ def recorded(folder: RunFolder) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    return [_read(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _read(line: bytes, where: str) -> dict[str, Any]:
+    """An evaluation, as far as others rely on it."""
     try:
-        found = [plain.loads(line) for line in lines if line.strip()]
+        found = plain.loads(line)
+        fault = _fault(found)
     except ValueError as error:
-        raise StorageError(f"{path} is damaged: {error}", remedy="restore it from a copy, or move it away") from error
-    return [one for one in found if isinstance(one, dict)]
+        found, fault = {}, str(error)
+    if fault:
+        raise StorageError(f"{where} is damaged: {fault}", remedy="restore the file from a copy, or take this line out of it")
+    return dict(found)
+
+
+def _fault(found: Any) -> str | None:
+    """What keeps a line from being an evaluation: every value needs a number, its meaning and its protocol."""
+    if not isinstance(found, Mapping):
+        return "it is no table"
+    for name, kind in (("number", int), ("iteration", int), ("values", Mapping), ("measures", Mapping), ("protocols", Mapping)):
+        if not isinstance(found.get(name), kind):
+            return f"'{name}' is {'missing' if name not in found else f'{found[name]!r:.40}'}"
+    for key, value in found["values"].items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"the value of '{key}' is {value!r:.40}"
+        if not isinstance(found["measures"].get(key), Mapping):
+            return f"nothing says what '{key}' means"
+        if not isinstance(found["protocols"].get(key.partition("/")[0]), Mapping):
+            return f"'{key}' has no protocol"
+    return None
 
 
 def record(evaluated: Evaluated) -> dict[str, Any]:
@@ -72,7 +97,7 @@ def to_plain(evaluated: Evaluated) -> dict[str, Any]:
         "values": {key: one.value for key, one in values.items()},
         "floors": _given({key: one.known_floor for key, one in values.items()}),
         "measured_floors": _given({key: one.floor for key, one in values.items()}),
-        "measures": {key: one.measure.to_plain() for key, one in values.items()},
+        "measures": {key: one.measure.to_plain(_samples(evaluated.protocols[one.metric])) for key, one in values.items()},
         "protocols": {name: dict(protocol) for name, protocol in evaluated.protocols.items()},
         "failed": {text: {"error": error.message, "remedy": error.remedy} for text, error in evaluated.failed.items()},
         "remarks": list(evaluated.remarks),
@@ -81,6 +106,11 @@ def to_plain(evaluated: Evaluated) -> dict[str, Any]:
 
 def _given(values: Mapping[str, float | None]) -> dict[str, float]:
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _samples(protocol: Mapping[str, object]) -> int | None:
+    samples = protocol.get("samples")
+    return samples if isinstance(samples, int) else None
 
 
 def _versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.core.thresholds import Health
 from ganforge.recipe.reading import read
 from ganforge.recipe.schema import Recipe
 from ganforge.recipe.writing import ASIDE, fingerprint, flatten
@@ -18,6 +19,8 @@ from ganforge.storage.folder import RunFolder
 
 _SHOWN_KEYS = 2
 """Most keys that tell two groups of one name apart in their names."""
+_TOLD = 12
+"""Digits of a sum that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,10 @@ class Gathered:
         folder: where it lies.
         seed: its seed.
         created: unix seconds.
-        fingerprint: of its resolved recipe, the seed left out.
+        fingerprint: of what its training follows from: its resolved recipe without the seed, the metrics and a health watch that
+            only warns, and the files of its data.
         keys: its resolved recipe, by dotted key, without the seed and what changes no result.
-        measurements: by ``wasserstein`` or ``modes/captured``, the newest first.
+        measurements: by ``wasserstein`` or ``modes/captured``, of the weights that were trained longest, the newest first.
         measures: what each value means: ``label``, ``better``, ``ideal``.
         curves: by metric, the values of training by iteration.
     """
@@ -141,8 +145,9 @@ def _gathered(run: Named) -> Gathered:
             remedy="name another run",
         )
     recipe = source.recipe
-    same = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": 0})})
+    same = _training(recipe)
     measurements, measures, curves = _measurements(folder)
+    sums = _data_sums(folder)
     created = run.identity.get("created")
     return Gathered(
         run=folder.path.resolve().name,
@@ -150,12 +155,28 @@ def _gathered(run: Named) -> Gathered:
         folder=folder.path,
         seed=recipe.train.seed,
         created=float(created) if isinstance(created, int | float) else 0.0,
-        fingerprint=fingerprint(same),
-        keys=_keys(same),
+        fingerprint=" ".join([fingerprint(same), *(f"{key}={sum_}" for key, sum_ in sums.items())]),
+        keys={**_keys(same), **{f"{key} sha256": sum_[:_TOLD] for key, sum_ in sums.items()}},
         measurements=measurements,
         measures=measures,
         curves=curves,
     )
+
+
+def _data_sums(folder: RunFolder) -> dict[str, str]:
+    """SHA-256 of the data's files by recipe key, as the run's lock has them: one path means other files in other folders."""
+    lock = folder.read_json(folder.lock)
+    files = lock.get("data_files") if isinstance(lock, Mapping) else None
+    found = [one for one in files if isinstance(one, Mapping)] if isinstance(files, list) else []
+    return {str(one.get("key")): str(one.get("sha256")) for one in found}
+
+
+def _training(recipe: Recipe) -> Recipe:
+    """What training follows from, all else as by default: a watch that may stop a run or roll it back has a part in it."""
+    without: dict[str, Any] = {"train": recipe.train.model_copy(update={"seed": 0}), "metric": ()}
+    if recipe.health.on_fail == "warn" or not recipe.health.on:
+        without["health"] = Health()
+    return recipe.model_copy(update=without)
 
 
 def _keys(recipe: Recipe) -> dict[str, str]:
@@ -166,7 +187,7 @@ def _keys(recipe: Recipe) -> dict[str, str]:
 def _measurements(
     folder: RunFolder,
 ) -> tuple[dict[str, list[Measurement]], dict[str, Mapping[str, Any]], dict[str, dict[int, float]]]:
-    """Measurements, newest first, what they mean, and the curves of training."""
+    """Measurements of the weights that were trained longest, newest first, what they mean, and the curves of training."""
     protocols: dict[str, Mapping[str, Any]] = {}
     measures: dict[str, Mapping[str, Any]] = {}
     curves: dict[str, dict[int, float]] = {}
@@ -187,7 +208,13 @@ def _measurements(
     for key, points in curves.items():
         last = max(points)
         found.setdefault(key, []).append(Measurement(points[last], last, protocols.get(key.partition("/")[0]), "training"))
-    return found, measures, curves
+    return {key: _of_the_end(each) for key, each in found.items()}, measures, curves
+
+
+def _of_the_end(found: Sequence[Measurement]) -> list[Measurement]:
+    """What was measured before a run went on says nothing about what became of it."""
+    end = max(one.iteration for one in found)
+    return [one for one in found if one.iteration == end]
 
 
 def _one_per_seed(runs: Iterable[Gathered], remarks: list[str]) -> list[Gathered]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ganforge.core.errors import UsageError
 from ganforge.recipe.overriding import read_value
+from ganforge.recipe.writing import value as toml
 
 _OF_TABLE = ("samples", "name")
 """Keys that stand beside ``params`` in a recipe's ``[[metric]]``; all others are the metric's own parameters."""
@@ -86,9 +87,13 @@ def _assignments(text: str, rest: str) -> Iterator[tuple[str, Any]]:
         if not equals or not key or not value.strip():
             raise UsageError(f"--metric {text!r}: {piece.strip()!r} is not of the form key=value", remedy=_FORM)
         try:
-            yield key, read_value(value.strip())
+            found = read_value(value.strip())
+            toml(found)  # what a recipe cannot hold, such as inf, has no place here either
+            yield key, found
         except ValueError as error:
-            raise UsageError(f"--metric {text!r}: {key}: {error}", remedy="text needs quotes, as in a recipe") from error
+            raise UsageError(
+                f"--metric {text!r}: {key}: {error}", remedy="numbers are finite, and text needs quotes, as in a recipe"
+            ) from error
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import GanforgeError
-from ganforge.runs.evaluations import record
+from ganforge.runs.evaluations import record, recorded
 from ganforge.session.delivery import mlflow_facts
 from ganforge.storage.folder import RunFolder
 from ganforge.tracking.ack import Ack
@@ -45,11 +45,13 @@ def evaluate_and_record(
 
     Raises:
         RunFolderError: the run goes on, or has no intact checkpoint.
+        StorageError: what was measured before cannot be read.
         GanforgeError: it cannot be measured at all.
     """
     from ganforge.runs.evaluating import evaluate
 
     with folder.locked():
+        recorded(folder)  # a file that cannot be continued is told before minutes are spent on measuring
         evaluated = evaluate(folder, wish, told)
         if not evaluated.values:
             return Recorded(evaluated)

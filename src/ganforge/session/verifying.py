@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ganforge.assembly.expecting import insist_on_bands
 from ganforge.core.errors import UsageError
 from ganforge.recipe.schema import Expectation
 from ganforge.session.preparing import Options, assemble, prepare
@@ -47,6 +48,18 @@ class Band:
         """Whether enough seeds lie in it."""
         return self.inside >= self.needed
 
+    @property
+    def measured(self) -> bool:
+        """Whether any seed has a value."""
+        return any(value is not None for value in self.values.values())
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        if not self.measured:
+            return "not measured"
+        return "reached" if self.reached else "missed"
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -72,7 +85,7 @@ class Verification:
         return {
             "schema": 1,
             "reached": all(band.reached for band in self.bands),
-            "bands": [{**asdict(band), "reached": band.reached} for band in self.bands],
+            "bands": [{**asdict(band), "reached": band.reached, "measured": band.measured} for band in self.bands],
             "run": self.sweep.run,
             "folder": str(self.sweep.folder),
             "seconds": self.sweep.seconds,
@@ -86,7 +99,7 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
 
     Raises:
         UsageError: the recipe expects nothing.
-        RecipeError: it expects something of what it does not measure.
+        RecipeError: it expects something of what it does not measure, or cannot measure here.
         GanforgeError: as a run does, before anything is created.
     """
     plot = prepare(options, lambda _: None)
@@ -96,7 +109,8 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
             f"{plot.source.path} expects nothing",
             remedy='add a [[expect]] table, such as metric = "wasserstein", max = 0.1, seeds = 3',
         )
-    assemble(plot, "cpu", lambda _: None)  # what cannot be built, or is not measured, is told before the first seed is run
+    observer = assemble(plot, "cpu", lambda _: None).observer
+    insist_on_bands(plot.blueprint, observer.measures, observer.left_out)  # told before the first seed is run
     swept = sweep(options, seeds=max(one.seeds for one in expected), jobs=jobs, console=console)
     first = plot.blueprint.recipe.train.seed
     return Verification(tuple(judged(one, first, swept.seeds) for one in expected), swept)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ganforge.core import direction
 from ganforge.core.contracts import Measure, Reading
 from ganforge.storage import atomic
 from ganforge.storage.folder import RunFolder
@@ -19,7 +20,7 @@ class MetricMeaning:
 
     Attributes:
         label: in plain words, with the unit.
-        better: ``lower`` or ``higher``; "" where nobody said.
+        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" where nobody said.
         ideal: the value of a perfect generator, or ``None``.
         floor: what a perfect generator has on average at the run's sample size, or ``None``.
     """
@@ -28,6 +29,11 @@ class MetricMeaning:
     better: str = ""
     ideal: float | None = None
     floor: float | None = None
+
+    @property
+    def aim(self) -> float | None:
+        """What "nearer" is near to."""
+        return direction.aim(self.ideal, self.floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +89,7 @@ def read(folder: RunFolder) -> Meanings:
 
 
 def _declared(measure: Measure, samples: int | None) -> MetricMeaning:
-    floor = measure.floor(samples) if measure.floor is not None and samples else None
-    return MetricMeaning(measure.label, measure.better, measure.ideal, floor)
+    return MetricMeaning(measure.label, measure.better, measure.ideal, measure.floor_at(samples))
 
 
 def _tables(found: Any, name: str) -> list[tuple[str, Mapping[str, Any]]]:

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ganforge.core.contracts import Reading
+from ganforge.core.direction import cost, in_words, judges
 from ganforge.observers import words
 from ganforge.runs.reporting.charts import Curve, Level, chart
 from ganforge.runs.reporting.history import Binned
@@ -171,23 +172,23 @@ def _levels(meaning: MetricMeaning) -> list[Level]:
     return [Level(value, f"{name} {words.number(value)}") for name, value in known if value is not None]
 
 
-def best(points: Mapping[int, float], better: str) -> tuple[int, float] | None:
+def best(points: Mapping[int, float], meaning: MetricMeaning) -> tuple[int, float] | None:
     """Iteration and value of the best one, where it is known which that is."""
     finite = {at: value for at, value in points.items() if math.isfinite(value)}
-    if not finite or better not in ("lower", "higher"):
+    if not finite or not judges(meaning.better, meaning.aim):
         return None
-    at = (min if better == "lower" else max)(sorted(finite), key=lambda at: finite[at])
+    at = min(sorted(finite), key=lambda at: cost(finite[at], meaning.better, meaning.aim))
     return at, finite[at]
 
 
 def _meant(meaning: MetricMeaning) -> str:
-    direction = f"{meaning.better} is better" if meaning.better else ""
-    return "; ".join(part for part in (words.clean(meaning.label), direction) if part)
+    way = in_words(meaning.better, meaning.aim)
+    return "; ".join(part for part in (words.clean(meaning.label), way) if part)
 
 
 def _spoken(points: Mapping[int, float], meaning: MetricMeaning) -> str:
     told = [f"last {_final(points)}"]
-    if (found := best(points, meaning.better)) is not None and len(points) > 1:
+    if (found := best(points, meaning)) is not None and len(points) > 1:
         told.append(f"best {words.number(found[1])} at iteration {found[0]:,}")
     return ", ".join(told)
 

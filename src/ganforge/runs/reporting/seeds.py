@@ -72,7 +72,7 @@ class Spread:
         count: seeds that have it.
         ideal: of a perfect generator.
         floor: of a perfect generator at this sample size.
-        better: ``lower`` or ``higher``.
+        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" where nobody said.
     """
 
     name: str

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ganforge.core.direction import WAYS
 from ganforge.core.masking import HIDDEN, mask, public_url
 from ganforge.observers import words
 from ganforge.runs.reporting.curves import best
@@ -33,7 +34,7 @@ class Measured:
         best: best value with its iteration.
         ideal: of a perfect generator.
         floor: what a perfect generator has at this sample size.
-        better: ``lower`` or ``higher``.
+        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" where nobody said.
         protocol: how it was measured; empty where nobody wrote that down.
     """
 
@@ -170,7 +171,7 @@ def _measured(name: str, facts: Facts, known: Any, protocols: Mapping[str, Any])
     points, meaning = facts.history.metrics.get(name, {}), facts.meanings.metrics.get(name, MetricMeaning())
     at = max(points, default=None)
     value = points[at] if at is not None else known
-    found = best(points, meaning.better)
+    found = best(points, meaning)
     return Measured(
         name=words.clean(name),
         meaning=words.clean(meaning.label),
@@ -179,7 +180,7 @@ def _measured(name: str, facts: Facts, known: Any, protocols: Mapping[str, Any])
         best=f"{words.number(found[1])} at {found[0]:,}" if found else "",
         ideal=_number(meaning.ideal),
         floor=_number(meaning.floor),
-        better=meaning.better if meaning.better in ("lower", "higher") else "",
+        better=meaning.better if meaning.better in WAYS else "",
         protocol=protocol(protocols.get(name) or protocols.get(name.partition("/")[0])),
     )
 
@@ -208,7 +209,7 @@ def _measured_later(name: str, value: Any, one: Mapping[str, Any]) -> Measured:
         best="",
         ideal=_number(meaning.get("ideal")),
         floor=_number(floors.get(name)),
-        better=better if better in ("lower", "higher") else "",
+        better=better if better in WAYS else "",
         protocol=protocol(protocols.get(name) or protocols.get(name.partition("/")[0])),
     )
 
