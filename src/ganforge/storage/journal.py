@@ -52,6 +52,24 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
 
 
+def of_kind(path: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """The whole, intact records of one kind but ``m``; none of a missing file. Quicker than :func:`read`: no metric is unpacked.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for _, payload in intact(file, 0):
+                record = plain.loads(payload)
+                if record["k"] == kind:
+                    yield record
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
+
+
 class JournalWriter:
     """Appends to a journal. One process at a time: the one that holds the run folder's lock.
 
