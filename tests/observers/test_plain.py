@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.core.events import Finished, Stepped
+from ganforge.core.events import Examined, Finished, RolledBack, Stepped
 from ganforge.observers.plain import PlainLines
 from ganforge.observers.view import Heading, view
 
@@ -102,13 +102,21 @@ def test_the_verdict_and_what_the_losses_mean_stand_before_the_outcome(lines, cl
 def test_a_roll_back_is_told_and_progress_goes_on(lines, clock, events):
     earlier = [event for event in events(iterations=1000) if not isinstance(event, Finished)]
     again = [event for event in earlier if isinstance(event, Stepped) and 20 < event.iteration <= 90]
-    play(lines, clock, [*earlier, *again])
+    play(lines, clock, [*earlier, RolledBack(20, 100), *again])
 
     told = written(lines)
     assert told.count("back from iteration 100 to 20") == 1
     after = told[told.index("back from iteration 100 to 20") + 1 :]
     assert any(line.startswith("82/1,000") for line in after), after
     assert not any("– it/s" in line for line in after)
+
+
+def test_what_was_seen_before_a_roll_back_is_neither_gone_nor_known_after_it(lines, clock, finding):
+    fail = finding(since=60)
+    play(lines, clock, [Examined(100, {}, (fail,)), RolledBack(50, 100), Examined(80, {}, ()), Examined(90, {}, (fail,))])
+    told = "\n".join(written(lines))
+    assert "no longer" not in told
+    assert told.count("fail: mode collapse since iteration 60") == 2
 
 
 def test_there_are_about_twenty_progress_lines_and_never_two_within_two_seconds(lines, clock, events):

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Pictured, Stepped
+from ganforge.core.events import Evaluated, Pictured, RolledBack, Stepped
 from ganforge.observers.terminal import LiveView
 from ganforge.observers.view import Heading, view
 
@@ -160,7 +160,11 @@ def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(cl
     live = LiveView(screen.console, HEADING, clock)
     *earlier, _ = events(end=60)
     with live.observer() as tell:
-        for event in [*earlier, *(event for event in events() if isinstance(event, Stepped) and 40 < event.iteration <= 50)]:
+        for event in [
+            *earlier,
+            RolledBack(40, 60),
+            *(event for event in events() if isinstance(event, Stepped) and 40 < event.iteration <= 50),
+        ]:
             clock.now += 0.1
             tell(event)
         clock.now += 5

@@ -138,15 +138,10 @@ class Trainer:
             reason = self._divergence(stepped.terms)
             if reason is None:
                 yield from self._looked()
-            earlier, stopping, state = rescue(reason), False, None
+            stopping, state, earlier = False, None, rescue(reason)
             if earlier is None and reason is None:
-                stopping = should_stop() if self.iteration < self.plan.iterations else False
-                if stopping or self._is_due(self.plan.save_every):
-                    state = self.state()
-            if state and (damaged := not_finite(state.tensors)):
-                reason = f"{damaged} is not finite at iteration {self.iteration}"
-                earlier = rescue(reason)
-
+                stopping, state, reason = self._to_save(should_stop)
+                earlier = rescue(reason) if reason else None
             if earlier is not None:
                 reached = self.iteration
                 self.go_back(earlier)
@@ -301,6 +296,15 @@ class Trainer:
             yield self._probed()
         if self._is_due(self.plan.picture_every):
             yield self._pictured()
+
+    def _to_save(self, should_stop: Stop) -> tuple[bool | str, State | None, str | None]:
+        """Whether to stop, the state where it is to be saved, and what is wrong with that."""
+        stopping = should_stop() if self.iteration < self.plan.iterations else False
+        if not (stopping or self._is_due(self.plan.save_every)):
+            return stopping, None, None
+        state = self.state()
+        damaged = not_finite(state.tensors)
+        return stopping, state, damaged and f"{damaged} is not finite at iteration {self.iteration}"
 
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.plan.iterations

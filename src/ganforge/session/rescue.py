@@ -109,7 +109,7 @@ class Rescue:
 
 
 def returned(folder: RunFolder) -> int:
-    """How often the run in a folder went back, by its journal: a process that was killed before its next checkpoint went back too."""
+    """How often the run in a folder went back, by its journal: also a process that was killed before its next checkpoint."""
     return sum(1 for _ in of_kind(folder.journal, "rollback"))
 
 

@@ -52,8 +52,10 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
 
 
-def of_kind(path: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """The whole, intact records of one kind but ``m``; none of a missing file. Quicker than :func:`read`: no metric is unpacked.
+def of_kind(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
+    """The whole, intact records of some kinds other than ``m``; none of a missing file.
+
+    Quicker than :func:`read`: no metric is unpacked.
 
     Raises:
         StorageError: the file cannot be read.
@@ -62,7 +64,7 @@ def of_kind(path: Path, kind: str) -> Iterator[dict[str, Any]]:
         with path.open("rb") as file:
             for _, payload in intact(file, 0):
                 record = plain.loads(payload)
-                if record["k"] == kind:
+                if record.get("k") in kinds:
                     yield record
     except FileNotFoundError:
         return
