@@ -19,6 +19,7 @@ from rich.console import Console
 
 from ganforge.core.contracts import Measure
 from ganforge.core.events import Evaluated, Pictured, RolledBack, Stepped
+from ganforge.observers import panels
 from ganforge.observers.terminal import LiveView
 from ganforge.observers.view import Heading, view
 
@@ -113,6 +114,19 @@ def test_findings_are_told_in_full_where_there_is_room(clock, events, watched, f
         assert advised == "  what usually helps: several samples judged at once (discriminator.params.pack)"
     at("discriminator total 1.367: cannot tell real from generated", lines)
     assert not any("healthy" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [20, 25, 30])
+def test_a_narrow_view_says_what_helps_against_the_worst_and_counts_the_others(finding, width):
+    troubles = [finding(f"check-{number}") for number in range(3)]
+    lines = ["".join(segment.text for segment in line).rstrip() for line in panels._findings(troubles, width, 3)]
+    assert [line[:16] for line in lines] == ["fail: mode colla", "  several sample", "and 2 more: mode"]
+
+
+@pytest.mark.parametrize("room", range(1, 30))
+def test_findings_keep_to_their_room(finding, room):
+    troubles = [finding(f"check-{number}") for number in range(4)]
+    assert 1 <= len(panels._findings(troubles, 24, room)) <= max(room, 2)
 
 
 @pytest.mark.parametrize("size", [(60, 24), (80, 24), (61, 12), (30, 20), (100, 16)])

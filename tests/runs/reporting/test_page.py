@@ -267,14 +267,14 @@ def test_a_report_with_another_kind_of_value_keeps_nobody_from_the_page(made, pa
 
 
 def test_a_run_that_went_back_shows_what_it_kept(made, page_of):
-    folder = made(standing="stopped", done=250)  # it had reached 300 before, and was pictured then
+    folder = made(done=250)  # it had reached 300 before, and was pictured then
     with JournalWriter(folder.journal) as writer:
         writer.record("rollback", iteration=200, reached=250, reason="mode collapse")
         for iteration in range(201, 251):
             writer.metrics(iteration, {"loss/generator/total": 0.7})
     text = page_of(folder).text
     assert "rolled back from 250 to 200" in text
-    assert "15.0 it/s" in text  # 300 iterations in 20 s
+    assert "15 it/s" in text  # 300 iterations in 20 s
     assert "Generated samples over real ones at iteration 0" in text
 
 
