@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -108,7 +107,7 @@ def read_history(folder: RunFolder) -> History:
     """
     history = History()
     try:
-        lasting = _lasting(folder)
+        lasting = journal.lasting(folder.journal)
         for _, record in journal.read(folder.journal):
             try:
                 _take(history, record, lasting)
@@ -117,23 +116,6 @@ def read_history(folder: RunFolder) -> History:
     except (StorageError, ValueError, KeyError) as error:
         history.trouble = f"the journal cannot be read to its end: {error}"
     return history
-
-
-_TURNS = ("resume", "rollback")
-"""Records after which earlier iterations come again."""
-
-
-def _lasting(folder: RunFolder) -> deque[float]:
-    """For each part of the journal between two turns, the last iteration of it that was not given up later."""
-    limits: deque[float] = deque([math.inf])
-    for turn in reversed(list(journal.of_kind(folder.journal, *_TURNS))):
-        limits.appendleft(min(limits[0], _iteration(turn)))
-    return limits
-
-
-def _iteration(turn: Mapping[str, Any]) -> float:
-    at = turn.get("iteration")
-    return at if isinstance(at, int) else math.inf
 
 
 def _take(history: History, record: Mapping[str, Any], lasting: deque[float]) -> None:
