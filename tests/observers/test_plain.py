@@ -76,12 +76,12 @@ def test_health_has_a_line_when_it_changes_and_not_at_each_look(lines, clock, ev
     }
     play(lines, clock, watched(events(), looks))
 
-    collapse = "mode collapse since iteration 20: coverage 0.12 of 0.97 expected"
+    collapse = "mode collapse since iteration 20: samples near 12% of the data only"
     helps = "what usually helps: several samples judged at once"
     assert health_lines(lines) == [
-        f"health at 20: warn: {collapse}; {helps} (discriminator.params.pack)",
-        f"health at 40: fail: {collapse}; {helps} (discriminator.params.pack)",
-        f"health at 40: warn: near-duplicates since iteration 40: coverage 0.12 of 0.97 expected; {helps}",
+        f"health at 20: warn: {collapse}; {helps} (dataset.params)",
+        f"health at 40: fail: {collapse}; {helps} (dataset.params)",
+        f"health at 40: warn: near-duplicates since iteration 40: samples near 12% of the data only; {helps}",
         "health at 50: near-duplicates is no longer seen by the check duplicates (since iteration 40 it was)",
         "health at 60: mode collapse is no longer seen by the check diversity (since iteration 20 it was)",
         "health at 60: healthy since iteration 60",
@@ -93,7 +93,7 @@ def test_the_verdict_and_what_the_losses_mean_stand_before_the_outcome(lines, cl
     play(lines, clock, watched(events(), {60: [finding()]}))
 
     *_, verdict, discriminator, generator, outcome = written(lines)
-    assert verdict.startswith("health: fail: mode collapse since iteration 40: coverage 0.12")
+    assert verdict.startswith("health: fail: mode collapse since iteration 40: samples near 12%")
     assert discriminator.startswith("discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated")
     assert generator.endswith("the discriminator is undecided about its samples")
     assert outcome.startswith("finished: 100 iterations done")

@@ -109,9 +109,9 @@ def test_findings_are_told_in_full_where_there_is_room(clock, events, watched, f
 
     for _, trouble, level in TROUBLES:
         told = at(f"{trouble} since iteration 40", lines)
-        assert told == f"{level}: {trouble} since iteration 40: coverage 0.12 of 0.97 expected"
+        assert told == f"{level}: {trouble} since iteration 40: samples near 12% of the data only"
         advised = lines[lines.index(told) + 1]
-        assert advised == "  what usually helps: several samples judged at once (discriminator.params.pack)"
+        assert advised == "  what usually helps: several samples judged at once (dataset.params)"
     at("discriminator total 1.367: cannot tell real from generated", lines)
     assert not any("healthy" in line for line in lines)
 

@@ -278,14 +278,14 @@ def test_a_resumed_run_sends_no_iteration_twice_and_runs_again(trainer, desk):
 
 
 def finding(trouble="mode collapse", level="fail"):
-    return Finding("diversity", trouble, level, "coverage 0.12 of 0.97 expected", 1200, 1250, "several samples at once", "a.b")
+    return Finding("diversity", trouble, level, "samples near 12% of the data only", 1200, 1250, "several samples at once", "a.b")
 
 
 def test_findings_become_tags_and_go_again(trainer, desk):
     trainer.begin()
     trainer.record("health", iteration=1250, **report([finding(), finding("near-duplicates", "warn")]))
     desk.deliver()
-    said = "coverage 0.12 of 0.97 expected; what usually helps: several samples at once (a.b)"
+    said = "samples near 12% of the data only; what usually helps: several samples at once (a.b)"
     assert desk.sink.named("tag") == [
         ("ganforge.health", "fail"),
         ("ganforge.health.trouble", "mode collapse; near-duplicates"),
