@@ -23,7 +23,7 @@ class Finding:
         trouble: what it is, in the field's words: mode collapse, convergence failure, vanishing gradient, memorisation ….
         level: how bad.
         seen: what was seen, in words and numbers.
-        since: iteration at which it was first seen without a break.
+        since: iteration from which on this trouble has been seen without a break, at this level or worse.
         iteration: iteration at which it was last seen.
         remedy: what usually helps.
         key: the recipe key to change, or ``None``.
