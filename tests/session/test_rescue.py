@@ -15,7 +15,7 @@ from ganforge.session.running import run
 from ganforge.storage import checkpoints, journal
 from ganforge.storage.folder import RunFolder
 
-ALWAYS = "every = 1\nprobes = 0\nweights = { warn = 0.01, fail = 0.02 }\n"
+ALWAYS = "weights = { warn = 0.01, fail = 0.02 }"
 """A table by which every generator diverges, as is seen at iteration 10."""
 
 
@@ -23,8 +23,8 @@ ALWAYS = "every = 1\nprobes = 0\nweights = { warn = 0.01, fail = 0.02 }\n"
 def failing(recipe, tmp_path, console):
     """Run a recipe in which the watch sees a failure soon."""
 
-    def go(on_fail: str, *, extra: str = "", iterations: int = 40, **options):
-        text = f'[health]\non_fail = "{on_fail}"\n{ALWAYS}[checkpoints]\nevery = 5\n{extra}'
+    def go(on_fail: str, *, extra: str = "", table: str = ALWAYS, iterations: int = 40, **options):
+        text = f'[health]\non_fail = "{on_fail}"\nevery = 1\nprobes = 0\n{table}\n[checkpoints]\nevery = 5\n{extra}'
         return run(Options(recipe(text, iterations=iterations), runs_dir=tmp_path / "runs", plain=True, **options), console)
 
     return go
@@ -150,3 +150,16 @@ def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_norm
     failing("roll-back", resume=str(next(tmp_path.glob("runs/*/*/run.json")).parent))
     assert told
     assert all("smoother" in plain for plain in told)
+
+
+def test_a_run_goes_back_to_before_the_failure_and_not_to_before_the_warning(failing):
+    slow = "[generator.optimizer]\nlr = 0.05\n"
+    result = failing("roll-back", iterations=60, table="weights = { warn = 0.01, fail = 2.0 }", extra=slow)
+    returns = [(record["reached"], record["iteration"]) for record in records(result.folder, "rollback")]
+    (warned, *_), (failed, *_) = (
+        [record["findings"][0]["since"] for record in records(result.folder, "health") if record["verdict"] == verdict]
+        for verdict in ("warn", "fail")
+    )
+    assert warned < failed
+    assert len(returns) == 3
+    assert all(warned < iteration < failed <= reached for reached, iteration in returns)
