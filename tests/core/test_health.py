@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ganforge.core.health import Finding, advice, by_severity, headline, report, report_of_nobody, verdict
 
-COLLAPSE = Finding("diversity", "mode collapse", "fail", "coverage 0.12 of 0.97 expected", 1200, 1250, "packing", "a.b")
+COLLAPSE = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 1200, 1250, "packing", "a.b")
 DUPLICATES = replace(COLLAPSE, check="duplicates", trouble="near-duplicates", level="warn", key=None)
 
 
@@ -24,7 +24,7 @@ def test_a_report_survives_json():
 
 
 def test_findings_in_words():
-    assert headline(COLLAPSE) == "fail: mode collapse since iteration 1,200: coverage 0.12 of 0.97 expected"
+    assert headline(COLLAPSE) == "fail: mode collapse since iteration 1,200: samples near 12% of the data only"
     assert advice(COLLAPSE) == "what usually helps: packing (a.b)"
     assert advice(DUPLICATES) == "what usually helps: packing"
 

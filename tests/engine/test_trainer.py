@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 
 from ganforge.core.errors import RunFolderError
-from ganforge.core.events import Evaluated, Finished, Pictured, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Finished, Pictured, RolledBack, Saved, Started, State, Stepped
 from ganforge.core.schedules import Schedule
 from ganforge.engine.objective import Weighted
 
@@ -222,6 +223,29 @@ def test_weights_gone_wrong_without_a_loss_showing_it_are_never_saved(make_train
     assert not any(isinstance(event, Saved) for event in events)
     assert events[-1].outcome == "diverged"
     assert "average/layers.0.weight" in events[-1].reason
+
+
+def test_weights_gone_wrong_at_a_save_are_a_reason_to_go_back_too(make_trainer):
+    trainer = make_trainer(iterations=4, save_every=1)
+    first = copy.deepcopy(trainer.state())
+    asked = []
+
+    def rescue(reason):
+        asked.append(reason)
+        return first if reason else None
+
+    events = []
+    for event in trainer.run(rescue=rescue):
+        events.append(event)
+        if isinstance(event, Stepped) and len(asked) == 2:
+            with torch.no_grad():
+                trainer.average.network.layers[0].weight.fill_(math.inf)
+
+    reasons = [reason for reason in asked if reason]
+    assert reasons == ["average/layers.0.weight is not finite at iteration 3"]
+    assert [event for event in events if isinstance(event, RolledBack)] == [RolledBack(0, 3)]
+    assert events[-1].outcome == "finished"
+    assert trainer.returns == 1
 
 
 def test_schedules_reach_learning_rate_loss_weight_and_average(make_trainer, parts):

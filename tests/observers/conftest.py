@@ -95,9 +95,9 @@ def events():
     return _events
 
 
-def _finding(check="diversity", trouble="mode collapse", level="fail", *, since=40, iteration=60, key="discriminator.params.pack"):
+def _finding(check="diversity", trouble="mode collapse", level="fail", *, since=40, iteration=60, key="dataset.params"):
     remedy = "several samples judged at once"
-    return Finding(check, trouble, level, "coverage 0.12 of 0.97 expected", since, iteration, remedy, key)
+    return Finding(check, trouble, level, "samples near 12% of the data only", since, iteration, remedy, key)
 
 
 @pytest.fixture

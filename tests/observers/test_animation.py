@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +29,7 @@ def fill(folder, count, size=(80, 60), noise=0):
 
 def finish(folder, events):
     with animation(folder, warn=pytest.fail) as tell:
-        for event in events(every=1000):
+        for event in events(every=1000, end=1000, iterations=1000):
             tell(event)
     return folder.pictures / "training.gif"
 
@@ -52,6 +53,13 @@ def test_one_frame_for_each_picture_and_the_last_is_held(folder, events):
         assert not np.array_equal(before, after)
     assert np.abs(shown[-1][0][0, 0].astype(int) - (31, 111, 178)).max() < 8
     assert shown[-1][0][0, -1].min() > 247
+
+
+def test_pictures_of_a_part_that_was_given_up_are_no_frames(folder, events):
+    fill(folder, 5)
+    shutil.copy(folder.pictures / "samples-00000000.png", folder.pictures / "samples-00001001.png")
+    shown, _ = frames(finish(folder, events))  # it ends at iteration 1,000
+    assert len(shown) == 5
 
 
 def test_of_many_pictures_sixty_the_first_and_last_among_them(folder, events):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganforge.core.events import Evaluated, Examined, Finished, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Examined, Finished, RolledBack, Saved, Started, State, Stepped
 from ganforge.core.health import Finding
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, LatentSpec
@@ -290,3 +290,23 @@ def test_a_speed_needs_half_a_second():
     assert [speed.step(now) for now in (0.0, 0.2, 0.4)] == [None] * 3
     assert speed.step(0.5) == pytest.approx(6.0)
     assert speed.step(0.6) is None
+
+
+def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status(tell, folder, finding):
+    tell(started())
+    tell(Evaluated(20, {"wasserstein": 0.5}, 0.0))
+    tell(Examined(30, {}, (finding(),)))
+    tell(Evaluated(40, {"wasserstein": 0.1, "modes/captured": 8.0}, 0.0))
+
+    tell(RolledBack(25, 50))
+
+    known = status.read(folder)
+    assert (known.iteration, known.metrics, known.health) == (25, {"wasserstein": 0.5}, None)
+    tell(Examined(40, {}, ()))
+    assert [record["verdict"] for record in records(folder, "health")] == ["fail", "healthy"]
+
+
+def test_the_status_knows_of_each_picture(tell, folder, events):
+    tell(started())
+    tell(next(event for event in events(every=10) if getattr(event, "fake", None) and event.iteration == 10))
+    assert status.read(folder).iteration == 10

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.core.events import Finished, Stepped
+from ganforge.core.events import Examined, Finished, RolledBack, Stepped
 from ganforge.observers.plain import PlainLines
 from ganforge.observers.view import Heading, view
 
@@ -76,12 +76,12 @@ def test_health_has_a_line_when_it_changes_and_not_at_each_look(lines, clock, ev
     }
     play(lines, clock, watched(events(), looks))
 
-    collapse = "mode collapse since iteration 20: coverage 0.12 of 0.97 expected"
+    collapse = "mode collapse since iteration 20: samples near 12% of the data only"
     helps = "what usually helps: several samples judged at once"
     assert health_lines(lines) == [
-        f"health at 20: warn: {collapse}; {helps} (discriminator.params.pack)",
-        f"health at 40: fail: {collapse}; {helps} (discriminator.params.pack)",
-        f"health at 40: warn: near-duplicates since iteration 40: coverage 0.12 of 0.97 expected; {helps}",
+        f"health at 20: warn: {collapse}; {helps} (dataset.params)",
+        f"health at 40: fail: {collapse}; {helps} (dataset.params)",
+        f"health at 40: warn: near-duplicates since iteration 40: samples near 12% of the data only; {helps}",
         "health at 50: near-duplicates is no longer seen by the check duplicates (since iteration 40 it was)",
         "health at 60: mode collapse is no longer seen by the check diversity (since iteration 20 it was)",
         "health at 60: healthy since iteration 60",
@@ -93,7 +93,7 @@ def test_the_verdict_and_what_the_losses_mean_stand_before_the_outcome(lines, cl
     play(lines, clock, watched(events(), {60: [finding()]}))
 
     *_, verdict, discriminator, generator, outcome = written(lines)
-    assert verdict.startswith("health: fail: mode collapse since iteration 40: coverage 0.12")
+    assert verdict.startswith("health: fail: mode collapse since iteration 40: samples near 12%")
     assert discriminator.startswith("discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated")
     assert generator.endswith("the discriminator is undecided about its samples")
     assert outcome.startswith("finished: 100 iterations done")
@@ -102,13 +102,21 @@ def test_the_verdict_and_what_the_losses_mean_stand_before_the_outcome(lines, cl
 def test_a_roll_back_is_told_and_progress_goes_on(lines, clock, events):
     earlier = [event for event in events(iterations=1000) if not isinstance(event, Finished)]
     again = [event for event in earlier if isinstance(event, Stepped) and 20 < event.iteration <= 90]
-    play(lines, clock, [*earlier, *again])
+    play(lines, clock, [*earlier, RolledBack(20, 100), *again])
 
     told = written(lines)
     assert told.count("back from iteration 100 to 20") == 1
     after = told[told.index("back from iteration 100 to 20") + 1 :]
     assert any(line.startswith("82/1,000") for line in after), after
     assert not any("– it/s" in line for line in after)
+
+
+def test_what_was_seen_before_a_roll_back_is_neither_gone_nor_known_after_it(lines, clock, finding):
+    fail = finding(since=60)
+    play(lines, clock, [Examined(100, {}, (fail,)), RolledBack(50, 100), Examined(80, {}, ()), Examined(90, {}, (fail,))])
+    told = "\n".join(written(lines))
+    assert "no longer" not in told
+    assert told.count("fail: mode collapse since iteration 60") == 2
 
 
 def test_there_are_about_twenty_progress_lines_and_never_two_within_two_seconds(lines, clock, events):

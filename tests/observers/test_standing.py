@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganforge.core.contracts import Measure
-from ganforge.core.events import Stepped
+from ganforge.core.events import Evaluated, Examined, RolledBack, Stepped
 from ganforge.observers.standing import Score, Standing
 
 
@@ -83,3 +83,27 @@ def test_scores_know_their_best_and_which_way_is_better(better, best, progress):
     score.add(40, math.nan)
     assert score.best == best
     assert score.progress == 0
+
+
+def test_a_part_that_is_given_up_has_no_best_no_health_and_no_picture(clock, events, finding):
+    standing = Standing(clock)
+    for event in events(end=60, every=20):
+        standing.hear(event)
+    standing.hear(Evaluated(60, {"wasserstein": 1e-9}, 0.0))
+    standing.hear(Examined(60, {}, (finding(),)))
+
+    standing.hear(RolledBack(40, 60))
+
+    score = standing.scores["wasserstein"]
+    assert (score.value, score.before, score.best, score.best_iteration, score.times) == (0.5 / 40, 0.5 / 20, 0.5 / 40, 40, 2)
+    assert (standing.iteration, standing.examined, standing.healthy_since) == (40, None, None)
+    assert standing.picture is None
+    assert standing.terms() == {}
+
+
+def test_a_picture_from_before_stays(clock, events):
+    standing = Standing(clock)
+    for event in events(end=50, every=20):
+        standing.hear(event)
+    standing.hear(RolledBack(40, 50))
+    assert standing.picture.iteration == 40

@@ -18,7 +18,8 @@ import pytest
 from rich.console import Console
 
 from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Pictured, Stepped
+from ganforge.core.events import Evaluated, Pictured, RolledBack, Stepped
+from ganforge.observers import panels
 from ganforge.observers.terminal import LiveView
 from ganforge.observers.view import Heading, view
 
@@ -108,11 +109,24 @@ def test_findings_are_told_in_full_where_there_is_room(clock, events, watched, f
 
     for _, trouble, level in TROUBLES:
         told = at(f"{trouble} since iteration 40", lines)
-        assert told == f"{level}: {trouble} since iteration 40: coverage 0.12 of 0.97 expected"
+        assert told == f"{level}: {trouble} since iteration 40: samples near 12% of the data only"
         advised = lines[lines.index(told) + 1]
-        assert advised == "  what usually helps: several samples judged at once (discriminator.params.pack)"
+        assert advised == "  what usually helps: several samples judged at once (dataset.params)"
     at("discriminator total 1.367: cannot tell real from generated", lines)
     assert not any("healthy" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [20, 25, 30])
+def test_a_narrow_view_says_what_helps_against_the_worst_and_counts_the_others(finding, width):
+    troubles = [finding(f"check-{number}") for number in range(3)]
+    lines = ["".join(segment.text for segment in line).rstrip() for line in panels._findings(troubles, width, 3)]
+    assert [line[:16] for line in lines] == ["fail: mode colla", "  several sample", "and 2 more: mode"]
+
+
+@pytest.mark.parametrize("room", range(1, 30))
+def test_findings_keep_to_their_room(finding, room):
+    troubles = [finding(f"check-{number}") for number in range(4)]
+    assert 1 <= len(panels._findings(troubles, 24, room)) <= max(room, 2)
 
 
 @pytest.mark.parametrize("size", [(60, 24), (80, 24), (61, 12), (30, 20), (100, 16)])
@@ -160,7 +174,11 @@ def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(cl
     live = LiveView(screen.console, HEADING, clock)
     *earlier, _ = events(end=60)
     with live.observer() as tell:
-        for event in [*earlier, *(event for event in events() if isinstance(event, Stepped) and 40 < event.iteration <= 50)]:
+        for event in [
+            *earlier,
+            RolledBack(40, 60),
+            *(event for event in events() if isinstance(event, Stepped) and 40 < event.iteration <= 50),
+        ]:
             clock.now += 0.1
             tell(event)
         clock.now += 5

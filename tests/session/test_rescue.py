@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ganforge.health.watch import Watch
 from ganforge.session.preparing import Options
+from ganforge.session.rescue import Rescue
 from ganforge.session.running import run
-from ganforge.storage import journal
+from ganforge.storage import checkpoints, journal
+from ganforge.storage.folder import RunFolder
 
-ALWAYS = "every = 1\nprobes = 0\nweights = { warn = 0.01, fail = 0.02 }\n"
+ALWAYS = "weights = { warn = 0.01, fail = 0.02 }"
 """A table by which every generator diverges, as is seen at iteration 10."""
 
 
@@ -19,8 +23,8 @@ ALWAYS = "every = 1\nprobes = 0\nweights = { warn = 0.01, fail = 0.02 }\n"
 def failing(recipe, tmp_path, console):
     """Run a recipe in which the watch sees a failure soon."""
 
-    def go(on_fail: str, *, extra: str = "", iterations: int = 40, **options):
-        text = f'[health]\non_fail = "{on_fail}"\n{ALWAYS}[checkpoints]\nevery = 5\n{extra}'
+    def go(on_fail: str, *, extra: str = "", table: str = ALWAYS, iterations: int = 40, **options):
+        text = f'[health]\non_fail = "{on_fail}"\nevery = 1\nprobes = 0\n{table}\n[checkpoints]\nevery = 5\n{extra}'
         return run(Options(recipe(text, iterations=iterations), runs_dir=tmp_path / "runs", plain=True, **options), console)
 
     return go
@@ -66,3 +70,96 @@ def test_a_run_that_diverged_goes_back_too(recipe, tmp_path, console):
     result = run(Options(recipe(text), runs_dir=tmp_path / "runs", plain=True), console)
     assert (result.status, result.exit_code) == ("diverged", 1)
     assert len(records(result.folder, "rollback")) == 3
+
+
+def test_a_failure_first_seen_at_the_last_iteration_is_the_runs_end(failing):
+    result = failing("stop", iterations=10)
+    assert (result.status, result.iterations, result.exit_code) == ("stopped", 10, 1)
+    assert result.reason.endswith("seen at the last iteration")
+    (end,) = records(result.folder, "end")
+    assert (end["exit_code"], end["reason"]) == (1, result.reason)
+
+
+def test_a_failure_at_the_last_iteration_that_is_only_told_is_no_end(failing):
+    assert failing("warn", iterations=10).status == "finished"
+
+
+def test_after_the_last_return_a_failure_at_the_last_iteration_is_the_runs_end(failing):
+    result = failing("roll-back", iterations=10)
+    assert (result.status, result.exit_code) == ("stopped", 1)
+    assert "it went back 3 times" in result.reason
+
+
+def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
+    result = failing("roll-back", iterations=200)  # long enough for a failure to be told after it began
+    returns = records(result.folder, "rollback")
+    assert len(returns) == 3
+    for number, record in enumerate(returns, 1):
+        aside = sorted((result.folder / "checkpoints" / f"given-up-{number}").iterdir())
+        assert [int(path.name) for path in aside] == list(range(record["iteration"] + 5, record["reached"], 5))
+        assert all(checkpoints.load(path).values["iteration"] == int(path.name) for path in aside)
+    assert checkpoints.load_newest(RunFolder(result.folder)).iteration == result.iterations
+
+
+@pytest.fixture
+def killed_after_return(monkeypatch):
+    """The first process dies as soon as it has gone back."""
+    real = Rescue._return
+
+    def dying(self, since, reason):
+        real(self, since, reason)
+        raise KeyboardInterrupt
+
+    def set_up(dies: bool) -> None:
+        monkeypatch.setattr(Rescue, "_return", dying if dies else real)
+
+    return set_up
+
+
+def test_returns_are_counted_and_reproduced_across_a_resume(failing, killed_after_return):
+    whole = failing("roll-back")
+    killed_after_return(True)
+    with pytest.raises(KeyboardInterrupt):
+        failing("roll-back")
+    killed_after_return(False)
+    (broken,) = (path for path in whole.folder.parent.iterdir() if path != whole.folder and (path / "run.json").exists())
+    resumed = failing("roll-back", resume=str(broken))
+
+    assert [len(records(folder, "rollback")) for folder in (whole.folder, broken)] == [3, 3]
+    assert resumed.reason == whole.reason
+    name = f"checkpoints/{whole.iterations:08d}/generator.safetensors"
+    assert (broken / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_normal(
+    failing, killed_after_return, monkeypatch, tmp_path
+):
+    killed_after_return(True)
+    with pytest.raises(KeyboardInterrupt):
+        failing("roll-back")
+    killed_after_return(False)
+    told, asked = [], Rescue.state
+    monkeypatch.setattr(Watch, "go_back", lambda self, plain, real=Watch.go_back: (told.append(plain), real(self, plain))[1])
+
+    def without_checkpoints(self, diverged):
+        shutil.rmtree(self.folder.checkpoints)
+        self.folder.checkpoints.mkdir()
+        return asked(self, diverged)
+
+    monkeypatch.setattr(Rescue, "state", without_checkpoints)
+    failing("roll-back", resume=str(next(tmp_path.glob("runs/*/*/run.json")).parent))
+    assert told
+    assert all("smoother" in plain for plain in told)
+
+
+def test_a_run_goes_back_to_before_the_failure_and_not_to_before_the_warning(failing):
+    slow = "[generator.optimizer]\nlr = 0.05\n"
+    result = failing("roll-back", iterations=60, table="weights = { warn = 0.01, fail = 2.0 }", extra=slow)
+    returns = [(record["reached"], record["iteration"]) for record in records(result.folder, "rollback")]
+    (warned, *_), (failed, *_) = (
+        [record["findings"][0]["since"] for record in records(result.folder, "health") if record["verdict"] == verdict]
+        for verdict in ("warn", "fail")
+    )
+    assert warned < failed
+    assert len(returns) == 3
+    assert all(warned < iteration < failed <= reached for reached, iteration in returns)

@@ -176,7 +176,7 @@ def test_nothing_is_created_for_data_that_is_missing(recipe, console, tmp_path):
 
 def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path, monkeypatch):
 
-    collapse = Finding("diversity", "mode collapse", "fail", "coverage 0.12 of 0.97 expected", 10, 10, "packing", "a.b")
+    collapse = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 10, 10, "packing", "a.b")
 
     def watched(events, watch):
         for event in events:
@@ -200,7 +200,7 @@ def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path
     assert [record["verdict"] for record in records if record["k"] == "health"] == ["healthy", "fail"]
     assert records[0]["tags"]["ganforge.health"] == "not watched"
     shown = console.file.getvalue()
-    assert "health at 10: fail: mode collapse since iteration 10: coverage 0.12 of 0.97 expected" in shown
+    assert "health at 10: fail: mode collapse since iteration 10: samples near 12% of the data only" in shown
     assert shown.count("what usually helps: packing (a.b)") == 2  # when it appeared, and at the end
 
 

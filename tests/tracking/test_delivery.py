@@ -278,14 +278,14 @@ def test_a_resumed_run_sends_no_iteration_twice_and_runs_again(trainer, desk):
 
 
 def finding(trouble="mode collapse", level="fail"):
-    return Finding("diversity", trouble, level, "coverage 0.12 of 0.97 expected", 1200, 1250, "several samples at once", "a.b")
+    return Finding("diversity", trouble, level, "samples near 12% of the data only", 1200, 1250, "several samples at once", "a.b")
 
 
 def test_findings_become_tags_and_go_again(trainer, desk):
     trainer.begin()
     trainer.record("health", iteration=1250, **report([finding(), finding("near-duplicates", "warn")]))
     desk.deliver()
-    said = "coverage 0.12 of 0.97 expected; what usually helps: several samples at once (a.b)"
+    said = "samples near 12% of the data only; what usually helps: several samples at once (a.b)"
     assert desk.sink.named("tag") == [
         ("ganforge.health", "fail"),
         ("ganforge.health.trouble", "mode collapse; near-duplicates"),
@@ -382,6 +382,39 @@ def test_iterations_that_training_was_rolled_back_over_are_not_sent_twice(traine
     assert desk.sink.iterations("eval/wasserstein") == [600, 1200]
     assert ("ganforge.rolled_back", "from iteration 700 to 500: mode collapse") in desk.sink.named("tag")
     assert desk.sink.named("running") == []
+
+
+def test_every_return_is_told_and_the_last_values_stand_as_the_newest(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 700)
+    trainer.evaluate(600, wasserstein=0.9)
+    trainer.record("rollback", iteration=500, reached=700, reason="mode collapse")
+    desk.deliver()
+    trainer.steps(501, 650, value=lambda iteration: 4.0)
+    trainer.record("rollback", iteration=400, reached=650, reason="divergence")
+    trainer.steps(401, 550, value=lambda iteration: 5.0)
+    trainer.evaluate(550, wasserstein=0.5)
+    trainer.record("end", status="KILLED", reason="divergence", exit_code=1, iteration=550)
+    desk.deliver(final=True)
+
+    told = [value for key, value in desk.sink.named("tag") if key == "ganforge.rolled_back"]
+    assert told[-1] == "from iteration 700 to 500: mode collapse\nfrom iteration 650 to 400: divergence"
+    newest = {}
+    for key, step, ms, value in desk.sink.rows:  # as MLflow orders them
+        newest[key] = max(newest.get(key, (-1, -1, 0.0)), (step, ms, value))
+    assert (newest["loss/generator/total"][0], newest["loss/generator/total"][2]) == (700, 5.0)
+    assert newest["eval/wasserstein"][2] == 0.5
+
+
+def test_a_run_that_caught_up_sends_no_value_twice(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 700)
+    trainer.record("rollback", iteration=500, reached=700, reason="mode collapse")
+    trainer.steps(501, 700, value=lambda iteration: 4.0)
+    trainer.record("end", status="FINISHED", exit_code=0, iteration=700)
+    desk.deliver(final=True)
+    rows = [(key, step) for key, step, *_ in desk.sink.rows]
+    assert len(rows) == len(set(rows))
 
 
 def test_a_lost_start_record_is_made_up_for_by_the_run_folder(trainer, desk):

@@ -48,7 +48,7 @@ def whole_run(trainer):
     with JournalWriter(trainer.folder.journal) as journal:
         journal.metrics(990, {"health/diversity": 0.97})
         journal.metrics(1000, {"health/diversity": 0.12})
-    trouble = Finding("diversity", "mode collapse", "fail", "coverage 0.12 of 0.97 expected", 1000, 1000, "packing", "a.b")
+    trouble = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 1000, 1000, "packing", "a.b")
     trainer.record("health", iteration=990, **report([]))
     trainer.record("health", iteration=1000, **report([trouble]))
     trainer.end()
@@ -71,7 +71,7 @@ def test_a_run_reads_back_as_it_was_written(trainer, deliver, uri, read_back, tm
     assert tags["ganforge.exit_code"] == "0"
     assert (tags["ganforge.health"], tags["ganforge.health.trouble"]) == ("fail", "mode collapse")
     assert tags["ganforge.health.findings"] == (
-        "- fail: mode collapse since iteration 1,000: coverage 0.12 of 0.97 expected; what usually helps: packing (a.b)"
+        "- fail: mode collapse since iteration 1,000: samples near 12% of the data only; what usually helps: packing (a.b)"
     )
     assert record.points["health/diversity"][-1] == (1000, 0.12)
     assert record.run.data.metrics["health/diversity"] == 0.12

@@ -155,6 +155,19 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Training went back to an earlier state: what came after it is given up, and its iterations come again.
+
+    Attributes:
+        iteration: iterations done in the state from which training goes on.
+        reached: iterations that had been done.
+    """
+
+    iteration: int
+    reached: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Training ended.
 
@@ -171,4 +184,4 @@ class Finished:
     reason: str | None = None
 
 
-Event = Started | Stepped | Evaluated | Probed | Examined | Pictured | Saved | Finished
+Event = Started | Stepped | Evaluated | Probed | Examined | Pictured | Saved | RolledBack | Finished

@@ -19,11 +19,11 @@ class Finding:
     """One trouble that is seen now.
 
     Attributes:
-        check: which check saw it, such as ``discriminator-dominance``; also its name in ``[health]`` and in ``health/…``.
+        check: which check saw it, such as ``dominance``; also its name in ``[health]`` and in ``health/…``.
         trouble: what it is, in the field's words: mode collapse, convergence failure, vanishing gradient, memorisation ….
         level: how bad.
         seen: what was seen, in words and numbers.
-        since: iteration at which it was first seen without a break.
+        since: iteration from which on this trouble has been seen without a break, at this level or worse.
         iteration: iteration at which it was last seen.
         remedy: what usually helps.
         key: the recipe key to change, or ``None``.
@@ -70,10 +70,10 @@ def report_of_nobody() -> dict[str, Any]:
 
 
 def headline(finding: Finding) -> str:
-    """``fail: mode collapse since iteration 400: coverage 0.12 of 0.97 expected``."""
+    """``fail: mode collapse since iteration 400: all samples are nearly the same …``."""
     return f"{finding.level}: {finding.trouble} since iteration {finding.since:,}: {finding.seen}"
 
 
 def advice(finding: Finding) -> str:
-    """``what usually helps: a lower learning rate (optimizer.discriminator.lr)``."""
+    """``what usually helps: a lower learning rate (discriminator.optimizer.lr)``."""
     return f"what usually helps: {finding.remedy}" + (f" ({finding.key})" if finding.key else "")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError
-from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Probed, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Probed, RolledBack, Saved, Started, State, Stepped
 from ganforge.core.schedules import Schedule, value_at
 from ganforge.engine.average import Average
 from ganforge.engine.batches import Batches
@@ -34,7 +34,8 @@ _PATIENCE = 50
 Stop = Callable[[], bool | str]
 """Asked after each iteration: whether to stop, perhaps with the reason."""
 Rescue = Callable[[str | None], State | None]
-"""Asked after each iteration, with the reason where training has diverged: the state to go back to, or ``None`` for none."""
+"""Asked after each iteration, with the reason where a loss, or the state to be saved, is no longer finite: the state to go back to,
+or ``None`` for none."""
 
 
 def _never() -> bool:
@@ -128,28 +129,29 @@ class Trainer:
             yield self._pictured()
 
         outcome: Outcome = "finished"
-        reason = None
+        reason: str | None = None
+        stopping: bool | str
+        state: State | None
         while self.iteration < self.plan.iterations:
             stepped = self.step()
             yield stepped
             reason = self._divergence(stepped.terms)
             if reason is None:
                 yield from self._looked()
-            if (earlier := rescue(reason)) is not None:
+            stopping, state, earlier = False, None, rescue(reason)
+            if earlier is None and reason is None:
+                stopping, state, reason = self._to_save(should_stop)
+                earlier = rescue(reason) if reason else None
+            if earlier is not None:
+                reached = self.iteration
                 self.go_back(earlier)
+                yield RolledBack(self.iteration, reached)
                 continue
             if reason is not None:
                 outcome = "diverged"
                 break
-
-            stopping = should_stop() if self.iteration < self.plan.iterations else False
-            if not (stopping or self._is_due(self.plan.save_every)):
-                continue
-            state = self.state()
-            if damaged := not_finite(state.tensors):
-                outcome, reason = "diverged", f"{damaged} is not finite at iteration {self.iteration}"
-                break
-            yield Saved(self.iteration, state)
+            if state:
+                yield Saved(self.iteration, state)
             if stopping:
                 outcome, reason = "stopped", stopping if isinstance(stopping, str) else "asked to stop"
                 break
@@ -223,13 +225,15 @@ class Trainer:
         except KeyError as error:
             raise RunFolderError(f"the checkpoint lacks {error}", remedy="resume from another one, or start again") from error
 
-    def go_back(self, state: State) -> None:
+    def go_back(self, state: State, returns: int | None = None) -> None:
         """Restore an earlier ``state``, and draw other latents from there than those that led into trouble.
+
+        ``returns`` says which return this is, the next one unless given.
 
         The data comes in the same order again. Each return has a random stream of its own, so a run that went back is as
         reproducible as one that did not.
         """
-        returns = self.returns + 1
+        returns = self.returns + 1 if returns is None else returns
         self.restore(state)
         self.returns = returns
         self._latents = stream(self.plan.seed, "training", "latent", "return", returns, device=self.device)
@@ -292,6 +296,15 @@ class Trainer:
             yield self._probed()
         if self._is_due(self.plan.picture_every):
             yield self._pictured()
+
+    def _to_save(self, should_stop: Stop) -> tuple[bool | str, State | None, str | None]:
+        """Whether to stop, the state where it is to be saved, and what is wrong with that."""
+        stopping = should_stop() if self.iteration < self.plan.iterations else False
+        if not (stopping or self._is_due(self.plan.save_every)):
+            return stopping, None, None
+        state = self.state()
+        damaged = not_finite(state.tensors)
+        return stopping, state, damaged and f"{damaged} is not finite at iteration {self.iteration}"
 
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.plan.iterations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ganforge.core.health import Finding, Level
@@ -21,7 +22,8 @@ class Standing:
     def __init__(self, check: str, needed: int) -> None:
         self._check, self._needed = check, max(1, needed)
         self._looks = {"warn": 0, "fail": 0}  # in a row, of that level or worse
-        self._since = self._last = 0
+        self._began: dict[Level, int] = {}  # since when the trouble seen now has been there, at that level or worse
+        self._last = 0
         self._sight: Sight | None = None
 
     @property
@@ -38,23 +40,29 @@ class Standing:
         if sight is None or level is None:
             return None
         cure = CURES[sight.trouble]
-        return Finding(self._check, sight.trouble, level, sight.seen, self._since, self._last, cure.remedy, sight.key or cure.key)
+        since = self._began[level]
+        return Finding(self._check, sight.trouble, level, sight.seen, since, self._last, cure.remedy, sight.key or cure.key)
 
     def look(self, iteration: int, sight: Sight | None) -> None:
-        """Take in what the check sees now."""
-        if sight is None:
-            self._looks = {"warn": 0, "fail": 0}
-        else:
-            if not self._looks["warn"]:
-                self._since = iteration
-            self._looks["warn"] += 1
-            self._looks["fail"] = self._looks["fail"] + 1 if sight.level == "fail" else 0
+        """Take in what the check sees now.
+
+        A check that sees another trouble than before still sees one without a break, but this one since now only; and a failure
+        is dated to when it began to be one, not to the warning before it.
+        """
+        if sight is None or self._sight is None or sight.trouble != self._sight.trouble:
+            self._began = {}
+        seen: tuple[Level, ...] = () if sight is None else ("warn", "fail") if sight.level == "fail" else ("warn",)
+        for level in ("warn", "fail"):
+            self._looks[level] = self._looks[level] + 1 if level in seen else 0
+        self._began = {level: self._began.get(level, iteration) for level in seen}
         self._sight, self._last = sight, iteration
 
     def to_plain(self) -> dict[str, Any]:
-        """What a resumed run needs so that ``since`` has no break."""
-        return {"looks": dict(self._looks), "since": self._since}
+        """What a resumed run needs so that nothing is forgotten, and ``since`` has no break."""
+        sight = None if self._sight is None else asdict(self._sight)
+        return {"looks": dict(self._looks), "began": dict(self._began), "sight": sight, "last": self._last}
 
     def restore(self, plain: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`to_plain` gave; nothing is told before the next look."""
-        self._looks, self._since = dict(plain["looks"]), plain["since"]
+        """Go on from what :meth:`to_plain` gave; what was told is told on until the next look."""
+        self._looks, self._began, self._last = dict(plain["looks"]), dict(plain["began"]), plain["last"]
+        self._sight = None if plain["sight"] is None else Sight(**plain["sight"])

@@ -12,6 +12,7 @@ from PIL import Image
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Event, Finished
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
+from ganforge.observers.pictures import drawn
 from ganforge.storage import atomic
 from ganforge.storage.folder import RunFolder
 
@@ -38,7 +39,8 @@ def animation(folder: RunFolder, *, warn: Warn = warn_plainly) -> Iterator[Tell]
     def tell(event: Event) -> None:
         if not isinstance(event, Finished):
             return
-        paths = sorted(folder.pictures.glob("samples-*.png"))
+        # Later pictures are of a part that training gave up when it went back.
+        paths = [path for at, path in sorted(drawn(folder).items()) if at <= event.iteration]
         if len(paths) < 2:
             return
         try:

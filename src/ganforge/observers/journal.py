@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Evaluated, Event, Examined, Finished, Saved, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, RolledBack, Saved, Started, Stepped
 from ganforge.core.health import Finding, report
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
 from ganforge.observers.health import unchanged
@@ -69,6 +69,7 @@ class _Scribe:
         self._seen: Examined | None = None  # the newest look
         self._told: Examined | None = None  # the one that the journal's newest record of health is of
         self._missed: set[str] = set()  # metrics that were told to be missing
+        self._measured: list[tuple[int, Mapping[str, float]]] = []  # by iteration
 
     def tell(self, event: Event) -> None:
         now = self._clock()
@@ -81,8 +82,12 @@ class _Scribe:
                 self._evaluated(event)
             case Examined():
                 self._examined(event, now)
+            case Pictured():
+                self._report(event.iteration, now)  # so that no picture lies there of an iteration that nobody has reported
             case Saved():
                 self._writer.flush(sync=True)
+            case RolledBack():
+                self._go_back(event, now)
             case Finished():
                 self._finished(event)
         if not isinstance(event, Stepped):
@@ -105,6 +110,7 @@ class _Scribe:
         if event.iteration:
             self._writer.record("resume", iteration=event.iteration)
             self._status = self._status.now(**self._known())
+            self._measured = [(event.iteration, self._status.metrics)]
         self._status = self._status.now(iterations=event.iterations)
         self._explain(event)
         samples = _samples(event)
@@ -127,11 +133,20 @@ class _Scribe:
 
     def _evaluated(self, event: Evaluated) -> None:
         self._writer.record("eval", iteration=event.iteration, values={f"eval/{key}": value for key, value in event.values.items()})
+        self._measured.append((event.iteration, event.values))
         self._status = self._status.now(metrics={**self._status.metrics, **event.values})
         for name, reason in event.missing.items():
             if name not in self._missed:
                 self._missed.add(name)
                 self._warn(f"metric '{name}' could not be measured: {reason}; training goes on without it")
+
+    def _go_back(self, event: RolledBack, now: float) -> None:
+        """What was measured and seen since is of a part that is given up; the journal keeps it, before the record ``rollback``."""
+        self._seen = self._told = None
+        self._measured = [(at, values) for at, values in self._measured if at <= event.iteration]
+        metrics = {key: value for _, values in self._measured for key, value in values.items()}
+        self._status = self._status.now(metrics=metrics, health=None)
+        self._report(event.iteration, now)
 
     def _examined(self, event: Examined, now: float) -> None:
         if event.values:

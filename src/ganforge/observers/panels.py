@@ -159,19 +159,34 @@ def _meanings(started: Started, terms: Mapping[str, float], width: int, room: in
 
 
 def _findings(findings: Sequence[Finding], width: int, room: int) -> list[Line]:
-    """Each with what was seen and what helps; where that does not fit in one line, and the last line counts those left out."""
+    """Each with what was seen and what helps; where that does not fit, the worst in full, others in a line, the rest counted."""
+    room = max(room, min(len(findings), 2))
     full = [_finding(finding, width) for finding in findings]
     if sum(map(len, full)) <= room:
         return [line for block in full for line in block]
-    lines: list[Line] = []
-    for number, (finding, block) in enumerate(zip(findings, full, strict=True)):
+    lines = _squeezed(findings[0], full[0], width, room - 1 if len(findings) > 1 else room)
+    for number, (finding, block) in enumerate(zip(findings[1:], full[1:], strict=True), 1):
         after = len(findings) - number - 1
         free = room - len(lines)
-        if free <= 1 and after and lines:
+        if free < 1:
+            break
+        if free == 1 and after:
             return [*lines, [cell(_left_out(findings[number:]), width, _STYLES[finding.level])]]
         fits = len(block) + min(after, 1) <= free
         lines += block if fits else [[cell(headline(finding), width, _STYLES[finding.level])]]
     return lines
+
+
+def _squeezed(finding: Finding, block: list[Line], width: int, room: int) -> list[Line]:
+    """In full, or else the trouble in one line and what helps in those that are left, as far as it goes."""
+    if len(block) <= room:
+        return block
+    lines = [[cell(headline(finding), width, _STYLES[finding.level])]]
+    if room < 2:
+        return lines
+    helps = wrap(finding.remedy + (f" ({finding.key})" if finding.key else ""), max(width - 2, 12))
+    kept = [*helps[: room - 2], " ".join(helps[room - 2 :])]
+    return lines + [[cell(f"  {words.clean(text)}", width)] for text in kept if text]
 
 
 def _finding(finding: Finding, width: int) -> list[Line]:

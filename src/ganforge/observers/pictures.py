@@ -107,3 +107,9 @@ class _Sketchbook:
 def picture_path(folder: RunFolder, iteration: int) -> Path:
     """Where the picture of an iteration lies."""
     return folder.pictures / f"samples-{iteration:08}.png"
+
+
+def drawn(folder: RunFolder) -> dict[int, Path]:
+    """All pictures of samples in a run's folder, by iteration."""
+    found = {path.stem.removeprefix("samples-"): path for path in folder.pictures.glob("samples-*.png")}
+    return {int(at): found[at] for at in sorted(found, key=lambda at: (len(at), at)) if at.isdecimal() and at.isascii()}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from ganforge.core.events import Evaluated, Event, Examined, Finished, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Examined, Finished, RolledBack, Started, Stepped
 from ganforge.observers import health, meaning, words
 from ganforge.observers.standing import Clock, Standing
 from ganforge.observers.view import Heading, Tell
@@ -52,14 +52,12 @@ class PlainLines:
             self._say_messages()
 
     def _tell(self, event: Event) -> None:
-        before, reached = self._standing.examined, self._standing.iteration
+        before = self._standing.examined
         self._standing.hear(event)
         if self._messages:
             self._say_messages()
         match event:
             case Stepped():
-                if event.iteration <= reached:
-                    self._go_back(event.iteration - 1, reached)
                 self._progress()
             case Started():
                 self._start(event)
@@ -68,6 +66,8 @@ class PlainLines:
             case Examined():
                 for change in health.changes(before.findings if before else (), event):
                     self._say(f"health at {words.count(event.iteration)}: {words.clean(change)}")
+            case RolledBack():
+                self._go_back(event.iteration, event.reached)
             case Finished():
                 self._conclude(event)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ganforge.core import direction
 from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, RolledBack, Started, Stepped
 from ganforge.observers.history import Floats, History, floats, smoothed
 
 if TYPE_CHECKING:
@@ -56,11 +56,24 @@ class Score:
     def __init__(self, measure: Measure, samples: int | None = None) -> None:
         self.measure = measure
         self.aim = direction.aim(measure.ideal, measure.floor_at(samples))
+        self._points: dict[int, float] = {}
+        self._clear()
+
+    def _clear(self) -> None:
         self.value = self.before = self.best = math.nan
         self.best_iteration = self.times = 0
 
+    def forget(self, after: int) -> None:
+        """Drop what was measured after an iteration: training went back to it."""
+        kept = [(at, value) for at, value in self._points.items() if at <= after]
+        self._points = {}
+        self._clear()
+        for at, value in kept:
+            self.add(at, value)
+
     def add(self, iteration: int, value: float) -> None:
         """A new measurement."""
+        self._points[iteration] = value
         self.before, self.value, self.times = self.value, value, self.times + 1
         if self._beats(value, self.best):
             self.best, self.best_iteration = value, iteration
@@ -108,8 +121,6 @@ class Standing:
         """Remember what an event says; the terms of a `Stepped` stay on the device."""
         match event:
             case Stepped():
-                if event.iteration <= self.iteration:  # rolled back: time and iterations go apart
-                    self._pace = Pace(event.iteration - 1, self.clock())
                 self.iteration = event.iteration
                 self._recent.append(event.terms)
                 self._history.add(event.iteration, event.terms)
@@ -124,8 +135,21 @@ class Standing:
                 self._examine(event)
             case Pictured():
                 self.picture = event
+            case RolledBack():
+                self._go_back(event.iteration)
             case Finished():
                 self.finished, self.iteration = event, event.iteration
+
+    def _go_back(self, iteration: int) -> None:
+        """Forget what was seen of the part that is given up; time and iterations go apart."""
+        self.iteration = iteration
+        self._pace = Pace(iteration, self.clock())
+        self._recent.clear()
+        self.examined = self.healthy_since = None
+        for score in self.scores.values():
+            score.forget(iteration)
+        if self.picture and self.picture.iteration > iteration:
+            self.picture = None
 
     def _examine(self, event: Examined) -> None:
         if event.findings:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ganforge
+from ganforge.core.masking import mask, mask_text
 from ganforge.tracking.start import DatasetFacts
 
 if TYPE_CHECKING:
@@ -48,8 +49,18 @@ def surroundings(device: str, threads: int) -> dict[str, Any]:
 
 
 def command() -> str:
-    """The command line that this process was given."""
-    return shlex.join(["ganforge", *sys.argv[1:]])
+    """The command line that this process was given, without secrets."""
+    given = sys.argv[1:]
+    masked = [_without_secrets(word, is_setting=before == "--set") for before, word in zip(["", *given], given, strict=False)]
+    return shlex.join(["ganforge", *masked])
+
+
+def _without_secrets(word: str, *, is_setting: bool) -> str:
+    head = "" if is_setting else "--set="
+    key, equals, value = word.removeprefix(head).partition("=")
+    if not (is_setting or word.startswith(head)) or not equals:
+        return mask_text(word)
+    return f"{head}{key}={mask(key, value)}"
 
 
 def git_facts(folder: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from ganforge.recipe.reading import Source, read
 from ganforge.recipe.writing import flatten
 from ganforge.runs.finding import find
 from ganforge.session.locks import read_locks
+from ganforge.session.rescue import returned
 from ganforge.storage import checkpoints
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.folder import RunFolder
@@ -180,19 +181,26 @@ def _settle_threads(trainer: Trainer) -> None:
         torch.set_num_threads(1)
 
 
-def restore(trainer: Trainer, watch: Watch, folder: RunFolder, warn: Callable[[str], None]) -> None:
-    """Put the newest intact checkpoint into the trainer and the watch, and say what makes the continuation differ bit for bit."""
+def restore(trainer: Trainer, watch: Watch, folder: RunFolder, warn: Callable[[str], None]) -> object:
+    """Put the newest intact checkpoint into the trainer and the watch, and say what makes the continuation differ bit for bit.
+
+    Gives what the watch knew.
+    """
     import torch
 
     iteration, state, skipped = checkpoints.load_newest(folder)
     for text in skipped:
         warn(text)
     trainer.restore(state)
-    watch.restore(state.values.get(KEY))
+    if (returns := returned(folder)) > trainer.returns:  # it went back, and was killed before it came to a checkpoint
+        trainer.go_back(state, returns)
+    known = state.values.get(KEY)
+    watch.restore(known)
     now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(trainer.device)}
     changed = [f"{key} {state.values.get(key)} → {value}" for key, value in now.items() if state.values.get(key) != value]
     if changed:
         warn(f"resumed at iteration {iteration}; results will not be bit-identical: {', '.join(changed)}")
+    return known
 
 
 def _own_recipe(folder: RunFolder | None) -> Path:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from ganforge.core.events import State
+from ganforge.core.events import Event, Finished, State
 from ganforge.core.health import Finding
 from ganforge.health.watch import KEY, Watch
 from ganforge.storage import checkpoints
 from ganforge.storage.folder import RunFolder
-from ganforge.storage.journal import JournalWriter
+from ganforge.storage.journal import JournalWriter, of_kind
 
 if TYPE_CHECKING:
     from ganforge.engine.trainer import Trainer
@@ -34,6 +34,7 @@ class Rescue:
         journal: where a return is written down.
         notify: tells the user.
         asked: whether somebody else asked to stop.
+        known: what the watch knew in the state that this process began with, as it lies in a state's values.
     """
 
     on_fail: Literal["warn", "stop", "roll-back"]
@@ -43,21 +44,26 @@ class Rescue:
     journal: JournalWriter
     notify: Callable[[str], None]
     asked: Callable[[], bool]
+    known: object = None
     _first: State | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.on_fail == "roll-back":
-            self._first = _copied(self.trainer.state())
+            state = _copied(self.trainer.state())
+            self._first = replace(state, values={**state.values, KEY: self.known})
 
     def should_stop(self) -> bool | str:
         """Whether to stop after this iteration, with the finding that is the reason."""
         if self.asked():
             return True
-        finding = self._failure()
-        if finding is None or self.on_fail == "warn":
-            return False
-        besides = f"; it went back {self.trainer.returns} times" if self.trainer.returns else ""
-        return f"{finding.trouble} since iteration {finding.since}: {finding.seen}{besides}"
+        return self._reason() or False
+
+    def concluded(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The events; training that would end well, but for a failure that the last look found, ends as stopped by it."""
+        for event in events:
+            if isinstance(event, Finished) and event.outcome == "finished" and (reason := self._reason()):
+                event = replace(event, outcome="stopped", reason=f"{reason}; seen at the last iteration")
+            yield event
 
     def state(self, diverged: str | None) -> State | None:
         """The state to go back to, where that is wanted and there is reason to."""
@@ -72,8 +78,9 @@ class Rescue:
 
     def _return(self, since: int, reason: str) -> State:
         iteration, state = self._before(since)
+        # Set aside first: who resumes from the newest checkpoint shall not find one that a record says was given up.
+        checkpoints.set_aside_after(self.folder, iteration)
         self.journal.record("rollback", iteration=iteration, reached=self.trainer.iteration, reason=reason)
-        checkpoints.discard_after(self.folder, iteration)
         self.watch.go_back(state.values.get(KEY))
         self.notify(f"{reason}; going back from iteration {self.trainer.iteration} to {iteration}, with other latents")
         return state
@@ -89,8 +96,21 @@ class Rescue:
         assert self._first is not None  # noqa: S101 - asked only where there is one
         return int(str(self._first.values["iteration"])), _copied(self._first)
 
+    def _reason(self) -> str | None:
+        """Why the recipe wants this run to stop, if it does."""
+        finding = self._failure()
+        if finding is None or self.on_fail == "warn":
+            return None
+        besides = f"; it went back {self.trainer.returns} times" if self.trainer.returns else ""
+        return f"{finding.trouble} since iteration {finding.since}: {finding.seen}{besides}"
+
     def _failure(self) -> Finding | None:
         return next((finding for finding in self.watch.findings if finding.level == "fail"), None)
+
+
+def returned(folder: RunFolder) -> int:
+    """How often the run in a folder went back, by its journal: also a process that was killed before its next checkpoint."""
+    return sum(1 for _ in of_kind(folder.journal, "rollback"))
 
 
 def _copied(state: State) -> State:

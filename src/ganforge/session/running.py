@@ -61,6 +61,7 @@ class Stage:
         stopping: whether somebody asked to stop.
         delivery: the hold on what delivers to MLflow.
         began: iterations done before this process took over.
+        known: what the watch knew then, where the run goes on.
     """
 
     plot: Plot
@@ -72,6 +73,7 @@ class Stage:
     stopping: Stopping
     delivery: Supervisor
     began: int
+    known: object
 
 
 def run(options: Options, console: Console) -> Result:
@@ -99,14 +101,14 @@ def run(options: Options, console: Console) -> Result:
 
 def _trained(plot: Plot, trainer: Trainer, options: Options, console: Console, stopping: Stopping) -> Result:
     folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
-    watch = Watch(plot.blueprint.recipe.health)
+    watch, known = Watch(plot.blueprint.recipe.health), None
     with folder.locked():
         if plot.resumed:
-            restore(trainer, watch, folder, stopping.notify)
+            known = restore(trainer, watch, folder, stopping.notify)
             lock_again(plot, folder, trainer)
         else:
             introduce(plot, folder, trainer, options)
-        with _staged(plot, folder, trainer, watch, options, console, stopping) as stage:
+        with _staged(plot, folder, trainer, watch, known, options, console, stopping) as stage:
             finished = _play(stage)
         return _result(stage, finished, stage.delivery.stop())
 
@@ -143,7 +145,14 @@ def _collector_paused() -> Iterator[None]:
 
 @contextmanager
 def _staged(
-    plot: Plot, folder: RunFolder, trainer: Trainer, watch: Watch, options: Options, console: Console, stopping: Stopping
+    plot: Plot,
+    folder: RunFolder,
+    trainer: Trainer,
+    watch: Watch,
+    known: object,
+    options: Options,
+    console: Console,
+    stopping: Stopping,
 ) -> Iterator[Stage]:
     """Everything around the trainer, opened; the journal is closed before the last delivery is waited for."""
     recipe = plot.blueprint.recipe
@@ -153,7 +162,7 @@ def _staged(
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
         JournalWriter(folder.journal, on_error=lambda error: face.notify(f"{error}; training goes on")) as journal,
     ):
-        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, trainer.iteration)
+        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, trainer.iteration, known)
 
 
 def _play(stage: Stage) -> Finished:
@@ -162,12 +171,14 @@ def _play(stage: Stage) -> Finished:
     recipe = stage.plot.blueprint.recipe
     keep = max(recipe.checkpoints.keep, KEPT) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
     saver = Checkpoints(folder, keep, warn=stage.face.notify)
-    rescue = Rescue(recipe.health.on_fail, stage.trainer, stage.watch, folder, journal, stage.face.notify, stage.stopping.requested)
+    rescue = Rescue(
+        recipe.health.on_fail, stage.trainer, stage.watch, folder, journal, stage.face.notify, stage.stopping.requested, stage.known
+    )
     try:
         if not stage.plot.resumed:
             journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
         finished = broadcast(
-            watched(stage.trainer.run(rescue.should_stop, rescue.state), stage.watch),
+            rescue.concluded(watched(stage.trainer.run(rescue.should_stop, rescue.state), stage.watch)),
             _observers(stage),
             essential=[journaling(folder, journal, warn=stage.face.notify), saver],
             warn=stage.face.notify,

@@ -34,6 +34,7 @@ _NUMBER = re.compile(r"[0-9]{8,}")
 _GROUP = re.compile(r"[a-z0-9_-]+")
 _TEMPORARY = ".tmp-"
 _REPLACED = ".replaced-"
+_GIVEN_UP = "given-up-"
 
 
 class Loaded(NamedTuple):
@@ -103,11 +104,20 @@ def load_newest(folder: RunFolder) -> Loaded:
     raise RunFolderError(f"{folder.path} has no usable checkpoint:\n" + "\n".join(skipped), remedy="start the run again")
 
 
-def discard_after(folder: RunFolder, iteration: int) -> None:
-    """Remove the checkpoints of later iterations: training went back to before them."""
-    for path in committed(folder):
-        if int(path.name) > iteration:
-            _remove(path)
+def set_aside_after(folder: RunFolder, iteration: int) -> None:
+    """Move the checkpoints of later iterations into ``given-up-<n>/``: training went back to before them, but they may be good.
+
+    Nothing resumes or samples from there. What cannot be moved stays.
+    """
+    later = [path for path in committed(folder) if int(path.name) > iteration]
+    if not later:
+        return
+    aside = folder.checkpoints / f"{_GIVEN_UP}{1 + len(list(folder.checkpoints.glob(f'{_GIVEN_UP}*')))}"
+    with suppress(OSError):
+        aside.mkdir()
+        for path in later:
+            path.rename(aside / path.name)
+        atomic.sync_folder(folder.checkpoints)
 
 
 def committed(folder: RunFolder) -> list[Path]:

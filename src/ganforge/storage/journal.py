@@ -7,9 +7,10 @@ holds rows of one set of keys. Whatever ends the process, a reader finds whole r
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ ROWS = 64
 """Rows that are kept before a flush."""
 INTERVAL = 500
 """Milliseconds that a row is kept, as long as rows keep coming."""
+TURNS = ("resume", "rollback")
+"""Records after which iterations come again that the journal has already."""
 BACKLOG = 4 << 20
 """Bytes of metrics that are kept for a disk that refuses; what comes after is lost."""
 
@@ -50,6 +53,39 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     except OSError as error:
         raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
+
+
+def of_kind(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
+    """The whole, intact records of some kinds other than ``m``; none of a missing file.
+
+    Quicker than :func:`read`: no metric is unpacked.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for _, payload in intact(file, 0):
+                record = plain.loads(payload)
+                if record.get("k") in kinds:
+                    yield record
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
+
+
+def lasting(path: Path) -> deque[float]:
+    """For each part of the journal between two turns, the last iteration of it that was not given up by a later one.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    limits = deque([math.inf])
+    for turn in reversed(list(of_kind(path, *TURNS))):
+        at = turn.get("iteration")
+        limits.appendleft(min(limits[0], at if isinstance(at, int) else math.inf))
+    return limits
 
 
 class JournalWriter:

@@ -7,7 +7,7 @@ from the acknowledgement, which is also what happens after a crash: there is one
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,8 +21,8 @@ from ganforge.tracking.ack import Ack
 from ganforge.tracking.names import image_key, metric_key
 from ganforge.tracking.sink import Refused, Sink, Unreachable
 from ganforge.tracking.start import StartRecord
-from ganforge.tracking.stream import PointStream
-from ganforge.tracking.thinning import Point
+from ganforge.tracking.stream import PointStream, last_values
+from ganforge.tracking.thinning import Point, finite
 
 BATCH = 500
 """Metrics sent at once: a batch that has to be sent again costs thirteen times as much as the first time."""
@@ -234,22 +234,35 @@ class Delivery:
         self._sink.running()
         self.ack = replace(self.ack, status=None)
 
-    def _rollback(self, record: dict[str, Any]) -> None:
+    def _rollback(self, record: dict[str, Any]) -> None:  # noqa: ARG002 - all handlers have one form
         """Training takes up an earlier iteration. What MLflow has of the ones given up stays: it cannot take points back."""
         self._turn("rollback")
-        reason = f": {record['reason']}" if record.get("reason") else ""
-        where = f"from iteration {int(record['reached'])} to {int(record['iteration'])}"
-        self._sink.tag("ganforge.rolled_back", mask_text(where + reason))
+        returns = [_returned(each) for each in journal.of_kind(self.folder.journal, "rollback")]
+        self._sink.tag("ganforge.rolled_back", mask_text("\n".join(returns)))
 
     def _end(self, record: dict[str, Any]) -> None:
         status = str(record["status"])
         self._turn("end")
+        self._send()
+        self._points.waiting.extend(self._final_points(record))
         self._send()
         for key in ("reason", "error", "exit_code"):
             if record.get(key) is not None:
                 self._sink.tag(f"ganforge.{'end_reason' if key == 'reason' else key}", mask_text(str(record[key])))
         self._sink.ended(status, int(record["ms"]))
         self.ack = replace(self.ack, status=status)
+
+    def _final_points(self, record: dict[str, Any]) -> Iterator[Point]:
+        """For a run that went back and ended before it had caught up, its last values once more, at the highest iteration sent.
+
+        MLflow takes no point back, and shows the one of the highest step, then the latest time, as a metric's value.
+        """
+        highest, last = self.ack.highest, record.get("iteration")
+        if not isinstance(last, int) or last >= max(highest.values(), default=0):
+            return
+        for key, (iteration, value) in last_values(self.folder.journal, last).items():
+            if iteration < (step := highest.get(key, iteration)):
+                yield Point(key, step, int(record["ms"]), finite(value), self._position)
 
     def _turn(self, kind: str) -> None:
         """The run ended or goes on. No window reaches across such a place, however often and from wherever the journal is read."""
@@ -288,3 +301,8 @@ class Delivery:
         if not whole.exists():
             raise Refused(f"{path} is missing")
         return whole
+
+
+def _returned(record: dict[str, Any]) -> str:
+    reason = f": {record['reason']}" if record.get("reason") else ""
+    return f"from iteration {int(record['reached'])} to {int(record['iteration'])}{reason}"

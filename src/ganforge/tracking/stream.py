@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from ganforge.storage import journal
 from ganforge.tracking.names import metric_key
 from ganforge.tracking.thinning import FULL, Point, Windows, base_width, finite
 
@@ -67,7 +69,7 @@ class PointStream:
         again = record.get("k") == "evaluated"
         prefix, iteration, ms = "evaluated/" if again else "eval/", record["number" if again else "iteration"], record["ms"]
         for name, value in record["values"].items():
-            key = metric_key(name if name.startswith(prefix) else f"{prefix}{name}")
+            key = _prefixed(prefix, name)
             if iteration > self._newest.get(key, -1):
                 self._newest[key] = iteration
                 self.waiting.appendleft(Point(key, iteration, ms, finite(float(value)), since))
@@ -110,5 +112,30 @@ class PointStream:
         return min(bytes_needed)
 
 
+def _prefixed(prefix: str, name: str) -> str:
+    return metric_key(name if name.startswith(prefix) else f"{prefix}{name}")
+
+
 def _is_judged(record: Mapping[str, Any]) -> bool:
     return all(name.startswith(_JUDGED) for name in record["values"])
+
+
+def last_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
+    """By metric, the newest value up to an iteration and which that was: of an iteration that came again, the last time counts.
+
+    Raises:
+        StorageError: the journal cannot be read.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    lasting = journal.lasting(path)
+    for _, record in journal.read(path):
+        limit = min(lasting[0], until)
+        if record["k"] in journal.TURNS:
+            lasting.popleft()
+        elif record["k"] == "eval" and record["iteration"] <= limit:
+            found |= {_prefixed("eval/", key): (record["iteration"], float(value)) for key, value in record["values"].items()}
+        elif record["k"] == "m":
+            rows = [row for row, at in enumerate(record["iterations"]) if at <= limit]
+            for key, values in record["values"].items():
+                found |= {metric_key(key): (record["iterations"][row], values[row]) for row in rows[-1:]}
+    return found

@@ -68,6 +68,34 @@ def test_a_run_that_went_on_is_drawn_once(tmp_path):
     assert history.resumed == [4]
 
 
+def test_what_was_rolled_back_is_in_no_mean(tmp_path):
+    folder = RunFolder.create(tmp_path, "moons", "two")
+    with JournalWriter(folder.journal) as writer:
+        for iteration in range(1, 4 * BINS + 1):
+            writer.metrics(
+                iteration, {"loss/generator/total": math.inf if iteration == 4 * BINS else 100.0 if iteration > 201 else 1.0}
+            )
+        writer.record("eval", iteration=250, values={"eval/w": 9.0})
+        writer.record("rollback", iteration=201, reached=4 * BINS, reason="mode collapse")  # no bin ends there
+        for iteration in range(202, 301):
+            writer.metrics(iteration, {"loss/generator/total": 2.0})
+        writer.record("rollback", iteration=240, reached=300)
+        for iteration in range(241, 261):
+            writer.metrics(iteration, {"loss/generator/total": 3.0})
+
+    history = read_history(folder)
+
+    at, low, mean, high = history.terms["generator/total"].series()
+    assert (high.max(), history.terms["generator/total"].lost_at) == (3.0, None)
+    expected = {iteration: 1.0 if iteration <= 201 else 2.0 if iteration <= 240 else 3.0 for iteration in range(1, 261)}
+    np.testing.assert_allclose(mean, [expected[int(iteration)] for iteration in at])
+    np.testing.assert_array_equal(low, high)
+    assert at.tolist() == list(range(1, 261))
+    assert history.metrics == {}
+    assert (history.rolled_back, history.resumed) == ([(4 * BINS, 201), (300, 240)], [])
+    assert history.redone == 4 * BINS - 201 + 60
+
+
 def test_what_cannot_be_read_is_told_and_the_rest_is_kept(tmp_path):
     folder = RunFolder.create(tmp_path, "moons", "two")
     with JournalWriter(folder.journal) as writer:

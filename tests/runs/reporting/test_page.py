@@ -15,6 +15,7 @@ from ganforge.runs.reporting import embedding
 from ganforge.runs.reporting.writing import report
 from ganforge.storage import status
 from ganforge.storage.folder import RunFolder
+from ganforge.storage.journal import JournalWriter
 from ganforge.storage.status import Status
 
 SECTIONS = ["samples", "training", "losses", "metrics", "recipe", "lock", "surroundings", "onward"]
@@ -252,6 +253,29 @@ def test_a_damaged_file_keeps_nobody_from_the_page(made, page_of, name, content)
     folder = made()
     (folder.path / name).write_bytes(content)
     assert sections(page_of(folder)) == SECTIONS
+
+
+@pytest.mark.parametrize("key", ["reason", "error", "seconds", "heartbeat", "iteration", "iterations"])
+@pytest.mark.parametrize("value", ["-1", "3.5", "true", "[[1]]", "1e400", "-1e400", "1" + 400 * "0", "NaN", '"x"', "null"])
+def test_a_report_with_another_kind_of_value_keeps_nobody_from_the_page(made, page_of, key, value):
+    folder = made()
+    kept = ", ".join(
+        f"{json.dumps(name)}: {json.dumps(one)}" for name, one in folder.read_json(folder.status).items() if name != key
+    )
+    folder.status.write_text(f'{{{kept}, "{key}": {value}}}')
+    assert sections(page_of(folder)) == SECTIONS
+
+
+def test_a_run_that_went_back_shows_what_it_kept(made, page_of):
+    folder = made(done=250)  # it had reached 300 before, and was pictured then
+    with JournalWriter(folder.journal) as writer:
+        writer.record("rollback", iteration=200, reached=250, reason="mode collapse")
+        for iteration in range(201, 251):
+            writer.metrics(iteration, {"loss/generator/total": 0.7})
+    text = page_of(folder).text
+    assert "rolled back from 250 to 200" in text
+    assert "15 it/s" in text  # 300 iterations in 20 s
+    assert "Generated samples over real ones at iteration 0" in text
 
 
 def test_half_of_a_pair_in_a_name_can_still_be_written(made, page_of):

@@ -186,11 +186,19 @@ class _Reader:
 
 
 def _is_sound(status: Any) -> bool:
-    counts, numbers = (status.iteration, status.iterations), (status.seconds, status.heartbeat)
     return (
         isinstance(status.status, str)
-        and all(isinstance(one, int) for one in counts)
-        and all(isinstance(one, int | float) for one in numbers)
+        and all(isinstance(one, int) and _is_number(one) for one in (status.iteration, status.iterations))
+        and all(_is_number(one) for one in (status.seconds, status.heartbeat))
+        and all(isinstance(one, str | None) for one in (status.reason, status.error))
         and isinstance(status.metrics, Mapping)
-        and all(isinstance(one, int | float) for one in status.metrics.values())
+        and all(isinstance(one, float) or _is_number(one) for one in status.metrics.values())
     )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one that a clock or counter may show: neither NaN nor larger than words and dates can say."""
+    return isinstance(value, int | float) and abs(value) < _MOST
+
+
+_MOST = 10**15

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ class Binned:
 
     def add(self, iterations: Iterable[int], values: Iterable[float]) -> None:
         """Take values ``(n,)`` at iterations ``(n,)``, counted from 1."""
-        at, taken = np.asarray(iterations, dtype=np.int64), np.asarray(values, dtype=np.float64)
+        at, taken = np.asarray(list(iterations), dtype=np.int64), np.asarray(list(values), dtype=np.float64)
         finite = np.isfinite(taken)
         if not finite.all() and self.lost_at is None:
             self.lost_at = int(at[~finite].min())
@@ -52,14 +54,6 @@ class Binned:
         np.minimum.at(self._lows, bins, taken)
         np.maximum.at(self._highs, bins, taken)
         self.last = float(taken[-1])
-
-    def forget(self, after: int) -> None:
-        """Drop what came after an iteration: the run went on from there, and does it again."""
-        first = -(-after // self.width)
-        self._sums[first:], self._counts[first:] = 0.0, 0.0
-        self._lows[first:], self._highs[first:] = np.inf, -np.inf
-        if self.lost_at is not None and self.lost_at > after:
-            self.lost_at = None
 
     def series(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Iterations in the middle of the bins, least, mean and greatest values, ``(p,)`` each."""
@@ -91,6 +85,8 @@ class History:
         protocols: how each metric was measured, by its name; empty where nobody wrote that down.
         start: the record ``start``.
         resumed: iterations that the run went on from.
+        rolled_back: iterations that had been reached, and that training went back to.
+        redone: iterations given up since the run was begun or resumed last.
         trouble: why it could not be read to its end, or ``None``.
     """
 
@@ -99,16 +95,22 @@ class History:
     protocols: dict[str, Any] = field(default_factory=dict)
     start: Mapping[str, Any] = field(default_factory=dict)
     resumed: list[int] = field(default_factory=list)
+    rolled_back: list[tuple[int, int]] = field(default_factory=list)
+    redone: int = 0
     trouble: str | None = None
 
 
 def read_history(folder: RunFolder) -> History:
-    """Read the journal; what is no record of a kind known here is passed over."""
+    """Read the journal; what is no record of a kind known here is passed over.
+
+    Of iterations that came again, after a resume or a roll-back, only the last time counts.
+    """
     history = History()
     try:
+        lasting = journal.lasting(folder.journal)
         for _, record in journal.read(folder.journal):
             try:
-                _take(history, record)
+                _take(history, record, lasting)
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 history.trouble = "the journal holds records that cannot be read"
     except (StorageError, ValueError, KeyError) as error:
@@ -116,28 +118,28 @@ def read_history(folder: RunFolder) -> History:
     return history
 
 
-def _take(history: History, record: Mapping[str, Any]) -> None:
+def _take(history: History, record: Mapping[str, Any], lasting: deque[float]) -> None:
     match record["k"]:
         case "m":
+            kept = [at <= lasting[0] for at in record["iterations"]]
             for key, values in record["values"].items():
                 if key.startswith("loss/"):
-                    history.terms.setdefault(key.removeprefix("loss/"), Binned()).add(record["iterations"], values)
-        case "eval":
+                    term = history.terms.setdefault(key.removeprefix("loss/"), Binned())
+                    term.add(compress(record["iterations"], kept), compress(values, kept))
+        case "eval" if int(record["iteration"]) <= lasting[0]:
             for key, value in record["values"].items():
                 name = key.removeprefix("eval/")
                 history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
         case "start":
             history.start = record
         case "resume":
-            _go_back(history, int(record["iteration"]))
+            lasting.popleft()
+            history.resumed.append(int(record["iteration"]))
+            history.redone = 0
+        case "rollback":
+            lasting.popleft()
+            reached, iteration = int(record["reached"]), int(record["iteration"])
+            history.rolled_back.append((reached, iteration))
+            history.redone += reached - iteration
     if isinstance(told := record.get("protocols"), Mapping):
         history.protocols.update(told)
-
-
-def _go_back(history: History, iteration: int) -> None:
-    history.resumed.append(iteration)
-    for term in history.terms.values():
-        term.forget(iteration)
-    for points in history.metrics.values():
-        for later in [at for at in points if at > iteration]:
-            del points[later]

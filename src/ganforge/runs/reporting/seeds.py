@@ -118,7 +118,7 @@ def swept(facts: Facts, page: Path) -> Sweep:
     for run in runs:
         number = str(run.identity.get("seed", "?"))
         word, status, remark = sound_standing(run)
-        picture = _thumbnail(run, number, page) if len(seeds) < _MOST_PICTURED else None
+        picture = _thumbnail(run, status, number, page) if len(seeds) < _MOST_PICTURED else None
         seeds.append(_seed(run, number, word, status, remark, page, picture))
         until = max(until, status.iterations if status else 0)
         meanings = _meanings(run) or meanings
@@ -209,13 +209,13 @@ def _outcome(seeds: Sequence[Seed], facts: Facts) -> str:
     return f"{words.plural(len(seeds), 'seed')}: {told}."
 
 
-def _thumbnail(run: Named, number: str, page: Path) -> Picture | None:
+def _thumbnail(run: Named, status: Status | None, number: str, page: Path) -> Picture | None:
     """The newest samples, small enough for many of them to stand on one page."""
     import io
 
     import PIL.Image
 
-    path = newest_samples(run.folder.pictures)
+    path = newest_samples(run.folder, status)
     if path is None:
         return None
     caption = f"seed {number}"

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganforge.observers import words
+from ganforge.observers.pictures import drawn
 from ganforge.runs.reporting.embedding import Album, Picture
 from ganforge.runs.reporting.gathering import Facts
+from ganforge.storage.folder import RunFolder
+from ganforge.storage.status import Status
 
 _SHEETS = (
     ("interpolation.png", "Walks between latents", "each row goes from one random latent to another"),
@@ -49,17 +52,18 @@ def shown(facts: Facts, album: Album) -> Shown:
     return Shown(samples, sheets, animation, _those_there(folder, _WALKS, album))
 
 
-def newest_samples(folder: Path) -> Path | None:
-    """The picture of the newest samples in a folder of pictures."""
-    return max(folder.glob("samples-*.png"), default=None, key=lambda path: (len(path.name), path.name))
+def newest_samples(folder: RunFolder, status: Status | None) -> Path | None:
+    """The picture of a run's newest samples; later ones are of a part that training gave up when it went back."""
+    found = drawn(folder)
+    kept = {at: path for at, path in found.items() if at <= status.iteration} if status else found
+    return kept[max(kept)] if kept else None
 
 
 def _samples(facts: Facts, album: Album) -> Picture | None:
-    path = newest_samples(facts.folder.pictures)
+    path = newest_samples(facts.folder, facts.status)
     if path is None:
         return None
-    digits = path.stem.rpartition("-")[2]
-    when = f"iteration {int(digits):,}" if digits.isdecimal() else "the last drawing"
+    when = f"iteration {int(path.stem.rpartition('-')[2]):,}"
     what = "Generated images" if facts.is_image else "Generated samples over real ones"
     return album.add(path, f"{what} at {when}", words.clean(f"{what} of the run “{facts.title}” at {when}"))
 

@@ -108,6 +108,7 @@ def surroundings(facts: Facts) -> list[Row]:
     dirty = ", with changes that are not committed" if tags.get("mlflow.source.git.dirty") == "true" else ""
     versions = ", ".join(f"{name} {version}" for name, version in table(identity, "versions").items())
     resumed = ", ".join(f"{iteration:,}" for iteration in facts.history.resumed)
+    returns = ", ".join(f"from {reached:,} to {iteration:,}" for reached, iteration in facts.history.rolled_back)
     rows = [
         ("run", f"{facts.folder.path.name} (id {facts.run.id})"),
         ("experiment", facts.run.experiment),
@@ -122,6 +123,7 @@ def surroundings(facts: Facts) -> list[Row]:
         ("last report", moment(status.heartbeat) if status else ""),
         ("training took", words.duration(status.seconds) if status and status.seconds else ""),
         ("resumed at iteration", resumed),
+        ("rolled back", returns),
         ("git commit", f"{commit[:12]} on {tags.get('mlflow.source.git.branch', '?')}{dirty}" if commit else ""),
         ("git repository", public_url(str(tags.get("mlflow.source.git.repoURL", "")))),
         ("data", _data(facts)),

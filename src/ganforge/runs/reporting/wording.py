@@ -126,6 +126,5 @@ def _pace(facts: Facts) -> str:
         return ""
     again = facts.history.resumed[-1] if facts.history.resumed else 0
     went_on = f" since iteration {again:,}" if again else ""
-    return (
-        f", in {words.duration(status.seconds)} of training{went_on} ({words.speed((status.iteration - again) / status.seconds)})"
-    )
+    done = status.iteration - again + facts.history.redone
+    return f", in {words.duration(status.seconds)} of training{went_on} ({words.speed(done / status.seconds)})"
