@@ -32,6 +32,8 @@ class SlicedWasserstein:
 class KernelMmd:
     """Squared maximum mean discrepancy of features under Gaussian kernels."""
 
+    distinct = True
+
     def __init__(self, looks: Features) -> None:
         self.looks = looks
         kernels = ", ".join(f"{scale:g}" for scale in MMD_SCALES)
@@ -52,6 +54,8 @@ class KernelMmd:
 
 class MemorisationMetric:
     """Are generated samples nearer to the training data than held-out ones are?"""
+
+    distinct = True
 
     def __init__(self, looks: Features, *, training: int) -> None:
         self.looks, self.training = looks, training

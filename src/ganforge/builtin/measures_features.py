@@ -44,6 +44,8 @@ class KernelFeatureDistance:
         size: samples of each kind in a subset.
     """
 
+    distinct = True
+
     def __init__(self, seen: Features, *, subsets: int = 0, size: int = 1000) -> None:
         self.features, self.subsets, self.size = seen, subsets, size
         self.least = size if subsets else 2

@@ -21,6 +21,8 @@ class PrecisionRecallMetric:
         neighbours: k.
     """
 
+    distinct = True
+
     def __init__(self, looks: Features, *, neighbours: int = 5) -> None:
         self.looks, self.neighbours = looks, neighbours
         self.least = neighbours + 1
@@ -47,6 +49,8 @@ class PrecisionRecallMetric:
 class OneNearestNeighbourMetric:
     """Leave-one-out accuracy of a 1-NN classifier of real against generated samples."""
 
+    distinct = True
+
     def __init__(self, looks: Features) -> None:
         self.looks = looks
         self.protocol: Mapping[str, str] = looks.protocol
@@ -67,6 +71,8 @@ class OneNearestNeighbourMetric:
 
 class DuplicatesMetric:
     """The birthday test: near and exact repeats among generated samples."""
+
+    distinct = True
 
     def __init__(self, looks: Features) -> None:
         self.looks = looks
