@@ -103,8 +103,11 @@ class ClassModes:
         }
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """The two values."""
-        found = class_coverage(self.reader.classes(evaluation.fake.values), self.target)
+        """The two values; NaN where a sample cannot be read."""
+        classes = self.reader.classes(evaluation.fake.values)
+        if int(classes.min()) < 0:
+            return {"captured": math.nan, "reverse-kl": math.nan}
+        found = class_coverage(classes, self.target)
         # where a class is found that the data lack it is infinite, which no log takes
         return {"captured": float(found.captured), "reverse-kl": min(found.reverse_kl, _MOST_NATS)}
 

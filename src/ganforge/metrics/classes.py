@@ -70,7 +70,7 @@ def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
 
     Args:
         codes: ``(n,)`` whole numbers from 0.
-        labels: ``(n,)`` whole numbers from 0.
+        labels: ``(n,)`` whole numbers from 0; one below 0 is no class, and its sample counts as wrong.
 
     Raises:
         Disagreement: no samples, or lengths that differ.
@@ -80,12 +80,15 @@ def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
 
     from scipy.optimize import linear_sum_assignment
 
-    codes, labels = codes.detach().cpu().long(), labels.detach().cpu().long()
+    count, named = len(codes), labels.detach().cpu() >= 0
+    codes, labels = codes.detach().cpu().long()[named], labels.detach().cpu().long()[named]
+    if not len(codes):
+        return 0.0
     height, width = int(codes.max()) + 1, int(labels.max()) + 1
     together = (codes * width + labels).bincount(minlength=height * width).reshape(height, width)  # (codes, labels)
 
     rows, columns = linear_sum_assignment(together.numpy(), maximize=True)
-    return float(together[rows, columns].sum()) / len(codes)
+    return float(together[rows, columns].sum()) / count
 
 
 def nearest_labels(queries: Tensor, reference: Tensor, labels: Tensor) -> Tensor:
@@ -97,19 +100,20 @@ def nearest_labels(queries: Tensor, reference: Tensor, labels: Tensor) -> Tensor
         labels: ``(m,)``, the reference samples' labels.
 
     Returns:
-        ``(n,)`` labels. Memory stays at 1,024 × m distances.
+        ``(n,)`` labels; -1 for a query that is not finite. Memory stays at 1,024 × m distances.
 
     Raises:
-        Disagreement: no reference, or shapes that do not fit.
+        Disagreement: no reference, a reference that is not finite, or shapes that do not fit.
     """
     if not len(reference) or queries.shape[1:] != reference.shape[1:] or labels.shape != (len(reference),):
         raise Disagreement(
             f"queries {tuple(queries.shape)}, reference {tuple(reference.shape)} and labels {tuple(labels.shape)} do not fit"
         )
 
-    known = reference.detach().flatten(1)
+    known, asked = reference.detach().flatten(1), queries.detach().flatten(1)
+    if not bool(known.isfinite().all()):
+        raise Disagreement("a nearest sample cannot be told among samples that are not finite")
     nearest = [
-        torch.cdist(chunk, known, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
-        for chunk in torch.split(queries.detach().flatten(1), _CHUNK)
+        torch.cdist(chunk, known, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1) for chunk in torch.split(asked, _CHUNK)
     ]
-    return labels[torch.cat(nearest)]
+    return torch.where(asked.isfinite().all(1), labels[torch.cat(nearest)], -1)

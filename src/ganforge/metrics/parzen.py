@@ -24,7 +24,7 @@ class ParzenLikelihood:
     Attributes:
         mean: mean log-likelihood of the test data, in nats.
         standard_error: of the mean, over the test data.
-        width: the σ that was chosen on the validation data.
+        width: the σ that was chosen on the validation data; all three are NaN where a value is not finite.
     """
 
     mean: float
@@ -58,6 +58,8 @@ def parzen_log_likelihood(
         raise Disagreement(f"a window's σ is above 0, and these are not: {list(widths)}")
 
     scores = log_densities(samples, validation, widths).mean(1)  # (widths,)
+    if not bool(scores.isfinite().any()):
+        return ParzenLikelihood(math.nan, math.nan, math.nan)
     best = widths[int(scores.nan_to_num(nan=-math.inf).argmax())]
     (found,) = log_densities(samples, test, [best])  # (m,)
     return ParzenLikelihood(float(found.mean()), float(found.std(correction=0)) / math.sqrt(len(found)), best)
