@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import insist_on_rows
 
 _CHUNK = 1024
 
@@ -30,13 +31,13 @@ def class_coverage(classes: Tensor, target: Sequence[float]) -> ClassCoverage:
     """Classes found among samples, as the 1,000 modes of stacked MNIST are counted (Metz et al. 2017).
 
     Args:
-        classes: ``(n,)`` whole numbers from 0, below ``len(target)``.
+        classes: ``(n,)`` whole numbers, 0 or more and below ``len(target)``.
         target: share that each class should have; the papers take equal shares.
 
     Raises:
         Disagreement: no samples, or a class that the target does not name.
     """
-    if not len(classes) or int(classes.max()) >= len(target):
+    if classes.dim() != 1 or not len(classes) or int(classes.max()) >= len(target) or int(classes.min()) < 0:
         raise Disagreement(f"classes of {len(classes)} samples cannot be compared with {len(target)} shares")
     found = torch.bincount(classes.detach().cpu().long(), minlength=len(target)).double() / len(classes)
     wanted = torch.tensor(target, dtype=torch.float64)
@@ -54,7 +55,8 @@ def class_coverage_floor(shares: Sequence[float], target: Sequence[float], count
     """
     from scipy.stats import binom
 
-    p, wanted = (torch.tensor(part, dtype=torch.float64)[:, None] for part in (shares, target))  # (k, 1)
+    every, targets = (torch.tensor(part, dtype=torch.float64)[:, None] for part in (shares, target))  # (k, 1)
+    p, wanted = every[every[:, 0] > 0], targets[every[:, 0] > 0]  # what never comes has no part in either value
     most = float((count * p + 12 * (count * p).sqrt()).max()) + 30  # counts beyond have no weight
     counts = torch.arange(1, min(count, int(most)) + 1, dtype=torch.float64)  # (c,)
     chances = torch.from_numpy(binom.pmf(counts.numpy(), count, p.numpy()))  # (k, c)
@@ -105,6 +107,7 @@ def nearest_labels(queries: Tensor, reference: Tensor, labels: Tensor) -> Tensor
     Raises:
         Disagreement: no reference, a reference that is not finite, or shapes that do not fit.
     """
+    insist_on_rows(queries, reference)
     if not len(reference) or queries.shape[1:] != reference.shape[1:] or labels.shape != (len(reference),):
         raise Disagreement(
             f"queries {tuple(queries.shape)}, reference {tuple(reference.shape)} and labels {tuple(labels.shape)} do not fit"

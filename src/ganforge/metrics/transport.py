@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import insist_on_rows
 
 _EASE_FROM = 500
 """Matchings of fewer samples take no time anyway."""
@@ -52,6 +53,7 @@ def wasserstein2(real: Tensor, fake: Tensor) -> float:
 
 def _distances(real: Tensor, fake: Tensor) -> Tensor:
     """``(n, m)`` Euclidean distances on the CPU in float64, without the cancellation of the matrix-product form."""
+    insist_on_rows(real, fake)
     if real.shape[1:] != fake.shape[1:] or not len(real) or not len(fake):
         raise Disagreement(f"cannot compare samples of shapes {tuple(real.shape)} and {tuple(fake.shape)}")
     a, b = (samples.detach().cpu().double().flatten(1) for samples in (real, fake))
@@ -82,6 +84,8 @@ def _eased(costs: Tensor) -> Tensor:
     centred = costs - costs.mean(1, keepdim=True)
     centred = centred - centred.mean(0)
     scale = centred.std().clamp_min(torch.finfo(costs.dtype).tiny)
+    if not bool(scale.isfinite()):  # the squares of costs overflow; the costs themselves do not
+        return costs
 
     rough = (centred / scale).float()
     columns = torch.zeros(len(costs))
