@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.features_classifier import Reader, classifier
 from ganforge.builtin.params_features import ClassModesParams, FeatureParams, KernelParams
+from ganforge.builtin.simulated import simulated_floors
 from ganforge.metrics import (
     class_coverage,
     class_coverage_floor,
@@ -15,19 +16,25 @@ from ganforge.metrics import (
     kernel_distance,
     kernel_distance_of_subsets,
 )
-from ganforge.plugin import DataSpec, Disagreement, Evaluation, Measure, Metric, MetricContext
+from ganforge.plugin import DataSpec, Disagreement, Evaluation, GaussianMixture, Measure, Metric, MetricContext
 
 _MOST_NATS = math.log(1e12)
 
 
 class FrechetDistance:
-    """Fréchet distance of generated to held-out real samples, features taken for Gaussians."""
+    """Fréchet distance of generated to held-out real samples, features taken for Gaussians.
 
-    def __init__(self, seen: Features) -> None:
+    Args:
+        seen: what is compared.
+        density: of the data, where it is known: the floor is then simulated.
+    """
+
+    def __init__(self, seen: Features, density: GaussianMixture | None = None) -> None:
+        floor = simulated_floors(density, self.measure)("")
         self.features, self.least = seen, 2
         self.protocol = {**seen.protocol, "distance": "frechet, float64, covariance with n - 1"}
         label = f"Fréchet distance of {seen.told}; above 0 for a perfect generator too, by more the fewer the samples"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
+        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True, floor=floor)}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The distance."""
@@ -119,7 +126,7 @@ def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
         Disagreement: the features do not fit the data, or what they need is not installed.
         DataError: their file of weights is missing or another.
     """
-    return FrechetDistance(features(params, context))
+    return FrechetDistance(features(params, context), context.data.density)
 
 
 def build_kernel(params: KernelParams, context: MetricContext) -> Metric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,15 +54,20 @@ def class_coverage_floor(shares: Sequence[float], target: Sequence[float], count
     Returns:
         The expected values; ``captured`` is rounded.
     """
-    from scipy.stats import binom
-
     every, targets = (torch.tensor(part, dtype=torch.float64)[:, None] for part in (shares, target))  # (k, 1)
     p, wanted = every[every[:, 0] > 0], targets[every[:, 0] > 0]  # what never comes has no part in either value
     most = float((count * p + 12 * (count * p).sqrt()).max()) + 30  # counts beyond have no weight
     counts = torch.arange(1, min(count, int(most)) + 1, dtype=torch.float64)  # (c,)
-    chances = torch.from_numpy(binom.pmf(counts.numpy(), count, p.numpy()))  # (k, c)
+    chances = _binomial(counts, count, p)  # (k, c)
     divergence = (chances * (counts / count) * (counts / count / wanted).log()).sum()
     return ClassCoverage(round(float((1 - (1 - p) ** count).sum())), float(divergence))
+
+
+def _binomial(counts: Tensor, total: int, p: Tensor) -> Tensor:
+    """Chances of the counts among ``total`` trials that succeed with p; without scipy.stats, which takes a second to import."""
+    rest = total - counts
+    ways = math.lgamma(total + 1) - torch.lgamma(counts + 1) - torch.lgamma(rest + 1)
+    return (ways + torch.xlogy(counts, p) + torch.xlogy(rest, 1 - p)).exp()
 
 
 def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
