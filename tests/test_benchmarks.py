@@ -15,6 +15,19 @@ from ganforge.storage.journal import JournalWriter
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
+def test_the_numbers_in_the_explanations_are_what_their_script_prints(mnist_files, data_folder, monkeypatch):
+    monkeypatch.setenv("GANFORGE_DATA", str(data_folder))
+    spec = importlib.util.spec_from_file_location("benchmark_metrics", ROOT / "benchmarks" / "metrics.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "explanation" / "metrics.md").read_text(encoding="utf-8")
+    real, repeated = (line.split(" | ") for line in module.measure_neighbours().splitlines()[2:])
+    assert "precision 0.94, recall 0.95, density 0.99, coverage 0.967 and a 1-NN\naccuracy of 0.497" in page
+    assert [float(value.strip("| ")) for value in real[1:]] == pytest.approx([0.94, 0.95, 0.99, 0.967, 0.497], abs=0.006)
+    assert [float(repeated[place]) for place in (1, 3, 4)] == pytest.approx([1, 0.74, 0.02], abs=0.006)
+
+
 @pytest.fixture(scope="module")
 def mnist():
     spec = importlib.util.spec_from_file_location("benchmark_mnist", ROOT / "benchmarks" / "mnist.py")

@@ -94,3 +94,24 @@ def test_a_metric_is_refused_before_training_where_it_gets_too_few_samples(sourc
     assert len(built(samples).observer.metrics) == 1
     with pytest.raises(Disagreement, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples}\)"):
         built(samples - 1)
+
+
+NEIGHBOURS = ("precision-recall", "one-nearest-neighbour", "duplicates", "memorisation", "mmd", "kernel")
+
+
+@pytest.mark.parametrize("metric", NEIGHBOURS)
+def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, source, registry):
+    """359 of scikit-learn's digits are held out; each metric is told so before training, and left out where it is optional."""
+    digits = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
+
+    def observed(*lines):
+        table = "\n".join((f'use = "{metric}"', *lines))
+        blueprint = resolve(source(digits, ('use = "wasserstein"', table)), registry)
+        return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).observer
+
+    with pytest.raises(Disagreement, match=f"metric '{metric}' needs real samples that all differ: 359 are held out, and 2,000"):
+        observed()
+    assert [one.samples for one in observed("samples = 359").metrics] == [359]
+    left = observed("optional = true")
+    assert not left.metrics
+    assert "359 are held out" in left.left_out[metric]

@@ -60,9 +60,11 @@ def test_what_does_not_fit_is_refused_when_built(data, latent, message, metric):
         metric("optimal-discriminator", data, latent)
 
 
-def test_without_a_discriminator_there_is_no_gap(metric):
-    with pytest.raises(Disagreement, match="needs the discriminator"):
-        metric("optimal-discriminator", LINE).measure(replace(evaluation(0.0, 1.0), critic=None))
+def test_without_a_discriminator_there_is_no_gap_and_the_divergences_are_the_same(metric):
+    built = metric("optimal-discriminator", LINE)
+    whole, alone = (built.measure(replace(evaluation(1.0, 1.0), critic=critic)) for critic in (evaluation(1.0, 1.0).critic, None))
+    assert whole == {"gap": whole["gap"], **alone}
+    assert len(alone) == 4
 
 
 def test_a_generator_that_diverged_gives_nan(metric):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from ganforge.metrics import memorisation, mmd, random_directions, sliced_wasserstein
 from ganforge.plugin import DataSpec, Disagreement, Evaluation, Samples
@@ -55,3 +56,8 @@ def test_keys_and_labels(name, metric):
     assert found.keys() == built.measures.keys()
     assert all(type(value) is float for value in found.values())
     assert all(len(measure.label) > 20 for measure in built.measures.values())
+
+
+def test_lines_have_a_limit_that_fits_into_memory(metric):
+    with pytest.raises(ValidationError, match="less than or equal to 10000"):
+        metric("sliced-wasserstein", PLANE, projections=10**9)

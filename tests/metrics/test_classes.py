@@ -115,3 +115,26 @@ def test_the_floor_of_stacked_mnist_is_the_known_one() -> None:
     assert floor.captured == 1000
     assert floor.reverse_kl == pytest.approx(999 / 52_000, rel=0.03)
     assert class_coverage_floor([1e-3] * 1000, [1e-3] * 1000, 1000).captured == 632
+
+
+def test_classes_that_never_come_leave_the_floor_alone() -> None:
+    floor, without = (class_coverage_floor(shares, shares, 1000) for shares in ([0.5, 0.5, 0.0], [0.5, 0.5]))
+    assert floor == without
+    assert floor.reverse_kl == pytest.approx(1 / 2000, rel=0.01)
+
+
+@pytest.mark.parametrize("classes", [torch.tensor([0, -1]), torch.tensor([[0, 1]])])
+def test_what_is_no_class_is_refused(classes) -> None:
+    with pytest.raises(Disagreement, match="cannot be compared with 2 shares"):
+        class_coverage(classes, [0.5, 0.5])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_no_nearest_label_and_is_never_right(bad) -> None:
+    queries, reference = torch.tensor([[bad, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    found = nearest_labels(queries, reference, torch.tensor([0, 1]))
+    assert found.tolist() == [-1, 1]
+    assert hungarian_accuracy(torch.tensor([0, 1]), found) == 0.5
+    assert hungarian_accuracy(torch.tensor([0, 1]), torch.tensor([-1, -1])) == 0
+    with pytest.raises(Disagreement, match="not finite"):
+        nearest_labels(reference, queries, torch.tensor([0, 1]))

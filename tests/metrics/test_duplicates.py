@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -63,9 +64,13 @@ def test_data_that_repeat_expect_repeats():
     assert found.pairs == found.exact == found.expected_pairs == found.expected_exact == 10 * math.comb(20, 2)
 
 
-def test_values_that_are_not_finite_are_in_no_pair():
-    fake = torch.cat([torch.zeros(3, 2), torch.full((5, 2), math.nan), torch.full((5, 2), math.inf)])
-    assert near_duplicates(points(0, 50, 2), fake).exact == 3
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_values_that_are_not_finite_give_nan(bad):
+    """In no pair, they would make a generator of nothing else the most varied of all."""
+    good, fake = points(0, 50, 2), points(1, 50, 2)
+    fake[7, 1] = bad
+    for found in (near_duplicates(good, fake), near_duplicates(fake, good)):
+        assert all(math.isnan(value) for value in astuple(found))
 
 
 @pytest.mark.parametrize(("real", "fake"), [((1, 2), (5, 2)), ((5, 2), (1, 2)), ((5, 2), (5, 3))])

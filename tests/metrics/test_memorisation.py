@@ -51,6 +51,15 @@ def test_copies_of_a_sample_that_is_there_twice_are_copies():
     assert memorisation(training, points(1, 50, 2), training[:50]).close == 1
 
 
+@pytest.mark.parametrize("shape", [(2,), (1, 7, 7)])
+def test_training_data_that_repeat_say_the_same_as_once(shape):
+    """Data sets do repeat, and the distance to a twin is 0."""
+    training, held_out, fake = points(0, 100, *shape), points(1, 60, *shape), 0.8 * points(2, 60, *shape)
+    once, twice = (memorisation(known, held_out, fake) for known in (training, training.repeat(2, *[1] * len(shape))))
+    assert once == twice
+    assert math.isfinite(once.ratio)
+
+
 def test_copies_are_found_also_where_a_sixth_of_the_training_data_is_looked_at():
     training = points(0, 3000, 10)
     copies = training[torch.randperm(3000, generator=torch.Generator().manual_seed(1))[:600]] + 1e-3 * points(2, 600, 10)

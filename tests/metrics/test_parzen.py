@@ -91,3 +91,12 @@ def test_real_mnist_images_as_samples_give_the_known_value(mnist_files):
     assert found.width == pytest.approx(0.1668, abs=1e-4)
     assert found.mean == pytest.approx(242.72, abs=0.02)
     assert found.standard_error == pytest.approx(2.11, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (8, 8)])
+@pytest.mark.parametrize("offset", [1e3, -1e6])
+def test_it_does_not_matter_where_the_origin_is(shape, offset):
+    """Products of values far from it lose all digits of their differences."""
+    generator = torch.Generator().manual_seed(0)
+    samples, points = (torch.randn(count, *shape, generator=generator, dtype=torch.float64) for count in (300, 40))
+    assert np.allclose(log_densities(samples + offset, points + offset, [0.4]), log_densities(samples, points, [0.4]), rtol=1e-4)

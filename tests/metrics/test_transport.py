@@ -113,3 +113,10 @@ def test_unequal_numbers_need_pot(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         wasserstein2(torch.zeros(3, 2), torch.zeros(2, 2))
     assert wasserstein2(torch.zeros(3, 2), torch.ones(3, 2)) == pytest.approx(np.sqrt(2))
+
+
+@pytest.mark.parametrize("size", [1e77, 1e-150])
+def test_values_of_any_size_are_matched(size: float) -> None:
+    real, fake = points(0, 600, 2).double(), points(1, 600, 2).double()
+    for function in (wasserstein1, wasserstein2):
+        assert function(real * size, fake * size) == pytest.approx(size * function(real, fake), rel=1e-9)

@@ -33,6 +33,7 @@ from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, Scaling
 from ganforge.core.strangers import guarded, said
 from ganforge.engine.batches import Batches
+from ganforge.engine.distinct import insist_on_distinct
 from ganforge.engine.learning import Descent
 from ganforge.engine.objective import Objective, Weighted
 from ganforge.engine.observing import Observer, Scheduled
@@ -104,7 +105,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     generator = _network(blueprint.generator, context, batches, seed).to(device)
     discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
-    metrics, left_out = _metrics(blueprint, context, seed, folders)
+    metrics, left_out = _metrics(blueprint, context, dataset, folders)
     insist_on_measures(blueprint.source, {name for metric in metrics for name in metric.measures}, left_out)
     observer = Observer(
         dataset=dataset,
@@ -185,8 +186,11 @@ def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weig
     ]
 
 
-def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Folders) -> tuple[list[Scheduled], dict[str, str]]:
+def _metrics(
+    blueprint: Blueprint, sizes: BuildContext, dataset: Dataset, folders: Folders
+) -> tuple[list[Scheduled], dict[str, str]]:
     """What is measured, and which optional metrics cannot be built, and why."""
+    seed = blueprint.recipe.train.seed
     context = metric_context(sizes, blueprint.dataset, folders)
     default = max(1, blueprint.recipe.train.iterations // 10)
     sums = data_sums(blueprint.dataset, folders.recipe) if blueprint.metrics else {}
@@ -196,6 +200,7 @@ def _metrics(blueprint: Blueprint, sizes: BuildContext, seed: int, folders: Fold
         name = table.name or part.component.name
         try:
             metric = build_metric(part, context, seed=seed, samples=table.samples)
+            insist_on_distinct(metric, name, dataset, table.samples)
         except GanforgeError as error:
             if not table.optional:
                 raise

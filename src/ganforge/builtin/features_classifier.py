@@ -57,7 +57,7 @@ class Reader:
         return torch.cat(parts, dim=1)
 
     def classes(self, values: Tensor) -> Tensor:
-        """``(n,)`` int64: what it takes the samples for."""
+        """``(n,)`` int64: what it takes the samples for; -1 for those that it cannot read, since they are not finite."""
         return read_classes(self.network, values.detach().cpu().float(), self.channels)
 
 
@@ -75,16 +75,17 @@ class ClassifierFeatures:
 
 
 def read_classes(network: nn.Module, values: Tensor, channels: int = 0) -> Tensor:
-    """``(n,)`` classes that the network sees; of several channels the number whose digits it sees in each."""
+    """``(n,)`` classes that the network sees, -1 where it sees NaN; of several channels the number whose digits it sees in each."""
 
     def classes(part: Tensor) -> Tensor:
         logits: Tensor = network(part)
-        return logits.argmax(1)
+        return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
 
     if not channels:
         return in_parts(classes, values)
     digits = [in_parts(classes, values[:, at : at + 1]) for at in range(channels)]
-    return sum((digit * 10 ** (channels - 1 - at) for at, digit in enumerate(digits)), torch.zeros_like(digits[0]))
+    number = sum((digit * 10 ** (channels - 1 - at) for at, digit in enumerate(digits)), torch.zeros_like(digits[0]))
+    return torch.where(torch.stack(digits).amin(0) < 0, -1, number)
 
 
 def stacked_channels(data: DataSpec) -> int:

@@ -31,6 +31,11 @@ class Kept:
     def __repr__(self) -> str:
         return f"Kept({len(self.train)} training, {len(self.held)} held out, shape {self.spec.shape}, {self.spec.classes} classes)"
 
+    @property
+    def kept_back(self) -> int:
+        """How many held-out samples there are."""
+        return len(self.held)
+
     def training(self) -> Samples:
         """The training samples, in their file's order."""
         return self.train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -10,7 +11,16 @@ from torch import Tensor
 from ganforge.builtin.features_classifier import Reader, classifier
 from ganforge.builtin.params import CodeRecoveryParams, WassersteinParams
 from ganforge.builtin.params_features import LabelMatchParams
-from ganforge.metrics import hungarian_accuracy, mode_coverage, nearest_labels, perfect_high_quality, wasserstein1, wasserstein2
+from ganforge.builtin.simulated import simulated_floors
+from ganforge.metrics import (
+    class_coverage_floor,
+    hungarian_accuracy,
+    mode_coverage,
+    nearest_labels,
+    perfect_high_quality,
+    wasserstein1,
+    wasserstein2,
+)
 from ganforge.plugin import (
     BuildContext,
     DataSpec,
@@ -27,12 +37,18 @@ from ganforge.plugin import (
 
 
 class WassersteinDistance:
-    """Exact W₁ or W₂ between generated and held-out real samples."""
+    """Exact W₁ or W₂ between generated and held-out real samples.
 
-    def __init__(self, *, order: int = 2) -> None:
+    Args:
+        order: 1 or 2.
+        density: of the data, where it is known: the floor is then simulated.
+    """
+
+    def __init__(self, *, order: int = 2, density: GaussianMixture | None = None) -> None:
         self.order = order
+        floor = simulated_floors(density, self.measure, pairs=8_000_000)("")
         label = f"exact Wasserstein distance W{'₁' if order == 1 else '₂'} to real samples, in the data's units"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
+        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True, floor=floor)}
 
     def __repr__(self) -> str:
         return f"WassersteinDistance(order={self.order})"
@@ -58,9 +74,10 @@ class Modes:
         }
 
     def _reverse_kl(self, count: int) -> float:
-        """(m - 1) / 2n for m modes and n samples of high quality, near enough where each mode gets several."""
-        means = self.density.means
-        return (len(means) - 1) / (2 * count * perfect_high_quality(len(means[0])))
+        """The exact mean for as many samples as are of high quality on average; without any, as :func:`mode_coverage` has it."""
+        good = round(count * perfect_high_quality(len(self.density.means[0])))
+        shares = self.density.shares
+        return class_coverage_floor(shares, shares, good).reverse_kl if good else -math.log(min(shares))
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The three values."""
@@ -73,12 +90,17 @@ class CodeRecovery:
     """Share of generated samples whose categorical code stands for their class, under the best matching of codes to classes.
 
     A generated sample's class is that of its nearest held-out real sample.
+
+    Args:
+        column: which categorical code.
+        density: of the data whose labels are its modes, where it is known, and there are as many values of the code.
     """
 
-    def __init__(self, *, column: int = 0) -> None:
+    def __init__(self, *, column: int = 0, density: GaussianMixture | None = None) -> None:
         self.column = column
+        floor = LabelMatch(density=density).measures[""].floor  # a code that is the class, read by the nearest sample
         self.measures: Mapping[str, Measure] = {
-            "": Measure("share of samples whose code stands for their class (best matching)", "higher", 1.0)
+            "": Measure("share of samples whose code stands for their class (best matching)", "higher", 1.0, floor=floor)
         }
 
     def __repr__(self) -> str:
@@ -97,14 +119,16 @@ class LabelMatch:
 
     Args:
         reader: the classifier that tells their class, or ``None`` for that of their nearest held-out real sample.
+        density: of the data whose labels are its modes, where it is known: what their nearest samples tell is then simulated.
     """
 
-    def __init__(self, reader: Reader | None = None) -> None:
+    def __init__(self, reader: Reader | None = None, density: GaussianMixture | None = None) -> None:
         self.reader = reader
         self.protocol: Mapping[str, str] = {"by": "nearest"} if reader is None else {"by": "classifier", **reader.protocol}
         told = "share of samples that are of the class asked for"
         if reader is None:
-            measure = Measure(f"{told} (by their nearest real sample)", "higher", 1.0)
+            floor = simulated_floors(density, self.measure)("")
+            measure = Measure(f"{told} (by their nearest real sample)", "higher", 1.0, floor=floor)
         else:  # a perfect generator's samples are as hard to read as real ones
             measure = Measure(f"{told} (by a classifier of the data)", "higher", reader.accuracy)
         self.measures: Mapping[str, Measure] = {"": measure}
@@ -126,9 +150,9 @@ def _classes_of(fake: Samples, real: Samples) -> Tensor:
     return nearest_labels(fake.values, real.values, real.labels)
 
 
-def build_wasserstein(params: WassersteinParams, _context: BuildContext) -> Metric:
+def build_wasserstein(params: WassersteinParams, context: BuildContext) -> Metric:
     """Factory of ``wasserstein``."""
-    return WassersteinDistance(order=params.order)
+    return WassersteinDistance(order=params.order, density=context.data.density)
 
 
 def build_modes(_params: NoParams, context: BuildContext) -> Metric:
@@ -153,7 +177,8 @@ def build_code_recovery(params: CodeRecoveryParams, context: BuildContext) -> Me
     """
     _need_classes("code-recovery", context.data)
     _need_column(params.column, context.latent)
-    return CodeRecovery(column=params.column)
+    fits = context.latent.categorical[params.column] == context.data.classes
+    return CodeRecovery(column=params.column, density=_labelling_density(context.data) if fits else None)
 
 
 def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metric:
@@ -165,7 +190,12 @@ def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metri
     _need_classes("label-match", context.data)
     if context.latent.classes is None:
         raise Disagreement("metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'")
-    return LabelMatch(classifier(context) if params.by == "classifier" else None)
+    return LabelMatch(classifier(context) if params.by == "classifier" else None, _labelling_density(context.data))
+
+
+def _labelling_density(data: DataSpec) -> GaussianMixture | None:
+    """The data's density, where its modes are the classes."""
+    return data.density if data.density and len(data.density.means) == data.classes else None
 
 
 def _need_classes(metric: str, data: DataSpec) -> None:

@@ -7,17 +7,25 @@ from collections.abc import Mapping
 
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.params_metrics import MemorisationParams, MmdParams, SlicedWassersteinParams
+from ganforge.builtin.simulated import simulated_floors
 from ganforge.metrics import MMD_SCALES, expected_close, memorisation, mmd, random_directions, sliced_wasserstein
-from ganforge.plugin import BuildContext, Disagreement, Evaluation, Measure, Metric, MetricContext
+from ganforge.plugin import BuildContext, Disagreement, Evaluation, GaussianMixture, Measure, Metric, MetricContext
 
 
 class SlicedWasserstein:
-    """Wasserstein distance of projections onto random lines, which are the same at each evaluation."""
+    """Wasserstein distance of projections onto random lines, which are the same at each evaluation.
 
-    def __init__(self, *, order: int, projections: int) -> None:
+    Args:
+        order: 1 or 2.
+        projections: lines.
+        density: of the data, where it is known: the floor is then simulated.
+    """
+
+    def __init__(self, *, order: int, projections: int, density: GaussianMixture | None = None) -> None:
+        floor = simulated_floors(density, self.measure)("")
         self.order, self.projections = order, projections
         label = f"sliced Wasserstein distance W{'₁' if order == 1 else '₂'} to real samples, in the data's units"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
+        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True, floor=floor)}
 
     def __repr__(self) -> str:
         return f"SlicedWasserstein(order={self.order}, projections={self.projections})"
@@ -31,6 +39,8 @@ class SlicedWasserstein:
 
 class KernelMmd:
     """Squared maximum mean discrepancy of features under Gaussian kernels."""
+
+    distinct = True
 
     def __init__(self, looks: Features) -> None:
         self.looks = looks
@@ -54,6 +64,7 @@ class MemorisationMetric:
     """Are generated samples nearer to the training data than held-out ones are?"""
 
     sees_training = True
+    distinct = True
 
     def __init__(self, looks: Features, *, training: int) -> None:
         self.looks, self.training = looks, training
@@ -80,9 +91,9 @@ class MemorisationMetric:
         return {"copying": found.copying, "close": found.close, "ratio": found.ratio}
 
 
-def build_sliced_wasserstein(params: SlicedWassersteinParams, _context: BuildContext) -> Metric:
+def build_sliced_wasserstein(params: SlicedWassersteinParams, context: BuildContext) -> Metric:
     """Factory of ``sliced-wasserstein``."""
-    return SlicedWasserstein(order=params.order, projections=params.projections)
+    return SlicedWasserstein(order=params.order, projections=params.projections, density=context.data.density)
 
 
 def build_mmd(params: MmdParams, context: MetricContext) -> Metric:

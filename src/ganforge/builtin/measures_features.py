@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.features_classifier import Reader, classifier
 from ganforge.builtin.params_features import ClassModesParams, FeatureParams, KernelParams
+from ganforge.builtin.simulated import simulated_floors
 from ganforge.metrics import (
     class_coverage,
     class_coverage_floor,
@@ -15,19 +16,25 @@ from ganforge.metrics import (
     kernel_distance,
     kernel_distance_of_subsets,
 )
-from ganforge.plugin import DataSpec, Disagreement, Evaluation, Measure, Metric, MetricContext
+from ganforge.plugin import DataSpec, Disagreement, Evaluation, GaussianMixture, Measure, Metric, MetricContext
 
 _MOST_NATS = math.log(1e12)
 
 
 class FrechetDistance:
-    """Fréchet distance of generated to held-out real samples, features taken for Gaussians."""
+    """Fréchet distance of generated to held-out real samples, features taken for Gaussians.
 
-    def __init__(self, seen: Features) -> None:
+    Args:
+        seen: what is compared.
+        density: of the data, where it is known: the floor is then simulated.
+    """
+
+    def __init__(self, seen: Features, density: GaussianMixture | None = None) -> None:
+        floor = simulated_floors(density, self.measure)("")
         self.features, self.least = seen, 2
         self.protocol = {**seen.protocol, "distance": "frechet, float64, covariance with n - 1"}
         label = f"Fréchet distance of {seen.told}; above 0 for a perfect generator too, by more the fewer the samples"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True)}
+        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True, floor=floor)}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The distance."""
@@ -43,6 +50,8 @@ class KernelFeatureDistance:
         subsets: random subsets that are averaged over, or 0 for all samples at once.
         size: samples of each kind in a subset.
     """
+
+    distinct = True
 
     def __init__(self, seen: Features, *, subsets: int = 0, size: int = 1000) -> None:
         self.features, self.subsets, self.size = seen, subsets, size
@@ -101,8 +110,11 @@ class ClassModes:
         }
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """The two values."""
-        found = class_coverage(self.reader.classes(evaluation.fake.values), self.target)
+        """The two values; NaN where a sample cannot be read."""
+        classes = self.reader.classes(evaluation.fake.values)
+        if int(classes.min()) < 0:
+            return {"captured": math.nan, "reverse-kl": math.nan}
+        found = class_coverage(classes, self.target)
         # where a class is found that the data lack it is infinite, which no log takes
         return {"captured": float(found.captured), "reverse-kl": min(found.reverse_kl, _MOST_NATS)}
 
@@ -114,7 +126,7 @@ def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
         Disagreement: the features do not fit the data, or what they need is not installed.
         DataError: their file of weights is missing or another.
     """
-    return FrechetDistance(features(params, context))
+    return FrechetDistance(features(params, context), context.data.density)
 
 
 def build_kernel(params: KernelParams, context: MetricContext) -> Metric:

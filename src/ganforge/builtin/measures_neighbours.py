@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ganforge.builtin.features import Features, features
 from ganforge.builtin.params_metrics import DuplicatesParams, OneNearestNeighbourParams, PrecisionRecallParams
+from ganforge.builtin.simulated import simulated_floors
 from ganforge.metrics import NEAR, expected_coverage, near_duplicates, one_nearest_neighbour, precision_recall
-from ganforge.plugin import Evaluation, Measure, Metric, MetricContext
+from ganforge.plugin import Evaluation, GaussianMixture, Measure, Metric, MetricContext
 
 
 class PrecisionRecallMetric:
@@ -19,15 +20,19 @@ class PrecisionRecallMetric:
     Args:
         looks: makes the features.
         neighbours: k.
+        density: of the data, where it is known: the floors of precision and recall are then simulated.
     """
 
-    def __init__(self, looks: Features, *, neighbours: int = 5) -> None:
+    distinct = True
+
+    def __init__(self, looks: Features, *, neighbours: int = 5, density: GaussianMixture | None = None) -> None:
+        floors = simulated_floors(density, self.measure)
         self.looks, self.neighbours = looks, neighbours
         self.least = neighbours + 1
         self.protocol: Mapping[str, str] = {**looks.protocol, "neighbours": str(neighbours)}
         self.measures: Mapping[str, Measure] = {
-            "precision": Measure("share of generated samples that lie among real ones", "higher"),
-            "recall": Measure("share of real samples that lie among generated ones", "higher"),
+            "precision": Measure("share of generated samples that lie among real ones", "higher", floor=floors("precision")),
+            "recall": Measure("share of real samples that lie among generated ones", "higher", floor=floors("recall")),
             "density": Measure("how densely real samples lie around generated ones; 1 where both are alike", "nearer", 1.0),
             "coverage": Measure("share of real samples with a generated one near by", "higher", floor=self._coverage),
         }
@@ -46,6 +51,8 @@ class PrecisionRecallMetric:
 
 class OneNearestNeighbourMetric:
     """Leave-one-out accuracy of a 1-NN classifier of real against generated samples."""
+
+    distinct = True
 
     def __init__(self, looks: Features) -> None:
         self.looks = looks
@@ -67,6 +74,8 @@ class OneNearestNeighbourMetric:
 
 class DuplicatesMetric:
     """The birthday test: near and exact repeats among generated samples."""
+
+    distinct = True
 
     def __init__(self, looks: Features) -> None:
         self.looks = looks
@@ -104,7 +113,7 @@ def _near(count: int) -> float:
 
 def build_precision_recall(params: PrecisionRecallParams, context: MetricContext) -> Metric:
     """Factory of ``precision-recall``."""
-    return PrecisionRecallMetric(features(params, context), neighbours=params.neighbours)
+    return PrecisionRecallMetric(features(params, context), neighbours=params.neighbours, density=context.data.density)
 
 
 def build_one_nearest_neighbour(params: OneNearestNeighbourParams, context: MetricContext) -> Metric:

@@ -64,8 +64,8 @@ class SlicedWassersteinParams(Params):
 
     order: Literal[1, 2] = 2
     """Whether distances or squared distances are averaged: W₁ or W₂."""
-    projections: int = Field(200, ge=1)
-    """Random lines that samples are projected onto."""
+    projections: int = Field(200, ge=1, le=10_000)
+    """Random lines that samples are projected onto; they take as many numbers as there are in each sample, 8 bytes each."""
 
 
 class MmdParams(FeatureParams):

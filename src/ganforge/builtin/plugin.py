@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganforge.builtin.plugin_metrics import register_more_metrics
+from ganforge.builtin.plugin_metrics import register_metrics
 from ganforge.plugin import Registrar, hookimpl
 
 _PARAMS = "ganforge.builtin.params"
@@ -15,9 +15,6 @@ _ADVERSARIAL = "ganforge.builtin.adversarial"
 _PENALTIES = "ganforge.builtin.penalties"
 _SAMPLERS = "ganforge.builtin.samplers"
 _POINTS = "ganforge.builtin.points"
-_MEASURES = "ganforge.builtin.measures"
-_SEEN = "ganforge.builtin.measures_features"
-_SEEN_PARAMS = "ganforge.builtin.params_features"
 
 _ADVERSARIAL_TAG = frozenset({"adversarial"})
 _PENALTY_TAG = frozenset({"penalty"})
@@ -263,57 +260,4 @@ def ganforge_register_datasets(register: Registrar) -> None:
 @hookimpl
 def ganforge_register_metrics(register: Registrar) -> None:
     """Measures against held-out real samples."""
-    register(
-        "wasserstein",
-        f"{_MEASURES}:build_wasserstein",
-        params=f"{_PARAMS}:WassersteinParams",
-        summary="Exact optimal-transport distance to as many held-out real samples.",
-    )
-    register(
-        "modes",
-        f"{_MEASURES}:build_modes",
-        requires=("density",),
-        summary="Captured modes, high-quality share (3σ) and reverse KL, as VEEGAN and PacGAN count them.",
-        references=(
-            "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761",
-            "Lin et al. 2018, https://arxiv.org/abs/1712.04086",
-        ),
-    )
-    register(
-        "code-recovery",
-        f"{_MEASURES}:build_code_recovery",
-        params=f"{_PARAMS}:CodeRecoveryParams",
-        requires=("categorical-codes", "labels"),
-        summary="Does a categorical code mean a class? Accuracy under the best matching, with 1-NN classes.",
-        references=("Chen et al. 2016, https://arxiv.org/abs/1606.03657",),
-    )
-    register(
-        "label-match",
-        f"{_MEASURES}:build_label_match",
-        params=f"{_SEEN_PARAMS}:LabelMatchParams",
-        requires=("labels",),
-        summary="Share of conditional samples that are of the class asked for, by 1-NN or by a classifier.",
-    )
-    register(
-        "frechet",
-        f"{_SEEN}:build_frechet",
-        params=f"{_SEEN_PARAMS}:FeatureParams",
-        summary="Fréchet distance of named features; of Inception's it is FID. Biased where samples are few.",
-        references=("Heusel et al. 2017, https://arxiv.org/abs/1706.08500",),
-    )
-    register(
-        "kernel",
-        f"{_SEEN}:build_kernel",
-        params=f"{_SEEN_PARAMS}:KernelParams",
-        summary="Kernel distance of named features, without bias; of Inception's it is KID.",
-        references=("Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401",),
-    )
-    register(
-        "class-modes",
-        f"{_SEEN}:build_class_modes",
-        params=f"{_SEEN_PARAMS}:ClassModesParams",
-        requires=("labels",),
-        summary="Classes that a classifier finds, and KL of their shares: the 1,000 modes of stacked MNIST.",
-        references=("Metz et al. 2017, https://arxiv.org/abs/1611.02163", "Lin et al. 2018, https://arxiv.org/abs/1712.04086"),
-    )
-    register_more_metrics(register)
+    register_metrics(register)

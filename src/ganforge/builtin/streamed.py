@@ -99,6 +99,11 @@ class Streamed:
             f"Streamed({len(self.train)} training, {len(self.held)} held out, shape {self.spec.shape}, {self.spec.classes} classes)"
         )
 
+    @property
+    def kept_back(self) -> int:
+        """How many held-out pictures there are."""
+        return len(self.held)
+
     def streamed(self) -> PictureFiles:
         """All training pictures."""
         return self.train

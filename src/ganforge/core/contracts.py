@@ -293,6 +293,16 @@ class WithValidation(Protocol):
 
 
 @runtime_checkable
+class KeepsBack(Protocol):
+    """What a data set has besides where held-out samples are drawn from a part of finite size, and not made afresh."""
+
+    @property
+    def kept_back(self) -> int:
+        """How many there are; beyond so many, ``held_out`` gives some of them again."""
+        ...
+
+
+@runtime_checkable
 class Metric(Protocol):
     """Compares generated with real samples.
 
@@ -300,7 +310,9 @@ class Metric(Protocol):
     of samples: the features it looks at and their SHA-256, windows, neighbours. Values whose protocols differ are never compared.
     One whose attribute ``sees_training`` is true looks at ``Evaluation.training`` or ``validation`` too: its protocol holds
     parameters of the data set that only training depends on as well.
-    One that has an attribute ``least`` needs so many samples; a recipe that gives it fewer is refused before training.
+    One that has an attribute ``least`` needs so many samples; a recipe that gives it fewer is refused before training. One whose
+    attribute ``distinct`` is true, as where it looks at neighbours, needs real samples that all differ; a recipe that asks for more
+    than the data set has :class:`kept back <KeepsBack>` is refused too.
 
     Attributes:
         measures: for each value it returns, what it means. A metric with one value uses the key ``""``; several become

@@ -15,6 +15,7 @@ from ganforge.core.records import Codes, Evaluation, Field, Latent, Samples, Ver
 from ganforge.core.specs import DataSpec
 from ganforge.core.strangers import said
 from ganforge.engine.batches import spread_rows
+from ganforge.engine.distinct import insist_on_distinct
 from ganforge.engine.learning import evaluating
 from ganforge.engine.seeding import seeded, stream
 from ganforge.engine.turns import imagine
@@ -152,6 +153,7 @@ class Observer:
         with seeded(self._seed):
             for scheduled in metrics:
                 try:
+                    insist_on_distinct(scheduled.metric, scheduled.name, self._dataset, scheduled.samples)
                     found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
                 except Exception as error:
                     if not scheduled.optional:
@@ -161,13 +163,17 @@ class Observer:
                 values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
         return Measured(values, time.perf_counter() - began, missing)
 
-    def measure_real(self, metric: Metric, count: int) -> tuple[Mapping[str, float], float]:
+    def measure_real(self, metric: Metric, count: int, name: str = "") -> tuple[Mapping[str, float], float]:
         """What a metric says of real samples in the place of generated ones: the perfect generator with so many samples.
 
         Returns:
             The values, and the share of the second half that is also in the first: a part kept back that is smaller than
             ``2 · count`` gives samples twice, and so values that are too good.
+
+        Raises:
+            Disagreement: the metric needs samples that all differ, and the part kept back is too small for two sets of them.
         """
+        insist_on_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
         with seeded(self._seed):
             drawn = self._dataset.held_out(2 * count, stream(self._seed, "evaluation", "floor"))
             real, other = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import insist_on_rows
 
 _CHUNK = 1024
 
@@ -30,13 +32,13 @@ def class_coverage(classes: Tensor, target: Sequence[float]) -> ClassCoverage:
     """Classes found among samples, as the 1,000 modes of stacked MNIST are counted (Metz et al. 2017).
 
     Args:
-        classes: ``(n,)`` whole numbers from 0, below ``len(target)``.
+        classes: ``(n,)`` whole numbers, 0 or more and below ``len(target)``.
         target: share that each class should have; the papers take equal shares.
 
     Raises:
         Disagreement: no samples, or a class that the target does not name.
     """
-    if not len(classes) or int(classes.max()) >= len(target):
+    if classes.dim() != 1 or not len(classes) or int(classes.max()) >= len(target) or int(classes.min()) < 0:
         raise Disagreement(f"classes of {len(classes)} samples cannot be compared with {len(target)} shares")
     found = torch.bincount(classes.detach().cpu().long(), minlength=len(target)).double() / len(classes)
     wanted = torch.tensor(target, dtype=torch.float64)
@@ -52,14 +54,20 @@ def class_coverage_floor(shares: Sequence[float], target: Sequence[float], count
     Returns:
         The expected values; ``captured`` is rounded.
     """
-    from scipy.stats import binom
-
-    p, wanted = (torch.tensor(part, dtype=torch.float64)[:, None] for part in (shares, target))  # (k, 1)
+    every, targets = (torch.tensor(part, dtype=torch.float64)[:, None] for part in (shares, target))  # (k, 1)
+    p, wanted = every[every[:, 0] > 0], targets[every[:, 0] > 0]  # what never comes has no part in either value
     most = float((count * p + 12 * (count * p).sqrt()).max()) + 30  # counts beyond have no weight
     counts = torch.arange(1, min(count, int(most)) + 1, dtype=torch.float64)  # (c,)
-    chances = torch.from_numpy(binom.pmf(counts.numpy(), count, p.numpy()))  # (k, c)
+    chances = _binomial(counts, count, p)  # (k, c)
     divergence = (chances * (counts / count) * (counts / count / wanted).log()).sum()
     return ClassCoverage(round(float((1 - (1 - p) ** count).sum())), float(divergence))
+
+
+def _binomial(counts: Tensor, total: int, p: Tensor) -> Tensor:
+    """Chances of the counts among ``total`` trials that succeed with p; without scipy.stats, which takes a second to import."""
+    rest = total - counts
+    ways = math.lgamma(total + 1) - torch.lgamma(counts + 1) - torch.lgamma(rest + 1)
+    return (ways + torch.xlogy(counts, p) + torch.xlogy(rest, 1 - p)).exp()
 
 
 def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
@@ -70,7 +78,7 @@ def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
 
     Args:
         codes: ``(n,)`` whole numbers from 0.
-        labels: ``(n,)`` whole numbers from 0.
+        labels: ``(n,)`` whole numbers from 0; one below 0 is no class, and its sample counts as wrong.
 
     Raises:
         Disagreement: no samples, or lengths that differ.
@@ -80,12 +88,15 @@ def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
 
     from scipy.optimize import linear_sum_assignment
 
-    codes, labels = codes.detach().cpu().long(), labels.detach().cpu().long()
+    count, named = len(codes), labels.detach().cpu() >= 0
+    codes, labels = codes.detach().cpu().long()[named], labels.detach().cpu().long()[named]
+    if not len(codes):
+        return 0.0
     height, width = int(codes.max()) + 1, int(labels.max()) + 1
     together = (codes * width + labels).bincount(minlength=height * width).reshape(height, width)  # (codes, labels)
 
     rows, columns = linear_sum_assignment(together.numpy(), maximize=True)
-    return float(together[rows, columns].sum()) / len(codes)
+    return float(together[rows, columns].sum()) / count
 
 
 def nearest_labels(queries: Tensor, reference: Tensor, labels: Tensor) -> Tensor:
@@ -97,19 +108,21 @@ def nearest_labels(queries: Tensor, reference: Tensor, labels: Tensor) -> Tensor
         labels: ``(m,)``, the reference samples' labels.
 
     Returns:
-        ``(n,)`` labels. Memory stays at 1,024 × m distances.
+        ``(n,)`` labels; -1 for a query that is not finite. Memory stays at 1,024 × m distances.
 
     Raises:
-        Disagreement: no reference, or shapes that do not fit.
+        Disagreement: no reference, a reference that is not finite, or shapes that do not fit.
     """
+    insist_on_rows(queries, reference)
     if not len(reference) or queries.shape[1:] != reference.shape[1:] or labels.shape != (len(reference),):
         raise Disagreement(
             f"queries {tuple(queries.shape)}, reference {tuple(reference.shape)} and labels {tuple(labels.shape)} do not fit"
         )
 
-    known = reference.detach().flatten(1)
+    known, asked = reference.detach().flatten(1), queries.detach().flatten(1)
+    if not bool(known.isfinite().all()):
+        raise Disagreement("a nearest sample cannot be told among samples that are not finite")
     nearest = [
-        torch.cdist(chunk, known, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
-        for chunk in torch.split(queries.detach().flatten(1), _CHUNK)
+        torch.cdist(chunk, known, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1) for chunk in torch.split(asked, _CHUNK)
     ]
-    return labels[torch.cat(nearest)]
+    return torch.where(asked.isfinite().all(1), labels[torch.cat(nearest)], -1)

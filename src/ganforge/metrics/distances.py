@@ -11,10 +11,23 @@ from ganforge.core.errors import Disagreement
 
 _CHUNK = 1 << 22
 """Distances that are held together, as 8 bytes each."""
-_FEW = 32
+FEW = 32
 """Up to so many dimensions distances are taken of differences, which is exact; from there on of products, which is fast."""
 _CANCELLED = 1e-14
 """Squared distances below this share of the squared norms are what rounding leaves of 0."""
+
+
+def insist_on_rows(*sets: Tensor) -> None:
+    """Refuse what is no ``(n, *shape)``.
+
+    Raises:
+        Disagreement: a tensor of fewer than two dimensions.
+    """
+    for samples in sets:
+        if samples.dim() < 2:
+            raise Disagreement(
+                f"samples have the shape (n, …), and these are {tuple(samples.shape)}", remedy="give single numbers as (n, 1)"
+            )
 
 
 def comparable(purpose: str, least: int, *sets: Tensor) -> tuple[Tensor, ...]:
@@ -28,8 +41,9 @@ def comparable(purpose: str, least: int, *sets: Tensor) -> tuple[Tensor, ...]:
     Raises:
         Disagreement: too few samples, or shapes that differ.
     """
+    insist_on_rows(*sets)
     shapes = [tuple(samples.shape) for samples in sets]
-    if len({shape[1:] for shape in shapes}) > 1 or any(len(shape) < 2 for shape in shapes):
+    if len({shape[1:] for shape in shapes}) > 1:
         raise Disagreement(f"{purpose} needs samples of one shape (n, …), and these are {' and '.join(map(str, shapes))}")
     for count, *_ in shapes:
         if count < least:
@@ -66,7 +80,7 @@ def own_blocks(samples: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def _distances(rows: Tensor, other: Tensor) -> Tensor:
-    if rows.shape[1] <= _FEW:
+    if rows.shape[1] <= FEW:
         return torch.cdist(rows, other, compute_mode="donot_use_mm_for_euclid_dist")
     norms = rows.square().sum(1, keepdim=True) + other.square().sum(1)
     squares = norms - 2 * rows @ other.T

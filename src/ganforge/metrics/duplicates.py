@@ -17,7 +17,7 @@ _EXACT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """What :func:`near_duplicates` finds.
+    """What :func:`near_duplicates` finds; each is NaN where a value is not finite.
 
     Attributes:
         pairs: pairs of generated samples that are no farther from each other than the nearest thousandth of the pairs of real ones.
@@ -28,9 +28,9 @@ class NearDuplicates:
         expected_exact: how many would be the same if they were as different as the real ones; above 0 for data that repeat.
     """
 
-    pairs: int
+    pairs: float
     expected_pairs: float
-    exact: int
+    exact: float
     support: float
     expected_exact: float
 
@@ -40,7 +40,7 @@ def near_duplicates(real: Tensor, fake: Tensor) -> NearDuplicates:
 
     If s samples drawn at random hold a duplicate, the distribution has about s² members or fewer. What looks like a duplicate is
     said there by a person; here two samples are near that are no farther apart than the nearest thousandth of the pairs of reals.
-    Samples that are not finite are in no pair. A few hundred of each kind suffice.
+    A few hundred of each kind suffice.
 
     Args:
         real: ``(n, *shape)`` samples or features.
@@ -50,6 +50,8 @@ def near_duplicates(real: Tensor, fake: Tensor) -> NearDuplicates:
         Disagreement: fewer than 2 of either kind, or shapes that differ.
     """
     here, there = comparable("a search for duplicates", 2, real, fake)
+    if not bool(here.isfinite().all() and there.isfinite().all()):
+        return NearDuplicates(*[math.nan] * 5)
     scale = math.sqrt(2 * float(here.var(0).sum()))  # root of the mean squared distance of two real samples
     real_pairs, fake_pairs = math.comb(len(here), 2), math.comb(len(there), 2)
 

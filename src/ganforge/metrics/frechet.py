@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import insist_on_rows
 
 
 def frechet_distance(real_features: Tensor, fake_features: Tensor) -> float:
@@ -28,7 +29,7 @@ def frechet_distance(real_features: Tensor, fake_features: Tensor) -> float:
         The distance in squared units of the features; NaN when a feature is not finite.
 
     Raises:
-        Disagreement: unequal numbers of features, or fewer than two samples.
+        Disagreement: unequal numbers of features, fewer than two samples, or no rows of features.
     """
     real, fake = _rows(real_features), _rows(fake_features)
     if real.shape[1] != fake.shape[1]:
@@ -42,8 +43,12 @@ def frechet_distance_of_moments(real_mean: Tensor, real_covariance: Tensor, fake
     Raises:
         Disagreement: shapes that do not fit each other.
     """
-    d = len(real_mean)
-    if real_mean.shape != fake_mean.shape or not real_covariance.shape == fake_covariance.shape == (d, d):
+    d = real_mean.numel()
+    if (
+        real_mean.shape != (d,)
+        or real_mean.shape != fake_mean.shape
+        or not real_covariance.shape == fake_covariance.shape == (d, d)
+    ):
         shapes = [tuple(part.shape) for part in (real_mean, real_covariance, fake_mean, fake_covariance)]
         raise Disagreement(f"means and covariances of shapes {shapes} do not fit each other")
     real, fake = _root(real_covariance), _root(fake_covariance)
@@ -63,6 +68,7 @@ def _distance(real_mean: Tensor, real_root: Tensor, fake_mean: Tensor, fake_root
 
 def _rows(features: Tensor) -> Tensor:
     """``(n, d)`` float64 on the CPU."""
+    insist_on_rows(features)
     if len(features) < 2:
         raise Disagreement(f"{len(features)} sample(s) have no covariance", remedy="give two or more, and many more than features")
     return features.detach().flatten(1).cpu().double()

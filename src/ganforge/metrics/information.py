@@ -24,9 +24,12 @@ def mutual_information_bound(logits: Tensor, codes: Tensor) -> float:
         Nats; NaN where a logit is not finite.
 
     Raises:
-        Disagreement: no samples, or shapes that do not fit.
+        Disagreement: no samples, shapes that do not fit, or a code that no logit is for.
     """
     if logits.dim() != 2 or codes.shape != logits.shape[:1] or not len(codes):
         raise Disagreement(f"logits of shape {tuple(logits.shape)} do not read codes of shape {tuple(codes.shape)}")
+    least, most = int(codes.min()), int(codes.max())
+    if least < 0 or most >= logits.shape[1]:
+        raise Disagreement(f"{logits.shape[1]} logits read no codes from {least} to {most}")
     cost = F.cross_entropy(logits.detach().double(), codes.to(logits.device).long())
     return math.log(logits.shape[1]) - float(cost)

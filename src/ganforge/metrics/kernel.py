@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import insist_on_rows
 
 _CHUNK = 1 << 23
 """Values of the kernel that are held together, as 8 bytes each."""
@@ -100,6 +101,7 @@ def _some(rows: Tensor, size: int, generator: Generator) -> Tensor:
 
 def _pair(real_features: Tensor, fake_features: Tensor) -> tuple[Tensor, Tensor]:
     """Both as ``(n, d)`` float64 on the CPU."""
+    insist_on_rows(real_features, fake_features)
     if min(len(real_features), len(fake_features)) < 2:
         raise Disagreement(f"pairs need two samples; there are {len(real_features)} real and {len(fake_features)} generated ones")
     real, fake = (features.detach().flatten(1).cpu().double() for features in (real_features, fake_features))

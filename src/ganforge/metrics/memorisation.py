@@ -34,10 +34,10 @@ class Memorisation:
 def memorisation(training: Tensor, held_out: Tensor, fake: Tensor) -> Memorisation:
     """How near generated samples are to the training data, against held-out samples (Meehan et al. 2020).
 
-    The distance of a sample to its nearest training sample is told in units of that one's distance to its own nearest neighbour,
-    as authenticity compares the two (Alaa et al. 2022). Otherwise a generator that keeps to where data are dense would seem to
-    copy; Meehan et al. divide space into cells for that. Both sets are then compared by the Mann–Whitney test, with ties as halves.
-    A generator of noise has a high value: read it beside a measure of quality.
+    The distance of a sample to its nearest training sample is told in units of that one's distance to its own nearest neighbour
+    that differs, as authenticity compares the two (Alaa et al. 2022). Otherwise a generator that keeps to where data are dense
+    would seem to copy; Meehan et al. divide space into cells for that. Both sets are then compared by the Mann–Whitney test,
+    with ties as halves. A generator of noise has a high value: read it beside a measure of quality.
 
     Args:
         training: ``(t, *shape)``; of copies of training samples that are not among these, nothing is seen.
@@ -64,14 +64,13 @@ def expected_close(held_out: int) -> float:
 
 
 def _spacings(samples: Tensor, training: Tensor) -> Tensor:
-    """``(n,)`` distance to the nearest training sample, by the distance of that one to its own nearest; 0 for copies."""
+    """``(n,)`` distance to the nearest training sample, by the distance of that one to the nearest that differs; 0 for copies."""
     found = []
     for _, distances in blocks(samples, training):
         nearest, at = distances.min(dim=1)
         spacing = torch.empty_like(nearest)
         for places, around in blocks(training[at], training):
-            around[torch.arange(len(around)), at[places]] = torch.inf
-            spacing[places] = around.amin(1)
+            spacing[places] = torch.where(around == 0, torch.inf, around).amin(1)  # a twin says nothing of how dense the data are
         found.append(torch.where(nearest == 0, 0.0, nearest / spacing))
     return torch.cat(found).double().cpu()
 

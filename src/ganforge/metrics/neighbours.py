@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import insist_on_rows
 
 _CHUNK = 1 << 22
 """Numbers that are looked at together, as 8 bytes each: what bounds the memory, whatever the samples' size and count."""
@@ -39,6 +40,7 @@ def nearest_neighbours(queries: Tensor, reference: Tensor) -> Neighbours:
     Raises:
         Disagreement: no reference, or shapes that differ.
     """
+    insist_on_rows(queries, reference)
     if not len(reference) or queries.shape[1:] != reference.shape[1:]:
         raise Disagreement(f"there are no neighbours of {tuple(queries.shape)} among {tuple(reference.shape)}")
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import FEW, insist_on_rows
 
 PARZEN_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
 """The ten values of σ from 0.1 to 1, evenly spaced on a log axis, of which the 2014 code chooses one."""
@@ -24,7 +25,7 @@ class ParzenLikelihood:
     Attributes:
         mean: mean log-likelihood of the test data, in nats.
         standard_error: of the mean, over the test data.
-        width: the σ that was chosen on the validation data.
+        width: the σ that was chosen on the validation data; all three are NaN where a value is not finite.
     """
 
     mean: float
@@ -50,6 +51,7 @@ def parzen_log_likelihood(
     Raises:
         Disagreement: too few of them, shapes that differ, or a σ that is not above 0.
     """
+    insist_on_rows(samples, validation, test)
     shapes = {part.shape[1:] for part in (samples, validation, test)}
     if len(shapes) > 1 or not len(samples) or not len(validation) or len(test) < 2:
         forms = ", ".join(str(tuple(part.shape)) for part in (samples, validation, test))
@@ -58,6 +60,8 @@ def parzen_log_likelihood(
         raise Disagreement(f"a window's σ is above 0, and these are not: {list(widths)}")
 
     scores = log_densities(samples, validation, widths).mean(1)  # (widths,)
+    if not bool(scores.isfinite().any()):
+        return ParzenLikelihood(math.nan, math.nan, math.nan)
     best = widths[int(scores.nan_to_num(nan=-math.inf).argmax())]
     (found,) = log_densities(samples, test, [best])  # (m,)
     return ParzenLikelihood(float(found.mean()), float(found.std(correction=0)) / math.sqrt(len(found)), best)
@@ -74,12 +78,19 @@ def log_densities(samples: Tensor, points: Tensor, widths: Sequence[float]) -> T
     Returns:
         ``(widths, m)`` in float64, on the CPU. Memory stays at 500 × n distances.
     """
-    centres = samples.detach().flatten(1).float()  # (n, d)
+    centres, queries = samples.detach().flatten(1).double(), points.detach().to(samples.device).flatten(1).double()
     count, dimensions = centres.shape
+    middle = centres.mean(0)
+    centres, queries = centres - middle, queries - middle  # (n, d) and (m, d), near the origin
+    if dimensions > FEW:  # products of single precision are fast, and exact enough there
+        centres, queries = centres.float(), queries.float()
     squares = centres.square().sum(1)
     columns = []
-    for rows in torch.split(points.detach().flatten(1).to(centres), _CHUNK):
-        distances = (rows.square().sum(1, keepdim=True) + squares - 2 * rows @ centres.T).clamp_min(0)  # (rows, n)
+    for rows in torch.split(queries, _CHUNK):
+        if dimensions > FEW:
+            distances = (rows.square().sum(1, keepdim=True) + squares - 2 * rows @ centres.T).clamp_min(0)  # (rows, n)
+        else:
+            distances = torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist").square()
         columns.append(torch.stack([torch.logsumexp(-distances / (2 * width**2), dim=1) for width in widths]))
     found = torch.cat(columns, dim=1).double().cpu()  # (widths, m)
     scale = torch.tensor([math.log(width * math.sqrt(2 * math.pi)) for width in widths], dtype=torch.float64)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
+from ganforge.metrics.distances import insist_on_rows
 
 _CHUNK = 1 << 22
 
@@ -30,8 +31,15 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor, order: in
     Raises:
         Disagreement: no samples, or shapes that do not fit.
     """
+    insist_on_rows(real, fake)
     here, there = (samples.detach().flatten(1).double() for samples in (real, fake))
-    if not len(here) or not len(there) or real.shape[1:] != fake.shape[1:] or directions.shape[:1] != here.shape[1:]:
+    if (
+        directions.dim() != 2
+        or not len(here)
+        or not len(there)
+        or real.shape[1:] != fake.shape[1:]
+        or directions.shape[:1] != here.shape[1:]
+    ):
         forms = f"{tuple(real.shape)} and {tuple(fake.shape)}"
         raise Disagreement(f"cannot compare samples of shapes {forms} along directions {tuple(directions.shape)}")
     if not bool(here.isfinite().all() and there.isfinite().all()):

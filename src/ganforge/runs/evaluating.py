@@ -236,7 +236,7 @@ def _floors(sitting: _Sitting, scheduled: Scheduled, part: Part) -> dict[str, fl
     """What real samples reach in the place of generated ones; nothing where the metric looks at latents too."""
     try:
         with _blaming(part):
-            found, shared = sitting.observer.measure_real(scheduled.metric, scheduled.samples)
+            found, shared = sitting.observer.measure_real(scheduled.metric, scheduled.samples, scheduled.name)
     except GanforgeError as error:
         sitting.remarks.append(f"no floor of {scheduled.name}: {_plainly(error)}")
         return {}

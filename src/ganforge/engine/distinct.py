@@ -1,0 +1,23 @@
+"""Some metrics ask who lies next to whom: a real sample that is drawn twice would be its own neighbour."""
+
+from __future__ import annotations
+
+from ganforge.core.contracts import Dataset, KeepsBack, Metric
+from ganforge.core.errors import Disagreement
+
+
+def insist_on_distinct(metric: Metric, name: str, dataset: Dataset, count: int, *, sets: int = 1) -> None:
+    """Refuse ``sets`` times ``count`` real samples where the metric needs different ones and fewer are kept back.
+
+    Data sets that keep no part back make fresh draws, and are trusted.
+
+    Raises:
+        Disagreement: how many are held out, and how many would be needed.
+    """
+    if not getattr(metric, "distinct", False) or not isinstance(dataset, KeepsBack) or sets * count <= dataset.kept_back:
+        return
+    asked = f"{count:,} are asked for" if sets == 1 else f"its floor takes {sets} × {count:,}"
+    raise Disagreement(
+        f"metric '{name}' needs real samples that all differ: {dataset.kept_back:,} are held out, and {asked}",
+        remedy=f"set its samples = {dataset.kept_back // sets} or fewer",
+    )

@@ -1,0 +1,51 @@
+"""What is no (n, …) is refused by every metric in one line, not by an error of torch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganforge import metrics
+from ganforge.core.errors import Disagreement
+
+FLAT, ROWS = torch.arange(8.0), torch.arange(8.0)[:, None]
+PAIRS = {
+    "frechet_distance": metrics.frechet_distance,
+    "kernel_distance": metrics.kernel_distance,
+    "kernel_distance_of_subsets": lambda a, b: metrics.kernel_distance_of_subsets(a, b, generator=torch.Generator(), size=4),
+    "sliced_wasserstein": lambda a, b: metrics.sliced_wasserstein(a, b, torch.ones(1, 1)),
+    "wasserstein1": metrics.wasserstein1,
+    "wasserstein2": metrics.wasserstein2,
+    "precision_recall": metrics.precision_recall,
+    "one_nearest_neighbour": metrics.one_nearest_neighbour,
+    "near_duplicates": metrics.near_duplicates,
+    "mmd": metrics.mmd,
+    "memorisation": lambda a, b: metrics.memorisation(a, b, b),
+    "nearest_neighbours": metrics.nearest_neighbours,
+    "nearest_labels": lambda a, b: metrics.nearest_labels(a, b, torch.zeros(8, dtype=torch.int64)),
+    "parzen_log_likelihood": lambda a, b: metrics.parzen_log_likelihood(a, b, b),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_samples_have_rows(name):
+    PAIRS[name](ROWS, ROWS + 1)
+    for one, other in ((FLAT, FLAT), (FLAT, ROWS), (ROWS, FLAT), (torch.tensor(1.0), ROWS)):
+        with pytest.raises(Disagreement, match=r"samples have the shape \(n, …\), and these are \((8,)?\)"):
+            PAIRS[name](one, other)
+
+
+def test_directions_are_columns():
+    with pytest.raises(Disagreement, match="directions"):
+        metrics.sliced_wasserstein(ROWS, ROWS, torch.ones(1))
+
+
+@pytest.mark.parametrize("codes", [[0, 3], [-1, 0]])
+def test_a_code_that_no_logit_is_for_is_refused(codes):
+    with pytest.raises(Disagreement, match="3 logits read no codes from"):
+        metrics.mutual_information_bound(torch.zeros(2, 3), torch.tensor(codes))
+
+
+def test_a_mean_is_a_row_of_numbers():
+    with pytest.raises(Disagreement, match="do not fit"):
+        metrics.frechet_distance_of_moments(torch.tensor(1.0), torch.eye(1), torch.tensor(1.0), torch.eye(1))
