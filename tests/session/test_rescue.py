@@ -11,7 +11,7 @@ from ganforge.session.preparing import Options
 from ganforge.session.running import run
 from ganforge.storage import journal
 
-ALWAYS = "every = 1\nprobes = 0\nweights = { warn = 0.01, fail = 0.02 }\n"
+ALWAYS = "every = 10\nprobes = 0\nweights = { warn = 0.01, fail = 0.02 }\n"
 """A table by which every generator diverges, as is seen at iteration 10."""
 
 

@@ -59,8 +59,15 @@ def by_severity(verdicts: Iterable[str]) -> list[str]:
     return sorted(verdicts, key=_SEVERITY.index)
 
 
-def report(findings: Sequence[Finding]) -> dict[str, Any]:
-    """What is kept of a look at the run: ``verdict`` and ``findings``, JSON-able."""
+def report(findings: Sequence[Finding], *, judged: bool = True) -> dict[str, Any]:
+    """What is kept of a look at the run: ``verdict`` and ``findings``, JSON-able.
+
+    Args:
+        findings: what is seen.
+        judged: whether to see nothing means anything yet.
+    """
+    if not (judged or findings):
+        return report_of_nobody()
     return {"verdict": verdict(findings), "findings": [finding.to_plain() for finding in findings]}
 
 

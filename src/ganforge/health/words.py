@@ -19,7 +19,9 @@ class Cure(NamedTuple):
 
 CURES: dict[str, Cure] = {
     "non-finite values": Cure("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr"),
-    "exploding gradients": Cure("lower the learning rates; add a gradient penalty such as r1", "discriminator.optimizer.lr"),
+    "exploding gradients": Cure(  # the one network's gradient may explode for the other's steps: no single key
+        "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr; add a gradient penalty such as r1"
+    ),
     "divergence": Cure("lower the generator's learning rate", "generator.optimizer.lr"),
     "discriminator dominance": Cure(
         "lower the discriminator's learning rate, or add a gradient penalty such as r1", "discriminator.optimizer.lr"

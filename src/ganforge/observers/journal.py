@@ -137,8 +137,9 @@ class _Scribe:
         if event.values:
             self._writer.metrics(event.iteration, {f"health/{key}": value for key, value in event.values.items()})
         self._seen = event
-        self._status = self._status.now(health=report(event.findings))
-        if self._told is None or not unchanged(self._told.findings, event.findings):
+        self._status = self._status.now(health=report(event.findings, judged=event.judged))
+        told = self._told
+        if told is None or told.judged != event.judged or not unchanged(told.findings, event.findings):
             self.tell_health()
             self._report(event.iteration, now)
 
@@ -146,8 +147,8 @@ class _Scribe:
         """Record what was seen last, unless the journal has just that."""
         told, seen = self._told, self._seen
         self._told = seen
-        if seen is not None and (told is None or told.findings != seen.findings):
-            self._writer.record("health", iteration=seen.iteration, **report(seen.findings))
+        if seen is not None and (told is None or (told.findings, told.judged) != (seen.findings, seen.judged)):
+            self._writer.record("health", iteration=seen.iteration, **report(seen.findings, judged=seen.judged))
 
     def _finished(self, event: Finished) -> None:
         if event.outcome == "diverged":
