@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganforge.core.events import Examined, Finished, Probed, Saved, Started, State, Stepped, Unwatched
-from ganforge.core.health import report, verdict
+from ganforge.core.health import non_finite, report, verdict
 from ganforge.core.records import Evaluation, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.core.thresholds import Health
@@ -274,6 +274,19 @@ def test_a_verdict_waits_for_the_checks_that_come_last():
     signals = [odds(at, 1.38) for at in range(10, 210, 10)]
     assert not any(event.judged for event in examined(Watch(Health()), [started(1000), *signals]))
     assert examined(Watch(Health(probes=0)), [started(1000), *signals])[-1].judged
+
+
+@pytest.mark.parametrize(
+    ("iterations", "probes", "apart"), [(200, 20, 50), (10, 20, 50), (1000, 20, 50), (20_000, 20, 1000), (200, 2, 100)]
+)
+def test_looks_at_samples_are_not_crowded_in_a_short_run(iterations, probes, apart):
+    assert Health(probes=probes).between(iterations) == apart
+
+
+def test_a_divergence_is_one_finding_whoever_tells_it():
+    (told,) = examined(Watch(Health()), [started(100), Finished(7, "diverged", 1.0, "generator/total is nan")])
+    assert told.findings == (non_finite(7, "generator/total is nan"),)
+    assert Health.model_fields.keys() >= {told.findings[0].check}
 
 
 def test_a_distance_of_nothing_is_no_oscillation():

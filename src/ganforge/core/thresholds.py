@@ -165,7 +165,7 @@ class Health(Params):
     every: int = Field(10, ge=1)
     """Iterations between vital signs; those that cost a pass through the discriminator come a tenth as often."""
     probes: int = Field(20, ge=0, le=1000)
-    """How often in a run generated samples are looked at; 0 for never."""
+    """How often in a run generated samples are looked at; 0 for never. Less often in a short run: looks are 50 iterations apart."""
     samples: int = Field(512, ge=32)
     """Generated samples for each such look, and as many held-out real ones."""
     settling: float = Field(0.1, ge=0, lt=1)
@@ -184,3 +184,10 @@ class Health(Params):
     oscillation: Oscillation = Field(default_factory=Oscillation)
     labels: Labels = Field(default_factory=Labels)
     codes: CodesRead = Field(default_factory=CodesRead)
+
+    def between(self, iterations: int) -> int:
+        """Iterations between two looks at samples in a run of so many; a few steps change samples less than chance does."""
+        return max(_APART, iterations // max(1, self.probes))
+
+
+_APART = 50

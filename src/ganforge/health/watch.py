@@ -9,14 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ganforge.core.events import Event, Examined, Finished, Probed, Saved, Started, State, Stepped, Unwatched
-from ganforge.core.health import Finding
+from ganforge.core.health import Finding, non_finite
 from ganforge.core.strangers import said
 from ganforge.core.thresholds import Health, Lasting
 from ganforge.health import sampled, vital
 from ganforge.health.sights import Check, Situation
 from ganforge.health.smoothing import Smoother
 from ganforge.health.standing import Standing
-from ganforge.health.words import CURES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,7 +152,7 @@ class Watch:
         if check.at_once:
             return 1
         if check.source == "samples":
-            return 2 if self._table.probes >= 5 else 1
+            return 2 if iterations // self._table.between(iterations) >= 5 else 1
         limits = getattr(self._table, check.name)
         patience = limits.patience if isinstance(limits, Lasting) else 1
         return int(min(patience, max(1, iterations // 20)) // self._table.every)
@@ -261,14 +260,9 @@ class Watch:
             self._give_up(finished.iteration, error)
         self._over = True
         if finished.outcome == "diverged":
-            self._ended = non_finite(finished.iteration, finished.reason or "a value is no longer finite")
+            self._ended = non_finite(finished.iteration, finished.reason)
         examined = self._examined(finished.iteration, values)
         return examined if examined.judged or examined.findings else None
-
-
-def non_finite(iteration: int, seen: str) -> Finding:
-    """The finding that ends a run."""
-    return Finding("finite", "non-finite values", "fail", seen, iteration, iteration, *CURES["non-finite values"])
 
 
 _ALL = "all checks"

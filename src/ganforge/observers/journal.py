@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Examined, Finished, Saved, Started, Stepped
-from ganforge.core.health import Finding, report
+from ganforge.core.health import non_finite, report
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
 from ganforge.observers.health import unchanged
 from ganforge.storage import meanings, status
@@ -163,9 +163,7 @@ class _Scribe:
         findings = self._seen.findings if self._seen else ()
         if any(finding.level == "fail" for finding in findings):
             return
-        at, reason = event.iteration, event.reason or "a value is no longer finite"
-        failed = Finding("finite", "non-finite values", "fail", reason, at, at, "lower learning rates, or a penalty such as r1")
-        self._seen = Examined(at, {}, (failed, *findings))
+        self._seen = Examined(event.iteration, {}, (non_finite(event.iteration, event.reason), *findings))
         self._status = self._status.now(health=report(self._seen.findings))
 
     def _report(self, iteration: int, now: float) -> None:
