@@ -13,6 +13,7 @@ from ganforge.session.running import run
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dcgan_digits", "cgan_moons", "infogan_moons"])
 def test_a_run_that_is_watched_is_bit_for_bit_the_one_that_is_not(name, tmp_path, console):
     def tensors(*, on: bool):
