@@ -108,9 +108,11 @@ class Mean:
 def make_trainer() -> Callable[..., Trainer]:
     """A function that builds a trainer; keyword options replace fields of its plan or add to it."""
 
-    def make(*, losses=None, k: int = 1, metric_every: int = 7, lr=1e-2, schedules=None, batch: int = 16, **plan) -> Trainer:
+    def make(
+        *, losses=None, k: int = 1, metric_every: int = 7, lr=1e-2, schedules=None, batch: int = 16, critic=None, **plan
+    ) -> Trainer:
         torch.manual_seed(plan.get("seed", 0))
-        generator, discriminator = Generator(), Discriminator()
+        generator, discriminator = Generator(), critic or Discriminator()
         objective = Objective(losses or [Weighted("non-saturating", NonSaturating())])
         plan = replace(Plan(iterations=20, seed=0, picture_every=5, save_every=10), **plan)
         points, noise = Points(), Noise()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.core.events import Probed, Stepped
+from ganforge.core.events import Probed, Stepped, Unwatched
 from ganforge.core.records import Samples, Verdict
 from ganforge.engine.objective import Weighted
 from ganforge.engine.signals import slopes
@@ -163,3 +163,45 @@ def test_a_stop_may_say_why(make_trainer):
     last = list(make_trainer().run(lambda: "mode collapse since iteration 3"))[-1]
     assert (last.outcome, last.reason, last.iteration) == ("stopped", "mode collapse since iteration 3", 1)
     assert math.isfinite(last.seconds)
+
+
+class Blunt(nn.Module):
+    """A discriminator that gives no derivative in eval mode, or refuses one, as a recurrent network on cuDNN does."""
+
+    def __init__(self, *, raises: bool) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.raises = raises
+
+    def forward(self, samples: Samples) -> Verdict:
+        if self.training:
+            return Verdict(self.layer(samples.values).squeeze(1))
+        if self.raises and samples.values.requires_grad:
+            raise RuntimeError("backward can only be called in training mode")
+        return Verdict(self.layer(samples.values).squeeze(1).detach().round())
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_discriminator_without_slopes_in_eval_mode_is_trained_to_the_end(make_trainer, raises):
+    def go(every: int):
+        torch.manual_seed(0)
+        trainer = make_trainer(critic=Blunt(raises=raises), signals_every=every, probe_every=5 if every else 0)
+        return list(trainer.run()), trainer.state()
+
+    (events, state), (_, plain) = go(1), go(0)
+    assert events[-1].outcome == "finished"
+    (lost,) = (event for event in events if isinstance(event, Unwatched))
+    assert (lost.check, lost.iteration) == ("slopes", 10)
+    assert [name for name in state.tensors if not torch.equal(state.tensors[name], plain.tensors[name])] == []
+
+
+def test_a_probe_that_cannot_be_drawn_is_lost_and_told_once(make_trainer, monkeypatch):
+    trainer = make_trainer(probe_every=5)
+
+    def no_memory(*_arguments: object) -> None:
+        raise torch.OutOfMemoryError("512 samples are too many")
+
+    monkeypatch.setattr(trainer.observer, "probe", no_memory)
+    events = list(trainer.run())
+    assert [(event.check, event.iteration) for event in events if isinstance(event, Unwatched)] == [("samples", 5)]
+    assert events[-1].outcome == "finished"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from ganforge.core.thresholds import Health
@@ -25,6 +27,12 @@ def seen(check: str, values: dict[str, float], levels=None):
         ("gradients", {"gradients/generator": 99.0, "gradients/discriminator": 1.0}, None),
         ("gradients", {"gradients/generator": 1.0, "gradients/discriminator": 101.0}, ("warn", "exploding gradients")),
         ("gradients", {"gradients/generator": 1e5}, ("fail", "exploding gradients")),
+        ("gradients", {"gradients/generator": math.nan, "gradients/discriminator": 1e9}, ("fail", "non-finite values")),
+        ("gradients", {"gradients/generator": 1.0, "gradients/discriminator": math.inf}, ("fail", "non-finite values")),
+        ("weights", {"weights/generator": math.nan}, ("fail", "non-finite values")),
+        ("weights", {"weights/generator": 1.0, "weights/discriminator": math.nan}, ("fail", "non-finite values")),
+        ("finite", {"finite/samples": 1.0}, None),
+        ("finite", {"finite/samples": 0.99}, ("fail", "non-finite values")),
         ("weights", {"weights/generator": 10.0, "weights/discriminator": 1e3}, None),
         ("weights", {"weights/generator": 101.0}, ("fail", "divergence")),
         ("dominance", {"dominance": 0.3, **SURE}, None),
@@ -110,6 +118,12 @@ def test_a_limit_of_a_recipe_counts():
     assert sight.level == "fail"
 
 
+def test_an_exploding_gradient_blames_neither_network_alone():
+    cure = CURES["exploding gradients"]
+    assert CHECKS["gradients"].judge(Situation(Health(), {"gradients/discriminator": 1e5})).key is cure.key is None
+    assert {"generator.optimizer.lr", "discriminator.optimizer.lr"} <= set(cure.remedy.replace(";", " ").split())
+
+
 def test_every_check_has_its_table_and_every_trouble_its_cure():
     tables = set(Health.model_fields) - {"on", "on_fail", "every", "probes", "samples", "settling"}
     assert tables == set(CHECKS)
@@ -117,7 +131,14 @@ def test_every_check_has_its_table_and_every_trouble_its_cure():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"dominance": {"warn": 0.66, "fail": 0.6}}, {"collapse": {"warn": 0.1}}, {"nothing": {}}, {"on_fail": "panic"}]
+    "wrong",
+    [
+        {"dominance": {"warn": 0.66, "fail": 0.6}},
+        {"collapse": {"warn": 0.1}},
+        {"nothing": {}},
+        {"on_fail": "panic"},
+        {"separation": {"fail": 0.99}},
+    ],
 )
 def test_a_table_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match="validation error"):

@@ -130,8 +130,36 @@ def test_codes_are_read_in_shares_of_their_entropy():
     assert reader(50.0)["codes"] == pytest.approx(math.log(2) / math.log(6), abs=1e-6)
 
 
-def test_samples_that_are_not_finite_are_not_measured():
-    assert measured(probe(torch.full((N, 2), math.nan)), NOISE) == {}
+def test_of_samples_that_are_not_finite_only_their_share_is_measured():
+    half = drawn(N, 3)
+    half[: N // 2, 1] = math.nan
+    assert measured(probe(drawn(N, 3), raw=half), NOISE) == {"finite/samples": 0.5}
+    assert measured(probe(drawn(N, 3)), NOISE)["finite/samples"] == 1
+
+
+@pytest.mark.parametrize("count", [50, 60, 100, 200])
+def test_the_nearest_neighbour_is_at_chance_for_a_perfect_generator_whatever_the_held_out_part(count):
+    few = drawn(count, 2)
+    found = measured(probe(drawn(512, 3), real=few[torch.arange(512) % count]), NOISE)
+    assert found["separation"] == pytest.approx(0.5, abs=0.13)
+
+
+def test_the_nearest_neighbour_of_very_few_samples_says_nothing():
+    few = drawn(49, 2)
+    assert "separation" not in measured(probe(drawn(512, 3), real=few[torch.arange(512) % 49]), NOISE)
+
+
+def test_what_cannot_be_measured_is_named_and_the_rest_is_measured():
+    def broken(samples: Samples) -> Verdict:
+        raise RuntimeError("no eval mode here")
+
+    unable: dict[str, str] = {}
+    values = measured(probe(drawn(N, 3), critic=broken), NOISE, (), unable)
+    assert unable == {"overfitting": "RuntimeError: no eval mode here"}
+    assert values["collapse"] > 0.9
+    measured(probe(drawn(N, 3), critic=broken), NOISE, unable)  # not tried again
+    with pytest.raises(RuntimeError, match="no eval mode"):
+        measured(probe(drawn(N, 3), critic=broken), NOISE)
 
 
 def test_the_sliced_distance_of_a_shift_is_the_mean_of_its_projections():

@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from ganforge.core.events import Examined, Finished, Probed, Saved, Started, State, Stepped
-from ganforge.core.health import verdict
+from ganforge.core.events import Examined, Finished, Probed, Saved, Started, State, Stepped, Unwatched
+from ganforge.core.health import non_finite, report, verdict
 from ganforge.core.records import Evaluation, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.core.thresholds import Health
@@ -43,6 +43,13 @@ def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there()
     assert 2200 < failing[0].iteration <= 2500
     assert {event.findings[0].since for event in failing} == {finding.since}
     assert failing[-1].iteration == 4000
+
+
+def test_what_is_found_is_told_however_often_states_are_saved():
+    events = [started(10_000)]
+    for at in range(10, 3010, 10):
+        events += [odds(at, 0.01), Saved(at, State({}, {}))]
+    assert verdict(examined(Watch(Health()), events)[-1].findings) == "fail"
 
 
 def test_a_trouble_that_comes_and_goes_is_not_told():
@@ -191,3 +198,106 @@ def test_a_failure_is_dated_to_when_it_became_one():
     levels = {event.findings[0].level: event.findings[0].since for event in told if event.findings}
     assert 2000 < levels["warn"] < 2200
     assert 3000 < levels["fail"] < 3200
+
+
+def test_samples_that_are_not_finite_are_a_failure_at_once_and_while_they_last():
+    told = examined(Watch(Health()), [started(1000), probed(50, torch.full((256, 2), math.nan)), probed(100, ring(256, 3))])
+    assert [[(one.check, one.trouble, one.level) for one in event.findings] for event in told] == [
+        [("finite", "non-finite values", "fail")],
+        [],
+    ]
+
+
+def test_a_slope_that_is_not_finite_once_does_not_stay():
+    looks = [step(at, slopes_real=math.inf if at == 100 else 1.0, slopes_fake=1.0) for at in range(100, 1100, 100)]
+    assert examined(Watch(Health()), [started(10_000), *looks])[-1].values["slopes"] == pytest.approx(1)
+
+
+def test_a_gradient_that_is_not_finite_at_first_does_not_spoil_the_median():
+    norms = [(at, math.nan if at % 20 else 2.0) for at in range(10, 510, 10)] + [(at, 2.0) for at in range(510, 2010, 10)]
+    told = examined(Watch(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
+    assert told[-1].values["vanishing"] == pytest.approx(1)
+
+
+def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
+    losses = [odds(at, 0.01) for at in range(20, 4020, 10)]
+    told = examined(Watch(Health()), [started(10_000), odds(10, 0.01), Unwatched(10, "slopes", "RuntimeError: no grad"), *losses])
+    assert [(one.check, one.trouble, one.level, one.key) for one in told[0].findings] == [
+        ("slopes", "not watched", "warn", "health.slopes.on")
+    ]
+    assert "no grad" in told[0].findings[0].seen
+    assert [(one.check, one.level) for one in told[-1].findings] == [("dominance", "fail"), ("slopes", "warn")]
+    off = Health.model_validate({"slopes": {"on": False}})
+    assert examined(Watch(off), [started(10_000), Unwatched(10, "slopes", "RuntimeError: no grad")]) == []
+
+
+def test_a_check_that_is_lost_later_says_no_more_what_it_saw():
+    watch = Watch(Health())
+    examined(watch, [started(1000), probed(500, ONE_MODE), probed(550, ONE_MODE)])
+    assert verdict(watch.findings) == "fail"
+    examined(watch, [Unwatched(600, "samples", "RuntimeError: out of memory")])
+    assert [(one.check, one.trouble) for one in watch.findings] == [("samples", "not watched")]
+
+
+def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
+    odd = Stepped(20, {}, {}, {"dominance/loss": torch.zeros(2), "dominance/sign": torch.zeros(3)})
+    watch = Watch(Health())
+    events = list(
+        watched(
+            iter([started(100), odd, odds(30, 1.0), odds(40, 1.0), Saved(40, State({}, {})), Finished(40, "finished", 1.0)]), watch
+        )
+    )
+    told = [event for event in events if isinstance(event, Examined)]
+    assert told[-1].findings[0].trouble == "not watched"
+    assert told[-1].findings[0].key == "health.on"
+    assert type(events[-1]).__name__ == "Finished"
+    later = Watch(Health())
+    later.restore(next(event for event in events if isinstance(event, Saved)).state.values[KEY])
+    assert not examined(later, [started(100, 40), odds(50, 1.0)])[-1].findings
+
+
+@pytest.mark.parametrize(
+    ("table", "events"),
+    [
+        ({"on": False}, [odds(10, 0.01)]),
+        ({"on": False}, [odds(10, 0.01), probed(50, ONE_MODE), probed(100, ONE_MODE)]),
+        ({}, []),
+        ({"probes": 0}, []),
+    ],
+)
+def test_a_run_that_nobody_looked_at_is_not_called_healthy(table, events):
+    watch = Watch(Health.model_validate(table))
+    assert examined(watch, [started(100), *events, Finished(100, "finished", 1.0)]) == []
+    (diverged,) = examined(Watch(Health(on=False)), [started(100), Finished(3, "diverged", 1.0, "a loss is nan")])
+    assert verdict(diverged.findings) == "fail"
+
+
+def test_a_verdict_waits_for_the_checks_that_come_last():
+    looks = [probed(at, ring(256, 3)) for at in range(50, 250, 50)]
+    told = examined(Watch(Health()), [started(1000), *looks])
+    assert [(event.iteration, event.judged) for event in told] == [(50, False), (100, True), (150, True), (200, True)]
+    assert report(told[0].findings, judged=told[0].judged)["verdict"] == "not watched"
+
+    signals = [odds(at, 1.38) for at in range(10, 210, 10)]
+    assert not any(event.judged for event in examined(Watch(Health()), [started(1000), *signals]))
+    assert examined(Watch(Health(probes=0)), [started(1000), *signals])[-1].judged
+
+
+@pytest.mark.parametrize(
+    ("iterations", "probes", "apart"), [(200, 20, 50), (10, 20, 50), (1000, 20, 50), (20_000, 20, 1000), (200, 2, 100)]
+)
+def test_looks_at_samples_are_not_crowded_in_a_short_run(iterations, probes, apart):
+    assert Health(probes=probes).between(iterations) == apart
+
+
+def test_a_divergence_is_one_finding_whoever_tells_it():
+    (told,) = examined(Watch(Health()), [started(100), Finished(7, "diverged", 1.0, "generator/total is nan")])
+    assert told.findings == (non_finite(7, "generator/total is nan"),)
+    assert Health.model_fields.keys() >= {told.findings[0].check}
+
+
+def test_a_distance_of_nothing_is_no_oscillation():
+    same = torch.ones(256, 2)
+    evaluation = Evaluation(Samples(same + torch.arange(256)[:, None] % 2), Samples(same), torch.Generator())
+    told = examined(Watch(Health()), [started(1000), *(Probed(at, evaluation, Samples(same)) for at in range(100, 800, 50))])
+    assert not any(one.trouble == "not watched" for event in told for one in event.findings)

@@ -288,7 +288,6 @@ def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:
 
 def _plan(recipe: Recipe) -> Plan:
     train, health = recipe.train, recipe.health
-    looks = health.probes if health.on else 0
     return Plan(
         iterations=train.iterations,
         seed=train.seed,
@@ -297,7 +296,7 @@ def _plan(recipe: Recipe) -> Plan:
         updates=train.updates,
         average=train.average,
         signals_every=health.every if health.on else 0,
-        probe_every=max(1, train.iterations // looks) if looks else 0,
+        probe_every=health.between(train.iterations) if health.on and health.probes else 0,
         probe_samples=health.samples,
     )
 

@@ -112,6 +112,21 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Something that the health watch asks for cannot be measured, and is asked for no more; the watch alone hears of it.
+
+    Attributes:
+        iteration: iterations done.
+        check: the check that goes without, such as ``slopes``, or ``samples`` for all that look at samples.
+        reason: the error, in a line.
+    """
+
+    iteration: int
+    check: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Examined:
     """The health watch has looked.
 
@@ -119,11 +134,13 @@ class Examined:
         iteration: iterations done.
         values: what was measured, by the check's name or ``"check/part"``; logs put ``health/`` before it.
         findings: all troubles that are seen now, the worst first; none of a healthy run.
+        judged: whether it may be called healthy where there are none, as it may not while checks still wait.
     """
 
     iteration: int
     values: Mapping[str, float]
     findings: tuple[Finding, ...]
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +201,4 @@ class Finished:
     reason: str | None = None
 
 
-Event = Started | Stepped | Evaluated | Probed | Examined | Pictured | Saved | RolledBack | Finished
+Event = Started | Stepped | Evaluated | Probed | Unwatched | Examined | Pictured | Saved | RolledBack | Finished

@@ -48,6 +48,18 @@ class Finding:
         return cls(**plain)
 
 
+NON_FINITE = "non-finite values"
+"""The trouble that ends a run."""
+NON_FINITE_CURE = ("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr")
+"""What usually helps there, and the recipe key."""
+
+
+def non_finite(iteration: int, reason: str | None) -> Finding:
+    """The finding of a run that diverged."""
+    seen = reason or "a value is no longer finite"
+    return Finding("finite", NON_FINITE, "fail", seen, iteration, iteration, *NON_FINITE_CURE)
+
+
 def verdict(findings: Sequence[Finding]) -> Verdict:
     """The worst level among the findings."""
     levels = {finding.level for finding in findings}
@@ -59,8 +71,15 @@ def by_severity(verdicts: Iterable[str]) -> list[str]:
     return sorted(verdicts, key=_SEVERITY.index)
 
 
-def report(findings: Sequence[Finding]) -> dict[str, Any]:
-    """What is kept of a look at the run: ``verdict`` and ``findings``, JSON-able."""
+def report(findings: Sequence[Finding], *, judged: bool = True) -> dict[str, Any]:
+    """What is kept of a look at the run: ``verdict`` and ``findings``, JSON-able.
+
+    Args:
+        findings: what is seen.
+        judged: whether to see nothing means anything yet.
+    """
+    if not (judged or findings):
+        return report_of_nobody()
     return {"verdict": verdict(findings), "findings": [finding.to_plain() for finding in findings]}
 
 

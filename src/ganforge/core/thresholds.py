@@ -9,15 +9,25 @@ from pydantic import Field, model_validator
 from ganforge.core.params import Params
 
 
-class Limits(Params):
-    """From which value on one check warns, and from which it says that training fails."""
-
-    lower_is_worse: ClassVar[bool] = False
+class Switch(Params):
+    """A check without a limit."""
 
     on: bool = True
     """Whether the check speaks at all."""
+
+
+class Warned(Switch):
+    """From which value on one check warns."""
+
+    lower_is_worse: ClassVar[bool] = False
+
     warn: float
     """From this value on something should be looked at."""
+
+
+class Limits(Warned):
+    """From which value on one check warns, and from which it says that training fails."""
+
     fail: float
     """From this value on training does not do what it should."""
 
@@ -33,6 +43,10 @@ class Lasting(Limits):
 
     patience: int = Field(200, ge=1)
     """Iterations without a break that it must last; in runs of fewer than 4,000 iterations a twentieth of them."""
+
+
+class Finite(Switch):
+    """Whether generated samples are numbers. A loss or a state that is none ends the run in any case."""
 
 
 class Gradients(Lasting):
@@ -102,11 +116,10 @@ class Duplicates(Limits):
     fail: float = 500.0
 
 
-class Separation(Limits):
-    """Share of samples, real and generated, whose nearest neighbour is of their own kind; 0.5 is ideal."""
+class Separation(Warned):
+    """Share of samples, real and generated, whose nearest neighbour is of their own kind; 0.5 is ideal. It only warns."""
 
     warn: float = Field(0.9, le=1)
-    fail: float = Field(0.98, le=1)
 
 
 class Memorisation(Limits):
@@ -152,11 +165,12 @@ class Health(Params):
     every: int = Field(10, ge=1)
     """Iterations between vital signs; those that cost a pass through the discriminator come a tenth as often."""
     probes: int = Field(20, ge=0, le=1000)
-    """How often in a run generated samples are looked at; 0 for never."""
+    """How often in a run generated samples are looked at; 0 for never. Less often in a short run: looks are 50 iterations apart."""
     samples: int = Field(512, ge=32)
     """Generated samples for each such look, and as many held-out real ones."""
     settling: float = Field(0.1, ge=0, lt=1)
     """Share of the run in whose samples nothing is looked for yet, since nothing is learned yet; half of it for vital signs."""
+    finite: Finite = Field(default_factory=Finite)
     gradients: Gradients = Field(default_factory=Gradients)
     weights: Weights = Field(default_factory=Weights)
     dominance: Dominance = Field(default_factory=Dominance)
@@ -170,3 +184,10 @@ class Health(Params):
     oscillation: Oscillation = Field(default_factory=Oscillation)
     labels: Labels = Field(default_factory=Labels)
     codes: CodesRead = Field(default_factory=CodesRead)
+
+    def between(self, iterations: int) -> int:
+        """Iterations between two looks at samples in a run of so many; a few steps change samples less than chance does."""
+        return max(_APART, iterations // max(1, self.probes))
+
+
+_APART = 50

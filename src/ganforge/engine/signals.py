@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ganforge.core.records import Samples
+from ganforge.core.strangers import said
 from ganforge.engine.learning import frozen, in_eval_mode
 from ganforge.engine.seeding import seeded
 from ganforge.engine.turns import Turn
@@ -22,14 +23,20 @@ _REJECTED = math.log(0.99 / 0.01)
 class Signals:
     """Measures without a further pass through a network; the slopes alone take one, and are asked for more rarely.
 
+    What raises is lost, and never tried again: a discriminator may have no derivative in eval mode, and that must not end training.
+
     Args:
         turns: whose gradients and weights are looked at.
         discriminator: whose slopes are.
         logistic: whether its logits are log odds.
         seed: of the randomness that a discriminator may draw while its slopes are taken.
+
+    Attributes:
+        lost: what could not be measured, by the check that goes without, and why.
     """
 
     def __init__(self, turns: Sequence[Turn], discriminator: nn.Module, *, logistic: bool, seed: int) -> None:
+        self.lost: dict[str, str] = {}
         self._parameters = {
             turn.name: [parameter for group in turn.descent.optimizer.param_groups for parameter in group["params"]]
             for turn in turns
@@ -38,26 +45,52 @@ class Signals:
         self._saids = [turn.said for turn in turns if turn.name == "discriminator"]
         self._discriminator, self._logistic, self._seed = discriminator, logistic, seed
 
-    @torch.no_grad()
     def cheap(self) -> dict[str, Tensor]:
-        """``gradients/NETWORK``, the norm of its whole gradient; ``dominance/…`` of a discriminator that speaks in log odds."""
+        """Norms and shares.
+
+        - ``gradients/NETWORK``: the norm of its whole gradient;
+        - ``weights/NETWORK``: the norm of all its weights over what it was at first;
+        - ``dominance/…`` of a discriminator that speaks in log odds.
+        """
+        with torch.no_grad():
+            found = self._tried("gradients", self._gradients) | self._tried("weights", self._weights)
+            return found | self._tried("dominance", self._dominance) if self._logistic else found
+
+    def dear(self) -> dict[str, Tensor]:
+        """``slopes/…``, see :func:`slopes`."""
+        return self._tried("slopes", self._slopes)
+
+    def _tried(self, check: str, take: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        if check in self.lost:
+            return {}
+        try:
+            return take()
+        except Exception as error:  # noqa: BLE001 - a stranger's network; the watch must not end training
+            self.lost[check] = said(error)
+            return {}
+
+    def _gradients(self) -> dict[str, Tensor]:
         found = {}
         for name, parameters in self._parameters.items():
             if gradients := [parameter.grad for parameter in parameters if parameter.grad is not None]:
                 found[f"gradients/{name}"] = _norm(gradients)
-        if self._logistic:
-            for said in self._saids:
-                if said.real is not None and said.fake is not None:
-                    found |= _odds(said.real[1], said.fake[1])
         return found
 
-    def dear(self) -> dict[str, Tensor]:
-        """``weights/NETWORK``, the norm of all its weights over what it was at first, and ``slopes/…``, see :func:`slopes`."""
-        with torch.no_grad():
-            found = {f"weights/{name}": _norm(parameters) / self._began[name] for name, parameters in self._parameters.items()}
-        for said in self._saids:
-            if said.real is not None and said.fake is not None:
-                found |= slopes(self._discriminator, said.real[0], said.fake[0], seed=self._seed)
+    def _weights(self) -> dict[str, Tensor]:
+        return {f"weights/{name}": _norm(parameters) / self._began[name] for name, parameters in self._parameters.items()}
+
+    def _dominance(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for memory in self._saids:
+            if memory.real is not None and memory.fake is not None:
+                found |= _odds(memory.real[1], memory.fake[1])
+        return found
+
+    def _slopes(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for memory in self._saids:
+            if memory.real is not None and memory.fake is not None:
+                found |= slopes(self._discriminator, memory.real[0], memory.fake[0], seed=self._seed)
         return found
 
 

@@ -13,8 +13,22 @@ from torch import Tensor, nn
 
 from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError
-from ganforge.core.events import Evaluated, Event, Finished, Outcome, Pictured, Probed, RolledBack, Saved, Started, State, Stepped
+from ganforge.core.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Outcome,
+    Pictured,
+    Probed,
+    RolledBack,
+    Saved,
+    Started,
+    State,
+    Stepped,
+    Unwatched,
+)
 from ganforge.core.schedules import Schedule, value_at
+from ganforge.core.strangers import said
 from ganforge.engine.average import Average
 from ganforge.engine.batches import Batches
 from ganforge.engine.objective import Objective
@@ -109,6 +123,7 @@ class Trainer:
         self.average = Average(networks["generator"])
         self._signals = Signals(turns, networks["discriminator"], logistic=objective.logistic, seed=plan.seed)
         self.iteration = self.returns = 0
+        self._told_lost: set[str] = set()
         self._latents = stream(plan.seed, "training", "latent", device=device)
         self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
         self._drawn = 0
@@ -293,7 +308,8 @@ class Trainer:
             measured = self.observer.measure(self.average.network, self.networks["discriminator"], due)
             yield Evaluated(self.iteration, measured.values, measured.seconds, measured.missing)
         if self.plan.probe_every and self._is_due(self.plan.probe_every):
-            yield self._probed()
+            yield from self._probed()
+        yield from self._unwatched()
         if self._is_due(self.plan.picture_every):
             yield self._pictured()
 
@@ -309,11 +325,24 @@ class Trainer:
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.plan.iterations
 
-    def _probed(self) -> Probed:
-        evaluation, raw = self.observer.probe(
-            self.average.network, self.networks["generator"], self.networks["discriminator"], self.plan.probe_samples
-        )
-        return Probed(self.iteration, evaluation, raw)
+    def _probed(self) -> Iterator[Event]:
+        if "samples" in self._signals.lost:
+            return
+        try:
+            evaluation, raw = self.observer.probe(
+                self.average.network, self.networks["generator"], self.networks["discriminator"], self.plan.probe_samples
+            )
+        except Exception as error:  # noqa: BLE001 - nobody asked but the watch, which must not end training
+            self._signals.lost["samples"] = said(error)
+        else:
+            yield Probed(self.iteration, evaluation, raw)
+
+    def _unwatched(self) -> Iterator[Event]:
+        """What has turned out since the last time not to be measurable."""
+        for check, reason in self._signals.lost.items():
+            if check not in self._told_lost:
+                self._told_lost.add(check)
+                yield Unwatched(self.iteration, check, reason)
 
     def _pictured(self) -> Pictured:
         fake, field = self.observer.picture(self.average.network, self.networks["discriminator"])

@@ -11,6 +11,14 @@ _RISING = 1.15
 """Coverage over that of the look before, from which on training is getting there."""
 
 
+def unreal(now: Situation) -> Sight | None:
+    """Generated samples that are no numbers: nothing else can be measured of them."""
+    share = now.values.get("finite/samples", 1.0)
+    if share >= 1:
+        return None
+    return Sight("fail", "non-finite values", f"{1 - share:.3g} of the generated samples are NaN or infinite")
+
+
 def collapsed(now: Situation) -> Sight | None:
     """Large parts of the data are never made, though what is made is like the data; or all samples are as good as one.
 
@@ -56,19 +64,14 @@ def repeating(now: Situation) -> Sight | None:
 def apart(now: Situation) -> Sight | None:
     """The nearest neighbour tells generated from real samples (Xu et al. 2018).
 
-    For images that is the rule as long as the generator is not perfect, so alone it is a warning; it fails where the samples miss
-    the data besides.
+    For images that is the rule as long as the generator is not perfect, so it is a warning and no more.
     """
-    if not known(now.values, "separation", "collapse"):
+    if not known(now.values, "separation"):
         return None
     accuracy = now.values["separation"]
     level = now.level("separation", accuracy)
-    if level == "fail" and now.values["collapse"] > now.table.collapse.fail:
-        level = "warn"
-    if level == "fail" and "collapse" in now.levels:
-        return None  # told there already, with its cause
     return level and Sight(
-        "warn", "samples unlike the data", f"the nearest neighbour tells {accuracy:.0%} of samples, real or generated"
+        level, "samples unlike the data", f"the nearest neighbour tells {accuracy:.0%} of samples, real or generated"
     )
 
 
@@ -124,6 +127,7 @@ def _meaning(now: Situation, check: str, trouble: str, text: str) -> Sight | Non
 
 
 CHECKS = (
+    Check("finite", "samples", unreal, settles=False, at_once=True),
     Check("memorisation", "samples", memorised),
     Check("overfitting", "samples", overfitted),
     Check("collapse", "samples", collapsed),

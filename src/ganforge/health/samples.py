@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Container, MutableMapping
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from ganforge.core.events import Probed
 from ganforge.core.records import Samples
 from ganforge.core.specs import LatentSpec
+from ganforge.core.strangers import said
 from ganforge.metrics import (
     expected_coverage,
     near_duplicates,
@@ -21,6 +23,8 @@ from ganforge.metrics import (
 )
 
 _K = 5
+_FEWEST = 50
+"""Samples of a kind, below which the nearest neighbour says nothing."""
 _DIRECTIONS = 64
 _MOST = 40_000_000
 """Numbers of the training data that are searched for copies: all of MNIST's 50,000 images."""
@@ -28,15 +32,47 @@ _ASKED = 64
 """Samples of each kind that are searched for among the training data, in which each costs a pass."""
 
 
-def measured(probe: Probed, latent: LatentSpec) -> dict[str, float]:
+def measured(
+    probe: Probed, latent: LatentSpec, but: Container[str] = (), unable: MutableMapping[str, str] | None = None
+) -> dict[str, float]:
     """All values of one probe; left out are those that this data or latent has no use for, and those that are not finite.
+
+    Args:
+        probe: what was drawn.
+        latent: where from.
+        but: checks that go without.
+        unable: where a check is written down whose values cannot be measured, and why; without it, the error is raised.
+    """
+    real, average, raw = (flat(samples) for samples in (probe.evaluation.real, probe.evaluation.fake, probe.raw))
+    values = {"finite/samples": min(float(fake.isfinite().all(1).double().mean()) for fake in (average, raw))}
+    if values["finite/samples"] < 1 or not bool(real.isfinite().all()) or not float(real.var(0).sum()):
+        return values
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "collapse": lambda: comparing(probe, latent, average, raw),
+        "oscillation": lambda: wandering(real, average, raw),
+        "memorisation": lambda: copying(probe),
+        "overfitting": lambda: judging(probe),
+        "labels": lambda: labelling(probe),
+        "codes": lambda: reading(probe, latent),
+    }
+    for check, part in parts.items():
+        if check in but:
+            continue
+        try:
+            values |= part()
+        except Exception as error:
+            if unable is None:
+                raise
+            unable[check] = said(error)
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def comparing(probe: Probed, latent: LatentSpec, average: Tensor, raw: Tensor) -> dict[str, float]:
+    """:func:`variety` of the generator and of its average, both ``(n, d)``.
 
     Of what tells how varied the samples are, the better counts of the generator and its average: a trouble must be seen in both,
     since the average lags behind early on, and the generator circles later.
     """
-    real, average, raw = (flat(samples) for samples in (probe.evaluation.real, probe.evaluation.fake, probe.raw))
-    if not all(bool(values.isfinite().all()) for values in (real, average, raw)) or not float(real.var(0).sum()):
-        return {}
     once, usual = flat(distinct(probe.evaluation.real)), reference(probe)
     if min(len(once), len(usual)) <= _K:
         return {}
@@ -44,9 +80,8 @@ def measured(probe: Probed, latent: LatentSpec) -> dict[str, float]:
     values = dict(max(both, key=lambda found: found["collapse"]))
     if not (latent.noise or latent.continuous):  # of a latent with few values few samples are to be expected
         both = [{**found, "duplicates": 0.0, "duplicates/same": 0.0} for found in both]
-    values |= {name: min(found[name] for found in both) for name in ("duplicates", "duplicates/same", "separation")}
-    values |= wandering(real, average, raw) | copying(probe) | judging(probe) | labelling(probe) | reading(probe, latent)
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+    least = [name for name in ("duplicates", "duplicates/same", "separation") if name in values]
+    return values | {name: min(found[name] for found in both) for name in least}
 
 
 def flat(samples: Samples) -> Tensor:
@@ -76,18 +111,21 @@ def variety(real: Tensor, fake: Tensor, usual: Tensor) -> dict[str, float]:
     - ``collapse/spread``: root mean square distance of two generated samples over that of two real ones;
     - ``duplicates``: near pairs over those among real ones; ``duplicates/same``: share of the pairs that are the same, beyond what
       real ones are;
-    - ``separation``: leave-one-out accuracy of the nearest neighbour.
+    - ``separation``: leave-one-out accuracy of the nearest neighbour, of as many samples of either kind; with fewer than 50 of
+      them chance alone would move it too far.
     """
     near = precision_recall(real, fake, _K)
     twice = near_duplicates(usual, fake)
     pairs = math.comb(len(fake), 2)
+    alike = min(len(real), len(fake))  # with unequal counts it would not be a half for a perfect generator
+    apart = {"separation": one_nearest_neighbour(real[:alike], fake[:alike]).accuracy} if alike >= _FEWEST else {}
     return {
         "collapse": near.coverage / expected_coverage(len(real), len(fake), _K),
         "collapse/precision": near.precision,
         "collapse/spread": math.sqrt(float(fake.var(0).sum() / real.var(0).sum())),
         "duplicates": twice.pairs / max(twice.expected_pairs, 1.0),
         "duplicates/same": max(0.0, twice.exact - twice.expected_exact) / pairs,
-        "separation": one_nearest_neighbour(real, fake).accuracy,
+        **apart,
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ganforge.core.health import Level
-from ganforge.core.thresholds import Health, Limits
+from ganforge.core.thresholds import Health, Limits, Warned
 
 _SLACK = 0.9
 """What a value that has crossed a limit must come back by, so that one that lies upon the limit does not flicker."""
@@ -48,14 +48,14 @@ class Situation:
 
     def level(self, check: str, value: float) -> Level | None:
         """The level of ``value`` by the limits of ``check``, with slack where it was as bad before."""
-        limits: Limits = getattr(self.table, check)
+        limits: Warned = getattr(self.table, check)
         before = self.levels.get(check)
-        if _crossed(value, limits.fail, limits, eased=before == "fail"):
+        if isinstance(limits, Limits) and _crossed(value, limits.fail, limits, eased=before == "fail"):
             return "fail"
         return "warn" if _crossed(value, limits.warn, limits, eased=before is not None) else None
 
 
-def _crossed(value: float, limit: float, limits: Limits, *, eased: bool) -> bool:
+def _crossed(value: float, limit: float, limits: Warned, *, eased: bool) -> bool:
     if limits.lower_is_worse:
         return value < (limit / _SLACK if eased else limit)
     return value > (limit * _SLACK if eased else limit)
@@ -73,12 +73,14 @@ class Check:
         source: what brings its values: vital signs, or samples.
         judge: what it sees.
         settles: whether it waits until the beginning is over.
+        at_once: whether one look is enough to tell.
     """
 
     name: str
     source: Literal["signals", "samples"]
     judge: Judge
     settles: bool = True
+    at_once: bool = False
 
 
 def known(values: Mapping[str, float], *names: str) -> bool:

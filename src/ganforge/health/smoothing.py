@@ -52,8 +52,9 @@ class Smoother:
     def _compare(self, iteration: int, norm: float) -> None:
         """The generator's gradient beside its median in the first twentieth of the run."""
         if self._baseline is None:
-            self._first.append(norm)
-            if iteration >= self._iterations / 20:
+            if math.isfinite(norm):
+                self._first.append(norm)
+            if self._first and iteration >= self._iterations / 20:
                 self._baseline = statistics.median(self._first)
         elif self._baseline > 0:
             self._values["vanishing"] = self._values["gradients/generator"] / self._baseline
@@ -62,6 +63,8 @@ class Smoother:
         """The ratio, smoothed on its own scale, the logarithm, over the last three looks or so."""
         ratio = max(real, 1e-30) / max(fake, 1e-30)
         before = self._values.get("slopes", ratio)
+        if not math.isfinite(before):
+            return ratio
         mean = math.exp((2 * math.log(before) + math.log(ratio)) / 3) if math.isfinite(ratio) else ratio
         return mean if mean > 0 else ratio
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ganforge.health.sights import Check, Sight, Situation, known
 
@@ -14,20 +15,31 @@ def exploding(now: Situation) -> Sight | None:
     norms = {name: now.values[f"gradients/{name}"] for name in NETWORKS if f"gradients/{name}" in now.values}
     if not norms:
         return None
+    if lost := _lost(norms, "gradient"):
+        return lost
     worst = max(norms, key=lambda name: norms[name])
     level = now.level("gradients", norms[worst])
-    if level is None:
-        return None
-    return Sight(level, "exploding gradients", f"the {worst}'s gradient has norm {norms[worst]:.3g}", f"{worst}.optimizer.lr")
+    return level and Sight(level, "exploding gradients", f"the {worst}'s gradient has norm {norms[worst]:.3g}")
 
 
 def diverging(now: Situation) -> Sight | None:
     """Weights that leave: steps are so large that they add up instead of finding anything."""
-    if not known(now.values, "weights/generator"):
+    sizes = {name: now.values[f"weights/{name}"] for name in NETWORKS if f"weights/{name}" in now.values}
+    if lost := _lost(sizes, "weights"):
+        return lost
+    if "generator" not in sizes:
         return None
-    growth = now.values["weights/generator"]
+    growth = sizes["generator"]
     level = now.level("weights", growth)
     return level and Sight(level, "divergence", f"the generator's weights are {growth:.3g} times as large as at the beginning")
+
+
+def _lost(norms: Mapping[str, float], what: str) -> Sight | None:
+    """A norm that is no number compares with no limit."""
+    name = next((name for name, norm in norms.items() if not math.isfinite(norm)), None)
+    if name is None:
+        return None
+    return Sight("fail", "non-finite values", f"the norm of the {name}'s {what} is {norms[name]:g}", f"{name}.optimizer.lr")
 
 
 def dominating(now: Situation) -> Sight | None:

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.events import Event, Examined, Finished, Probed, Saved, Started, State, Stepped
-from ganforge.core.health import Finding
+from ganforge.core.events import Event, Examined, Finished, Probed, Saved, Started, State, Stepped, Unwatched
+from ganforge.core.health import Finding, non_finite
+from ganforge.core.strangers import said
 from ganforge.core.thresholds import Health, Lasting
 from ganforge.health import sampled, vital
 from ganforge.health.sights import Check, Situation
 from ganforge.health.smoothing import Smoother
 from ganforge.health.standing import Standing
-from ganforge.health.words import CURES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,14 +45,14 @@ def watched(events: Iterator[Event], watch: Watch) -> Iterator[Event]:
         if isinstance(event, Saved):
             state = event.state
             event = replace(event, state=State(state.tensors, {**state.values, KEY: watch.to_plain()}))
-        if not isinstance(event, Probed):
+        if not isinstance(event, Probed | Unwatched):
             yield event
         if examined:
             yield examined
 
 
 class Watch:
-    """Judges one run.
+    """Judges one run, and never ends it: a check whose values cannot be had is left out, which is a finding of its own.
 
     Args:
         table: the limits.
@@ -68,10 +68,26 @@ class Watch:
         self._held: list[tuple[int, Mapping[str, Tensor]]] = []
         self._ratios: deque[float] = deque(maxlen=_RECENT)
         self._ended: Finding | None = None
+        self._judged: set[str] = set()  # the checks that have had something to judge
+        self._missed: dict[str, Finding] = {}  # what is not watched, by check
+        self._standings: dict[str, Standing] = {}
+        self._over = False
+        self._at = 0
         self._restored: Mapping[str, Any] | None = None
 
     def hear(self, event: Event) -> Examined | None:
         """Take an event in; what the watch has to say of it, if anything."""
+        self._at = event.iteration
+        if isinstance(event, Finished):
+            return self._finish(event)
+        if not self._table.on or _ALL in self._missed:
+            return None
+        try:
+            return self._heard(event)
+        except Exception as error:  # noqa: BLE001 - the watch must not end training
+            return self._give_up(event.iteration, error)
+
+    def _heard(self, event: Event) -> Examined | None:
         match event:
             case Started():
                 self._started = event
@@ -82,8 +98,10 @@ class Watch:
                     return self._examined(event.iteration, self._digest())
             case Probed():
                 return self._examined(event.iteration, {**self._digest(), **self._probe(event)})
-            case Finished():
-                return self._finish(event)
+            case Unwatched():
+                return self._miss(event.iteration, event.check, event.reason)
+            case Saved() if self._held:  # a state holds what is known, and what is known is told
+                return self._examined(event.iteration, self._digest())
             case _:
                 pass
         return None
@@ -99,15 +117,21 @@ class Watch:
         self._ratios.clear()
         self._begin()
 
-    def to_plain(self) -> dict[str, Any]:
-        """What a resumed run needs, as JSON-able data."""
-        self._digest()
+    def to_plain(self) -> dict[str, Any] | None:
+        """What a resumed run needs, as JSON-able data; ``None`` where nobody watches."""
+        try:
+            self._digest()
+        except Exception as error:  # noqa: BLE001 - the watch must not end training
+            self._give_up(self._at, error)
+        if not self._table.on or _ALL in self._missed:
+            return None
         return {
             "values": dict(self._now.values),
             "levels": dict(self._now.levels),
             "smoother": self._smoother.to_plain(),
             "standings": {name: standing.to_plain() for name, standing in self._standings.items()},
             "ratios": list(self._ratios),
+            "judged": sorted(self._judged),
         }
 
     def _begin(self) -> None:
@@ -120,14 +144,17 @@ class Watch:
             self._now.levels.update(self._restored["levels"])
             self._smoother.restore(self._restored["smoother"])
             self._ratios.extend(self._restored["ratios"])
+            self._judged.update(self._restored["judged"])
             for name, plain in self._restored["standings"].items():
                 if name in self._standings:
                     self._standings[name].restore(plain)
 
     def _needed(self, check: Check, iterations: int) -> int:
         """Looks in a row before a sight is told: so many iterations of vital signs, two of samples."""
+        if check.at_once:
+            return 1
         if check.source == "samples":
-            return 2 if self._table.probes >= 5 else 1
+            return 2 if iterations // self._table.between(iterations) >= 5 else 1
         limits = getattr(self._table, check.name)
         patience = limits.patience if isinstance(limits, Lasting) else 1
         return int(min(patience, max(1, iterations // 20)) // self._table.every)
@@ -152,11 +179,14 @@ class Watch:
     def _probe(self, probe: Probed) -> dict[str, float]:
         from ganforge.health.samples import measured
 
-        values = measured(probe, self._started.latent)
+        unable: dict[str, str] = {}
+        values = measured(probe, self._started.latent, self._missed, unable)
+        for check, reason in unable.items():
+            self._miss(probe.iteration, check, reason)
         self._now.before = {name: value for name, value in self._now.values.items() if name.startswith(_OF_SAMPLES)}
         for name in self._now.before:
             del self._now.values[name]
-        if "oscillation/raw" in values:
+        if values.get("oscillation/average"):
             self._ratios.append(values["oscillation/raw"] / values["oscillation/average"])
             if len(self._ratios) == _RECENT:
                 values["oscillation"] = statistics.median(self._ratios)
@@ -170,6 +200,8 @@ class Watch:
         for check in CHECKS:
             if check.source != source or not getattr(self._table, check.name).on or (check.settles and share < settling):
                 continue
+            if any(name.partition("/")[0] == check.name for name in self._now.values):
+                self._judged.add(check.name)
             standing = self._standings[check.name]
             standing.look(iteration, check.judge(self._now))
             if standing.level:
@@ -178,23 +210,67 @@ class Watch:
                 self._now.levels.pop(check.name, None)
 
     def _examined(self, iteration: int, values: Mapping[str, float]) -> Examined:
-        found = {name: standing.finding for name, standing in self._standings.items()}
+        found = {name: standing.finding for name, standing in self._standings.items() if name not in self._missed}
         hidden = {
-            symptom for cause, symptoms in _HIDES.items() if (seen := found[cause]) and seen.level == "fail" for symptom in symptoms
+            symptom
+            for cause, symptoms in _HIDES.items()
+            if (seen := found.get(cause)) and seen.level == "fail"
+            for symptom in symptoms
         }
         told = [finding for name, finding in found.items() if finding and name not in hidden]
+        if _ALL in self._missed:
+            told = []
         if self._ended:
-            told.insert(0, self._ended)
-        self.findings = tuple(sorted(told, key=lambda finding: finding.level != "fail"))
-        return Examined(iteration, values, self.findings)
+            told = [self._ended, *(finding for finding in told if finding.check != self._ended.check)]
+        self.findings = tuple(sorted([*told, *self._missed.values()], key=lambda finding: finding.level != "fail"))
+        return Examined(iteration, values, self.findings, self._has_judged())
 
-    def _finish(self, finished: Finished) -> Examined:
+    def _has_judged(self) -> bool:
+        """Whether the checks that come last have: those of samples, unless nobody looks at any, or else those of vital signs."""
+        settled = {check.name for check in CHECKS if check.settles and check.name in self._judged}
+        if self._table.probes and "samples" not in self._missed and not self._over:
+            return not settled.isdisjoint(_OF_SAMPLES)
+        return bool(settled)
+
+    def _miss(self, iteration: int, check: str, reason: str) -> Examined | None:
+        """From now on nothing is heard of ``check``, and that is told; unless it is off anyway."""
+        switch = _SWITCHES.get(check, f"health.{check}.on")
+        limits = getattr(self._table, check, None)
+        if check in self._missed or not getattr(limits, "on", True):
+            return None
+        remedy = "nothing of this harms training; where it cannot be mended, switch the check off"
+        what = f"{check}: {reason}"
+        self._missed[check] = Finding(check, "not watched", "warn", what, iteration, iteration, remedy, switch)
+        for name in _DEPENDING.get(check, (check,)):  # what was seen of it is old, and stays so
+            self._now.levels.pop(name, None)
+            for key in [key for key in self._now.values if key.partition("/")[0] == name]:
+                del self._now.values[key]
+            if standing := self._standings.get(name):
+                standing.look(iteration, None)
+        return self._examined(iteration, {})
+
+    def _give_up(self, iteration: int, error: Exception) -> Examined | None:
+        """The watch itself has failed: training goes on without it."""
+        self._held = []
+        return self._miss(iteration, _ALL, said(error))
+
+    def _finish(self, finished: Finished) -> Examined | None:
+        values: Mapping[str, float] = {}
+        try:
+            values = self._digest()
+        except Exception as error:  # noqa: BLE001 - the watch must not end training
+            self._give_up(finished.iteration, error)
+        self._over = True
         if finished.outcome == "diverged":
-            cure = CURES["non-finite values"]
-            self._ended = Finding(
-                "finite", "non-finite values", "fail", finished.reason or "", finished.iteration, finished.iteration, *cure
-            )
-        return self._examined(finished.iteration, self._digest())
+            self._ended = non_finite(finished.iteration, finished.reason)
+        examined = self._examined(finished.iteration, values)
+        return examined if examined.judged or examined.findings else None
 
 
+_ALL = "all checks"
+"""What is not watched when the watch itself has failed."""
+_SWITCHES = {_ALL: "health.on", "samples": "health.probes"}
+"""The keys that switch off what is not one check."""
 _OF_SAMPLES = tuple(check.name for check in sampled.CHECKS)
+_DEPENDING = {"gradients": ("gradients", "vanishing"), "samples": _OF_SAMPLES}
+"""The checks that go without where one thing is not watched, if they are others than that one."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ganforge.core.health import NON_FINITE, NON_FINITE_CURE
+
 
 class Cure(NamedTuple):
     """What usually helps.
@@ -18,8 +20,10 @@ class Cure(NamedTuple):
 
 
 CURES: dict[str, Cure] = {
-    "non-finite values": Cure("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr"),
-    "exploding gradients": Cure("lower the learning rates; add a gradient penalty such as r1", "discriminator.optimizer.lr"),
+    NON_FINITE: Cure(*NON_FINITE_CURE),
+    "exploding gradients": Cure(  # the one network's gradient may explode for the other's steps: no single key
+        "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr; add a gradient penalty such as r1"
+    ),
     "divergence": Cure("lower the generator's learning rate", "generator.optimizer.lr"),
     "discriminator dominance": Cure(
         "lower the discriminator's learning rate, or add a gradient penalty such as r1", "discriminator.optimizer.lr"

@@ -19,6 +19,8 @@ def judged(examined: Examined | None, healthy_since: int | None) -> list[str]:
     """The verdict in full: ``healthy since iteration n``, or each finding with what usually helps; nothing where nobody watches."""
     if examined is None:
         return []
+    if not (examined.findings or examined.judged):
+        return ["nothing judged yet"]
     if not examined.findings:
         return [words.healthy(healthy_since if healthy_since is not None else examined.iteration)]
     return [f"{headline(finding)}; {advice(finding)}" for finding in examined.findings]
@@ -36,7 +38,7 @@ def changes(before: Sequence[Finding], now: Examined) -> Iterator[str]:
         if key not in seen:
             # Another check may still see a trouble of this name.
             yield f"{finding.trouble} is no longer seen by the check {finding.check} (since iteration {finding.since:,} it was)"
-    if before and not now.findings:
+    if before and not now.findings and now.judged:
         yield words.healthy(now.iteration)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, RolledBack, Saved, Started, Stepped
-from ganforge.core.health import Finding, report
+from ganforge.core.health import non_finite, report
 from ganforge.observers.broadcast import Tell, Warn, warn_plainly
 from ganforge.observers.health import unchanged
 from ganforge.storage import meanings, status
@@ -152,8 +152,9 @@ class _Scribe:
         if event.values:
             self._writer.metrics(event.iteration, {f"health/{key}": value for key, value in event.values.items()})
         self._seen = event
-        self._status = self._status.now(health=report(event.findings))
-        if self._told is None or not unchanged(self._told.findings, event.findings):
+        self._status = self._status.now(health=report(event.findings, judged=event.judged))
+        told = self._told
+        if told is None or told.judged != event.judged or not unchanged(told.findings, event.findings):
             self.tell_health()
             self._report(event.iteration, now)
 
@@ -161,8 +162,8 @@ class _Scribe:
         """Record what was seen last, unless the journal has just that."""
         told, seen = self._told, self._seen
         self._told = seen
-        if seen is not None and (told is None or told.findings != seen.findings):
-            self._writer.record("health", iteration=seen.iteration, **report(seen.findings))
+        if seen is not None and (told is None or (told.findings, told.judged) != (seen.findings, seen.judged)):
+            self._writer.record("health", iteration=seen.iteration, **report(seen.findings, judged=seen.judged))
 
     def _finished(self, event: Finished) -> None:
         if event.outcome == "diverged":
@@ -177,9 +178,7 @@ class _Scribe:
         findings = self._seen.findings if self._seen else ()
         if any(finding.level == "fail" for finding in findings):
             return
-        at, reason = event.iteration, event.reason or "a value is no longer finite"
-        failed = Finding("finite", "non-finite values", "fail", reason, at, at, "lower learning rates, or a penalty such as r1")
-        self._seen = Examined(at, {}, (failed, *findings))
+        self._seen = Examined(event.iteration, {}, (non_finite(event.iteration, event.reason), *findings))
         self._status = self._status.now(health=report(self._seen.findings))
 
     def _report(self, iteration: int, now: float) -> None:

@@ -154,7 +154,7 @@ class Standing:
     def _examine(self, event: Examined) -> None:
         if event.findings:
             self.healthy_since = None
-        elif self.healthy_since is None:
+        elif self.healthy_since is None and event.judged:
             self.healthy_since = event.iteration
         self.examined = event
 
