@@ -23,8 +23,8 @@ ALWAYS = "weights = { warn = 0.01, fail = 0.02 }"
 def failing(recipe, tmp_path, console):
     """Run a recipe in which the watch sees a failure soon."""
 
-    def go(on_fail: str, *, extra: str = "", table: str = ALWAYS, iterations: int = 40, **options):
-        text = f'[health]\non_fail = "{on_fail}"\nevery = 1\nprobes = 0\n{table}\n[checkpoints]\nevery = 5\n{extra}'
+    def go(on_fail: str, *, extra: str = "", table: str = ALWAYS, iterations: int = 40, every: int = 10, **options):
+        text = f'[health]\non_fail = "{on_fail}"\nevery = {every}\nprobes = 0\n{table}\n[checkpoints]\nevery = 5\n{extra}'
         return run(Options(recipe(text, iterations=iterations), runs_dir=tmp_path / "runs", plain=True, **options), console)
 
     return go
@@ -91,7 +91,8 @@ def test_after_the_last_return_a_failure_at_the_last_iteration_is_the_runs_end(f
 
 
 def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
-    result = failing("roll-back", iterations=200)  # long enough for a failure to be told after it began
+    table = "gradients = { warn = 1e-9, fail = 1e-8 }"  # seen at once, and told when it has lasted
+    result = failing("roll-back", table=table, iterations=200, every=1)
     returns = records(result.folder, "rollback")
     assert len(returns) == 3
     for number, record in enumerate(returns, 1):
