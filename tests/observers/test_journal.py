@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ganforge.core.contracts import Measure
 from ganforge.core.events import Evaluated, Examined, Finished, RolledBack, Saved, Started, State, Stepped
 from ganforge.core.health import Finding
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.observers.broadcast import broadcast
 from ganforge.observers.journal import Speed, journal
-from ganforge.storage import status
+from ganforge.storage import meanings, status
 from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter, read
 
@@ -267,6 +268,21 @@ def test_a_run_that_diverged_has_failed_whatever_was_seen(tell, folder, finding,
     if watched != "failed":
         assert health["findings"][0]["seen"] == "generator/total is NaN at iteration 7"
     assert records(folder, "health")[-1]["findings"] == health["findings"]
+
+
+def test_floors_are_asked_for_when_training_has_ended(tell, folder):
+    asked = []
+
+    def floor(count):
+        asked.append(count)
+        return 10 / count
+
+    begun = replace(started(), measures={"w": Measure("distance", "lower", floor=floor)}, protocols={"w": {"samples": 2000}})
+    tell(begun)
+    tell(stepped(1))
+    assert (asked, meanings.read(folder).metrics["w"].floor) == ([], None)
+    tell(Finished(1, "finished", 1.0))
+    assert (asked, meanings.read(folder).metrics["w"].floor) == ([2000], 0.005)
 
 
 def test_the_speed_is_of_training_alone(tell, writer, folder, clock):

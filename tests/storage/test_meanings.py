@@ -46,3 +46,12 @@ def test_a_run_without_them_has_none_and_a_damaged_file_is_told(tmp_path):
     (tmp_path / "meanings.json").write_text("{")
     with pytest.raises(StorageError, match="is damaged"):
         meanings.read(RunFolder(tmp_path))
+
+
+def test_floors_that_nothing_is_judged_by_can_wait():
+    def dear(_count):
+        raise AssertionError("it takes seconds")
+
+    measures = {"w": Measure("distance", "lower", floor=dear), "nn": Measure("accuracy", "nearer", floor=lambda n: 0.5)}
+    found = Meanings.of({}, measures, {"w": 2000, "nn": 2000}, floors=False).metrics
+    assert (found["w"].floor, found["nn"].floor) == (None, 0.5)

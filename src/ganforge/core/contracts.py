@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ganforge.core.direction import WAYS, Better
+from ganforge.core.direction import WAYS, Better, aim
 from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
 from ganforge.core.specs import DataSpec, LatentSpec
 
@@ -141,9 +141,13 @@ class Measure:
         """The floor with so many samples, where both are known."""
         return self.floor(samples) if self.floor is not None and samples else None
 
+    def aim_at(self, samples: int | None) -> float | None:
+        """What the value is to be near to; ``None`` where another way is better. Other floors are not asked for: some are simulated."""
+        return aim(self.ideal, self.floor_at(samples)) if self.better == "nearer" else None
+
     def to_plain(self, samples: int | None = None) -> dict[str, Any]:
-        """JSON-able, with the floor at this number of samples where it is known."""
-        floor = self.floor_at(samples)
+        """JSON-able; with what it is to be near to as its floor, where that depends on this number of samples."""
+        floor = self.floor_at(samples) if self.better == "nearer" else None
         told = {"label": self.label, "better": self.better, "ideal": self.ideal, "symmetric": self.symmetric}
         return told if floor is None else {**told, "floor": floor}
 

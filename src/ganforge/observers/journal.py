@@ -66,6 +66,7 @@ class _Scribe:
         self._status = Status(status="running")
         self._began = self._reported = clock()
         self._failing = False
+        self._begun: Started | None = None
         self._seen: Examined | None = None  # the newest look
         self._told: Examined | None = None  # the one that the journal's newest record of health is of
         self._missed: set[str] = set()  # metrics that were told to be missing
@@ -112,15 +113,16 @@ class _Scribe:
             self._status = self._status.now(**self._known())
             self._measured = [(event.iteration, self._status.metrics)]
         self._status = self._status.now(iterations=event.iterations)
-        self._explain(event)
+        self._begun = event
+        self._explain(event, floors=False)
         samples = _samples(event)
         measures = {key: measure.to_plain(samples.get(key.partition("/")[0])) for key, measure in event.measures.items()}
         self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, measures=measures)
         self._report(event.iteration, self._clock())
 
-    def _explain(self, event: Started) -> None:
+    def _explain(self, event: Started, *, floors: bool) -> None:
         try:
-            meanings.write(self._folder, Meanings.of(event.readings, event.measures, _samples(event)))
+            meanings.write(self._folder, Meanings.of(event.readings, event.measures, _samples(event), floors=floors))
         except StorageError as error:
             self._warn(f"{error}; training goes on")
 
@@ -170,6 +172,8 @@ class _Scribe:
             self._diverged(event)
         self.tell_health()
         self._writer.flush()
+        if self._begun is not None:
+            self._explain(self._begun, floors=True)  # not before the first iteration, which some of them would delay by seconds
         self._status = self._status.now(status=event.outcome, reason=event.reason)
         self._report(event.iteration, self._clock())
 

@@ -50,12 +50,12 @@ class Score:
         best: the best finite value, or NaN; none of a value that is never judged.
         best_iteration: when that was.
         times: how often it was measured.
-        aim: what a perfect generator has, where it is known.
+        aim: what it is to be near to, where that is the better.
     """
 
     def __init__(self, measure: Measure, samples: int | None = None) -> None:
         self.measure = measure
-        self.aim = direction.aim(measure.ideal, measure.floor_at(samples))
+        self.aim = measure.aim_at(samples)
         self._points: dict[int, float] = {}
         self._clear()
 

@@ -49,15 +49,20 @@ class Meanings:
     metrics: Mapping[str, MetricMeaning] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, readings: Mapping[str, Reading], measures: Mapping[str, Measure], samples: Mapping[str, int]) -> Self:
+    def of(
+        cls, readings: Mapping[str, Reading], measures: Mapping[str, Measure], samples: Mapping[str, int], *, floors: bool = True
+    ) -> Self:
         """What losses and metrics declare.
 
         Args:
             readings: by ``discriminator/real``.
             measures: by ``wasserstein`` or ``modes/captured``.
             samples: how many samples each metric takes, by its name.
+            floors: whether to tell those too that no value is judged by; some are simulated, which takes seconds.
         """
-        return cls(readings, {key: _declared(measure, samples.get(key.partition("/")[0])) for key, measure in measures.items()})
+        told = {key: measure for key, measure in measures.items() if floors or measure.better == "nearer"}
+        counts = {key: samples.get(key.partition("/")[0]) for key in told}
+        return cls(readings, {key: _declared(measure, counts.get(key)) for key, measure in measures.items()})
 
 
 def write(folder: RunFolder, meanings: Meanings) -> None:
