@@ -142,7 +142,7 @@ class Measure:
         return self.floor(samples) if self.floor is not None and samples else None
 
     def aim_at(self, samples: int | None) -> float | None:
-        """What the value is to be near to; ``None`` where another way is better. Other floors are not asked for: some are simulated."""
+        """What the value is to be near to; ``None`` where another way is better, whose floor may be simulated and dear."""
         return aim(self.ideal, self.floor_at(samples)) if self.better == "nearer" else None
 
     def to_plain(self, samples: int | None = None) -> dict[str, Any]:
