@@ -1,8 +1,10 @@
 """What numbers mean, written down and read again; files of anybody's making."""
 
+import math
+
 import pytest
 
-from ganforge.core.contracts import Measure, Reading
+from ganforge.core.contracts import Divergence, Measure, Reading
 from ganforge.core.errors import StorageError
 from ganforge.storage import meanings
 from ganforge.storage.folder import RunFolder
@@ -55,3 +57,13 @@ def test_floors_that_nothing_is_judged_by_can_wait():
     measures = {"w": Measure("distance", "lower", floor=dear), "nn": Measure("accuracy", "nearer", floor=lambda n: 0.5)}
     found = Meanings.of({}, measures, {"w": 2000, "nn": 2000}, floors=False).metrics
     assert (found["w"].floor, found["nn"].floor) == (None, 0.5)
+
+
+def test_what_winning_is_worth_comes_back_without_bounds_too(tmp_path):
+    readings = {
+        "discriminator/real": Reading("cost", math.log(2), 0.0, Divergence("Jensen-Shannon divergence", math.log(2))),
+        "discriminator/critic": Reading("gap", 0.0, -math.inf, Divergence("Wasserstein distance", math.inf)),
+    }
+    folder = RunFolder(tmp_path)
+    meanings.write(folder, Meanings.of(readings, {}, {}))
+    assert meanings.read(folder).terms == readings

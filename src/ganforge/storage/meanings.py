@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ganforge.core import direction
-from ganforge.core.contracts import Measure, Reading
+from ganforge.core.contracts import Divergence, Measure, Reading
 from ganforge.storage import atomic
 from ganforge.storage.folder import RunFolder
 
@@ -83,7 +83,7 @@ def read(folder: RunFolder) -> Meanings:
     """
     found = folder.read_json(folder.meanings)
     return Meanings(
-        {key: Reading(_text(one.get("label")), _number(one.get("equilibrium"))) for key, one in _tables(found, "terms")},
+        {key: _reading(one) for key, one in _tables(found, "terms")},
         {
             key: MetricMeaning(
                 _text(one.get("label")), _text(one.get("better")), _number(one.get("ideal")), _number(one.get("floor"))
@@ -95,6 +95,13 @@ def read(folder: RunFolder) -> Meanings:
 
 def _declared(measure: Measure, samples: int | None) -> MetricMeaning:
     return MetricMeaning(measure.label, measure.better, measure.ideal, measure.floor_at(samples))
+
+
+def _reading(one: Mapping[str, Any]) -> Reading:
+    told = one.get("divergence")
+    name, greatest = (told.get("name"), _bound(told.get("greatest"))) if isinstance(told, Mapping) else (None, None)
+    divergence = Divergence(name, greatest) if isinstance(name, str) and greatest is not None else None
+    return Reading(_text(one.get("label")), _number(one.get("equilibrium")), _bound(one.get("best")), divergence)
 
 
 def _tables(found: Any, name: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -109,3 +116,8 @@ def _text(value: object) -> str:
 def _number(value: object) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_number else None  # type: ignore[arg-type]  # it is a number
+
+
+def _bound(value: object) -> float | None:
+    """A number, infinite ones among them."""
+    return value if isinstance(value, float) and math.isinf(value) else _number(value)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from ganforge.core.contracts import Reading
 from ganforge.core.direction import cost, in_words, judges
 from ganforge.observers import words
+from ganforge.observers.meaning import sentence
 from ganforge.runs.reporting.charts import Curve, Level, chart
 from ganforge.runs.reporting.history import Binned
 from ganforge.storage.meanings import MetricMeaning
@@ -50,11 +51,13 @@ class Panel:
         name: stands above.
         drawing: the chart.
         entries: the key.
+        saying: what the present values mean together, in words; "" where they do not tell.
     """
 
     name: str
     drawing: Markup
     entries: Sequence[Entry]
+    saying: str = ""
 
 
 def loss_panels(terms: Mapping[str, Binned], readings: Mapping[str, Reading], until: float) -> list[Panel]:
@@ -105,7 +108,9 @@ def _loss_panel(network: str, terms: Mapping[str, Binned], readings: Mapping[str
         for reading in [readings.get(key, Reading(""))]
     ]
     told = f"Curves of the {words.clean(network)}'s losses. " + " ".join(f"{one.name}: {one.reading}." for one in entries)
-    return Panel(words.clean(network), chart(curves, list(levels.values()), told=told, until=until), entries)
+    lately = {key: value for key, one in terms.items() if (value := _lately(one)) is not None}
+    saying = words.clean(sentence(network, lately, readings))
+    return Panel(words.clean(network), chart(curves, list(levels.values()), told=told, until=until), entries, saying)
 
 
 def _told_apart(network: str, terms: Mapping[str, Binned]) -> dict[str, Binned]:
@@ -137,12 +142,19 @@ def _read(term: Binned, equilibrium: float | None) -> str:
     """The last value, beside that at equilibrium."""
     if term.lost_at is not None:
         return f"not finite from iteration {term.lost_at:,} on"
-    if term.last is None:
+    lately = _lately(term)
+    if lately is None:
         return "no values"
-    *_, mean, _ = term.series()
-    lately = float(np.mean(mean[-max(1, len(mean) // 20) :]))
     settled = f"; at equilibrium {words.level(equilibrium)}" if equilibrium is not None else ""
     return f"lately {words.number(lately)}{settled}"
+
+
+def _lately(term: Binned) -> float | None:
+    """The mean of the last twentieth; nothing of a term without values, or that was lost."""
+    if term.lost_at is not None or term.last is None:
+        return None
+    *_, mean, _ = term.series()
+    return float(np.mean(mean[-max(1, len(mean) // 20) :]))
 
 
 def _metric_panel(name: str, points: Mapping[int, float], meaning: MetricMeaning, until: float, colour: int) -> Panel:
