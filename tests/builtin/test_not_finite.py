@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ganforge.core import direction
 from ganforge.hooks.component import Kind
 from ganforge.hooks.loading import load_plugins
 from ganforge.plugin import Samples
@@ -56,8 +57,9 @@ def test_what_is_not_finite_is_never_good(bench, share, bad, cache):
 
     assert found.keys() == intact.keys()
     for key, value in found.items():
-        if math.isnan(value):
+        measure = metric.measures[key]
+        if math.isnan(value) or not direction.judges(measure.better, aim := measure.aim_at(len(fake))):
             continue
-        worse = intact[key] - value if metric.measures[key].better == "higher" else value - intact[key]
-        # without one sample the shares of modes are a little nearer to the true ones, or farther
-        assert worse > -1e-3 if share == "one sample" else worse > 0, (key, intact[key], value)
+        worse = direction.cost(value, measure.better, aim) - direction.cost(intact[key], measure.better, aim)
+        # without one sample, shares are a little nearer to the true ones, or farther
+        assert worse > -1.5 / len(fake) if share == "one sample" else worse > 0, (key, intact[key], value)
