@@ -30,6 +30,13 @@ from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.engine.batches import Order, spread_rows
 
+if sys.platform == "linux":
+    from multiprocessing.context import ForkContext as Context
+    from multiprocessing.context import ForkProcess as Process
+else:
+    from multiprocessing.context import SpawnContext as Context
+    from multiprocessing.context import SpawnProcess as Process
+
 _Arrays = tuple[NDArray[Any], NDArray[Any] | None]
 
 _AHEAD = 2
@@ -144,17 +151,14 @@ def _spare_cores() -> int:
     return min(_MOST_WORKERS, max(1, cores - 1))
 
 
-_METHOD = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-
-
-class _Worker(_METHOD.Process):  # type: ignore[name-defined,misc]  # which of two classes it is depends on the system
+class _Worker(Process):
     """A process that ends when its pool says so, although it takes no notice of SIGTERM."""
 
     def terminate(self) -> None:
         self.kill()
 
 
-class _Workers(type(_METHOD)):  # type: ignore[misc]
+class _Workers(Context):
     """Where the pool takes its processes from."""
 
     Process = _Worker
