@@ -1,6 +1,7 @@
 """Does the health watch name what is wrong, and keep silent where nothing is? Planted failures and shipped recipes over seeds.
 
-    python benchmarks/health.py [CASE …] [--seeds 10] [--first-seed 1] [--jobs 2] [--rows health-rows.jsonl] [--out docs/results.md] [--list]
+    python benchmarks/health.py [CASE …] [--seeds 10] [--first-seed 1] [--jobs 2] [--rows health-rows.jsonl]
+        [--out docs/results.md] [--list]
 
 A planted failure is a shipped recipe with an override or with a generator of ``benchmarks/planted.py``; it is trained for a fifth
 of its iterations, and counts as named when a finding of level fail names it by then. A healthy recipe is trained to its end, and

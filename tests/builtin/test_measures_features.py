@@ -13,7 +13,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from ganforge.builtin import classifying
 from ganforge.builtin.kept import Kept
 from ganforge.metrics import class_coverage_floor, frechet_distance, kernel_distance
-from ganforge.plugin import DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
+from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
 
 PLANE = DataSpec((2,))
 CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
@@ -129,6 +129,19 @@ def test_label_match_by_classifier_needs_no_real_neighbours(blobs, metric) -> No
     fake = Samples(blobs.held.values, asked, Latent(torch.zeros(300, 2), asked))
     unlabelled = Samples(torch.zeros(300, 2))
     assert made.measure(evaluation(unlabelled, fake))[""] == pytest.approx(0.75, abs=0.01)
-    assert made.measures[""].ideal == made.reader.accuracy > 0.99
+    assert made.measures[""].ideal == made.told.reader.accuracy > 0.99
     assert made.protocol["by"] == "classifier"
     assert metric("label-match", blobs, LatentSpec(2, classes=3)).protocol == {"by": "nearest"}
+
+
+def test_code_recovery_by_classifier_matches_codes_to_what_it_reads(blobs, metric) -> None:
+    made = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier", column=1)
+    codes = torch.stack([torch.zeros_like(blobs.held.labels), (blobs.held.labels + 1) % 3], dim=1)
+    codes[:60, 1] = (codes[:60, 1] + 1) % 3
+    fake = Samples(blobs.held.values, latent=Latent(torch.zeros(300, 2), codes=Codes(codes, torch.zeros(300, 0))))
+    unlabelled = Samples(torch.zeros(300, 2))
+    assert made.measure(evaluation(unlabelled, fake))[""] == pytest.approx(0.8, abs=0.01)
+    assert made.measures[""].ideal == made.told.reader.accuracy > 0.99
+    assert made.protocol["by"] == "classifier"
+    few = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier")
+    assert few.measures[""].ideal == 1.0  # two codes cannot name three classes, and no floor is claimed

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ganforge.builtin.features_classifier import Reader, classifier
-from ganforge.builtin.params import CodeRecoveryParams, WassersteinParams
-from ganforge.builtin.params_features import LabelMatchParams
+from ganforge.builtin.params import WassersteinParams
+from ganforge.builtin.params_features import CodeRecoveryParams, LabelMatchParams
 from ganforge.builtin.simulated import simulated_floors
 from ganforge.metrics import (
     class_coverage_floor,
@@ -32,7 +32,6 @@ from ganforge.plugin import (
     Metric,
     MetricContext,
     NoParams,
-    Samples,
 )
 
 
@@ -89,18 +88,17 @@ class Modes:
 class CodeRecovery:
     """Share of generated samples whose categorical code stands for their class, under the best matching of codes to classes.
 
-    A generated sample's class is that of its nearest held-out real sample.
-
     Args:
         column: which categorical code.
-        density: of the data whose labels are its modes, where it is known, and there are as many values of the code.
+        told: tells the class of a sample.
+        fits: whether the code has as many values as there are classes, so that a perfect generator is told from its floor.
     """
 
-    def __init__(self, *, column: int = 0, density: GaussianMixture | None = None) -> None:
-        self.column = column
-        floor = LabelMatch(density=density).measures[""].floor  # a code that is the class, read by the nearest sample
+    def __init__(self, column: int, told: Telling, *, fits: bool) -> None:
+        self.column, self.told = column, told
+        self.protocol = told.protocol
         self.measures: Mapping[str, Measure] = {
-            "": Measure("share of samples whose code stands for their class (best matching)", "higher", 1.0, floor=floor)
+            "": told.measure("share of samples whose code stands for their class under the best matching", known=fits)
         }
 
     def __repr__(self) -> str:
@@ -111,43 +109,64 @@ class CodeRecovery:
         latent = evaluation.fake.latent
         if latent is None or latent.codes is None:
             raise Disagreement("metric 'code-recovery' was given samples that carry no codes")
-        return {"": hungarian_accuracy(latent.codes.categorical[:, self.column], _classes_of(evaluation.fake, evaluation.real))}
+        return {"": hungarian_accuracy(latent.codes.categorical[:, self.column], self.told.classes(evaluation))}
 
 
 class LabelMatch:
     """Share of generated samples that are of the class that was asked for.
 
     Args:
-        reader: the classifier that tells their class, or ``None`` for that of their nearest held-out real sample.
-        density: of the data whose labels are its modes, where it is known: what their nearest samples tell is then simulated.
+        told: tells the class of a sample.
     """
 
-    def __init__(self, reader: Reader | None = None, density: GaussianMixture | None = None) -> None:
-        self.reader = reader
-        self.protocol: Mapping[str, str] = {"by": "nearest"} if reader is None else {"by": "classifier", **reader.protocol}
-        told = "share of samples that are of the class asked for"
-        if reader is None:
-            floor = simulated_floors(density, self.measure)("")
-            measure = Measure(f"{told} (by their nearest real sample)", "higher", 1.0, floor=floor)
-        else:  # a perfect generator's samples are as hard to read as real ones
-            measure = Measure(f"{told} (by a classifier of the data)", "higher", reader.accuracy)
-        self.measures: Mapping[str, Measure] = {"": measure}
+    def __init__(self, told: Telling) -> None:
+        self.told = told
+        self.protocol = told.protocol
+        self.measures: Mapping[str, Measure] = {"": told.measure("share of samples that are of the class asked for", known=True)}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The share."""
         latent = evaluation.fake.latent
         if latent is None or latent.labels is None:
             raise Disagreement("metric 'label-match' was given samples that carry no labels")
-        fake = evaluation.fake
-        classes = _classes_of(fake, evaluation.real) if self.reader is None else self.reader.classes(fake.values)
-        return {"": float((classes == latent.labels).double().mean())}
+        return {"": float((self.told.classes(evaluation) == latent.labels).double().mean())}
 
 
-def _classes_of(fake: Samples, real: Samples) -> Tensor:
-    """``(n,)`` class of each generated sample's nearest real sample."""
-    if real.labels is None:
-        raise Disagreement("the real samples carry no labels to compare with")
-    return nearest_labels(fake.values, real.values, real.labels)
+class Telling:
+    """What tells the class of a generated sample.
+
+    Args:
+        reader: a classifier, or ``None`` for the class of the nearest held-out real sample.
+        density: of the data whose labels are its modes, where it is known: what the nearest samples tell is then simulated.
+    """
+
+    def __init__(self, reader: Reader | None = None, density: GaussianMixture | None = None) -> None:
+        self.reader, self._density = reader, density
+        self.protocol: Mapping[str, str] = {"by": "nearest"} if reader is None else {"by": "classifier", **reader.protocol}
+
+    def measure(self, label: str, *, known: bool) -> Measure:
+        """A share of right classes, with what a perfect generator gets of it where that is ``known``."""
+        if self.reader is not None:  # a perfect generator's samples are as hard to read as real ones
+            return Measure(f"{label} (by a classifier of the data)", "higher", self.reader.accuracy if known else 1.0)
+        floor = simulated_floors(self._density if known else None, _share_told)("")
+        return Measure(f"{label} (by their nearest real sample)", "higher", 1.0, floor=floor)
+
+    def classes(self, evaluation: Evaluation) -> Tensor:
+        """``(n,)`` class of each generated sample.
+
+        Raises:
+            Disagreement: the nearest real samples are asked, and they carry no labels.
+        """
+        fake, real = evaluation.fake, evaluation.real
+        if self.reader is not None:
+            return self.reader.classes(fake.values)
+        if real.labels is None:
+            raise Disagreement("the real samples carry no labels to compare with")
+        return nearest_labels(fake.values, real.values, real.labels)
+
+
+def _share_told(evaluation: Evaluation) -> Mapping[str, float]:
+    return LabelMatch(Telling()).measure(evaluation)
 
 
 def build_wasserstein(params: WassersteinParams, context: BuildContext) -> Metric:
@@ -169,7 +188,7 @@ def build_modes(_params: NoParams, context: BuildContext) -> Metric:
     return Modes(context.data.density)
 
 
-def build_code_recovery(params: CodeRecoveryParams, context: BuildContext) -> Metric:
+def build_code_recovery(params: CodeRecoveryParams, context: MetricContext) -> Metric:
     """Factory of ``code-recovery``.
 
     Raises:
@@ -178,7 +197,7 @@ def build_code_recovery(params: CodeRecoveryParams, context: BuildContext) -> Me
     _need_classes("code-recovery", context.data)
     _need_column(params.column, context.latent)
     fits = context.latent.categorical[params.column] == context.data.classes
-    return CodeRecovery(column=params.column, density=_labelling_density(context.data) if fits else None)
+    return CodeRecovery(params.column, _telling(params.by, context), fits=fits)
 
 
 def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metric:
@@ -190,7 +209,11 @@ def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metri
     _need_classes("label-match", context.data)
     if context.latent.classes is None:
         raise Disagreement("metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'")
-    return LabelMatch(classifier(context) if params.by == "classifier" else None, _labelling_density(context.data))
+    return LabelMatch(_telling(params.by, context))
+
+
+def _telling(by: str, context: MetricContext) -> Telling:
+    return Telling(classifier(context) if by == "classifier" else None, _labelling_density(context.data))
 
 
 def _labelling_density(data: DataSpec) -> GaussianMixture | None:

@@ -100,13 +100,6 @@ class WassersteinParams(Params):
     """Whether distances or squared distances are averaged: W₁ or W₂."""
 
 
-class CodeRecoveryParams(Params):
-    """Parameters of the code recovery metric."""
-
-    column: int = Field(0, ge=0)
-    """Which categorical code is matched to the classes, counted from 0."""
-
-
 def _check_order(low: float, high: float) -> None:
     if low >= high:
         raise ValueError(f"low ({low:g}) must be below high ({high:g})")

@@ -50,6 +50,13 @@ class LabelMatchParams(Params):
     the data's training samples and kept."""
 
 
+class CodeRecoveryParams(LabelMatchParams):
+    """Parameters of the code recovery metric."""
+
+    column: int = Field(0, ge=0)
+    """Which categorical code is matched to the classes, counted from 0."""
+
+
 class ClassModesParams(Params):
     """Parameters of the class modes."""
 

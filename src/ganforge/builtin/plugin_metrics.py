@@ -37,9 +37,9 @@ def register_metrics(register: Registrar) -> None:
     register(
         "code-recovery",
         f"{_MEASURES}:build_code_recovery",
-        params=f"{_BASE_PARAMS}:CodeRecoveryParams",
+        params=f"{_SEEN_PARAMS}:CodeRecoveryParams",
         requires=("categorical-codes", "labels"),
-        summary="Does a categorical code mean a class? Accuracy under the best matching, with 1-NN classes.",
+        summary="Does a categorical code mean a class? Accuracy under the best matching; classes by 1-NN or a classifier.",
         references=("Chen et al. 2016, https://arxiv.org/abs/1606.03657",),
     )
     register(

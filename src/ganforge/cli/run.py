@@ -98,6 +98,10 @@ def _farewell(result: Result) -> None:
         case "finished":
             console.note(f"finished in {_duration(result.seconds)}: {result.folder}")
             console.note(f"  samples   ganforge sample {result.run}")
+        case "stopped" if result.exit_code == 1:  # nobody asked for it: the health watch did
+            console.warning(f"stopped at iteration {result.iterations}: {result.reason}")
+            console.note(f"  kept in   {result.folder}")
+            console.note(f"  go on     ganforge run --resume {result.run} --set 'health.on_fail=\"warn\"'")
         case "stopped":
             console.note(f"stopped at iteration {result.iterations}: {result.folder}")
             console.note(f"  go on     ganforge run --resume {result.run}")
