@@ -151,10 +151,11 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     iterations = trainer.plan.iterations
     until = int(_SHARE * iterations) if case.right else iterations
 
+    watch = Watch(blueprint.recipe.health, [part.component.name for part in blueprint.losses])
     first: dict[str, dict[str, int]] = {"fail": {}, "warn": {}}
     keys: dict[str, str | None] = {}
     outcome = ""
-    for event in watched(trainer.run(lambda: trainer.iteration >= until), Watch(blueprint.recipe.health)):
+    for event in watched(trainer.run(lambda: trainer.iteration >= until), watch):
         if isinstance(event, Examined):
             for finding in event.findings:
                 first[finding.level].setdefault(finding.trouble, event.iteration)

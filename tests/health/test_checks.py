@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
 from ganforge.core.thresholds import Health
 from ganforge.health import sampled, vital
 from ganforge.health.sights import Situation
-from ganforge.health.words import CURES
+from ganforge.health.words import CURES, cure
 
 CHECKS = {check.name: check for check in (*vital.CHECKS, *sampled.CHECKS)}
 SURE = {"dominance/accuracy": 1.0}
+NEAR = {"oscillation/away": 0.1}
 VARIED = {"collapse": 0.9, "collapse/precision": 0.9, "collapse/spread": 1.0}
 
 
@@ -41,6 +43,8 @@ def seen(check: str, values: dict[str, float], levels=None):
         ("dominance", {"dominance": 0.66, "dominance/accuracy": 0.97}, ("warn", "discriminator dominance")),
         ("dominance", {"dominance": 0.66, "dominance/accuracy": 0.9}, None),
         ("vanishing", {"vanishing": 0.5}, None),
+        ("vanishing", {"vanishing": 0.005, "dominance": 0.02}, None),  # a game that is settled
+        ("vanishing", {"vanishing": 0.005, "dominance": 0.4}, ("warn", "vanishing gradient")),
         ("vanishing", {"vanishing": 0.005}, ("warn", "vanishing gradient")),
         ("vanishing", {"vanishing": 1e-4}, ("warn", "vanishing gradient")),
         ("slopes", {"slopes": 1.9}, None),
@@ -57,10 +61,12 @@ def seen(check: str, values: dict[str, float], levels=None):
             {"collapse": 0.0, "collapse/precision": 0.0, "collapse/spread": 0.01},
             ("fail", "mode collapse"),
         ),
-        ("duplicates", {"duplicates": 20.0, "duplicates/same": 0.0}, None),
-        ("duplicates", {"duplicates": 31.0, "duplicates/same": 0.0}, ("warn", "duplicates")),
-        ("duplicates", {"duplicates": 501.0, "duplicates/same": 0.0}, ("fail", "duplicates")),
-        ("duplicates", {"duplicates": 99.0, "duplicates/same": 0.1}, ("fail", "mode collapse")),
+        ("duplicates", {"duplicates": 20.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}, None),
+        ("duplicates", {"duplicates": 31.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}, ("warn", "duplicates")),
+        ("duplicates", {"duplicates": 501.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}, ("fail", "duplicates")),
+        ("duplicates", {"duplicates": 99.0, "duplicates/same": 0.1, "duplicates/usual": 0.0}, ("fail", "mode collapse")),
+        ("duplicates", {"duplicates": 1.1, "duplicates/same": 0.11, "duplicates/usual": 0.1}, None),
+        ("duplicates", {"duplicates": 4.0, "duplicates/same": 0.4, "duplicates/usual": 0.1}, ("fail", "mode collapse")),
         ("separation", {**VARIED, "separation": 0.7}, None),
         ("separation", {**VARIED, "separation": 0.99}, ("warn", "samples unlike the data")),
         ("memorisation", {"memorisation": 0.1}, None),
@@ -70,9 +76,10 @@ def seen(check: str, values: dict[str, float], levels=None):
         ("overfitting", {"overfitting": 0.9, "dominance/sign": 0.2}, None),
         ("overfitting", {"overfitting": 0.9, "dominance/sign": 0.95}, ("fail", "discriminator over-fitting")),
         ("overfitting", {"overfitting": 0.9}, None),
-        ("oscillation", {"oscillation": 1.4}, None),
-        ("oscillation", {"oscillation": 2.5}, ("warn", "oscillation")),
-        ("oscillation", {"oscillation": 6.0}, ("fail", "oscillation")),
+        ("oscillation", {"oscillation": 1.4, **NEAR}, None),
+        ("oscillation", {"oscillation": 2.5, **NEAR}, ("warn", "oscillation")),
+        ("oscillation", {"oscillation": 6.0, **NEAR}, ("fail", "oscillation")),
+        ("oscillation", {"oscillation": 6.0, "oscillation/away": 0.6}, None),  # an average that lags behind a runaway
         ("labels", {"labels": 0.95}, None),
         ("labels", {"labels": 0.02}, ("fail", "labels without meaning")),
         ("codes", {"codes": 0.7}, ("warn", "codes without meaning")),
@@ -104,7 +111,7 @@ def test_a_gradient_vanishes_where_the_discriminator_dominates():
     ("check", "around", "between"), [("dominance", 0.55, 0.52), ("oscillation", 2.0, 1.9), ("codes", 0.8, 0.85)]
 )
 def test_a_value_upon_a_limit_does_not_flicker(check, around, between):
-    values = {check: between, "dominance/accuracy": 1.0}
+    values = {check: between, "dominance/accuracy": 1.0, **NEAR}
     assert seen(check, values) is None
     assert seen(check, values, {check: "warn"}) == (
         "warn",
@@ -143,3 +150,19 @@ def test_every_check_has_its_table_and_every_trouble_its_cure():
 def test_a_table_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match="validation error"):
         Health.model_validate(wrong)
+
+
+def test_nobody_is_told_to_use_what_he_uses():
+    for trouble, losses in (
+        ("exploding gradients", ["r1"]),
+        ("discriminator dominance", ["r1", "minimax"]),
+        ("vanishing gradient", ["non-saturating"]),
+        ("discriminator over-fitting", ["r1"]),
+        ("uneven discriminator", ["r1", "r2"]),
+        ("mode collapse", ["relativistic", "r1", "r2"]),
+        ("duplicates", ["relativistic", "r1", "r2"]),
+    ):
+        told = cure(trouble, losses)
+        assert told.remedy != CURES[trouble].remedy, trouble
+        assert not re.search(r"such as r1|use losses|use the non-saturating|losses r1", told.remedy), trouble
+    assert cure("mode collapse", ["relativistic"]) == CURES["mode collapse"], "one of three is not all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ import torch
 from ganforge.core.events import Probed
 from ganforge.core.records import Codes, Evaluation, Latent, Samples, Verdict
 from ganforge.core.specs import LatentSpec
+from ganforge.core.thresholds import Health
+from ganforge.health.sampled import repeating
 from ganforge.health.samples import measured, sliced
+from ganforge.health.sights import Situation
 
 NOISE = LatentSpec(2)
 N = 256
@@ -167,3 +171,46 @@ def test_the_sliced_distance_of_a_shift_is_the_mean_of_its_projections():
     shift = torch.tensor([3.0, 4.0], dtype=torch.float64)
     assert sliced(points, points) == 0
     assert sliced(points, points + shift) == pytest.approx(5 * 2 / math.pi, rel=0.15)  # E|cos| = 2/π, of 64 directions
+
+
+def counts(seed: int, rate: float = 3.0) -> torch.Tensor:
+    return torch.poisson(torch.full((N, 1), rate), generator=torch.Generator().manual_seed(seed))
+
+
+def of_counts(fake: torch.Tensor, real: torch.Tensor, training: torch.Tensor) -> Probed:
+    latent = Latent(torch.zeros(N, 2))
+    evaluation = Evaluation(
+        Samples(real), Samples(fake, None, latent), torch.Generator(), training=lambda most: Samples(training[:most])
+    )
+    return Probed(10, evaluation, Samples(fake, None, latent))
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0, 20.0])
+def test_data_that_repeat_by_themselves_are_no_collapse(rate):
+    for seed in range(20):
+        probe = of_counts(counts(seed, rate), counts(seed + 100, rate), counts(seed + 200, rate))
+        found = measured(probe, NOISE, unable={})
+        assert repeating(Situation(Health(), found)) is None, seed
+        assert found["duplicates/same"] == pytest.approx(found["duplicates/usual"], rel=0.3)
+
+
+def test_of_data_that_repeat_more_repeats_than_that_are_told():
+    same = torch.full((N, 1), 20.0)
+    found = measured(of_counts(same, counts(1, 20.0), counts(2, 20.0)), NOISE, unable={})
+    told = repeating(Situation(Health(), found))
+    assert (told.level, told.trouble) == ("fail", "mode collapse")
+    assert told.seen.startswith("samples repeat exactly: there are about 1 different ones, and ")
+
+
+def test_of_data_that_repeat_neighbours_tell_nothing_and_that_is_said():
+    unable: dict[str, str] = {}
+    found = measured(of_counts(counts(1), counts(2), counts(3)), NOISE, unable=unable)
+    assert "collapse" not in found
+    assert "separation" not in found
+    assert re.search(r"256 are of \d+ kinds", unable["collapse"])
+
+
+def test_an_average_that_lags_behind_a_runaway_is_not_near_the_data():
+    values = measured(probe(drawn(N, 3) + 5, raw=drawn(N, 3) + 50), NOISE)
+    assert values["oscillation/away"] > 1
+    assert measured(probe(drawn(N, 3), raw=drawn(N, 3) + 1), NOISE)["oscillation/away"] < 0.2

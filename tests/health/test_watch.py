@@ -301,3 +301,21 @@ def test_a_distance_of_nothing_is_no_oscillation():
     evaluation = Evaluation(Samples(same + torch.arange(256)[:, None] % 2), Samples(same), torch.Generator())
     told = examined(Watch(Health()), [started(1000), *(Probed(at, evaluation, Samples(same)) for at in range(100, 800, 50))])
     assert not any(one.trouble == "not watched" for event in told for one in event.findings)
+
+
+def test_the_last_iteration_is_judged_at_once():
+    told = examined(Watch(Health()), [started(10_000), *(odds(at, 0.01) for at in range(9550, 10_001, 10))])
+    assert told[-1].iteration == 10_000, "six looks are held by then, and not ten"
+
+
+def test_what_is_not_watched_is_told_again_with_the_iteration_it_is_missing_since():
+    watch = Watch(Health())
+    missing = Unwatched(30, "dominance", "RuntimeError: no logits")
+    saved = [*watched(iter([started(10_000), missing, Saved(40, State({}, {}))]), watch)][-1]
+    assert watch.findings[0].seen == "dominance, and overfitting: RuntimeError: no logits"
+
+    later = Watch(Health())
+    later.restore(json.loads(json.dumps(saved.state.values))[KEY])
+    again = [*watched(iter([started(10_000, 40), Unwatched(50, "dominance", "RuntimeError: no logits")]), later)]
+    assert (again[-1].findings[0].trouble, again[-1].findings[0].since) == ("not watched", 30)
+    assert later.to_plain()["missed"] == {"dominance": 30}

@@ -107,8 +107,8 @@ def killed_after_return(monkeypatch):
     """The first process dies as soon as it has gone back."""
     real = Rescue._return
 
-    def dying(self, since, reason):
-        real(self, since, reason)
+    def dying(self, iteration, state, reason):
+        real(self, iteration, state, reason)
         raise KeyboardInterrupt
 
     def set_up(dies: bool) -> None:
@@ -164,3 +164,25 @@ def test_a_run_goes_back_to_before_the_failure_and_not_to_before_the_warning(fai
     assert warned < failed
     assert len(returns) == 3
     assert all(warned < iteration < failed <= reached for reached, iteration in returns)
+
+
+def test_a_run_that_had_ended_is_not_stopped_when_it_is_resumed(failing):
+    result = failing("warn")
+    again = failing("stop", resume=str(result.folder))
+    assert (again.status, again.exit_code) == ("finished", 0)
+
+
+def test_a_failure_first_seen_at_the_last_iteration_sends_the_run_back_too(failing):
+    result = failing("roll-back", iterations=10)
+    assert len(records(result.folder, "rollback")) == 3
+
+
+def test_a_run_resumed_in_the_middle_of_a_failure_does_not_go_back_into_it(failing):
+    began = failing("stop")
+    for older in (began.folder / "checkpoints").iterdir():
+        if older.is_dir() and int(older.name) < began.iterations:
+            shutil.rmtree(older)
+    again = failing("roll-back", resume=str(began.folder))
+    assert (again.status, again.exit_code) == ("stopped", 1)
+    assert again.reason.endswith("no state from before that is kept")
+    assert not records(again.folder, "rollback")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from ganforge.core.health import Level
 from ganforge.health.sights import Check, Sight, Situation, known
 
 _SAME = 0.05
 """Spread beside that of real samples, below which all samples are as good as one."""
+_REPEATED = 1e-4
+"""Share of exact repeats among all pairs of samples that a continuous latent does not come to."""
+_OFTENER = 3.0
+"""How many times as often as real samples, where those repeat too: counts, of words, or of few kinds, do so by chance."""
+_NEAR = 0.5
+"""Distance of an average's samples to the data, over the data's own width, up to which it is near them."""
 _RISING = 1.15
 """Coverage over that of the look before, from which on training is getting there."""
 
@@ -50,15 +55,14 @@ def collapsed(now: Situation) -> Sight | None:
 
 def repeating(now: Situation) -> Sight | None:
     """More pairs of samples are alike than chance allows: the birthday test (Arora & Zhang 2017)."""
-    if not known(now.values, "duplicates", "duplicates/same"):
+    if not known(now.values, "duplicates", "duplicates/same", "duplicates/usual"):
         return None
-    times, same = now.values["duplicates"], now.values["duplicates/same"]
-    level: Level | None = "fail" if same > 1e-4 else now.level("duplicates", times)
-    if level is None:
-        return None
-    if same > 1e-4:
-        return Sight(level, "mode collapse", f"samples repeat exactly: there are about {max(1, round(1 / same))} different ones")
-    return Sight(level, "duplicates", f"{times:.3g} times as many pairs of samples are alike as among real ones")
+    times, same, usual = (now.values[name] for name in ("duplicates", "duplicates/same", "duplicates/usual"))
+    if same > max(_REPEATED, _OFTENER * usual):
+        beside = f", and {round(1 / usual)} among real ones" if usual else ""
+        return Sight("fail", "mode collapse", f"samples repeat exactly: there are about {round(1 / same)} different ones{beside}")
+    level = now.level("duplicates", times)
+    return level and Sight(level, "duplicates", f"{times:.3g} times as many pairs of samples are alike as among real ones")
 
 
 def apart(now: Situation) -> Sight | None:
@@ -100,8 +104,11 @@ def overfitted(now: Situation) -> Sight | None:
 
 
 def circling(now: Situation) -> Sight | None:
-    """The players circle: the average is near the goal, and the generator itself is not."""
-    if not known(now.values, "oscillation"):
+    """The players circle: the average is near the goal, and the generator itself is not.
+
+    An average that is far from the data itself only lags behind a generator that is on its way, whatever that way is.
+    """
+    if not known(now.values, "oscillation", "oscillation/away") or now.values["oscillation/away"] > _NEAR:
         return None
     times = now.values["oscillation"]
     level = now.level("oscillation", times)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ganforge.core.errors import Disagreement
 from ganforge.core.events import Probed
 from ganforge.core.records import Samples
 from ganforge.core.specs import LatentSpec
@@ -23,6 +24,8 @@ from ganforge.metrics import (
 )
 
 _K = 5
+_VARIED = 0.8
+"""Share of training samples that differ from each other, below which the data are of few kinds."""
 _FEWEST = 50
 """Samples of a kind, below which the nearest neighbour says nothing."""
 _DIRECTIONS = 64
@@ -48,7 +51,8 @@ def measured(
     if values["finite/samples"] < 1 or not bool(real.isfinite().all()) or not float(real.var(0).sum()):
         return values
     parts: dict[str, Callable[[], dict[str, float]]] = {
-        "collapse": lambda: comparing(probe, latent, average, raw),
+        "collapse": lambda: covering(probe, average, raw),
+        "duplicates": lambda: repeating(probe, latent, average, raw),
         "oscillation": lambda: wandering(real, average, raw),
         "memorisation": lambda: copying(probe),
         "overfitting": lambda: judging(probe),
@@ -67,21 +71,45 @@ def measured(
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def comparing(probe: Probed, latent: LatentSpec, average: Tensor, raw: Tensor) -> dict[str, float]:
+def covering(probe: Probed, average: Tensor, raw: Tensor) -> dict[str, float]:
     """:func:`variety` of the generator and of its average, both ``(n, d)``.
 
     Of what tells how varied the samples are, the better counts of the generator and its average: a trouble must be seen in both,
     since the average lags behind early on, and the generator circles later.
+
+    Raises:
+        Disagreement: the data are of few kinds, so that a sample's nearest others are the same as it is.
     """
-    once, usual = flat(distinct(probe.evaluation.real)), reference(probe)
-    if min(len(once), len(usual)) <= _K:
+    real, usual = flat(distinct(probe.evaluation.real)), reference(probe)
+    if min(len(real), len(usual)) <= _K:
         return {}
-    both = [variety(once, fake, usual) for fake in (average, raw)]
+    kinds = len(torch.unique(usual, dim=0))
+    if probe.evaluation.training is not None and kinds < _VARIED * len(usual):
+        raise Disagreement(f"real samples repeat, {len(usual)} are of {kinds} kinds, and neighbours tell nothing of such data")
+    both = [variety(real, fake) for fake in (average, raw)]
     values = dict(max(both, key=lambda found: found["collapse"]))
-    if not (latent.noise or latent.continuous):  # of a latent with few values few samples are to be expected
-        both = [{**found, "duplicates": 0.0, "duplicates/same": 0.0} for found in both]
-    least = [name for name in ("duplicates", "duplicates/same", "separation") if name in values]
-    return values | {name: min(found[name] for found in both) for name in least}
+    if "separation" in values:
+        values["separation"] = min(found["separation"] for found in both)
+    return values
+
+
+def repeating(probe: Probed, latent: LatentSpec, average: Tensor, raw: Tensor) -> dict[str, float]:
+    """``duplicates``: near pairs over those among real samples; ``duplicates/same``: share of the pairs that are the same.
+
+    ``duplicates/usual`` is that share among real samples. Of a latent with few values few samples are to be expected.
+    """
+    if not (latent.noise or latent.continuous):
+        return {"duplicates": 0.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}
+    usual = reference(probe)
+    if len(usual) <= _K:
+        return {}
+    pairs = math.comb(len(average), 2)
+    found = [near_duplicates(usual, fake) for fake in (average, raw)]
+    return {
+        "duplicates": min(one.pairs / max(one.expected_pairs, 1.0) for one in found),
+        "duplicates/same": min(one.exact for one in found) / pairs,
+        "duplicates/usual": found[0].expected_exact / pairs,
+    }
 
 
 def flat(samples: Samples) -> Tensor:
@@ -103,40 +131,36 @@ def reference(probe: Probed) -> Tensor:
     return flat(evaluation.real if evaluation.training is None else evaluation.training(len(evaluation.real)))
 
 
-def variety(real: Tensor, fake: Tensor, usual: Tensor) -> dict[str, float]:
-    """How varied ``fake`` is beside distinct ``real`` samples, and how often it repeats beside ``usual`` ones; all ``(n, d)``.
+def variety(real: Tensor, fake: Tensor) -> dict[str, float]:
+    """How varied ``fake`` is beside distinct ``real`` samples; both ``(n, d)``.
 
     - ``collapse``: coverage over that of a perfect generator;
     - ``collapse/precision``: share of generated samples that are near real ones;
     - ``collapse/spread``: root mean square distance of two generated samples over that of two real ones;
-    - ``duplicates``: near pairs over those among real ones; ``duplicates/same``: share of the pairs that are the same, beyond what
-      real ones are;
     - ``separation``: leave-one-out accuracy of the nearest neighbour, of as many samples of either kind; with fewer than 50 of
       them chance alone would move it too far.
     """
     near = precision_recall(real, fake, _K)
-    twice = near_duplicates(usual, fake)
-    pairs = math.comb(len(fake), 2)
     alike = min(len(real), len(fake))  # with unequal counts it would not be a half for a perfect generator
     apart = {"separation": one_nearest_neighbour(real[:alike], fake[:alike]).accuracy} if alike >= _FEWEST else {}
     return {
         "collapse": near.coverage / expected_coverage(len(real), len(fake), _K),
         "collapse/precision": near.precision,
         "collapse/spread": math.sqrt(float(fake.var(0).sum() / real.var(0).sum())),
-        "duplicates": twice.pairs / max(twice.expected_pairs, 1.0),
-        "duplicates/same": max(0.0, twice.exact - twice.expected_exact) / pairs,
         **apart,
     }
 
 
 def wandering(real: Tensor, average: Tensor, raw: Tensor) -> dict[str, float]:
-    """``oscillation/…``: sliced distances of both to the real samples, and of one half of the real samples to the other."""
+    """``oscillation/…``: sliced distances of both to the real samples, and the average's over the data's own width (``away``).
+
+    Neither counts as less than that of one half of the real samples to the other.
+    """
     half = len(real) // 2
     floor = sliced(real[:half], real[half : 2 * half])
-    return {
-        "oscillation/average": max(sliced(real, average), floor),
-        "oscillation/raw": max(sliced(real, raw), floor),
-    }
+    width = sliced(real, real.mean(0).expand_as(real))
+    found = max(sliced(real, average), floor)
+    return {"oscillation/average": found, "oscillation/raw": max(sliced(real, raw), floor), "oscillation/away": found / width}
 
 
 def sliced(one: Tensor, other: Tensor) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ganforge.core.health import Finding, Level
 from ganforge.health.sights import Sight
-from ganforge.health.words import CURES
+from ganforge.health.words import cure
 
 
 class Standing:
@@ -17,10 +17,11 @@ class Standing:
     Args:
         check: its name.
         needed: looks in a row that must see something before it is told.
+        losses: names of the losses that the recipe uses already.
     """
 
-    def __init__(self, check: str, needed: int) -> None:
-        self._check, self._needed = check, max(1, needed)
+    def __init__(self, check: str, needed: int, losses: Collection[str] = ()) -> None:
+        self._check, self._needed, self._losses = check, max(1, needed), losses
         self._looks = {"warn": 0, "fail": 0}  # in a row, of that level or worse
         self._began: dict[Level, int] = {}  # since when the trouble seen now has been there, at that level or worse
         self._last = 0
@@ -39,9 +40,8 @@ class Standing:
         sight, level = self._sight, self.level
         if sight is None or level is None:
             return None
-        cure = CURES[sight.trouble]
-        since = self._began[level]
-        return Finding(self._check, sight.trouble, level, sight.seen, since, self._last, cure.remedy, sight.key or cure.key)
+        remedy, key = cure(sight.trouble, self._losses)
+        return Finding(self._check, sight.trouble, level, sight.seen, self._began[level], self._last, remedy, sight.key or key)
 
     def look(self, iteration: int, sight: Sight | None) -> None:
         """Take in what the check sees now.

@@ -64,13 +64,16 @@ def dominating(now: Situation) -> Sight | None:
 
 
 def vanishing(now: Situation) -> Sight | None:
-    """Nothing is left for the generator to follow (Goodfellow et al. 2014, section 3; Arjovsky & Bottou 2017)."""
-    if not known(now.values, "vanishing"):
+    """Nothing is left for the generator to follow (Goodfellow et al. 2014, section 3; Arjovsky & Bottou 2017).
+
+    A discriminator that tells next to nothing gives nothing to follow either, but because the game is settled.
+    """
+    if not known(now.values, "vanishing") or now.values.get("dominance", math.inf) < now.table.dominance.warn / 2:
         return None
     share = now.values["vanishing"]
     level = now.level("vanishing", share)
     if level == "fail" and now.levels.get("dominance") != "fail":
-        level = "warn"  # a small gradient alone may as well be a game that is settled
+        level = "warn"
     rejected = now.values.get("dominance/rejected")
     also = "" if rejected is None else f"; D is below 0.01 on {rejected:.0%} of the fakes"
     return level and Sight(level, "vanishing gradient", f"the generator's gradient is {share:.1e} of what it was at first{also}")

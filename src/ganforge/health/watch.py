@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -56,20 +56,22 @@ class Watch:
 
     Args:
         table: the limits.
+        losses: names of the losses that the recipe uses, so that none of them is recommended.
 
     Attributes:
         findings: all troubles that are seen now, the worst first, causes before what they cause.
     """
 
-    def __init__(self, table: Health) -> None:
+    def __init__(self, table: Health, losses: Collection[str] = ()) -> None:
         self.findings: tuple[Finding, ...] = ()
-        self._table = table
+        self._table, self._losses = table, frozenset(losses)
         self._now = Situation(table)
         self._held: list[tuple[int, Mapping[str, Tensor]]] = []
         self._ratios: deque[float] = deque(maxlen=_RECENT)
         self._ended: Finding | None = None
         self._judged: set[str] = set()  # the checks that have had something to judge
         self._missed: dict[str, Finding] = {}  # what is not watched, by check
+        self._missed_since: dict[str, int] = {}  # what was not, before this process: it is tried again
         self._standings: dict[str, Standing] = {}
         self._over = False
         self._at = 0
@@ -94,7 +96,7 @@ class Watch:
                 self._begin()
             case Stepped() if event.signals:
                 self._held.append((event.iteration, event.signals))
-                if len(self._held) >= self._room:
+                if len(self._held) >= self._room or event.iteration >= self._started.iterations:
                     return self._examined(event.iteration, self._digest())
             case Probed():
                 return self._examined(event.iteration, {**self._digest(), **self._probe(event)})
@@ -132,19 +134,21 @@ class Watch:
             "standings": {name: standing.to_plain() for name, standing in self._standings.items()},
             "ratios": list(self._ratios),
             "judged": sorted(self._judged),
+            "missed": self._missed_since | {check: finding.since for check, finding in self._missed.items()},
         }
 
     def _begin(self) -> None:
         iterations = self._started.iterations
         self._room = max(1, min(_HELD, iterations // (50 * self._table.every)))
         self._smoother = Smoother(iterations, self._now.values)
-        self._standings = {check.name: Standing(check.name, self._needed(check, iterations)) for check in CHECKS}
+        self._standings = {check.name: Standing(check.name, self._needed(check, iterations), self._losses) for check in CHECKS}
         if self._restored is not None:
             self._now.values.update(self._restored["values"])
             self._now.levels.update(self._restored["levels"])
             self._smoother.restore(self._restored["smoother"])
             self._ratios.extend(self._restored["ratios"])
             self._judged.update(self._restored["judged"])
+            self._missed_since.update(self._restored.get("missed", {}))
             for name, plain in self._restored["standings"].items():
                 if name in self._standings:
                     self._standings[name].restore(plain)
@@ -239,9 +243,12 @@ class Watch:
         if check in self._missed or not getattr(limits, "on", True):
             return None
         remedy = "nothing of this harms training; where it cannot be mended, switch the check off"
-        what = f"{check}: {reason}"
-        self._missed[check] = Finding(check, "not watched", "warn", what, iteration, iteration, remedy, switch)
-        for name in _DEPENDING.get(check, (check,)):  # what was seen of it is old, and stays so
+        lost = _DEPENDING.get(check, (check,))
+        besides = "" if check in _SWITCHES else "".join(f", and {name}" for name in lost if name != check)
+        since = self._missed_since.get(check, iteration)
+        what = f"{check}{besides}: {reason}"
+        self._missed[check] = Finding(check, "not watched", "warn", what, since, iteration, remedy, switch)
+        for name in lost:  # what was seen of it is old, and stays so
             self._now.levels.pop(name, None)
             for key in [key for key in self._now.values if key.partition("/")[0] == name]:
                 del self._now.values[key]
@@ -272,5 +279,10 @@ _ALL = "all checks"
 _SWITCHES = {_ALL: "health.on", "samples": "health.probes"}
 """The keys that switch off what is not one check."""
 _OF_SAMPLES = tuple(check.name for check in sampled.CHECKS)
-_DEPENDING = {"gradients": ("gradients", "vanishing"), "samples": _OF_SAMPLES}
+_DEPENDING = {
+    "collapse": ("collapse", "separation"),
+    "dominance": ("dominance", "overfitting"),
+    "gradients": ("gradients", "vanishing"),
+    "samples": _OF_SAMPLES,
+}
 """The checks that go without where one thing is not watched, if they are others than that one."""

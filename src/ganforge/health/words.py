@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ganforge.core.health import NON_FINITE, NON_FINITE_CURE
@@ -19,11 +20,22 @@ class Cure(NamedTuple):
     key: str | None = None
 
 
+def cure(trouble: str, losses: Collection[str] = ()) -> Cure:
+    """What usually helps against a trouble where the recipe uses these losses already, by their names."""
+    for needed, other in _OTHERWISE.get(trouble, ()):
+        if set(needed) <= set(losses):
+            return other
+    return CURES[trouble]
+
+
+_BOTH_RATES = "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr"
+_STRONGER_R1 = "raise the weight of r1"
+_COVERING = ("relativistic", "r1", "r2")
+
 CURES: dict[str, Cure] = {
     NON_FINITE: Cure(*NON_FINITE_CURE),
-    "exploding gradients": Cure(  # the one network's gradient may explode for the other's steps: no single key
-        "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr; add a gradient penalty such as r1"
-    ),
+    # The one network's gradient may explode for the other's steps: no single key.
+    "exploding gradients": Cure(f"{_BOTH_RATES}; add a gradient penalty such as r1"),
     "divergence": Cure("lower the generator's learning rate", "generator.optimizer.lr"),
     "discriminator dominance": Cure(
         "lower the discriminator's learning rate, or add a gradient penalty such as r1", "discriminator.optimizer.lr"
@@ -45,3 +57,20 @@ CURES: dict[str, Cure] = {
     ),
     "codes without meaning": Cure("raise the weight of the loss mutual-information", "loss"),
 }
+
+_OTHERWISE: dict[str, tuple[tuple[tuple[str, ...], Cure], ...]] = {
+    "exploding gradients": ((("r1",), Cure(f"{_BOTH_RATES}; {_STRONGER_R1}")),),
+    "discriminator dominance": (
+        (("r1",), Cure(f"lower the discriminator's learning rate, or {_STRONGER_R1}", "discriminator.optimizer.lr")),
+    ),
+    "vanishing gradient": (
+        (("non-saturating",), Cure("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr")),
+    ),
+    "discriminator over-fitting": (
+        (("r1",), Cure(f"use more training samples, a smaller discriminator, or {_STRONGER_R1}", "dataset.params")),
+    ),
+    "uneven discriminator": ((("r1", "r2"), Cure("raise the weights of r1 and r2 alike", "loss")),),
+    "mode collapse": ((_COVERING, Cure(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "generator.optimizer.lr")),),
+    "duplicates": ((_COVERING, Cure("widen the latent; raise the weights of r1 and r2", "sampler.params")),),
+}
+"""What helps instead, the first for whose losses all are used: nobody is told to use what he uses."""

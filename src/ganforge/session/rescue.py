@@ -46,8 +46,10 @@ class Rescue:
     asked: Callable[[], bool]
     known: object = None
     _first: State | None = field(default=None, init=False)
+    _began: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        self._began = self.trainer.iteration
         if self.on_fail == "roll-back":
             state = _copied(self.trainer.state())
             self._first = replace(state, values={**state.values, KEY: self.known})
@@ -74,10 +76,10 @@ class Rescue:
         if not reason:
             return None
         since = finding.since if finding and not diverged else self.trainer.iteration
-        return self._return(since, reason)
+        before = self._before(since)
+        return before and self._return(*before, reason)
 
-    def _return(self, since: int, reason: str) -> State:
-        iteration, state = self._before(since)
+    def _return(self, iteration: int, state: State, reason: str) -> State:
         # Set aside first: who resumes from the newest checkpoint shall not find one that a record says was given up.
         checkpoints.set_aside_after(self.folder, iteration)
         self.journal.record("rollback", iteration=iteration, reached=self.trainer.iteration, reason=reason)
@@ -85,8 +87,11 @@ class Rescue:
         self.notify(f"{reason}; going back from iteration {self.trainer.iteration} to {iteration}, with other latents")
         return state
 
-    def _before(self, since: int) -> tuple[int, State]:
-        """The newest intact checkpoint from before ``since``, or else the state that this process began with."""
+    def _before(self, since: int) -> tuple[int, State] | None:
+        """The newest intact checkpoint from before ``since``, or else the state that this process began with, if that is too.
+
+        A resumed run may begin in the middle of a failure: to go back to there would find it again.
+        """
         for path in checkpoints.committed(self.folder):
             if int(path.name) < since:
                 try:
@@ -94,14 +99,16 @@ class Rescue:
                 except checkpoints.Damaged as damage:
                     self.notify(f"checkpoint {path.name} is damaged ({damage})")
         assert self._first is not None  # noqa: S101 - asked only where there is one
-        return int(str(self._first.values["iteration"])), _copied(self._first)
+        return (self._began, _copied(self._first)) if self._began < max(since, 1) else None
 
     def _reason(self) -> str | None:
-        """Why the recipe wants this run to stop, if it does."""
+        """Why the recipe wants this run to stop, if it does; a run that had ended before it was resumed has ended as it did."""
         finding = self._failure()
-        if finding is None or self.on_fail == "warn":
+        if finding is None or self.on_fail == "warn" or self.trainer.iteration == self._began:
             return None
         besides = f"; it went back {self.trainer.returns} times" if self.trainer.returns else ""
+        if self.on_fail == "roll-back" and self.trainer.returns < RETURNS:
+            besides += "; no state from before that is kept"
         return f"{finding.trouble} since iteration {finding.since}: {finding.seen}{besides}"
 
     def _failure(self) -> Finding | None:

@@ -101,7 +101,7 @@ def run(options: Options, console: Console) -> Result:
 
 def _trained(plot: Plot, trainer: Trainer, options: Options, console: Console, stopping: Stopping) -> Result:
     folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
-    watch, known = Watch(plot.blueprint.recipe.health), None
+    watch, known = Watch(plot.blueprint.recipe.health, [part.component.name for part in plot.blueprint.losses]), None
     with folder.locked():
         if plot.resumed:
             known = restore(trainer, watch, folder, stopping.notify)
