@@ -104,6 +104,7 @@ class Trainer:
         iteration: iterations done.
         average: the generator's moving average.
         returns: how often it went back, earlier parts of a resumed run included.
+        trained: iterations that this trainer has made, those included that were given up when it went back.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Trainer:
         self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
         self.average = Average(networks["generator"])
         self._signals = Signals(turns, networks["discriminator"], logistic=objective.logistic, seed=plan.seed)
-        self.iteration = self.returns = 0
+        self.iteration = self.returns = self.trained = 0
         self._told_lost: set[str] = set()
         self._latents = stream(plan.seed, "training", "latent", device=device)
         self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
@@ -191,6 +192,7 @@ class Trainer:
         if isinstance(plan.average, Schedule):
             rates["average"] = decay
         self.iteration += 1
+        self.trained += 1
         return Stepped(self.iteration, terms, rates, self._vital_signs())
 
     def state(self) -> State:

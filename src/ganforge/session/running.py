@@ -60,7 +60,6 @@ class Stage:
         face: what the user sees.
         stopping: whether somebody asked to stop.
         delivery: the hold on what delivers to MLflow.
-        began: iterations done before this process took over.
         known: what the watch knew then, where the run goes on.
     """
 
@@ -72,7 +71,6 @@ class Stage:
     face: View
     stopping: Stopping
     delivery: Supervisor
-    began: int
     known: object
 
 
@@ -162,7 +160,7 @@ def _staged(
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
         JournalWriter(folder.journal, on_error=lambda error: face.notify(f"{error}; training goes on")) as journal,
     ):
-        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, trainer.iteration, known)
+        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, known)
 
 
 def _play(stage: Stage) -> Finished:
@@ -309,7 +307,7 @@ def _result(stage: Stage, finished: Finished, delivered: Summary) -> Result:
         status=finished.outcome,
         iterations=finished.iteration,
         seconds=finished.seconds,
-        iterations_per_second=(finished.iteration - stage.began) / max(finished.seconds, 1e-9),
+        iterations_per_second=stage.trainer.trained / max(finished.seconds, 1e-9),
         metrics=dict(known.metrics) if known else {},
         health=dict(known.health) if known and known.health else report_of_nobody(),
         mlflow=mlflow_facts(delivered, wanted=stage.plot.blueprint.recipe.tracking.mode != "off"),
