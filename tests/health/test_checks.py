@@ -138,6 +138,14 @@ def test_every_check_has_its_table_and_every_trouble_its_cure():
         {"nothing": {}},
         {"on_fail": "panic"},
         {"separation": {"fail": 0.99}},
+        {"separation": {"warn": 0.5}},
+        {"weights": {"warn": -5}},
+        {"gradients": {"warn": 0}},
+        {"slopes": {"warn": 1}},
+        {"overfitting": {"warn": -0.1}},
+        {"memorisation": {"warn": 0}},
+        {"collapse": {"warn": 1.5}},
+        {"labels": {"fail": -0.1}},
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(wrong):
