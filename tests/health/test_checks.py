@@ -130,6 +130,10 @@ def test_every_check_has_its_table_and_every_trouble_its_cure():
     assert all(cure.remedy for cure in CURES.values())
 
 
+def test_looks_may_take_as_many_samples_as_their_pairs_can_be_compared():
+    assert Health.model_validate({"samples": 10_000}).samples == 10_000
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -138,6 +142,7 @@ def test_every_check_has_its_table_and_every_trouble_its_cure():
         {"nothing": {}},
         {"on_fail": "panic"},
         {"separation": {"fail": 0.99}},
+        {"samples": 10_001},
         {"separation": {"warn": 0.5}},
         {"weights": {"warn": -5}},
         {"gradients": {"warn": 0}},
