@@ -102,7 +102,8 @@ class SweepResult:
             "status": statuses.pop() if len(statuses) == 1 else "mixed",
             "iterations": sum(result.iterations for result in self.seeds),
             "seconds": self.seconds,
-            "iterations_per_second": sum(result.iterations_per_second * result.seconds for result in self.seeds) / max(self.seconds, 1e-9),
+            "iterations_per_second": sum(result.iterations_per_second * result.seconds for result in self.seeds)
+            / max(self.seconds, 1e-9),
             "metrics": {name: spread["median"] for name, spread in self.spread.items()},
             "health": {"verdict": self.verdict, "findings": [], "seeds": self.verdicts},
             "mlflow": dict(self.mlflow),

@@ -26,7 +26,7 @@ from ganforge.observers.journal import journal as journaling
 from ganforge.observers.pictures import pictures
 from ganforge.observers.view import View, view
 from ganforge.session.delivery import delivery_news, mlflow_facts
-from ganforge.session.introducing import introduce, lock_again, start_record
+from ganforge.session.introducing import changes, introduce, lock_again, start_record
 from ganforge.session.paging import keep_report
 from ganforge.session.preparing import Options, Plot, assemble, prepare, restore
 from ganforge.session.rescue import KEPT, Rescue
@@ -175,6 +175,8 @@ def _play(stage: Stage) -> Finished:
     try:
         if not stage.plot.resumed:
             journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
+        elif stage.plot.changed:
+            journal.record("changed", iteration=stage.trainer.iteration, values=changes(stage.plot))
         finished = broadcast(
             rescue.concluded(watched(stage.trainer.run(rescue.should_stop, rescue.state), stage.watch)),
             _observers(stage),
