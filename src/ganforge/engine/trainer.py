@@ -347,8 +347,7 @@ class Trainer:
                 yield Unwatched(self.iteration, check, reason)
 
     def _pictured(self) -> Pictured:
-        fake, field = self.observer.picture(self.average.network, self.networks["discriminator"])
-        return Pictured(self.iteration, fake, field)
+        return Pictured(self.iteration, *self.observer.picture(self.average.network, self.networks["discriminator"]))
 
     def _divergence(self, terms: Mapping[str, Tensor]) -> str | None:
         if not self._is_due(self._patience):
