@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from ganforge.core.params import Params
 
-
 Size = Annotated[float, Field(gt=0)]
 """Limit of a norm or ratio that grows; one of 0 would be crossed always."""
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -177,8 +176,8 @@ class Health(Params):
     probes: int = Field(20, ge=0, le=1000)
     """How often in a run generated samples are looked at; 0 for never. Less often in a short run: looks are 50 iterations apart."""
     samples: int = Field(512, ge=32, le=10_000)
-    """Generated samples for each such look, and as many held-out real ones; 10,000 at most, since each is compared with every other:
-    a look at so many takes most of a minute on the CPU, and many more fill its memory."""
+    """Generated samples for each such look, and as many held-out real ones; 10,000 at most, since each is compared with every
+    other: a look at so many takes most of a minute on the CPU, and many more fill its memory."""
     settling: float = Field(0.1, ge=0, lt=1)
     """Share of the run in whose samples nothing is looked for yet, since nothing is learned yet; half of it for vital signs."""
     finite: Finite = Field(default_factory=Finite)

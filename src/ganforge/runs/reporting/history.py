@@ -134,17 +134,23 @@ def _take(history: History, record: Mapping[str, Any], lasting: deque[float]) ->
                 history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
         case "start":
             history.start = record
-        case "resume":
+        case "resume" | "rollback" as turn:
             lasting.popleft()
-            history.resumed.append(int(record["iteration"]))
-            history.redone = 0
+            _turn(history, turn, record)
         case "changed":
             at = int(record["iteration"])
             history.changed += [(at, key, str(before), str(now)) for key, (before, now) in record["values"].items()]
-        case "rollback":
-            lasting.popleft()
-            reached, iteration = int(record["reached"]), int(record["iteration"])
-            history.rolled_back.append((reached, iteration))
-            history.redone += reached - iteration
     if isinstance(told := record.get("protocols"), Mapping):
         history.protocols.update(told)
+
+
+def _turn(history: History, kind: str, record: Mapping[str, Any]) -> None:
+    """From here on iterations come again."""
+    iteration = int(record["iteration"])
+    if kind == "resume":
+        history.resumed.append(iteration)
+        history.redone = 0
+        return
+    reached = int(record["reached"])
+    history.rolled_back.append((reached, iteration))
+    history.redone += reached - iteration

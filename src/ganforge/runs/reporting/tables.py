@@ -148,10 +148,11 @@ def overrides(facts: Facts) -> list[Row]:
 
 def resumed_with(facts: Facts) -> list[tuple[str, str, str, str]]:
     """What a resume changed of the recipe: from which iteration on, the key, the value as it began, the value from there."""
-    return [
-        (f"{at:,}", words.clean(key), *(mask(key, words.clean(value)) if value else "not set" for value in values))
-        for at, key, *values in facts.history.changed
-    ]
+
+    def told(key: str, value: str) -> str:
+        return mask(key, words.clean(value)) if value else "not set"
+
+    return [(f"{at:,}", words.clean(key), told(key, before), told(key, now)) for at, key, before, now in facts.history.changed]
 
 
 def onward(facts: Facts) -> list[Row]:
