@@ -130,6 +130,26 @@ def test_looking_leaves_state_bit_equal(make_trainer):
     assert not trainer.average.network.training
 
 
+def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(make_trainer):
+    trainer, whole = make_trainer(), make_trainer()
+
+    def refuse(network: torch.nn.Module, _arguments: object) -> None:
+        if not network.training:
+            raise RuntimeError("no statistics yet")
+
+    trainer.observer.metrics = ()
+    trainer.networks["discriminator"].register_forward_pre_hook(refuse)
+    pictures = [event for event in trainer.run() if isinstance(event, Pictured)]
+    assert {(picture.field, picture.missing) for picture in pictures} == {(None, "RuntimeError: no statistics yet")}
+    assert [len(picture.fake) for picture in pictures] == [
+        len(event.fake)
+        for event in whole.run()
+        if isinstance(event, Pictured) and event.field is not None and event.missing is None
+    ]
+    assert trainer.networks["discriminator"].training
+    assert_equal(weights(trainer), weights(whole))
+
+
 @pytest.mark.parametrize("stop_at", [1, 6, 10, 13, 19])
 def test_resume_equals_never_having_stopped(make_trainer, frozen_copy, stop_at):
     options = {"seed": 1, "average": Schedule(schedule="linear", start=0.5, end=0.99), "k": 2, "batch": 33}

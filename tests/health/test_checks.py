@@ -137,6 +137,10 @@ def test_every_check_has_its_table_and_every_trouble_its_cure():
     assert all(cure.remedy for cure in CURES.values())
 
 
+def test_looks_may_take_as_many_samples_as_their_pairs_can_be_compared():
+    assert Health.model_validate({"samples": 10_000}).samples == 10_000
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -145,6 +149,15 @@ def test_every_check_has_its_table_and_every_trouble_its_cure():
         {"nothing": {}},
         {"on_fail": "panic"},
         {"separation": {"fail": 0.99}},
+        {"samples": 10_001},
+        {"separation": {"warn": 0.5}},
+        {"weights": {"warn": -5}},
+        {"gradients": {"warn": 0}},
+        {"slopes": {"warn": 1}},
+        {"overfitting": {"warn": -0.1}},
+        {"memorisation": {"warn": 0}},
+        {"collapse": {"warn": 1.5}},
+        {"labels": {"fail": -0.1}},
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(wrong):

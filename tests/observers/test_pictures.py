@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.core.events import Pictured
+from ganforge.core.events import Evaluated, Pictured, Stepped
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.observers import paper
@@ -191,6 +191,21 @@ def test_a_long_title_stops_before_the_iteration(events, kind):
     assert long[:begin].any()
     assert not long[begin - 15 : begin].any()
     assert (long[begin:] == none[begin:]).all()
+
+
+@pytest.mark.parametrize("kind", ["moons", "bell"])
+def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(folder, events, kind):
+    started, first, *_, last, _ = (event for event in events(kind, every=50) if not isinstance(event, Stepped | Evaluated))
+    lost = replace(last, field=None, missing="RuntimeError: no statistics yet")
+    said = []
+    draw(folder, [started, first, lost, lost], said.append)
+    (text,) = said
+    assert "iteration 100 is without the discriminator" in text
+    assert "no statistics yet; training goes on" in text
+
+    artist, blank = portraitist(started, ""), portraitist(started, "")
+    artist.draw(first)
+    assert np.array_equal(artist.draw(lost), blank.draw(lost))
 
 
 def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, events):

@@ -90,6 +90,34 @@ def test_a_wrong_value_is_judged_like_one_from_a_file(source):
     assert (problem.key, problem.message, problem.file) == ("train.iterations", "must be a whole number, got 'ten'", None)
 
 
+@pytest.mark.parametrize(
+    ("texts", "key"),
+    [
+        (("health.collapse.warn=0.1",), "health.collapse.warn"),
+        (("health.collapse.warn=0.1", "health.collapse.on=true"), "health.collapse.warn"),
+        (("health.collapse.warn=0.1", "health.collapse.fail=0.15"), "health.collapse.fail"),
+        (("health.collapse={ warn = 0.1 }",), "health.collapse"),
+        (("loss[1].weight.end=-1",), "loss[1].weight.end"),
+        (('train.updates="simultaneous"', "train.discriminator_steps=2", "train.seed=3"), "train.discriminator_steps"),
+    ],
+)
+def test_values_that_do_not_go_together_are_the_last_that_was_set_of_them(source, texts, key):
+    (problem,) = source(*texts).problems
+    assert (problem.key, problem.file) == (key, None)
+
+
+def test_values_of_a_file_that_do_not_go_together_are_the_files(write, whole):
+    path = write(whole.replace("iterations = 20", 'iterations = 20\nupdates = "simultaneous"\ndiscriminator_steps = 2'))
+    (problem,) = read(path, ["train.seed=3"]).problems
+    assert (problem.key, problem.file) == ("train", path)
+
+
+@pytest.mark.parametrize("text", ["health.collapse.warn=nan", "health.gradients.fail=inf", "health={ collapse = { warn = nan } }"])
+def test_a_number_that_is_none_is_judged_by_nothing_else(source, text):
+    (problem,) = source(text).problems
+    assert "must be a finite number" in problem.message
+
+
 def test_an_unknown_key_gets_a_suggestion(source):
     (problem,) = source("train.iteration=5").problems
     assert problem.message == "unknown key"

@@ -90,6 +90,29 @@ def test_after_the_last_return_a_failure_at_the_last_iteration_is_the_runs_end(f
     assert "it went back 3 times" in result.reason
 
 
+def trained(result) -> int:
+    """Iterations that the speed in a result counts."""
+    return round(result.iterations_per_second * result.seconds)
+
+
+def test_the_speed_counts_iterations_that_were_given_up(failing):
+    result = failing("roll-back")
+    assert (result.iterations, trained(result)) == (10, 25)  # 10, and from 5 to 10 three times more
+
+
+def test_a_resumed_run_that_ends_before_it_went_on_has_no_negative_speed(failing):
+    begun = failing("stop", every=13)
+    resumed = failing("roll-back", every=4, resume=str(begun.folder))
+    assert resumed.iterations < begun.iterations
+    rows = [
+        iteration
+        for record in records(begun.folder, "m")
+        if "loss/generator/total" in record["values"]
+        for iteration in record["iterations"]
+    ]
+    assert trained(begun) + trained(resumed) == len(rows)
+
+
 def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
     table = "gradients = { warn = 1e-9, fail = 1e-8 }"  # seen at once, and told when it has lasted
     result = failing("roll-back", table=table, iterations=200, every=1)

@@ -32,3 +32,8 @@ def test_a_sweep_has_the_worst_verdict_of_its_seeds_and_how_many_have_which(verd
 
     assert swept.to_plain()["health"] == {"verdict": next(iter(counts), "not watched"), "findings": [], "seeds": counts}
     assert list(swept.verdicts) == list(counts)
+
+
+def test_the_speed_of_a_sweep_is_that_of_all_its_seeds_together_whatever_was_given_up():
+    again = Result("run", Path("x"), "stopped", 10, 2.0, 12.5, {}, {"verdict": "fail", "findings": []}, {}, 1, 1)  # 25 were trained
+    assert SweepResult("sweep", Path("y"), [seed(0, "healthy"), again], 5.0, 1).to_plain()["iterations_per_second"] == 7.0

@@ -135,8 +135,14 @@ def test_a_changed_recipe_is_not_resumed(recipe, console, tmp_path, monkeypatch)
         broken = run(Options(path, runs_dir=tmp_path / "runs"), console)
     with pytest.raises(UsageError, match=r"train\.batch_size: 16 → 32"):
         run(Options(path, ("train.batch_size=32",), resume=broken.run, runs_dir=tmp_path / "runs"), console)
-    resumed = run(Options(path, ("pictures.every=5",), resume=broken.run, runs_dir=tmp_path / "runs"), console)
+    assert not [record for _, record in journal.read(broken.folder / "events.jsonl") if record["k"] == "changed"]
+    wanted = ("pictures.every=5", 'tracking.tags={ token = "canary-4711" }')
+    resumed = run(Options(path, wanted, resume=broken.run, runs_dir=tmp_path / "runs"), console)
     assert resumed.status == "finished"
+    (told,) = (record for _, record in journal.read(broken.folder / "events.jsonl") if record["k"] == "changed")
+    assert (told["iteration"], told["values"]["pictures.every"]) == (7, ["10", "5"])
+    assert told["values"]["tracking.tags.token"] == ["", "***"]
+    assert set(told["values"]) == {"pictures.every", "tracking.tags.token"}
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(recipe, console, tmp_path):

@@ -130,8 +130,7 @@ def _judged(component: Component, key: Key, table: object, source: Source, probl
         ) from error
     if isinstance(verdict, Params):
         return verdict
-    faults = [(fault, (*key, "params", *fault.key)) for fault in verdict]
-    problems += [source.problem(place, fault.message, fault.hint) for fault, place in faults if place not in source.replaced]
+    problems += source.faulted(verdict, (*key, "params"))
     return None
 
 

@@ -151,11 +151,13 @@ class Pictured:
         iteration: iterations done.
         fake: on the CPU, in the data's own units, with labels and latent.
         field: the discriminator over the plane or line, for one- and two-dimensional data; else ``None``.
+        missing: why there is no field where there should be one: the discriminator failed on it.
     """
 
     iteration: int
     fake: Samples
     field: Field | None
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ganforge.core.params import Params
+
+Size = Annotated[float, Field(gt=0)]
+"""Limit of a norm or ratio that grows; one of 0 would be crossed always."""
+Share = Annotated[float, Field(gt=0, le=1)]
+"""Limit of a share that grows."""
+Rest = Annotated[float, Field(ge=0, le=1)]
+"""Limit of a ratio that falls from the 1 of a good generator: a higher one would be crossed always, and 0 never is."""
+Divergence = Annotated[float, Field(gt=0, le=0.6931)]
+"""Limit of a Jensen-Shannon divergence, which is log 2 at most."""
 
 
 class Switch(Params):
@@ -52,22 +61,22 @@ class Finite(Switch):
 class Gradients(Lasting):
     """Norm of a network's whole gradient (ganhacks, section 10)."""
 
-    warn: float = 100.0
-    fail: float = 1e4
+    warn: Size = 100.0
+    fail: Size = 1e4
 
 
 class Weights(Limits):
     """Norm of all weights of the generator, over what it was when training began."""
 
-    warn: float = 20.0
-    fail: float = 100.0
+    warn: Size = 20.0
+    fail: Size = 100.0
 
 
 class Dominance(Lasting):
     """(log 4 - L)/2 for the discriminator's log loss L: what it takes the Jensen-Shannon divergence for, log 2 at most."""
 
-    warn: float = Field(0.55, le=0.6931)
-    fail: float = Field(0.65, le=0.6931)
+    warn: Divergence = 0.55
+    fail: Divergence = 0.65
     accuracy: float = Field(0.95, ge=0.5, le=1)
     """Share of samples, real and generated, that it must tell besides; for a failure four fifths of the way from there to 1."""
 
@@ -77,15 +86,15 @@ class Vanishing(Lasting):
 
     lower_is_worse: ClassVar[bool] = True
 
-    warn: float = 0.01
-    fail: float = 0.001
+    warn: Rest = 0.01
+    fail: Rest = 0.001
 
 
 class Overfitting(Limits):
     """How far the discriminator takes held-out samples for fakes: (D(train) - D(held out)) / (D(train) - D(fake)), on logits."""
 
-    warn: float = 0.35
-    fail: float = 0.5
+    warn: Size = 0.35
+    fail: Size = 0.5
     signs: float = Field(0.3, ge=-1, le=1)
     """Mean sign of its logits on training samples that it must reach besides; below, it is so undecided that the share is noise."""
 
@@ -93,8 +102,8 @@ class Overfitting(Limits):
 class Slopes(Lasting):
     """Steepness of the discriminator on real samples over that on fakes, or the reverse where that is more."""
 
-    warn: float = 5.0
-    fail: float = 50.0
+    warn: float = Field(5.0, gt=1)
+    fail: float = Field(50.0, gt=1)
 
 
 class Collapse(Limits):
@@ -102,8 +111,8 @@ class Collapse(Limits):
 
     lower_is_worse: ClassVar[bool] = True
 
-    warn: float = 0.5
-    fail: float = 0.2
+    warn: Rest = 0.5
+    fail: Rest = 0.2
 
 
 class Duplicates(Limits):
@@ -112,28 +121,28 @@ class Duplicates(Limits):
     At 1,000 all pairs are near; infogan_digits, which is healthy, begins at 97, with ten digits of little variety.
     """
 
-    warn: float = 30.0
-    fail: float = 500.0
+    warn: Size = 30.0
+    fail: Size = 500.0
 
 
 class Separation(Warned):
     """Share of samples, real and generated, whose nearest neighbour is of their own kind; 0.5 is ideal. It only warns."""
 
-    warn: float = Field(0.9, le=1)
+    warn: float = Field(0.9, gt=0.5, le=1)
 
 
 class Memorisation(Limits):
     """Share of generated samples that lie ten times nearer to a training sample than held-out ones do."""
 
-    warn: float = Field(0.2, le=1)
-    fail: float = Field(0.5, le=1)
+    warn: Share = 0.2
+    fail: Share = 0.5
 
 
 class Oscillation(Limits):
     """Distance of the generator's samples to real ones, over that of its moving average's; median of the last five looks."""
 
-    warn: float = 2.0
-    fail: float = 5.0
+    warn: Size = 2.0
+    fail: Size = 5.0
 
 
 class Labels(Limits):
@@ -141,8 +150,8 @@ class Labels(Limits):
 
     lower_is_worse: ClassVar[bool] = True
 
-    warn: float = 0.8
-    fail: float = 0.1
+    warn: Rest = 0.8
+    fail: Rest = 0.1
 
 
 class CodesRead(Limits):
@@ -150,8 +159,8 @@ class CodesRead(Limits):
 
     lower_is_worse: ClassVar[bool] = True
 
-    warn: float = 0.8
-    fail: float = 0.1
+    warn: Rest = 0.8
+    fail: Rest = 0.1
 
 
 class Health(Params):
@@ -166,8 +175,9 @@ class Health(Params):
     """Iterations between vital signs; those that cost a pass through the discriminator come a tenth as often."""
     probes: int = Field(20, ge=0, le=1000)
     """How often in a run generated samples are looked at; 0 for never. Less often in a short run: looks are 50 iterations apart."""
-    samples: int = Field(512, ge=32)
-    """Generated samples for each such look, and as many held-out real ones."""
+    samples: int = Field(512, ge=32, le=10_000)
+    """Generated samples for each such look, and as many held-out real ones; 10,000 at most, since each is compared with every
+    other: a look at so many takes most of a minute on the CPU, and many more fill its memory."""
     settling: float = Field(0.1, ge=0, lt=1)
     """Share of the run in whose samples nothing is looked for yet, since nothing is learned yet; half of it for vital signs."""
     finite: Finite = Field(default_factory=Finite)

@@ -216,10 +216,17 @@ class Observer:
             return None
         return len(self._dataset.streamed())
 
-    def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, Field | None]:
-        """The fixed latents' samples, and the discriminator's field where the data is one- or two-dimensional and unlabelled."""
+    def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, Field | None, str | None]:
+        """The fixed latents' samples, and the discriminator's field where the data is one- or two-dimensional and unlabelled.
+
+        The field is an extra: a discriminator that fails on it gives the error, in a line, in its place.
+        """
         with seeded(self._seed):
-            return generate(generator, self._latent, self.data), self._field(discriminator)
+            fake = generate(generator, self._latent, self.data)
+            try:
+                return fake, self._field(discriminator), None
+            except Exception as error:  # noqa: BLE001 - training does not need the field, and need not work in eval mode
+                return fake, None, said(error)
 
     def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:

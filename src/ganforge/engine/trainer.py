@@ -104,6 +104,7 @@ class Trainer:
         iteration: iterations done.
         average: the generator's moving average.
         returns: how often it went back, earlier parts of a resumed run included.
+        trained: iterations that this trainer has made, those included that were given up when it went back.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Trainer:
         self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
         self.average = Average(networks["generator"])
         self._signals = Signals(turns, networks["discriminator"], logistic=objective.logistic, seed=plan.seed)
-        self.iteration = self.returns = 0
+        self.iteration = self.returns = self.trained = 0
         self._told_lost: set[str] = set()
         self._latents = stream(plan.seed, "training", "latent", device=device)
         self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
@@ -191,6 +192,7 @@ class Trainer:
         if isinstance(plan.average, Schedule):
             rates["average"] = decay
         self.iteration += 1
+        self.trained += 1
         return Stepped(self.iteration, terms, rates, self._vital_signs())
 
     def state(self) -> State:
@@ -345,8 +347,7 @@ class Trainer:
                 yield Unwatched(self.iteration, check, reason)
 
     def _pictured(self) -> Pictured:
-        fake, field = self.observer.picture(self.average.network, self.networks["discriminator"])
-        return Pictured(self.iteration, fake, field)
+        return Pictured(self.iteration, *self.observer.picture(self.average.network, self.networks["discriminator"]))
 
     def _divergence(self, terms: Mapping[str, Tensor]) -> str | None:
         if not self._is_due(self._patience):

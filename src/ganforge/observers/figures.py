@@ -88,6 +88,7 @@ class PlaneFigure:
 
     def draw(self, picture: Pictured) -> Bytes:
         """The plane at this iteration."""
+        self._erase_field()
         if picture.field is not None:
             self._draw_field(picture.field)
         self._draw_points(picture)
@@ -122,13 +123,16 @@ class PlaneFigure:
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
         self._fake.set_facecolor(_colours(groups))
 
+    def _erase_field(self) -> None:
+        self._backdrop = None
+        if self._half is not None:
+            self._half.remove()
+            self._half = None
+
     def _draw_field(self, field: Field) -> None:
         across, down, logits = field_grid(field)
         colours = (self._verdicts(probability(logits))[..., :3] * 255).round().astype(np.uint8)
         self._backdrop = paper.Backdrop(self._axes, colours, (across[0], across[-1]), (down[0], down[-1]))
-        if self._half is not None:
-            self._half.remove()
-            self._half = None
         if np.isfinite(logits).all() and logits.min() < 0 < logits.max():
             self._half = self._axes.contour(across, down, logits, levels=[0.0], colors=[paper.HALF], linewidths=1.0)
 
@@ -159,9 +163,8 @@ class LineFigure:
         generated = estimated_density(samples, self._points)
         self._curves["generated"].set_ydata(generated)
         self._curves["optimum"].set_ydata(optimal_discriminator(self._data, generated))
-        if picture.field is not None:
-            across, logits = field_line(picture.field)
-            self._curves["discriminator"].set_data(across, probability(logits))
+        across, logits = field_line(picture.field) if picture.field is not None else (np.empty(0), np.empty(0))
+        self._curves["discriminator"].set_data(across, probability(logits))
         moving = [*self._curves.values(), self._note]
         if self._mapping is not None and picture.fake.latent is not None:
             moving.append(self._mapping.moved(picture.fake.latent.noise[:, 0].double().numpy(), samples))

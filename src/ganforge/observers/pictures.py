@@ -38,7 +38,7 @@ def pictures(folder: RunFolder, *, title: str, recorded: Recorded, warn: Warn = 
         folder: the run's folder.
         title: stands above each picture.
         recorded: told each file.
-        warn: told once when the disk refuses a picture; later ones are tried again.
+        warn: told once when the disk refuses a picture, and once when the discriminator fails on one; later ones are tried again.
     """
     sketchbook = _Sketchbook(folder, title, recorded, warn)
     first: Pictured | None = None
@@ -54,6 +54,7 @@ def pictures(folder: RunFolder, *, title: str, recorded: Recorded, warn: Warn = 
             first = None
 
         if isinstance(event, Pictured):
+            sketchbook.excuse(event)
             if sketchbook.is_blank:
                 first = event
             else:
@@ -71,7 +72,7 @@ class _Sketchbook:
         self._folder, self._title, self._recorded, self._warn = folder, title, recorded, warn
         self._started: Started | None = None
         self._artist: Portraitist | None = None
-        self._refused = False
+        self._refused = self._excused = False
 
     @property
     def is_blank(self) -> bool:
@@ -79,6 +80,15 @@ class _Sketchbook:
 
     def open(self, started: Started) -> None:
         self._started = started
+
+    def excuse(self, picture: Pictured) -> None:
+        """Say once why pictures do not show the discriminator."""
+        if picture.missing and not self._excused:
+            self._excused = True
+            self._warn(
+                f"the picture of iteration {picture.iteration} is without the discriminator, which fails on it in eval mode: "
+                f"{picture.missing}; training goes on"
+            )
 
     def draw(self, picture: Pictured) -> None:
         from ganforge.observers import paper

@@ -21,6 +21,8 @@ from ganforge.recipe.keys import Key, step_into
 
 P = TypeVar("P", bound=Params)
 
+_JOINT = ("value_error", "assertion_error")
+"""pydantic's types of what a validator of a whole model raises."""
 FAULTS = 1000
 """Faults that are worded, at most: a suggestion costs half a millisecond, and a hostile file may hold many misspelt keys."""
 
@@ -33,11 +35,13 @@ class Fault:
         key: where, from the root of the judged table.
         message: what is wrong.
         hint: a suggestion, or ``None``.
+        joint: whether it is about several values of the table at ``key``, each of which would be right beside others.
     """
 
     key: Key
     message: str
     hint: str | None = None
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +126,4 @@ def _fault(model: type[Params], table: Mapping[str, Any], error: _Error) -> Faul
     message, hint = wording.worded(error.details, key, parent)
     if error.details["type"] == "unknown_optimizer" and isinstance(error.details["input"], Mapping):
         key = (*key, "use")
-    return Fault(key, message, hint)
+    return Fault(key, message, hint, joint=error.details["type"] in _JOINT and isinstance(error.details["input"], Mapping))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, time
@@ -97,6 +98,13 @@ class Source:
             return Problem(show(steps), message, hint=hint)
         return Problem(show(steps), message, file=place.file, line=place.line, hint=hint)
 
+    def faulted(self, faults: Iterable[Fault], within: Key = ()) -> Iterator[Problem]:
+        """Problems for what is wrong with the table at ``within``, but for judgements on values that the user did not write."""
+        for fault in faults:
+            key = (*within, *fault.key)
+            if not any(other == key or (fault.joint and other[: len(key)] == key) for other in self.replaced):
+                yield self.problem(self._overridden(key, fault.message) if fault.joint else key, fault.message, fault.hint)
+
     def sorted(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """By place: the recipe's own file first, what has no line at a file's end, ``--set`` last; one at most for each mistake."""
         order = {file: number for number, file in enumerate(self.files)}
@@ -108,6 +116,11 @@ class Source:
 
     def _steps(self, key: str | Key) -> Key:
         return located(parse(key) if isinstance(key, str) else key, self.table) if key else ()
+
+    def _overridden(self, key: Key, message: str) -> Key:
+        """Of the values of a table that a message on all of them names, the last that ``--set`` gave; else the table."""
+        given = [other for other, place in self.places.items() if place.file is None and other[:-1] == key]
+        return next((other for other in reversed(given) if re.search(rf"\b{re.escape(str(other[-1]))}\b", message)), key)
 
     def _nearest(self, key: Key) -> Place | None:
         return next((self.places[key[:length]] for length in range(len(key), 0, -1) if key[:length] in self.places), None)
@@ -142,9 +155,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Source:
         replaced=frozenset(fault.key for fault in unusable),
     )
     verdict = judge(Recipe, table)
-    faults = list(_runaways(verdict)) if isinstance(verdict, Recipe) else verdict
-    unusable += [fault for fault in faults if fault.key not in source.replaced]
     problems = [source.problem(fault.key, fault.message, fault.hint) for fault in unusable]
+    problems += source.faulted(_runaways(verdict) if isinstance(verdict, Recipe) else verdict)
     problems += refused
     recipe = verdict if isinstance(verdict, Recipe) and not problems else None
     return replace(source, problems=source.sorted(problems), _recipe=recipe)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.core.errors import StorageError
+from ganforge.core.masking import mask
 from ganforge.recipe.writing import fingerprint, flatten, to_toml
 from ganforge.session.identity import dataset_facts, note, surroundings, tags
 from ganforge.session.preparing import Options, Plot
@@ -99,6 +100,11 @@ def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord
         resolution=recipe.tracking.resolution,
         experiment_tags={"mlflow.experimentKind": "custom_model_development"},
     )
+
+
+def changes(plot: Plot) -> dict[str, list[str]]:
+    """What a resumed run changes of its recipe, for the journal: by key the value before and the value now, without secrets."""
+    return {key: [text and mask(key, text) for text in values] for key, values in plot.changed.items()}
 
 
 def _keep_local_files(folder: RunFolder) -> None:

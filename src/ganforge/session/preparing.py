@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,11 +79,13 @@ class Plot:
         source: the recipe as read.
         blueprint: its components, resolved.
         resumed: the folder of the run to go on with, or ``None``.
+        changed: by dotted key, what a resumed run began with and goes on with, where these differ; "" where it had or has none.
     """
 
     source: Source
     blueprint: Blueprint
     resumed: RunFolder | None = None
+    changed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -132,9 +134,8 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
     blueprint = resolve(source, registry)
     for warning in blueprint.warnings:
         warn(str(warning))
-    if resumed is not None:
-        _same_recipe(blueprint, resumed)
-    plot = Plot(source, blueprint, resumed)
+    changed = _changed(blueprint, resumed) if resumed is not None else {}
+    plot = Plot(source, blueprint, resumed, changed)
     if locks:
         locks.compare_parts(lock(blueprint, plot.recipe_folder))
     return plot
@@ -211,16 +212,15 @@ def _own_recipe(folder: RunFolder | None) -> Path:
     return folder.resolved
 
 
-def _same_recipe(blueprint: Blueprint, folder: RunFolder) -> None:
-    """A resumed run goes on with the recipe it began with; what moves no weight may change."""
+def _changed(blueprint: Blueprint, folder: RunFolder) -> dict[str, tuple[str, str]]:
+    """What differs from the recipe that a run began with: it goes on with the same one, but what moves no weight may change."""
     began, now = flatten(read(_own_recipe(folder)).recipe), flatten(blueprint.resolved)
-    changed = [
-        f"{key}: {began.get(key, 'not set')} → {now.get(key, 'not set')}"
-        for key in sorted(began.keys() | now.keys())
-        if began.get(key) != now.get(key) and not key.startswith(_MAY_CHANGE)
-    ]
-    if changed:
+    keys = sorted(key for key in began.keys() | now.keys() if began.get(key) != now.get(key))
+    refused = [key for key in keys if not key.startswith(_MAY_CHANGE)]
+    if refused:
+        told = (f"{key}: {began.get(key, 'not set')} → {now.get(key, 'not set')}" for key in refused)
         raise UsageError(
-            f"{folder.path.name} began with another recipe:\n  " + "\n  ".join(changed),
+            f"{folder.path.name} began with another recipe:\n  " + "\n  ".join(told),
             remedy="resume with the recipe it began with (ganforge run --resume alone takes it), or start a new run",
         )
+    return {key: (began.get(key, ""), now.get(key, "")) for key in keys}

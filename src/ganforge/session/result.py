@@ -22,7 +22,8 @@ class Result:
         status: ``finished``, ``stopped`` or ``diverged``.
         iterations: iterations done.
         seconds: wall time of this process's training.
-        iterations_per_second: over this process's training, evaluations and pictures included.
+        iterations_per_second: over this process's training, evaluations and pictures included; iterations that were given up when
+            it went back count, since they took their time.
         metrics: last value of each metric.
         health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not watched``, and ``findings``, the worst first.
         mlflow: ``tracking_uri``, ``run_id`` and what is not delivered yet.
@@ -101,7 +102,8 @@ class SweepResult:
             "status": statuses.pop() if len(statuses) == 1 else "mixed",
             "iterations": sum(result.iterations for result in self.seeds),
             "seconds": self.seconds,
-            "iterations_per_second": sum(result.iterations for result in self.seeds) / max(self.seconds, 1e-9),
+            "iterations_per_second": sum(result.iterations_per_second * result.seconds for result in self.seeds)
+            / max(self.seconds, 1e-9),
             "metrics": {name: spread["median"] for name, spread in self.spread.items()},
             "health": {"verdict": self.verdict, "findings": [], "seeds": self.verdicts},
             "mlflow": dict(self.mlflow),

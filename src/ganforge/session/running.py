@@ -26,7 +26,7 @@ from ganforge.observers.journal import journal as journaling
 from ganforge.observers.pictures import pictures
 from ganforge.observers.view import View, view
 from ganforge.session.delivery import delivery_news, mlflow_facts
-from ganforge.session.introducing import introduce, lock_again, start_record
+from ganforge.session.introducing import changes, introduce, lock_again, start_record
 from ganforge.session.paging import keep_report
 from ganforge.session.preparing import Options, Plot, assemble, prepare, restore
 from ganforge.session.rescue import KEPT, Rescue
@@ -60,7 +60,6 @@ class Stage:
         face: what the user sees.
         stopping: whether somebody asked to stop.
         delivery: the hold on what delivers to MLflow.
-        began: iterations done before this process took over.
         known: what the watch knew then, where the run goes on.
     """
 
@@ -72,7 +71,6 @@ class Stage:
     face: View
     stopping: Stopping
     delivery: Supervisor
-    began: int
     known: object
 
 
@@ -162,7 +160,7 @@ def _staged(
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
         JournalWriter(folder.journal, on_error=lambda error: face.notify(f"{error}; training goes on")) as journal,
     ):
-        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, trainer.iteration, known)
+        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, known)
 
 
 def _play(stage: Stage) -> Finished:
@@ -177,6 +175,8 @@ def _play(stage: Stage) -> Finished:
     try:
         if not stage.plot.resumed:
             journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
+        elif stage.plot.changed:
+            journal.record("changed", iteration=stage.trainer.iteration, values=changes(stage.plot))
         finished = broadcast(
             rescue.concluded(watched(stage.trainer.run(rescue.should_stop, rescue.state), stage.watch)),
             _observers(stage),
@@ -309,7 +309,7 @@ def _result(stage: Stage, finished: Finished, delivered: Summary) -> Result:
         status=finished.outcome,
         iterations=finished.iteration,
         seconds=finished.seconds,
-        iterations_per_second=(finished.iteration - stage.began) / max(finished.seconds, 1e-9),
+        iterations_per_second=stage.trainer.trained / max(finished.seconds, 1e-9),
         metrics=dict(known.metrics) if known else {},
         health=dict(known.health) if known and known.health else report_of_nobody(),
         mlflow=mlflow_facts(delivered, wanted=stage.plot.blueprint.recipe.tracking.mode != "off"),

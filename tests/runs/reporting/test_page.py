@@ -145,6 +145,8 @@ def test_texts_of_the_run_stay_texts(made, page_of):
         folder.lock, {"components": [{"key": HOSTILE, "id": HOSTILE}, 4], "distributions": 5, "data_files": [{"file": HOSTILE}]}
     )
     (folder.path / "evaluations.jsonl").write_text('{"ms": 1, "values": {"<script>": 1.5}}\nnot json\n')
+    with JournalWriter(folder.journal) as writer:
+        writer.record("changed", iteration=7, values={HOSTILE: [HOSTILE, HOSTILE]})
 
     page = page_of(folder)
 
@@ -154,8 +156,22 @@ def test_texts_of_the_run_stay_texts(made, page_of):
     assert "\u202e" not in page.text.split("As it was given")[0]
 
 
+def test_what_a_resume_changed_stands_beside_what_the_run_began_with(made, page_of):
+    folder = made()
+    assert "Changed when it was resumed" not in page_of(folder).text
+    with JournalWriter(folder.journal) as writer:
+        writer.record("changed", iteration=1107, values={"health.on_fail": ["stop", "roll-back"], "title": ["", "Moons"]})
+        writer.record("resume", iteration=1107)
+    text = page_of(folder).text
+    assert "health.on_fail 1,107 stop roll-back" in text
+    assert "title 1,107 not set Moons" in text
+    assert "With every default written out, as it began" in text
+
+
 def test_secrets_stay_out(made, page_of):
     folder = made(standing="stopped", reason="the proxy http://me:canary@proxy refused")
+    with JournalWriter(folder.journal) as writer:
+        writer.record("changed", iteration=7, values={"tracking.tags.token": ["", "canary-4711"]})
     folder.recipe.write_text('[tracking]\ntags = { token = "canary-4711" }\n')
     html = page_of(folder).html
     assert "canary" not in html

@@ -85,6 +85,7 @@ class History:
         protocols: how each metric was measured, by its name; empty where nobody wrote that down.
         start: the record ``start``.
         resumed: iterations that the run went on from.
+        changed: what a resume changed of the recipe: from which iteration on, the key, the value as it began, the value from there.
         rolled_back: iterations that had been reached, and that training went back to.
         redone: iterations given up since the run was begun or resumed last.
         trouble: why it could not be read to its end, or ``None``.
@@ -95,6 +96,7 @@ class History:
     protocols: dict[str, Any] = field(default_factory=dict)
     start: Mapping[str, Any] = field(default_factory=dict)
     resumed: list[int] = field(default_factory=list)
+    changed: list[tuple[int, str, str, str]] = field(default_factory=list)
     rolled_back: list[tuple[int, int]] = field(default_factory=list)
     redone: int = 0
     trouble: str | None = None
@@ -132,14 +134,23 @@ def _take(history: History, record: Mapping[str, Any], lasting: deque[float]) ->
                 history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
         case "start":
             history.start = record
-        case "resume":
+        case "resume" | "rollback" as turn:
             lasting.popleft()
-            history.resumed.append(int(record["iteration"]))
-            history.redone = 0
-        case "rollback":
-            lasting.popleft()
-            reached, iteration = int(record["reached"]), int(record["iteration"])
-            history.rolled_back.append((reached, iteration))
-            history.redone += reached - iteration
+            _turn(history, turn, record)
+        case "changed":
+            at = int(record["iteration"])
+            history.changed += [(at, key, str(before), str(now)) for key, (before, now) in record["values"].items()]
     if isinstance(told := record.get("protocols"), Mapping):
         history.protocols.update(told)
+
+
+def _turn(history: History, kind: str, record: Mapping[str, Any]) -> None:
+    """From here on iterations come again."""
+    iteration = int(record["iteration"])
+    if kind == "resume":
+        history.resumed.append(iteration)
+        history.redone = 0
+        return
+    reached = int(record["reached"])
+    history.rolled_back.append((reached, iteration))
+    history.redone += reached - iteration

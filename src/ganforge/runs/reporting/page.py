@@ -45,6 +45,7 @@ def render(facts: Facts, page: Path, *, now: float) -> str:
         recipe=_highlighted(facts.recipe),
         resolved=_highlighted(facts.resolved),
         overrides=tables.overrides(facts),
+        changed=tables.resumed_with(facts),
         components=tables.locked(facts),
         sources=tables.sources(facts),
         sums=tables.sums(facts),

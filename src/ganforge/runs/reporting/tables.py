@@ -146,6 +146,15 @@ def overrides(facts: Facts) -> list[Row]:
     return [(words.clean(key.strip()), mask(key, words.clean(value.strip()))) for key, _, value in pairs]
 
 
+def resumed_with(facts: Facts) -> list[tuple[str, str, str, str]]:
+    """What a resume changed of the recipe: from which iteration on, the key, the value as it began, the value from there."""
+
+    def told(key: str, value: str) -> str:
+        return mask(key, words.clean(value)) if value else "not set"
+
+    return [(f"{at:,}", words.clean(key), told(key, before), told(key, now)) for at, key, before, now in facts.history.changed]
+
+
 def onward(facts: Facts) -> list[Row]:
     """What can be done with the run, and the command that does it."""
     path = _reference(facts)
