@@ -134,11 +134,7 @@ class Standing:
                 self.scores = {key: Score(measure, _samples(event, key)) for key, measure in event.measures.items()}
                 self._pace = Pace(event.iteration, self.clock())
             case Evaluated():
-                for key, value in event.values.items():
-                    self.scores.setdefault(key, Score(Measure("", "lower"))).add(event.iteration, value)
-                for key, score in self.scores.items():
-                    if key.partition("/")[0] in event.missing:
-                        score.add(event.iteration, None)
+                self._evaluate(event)
             case Examined():
                 self._examine(event)
             case Pictured():
@@ -158,6 +154,13 @@ class Standing:
             score.forget(iteration)
         if self.picture and self.picture.iteration > iteration:
             self.picture = None
+
+    def _evaluate(self, event: Evaluated) -> None:
+        for key, value in event.values.items():
+            self.scores.setdefault(key, Score(Measure("", "lower"))).add(event.iteration, value)
+        for key, score in self.scores.items():
+            if key.partition("/")[0] in event.missing:
+                score.add(event.iteration, None)
 
     def _examine(self, event: Examined) -> None:
         if event.findings:

@@ -89,7 +89,7 @@ def lasting(path: Path) -> deque[float]:
     return limits
 
 
-def standing(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
+def lasting_records(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
     """The records of some kinds other than ``m``, without those of iterations that were given up later.
 
     Raises:
@@ -111,7 +111,7 @@ def last_measured(path: Path, until: float = math.inf) -> dict[str, float]:
         StorageError: the file cannot be read.
     """
     known: dict[str, float] = {}
-    for record in standing(path, "eval"):
+    for record in lasting_records(path, "eval"):
         if record["iteration"] <= until:
             values = {key.removeprefix("eval/"): float(value) for key, value in record["values"].items()}
             known = renewed(known, values, record.get("missing", ()))
