@@ -391,6 +391,20 @@ def test_files_of_one_name_with_other_content_are_other_data(made, root):
     assert recipe_differences(groups) == {"dataset.params.file sha256": ["a" * 12, "b" * 12]}
 
 
+def test_a_local_file_with_other_code_makes_another_recipe_unless_it_only_measures(made, root):
+    runs = [made(seed=0), made(seed=1), made(seed=2)]
+    for run, key, version in zip(runs, ("generator", "generator", "metric[0]"), ("a" * 12, "b" * 12, "c" * 12), strict=True):
+        folder = RunFolder(root / "rings" / run)
+        lock = json.loads(folder.lock.read_text())
+        for one in lock["components"]:
+            if one["key"] == key:
+                one |= {"distribution": "local", "id": "local/mine", "version": version}
+        folder.lock.write_text(json.dumps(lock))
+    groups, _ = gather(runs, root)
+    assert [[run.seed for run in group.runs] for group in groups] == [[0], [1], [2]]
+    assert recipe_differences(groups) == {"generator sha256": ["a" * 12, "b" * 12, None]}
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [

@@ -108,7 +108,7 @@ def _agreeing(metric: str, runs: Sequence[Gathered], ignore: Collection[str]) ->
     apart = _apart(newest, _stated(other, metric)[0], ignore)
     told = "; ".join(f"{key}: {one!r} of {first.run}, {two!r} of {other.run}" for key, (one, two) in apart.items())
     ways = f"{' '.join(f'--ignore {key}' for key in apart)} lets it pass"
-    if not any(key.partition(".")[0] == "data" for key in apart):  # of other data no measurement is alike
+    if not any(key.partition(".")[0] == "data" and key != "data.code" for key in apart):  # of other data no measurement is alike
         ways = f"`ganforge evaluate{_options(metric, apart)}` measures them alike, and {ways}"
     return LeftOut(metric, f"it was measured by different protocols: {told}; {ways}", apart)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.core.thresholds import Health
+from ganforge.hooks.switches import LOCAL
 from ganforge.recipe.reading import read
 from ganforge.recipe.schema import Recipe
 from ganforge.recipe.writing import ASIDE, fingerprint, flatten
@@ -34,7 +35,7 @@ class Gathered:
         seed: its seed.
         created: unix seconds.
         fingerprint: of what its training follows from: its resolved recipe without the seed, the metrics and a health watch that
-            only warns, and the files of its data.
+            only warns, and the files of its data and of its own plugins.
         keys: its resolved recipe, by dotted key, without the seed and what changes no result.
         measurements: by ``wasserstein`` or ``modes/captured``, of the weights that it came to in the end, the newest first.
         curves: by metric, the values of training by iteration.
@@ -129,7 +130,7 @@ def _gathered(run: Named) -> Gathered:
     recipe = source.recipe
     same = _training(recipe)
     measured, curves = measurements(folder)
-    sums = _data_sums(folder)
+    sums = _sums(folder)
     created = run.identity.get("created")
     return Gathered(
         run=folder.path.resolve().name,
@@ -144,12 +145,20 @@ def _gathered(run: Named) -> Gathered:
     )
 
 
-def _data_sums(folder: RunFolder) -> dict[str, str]:
-    """SHA-256 of the data's files by recipe key, as the run's lock has them: one path means other files in other folders."""
+def _sums(folder: RunFolder) -> dict[str, str]:
+    """SHA-256 by recipe key, as the run's lock has them, of what a recipe only names: the data's files, and files that are plugins.
+
+    One path means other files in other folders, and nobody gives a file of their own a new revision. Metrics train nothing.
+    """
     lock = folder.read_json(folder.lock)
-    files = lock.get("data_files") if isinstance(lock, Mapping) else None
-    found = [one for one in files if isinstance(one, Mapping)] if isinstance(files, list) else []
-    return {str(one.get("key")): str(one.get("sha256")) for one in found}
+    files = {str(one.get("key")): str(one.get("sha256")) for one in _tables(lock, "data_files")}
+    own = [one for one in _tables(lock, "components") if one.get("distribution") == LOCAL and one.get("kind") != "metric"]
+    return {**files, **{str(one.get("key")): str(one.get("version")) for one in own}}
+
+
+def _tables(lock: Any, key: str) -> list[Mapping[str, Any]]:
+    found = lock.get(key) if isinstance(lock, Mapping) else None
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
 def _training(recipe: Recipe) -> Recipe:
