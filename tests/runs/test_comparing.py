@@ -405,6 +405,10 @@ def test_a_local_file_with_other_code_makes_another_recipe_unless_it_only_measur
     assert recipe_differences(groups) == {"generator sha256": ["a" * 12, "b" * 12, None]}
 
 
+def _measured(meaning):
+    return f'{{"number": 1, "iteration": 1, "values": {{"w": 1}}, "measures": {{"w": {{{meaning}}}}}, "protocols": {{"w": {{}}}}}}'
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
@@ -414,6 +418,10 @@ def test_a_local_file_with_other_code_makes_another_recipe_unless_it_only_measur
         ('{"number": 1, "iteration": 1, "values": {"w": 1}, "measures": {}, "protocols": {}}', "nothing says what 'w' means"),
         ('{"number": 1, "iteration": 1, "values": {"w/a": 1}, "measures": {"w/a": {}}, "protocols": {}}', "'w/a' has no protocol"),
         ('{"number": 1, "iteration": 1, "values": {"w": "x"}, "measures": {}, "protocols": {}}', "the value of 'w' is 'x'"),
+        (_measured('"floor": "x", "better": "nearer"'), "the floor of 'w' is 'x'"),
+        (_measured('"ideal": [1], "better": "lower"'), "the ideal of 'w' is [1]"),
+        (_measured('"better": "up"'), "what is better of 'w' is 'up', and not one of lower, higher, nearer, none"),
+        (_measured('"better": ["lower"]'), "what is better of 'w' is ['lower']"),
         ('{"number": 1', "Expecting"),
     ],
 )

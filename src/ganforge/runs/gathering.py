@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.core.errors import UsageError
 from ganforge.core.thresholds import Health
 from ganforge.hooks.switches import LOCAL
-from ganforge.recipe.reading import read
 from ganforge.recipe.schema import Recipe
 from ganforge.recipe.writing import ASIDE, fingerprint, flatten
 from ganforge.runs.finding import Named, find, named
 from ganforge.runs.measurements import Measurement, measurements
+from ganforge.runs.recipes import resolved
 from ganforge.storage.folder import RunFolder
 
 _SHOWN_KEYS = 2
@@ -119,15 +119,7 @@ def members(folder: RunFolder) -> Iterator[RunFolder]:
 
 def _gathered(run: Named) -> Gathered:
     folder = run.folder
-    if not folder.resolved.exists():
-        raise RunFolderError(f"{folder.path} holds no resolved.toml: it never began", remedy="name another run")
-    source = read(folder.resolved)
-    if source.problems:
-        raise RunFolderError(
-            f"{folder.resolved} is of another version of ganforge, or damaged: {source.problems[0].message}",
-            remedy="name another run",
-        )
-    recipe = source.recipe
+    recipe = resolved(folder).recipe
     same = _training(recipe)
     measured, curves = measurements(folder)
     sums = _sums(folder)
