@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -131,6 +132,23 @@ def test_weights_are_known_by_their_sum_and_not_by_their_path(registry):
     ]
     assert not differences(*told)
     assert told[0]["params"]["features"] == "inception"
+
+
+def test_local_files_are_known_by_their_sums_and_installed_plugins_by_revisions(registry):
+    class Plain:
+        protocol: ClassVar = {}
+
+    def told(metric, dataset):
+        parts = []
+        for kind, name, sha256 in ((Kind.METRIC, "wasserstein", metric), (Kind.DATASET, "moons", dataset)):
+            found = registry.find(kind, name)
+            found = replace(found, plugin=replace(found.plugin, sha256=sha256, version="2" if sha256 else "1"))
+            parts.append(Part(found, found.load_params()(), kind.value))
+        return protocol(parts[0], Plain(), parts[1], sums={}, samples=20, average=True, seed=0)
+
+    assert differences(told("a" * 64, None), told("b" * 64, None)) == {"code": ("a" * 64, "b" * 64)}
+    assert differences(told(None, "a" * 64), told(None, "b" * 64)) == {"data.code": ("a" * 64, "b" * 64)}
+    assert not {"code", "data.code"} & told(None, None).keys()
 
 
 def test_features_that_are_learnt_are_the_same_for_all_seeds_of_a_recipe_and_other_for_other_data(stated, monkeypatch):

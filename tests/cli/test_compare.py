@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ganforge.cli.app import main
 from ganforge.cli.compare import _told_together
-from ganforge.runs.comparing import Compared, Trial
+from ganforge.runs.compared import Compared, Trial
 from ganforge.runs.ranking import RankTest
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"

@@ -77,3 +77,13 @@ def test_a_sweep_stands_for_its_seeds_and_one_that_cannot_be_measured_stops_no_o
     out, err = capsys.readouterr()
     assert [one["run"] for one in json.loads(out)["runs"]] == ["two"]
     assert "one is not measured" in err
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("sample", "-n", "2"), ("interpolate",), ("traverse",)])
+def test_a_seed_that_no_machine_can_hold_is_refused_in_a_line(folder, command, capsys):
+    name, *options = command
+    assert main([name, str(folder), *options, "--seed", str(2**64)]) == 2
+    err = capsys.readouterr().err
+    assert "--seed" in err
+    assert str(2**63 - 1) in err
+    assert "Traceback" not in err

@@ -149,16 +149,42 @@ def test_the_end_is_told_with_its_reason(tell, folder, outcome, reason):
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_resumed_run_remembers_its_metrics(tell, folder, damaged):
-    status.write(folder, status.Status(status="stopped", metrics={"wasserstein": 0.5}, reason="asked to stop"))
+def test_a_resumed_run_remembers_its_metrics(tell, writer, folder, damaged):
+    writer.record("eval", iteration=20, values={"eval/wasserstein": 0.5})
+    status.write(folder, status.Status(status="stopped", reason="asked to stop"))
     if damaged:
         folder.status.write_text("{")
 
     tell(started(40))
 
     known = status.read(folder)
-    assert known.metrics == ({} if damaged else {"wasserstein": 0.5})
+    assert known.metrics == {"wasserstein": 0.5}
     assert (known.status, known.reason) == ("running", None)
+
+
+def test_what_was_measured_beyond_the_checkpoint_that_a_run_goes_on_from_is_given_up(tell, writer, folder):
+    for iteration, value in ((20, 0.5), (40, 0.1)):
+        writer.record("eval", iteration=iteration, values={"eval/wasserstein": value})
+    status.write(folder, status.Status(status="killed", metrics={"wasserstein": 0.1}))
+
+    tell(started(30))
+    assert status.read(folder).metrics == {"wasserstein": 0.5}
+
+    tell(RolledBack(10, 35))
+    assert status.read(folder).metrics == {}
+
+
+def test_a_metric_that_fails_has_no_last_value_any_more(tell, folder):
+    tell(started())
+    tell(Evaluated(30, {"flaky/a": 0.05, "flaky/b": 1.0, "flakyer": 2.0, "steady": 3.0}, 0.0))
+    with pytest.warns(RuntimeWarning, match="'flaky' could not be measured: no luck"):
+        tell(Evaluated(60, {"steady": 4.0}, 0.0, {"flaky": "no luck"}))
+    tell(Finished(60, "finished", 1.0))
+
+    assert status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
+    assert records(folder, "eval")[-1]["missing"] == ["flaky"]
+    tell(started(60))
+    assert status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
 
 
 def test_a_status_that_cannot_be_written_costs_one_warning(folder, writer, clock):

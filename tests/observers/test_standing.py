@@ -107,3 +107,15 @@ def test_a_picture_from_before_stays(clock, events):
         standing.hear(event)
     standing.hear(RolledBack(40, 50))
     assert standing.picture.iteration == 40
+
+
+def test_a_metric_that_failed_has_no_value_until_it_is_measured_again(clock):
+    standing = Standing(clock)
+    standing.hear(Evaluated(10, {"flaky/a": 1.0, "steady": 1.0}, 0.0))
+    standing.hear(Evaluated(20, {"flaky/a": 0.5, "steady": 2.0}, 0.0))
+    standing.hear(Evaluated(30, {"steady": 3.0}, 0.0, {"flaky": "no luck"}))
+    assert standing.measured() == {"steady": 3.0}
+    assert (standing.scores["flaky/a"].progress, standing.scores["flaky/a"].best) == (0, 0.5)
+
+    standing.hear(RolledBack(20, 30))
+    assert standing.measured() == {"flaky/a": 0.5, "steady": 2.0}

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from ganforge.core.errors import RunFolderError, StorageError, UsageError
 from ganforge.runs import evaluations
-from ganforge.runs.comparing import Compared, LeftOut, compare
+from ganforge.runs.compared import Compared, LeftOut
+from ganforge.runs.comparing import compare
 from ganforge.runs.gathering import gather, recipe_differences
 from ganforge.storage import journal
 from ganforge.storage.folder import RunFolder
@@ -92,6 +93,29 @@ def made(_template, root):
         return folder.path.name
 
     return made
+
+
+@pytest.fixture
+def evaluated(root):
+    """``evaluated(run, 0.5, iteration=2, samples=30)``: the run was measured again, as ``ganforge evaluate`` writes it down."""
+
+    def evaluated(run, value, *, iteration=2, samples=30, **measure):
+        folder = RunFolder(root / "rings" / run)
+        (told,) = journal.of_kind(folder.journal, "protocols")
+        path = folder.path / "evaluations.jsonl"
+        before = path.read_text() if path.exists() else ""
+        facts = {
+            "number": 1 + before.count("\n"),
+            "iteration": iteration,
+            "values": {"modes/high-quality": value},
+            "measures": {"modes/high-quality": {**told["measures"]["modes/high-quality"], **measure}},
+            "protocols": {"modes": {**told["protocols"]["modes"], "samples": samples}},
+        }
+        path.write_text(before + json.dumps(facts) + "\n")
+        with JournalWriter(folder.journal) as writer:
+            writer.record("evaluated", number=facts["number"], iteration=iteration, values=facts["values"])
+
+    return evaluated
 
 
 def compared(root, *runs, **options):
@@ -208,7 +232,7 @@ def test_unequal_protocols_are_refused_with_the_difference_named(made, root):
     assert isinstance(found, LeftOut)
     assert found.differences == {"samples": (20, 50)}
     assert f"samples: 20 of {runs[0]}, 50 of {runs[1]}" in found.reason
-    assert found.reason.endswith("`ganforge evaluate` measures them alike, and --ignore samples lets it pass")
+    assert found.reason.endswith("`ganforge evaluate -n COUNT` measures them alike, and --ignore samples lets it pass")
 
     passed = compared(root, *runs, ignore=["samples"])
     assert isinstance(passed, Compared)
@@ -249,6 +273,99 @@ def test_what_was_measured_before_a_run_went_on_does_not_displace_its_end(made, 
     assert (after.origins, [side.values for side in after.sides]) == (("training",), [(0.9,), (0.9,)])
 
 
+def test_a_run_that_was_killed_is_judged_by_the_weights_that_it_left_once_these_are_measured(made, root, evaluated):
+    """Training came to iteration 5, and its newest checkpoint is of iteration 2."""
+    runs = [made(seed=0, values=[0.1, 0.2, 0.3, 0.4, 0.5], samples=2500), made(batch=32, values=[0.6, 0.7], samples=50)]
+    refused = compared(root, *runs)
+    assert "`ganforge evaluate -n COUNT` measures them alike" in refused.reason
+    for run in runs:
+        evaluated(run, 0.25, samples=100)
+    found = compared(root, *runs)
+    assert (found.origins, [side.values for side in found.sides]) == (("evaluation 1",), [(0.25,), (0.25,)])
+
+
+def test_a_newer_checkpoint_that_is_damaged_holds_no_weights(made, root, evaluated):
+    run = made(values=[0.1, 0.2, 0.3, 0.4])
+    evaluated(run, 0.25)
+    checkpoints = RunFolder(root / "rings" / run).checkpoints
+    shutil.copytree(checkpoints / "00000002", checkpoints / "00000003")  # its manifest is of another iteration
+    assert compared(root, run).origins == ("evaluation 1",)
+    manifest = checkpoints / "00000003" / "MANIFEST.json"
+    manifest.write_text(manifest.read_text().replace('"iteration":2', '"iteration":3').replace('"iteration": 2', '"iteration": 3'))
+    assert compared(root, run).origins == ("training",)
+
+
+@pytest.mark.parametrize("turn", ["rollback", "resume"])
+def test_what_was_given_up_counts_no_more_whoever_measured_it(made, root, evaluated, turn):
+    run = made(values=[0.1, 0.2, 0.3])
+    evaluated(run, 0.35, iteration=3)
+    with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
+        writer.record(turn, iteration=1, reached=3)
+    ((group,), _) = gather([run], root)
+    (found,) = group.runs[0].measurements["modes/high-quality"]
+    assert (found.origin, found.iteration, found.value) == ("training", 1, 0.1)
+    assert group.runs[0].curves["modes/high-quality"] == {1: 0.1}
+
+
+def test_a_metric_that_failed_the_last_time_has_no_value(made, root):
+    run = made(values=[0.1])
+    with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
+        writer.record("eval", iteration=2, values={}, missing=["modes"])
+    assert compared(root, run, metrics=["modes/high-quality"]).reason == "rings has no value of it"
+
+
+def test_a_value_has_the_protocol_that_was_in_force_when_it_was_measured(made, root):
+    run = made(values=[0.1, 0.2])
+    with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
+        writer.record("resume", iteration=2)
+        writer.record("protocols", iteration=2, protocols={"modes": {"samples": 7}}, measures={})
+    assert compared(root, run).protocol["samples"] == 20
+
+
+def test_evaluations_are_judged_by_the_floor_of_their_own_number_of_samples(made, root, evaluated):
+    """Training asked for 20 samples, at which the floor is 0.33; of 500 it is 0.4995, and what copies is far from that."""
+    runs = []
+    for batch, low in ((16, 0.499), (32, 0.34)):
+        for seed in range(5):
+            runs.append(made(batch=batch, seed=seed))
+            evaluated(runs[-1], low + 0.001 * seed, samples=500, better="nearer", ideal=None, floor=0.4995)
+    found = compared(root, *runs)
+    assert (found.origins, found.measure["floor"], found.protocol["samples"]) == (("evaluation 1",), 0.4995, 500)
+    assert found.trials[0].verdict == "rings (batch_size=16) is better"
+
+
+def test_where_samples_may_differ_each_value_is_held_against_its_own_floor(made, root, evaluated):
+    runs = []
+    for batch, samples, floor, off in ((16, 10, 0.3, 0.01), (32, 500, 0.5, 0.001)):
+        for seed in range(4):
+            runs.append(made(batch=batch, seed=seed))
+            evaluated(runs[-1], floor + off * (1 + seed / 10), samples=samples, better="nearer", ideal=None, floor=floor)
+    assert compared(root, *runs).origins == ("training",)
+    found = compared(root, *runs, ignore=["samples"])
+    assert found.ignored == {"samples": (10, 500)}
+    assert [set(side.aims) for side in found.sides] == [{0.3}, {0.5}]
+    assert (found.measure["better"], found.measure["floor"]) == ("nearer", None)
+    assert (found.trials[0].better, found.trials[0].verdict) == (1.0, "rings (batch_size=32) is better")
+
+
+def test_values_that_mean_different_things_are_not_judged(made, root, evaluated):
+    runs = [made(batch=batch, seed=seed) for batch in (16, 32) for seed in range(4)]
+    for number, run in enumerate(runs):
+        evaluated(run, number / 10, better="lower" if number % 2 else "higher")
+    found = compared(root, *runs)
+    assert (found.measure["better"], found.trials) == ("none", ())
+
+
+def test_two_folders_of_one_name_are_two_runs(made, root, tmp_path):
+    run = made(seed=0, values=[0.1])
+    other = tmp_path / "elsewhere" / "rings" / run
+    shutil.move(root / "rings" / made(seed=1, values=[0.9]), other)
+    found = compared(root, str(root / "rings" / run), str(other))
+    (side,) = found.sides
+    assert side.values == (0.1, 0.9)
+    assert side.runs == (str(root / "rings" / run), str(other))
+
+
 def test_metrics_and_a_watch_that_only_warns_do_not_make_another_recipe(made, root):
     runs = [made(seed=0), made(seed=1, samples=50), made(seed=2), made(seed=3)]
     for run, old, new in [
@@ -274,6 +391,24 @@ def test_files_of_one_name_with_other_content_are_other_data(made, root):
     assert recipe_differences(groups) == {"dataset.params.file sha256": ["a" * 12, "b" * 12]}
 
 
+def test_a_local_file_with_other_code_makes_another_recipe_unless_it_only_measures(made, root):
+    runs = [made(seed=0), made(seed=1), made(seed=2)]
+    for run, key, version in zip(runs, ("generator", "generator", "metric[0]"), ("a" * 12, "b" * 12, "c" * 12), strict=True):
+        folder = RunFolder(root / "rings" / run)
+        lock = json.loads(folder.lock.read_text())
+        for one in lock["components"]:
+            if one["key"] == key:
+                one |= {"distribution": "local", "id": "local/mine", "version": version}
+        folder.lock.write_text(json.dumps(lock))
+    groups, _ = gather(runs, root)
+    assert [[run.seed for run in group.runs] for group in groups] == [[0], [1], [2]]
+    assert recipe_differences(groups) == {"generator sha256": ["a" * 12, "b" * 12, None]}
+
+
+def _measured(meaning):
+    return f'{{"number": 1, "iteration": 1, "values": {{"w": 1}}, "measures": {{"w": {{{meaning}}}}}, "protocols": {{"w": {{}}}}}}'
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
@@ -283,6 +418,10 @@ def test_files_of_one_name_with_other_content_are_other_data(made, root):
         ('{"number": 1, "iteration": 1, "values": {"w": 1}, "measures": {}, "protocols": {}}', "nothing says what 'w' means"),
         ('{"number": 1, "iteration": 1, "values": {"w/a": 1}, "measures": {"w/a": {}}, "protocols": {}}', "'w/a' has no protocol"),
         ('{"number": 1, "iteration": 1, "values": {"w": "x"}, "measures": {}, "protocols": {}}', "the value of 'w' is 'x'"),
+        (_measured('"floor": "x", "better": "nearer"'), "the floor of 'w' is 'x'"),
+        (_measured('"ideal": [1], "better": "lower"'), "the ideal of 'w' is [1]"),
+        (_measured('"better": "up"'), "what is better of 'w' is 'up', and not one of lower, higher, nearer, none"),
+        (_measured('"better": ["lower"]'), "what is better of 'w' is ['lower']"),
         ('{"number": 1', "Expecting"),
     ],
 )

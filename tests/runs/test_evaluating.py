@@ -125,6 +125,30 @@ def test_a_discriminator_that_is_gone_is_missed_by_none_that_needs_it_not(folder
     assert any("measured without the discriminator: no discriminator named 'gone'" in remark for remark in found.remarks)
 
 
+@pytest.mark.parametrize(
+    ("line", "now", "told"),
+    [
+        ("seed = 0", 'seed = "a"', "train.seed: must be a whole number"),
+        ("seed = 0\n", "", "train.seed is missing"),
+        ("[train]", "train = 3\n[other]", "damaged"),
+        ("[train]", "[train", "damaged"),
+    ],
+)
+def test_a_damaged_recipe_is_told_before_anything_is_built(folder, line, now, told):
+    text = folder.resolved.read_text()
+    assert line in text
+    folder.resolved.write_text(text.replace(line, now, 1))
+    with pytest.raises(RunFolderError, match=r"resolved.toml is of another version of ganforge, or damaged") as caught:
+        evaluate(folder, Wish(("modes",)))
+    assert told in caught.value.message
+
+
+def test_a_run_that_never_began_cannot_be_measured(folder):
+    folder.resolved.unlink()
+    with pytest.raises(RunFolderError, match=r"holds no resolved\.toml: it never began"):
+        evaluate(folder, Wish(("modes",)))
+
+
 def test_a_run_without_a_checkpoint_cannot_be_measured(folder):
     shutil.rmtree(folder.checkpoints)
     folder.checkpoints.mkdir()

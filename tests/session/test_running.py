@@ -13,10 +13,12 @@ from safetensors.torch import load_file
 from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, UsageError
 from ganforge.core.events import Examined, Probed, Stepped
 from ganforge.core.health import Finding
+from ganforge.recipe.schema import Expectation
 from ganforge.runs.loading import load
 from ganforge.session import running
 from ganforge.session.preparing import Options
 from ganforge.session.running import run
+from ganforge.session.verifying import judged
 from ganforge.storage import checkpoints, journal
 from ganforge.storage.folder import RunFolder
 
@@ -328,3 +330,22 @@ def test_an_optional_metric_that_fails_does_not_end_training(recipe, console, tm
     assert (result.status, result.metrics) == ("finished", {})
     told = console.file.getvalue().replace("\n", " ")
     assert told.count("metric 'wasserstein' could not be measured: too few samples") == 1
+
+
+def test_a_value_from_before_a_metric_failed_is_not_passed_off_as_the_last_one(recipe, console, tmp_path, monkeypatch):
+    from ganforge.builtin.measures import WassersteinDistance
+
+    measure, looks = WassersteinDistance.measure, []
+
+    def fail_later(self, evaluation):
+        looks.append(1)
+        if len(looks) > 1:
+            raise ValueError("no luck")
+        return measure(self, evaluation)
+
+    monkeypatch.setattr(WassersteinDistance, "measure", fail_later)
+    path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\nevery = 10\noptional = true\n')
+    result = run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
+    assert (result.status, result.metrics, len(looks)) == ("finished", {}, 2)
+    assert json.loads((result.folder / "metrics.json").read_text())["metrics"] == {}
+    assert judged(Expectation(metric="wasserstein", max=100.0, seeds=1), 0, [result]).verdict == "not measured"

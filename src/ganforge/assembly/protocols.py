@@ -49,10 +49,12 @@ def protocol(
     training_only = frozenset() if getattr(metric, "sees_training", False) else dataset.params.training_only
     return {
         "metric": _identity(part),
+        **_code("code", part),
         "params": _without(part.filled, _paths(part) if "sha256" in own else ()),
         "samples": samples,
         "real": "held out",
         "data": _identity(dataset),
+        **_code("data.code", dataset),
         "data.params": _without(dataset.filled, training_only | sums.keys()),
         **({"data.sums": dict(sums)} if sums else {}),
         "generator": "average" if average else "raw",
@@ -80,6 +82,12 @@ def _without(params: Mapping[str, object], names: Collection[str]) -> dict[str, 
 
 def _identity(part: Part) -> str:
     return f"{part.component.id}@{part.component.revision}"
+
+
+def _code(key: str, part: Part) -> dict[str, object]:
+    """SHA-256 of a local file: nobody gives it a new revision when it is changed."""
+    plugin = part.component.plugin
+    return {key: plugin.sha256} if plugin.sha256 else {}
 
 
 def _plain(value: object) -> object:

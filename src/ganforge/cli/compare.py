@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.runs.comparing import Compared, LeftOut, Side, Trial
+    from ganforge.runs.compared import Compared, LeftOut, Side, Trial
     from ganforge.runs.gathering import Group
 
 _NOTHING_COMPARED = 2
@@ -183,6 +183,7 @@ def _metric(one: Compared) -> dict[str, Any]:
                 "min": side.least,
                 "max": side.greatest,
                 "values": side.values,
+                "aims": side.aims,
                 "runs": side.runs,
                 "missing": side.missing,
                 "not_finite": side.not_finite,

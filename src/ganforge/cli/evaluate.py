@@ -40,7 +40,7 @@ def evaluate(
     count: Annotated[
         int | None, typer.Option("-n", "--count", min=2, help="Samples of each kind; each metric's own number unless given.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the draws; the run's own unless given.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws; the run's own unless given.")] = None,
     weights: Annotated[Weights, typer.Option(help="The generator's moving average, or the weights that training moves.")] = (
         Weights.AVERAGE
     ),

@@ -23,7 +23,7 @@ def interpolate(
         int | None, typer.Option(min=2, help="Steps of each walk, both ends included: 10 on a sheet and 24 in a GIF unless given.")
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="How many walks.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents; one seed gives one picture.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents; one seed gives one picture.")] = 0,
     how: Annotated[
         Way | None, typer.Option(help="Straight, or on an arc; straight for noise with bounds, such as uniform noise, else an arc.")
     ] = None,

@@ -16,7 +16,7 @@ def sample(
     run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
     *,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents; one seed gives one set of samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents; one seed gives one set of samples.")] = 0,
     label: Annotated[int | None, typer.Option(help="Class to ask a conditional generator for; drawn unless given.")] = None,
     code: Annotated[
         str | None,

@@ -17,7 +17,7 @@ def traverse(
         int | None, typer.Option(min=2, help="Images in each row: 10 on a sheet and 24 in a GIF unless given.")
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Rows where neither labels nor codes make them.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is held; one seed gives one picture.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is held; one seed gives one picture.")] = 0,
     label: Annotated[int | None, typer.Option(help="The class to hold, rather than a row for each.")] = None,
     out: Annotated[
         list[Path] | None,

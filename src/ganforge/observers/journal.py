@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, RolledBack, Saved, Started, Stepped
@@ -14,7 +14,7 @@ from ganforge.observers.broadcast import Tell, Warn, warn_plainly
 from ganforge.observers.health import unchanged
 from ganforge.storage import meanings, status
 from ganforge.storage.folder import RunFolder
-from ganforge.storage.journal import JournalWriter
+from ganforge.storage.journal import JournalWriter, last_measured, renewed
 from ganforge.storage.meanings import Meanings
 from ganforge.storage.status import Status
 
@@ -42,7 +42,8 @@ def journal(
     Terms and rates go into the journal as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as
     ``eval/…``, and how these are measured as ``protocols`` whenever training begins or goes on. What the health watch measures is
     ``health/…``; its findings are a record ``health`` whenever another trouble is seen or one is gone, and at the end as they were
-    seen last. Where training is rolled back, the session puts a record ``rollback`` before the iterations that come again; of two
+    seen last. A metric that fails when it is measured is named in ``missing`` of its ``eval``, and has no last value from then on.
+    Where training is rolled back, the session puts a record ``rollback`` before the iterations that come again; of two
     values of one iteration the later one counts.
 
     A full disk costs one warning: give the writer an ``on_error``. The records ``start`` and ``end`` are the session's, which knows
@@ -70,7 +71,6 @@ class _Scribe:
         self._seen: Examined | None = None  # the newest look
         self._told: Examined | None = None  # the one that the journal's newest record of health is of
         self._missed: set[str] = set()  # metrics that were told to be missing
-        self._measured: list[tuple[int, Mapping[str, float]]] = []  # by iteration
 
     def tell(self, event: Event) -> None:
         now = self._clock()
@@ -110,8 +110,7 @@ class _Scribe:
     def _started(self, event: Started) -> None:
         if event.iteration:
             self._writer.record("resume", iteration=event.iteration)
-            self._status = self._status.now(**self._known())
-            self._measured = [(event.iteration, self._status.metrics)]
+            self._status = self._status.now(metrics=self._recalled(event.iteration), health=self._judged_before())
         self._status = self._status.now(iterations=event.iterations)
         self._begun = event
         self._explain(event, floors=False)
@@ -126,17 +125,25 @@ class _Scribe:
         except StorageError as error:
             self._warn(f"{error}; training goes on")
 
-    def _known(self) -> dict[str, Any]:
+    def _judged_before(self) -> Mapping[str, object] | None:
         try:
             before = status.read(self._folder)
         except StorageError:
-            before = None  # a damaged report is only a report; it is replaced now
-        return {"metrics": before.metrics, "health": before.health} if before else {}
+            return None  # a damaged report is only a report; it is replaced now
+        return before.health if before else None
+
+    def _recalled(self, iteration: int) -> dict[str, float]:
+        """What was measured last, up to an iteration from which training goes on: what came after it is given up."""
+        try:
+            return last_measured(self._writer.path, iteration)
+        except StorageError:
+            return {}
 
     def _evaluated(self, event: Evaluated) -> None:
-        self._writer.record("eval", iteration=event.iteration, values={f"eval/{key}": value for key, value in event.values.items()})
-        self._measured.append((event.iteration, event.values))
-        self._status = self._status.now(metrics={**self._status.metrics, **event.values})
+        values = {f"eval/{key}": value for key, value in event.values.items()}
+        failed = {"missing": list(event.missing)} if event.missing else {}
+        self._writer.record("eval", iteration=event.iteration, values=values, **failed)
+        self._status = self._status.now(metrics=renewed(self._status.metrics, event.values, event.missing))
         for name, reason in event.missing.items():
             if name not in self._missed:
                 self._missed.add(name)
@@ -145,9 +152,7 @@ class _Scribe:
     def _go_back(self, event: RolledBack, now: float) -> None:
         """What was measured and seen since is of a part that is given up; the journal keeps it, before the record ``rollback``."""
         self._seen = self._told = None
-        self._measured = [(at, values) for at, values in self._measured if at <= event.iteration]
-        metrics = {key: value for _, values in self._measured for key, value in values.items()}
-        self._status = self._status.now(metrics=metrics, health=None)
+        self._status = self._status.now(metrics=self._recalled(event.iteration), health=None)
         self._report(event.iteration, now)
 
     def _examined(self, event: Examined, now: float) -> None:

@@ -115,11 +115,11 @@ def metrics(scores: Mapping[str, Score], width: int, *, explained: bool) -> list
     lines: list[Line] = [[cell("metric", name_width, DIM), *heads]]
     for key, score in scores.items():
         arrow, style = _movement(score, with_word=movement > 3)
-        ideal = score.measure.ideal
+        ideal, known = score.measure.ideal, score.times and not score.missing
         lines.append(
             [
                 cell(key, name_width),
-                _number(words.number(score.value) if score.times else "–", BOLD if math.isfinite(score.value) else WORSE),
+                _number(words.number(score.value) if known else "–", BOLD if math.isfinite(score.value) else WORSE),
                 cell(f" {arrow}"[:movement], movement, style),
                 _number(words.number(ideal) if ideal is not None else "–", DIM),
                 _number(words.number(score.best) if math.isfinite(score.best) else "–"),

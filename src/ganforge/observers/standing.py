@@ -50,18 +50,20 @@ class Score:
         best: the best finite value, or NaN; none of a value that is never judged.
         best_iteration: when that was.
         times: how often it was measured.
+        missing: whether it failed the last time.
         aim: what it is to be near to, where that is the better.
     """
 
     def __init__(self, measure: Measure, samples: int | None = None) -> None:
         self.measure = measure
         self.aim = measure.aim_at(samples)
-        self._points: dict[int, float] = {}
+        self._points: dict[int, float | None] = {}
         self._clear()
 
     def _clear(self) -> None:
         self.value = self.before = self.best = math.nan
         self.best_iteration = self.times = 0
+        self.missing = False
 
     def forget(self, after: int) -> None:
         """Drop what was measured after an iteration: training went back to it."""
@@ -71,9 +73,12 @@ class Score:
         for at, value in kept:
             self.add(at, value)
 
-    def add(self, iteration: int, value: float) -> None:
-        """A new measurement."""
+    def add(self, iteration: int, value: float | None) -> None:
+        """A new measurement; ``None`` where it failed."""
         self._points[iteration] = value
+        self.missing = value is None
+        if value is None:
+            return
         self.before, self.value, self.times = self.value, value, self.times + 1
         if self._beats(value, self.best):
             self.best, self.best_iteration = value, iteration
@@ -81,7 +86,7 @@ class Score:
     @property
     def progress(self) -> int:
         """1 when the newest value is better than the one before, -1 when worse, 0 when equal, unknown or not judged."""
-        if not (math.isfinite(self.value) and math.isfinite(self.before)):
+        if self.missing or not (math.isfinite(self.value) and math.isfinite(self.before)):
             return 0
         return self._beats(self.value, self.before) - self._beats(self.before, self.value)
 
@@ -129,8 +134,7 @@ class Standing:
                 self.scores = {key: Score(measure, _samples(event, key)) for key, measure in event.measures.items()}
                 self._pace = Pace(event.iteration, self.clock())
             case Evaluated():
-                for key, value in event.values.items():
-                    self.scores.setdefault(key, Score(Measure("", "lower"))).add(event.iteration, value)
+                self._evaluate(event)
             case Examined():
                 self._examine(event)
             case Pictured():
@@ -151,6 +155,13 @@ class Standing:
         if self.picture and self.picture.iteration > iteration:
             self.picture = None
 
+    def _evaluate(self, event: Evaluated) -> None:
+        for key, value in event.values.items():
+            self.scores.setdefault(key, Score(Measure("", "lower"))).add(event.iteration, value)
+        for key, score in self.scores.items():
+            if key.partition("/")[0] in event.missing:
+                score.add(event.iteration, None)
+
     def _examine(self, event: Examined) -> None:
         if event.findings:
             self.healthy_since = None
@@ -169,8 +180,8 @@ class Standing:
         return {key: smoothed(values, 5) for key, values in self._history.series()[1].items()}
 
     def measured(self) -> dict[str, float]:
-        """The newest value of each metric that has one."""
-        return {key: score.value for key, score in self.scores.items() if score.times}
+        """The newest value of each metric that has one and did not fail since."""
+        return {key: score.value for key, score in self.scores.items() if score.times and not score.missing}
 
     def pace(self) -> tuple[float, float | None]:
         """Iterations per second, and the seconds left or ``None`` while unknown."""

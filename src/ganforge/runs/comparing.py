@@ -3,129 +3,17 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ganforge.assembly.protocols import differences
-from ganforge.core.direction import aim, cost, judges
+from ganforge.core.direction import aim, cost
 from ganforge.core.errors import UsageError, did_you_mean
-from ganforge.runs.gathering import Gathered, Group, Measurement
+from ganforge.runs.compared import BETTER, Compared, LeftOut, Side, Trial
+from ganforge.runs.gathering import Gathered, Group
+from ganforge.runs.measurements import Measurement
 from ganforge.runs.ranking import LEVEL, RankTest, holm, rank_test
-
-_BETTER = " is better"
-"""How a verdict ends that names a winner."""
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One metric of one group.
-
-    Attributes:
-        group: the group's name.
-        values: by run, in the order of seeds.
-        runs: the runs that have a value, in the same order.
-        missing: runs of the group without one.
-        early: values of weights that were not trained to the end.
-        worst: what a value that is not finite stands for in the median.
-        costs: what is ranked, the smaller the better: values, their negatives, or how far they are from what is ideal.
-    """
-
-    group: str
-    values: tuple[float, ...]
-    runs: tuple[str, ...]
-    missing: int
-    early: int
-    worst: float
-    costs: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """NaN where the middle is not finite."""
-        middle = statistics.median(value if math.isfinite(value) else self.worst for value in self.values)
-        return middle if math.isfinite(middle) else math.nan
-
-    @property
-    def least(self) -> float:
-        """Smallest finite value."""
-        return min((value for value in self.values if math.isfinite(value)), default=math.nan)
-
-    @property
-    def greatest(self) -> float:
-        """Greatest finite value."""
-        return max((value for value in self.values if math.isfinite(value)), default=math.nan)
-
-    @property
-    def not_finite(self) -> int:
-        """How many values are not finite."""
-        return sum(not math.isfinite(value) for value in self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A group held against the first one.
-
-    Attributes:
-        group: the group.
-        against: the first group.
-        test: the rank test, of values or, where the nearer is the better, of their distances from what is ideal.
-        p: its p, raised where several groups are held against the first one (Holm).
-        better: share of pairs of runs in which the group is better than the first one, ties counted half.
-        verdict: in words; names a winner only where the test does.
-        p_of_all: the test's p, corrected for all groups and all metrics that are compared (Holm).
-    """
-
-    group: str
-    against: str
-    test: RankTest
-    p: float
-    better: float
-    verdict: str
-    p_of_all: float = math.nan
-
-    @property
-    def names_a_winner(self) -> bool:
-        """Whether a difference is shown, by this metric alone."""
-        return self.verdict.endswith(_BETTER)
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One metric, compared.
-
-    Attributes:
-        metric: ``wasserstein`` or ``modes/captured``.
-        measure: what it means: ``label``, ``better``, ``ideal``, ``floor``.
-        protocol: what all values share.
-        origins: where the values come from: ``training``, ``evaluation 1``.
-        sides: one for each group.
-        trials: one for each group but the first; none where values are not judged.
-        ignored: differences of the protocols that the user ignores, with what each says.
-    """
-
-    metric: str
-    measure: Mapping[str, Any]
-    protocol: Mapping[str, Any]
-    origins: tuple[str, ...]
-    sides: tuple[Side, ...]
-    trials: tuple[Trial, ...]
-    ignored: Mapping[str, tuple[object, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A metric that is not compared.
-
-    Attributes:
-        metric: which.
-        reason: why, in words.
-        differences: what its protocols differ in, if that is why.
-    """
-
-    metric: str
-    reason: str
-    differences: Mapping[str, tuple[object, object]]
 
 
 def compare(
@@ -194,9 +82,8 @@ def _compared(metric: str, groups: Sequence[Group], ignore: Collection[str]) -> 
     chosen = _agreeing(metric, runs, ignore)
     if isinstance(chosen, LeftOut):
         return chosen
-    measure = next((run.measures[metric] for run in runs if metric in run.measures), {})
-    better, target = str(measure.get("better", "lower")), aim(measure.get("ideal"), measure.get("floor"))
-    sides = tuple(_side(group, chosen, better, target) for group in groups)
+    measure = _meaning(list(chosen.values()))
+    sides = tuple(_side(group, chosen, measure["better"]) for group in groups)
     first = next(iter(chosen.values())).protocol or {}
     return Compared(
         metric=metric,
@@ -204,7 +91,7 @@ def _compared(metric: str, groups: Sequence[Group], ignore: Collection[str]) -> 
         protocol={key: value for key, value in first.items() if key not in ("seed", *ignore)},
         origins=tuple(dict.fromkeys(one.origin for one in chosen.values())),
         sides=sides,
-        trials=_trials(sides, better) if judges(better, target) else (),
+        trials=_trials(sides, measure["better"]) if _judged(sides) else (),
         ignored=_ignored(list(chosen.values()), ignore),
     )
 
@@ -221,9 +108,15 @@ def _agreeing(metric: str, runs: Sequence[Gathered], ignore: Collection[str]) ->
     apart = _apart(newest, _stated(other, metric)[0], ignore)
     told = "; ".join(f"{key}: {one!r} of {first.run}, {two!r} of {other.run}" for key, (one, two) in apart.items())
     ways = f"{' '.join(f'--ignore {key}' for key in apart)} lets it pass"
-    if not any(key.partition(".")[0] == "data" for key in apart):  # of other data no measurement is alike
-        ways = f"`ganforge evaluate` measures them alike, and {ways}"
+    if not any(key.partition(".")[0] == "data" and key != "data.code" for key in apart):  # of other data no measurement is alike
+        ways = f"`ganforge evaluate{_options(metric, apart)}` measures them alike, and {ways}"
     return LeftOut(metric, f"it was measured by different protocols: {told}; {ways}", apart)
+
+
+def _options(metric: str, apart: Collection[str]) -> str:
+    """Without which two recipes would be measured by their own words again."""
+    told = {"samples": " -n COUNT", "generator": " --weights raw", "params": f" --metric {metric.partition('/')[0]}:KEY=VALUE"}
+    return "".join(option for key, option in told.items() if key in apart)
 
 
 def _stated(run: Gathered, metric: str) -> list[Measurement]:
@@ -250,18 +143,37 @@ def _ignored(chosen: Sequence[Measurement], ignore: Collection[str]) -> dict[str
     return {key: tuple(values) for key, values in said.items() if len(values) > 1}
 
 
-def _side(group: Group, chosen: Mapping[str, Measurement], better: str, target: float | None) -> Side:
+def _meaning(chosen: Sequence[Measurement]) -> dict[str, Any]:
+    """What the values mean in common: a floor that differs, as it does at other numbers of samples, is none that all share."""
+    first, *others = [one.measure for one in chosen]
+    shared = {key: value if all(other.get(key) == value for other in others) else None for key, value in first.items()}
+    ways = {_better(one.measure) for one in chosen}
+    label = {"label": first["label"]} if "label" in first else {}
+    return {**shared, **label, "better": ways.pop() if len(ways) == 1 else "none"}
+
+
+def _better(measure: Mapping[str, Any]) -> str:
+    return str(measure.get("better", "lower"))
+
+
+def _side(group: Group, chosen: Mapping[str, Measurement], better: str) -> Side:
     having = [run.run for run in group.runs if run.run in chosen]
     values = tuple(chosen[run].value for run in having)
+    aims = tuple(aim(chosen[run].measure.get("ideal"), chosen[run].measure.get("floor")) for run in having)
     return Side(
         group=group.name,
         values=values,
+        aims=aims,
         runs=tuple(having),
         missing=len(group.runs) - len(having),
         early=sum(chosen[run].iteration < int(group.keys["train.iterations"]) for run in having),
         worst=-math.inf if better == "higher" else math.inf,
-        costs=tuple(cost(value, better, target) for value in values),
+        costs=tuple(cost(value, better, target) for value, target in zip(values, aims, strict=True)),
     )
+
+
+def _judged(sides: Sequence[Side]) -> bool:
+    return not any(math.isnan(each) for side in sides for each in side.costs)
 
 
 def _trials(sides: Sequence[Side], better: str) -> tuple[Trial, ...]:
@@ -285,7 +197,7 @@ def _verdict(first: Side, side: Side, p: float, better: float, *, least: float) 
         return f"too few seeds to tell: {len(first.values)} against {len(side.values)} cannot give a p below {least:.2g}"
     if p > LEVEL:
         return "no difference is shown"
-    return f"{side.group if better > 0.5 else first.group}{_BETTER}"
+    return f"{side.group if better > 0.5 else first.group}{BETTER}"
 
 
 def _joined(names: Sequence[str]) -> str:

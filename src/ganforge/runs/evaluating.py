@@ -22,10 +22,11 @@ from ganforge.core.strangers import guarded, said
 from ganforge.engine.observing import Observer, Scheduled, joined
 from ganforge.engine.state import load_network
 from ganforge.hooks.loading import load_plugins
-from ganforge.recipe.reading import Source, read
-from ganforge.recipe.schema import MetricTable
+from ganforge.recipe.reading import read
+from ganforge.recipe.schema import MetricTable, Recipe
 from ganforge.recipe.writing import value as toml
 from ganforge.runs.loading import LoadedGenerator, load_weights
+from ganforge.runs.recipes import resolved
 from ganforge.runs.requesting import Request, requests
 from ganforge.storage import checkpoints
 from ganforge.storage.data_folders import data_folders
@@ -106,7 +107,7 @@ class Evaluated:
 class _Sitting:
     """A run that is being measured."""
 
-    source: Source
+    recipe: Recipe
     parts: Measuring
     generator: LoadedGenerator
     discriminator: nn.Module | None
@@ -129,8 +130,9 @@ def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda
     Raises:
         GanforgeError: the run cannot be measured at all: no checkpoint, a missing data set, a generator that is not installed.
     """
-    asked = requests(wish.metrics, _metric_tables(folder), wish.samples)
-    sitting = _sitting(folder, wish, asked)
+    begun = resolved(folder)
+    asked = requests(wish.metrics, begun.table.get("metric", []), wish.samples)
+    sitting = _sitting(folder, wish, asked, begun.recipe)
     values: dict[str, Value] = {}
     protocols: dict[str, Mapping[str, object]] = {}
     failed: dict[str, GanforgeError] = {}
@@ -153,20 +155,13 @@ def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda
     )
 
 
-def _metric_tables(folder: RunFolder) -> Sequence[Mapping[str, object]]:
-    if not folder.resolved.exists():
-        raise UsageError(f"{folder.path} cannot be measured: it has no resolved.toml", remedy="name another run")
-    tables = read(folder.resolved).table.get("metric")
-    return [table for table in tables if isinstance(table, Mapping)] if isinstance(tables, list) else []
-
-
-def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request]) -> _Sitting:
+def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request], recipe: Recipe) -> _Sitting:
     source = read(folder.resolved, (f"metric={toml([request.table for request in asked])}",))
     iteration, state, skipped = checkpoints.load_newest(folder)
     device = choose_device(wish.device)
     generator = load_weights(folder, iteration, state.tensors, average=wish.weights == "average", device=str(device))
     parts = resolve_measuring(source, load_plugins())
-    run_seed = source.value("train.seed")
+    run_seed = recipe.train.seed
     remarks = [*skipped]
     folders = _folders(folder)
     dataset = _dataset(folder, parts.dataset, generator, run_seed, folders, remarks)
@@ -184,7 +179,7 @@ def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request]) -> _Sittin
     )
     context = metric_context(sizes, parts.dataset, folders)
     sums = data_sums(parts.dataset, folders.recipe)
-    return _Sitting(source, parts, generator, discriminator, context, sums, observer, wish, seed, remarks)
+    return _Sitting(recipe, parts, generator, discriminator, context, sums, observer, wish, seed, remarks)
 
 
 def _folders(folder: RunFolder) -> Folders:
@@ -220,7 +215,7 @@ def _measured(
     scheduled = Scheduled(request.name, metric, 1, samples)
     with _blaming(part):
         found = sitting.observer.measure(sitting.generator.network, sitting.discriminator, [scheduled]).values
-    average = sitting.wish.weights == "average" and sitting.source.value("train.average") != 0
+    average = sitting.wish.weights == "average" and sitting.recipe.train.average != 0
     floors = _floors(sitting, scheduled, part) if sitting.wish.floor else {}
     protocols[request.name] = protocol(
         part, metric, sitting.parts.dataset, sums=sitting.sums, samples=samples, average=average, seed=sitting.seed

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import ganforge
+from ganforge.core.direction import WAYS
 from ganforge.core.errors import StorageError
 from ganforge.storage import atomic, plain
 from ganforge.storage.folder import RunFolder
@@ -58,11 +59,23 @@ def _fault(found: Any) -> str | None:
     for key, value in found["values"].items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"the value of '{key}' is {value!r:.40}"
-        if not isinstance(found["measures"].get(key), Mapping):
-            return f"nothing says what '{key}' means"
+        if fault := _unclear(key, found["measures"].get(key)):
+            return fault
         if not isinstance(found["protocols"].get(key.partition("/")[0]), Mapping):
             return f"'{key}' has no protocol"
     return None
+
+
+def _unclear(key: str, measure: Any) -> str | None:
+    """What keeps a value from being judged by what is said of it; a word for what is better that is not known judges nothing."""
+    if not isinstance(measure, Mapping):
+        return f"nothing says what '{key}' means"
+    for name in ("ideal", "floor"):
+        told = measure.get(name)
+        if told is not None and (isinstance(told, bool) or not isinstance(told, int | float)):
+            return f"the {name} of '{key}' is {told!r:.40}"
+    better = measure.get("better", "lower")
+    return None if better in WAYS else f"what is better of '{key}' is {better!r:.40}, and not one of {', '.join(WAYS)}"
 
 
 def record(evaluated: Evaluated) -> dict[str, Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.core.errors import UsageError
 from ganforge.core.thresholds import Health
-from ganforge.recipe.reading import read
+from ganforge.hooks.switches import LOCAL
 from ganforge.recipe.schema import Recipe
 from ganforge.recipe.writing import ASIDE, fingerprint, flatten
-from ganforge.runs.evaluations import recorded
 from ganforge.runs.finding import Named, find, named
-from ganforge.storage import journal
+from ganforge.runs.measurements import Measurement, measurements
+from ganforge.runs.recipes import resolved
 from ganforge.storage.folder import RunFolder
 
 _SHOWN_KEYS = 2
@@ -24,37 +25,19 @@ _TOLD = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """One value of one metric of one run.
-
-    Attributes:
-        value: the value.
-        iteration: of the weights.
-        protocol: how it was measured, or ``None`` where that was never written down.
-        origin: ``training``, or ``evaluation 2`` for what ``ganforge evaluate`` found.
-    """
-
-    value: float
-    iteration: int
-    protocol: Mapping[str, Any] | None
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
 class Gathered:
     """A run.
 
     Attributes:
-        run: its folder's name.
+        run: its folder's name, or its whole path where another folder is called so too.
         name: the name as given, which runs of one recipe share.
         folder: where it lies.
         seed: its seed.
         created: unix seconds.
         fingerprint: of what its training follows from: its resolved recipe without the seed, the metrics and a health watch that
-            only warns, and the files of its data.
+            only warns, and the files of its data and of its own plugins.
         keys: its resolved recipe, by dotted key, without the seed and what changes no result.
-        measurements: by ``wasserstein`` or ``modes/captured``, of the weights that were trained longest, the newest first.
-        measures: what each value means: ``label``, ``better``, ``ideal``.
+        measurements: by ``wasserstein`` or ``modes/captured``, of the weights that it came to in the end, the newest first.
         curves: by metric, the values of training by iteration.
     """
 
@@ -66,7 +49,6 @@ class Gathered:
     fingerprint: str
     keys: Mapping[str, str]
     measurements: Mapping[str, Sequence[Measurement]]
-    measures: Mapping[str, Mapping[str, Any]]
     curves: Mapping[str, Mapping[int, float]]
 
 
@@ -104,7 +86,8 @@ def gather(references: Sequence[str], root: Path) -> tuple[list[Group], list[str
         for folder in members(find(reference, root)):
             found.setdefault(folder.path.resolve(), _gathered(named(folder)))
     sets: dict[str, list[Gathered]] = {}
-    for run in found.values():
+    names = Counter(run.run for run in found.values())
+    for run in [run if names[run.run] == 1 else replace(run, run=str(path)) for path, run in found.items()]:
         sets.setdefault(run.fingerprint, []).append(run)
     remarks: list[str] = []
     return _named_apart([Group(runs[0].name, tuple(_one_per_seed(runs, remarks))) for runs in sets.values()]), remarks
@@ -136,18 +119,10 @@ def members(folder: RunFolder) -> Iterator[RunFolder]:
 
 def _gathered(run: Named) -> Gathered:
     folder = run.folder
-    if not folder.resolved.exists():
-        raise RunFolderError(f"{folder.path} holds no resolved.toml: it never began", remedy="name another run")
-    source = read(folder.resolved)
-    if source.problems:
-        raise RunFolderError(
-            f"{folder.resolved} is of another version of ganforge, or damaged: {source.problems[0].message}",
-            remedy="name another run",
-        )
-    recipe = source.recipe
+    recipe = resolved(folder).recipe
     same = _training(recipe)
-    measurements, measures, curves = _measurements(folder)
-    sums = _data_sums(folder)
+    measured, curves = measurements(folder)
+    sums = _sums(folder)
     created = run.identity.get("created")
     return Gathered(
         run=folder.path.resolve().name,
@@ -157,18 +132,25 @@ def _gathered(run: Named) -> Gathered:
         created=float(created) if isinstance(created, int | float) else 0.0,
         fingerprint=" ".join([fingerprint(same), *(f"{key}={sum_}" for key, sum_ in sums.items())]),
         keys={**_keys(same), **{f"{key} sha256": sum_[:_TOLD] for key, sum_ in sums.items()}},
-        measurements=measurements,
-        measures=measures,
+        measurements=measured,
         curves=curves,
     )
 
 
-def _data_sums(folder: RunFolder) -> dict[str, str]:
-    """SHA-256 of the data's files by recipe key, as the run's lock has them: one path means other files in other folders."""
+def _sums(folder: RunFolder) -> dict[str, str]:
+    """SHA-256 by recipe key, as the run's lock has them, of what a recipe only names: the data's files, and files that are plugins.
+
+    One path means other files in other folders, and nobody gives a file of their own a new revision. Metrics train nothing.
+    """
     lock = folder.read_json(folder.lock)
-    files = lock.get("data_files") if isinstance(lock, Mapping) else None
-    found = [one for one in files if isinstance(one, Mapping)] if isinstance(files, list) else []
-    return {str(one.get("key")): str(one.get("sha256")) for one in found}
+    files = {str(one.get("key")): str(one.get("sha256")) for one in _tables(lock, "data_files")}
+    own = [one for one in _tables(lock, "components") if one.get("distribution") == LOCAL and one.get("kind") != "metric"]
+    return {**files, **{str(one.get("key")): str(one.get("version")) for one in own}}
+
+
+def _tables(lock: Any, key: str) -> list[Mapping[str, Any]]:
+    found = lock.get(key) if isinstance(lock, Mapping) else None
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
 def _training(recipe: Recipe) -> Recipe:
@@ -182,39 +164,6 @@ def _training(recipe: Recipe) -> Recipe:
 def _keys(recipe: Recipe) -> dict[str, str]:
     flat = flatten(recipe)
     return {key: value for key, value in flat.items() if key != "train.seed" and key.partition(".")[0] not in ASIDE}
-
-
-def _measurements(
-    folder: RunFolder,
-) -> tuple[dict[str, list[Measurement]], dict[str, Mapping[str, Any]], dict[str, dict[int, float]]]:
-    """Measurements of the weights that were trained longest, newest first, what they mean, and the curves of training."""
-    protocols: dict[str, Mapping[str, Any]] = {}
-    measures: dict[str, Mapping[str, Any]] = {}
-    curves: dict[str, dict[int, float]] = {}
-    for _, record in journal.read(folder.journal):
-        if record["k"] == "protocols":
-            protocols |= record["protocols"]
-            measures |= record["measures"]
-        if record["k"] == "eval":
-            for key, value in record["values"].items():
-                curves.setdefault(key.removeprefix("eval/"), {})[record["iteration"]] = value
-
-    found: dict[str, list[Measurement]] = {}
-    for one in reversed(recorded(folder)):
-        for key, value in one["values"].items():
-            protocol = one["protocols"].get(key.partition("/")[0])
-            found.setdefault(key, []).append(Measurement(value, one["iteration"], protocol, f"evaluation {one['number']}"))
-            measures.setdefault(key, one["measures"][key])
-    for key, points in curves.items():
-        last = max(points)
-        found.setdefault(key, []).append(Measurement(points[last], last, protocols.get(key.partition("/")[0]), "training"))
-    return {key: _of_the_end(each) for key, each in found.items()}, measures, curves
-
-
-def _of_the_end(found: Sequence[Measurement]) -> list[Measurement]:
-    """What was measured before a run went on says nothing about what became of it."""
-    end = max(one.iteration for one in found)
-    return [one for one in found if one.iteration == end]
 
 
 def _one_per_seed(runs: Iterable[Gathered], remarks: list[str]) -> list[Gathered]:

@@ -11,11 +11,11 @@ import math
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ganforge.core.errors import StorageError
 from ganforge.storage import packing, plain
@@ -33,6 +33,7 @@ TURNS = ("resume", "rollback")
 BACKLOG = 4 << 20
 """Bytes of metrics that are kept for a disk that refuses; what comes after is lost."""
 
+_T = TypeVar("_T")
 _Row = tuple[int, int, "Mapping[str, Tensor | float]"]  # iteration, unix milliseconds, values
 
 
@@ -86,6 +87,46 @@ def lasting(path: Path) -> deque[float]:
         at = turn.get("iteration")
         limits.appendleft(min(limits[0], at if isinstance(at, int) else math.inf))
     return limits
+
+
+def lasting_records(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
+    """The records of some kinds other than ``m``, without those of iterations that were given up later.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    limits = lasting(path)
+    for record in of_kind(path, *kinds, *TURNS):
+        at, limit = record.get("iteration"), limits[0]
+        if record["k"] in TURNS:
+            limits.popleft()
+        if record["k"] in kinds and (not isinstance(at, int) or at <= limit):
+            yield record
+
+
+def last_measured(path: Path, until: float = math.inf) -> dict[str, float]:
+    """The last value of each metric up to an iteration; none of a metric that could not be measured the last time.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    known: dict[str, float] = {}
+    for record in lasting_records(path, "eval"):
+        if record["iteration"] <= until:
+            values = {key.removeprefix("eval/"): float(value) for key, value in record["values"].items()}
+            known = renewed(known, values, record.get("missing", ()))
+    return known
+
+
+def renewed(known: Mapping[str, _T], values: Mapping[str, _T], missing: Collection[str]) -> dict[str, _T]:
+    """What is known by ``modes/captured`` after another evaluation; nothing older stays of a metric that failed in it.
+
+    Args:
+        known: what was known before.
+        values: what was measured.
+        missing: names of metrics that could not be measured.
+    """
+    return {**{key: value for key, value in known.items() if key.partition("/")[0] not in missing}, **values}
 
 
 class JournalWriter:
