@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from ganforge.metrics import wasserstein1, wasserstein2
-from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
+from ganforge.metrics import perfect_high_quality, perfect_modes, wasserstein1, wasserstein2
+from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, GaussianMixture, Latent, LatentSpec, Samples
 
 MOONS = DataSpec((2,), classes=2)
 CODED = LatentSpec(2, categorical=(3, 2))
@@ -59,6 +59,37 @@ def test_a_perfect_sampler_is_at_its_floors_in_the_mean(name: str, floor: float,
     assert told(2500) == pytest.approx(floor, abs=1e-4)
     assert sum(run["reverse-kl"] for run in runs) / 60 == pytest.approx(told(2500), rel=0.2)
     assert sum(run["high-quality"] for run in runs) / 60 == pytest.approx(0.98889, abs=4 * 0.0021 / math.sqrt(60))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "known"),  # the shares of 20,000 draws
+    [
+        ("ring", {"std": 0.2}, 0.9955),
+        ("ring", {"std": 0.3}, 0.9970),
+        ("ring", {"std": 0.5}, 0.9975),
+        ("grid", {"std": 0.3, "spacing": 1.0}, 0.9982),
+    ],
+)
+def test_where_modes_overlap_a_perfect_sampler_is_at_its_floors_too(name: str, params, known: float, dataset, metric) -> None:
+    """What lies far from its own mode is near another; inner modes of the grid have more near them than their share."""
+    data = dataset(name, **params)
+    built = metric("modes", data.spec)
+    draws = (Samples(data.held_out(2500, torch.Generator().manual_seed(seed)).values) for seed in range(40))
+    runs = [built.measure(evaluation(fake, fake)) for fake in draws]
+
+    ideal, floor = built.measures["high-quality"].ideal, built.measures["reverse-kl"].floor
+    assert ideal == pytest.approx(known, abs=0.001)
+    assert sum(run["high-quality"] for run in runs) / 40 == pytest.approx(ideal, abs=0.001)
+    assert sum(run["reverse-kl"] for run in runs) / 40 == pytest.approx(floor(2500), rel=0.2)
+
+
+@pytest.mark.parametrize("gap", [7.9, 8.1])
+def test_modes_that_just_lie_apart_have_the_exact_share(gap: float) -> None:
+    mixture = GaussianMixture(((0.0, 0.0), (0.1 * gap, 0.0)), 0.1, (0.3, 0.7))
+    found = perfect_modes(mixture)
+    assert found.high_quality == pytest.approx(perfect_high_quality(2), abs=0.001)
+    assert found.shares == pytest.approx(mixture.shares, abs=0.005)
+    assert (found.high_quality == perfect_high_quality(2)) == (gap > 8)
 
 
 def test_modes_of_a_line_have_the_lines_ideal(dataset, metric) -> None:

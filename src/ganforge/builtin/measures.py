@@ -17,7 +17,7 @@ from ganforge.metrics import (
     hungarian_accuracy,
     mode_coverage,
     nearest_labels,
-    perfect_high_quality,
+    perfect_modes,
     wasserstein1,
     wasserstein2,
 )
@@ -63,20 +63,20 @@ class Modes:
 
     def __init__(self, density: GaussianMixture) -> None:
         self.density = density
-        dimensions = len(density.means[0])
+        self._perfect = perfect_modes(density)
         self.measures: Mapping[str, Measure] = {
             "captured": Measure("modes with at least one high-quality sample", "higher", float(len(density.means))),
             "high-quality": Measure(
-                "share of samples within 3 standard deviations of a mode", "nearer", perfect_high_quality(dimensions)
+                "share of samples within 3 standard deviations of a mode", "nearer", self._perfect.high_quality
             ),
             "reverse-kl": Measure("KL(generated ‖ true) of the modes' shares, in nats", "lower", floor=self._reverse_kl),
         }
 
     def _reverse_kl(self, count: int) -> float:
         """The exact mean for as many samples as are of high quality on average; without any, as :func:`mode_coverage` has it."""
-        good = round(count * perfect_high_quality(len(self.density.means[0])))
+        good = round(count * self._perfect.high_quality)
         shares = self.density.shares
-        return class_coverage_floor(shares, shares, good).reverse_kl if good else -math.log(min(shares))
+        return class_coverage_floor(self._perfect.shares, shares, good).reverse_kl if good else -math.log(min(shares))
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The three values."""
