@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ganforge.metrics import perfect_high_quality, perfect_modes, wasserstein1, wasserstein2
+from ganforge.metrics import hungarian_accuracy, perfect_high_quality, perfect_modes, wasserstein1, wasserstein2
 from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, GaussianMixture, Latent, LatentSpec, Samples
 
 MOONS = DataSpec((2,), classes=2)
@@ -104,6 +104,42 @@ def test_codes_that_name_the_moons_are_recovered(metric, moons: Samples) -> None
 
     assert metric("code-recovery", MOONS, CODED, column=1).measure(evaluation(moons, fake)) == {"": 1.0}
     assert metric("code-recovery", MOONS, CODED).measure(evaluation(moons, fake))[""] == pytest.approx(1 / 3, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "shares", "best"),
+    [
+        (2, (), 1.0),
+        (3, (), 2 / 3),  # one value stands for no class, and so does a third of the samples
+        (2, (0.5, 0.3, 0.2), 0.8),
+        (2, (0.9, 0.1), 0.6),  # the common class has two codes, one of which counts
+        (3, (0.1, 0.2, 0.7), 0.1 + 0.2 + 1 / 3),
+    ],
+)
+def test_the_best_that_codes_can_do_is_what_the_best_coupling_of_them_and_classes_gets(values, shares, best, metric) -> None:
+    data = DataSpec((2,), classes=len(shares) or 2, class_shares=shares)
+    built = metric("code-recovery", data, LatentSpec(2, categorical=(values,)))
+    assert built.measures[""].ideal == pytest.approx(best)
+    assert metric("label-match", data, LatentSpec(2, classes=data.classes)).measures[""].ideal == 1.0
+
+    # one of the best generators: sorted alike, the common part of both is on the diagonal as far as it goes
+    table = _coupling([1 / values] * values, shares or (0.5, 0.5))
+    counts = (3600 * table).round().long()
+    codes, labels = counts.nonzero().T
+    times = counts[codes, labels]
+    made = hungarian_accuracy(codes.repeat_interleave(times), labels.repeat_interleave(times))
+    assert made == pytest.approx(best, abs=1e-3)
+
+
+def _coupling(codes, classes) -> torch.Tensor:
+    """Codes and classes in falling order, matched as far as both go, and the rest at random."""
+    rows = torch.tensor(sorted(codes, reverse=True)).double()
+    columns = torch.tensor(sorted(classes, reverse=True)).double()
+    table = torch.zeros(len(rows), len(columns), dtype=torch.float64)
+    for place in range(min(table.shape)):
+        table[place, place] = torch.minimum(rows[place], columns[place])
+    left, over = rows - table.sum(1), columns - table.sum(0)
+    return table + (torch.outer(left, over) / left.sum() if left.sum() > 1e-9 else 0)
 
 
 def test_label_match_counts_points_on_the_moon_asked_for(metric, moons: Samples) -> None:
