@@ -26,8 +26,8 @@ class NearDuplicates:
         support: pairs looked at by near pairs found: about the number of different samples that the generator makes, infinite where
             no pair is near. Real samples have 1,000 by this definition, and fewer where more of their pairs tie.
         expected_exact: how many would be the same if they were as different as the real ones; above 0 for data that repeat.
-        near: share of pairs that are near, in the mean the nearest thousandth for samples as different as real ones: where more real
-            pairs than that tie, as they do in data that repeat, the share is taken in proportion.
+        near: share of pairs that are near, in the mean the nearest thousandth for samples as different as real ones. Where more
+            real pairs than that tie, as they do in data that repeat, the share is taken in proportion.
     """
 
     pairs: float

@@ -57,8 +57,8 @@ def mode_coverage(samples: Tensor, centres: Tensor, std: float, shares: Sequence
     over high-quality samples only). Published figures use 2,500 samples.
 
     A perfect sampler does not reach 100 %: of modes that lie apart in d dimensions it has a share P(χ²_d < 9), in the plane
-    1 - exp(-4.5) = 98.89 %; more means that the modes are too narrow. Where modes overlap, :func:`perfect_modes` tells. Its reverse KL over m equal modes is about (m - 1)/2n: for n = 2,500, 0.0014 with
-    8 modes and 0.0048 with 25.
+    1 - exp(-4.5) = 98.89 %; more means that the modes are too narrow. Its reverse KL over m equal modes is about
+    (m - 1)/2n: for n = 2,500, 0.0014 with 8 modes and 0.0048 with 25. Where modes overlap, :func:`perfect_modes` tells.
 
     Args:
         samples: ``(n, d)``; values that are not finite are of no quality.

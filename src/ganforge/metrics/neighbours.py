@@ -32,8 +32,8 @@ def nearest_neighbours(queries: Tensor, reference: Tensor) -> Neighbours:
     """The nearest reference sample of each query by Euclidean distance, as beside the samples of Goodfellow et al. (2014).
 
     Memory stays at a few times 32 MB beside the arguments. Candidates are found by matrix products in float64, and the distance of
-    each to its query is then computed without their cancellation. Of equally near samples any one may be returned. A reference sample
-    that is not finite is nobody's nearest.
+    each to its query is then computed without their cancellation. Of equally near samples any one may be returned. A reference
+    sample that is not finite is nobody's nearest.
 
     Args:
         queries: ``(n, *shape)``, on the device that is to compute.

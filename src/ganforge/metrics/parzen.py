@@ -79,8 +79,9 @@ def log_densities(samples: Tensor, points: Tensor, widths: Sequence[float]) -> T
         widths: values of σ; one matrix of distances serves them all.
 
     Returns:
-        ``(widths, m)`` in float64, on the CPU, right to 0.005 nats or better. Memory stays at 500 × n distances. Above 32 dimensions
-        windows that are narrow beside the data take up to twice as long (0.03 for MNIST), and the narrowest of all (1e-6) far longer.
+        ``(widths, m)`` in float64, on the CPU, right to 0.005 nats or better. Memory stays at 500 × n distances. Above 32
+        dimensions, windows that are narrow beside the data (0.03 for MNIST) take up to twice as long, and the narrowest of all
+        (1e-6) far longer.
 
     Raises:
         Disagreement: no σ, or one below 1e-50 or above 1e50.

@@ -69,7 +69,7 @@ def _cheapest(real: Tensor, fake: Tensor, power: int) -> float:
         raise Disagreement(
             f"exact Wasserstein distance holds all distances of {len(a):,} real and {len(b):,} generated samples at once, "
             f"{8e-9 * len(a) * len(b):,.0f} GB, and takes {TRANSPORT_PAIRS:,} of them at most",
-            remedy=f"compare {math.isqrt(TRANSPORT_PAIRS):,} samples or fewer, or use 'sliced-wasserstein', which has no such limit",
+            remedy=f"compare {math.isqrt(TRANSPORT_PAIRS):,} samples or fewer, or use 'sliced-wasserstein' without such a limit",
         )
     # without the cancellation of the matrix-product form
     return _transport_cost(torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").pow(power))
