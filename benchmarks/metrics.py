@@ -1,9 +1,9 @@
 """What real, damaged and repeated images get from the metrics, and what that costs: the tables of docs/explanation.
 
-    python benchmarks/metrics.py [bias] [features] [neighbours] [cost]
+    python benchmarks/metrics.py [bias] [features] [neighbours] [repeats] [cost]
 
 Each part is printed as a table. It reads MNIST and Fashion-MNIST from where ``ganforge data prepare`` put them; ``features`` needs
-``ganforge[backbone]``. On one thread of a CPU all four take about three minutes.
+``ganforge[backbone]``, and ``repeats`` no data. On one thread of a CPU all five take about three minutes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from ganforge.metrics import (
     precision_recall,
     random_directions,
     sliced_wasserstein,
+    wasserstein2,
 )
 from ganforge.plugin import Dataset, DatasetContext, LatentSpec, MetricContext
 from ganforge.storage.data_folders import data_folders
 
 SEEN = 600
 NEIGHBOURS = 2_000
+HELD, ASKED, REPEATS = 359, 1_500, 10
 SIZES = (500, 2_000, 5_000)
 HERE = Path.cwd()
 
@@ -103,6 +105,25 @@ def measure_neighbours() -> str:
     return table((f"{NEIGHBOURS:,} images", "precision", "recall", "density", "coverage", "1-NN accuracy"), rows)
 
 
+def measure_repeats() -> str:
+    """What a perfect sampler of a normal in the plane gets where 359 held-out samples are drawn from until there are 1,500."""
+    stream = torch.Generator().manual_seed(0)
+    lines = random_directions(2, 200, stream)
+    distances: Mapping[str, Callable[[Tensor, Tensor], float]] = {
+        "`wasserstein`": wasserstein2,
+        "`sliced-wasserstein`": lambda real, made: sliced_wasserstein(real, made, lines),
+        "`frechet`": frechet_distance,
+    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in distances}
+    for _ in range(REPEATS):
+        held, fresh, made = (torch.randn(count, 2, generator=stream) for count in (HELD, ASKED, ASKED))
+        repeated = held[torch.randint(HELD, (ASKED,), generator=stream)]
+        for name, distance in distances.items():
+            found[name].append((distance(repeated, made), distance(fresh, made)))
+    rows = ((name, *(f"{sum(values) / REPEATS:.3g}" for values in zip(*pairs, strict=True))) for name, pairs in found.items())
+    return table((f"mean of {REPEATS}", f"{ASKED:,} drawn from {HELD}", f"{ASKED:,} that differ"), rows)
+
+
 def measure_cost() -> str:
     """Seconds that each metric takes for 2,000 digits, and ``parzen`` for its 10,000, on as many threads as torch has."""
     dataset = mnist(build_mnist, 1.0)
@@ -127,7 +148,13 @@ def measure_cost() -> str:
     return table((f"{NEIGHBOURS:,} MNIST images", f"seconds on {torch.get_num_threads()} thread(s)"), rows)
 
 
-PARTS = {"bias": measure_bias, "features": measure_features, "neighbours": measure_neighbours, "cost": measure_cost}
+PARTS = {
+    "bias": measure_bias,
+    "features": measure_features,
+    "neighbours": measure_neighbours,
+    "repeats": measure_repeats,
+    "cost": measure_cost,
+}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:

@@ -28,6 +28,20 @@ def test_the_numbers_in_the_explanations_are_what_their_script_prints(mnist_file
     assert [float(repeated[place]) for place in (1, 3, 4)] == pytest.approx([1, 0.74, 0.02], abs=0.006)
 
 
+@pytest.mark.slow
+def test_what_repeats_do_to_distances_is_what_their_script_prints():
+    spec = importlib.util.spec_from_file_location("benchmark_metrics", ROOT / "benchmarks" / "metrics.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "explanation" / "metrics.md").read_text(encoding="utf-8")
+    found, told = (
+        [[float(cell) for cell in line.strip("| ").split(" | ")[1:]] for line in text.splitlines() if line.startswith("| `")]
+        for text in (module.measure_repeats(), page[page.index("| mean of 10 |") : page.index("Nothing refuses")])
+    )
+    assert found == [pytest.approx(row, rel=0.02) for row in told]
+    assert all(repeated > 1.5 * fresh for repeated, fresh in found)
+
+
 @pytest.fixture(scope="module")
 def mnist():
     spec = importlib.util.spec_from_file_location("benchmark_mnist", ROOT / "benchmarks" / "mnist.py")

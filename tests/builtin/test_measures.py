@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from ganforge.metrics import wasserstein1, wasserstein2
-from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
+from ganforge.metrics import hungarian_accuracy, perfect_high_quality, perfect_modes, wasserstein1, wasserstein2
+from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, GaussianMixture, Latent, LatentSpec, Samples
 
 MOONS = DataSpec((2,), classes=2)
 CODED = LatentSpec(2, categorical=(3, 2))
@@ -61,6 +61,37 @@ def test_a_perfect_sampler_is_at_its_floors_in_the_mean(name: str, floor: float,
     assert sum(run["high-quality"] for run in runs) / 60 == pytest.approx(0.98889, abs=4 * 0.0021 / math.sqrt(60))
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "known"),  # the shares of 20,000 draws
+    [
+        ("ring", {"std": 0.2}, 0.9955),
+        ("ring", {"std": 0.3}, 0.9970),
+        ("ring", {"std": 0.5}, 0.9975),
+        ("grid", {"std": 0.3, "spacing": 1.0}, 0.9982),
+    ],
+)
+def test_where_modes_overlap_a_perfect_sampler_is_at_its_floors_too(name: str, params, known: float, dataset, metric) -> None:
+    """What lies far from its own mode is near another; inner modes of the grid have more near them than their share."""
+    data = dataset(name, **params)
+    built = metric("modes", data.spec)
+    draws = (Samples(data.held_out(2500, torch.Generator().manual_seed(seed)).values) for seed in range(40))
+    runs = [built.measure(evaluation(fake, fake)) for fake in draws]
+
+    ideal, floor = built.measures["high-quality"].ideal, built.measures["reverse-kl"].floor
+    assert ideal == pytest.approx(known, abs=0.001)
+    assert sum(run["high-quality"] for run in runs) / 40 == pytest.approx(ideal, abs=0.001)
+    assert sum(run["reverse-kl"] for run in runs) / 40 == pytest.approx(floor(2500), rel=0.2)
+
+
+@pytest.mark.parametrize("gap", [7.9, 8.1])
+def test_modes_that_just_lie_apart_have_the_exact_share(gap: float) -> None:
+    mixture = GaussianMixture(((0.0, 0.0), (0.1 * gap, 0.0)), 0.1, (0.3, 0.7))
+    found = perfect_modes(mixture)
+    assert found.high_quality == pytest.approx(perfect_high_quality(2), abs=0.001)
+    assert found.shares == pytest.approx(mixture.shares, abs=0.005)
+    assert (found.high_quality == perfect_high_quality(2)) == (gap > 8)
+
+
 def test_modes_of_a_line_have_the_lines_ideal(dataset, metric) -> None:
     assert metric("modes", dataset("gaussian-1d").spec).measures["high-quality"].ideal == pytest.approx(0.9973, abs=1e-4)
 
@@ -73,6 +104,42 @@ def test_codes_that_name_the_moons_are_recovered(metric, moons: Samples) -> None
 
     assert metric("code-recovery", MOONS, CODED, column=1).measure(evaluation(moons, fake)) == {"": 1.0}
     assert metric("code-recovery", MOONS, CODED).measure(evaluation(moons, fake))[""] == pytest.approx(1 / 3, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "shares", "best"),
+    [
+        (2, (), 1.0),
+        (3, (), 2 / 3),  # one value stands for no class, and so does a third of the samples
+        (2, (0.5, 0.3, 0.2), 0.8),
+        (2, (0.9, 0.1), 0.6),  # the common class has two codes, one of which counts
+        (3, (0.1, 0.2, 0.7), 0.1 + 0.2 + 1 / 3),
+    ],
+)
+def test_the_best_that_codes_can_do_is_what_the_best_coupling_of_them_and_classes_gets(values, shares, best, metric) -> None:
+    data = DataSpec((2,), classes=len(shares) or 2, class_shares=shares)
+    built = metric("code-recovery", data, LatentSpec(2, categorical=(values,)))
+    assert built.measures[""].ideal == pytest.approx(best)
+    assert metric("label-match", data, LatentSpec(2, classes=data.classes)).measures[""].ideal == 1.0
+
+    # one of the best generators: sorted alike, the common part of both is on the diagonal as far as it goes
+    table = _coupling([1 / values] * values, shares or (0.5, 0.5))
+    counts = (3600 * table).round().long()
+    codes, labels = counts.nonzero().T
+    times = counts[codes, labels]
+    made = hungarian_accuracy(codes.repeat_interleave(times), labels.repeat_interleave(times))
+    assert made == pytest.approx(best, abs=1e-3)
+
+
+def _coupling(codes, classes) -> torch.Tensor:
+    """Codes and classes in falling order, matched as far as both go, and the rest at random."""
+    rows = torch.tensor(sorted(codes, reverse=True)).double()
+    columns = torch.tensor(sorted(classes, reverse=True)).double()
+    table = torch.zeros(len(rows), len(columns), dtype=torch.float64)
+    for place in range(min(table.shape)):
+        table[place, place] = torch.minimum(rows[place], columns[place])
+    left, over = rows - table.sum(1), columns - table.sum(0)
+    return table + (torch.outer(left, over) / left.sum() if left.sum() > 1e-9 else 0)
 
 
 def test_label_match_counts_points_on_the_moon_asked_for(metric, moons: Samples) -> None:

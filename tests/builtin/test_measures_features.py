@@ -141,7 +141,8 @@ def test_code_recovery_by_classifier_matches_codes_to_what_it_reads(blobs, metri
     fake = Samples(blobs.held.values, latent=Latent(torch.zeros(300, 2), codes=Codes(codes, torch.zeros(300, 0))))
     unlabelled = Samples(torch.zeros(300, 2))
     assert made.measure(evaluation(unlabelled, fake))[""] == pytest.approx(0.8, abs=0.01)
-    assert made.measures[""].ideal == made.told.reader.accuracy > 0.99
+    # each of three equally likely codes can stand for a third of the samples at most, and half of them are of the first class
+    assert made.measures[""].ideal == pytest.approx((1 / 3 + 0.3 + 0.2) * made.told.reader.accuracy)
     assert made.protocol["by"] == "classifier"
     few = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier")
-    assert few.measures[""].ideal == 1.0  # two codes cannot name three classes, and no floor is claimed
+    assert few.measures[""].ideal == pytest.approx((0.5 + 0.3) * few.told.reader.accuracy)  # of three classes

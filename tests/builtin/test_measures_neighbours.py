@@ -51,6 +51,25 @@ def test_a_perfect_sampler_is_at_the_floor_in_the_mean(name, key, near, metric):
         assert np.mean(values) == pytest.approx(built.measures[key].floor(count), abs=near * (200 / count) ** 0.5), count
 
 
+def test_a_perfect_sampler_of_data_that_repeat_is_at_the_floor_too(metric):
+    """Of pairs of 30 values a thirtieth are the same; and one value alone repeats thirty times as often."""
+    built = metric("duplicates", PLANE)
+    stream = torch.Generator().manual_seed(0)
+    places = torch.randn(30, 2, generator=stream)
+
+    def found(values: int) -> dict[str, float]:
+        real, fake = (Samples(places[torch.randint(0, most, (300,), generator=stream)]) for most in (30, values))
+        return built.measure(Evaluation(real, fake, torch.Generator()))
+
+    perfect = [found(30) for _ in range(40)]
+    floor, ideal = built.measures["near"].floor(300), built.measures["exact"].ideal
+    assert np.mean([values["near"] for values in perfect]) == pytest.approx(floor, rel=0.03)
+    assert np.mean([values["exact"] for values in perfect]) == pytest.approx(ideal, abs=0.03 * 300 * 299 / 60)
+    collapsed = found(1)
+    assert collapsed["near"] > 25 * floor
+    assert collapsed["exact"] == pytest.approx(300 * 299 / 2 * 29 / 30, rel=0.03)
+
+
 def test_features_and_neighbours_are_stated(metric):
     assert metric("precision-recall", PLANE, neighbours=3).protocol == {"features": "raw", "neighbours": "3"}
     assert metric("one-nearest-neighbour", PLANE).protocol == {"features": "raw"}

@@ -32,6 +32,7 @@ def test_pairs_are_those_of_scipy(n, m, shape, chunk, monkeypatch):
     assert found.pairs == (among_fake <= among_real[rank - 1]).sum() > 0
     assert found.expected_pairs == pytest.approx(rank * len(among_fake) / len(among_real))
     assert found.support == pytest.approx(len(among_fake) / found.pairs)
+    assert found.near == 1 / found.support  # no real pairs tie
     assert (found.exact, found.expected_exact) == (0, 0)
 
 
@@ -62,6 +63,7 @@ def test_data_that_repeat_expect_repeats():
     real = torch.arange(10.0).repeat(20).reshape(-1, 1)
     found = near_duplicates(real, real[torch.randperm(200, generator=torch.Generator().manual_seed(0))])
     assert found.pairs == found.exact == found.expected_pairs == found.expected_exact == 10 * math.comb(20, 2)
+    assert (found.support, found.near) == (pytest.approx(math.comb(200, 2) / 1900), 20 / math.comb(200, 2))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

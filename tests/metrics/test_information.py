@@ -36,8 +36,13 @@ def test_the_best_reader_of_a_noisy_channel_reaches_its_information():
     assert mutual_information_bound(best, codes) == pytest.approx(math.log(2) - entropy)
 
 
-def test_what_is_not_finite_gives_nan():
-    assert math.isnan(mutual_information_bound(torch.full((3, 2), math.nan), torch.zeros(3)))
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", [0, 1, slice(None)])
+def test_what_is_not_finite_gives_nan(bad, where):
+    """Minus infinity beside the right code's logit would be a certain reader, and the best value that there is."""
+    logits = torch.zeros(3, 2)
+    logits[:, where] = bad
+    assert math.isnan(mutual_information_bound(logits, torch.zeros(3)))
 
 
 @pytest.mark.parametrize(("logits", "codes"), [((0, 3), (0,)), ((5, 3), (4,)), ((5,), (5,))])

@@ -93,7 +93,32 @@ def test_a_perfect_sampler_has_the_expected_values(held_out):
 def test_the_same_distances_are_no_evidence():
     held_out = points(1, 50, 2)
     found = memorisation(points(0, 50, 2), held_out, held_out.flip(0))
-    assert (found.copying, found.ratio, found.close) == (0, 1, 0)
+    assert (found.copying, found.ratio, found.close) == (0, 1, 0.5 / 50)  # one is as near as the nearest: before it, or after
+
+
+@pytest.mark.parametrize(("repeated", "close"), [(0, 1), (9, 1), (10, 10 / 11), (12, 10 / 13)])
+def test_copies_are_close_also_where_held_out_samples_are_in_the_training_data(repeated, close):
+    training, held_out = points(0, 1000, 2), points(1, 1000, 2)
+    held_out[:repeated] = training[:repeated]
+
+    found = memorisation(training, held_out, training)
+
+    assert found.close == pytest.approx(close)
+    assert (found.copying < -30, found.ratio) == (True, 0)
+
+
+def test_a_perfect_sampler_of_data_that_repeat_has_the_expected_values():
+    """Of 40 values three quarters are in the training data, so that most held-out samples tie at 0."""
+    places, stream = points(0, 40, 2), torch.Generator().manual_seed(1)
+
+    def drawn(count: int, least: int = 0) -> Tensor:
+        return places[torch.randint(least, 40, (count,), generator=stream)]
+
+    runs = [memorisation(drawn(60, 10), drawn(200), drawn(200)) for _ in range(120)]
+
+    assert np.mean([run.close for run in runs]) == pytest.approx(expected_close(200), rel=0.03)
+    assert np.mean([run.copying for run in runs]) == pytest.approx(0, abs=0.3)
+    assert all(math.isnan(run.ratio) for run in runs)
 
 
 def test_values_that_are_not_finite_give_nan():

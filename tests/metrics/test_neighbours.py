@@ -58,6 +58,20 @@ def test_a_query_that_is_not_finite_has_no_distance_and_spoils_no_other():
     assert set(found.indices.tolist()) <= {0, 1}
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e200])
+def test_a_reference_that_is_not_finite_hides_no_other(bad):
+    reference = torch.tensor([[5, 5], [1, 1], [bad, 0], [2, 2]], dtype=torch.float64)
+
+    found = nearest_neighbours(torch.tensor([[1, 1], [2, 3], [4, 4]], dtype=torch.float64), reference)
+
+    assert found.indices.tolist() == [1, 3, 0]
+    assert found.distances.tolist() == pytest.approx([0, 1, 2**0.5])
+
+
+def test_where_no_reference_is_finite_there_is_no_distance():
+    assert nearest_neighbours(torch.ones(1, 2), torch.full((3, 2), float("nan"))).distances.isnan().all()
+
+
 def test_no_queries_have_no_neighbours():
     found = nearest_neighbours(torch.zeros(0, 3), torch.zeros(5, 3))
 

@@ -72,11 +72,42 @@ def test_values_that_are_not_finite_give_nan():
         (torch.zeros(3, 2), torch.zeros(3, 1), torch.zeros(3, 2), (1.0,)),
         (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, 2), ()),
         (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, 2), (0.1, 0.0)),
+        (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, 2), (0.1, 1e-200)),  # its square is 0
+        (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, 2), (1e300,)),  # its square is none
+        (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, 2), (math.nan,)),
+        (torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, 2), (math.inf,)),
     ],
 )
 def test_what_cannot_be_estimated_is_refused(samples, validation, test, widths):
     with pytest.raises(Disagreement):
         parzen_log_likelihood(samples, validation, test, widths)
+
+
+@pytest.mark.parametrize("widths", [(), (0.0,), (1e-200,), (1e300,), (math.nan,)])
+def test_densities_have_widths(widths):
+    with pytest.raises(Disagreement, match="a window's σ lies from 1e-50 to 1e"):
+        log_densities(torch.zeros(3, 2), torch.zeros(3, 2), widths)
+
+
+@pytest.mark.parametrize("width", [1e-50, 1e50])
+@pytest.mark.parametrize("dimensions", [2, 40])
+def test_windows_at_the_limits_have_numbers(width, dimensions):
+    samples, test = torch.rand(20, dimensions), torch.rand(20, dimensions)
+    found = parzen_log_likelihood(samples, test, test, (width,))
+    assert math.isfinite(found.mean)
+    assert math.isfinite(found.standard_error)
+
+
+@pytest.mark.parametrize("width", [1.0, 0.1, 0.03, 0.01, 0.003, 1e-5, 1e-7])
+def test_narrow_windows_in_high_dimensions_are_as_right_as_wide_ones(width):
+    """Rounding of products in single precision would be 0.1 nats at 0.01, and far more than the rest at 1e-7."""
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.rand(300, 784, generator=generator, dtype=torch.float64)
+    points = samples[:40] + width * torch.randn(40, 784, generator=generator, dtype=torch.float64)
+    squares = cdist(points.numpy(), samples.numpy(), "sqeuclidean")
+    known = logsumexp(-squares / (2 * width**2), axis=1) - math.log(300) - 784 * math.log(width * math.sqrt(2 * math.pi))
+
+    assert np.abs(log_densities(samples, points, [width])[0].numpy() - known).max() < 5e-3
 
 
 @pytest.mark.slow

@@ -49,3 +49,29 @@ def test_a_code_that_no_logit_is_for_is_refused(codes):
 def test_a_mean_is_a_row_of_numbers():
     with pytest.raises(Disagreement, match="do not fit"):
         metrics.frechet_distance_of_moments(torch.tensor(1.0), torch.eye(1), torch.tensor(1.0), torch.eye(1))
+
+
+POINTS = torch.arange(24.0).reshape(12, 2)
+ASKED = {
+    "precision_recall with k = 0": lambda: metrics.precision_recall(POINTS, POINTS, k=0),
+    "expected_coverage without a tenth neighbour": lambda: metrics.expected_coverage(5, 5, 10),
+    "expected_coverage with k = 0": lambda: metrics.expected_coverage(5, 5, 0),
+    "expected_coverage by no samples": lambda: metrics.expected_coverage(6, 0, 5),
+    "hungarian_accuracy of a code below 0": lambda: metrics.hungarian_accuracy(torch.tensor([-1, 0]), torch.tensor([0, 1])),
+    "class_coverage_floor of no samples": lambda: metrics.class_coverage_floor([0.5, 0.5], [0.5, 0.5], 0),
+    "class_coverage_floor of other classes": lambda: metrics.class_coverage_floor([0.5, 0.5], [1.0], 10),
+    "mode_coverage with too few shares": lambda: metrics.mode_coverage(POINTS, POINTS[:3], 0.1, [0.5, 0.5]),
+    "mode_coverage without modes": lambda: metrics.mode_coverage(POINTS, POINTS[:0], 0.1),
+    "mode_coverage with modes that are no rows": lambda: metrics.mode_coverage(POINTS, torch.zeros(2), 0.1),
+    "mode_coverage of points": lambda: metrics.mode_coverage(POINTS, POINTS[:3], 0.0),
+    "sliced_wasserstein without directions": lambda: metrics.sliced_wasserstein(POINTS, POINTS, torch.zeros(2, 0)),
+    "sliced_wasserstein of order 0": lambda: metrics.sliced_wasserstein(POINTS, POINTS, torch.eye(2), order=0),
+    "mmd without scales": lambda: metrics.mmd(POINTS, POINTS, scales=()),
+    "mmd of scale 0": lambda: metrics.mmd(POINTS, POINTS, scales=(1.0, 0.0)),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_has_no_answer_is_refused(name):
+    with pytest.raises(Disagreement):
+        ASKED[name]()

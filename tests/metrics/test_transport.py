@@ -120,3 +120,17 @@ def test_values_of_any_size_are_matched(size: float) -> None:
     real, fake = points(0, 600, 2).double(), points(1, 600, 2).double()
     for function in (wasserstein1, wasserstein2):
         assert function(real * size, fake * size) == pytest.approx(size * function(real, fake), rel=1e-9)
+
+
+@pytest.mark.parametrize("distance", [wasserstein1, wasserstein2])
+@pytest.mark.parametrize(("n", "m", "size"), [(300_000, 300_000, "720 GB"), (20_001, 20_000, "3 GB"), (4_000_001, 100, "3 GB")])
+def test_more_than_memory_holds_is_refused_with_what_to_do(distance, n: int, m: int, size: str) -> None:
+    real, fake = torch.zeros(1, 2).expand(n, 2), torch.zeros(1, 2).expand(m, 2)
+    with pytest.raises(
+        Disagreement, match=rf"{n:,} real and {m:,} .* {size}, and takes 400,000,000 .*20,000 .*'sliced-wasserstein'"
+    ):
+        distance(real, fake)
+
+
+def test_on_a_line_there_is_no_limit() -> None:
+    assert wasserstein1(torch.zeros(30_000, 1), torch.ones(30_000, 1)) == 1

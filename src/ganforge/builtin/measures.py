@@ -17,7 +17,7 @@ from ganforge.metrics import (
     hungarian_accuracy,
     mode_coverage,
     nearest_labels,
-    perfect_high_quality,
+    perfect_modes,
     wasserstein1,
     wasserstein2,
 )
@@ -63,20 +63,20 @@ class Modes:
 
     def __init__(self, density: GaussianMixture) -> None:
         self.density = density
-        dimensions = len(density.means[0])
+        self._perfect = perfect_modes(density)
         self.measures: Mapping[str, Measure] = {
             "captured": Measure("modes with at least one high-quality sample", "higher", float(len(density.means))),
             "high-quality": Measure(
-                "share of samples within 3 standard deviations of a mode", "nearer", perfect_high_quality(dimensions)
+                "share of samples within 3 standard deviations of a mode", "nearer", self._perfect.high_quality
             ),
             "reverse-kl": Measure("KL(generated ‖ true) of the modes' shares, in nats", "lower", floor=self._reverse_kl),
         }
 
     def _reverse_kl(self, count: int) -> float:
         """The exact mean for as many samples as are of high quality on average; without any, as :func:`mode_coverage` has it."""
-        good = round(count * perfect_high_quality(len(self.density.means[0])))
+        good = round(count * self._perfect.high_quality)
         shares = self.density.shares
-        return class_coverage_floor(shares, shares, good).reverse_kl if good else -math.log(min(shares))
+        return class_coverage_floor(self._perfect.shares, shares, good).reverse_kl if good else -math.log(min(shares))
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The three values."""
@@ -91,14 +91,14 @@ class CodeRecovery:
     Args:
         column: which categorical code.
         told: tells the class of a sample.
-        fits: whether the code has as many values as there are classes, so that a perfect generator is told from its floor.
+        best: what the share is at most for a generator that makes every class in its share.
     """
 
-    def __init__(self, column: int, told: Telling, *, fits: bool) -> None:
+    def __init__(self, column: int, told: Telling, *, best: float) -> None:
         self.column, self.told = column, told
         self.protocol = told.protocol
         self.measures: Mapping[str, Measure] = {
-            "": told.measure("share of samples whose code stands for their class under the best matching", known=fits)
+            "": told.measure("share of samples whose code stands for their class under the best matching", best=best)
         }
 
     def __repr__(self) -> str:
@@ -122,7 +122,7 @@ class LabelMatch:
     def __init__(self, told: Telling) -> None:
         self.told = told
         self.protocol = told.protocol
-        self.measures: Mapping[str, Measure] = {"": told.measure("share of samples that are of the class asked for", known=True)}
+        self.measures: Mapping[str, Measure] = {"": told.measure("share of samples that are of the class asked for")}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The share."""
@@ -144,12 +144,12 @@ class Telling:
         self.reader, self._density = reader, density
         self.protocol: Mapping[str, str] = {"by": "nearest"} if reader is None else {"by": "classifier", **reader.protocol}
 
-    def measure(self, label: str, *, known: bool) -> Measure:
-        """A share of right classes, with what a perfect generator gets of it where that is ``known``."""
+    def measure(self, label: str, *, best: float = 1.0) -> Measure:
+        """A share of right classes, with what a perfect generator gets of it, whose samples are right in a share ``best``."""
         if self.reader is not None:  # a perfect generator's samples are as hard to read as real ones
-            return Measure(f"{label} (by a classifier of the data)", "higher", self.reader.accuracy if known else 1.0)
-        floor = simulated_floors(self._density if known else None, _share_told)("")
-        return Measure(f"{label} (by their nearest real sample)", "higher", 1.0, floor=floor)
+            return Measure(f"{label} (by a classifier of the data)", "higher", best * self.reader.accuracy)
+        floor = simulated_floors(self._density if best == 1 else None, _share_told)("")
+        return Measure(f"{label} (by their nearest real sample)", "higher", best, floor=floor)
 
     def classes(self, evaluation: Evaluation) -> Tensor:
         """``(n,)`` class of each generated sample.
@@ -196,8 +196,8 @@ def build_code_recovery(params: CodeRecoveryParams, context: MetricContext) -> M
     """
     _need_classes("code-recovery", context.data)
     _need_column(params.column, context.latent)
-    fits = context.latent.categorical[params.column] == context.data.classes
-    return CodeRecovery(params.column, _telling(params.by, context), fits=fits)
+    best = _best_matching(context.latent.categorical[params.column], context.data)
+    return CodeRecovery(params.column, _telling(params.by, context), best=best)
 
 
 def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metric:
@@ -214,6 +214,18 @@ def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metri
 
 def _telling(by: str, context: MetricContext) -> Telling:
     return Telling(classifier(context) if by == "classifier" else None, _labelling_density(context.data))
+
+
+def _best_matching(values: int, data: DataSpec) -> float:
+    """Share of samples whose code can stand for their class where codes are equally likely and classes have the data's shares.
+
+    A value and its class have at most the smaller of their two shares in common. What is left over is matched to nothing.
+    """
+    density = _labelling_density(data)
+    shares = density.shares if density else data.class_shares or [1 / data.classes] * data.classes if data.classes else []
+    largest = sorted((min(share, 1 / values) for share in shares), reverse=True)[:values]
+    best = math.fsum(largest)
+    return 1.0 if math.isclose(best, 1.0) else best
 
 
 def _labelling_density(data: DataSpec) -> GaussianMixture | None:

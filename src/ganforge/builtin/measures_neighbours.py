@@ -84,7 +84,7 @@ class DuplicatesMetric:
             "near": Measure(
                 "share of pairs of generated samples as near as the nearest 0.1 % of real pairs", "nearer", floor=_near
             ),
-            "exact": Measure("pairs of generated samples that are the same", "lower"),
+            "exact": Measure("pairs of generated samples that are the same, beyond those of as many real ones", "nearer", 0.0),
         }
 
     def __repr__(self) -> str:
@@ -93,7 +93,7 @@ class DuplicatesMetric:
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The share and the number."""
         found = near_duplicates(*_pair(self.looks, evaluation))
-        return {"near": 1 / found.support, "exact": float(found.exact)}
+        return {"near": found.near, "exact": found.exact - found.expected_exact}
 
 
 def _pair(looks: Features, evaluation: Evaluation) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ class ParzenParams(Params):
     validation: int = Field(1000, ge=1)
     """Samples to choose the width by, at most: the first of those that the data set sets aside (for MNIST:
     `split = "train-50k"`), else training samples evenly taken from the whole."""
-    widths: tuple[Annotated[float, Field(gt=0)], ...] = Field(_WIDTHS, min_length=1)
+    widths: tuple[Annotated[float, Field(ge=1e-50, le=1e50)], ...] = Field(_WIDTHS, min_length=1)
     """Standard deviations of the windows to choose from, in units of [0, 1] for images and of the data for others; unless given,
     ten from 0.1 to 1, evenly spaced on a log axis."""
 

@@ -9,7 +9,14 @@ from ganforge.metrics.kernel import KernelDistance, kernel_distance, kernel_dist
 from ganforge.metrics.kernels import MMD_SCALES, median_distance, mmd
 from ganforge.metrics.known_density import LEAST_MASS, Divergences, SmoothedGrid, cell_masses, divergences, smoothed_grid
 from ganforge.metrics.memorisation import CLOSE, Memorisation, expected_close, memorisation
-from ganforge.metrics.modes import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
+from ganforge.metrics.modes import (
+    ModeCoverage,
+    PerfectModes,
+    gaussian_mixture_density,
+    mode_coverage,
+    perfect_high_quality,
+    perfect_modes,
+)
 from ganforge.metrics.neighbours import Neighbours, nearest_neighbours
 from ganforge.metrics.parzen import PARZEN_WIDTHS, ParzenLikelihood, log_densities, parzen_log_likelihood
 from ganforge.metrics.sliced import random_directions, sliced_wasserstein
@@ -31,6 +38,7 @@ __all__ = [
     "Neighbours",
     "OneNearestNeighbour",
     "ParzenLikelihood",
+    "PerfectModes",
     "PrecisionRecall",
     "SmoothedGrid",
     "cell_masses",
@@ -57,6 +65,7 @@ __all__ = [
     "one_nearest_neighbour",
     "parzen_log_likelihood",
     "perfect_high_quality",
+    "perfect_modes",
     "precision_recall",
     "random_directions",
     "sliced_wasserstein",

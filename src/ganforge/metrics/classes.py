@@ -53,7 +53,12 @@ def class_coverage_floor(shares: Sequence[float], target: Sequence[float], count
 
     Returns:
         The expected values; ``captured`` is rounded.
+
+    Raises:
+        Disagreement: no samples, or shares of unequal numbers of classes.
     """
+    if count < 1 or not shares or len(shares) != len(target):
+        raise Disagreement(f"{count} samples of {len(shares)} classes cannot be compared with {len(target)} shares")
     every, targets = (torch.tensor(part, dtype=torch.float64)[:, None] for part in (shares, target))  # (k, 1)
     p, wanted = every[every[:, 0] > 0], targets[every[:, 0] > 0]  # what never comes has no part in either value
     most = float((count * p + 12 * (count * p).sqrt()).max()) + 30  # counts beyond have no weight
@@ -81,10 +86,12 @@ def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
         labels: ``(n,)`` whole numbers from 0; one below 0 is no class, and its sample counts as wrong.
 
     Raises:
-        Disagreement: no samples, or lengths that differ.
+        Disagreement: no samples, lengths that differ, or a code below 0.
     """
     if codes.shape != labels.shape or codes.dim() != 1 or not len(codes):
         raise Disagreement(f"cannot match codes of shape {tuple(codes.shape)} to labels of shape {tuple(labels.shape)}")
+    if int(codes.min()) < 0:
+        raise Disagreement(f"codes are whole numbers from 0, and one of these is {int(codes.min())}")
 
     from scipy.optimize import linear_sum_assignment
 

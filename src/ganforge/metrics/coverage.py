@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganforge.core.errors import Disagreement
 from ganforge.metrics.distances import blocks, comparable, own_blocks
 
 
@@ -42,8 +43,10 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 5) -> PrecisionRecall:
         k: neighbours.
 
     Raises:
-        Disagreement: not more than k of either kind, or shapes that differ.
+        Disagreement: k below 1, not more than k of either kind, or shapes that differ.
     """
+    if k < 1:
+        raise Disagreement(f"precision and recall take a k-th neighbour, and k = {k}", remedy="make k 1 or more; 5 is usual")
     here, there = comparable(f"precision and recall with k = {k}", k + 1, real, fake)
     if not bool(here.isfinite().all() and there.isfinite().all()):
         return PrecisionRecall(math.nan, math.nan, math.nan, math.nan)
@@ -70,7 +73,15 @@ def expected_coverage(real_count: int, fake_count: int, k: int = 5) -> float:
         real_count: N, real samples.
         fake_count: M, generated samples.
         k: neighbours.
+
+    Raises:
+        Disagreement: no k-th neighbour among the real samples, or no generated ones.
     """
+    if not 1 <= k < real_count or fake_count < 1:
+        raise Disagreement(
+            f"with k = {k} there is no coverage of {real_count} real by {fake_count} generated samples",
+            remedy="make k 1 or more, with more real samples than that and some generated ones",
+        )
     return 1 - math.prod((real_count - i) / (real_count + fake_count - i) for i in range(1, k + 1))
 
 

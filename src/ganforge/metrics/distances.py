@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -84,4 +85,9 @@ def _distances(rows: Tensor, other: Tensor) -> Tensor:
         return torch.cdist(rows, other, compute_mode="donot_use_mm_for_euclid_dist")
     norms = rows.square().sum(1, keepdim=True) + other.square().sum(1)
     squares = norms - 2 * rows @ other.T
-    return torch.where(squares <= _CANCELLED * norms, 0.0, squares).sqrt()
+    found = torch.where(squares <= _CANCELLED * norms, 0.0, squares).sqrt()
+    too_large = norms.isinf()
+    if bool(too_large.any()):  # values from 1e154 differ by nothing or by more than float32 holds, along one axis at least
+        wrong = rows.mul(0).sum(1, keepdim=True) + other.mul(0).sum(1)  # NaN where a value is not finite, else 0
+        found = torch.where(too_large, torch.cdist(rows, other, p=math.inf) + wrong, found)
+    return found

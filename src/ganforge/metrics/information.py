@@ -31,5 +31,7 @@ def mutual_information_bound(logits: Tensor, codes: Tensor) -> float:
     least, most = int(codes.min()), int(codes.max())
     if least < 0 or most >= logits.shape[1]:
         raise Disagreement(f"{logits.shape[1]} logits read no codes from {least} to {most}")
+    if not bool(logits.isfinite().all()):  # a reader that rules a value out for certain would seem to know the others for certain
+        return math.nan
     cost = F.cross_entropy(logits.detach().double(), codes.to(logits.device).long())
     return math.log(logits.shape[1]) - float(cost)

@@ -30,8 +30,11 @@ def mmd(real: Tensor, fake: Tensor, scales: tuple[float, ...] = MMD_SCALES) -> f
         From about 0 to 2; NaN where a value is not finite.
 
     Raises:
-        Disagreement: fewer than 2 of a kind, shapes that differ, or real samples that are nearly all the same.
+        Disagreement: fewer than 2 of a kind, shapes that differ, a scale that is not above 0, or real samples that are nearly all
+            the same.
     """
+    if not scales or not all(0 < scale < math.inf for scale in scales):
+        raise Disagreement(f"a kernel's scale is above 0, and these are not: {list(scales)}")
     here, there = comparable("a kernel distance", 2, real, fake)
     if not bool(here.isfinite().all() and there.isfinite().all()):
         return math.nan

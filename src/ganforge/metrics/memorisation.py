@@ -23,7 +23,10 @@ class Memorisation:
             training data as held-out ones, below -3 where they are certainly nearer (copies), above 3 where they are farther (a bad
             fit).
         close: share of generated samples that are nearer to a training sample than the nearest hundredth of the held-out ones.
-        ratio: median distance of generated samples to the training data, by that of held-out ones; 0 for copies.
+            Where held-out samples are as near as the last of these, by ranks: one as near counts for the chance that it comes
+            before that one if chance orders those that tie.
+        ratio: median distance of generated samples to the training data, by that of held-out ones; 0 for copies. NaN too where
+            half of the held-out samples are themselves in the training data: nothing can be told by medians then.
     """
 
     copying: float
@@ -52,10 +55,9 @@ def memorisation(training: Tensor, held_out: Tensor, fake: Tensor) -> Memorisati
         return Memorisation(math.nan, math.nan, math.nan)
 
     usual, found = (_spacings(samples, known) for samples in (real, made))
-    limit = usual.kthvalue(math.ceil(CLOSE * len(usual))).values
     middle = float(usual.quantile(0.5))
     ratio = float(found.quantile(0.5)) / middle if middle else math.nan
-    return Memorisation(_mann_whitney(found, usual), float((found < limit).double().mean()), ratio)
+    return Memorisation(_mann_whitney(found, usual), _close(found, usual), ratio)
 
 
 def expected_close(held_out: int) -> float:
@@ -73,6 +75,15 @@ def _spacings(samples: Tensor, training: Tensor) -> Tensor:
             spacing[places] = torch.where(around == 0, torch.inf, around).amin(1)  # a twin says nothing of how dense the data are
         found.append(torch.where(nearest == 0, 0.0, nearest / spacing))
     return torch.cat(found).double().cpu()
+
+
+def _close(found: Tensor, usual: Tensor) -> float:
+    """Share of ``found`` before the nearest hundredth of ``usual`` ends; its mean for equal distributions is the same with ties."""
+    rank = math.ceil(CLOSE * len(usual))
+    limit = usual.kthvalue(rank).values
+    before, ties = int((usual < limit).sum()), int((usual == limit).sum())
+    chance = (rank - before) / (ties + 1)  # one more among them has so many places, of which these come before the end
+    return float(((found < limit).double() + chance * (found == limit).double()).mean())
 
 
 def _mann_whitney(one: Tensor, other: Tensor) -> float:

@@ -20,7 +20,8 @@ class Neighbours:
 
     Attributes:
         indices: ``(n,)`` int64, rows of the reference.
-        distances: ``(n,)`` float64, Euclidean; NaN where the query is not finite, and its index then means nothing.
+        distances: ``(n,)`` float64, Euclidean; NaN where the query is not finite or no reference is, and its index then means
+            nothing.
     """
 
     indices: Tensor
@@ -31,7 +32,8 @@ def nearest_neighbours(queries: Tensor, reference: Tensor) -> Neighbours:
     """The nearest reference sample of each query by Euclidean distance, as beside the samples of Goodfellow et al. (2014).
 
     Memory stays at a few times 32 MB beside the arguments. Candidates are found by matrix products in float64, and the distance of
-    each to its query is then computed without their cancellation. Of equally near samples any one may be returned.
+    each to its query is then computed without their cancellation. Of equally near samples any one may be returned. A reference
+    sample that is not finite is nobody's nearest.
 
     Args:
         queries: ``(n, *shape)``, on the device that is to compute.
@@ -62,6 +64,8 @@ def _nearest(queries: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         known = part.to(queries.device).double()  # (p, d)
         squares = known.square().sum(1) - 2 * queries @ known.T  # (n, p), less the query's own square, which ranks nothing
         closest, where = squares.min(dim=1)
+        if bool(closest.isnan().any()):  # one that is not finite would hide all beside it
+            closest, where = squares.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf).min(dim=1)
         nearer = closest < least
         least, indices = torch.where(nearer, closest, least), torch.where(nearer, where + at, indices)
         at += len(part)

@@ -15,7 +15,11 @@ from ganforge.metrics.distances import FEW, insist_on_rows
 PARZEN_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
 """The ten values of σ from 0.1 to 1, evenly spaced on a log axis, of which the 2014 code chooses one."""
 
+LEAST_WIDTH, GREATEST_WIDTH = 1e-50, 1e50
+"""Of a window: beyond, squares of distances in widths are no numbers any more."""
 _CHUNK = 500
+_ROUNDING = 5e-3
+"""Nats that rounding may change the log-density of one point by; their mean is moved by far less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +53,14 @@ def parzen_log_likelihood(
         widths: the values of σ to choose from, in the data's units.
 
     Raises:
-        Disagreement: too few of them, shapes that differ, or a σ that is not above 0.
+        Disagreement: too few of them, shapes that differ, no σ, or one below 1e-50 or above 1e50.
     """
     insist_on_rows(samples, validation, test)
     shapes = {part.shape[1:] for part in (samples, validation, test)}
     if len(shapes) > 1 or not len(samples) or not len(validation) or len(test) < 2:
         forms = ", ".join(str(tuple(part.shape)) for part in (samples, validation, test))
         raise Disagreement(f"cannot estimate a likelihood from samples, validation and test data of the shapes {forms}")
-    if not widths or min(widths) <= 0:
-        raise Disagreement(f"a window's σ is above 0, and these are not: {list(widths)}")
+    _insist_on_widths(widths)
 
     scores = log_densities(samples, validation, widths).mean(1)  # (widths,)
     if not bool(scores.isfinite().any()):
@@ -76,22 +79,45 @@ def log_densities(samples: Tensor, points: Tensor, widths: Sequence[float]) -> T
         widths: values of σ; one matrix of distances serves them all.
 
     Returns:
-        ``(widths, m)`` in float64, on the CPU. Memory stays at 500 × n distances.
+        ``(widths, m)`` in float64, on the CPU, right to 0.005 nats or better. Memory stays at 500 × n distances. Above 32
+        dimensions, windows that are narrow beside the data (0.03 for MNIST) take up to twice as long, and the narrowest of all
+        (1e-6) far longer.
+
+    Raises:
+        Disagreement: no σ, or one below 1e-50 or above 1e50.
     """
+    _insist_on_widths(widths)
     centres, queries = samples.detach().flatten(1).double(), points.detach().to(samples.device).flatten(1).double()
     count, dimensions = centres.shape
     middle = centres.mean(0)
     centres, queries = centres - middle, queries - middle  # (n, d) and (m, d), near the origin
-    if dimensions > FEW:  # products of single precision are fast, and exact enough there
-        centres, queries = centres.float(), queries.float()
+    precision = _precision(centres, queries, min(widths)) if dimensions > FEW else None
+    if precision is not None:
+        centres, queries = centres.to(precision), queries.to(precision)
     squares = centres.square().sum(1)
     columns = []
     for rows in torch.split(queries, _CHUNK):
-        if dimensions > FEW:
-            distances = (rows.square().sum(1, keepdim=True) + squares - 2 * rows @ centres.T).clamp_min(0)  # (rows, n)
+        if precision is None:
+            distances = torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist").square()  # (rows, n)
         else:
-            distances = torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist").square()
+            distances = (rows.square().sum(1, keepdim=True) + squares - 2 * rows @ centres.T).clamp_min(0)
         columns.append(torch.stack([torch.logsumexp(-distances / (2 * width**2), dim=1) for width in widths]))
     found = torch.cat(columns, dim=1).double().cpu()  # (widths, m)
     scale = torch.tensor([math.log(width * math.sqrt(2 * math.pi)) for width in widths], dtype=torch.float64)
     return found - math.log(count) - dimensions * scale[:, None]
+
+
+def _precision(centres: Tensor, queries: Tensor, width: float) -> torch.dtype | None:
+    """In what products of samples give distances that are right for windows so narrow; ``None`` where only differences do."""
+    most = 0.0
+    for samples in (centres, queries):
+        squares = samples.square().sum(1)
+        most += float(squares[squares.isfinite()].max()) if bool(squares.isfinite().any()) else 0.0
+    fit = (kind for kind in (torch.float32, torch.float64) if torch.finfo(kind).eps * most <= _ROUNDING * 2 * width**2)
+    return next(fit, None)
+
+
+def _insist_on_widths(widths: Sequence[float]) -> None:
+    wrong = [width for width in widths if not LEAST_WIDTH <= width <= GREATEST_WIDTH]
+    if wrong or not widths:
+        raise Disagreement(f"a window's σ lies from {LEAST_WIDTH:g} to {GREATEST_WIDTH:g}, and these do not: {wrong}")

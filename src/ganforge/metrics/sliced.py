@@ -29,12 +29,13 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor, order: in
         give 0.
 
     Raises:
-        Disagreement: no samples, or shapes that do not fit.
+        Disagreement: no samples, no directions, an order below 1, or shapes that do not fit.
     """
     insist_on_rows(real, fake)
     here, there = (samples.detach().flatten(1).double() for samples in (real, fake))
     if (
         directions.dim() != 2
+        or not directions.shape[1]
         or not len(here)
         or not len(there)
         or real.shape[1:] != fake.shape[1:]
@@ -42,6 +43,8 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor, order: in
     ):
         forms = f"{tuple(real.shape)} and {tuple(fake.shape)}"
         raise Disagreement(f"cannot compare samples of shapes {forms} along directions {tuple(directions.shape)}")
+    if order < 1:
+        raise Disagreement(f"a Wasserstein distance has an order of 1 or more, and not {order}")
     if not bool(here.isfinite().all() and there.isfinite().all()):
         return math.nan
 

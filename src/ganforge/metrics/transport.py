@@ -10,6 +10,9 @@ from torch import Tensor
 from ganforge.core.errors import Disagreement
 from ganforge.metrics.distances import insist_on_rows
 
+TRANSPORT_PAIRS = 400_000_000
+"""Pairs of samples that exact transport takes at most, 20,000 of each kind: their distances are 3.2 GB, and it holds about five
+copies of them."""
 _EASE_FROM = 500
 """Matchings of fewer samples take no time anyway."""
 _SWEEPS = 8
@@ -27,7 +30,8 @@ def wasserstein1(real: Tensor, fake: Tensor) -> float:
         W₁ in the samples' units, or NaN when a value is not finite. Two draws of one distribution do not give 0.
 
     Raises:
-        Disagreement: shapes that differ, no samples, or n ≠ m without POT.
+        Disagreement: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
+            numbers.
     """
     return _cheapest(real, fake, 1)
 
@@ -46,7 +50,8 @@ def wasserstein2(real: Tensor, fake: Tensor) -> float:
         noise 0.05 and n = 2,000 the floor is about 0.03.
 
     Raises:
-        Disagreement: shapes that differ, no samples, or n ≠ m without POT.
+        Disagreement: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
+            numbers.
     """
     return math.sqrt(_cheapest(real, fake, 2))
 
@@ -60,6 +65,12 @@ def _cheapest(real: Tensor, fake: Tensor, power: int) -> float:
     if a.shape[1] == 1 and len(a) == len(b):  # on a line, the plan is the order
         found = float((a.sort(0).values - b.sort(0).values).abs().pow(power).mean())
         return found if math.isfinite(found) else math.nan
+    if len(a) * len(b) > TRANSPORT_PAIRS:
+        raise Disagreement(
+            f"exact Wasserstein distance holds all distances of {len(a):,} real and {len(b):,} generated samples at once, "
+            f"{8e-9 * len(a) * len(b):,.0f} GB, and takes {TRANSPORT_PAIRS:,} of them at most",
+            remedy=f"compare {math.isqrt(TRANSPORT_PAIRS):,} samples or fewer, or use 'sliced-wasserstein' without such a limit",
+        )
     # without the cancellation of the matrix-product form
     return _transport_cost(torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").pow(power))
 
