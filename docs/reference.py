@@ -130,6 +130,7 @@ def _component(component: Component, registry: Registry) -> Iterator[str]:
         "provides": _code(component.provides),
         "tags": _code(sorted(component.tags)),
         "needs": _code(component.needs),
+        "cost": component.cost,
         "paper": "; ".join(re.sub(r"(https?://\S+)", r"<\1>", text) for text in component.references),
     }
     yield "\n".join(f"- {name}: {text}" for name, text in facts.items() if text)

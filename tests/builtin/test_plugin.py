@@ -69,3 +69,8 @@ def test_summaries_are_one_sentence_and_papers_can_be_found(components) -> None:
 @pytest.mark.parametrize("name", WANTED["loss"])
 def test_every_loss_names_its_paper(name: str, components) -> None:
     assert components["loss", name].references
+
+
+@pytest.mark.parametrize("name", WANTED["metric"])
+def test_every_metric_says_what_it_costs(name: str, components) -> None:
+    assert re.search(r"time|pass", components["metric", name].cost)

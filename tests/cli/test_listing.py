@@ -64,6 +64,7 @@ def ganforge_register_generators(register):
         tags=frozenset({"points", "conditional"}),
         references=("Swirl 2031, https://swirl.org", "Curl 2032"),
         deprecated="use curl",
+        cost="time n²·d",
     )
     register("mlp", "acme_gan:build", summary="Another mlp.")
 
@@ -158,6 +159,7 @@ def test_the_list_as_json(acme, capsys):
         "tags": ["conditional", "points"],
         "references": ["Swirl 2031, https://swirl.org", "Curl 2032"],
         "deprecated": "use curl",
+        "cost": "time n²·d",
     }
 
 
@@ -172,6 +174,7 @@ def test_a_description_shows_everything(acme, capsys):
         "requires  labels",
         "provides  spin",
         "tags      conditional, points",
+        "cost      time n²·d",
         "paper     Swirl 2031, https://swirl.org\n  paper     Curl 2032",
     ):
         assert text in shown

@@ -170,6 +170,8 @@ GARBAGE = {
         'register("x", "a:b", summary="s", requires="labels")',
         "requires must be a tuple of strings, not 'labels'",
     ),
+    "cost is a number": ('register("x", "a:b", summary="s", cost=3)', "cost must be a text that says something, not 3"),
+    "deprecated is empty": ('register("x", "a:b", summary="s", deprecated=" ")', "deprecated must be a text that says something"),
     "tags hold numbers": ('register("x", "a:b", summary="s", tags={1})', "tags must be a tuple of strings"),
     "revision is text": ('register("x", "a:b", summary="s", revision="2")', "revision must be a whole number from 1, not '2'"),
     "revision is zero": ('register("x", "a:b", summary="s", revision=0)', "revision must be a whole number from 1, not 0"),

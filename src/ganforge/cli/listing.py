@@ -90,6 +90,7 @@ def _show(component: Component, registry: Registry, parameters: tuple[Parameter,
         "provides": ", ".join(component.provides),
         "needs": ", ".join(component.needs),
         "tags": ", ".join(sorted(component.tags)),
+        "cost": component.cost,
     }
     for name, text in facts.items():
         if text:
@@ -155,6 +156,7 @@ def component_facts(component: Component, registry: Registry) -> dict[str, objec
         "tags": component.tags,
         "references": component.references,
         "deprecated": component.deprecated,
+        "cost": component.cost,
     }
 
 

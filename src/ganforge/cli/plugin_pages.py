@@ -87,6 +87,7 @@ def _show(component: Component, registry: Registry) -> None:
         "requires": ", ".join(component.requires),
         "provides": ", ".join(component.provides),
         "needs": ", ".join(component.needs),
+        "cost": component.cost,
     }
     for key, text in facts.items():
         if text:

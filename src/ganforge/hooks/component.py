@@ -81,6 +81,7 @@ class Component:
         tags: words to filter listings by.
         references: papers, as text or URL.
         deprecated: what to use instead, or ``None``.
+        cost: how time and memory grow, such as ``time n²·d``; metrics say it, of n samples of d numbers.
     """
 
     kind: Kind
@@ -99,6 +100,7 @@ class Component:
     tags: frozenset[str] = frozenset()
     references: tuple[str, ...] = ()
     deprecated: str | None = None
+    cost: str | None = None
 
     @property
     def id(self) -> str:

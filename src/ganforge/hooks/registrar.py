@@ -48,6 +48,7 @@ class Registrar:
         tags: frozenset[str] = frozenset(),
         references: tuple[str, ...] = (),
         deprecated: str | None = None,
+        cost: str | None = None,
     ) -> None:
         """Announce one component; :class:`~ganforge.hooks.component.Component` explains the options.
 
@@ -56,6 +57,7 @@ class Registrar:
                 ``"module:attribute"``, an empty summary, params that are not plain data, or an option of another type.
         """
         self._check_plain(name, summary, revision, check_params)
+        self._check_texts(name, deprecated=deprecated, cost=cost)
         self._check_references(name, factory, params, spec)
         self._check_reasons(name, expected_failures)
         self._check_words(name, requires=requires, provides=provides, needs=needs, tags=tags, references=references)
@@ -80,6 +82,7 @@ class Registrar:
                 tags=frozenset(tags),
                 references=tuple(references),
                 deprecated=deprecated,
+                cost=cost,
             )
         )
 
@@ -92,6 +95,11 @@ class Registrar:
             raise PluginError(f"{self.kind} '{name}': revision must be a whole number from 1, not {revision!r}")
         if not isinstance(check_params, Mapping | None):
             raise PluginError(f"{self.kind} '{name}': check_params must be a table, not {check_params!r}")
+
+    def _check_texts(self, name: str, **options: object) -> None:
+        for option, text in options.items():
+            if not (text is None or (isinstance(text, str) and text.strip())):
+                raise PluginError(f"{self.kind} '{name}': {option} must be a text that says something, not {text!r}")
 
     def _check_references(self, name: str, factory: object, params: object, spec: object) -> None:
         for reference in (factory, params, spec):
