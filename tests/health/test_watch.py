@@ -319,3 +319,9 @@ def test_what_is_not_watched_is_told_again_with_the_iteration_it_is_missing_sinc
     again = [*watched(iter([started(10_000, 40), Unwatched(50, "dominance", "RuntimeError: no logits")]), later)]
     assert (again[-1].findings[0].trouble, again[-1].findings[0].since) == ("not watched", 30)
     assert later.to_plain()["missed"] == {"dominance": 30}
+
+    mended = Watch(Health())
+    mended.restore(json.loads(json.dumps(saved.state.values))[KEY])
+    looks = [odds(at, 1.38) for at in range(1000, 1200, 10)]
+    again = [*watched(iter([started(10_000, 40), *looks, Unwatched(1300, "dominance", "RuntimeError: no logits")]), mended)]
+    assert again[-1].findings[0].since == 1300, "it was watched in between"

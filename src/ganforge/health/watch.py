@@ -206,6 +206,8 @@ class Watch:
                 continue
             if any(name.partition("/")[0] == check.name for name in self._now.values):
                 self._judged.add(check.name)
+                for name in (check.name, source, _ALL):  # it is watched again, and what comes later has another beginning
+                    self._missed_since.pop(name, None)
             standing = self._standings[check.name]
             standing.look(iteration, check.judge(self._now))
             if standing.level:

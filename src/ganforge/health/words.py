@@ -22,15 +22,14 @@ class Cure(NamedTuple):
 
 def cure(trouble: str, losses: Collection[str] = ()) -> Cure:
     """What usually helps against a trouble where the recipe uses these losses already, by their names."""
-    for needed, other in _OTHERWISE.get(trouble, ()):
-        if set(needed) <= set(losses):
-            return other
-    return CURES[trouble]
+    plain = CURES[trouble]
+    used, other = _OTHERWISE.get(trouble, (frozenset(), plain))
+    return other if used <= set(losses) else plain
 
 
 _BOTH_RATES = "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr"
 _STRONGER_R1 = "raise the weight of r1"
-_COVERING = ("relativistic", "r1", "r2")
+_COVERING = frozenset({"relativistic", "r1", "r2"})
 
 CURES: dict[str, Cure] = {
     NON_FINITE: Cure(*NON_FINITE_CURE),
@@ -58,19 +57,25 @@ CURES: dict[str, Cure] = {
     "codes without meaning": Cure("raise the weight of the loss mutual-information", "loss"),
 }
 
-_OTHERWISE: dict[str, tuple[tuple[tuple[str, ...], Cure], ...]] = {
-    "exploding gradients": ((("r1",), Cure(f"{_BOTH_RATES}; {_STRONGER_R1}")),),
+_OTHERWISE: dict[str, tuple[frozenset[str], Cure]] = {
+    "exploding gradients": (frozenset({"r1"}), Cure(f"{_BOTH_RATES}; {_STRONGER_R1}")),
     "discriminator dominance": (
-        (("r1",), Cure(f"lower the discriminator's learning rate, or {_STRONGER_R1}", "discriminator.optimizer.lr")),
+        frozenset({"r1"}),
+        Cure(f"lower the discriminator's learning rate, or {_STRONGER_R1}", "discriminator.optimizer.lr"),
     ),
     "vanishing gradient": (
-        (("non-saturating",), Cure("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr")),
+        frozenset({"non-saturating"}),
+        Cure("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr"),
     ),
     "discriminator over-fitting": (
-        (("r1",), Cure(f"use more training samples, a smaller discriminator, or {_STRONGER_R1}", "dataset.params")),
+        frozenset({"r1"}),
+        Cure(f"use more training samples, a smaller discriminator, or {_STRONGER_R1}", "dataset.params"),
     ),
-    "uneven discriminator": ((("r1", "r2"), Cure("raise the weights of r1 and r2 alike", "loss")),),
-    "mode collapse": ((_COVERING, Cure(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "generator.optimizer.lr")),),
-    "duplicates": ((_COVERING, Cure("widen the latent; raise the weights of r1 and r2", "sampler.params")),),
+    "uneven discriminator": (frozenset({"r1", "r2"}), Cure("raise the weights of r1 and r2 alike", "loss")),
+    "mode collapse": (
+        _COVERING,
+        Cure(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "generator.optimizer.lr"),
+    ),
+    "duplicates": (_COVERING, Cure("widen the latent; raise the weights of r1 and r2", "sampler.params")),
 }
-"""What helps instead, the first for whose losses all are used: nobody is told to use what he uses."""
+"""What helps instead where all of these losses are used: nobody is told to use what he uses."""
