@@ -133,13 +133,13 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     """Train one case; what the watch said, with the iteration at which it first did."""
     import torch
 
-    from ganforge.assembly.blueprint import resolve
-    from ganforge.assembly.building import Folders, build, choose_device
+    from ganforge.build.blueprint import resolve
+    from ganforge.build.builder import Folders, build, choose_device
     from ganforge.core.events import Examined, Finished
-    from ganforge.health.watch import Watch, watched
-    from ganforge.hooks.loading import load_plugins
-    from ganforge.hooks.switches import Switches
-    from ganforge.recipe.reading import read
+    from ganforge.health.monitor import Watch, watched
+    from ganforge.recipe.reader import read
+    from ganforge.registry.plugin_loader import load_plugins
+    from ganforge.registry.selection import Switches
     from ganforge.storage.data_folders import data_folders
 
     torch.set_num_threads(1)

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build
 from ganforge.core.events import Event, Stepped
-from ganforge.core.thresholds import Health
-from ganforge.health.watch import Watch, watched
-from ganforge.hooks.loading import load_plugins
-from ganforge.recipe.reading import read
+from ganforge.core.health_config import Health
+from ganforge.health.monitor import Watch, watched
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folders
 
 ROOT = Path(__file__).resolve().parent.parent

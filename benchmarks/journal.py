@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from ganforge.callbacks.journal_writer import journal
 from ganforge.core.events import Stepped
-from ganforge.observers.journal import journal
-from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
+from ganforge.storage.run_folder import RunFolder
 
 ITERATIONS = 1024
 REPEATS = 100

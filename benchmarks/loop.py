@@ -28,21 +28,21 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build
+from ganforge.callbacks.animation import animation
+from ganforge.callbacks.checkpoint_saver import Checkpoints
+from ganforge.callbacks.curve_plotter import curves
+from ganforge.callbacks.dispatch import broadcast
+from ganforge.callbacks.journal_writer import journal
+from ganforge.callbacks.picture_writer import pictures
 from ganforge.core.events import Event, Finished, Started
-from ganforge.engine.trainer import Trainer
-from ganforge.hooks.loading import load_plugins
-from ganforge.observers.animation import animation
-from ganforge.observers.broadcast import broadcast
-from ganforge.observers.checkpoints import Checkpoints
-from ganforge.observers.curves import curves
-from ganforge.observers.journal import journal
-from ganforge.observers.pictures import pictures
-from ganforge.observers.view import view
-from ganforge.recipe.reading import read
-from ganforge.storage.folder import RunFolder
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.journal import JournalWriter
+from ganforge.storage.run_folder import RunFolder
+from ganforge.terminal.progress_ui import view
+from ganforge.train.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = """

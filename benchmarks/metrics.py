@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganforge.builtin.features import features
-from ganforge.builtin.mnist import build_fashion_mnist, build_mnist
-from ganforge.builtin.params_features import FeatureParams
-from ganforge.builtin.params_images import MnistParams
+from ganforge.builtin.datasets.image_params import MnistParams
+from ganforge.builtin.datasets.mnist import build_fashion_mnist, build_mnist
+from ganforge.builtin.features.feature_extractors import features
+from ganforge.builtin.metrics.feature_params import FeatureParams
 from ganforge.metrics import (
     frechet_distance,
     kernel_distance,

@@ -31,17 +31,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.builtin.features_classifier import classifier, read_classes
-from ganforge.builtin.mnist import build_mnist
-from ganforge.builtin.params_images import MnistParams
+from ganforge.builtin.datasets.image_params import MnistParams
+from ganforge.builtin.datasets.mnist import build_mnist
+from ganforge.builtin.features.classifier_features import classifier, read_classes
 from ganforge.core.records import Samples
 from ganforge.metrics import class_coverage, hungarian_accuracy, parzen_log_likelihood
 from ganforge.plugin import Dataset, DatasetContext, LatentSpec, MetricContext
-from ganforge.runs.finding import find
-from ganforge.runs.loading import LoadedGenerator, load
+from ganforge.runs.loaded_generator import LoadedGenerator, load
+from ganforge.runs.run_lookup import find
 from ganforge.storage.data_folders import cache_folder, data_folders
-from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import read
+from ganforge.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_OF_THE_RECIPE = ("--runs-dir", "--tracking-uri", "--device")

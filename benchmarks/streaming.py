@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ganforge.builtin.image_folder import build_image_folder
-from ganforge.builtin.params_images import ImageFolderParams
-from ganforge.engine.batches import Batches
-from ganforge.engine.streaming import StreamedBatches
+from ganforge.builtin.datasets.image_folder import build_image_folder
+from ganforge.builtin.datasets.image_params import ImageFolderParams
 from ganforge.plugin import Dataset, DatasetContext, Streaming
+from ganforge.train.batches import Batches
+from ganforge.train.streamed_batches import StreamedBatches
 
 SIZE = 64
 BATCH = 64

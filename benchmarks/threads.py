@@ -3,7 +3,7 @@
     python benchmarks/threads.py [--rounds 7]
 
 Told are wall and CPU time of an iteration (median), and the ratio of two threads to one, round by round. Run it without
-``OMP_NUM_THREADS``, on the CPU. ``ganforge.session.preparing`` holds the rule that follows from it.
+``OMP_NUM_THREADS``, on the CPU. ``ganforge.session.run_plan`` holds the rule that follows from it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build
-from ganforge.engine.trainer import Trainer
-from ganforge.hooks.loading import load_plugins
-from ganforge.recipe.reading import read
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folder
+from ganforge.train.trainer import Trainer
 
 RECIPE = """
 [train]

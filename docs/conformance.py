@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.hooks.component import Kind
-from ganforge.testing.checking import Check
-from ganforge.testing.kit import all_checks
+from ganforge.registry.component import Kind
+from ganforge.testing.check_registry import Check
+from ganforge.testing.conformance import all_checks
 
 PAGE = Path(__file__).resolve().parent / "reference" / "conformance.md"
 HEAD = """\

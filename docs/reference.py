@@ -10,18 +10,18 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ganforge.assembly.agreement import WORDS
-from ganforge.assembly.pasting import in_words
+from ganforge.build.compatibility import WORDS
+from ganforge.build.toml_template import in_words
 from ganforge.core import contracts, records, specs
 from ganforge.core.contracts import Measure
-from ganforge.hooks import specs as hook_specs
-from ganforge.hooks.component import Component, Kind
-from ganforge.hooks.firstparty import FIRST_PARTY
-from ganforge.hooks.loading import load_plugins
-from ganforge.hooks.parameters import Parameter, describe_params
-from ganforge.hooks.registrar import Registrar
-from ganforge.hooks.registry import Registry
-from ganforge.testing.workbench import Bench
+from ganforge.registry import hookspecs as hook_specs
+from ganforge.registry.component import Component, Kind
+from ganforge.registry.first_party import FIRST_PARTY
+from ganforge.registry.params_description import Parameter, describe_params
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.registrar import Registrar
+from ganforge.registry.registry import Registry
+from ganforge.testing.component_case import Bench
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 

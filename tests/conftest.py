@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["event_streams"]
 collect_ignore = ["distributions"]  # packages of strangers: their tests run where they are installed
 ROOT = Path(__file__).parents[1]
 

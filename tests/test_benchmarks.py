@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
+from ganforge.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 
@@ -149,7 +149,7 @@ def test_the_section_of_the_watch_is_begun_once_and_then_renewed(health):
 
 
 def test_every_planted_failure_must_be_named_by_a_trouble_that_there_is(health):
-    from ganforge.health.words import CURES
+    from ganforge.health.remedies import CURES
 
     assert all((ROOT / "recipes" / case.recipe).exists() for case in health.CASES)
     assert {name for case in health.CASES for name in case.right} <= CURES.keys()

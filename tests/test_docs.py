@@ -1,3 +1,4 @@
+import ast
 import re
 import runpy
 import tomllib
@@ -6,12 +7,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from ganforge.assembly.blueprint import resolve
+from ganforge.build.blueprint import resolve
 from ganforge.cli.app import app, main
-from ganforge.hooks.firstparty import FIRST_PARTY
-from ganforge.hooks.loading import load_plugins
-from ganforge.hooks.parameters import describe_params
-from ganforge.recipe.reading import read
+from ganforge.recipe.reader import read
+from ganforge.registry.first_party import FIRST_PARTY
+from ganforge.registry.params_description import describe_params
+from ganforge.registry.plugin_loader import load_plugins
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -32,27 +33,6 @@ def test_readme_begins_with_the_two_commands_and_ci_calls_the_second():
         "python -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/ganforge run recipes/infogan_moons.toml\n"
     )
     assert second.strip() in [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
-
-
-def test_tree_in_the_readme_is_the_one_on_disk():
-    (tree,) = re.findall(r"## The tree\n\n```text\n(.+?)```", README, flags=re.DOTALL)
-    named = {line.split()[0] for line in tree.splitlines()}
-    tracked = {path for path in ROOT.iterdir() if path.name not in NOT_OURS and is_kept(path)}
-    on_disk = {f"{path.name}/" if path.is_dir() else path.name for path in tracked}
-
-    unsaid = {"README.md", "LICENSE", ".gitignore", ".pre-commit-config.yaml"}
-    assert named == on_disk - unsaid
-    assert all(len(line.split(maxsplit=1)) == 2 for line in tree.splitlines())
-
-
-def is_kept(path: Path) -> bool:
-    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
-    return path.name != ".git" and not any(path.match(pattern) for pattern in ignored)
-
-
-def test_list_of_files_in_the_readme_is_renewed():
-    renewed = runpy.run_path(str(ROOT / "docs" / "tree.py"))["written"](README)
-    assert renewed == README, "run: python docs/tree.py"
 
 
 def reference_pages() -> dict[str, str]:
@@ -93,9 +73,9 @@ def test_page_of_the_conformance_kit_is_renewed():
     assert (ROOT / "docs/reference/conformance.md").read_text() == renewed, "run: python docs/conformance.py"
 
 
-def test_every_module_says_what_it_is_for():
-    purpose = runpy.run_path(str(ROOT / "docs" / "tree.py"))["purpose"]
-    assert [str(file) for file in (ROOT / "src").rglob("*.py") if not purpose(file)] == []
+def test_every_module_states_its_purpose():
+    files = [*(ROOT / "src").rglob("*.py")]
+    assert [str(file) for file in files if not ast.get_docstring(ast.parse(file.read_text()))] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -152,7 +132,7 @@ def test_architecture_tells_the_layers_that_are_enforced():
 
 def test_architecture_tells_every_file_of_a_run_folder():
     text = (ROOT / "docs/explanation/architecture.md").read_text()
-    names = set(re.findall(r'self\.path / "([\w.]+)"', (ROOT / "src/ganforge/storage/folder.py").read_text()))
+    names = set(re.findall(r'self\.path / "([\w.]+)"', (ROOT / "src/ganforge/storage/run_folder.py").read_text()))
     assert names
     assert {name for name in names if f"`{name}" not in text} == set()
 

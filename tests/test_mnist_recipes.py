@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build
-from ganforge.builtin.idx import decode
-from ganforge.builtin.packed import read_unpacked
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build
+from ganforge.builtin.datasets.gzip_files import read_unpacked
+from ganforge.builtin.datasets.idx_format import decode
 from ganforge.core.events import Stepped
-from ganforge.hooks.loading import load_plugins
-from ganforge.recipe.reading import read
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 UPDATES = 150_000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ganforge import plugin, testing
 from ganforge.core import errors
-from ganforge.hooks.lint import HOOKS
-from ganforge.hooks.registry import Status
+from ganforge.registry.hook_checks import HOOKS
+from ganforge.registry.registry import Status
 
 PAGE = (Path(__file__).parents[1] / "docs" / "explanation" / "plugins.md").read_text()
 

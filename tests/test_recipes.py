@@ -6,12 +6,12 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from ganforge.assembly.blueprint import Blueprint, resolve
-from ganforge.assembly.building import Folders, build
+from ganforge.build.blueprint import Blueprint, resolve
+from ganforge.build.builder import Folders, build
 from ganforge.core.events import Evaluated, Finished, Pictured, Saved, Started, State, Stepped
-from ganforge.engine.trainer import Trainer
-from ganforge.hooks.loading import load_plugins
-from ganforge.recipe.reading import read
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.train.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 SHOWN = sorted([*(ROOT / "recipes").glob("*.toml"), *(ROOT / "recipes" / "tutorial").glob("*.toml")])

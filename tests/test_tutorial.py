@@ -14,13 +14,13 @@ import torch
 import typer
 from PIL import Image
 
-from ganforge.assembly.blueprint import resolve
+from ganforge.build.blueprint import resolve
 from ganforge.cli.app import app
 from ganforge.core.errors import RecipeError
 from ganforge.core.specs import GaussianMixture
-from ganforge.hooks.loading import load_plugins
 from ganforge.metrics import gaussian_mixture_density
-from ganforge.recipe.reading import read
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "tutorial"

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build
 from ganforge.core.events import Evaluated, Finished, Pictured, Started, Stepped
 from ganforge.core.records import Samples, Verdict
 from ganforge.core.specs import GaussianMixture
-from ganforge.engine.trainer import Trainer
-from ganforge.hooks.loading import load_plugins
+from ganforge.figures.history import floats
 from ganforge.metrics import gaussian_mixture_density
-from ganforge.observers.history import floats
-from ganforge.recipe.reading import read
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.train.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "recipes"

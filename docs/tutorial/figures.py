@@ -20,18 +20,18 @@ from PIL import Image
 
 from ganforge.core.events import Pictured
 from ganforge.core.records import Latent
-from ganforge.engine.observing import generate
-from ganforge.observers import paper
-from ganforge.observers.figures import portraitist
-from ganforge.observers.history import smoothed
-from ganforge.observers.images import enlarged, pixels, value_range
-from ganforge.observers.paper import Picture
-from ganforge.observers.plane import flat, limits_of
-from ganforge.observers.sheets import laid_out, reading_order
-from ganforge.runs.walking import lerp, slerp
+from ganforge.figures import mpl_style
+from ganforge.figures.history import smoothed
+from ganforge.figures.image_grid import laid_out, reading_order
+from ganforge.figures.mpl_style import Picture
+from ganforge.figures.pixels import enlarged, pixels, value_range
+from ganforge.figures.projection import flat, limits_of
+from ganforge.figures.sample_figures import portraitist
+from ganforge.runs.interpolation import lerp, slerp
+from ganforge.train.evaluator import generate
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
-ORANGE = paper.GROUPS[1]
+ORANGE = mpl_style.GROUPS[1]
 
 
 def the_game() -> Picture:
@@ -42,45 +42,45 @@ def the_game() -> Picture:
 def losses() -> Picture:
     """Page 1: both losses of that run, and what became of the samples meanwhile."""
     run = _bell()
-    page, (axes, quality) = paper.figure(6.4, 2.8, ncols=2)
-    for side, colour in (("discriminator", paper.DISCRIMINATOR_1D), ("generator", paper.GENERATED_1D)):
+    page, (axes, quality) = mpl_style.figure(6.4, 2.8, ncols=2)
+    for side, colour in (("discriminator", mpl_style.DISCRIMINATOR_1D), ("generator", mpl_style.GENERATED_1D)):
         values = np.array([row[f"{side}/total"] for row in run.terms])
         axes.plot(values, color=colour, alpha=0.2, linewidth=0.6)
         axes.plot(smoothed(values, 50), color=colour, linewidth=1.6, label=f"{side}'s loss")
     for value, name in ((LOG4, "log 4"), (LOG4 / 2, "log 2")):
-        axes.axhline(value, color=paper.HALF, linewidth=0.9, linestyle=":")
-        axes.text(5_900, value + 0.03, name, color=paper.MUTED, size=8, va="bottom", ha="right")
+        axes.axhline(value, color=mpl_style.HALF, linewidth=0.9, linestyle=":")
+        axes.text(5_900, value + 0.03, name, color=mpl_style.MUTED, size=8, va="bottom", ha="right")
     axes.set(xlabel="iteration", ylim=(0.3, 1.8), xlim=(0, 6_000), xticks=range(0, 6_001, 2_000))
-    quality.plot(*run.curve("wasserstein"), color=paper.INK, linewidth=1.5, label="W₂ from samples to data")
+    quality.plot(*run.curve("wasserstein"), color=mpl_style.INK, linewidth=1.5, label="W₂ from samples to data")
     quality.set(xlabel="iteration", ylim=(0, None), xlim=(0, 6_000), xticks=range(0, 6_001, 2_000))
     for one in (axes, quality):
-        paper.legend(one, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+        mpl_style.legend(one, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
     page.subplots_adjust(left=0.07, right=0.96, bottom=0.18, top=0.88, wspace=0.2)
-    return paper.pixels_of(page)
+    return mpl_style.pixels_of(page)
 
 
 def slopes() -> Picture:
     """Page 2: what one fake's logit is told by each loss, found by autograd from the losses themselves."""
     logits = torch.linspace(-6, 6, 241, dtype=torch.float64)
-    page, axes = paper.figure(6.4, 3.2)
+    page, axes = mpl_style.figure(6.4, 3.2)
     for loss, name, colour in (
         ("saturating", "log(1 − D), of Algorithm 1", ORANGE),
-        ("non_saturating", "−log D, used in practice", paper.GENERATED),
+        ("non_saturating", "−log D, used in practice", mpl_style.GENERATED),
     ):
         axes.plot(logits, experiments.slope(f"tutorial/{loss}", logits), color=colour, linewidth=1.8, label=name)
-    axes.axvline(0, color=paper.GRID, linewidth=1)
-    axes.text(-5.9, -0.60, "D is sure that\nit is a fake", color=paper.MUTED, size=8, va="center")
-    axes.text(5.9, -0.60, "D takes it\nfor real", color=paper.MUTED, size=8, va="center", ha="right")
+    axes.axvline(0, color=mpl_style.GRID, linewidth=1)
+    axes.text(-5.9, -0.60, "D is sure that\nit is a fake", color=mpl_style.MUTED, size=8, va="center")
+    axes.text(5.9, -0.60, "D takes it\nfor real", color=mpl_style.MUTED, size=8, va="center", ha="right")
     axes.set(xlabel="logit l of the fake, D = σ(l)", ylabel="derivative of G's loss by l", xlim=(-6, 6))
     return _done(page, axes, ncols=2)
 
 
 def saturation() -> Picture:
     """Page 2: the way to the bell under both losses."""
-    page, axes = paper.figure(6.4, 3.0)
+    page, axes = mpl_style.figure(6.4, 3.0)
     for loss, name, colour in (
         ("saturating", "log(1 − D)", ORANGE),
-        ("non_saturating", "−log D", paper.GENERATED),
+        ("non_saturating", "−log D", mpl_style.GENERATED),
     ):
         for seed in SEEDS:
             run = trained(f"tutorial/{loss}", f"train.seed={seed}", "pictures.every=1_000_000")
@@ -92,16 +92,16 @@ def saturation() -> Picture:
 def optimal() -> Picture:
     """Page 3: the trained discriminator on the best one."""
     verdicts = experiments.verdicts(trained("tutorial/optimal_discriminator", "metric=[]").trainer)
-    page, axes = paper.figure(6.4, 3.4)
+    page, axes = mpl_style.figure(6.4, 3.4)
     shown = verdicts.points.abs() < 3
     points = verdicts.points[shown]
     for density, name, colour, style in (
-        (verdicts.data, "p_data", paper.DATA_1D, ":"),
-        (verdicts.generated, "p_g", paper.GENERATED_1D, "-"),
+        (verdicts.data, "p_data", mpl_style.DATA_1D, ":"),
+        (verdicts.generated, "p_g", mpl_style.GENERATED_1D, "-"),
     ):
         axes.plot(points, density[shown], style, color=colour, linewidth=1.5, label=name)
-    axes.plot(points, verdicts.best[shown], color=paper.OPTIMUM_1D, linewidth=4, label="D*")
-    axes.plot(points, verdicts.trained[shown], "--", color=paper.DISCRIMINATOR_1D, linewidth=1.6, label="trained D")
+    axes.plot(points, verdicts.best[shown], color=mpl_style.OPTIMUM_1D, linewidth=4, label="D*")
+    axes.plot(points, verdicts.trained[shown], "--", color=mpl_style.DISCRIMINATOR_1D, linewidth=1.6, label="trained D")
     axes.set(xlabel="x", xlim=(-3, 3), ylim=(0, 1.25))
     return _done(page, axes, ncols=4)
 
@@ -169,19 +169,19 @@ def circling() -> Picture:
         np.array(trained(f"tutorial/{recipe}", "metric=[]", watch=experiments.whereabouts).traces)
         for recipe in ("circling", "circling_stopped")
     )
-    page, (plane, time) = paper.figure(6.4, 3.0, ncols=2, width_ratios=[4, 5])
-    for ways, colour, name in ((free, paper.GENERATED, "no penalty"), (held, paper.GROUPS[2], "with R₁")):
+    page, (plane, time) = mpl_style.figure(6.4, 3.0, ncols=2, width_ratios=[4, 5])
+    for ways, colour, name in ((free, mpl_style.GENERATED, "no penalty"), (held, mpl_style.GROUPS[2], "with R₁")):
         plane.plot(ways[:, 0], ways[:, 1], color=colour, linewidth=0.9, label=name)
         time.plot(ways[:600, 0], color=colour, linewidth=1.2)
-    plane.plot(*free[0, :2], "o", color=paper.INK, markersize=4)
-    plane.plot(0, 0, "+", color=paper.INK, markersize=9)
+    plane.plot(*free[0, :2], "o", color=mpl_style.INK, markersize=4)
+    plane.plot(0, 0, "+", color=mpl_style.INK, markersize=9)
     plane.set(xlabel="the generator's place", ylabel="the discriminator's slope", xlim=(-0.7, 0.7), ylim=(-0.7, 0.7))
     (average,) = time.plot(free[:600, 2], color=ORANGE, linewidth=1.8, label="no penalty: the average generator")
     time.set(xlabel="iteration", ylabel="the generator's place", xlim=(0, 600), ylim=(-0.7, 0.7))
-    paper.legend(plane, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
-    paper.legend(time, handles=[average], loc="lower left", bbox_to_anchor=(0, 1.0))
+    mpl_style.legend(plane, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+    mpl_style.legend(time, handles=[average], loc="lower left", bbox_to_anchor=(0, 1.0))
     page.subplots_adjust(left=0.1, right=0.97, bottom=0.16, top=0.89, wspace=0.3)
-    return paper.pixels_of(page)
+    return mpl_style.pixels_of(page)
 
 
 FIGURES: dict[str, Callable[[], Picture]] = {
@@ -214,9 +214,9 @@ def _digits(recipe: str) -> Run:
 
 def _done(page: Any, axes: Any, *, ncols: int) -> Picture:
     height = page.get_figheight()
-    paper.legend(axes, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=ncols)
+    mpl_style.legend(axes, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=ncols)
     page.subplots_adjust(left=0.1, right=0.93, bottom=0.5 / height, top=1 - 0.3 / height)
-    return paper.pixels_of(page)
+    return mpl_style.pixels_of(page)
 
 
 def _at(run: Run, iteration: int | None) -> Pictured:
@@ -230,15 +230,15 @@ def _portrait(run: Run, title: str, iteration: int | None = None) -> Picture:
 
 def _ring(run: Run, iteration: int) -> Picture:
     """Real points in grey below the generated ones, at one iteration."""
-    page, axes = paper.figure(1.9, 2.1)
+    page, axes = mpl_style.figure(1.9, 2.1)
     real = flat(run.started.real)
-    axes.scatter(*real.T, s=5, color=paper.REAL, linewidths=0)
-    axes.scatter(*flat(_at(run, iteration).fake).T, s=4, color=paper.GENERATED, linewidths=0, alpha=0.6)
+    axes.scatter(*real.T, s=5, color=mpl_style.REAL, linewidths=0)
+    axes.scatter(*flat(_at(run, iteration).fake).T, s=4, color=mpl_style.GENERATED, linewidths=0, alpha=0.6)
     low, high = limits_of(real).T
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xticks=[], yticks=[])
     axes.set_xlabel(f"iteration {iteration:,}")
     page.subplots_adjust(left=0.04, right=0.96, bottom=0.1, top=0.98)
-    return paper.pixels_of(page).copy()
+    return mpl_style.pixels_of(page).copy()
 
 
 def _images(run: Run, which: slice, columns: int) -> Picture:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ganforge.runs.loading import LoadedGenerator
+    from ganforge.runs.loaded_generator import LoadedGenerator
 
 __all__ = ["__version__", "load"]
 __version__ = "0.1.0"
@@ -32,6 +32,6 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
         PluginError: the plugin of the generator or sampler is broken.
         Disagreement: the device is not here.
     """
-    from ganforge.runs.loading import load_named  # here, so that `import ganforge` stays light
+    from ganforge.runs.loaded_generator import load_named  # here, so that `import ganforge` stays light
 
     return load_named(run, device=device, runs_dir=runs_dir)

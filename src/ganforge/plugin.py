@@ -26,8 +26,8 @@ from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Codes, Evaluation, Latent, Samples, Terms, Verdict
 from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Scaling
-from ganforge.hooks.registrar import Registrar
-from ganforge.hooks.specs import hookimpl
+from ganforge.registry.hookspecs import hookimpl
+from ganforge.registry.registrar import Registrar
 
 __all__ = [
     "BuildContext",

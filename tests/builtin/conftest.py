@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ganforge.builtin import plugin
-from ganforge.hooks.component import Component, Kind, PluginRef
+from ganforge.builtin import builtin_plugin
 from ganforge.plugin import BuildContext, Dataset, DatasetContext, DataSpec, LatentSpec, MetricContext, Registrar, SamplerContext
+from ganforge.registry.component import Component, Kind, PluginRef
 
 
 def announced() -> dict[tuple[str, str], Component]:
@@ -18,7 +18,9 @@ def announced() -> dict[tuple[str, str], Component]:
     found: list[Component] = []
     for kind in (Kind.LOSS, Kind.SAMPLER, Kind.DATASET, Kind.METRIC):
         staged: list[Component] = []
-        getattr(plugin, f"ganforge_register_{kind.plural}")(Registrar(kind, PluginRef("builtin", "ganforge", "0.1.0"), staged))
+        getattr(builtin_plugin, f"ganforge_register_{kind.plural}")(
+            Registrar(kind, PluginRef("builtin", "ganforge", "0.1.0"), staged)
+        )
         found += staged
     return {(component.kind.value, component.name): component for component in found}
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ganforge.builtin import classifying
-from ganforge.builtin.features import features
-from ganforge.builtin.mnist import build_fashion_mnist, build_stacked_mnist
-from ganforge.builtin.params_features import FeatureParams
-from ganforge.builtin.params_images import MnistParams, StackedMnistParams
+from ganforge.builtin.datasets.image_params import MnistParams, StackedMnistParams
+from ganforge.builtin.datasets.mnist import build_fashion_mnist, build_stacked_mnist
+from ganforge.builtin.features import small_classifier
+from ganforge.builtin.features.feature_extractors import features
+from ganforge.builtin.metrics.feature_params import FeatureParams
 from ganforge.metrics import frechet_distance, kernel_distance
 from ganforge.plugin import DatasetContext, Evaluation, LatentSpec, MetricContext, Samples
 
@@ -50,7 +50,7 @@ def test_every_damage_to_real_images_is_seen(distances) -> None:
 
 
 def test_real_stacked_digits_reach_the_floor_of_their_modes(mnist_files, tmp_path, components, monkeypatch) -> None:
-    monkeypatch.setattr(classifying, "_MOST_STEPS", 1000)
+    monkeypatch.setattr(small_classifier, "_MOST_STEPS", 1000)
     data = build_stacked_mnist(StackedMnistParams(samples=30_000), DatasetContext(0, tmp_path, mnist_files.parent))
     context = MetricContext(data.spec, LatentSpec(2), tmp_path, tmp_path, lambda: data)
     component = components["metric", "class-modes"]

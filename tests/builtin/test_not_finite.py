@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganforge.core import direction
-from ganforge.hooks.component import Kind
-from ganforge.hooks.loading import load_plugins
+from ganforge.core import metric_goal
 from ganforge.plugin import Samples
+from ganforge.registry.component import Kind
+from ganforge.registry.plugin_loader import load_plugins
 from ganforge.testing.checks_metrics import _compared, _perfect
-from ganforge.testing.workbench import Bench
+from ganforge.testing.component_case import Bench
 
 REGISTRY = load_plugins()
 METRICS = [one for one in REGISTRY.components(Kind.METRIC) if one.plugin.distribution == "ganforge"]
@@ -58,8 +58,8 @@ def test_what_is_not_finite_is_never_good(bench, share, bad, cache):
     assert found.keys() == intact.keys()
     for key, value in found.items():
         measure = metric.measures[key]
-        if math.isnan(value) or not direction.judges(measure.better, aim := measure.aim_at(len(fake))):
+        if math.isnan(value) or not metric_goal.judges(measure.better, aim := measure.aim_at(len(fake))):
             continue
-        worse = direction.cost(value, measure.better, aim) - direction.cost(intact[key], measure.better, aim)
+        worse = metric_goal.cost(value, measure.better, aim) - metric_goal.cost(intact[key], measure.better, aim)
         # without one sample, shares are a little nearer to the true ones, or farther
         assert worse > -1.5 / len(fake) if share == "one sample" else worse > 0, (key, intact[key], value)

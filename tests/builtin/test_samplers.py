@@ -130,8 +130,8 @@ def test_checking_needs_no_torch() -> None:
     """Announcing everything, validating params and computing every spec leaves torch, NumPy and scikit-learn unimported."""
     script = """
 import sys
-from ganforge.builtin import plugin
-from ganforge.hooks.component import Kind, PluginRef
+from ganforge.builtin import builtin_plugin
+from ganforge.registry.component import Kind, PluginRef
 from ganforge.plugin import DataSpec, Registrar
 
 for kind in Kind:

@@ -15,8 +15,8 @@ SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """``trained("cgan_digits")`` → the folder of a run, which no test may change."""
-    from ganforge.session.preparing import Options
-    from ganforge.session.running import run
+    from ganforge.session.run_plan import Options
+    from ganforge.session.training_run import run
 
     @cache
     def trained(name: str) -> Path:
@@ -32,7 +32,7 @@ def mine():
     """The text of a file that is a plugin: a generator called ``mine``."""
     return """
 from ganforge.plugin import hookimpl
-from ganforge.testing.stand_ins import build_generator
+from ganforge.testing.stub_components import build_generator
 
 
 @hookimpl

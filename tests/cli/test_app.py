@@ -12,7 +12,7 @@ from ganforge.cli.app import main
 from ganforge.core.errors import DataError, Problem, RecipeError, RunFolderError
 from ganforge.testing import fake_plugin
 
-HEAVY = ("torch", "mlflow", "numpy", "pluggy", "rich", "ganforge.hooks", "ganforge.builtin", "ganforge_vanilla")
+HEAVY = ("torch", "mlflow", "numpy", "pluggy", "rich", "ganforge.registry", "ganforge.builtin", "ganforge_vanilla")
 
 
 def ganforge(*arguments, path=None, **options):

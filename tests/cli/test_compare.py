@@ -12,8 +12,8 @@ from rich.console import Console
 
 from ganforge.cli.app import main
 from ganforge.cli.compare import _told_together
-from ganforge.runs.compared import Compared, Trial
-from ganforge.runs.ranking import RankTest
+from ganforge.runs.comparison_result import Compared, Trial
+from ganforge.runs.rank_test import RankTest
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
@@ -21,8 +21,8 @@ SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Two recipes, two seeds each; the folder that they lie in, and their names."""
-    from ganforge.session.preparing import Options
-    from ganforge.session.running import run
+    from ganforge.session.run_plan import Options
+    from ganforge.session.training_run import run
 
     root = tmp_path_factory.mktemp("runs")
     lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "train.iterations=2", "metric[0].every=1")

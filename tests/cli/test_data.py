@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from ganforge.builtin.known import MNIST
+from ganforge.builtin.datasets.remote_datasets import MNIST
 from ganforge.cli.app import main
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganforge.cli import checkup
+from ganforge.cli import doctor_checks
 from ganforge.cli.app import main
 from ganforge.testing import fake_plugin
 
@@ -67,7 +67,7 @@ def test_a_broken_plugin_is_a_fault(capsys, monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "acme_gan", raising=False)
     fake_plugin(tmp_path, source="raise RuntimeError('no GPU here')\n")
 
-    found = [finding for finding in checkup.examine() if finding.state == "fault"]
+    found = [finding for finding in doctor_checks.examine() if finding.state == "fault"]
 
     assert [finding.text for finding in found] == ["acme-gan 1.0 is broken: RuntimeError: no GPU here (acme_gan.py:1)"]
     assert "ganforge plugins info acme-gan" in found[0].remedy
@@ -115,10 +115,10 @@ def test_a_full_disk_is_a_fault(capsys, monkeypatch):
 
 def test_a_package_that_does_not_fit_is_a_fault(monkeypatch):
     monkeypatch.setattr(
-        checkup.metadata, "requires", lambda _: ["torch>=99", "no-such-package", "numpy>=2; extra == 'later'", "typer"]
+        doctor_checks.metadata, "requires", lambda _: ["torch>=99", "no-such-package", "numpy>=2; extra == 'later'", "typer"]
     )
 
-    found = [finding for finding in checkup.examine() if finding.part == "packages"]
+    found = [finding for finding in doctor_checks.examine() if finding.part == "packages"]
 
     assert [finding.state for finding in found] == ["fault", "fault"]
     assert "needed: >=99" in found[0].text
@@ -130,6 +130,6 @@ def test_what_cannot_be_looked_at_is_a_fault(monkeypatch):
     def fail():
         raise RuntimeError("odd computer")
 
-    monkeypatch.setattr(checkup, "_terminal", fail)
+    monkeypatch.setattr(doctor_checks, "_terminal", fail)
 
-    assert list(checkup.examine())[-1] == checkup.Finding("terminal", "fault", "RuntimeError: odd computer")
+    assert list(doctor_checks.examine())[-1] == doctor_checks.Finding("terminal", "fault", "RuntimeError: odd computer")

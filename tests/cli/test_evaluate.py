@@ -56,7 +56,7 @@ def test_nothing_measured_is_exit_code_2_and_leaves_the_folder_alone(folder, cap
 
 
 def test_a_run_that_goes_on_is_left_alone(folder, capsys):
-    from ganforge.storage.folder import RunFolder
+    from ganforge.storage.run_folder import RunFolder
 
     with RunFolder(folder).locked():
         assert main(["evaluate", str(folder), "--metric", "modes"]) == 4

@@ -10,8 +10,8 @@ import pytest
 import ganforge
 from ganforge.cli.app import main
 from ganforge.cli.export import Form
-from ganforge.hooks.switching import command_line
-from ganforge.runs.formats import FORMATS
+from ganforge.registry.current_selection import command_line
+from ganforge.runs.export_formats import FORMATS
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke" / "cgan_moons.toml"
 

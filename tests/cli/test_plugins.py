@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.cli.app import main
-from ganforge.session.preparing import Options, prepare
+from ganforge.session.run_plan import Options, prepare
 from ganforge.testing import fake_plugin
 
 RECIPE = next(Path(__file__).parents[2].joinpath("recipes", "smoke").glob("*moons*.toml"))

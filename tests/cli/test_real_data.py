@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build_dataset
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build_dataset
 from ganforge.cli.app import main
-from ganforge.hooks.loading import load_plugins
-from ganforge.recipe.reading import read
+from ganforge.recipe.reader import read
+from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folders
 
 RECIPE = """

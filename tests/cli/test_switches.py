@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.cli.app import main
-from ganforge.hooks.switching import CARRIER
+from ganforge.registry.current_selection import CARRIER
 from ganforge.testing import fake_plugin
 
 RECIPE = next(Path(__file__).parents[2].joinpath("recipes", "smoke").glob("vanilla_moons.toml"))

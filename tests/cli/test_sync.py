@@ -3,9 +3,9 @@ import json
 import pytest
 
 from ganforge.cli.app import main
-from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.start import StartRecord
+from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.run_metadata import StartRecord
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +73,9 @@ def test_it_delivers_what_waits_once(folder, tmp_path, capsys):
 @pytest.mark.mlflow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_a_store_that_does_not_answer_is_exit_code_5_and_changes_nothing(folder, capsys, monkeypatch):
-    from ganforge.tracking import sync
+    from ganforge.tracking import resend
 
-    monkeypatch.setattr(sync, "PATIENCE", 0.2)
+    monkeypatch.setattr(resend, "PATIENCE", 0.2)
     journal = folder.journal.read_bytes()
 
     assert main(["sync", "--tracking-uri", "http://127.0.0.1:9"]) == 5

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from ganforge.core.thresholds import Health
-from ganforge.health import sampled, vital
-from ganforge.health.sights import Situation
-from ganforge.health.words import CURES, cure
+from ganforge.core.health_config import Health
+from ganforge.health import sample_checks, training_checks
+from ganforge.health.checks import Situation
+from ganforge.health.remedies import CURES, cure
 
-CHECKS = {check.name: check for check in (*vital.CHECKS, *sampled.CHECKS)}
+CHECKS = {check.name: check for check in (*training_checks.CHECKS, *sample_checks.CHECKS)}
 SURE = {"dominance/accuracy": 1.0}
 NEAR = {"oscillation/away": 0.1}
 VARIED = {"collapse": 0.9, "collapse/precision": 0.9, "collapse/spread": 1.0}

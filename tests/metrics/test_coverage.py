@@ -11,18 +11,18 @@ from prdc import compute_prdc
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics import distances, expected_coverage, precision_recall
+from ganforge.metrics import expected_coverage, pairwise_distances, precision_recall
 
 
 def points(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("chunk", [distances._CHUNK, 1000])
+@pytest.mark.parametrize("chunk", [pairwise_distances._CHUNK, 1000])
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize(("n", "m", "shape"), [(120, 120, (2,)), (150, 90, (3, 6, 6))])
 def test_the_four_are_those_of_prdc(n, m, shape, k, chunk, monkeypatch):
-    monkeypatch.setattr(distances, "_CHUNK", chunk)
+    monkeypatch.setattr(pairwise_distances, "_CHUNK", chunk)
     real, fake = points(0, n, *shape), 0.8 * points(1, m, *shape) + 0.1
 
     found = precision_recall(real, fake, k)

@@ -12,17 +12,17 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics import distances, near_duplicates
+from ganforge.metrics import near_duplicates, pairwise_distances
 
 
 def points(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("chunk", [distances._CHUNK, 700])
+@pytest.mark.parametrize("chunk", [pairwise_distances._CHUNK, 700])
 @pytest.mark.parametrize(("n", "m", "shape"), [(150, 150, (2,)), (200, 90, (1, 6, 6))])
 def test_pairs_are_those_of_scipy(n, m, shape, chunk, monkeypatch):
-    monkeypatch.setattr(distances, "_CHUNK", chunk)
+    monkeypatch.setattr(pairwise_distances, "_CHUNK", chunk)
     real, fake = points(0, n, *shape), 0.7 * points(1, m, *shape)
 
     found = near_duplicates(real, fake)

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from ganforge.builtin.idx import decode
-from ganforge.builtin.packed import read_unpacked
+from ganforge.builtin.datasets.gzip_files import read_unpacked
+from ganforge.builtin.datasets.idx_format import decode
 from ganforge.metrics import expected_coverage, memorisation, near_duplicates, one_nearest_neighbour, precision_recall
 
 COUNT = 600

@@ -12,17 +12,17 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics import distances, expected_close, memorisation
+from ganforge.metrics import expected_close, memorisation, pairwise_distances
 
 
 def points(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("chunk", [distances._CHUNK, 2000])
+@pytest.mark.parametrize("chunk", [pairwise_distances._CHUNK, 2000])
 @pytest.mark.parametrize(("n", "m", "shape"), [(120, 120, (2,)), (250, 80, (1, 7, 7))])
 def test_it_is_scipys_test_of_scikit_learns_distances(n, m, shape, chunk, monkeypatch):
-    monkeypatch.setattr(distances, "_CHUNK", chunk)
+    monkeypatch.setattr(pairwise_distances, "_CHUNK", chunk)
     training, held_out, fake = points(0, 300, *shape), points(1, n, *shape), 0.9 * points(2, m, *shape)
 
     found = memorisation(training, held_out, fake)

@@ -9,8 +9,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from scipy.stats import gaussian_kde, multivariate_normal
 
-from ganforge.builtin.idx import decode
-from ganforge.builtin.packed import read_unpacked
+from ganforge.builtin.datasets.gzip_files import read_unpacked
+from ganforge.builtin.datasets.idx_format import decode
 from ganforge.core.errors import Disagreement
 from ganforge.metrics import PARZEN_WIDTHS, log_densities, parzen_log_likelihood
 

@@ -12,17 +12,17 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics import OneNearestNeighbour, distances, one_nearest_neighbour
+from ganforge.metrics import OneNearestNeighbour, one_nearest_neighbour, pairwise_distances
 
 
 def points(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("chunk", [distances._CHUNK, 500])
+@pytest.mark.parametrize("chunk", [pairwise_distances._CHUNK, 500])
 @pytest.mark.parametrize(("n", "m", "shape"), [(60, 60, (2,)), (70, 40, (1, 7, 7))])
 def test_leaving_one_out_is_scikit_learns(n, m, shape, chunk, monkeypatch):
-    monkeypatch.setattr(distances, "_CHUNK", chunk)
+    monkeypatch.setattr(pairwise_distances, "_CHUNK", chunk)
     real, fake = points(0, n, *shape), points(1, m, *shape) + 0.3
 
     found = one_nearest_neighbour(real, fake)

@@ -16,13 +16,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganforge.assembly.blueprint import resolve
+from ganforge.build.blueprint import resolve
 from ganforge.core.errors import PluginError, RecipeError, UsageError
-from ganforge.hooks.loading import load_plugins
-from ganforge.hooks.switches import Switches
-from ganforge.recipe.keys import step_into
-from ganforge.recipe.reading import read
-from ganforge.recipe.writing import to_toml, value
+from ganforge.recipe.dotted_keys import step_into
+from ganforge.recipe.reader import read
+from ganforge.recipe.toml_writer import to_toml, value
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.selection import Switches
 from ganforge.testing import fake_plugin
 
 BAITS = ("antigravity", "turtle", "this", "ftplib", "wsgiref", "xmlrpc", "turtledemo")

@@ -9,15 +9,15 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import build_network
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import build_network
 from ganforge.core.contracts import BuildContext
 from ganforge.core.specs import Scaling
-from ganforge.engine.state import network_state
-from ganforge.hooks.loading import load_plugins
-from ganforge.recipe.reading import read
-from ganforge.recipe.writing import to_toml
-from ganforge.runs.loading import plain_specs
+from ganforge.recipe.reader import read
+from ganforge.recipe.toml_writer import to_toml
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.runs.loaded_generator import plain_specs
+from ganforge.train.state_dicts import network_state
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
 
-from ganforge.hooks.component import Kind
+from ganforge.registry.component import Kind
 from ganforge.scaffold import write_plugin
 
 COMBINATIONS = tuple(chain.from_iterable(combinations(Kind, size) for size in range(1, len(Kind) + 1)))

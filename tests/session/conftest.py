@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.builtin.known import Known, KnownFile
-from ganforge.session.fetching import prepare_data
+from ganforge.builtin.datasets.remote_datasets import Known, KnownFile
+from ganforge.session.data_preparation import prepare_data
 
 ROOT = Path(__file__).parents[2]
 SMOKE = sorted((ROOT / "recipes" / "smoke").glob("*.toml"))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ganforge.core.errors import DataError, UsageError
-from ganforge.session.fetching import prepare_data
+from ganforge.session.data_preparation import prepare_data
 
 ARCHIVE = b"an archive"
 CONTENT = {"images": b"pixels" * 100, "labels": b"0123"}

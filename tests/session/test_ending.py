@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.storage import checkpoints
-from ganforge.storage.folder import RunFolder
+from ganforge.storage.run_folder import RunFolder
 from ganforge.testing import fake_plugin
 
 # MLflow is read in this process, and warns of its own dependencies.

@@ -7,16 +7,16 @@ import shutil
 
 import pytest
 
-from ganforge.assembly.lock import installed_differences
-from ganforge.assembly.locked import Lock
+from ganforge.build.lock import installed_differences
+from ganforge.build.lock_models import Lock
 from ganforge.cli.app import main
-from ganforge.hooks.switching import command_line
-from ganforge.runs.loading import load
+from ganforge.registry.current_selection import command_line
+from ganforge.runs.loaded_generator import load
 from ganforge.storage import journal
 
 MINE = """
 from ganforge.plugin import hookimpl
-from ganforge.testing.stand_ins import build_generator
+from ganforge.testing.stub_components import build_generator
 
 @hookimpl
 def ganforge_register_generators(register):

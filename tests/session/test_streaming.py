@@ -16,11 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.builtin.kept import held_mask
-from ganforge.session.preparing import Options
-from ganforge.session.running import run
+from ganforge.builtin.datasets.held_out_split import held_mask
+from ganforge.session.run_plan import Options
+from ganforge.session.training_run import run
 from ganforge.storage import checkpoints
-from ganforge.storage.folder import RunFolder
+from ganforge.storage.run_folder import RunFolder
 
 COUNT = 40
 BATCH = 7  # no divisor of the training pictures' number, so that batches span epochs
@@ -102,7 +102,7 @@ def test_streamed_or_not_and_by_how_many_makes_no_difference(recipe, console, tm
 
 @pytest.mark.parametrize(("at", "before", "after"), [(1, 2, 0), (7, 0, 2)])
 def test_going_on_in_the_middle_of_an_epoch_equals_never_having_stopped(recipe, console, tmp_path, monkeypatch, at, before, after):
-    from ganforge.engine.trainer import Trainer
+    from ganforge.train.trainer import Trainer
 
     whole = run(Options(recipe, runs_dir=tmp_path / "whole"), console)
     with monkeypatch.context() as patched:

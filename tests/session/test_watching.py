@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from ganforge.session.preparing import Options
-from ganforge.session.running import run
+from ganforge.session.run_plan import Options
+from ganforge.session.training_run import run
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ganforge.core.events import State
-from ganforge.storage.folder import RunFolder
+from ganforge.storage.run_folder import RunFolder
 
 
 @pytest.fixture

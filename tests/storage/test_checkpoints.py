@@ -15,7 +15,7 @@ from ganforge.core.errors import RunFolderError, StorageError
 from ganforge.core.events import State
 from ganforge.storage import checkpoints
 from ganforge.storage.checkpoints import load_newest, save
-from ganforge.storage.folder import RunFolder
+from ganforge.storage.run_folder import RunFolder
 
 
 def names(folder):

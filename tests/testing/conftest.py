@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from ganforge.core.params import NoParams
-from ganforge.hooks.component import Component, PluginRef
+from ganforge.registry.component import Component, PluginRef
 from ganforge.testing import check_component, fake_plugin
 
 

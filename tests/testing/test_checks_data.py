@@ -10,10 +10,10 @@ import torch
 from ganforge.core.params import Params
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
-from ganforge.hooks.component import Kind
+from ganforge.registry.component import Kind
 from ganforge.testing import State
-from ganforge.testing.kit import all_checks
-from ganforge.testing.workbench import randomness_untouched
+from ganforge.testing.component_case import randomness_untouched
+from ganforge.testing.conformance import all_checks
 
 LATENT = LatentSpec(noise=3, classes=2, categorical=(2, 4), continuous=1)
 

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from ganforge.core.contracts import Reading
 from ganforge.core.params import NoParams
 from ganforge.core.records import Terms, Verdict
-from ganforge.hooks.component import Component, Kind, PluginRef
-from ganforge.hooks.loading import load_plugins
-from ganforge.hooks.registry import Registry
-from ganforge.testing import State, check_component, stand_ins
-from ganforge.testing.kit import all_checks
-from ganforge.testing.workbench import Bench
+from ganforge.registry.component import Component, Kind, PluginRef
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.registry import Registry
+from ganforge.testing import State, check_component, stub_components
+from ganforge.testing.component_case import Bench
+from ganforge.testing.conformance import all_checks
 
 
 class Sound:
@@ -261,7 +261,7 @@ class Reads(Sound):
         return Terms({"game": critic(fake).heads[self.head].square().mean()})
 
 
-class Styled(stand_ins.LinearDiscriminator):
+class Styled(stub_components.LinearDiscriminator):
     def forward(self, samples):
         verdict = super().forward(samples)
         return Verdict(verdict.logits, {"style": verdict.features}, verdict.features)

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from ganforge.core.contracts import Measure
-from ganforge.hooks.component import Kind
+from ganforge.registry.component import Kind
 from ganforge.testing import State
-from ganforge.testing.kit import all_checks
+from ganforge.testing.conformance import all_checks
 
 
 class Distance:

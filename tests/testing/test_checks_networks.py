@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from ganforge.core.records import Verdict
-from ganforge.hooks.component import Kind
-from ganforge.testing import State, stand_ins
-from ganforge.testing.kit import all_checks
+from ganforge.registry.component import Kind
+from ganforge.testing import State, stub_components
+from ganforge.testing.conformance import all_checks
 
 
-class Generator(stand_ins.LinearGenerator):
+class Generator(stub_components.LinearGenerator):
     """The stand-in, with a fault in its output."""
 
     def __init__(self, context, fault):
@@ -34,18 +34,18 @@ def moves_randomness(values):
     return values
 
 
-class Untaught(stand_ins.LinearGenerator):
+class Untaught(stub_components.LinearGenerator):
     def __init__(self, context):
         super().__init__(context)
         self.forgotten = nn.Linear(2, 2)
 
 
-class Cut(stand_ins.LinearGenerator):
+class Cut(stub_components.LinearGenerator):
     def forward(self, latent):
         return super().forward(latent).detach() + 0 * self.layer.bias.sum()
 
 
-class Unsaved(stand_ins.LinearGenerator):
+class Unsaved(stub_components.LinearGenerator):
     """Computes with a tensor that its state_dict does not hold."""
 
     def __init__(self, context):
@@ -56,19 +56,19 @@ class Unsaved(stand_ins.LinearGenerator):
         return super().forward(latent) + self.shift
 
 
-class Unseeded(stand_ins.LinearGenerator):
+class Unseeded(stub_components.LinearGenerator):
     def __init__(self, context):
         super().__init__(context)
         with torch.no_grad():
             self.layer.weight.copy_(torch.from_numpy(np.random.default_rng().normal(size=self.layer.weight.shape)))
 
 
-class Obstinate(stand_ins.LinearGenerator):
+class Obstinate(stub_components.LinearGenerator):
     def train(self, mode=True):
         return self
 
 
-class Counting(stand_ins.LinearGenerator):
+class Counting(stub_components.LinearGenerator):
     """Keeps statistics in eval mode too."""
 
     def __init__(self, context):
@@ -80,7 +80,7 @@ class Counting(stand_ins.LinearGenerator):
         return super().forward(latent)
 
 
-class Homebound(stand_ins.LinearGenerator):
+class Homebound(stub_components.LinearGenerator):
     def __init__(self, context):
         super().__init__(context)
         self.scale = torch.ones(2)
@@ -128,7 +128,7 @@ def test_values_out_of_range_are_found(judged):
     assert "the data in [-1, 1]" in outcome.message
 
 
-class Discriminator(stand_ins.LinearDiscriminator):
+class Discriminator(stub_components.LinearDiscriminator):
     """The stand-in, with a fault in its verdict."""
 
     def __init__(self, context, fault):
@@ -143,7 +143,7 @@ def misjudging(fault):
     return lambda params, context: Discriminator(context, fault)
 
 
-class Flat(stand_ins.LinearDiscriminator):
+class Flat(stub_components.LinearDiscriminator):
     """Looks at the samples without letting a gradient through."""
 
     def forward(self, samples):
@@ -161,14 +161,14 @@ class Once(torch.autograd.Function):
         return gradient.clone()
 
 
-class Saturated(stand_ins.LinearDiscriminator):
+class Saturated(stub_components.LinearDiscriminator):
     """Its slope is not finite where a coordinate is 0 or below."""
 
     def forward(self, samples):
         return super().forward(replace(samples, values=samples.values.sqrt()))
 
 
-class UnsavedDiscriminator(stand_ins.LinearDiscriminator):
+class UnsavedDiscriminator(stub_components.LinearDiscriminator):
     def __init__(self, context):
         super().__init__(context)
         self.shift = torch.randn(())
@@ -178,7 +178,7 @@ class UnsavedDiscriminator(stand_ins.LinearDiscriminator):
         return replace(verdict, logits=verdict.logits + self.shift)
 
 
-class Lecturing(stand_ins.LinearDiscriminator):
+class Lecturing(stub_components.LinearDiscriminator):
     def forward(self, samples):
         self.eval()
         return super().forward(samples)
@@ -246,7 +246,7 @@ SITUATIONS = [
 @pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
 @pytest.mark.parametrize("check", sorted(identity for identity in [f"G0{n}" for n in range(1, 9)]))
 def test_the_stand_in_generator_passes_in_each_situation(judged, check, requires):
-    assert judged(check, Kind.GENERATOR, stand_ins.build_generator, requires=requires).state is State.PASSED
+    assert judged(check, Kind.GENERATOR, stub_components.build_generator, requires=requires).state is State.PASSED
 
 
 @pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
@@ -254,7 +254,7 @@ def test_the_stand_in_generator_passes_in_each_situation(judged, check, requires
 def test_the_stand_in_discriminator_passes_in_each_situation(judged, check, requires):
     heads = [f"head:{name}" for name, words in {"code": "codes", "class": "labels"}.items() if words in " ".join(requires)]
 
-    outcome = judged(check, Kind.DISCRIMINATOR, stand_ins.build_discriminator, requires=requires, provides=tuple(heads))
+    outcome = judged(check, Kind.DISCRIMINATOR, stub_components.build_discriminator, requires=requires, provides=tuple(heads))
 
     assert outcome.state is (State.SKIPPED if check == "D02" and not heads else State.PASSED), outcome
 

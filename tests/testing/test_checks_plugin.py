@@ -10,11 +10,11 @@ from pydantic import ConfigDict, Field, GetPydanticSchema, ImportString, field_s
 from pydantic_core import core_schema
 
 from ganforge.core.params import Params
-from ganforge.hooks.component import Kind
-from ganforge.hooks.loading import load_plugins
-from ganforge.hooks.switches import Switches
+from ganforge.registry.component import Kind
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.selection import Switches
 from ganforge.testing import State, cases
-from ganforge.testing.kit import all_checks
+from ganforge.testing.conformance import all_checks
 
 
 class Colour(enum.Enum):

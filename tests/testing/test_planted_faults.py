@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ganforge.hooks.loading import load_plugins
-from ganforge.hooks.switches import Switches
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.selection import Switches
 from ganforge.testing import State, check_plugin, fake_plugin
-from ganforge.testing.kit import all_checks
+from ganforge.testing.conformance import all_checks
 
 PLANTED = Path(__file__).parent / "planted"
 IDS = [one.id for one in all_checks() if one.kinds]
@@ -17,7 +17,7 @@ from ganforge.plugin import hookimpl
 
 @hookimpl
 def ganforge_register_generators(register):
-    register("linear", "ganforge.testing.stand_ins:build_generator", summary="One linear layer.")
+    register("linear", "ganforge.testing.stub_components:build_generator", summary="One linear layer.")
 """
 PLUGINS = {
     "P01": {"source": f"import numpy\n{WORKING}"},

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ganforge.storage.folder import RunFolder
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.start import Artifact, DatasetFacts, StartRecord
+from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.run_metadata import Artifact, DatasetFacts, StartRecord
 
 
 class Trainer:
@@ -96,7 +96,7 @@ def new_trainer(tmp_path_factory):
 def empty_database(tmp_path_factory):
     """An sqlite file with MLflow's tables, which take seconds to make."""
     from ganforge.tracking.mlflow_sink import MlflowSink, set_environment
-    from ganforge.tracking.store import resolve
+    from ganforge.tracking.tracking_store import resolve
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
@@ -220,7 +220,7 @@ def start_shipper():
         if fault:
             environment["GANFORGE_FAULT"] = fault
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ganforge.tracking.shipper", str(folder.path), "--drain-timeout", str(drain_timeout)],
+            [sys.executable, "-P", "-m", "ganforge.tracking.uploader", str(folder.path), "--drain-timeout", str(drain_timeout)],
             stdin=subprocess.PIPE,
             env=environment,
             start_new_session=True,

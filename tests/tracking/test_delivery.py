@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganforge.core.health import Finding, report
+from ganforge.core.findings import Finding, report
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.ack import Ack
+from ganforge.tracking.acknowledgement import Ack
 from ganforge.tracking.delivery import Delivery
 from ganforge.tracking.pending import Pending, pending
 from ganforge.tracking.sink import Refused, Unreachable

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ganforge.core.health import Finding, report
-from ganforge.core.masking import HIDDEN
-from ganforge.storage.folder import RunFolder
+from ganforge.core.findings import Finding, report
+from ganforge.core.redaction import HIDDEN
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.shipping import ship
-from ganforge.tracking.start import DatasetFacts
-from ganforge.tracking.store import resolve
+from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.run_metadata import DatasetFacts
+from ganforge.tracking.tracking_store import resolve
+from ganforge.tracking.upload_loop import ship
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("ignore::DeprecationWarning:")]  # MLflow's and SQLAlchemy's own
 

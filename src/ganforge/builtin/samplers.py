@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ganforge.builtin.params import LabelledParams, NormalParams, StructuredParams, UniformParams
-from ganforge.builtin.specs import labelled_spec, noise_spec, structured_spec
+from ganforge.builtin.component_params import LabelledParams, NormalParams, StructuredParams, UniformParams
+from ganforge.builtin.component_specs import labelled_spec, noise_spec, structured_spec
 from ganforge.plugin import Codes, Latent, LatentSpec, Sampler, SamplerContext
 
 Noise = Callable[[int, int, Generator], Tensor]

@@ -21,6 +21,7 @@ from ganforge import __version__
 from ganforge.cli import (
     check,
     compare,
+    components,
     console,
     data,
     doctor,
@@ -28,7 +29,6 @@ from ganforge.cli import (
     explain,
     export,
     interpolate,
-    listing,
     plugins,
     report,
     run,
@@ -93,7 +93,7 @@ def ganforge(
 ) -> None:
     """Experiments with generative adversarial networks: recipes in, honest runs out."""
     if no_plugin or only_plugins or plugin or strict_plugins:
-        from ganforge.hooks.switching import command_line
+        from ganforge.registry.current_selection import command_line
 
         said = command_line(disabled=no_plugin or [], only=only_plugins or None, local=plugin or [], strict=strict_plugins)
         context.with_resource(said)
@@ -114,8 +114,8 @@ app.command("runs")(runs.runs)
 app.command("report")(report.report)
 app.command("ui")(ui.ui)
 app.command("sync")(sync.sync)
-app.command("list")(listing.list_components)
-app.command("describe")(listing.describe)
+app.command("list")(components.list_components)
+app.command("describe")(components.describe)
 app.command("schema")(schema.schema)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")

@@ -11,10 +11,10 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ganforge.assembly.blueprint import Blueprint
+    from ganforge.build.blueprint import Blueprint
     from ganforge.core.errors import GanforgeError, Problem
     from ganforge.core.specs import DataSpec, LatentSpec
-    from ganforge.recipe.reading import Source
+    from ganforge.recipe.reader import Source
 
 
 def check(
@@ -29,10 +29,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a recipe without training: its keys, its components, their parameters, and whether they fit each other."""
-    from ganforge.assembly.blueprint import resolve
+    from ganforge.build.blueprint import resolve
     from ganforge.cli import console, installed
     from ganforge.core.errors import GanforgeError
-    from ganforge.recipe.reading import read
+    from ganforge.recipe.reader import read
 
     try:
         source = read(recipe, overrides or ())
@@ -75,7 +75,7 @@ class Built:
 
 
 def _built(source: Source, blueprint: Blueprint) -> Built:
-    from ganforge.session.preparing import Plot, assemble
+    from ganforge.session.run_plan import Plot, assemble
 
     warnings: list[str] = []
     trainer = assemble(Plot(source, blueprint), "cpu", lambda text: warnings.append(text.removeprefix("warning: ")))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.runs.compared import Compared, LeftOut, Side, Trial
-    from ganforge.runs.gathering import Group
+    from ganforge.runs.comparison_result import Compared, LeftOut, Side, Trial
+    from ganforge.runs.groups import Group
 
 _NOTHING_COMPARED = 2
 """Exit code: no metric can be compared."""
@@ -37,9 +37,9 @@ def compare(
     without it nobody wins. Values that were measured by different protocols are not compared, and the difference is named.
     """
     from ganforge.cli import console
-    from ganforge.runs.comparing import compare as compared_groups
-    from ganforge.runs.gathering import gather, recipe_differences
-    from ganforge.runs.targets import check_targets
+    from ganforge.runs.comparison import compare as compared_groups
+    from ganforge.runs.groups import gather, recipe_differences
+    from ganforge.runs.output_paths import check_targets
 
     if out is not None:
         check_targets([out], (".png",))
@@ -110,7 +110,7 @@ def _tell(groups: Sequence[Group], compared: Sequence[Compared], left_out: Seque
 
 def _told_together(compared: Sequence[Compared]) -> str | None:
     """How many tests were made, and what stands where all are taken together."""
-    from ganforge.runs.ranking import LEVEL
+    from ganforge.runs.rank_test import LEVEL
 
     tests = [(one.metric, trial) for one in compared for trial in one.trials]
     winning = [(metric, trial) for metric, trial in tests if trial.names_a_winner]
@@ -127,15 +127,15 @@ def _told_together(compared: Sequence[Compared]) -> str | None:
 def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> Path | None:
     """Draw the curves of training, where those are what was compared."""
     from ganforge.cli import console
-    from ganforge.runs.targets import chosen_by_out
+    from ganforge.runs.output_paths import chosen_by_out
 
     trained = [one for one in compared if one.origins == ("training",)]
     if not trained:
         console.warning("no curves are drawn: what is compared was not measured during training")
         return None
-    from ganforge.observers.overlay import overlaid
-    from ganforge.observers.paper import png
-    from ganforge.storage import atomic
+    from ganforge.figures.comparison_plot import overlaid
+    from ganforge.figures.mpl_style import png
+    from ganforge.storage import atomic_files
 
     panels = {
         one.metric: {group.name: [run.curves[one.metric] for run in group.runs if one.metric in run.curves] for group in groups}
@@ -143,7 +143,7 @@ def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> P
     }
     title = " and ".join(group.name for group in groups)
     with chosen_by_out():
-        atomic.write_bytes(out, png(overlaid(panels, {one.metric: one.measure for one in trained}, title)))
+        atomic_files.write_bytes(out, png(overlaid(panels, {one.metric: one.measure for one in trained}, title)))
     console.note(f"curves drawn into {out}")
     return out
 

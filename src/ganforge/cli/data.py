@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.builtin.known import Known
+    from ganforge.builtin.datasets.remote_datasets import Known
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -25,7 +25,7 @@ def data() -> None:
 @app.command("list")
 def list_data(*, as_json: _JSON = False) -> None:
     """List the data sets that can be prepared: which are here, where, and what they are."""
-    from ganforge.builtin.known import KNOWN
+    from ganforge.builtin.datasets.remote_datasets import KNOWN
     from ganforge.cli import console
     from ganforge.storage.data_folders import data_folders
 
@@ -59,7 +59,7 @@ def prepare(
 ) -> None:
     """Copy or download a data set into the data folder, and compare it with its known sums."""
     from ganforge.cli import console
-    from ganforge.session.fetching import known_named, prepare_data, size_on_disk
+    from ganforge.session.data_preparation import known_named, prepare_data, size_on_disk
     from ganforge.storage.data_folders import data_folders
 
     known = known_named(name)

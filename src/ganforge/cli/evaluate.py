@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.runs.evaluating import Evaluated
-    from ganforge.session.evaluating import Recorded
+    from ganforge.runs.evaluation import Evaluated
+    from ganforge.session.recorded_evaluation import Recorded
 
 _NOTHING_MEASURED = 2
 """Exit code: no metric gave a value."""
@@ -61,10 +61,10 @@ def evaluate(
     """
     from ganforge.cli import console
     from ganforge.core.errors import GanforgeError
-    from ganforge.runs.evaluating import Wish
-    from ganforge.runs.finding import find
-    from ganforge.runs.gathering import members
-    from ganforge.session.evaluating import evaluate_and_record
+    from ganforge.runs.evaluation import Wish
+    from ganforge.runs.groups import members
+    from ganforge.runs.run_lookup import find
+    from ganforge.session.recorded_evaluation import evaluate_and_record
 
     wish = Wish(tuple(metric or ()), count, seed, weights.value, device, floor)
     folders = [folder for run in runs for folder in members(find(run, runs_dir))]
@@ -119,7 +119,7 @@ def _brief(protocol: Mapping[str, Any]) -> str:
 
 
 def _to_plain(recorded: Recorded) -> dict[str, Any]:
-    from ganforge.runs.evaluations import to_plain
+    from ganforge.runs.evaluation_records import to_plain
 
     evaluated = recorded.evaluated
     return {

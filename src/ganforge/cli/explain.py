@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.recipe.explaining import Explained
+    from ganforge.recipe.value_origins import Explained
 
 
 def explain(
@@ -24,16 +24,18 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show every value that a run of the recipe would use, and where it comes from: file and line, --set, or whose default."""
-    from ganforge.assembly.blueprint import resolve
+    from ganforge.build.blueprint import resolve
     from ganforge.cli import console, installed
-    from ganforge.recipe import explaining
-    from ganforge.recipe.reading import read
+    from ganforge.recipe import value_origins
+    from ganforge.recipe.reader import read
 
     blueprint = resolve(read(recipe, overrides or ()), installed.registry())
-    owners = {part.key: explaining.Owner(f"{part.component.id}@{part.component.revision}", part.params) for part in blueprint.parts}
-    values = explaining.explain(blueprint.source, blueprint.resolved, owners)
+    owners = {
+        part.key: value_origins.Owner(f"{part.component.id}@{part.component.revision}", part.params) for part in blueprint.parts
+    }
+    values = value_origins.explain(blueprint.source, blueprint.resolved, owners)
     if key is not None:
-        values = explaining.choose(values, key)
+        values = value_origins.choose(values, key)
 
     if as_json:
         console.json_out({"schema": 1, "recipe": recipe, "values": [_facts(value) for value in values]})
@@ -53,13 +55,13 @@ def _show(value: Explained) -> None:
 
 
 def _key(value: Explained) -> str:
-    from ganforge.recipe.keys import show
+    from ganforge.recipe.dotted_keys import show
 
     return show(value.key)
 
 
 def _value(value: Explained) -> str | None:
-    from ganforge.assembly.pasting import in_words
+    from ganforge.build.toml_template import in_words
 
     return None if value.value is None else in_words(value.value)
 

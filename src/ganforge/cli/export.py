@@ -42,10 +42,10 @@ def export(
     compared with the generator; nothing is kept unless both give the same samples.
     """
     from ganforge.cli import console
-    from ganforge.runs.exporting import TOLERANCE
-    from ganforge.runs.exporting import export as write
-    from ganforge.runs.loading import load_named
-    from ganforge.runs.targets import chosen_by_out
+    from ganforge.runs.generator_export import TOLERANCE
+    from ganforge.runs.generator_export import export as write
+    from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.output_paths import chosen_by_out
 
     generator = load_named(run, runs_dir=runs_dir)
     with chosen_by_out():

@@ -9,13 +9,13 @@ from ganforge.cli import console
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ganforge.hooks.component import Kind
-    from ganforge.hooks.registry import PluginRecord, Registry
+    from ganforge.registry.component import Kind
+    from ganforge.registry.registry import PluginRecord, Registry
 
 
 def registry(*, warn: bool = True) -> Registry:
     """Load the installed plugins; those that fail cost one line on stderr."""
-    from ganforge.hooks.loading import load_plugins
+    from ganforge.registry.plugin_loader import load_plugins
 
     loaded = load_plugins()
     if warn and loaded.warning:
@@ -25,7 +25,7 @@ def registry(*, warn: bool = True) -> Registry:
 
 def surveyed() -> Registry:
     """The same for commands that tell how plugins fared: they show it first, and call :func:`insist` last."""
-    from ganforge.hooks.loading import load_plugins
+    from ganforge.registry.plugin_loader import load_plugins
 
     return load_plugins(strict=False)
 
@@ -36,8 +36,8 @@ def insist(loaded: Registry) -> None:
     Raises:
         PluginError: with each plugin that is broken or incompatible.
     """
-    from ganforge.hooks.loading import refuse_failures
-    from ganforge.hooks.switching import in_force
+    from ganforge.registry.current_selection import in_force
+    from ganforge.registry.plugin_loader import refuse_failures
 
     if in_force().strict:
         refuse_failures(loaded)
@@ -50,7 +50,7 @@ def plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRec
         UsageError: nothing has the name, or several distributions have it.
     """
     from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.hooks.switches import normalise
+    from ganforge.registry.selection import normalise
 
     records = tuple(records)
     distribution, _, entry = map(normalise, name.rpartition("/"))
@@ -78,7 +78,7 @@ def kind_named(text: str) -> Kind:
         UsageError: no such kind.
     """
     from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.hooks.component import Kind
+    from ganforge.registry.component import Kind
 
     names = {name: kind for kind in Kind for name in (kind.value, kind.plural)}
     kind = names.get(text.lower())

@@ -43,10 +43,10 @@ def interpolate(
     Labels and categorical codes stay as they are at the start of a walk; continuous codes go straight.
     """
     from ganforge.cli import console
-    from ganforge.runs.loading import load_named
-    from ganforge.runs.targets import check_targets, chosen_by_out, default_target
-    from ganforge.runs.touring import FORMATS, Guide, write
-    from ganforge.runs.walking import natural
+    from ganforge.runs.interpolation import natural
+    from ganforge.runs.latent_explorer import FORMATS, Guide, write
+    from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.output_paths import check_targets, chosen_by_out, default_target
 
     check_targets(out or [], FORMATS)
     generator = load_named(run, device=device, runs_dir=runs_dir)

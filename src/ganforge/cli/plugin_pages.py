@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ganforge.cli import console
-from ganforge.cli.listing import component_facts as described
-from ganforge.cli.listing import parameter_facts, parameter_table
+from ganforge.cli.components import component_facts as described
+from ganforge.cli.components import parameter_facts, parameter_table
 
 if TYPE_CHECKING:
-    from ganforge.hooks.component import Component
-    from ganforge.hooks.parameters import Parameter
-    from ganforge.hooks.registry import PluginRecord, Registry
+    from ganforge.registry.component import Component
+    from ganforge.registry.params_description import Parameter
+    from ganforge.registry.registry import PluginRecord, Registry
 
 
 def show_plugin(record: PluginRecord, registry: Registry) -> None:
@@ -104,7 +104,7 @@ def _show(component: Component, registry: Registry) -> None:
 def _parameters(component: Component) -> tuple[tuple[Parameter, ...] | None, str | None]:
     """The parameters, or why they cannot be told: the plugin's page is for finding out."""
     from ganforge.core.errors import PluginError
-    from ganforge.hooks.parameters import describe_params
+    from ganforge.registry.params_description import describe_params
 
     try:
         return describe_params(component.load_params()), None

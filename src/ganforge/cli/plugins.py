@@ -12,8 +12,8 @@ import typer
 from ganforge.cli.plugin_pages import component_facts, milliseconds, plugin_facts, show_plugin
 
 if TYPE_CHECKING:
-    from ganforge.hooks.component import Kind
-    from ganforge.hooks.registry import PluginRecord
+    from ganforge.registry.component import Kind
+    from ganforge.registry.registry import PluginRecord
     from ganforge.testing import Report
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -81,17 +81,17 @@ def info(
 @app.command("doctor")
 def doctor(*, as_json: _JSON = False) -> None:
     """Look over all that concerns plugins; say the remedy for each fault, and exit with 1 if there is one."""
-    from ganforge.cli import findings
-    from ganforge.cli.plugin_checkup import examine_plugins
+    from ganforge.cli import doctor_findings
+    from ganforge.cli.plugin_checks import examine_plugins
 
-    raise typer.Exit(findings.tell(examine_plugins(Path.cwd()), as_json=as_json))
+    raise typer.Exit(doctor_findings.tell(examine_plugins(Path.cwd()), as_json=as_json))
 
 
 @app.command("freeze")
 def freeze(*, as_json: _JSON = False) -> None:
     """Print pip requirements that install the plugins in use again: versions, or where they came from."""
     from ganforge.cli import console, installed
-    from ganforge.hooks.freezing import requirement, requirement_line
+    from ganforge.registry.requirements import requirement, requirement_line
 
     records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
     refs = {(one.distribution, one.name if one.sha256 else ""): one.ref for one in records}
@@ -140,10 +140,10 @@ def check(
 def _checked(target: str | None) -> Iterator[Report]:
     """The report on one plugin, or on each that is installed and not switched off."""
     from ganforge.cli import console, installed
-    from ganforge.hooks.registry import Status
+    from ganforge.registry.registry import Status
     from ganforge.testing import check_path, check_plugin
-    from ganforge.testing.kit import check_records
-    from ganforge.testing.unpackaged import is_path
+    from ganforge.testing.conformance import check_records
+    from ganforge.testing.local_plugins import is_path
 
     if target is not None and is_path(target):
         yield check_path(Path(target))
@@ -182,7 +182,7 @@ def new(
 
 def _kinds_named(text: str) -> list[Kind]:
     from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.hooks.component import Kind
+    from ganforge.registry.component import Kind
 
     named: list[Kind] = []
     for word in filter(None, re.split(r"[,\s]+", text)):
@@ -220,7 +220,7 @@ def _report_facts(report: Report) -> dict[str, object]:
 
 def _status_named(text: str) -> str:
     from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.hooks.registry import Status
+    from ganforge.registry.registry import Status
 
     if text not in list(Status):
         listed = f"one of: {', '.join(Status)}"
@@ -237,7 +237,7 @@ def _offers(record: PluginRecord) -> str:
 
 
 def _summary(records: tuple[PluginRecord, ...]) -> str:
-    from ganforge.hooks.registry import Status
+    from ganforge.registry.registry import Status
 
     counts = [(sum(record.status is status for record in records), status) for status in Status]
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)

@@ -22,9 +22,9 @@ def report(
     is still running; of a sweep the page compares the seeds.
     """
     from ganforge.cli import console
-    from ganforge.runs.finding import find
-    from ganforge.runs.reporting.writing import report as write
-    from ganforge.runs.targets import check_targets, chosen_by_out
+    from ganforge.report.report_file import report as write
+    from ganforge.runs.output_paths import check_targets, chosen_by_out
+    from ganforge.runs.run_lookup import find
 
     check_targets([out] if out else [], (".html", ".htm"))
     folder = find(run, runs_dir)

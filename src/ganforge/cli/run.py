@@ -48,7 +48,7 @@ def run(
 
     from ganforge.cli import console
     from ganforge.core.errors import UsageError
-    from ganforge.session.preparing import Options
+    from ganforge.session.run_plan import Options
 
     options = Options(
         recipe=recipe,
@@ -78,7 +78,7 @@ def run(
             console.json_out(swept.to_plain())
         raise typer.Exit(swept.exit_code)
 
-    from ganforge.session.running import run as run_one
+    from ganforge.session.training_run import run as run_one
 
     result = run_one(options, screen)
     _farewell(result)
@@ -91,7 +91,7 @@ def _farewell(result: Result) -> None:
     """How it ended and what can be done now, on stderr."""
     from ganforge.cli import console
     from ganforge.storage.checkpoints import committed
-    from ganforge.storage.folder import RunFolder
+    from ganforge.storage.run_folder import RunFolder
 
     console.note("")
     match result.status:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.runs.listing import RunSummary
+    from ganforge.runs.run_list import RunSummary
 
 
 def runs(
@@ -23,7 +23,7 @@ def runs(
     Runs whose process vanished are marked as killed. Neither MLflow nor its server is needed.
     """
     from ganforge.cli import console
-    from ganforge.runs.listing import runs as all_runs
+    from ganforge.runs.run_list import runs as all_runs
 
     found = all_runs(runs_dir, experiment)
     if json:

@@ -44,9 +44,9 @@ def sample(
     """
     from ganforge.cli import console
     from ganforge.core.errors import UsageError
-    from ganforge.runs.loading import load_named
-    from ganforge.runs.output import FORMATS, write
-    from ganforge.runs.targets import check_targets, chosen_by_out, default_target
+    from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.output_paths import check_targets, chosen_by_out, default_target
+    from ganforge.runs.sample_files import FORMATS, write
 
     if neighbours and out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"neighbours are drawn, and {out.name} is no picture", remedy="let the name end in .png")
@@ -80,15 +80,15 @@ def sample(
 
 def _beside_nearest(folder: Path, samples: Samples, data: DataSpec, target: Path) -> tuple[str, ...]:
     """Draw the sheet; gives in which respects the data are not what the run was trained on."""
-    from ganforge.runs.neighbours import beside_nearest, require_images, training_images
-    from ganforge.runs.output import groups
-    from ganforge.storage import atomic
-    from ganforge.storage.folder import RunFolder
+    from ganforge.runs.nearest_training import beside_nearest, require_images, training_images
+    from ganforge.runs.sample_files import groups
+    from ganforge.storage import atomic_files
+    from ganforge.storage.run_folder import RunFolder
 
     require_images(data)
     training = training_images(RunFolder(folder))
     sheet = beside_nearest(samples, groups(samples, data), training.images, data, name=training.name)
-    atomic.write_bytes(target, sheet)
+    atomic_files.write_bytes(target, sheet)
     return training.changes
 
 

@@ -39,12 +39,12 @@ def schema(
     """
     import json
 
-    from ganforge.assembly.editing import schema_of
+    from ganforge.build.editor_schema import schema_of
     from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
-    from ganforge.recipe import associating
-    from ganforge.recipe.files import load
-    from ganforge.storage import atomic
+    from ganforge.recipe import editor_config
+    from ganforge.recipe.toml_file import load
+    from ganforge.storage import atomic_files
 
     if check is not None:
         if out or recipes or associate:
@@ -52,7 +52,7 @@ def schema(
         _check(check)
         return
     if out is not None and out.is_dir():
-        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / associating.PLACE.name}")
+        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / editor_config.PLACE.name}")
     made, complaints = schema_of(installed.registry())
     for complaint in complaints:
         console.warning(complaint)
@@ -60,22 +60,22 @@ def schema(
         sys.stdout.write(json.dumps(made, indent=1) + "\n")  # in ASCII: not every locale has a word for λ
         return
 
-    out = out or associating.PLACE
+    out = out or editor_config.PLACE
     for recipe in recipes or ():
         load(recipe)  # what is no recipe is told before anything is written
-    settings = associating.with_rules(associate, out, Path()) if associate else {}
-    atomic.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    settings = editor_config.with_rules(associate, out, Path()) if associate else {}
+    atomic_files.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     console.say(f"wrote {out}")
     for recipe in recipes or ():
-        changed = associating.put_on_top(recipe, out)
+        changed = editor_config.put_on_top(recipe, out)
         console.say(f"{recipe}: {'#:schema line put on top' if changed else 'has its #:schema line'}")
     for path, changed_text in settings.items():
-        atomic.write_text(path, changed_text)
+        atomic_files.write_text(path, changed_text)
         console.say(f"rule added to {path}")
 
 
 def _check(schema: Path) -> None:
-    from ganforge.assembly.editing import age, renewal
+    from ganforge.build.editor_schema import age, renewal
     from ganforge.cli import console, installed
 
     behind = age(schema, installed.registry())

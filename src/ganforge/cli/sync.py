@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.storage.folder import RunFolder
-    from ganforge.tracking.supervise import Summary
+    from ganforge.storage.run_folder import RunFolder
+    from ganforge.tracking.supervisor import Summary
 
 _UNDELIVERED = 5
 """Exit code: storage failed, here MLflow's."""
@@ -34,8 +34,8 @@ def sync(
     Nothing is sent twice. A run whose process vanished is marked as killed; one that goes on is left to its own shipper.
     """
     from ganforge.cli import console
-    from ganforge.runs.finding import find
-    from ganforge.tracking.sync import sync as deliver
+    from ganforge.runs.run_lookup import find
+    from ganforge.tracking.resend import sync as deliver
 
     folders = [find(name, runs_dir) for name in runs] if runs else _waiting(runs_dir)
     delivered: dict[RunFolder, Summary] = {}
@@ -57,7 +57,7 @@ def sync(
 def _waiting(runs_dir: Path) -> list[RunFolder]:
     """Runs with something to deliver; those that go on have a shipper of their own."""
     from ganforge.cli import console
-    from ganforge.runs.finding import run_folders
+    from ganforge.runs.run_lookup import run_folders
     from ganforge.tracking.pending import pending
 
     folders = []

@@ -33,9 +33,9 @@ def traverse(
     """
     from ganforge.cli import console
     from ganforge.core.errors import UsageError
-    from ganforge.runs.loading import load_named
-    from ganforge.runs.targets import check_targets, chosen_by_out, default_target
-    from ganforge.runs.touring import FORMATS, Guide, write
+    from ganforge.runs.latent_explorer import FORMATS, Guide, write
+    from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.output_paths import check_targets, chosen_by_out, default_target
 
     if code is not None and noise is not None:
         raise UsageError("--code and --noise were both given", remedy="vary one thing at a time")

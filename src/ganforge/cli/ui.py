@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.tracking.store import Store
+    from ganforge.tracking.tracking_store import Store
 
 
 def ui(
@@ -29,7 +29,7 @@ def ui(
     from ganforge.cli import console
     from ganforge.core.errors import UsageError
     from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, serving
-    from ganforge.tracking.store import Store, resolve
+    from ganforge.tracking.tracking_store import Store, resolve
 
     store = resolve(tracking_uri)
     if store.is_http:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.session.verifying import Band, Verification
+    from ganforge.session.verification import Band, Verification
 
 
 def verify(
@@ -33,8 +33,8 @@ def verify(
     from rich.console import Console
 
     from ganforge.cli import console
-    from ganforge.session.preparing import Options
-    from ganforge.session.verifying import verify as verify_recipe
+    from ganforge.session.run_plan import Options
+    from ganforge.session.verification import verify as verify_recipe
 
     options = Options(
         recipe=recipe,

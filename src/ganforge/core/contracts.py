@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ganforge.core.direction import WAYS, Better, aim
+from ganforge.core.metric_goal import WAYS, Better, aim
 from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
 from ganforge.core.specs import DataSpec, LatentSpec
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ganforge.core.contracts import Measure, Reading
-from ganforge.core.health import Finding
+from ganforge.core.findings import Finding
 from ganforge.core.records import Evaluation, Field, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 

@@ -4,9 +4,9 @@ from ganforge.metrics.classes import ClassCoverage, class_coverage, class_covera
 from ganforge.metrics.coverage import PrecisionRecall, expected_coverage, precision_recall
 from ganforge.metrics.duplicates import NEAR, NearDuplicates, near_duplicates
 from ganforge.metrics.frechet import frechet_distance, frechet_distance_of_moments
+from ganforge.metrics.gaussian_mmd import MMD_SCALES, median_distance, mmd
 from ganforge.metrics.information import mutual_information_bound
-from ganforge.metrics.kernel import KernelDistance, kernel_distance, kernel_distance_of_subsets
-from ganforge.metrics.kernels import MMD_SCALES, median_distance, mmd
+from ganforge.metrics.kid import KernelDistance, kernel_distance, kernel_distance_of_subsets
 from ganforge.metrics.known_density import LEAST_MASS, Divergences, SmoothedGrid, cell_masses, divergences, smoothed_grid
 from ganforge.metrics.memorisation import CLOSE, Memorisation, expected_close, memorisation
 from ganforge.metrics.modes import (

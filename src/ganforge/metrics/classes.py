@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics.distances import insist_on_rows
+from ganforge.metrics.pairwise_distances import insist_on_rows
 
 _CHUNK = 1024
 

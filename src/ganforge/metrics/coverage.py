@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics.distances import blocks, comparable, own_blocks
+from ganforge.metrics.pairwise_distances import blocks, comparable, own_blocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.metrics.distances import comparable, own_blocks
+from ganforge.metrics.pairwise_distances import comparable, own_blocks
 
 NEAR = 1e-3
 """Of all pairs of real samples, this share is taken for duplicates: what is nearer is as near as real samples hardly are."""

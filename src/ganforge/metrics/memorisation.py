@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.metrics.distances import blocks, comparable
+from ganforge.metrics.pairwise_distances import blocks, comparable
 
 CLOSE = 0.01
 """Nearer to a training sample than this share of the held-out samples is as near as new samples hardly are."""

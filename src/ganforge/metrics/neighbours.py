@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics.distances import insist_on_rows
+from ganforge.metrics.pairwise_distances import insist_on_rows
 
 _CHUNK = 1 << 22
 """Numbers that are looked at together, as 8 bytes each: what bounds the memory, whatever the samples' size and count."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics.distances import FEW, insist_on_rows
+from ganforge.metrics.pairwise_distances import FEW, insist_on_rows
 
 PARZEN_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
 """The ten values of σ from 0.1 to 1, evenly spaced on a log axis, of which the 2014 code chooses one."""

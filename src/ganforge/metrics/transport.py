@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import Disagreement
-from ganforge.metrics.distances import insist_on_rows
+from ganforge.metrics.pairwise_distances import insist_on_rows
 
 TRANSPORT_PAIRS = 400_000_000
 """Pairs of samples that exact transport takes at most, 20,000 of each kind: their distances are 3.2 GB, and it holds about five

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.metrics.distances import blocks, comparable, own_blocks
+from ganforge.metrics.pairwise_distances import blocks, comparable, own_blocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganforge.runs.evaluations import recorded
+from ganforge.runs.evaluation_records import recorded
 from ganforge.storage import checkpoints, journal
-from ganforge.storage.folder import RunFolder
+from ganforge.storage.run_folder import RunFolder
 
 TRAINING = "training"
 """Origin of what training measured."""

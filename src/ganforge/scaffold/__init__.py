@@ -1,5 +1,5 @@
 """A plugin package to start from, written from the templates beside this file. Torch-free."""
 
-from ganforge.scaffold.writing import write_plugin
+from ganforge.scaffold.plugin_writer import write_plugin
 
 __all__ = ["write_plugin"]

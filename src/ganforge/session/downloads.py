@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ganforge import __version__
-from ganforge.builtin.known import Known, KnownFile
+from ganforge.builtin.datasets.remote_datasets import Known, KnownFile
 from ganforge.core.errors import DataError, UsageError
-from ganforge.session.comparing import archive_of, archives, insist, listed
+from ganforge.session.data_checksums import archive_of, archives, insist, listed
 
 Told = Callable[[str, int, int | None], None]
 """``(file, bytes so far, bytes in all)``, as they come."""

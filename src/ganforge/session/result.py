@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.health import NOT_WATCHED, by_severity
+from ganforge.core.findings import NOT_WATCHED, by_severity
 
 
 @dataclass(frozen=True, slots=True)

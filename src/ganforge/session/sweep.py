@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganforge import __version__
-from ganforge.core.health import report_of_nobody
-from ganforge.recipe.writing import fingerprint, flatten, to_toml
-from ganforge.session.delivery import mlflow_facts
-from ganforge.session.identity import command, git_facts, note
-from ganforge.session.paging import keep_report
-from ganforge.session.preparing import Options, Plot, prepare
+from ganforge.core.findings import report_of_nobody
+from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
+from ganforge.session.environment_info import command, git_facts, note
+from ganforge.session.graceful_signals import Stopping, polite_signals
+from ganforge.session.report_hook import keep_report
 from ganforge.session.result import Result, SweepResult
-from ganforge.session.signals import Stopping, polite_signals
-from ganforge.storage import atomic, status
-from ganforge.storage.folder import RunFolder
+from ganforge.session.run_plan import Options, Plot, prepare
+from ganforge.session.upload_news import mlflow_facts
+from ganforge.storage import atomic_files, run_status
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.start import Artifact, StartRecord
-from ganforge.tracking.supervise import supervise
+from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.run_metadata import Artifact, StartRecord
+from ganforge.tracking.supervisor import supervise
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> Sweep
         folder = _parent(plot, options, first, seeds)
         with folder.locked(), supervise(folder, options.tracking_uri) as delivery, JournalWriter(folder.journal) as journal:
             journal.record("start", **_start(plot, folder, first, seeds).to_record())
-            status.write(folder, status.Status(status="running", iterations=seeds))
+            run_status.write(folder, run_status.Status(status="running", iterations=seeds))
             results: list[Result] = []
             for result in _run_all(options, plot, folder, range(first, first + seeds), jobs, stopping):
                 results.append(result)
@@ -138,8 +138,8 @@ def _passed_on(stopping: Stopping) -> Iterator[set[subprocess.Popen[str]]]:
 
 def _parent(plot: Plot, options: Options, first: int, seeds: int) -> RunFolder:
     folder = RunFolder.create(options.runs_dir, plot.experiment, f"{plot.name}-seeds")
-    atomic.write_text(folder.recipe, plot.source.text)
-    atomic.write_text(folder.resolved, to_toml(plot.blueprint.resolved))
+    atomic_files.write_text(folder.recipe, plot.source.text)
+    atomic_files.write_text(folder.resolved, to_toml(plot.blueprint.resolved))
     identity = folder.read_json(folder.identity)
     folder.write_json(
         folder.identity,
@@ -204,8 +204,8 @@ def _conclude(
     journal.record("file", path=folder.metrics.name, folder="")
     reason = f"{len(ended.seeds)} of {wanted} seeds were run" if stopped else None
     outcome = "KILLED" if stopped else "FAILED" if ended.exit_code else "FINISHED"
-    standing: status.Standing = "stopped" if stopped else "failed" if ended.exit_code else "finished"
-    status.finish(folder, standing, reason=reason, health=plain["health"])
+    standing: run_status.Standing = "stopped" if stopped else "failed" if ended.exit_code else "finished"
+    run_status.finish(folder, standing, reason=reason, health=plain["health"])
     if plot.blueprint.recipe.pictures.report:
         keep_report(folder, journal, warn=say)
     journal.record("end", status=outcome, reason=reason, exit_code=ended.exit_code)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ganforge.core.errors import RunFolderError
 from ganforge.core.events import State
-from ganforge.storage import atomic, plain
-from ganforge.storage.faults import fault_point
-from ganforge.storage.folder import RunFolder
+from ganforge.storage import atomic_files, strict_json
+from ganforge.storage.fault_points import fault_point
+from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ def save(folder: RunFolder, iteration: int, state: State, keep: int) -> Path:
     """
     final = folder.checkpoints / f"{iteration:08d}"
     temporary = folder.checkpoints / f"{_TEMPORARY}{final.name}-{os.getpid()}"
-    with atomic.storing(final):
+    with atomic_files.storing(final):
         try:
             folder.checkpoints.mkdir(exist_ok=True)
             _tidy(folder.checkpoints)
@@ -117,7 +117,7 @@ def set_aside_after(folder: RunFolder, iteration: int) -> None:
         aside.mkdir()
         for path in later:
             path.rename(aside / path.name)
-        atomic.sync_folder(folder.checkpoints)
+        atomic_files.sync_folder(folder.checkpoints)
 
 
 def committed(folder: RunFolder) -> list[Path]:
@@ -137,7 +137,7 @@ def load(path: Path) -> State:
     from safetensors.torch import load as from_bytes
 
     files = verified(path)
-    values = plain.loads(files.pop(_VALUES))
+    values = strict_json.loads(files.pop(_VALUES))
     tensors: dict[str, Tensor] = {}
     for name, data in files.items():
         group = name.removesuffix(".safetensors")
@@ -166,7 +166,7 @@ def _manifest(path: Path) -> dict[str, tuple[int, str]]:
     """Size and sha256 of each file by name."""
     text = _content(path / MANIFEST)
     try:
-        manifest = plain.loads(text)
+        manifest = strict_json.loads(text)
         version, iteration = manifest["format"], manifest["iteration"]
         files = {name: (int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -190,21 +190,23 @@ def _content(path: Path) -> bytes:
 def _write(temporary: Path, iteration: int, state: State) -> None:
     entries = {}
     for name, data in _files(state):
-        atomic.write_through(temporary / name, data)
+        atomic_files.write_through(temporary / name, data)
         fault_point(f"wrote {name}")
         entries[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
     # Compact, so that there is no byte in it which may change unnoticed.
-    atomic.write_through(temporary / MANIFEST, plain.dumps({"format": FORMAT, "iteration": iteration, "files": entries}).encode())
+    atomic_files.write_through(
+        temporary / MANIFEST, strict_json.dumps({"format": FORMAT, "iteration": iteration, "files": entries}).encode()
+    )
     fault_point(f"wrote {MANIFEST}")
-    atomic.sync_folder(temporary)
+    atomic_files.sync_folder(temporary)
     fault_point("synced the checkpoint")
 
 
 def _files(state: State) -> Iterator[tuple[str, bytes]]:
     from safetensors.torch import save as to_bytes
 
-    yield _VALUES, plain.dumps(state.values).encode()
+    yield _VALUES, strict_json.dumps(state.values).encode()
     for group, tensors in _grouped(state.tensors).items():
         yield f"{group}.safetensors", to_bytes({name: _copied(tensor) for name, tensor in tensors.items()})
 
@@ -239,7 +241,7 @@ def _commit(temporary: Path, final: Path) -> None:
             replaced.rename(final)
         raise
     fault_point("committed")
-    atomic.sync_folder(final.parent)
+    atomic_files.sync_folder(final.parent)
     fault_point("synced the checkpoints")
     shutil.rmtree(replaced, ignore_errors=True)
 

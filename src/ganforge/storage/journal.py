@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ganforge.core.errors import StorageError
-from ganforge.storage import packing, plain
-from ganforge.storage.lines import intact, to_line, whole_length
+from ganforge.storage import array_encoding, strict_json
+from ganforge.storage.checksummed_lines import intact, to_line, whole_length
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with path.open("rb") as file:
             for end, payload in intact(file, offset):
-                yield end, _unpacked(plain.loads(payload))
+                yield end, _unpacked(strict_json.loads(payload))
     except FileNotFoundError:
         return
     except OSError as error:
@@ -67,7 +67,7 @@ def of_kind(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             for _, payload in intact(file, 0):
-                record = plain.loads(payload)
+                record = strict_json.loads(payload)
                 if record.get("k") in kinds:
                     yield record
     except FileNotFoundError:
@@ -170,7 +170,7 @@ class JournalWriter:
         """Append one record of plain data, after the rows kept so far. ``ms`` (unix milliseconds) is added unless given."""
         self._gather()
         stamped = {"k": kind, "ms": self._now(), **fields}
-        self._unwritten += to_line(plain.dumps(stamped).encode())
+        self._unwritten += to_line(strict_json.dumps(stamped).encode())
         self._write()
 
     def flush(self, *, sync: bool = False) -> None:
@@ -209,11 +209,13 @@ class JournalWriter:
             groups[tuple(row[2])].append(row)
         self._rows = []
 
-        numbers = packing.to_floats([value for rows in groups.values() for _, _, values in rows for value in values.values()])
+        numbers = array_encoding.to_floats(
+            [value for rows in groups.values() for _, _, values in rows for value in values.values()]
+        )
         start = 0
         for keys, rows in groups.items():
             end = start + len(keys) * len(rows)
-            line = to_line(plain.dumps(_packed(keys, rows, numbers[start:end])).encode())
+            line = to_line(strict_json.dumps(_packed(keys, rows, numbers[start:end])).encode())
             if len(self._unwritten) + len(line) <= BACKLOG:
                 self._unwritten += line
             start = end
@@ -258,9 +260,9 @@ def _packed(keys: tuple[str, ...], rows: list[_Row], numbers: list[float]) -> di
     """A record of rows that have ``keys``; ``numbers`` holds their values row by row."""
     return {
         "k": "m",
-        "iterations": packing.pack_integers(iteration for iteration, _, _ in rows),
-        "ms": packing.pack_integers(ms for _, ms, _ in rows),
-        "values": {key: packing.pack_floats(numbers[column :: len(keys)]) for column, key in enumerate(keys)},
+        "iterations": array_encoding.pack_integers(iteration for iteration, _, _ in rows),
+        "ms": array_encoding.pack_integers(ms for _, ms, _ in rows),
+        "values": {key: array_encoding.pack_floats(numbers[column :: len(keys)]) for column, key in enumerate(keys)},
     }
 
 
@@ -269,7 +271,7 @@ def _unpacked(record: dict[str, Any]) -> dict[str, Any]:
         return record
     return {
         "k": "m",
-        "iterations": packing.unpack_integers(record["iterations"]),
-        "ms": packing.unpack_integers(record["ms"]),
-        "values": {key: packing.unpack_floats(column) for key, column in record["values"].items()},
+        "iterations": array_encoding.unpack_integers(record["iterations"]),
+        "ms": array_encoding.unpack_integers(record["ms"]),
+        "values": {key: array_encoding.unpack_floats(column) for key, column in record["values"].items()},
     }

@@ -13,11 +13,11 @@ from torch import Tensor
 from ganforge.core.contracts import Dataset, Sampler, Source, Streaming
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.hooks.component import Kind
-from ganforge.testing.checking import BUILDS, check
-from ganforge.testing.offline import offline
-from ganforge.testing.outcome import CheckFailed, NotApplicable
-from ganforge.testing.workbench import Bench, randomness_untouched, require, require_finite
+from ganforge.registry.component import Kind
+from ganforge.testing.check_registry import BUILDS, check
+from ganforge.testing.check_results import CheckFailed, NotApplicable
+from ganforge.testing.component_case import Bench, randomness_untouched, require, require_finite
+from ganforge.testing.network_guard import offline
 
 _MANY = 200
 _BATCHES = (1, 2, 7, _MANY)

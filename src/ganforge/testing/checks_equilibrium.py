@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ganforge.core.contracts import Loss
 from ganforge.core.records import Samples, Terms, Verdict
-from ganforge.hooks.component import Kind
-from ganforge.testing.checking import check
-from ganforge.testing.games import TURNS, Turn, ask, both_samples, built_loss, opponent
-from ganforge.testing.outcome import NotApplicable
-from ganforge.testing.workbench import Bench, require
+from ganforge.registry.component import Kind
+from ganforge.testing.check_registry import check
+from ganforge.testing.check_results import NotApplicable
+from ganforge.testing.component_case import Bench, require
+from ganforge.testing.loss_harness import TURNS, Turn, ask, both_samples, built_loss, opponent
 
 _SURE = 3.0
 _SIDE = 0.5

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ganforge.core.records import Samples, Verdict
-from ganforge.hooks.component import Kind
-from ganforge.testing.checking import check
-from ganforge.testing.games import TURNS, ask, both_samples, built_loss, opponent, terms_of
-from ganforge.testing.outcome import CheckFailed, NotApplicable
-from ganforge.testing.workbench import Bench, require, require_finite
+from ganforge.registry.component import Kind
+from ganforge.testing.check_registry import check
+from ganforge.testing.check_results import CheckFailed, NotApplicable
+from ganforge.testing.component_case import Bench, require, require_finite
+from ganforge.testing.loss_harness import TURNS, ask, both_samples, built_loss, opponent, terms_of
 
 
 @check("L01", Kind.LOSS)

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from ganforge.core.contracts import BuildContext, Metric
 from ganforge.core.params import NoParams
 from ganforge.core.records import Evaluation, Latent, Samples, Verdict
-from ganforge.hooks.component import Kind
-from ganforge.testing import stand_ins
-from ganforge.testing.checking import check
-from ganforge.testing.outcome import CheckFailed, NotApplicable
-from ganforge.testing.workbench import Bench, draw_latents, metric_context, randomness_untouched, require
+from ganforge.registry.component import Kind
+from ganforge.testing import stub_components
+from ganforge.testing.check_registry import check
+from ganforge.testing.check_results import CheckFailed, NotApplicable
+from ganforge.testing.component_case import Bench, draw_latents, metric_context, randomness_untouched, require
 
 _MANY = 60
 _PERFECT = 240
@@ -162,7 +162,7 @@ def _critic(context: BuildContext) -> Callable[[Samples], Verdict]:
     """A discriminator that has learnt nothing; the global random stream stays where it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        network = stand_ins.build_discriminator(NoParams(), context)
+        network = stub_components.build_discriminator(NoParams(), context)
 
     def critic(samples: Samples) -> Verdict:
         with torch.no_grad():

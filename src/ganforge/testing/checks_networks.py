@@ -15,10 +15,10 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ganforge.core.records import Codes, Latent, Samples, Verdict
-from ganforge.hooks.component import Kind
-from ganforge.testing.checking import check
-from ganforge.testing.outcome import CheckFailed, NotApplicable
-from ganforge.testing.workbench import Bench, randomness_untouched, require, require_finite, untaught
+from ganforge.registry.component import Kind
+from ganforge.testing.check_registry import check
+from ganforge.testing.check_results import CheckFailed, NotApplicable
+from ganforge.testing.component_case import Bench, randomness_untouched, require, require_finite, untaught
 
 _BATCHES = (1, 2, 7)
 _MANY = 32

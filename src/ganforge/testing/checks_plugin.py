@@ -14,15 +14,15 @@ from torch import nn
 
 from ganforge.core.contracts import Dataset, Loss, Metric, Sampler
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.hooks.component import Kind
-from ganforge.hooks.plain_types import fields, unplain
-from ganforge.hooks.registry import PluginRecord, Status
-from ganforge.recipe.lowering import lowered
-from ganforge.testing.checking import CHECKS, LOADS, check
-from ganforge.testing.offline import offline
-from ganforge.testing.outcome import CheckFailed, NotApplicable
-from ganforge.testing.probing import Import, imported
-from ganforge.testing.workbench import Bench, require
+from ganforge.recipe.json_schema_export import lowered
+from ganforge.registry.component import Kind
+from ganforge.registry.plain_types import fields, unplain
+from ganforge.registry.registry import PluginRecord, Status
+from ganforge.testing.check_registry import CHECKS, LOADS, check
+from ganforge.testing.check_results import CheckFailed, NotApplicable
+from ganforge.testing.component_case import Bench, require
+from ganforge.testing.import_probe import Import, imported
+from ganforge.testing.network_guard import offline
 
 _UNKNOWN = "no_such_parameter_zz"
 _LATER = ("$ref", "$defs", "const", "prefixItems", "unevaluatedProperties", "dependentRequired", "dependentSchemas")

@@ -9,25 +9,25 @@ from pathlib import Path
 
 import torch
 
-from ganforge.assembly.blueprint import resolve
-from ganforge.assembly.building import Folders, build
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build
 from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.engine.trainer import Trainer
-from ganforge.hooks.component import Component, Kind, PluginRef
-from ganforge.hooks.registry import Registry
-from ganforge.recipe.reading import read
-from ganforge.recipe.schema import Recipe
-from ganforge.recipe.writing import to_toml
+from ganforge.recipe.reader import read
+from ganforge.recipe.tables import Recipe
+from ganforge.recipe.toml_writer import to_toml
+from ganforge.registry.component import Component, Kind, PluginRef
+from ganforge.registry.registry import Registry
 from ganforge.storage.data_folders import data_folders
-from ganforge.testing import stand_ins
-from ganforge.testing.checking import BUILDS, check
-from ganforge.testing.games import TURNS, provider, terms_of
-from ganforge.testing.outcome import CheckFailed
-from ganforge.testing.workbench import Bench, draw_latents, draw_samples, recipe_folder, require
+from ganforge.testing import stub_components
+from ganforge.testing.check_registry import BUILDS, check
+from ganforge.testing.check_results import CheckFailed
+from ganforge.testing.component_case import Bench, draw_latents, draw_samples, recipe_folder, require
+from ganforge.testing.loss_harness import TURNS, provider, terms_of
+from ganforge.train.trainer import Trainer
 
 _ITERATIONS = 20
 _KIT = PluginRef("kit", "ganforge-testing", "1")
@@ -126,15 +126,15 @@ def _stand_ins(bench: Bench) -> Iterator[tuple[Kind, Component]]:
         return replace(latent, classes=spec.classes)
 
     shape = BuildContext(data, latent)
-    heads = tuple(f"head:{name}" for name in stand_ins.build_discriminator(NoParams(), shape).heads)
+    heads = tuple(f"head:{name}" for name in stub_components.build_discriminator(NoParams(), shape).heads)
     yield Kind.DATASET, Component(Kind.DATASET, "data", _KIT, build_data, NoParams, "Stands in.", spec=tell_data)
     yield Kind.SAMPLER, Component(Kind.SAMPLER, "latents", _KIT, build_sampler, NoParams, "Stands in.", spec=tell_latent)
-    yield Kind.GENERATOR, Component(Kind.GENERATOR, "linear", _KIT, stand_ins.build_generator, NoParams, "Stands in.")
+    yield Kind.GENERATOR, Component(Kind.GENERATOR, "linear", _KIT, stub_components.build_generator, NoParams, "Stands in.")
     yield (
         Kind.DISCRIMINATOR,
-        Component(Kind.DISCRIMINATOR, "linear", _KIT, stand_ins.build_discriminator, NoParams, "Stands in.", provides=heads),
+        Component(Kind.DISCRIMINATOR, "linear", _KIT, stub_components.build_discriminator, NoParams, "Stands in.", provides=heads),
     )
-    yield Kind.LOSS, Component(Kind.LOSS, "game", _KIT, stand_ins.build_loss, NoParams, "Stands in.")
+    yield Kind.LOSS, Component(Kind.LOSS, "game", _KIT, stub_components.build_loss, NoParams, "Stands in.")
 
 
 @dataclass(frozen=True, slots=True)

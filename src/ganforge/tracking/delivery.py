@@ -13,16 +13,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.masking import mask, mask_text
+from ganforge.core.redaction import mask, mask_text
 from ganforge.storage import journal
-from ganforge.storage.folder import RunFolder
-from ganforge.tracking import health
-from ganforge.tracking.ack import Ack
-from ganforge.tracking.names import image_key, metric_key
+from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking import health_tags
+from ganforge.tracking.acknowledgement import Ack
+from ganforge.tracking.downsampling import Point, finite
+from ganforge.tracking.metric_buffer import PointStream, last_values
+from ganforge.tracking.mlflow_names import image_key, metric_key
+from ganforge.tracking.run_metadata import StartRecord
 from ganforge.tracking.sink import Refused, Sink, Unreachable
-from ganforge.tracking.start import StartRecord
-from ganforge.tracking.stream import PointStream, last_values
-from ganforge.tracking.thinning import Point, finite
 
 BATCH = 500
 """Metrics sent at once: a batch that has to be sent again costs thirteen times as much as the first time."""
@@ -222,7 +222,7 @@ class Delivery:
         self._sink.tag(metric_key(record["key"]), mask(record["key"], str(record["value"])))
 
     def _health(self, record: dict[str, Any]) -> None:
-        for key, value in health.tags(record).items():
+        for key, value in health_tags.tags(record).items():
             self._sink.tag(key, mask_text(value))
 
     def _model(self, record: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ class Generator(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Build the generator from the model's artifacts."""
         # By name, because this file is run from the model's folder and stands in no layer of the package.
-        loading = import_module("ganforge.runs.loading")
+        loading = import_module("ganforge.runs.loaded_generator")
         self.generator = loading.load(Path(context.artifacts["run"]))
 
     # The hint is what keeps MLflow from asking for one at every import; it makes no schema of a DataFrame.

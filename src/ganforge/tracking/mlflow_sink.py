@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.tracking import faults
-from ganforge.tracking.files import opened, without_secrets
-from ganforge.tracking.locking import locked
-from ganforge.tracking.model import log_generator
-from ganforge.tracking.names import LONGEST_PARAM, LONGEST_TAG, artifact_folder, cut, metric_key, one_line
-from ganforge.tracking.refusals import understood
+from ganforge.tracking import crash_points
+from ganforge.tracking.downsampling import Point
+from ganforge.tracking.mlflow_errors import understood
+from ganforge.tracking.mlflow_model import log_generator
+from ganforge.tracking.mlflow_names import LONGEST_PARAM, LONGEST_TAG, artifact_folder, cut, metric_key, one_line
+from ganforge.tracking.run_metadata import DatasetFacts, StartRecord
 from ganforge.tracking.sink import Gone, Refusal, Refused, Unreachable
-from ganforge.tracking.start import DatasetFacts, StartRecord
-from ganforge.tracking.store import Store
-from ganforge.tracking.thinning import Point
+from ganforge.tracking.sqlite_lock import locked
+from ganforge.tracking.tracking_store import Store
+from ganforge.tracking.upload_files import opened, without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -121,7 +121,7 @@ class MlflowSink:
             self._adopt()
             metrics = [Metric(point.key, point.value, point.ms, point.iteration) for point in points]
             self._mlflow.log_batch(self._run_id, metrics=metrics, synchronous=True)
-        faults.reached("sent")
+        crash_points.reached("sent")
 
     def image(self, path: Path, key: str, iteration: int, ms: int) -> None:
         """Send a picture unless it is there already; see :class:`Sink`."""
@@ -134,7 +134,7 @@ class MlflowSink:
                 return
             self._mlflow.log_image(self._run_id, picture, key=key, step=iteration, timestamp=ms, synchronous=True)
             self._pictures.add(name)
-        faults.reached("image")
+        crash_points.reached("image")
 
     def file(self, path: Path, folder: str) -> None:
         """Send a file, text without secrets; see :class:`Sink`."""

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ganforge.storage.folder import RunFolder
-from ganforge.tracking.ack import Ack
+from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.acknowledgement import Ack
 from ganforge.tracking.delivery import Delivery
+from ganforge.tracking.downsampling import Point
+from ganforge.tracking.run_metadata import StartRecord
 from ganforge.tracking.sink import Refusal, Unreachable
-from ganforge.tracking.start import StartRecord
-from ganforge.tracking.thinning import Point
 
 
 @dataclass(frozen=True, slots=True)

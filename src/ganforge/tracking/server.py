@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import IO
 
 from ganforge.core.errors import UsageError
-from ganforge.core.masking import mask_text
-from ganforge.tracking.locking import locked
-from ganforge.tracking.store import Store
+from ganforge.core.redaction import mask_text
+from ganforge.tracking.sqlite_lock import locked
+from ganforge.tracking.tracking_store import Store
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; the user has to ask for them

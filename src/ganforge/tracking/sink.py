@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ganforge.tracking.start import StartRecord
-from ganforge.tracking.thinning import Point
+from ganforge.tracking.downsampling import Point
+from ganforge.tracking.run_metadata import StartRecord
 
 
 class Unreachable(Exception):  # noqa: N818 - a state of the store; nobody made an error

@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganforge.testing import stand_ins
+from ganforge.testing import stub_components
 
 
 def build(params, context):
-    return stand_ins.LinearGenerator(context)
+    return stub_components.LinearGenerator(context)
 
 
 def build_p11(params, context):
     return {"a network": None}
 
 
-class Generator(stand_ins.LinearGenerator):
+class Generator(stub_components.LinearGenerator):
     """The stand-in, whose values go through ``change``."""
 
     change = staticmethod(lambda network, values: values)
@@ -106,7 +106,7 @@ def build_e01(params, context):
     return Tiring(context)
 
 
-class Discriminator(stand_ins.LinearDiscriminator):
+class Discriminator(stub_components.LinearDiscriminator):
     """The stand-in, whose logits go through ``change``."""
 
     change = staticmethod(lambda network, logits: logits)
@@ -143,11 +143,11 @@ build_d04 = discriminator(lambda network, logits: Once.apply(logits).square())
 
 
 def build_d03(params, context):
-    return with_spare_layer(stand_ins.LinearDiscriminator(context))
+    return with_spare_layer(stub_components.LinearDiscriminator(context))
 
 
 def build_d05(params, context):
-    network = stand_ins.LinearDiscriminator(context)
+    network = stub_components.LinearDiscriminator(context)
     return unseeded(network, network.features.weight)
 
 

@@ -1,0 +1,109 @@
+"""Synthetic points whose truth is known. The training points follow from the run's data seed; held-out ones are always fresh."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+
+from ganforge.builtin.component_specs import gaussian_spec, grid_spec, moons_spec, ring_spec, swiss_roll_spec
+from ganforge.builtin.datasets.dataset_params import GaussianParams, GridParams, MoonsParams, RingParams, SwissRollParams
+from ganforge.plugin import Dataset, DatasetContext, DataSpec, GaussianMixture, Samples
+
+Draw = Callable[[int, Generator], Samples]
+"""``(count, generator) -> count samples``, from a CPU generator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Points drawn from a known distribution.
+
+    Attributes:
+        spec: what the data set says of itself.
+        samples: number of training points.
+        seed: what the training points follow from.
+        draw: draws points.
+    """
+
+    spec: DataSpec
+    samples: int
+    seed: int
+    draw: Draw
+
+    def training(self) -> Samples:
+        """The training points; the same at each call."""
+        return self.draw(self.samples, Generator().manual_seed(self.seed))
+
+    def held_out(self, count: int, generator: Generator) -> Samples:
+        """``count`` fresh points."""
+        return self.draw(count, generator)
+
+
+def draw_moons(noise: float, count: int, generator: Generator) -> Samples:
+    """Two interleaved half circles, as scikit-learn's ``make_moons`` draws them: evenly spaced angles, then noise, in random order.
+
+    With t in [0, π], the upper moon, label 0, has ``count // 2`` points (cos t, sin t), the lower, label 1, the rest at
+    (1 - cos t, ½ - sin t).
+    """
+    upper, lower = (_unit_steps(points) * math.pi for points in (count // 2, count - count // 2))
+    arcs = torch.cat([torch.stack([upper.cos(), upper.sin()], 1), torch.stack([1 - lower.cos(), 0.5 - lower.sin()], 1)])
+    labels = torch.cat([torch.zeros_like(upper), torch.ones_like(lower)]).long()
+
+    order = torch.randperm(count, generator=generator)
+    values = arcs[order] + noise * torch.randn(count, 2, generator=generator, dtype=arcs.dtype)
+    return Samples(values.float(), labels[order])
+
+
+def draw_mixture(mixture: GaussianMixture, labelled: bool, count: int, generator: Generator) -> Samples:  # noqa: FBT001  bound by partial
+    """Independent draws from a mixture of Gaussians; the mode's number is the label."""
+    modes = torch.multinomial(torch.tensor(mixture.shares), count, replacement=True, generator=generator)
+    means = torch.tensor(mixture.means)
+    noise = torch.randn(count, means.shape[1], generator=generator)
+    return Samples(means[modes] + mixture.std * noise, modes if labelled else None)
+
+
+def draw_swiss_roll(noise: float, count: int, generator: Generator) -> Samples:
+    """The first and third axis of scikit-learn's ``make_swiss_roll`` over 7.5, the toy data of WGAN-GP (Gulrajani et al. 2017)."""
+    angle = 1.5 * math.pi * (1 + 2 * torch.rand(count, generator=generator))
+    roll = torch.stack([angle * angle.cos(), angle * angle.sin()], dim=1)
+    return Samples((roll + noise * torch.randn(count, 2, generator=generator)) / 7.5)
+
+
+def _unit_steps(points: int) -> Tensor:
+    """Evenly spaced from 0 to 1, both ends included."""
+    return torch.linspace(0, 1, points, dtype=torch.float64)
+
+
+def build_moons(params: MoonsParams, context: DatasetContext) -> Dataset:
+    """Factory of ``moons``."""
+    return Drawn(moons_spec(params), params.samples, context.seed, partial(draw_moons, params.noise))
+
+
+def build_gaussian(params: GaussianParams, context: DatasetContext) -> Dataset:
+    """Factory of ``gaussian-1d``."""
+    return _build_mixture(gaussian_spec(params), params.samples, context)
+
+
+def build_ring(params: RingParams, context: DatasetContext) -> Dataset:
+    """Factory of ``ring``."""
+    return _build_mixture(ring_spec(params), params.samples, context)
+
+
+def build_grid(params: GridParams, context: DatasetContext) -> Dataset:
+    """Factory of ``grid``."""
+    return _build_mixture(grid_spec(params), params.samples, context)
+
+
+def build_swiss_roll(params: SwissRollParams, context: DatasetContext) -> Dataset:
+    """Factory of ``swiss-roll``."""
+    return Drawn(swiss_roll_spec(params), params.samples, context.seed, partial(draw_swiss_roll, params.noise))
+
+
+def _build_mixture(spec: DataSpec, samples: int, context: DatasetContext) -> Dataset:
+    if spec.density is None:
+        raise AssertionError("a mixture's spec has a density")
+    return Drawn(spec, samples, context.seed, partial(draw_mixture, spec.density, spec.classes is not None))

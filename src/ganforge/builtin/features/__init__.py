@@ -1,0 +1,1 @@
+"""Features that metrics compare: raw values, a classifier, ImageNet networks."""

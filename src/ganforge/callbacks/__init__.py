@@ -1,0 +1,1 @@
+"""Callbacks receive training events: journal, checkpoints, pictures, curves, animation."""

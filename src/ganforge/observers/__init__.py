@@ -1,1 +1,0 @@
-"""Observers listen to training events: the terminal, plain lines, pictures, curves, checkpoints, the journal."""

@@ -1,0 +1,141 @@
+"""Each value of a recipe with its origin: a line of the recipe or of one that it extends, ``--set``, or whose default it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganforge.core.errors import UsageError, did_you_mean
+from ganforge.core.params import Params
+from ganforge.core.schedules import Schedule
+from ganforge.recipe.dotted_keys import Key, located, parse, show
+from ganforge.recipe.inheritance import Place
+from ganforge.recipe.reader import Source
+from ganforge.recipe.tables import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One value of a resolved recipe.
+
+    Attributes:
+        key: where it stands.
+        value: what it is, as plain data; ``None`` when it is not set.
+        place: where it was given, or ``None`` where nobody gave it.
+        default_of: in words, whose default it is, or ``None`` where somebody gave it.
+        description: what it means.
+    """
+
+    key: Key
+    value: Any
+    place: Place | None
+    default_of: str | None
+    description: str
+
+    @property
+    def file(self) -> Path | None:
+        """The file that gives it, or ``None``."""
+        return self.place.file if self.place else None
+
+    @property
+    def line(self) -> int | None:
+        """The line that gives it, or ``None``."""
+        return self.place.line if self.place else None
+
+    @property
+    def origin(self) -> str:
+        """``recipe.toml:12``, ``--set`` or ``default of …``."""
+        return str(self.place) if self.place else f"default of {self.default_of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A component that a table names.
+
+    Attributes:
+        name: its id and revision.
+        params: its parameters, defaults filled in.
+    """
+
+    name: str
+    params: Params
+
+
+def explain(source: Source, resolved: Recipe, owners: Mapping[str, Owner]) -> tuple[Explained, ...]:
+    """All values of a recipe, in the order of its schema.
+
+    Args:
+        source: what was read.
+        resolved: the recipe with full names.
+        owners: for each table that names a component, such as ``generator`` or ``loss[1]``, that component.
+    """
+    return tuple(_explained(source, resolved, (), None, {parse(table): owner for table, owner in owners.items()}))
+
+
+def choose(values: Sequence[Explained], text: str) -> tuple[Explained, ...]:
+    """The values at or below a key.
+
+    Raises:
+        UsageError: there is none.
+    """
+    shown = text if len(text) <= 60 else f"{text[:59]}…"
+    try:
+        key = parse(text)
+    except ValueError:
+        raise UsageError(
+            f"'{shown}' is no dotted key", remedy="write it as in train.seed, loss[1].weight or generator.params"
+        ) from None
+    key = located(key, _nested(values))
+    chosen = tuple(value for value in values if value.key[: len(key)] == key)
+    if not chosen:
+        known = dict.fromkeys(show(value.key[:length]) for value in values for length in range(1, len(value.key) + 1))
+        hint = did_you_mean(text, known) if len(text) <= 100 else None
+        raise UsageError(f"the recipe has no key '{shown}'", remedy=hint or f"tables: {', '.join(_tables(values))}")
+    return chosen
+
+
+def _explained(source: Source, model: Params, at: Key, owner: str | None, owners: Mapping[Key, Owner]) -> Iterator[Explained]:
+    """The values of one table and of those in it; ``owner`` is the component in whose params it stands."""
+    plain = model.model_dump(mode="json")
+    for name, field in type(model).model_fields.items():
+        key, value = (*at, name), getattr(model, name)
+        if name == "params" and at in owners:
+            yield from _explained(source, owners[at].params, key, owners[at].name, owners)
+        elif isinstance(value, Params):
+            yield from _explained(source, value, key, owner, owners)
+        elif isinstance(value, tuple | list) and value and all(isinstance(item, Params) for item in value):
+            for index, item in enumerate(value):
+                yield from _explained(source, item, (*key, index), owner, owners)
+        else:
+            place = source.place(key)
+            default_of = None if place else owner or _owner(model, at, name, owners)
+            yield Explained(key, plain[name], place, default_of, " ".join((field.description or "").split()))
+
+
+def _owner(model: Params, at: Key, name: str, owners: Mapping[Key, Owner]) -> str:
+    """Whose default a value outside of params is."""
+    if isinstance(model, Schedule):
+        return "a schedule"
+    if at[-1:] == ("optimizer",) and name != "use":
+        return str(getattr(model, "use", "optimizer"))
+    if at[:1] == ("metric",) and name == "name":
+        return owners[at].name
+    if not at:
+        return "the recipe"
+    return f"[[{at[0]}]]" if len(at) > 1 and isinstance(at[1], int) else f"[{at[0]}]"
+
+
+def _nested(values: Sequence[Explained]) -> dict[str, object]:
+    """Lists as long as the recipe's, for the top-level keys that hold tables: enough to tell indices from names."""
+    lists: dict[str, object] = {}
+    for value in values:
+        name = value.key[0]
+        if isinstance(name, str) and len(value.key) > 1 and isinstance(value.key[1], int):
+            lists[name] = [None] * (value.key[1] + 1)
+    return lists
+
+
+def _tables(values: Sequence[Explained]) -> list[str]:
+    return list(dict.fromkeys(show(value.key[:1]) for value in values))

@@ -1,0 +1,179 @@
+"""Samples written to files, in the data's own units: PNG to look at, NPZ and CSV to compute with."""
+
+from __future__ import annotations
+
+import io
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec
+from ganforge.runs.output_paths import check_targets
+from ganforge.storage import atomic_files
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ganforge.figures.mpl_style import Key, Picture
+    from ganforge.figures.projection import Groups
+
+FORMATS = (".png", ".npz", ".csv")
+_SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
+_WIDTH = 5.2  # inches of a scatter
+_ROWS = 256  # of a CSV that are made at once: as Python's numbers they take several times the memory
+
+
+def write(path: Path, samples: Samples, data: DataSpec) -> None:
+    """Write ``samples`` in the format that the path's ending names.
+
+    - ``.png``: images on one sheet, ``value_range`` mapped to black and white, those of one label or code in rows of their own;
+      points as a scatter; numbers as a histogram.
+    - ``.npz``: ``values``, and ``labels``, ``noise`` and ``codes`` where there are any (:func:`arrays`).
+    - ``.csv``: one row per sample, columns ``x0``, ``x1``, …, then ``label`` and ``code0``, ….
+
+    Args:
+        path: where to; a file there is replaced, as a whole.
+        samples: ``(n, *shape)`` in the data's own units, on the CPU.
+        data: the data's spec.
+
+    Raises:
+        UsageError: another ending, or a folder.
+        StorageError: the disk or folder refused.
+    """
+    check_targets([path], FORMATS)
+    writers = {".png": _png, ".npz": _npz, ".csv": _csv}
+    content = writers[path.suffix.lower()](samples, data)
+    with atomic_files.storing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_files.write_bytes(path, content)
+
+
+def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
+    """The samples as numpy arrays.
+
+    Returns:
+        ``values (n, *shape)``; ``labels (n,)``, ``noise (n, z)`` and ``codes (n, k + c)``, categorical ones as class indices before
+        continuous ones, where the samples have any.
+    """
+    import torch
+
+    found = {"values": samples.values.numpy()}
+    if samples.labels is not None:
+        found["labels"] = samples.labels.numpy()
+    if samples.latent is None:
+        return found
+    found["noise"] = samples.latent.noise.numpy()
+    if (codes := samples.latent.codes) is not None:
+        found["codes"] = torch.cat([codes.categorical.to(codes.continuous.dtype), codes.continuous], dim=1).numpy()
+    return found
+
+
+def _npz(samples: Samples, _data: DataSpec) -> bytes:
+    import numpy as np
+
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays(samples))  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
+    return file.getvalue()
+
+
+def _csv(samples: Samples, _data: DataSpec) -> bytes:
+    columns = arrays(samples)
+    values = columns["values"].reshape(len(samples), -1)
+    labels, codes = columns.get("labels"), columns.get("codes")
+
+    heads = [f"x{index}" for index in range(values.shape[1])]
+    heads += ["label"] if labels is not None else []
+    heads += [f"code{index}" for index in range(codes.shape[1])] if codes is not None else []
+    # One format for a whole row takes half the time of formatting each number by itself.
+    form = ",".join("%d" if head == "label" else "%.9g" for head in heads)
+    file = io.BytesIO()
+    file.write(f"{','.join(heads)}\n".encode())
+    for start in range(0, len(values), _ROWS):
+        part = slice(start, start + _ROWS)
+        cells = [values[part].tolist()]
+        cells += [labels[part, None].tolist()] if labels is not None else []
+        cells += [codes[part].tolist()] if codes is not None else []
+        lines = [form % tuple(chain.from_iterable(row)) for row in zip(*cells, strict=True)]
+        file.write(("\n".join(lines) + "\n").encode())
+    return file.getvalue()
+
+
+def _png(samples: Samples, data: DataSpec) -> bytes:
+    from ganforge.figures import mpl_style
+
+    return mpl_style.png(_sheet(samples, data) if data.is_image else _scatter(samples, data))
+
+
+def _sheet(samples: Samples, data: DataSpec) -> Picture:
+    """Images in rows of their labels, or of their first categorical code's values; as they come where they have neither."""
+    from ganforge.core.formatting import clean
+    from ganforge.figures.image_grid import by_group, captioned, laid_out
+    from ganforge.figures.pixels import enlarged, fitting_factor, pixels, value_range
+
+    arrangement = by_group(groups(samples, data), len(samples))
+    drawn = laid_out(pixels(samples, value_range(data, samples)), arrangement.places)
+    factor = fitting_factor(drawn, _SIDE)
+    return captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], factor * (data.shape[1] + 1))
+
+
+def groups(samples: Samples, data: DataSpec) -> Groups | None:
+    """By label, else by the first categorical code; ``None`` where samples have neither."""
+    from ganforge.figures.projection import groups_of
+
+    codes = samples.latent.codes if samples.latent else None
+    counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
+    return groups_of(samples, data, counts)
+
+
+def _scatter(samples: Samples, data: DataSpec) -> Any:
+    """Points on a plane, wider ones along their main directions, coloured by label or code; numbers as a histogram.
+
+    Samples that are not finite are left out.
+    """
+    import numpy as np
+
+    from ganforge.figures import mpl_style
+    from ganforge.figures.projection import flat
+
+    values = flat(samples)
+    finite = np.asarray(np.isfinite(values).all(axis=1))
+    coloured = groups(samples, data) if data.size > 1 and finite.any() else None
+    key = None if coloured is None else mpl_style.key([coloured.names[index] for index in _shown(coloured, finite)], 0.85 * _WIDTH)
+    head = 0.45 + (key.height if key else 0.0)
+    height = head + _WIDTH - 0.6
+    page, axes = mpl_style.figure(_WIDTH, height)
+    page.subplots_adjust(left=0.12, right=0.97, bottom=0.52 / height, top=1 - head / height)
+    mpl_style.headed(page, f"{len(samples):,} generated samples", left=0.12, right=0.97, top=1 - 0.21 / height)
+    if data.size == 1:
+        axes.hist(values[finite, 0], bins="auto", color=mpl_style.GENERATED)
+        axes.set(xlabel="x", ylabel="samples")
+    elif finite.any():
+        _draw_points(axes, samples, finite, coloured, key)
+    return mpl_style.pixels_of(page)
+
+
+def _shown(coloured: Groups, finite: np.ndarray[Any, Any]) -> list[int]:
+    """The groups of which there are samples to be seen."""
+    found: list[int] = sorted(set(coloured.indices[finite].tolist()))
+    return found
+
+
+def _draw_points(axes: Any, samples: Samples, finite: np.ndarray[Any, Any], coloured: Groups | None, key: Key | None) -> None:
+    import torch
+
+    from ganforge.figures import mpl_style
+    from ganforge.figures.projection import flat, plane_of
+
+    plane = plane_of(Samples(samples.values[torch.from_numpy(finite)]))
+    points = plane.project(flat(samples)[finite])
+    if coloured is None or key is None:
+        axes.scatter(*points.T, s=8, color=mpl_style.GENERATED, linewidths=0)
+    else:
+        handles = []
+        for index in _shown(coloured, finite):
+            chosen = points[coloured.indices[finite] == index]
+            handles.append(axes.scatter(*chosen.T, s=8, color=mpl_style.GROUPS[index % len(mpl_style.GROUPS)], linewidths=0))
+        key.draw(axes, handles)
+    axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
+    axes.set_aspect("equal", adjustable="datalim")

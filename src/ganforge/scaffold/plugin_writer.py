@@ -1,0 +1,149 @@
+"""Puts a plugin package together: shared files, and for each kind of component a module, its parameters and its registration."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from ganforge import __version__
+from ganforge.core.errors import StorageError, UsageError
+from ganforge.registry.component import Kind
+from ganforge.registry.first_party import FIRST_PARTY
+from ganforge.registry.reserved_names import fault_of_new
+from ganforge.registry.selection import normalise
+
+_TOLD = {Kind.DATASET: "a data set"}
+_SPECS = {Kind.SAMPLER: ("DataSpec, LatentSpec", "SamplerParams"), Kind.DATASET: ("DataSpec", "DatasetParams")}
+_RECIPE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC)
+_LONGEST = 100
+"""Letters of a name; file systems take 255 for a file that has the name within its own."""
+_FORM = "letters, digits and single hyphens; it begins with a letter and is no keyword of Python, such as acme-gan"
+
+
+def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
+    """Write a package that installs, passes its tests and trains, as it is.
+
+    Args:
+        name: the distribution's name, such as ``acme-gan``.
+        kinds: what it offers, one component of each kind; at least one.
+        into: the folder that gets the package's folder.
+
+    Returns:
+        The package's folder.
+
+    Raises:
+        UsageError: a name that no distribution or module can have or that is ganforge's own, no kind, or a folder that is there.
+        StorageError: the disk refused.
+    """
+    chosen = tuple(kind for kind in Kind if kind in set(kinds))
+    words = _words(name, chosen)
+    folder = into / words["distribution"]
+    try:
+        if folder.exists():
+            raise UsageError(f"{folder} is there already", remedy="choose another name, or another folder with --into")
+        for path, text in _files(chosen, words):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {folder}: {error.strerror or error}", remedy="choose another folder with --into"
+        ) from error
+    return folder
+
+
+def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
+    """What the templates ask for."""
+    distribution = _checked(name)
+    if not kinds:
+        raise UsageError("a plugin without components is none", remedy=f"--kinds {','.join(Kind)}, or some of them")
+    component = distribution.removesuffix("-gan") or distribution
+    offered = [_TOLD.get(kind, f"a {kind}") for kind in kinds]
+    told = " and ".join([", ".join(offered[:-1]), offered[-1]] if offered[1:] else offered)
+    ours = {Kind.GENERATOR, Kind.DISCRIMINATOR} <= set(kinds)
+    tests = ["pytest>=8.3", *([] if ours else ["ganforge-vanilla>=0.1"])]
+    return {
+        "distribution": distribution,
+        "package": distribution.replace("-", "_"),
+        "entry": distribution,
+        "component": component,
+        "id": f"{distribution}/{component}",
+        "Class": "".join(part.capitalize() for part in component.split("-")),
+        "title": f"Trained with {distribution}",
+        "kinds_in_words": told,
+        "kinds_capitalised": told[0].upper() + told[1:],
+        "offers": "\n".join(f"| {kind} | `{component}` | say here what it does |" for kind in kinds),
+        "ganforge_range": _range(__version__),
+        "test_requirements": ", ".join(f'"{requirement}"' for requirement in tests),
+        "spec_imports": _listed(imports for kind, (imports, _) in _SPECS.items() if kind in kinds),
+        "spec_params": "",
+        "needs_vanilla": "" if ours else "ganforge-vanilla>=0.1",
+    }
+
+
+def _checked(name: str) -> str:
+    distribution = normalise(name)
+    if len(distribution) > _LONGEST:
+        raise UsageError(
+            f"'{name[:20]}…' is too long for a plugin's name: {len(name)} letters",
+            remedy=f"take at most {_LONGEST}, such as acme-gan",
+        )
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", distribution) or keyword.iskeyword(distribution):
+        raise UsageError(f"'{name}' is no name for a plugin", remedy=_FORM)
+    if distribution in FIRST_PARTY or distribution.startswith("ganforge"):
+        raise UsageError(f"'{name}' would pass for one of ganforge's own plugins", remedy="take a name of yours, such as acme-gan")
+    if fault := fault_of_new(distribution):
+        raise UsageError(
+            f"no plugin can be called '{name}': {fault}", remedy=f"take a name of yours, such as {distribution}-of-mine"
+        )
+    return distribution
+
+
+def _files(kinds: Sequence[Kind], words: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Path and text of each file."""
+    package = f"src/{words['package']}"
+    yield "pyproject.toml", _filled("pyproject.toml", words)
+    yield "README.md", _filled("README.md", words)
+    yield ".gitignore", _filled("gitignore", words)
+    yield f"{package}/__init__.py", _filled("init.py", words)
+    yield f"{package}/py.typed", ""
+    yield f"{package}/plugin.py", _joined("plugin.py", kinds, "register.py", words)
+    yield f"{package}/params.py", _joined("params.py", kinds, "params.py", words)
+    if specified := [kind for kind in kinds if kind in _SPECS]:
+        classes = ", ".join(sorted(words["Class"] + _SPECS[kind][1] for kind in specified))
+        yield f"{package}/specs.py", _joined("specs.py", specified, "spec.py", words | {"spec_params": classes})
+    for kind in kinds:
+        yield f"{package}/{kind}.py", _filled(f"{kind}/module.py", words)
+    yield f"recipes/{words['component']}.toml", _recipe(kinds, words)
+    yield f"tests/test_{words['package']}.py", _filled("test_plugin.py", words)
+
+
+def _joined(head: str, kinds: Sequence[Kind], part: str, words: dict[str, str]) -> str:
+    return _filled(head, words) + "".join(_filled(f"{kind}/{part}", words) for kind in kinds)
+
+
+def _recipe(kinds: Sequence[Kind], words: dict[str, str]) -> str:
+    """Its own components, and ganforge's for the kinds that it has none of."""
+    tables = "".join(_filled(f"{kind}/{'recipe' if kind in kinds else 'other'}.toml", words) for kind in _RECIPE)
+    needed = ", ".join(f'"{one}"' for one in (f"{words['distribution']}>=0.1", words["needs_vanilla"]) if one)
+    return f"{_filled('recipe.toml', words)}{tables}\n[requires]\nplugins = [{needed}]\n"
+
+
+def _filled(template: str, words: dict[str, str]) -> str:
+    place = resources.files("ganforge.scaffold").joinpath("templates", *f"{template}.txt".split("/"))
+    return Template(place.read_text(encoding="utf-8")).substitute(words)
+
+
+def _listed(parts: Iterable[str]) -> str:
+    """Names of comma-separated lists, each once, in order."""
+    return ", ".join(sorted({name.strip() for part in parts for name in part.split(",")}))
+
+
+def _range(version: str) -> str:
+    """From this version to the next minor one."""
+    major, minor = version.split(".")[:2]
+    return f">={major}.{minor},<{major}.{int(minor) + 1}"

@@ -1,0 +1,277 @@
+"""What components are checked with: a situation that fits what they require, and random samples of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.core.contracts import BuildContext, DatasetContext, MetricContext, SamplerContext
+from ganforge.core.params import Params
+from ganforge.core.records import Codes, Latent, Samples
+from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
+from ganforge.registry.component import Component, Kind
+from ganforge.registry.registry import Registry
+from ganforge.storage.data_folders import data_folders
+from ganforge.testing.check_results import CheckFailed
+
+_CLASSES = 3
+_DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
+_IMAGES = "images"
+"""A folder of small pictures in two sub-folders, beside it: ``check_params={"folder": "images"}``."""
+_ARRAYS = "samples.npz"
+"""A file of labelled points in the recipe's folder, for data sets that read one: ``check_params={"file": "samples.npz"}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One component, and what is needed to check it.
+
+    Attributes:
+        component: what is checked.
+        registry: where to look for a partner, such as a discriminator with the head that a loss reads.
+        passed: which of the checks that others wait for pass, as far as they were asked.
+    """
+
+    component: Component
+    registry: Registry
+    passed: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """As reports show it."""
+        return f"{self.component.kind} {self.component.name}"
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its source lies, for the places of errors."""
+        source = self.component.source()
+        return source and source.parent
+
+    @property
+    def partner(self) -> Component | None:
+        """The installed discriminator with the heads that a loss reads; none where it reads no head, or nobody has them.
+
+        One of the loss's own distribution comes first, and among those the one that asks least beyond what the loss asks.
+        """
+        heads = {word for word in self.component.requires if word.startswith("head:")}
+        if self.component.kind is not Kind.LOSS or not heads:
+            return None
+        having = [one for one in self.registry.components(Kind.DISCRIMINATOR) if heads <= set(one.provides) and not one.missing]
+        mine, asked = self.component.plugin.distribution, set(self.component.requires)
+        return min(having, key=lambda one: (one.plugin.distribution != mine, len(set(one.requires) - asked)), default=None)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What the situation must fulfil: the requirements of the component, and of its partner if it has one."""
+        partner = self.partner
+        return frozenset(self.component.requires) | frozenset(partner.requires if partner else ())
+
+    @property
+    def data(self) -> DataSpec:
+        """Points in the plane, or small images; with classes or a density where the component requires them."""
+        words = self.words
+        shape, value_range = ((1, 32, 32), (-1.0, 1.0)) if "images" in words else ((2,), None)
+        return DataSpec(
+            shape=shape,
+            classes=_CLASSES if "labels" in words else None,
+            value_range=value_range,
+            density=_DENSITY if "density" in words else None,
+        )
+
+    @property
+    def latent(self) -> LatentSpec:
+        """Four dimensions of noise; with classes or codes where the component requires them."""
+        words = self.words
+        return LatentSpec(
+            noise=4,
+            classes=self.data.classes,
+            categorical=(2, 3) if {"codes", "categorical-codes"} & words else (),
+            continuous=2 if {"codes", "continuous-codes"} & words else 0,
+        )
+
+    @property
+    def context(self) -> BuildContext:
+        """The two together; for a metric with folders that vanish, and random samples to learn from."""
+        if self.component.kind is not Kind.METRIC:
+            return BuildContext(self.data, self.latent)
+        return metric_context(self.data, self.latent)
+
+    def params(self) -> Params:
+        """The component's params as a recipe with its ``check_params`` would give them."""
+        return self.component.load_params().model_validate_json(json.dumps(self.component.check_params))
+
+    def build(self, seed: int = 0) -> Any:
+        """The component, built as a run with that seed would build it."""
+        return self.build_for(SamplerContext(self.data) if self.component.kind is Kind.SAMPLER else self.context, seed)
+
+    def build_for(self, context: BuildContext | SamplerContext, seed: int = 0) -> Any:
+        """The component, built for sizes that another bench has."""
+        torch.manual_seed(seed)
+        return self.component.load_factory()(self.params(), context)
+
+    @contextlib.contextmanager
+    def built_dataset(self, seed: int = 0) -> Iterator[Any]:
+        """The data set, with folders of its own that vanish afterwards, and what the user has prepared to read from."""
+        with recipe_folder() as folder:
+            context = DatasetContext(seed, folder, data_folder=folder / "data", fallback_folders=data_folders())
+            yield self.component.load_factory()(self.params(), context)
+
+    def latents(self, count: int, seed: int = 1) -> Latent:
+        """Random latents of the bench's spec."""
+        return draw_latents(self.latent, count, torch.Generator().manual_seed(seed))
+
+    def samples(self, count: int, seed: int = 2, latent: Latent | None = None) -> Samples:
+        """Random samples of the bench's data; made from ``latent`` where one is given, whose labels they share."""
+        return draw_samples(self.data, count, torch.Generator().manual_seed(seed), latent)
+
+
+def metric_context(data: DataSpec, latent: LatentSpec, real: Samples | None = None) -> MetricContext:
+    """What a metric is built with: folders that no file can be in, and samples to learn from, random unless they are given."""
+    nowhere = Path(os.devnull)
+    samples = real or draw_samples(data, 200, torch.Generator().manual_seed(11))
+    return MetricContext(data, latent, nowhere, nowhere, lambda: _Given(data, samples))
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A data set of these samples, which are also those held out."""
+
+    spec: DataSpec
+    samples: Samples
+
+    def training(self) -> Samples:
+        return self.samples
+
+    def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        rows = torch.randint(len(self.samples), (count,), generator=generator)
+        labels = self.samples.labels
+        return Samples(self.samples.values[rows], None if labels is None else labels[rows])
+
+
+@contextlib.contextmanager
+def recipe_folder() -> Iterator[Path]:
+    """A folder that vanishes afterwards, with a file of labelled points and a folder of pictures for data sets that read them."""
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw = np.random.default_rng(0)
+        np.savez(folder / _ARRAYS, values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
+        for number in range(40):
+            picture = folder / _IMAGES / ("dark", "light")[number % 2] / f"{number}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(draw.integers(0, 128, (8, 8, 3), dtype=np.uint8) + np.uint8(127 * (number % 2))).save(picture)
+        yield folder
+
+
+def draw_latents(spec: LatentSpec, count: int, stream: torch.Generator) -> Latent:
+    """``count`` latents of a spec: normal noise, uniform labels and codes."""
+    codes = None
+    if spec.has_codes:
+        columns = [torch.randint(values, (count,), generator=stream) for values in spec.categorical]
+        categorical = torch.stack(columns, dim=1) if columns else torch.zeros(count, 0, dtype=torch.int64)
+        codes = Codes(categorical, torch.rand(count, spec.continuous, generator=stream) * 2 - 1)
+    noise = torch.randn(count, spec.noise, generator=stream)
+    labels = None if spec.classes is None else torch.randint(spec.classes, (count,), generator=stream)
+    return Latent(noise, labels, codes)
+
+
+def draw_samples(data: DataSpec, count: int, stream: torch.Generator, latent: Latent | None = None) -> Samples:
+    """``count`` samples of a spec: from its density where it has one, within its range where it has one, else normal."""
+    values = torch.randn(count, *data.shape, generator=stream)
+    if data.density is not None:
+        means = torch.tensor(data.density.means)
+        values = means[torch.randint(len(means), (count,), generator=stream)] + data.density.std * values
+    if data.value_range is not None:
+        low, high = data.value_range
+        values = low + (high - low) * torch.sigmoid(values)
+    labels = latent.labels if latent is not None else None
+    if labels is None and data.classes is not None:
+        labels = torch.randint(data.classes, (count,), generator=stream)
+    return Samples(values, labels, latent)
+
+
+@contextlib.contextmanager
+def own_randomness() -> Iterator[None]:
+    """Give the streams of torch, numpy and Python back as they were, so that checking leaves no trace in the caller's numbers."""
+    python, numbers = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - the global stream is what is kept
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numbers)  # noqa: NPY002 - as above
+
+
+@contextlib.contextmanager
+def randomness_untouched(doing: str) -> Iterator[None]:
+    """Fail when the global random streams of torch, numpy or Python move inside.
+
+    They start where no seed leads: a component that seeds them would otherwise go unseen wherever
+    something before it had left them at the same seed. Afterwards they are given back as they were.
+
+    Raises:
+        CheckFailed: naming the stream.
+    """
+
+    def streams() -> dict[str, object]:
+        numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy stream is the one that must stay still
+        return {"torch": torch.get_rng_state().tolist(), "numpy": repr(numbers), "Python": random.getstate()}
+
+    with own_randomness():
+        _unsettle()
+        before = streams()
+        yield
+        moved = [name for name, state in streams().items() if state != before[name]]
+    if moved:
+        raise CheckFailed(f"{doing} moved the global random stream of {' and '.join(moved)}")
+
+
+def _unsettle() -> None:
+    torch.seed()
+    torch.rand(1)  # one step past the seed, so that even the same seed is seen
+    np.random.seed(None)  # noqa: NPY002 - the global stream is what is moved
+    random.seed()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: what is checked is so small that several would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def require(condition: object, message: str) -> None:
+    """Fail a check unless the condition holds.
+
+    Raises:
+        CheckFailed: with the message.
+    """
+    if not condition:
+        raise CheckFailed(message)
+
+
+def require_finite(values: Tensor, what: str) -> None:
+    """Fail a check unless all values are finite floats."""
+    require(values.is_floating_point(), f"{what} is {values.dtype}, not a float")
+    require(bool(torch.isfinite(values).all()), f"{what} holds values that are not finite")
+
+
+def untaught(parameters: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the parameters that no gradient reached."""
+    return [name for name, one in parameters if one.requires_grad and (one.grad is None or not bool(one.grad.abs().sum() > 0))]

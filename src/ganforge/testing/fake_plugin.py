@@ -1,0 +1,77 @@
+"""Installs a plugin without pip: a module and the metadata that ``importlib.metadata`` looks for, in milliseconds."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganforge.registry.hookspecs import ENTRY_POINT_GROUP
+
+_WORKING = '''\
+"""A plugin that works."""
+
+from ganforge.plugin import hookimpl
+
+
+@hookimpl
+def ganforge_register_generators(register):
+    register("linear", "ganforge.testing.stub_components:build_generator", summary="One linear layer.")
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class FakePlugin:
+    """What :func:`fake_plugin` wrote.
+
+    Attributes:
+        name: distribution and entry-point name.
+        module: name of its module.
+        folder: what must be on ``sys.path``.
+        info: the metadata folder; delete it to uninstall the plugin.
+    """
+
+    name: str
+    module: str
+    folder: Path
+    info: Path
+
+
+def fake_plugin(
+    folder: Path,
+    *,
+    name: str = "acme-gan",
+    source: str = _WORKING,
+    version: str = "1.0",
+    requires: Iterable[str] = ("ganforge",),
+    entry_point: str | None = None,
+    module: str | None = None,
+    direct_url: Mapping[str, object] | None = None,
+) -> FakePlugin:
+    """Write a plugin distribution, found by ``importlib.metadata`` as soon as ``folder`` is on ``sys.path``.
+
+    Args:
+        folder: where to; made if it is missing.
+        name: distribution name.
+        source: text of the plugin's module, dedented; one that registers a generator ``linear`` unless given.
+        version: the distribution's version.
+        requires: its ``Requires-Dist`` lines.
+        entry_point: entry-point name; the distribution's name unless given.
+        module: name of the module; the distribution's name with underscores unless given.
+        direct_url: content of ``direct_url.json`` (PEP 610), by which installers say where a distribution comes from.
+    """
+    module = module or name.replace("-", "_")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.joinpath(f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+
+    # With a hyphen in the folder's name, importlib.metadata would cut it there and take two plugins for one.
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {line}" for line in requires)]
+    info.joinpath("METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    info.joinpath("entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\n{entry_point or name} = {module}\n", encoding="utf-8")
+    if direct_url is not None:
+        info.joinpath("direct_url.json").write_text(json.dumps(direct_url), encoding="utf-8")
+    return FakePlugin(name=name, module=module, folder=folder, info=info)

@@ -1,0 +1,94 @@
+"""What is installed, strangers' components beside it, and recipes as text."""
+
+from dataclasses import replace
+
+import pytest
+
+from ganforge.core.params import NoParams
+from ganforge.recipe.reader import read
+from ganforge.registry.component import Component, Kind, PluginRef
+from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.registry import PluginRecord, Registry, Status
+
+_STRANGER = PluginRef("acme", "acme-gan", "1.2.0")
+
+_WHOLE = """\
+title = "Two moons"
+
+[train]
+iterations = 20
+
+[dataset]
+use = "moons"
+params = { samples = 200 }
+
+[sampler]
+use = "normal"
+params = { size = 3 }
+
+[generator]
+use = "mlp"
+params = { hidden = [16, 16] }
+
+[discriminator]
+use = "mlp"
+
+[[loss]]
+use = "non-saturating"
+
+[[metric]]
+use = "wasserstein"
+"""
+
+
+@pytest.fixture(scope="session")
+def registry():
+    """The built-in components and ganforge's own plugins."""
+    return load_plugins()
+
+
+@pytest.fixture(scope="session")
+def component():
+    """Makes a stranger's component."""
+
+    def component(kind, name, **facts):
+        made = Component(kind=Kind(kind), name=name, plugin=_STRANGER, factory="acme:build", params=NoParams, summary="Theirs.")
+        return replace(made, **facts)
+
+    return component
+
+
+@pytest.fixture
+def beside(registry):
+    """The registry with strangers' components added, and records of strangers' plugins that failed."""
+
+    def beside(*components, broken=()):
+        records = [
+            PluginRecord(name=name, distribution=name, version="0.4.1", status=Status.BROKEN, reason="ModuleNotFoundError: einops")
+            for name in broken
+        ]
+        return Registry([*registry.plugins, *records], [*registry.components(), *components])
+
+    return beside
+
+
+@pytest.fixture(scope="session")
+def whole():
+    """The text of a recipe with nothing wrong."""
+    return _WHOLE
+
+
+@pytest.fixture
+def source(tmp_path, whole):
+    """Reads the whole recipe with texts replaced in it, each given as a pair."""
+
+    def source(*pairs, overrides=(), more=""):
+        text = whole
+        for old, new in pairs:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path = tmp_path / "recipe.toml"
+        path.write_text(text + more)
+        return read(path, overrides)
+
+    return source

@@ -1,0 +1,214 @@
+"""Parts that do not fit each other: one problem for each misfit, at the key to change."""
+
+import pytest
+
+from ganforge.build.blueprint import resolve
+from ganforge.core.errors import Disagreement, RecipeError
+from ganforge.core.specs import DataSpec, LatentSpec
+
+CGAN = ('use = "mlp"', 'use = "cgan-mlp"')
+LABELLED = ('use = "normal"', 'use = "labelled"')
+STRUCTURED = ('use = "normal"\nparams = { size = 3 }', 'use = "structured"\nparams = { size = 3, categorical = [2] }')
+UNLABELLED = ('use = "moons"', 'use = "swiss-roll"')
+DIGITS = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
+RING = ('use = "moons"', 'use = "ring"')
+INFOGAN = ('[discriminator]\nuse = "mlp"', '[discriminator]\nuse = "infogan-mlp"')
+INFORMATION = '[[loss]]\nuse = "mutual-information"\n'
+
+
+def metric(name):
+    return ('use = "wasserstein"', f'use = "{name}"')
+
+
+@pytest.fixture
+def told(source, registry):
+    """The problems of the whole recipe with texts replaced, as (key, message, hint)."""
+
+    def told(*pairs, more="", registry=registry):
+        with pytest.raises(RecipeError) as caught:
+            resolve(source(*pairs, more=more), registry)
+        return [(problem.key, problem.message, problem.hint) for problem in caught.value.problems]
+
+    return told
+
+
+@pytest.fixture
+def warned(source, registry):
+    """The warnings of the whole recipe with texts replaced, as (key, message)."""
+
+    def warned(*pairs, more="", registry=registry):
+        return [(problem.key, problem.message) for problem in resolve(source(*pairs, more=more), registry).warnings]
+
+    return warned
+
+
+def test_labels_of_unlabelled_data_are_one_problem_of_the_data(told):
+    ((key, message, hint),) = told(UNLABELLED, LABELLED, CGAN, CGAN)
+    assert key == "dataset.use"
+    assert message == (
+        "sampler 'labelled', generator 'cgan-mlp' and discriminator 'cgan-mlp' need labels, and dataset 'swiss-roll' has none"
+    )
+    assert hint == 'use labelled data such as "moons"'
+
+
+def test_data_that_can_be_labelled_says_how(told):
+    ((key, _, hint),) = told(RING, LABELLED)
+    assert (key, hint) == ("dataset.use", "set dataset.params.labelled = true")
+
+
+def test_labels_that_no_sampler_draws_are_a_problem_of_the_sampler(told):
+    assert told(CGAN) == [
+        ("sampler.use", "generator 'cgan-mlp' needs labels, and sampler 'normal' draws none", 'set sampler.use = "labelled"')
+    ]
+
+
+def test_a_generator_may_have_labels_that_a_sampler_makes_up(source, beside, component):
+    registry = beside(component("sampler", "made-up", spec=lambda params, data: LatentSpec(noise=2, classes=3)))
+    assert resolve(source(UNLABELLED, CGAN, ('use = "normal"\nparams = { size = 3 }', 'use = "made-up"')), registry)
+
+
+def test_codes_that_no_sampler_draws_are_a_problem_of_the_sampler(told):
+    ((key, message, hint),) = told(INFOGAN, more=INFORMATION)
+    assert key == "sampler.use"
+    assert message == "discriminator 'infogan-mlp' and loss 'mutual-information' need codes, and sampler 'normal' draws none"
+    assert hint == 'set sampler.use = "structured" and sampler.params.categorical = [2]'
+
+
+def test_codes_of_the_wrong_kind_are_told(told):
+    continuous = (STRUCTURED[0], STRUCTURED[1].replace("categorical = [2]", "continuous = 1"))
+    ((key, message, hint),) = told(continuous, INFOGAN, metric("code-recovery"), more=INFORMATION)
+    assert (key, hint) == ("sampler.use", "set sampler.params.categorical = [2]")
+    assert message == "metric 'code-recovery' needs categorical codes, and sampler 'structured' draws none"
+
+
+def test_continuous_codes_are_told(told, beside, component):
+    registry = beside(component("metric", "smooth", requires=("continuous-codes",)))
+    ((_, message, hint),) = told(STRUCTURED, INFOGAN, metric("smooth"), more=INFORMATION, registry=registry)
+    assert "continuous codes" in message
+    assert hint == "set sampler.params.continuous = 1"
+
+
+def test_code_recovery_needs_labels_of_the_data_and_none_of_the_sampler(source, registry, told):
+    assert resolve(source(STRUCTURED, INFOGAN, metric("code-recovery"), more=INFORMATION), registry)
+    ((key, message, _),) = told(UNLABELLED, STRUCTURED, INFOGAN, metric("code-recovery"), more=INFORMATION)
+    assert (key, message) == ("dataset.use", "metric 'code-recovery' needs labels, and dataset 'swiss-roll' has none")
+
+
+def test_label_match_needs_labels_of_both(told):
+    assert told(metric("label-match"))[0][0] == "sampler.use"
+    assert told(metric("label-match"), UNLABELLED)[0][0] == "dataset.use"
+
+
+def test_a_loss_that_reads_a_missing_head_names_a_discriminator_that_has_it(told):
+    assert told(STRUCTURED, more=INFORMATION) == [
+        (
+            "discriminator.use",
+            "loss 'mutual-information' needs a head 'code', and discriminator 'mlp' has none",
+            'set discriminator.use = "infogan-mlp"',
+        )
+    ]
+
+
+def test_the_discriminator_named_for_images_is_one_made_for_images(told):
+    hints = [hint for key, _, hint in told(DIGITS, STRUCTURED, more=INFORMATION) if key == "discriminator.use"]
+    assert hints == ['set discriminator.use = "infogan-conv"']
+
+
+def test_a_head_that_nobody_has_gets_no_hint(told, beside, component):
+    registry = beside(component("loss", "auxiliary", requires=("head:classes",)))
+    ((key, message, hint),) = told(more='[[loss]]\nuse = "auxiliary"\n', registry=registry)
+    assert (key, hint) == ("discriminator.use", None)
+    assert "head 'classes'" in message
+
+
+def test_a_head_that_no_loss_teaches_is_a_warning(warned):
+    assert warned(STRUCTURED, INFOGAN) == [("discriminator.use", "no loss teaches the head 'code' of discriminator 'infogan-mlp'")]
+    assert warned(STRUCTURED, INFOGAN, more=INFORMATION) == []
+
+
+def test_a_metric_of_a_known_density_on_other_data(told, source, registry):
+    ((key, message, _),) = told(metric("modes"))
+    assert (key, message) == ("metric[0].use", "metric 'modes' needs a known density, and that of dataset 'moons' is not known")
+    assert resolve(source(RING, metric("modes")), registry)
+
+
+def test_networks_for_points_and_for_images(told, beside, component):
+    registry = beside(
+        component("generator", "images", requires=("images",)), component("generator", "points", requires=("points",))
+    )
+    images = ('use = "mlp"\nparams = { hidden = [16, 16] }', 'use = "images"')
+    points = ('use = "mlp"\nparams = { hidden = [16, 16] }', 'use = "points"')
+    digits = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
+    ((key, message, _),) = told(images, registry=registry)
+    assert (key, message) == (
+        "generator.use",
+        "generator 'images' works on images, and the samples of dataset 'moons' have the shape (2,)",
+    )
+    ((key, message, _),) = told(points, digits, registry=registry)
+    assert (key, message) == (
+        "generator.use",
+        "generator 'points' works on points, and the samples of dataset 'digits' have the shape (1, 8, 8)",
+    )
+
+
+def test_one_loss_twice_and_two_adversarial_losses(told, source, registry):
+    ((key, message, _),) = told(more='[[loss]]\nuse = "ganforge/non-saturating"\n')
+    assert (key, message) == ("loss[1].use", "loss 'non-saturating' stands in two [[loss]] tables")
+    ((key, message, _),) = told(more='[[loss]]\nuse = "hinge"\n')
+    assert (key, message) == ("loss[1].use", "loss 'non-saturating' and loss 'hinge' give the generator one term, 'adversarial'")
+    assert resolve(source(more='[[loss]]\nuse = "r1"\n[[loss]]\nuse = "r2"\n'), registry)
+
+
+def test_penalties_alone_teach_nothing(told):
+    ((key, message, hint),) = told(('use = "non-saturating"', 'use = "r1"'), more='[[loss]]\nuse = "r2"\n')
+    assert (key, message) == ("loss", "there is only loss 'r1' and loss 'r2': no loss teaches the generator")
+    assert "non-saturating" in hint
+
+
+def test_no_adversarial_loss_is_a_warning_where_it_is_known(warned, beside, component):
+    assert warned(STRUCTURED, INFOGAN, ('use = "non-saturating"', 'use = "mutual-information"')) == [
+        ("loss", "no loss is adversarial: nothing asks the generated samples to be like the real ones")
+    ]
+    assert warned(('use = "non-saturating"', 'use = "theirs"'), registry=beside(component("loss", "theirs"))) == []
+
+
+def test_two_metrics_of_one_name(told, source, registry):
+    again = '[[metric]]\nuse = "ganforge/wasserstein"\n'
+    assert told(more=again) == [
+        ("metric[1].use", "two metrics are called 'wasserstein' in logs", 'give this one a name = "wasserstein 2"')
+    ]
+    assert told(more=again + 'name = "wasserstein"\n')[0][0] == "metric[1].use"
+    assert resolve(source(more=again + 'name = "first order"\nparams = { order = 1 }\n'), registry)
+
+
+def test_what_a_spec_function_complains_of_is_told_at_the_params(told, beside, component):
+    def spec(params):
+        raise Disagreement("the folder is empty", remedy="put files into it")
+
+    registry = beside(component("dataset", "folder", spec=spec))
+    told = told(('use = "moons"\nparams = { samples = 200 }', 'use = "folder"'), registry=registry)
+    assert told == [("dataset.params", "the folder is empty", "put files into it")]
+
+
+def test_what_is_not_known_is_passed_over(source, beside, component):
+    registry = beside(component("dataset", "files"))
+    blueprint = resolve(source(('use = "moons"\nparams = { samples = 200 }', 'use = "files"'), LABELLED, CGAN, CGAN), registry)
+    assert blueprint.facts.data is None
+    assert blueprint.facts.latent is None
+
+
+def test_a_spec_of_the_wrong_type_is_passed_over(source, beside, component):
+    registry = beside(component("sampler", "odd", spec=lambda params, data: DataSpec((2,))))
+    assert resolve(source(('use = "normal"\nparams = { size = 3 }', 'use = "odd"')), registry).facts.latent is None
+
+
+def test_a_word_from_the_future_is_a_warning(warned, beside, component):
+    registry = beside(component("loss", "new", requires=("telepathy",), tags=frozenset({"adversarial"})))
+    ((key, message),) = warned(('use = "non-saturating"', 'use = "new"'), registry=registry)
+    assert key == "loss[0].use"
+    assert "'telepathy'" in message
+
+
+def test_parts_that_were_not_found_hide_no_misfit_of_the_others(told):
+    found = told(CGAN, ("hidden = [16, 16]", "hiden = [16, 16]"), metric("nonsense"))
+    assert [key for key, _, _ in found] == ["sampler.use", "generator.params.hiden", "metric[0].use"]

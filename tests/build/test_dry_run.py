@@ -1,0 +1,287 @@
+"""Parts that cannot work together are told before training, by the key to change; parts that can are left as they were."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ganforge.build.blueprint import resolve
+from ganforge.build.builder import Folders, build
+from ganforge.build.dry_run import rehearse
+from ganforge.build.known_bad_pairs import doubtful
+from ganforge.core.contracts import Reading
+from ganforge.core.errors import Disagreement, PluginError
+from ganforge.core.records import Terms, Verdict
+
+USED = {
+    "generator": '[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n',
+    "discriminator": '[discriminator]\nuse = "mlp"\n',
+    "loss": '[[loss]]\nuse = "non-saturating"\n',
+}
+LARGE = (("iterations = 20", "iterations = 20\nbatch_size = 4194304"), ("samples = 200", "samples = 4194304"))
+"""Changes of the recipe after which only shapes are tried."""
+
+
+class Wide(nn.Module):
+    """A generator of too many numbers."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer = nn.Linear(context.latent.noise, context.data.size + 1)
+
+    def forward(self, latent):
+        return self.layer(latent.noise)
+
+
+class Forgetful(nn.Module):
+    """A generator with a number of inputs of its own."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer = nn.Linear(64, context.data.size)
+
+    def forward(self, latent):
+        return self.layer(latent.noise)
+
+
+class Detached(nn.Module):
+    """A generator that no loss can reach."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer = nn.Linear(context.latent.noise, context.data.size)
+
+    def forward(self, latent):
+        return self.layer(latent.noise).detach()
+
+
+class Counting(nn.Module):
+    """A generator that needs numbers, which the meta device does not have, and keeps a count."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer = nn.Sequential(nn.Linear(context.latent.noise, context.data.size), nn.BatchNorm1d(context.data.size))
+
+    def forward(self, latent):
+        scale = 2.0 if latent.noise.abs().max() > 100 else 1.0
+        return self.layer(latent.noise) * scale
+
+
+class Column(nn.Module):
+    """A discriminator whose logits are a column."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer = nn.Linear(context.data.size, 1)
+
+    def forward(self, samples):
+        return Verdict(self.layer(samples.values))
+
+
+class Normalised(nn.Module):
+    """A discriminator with batch normalisation and a sigmoid at its end."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(context.data.size, 4), nn.BatchNorm1d(4), nn.Linear(4, 1), nn.Sigmoid())
+
+    def forward(self, samples):
+        return Verdict(self.layers(samples.values).squeeze(1))
+
+
+class Bare:
+    """A discriminator that gives a tensor."""
+
+    def __new__(cls, params, context):
+        return nn.Sequential(nn.Linear(context.data.size, 1))
+
+
+class Unsummed:
+    """A loss that forgets the mean."""
+
+    second_order = False
+
+    def __init__(self, params, context):
+        from ganforge.core.contracts import Reading
+
+        self.readings = {"discriminator/adversarial": Reading("d"), "generator/adversarial": Reading("g")}
+
+    def discriminator(self, critic, real, fake):
+        return Terms({"adversarial": critic(fake).logits - critic(real).logits})
+
+    def generator(self, critic, real, fake):
+        return Terms({"adversarial": -critic(fake).logits.mean()})
+
+
+class Remembering:
+    """A loss with a memory."""
+
+    second_order = False
+    readings = {"discriminator/adversarial": Reading("nothing"), "generator/adversarial": Reading("nothing")}
+
+    def __init__(self, params, context):
+        self.seen = []
+
+    def discriminator(self, critic, real, fake):
+        self.seen.append(len(real))
+        return Terms({"adversarial": (critic(fake).logits - critic(real).logits).mean()})
+
+    def generator(self, critic, real, fake):
+        return Terms({"adversarial": -critic(fake).logits.mean()})
+
+
+@pytest.fixture
+def stage(tmp_path, source, component, beside):
+    def stage(*changes, **parts):
+        """A blueprint and a trainer; ``generator=Wide`` puts a stranger's part into the recipe."""
+        components = [component(kind, "theirs", factory=made) for kind, made in parts.items()]
+        swaps = [(USED[kind], f'[{kind}]\nuse = "theirs"\n' if kind != "loss" else '[[loss]]\nuse = "theirs"\n') for kind in parts]
+        blueprint = resolve(source(*swaps, *changes), beside(*components))
+        return blueprint, build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+
+    return stage
+
+
+def test_parts_that_fit_are_left_as_they_were(stage):
+    blueprint, trainer = stage(
+        ('[discriminator]\nuse = "mlp"', '[discriminator]\nuse = "mlp"\nparams = { batch_norm = true, dropout = 0.5 }'),
+        ('use = "non-saturating"', 'use = "non-saturating"\n[[loss]]\nuse = "r1"\n[[loss]]\nuse = "gradient-penalty"'),
+    )
+    before = {name: tensor.clone() for name, tensor in trainer.state().tensors.items()}
+
+    assert rehearse(blueprint, trainer) is None
+
+    after = trainer.state().tensors
+    assert [name for name in before if not torch.equal(before[name], after[name])] == []
+    assert all(weight.grad is None for network in trainer.networks.values() for weight in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (
+            {"generator": Wide},
+            r"^generator: generator 'acme-gan/theirs' gives \((\d+), 3\) for \1 latents, and the data ask for \(\1, 2\)",
+        ),
+        (
+            {"generator": Forgetful},
+            r"^generator: generator 'acme-gan/theirs' cannot work with what it is given: RuntimeError: .*3.*64",
+        ),
+        ({"generator": Detached}, "^generator: generator 'acme-gan/theirs' learns nothing: no loss depends on its weights"),
+        ({"discriminator": Column}, r"^discriminator: discriminator 'acme-gan/theirs' gives logits \((\d+), 1\) for \1 samples"),
+        ({"discriminator": Bare}, "^discriminator: discriminator 'acme-gan/theirs' cannot work with what it is given"),
+        (
+            {"loss": Unsummed},
+            r"^loss\[0\]: loss 'acme-gan/theirs' gives the discriminator a term 'adversarial' of the shape \(\d+,\)",
+        ),
+    ],
+    ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("changes", [(), LARGE], ids=["with numbers", "on shapes alone"])
+def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told, changes):
+    with pytest.raises(Disagreement, match=told) as caught:
+        rehearse(*stage(*changes, **parts))
+    assert caught.value.remedy
+
+
+def test_a_part_that_needs_numbers_costs_a_remark_only(stage):
+    blueprint, trainer = stage(*LARGE, generator=Counting)
+    random = torch.get_rng_state()
+
+    remark = rehearse(blueprint, trainer)
+
+    assert remark is not None
+    assert remark.startswith("generator: acme-gan/theirs could not be tried on shapes alone: RuntimeError")
+    assert torch.equal(torch.get_rng_state(), random)
+    assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
+
+
+def test_large_parts_are_tried_in_no_memory(stage):
+    blueprint, trainer = stage(*LARGE)
+    assert rehearse(blueprint, trainer) is None
+
+
+def test_a_small_part_is_tried_with_numbers_and_left_as_it_was(stage):
+    blueprint, trainer = stage(generator=Counting)
+    random = torch.get_rng_state()
+
+    assert rehearse(blueprint, trainer) is None
+
+    assert torch.equal(torch.get_rng_state(), random)
+    assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
+
+
+def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
+    class Locked(Remembering):
+        def __deepcopy__(self, memo):
+            raise TypeError("cannot copy a lock")
+
+    assert rehearse(*stage(loss=Locked)) is None
+
+
+def test_a_loss_that_remembers_is_left_as_it_was(stage):
+    blueprint, trainer = stage(loss=Remembering)
+    assert rehearse(blueprint, trainer) is None
+    assert trainer.objective.losses[0].loss.seen == []
+
+
+@pytest.mark.parametrize(("raised", "told"), [(SystemExit(0), r"it called sys.exit\(0\)"), (ValueError("no"), "ValueError: no")])
+def test_a_factory_that_fails_is_told_with_its_key_and_place(stage, raised, told):
+    def build(params, context):
+        raise raised
+
+    with pytest.raises(
+        PluginError, match=rf"^generator: generator 'acme-gan/theirs' 1.2.0 cannot be built: {told} \(test_rehearsal.py:\d+\)"
+    ):
+        stage(generator=build)
+
+
+def test_small_parts_do_not_import_the_compiler(tmp_path):
+    """It takes longer than all the rest before the first iteration."""
+    recipe = Path(__file__).parents[2] / "recipes" / "infogan_moons.toml"
+    code = (
+        "import sys; from ganforge.cli.app import main; "
+        f"code = main(['check', '--shapes', {str(recipe)!r}]); print(code, 'torch._dynamo' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert told.stdout.splitlines()[-1] == "0 False"
+
+
+def test_pairs_that_train_badly_are_warned_of(stage):
+    penalty = ('use = "non-saturating"', 'use = "non-saturating"\n[[loss]]\nuse = "gradient-penalty"\nweight = 10.0')
+    told = list(doubtful(*stage(penalty, discriminator=Normalised)))
+
+    assert [text.partition(":")[0] for text in told] == ["loss[1]", "discriminator"]
+    assert "batch normalisation" in told[0]
+    assert "ends in Sigmoid" in told[1]
+
+
+def test_pairs_that_train_well_are_not(stage):
+    penalty = ('use = "non-saturating"', 'use = "non-saturating"\n[[loss]]\nuse = "gradient-penalty"\nweight = 10.0')
+    assert list(doubtful(*stage(penalty))) == []
+
+
+def test_a_batch_of_one_has_no_statistics(stage):
+    one = ("iterations = 20", "iterations = 20\nbatch_size = 1")
+    assert [text.partition(":")[0] for text in doubtful(*stage(one, generator=Counting))] == ["train.batch_size"]
+
+
+@pytest.mark.parametrize(("last", "warned"), [(nn.Tanh, False), (nn.Sigmoid, True)])
+def test_an_output_that_does_not_reach_the_data(stage, last, warned):
+    def generator(params, context):
+        class Made(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.Sequential(nn.Linear(context.latent.noise, context.data.size), last())
+
+            def forward(self, latent):
+                return self.layers(latent.noise).reshape(-1, *context.data.shape)
+
+        return Made()
+
+    digits = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
+    told = list(doubtful(*stage(digits, generator=generator)))
+    assert [text.partition(":")[0] for text in told] == (["generator"] if warned else [])

@@ -1,0 +1,138 @@
+"""MNIST and its relatives, on the real files; tests/conftest.py says where they lie."""
+
+import gzip
+import struct
+
+import pytest
+import torch
+
+from ganforge.builtin.datasets.mnist import pair
+from ganforge.plugin import DataError, DataMissing
+from ganforge.testing import check_component
+
+
+@pytest.fixture
+def mnist(tmp_path, mnist_files):
+    (tmp_path / "mnist").symlink_to(mnist_files)
+
+
+def test_mnist_is_the_mnist_that_everybody_knows(dataset, mnist):
+    made = dataset("mnist")
+    train, held = made.training(), made.held_out(10_000, torch.Generator())
+    values = made.spec.unpacked(train.values) / 2 + 0.5
+
+    assert train.values.dtype == torch.uint8
+    assert (len(train), train.labels[:10].tolist()) == (60_000, [5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
+    assert values.mean() == pytest.approx(0.1307, abs=5e-5)
+    assert values.std() == pytest.approx(0.3081, abs=5e-5)
+    assert held.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert (held.values.dtype, held.values.min().item(), held.values.max().item()) == (torch.float32, -1, 1)
+
+
+def test_the_protocol_of_2014_keeps_the_last_10_000_training_images_apart(dataset, mnist):
+    everything = dataset("mnist").training()
+    made = dataset("mnist", split="train-50k", held_out="validation", value_range=(0.0, 1.0))
+    train, held = made.training(), made.held_out(10_000, torch.Generator())
+
+    assert torch.equal(train.values, everything.values[:50_000])
+    assert sorted(held.labels.tolist()) == sorted(everything.labels[50_000:].tolist())
+    assert held.values.sum() == pytest.approx(everything.values[50_000:].double().sum().item() / 255, rel=1e-5)
+    assert made.spec.value_range == (0, 1)
+
+
+def test_the_last_10_000_training_images_are_set_aside_where_the_test_images_are_held_out(dataset, mnist):
+    everything, made = dataset("mnist").training(), dataset("mnist", split="train-50k", value_range=(0.0, 1.0))
+
+    aside = made.validation(1000)
+
+    assert torch.equal((aside.values * 255).round().byte(), everything.values[50_000:51_000])
+    assert torch.equal(aside.labels, everything.labels[50_000:51_000])
+    assert len(made.validation(20_000)) == 10_000
+    assert dataset("mnist").validation(1) is None
+    assert dataset("mnist", split="train-50k", held_out="validation").validation(1) is None
+
+
+def test_validation_images_are_not_trained_on(dataset):
+    with pytest.raises(ValueError, match="use split"):
+        dataset("mnist", held_out="validation")
+
+
+def test_fashion_mnist_is_found_where_debian_puts_it(dataset, fashion_files):
+    made = dataset("fashion-mnist", split="train-50k")
+    train = made.training()
+    assert len(train) == 50_000
+    assert made.spec.class_names[train.labels[0]] == "ankle boot"
+    assert train.labels.bincount().div(50_000).tolist() == pytest.approx(made.spec.class_shares)
+
+
+def test_stacked_digits_are_real_digits_in_their_order(dataset, mnist):
+    made, digits = dataset("stacked-mnist", seed=3, samples=300), dataset("mnist").training()
+    train, held = made.training(), made.held_out(5, torch.Generator().manual_seed(1))
+
+    assert train.values.shape == (300, 3, 28, 28)
+    label = train.labels[7].item()
+    for channel, digit in enumerate((label // 100, label // 10 % 10, label % 10)):
+        same = (digits.values[:, 0] == train.values[7, channel]).flatten(1).all(1)
+        assert digits.labels[same].tolist() == [digit]
+    assert len(set(train.labels.tolist())) > 200
+    assert held.values.dtype == torch.float32
+    assert torch.equal(train.values, dataset("stacked-mnist", seed=3, samples=300).training().values)
+    assert not torch.equal(train.values, dataset("stacked-mnist", seed=4, samples=300).training().values)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "stacked-mnist", "cifar10"])
+def test_missing_data_is_told_with_the_places_and_the_command(dataset, tmp_path, name, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
+    with pytest.raises(DataMissing) as caught:
+        dataset(name)
+    assert str(tmp_path) in caught.value.message
+    assert "ganforge data prepare" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["mnist", "stacked-mnist"])
+def test_the_kit_skips_what_is_not_here_and_says_why(components, name):
+    outcomes = {one.check: one for one in check_component(components["dataset", name])}
+    for check in ("T01", "T04", "E01", "P11"):
+        assert outcomes[check].state == "skipped"
+        assert "is not on this computer" in outcomes[check].message
+
+
+@pytest.mark.parametrize("name", ["mnist", "stacked-mnist"])
+def test_the_kit_passes_where_the_data_is_here(components, name, tmp_path, mnist, monkeypatch):
+    monkeypatch.setenv("GANFORGE_DATA", str(tmp_path))
+    assert {one.check for one in check_component(components["dataset", name]) if one.state != "passed"} == {"T05", "T06"}
+
+
+@pytest.fixture
+def made_up(tmp_path):
+    """Files of the right form and the wrong content."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for part in ("train", "t10k"):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, 2, 28, 28) + bytes(2 * 784))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">2I", 0x801, 2) + b"\0\1"))
+    return folder
+
+
+def test_other_content_under_the_same_name_is_refused(dataset, made_up):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: is not the file of mnist: its SHA-256 is another"):
+        dataset("mnist")
+
+
+def test_gzip_is_unpacked_no_further_than_the_file_may_be(dataset, made_up):
+    file = made_up / "train-images-idx3-ubyte"
+    file.write_bytes(gzip.compress(bytes(16 + 784 * 60_000 + 1), compresslevel=1))
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: unpacks to more than the 47,040,016 bytes"):
+        dataset("mnist")
+
+
+def test_a_truncated_file_is_told_as_truncated(dataset, made_up):
+    file = made_up / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: is cut short"):
+        dataset("mnist")
+
+
+def test_a_label_for_every_image(tmp_path):
+    with pytest.raises(DataError, match=r"labels: 3 labels for the 2 images of images"):
+        pair(torch.zeros(2, 4, 4), tmp_path / "images", torch.zeros(3), tmp_path / "labels")

@@ -1,0 +1,148 @@
+"""Metrics on features and on a classifier's classes, as a run sees them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from ganforge.builtin.datasets.held_out_split import Kept
+from ganforge.builtin.features import small_classifier
+from ganforge.metrics import class_coverage_floor, frechet_distance, kernel_distance
+from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
+
+PLANE = DataSpec((2,))
+CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+SHARES = (0.5, 0.3, 0.2)
+
+
+def drawn(seed: int, n: int) -> Samples:
+    stream = torch.Generator().manual_seed(seed)
+    labels = torch.multinomial(torch.tensor(SHARES), n, replacement=True, generator=stream)
+    return Samples(CENTRES[labels] + 0.3 * torch.randn(n, 2, generator=stream), labels)
+
+
+def evaluation(real: Samples, fake: Samples) -> Evaluation:
+    return Evaluation(real, fake, torch.Generator().manual_seed(4))
+
+
+@pytest.fixture
+def blobs(monkeypatch):
+    monkeypatch.setattr(small_classifier, "_LEAST_STEPS", 100)  # enough for them
+    return Kept(DataSpec((2,), classes=3, class_shares=SHARES), drawn(0, 300), drawn(1, 300))
+
+
+def test_distances_of_raw_values_are_the_functions(metric) -> None:
+    compared = evaluation(drawn(0, 50), drawn(1, 60))
+    real, fake = compared.real.values, compared.fake.values
+    assert metric("frechet", PLANE).measure(compared) == {"": frechet_distance(real, fake)}
+    assert metric("kernel", PLANE).measure(compared) == {"": kernel_distance(real, fake)}
+
+
+def test_subsets_are_drawn_from_the_evaluations_stream_and_told_with_their_spread(metric) -> None:
+    made = metric("kernel", PLANE, subsets=20, subset_size=30)
+    compared = evaluation(drawn(0, 50), drawn(1, 60))
+    found = made.measure(compared)
+    assert found.keys() == made.measures.keys() == {"mean", "deviation"}
+    assert found["deviation"] > 0
+    assert found == made.measure(evaluation(compared.real, compared.fake))
+    assert made.measure(compared) != found  # the stream has moved on
+
+
+@pytest.mark.parametrize("name", ["frechet", "kernel"])
+def test_features_of_a_classifier_are_named_with_their_sha256(name, blobs, metric) -> None:
+    made = metric(name, blobs, features="classifier")
+    assert made.protocol["features"] == "classifier"
+    assert len(made.protocol["sha256"]) == 64
+    assert made.protocol["sha256"] != metric(name, blobs).protocol.get("sha256")
+    assert float(made.protocol["accuracy"].rstrip("%")) > 99
+    near, far = (made.measure(evaluation(blobs.held, fake))[""] for fake in (drawn(2, 300), Samples(torch.zeros(300, 2))))
+    assert near < far
+
+
+def test_frechet_on_the_backbone_equals_torchmetrics_with_the_same_module(metric) -> None:
+    made = metric("frechet", DataSpec((3, 16, 16), value_range=(0.0, 1.0)), features="imagenet")
+    stream = torch.Generator().manual_seed(0)
+    real, fake = (torch.rand(40, 3, 16, 16, generator=stream).round(decimals=1) for _ in range(2))
+
+    class Module(torch.nn.Module):
+        num_features = 1280
+
+        def forward(self, values):
+            return made.features(values)
+
+    oracle = FrechetInceptionDistance(feature=Module(), normalize=True)
+    oracle.update(real, real=True)
+    oracle.update(fake * 0.8, real=False)
+    found = made.measure(evaluation(Samples(real), Samples(fake * 0.8)))[""]
+    assert found == pytest.approx(float(oracle.compute()), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "count", "message"),
+    [
+        ("frechet", {}, 1, "'frechet' compares 2 samples or more, and 1 is measured"),
+        ("kernel", {}, 1, "'kernel' compares 2 samples or more, and 1 is measured"),
+        ("kernel", {"subsets": 10}, 500, r"subsets of 1000 samples, and 500 are measured .*samples = 1000 or more"),
+    ],
+)
+def test_too_few_samples_are_told_with_the_key_to_change(name, params, count, message, metric) -> None:
+    with pytest.raises(Disagreement, match=message):
+        metric(name, PLANE, **params).measure(evaluation(drawn(0, count), drawn(1, count)))
+
+
+def test_classes_are_counted_and_compared_with_equal_shares_or_the_datas(blobs, metric) -> None:
+    uniform, data = (metric("class-modes", blobs, target=target) for target in ("uniform", "data"))
+    fake = Samples(blobs.held.values[blobs.held.labels != 2])
+    shares = np.bincount(blobs.held.labels[blobs.held.labels != 2]) / len(fake)
+
+    found = uniform.measure(evaluation(blobs.held, fake))
+    assert found["captured"] == 2
+    assert uniform.measures["captured"].ideal == 3
+    assert found["reverse-kl"] == pytest.approx((shares * np.log(3 * shares)).sum(), abs=1e-3)
+    other = data.measure(evaluation(blobs.held, fake))["reverse-kl"]
+    assert other == pytest.approx((shares * np.log(shares / SHARES[:2])).sum(), abs=1e-3)
+
+
+def test_the_floor_of_class_modes_is_what_real_samples_get(blobs, metric) -> None:
+    made = metric("class-modes", blobs)
+    found = np.mean([made.measure(evaluation(blobs.held, drawn(seed, 200)))["reverse-kl"] for seed in range(100)])
+    assert made.measures["reverse-kl"].floor(200) == pytest.approx(found, rel=0.1)
+    assert made.measures["reverse-kl"].floor(200) == class_coverage_floor(SHARES, [1 / 3] * 3, 200).reverse_kl
+    assert made.measures["captured"].floor(200) == 3
+
+
+def test_a_class_that_the_data_lack_gives_a_finite_divergence(blobs, metric) -> None:
+    lacking = Kept(replace(blobs.spec, class_shares=(0.5, 0.5, 0.0)), blobs.train, blobs.held)
+    found = metric("class-modes", lacking, target="data").measure(evaluation(blobs.held, blobs.held))
+    assert math.isfinite(found["reverse-kl"])
+
+
+def test_label_match_by_classifier_needs_no_real_neighbours(blobs, metric) -> None:
+    made = metric("label-match", blobs, LatentSpec(2, classes=3), by="classifier")
+    asked = blobs.held.labels.clone()
+    asked[:75] = (asked[:75] + 1) % 3
+    fake = Samples(blobs.held.values, asked, Latent(torch.zeros(300, 2), asked))
+    unlabelled = Samples(torch.zeros(300, 2))
+    assert made.measure(evaluation(unlabelled, fake))[""] == pytest.approx(0.75, abs=0.01)
+    assert made.measures[""].ideal == made.told.reader.accuracy > 0.99
+    assert made.protocol["by"] == "classifier"
+    assert metric("label-match", blobs, LatentSpec(2, classes=3)).protocol == {"by": "nearest"}
+
+
+def test_code_recovery_by_classifier_matches_codes_to_what_it_reads(blobs, metric) -> None:
+    made = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier", column=1)
+    codes = torch.stack([torch.zeros_like(blobs.held.labels), (blobs.held.labels + 1) % 3], dim=1)
+    codes[:60, 1] = (codes[:60, 1] + 1) % 3
+    fake = Samples(blobs.held.values, latent=Latent(torch.zeros(300, 2), codes=Codes(codes, torch.zeros(300, 0))))
+    unlabelled = Samples(torch.zeros(300, 2))
+    assert made.measure(evaluation(unlabelled, fake))[""] == pytest.approx(0.8, abs=0.01)
+    # each of three equally likely codes can stand for a third of the samples at most, and half of them are of the first class
+    assert made.measures[""].ideal == pytest.approx((1 / 3 + 0.3 + 0.2) * made.told.reader.accuracy)
+    assert made.protocol["by"] == "classifier"
+    few = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier")
+    assert few.measures[""].ideal == pytest.approx((0.5 + 0.3) * few.told.reader.accuracy)  # of three classes

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ganforge.callbacks.dispatch import broadcast
+from ganforge.callbacks.journal_writer import Speed, journal
+from ganforge.core.contracts import Measure
+from ganforge.core.events import Evaluated, Examined, Finished, RolledBack, Saved, Started, State, Stepped
+from ganforge.core.findings import Finding
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.storage import run_status, value_info
+from ganforge.storage.journal import JournalWriter, read
+from ganforge.storage.run_folder import RunFolder
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path, "moons", "vanilla")
+
+
+@pytest.fixture
+def writer(folder):
+    with JournalWriter(folder.journal) as writer:
+        yield writer
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def tell(folder, writer, clock):
+    with journal(folder, writer, clock=clock) as tell:
+        yield tell
+
+
+def started(iteration=0):
+    return Started(iteration, 100, "cpu", DataSpec((2,)), LatentSpec(2), {"generator": 1}, {}, {}, Samples(torch.zeros(1, 2)))
+
+
+def stepped(iteration, **terms):
+    return Stepped(iteration, {"generator/total": torch.tensor(float(iteration)), **terms}, {"lr/generator": 0.1})
+
+
+def records(folder, *kinds):
+    return [record for _, record in read(folder.journal) if record["k"] in kinds]
+
+
+def test_steps_become_losses_and_rates(tell, writer, folder):
+    tell(started())
+    for iteration in range(1, 11):
+        tell(stepped(iteration))
+    writer.flush()
+
+    rows = [row for row in records(folder, "m") if "loss/generator/total" in row["values"]]
+    assert [iteration for row in rows for iteration in row["iterations"]] == list(range(1, 11))
+    assert [value for row in rows for value in row["values"]["loss/generator/total"]] == [float(n) for n in range(1, 11)]
+    assert {value for row in rows for value in row["values"]["rate/lr/generator"]} == {0.1}
+
+
+def test_an_evaluation_is_a_record_of_its_own_after_the_steps_before_it(tell, folder):
+    tell(started())
+    tell(stepped(1))
+    tell(stepped(2))
+    tell(Evaluated(2, {"wasserstein": 0.07, "modes/captured": math.nan}, 0.1))
+
+    *steps, evaluated = records(folder, "m", "eval")
+    assert [iteration for row in steps for iteration in row["iterations"]] == [1, 2]
+    assert evaluated["iteration"] == 2
+    assert evaluated["values"]["eval/wasserstein"] == 0.07
+    assert math.isnan(evaluated["values"]["eval/modes/captured"])
+
+
+def test_a_save_finds_the_journal_on_the_disk(tell, folder):
+    tell(started())
+    tell(stepped(1))
+    tell(stepped(2))
+    tell(Saved(2, State({}, {})))
+
+    assert [iteration for row in records(folder, "m") for iteration in row["iterations"]] == [1, 2]
+
+
+@pytest.mark.parametrize("begun", [0, 40])
+def test_only_a_run_that_goes_on_is_a_resume(tell, folder, begun):
+    tell(started(begun))
+
+    assert [record["iteration"] for record in records(folder, "resume")] == ([40] if begun else [])
+
+
+def test_the_end_record_is_left_to_the_session(folder, writer, clock):
+    events = [started(), stepped(1), Finished(1, "finished", 2.0)]
+
+    broadcast(events, essential=[journal(folder, writer, clock=clock)])
+
+    assert records(folder, "start", "end") == []
+    assert len(records(folder, "m")) == 1
+
+
+def test_the_status_tells_how_it_stands(tell, folder, clock):
+    tell(started())
+    assert (run_status.read(folder).status, run_status.read(folder).iterations) == ("running", 100)
+
+    tell(stepped(1))
+    tell(Evaluated(1, {"wasserstein": 0.5}, 0.0))
+    clock.now += 2.1
+    tell(stepped(2))
+
+    known = run_status.read(folder)
+    assert (known.status, known.iteration, known.metrics) == ("running", 2, {"wasserstein": 0.5})
+    assert known.seconds == pytest.approx(2.1)
+
+
+def test_a_heartbeat_comes_every_two_seconds_and_no_sooner(tell, folder, clock):
+    beats = []
+    tell(started())
+    for iteration in range(1, 101):
+        clock.now += 0.25
+        tell(stepped(iteration))
+        beats.append(run_status.read(folder).iteration)
+
+    assert sorted(set(beats)) == [0, *range(8, 101, 8)]
+
+
+@pytest.mark.parametrize(("outcome", "reason"), [("finished", None), ("stopped", "asked to stop"), ("diverged", "loss is NaN")])
+def test_the_end_is_told_with_its_reason(tell, folder, outcome, reason):
+    tell(started())
+    tell(Evaluated(7, {"modes/captured": 8.0}, 0.0))
+    tell(Finished(7, outcome, 1.0, reason))
+
+    known = run_status.read(folder)
+    assert (known.status, known.iteration, known.reason) == (outcome, 7, reason)
+    assert known.metrics == {"modes/captured": 8.0}
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_resumed_run_remembers_its_metrics(tell, writer, folder, damaged):
+    writer.record("eval", iteration=20, values={"eval/wasserstein": 0.5})
+    run_status.write(folder, run_status.Status(status="stopped", reason="asked to stop"))
+    if damaged:
+        folder.status.write_text("{")
+
+    tell(started(40))
+
+    known = run_status.read(folder)
+    assert known.metrics == {"wasserstein": 0.5}
+    assert (known.status, known.reason) == ("running", None)
+
+
+def test_what_was_measured_beyond_the_checkpoint_that_a_run_goes_on_from_is_given_up(tell, writer, folder):
+    for iteration, value in ((20, 0.5), (40, 0.1)):
+        writer.record("eval", iteration=iteration, values={"eval/wasserstein": value})
+    run_status.write(folder, run_status.Status(status="killed", metrics={"wasserstein": 0.1}))
+
+    tell(started(30))
+    assert run_status.read(folder).metrics == {"wasserstein": 0.5}
+
+    tell(RolledBack(10, 35))
+    assert run_status.read(folder).metrics == {}
+
+
+def test_a_metric_that_fails_has_no_last_value_any_more(tell, folder):
+    tell(started())
+    tell(Evaluated(30, {"flaky/a": 0.05, "flaky/b": 1.0, "flakyer": 2.0, "steady": 3.0}, 0.0))
+    with pytest.warns(RuntimeWarning, match="'flaky' could not be measured: no luck"):
+        tell(Evaluated(60, {"steady": 4.0}, 0.0, {"flaky": "no luck"}))
+    tell(Finished(60, "finished", 1.0))
+
+    assert run_status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
+    assert records(folder, "eval")[-1]["missing"] == ["flaky"]
+    tell(started(60))
+    assert run_status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
+
+
+def test_a_status_that_cannot_be_written_costs_one_warning(folder, writer, clock):
+    said = []
+    folder.status.mkdir()  # in the way of the file
+    (folder.status / "x").write_text("")
+    with journal(folder, writer, warn=said.append, clock=clock) as tell:
+        tell(started())
+        for iteration in range(1, 10):
+            clock.now += 3
+            tell(stepped(iteration))
+        assert len(said) == 1
+        assert "status.json" in said[0]
+        assert "training goes on" in said[0]
+
+    assert sum(len(row["iterations"]) for row in records(folder, "m") if "loss/generator/total" in row["values"]) == 9
+
+
+def test_what_is_kept_is_written_when_training_raises(folder, writer, clock):
+    def events():
+        yield started()
+        for iteration in range(1, 4):
+            yield stepped(iteration)
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        broadcast(events(), essential=[journal(folder, writer, clock=clock)])
+
+    assert [iteration for row in records(folder, "m") for iteration in row["iterations"]] == [1, 2, 3]
+
+
+def looked(iteration, *findings, **values):
+    return Examined(iteration, {f"{key}/x": value for key, value in values.items()}, findings)
+
+
+def test_what_the_watch_measures_is_logged_like_terms(tell, writer, folder):
+    tell(started())
+    for iteration in range(1, 7):
+        tell(stepped(iteration))
+        if iteration % 3 == 0:
+            tell(looked(iteration, jsd=iteration / 10))
+    writer.flush()
+
+    rows = [row for row in records(folder, "m") if "health/jsd/x" in row["values"]]
+    assert [iteration for row in rows for iteration in row["iterations"]] == [3, 6]
+    assert [value for row in rows for value in row["values"]["health/jsd/x"]] == [0.3, 0.6]
+
+
+def test_findings_are_recorded_when_they_change_and_as_they_were_seen_last(folder, writer, clock, finding):
+    warned, failed, other = finding(level="warn"), finding(), finding("duplicates", "near-duplicates", "warn")
+    seen_again = replace(failed, seen="coverage 0.11 of 0.97 expected", iteration=7)
+    looks = [(), (warned,), (warned,), (failed,), (failed, other), (failed,), (seen_again,)]
+    events = [started(), *(event for at, found in enumerate(looks, 1) for event in (stepped(at), looked(at, *found)))]
+
+    broadcast([*events, Finished(7, "finished", 1.0)], essential=[journal(folder, writer, clock=clock)])
+
+    told = [(record["iteration"], record["verdict"], len(record["findings"])) for record in records(folder, "health")]
+    assert told == [(1, "healthy", 0), (2, "warn", 1), (4, "fail", 1), (5, "fail", 2), (6, "fail", 1), (7, "fail", 1)]
+    assert Finding.from_plain(records(folder, "health")[-1]["findings"][0]) == seen_again
+    assert run_status.read(folder).health == {"verdict": "fail", "findings": [seen_again.to_plain()]}
+
+
+def test_the_newest_findings_are_recorded_also_when_training_raises(folder, writer, clock, finding):
+    def events():
+        yield from (started(), looked(1, finding()), looked(2, replace(finding(), iteration=2)))
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        broadcast(events(), essential=[journal(folder, writer, clock=clock)])
+
+    assert [record["iteration"] for record in records(folder, "health")] == [1, 2]
+
+
+def test_the_status_tells_of_health_at_once_when_it_changes(tell, folder, finding):
+    tell(started())
+    assert run_status.read(folder).health is None
+
+    tell(looked(1))
+    assert run_status.read(folder).health == {"verdict": "healthy", "findings": []}
+
+    tell(looked(2, finding()))
+    assert run_status.read(folder).health["verdict"] == "fail"
+
+
+def test_a_resumed_run_remembers_its_health_until_somebody_looks_again(tell, folder, finding):
+    health = {"verdict": "fail", "findings": [finding().to_plain()]}
+    run_status.write(folder, run_status.Status(status="stopped", health=health))
+
+    tell(started(40))
+    assert run_status.read(folder).health == health
+
+    tell(looked(50))
+    assert run_status.read(folder).health == {"verdict": "healthy", "findings": []}
+
+
+@pytest.mark.parametrize("watched", ["not at all", "healthy", "warned", "failed"])
+def test_a_run_that_diverged_has_failed_whatever_was_seen(tell, folder, finding, watched):
+    found = {"warned": (finding(level="warn"),), "failed": (finding("finite", "non-finite values"),)}.get(watched, ())
+    tell(started())
+    if watched != "not at all":
+        tell(looked(6, *found))
+    tell(Finished(7, "diverged", 1.0, "generator/total is NaN at iteration 7"))
+
+    health = run_status.read(folder).health
+    assert health["verdict"] == "fail"
+    assert len(health["findings"]) == (2 if watched == "warned" else 1)
+    if watched != "failed":
+        assert health["findings"][0]["seen"] == "generator/total is NaN at iteration 7"
+    assert records(folder, "health")[-1]["findings"] == health["findings"]
+
+
+def test_floors_are_asked_for_when_training_has_ended(tell, folder):
+    asked = []
+
+    def floor(count):
+        asked.append(count)
+        return 10 / count
+
+    begun = replace(started(), measures={"w": Measure("distance", "lower", floor=floor)}, protocols={"w": {"samples": 2000}})
+    tell(begun)
+    tell(stepped(1))
+    assert (asked, value_info.read(folder).metrics["w"].floor) == ([], None)
+    tell(Finished(1, "finished", 1.0))
+    assert (asked, value_info.read(folder).metrics["w"].floor) == ([2000], 0.005)
+
+
+def test_the_speed_is_of_training_alone(tell, writer, folder, clock):
+    tell(started())
+    for iteration in range(1, 41):
+        clock.now += 0.125
+        tell(stepped(iteration))
+        if iteration % 10 == 0:
+            clock.now += 50
+            tell(Evaluated(iteration, {"w": 1.0}, 50.0))
+    writer.flush()
+
+    speeds = [value for row in records(folder, "m") for value in row["values"].get("perf/iterations_per_second", [])]
+    assert speeds == [8.0] * 9
+    assert run_status.read(folder).iterations_per_second == 8.0
+
+
+def test_a_speed_needs_half_a_second():
+    speed = Speed()
+
+    assert [speed.step(now) for now in (0.0, 0.2, 0.4)] == [None] * 3
+    assert speed.step(0.5) == pytest.approx(6.0)
+    assert speed.step(0.6) is None
+
+
+def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status(tell, folder, finding):
+    tell(started())
+    tell(Evaluated(20, {"wasserstein": 0.5}, 0.0))
+    tell(Examined(30, {}, (finding(),)))
+    tell(Evaluated(40, {"wasserstein": 0.1, "modes/captured": 8.0}, 0.0))
+
+    tell(RolledBack(25, 50))
+
+    known = run_status.read(folder)
+    assert (known.iteration, known.metrics, known.health) == (25, {"wasserstein": 0.5}, None)
+    tell(Examined(40, {}, ()))
+    assert [record["verdict"] for record in records(folder, "health")] == ["fail", "healthy"]
+
+
+def test_the_status_knows_of_each_picture(tell, folder, events):
+    tell(started())
+    tell(next(event for event in events(every=10) if getattr(event, "fake", None) and event.iteration == 10))
+    assert run_status.read(folder).iteration == 10

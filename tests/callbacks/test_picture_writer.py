@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganforge.callbacks.picture_writer import pictures
+from ganforge.core.events import Evaluated, Pictured, Stepped
+from ganforge.core.records import Codes, Latent, Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.figures import mpl_style
+from ganforge.figures.densities import optimal_discriminator
+from ganforge.figures.sample_figures import LineFigure, PlaneFigure, portraitist
+from ganforge.storage.run_folder import RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path, "moons", "vanilla")
+
+
+def draw(folder, stream, warn=pytest.fail):
+    recorded = []
+    with pictures(folder, title="Two moons", recorded=lambda *record: recorded.append(record), warn=warn) as tell:
+        for event in stream:
+            tell(event)
+    return recorded
+
+
+def read(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def near(picture, colour, tolerance=24):
+    """Pixels of about this colour."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return (np.abs(picture.astype(int) - (red, green, blue)).max(axis=2) <= tolerance).sum()
+
+
+@pytest.mark.parametrize("kind", ["moons", "bell", "images"])
+def test_each_picture_is_a_file_of_one_size_told_to_the_journal(folder, events, kind):
+    recorded = draw(folder, events(kind, every=50))
+
+    paths = [folder.pictures / f"samples-{iteration:08}.png" for iteration in (0, 50, 100)]
+    assert recorded == [("images/samples", iteration, path) for iteration, path in zip((0, 50, 100), paths, strict=True)]
+    shapes = {read(path).shape for path in paths}
+    assert len(shapes) == 1
+    assert not np.array_equal(read(paths[0]), read(paths[-1]))
+
+
+def test_points_are_coloured_by_code_on_grey_real_ones(folder, events):
+    paths = [path for _, _, path in draw(folder, events("moons", every=100))]
+    picture = read(paths[-1])
+
+    assert near(picture, mpl_style.GROUPS[0]) > 200
+    assert near(picture, mpl_style.GROUPS[1]) > 200
+    assert near(picture, mpl_style.REAL) > 200
+    assert near(picture, mpl_style.GROUPS[2]) < 20
+    assert near(picture, mpl_style.HALF, 50) > 300  # D = ½
+
+
+@pytest.mark.parametrize(("known", "whole"), [((-1.0, 2.0), True), ((0.5, 1.0), False)])
+def test_a_backdrop_lies_where_its_points_lie(known, whole):
+    page, axes = mpl_style.figure(4, 4)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    page.subplots_adjust(left=0.1, right=0.9, bottom=0.1, top=0.9)
+    colours = np.full((31, 31, 3), 255, np.uint8)
+    colours[:, np.linspace(*known, 31) > 0.5] = (0, 0, 255)  # blue right of the middle
+    colours[np.linspace(-1, 2, 31) < 0.5] = (0, 0, 0)  # black below it
+
+    picture = mpl_style.Blit(page).pixels([], mpl_style.Backdrop(axes, colours, known, (-1.0, 2.0)))[50:450, 50:450].astype(int)
+
+    assert (picture[10:190, 250:390] == (0, 0, 255)).all()
+    assert (picture[10:190, 10:190] == 255).all()
+    assert (picture[250:390, 250:390] == 0).all()
+    assert (picture[250:390, 10:190] == (0 if whole else 255)).all()  # white where nothing is known
+
+
+def test_a_backdrop_thinner_than_a_pixel_is_left_out():
+    page, axes = mpl_style.figure(4, 4)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    flat_field = mpl_style.Backdrop(axes, np.zeros((31, 31, 3), np.uint8), (-1.0, 2.0), (0.5, 0.5 + 1e-6))
+
+    picture = mpl_style.Blit(page).pixels([], flat_field)
+
+    np.testing.assert_array_equal(picture, mpl_style.Blit(page).pixels([]))
+
+
+def test_a_legend_of_more_labels_than_colours_says_how_many_more(events):
+    started = next(iter(events("moons", every=100)))
+    many = replace(started, data=replace(started.data, classes=17, class_names=()), latent=replace(started.latent, classes=17))
+
+    names = [text.get_text() for text in PlaneFigure(many, "title")._axes.get_legend().get_texts()]
+
+    assert names[:2] == ["real", "class 0"]
+    assert names[10:12] == ["class 9", "… 7 more"]
+
+
+def test_axes_stay_where_they_are_however_far_the_samples_stray(events):
+    stream = list(events("moons", every=100))
+    figure = PlaneFigure(stream[0], "title")
+    stray = Samples(torch.full((200, 2), 50.0), latent=stream[1].fake.latent)
+
+    first = figure.draw(stream[1])
+    lost = figure.draw(Pictured(1, stray, stream[1].field))
+    again = figure.draw(stream[1])
+
+    assert (figure._axes.get_xlim(), figure._axes.get_ylim()) == tuple(map(tuple, figure._plane.limits))
+    box = figure._axes.get_window_extent()
+    inside = np.s_[-int(box.y1) : -int(box.y0) - 2, int(box.x0) + 2 : int(box.x1)]
+    assert near(first[inside], mpl_style.GROUPS[0], 50) > 200
+    assert near(lost[inside], mpl_style.GROUPS[0], 50) == 0
+    np.testing.assert_array_equal(first, again)
+
+
+def test_the_first_figure_of_the_paper(events):
+    """Both densities, D(x) and D*(x) = p_data / (p_data + p_g), and noise mapped to samples."""
+    stream = list(events("bell", every=100))
+    figure = LineFigure(stream[0], "Figure 1")
+    figure.draw(stream[-2])
+    curves = figure._curves
+
+    across, known = figure._points, np.exp(-(figure._points**2) / 2) / np.sqrt(2 * np.pi)
+    generated = curves["generated"].get_ydata()
+    np.testing.assert_allclose(curves["optimum"].get_ydata(), optimal_discriminator(known, generated))
+    middle = np.abs(across) < 1
+    np.testing.assert_allclose(curves["optimum"].get_ydata()[middle], 0.5, atol=0.1)
+    np.testing.assert_allclose(curves["discriminator"].get_ydata(), 0.5)  # the last field is zero everywhere
+    segments = np.array(figure._mapping._lines.get_segments())
+    assert segments.shape == (25, 2, 2)
+    assert (np.diff(segments[:, 0, 0]) > 0).all()
+    assert (np.diff(segments[:, 1, 0]) > 0).all()  # the generator of the fixture is monotone
+
+
+def test_images_are_native_pixels_enlarged(folder, events):
+    path = draw(folder, events("images", every=100))[-1][2]
+    picture = read(path)
+
+    assert picture.shape == (71 * 9, 71 * 9, 3)  # 8 × 8 images of 8 pixels and 7 gaps, 9 times as large
+    assert (picture[:72, :72] == 128).all()  # value 0 of [-1, 1]
+    assert (picture[:72, 72:81] == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["moons", "bell", "images"])
+def test_samples_and_fields_that_are_not_finite_are_drawn_as_far_as_they_go(folder, events, kind):
+    stream = [
+        Pictured(event.iteration, Samples(event.fake.values * float("nan"), None, event.fake.latent), None)
+        if isinstance(event, Pictured)
+        else event
+        for event in events(kind, every=100)
+    ]
+
+    assert len(draw(folder, stream)) == 2
+
+
+def test_wide_points_without_field_or_groups(folder, events):
+    started = next(events())
+    wide = type(started)(
+        0,
+        1,
+        "cpu",
+        DataSpec((5,)),
+        LatentSpec(2),
+        {},
+        {},
+        {},
+        Samples(torch.randn(50, 5, generator=torch.Generator().manual_seed(0))),
+    )
+
+    assert len(draw(folder, [wide, Pictured(0, Samples(torch.zeros(10, 5), latent=Latent(torch.zeros(10, 2))), None)])) == 1
+
+
+def test_a_title_is_no_formula_and_no_control_code(events):
+    artist = portraitist(next(events()), "costs $5 and $6\n\x1b[31m")
+
+    assert artist.draw(list(events())[1]).shape[2] == 3
+
+
+@pytest.mark.parametrize("kind", ["moons", "bell"])
+def test_a_long_title_stops_before_the_iteration(events, kind):
+    def heading(title):
+        stream = list(events(kind))
+        picture = portraitist(stream[0], title).draw(stream[1])
+        return (picture[20:50] < 200).any(axis=(0, 2))  # columns of the heading that hold ink
+
+    long, none = heading("a title of many words, " * 6), heading("")
+    begin = np.flatnonzero(none).min()  # where "iteration 0" begins
+    assert long[:begin].any()
+    assert not long[begin - 15 : begin].any()
+    assert (long[begin:] == none[begin:]).all()
+
+
+@pytest.mark.parametrize("kind", ["moons", "bell"])
+def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(folder, events, kind):
+    started, first, *_, last, _ = (event for event in events(kind, every=50) if not isinstance(event, Stepped | Evaluated))
+    lost = replace(last, field=None, missing="RuntimeError: no statistics yet")
+    said = []
+    draw(folder, [started, first, lost, lost], said.append)
+    (text,) = said
+    assert "iteration 100 is without the discriminator" in text
+    assert "no statistics yet; training goes on" in text
+
+    artist, blank = portraitist(started, ""), portraitist(started, "")
+    artist.draw(first)
+    assert np.array_equal(artist.draw(lost), blank.draw(lost))
+
+
+def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, events):
+    said = []
+    stream = events(every=25)
+    folder.pictures.rmdir()
+    folder.pictures.write_text("not a folder")
+    recorded = []
+    with pictures(folder, title="", recorded=lambda *record: recorded.append(record), warn=said.append) as tell:
+        for event in stream:
+            if isinstance(event, Pictured) and event.iteration == 75:
+                folder.pictures.unlink()
+            tell(event)
+
+    assert len(said) == 1
+    assert said[0].startswith("pictures are missing from iteration 0 on: cannot write")
+    assert [iteration for _, iteration, _ in recorded] == [75, 100]
+
+
+def test_images_of_one_label_or_code_lie_in_one_row_with_its_name(events):
+    shades = torch.tensor([0.9, -0.9]).repeat(35)  # codes 1 and 0 in turn
+    latent = Latent(torch.zeros(70, 4), codes=Codes((shades > 0).long()[:, None], torch.zeros(70, 0)))
+    samples = Samples(shades[:, None, None, None].expand(70, 1, 8, 8), latent=latent)
+    started = replace(next(events("images")), latent=LatentSpec(4, categorical=(2,)))
+
+    drawn = portraitist(started, "").draw(Pictured(3, samples, None))
+
+    # 35 of each: four rows of ten places for each, of which the last has five
+    factor = 640 // 89
+    sheet = drawn[:, -89 * factor :]
+    assert drawn.shape[1] > 89 * factor
+    greys = [[int(sheet[(9 * row + 4) * factor, (9 * column + 4) * factor, 0]) for column in (0, 4, 9)] for row in range(8)]
+    assert greys == [[13, 13, 13]] * 3 + [[13, 13, 255]] + [[242, 242, 242]] * 3 + [[242, 242, 255]]

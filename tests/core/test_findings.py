@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from ganforge.core.findings import Finding, advice, by_severity, headline, report, report_of_nobody, verdict
+
+COLLAPSE = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 1200, 1250, "packing", "a.b")
+DUPLICATES = replace(COLLAPSE, check="duplicates", trouble="near-duplicates", level="warn", key=None)
+
+
+def test_the_verdict_is_the_worst_level():
+    assert verdict([]) == "healthy"
+    assert verdict([DUPLICATES]) == "warn"
+    assert verdict([DUPLICATES, COLLAPSE]) == "fail"
+
+
+def test_a_report_survives_json():
+    told = json.loads(json.dumps(report([COLLAPSE, DUPLICATES])))
+    assert told["verdict"] == "fail"
+    assert [Finding.from_plain(plain) for plain in told["findings"]] == [COLLAPSE, DUPLICATES]
+    assert report([])["verdict"] == "healthy"
+    assert report_of_nobody() == {"verdict": "not watched", "findings": []}
+
+
+def test_findings_in_words():
+    assert headline(COLLAPSE) == "fail: mode collapse since iteration 1,200: samples near 12% of the data only"
+    assert advice(COLLAPSE) == "what usually helps: packing (a.b)"
+    assert advice(DUPLICATES) == "what usually helps: packing"
+
+
+def test_verdicts_by_severity():
+    assert by_severity(["healthy", "fail", "not watched", "warn"]) == ["fail", "warn", "not watched", "healthy"]

@@ -1,0 +1,66 @@
+"""Strangers' code can neither end the program nor speak on stdout, and its errors are one line with their place."""
+
+from pathlib import Path
+
+import pytest
+
+from ganforge.core.errors import PluginError
+from ganforge.core.isolation import Escape, guarded, said
+
+
+class Rude(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Foreign(BaseException):
+    """Such as pytest's own way to skip."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [(SystemExit(0), "it called sys.exit(0)"), (GeneratorExit("over"), "GeneratorExit: over"), (Foreign("x\ny"), "Foreign: x")],
+)
+def test_what_is_no_exception_becomes_one(raised, told):
+    with pytest.raises(Escape) as caught, guarded():
+        raise raised
+    assert said(caught.value) == told
+    assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), ValueError("v"), PluginError("p")])
+def test_exceptions_and_ctrl_c_stay_what_they_are(raised):
+    with pytest.raises(type(raised)) as caught, guarded():
+        raise raised
+    assert caught.value is raised
+
+
+def test_nothing_reaches_stdout(capsys):
+    with guarded():
+        print("hello")
+    print("{}")
+    assert capsys.readouterr() == ("{}\n", "hello\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(ValueError("one\ntwo"), "ValueError: one"), (KeyError(), "KeyError"), (PluginError("plain"), "plain"), (Rude(), "Rude")],
+)
+def test_an_error_is_said_in_one_line(error, told):
+    assert said(error) == told
+
+
+def test_the_innermost_place_in_the_folder_is_said(tmp_path):
+    file = tmp_path / "nets.py"
+    file.write_text("def build():\n    return float('x')\n\ndef leave():\n    raise SystemExit(3)\n")
+    space = {}
+    exec(compile(file.read_text(), str(file), "exec"), space)
+
+    with pytest.raises(ValueError, match="x") as caught:
+        space["build"]()
+    assert said(caught.value, tmp_path) == "ValueError: could not convert string to float: 'x' (nets.py:2)"
+    assert said(caught.value, Path("/elsewhere")) == "ValueError: could not convert string to float: 'x'"
+
+    with pytest.raises(Escape) as left, guarded():
+        space["leave"]()
+    assert said(left.value, tmp_path) == "it called sys.exit(3) (nets.py:5)"

@@ -1,0 +1,161 @@
+"""What losses mean, against divergences computed from densities, and in words that claim no more."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ganforge.builtin import adversarial_losses
+from ganforge.core.contracts import Divergence, Reading
+from ganforge.core.loss_interpretation import gauge, losses, sentence
+from ganforge.core.records import Samples, Verdict
+
+P, Q = np.array([5, 3, 1, 1]), np.array([1, 2, 2, 5])  # how often of ten each of four points is real or generated
+LOGISTIC = adversarial_losses.NonSaturating().readings
+
+
+def best_terms(loss, score):
+    """The discriminator's terms for the best scores of the four points; all pairs of samples side by side."""
+    real, fake = np.repeat(np.arange(4), P), np.repeat(np.arange(4), Q)
+    pairs = np.array([(one, other) for one in real for other in fake])
+    samples = [Samples(torch.tensor(pairs[:, side])) for side in (0, 1)]
+    critic = lambda asked: Verdict(torch.tensor(score)[asked.values])  # noqa: E731
+    return {f"discriminator/{name}": float(value) for name, value in loss.discriminator(critic, *samples).values.items()}
+
+
+def jensen_shannon(p, q):
+    middle = (p + q) / 2
+    return float((p * np.log(p / middle)).sum() + (q * np.log(q / middle)).sum()) / 2
+
+
+def divergences():
+    p, q = P / 10, Q / 10
+    ratio, posterior = np.log(p / q), p / (p + q)
+    there, back = np.outer(p, q), np.outer(q, p)
+    return {
+        "logistic": (adversarial_losses.NonSaturating(), ratio, jensen_shannon(p, q)),
+        "least squares": (adversarial_losses.LeastSquares(), posterior, float(((p - q) ** 2 / (p + q)).sum())),
+        "shifted squares": (adversarial_losses.LeastSquares(a=-1, b=2), 3 * posterior - 1, float(((p - q) ** 2 / (p + q)).sum())),
+        "hinge": (adversarial_losses.Hinge(), np.sign(p - q), float(np.abs(p - q).sum()) / 2),
+        "relativistic": (adversarial_losses.Relativistic(), ratio, jensen_shannon(there, back)),
+    }
+
+
+@pytest.mark.parametrize("name", divergences())
+def test_the_best_discriminators_loss_is_the_divergence_that_its_reading_names(name):
+    loss, score, expected = divergences()[name]
+    terms = best_terms(loss, score)
+    found = gauge("discriminator", terms, loss.readings)
+
+    assert found.share * found.divergence.greatest == pytest.approx(expected, rel=1e-6)
+    assert f"{expected:.3f} of " in sentence("discriminator", terms, loss.readings)
+
+
+@pytest.mark.parametrize("name", [name for name in divergences() if name != "relativistic"])
+def test_it_is_right_at_least_as_often_as_is_said(name):
+    loss, score, _ = divergences()[name]
+    said = sentence("discriminator", best_terms(loss, score), loss.readings)
+    percent = int(said.partition("at least ")[2].partition(" %")[0])
+    right = np.maximum(P, Q).sum() / 20  # of the best decision at each point
+
+    assert percent <= 100 * right + 0.5
+    if name == "hinge":
+        assert percent == round(100 * right)
+
+
+def test_jensen_shannon_is_half_of_what_the_logistic_loss_lacks_to_log_4():
+    for total in (0.3, 1.0, 1.3):
+        terms = {"discriminator/real": 0.6 * total, "discriminator/fake": 0.4 * total}
+        found = gauge("discriminator", terms, LOGISTIC)
+        assert found.share * math.log(2) == pytest.approx((math.log(4) - total) / 2)
+
+
+@pytest.mark.parametrize(
+    ("total", "said"),
+    [
+        (math.log(4), "cannot tell real from generated (they are alike, or it is weak)"),
+        (1.37, "cannot tell real from generated (they are alike, or it is weak)"),
+        (1.0, "tells real from generated in at least 64 % of cases; Jensen-Shannon divergence 0.193 of log 2"),
+        (0.1, "tells real from generated almost without error; Jensen-Shannon divergence 0.643 of log 2"),
+        (0.0, "tells real from generated without error; Jensen-Shannon divergence 0.693 of log 2"),
+        (1.6, "judges worse than by guessing"),
+        (math.nan, ""),
+    ],
+)
+def test_the_logistic_discriminator_in_words(total, said):
+    terms = {"discriminator/real": total / 2, "discriminator/fake": total / 2}
+    assert sentence("discriminator", terms, LOGISTIC) == said
+
+
+def test_the_critic_has_a_gap_and_no_success_rate():
+    readings = adversarial_losses.Wasserstein().readings
+    assert sentence("discriminator", {"discriminator/adversarial": -1.23}, readings) == (
+        "critic gap (W₁ up to the critic's slope) 1.230"
+    )
+    assert sentence("discriminator", {"discriminator/adversarial": 0.5}, readings) == "scores generated samples above real ones"
+
+
+@pytest.mark.parametrize(
+    ("loss", "undecided", "recognised"),
+    [
+        (adversarial_losses.NonSaturating(), math.log(2), 3.0),
+        (adversarial_losses.Minimax(), -math.log(2), -0.05),
+        (adversarial_losses.Relativistic(), 0.7, 2.0),
+    ],
+)
+def test_the_generator_in_words(loss, undecided, recognised):
+    def said(value):
+        return sentence("generator", {"generator/adversarial": value}, loss.readings)
+
+    assert said(undecided) == "the discriminator is undecided about its samples"
+    assert said(recognised) == "its samples are recognised as generated"
+    assert said(2 * undecided - recognised) == "its samples pass for real"
+
+
+@pytest.mark.parametrize("loss", [adversarial_losses.Hinge(), adversarial_losses.Wasserstein(), adversarial_losses.LeastSquares()])
+def test_nothing_is_said_of_generators_whose_value_does_not_tell(loss):
+    assert sentence("generator", {"generator/adversarial": 0.3}, loss.readings) == ""
+
+
+def test_nothing_is_said_where_nothing_is_declared_or_winning_is_worth_nothing():
+    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": Reading("a", 0.5)}) == ""
+    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": Reading("a", 0.5, 0.5)}) == ""
+    assert sentence("discriminator", {}, LOGISTIC) == ""
+
+
+def test_penalties_and_terms_of_codes_have_no_part_in_it():
+    readings = {
+        **LOGISTIC,
+        "discriminator/r1": Reading("slope", 0.0),
+        "discriminator/codes": Reading("codes", 0.0),
+        "discriminator/total": Reading("", math.log(4)),
+    }
+    terms = {
+        "discriminator/real": math.log(2),
+        "discriminator/fake": math.log(2),
+        "discriminator/r1": 3.0,
+        "discriminator/codes": 2,
+    }
+    terms["discriminator/total"] = 2.0
+
+    assert losses(readings, terms) == [
+        "discriminator total 2.000 (log 4 = 1.386 at equilibrium): cannot tell real from generated (they are alike, or it is weak)"
+    ]
+
+
+def test_two_adversarial_losses_name_no_divergence():
+    readings = {
+        "discriminator/one": Reading("", 1.0, 0.0, Divergence("this", 1.0)),
+        "discriminator/other": Reading("", 1.0, 0.0, Divergence("that", 1.0)),
+    }
+    said = sentence("discriminator", {"discriminator/one": 0.5, "discriminator/other": 0.5}, readings)
+    assert said == "tells real from generated in at least 75 % of cases"
+
+
+def test_a_total_that_tells_nothing_has_no_line():
+    readings = {"discriminator/total": Reading(""), "generator/total": Reading("", 0.25)}
+    assert losses(readings, {"discriminator/total": 1.0, "generator/total": 0.5}) == ["generator total 0.500 (0.25 at equilibrium)"]
+    assert losses(readings, {"generator/total": math.inf}) == []

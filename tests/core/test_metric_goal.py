@@ -1,0 +1,55 @@
+"""Which value is the better one."""
+
+import math
+
+import pytest
+
+from ganforge.core.contracts import Measure
+from ganforge.core.metric_goal import aim, cost, in_words, judges
+
+
+@pytest.mark.parametrize(
+    ("better", "target", "in_order"),
+    [
+        ("lower", None, [-1.0, 0.0, 2.0, math.nan]),
+        ("higher", None, [2.0, 0.0, -1.0, math.inf]),
+        ("nearer", 0.5, [0.5, 0.4, 0.7, 0.018, -math.inf]),
+    ],
+)
+def test_costs_put_values_in_order_and_what_is_not_finite_last(better, target, in_order):
+    costs = [cost(value, better, target) for value in in_order]
+    assert costs == sorted(costs)
+    assert len(set(costs)) == len(costs)
+
+
+def test_what_is_not_judged_has_no_cost():
+    assert not judges("none")
+    assert not judges("nearer")
+    assert not judges("")
+    assert math.isnan(cost(1.0, "none"))
+    assert judges("nearer", 0.0)
+
+
+def test_near_to_the_floor_before_the_ideal():
+    assert (aim(1.0, 0.9), aim(1.0, None), aim(None, None)) == (0.9, 1.0, None)
+
+
+def test_words():
+    assert in_words("higher") == "higher is better"
+    assert in_words("nearer", 0.49975) == "the nearer to 0.4998, the better"
+    assert in_words("nearer") == "the nearer to that of real samples, the better"
+    assert in_words("none") == "neither way is better"
+    assert in_words("") == ""
+
+
+def test_a_measure_that_cannot_be_judged_is_refused():
+    with pytest.raises(ValueError, match="needs an ideal or a floor"):
+        Measure("", "nearer")
+    with pytest.raises(ValueError, match="none of lower, higher, nearer, none"):
+        Measure("", "greater")
+
+
+def test_plain_measures_hold_the_floor_at_their_size():
+    measure = Measure("", "nearer", floor=lambda count: 1 / count)
+    assert measure.to_plain(4)["floor"] == 0.25
+    assert "floor" not in measure.to_plain()

@@ -1,0 +1,93 @@
+import pytest
+
+from ganforge.core.redaction import HIDDEN, mask, mask_all, mask_text, public_url
+
+
+@pytest.mark.parametrize(
+    "key", ["password", "dataset.params.api_key", "API-KEY", "hf_token", "client_secret", "aws.credentials", "passphrase"]
+)
+def test_a_value_is_hidden_where_its_key_says_that_it_is_a_secret(key):
+    assert mask(key, "correct horse") == HIDDEN
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("passes", "3"), ("drop_tokens", "true"), ("token_dropout", "0.1"), ("train.seed", "0")]
+)
+def test_numbers_that_are_no_secrets_stay(key, value):
+    assert mask(key, value) == value
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-proj-abcdefghijklmnop",
+        "ghp_0123456789abcdefghijABCDEFGHIJ",
+        "hf_abcdefghijklmnopqrst",
+        "AKIAIOSFODNN7EXAMPLE",
+        "xoxb-123456789012-abcdef",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    ],
+)
+def test_known_shapes_of_secrets_are_cut_out_of_any_text(secret):
+    assert secret not in mask_text(f"curl -H 'X: {secret}' https://example.org")
+
+
+def test_logins_are_cut_out_of_addresses():
+    text = "git remote https://anna:hunter2@git.example.org/gan.git and postgresql://db:pw@host/mlflow"
+
+    assert mask_text(text) == "git remote https://git.example.org/gan.git and postgresql://host/mlflow"
+
+
+def test_assignments_are_masked_in_text_and_keep_their_form():
+    assert mask_text('password = "hunter2"\nlr = 0.1') == f'password = "{HIDDEN}"\nlr = 0.1'
+    assert mask_text("--set dataset.params.token=abcdef12 --seeds 3") == f"--set dataset.params.token={HIDDEN} --seeds 3"
+    assert mask_text('{"api_key": "abc", "n": 1}') == f'{{"api_key": "{HIDDEN}", "n": 1}}'
+
+
+def test_a_private_key_is_cut_out_whole():
+    text = "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----\nb"
+
+    assert mask_text(text) == f"a\n{HIDDEN}\nb"
+
+
+@pytest.mark.parametrize("text", ["", "seed = 0", "the discriminator passes over it", "sqlite:///mlflow.db", "user@example.org"])
+def test_ordinary_text_stays_as_it_is(text):
+    assert mask_text(text) == text
+
+
+def test_mask_all_masks_each():
+    assert mask_all({"secret": "x1y2z3", "seed": "7"}) == {"secret": HIDDEN, "seed": "7"}
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://bob:hunter2@example.org/a.git", "https://example.org/a.git"),
+        ("https://ghp_token@example.org/a.git", "https://example.org/a.git"),
+        ("https://bob:hunt@er2@example.org/a.git", "https://example.org/a.git"),
+        ("git+https://bob:hunter2@example.org/a.git@0123#subdirectory=a", "git+https://example.org/a.git@0123#subdirectory=a"),
+        ("ssh://bob:hunter2@example.org/a.git", "ssh://bob@example.org/a.git"),
+        ("https://example.org/a.whl?token=hunter2", "https://example.org/a.whl"),
+        ("https://example.org/a.whl?v=1&X-Amz-Signature=f00&y=2#sha256=ab", "https://example.org/a.whl?v=1&y=2#sha256=ab"),
+        ("https://example.org/a.whl?%74oken=hunter2", "https://example.org/a.whl"),
+        ("https://example.org/a.whl?q=hf_abcdefghijklmnopqrst", "https://example.org/a.whl"),
+        ("https://example.org/a.whl#egg=a&token=hunter2", "https://example.org/a.whl#egg=a"),
+    ],
+)
+def test_an_address_loses_its_secrets(url, public):
+    assert public_url(url) == public
+    assert public_url(public) == public
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ssh://git@example.org/a.git",
+        "https://git@example.org/a.git",
+        "https://${USER}:${TOKEN}@example.org/a.git",
+        "file:///src/sk-learn-gan@1/a",
+        "https://example.org/a@b.whl?design=1#sha256=ab",
+    ],
+)
+def test_an_address_without_secrets_stays_as_it_is(url):
+    assert public_url(url) == url

@@ -1,0 +1,93 @@
+"""The kernel distance against torchmetrics, a sum over all pairs, and a closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from ganforge.core.errors import Disagreement
+from ganforge.metrics import kernel_distance, kernel_distance_of_subsets, kid
+
+
+def features(seed: int, n: int, d: int = 6) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_equals_the_sum_over_all_pairs(monkeypatch) -> None:
+    monkeypatch.setattr(kid, "_CHUNK", 300)
+    real, fake = features(0, 50), features(1, 70) + 0.5
+
+    def k(x: Tensor, y: Tensor) -> float:
+        return (float(x @ y) / 6 + 1) ** 3
+
+    def within(rows: Tensor) -> float:
+        pairs = [k(x, y) for i, x in enumerate(rows) for j, y in enumerate(rows) if i != j]
+        return sum(pairs) / len(pairs)
+
+    across = sum(k(x, y) for x in real for y in fake) / (50 * 70)
+    assert kernel_distance(real, fake) == pytest.approx(within(real) + within(fake) - 2 * across, rel=1e-10)
+
+
+class Flat(nn.Module):
+    num_features = 6
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values.flatten(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*will save all extracted features")
+def test_equals_torchmetrics_on_the_whole_and_nearly_on_subsets() -> None:
+    real, fake = features(0, 300), features(1, 300) * 1.3
+    oracle = KernelInceptionDistance(feature=Flat(), subsets=1, subset_size=300, normalize=True)
+    oracle.update(real.float()[:, :, None, None], real=True)
+    oracle.update(fake.float()[:, :, None, None], real=False)
+    assert kernel_distance(real, fake) == pytest.approx(float(oracle.compute()[0]), rel=1e-4)
+
+    found = kernel_distance_of_subsets(real, fake, generator=torch.Generator().manual_seed(0), subsets=200, size=100)
+    assert found.mean == pytest.approx(kernel_distance(real, fake), abs=4 * found.deviation / math.sqrt(200) + 0.01)
+
+
+def test_of_gaussians_that_differ_in_the_mean_it_is_the_known_value() -> None:
+    """With d = 1 and k = (xy + 1)³, the MMD² is the squared distance of the moments 1 to 3, weighted 3, 3 and 1."""
+    real, fake = features(0, 4000, 1), features(1, 4000, 1) + 1
+    moments = torch.tensor([1.0, 1.0, 4.0])  # E x, x², x³ of N(1, 1) less those of N(0, 1): 1, 2 − 1, 4 − 0
+    assert kernel_distance(real, fake) == pytest.approx(float((torch.tensor([3.0, 3.0, 1.0]) * moments.square()).sum()), rel=0.1)
+
+
+def test_it_has_no_bias() -> None:
+    found = torch.tensor([kernel_distance(features(2 * seed, 20), features(2 * seed + 1, 30)) for seed in range(300)])
+    assert float(found.mean()) == pytest.approx(0, abs=4 * float(found.std()) / math.sqrt(300))
+    assert (found < 0).any()
+
+
+def test_subsets_follow_from_the_stream() -> None:
+    def found(seed: int) -> float:
+        stream = torch.Generator().manual_seed(seed)
+        return kernel_distance_of_subsets(features(0, 60), features(1, 60), generator=stream, subsets=3, size=10).mean
+
+    assert found(0) == found(0) != found(1)
+
+
+def test_subsets_of_everything_have_no_spread() -> None:
+    found = kernel_distance_of_subsets(features(0, 20), features(1, 20), generator=torch.Generator(), subsets=4, size=20)
+    assert found.mean == pytest.approx(kernel_distance(features(0, 20), features(1, 20)), rel=1e-5)
+    assert found.deviation == pytest.approx(0, abs=1e-6)
+
+
+def test_features_that_are_not_finite_give_nan() -> None:
+    broken = features(0, 10)
+    broken[2, 3] = math.inf
+    assert math.isnan(kernel_distance(features(1, 10), broken))
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(Disagreement, match="6 real with 5 generated"):
+        kernel_distance(features(0, 10), features(0, 10, 5))
+    with pytest.raises(Disagreement, match="need two samples"):
+        kernel_distance(features(0, 10), features(0, 1))
+    with pytest.raises(Disagreement, match="100 subsets of 1000 samples cannot be drawn from 10 real"):
+        kernel_distance_of_subsets(features(0, 10), features(0, 10), generator=torch.Generator())

@@ -1,0 +1,168 @@
+import tomllib
+
+import pytest
+
+from ganforge.core.errors import RecipeError, UsageError
+from ganforge.recipe.editor_config import PLACE, put_on_top, schema_on_top, schemas_named, with_rules
+
+
+def associate(globs, schema, folder):
+    """Write what should change; the files that did."""
+    texts = with_rules(globs, schema, folder)
+    for path, text in texts.items():
+        path.write_text(text)
+    return tuple(texts)
+
+
+@pytest.fixture
+def schema(tmp_path):
+    return tmp_path / ".ganforge" / "recipe.schema.json"
+
+
+def test_line_is_put_on_top_once_and_leads_to_the_schema(tmp_path, schema):
+    recipe = tmp_path / "recipes" / "one.toml"
+    recipe.parent.mkdir()
+    recipe.write_text('# Why.\ntitle = "One"\n')
+
+    assert put_on_top(recipe, schema)
+    assert recipe.read_text() == '#:schema ../.ganforge/recipe.schema.json\n# Why.\ntitle = "One"\n'
+    assert not put_on_top(recipe, schema)
+
+
+def test_line_that_leads_elsewhere_is_renewed_wherever_it_stands_on_top(tmp_path, schema):
+    recipe = tmp_path / "one.toml"
+    recipe.write_text('# Why.\n#:schema https://example.org/x.json\ntitle = "#:schema"\n#:schema not this one\n')
+
+    assert put_on_top(recipe, schema)
+    assert recipe.read_text().splitlines() == [
+        "#:schema ./.ganforge/recipe.schema.json",
+        "# Why.",
+        'title = "#:schema"',
+        "#:schema not this one",
+    ]
+
+
+def test_line_endings_and_byte_order_mark_stay(tmp_path, schema):
+    recipe = tmp_path / "one.toml"
+    recipe.write_bytes(b'\xef\xbb\xbftitle = "One"\r\nb = 1\r\n')
+
+    put_on_top(recipe, schema)
+    assert recipe.read_bytes() == b'\xef\xbb\xbf#:schema ./.ganforge/recipe.schema.json\r\ntitle = "One"\r\nb = 1\r\n'
+
+
+def test_link_to_a_recipe_stays_a_link(tmp_path, schema):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "one.toml").write_text('title = "One"\n')
+    (tmp_path / "link.toml").symlink_to("real/one.toml")
+
+    put_on_top(tmp_path / "link.toml", schema)
+    assert (tmp_path / "link.toml").is_symlink()
+    assert (tmp_path / "real" / "one.toml").read_text().startswith("#:schema ../.ganforge/")
+
+
+@pytest.mark.parametrize("text", ["not toml", "", None])
+def test_what_is_no_recipe_is_left_alone(tmp_path, schema, text):
+    recipe = tmp_path / "one.toml"
+    if text is not None:
+        recipe.write_text(text)
+    with pytest.raises(RecipeError):
+        put_on_top(recipe, schema)
+    assert text is None or recipe.read_text() == text
+
+
+def test_rules_are_written_for_both_tools_once(tmp_path, schema):
+    assert {path.name for path in associate(["recipes/*.toml"], schema, tmp_path)} == {".taplo.toml", "tombi.toml"}
+    assert tomllib.loads((tmp_path / ".taplo.toml").read_text()) == {
+        "rule": [{"include": ["recipes/*.toml"], "schema": {"path": "./.ganforge/recipe.schema.json"}}]
+    }
+    assert tomllib.loads((tmp_path / "tombi.toml").read_text()) == {
+        "schemas": [{"path": "./.ganforge/recipe.schema.json", "include": ["recipes/*.toml"]}]
+    }
+    assert associate(["recipes/*.toml"], schema, tmp_path) == ()
+
+
+def test_a_rule_that_leads_to_the_schema_is_extended(tmp_path, schema):
+    associate(["recipes/*.toml"], schema, tmp_path)
+    assert len(associate(["more/[ab].toml", "recipes/*.toml", "more/[ab].toml"], schema, tmp_path)) == 2
+
+    for file, name in ((".taplo.toml", "rule"), ("tombi.toml", "schemas")):
+        text = (tmp_path / file).read_text()
+        (rule,) = tomllib.loads(text)[name]
+        assert rule["include"] == ["recipes/*.toml", "more/[ab].toml"]
+        assert len(text.splitlines()) == len(set(text.splitlines()))
+    assert associate(["more/[ab].toml"], schema, tmp_path) == ()
+
+
+OTHER = '[[schemas]]\npath = "x.json"\ninclude = ["a/*.toml"]\n\n'
+HEAD = '[[schemas]]\npath = "./.ganforge/recipe.schema.json"\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('include = [\n  "a/*.toml", # why\n]\n', 'include = [\n  "b.toml",\n  "a/*.toml", # why\n]\n'),
+        ('include = ["a/*.toml"]\n', 'include = ["a/*.toml", "b.toml"]\n'),
+        ('include = ["a/*.toml"] # ]\n', 'include = [\n  "b.toml","a/*.toml"] # ]\n'),
+        ("include = []\n", 'include = ["b.toml"]\n'),
+        ('"include" = ["a/*.toml"]\n', '"include" = ["a/*.toml"]\n\n' + HEAD + 'include = ["b.toml"]\n'),
+        ("", ""),
+    ],
+)
+def test_a_rule_of_ones_own_is_extended_as_it_is_written(tmp_path, schema, before, after):
+    (tmp_path / "tombi.toml").write_text(OTHER + HEAD + before)
+
+    associate(["b.toml"], schema, tmp_path)
+
+    assert (tmp_path / "tombi.toml").read_text() == OTHER + HEAD + after
+
+
+def test_an_empty_pattern_is_refused(tmp_path, schema):
+    with pytest.raises(UsageError, match="an empty pattern matches no file"):
+        associate(["*.toml", ""], schema, tmp_path)
+
+
+def test_settings_that_are_there_stay(tmp_path, schema):
+    (tmp_path / "taplo.toml").write_text('# mine\n[formatting]\ncolumn_width = 100\n\n[[rule]]\nkeys = ["a"]\n')
+
+    associate(["*.toml"], schema, tmp_path)
+    text = (tmp_path / "taplo.toml").read_text()
+    assert text.startswith("# mine\n[formatting]\n")
+    assert [sorted(rule) for rule in tomllib.loads(text)["rule"]] == [["keys"], ["include", "schema"]]
+    assert not (tmp_path / ".taplo.toml").exists()
+
+
+@pytest.mark.parametrize("settings", [b"rule = [ { keys = [] } ]\n", b"not toml", b"\xff\xfe", b"rule = 3", b"rule = [3]"])
+def test_settings_that_take_no_rule_are_told_with_the_rule_to_add(tmp_path, schema, settings):
+    (tmp_path / ".taplo.toml").write_bytes(settings)
+    with pytest.raises(UsageError) as refused:
+        associate(["*.toml"], schema, tmp_path)
+    assert "no rule can be added to" in refused.value.message
+    assert 'include = ["*.toml"]' in refused.value.remedy
+    assert (tmp_path / ".taplo.toml").read_bytes() == settings
+    assert not (tmp_path / "tombi.toml").exists()
+
+
+def test_schemas_that_count_in_a_folder(tmp_path):
+    (tmp_path / "recipes" / "deep").mkdir(parents=True)
+    (tmp_path / "ours.json").write_text('{\n "title": "ganforge recipe"\n}')
+    (tmp_path / "other.json").write_text('{"title": "somebody else\'s"}')
+    (tmp_path / ".taplo.toml").write_text(
+        '[[rule]]\nschema.path = "./ours.json"\n[[rule]]\nschema.path = "other.json"\n[[rule]]\nkeys = ["a"]\n'
+    )
+    (tmp_path / "tombi.toml").write_text('[[schemas]]\npath = "https://example.org/recipe.schema.json"\ninclude = []\n')
+    (tmp_path / "recipes" / "deep" / "one.toml").write_text("# why\n#:schema ../../gone.json\n")
+    (tmp_path / "recipes" / "two.toml").write_text("title = 1\n#:schema ./late.json\n")
+    assert schemas_named(tmp_path) == {
+        tmp_path / "ours.json": tmp_path / ".taplo.toml",
+        tmp_path / "gone.json": tmp_path / "recipes" / "deep" / "one.toml",
+    }
+
+    (tmp_path / PLACE).parent.mkdir()
+    (tmp_path / PLACE).touch()
+    (tmp_path / ".taplo.toml").write_text("rule = 3")
+    assert next(iter(schemas_named(tmp_path).items())) == (tmp_path / PLACE, None)
+    assert tmp_path / "ours.json" not in schemas_named(tmp_path)
+
+
+def test_a_recipe_that_is_gone_names_no_schema(tmp_path):
+    assert schema_on_top(tmp_path / "gone.toml") is None

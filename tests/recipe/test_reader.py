@@ -1,0 +1,249 @@
+"""Wrong recipes in plain words: every problem at once, each at its place."""
+
+import pytest
+
+from ganforge.core.errors import RecipeError
+from ganforge.core.schedules import Schedule
+from ganforge.recipe.reader import PROBLEMS, read
+
+
+@pytest.fixture
+def problems(write, whole):
+    """The problems of the whole recipe with one text replaced by another."""
+
+    def problems(old, new):
+        assert old in whole
+        return read(write(whole.replace(old, new, 1))).problems
+
+    return problems
+
+
+def test_a_right_recipe_is_read(write, whole):
+    source = read(write(whole))
+    recipe = source.recipe
+    assert recipe.train.iterations == 20
+    assert recipe.generator.params == {"hidden": [16, 16]}
+    assert recipe.loss[1].weight == Schedule(schedule="exponential", start=0.5, end=0.01)
+    assert source.problems == ()
+    assert source.text == whole
+
+
+def test_places_and_origins(write, whole):
+    path = write(whole)
+    source = read(str(path))
+    assert source.where("train.iterations") == (path, 4)
+    assert source.where("loss[1].weight.start") == (path, 27)
+    assert source.where("train.seed") == (path, 3)
+    assert source.where("checkpoints.keep") is None
+    assert source.origin("train.iterations") == f"{path}:4"
+    assert source.origin("train.seed") == "default"
+    assert source.value("loss[0].use") == "non-saturating"
+    assert source.value("loss[0].nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "message", "hint"),
+    [
+        ("iterations = 20", 'iterations = "ten"', "train.iterations", "must be a whole number, got 'ten'", None),
+        ("iterations = 20", 'iterations = "20"', "train.iterations", "must be a whole number, got '20'", "drop the quotes"),
+        ("iterations = 20", "iterations = 20.0", "train.iterations", "must be a whole number, got 20.0", "write 20"),
+        ("iterations = 20", "iterations = true", "train.iterations", "must be a whole number, got true", None),
+        ("iterations = 20", "iterations = 0", "train.iterations", "must be at least 1, got 0", None),
+        ("iterations = 20", "iterations = [20]", "train.iterations", "must be a whole number, got a list", None),
+        ("iterations = 20", "iterations = {}", "train.iterations", "must be a whole number, got a table", None),
+        ("iterations = 20", "", "train.iterations", "is missing", "add iterations = … to train"),
+        ("iterations = 20", "iterations = 20\nepochs = 1", "train.epochs", "unknown key", "known here: average, batch_size"),
+        ("iterations = 20", "iterations = 20\nsede = 1", "train.sede", "unknown key", "did you mean 'seed'?"),
+        ("iterations = 20", "iterations = 1e400", "train.iterations", "must be a finite number, got inf", None),
+        ("iterations = 20", "iterations = nan", "train.iterations", "must be a finite number, got nan", None),
+        ("iterations = 20", f"iterations = {2**64}", "train.iterations", "this whole number has more than 64 bits", None),
+        ("iterations = 20", "iterations = 2024-05-01", "train.iterations", "a recipe holds no dates", '"2024-05-01"'),
+        ("iterations = 20", "iterations = 20\naverage = -inf", "train.average", "must be a finite number, got -inf", None),
+        (
+            "iterations = 20",
+            'iterations = 20\naverage = "x"',
+            "train.average",
+            "must be a number or a schedule table, got 'x'",
+            None,
+        ),
+        (
+            "iterations = 20",
+            "iterations = 20\naverage = []",
+            "train.average",
+            "must be a number or a schedule table, got an empty list",
+            None,
+        ),
+        (
+            "iterations = 20",
+            'iterations = 20\nupdates = "simultaneus"',
+            "train.updates",
+            'must be one of "alternating", "simultaneous", got \'simultaneus\'',
+            "did you mean 'simultaneous'?",
+        ),
+        (
+            "iterations = 20",
+            'iterations = 20\nupdates = "simultaneous"\ndiscriminator_steps = 2',
+            "train",
+            "simultaneous updates take one discriminator step",
+            None,
+        ),
+        ('title = "Two moons"', "title = 3", "title", "must be text in quotes, got 3", None),
+        ('title = "Two moons"', "titel = 'x'", "titel", "unknown key", "did you mean 'title'?"),
+        ("[dataset]", "[checkpoints]\nkeep = []\n[dataset]", "checkpoints.keep", "must be a whole number, got an empty list", None),
+        ("[dataset]", "pictures = 1\n[dataset]", "train.pictures", "unknown key", None),
+        ('use = "moons"', 'use = ""', "dataset.use", "must not be empty", None),
+        ('use = "moons"', "", "dataset.use", "is missing", "add use = … to dataset"),
+        (
+            'use = "moons"',
+            'use = "moons"\nnoise = 1',
+            "dataset.noise",
+            "unknown key",
+            "a component's own parameters go into its params table",
+        ),
+        ("params = { samples = 200 }", "params = 3", "dataset.params", "must be a table, got 3", None),
+        ("params = { samples = 200 }", "standardise = 1", "dataset.standardise", "must be true or false, got 1", None),
+        (
+            "params = { samples = 200 }",
+            'standardise = "true"',
+            "dataset.standardise",
+            "must be true or false, got 'true'",
+            "drop the quotes",
+        ),
+        ('use = "adam", lr', 'use = "adamm", lr', "generator.optimizer.use", "no optimizer named 'adamm'", "did you mean 'adam'?"),
+        ('use = "adam", lr', "use = 7, lr", "generator.optimizer.use", "no optimizer named 7", "known: adam, adamw, sgd, rmsprop"),
+        ('{ use = "adam", lr = 1e-3 }', '"adam"', "generator.optimizer", "must be a table, got 'adam'", "optimizer = { use ="),
+        (
+            "lr = 1e-3",
+            "lr = 1e-3, betas = [0.5]",
+            "generator.optimizer.betas[1]",
+            "the list is too short: element 1 is missing",
+            None,
+        ),
+        ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 0.9, 1.0]", "generator.optimizer.betas", "takes at most 2 elements, got 3", None),
+        ("lr = 1e-3", "lr = 1e-3, betas = 0.5", "generator.optimizer.betas", "must be a list, got 0.5", "write [0.5]"),
+        ("lr = 1e-3", "lr = -1e-3", "generator.optimizer.lr", "must not be negative, got -0.001", None),
+        ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 1.0]", "generator.optimizer.betas[1]", "must be below 1, got 1.0", None),
+        ("iterations = 20", "iterations = 20\naverage = 1", "train.average", "must be at least 0 and below 1, got 1", None),
+        (
+            "end = 0.01",
+            "factor = 1e20",
+            "loss[1].weight",
+            "grows beyond all numbers within 20 iterations",
+            "1e+20 to the power of 20",
+        ),
+        (
+            "iterations = 20",
+            'iterations = 20\naverage = { schedule = "linear", start = 0.9, end = 1.0 }',
+            "train.average",
+            "must be at least 0 and below 1, got 1",
+            None,
+        ),
+        ("lr = 1e-3", "lr = 1e-3, eps = 0", "generator.optimizer.eps", "must be above 0, got 0", None),
+        (
+            'use = "adam", lr',
+            'use = "sgd", eps = 1, lr',
+            "generator.optimizer.eps",
+            "unknown key",
+            "known here: lr, momentum, use, weight_decay",
+        ),
+        ("start = 0.5", "strat = 0.5", "loss[1].weight.start", "is missing", None),
+        (
+            "end = 0.01",
+            "end = 0.0",
+            "loss[1].weight",
+            "an exponential schedule needs 'start' and 'end' above 0; 'floor' may be 0",
+            None,
+        ),
+        ('"exponential"', '"exponental"', "loss[1].weight.schedule", "must be one of", "did you mean 'exponential'?"),
+    ],
+)
+def test_one_mistake_is_one_problem_at_its_place(problems, old, new, key, message, hint):
+    found = {problem.key: problem for problem in problems(old, new)}
+    assert key in found
+    assert message in found[key].message
+    assert hint is None or hint in found[key].hint
+    assert found[key].line is not None
+    # A misspelt key is unknown under one name and missing under the other.
+    assert len(found) == (2 if "strat" in new else 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "name", "header"),
+    [
+        ("[sampler]", "sampler", "[sampler]"),
+        ("[dataset]", "dataset", "[dataset]"),
+        ("[discriminator]", "discriminator", "[discriminator]"),
+    ],
+)
+def test_a_missing_table_is_told_with_its_beginning(write, whole, start, name, header):
+    begin = whole.index(start)
+    end = whole.index("\n[", begin + 1)
+    (problem,) = read(write(whole[:begin] + whole[end + 1 :])).problems
+    assert problem.key == name
+    assert problem.message == f"the recipe has no {header} table"
+    assert problem.hint.startswith(f"add {header} with use = ")
+
+
+@pytest.mark.parametrize("rest", ["", "loss = []\n"])
+def test_missing_losses_are_told_as_an_array_of_tables(write, whole, rest):
+    (problem,) = read(write(rest + whole[: whole.index("[[loss]]")])).problems
+    assert (problem.key, problem.message) == ("loss", "the recipe has no [[loss]] table")
+    assert "[[loss]] with use" in problem.hint
+
+
+def test_one_loss_written_as_a_table_is_told(write, whole):
+    text = whole[: whole.index("[[loss]]")] + '[loss]\nuse = "hinge"\n'
+    (problem,) = read(write(text)).problems
+    assert problem.message == "is one table; a recipe holds a list of them: write [[loss]]"
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file(write):
+    text = """\
+[train]
+iterations = 0
+[generator]
+use = "mlp"
+optimizer = { use = "adam", betas = ["a", 0.9] }
+[[loss]]
+weight = true
+"""
+    source = read(write(text), ["pictures.every=0"])
+    assert [(problem.key, problem.line) for problem in source.problems] == [
+        ("train.iterations", 2),
+        ("generator.optimizer.betas[0]", 5),
+        ("loss[0].use", 6),
+        ("loss[0].weight", 7),
+        ("dataset", None),
+        ("discriminator", None),
+        ("sampler", None),
+        ("pictures.every", None),
+    ]
+    with pytest.raises(RecipeError) as caught:
+        _ = source.recipe
+    assert caught.value.problems == source.problems
+    assert caught.value.exit_code == 2
+    assert str(caught.value).count("\n") == 7
+
+
+def test_problems_of_a_base_stand_in_the_base(write, whole):
+    base = write(whole.replace("20", "0", 1), "base.toml")
+    (problem,) = read(write('extends = "base.toml"\n')).problems
+    assert (problem.file, problem.line) == (base, 4)
+
+
+def test_messages_show_no_control_characters_and_no_endless_texts(write, whole):
+    text = whole.replace('"Two moons"', '1\n"\\u001b[31m" = 1', 1).replace("20", '"' + "x" * 100_000 + '\\u0007"', 1)
+    told = "\n".join(map(str, read(write(text)).problems))
+    assert len(told) < 3000
+    assert "\x1b" not in told
+    assert "\x07" not in told
+
+
+def test_a_flood_of_problems_is_cut_in_linear_time(write, whole, growth):
+    def flood(count):
+        return read(write(whole + "[tracking]\n" + "\n".join(f"iteration{n} = 1" for n in range(count)))).problems
+
+    problems = flood(5_000)
+    assert len(problems) == PROBLEMS + 1
+    assert "not shown" in problems[-1].message
+    assert growth(flood, 1_250, 5_000) < 10

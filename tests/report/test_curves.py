@@ -1,0 +1,36 @@
+"""What a page says of the values of a metric."""
+
+import math
+
+import pytest
+
+from ganforge.core.contracts import Reading
+from ganforge.report.curves import best, loss_panels
+from ganforge.report.journal_curves import Binned
+from ganforge.storage.value_info import MetricMeaning
+
+
+@pytest.mark.parametrize(
+    ("meaning", "expected"),
+    [
+        (MetricMeaning("", "lower"), (1, 0.02)),
+        (MetricMeaning("", "higher"), (3, 0.9)),
+        (MetricMeaning("", "nearer", None, 0.4998), (2, 0.49)),
+        (MetricMeaning("", "nearer"), None),
+        (MetricMeaning("", "none"), None),
+        (MetricMeaning(""), None),
+    ],
+)
+def test_the_best_value_is_what_the_metric_says_is_better(meaning, expected):
+    assert best({1: 0.02, 2: 0.49, 3: 0.9, 4: float("nan")}, meaning) == expected
+
+
+def test_the_chart_of_a_network_says_what_its_losses_mean_lately():
+    readings = {f"discriminator/{name}": Reading("cost", math.log(2), 0.0) for name in ("real", "fake")}
+    terms = {key: Binned() for key in readings}
+    for one in terms.values():
+        one.add(range(1, 101), [math.log(2)] * 90 + [1e-4] * 10)
+    (panel,) = loss_panels(terms, readings, 100)
+    assert "without error" in panel.saying
+    (panel,) = loss_panels(terms, {}, 100)
+    assert panel.saying == ""

@@ -1,0 +1,172 @@
+"""Finished runs measured again from their folders."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ganforge.core.errors import Disagreement, RunFolderError
+from ganforge.runs import evaluation_records
+from ganforge.runs.evaluation import Wish, _plainly, evaluate
+from ganforge.storage import journal
+from ganforge.storage.run_folder import RunFolder
+
+SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory):
+    from ganforge.session.run_plan import Options
+    from ganforge.session.training_run import run
+
+    lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "pictures.every=20")
+    root = tmp_path_factory.mktemp("runs")
+    return run(Options(SMOKE / "grid.toml", lean, runs_dir=root), Console(file=io.StringIO())).folder
+
+
+@pytest.fixture
+def folder(_finished, tmp_path):
+    """A finished run of the grid, which the test may change."""
+    shutil.copytree(_finished, tmp_path / _finished.name)
+    return RunFolder(tmp_path / _finished.name)
+
+
+def test_measuring_again_gives_what_training_measured(folder):
+    before = json.loads(folder.metrics.read_text())
+    found = evaluate(folder, Wish())
+    assert {key: one.value for key, one in found.values.items()} == before["metrics"]
+    assert found.protocols == before["protocols"]
+    assert (found.iteration, found.weights, found.seed, found.failed, found.remarks) == (20, "average", 0, {}, ())
+
+
+def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
+    (error,) = evaluate(folder, Wish(("precision-recall",), samples=3)).failed.values()
+    assert str(error) == "metric 'precision-recall' needs 6 samples or more, and is given 3 (set samples = 6)"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("metric[0]: metric 'a/b' 1.0 cannot be built: no", "metric 'a/b' 1.0 cannot be built: no"),
+        ("change metric[1].params; if they are right, report it", "change the metric's params; if they are right, report it"),
+        ("give metric[0].params.weights_path", "give weights_path"),
+    ],
+)
+def test_keys_of_tables_become_those_of_the_command_line(text, told):
+    assert _plainly(Disagreement(text)).message == told
+
+
+def test_any_metric_can_be_measured_with_other_samples_weights_and_draws(folder):
+    wish = Wish(("wasserstein:order=1",), samples=50, seed=3, weights="raw", device="cpu")
+    raw = evaluate(folder, wish)
+    assert raw.protocols["wasserstein"]["params"] == {"order": 1}
+    assert [raw.protocols["wasserstein"][key] for key in ("samples", "generator", "seed")] == [50, "raw", 3]
+    value = raw.values["wasserstein"].value
+    assert value == evaluate(folder, wish).values["wasserstein"].value
+    for other in (Wish(wish.metrics, 50, 3, "average"), Wish(wish.metrics, 50, 4, "raw"), Wish(("wasserstein",), 50, 3, "raw")):
+        assert evaluate(folder, other).values["wasserstein"].value != value
+
+
+def test_a_metric_that_cannot_be_measured_stops_no_other_one(folder):
+    found = evaluate(folder, Wish(("label-match", "wasserstein:order=7", "nosuch", "modes")))
+    assert set(found.protocols) == {"modes"}
+    assert list(found.failed) == ["label-match", "wasserstein:order=7", "nosuch"]
+    told = [str(error) for error in found.failed.values()]
+    assert told[0].startswith("metric 'label-match' needs labels")
+    assert told[1] == "order: must be one of 1, 2, got 7"
+    assert "installed metrics" in told[2]
+
+
+def test_a_strangers_error_is_one_line_that_blames_its_plugin(folder, monkeypatch):
+    from ganforge.builtin.metrics.basic_metrics import Modes
+
+    monkeypatch.setattr(Modes, "measure", lambda self, evaluation: 1 / 0)
+    (error,) = evaluate(folder, Wish()).failed.values()
+    assert "metric 'ganforge/modes' failed: ZeroDivisionError" in str(error)
+
+
+def test_the_floor_is_what_other_real_samples_reach(folder):
+    found = evaluate(folder, Wish(("wasserstein:samples=400", "modes:samples=2500"), floor=True)).values
+    assert 0.9 < found["modes/high-quality"].floor <= 1
+    assert found["modes/high-quality"].floor == pytest.approx(0.9889, abs=0.01)
+    assert 0 < found["wasserstein"].floor < found["wasserstein"].value
+
+
+def test_a_floor_of_samples_that_are_drawn_twice_is_doubted(folder, monkeypatch):
+    import torch
+
+    from ganforge.builtin.datasets.points import Drawn
+    from ganforge.core.records import Samples
+
+    held_out = Drawn.held_out
+
+    def twice(self, count, generator):
+        drawn = held_out(self, max(1, count // 2), generator).values
+        return Samples(torch.cat([drawn, drawn]))
+
+    monkeypatch.setattr(Drawn, "held_out", twice)
+    found = evaluate(folder, Wish(("wasserstein",), samples=40, floor=True))
+    assert found.values["wasserstein"].floor == 0
+    assert found.remarks == (
+        "the floor of wasserstein is too good: 100% of its real samples are drawn twice; give it fewer with -n",
+    )
+
+
+def test_a_discriminator_that_is_gone_is_missed_by_none_that_needs_it_not(folder):
+    begun, header, rest = folder.resolved.read_text().partition("[discriminator]\n")
+    folder.resolved.write_text(begun + header + rest.replace("ganforge-vanilla/mlp@1", "gone", 1))
+    found = evaluate(folder, Wish())
+    assert set(found.values) == {"modes/captured", "modes/high-quality", "modes/reverse-kl"}
+    assert any("measured without the discriminator: no discriminator named 'gone'" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("line", "now", "told"),
+    [
+        ("seed = 0", 'seed = "a"', "train.seed: must be a whole number"),
+        ("seed = 0\n", "", "train.seed is missing"),
+        ("[train]", "train = 3\n[other]", "damaged"),
+        ("[train]", "[train", "damaged"),
+    ],
+)
+def test_a_damaged_recipe_is_told_before_anything_is_built(folder, line, now, told):
+    text = folder.resolved.read_text()
+    assert line in text
+    folder.resolved.write_text(text.replace(line, now, 1))
+    with pytest.raises(RunFolderError, match=r"resolved.toml is of another version of ganforge, or damaged") as caught:
+        evaluate(folder, Wish(("modes",)))
+    assert told in caught.value.message
+
+
+def test_a_run_that_never_began_cannot_be_measured(folder):
+    folder.resolved.unlink()
+    with pytest.raises(RunFolderError, match=r"holds no resolved\.toml: it never began"):
+        evaluate(folder, Wish(("modes",)))
+
+
+def test_a_run_without_a_checkpoint_cannot_be_measured(folder):
+    shutil.rmtree(folder.checkpoints)
+    folder.checkpoints.mkdir()
+    with pytest.raises(RunFolderError, match="no checkpoint"):
+        evaluate(folder, Wish())
+
+
+def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_it_was(folder):
+    final, status = folder.metrics.read_bytes(), folder.status.read_bytes()
+    for samples in (40, 50):
+        evaluation_records.record(evaluate(folder, Wish(samples=samples)))
+    first, second = evaluation_records.recorded(folder)
+    assert [first["number"], second["number"]] == [1, 2]
+    assert [one["protocols"]["modes"]["samples"] for one in (first, second)] == [40, 50]
+    assert {"torch", "ganforge"} <= set(first["versions"])
+    assert first["measures"]["modes/captured"]["ideal"] == 25
+    assert first["time"] <= second["time"]
+    assert (folder.metrics.read_bytes(), folder.status.read_bytes()) == (final, status)
+
+    kinds = [record["k"] for _, record in journal.read(folder.journal)]
+    assert kinds[kinds.index("end") :] == ["end", "evaluated", "file", "evaluated", "file"]

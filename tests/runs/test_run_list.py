@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+
+from ganforge.runs.run_list import runs
+from ganforge.storage import run_status
+from ganforge.storage.journal import JournalWriter
+from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_status import Status
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "runs"
+
+
+def make(root, experiment="moons", name="infogan", *, created=None, **standing):
+    folder = RunFolder.create(root, experiment, name)
+    facts = {"title": "Two moons", "seed": 3, "host": "here", **({"created": created} if created else {})}
+    folder.write_json(folder.identity, {**folder.read_json(folder.identity), **facts})
+    if standing:
+        run_status.write(folder, Status(**standing))
+    return folder
+
+
+def test_a_run_is_summed_up(root):
+    folder = make(root, status="finished", iteration=9, iterations=9, seconds=2.5, metrics={"w": 0.07}, health={"verdict": "well"})
+
+    (run,) = runs(root)
+
+    assert (run.run, run.name, run.experiment, run.title, run.seed) == (folder.path.name, "infogan", "moons", "Two moons", 3)
+    assert (run.status, run.iteration, run.iterations, run.seconds) == ("finished", 9, 9, 2.5)
+    assert (run.metrics, run.health, run.remark) == ({"w": 0.07}, "well", None)
+    assert run.folder == folder.path
+
+
+def test_the_newest_comes_first_and_experiments_can_be_chosen(root):
+    for created, experiment in enumerate(["Two Moons", "ring", "Two Moons"], start=1):
+        make(root, experiment, f"gan{created}", created=float(created), status="finished")
+
+    assert [run.name for run in runs(root)] == ["gan3", "gan2", "gan1"]
+    assert [run.name for run in runs(root, "Two Moons")] == [run.name for run in runs(root, "two-moons")] == ["gan3", "gan1"]
+    assert runs(root, "grid") == []
+
+
+def test_no_folder_no_runs(root):
+    assert runs(root) == []
+
+
+def test_what_is_no_run_is_passed_over(root):
+    make(root, status="finished")
+    (root / "moons" / "notes").mkdir()
+    (root / "file").write_text("")
+
+    assert len(runs(root)) == 1
+
+
+def test_a_vanished_run_is_marked_and_said(root):
+    folder = make(root, status="running", iteration=812, pid=2**22 + 1)
+
+    (run,) = runs(root)
+
+    assert (run.status, run.remark) == ("killed", "process vanished at iteration ~812")
+    assert run_status.read(folder).status == "killed"
+
+
+def test_a_vanished_run_of_another_host_is_only_reported(root):
+    folder = make(root, status="running", host="elsewhere", heartbeat=1.0)
+
+    (run,) = runs(root)
+
+    assert run.status == "running"
+    assert "elsewhere" in run.remark
+    assert not folder.journal.exists()
+
+
+def test_a_vanished_run_that_cannot_be_marked_is_still_said(root):
+    folder = make(root, status="running", pid=2**22 + 1)
+    folder.journal.mkdir()
+
+    (run,) = runs(root)
+
+    assert run.status == "killed"
+    assert "cannot be marked" in run.remark
+
+
+def test_a_run_without_a_report_is_starting_or_never_started(root):
+    folder = make(root)
+
+    assert runs(root)[0].status == "unstarted"
+    with folder.locked():
+        assert runs(root)[0].status == "starting"
+
+
+@pytest.mark.parametrize("text", ["{", '{"status": "running", "iteration": 3'])
+def test_a_damaged_report_costs_only_its_own_line(root, text):
+    make(root, name="good", status="finished")
+    make(root, name="bad").status.write_text(text)
+
+    by_name = {run.name: run for run in runs(root)}
+
+    assert by_name["good"].status == "finished"
+    assert by_name["bad"].status == "unknown"
+    assert "damaged" in by_name["bad"].remark
+
+
+def test_an_error_is_the_remark(root):
+    make(root, status="failed", error="ValueError: no")
+
+    assert runs(root)[0].remark == "ValueError: no"
+
+
+def test_what_mlflow_lacks_is_counted(root):
+    folder = make(root, status="finished")
+    with JournalWriter(folder.journal) as writer:
+        writer.record("start", run_id="1", run_name="a", experiment="moons", resolution="full")
+        for iteration in range(10):
+            writer.metrics(iteration, {"loss/a": 1.0, "loss/b": 2.0})
+        writer.record("end", status="FINISHED", reason=None, exit_code=0)
+
+    (run,) = runs(root)
+
+    assert run.undelivered.points == 20
+
+
+def test_a_running_run_is_not_asked_what_it_lacks(root):
+    folder = make(root, status="running")
+    with folder.locked():
+        assert runs(root)[0].undelivered is None

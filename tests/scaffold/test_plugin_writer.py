@@ -1,0 +1,135 @@
+"""``ganforge plugins new``: whatever the kinds, what is written is whole, clean and registers what it says."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+import tomllib
+from itertools import chain, combinations
+
+import pytest
+
+from ganforge import __version__
+from ganforge.cli.app import main
+from ganforge.core.errors import StorageError, UsageError
+from ganforge.registry.component import Kind
+from ganforge.scaffold import write_plugin
+
+COMBINATIONS = list(chain.from_iterable(combinations(Kind, size) for size in range(1, len(Kind) + 1)))
+
+
+def hooks_of(folder):
+    tree = ast.parse((folder / "plugin.py").read_text())
+    return {function.name for function in tree.body if isinstance(function, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("kinds", COMBINATIONS, ids="+".join)
+def test_every_combination_of_kinds_is_whole(kinds, tmp_path):
+    folder = write_plugin("acme-gan", kinds, tmp_path)
+
+    package = folder / "src" / "acme_gan"
+    assert hooks_of(package) == {f"ganforge_register_{kind.plural}" for kind in kinds}
+    assert {kind.value for kind in Kind if (package / f"{kind}.py").exists()} == set(kinds)
+    for path in folder.rglob("*.py"):
+        compile(path.read_text(), path, "exec")
+    assert not [path for path in folder.rglob("*") if path.is_file() and "$" in path.read_text()]
+
+    recipe = tomllib.loads((folder / "recipes" / "acme.toml").read_text())
+    own = {kind for kind in Kind for table in [recipe[kind]] if "acme-gan/acme" in str(table)}
+    assert own == set(kinds)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["ganforge"] == {"acme-gan": "acme_gan.plugin"}
+    major, minor = __version__.split(".")[:2]
+    assert project["dependencies"][0] == f"ganforge>={major}.{minor},<{major}.{int(minor) + 1}"
+
+
+def test_what_is_written_passes_ruff(tmp_path):
+    if importlib.util.find_spec("ruff") is None:
+        pytest.skip("ruff is not installed here; `nox -s scaffold` asks the same")
+    for number, kinds in enumerate(COMBINATIONS):
+        write_plugin(f"acme{number}-gan", kinds, tmp_path)
+    for words in (("check",), ("format", "--check")):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, "--no-cache", str(tmp_path)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ["", "-", "9lives", "3d-gan", "acme gan", "class", "ä-gan"])
+def test_a_name_that_nothing_can_have(name, tmp_path):
+    with pytest.raises(UsageError, match=r"is no name for a plugin \(.*begins with a letter and is no keyword"):
+        write_plugin(name, [Kind.LOSS], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("vanilla", "the plugin name 'vanilla' is reserved for ganforge-vanilla"),
+        ("Builtin", "the plugin name 'builtin' is reserved for ganforge"),
+        ("local", "'local' stands for files named by --plugin"),
+        ("json", "'json' is a module of Python"),
+        ("concurrent", "'concurrent' is a module of Python"),
+        ("torch", "'torch' is a distribution that ganforge runs on"),
+        ("scikit-learn", "'scikit-learn' is a distribution that ganforge runs on"),
+        ("sklearn", "'sklearn' is a package that ganforge runs on"),
+    ],
+)
+def test_a_name_whose_package_could_not_work(name, reason, tmp_path):
+    with pytest.raises(UsageError, match=f"no plugin can be called '{name}': {reason}"):
+        write_plugin(name, [Kind.LOSS], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["ganforge-vanilla", "GanForge_new", "ganforge"])
+def test_a_name_that_would_pass_for_ganforges_own(name, tmp_path):
+    with pytest.raises(UsageError, match="would pass for one of ganforge's own"):
+        write_plugin(name, [Kind.LOSS], tmp_path)
+
+
+def test_names_are_spelt_as_pip_spells_them(tmp_path):
+    folder = write_plugin("Acme_Wave.GAN", [Kind.GENERATOR], tmp_path)
+    assert folder.name == "acme-wave-gan"
+    assert "class AcmeWaveGenerator(" in (folder / "src" / "acme_wave_gan" / "generator.py").read_text()
+
+
+def test_nothing_is_overwritten(tmp_path):
+    write_plugin("acme-gan", [Kind.LOSS], tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="is there already"):
+        write_plugin("acme-gan", [Kind.GENERATOR], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_plugin("acme-gan", [Kind.LOSS], tmp_path / "file")
+
+
+def test_a_folder_that_may_not_be_looked_into(tmp_path):
+    with pytest.raises(StorageError, match=r"cannot write .*: File name too long"):
+        write_plugin("acme-gan", [Kind.LOSS], tmp_path / ("a" * 300) / "z")
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(UsageError, match="is too long for a plugin's name: 300 letters"):
+        write_plugin("a" * 300, [Kind.LOSS], tmp_path)
+
+
+def test_the_command_writes_and_says_what_next(tmp_path, capsys):
+    assert main(["plugins", "new", "acme-gan", "--kinds", "losses, metric", "--into", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"ganforge run {tmp_path / 'acme-gan' / 'recipes' / 'acme.toml'}" in said.replace("\n", "")
+    assert hooks_of(tmp_path / "acme-gan" / "src" / "acme_gan") == {"ganforge_register_losses", "ganforge_register_metrics"}
+
+
+def test_an_unknown_kind_is_told(tmp_path, capsys):
+    assert main(["plugins", "new", "acme-gan", "--kinds", "los", "--into", str(tmp_path)]) == 2
+    assert "did you mean 'loss'?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_kind_is_no_plugin(tmp_path):
+    with pytest.raises(UsageError, match="a plugin without components is none"):
+        write_plugin("acme-gan", [], tmp_path)

@@ -1,0 +1,144 @@
+"""The pictures at the end of a run: which there are, that the journal names them, and that none of them can fail a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ganforge.builtin.datasets import streamed_images
+from ganforge.core.errors import StorageError
+from ganforge.runs import nearest_training
+from ganforge.session import final_figures
+from ganforge.session.run_plan import Options
+from ganforge.session.training_run import run
+from ganforge.storage import journal
+from ganforge.storage.run_folder import RunFolder
+
+SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
+LEAN = ('tracking.mode="off"', "pictures.gif=false", "train.iterations=2", "metric=[]")
+WALKS = {"interpolation.png", "interpolation.gif"}
+VARIED = {"traversal.png", "traversal.gif"}
+
+
+def trained(name, tmp_path, console, *overrides):
+    return run(Options(SMOKE / f"{name}.toml", (*LEAN, *overrides), runs_dir=tmp_path / "runs"), console)
+
+
+def drawn(result):
+    """The album's files in the run folder."""
+    return {path.name for path in (result.folder / "pictures").iterdir() if path.name.startswith(("inter", "trav", "neigh"))}
+
+
+def recorded(result):
+    """What the journal names of them: sheets as images with an iteration, animations as files."""
+    records = [record for _, record in journal.read(RunFolder(result.folder).journal)]
+    images = {(record["key"], record["iteration"], record["path"]) for record in records if record["k"] == "image"}
+    files = {record["path"] for record in records if record["k"] == "file"}
+    return {one for one in images if one[0] != "images/samples"}, {path for path in files if path.endswith(".gif")}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dcgan_digits", WALKS | {"neighbours.png"}),
+        ("cgan_digits", WALKS | VARIED | {"neighbours.png"}),
+        ("infogan_moons", WALKS | VARIED),
+        ("gaussian_1d", WALKS),
+    ],
+)
+def test_each_picture_that_applies_is_drawn_and_recorded(tmp_path, console, name, expected):
+    result = trained(name, tmp_path, console)
+
+    assert result.status == "finished"
+    assert drawn(result) == expected
+    images, files = recorded(result)
+    sheets = {path for path in expected if path.endswith(".png")}
+    assert images == {(f"images/{path[:-4]}", 2, f"pictures/{path}") for path in sheets}
+    assert files == {f"pictures/{path}" for path in expected - sheets}
+    for path in expected:
+        with Image.open(result.folder / "pictures" / path) as picture:
+            picture.verify()
+
+
+def test_of_a_streamed_folder_the_album_searches_a_part_and_says_so_and_sample_searches_all(tmp_path, console, monkeypatch):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(40):
+        Image.new("L", (8, 8), 6 * number).save(pictures / f"{number}.png")
+    monkeypatch.setattr(streamed_images, "_PART", 10)
+    notes = []
+    monkeypatch.setattr(final_figures, "beside_nearest", lambda *_, note: notes.append(note) or b"")
+
+    table = f'dataset={{use="image-folder",params={{folder="{pictures}",grayscale=true,stream=true,held_out=0.25}}}}'
+    result = trained("dcgan_digits", tmp_path, console, table)
+
+    assert notes == ["nearest among 10 of 30 training images"]
+    assert len(nearest_training.training_images(RunFolder(result.folder)).images) == 30
+
+
+def test_the_recipe_can_do_without(tmp_path, console):
+    result = trained("cgan_digits", tmp_path, console, "pictures.album=false")
+
+    assert drawn(result) == set()
+    assert recorded(result) == (set(), set())
+
+
+def test_it_shows_the_same_again(tmp_path, console):
+    first, second = (trained("cgan_digits", tmp_path / place, console) for place in ("a", "b"))
+
+    for name in sorted(drawn(first)):
+        assert (first.folder / "pictures" / name).read_bytes() == (second.folder / "pictures" / name).read_bytes()
+
+
+def test_a_picture_that_fails_is_missing_with_a_warning_and_the_others_are_there(tmp_path, console, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("no yellow left")
+
+    monkeypatch.setattr(final_figures, "beside_nearest", broken)
+    result = trained("dcgan_digits", tmp_path, console)
+
+    assert (result.status, result.exit_code) == ("finished", 0)
+    assert drawn(result) == WALKS
+    assert "neighbours.png is missing: ValueError: no yellow left" in console.file.getvalue()
+    assert (result.folder / "model" / "generator.safetensors").exists()
+
+
+def test_a_part_that_would_end_the_program_costs_its_picture_only(tmp_path, console, monkeypatch):
+    def leaves(*_, **__):
+        raise SystemExit(3)
+
+    monkeypatch.setattr(nearest_training, "nearest_neighbours", leaves)
+    result = trained("dcgan_digits", tmp_path, console)
+
+    assert result.exit_code == 0
+    assert "neighbours.png is missing: it called sys.exit(3)" in console.file.getvalue()
+
+
+def test_a_disk_that_refuses_is_told_once(tmp_path, console, monkeypatch):
+    def full(path, *_, **__):
+        raise StorageError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(final_figures.atomic, "write_bytes", _only_for_the_album(final_figures.atomic.write_bytes, full))
+    result = trained("cgan_digits", tmp_path, console)
+
+    assert result.exit_code == 0
+    assert drawn(result) == set()
+    told = console.file.getvalue().replace("\n", "")
+    assert told.count("No space left") == 1
+    assert "interpolation.png and what follows is missing" in told
+
+
+def _only_for_the_album(real, refusing):
+    def write(path, data, **options):
+        return (refusing if path.name.startswith(("inter", "trav", "neigh")) else real)(path, data, **options)
+
+    return write
+
+
+def test_a_run_that_was_stopped_or_diverged_has_none(tmp_path, console):
+    result = trained("dcgan_digits", tmp_path, console, "generator.optimizer.lr=1e30", "train.iterations=20")
+
+    assert result.status == "diverged"
+    assert drawn(result) == set()

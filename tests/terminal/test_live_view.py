@@ -1,0 +1,456 @@
+"""The live view on a screen that pyte emulates, and in a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pyte
+import pytest
+from rich.console import Console
+
+from ganforge.core.contracts import Measure
+from ganforge.core.events import Evaluated, Pictured, RolledBack, Stepped
+from ganforge.terminal import panels
+from ganforge.terminal.live_view import LiveView
+from ganforge.terminal.progress_ui import Heading, view
+
+HEADING = Heading("InfoGAN finds the moons", Path("runs/moons/a-1234"), 7)
+
+
+class Screen:
+    """A terminal of pyte's, and a console that writes to it."""
+
+    def __init__(self, width, height, **options):
+        self.emulator = pyte.Screen(width, height)
+        self.stream = pyte.Stream(self.emulator)
+        self.console = Console(
+            file=io.StringIO(), force_terminal=True, width=width, height=height, color_system="truecolor", legacy_windows=False,
+            _environ={"TERM": "xterm-256color"} | options,
+        )  # fmt: skip
+        self.raw = ""
+
+    def look(self):
+        written, self.console.file = self.console.file.getvalue(), io.StringIO()
+        self.raw += written
+        self.stream.feed(written.replace("\n", "\r\n"))
+        return [line.rstrip() for line in self.emulator.display]
+
+    def resize(self, width, height):
+        self.console.width, self.console.height = width, height
+        self.emulator.resize(height, width)
+
+
+def play(screen, events, clock, *, seconds=0.0):
+    """Show a whole run; while the clock stands still, only its start and its end are drawn, which spares the slow emulator."""
+    live = LiveView(screen.console, HEADING, clock)
+    with live.observer() as tell:
+        for event in events:
+            clock.now += seconds
+            tell(event)
+    return live
+
+
+def at(text, lines):
+    """The only line that contains ``text``."""
+    found = [line for line in lines if text in line]
+    assert len(found) == 1, (text, lines)
+    return found[0]
+
+
+def test_the_last_state_stays_on_the_screen(clock, events):
+    screen = Screen(120, 40)
+    play(screen, events(), clock)
+    lines = screen.look()
+
+    assert lines[0] == "InfoGAN finds the moons"
+    assert lines[1] == "runs/moons/a-1234"
+    assert lines[2] == "seed 7 · cpu · 2-dimensional points, 2 classes · 34,561 parameters"
+    assert lines[3].endswith("  100 %  100/100  8.0 it/s  finished in 00:12")
+    assert "▅▆▇▇▇█████    1.367       1.386" in at("discriminator  ", lines)  # the mean of the last 48 iterations
+    assert "0.005 ↓ better        0    0.005" in at("wasserstein  ", lines)
+    at(
+        "discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated (they are alike, or it is",
+        lines,
+    )
+    assert "generator total 0.721 (log 2 = 0.693 at equilibrium): the discriminator is undecided about its samples" in lines
+    at("samples at iteration 100", lines)
+    at("real · code 0 = 0 · code 0 = 1", lines)
+    assert not any("Ctrl-C" in line for line in lines)
+
+
+def test_a_healthy_run_is_said_to_be_so_since_when(clock, events, watched, finding):
+    screen = Screen(120, 40)
+    play(screen, watched(events(), {20: [finding()], 40: [], 80: []}), clock)
+
+    at("healthy since iteration 40", screen.look())
+
+
+TROUBLES = (
+    ("gradients", "exploding gradient", "fail"),
+    ("diversity", "mode collapse", "fail"),
+    ("duplicates", "near-duplicates", "warn"),
+    ("over-fitting", "discriminator over-fitting", "warn"),
+)
+
+
+def test_findings_are_told_in_full_where_there_is_room(clock, events, watched, finding):
+    screen = Screen(120, 40)
+    play(screen, watched(events(), {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
+    lines = screen.look()
+
+    for _, trouble, level in TROUBLES:
+        told = at(f"{trouble} since iteration 40", lines)
+        assert told == f"{level}: {trouble} since iteration 40: samples near 12% of the data only"
+        advised = lines[lines.index(told) + 1]
+        assert advised == "  what usually helps: several samples judged at once (dataset.params)"
+    at("discriminator total 1.367: cannot tell real from generated", lines)
+    assert not any("healthy" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [20, 25, 30])
+def test_a_narrow_view_says_what_helps_against_the_worst_and_counts_the_others(finding, width):
+    troubles = [finding(f"check-{number}") for number in range(3)]
+    lines = ["".join(segment.text for segment in line).rstrip() for line in panels._findings(troubles, width, 3)]
+    assert [line[:16] for line in lines] == ["fail: mode colla", "  several sample", "and 2 more: mode"]
+
+
+@pytest.mark.parametrize("room", range(1, 30))
+def test_findings_keep_to_their_room(finding, room):
+    troubles = [finding(f"check-{number}") for number in range(4)]
+    assert 1 <= len(panels._findings(troubles, 24, room)) <= max(room, 2)
+
+
+@pytest.mark.parametrize("size", [(60, 24), (80, 24), (61, 12), (30, 20), (100, 16)])
+def test_the_worst_findings_come_first_and_those_left_out_are_counted(clock, events, watched, finding, size):
+    screen = Screen(*size)
+    live = play(screen, watched(events(), {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
+    lines = screen.look()
+
+    assert len(live.frame()) < size[1]
+    told = [line for line in lines if line.startswith(("fail: ", "warn: "))]
+    assert told[0].startswith("fail: exploding gradient")
+    assert any(line.startswith(f"and {len(TROUBLES) - len(told)} more: ") for line in lines) == (len(told) < len(TROUBLES))
+    assert all(len(line) <= size[0] for line in lines)
+
+
+def test_levels_have_colours_of_their_own_and_words_where_there_are_none(clock, events, watched, finding):
+    found = {}
+    for options in ({}, {"NO_COLOR": "1"}):
+        screen = Screen(100, 40, **options)
+        looks = {60: [finding(), finding("duplicates", "near-duplicates", "warn")]}
+        play(screen, watched(events(), looks), clock)
+        lines = screen.look()
+        rows = [next(row for row, line in enumerate(lines) if line.startswith(level)) for level in ("fail: ", "warn: ")]
+        found[bool(options)] = [screen.emulator.buffer[row][0].fg for row in rows]
+
+    assert found == {False: ["red", "brown"], True: ["default", "default"]}
+
+
+def test_what_is_no_longer_finite_is_said_before_all_else(clock, events, watched, finding):
+    stream = [
+        replace(event, terms={**event.terms, "generator/total": event.terms["generator/total"] * float("inf")})
+        if isinstance(event, Stepped)
+        else event
+        for event in watched(events(), {60: [finding()]})
+    ]
+    screen = Screen(100, 40)
+    play(screen, stream, clock)
+    lines = screen.look()
+
+    assert lines.index("generator total is no longer finite") + 1 == lines.index(at("fail: mode collapse", lines))
+
+
+def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(clock, events):
+    screen = Screen(120, 40)
+    live = LiveView(screen.console, HEADING, clock)
+    *earlier, _ = events(end=60)
+    with live.observer() as tell:
+        for event in [
+            *earlier,
+            RolledBack(40, 60),
+            *(event for event in events() if isinstance(event, Stepped) and 40 < event.iteration <= 50),
+        ]:
+            clock.now += 0.1
+            tell(event)
+        clock.now += 5
+        live.notify("look")
+        tell(earlier[-1])
+        lines = screen.look()
+
+    assert "it/s" in lines[3]
+    assert "– it/s" not in lines[3]
+
+
+def test_progress_and_time_left_while_it_goes(clock, events):
+    screen = Screen(100, 30)
+    live = LiveView(screen.console, HEADING, clock)
+    with live.observer() as tell:
+        for event in events():
+            clock.now += 0.1
+            tell(event)
+            if getattr(event, "iteration", 0) == 50:
+                break
+        lines = screen.look()
+
+    assert "48 %  48/100  9.4 it/s  00:06 left" in lines[3]
+    assert any("Ctrl-C saves and stops" in line for line in lines)
+
+
+@pytest.mark.parametrize("size", [(60, 24), (60, 60), (78, 24), (80, 24), (100, 30), (200, 60), (61, 12), (30, 8), (10, 3)])
+@pytest.mark.parametrize("kind", ["moons", "bell", "images"])
+def test_it_fits_every_terminal(clock, events, kind, size):
+    screen = Screen(*size)
+    live = play(screen, events(kind, end=6, iterations=6, every=3), clock)
+
+    assert len(live.frame()) < size[1]
+    screen.look()
+    assert all(len(line) <= size[0] for line in screen.emulator.display)
+    if size[1] >= 12 and size[0] >= 60:  # nothing was scrolled away
+        assert screen.emulator.display[0].startswith("InfoGAN finds the moons")
+
+
+def test_samples_are_drawn_beside_or_below(clock, events):
+    wide, narrow = Screen(80, 24), Screen(60, 40)
+    for screen in (wide, narrow):
+        play(screen, events(), clock)
+
+    title = at("samples at", wide.look())
+    assert title.index("samples") > 46
+    assert at("samples at", narrow.look()).startswith("╭─ samples at")
+
+
+@pytest.mark.parametrize(
+    ("kind", "legend"), [("moons", "real · code 0 = 0 · code 0 = 1"), ("bell", "data · generated · D(x), ½ dotted")]
+)
+def test_the_drawing_changes_with_the_samples_and_has_a_legend(clock, events, kind, legend):
+    drawings = []
+    for end in (25, 100):
+        screen = Screen(100, 30)
+        play(screen, events(kind, end=end), clock)
+        lines = screen.look()
+        at(legend, lines)
+        drawings.append("".join(letter for line in lines for letter in line if 0x2800 < ord(letter) <= 0x28FF))
+
+    assert min(map(len, drawings)) > 40
+    assert drawings[0] != drawings[1]
+
+
+def test_images_are_half_blocks_in_their_own_greys(clock, events):
+    screen = Screen(100, 30)
+    play(screen, events("images", end=25), clock)
+    screen.look()
+
+    cells = [cell for row in screen.emulator.buffer.values() for cell in row.values() if cell.data == "▀"]
+    assert len({cell.fg for cell in cells}) > 20
+
+
+def test_no_color_means_no_colours(clock, events):
+    for kind in ("moons", "images"):
+        screen = Screen(100, 30, NO_COLOR="1")
+        play(screen, events(kind), clock)
+        screen.look()
+        assert {cell.fg for row in screen.emulator.buffer.values() for cell in row.values()} == {"default"}
+        assert {cell.bg for row in screen.emulator.buffer.values() for cell in row.values()} == {"default"}
+
+
+def test_a_resize_leaves_no_remains(clock, events):
+    screen = Screen(120, 40)
+    live = LiveView(screen.console, HEADING, clock)
+    with live.observer() as tell:
+        for event in events():
+            if getattr(event, "iteration", 0) == 40:
+                screen.look()
+                screen.resize(80, 24)
+            clock.now += 0.1
+            tell(event)
+    lines = screen.look()
+
+    assert lines[0] == "InfoGAN finds the moons"
+    at("samples at iteration", lines)
+    at("InfoGAN", lines)
+
+
+def test_messages_are_shown_at_the_next_event_and_after_the_end(clock, events):
+    screen = Screen(100, 40)
+    live = LiveView(screen.console, HEADING, clock)
+    stream = events()
+    with live.observer() as tell:
+        tell(next(stream))
+        live.notify("saving \x1b[2J; press Ctrl-C again to stop at once")
+        assert not any("saving" in line for line in screen.look())
+        tell(next(stream))
+        at("saving  [2J; press Ctrl-C again to stop at once", screen.look())
+        for event in stream:
+            tell(event)
+    live.notify("MLflow back after 00:16")
+
+    lines = screen.look()
+    assert [line for line in lines if line][-1] == "MLflow back after 00:16"
+
+
+def test_at_most_four_refreshes_a_second(clock, events):
+    screen = Screen(100, 30)
+    live = play(screen, events(end=1000, iterations=1000, every=500), clock, seconds=0.01)
+
+    assert 30 <= live.refreshes <= 4 * 10 + 3
+
+
+def test_a_dear_refresh_comes_more_rarely(clock, events):
+    """Each refresh of 0.1 s may take 1.5 % of the time, so that 100 s see about fifteen."""
+    screen = Screen(100, 30)
+    live = LiveView(screen.console, HEADING, clock)
+    frame = live.frame
+
+    def slow_frame():
+        clock.now += 0.1
+        return frame()
+
+    live.frame = slow_frame
+    with live.observer() as tell:
+        for event in events(end=1000, iterations=1000, every=500):
+            clock.now += 0.1
+            tell(event)
+
+    assert 12 <= live.refreshes <= 20
+
+
+def test_the_cursor_is_given_back_whatever_happens(clock, events):
+    screen = Screen(100, 30)
+    live = LiveView(screen.console, HEADING, clock)
+    with pytest.raises(KeyboardInterrupt), live.observer() as tell:
+        tell(next(events()))
+        screen.look()
+        assert screen.emulator.cursor.hidden
+        raise KeyboardInterrupt
+    screen.look()
+
+    assert not screen.emulator.cursor.hidden
+    assert screen.emulator.cursor.x == 0
+
+
+def test_terms_and_scores_that_are_not_finite_are_shown_as_such(clock, events):
+    stream = list(events(end=10, every=5))
+    stream[-2:-2] = [Evaluated(10, {"wasserstein": float("nan"), "unheard-of": float("inf")}, 0.1)]
+    screen = Screen(100, 40)
+    play(screen, stream, clock)
+
+    assert "inf" in at("unheard-of", lines := screen.look())
+    assert "nan " in at("wasserstein  ", lines)
+
+
+def test_what_a_metric_means_is_told_to_its_last_word(clock, events):
+    screen = Screen(120, 40)
+    started, *others = events()
+    meaning = "share of samples whose code stands for their class, the best matching of codes and classes"
+    play(screen, [replace(started, measures={"recovery": Measure(meaning, "higher", 1.0)}), *others], clock)
+
+    shown = " ".join(line[:66].strip() for line in screen.look())  # the samples stand to the right
+    assert f"{meaning}; higher is better" in shown
+
+
+def test_a_picture_without_a_field_or_finite_samples_is_no_reason_to_fail(clock, events):
+    for kind in ("moons", "bell", "images"):
+        stream = [
+            Pictured(event.iteration, type(event.fake)(event.fake.values * float("nan"), None, event.fake.latent), None)
+            if isinstance(event, Pictured)
+            else event
+            for event in events(kind)
+        ]
+        screen = Screen(100, 30)
+        play(screen, stream, clock)
+        at("samples at iteration 100", screen.look())
+
+
+def test_the_view_is_live_on_a_terminal_that_can_show_it(tmp_path):
+    screen = Screen(100, 30)
+    options = {"title": "t", "folder": tmp_path, "seed": 0}
+    live = view(screen.console, plain=False, **options)
+    assert live.notify.__self__.__class__ is LiveView
+
+    for console in (Console(file=io.StringIO()), Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})):
+        assert view(console, plain=False, **options).notify.__self__.__class__ is not LiveView
+
+
+PROGRAM = """
+    import sys, time
+    sys.path.insert(0, {folder!r})
+    from event_streams import _events
+    from rich.console import Console
+    from pathlib import Path
+    from ganforge.terminal.progress_ui import view
+
+    face = view(Console(stderr=True), plain=False, title="In a pty", folder=Path("runs/x"), seed=0)
+    try:
+        with face.observer as tell:
+            for event in _events(end=5000, iterations=5000, every=100):
+                tell(event)
+                time.sleep(0.002)
+    except KeyboardInterrupt:  # a traceback would be as long as the stack is where the signal strikes, and push the view out
+        sys.exit("interrupted")
+"""
+
+
+@pytest.fixture
+def in_terminal(tmp_path):
+    """Starts the program above in a pseudo-terminal of 100 × 30; gives the process and the terminal's other end."""
+    import fcntl
+    import struct
+    import termios
+
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(PROGRAM).format(folder=str(Path(__file__).parents[1])))
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, str(program)], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        env=os.environ | {"TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(slave)
+    yield process, master
+    process.kill()
+    process.wait()
+    os.close(master)
+
+
+def read_until(master, stream, emulator, condition, seconds=90.0):
+    import select
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not select.select([master], [], [], 0.2)[0]:
+            continue
+        try:
+            data = os.read(master, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            return condition(emulator)
+        stream.feed(data)
+        if not data or condition(emulator):
+            return condition(emulator)
+    return False
+
+
+@pytest.mark.alone
+def test_ctrl_c_in_a_pseudo_terminal_leaves_a_clean_screen(in_terminal):
+    process, master = in_terminal
+    emulator = pyte.Screen(100, 30)
+    stream = pyte.ByteStream(emulator)
+
+    assert read_until(master, stream, emulator, lambda screen: any("samples at" in line for line in screen.display))
+    assert emulator.display[0].startswith("In a pty")
+    assert emulator.cursor.hidden
+
+    process.send_signal(signal.SIGINT)
+    assert read_until(master, stream, emulator, lambda screen: any("interrupted" in line for line in screen.display))
+
+    assert not emulator.cursor.hidden
+    assert any("samples at" in line for line in emulator.display)
+    assert process.wait(timeout=60) != 0

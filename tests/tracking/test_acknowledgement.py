@@ -1,0 +1,36 @@
+from dataclasses import replace
+
+import pytest
+
+from ganforge.tracking.acknowledgement import Ack
+
+
+def test_it_comes_back_as_it_was_saved(tmp_path):
+    ack = Ack("sqlite:///x", "1", "abc", True, 10, 8, 64, {"loss/total": 4}, {"images/samples": 0}, "KILLED", 5, 1, 0)
+
+    ack.save(tmp_path / "ack.json")
+
+    assert Ack.load(tmp_path / "ack.json") == ack
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"7", b"\xff\xfe", b'{"novelty": 1}'])
+def test_a_missing_or_damaged_one_acknowledges_nothing(tmp_path, content):
+    path = tmp_path / "ack.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert Ack.load(path) == Ack()
+
+
+def test_another_store_starts_again_with_the_same_windows():
+    ack = Ack(store="sqlite:///x", run_id="abc", offset=10, width=64, highest={"loss": 4})
+
+    assert ack.for_store("sqlite:///x") == ack
+    assert ack.for_store("http://y") == Ack(store="http://y", width=64)
+    assert Ack().for_store("http://y") == Ack(store="http://y")
+
+
+def test_the_highest_iteration_never_sinks():
+    ack = Ack(highest={"a": 10}).with_points({"a": 4, "b": 2}, 7)
+
+    assert ack == replace(Ack(), highest={"a": 10, "b": 2}, points=7)

@@ -1,0 +1,169 @@
+"""Small real parts to build trainers from, without plugins or recipes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganforge.core.contracts import Measure, Reading
+from ganforge.core.events import State
+from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.train.batches import Batches
+from ganforge.train.evaluator import Observer, Scheduled
+from ganforge.train.module_modes import Descent
+from ganforge.train.objective import Objective, Weighted
+from ganforge.train.trainer import Plan, Trainer
+from ganforge.train.turns import two_players
+
+CPU = torch.device("cpu")
+
+
+class Generator(nn.Module):
+    """Batch-norm on purpose: its statistics betray every pass in train mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+
+    def forward(self, latent: Latent) -> torch.Tensor:
+        return self.layers(latent.noise)
+
+
+class Discriminator(nn.Module):
+    """Dropout on purpose: it draws from the global generator at every pass in train mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
+        self.calls = 0
+
+    def forward(self, samples: Samples) -> Verdict:
+        self.calls += 1
+        return Verdict(self.layers(samples.values).squeeze(1))
+
+
+class NonSaturating:
+    second_order = False
+    readings = {
+        "discriminator/real": Reading("real taken for fake", math.log(2)),
+        "discriminator/fake": Reading("fake taken for real", math.log(2)),
+        "generator/adversarial": Reading("fakes found out", math.log(2)),
+    }
+
+    def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
+        return Terms({"real": F.softplus(-critic(real).logits).mean(), "fake": F.softplus(critic(fake).logits).mean()})
+
+    def generator(self, critic, real: Samples, fake: Samples) -> Terms:
+        return Terms({"adversarial": F.softplus(-critic(fake).logits).mean()})
+
+
+class Penalty:
+    """A loss with one empty side that asks the critic again about the same samples."""
+
+    second_order = False
+    readings = {"discriminator/size": Reading("size of the logits")}
+
+    def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
+        return Terms({"size": critic(real).logits.square().mean()})
+
+    def generator(self, critic, real: Samples, fake: Samples) -> Terms:
+        return Terms({})
+
+
+class Noise:
+    spec = LatentSpec(4)
+
+    def draw(self, count: int, generator: torch.Generator) -> Latent:
+        return Latent(torch.randn(count, 4, generator=generator, device=generator.device))
+
+
+class Points:
+    spec = DataSpec((2,))
+
+    def training(self) -> Samples:
+        return Samples(torch.randn(100, 2, generator=torch.Generator().manual_seed(5)))
+
+    def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        return Samples(torch.randn(count, 2, generator=generator))
+
+
+class Mean:
+    """Draws from the global generator on purpose, as a careless metric might."""
+
+    measures = {"": Measure("mean of the generated values", "lower")}
+
+    def measure(self, evaluation: Evaluation) -> dict[str, float]:
+        torch.rand(3)
+        return {"": float(evaluation.fake.values.mean())}
+
+
+@pytest.fixture
+def make_trainer() -> Callable[..., Trainer]:
+    """A function that builds a trainer; keyword options replace fields of its plan or add to it."""
+
+    def make(
+        *, losses=None, k: int = 1, metric_every: int = 7, lr=1e-2, schedules=None, batch: int = 16, critic=None, **plan
+    ) -> Trainer:
+        torch.manual_seed(plan.get("seed", 0))
+        generator, discriminator = Generator(), critic or Discriminator()
+        objective = Objective(losses or [Weighted("non-saturating", NonSaturating())])
+        plan = replace(Plan(iterations=20, seed=0, picture_every=5, save_every=10), **plan)
+        points, noise = Points(), Noise()
+        turns = two_players(
+            generator,
+            discriminator,
+            objective,
+            generator_descent=Descent(torch.optim.Adam(generator.parameters(), lr, betas=(0.5, 0.99)), schedules or {}),
+            discriminator_descent=Descent(torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.99))),
+            discriminator_steps=k,
+        )
+        observer = Observer(
+            dataset=points,
+            data=points.spec,
+            sampler=noise,
+            metrics=[Scheduled("mean", Mean(), metric_every, 64)],
+            seed=plan.seed,
+            device=CPU,
+            pictured=32,
+        )
+        return Trainer(
+            plan=plan,
+            networks={"generator": generator, "discriminator": discriminator},
+            turns=turns,
+            objective=objective,
+            batches=Batches(points.training(), points.spec, size=batch, seed=plan.seed, device=CPU),
+            sampler=noise,
+            observer=observer,
+            device=CPU,
+        )
+
+    return make
+
+
+@pytest.fixture
+def frozen_copy() -> Callable[[State], State]:
+    """A state as a checkpoint would hold it: copies, not live tensors."""
+
+    def copy(state: State) -> State:
+        return State({key: value.clone() for key, value in state.tensors.items()}, dict(state.values))
+
+    return copy
+
+
+@pytest.fixture
+def parts():
+    """The classes above, for tests that need one alone."""
+
+    class Parts:
+        pass
+
+    for part in (Generator, Discriminator, NonSaturating, Penalty, Noise, Points, Mean):
+        setattr(Parts, part.__name__, part)
+    return Parts

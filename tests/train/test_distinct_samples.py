@@ -1,0 +1,96 @@
+"""Metrics that look at neighbours never get one real sample twice: they are refused, and say of how many there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganforge.core.contracts import Measure
+from ganforge.core.errors import Disagreement
+from ganforge.core.records import Latent, Samples
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.train.evaluator import Observer, Scheduled
+
+
+class Noise:
+    spec = LatentSpec(4)
+
+    def draw(self, count: int, generator: torch.Generator) -> Latent:
+        return Latent(torch.randn(count, 4, generator=generator))
+
+
+class Points:
+    """Fresh points at each draw."""
+
+    spec = DataSpec((2,))
+
+    def training(self) -> Samples:
+        return Samples(torch.zeros(9, 2))
+
+    def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        return Samples(torch.randn(count, 2, generator=generator))
+
+
+@dataclass
+class Few(Points):
+    """Points of which ``kept_back`` are held out, drawn with replacement where there are fewer."""
+
+    kept_back: int
+
+    def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        rows = (
+            torch.randperm(self.kept_back, generator=generator)[:count]
+            if count <= self.kept_back
+            else torch.randint(self.kept_back, (count,), generator=generator)
+        )
+        return Samples(rows[:, None].float().repeat(1, 2))
+
+
+class Kinds:
+    """Counts the different real samples that it is given."""
+
+    measures = {"": Measure("different real samples", "higher")}
+
+    def measure(self, evaluation) -> dict[str, float]:
+        return {"": float(len(evaluation.real.values.unique(dim=0)))}
+
+
+class Distinct(Kinds):
+    distinct = True
+
+
+class Plane(torch.nn.Linear):
+    def forward(self, latent) -> Tensor:
+        return super().forward(latent.noise)
+
+
+def observer(dataset) -> Observer:
+    return Observer(dataset=dataset, data=dataset.spec, sampler=Noise(), metrics=(), seed=0, device=torch.device("cpu"), pictured=4)
+
+
+def measured(dataset, metric, samples: int):
+    return observer(dataset).measure(Plane(4, 2), None, [Scheduled("neighbours", metric, 1, samples)]).values
+
+
+def test_more_than_are_held_out_are_refused_in_one_line():
+    assert measured(Few(40), Distinct(), 40) == {"neighbours": 40}
+    with pytest.raises(Disagreement) as caught:
+        measured(Few(40), Distinct(), 41)
+    assert str(caught.value) == (
+        "metric 'neighbours' needs real samples that all differ: 40 are held out, and 41 are asked for "
+        "(set its samples = 40 or fewer)"
+    )
+
+
+def test_a_floor_takes_twice_as_many():
+    assert observer(Few(40)).measure_real(Distinct(), 20, "neighbours")[1] == 0  # no sample is in both halves
+    with pytest.raises(Disagreement, match=r"40 are held out, and its floor takes 2 × 21 \(set its samples = 20 or fewer\)"):
+        observer(Few(40)).measure_real(Distinct(), 21, "neighbours")
+
+
+def test_fresh_draws_and_metrics_that_do_not_mind_have_no_limit():
+    assert measured(Points(), Distinct(), 500) == {"neighbours": 500}
+    assert measured(Few(40), Kinds(), 500) == {"neighbours": 40}
