@@ -135,7 +135,7 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
 
     from ganforge.build.blueprint import resolve
     from ganforge.build.builder import Folders, build, choose_device
-    from ganforge.core.events import Examined, Finished
+    from ganforge.core.events import Finished, HealthChecked
     from ganforge.health.monitor import Watch, watched
     from ganforge.recipe.reader import read
     from ganforge.registry.plugin_loader import load_plugins
@@ -156,7 +156,7 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     keys: dict[str, str | None] = {}
     outcome = ""
     for event in watched(trainer.run(lambda: trainer.iteration >= until), watch):
-        if isinstance(event, Examined):
+        if isinstance(event, HealthChecked):
             for finding in event.findings:
                 first[finding.level].setdefault(finding.trouble, event.iteration)
                 if finding.level == "fail":

@@ -84,7 +84,7 @@ def real_digits() -> Digits:
     """MNIST from the data folder.
 
     Raises:
-        DataMissing: it was never prepared.
+        DataMissingError: it was never prepared.
     """
     first, *others = data_folders()
     dataset = build_mnist(MnistParams(value_range=(0.0, 1.0)), DatasetContext(0, ROOT, first, tuple(others)))

@@ -34,7 +34,7 @@ def build(params: PlantedParams, context: BuildContext) -> nn.Module:
             self.point = nn.Parameter(torch.zeros(context.data.shape))
             self.register_buffer("known", torch.zeros(_kept(params.failure), *context.data.shape))
 
-        def start_from(self, real: Samples) -> None:
+        def init_from_data(self, real: Samples) -> None:
             values = real.values.float()
             if params.failure == "one-mode":
                 nearest = (values - values[0]).flatten(1).norm(dim=1).argsort()

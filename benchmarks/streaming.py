@@ -25,7 +25,7 @@ from PIL import Image
 
 from ganforge.builtin.datasets.image_folder import build_image_folder
 from ganforge.builtin.datasets.image_params import ImageFolderParams
-from ganforge.plugin import Dataset, DatasetContext, Streaming
+from ganforge.plugin import Dataset, DatasetContext, StreamingDataset
 from ganforge.train.batches import Batches
 from ganforge.train.streamed_batches import StreamedBatches
 
@@ -76,7 +76,7 @@ def opened(folder: Path, workers: Sequence[int], device: torch.device) -> Ways:
         return build_image_folder(ImageFolderParams(folder=folder, size=SIZE, stream=stream), DatasetContext(0, folder, folder))
 
     inside, streaming = dataset(stream=False), dataset(stream=True)
-    assert isinstance(streaming, Streaming)  # noqa: S101
+    assert isinstance(streaming, StreamingDataset)  # noqa: S101
     ways: Ways = {"memory": Batches(inside.training(), inside.spec, size=BATCH, seed=0, device=device)}
     for count in (0, *workers):
         batches = StreamedBatches(streaming.streamed(), inside.spec, size=BATCH, seed=0, device=device, workers=count)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ganforge.build.compatibility import WORDS
 from ganforge.build.toml_template import in_words
 from ganforge.core import contracts, records, specs
-from ganforge.core.contracts import Measure
+from ganforge.core.contracts import MetricInfo
 from ganforge.registry import hookspecs as hook_specs
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.first_party import FIRST_PARTY
@@ -33,11 +33,11 @@ _CONTEXT = {
 }
 _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.GENERATOR: (records.Latent, records.Codes, specs.DataSpec, specs.LatentSpec),
-    Kind.DISCRIMINATOR: (records.Samples, records.Verdict, specs.DataSpec, specs.LatentSpec),
-    Kind.LOSS: (records.Samples, records.Verdict, records.Terms, contracts.Reading, contracts.Divergence),
+    Kind.DISCRIMINATOR: (records.Samples, records.DiscriminatorOutput, specs.DataSpec, specs.LatentSpec),
+    Kind.LOSS: (records.Samples, records.DiscriminatorOutput, records.Terms, contracts.TermInfo, contracts.Divergence),
     Kind.SAMPLER: (records.Latent, records.Codes, specs.LatentSpec),
     Kind.DATASET: (records.Samples, specs.DataSpec),
-    Kind.METRIC: (records.Evaluation, records.Samples, contracts.Measure),
+    Kind.METRIC: (records.Evaluation, records.Samples, contracts.MetricInfo),
 }
 """What crosses the contract of each kind."""
 _SAMPLES = 2000
@@ -82,11 +82,11 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     yield _source(contract)
     if kind is Kind.DATASET:
         yield "One whose samples need not fit into memory is of this form besides; worker processes then read batches ahead:"
-        yield _source(contracts.Streaming)
-        yield _source(contracts.Source)
+        yield _source(contracts.StreamingDataset)
+        yield _source(contracts.SampleSource)
     if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
         yield "It may have this beside, where weights should start from the data:"
-        yield _source(contracts.StartsFromData)
+        yield _source(contracts.DataDependentInit)
     for record in _RECORDS[kind]:
         yield f"`{record.__name__}`: {_summary(record)}"
         if fields := _attributes(record):
@@ -140,18 +140,19 @@ def _component(component: Component, registry: Registry) -> Iterator[str]:
     else:
         yield "It takes no parameters."
     if component.kind is Kind.LOSS:
-        yield from _readings(Bench(component, registry).build())
+        yield from _term_info(Bench(component, registry).build())
     if component.kind is Kind.METRIC:
-        rows = [_measure(component.name, key, measure) for key, measure in Bench(component, registry).build().measures.items()]
+        rows = [_measure(component.name, key, measure) for key, measure in Bench(component, registry).build().value_info.items()]
         yield _table(("value", "what it is", "better", "of a perfect generator"), rows)
 
 
-def _readings(loss: contracts.Loss) -> Iterator[str]:
+def _term_info(loss: contracts.Loss) -> Iterator[str]:
     rows = [
-        (f"`{term}`", reading.label, _number(reading.equilibrium), _number(reading.best)) for term, reading in loss.readings.items()
+        (f"`{term}`", reading.label, _number(reading.equilibrium), _number(reading.best))
+        for term, reading in loss.term_info.items()
     ]
     yield _table(("term", "what it is", "at equilibrium", "where its player has won"), rows)
-    divergences = {one.divergence.name: one.divergence.greatest for one in loss.readings.values() if one.divergence}
+    divergences = {one.divergence.name: one.divergence.greatest for one in loss.term_info.values() if one.divergence}
     for name, greatest in divergences.items():
         yield f"The best discriminator's terms estimate: {name}" + (
             "." if math.isinf(greatest) else f", at most {_number(greatest)}."
@@ -160,7 +161,7 @@ def _readings(loss: contracts.Loss) -> Iterator[str]:
         yield "It differentiates through a gradient, so the discriminator must allow double backward."
 
 
-def _measure(name: str, key: str, measure: Measure) -> tuple[str, ...]:
+def _measure(name: str, key: str, measure: MetricInfo) -> tuple[str, ...]:
     perfect = _number(measure.ideal)
     if measure.floor is not None:
         perfect = f"{_number(measure.floor(_SAMPLES))} with {_SAMPLES:,} samples"

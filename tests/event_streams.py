@@ -5,23 +5,23 @@ import math
 import pytest
 import torch
 
-from ganforge.core.contracts import Divergence, Measure, Reading
-from ganforge.core.events import Evaluated, Examined, Finished, Pictured, Started, Stepped
+from ganforge.core.contracts import Divergence, MetricInfo, TermInfo
+from ganforge.core.events import Evaluated, Finished, HealthChecked, SamplesDrawn, Started, Stepped
 from ganforge.core.findings import Finding
-from ganforge.core.records import Codes, Field, Latent, Samples
+from ganforge.core.records import Codes, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 
 JENSEN_SHANNON = Divergence("Jensen-Shannon divergence", math.log(2))
 READINGS = {
-    "discriminator/real": Reading("cost of taking real samples for fakes", math.log(2), 0.0, JENSEN_SHANNON),
-    "discriminator/fake": Reading("cost of taking fakes for real samples", math.log(2), 0.0, JENSEN_SHANNON),
-    "discriminator/total": Reading("what the discriminator descends", math.log(4)),
-    "generator/adversarial": Reading("cost of being found out", math.log(2), 0.0),
-    "generator/total": Reading("what the generator descends", math.log(2)),
+    "discriminator/real": TermInfo("cost of taking real samples for fakes", math.log(2), 0.0, JENSEN_SHANNON),
+    "discriminator/fake": TermInfo("cost of taking fakes for real samples", math.log(2), 0.0, JENSEN_SHANNON),
+    "discriminator/total": TermInfo("what the discriminator descends", math.log(4)),
+    "generator/adversarial": TermInfo("cost of being found out", math.log(2), 0.0),
+    "generator/total": TermInfo("what the generator descends", math.log(2)),
 }
 MEASURES = {
-    "wasserstein": Measure("distance to fresh real points", "lower", 0.0),
-    "modes/captured": Measure("modes found", "higher", 8.0),
+    "wasserstein": MetricInfo("distance to fresh real points", "lower", 0.0),
+    "modes/captured": MetricInfo("modes found", "higher", 8.0),
 }
 
 
@@ -41,7 +41,7 @@ def _moons(count, draw):
 
 def _plane(share):
     points = torch.cartesian_prod(torch.linspace(-2, 3, 16), torch.linspace(-1.5, 2, 16))
-    return Field(points, (points[:, 0] - 0.5) * (1.5 - share), (16, 16))
+    return LogitGrid(points, (points[:, 0] - 0.5) * (1.5 - share), (16, 16))
 
 
 def _moon_pictures(share, draw):
@@ -54,7 +54,7 @@ def _moon_pictures(share, draw):
 def _bell_pictures(share, draw):
     noise = torch.randn(400, 1, generator=draw)
     line = torch.linspace(-4.5, 4.5, 100)
-    return Samples(2 * (1 - share) + noise, latent=Latent(noise)), Field(line[:, None], (1 - share) * -line, (100,))
+    return Samples(2 * (1 - share) + noise, latent=Latent(noise)), LogitGrid(line[:, None], (1 - share) * -line, (100,))
 
 
 def _image_pictures(share, draw):
@@ -77,7 +77,7 @@ def _events(kind="moons", *, begin=0, end=100, iterations=100, every=25, outcome
     yield Started(begin, iterations, "cpu", data, latent, parameters, READINGS, MEASURES, Samples(real))
 
     def picture(iteration):
-        return Pictured(iteration, *pictured(iteration / iterations, torch.Generator().manual_seed(3)))
+        return SamplesDrawn(iteration, *pictured(iteration / iterations, torch.Generator().manual_seed(3)))
 
     if begin == 0:
         yield picture(0)
@@ -110,7 +110,7 @@ def _watched(stream, looks):
     for event in stream:
         yield event
         if isinstance(event, Stepped) and event.iteration in looks:
-            yield Examined(event.iteration, {"dominance/jsd": event.iteration / 1000}, tuple(looks[event.iteration]))
+            yield HealthChecked(event.iteration, {"dominance/jsd": event.iteration / 1000}, tuple(looks[event.iteration]))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 from ganforge.build.blueprint import Blueprint, resolve
 from ganforge.build.builder import Folders, build
-from ganforge.core.events import Evaluated, Finished, Pictured, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Finished, SamplesDrawn, Saved, Started, State, Stepped
 from ganforge.recipe.reader import read
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.train.trainer import Trainer
@@ -92,9 +92,9 @@ def test_smoke_recipe_runs_to_its_end(path):
     assert events[-1].outcome == "finished"
     assert [event.iteration for event in events if isinstance(event, Stepped)] == list(range(1, 21))
     assert [event.iteration for event in events if isinstance(event, Evaluated)] == [10, 20]
-    assert [event.iteration for event in events if isinstance(event, Pictured)] == [0, 10, 20]
+    assert [event.iteration for event in events if isinstance(event, SamplesDrawn)] == [0, 10, 20]
     assert [event.iteration for event in events if isinstance(event, Saved)] == [5, 10, 15, 20]
-    assert {term for event in events if isinstance(event, Stepped) for term in event.terms} == events[0].readings.keys()
+    assert {term for event in events if isinstance(event, Stepped) for term in event.terms} == events[0].term_info.keys()
 
 
 @pytest.mark.parametrize("path", SMOKE, ids=named)
@@ -141,7 +141,7 @@ def test_one_seed_repeats_bit_for_bit_however_often_one_looks(path):
 def test_the_bell_ends_with_a_discriminator_of_one_half(seed):
     events = list(built(ROOT / "recipes" / "gaussian_1d.toml", f"train.seed={seed}", "metric=[]").run())
 
-    field = next(event.field for event in reversed(events) if isinstance(event, Pictured))
+    field = next(event.field for event in reversed(events) if isinstance(event, SamplesDrawn))
     middle = field.points[:, 0].abs() <= 2  # where 95 % of the data lie
     assert (torch.sigmoid(field.logits[middle]) - 0.5).abs().max() < 0.05
     terms = [event.terms["discriminator/total"] for event in events[-200:] if isinstance(event, Stepped)]

@@ -17,8 +17,8 @@ from torch.nn.functional import softplus
 
 from ganforge.build.blueprint import resolve
 from ganforge.build.builder import Folders, build
-from ganforge.core.events import Evaluated, Finished, Pictured, Started, Stepped
-from ganforge.core.records import Samples, Verdict
+from ganforge.core.events import Evaluated, Finished, SamplesDrawn, Started, Stepped
+from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.core.specs import GaussianMixture
 from ganforge.figures.history import floats
 from ganforge.metrics import gaussian_mixture_density
@@ -51,7 +51,7 @@ class Run:
 
     trainer: Trainer
     started: Started
-    pictures: list[Pictured] = field(default_factory=list)
+    pictures: list[SamplesDrawn] = field(default_factory=list)
     terms: list[Row] = field(default_factory=list)
     metrics: list[tuple[int, Row]] = field(default_factory=list)
     traces: list[Any] = field(default_factory=list)
@@ -97,7 +97,7 @@ def trained(
                 run.metrics.append((event.iteration, dict(event.values)))
                 if until(run.metrics[-1][1]):
                     break
-            case Pictured():
+            case SamplesDrawn():
                 run.pictures.append(event)
             case Finished():
                 run.seconds = event.seconds
@@ -116,7 +116,9 @@ def slope(recipe: str, logits: Tensor) -> Tensor:
     objective = built(recipe).objective
     values = logits.detach().double()[:, None].requires_grad_()
     fakes = Samples(values)
-    terms = objective.terms("generator", lambda samples: Verdict(samples.values[:, 0]), fakes, fakes, objective.weights(0, 1))
+    terms = objective.terms(
+        "generator", lambda samples: DiscriminatorOutput(samples.values[:, 0]), fakes, fakes, objective.weights(0, 1)
+    )
     (gradient,) = torch.autograd.grad(terms.total, values)
     return len(values) * gradient[:, 0]  # the loss is a mean over fakes
 

@@ -18,7 +18,7 @@ import torch
 from experiments import LOG4, SEEDS, Run, trained
 from PIL import Image
 
-from ganforge.core.events import Pictured
+from ganforge.core.events import SamplesDrawn
 from ganforge.core.records import Latent
 from ganforge.figures import mpl_style
 from ganforge.figures.history import smoothed
@@ -219,7 +219,7 @@ def _done(page: Any, axes: Any, *, ncols: int) -> Picture:
     return mpl_style.pixels_of(page)
 
 
-def _at(run: Run, iteration: int | None) -> Pictured:
+def _at(run: Run, iteration: int | None) -> SamplesDrawn:
     return run.pictures[-1] if iteration is None else next(one for one in run.pictures if one.iteration == iteration)
 
 

@@ -30,7 +30,7 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
         RecipeError: the generator or sampler is not installed, or does not take the run's parameters any more.
         RunFolderError: no intact checkpoint, or weights that do not fit the installed plugin.
         PluginError: the plugin of the generator or sampler is broken.
-        Disagreement: the device is not here.
+        IncompatiblePartsError: the device is not here.
     """
     from ganforge.runs.loaded_generator import load_named  # here, so that `import ganforge` stays light
 

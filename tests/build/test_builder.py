@@ -7,7 +7,7 @@ from torch import nn
 from ganforge.build import builder
 from ganforge.build.blueprint import resolve
 from ganforge.build.builder import Folders, build
-from ganforge.core.errors import Disagreement, PluginError
+from ganforge.core.errors import IncompatiblePartsError, PluginError
 
 THEIRS = ('[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n', '[generator]\nuse = "starting"\n')
 LABELLED = ("params = { samples = 200 }", "params = { samples = 200 }\nstandardise = true")
@@ -20,7 +20,7 @@ class Starting(nn.Module):
         super().__init__()
         self.layer = nn.Linear(context.latent.noise, context.data.size)
 
-    def start_from(self, real):
+    def init_from_data(self, real):
         self.shown, self.drawn = real, torch.rand(1)
         self.layer.bias.copy_(real.values.mean(0))
 
@@ -31,7 +31,7 @@ class Starting(nn.Module):
 class Failing(Starting):
     """One whose start fails."""
 
-    def start_from(self, real):
+    def init_from_data(self, real):
         raise KeyError("colour")
 
 
@@ -92,7 +92,9 @@ def test_a_metric_is_refused_before_training_where_it_gets_too_few_samples(sourc
         return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
 
     assert len(built(samples).observer.metrics) == 1
-    with pytest.raises(Disagreement, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples}\)"):
+    with pytest.raises(
+        IncompatiblePartsError, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples}\)"
+    ):
         built(samples - 1)
 
 
@@ -109,7 +111,9 @@ def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, 
         blueprint = resolve(source(digits, ('use = "wasserstein"', table)), registry)
         return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).observer
 
-    with pytest.raises(Disagreement, match=f"metric '{metric}' needs real samples that all differ: 359 are held out, and 2,000"):
+    with pytest.raises(
+        IncompatiblePartsError, match=f"metric '{metric}' needs real samples that all differ: 359 are held out, and 2,000"
+    ):
         observed()
     assert [one.samples for one in observed("samples = 359").metrics] == [359]
     left = observed("optional = true")

@@ -3,7 +3,7 @@
 import pytest
 
 from ganforge.build.blueprint import resolve
-from ganforge.core.errors import Disagreement, RecipeError
+from ganforge.core.errors import IncompatiblePartsError, RecipeError
 from ganforge.core.specs import DataSpec, LatentSpec
 
 CGAN = ('use = "mlp"', 'use = "cgan-mlp"')
@@ -183,7 +183,7 @@ def test_two_metrics_of_one_name(told, source, registry):
 
 def test_what_a_spec_function_complains_of_is_told_at_the_params(told, beside, component):
     def spec(params):
-        raise Disagreement("the folder is empty", remedy="put files into it")
+        raise IncompatiblePartsError("the folder is empty", remedy="put files into it")
 
     registry = beside(component("dataset", "folder", spec=spec))
     told = told(('use = "moons"\nparams = { samples = 200 }', 'use = "folder"'), registry=registry)

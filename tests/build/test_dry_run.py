@@ -12,9 +12,9 @@ from ganforge.build.blueprint import resolve
 from ganforge.build.builder import Folders, build
 from ganforge.build.dry_run import rehearse
 from ganforge.build.known_bad_pairs import doubtful
-from ganforge.core.contracts import Reading
-from ganforge.core.errors import Disagreement, PluginError
-from ganforge.core.records import Terms, Verdict
+from ganforge.core.contracts import TermInfo
+from ganforge.core.errors import IncompatiblePartsError, PluginError
+from ganforge.core.records import DiscriminatorOutput, Terms
 
 USED = {
     "generator": '[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n',
@@ -78,7 +78,7 @@ class Column(nn.Module):
         self.layer = nn.Linear(context.data.size, 1)
 
     def forward(self, samples):
-        return Verdict(self.layer(samples.values))
+        return DiscriminatorOutput(self.layer(samples.values))
 
 
 class Normalised(nn.Module):
@@ -89,7 +89,7 @@ class Normalised(nn.Module):
         self.layers = nn.Sequential(nn.Linear(context.data.size, 4), nn.BatchNorm1d(4), nn.Linear(4, 1), nn.Sigmoid())
 
     def forward(self, samples):
-        return Verdict(self.layers(samples.values).squeeze(1))
+        return DiscriminatorOutput(self.layers(samples.values).squeeze(1))
 
 
 class Bare:
@@ -105,9 +105,9 @@ class Unsummed:
     second_order = False
 
     def __init__(self, params, context):
-        from ganforge.core.contracts import Reading
+        from ganforge.core.contracts import TermInfo
 
-        self.readings = {"discriminator/adversarial": Reading("d"), "generator/adversarial": Reading("g")}
+        self.term_info = {"discriminator/adversarial": TermInfo("d"), "generator/adversarial": TermInfo("g")}
 
     def discriminator(self, critic, real, fake):
         return Terms({"adversarial": critic(fake).logits - critic(real).logits})
@@ -120,7 +120,7 @@ class Remembering:
     """A loss with a memory."""
 
     second_order = False
-    readings = {"discriminator/adversarial": Reading("nothing"), "generator/adversarial": Reading("nothing")}
+    term_info = {"discriminator/adversarial": TermInfo("nothing"), "generator/adversarial": TermInfo("nothing")}
 
     def __init__(self, params, context):
         self.seen = []
@@ -182,7 +182,7 @@ def test_parts_that_fit_are_left_as_they_were(stage):
 )
 @pytest.mark.parametrize("changes", [(), LARGE], ids=["with numbers", "on shapes alone"])
 def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told, changes):
-    with pytest.raises(Disagreement, match=told) as caught:
+    with pytest.raises(IncompatiblePartsError, match=told) as caught:
         rehearse(*stage(*changes, **parts))
     assert caught.value.remedy
 

@@ -7,7 +7,7 @@ import torch
 
 from ganforge.build.blueprint import resolve
 from ganforge.build.builder import Folders, build
-from ganforge.core.errors import Disagreement, RecipeError
+from ganforge.core.errors import IncompatiblePartsError, RecipeError
 from ganforge.recipe.reader import read
 
 RECIPE = """
@@ -95,10 +95,10 @@ def test_what_is_no_band_is_refused(blueprint, lines, message):
 
 def test_a_metric_that_cannot_be_built_is_left_out_only_where_it_is_optional(blueprint, monkeypatch):
     def build_modes(params, context):
-        raise Disagreement("there are no weights", remedy="fetch them")
+        raise IncompatiblePartsError("there are no weights", remedy="fetch them")
 
     monkeypatch.setattr("ganforge.builtin.metrics.basic_metrics.build_modes", build_modes)
-    with pytest.raises(Disagreement, match="no weights"):
+    with pytest.raises(IncompatiblePartsError, match="no weights"):
         built(blueprint(band("modes/captured")))
 
     left = built(blueprint(band("modes/captured"), "metric[0].optional=true")).observer
@@ -131,6 +131,8 @@ def test_a_metric_that_is_given_too_few_samples_is_refused_before_training(bluep
     from ganforge.builtin.metrics.basic_metrics import Modes
 
     monkeypatch.setattr(Modes, "least", 50, raising=False)
-    with pytest.raises(Disagreement, match=r"metric\[0\]: metric 'modes' needs 50 samples or more, and is given 20") as caught:
+    with pytest.raises(
+        IncompatiblePartsError, match=r"metric\[0\]: metric 'modes' needs 50 samples or more, and is given 20"
+    ) as caught:
         built(blueprint(""))
     assert caught.value.remedy == "set metric[0].samples = 50"

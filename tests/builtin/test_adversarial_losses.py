@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.plugin import Samples, Verdict
+from ganforge.plugin import DiscriminatorOutput, Samples
 
 ADVERSARIAL = ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
 N = 6
@@ -64,10 +64,10 @@ GRADIENTS: dict[tuple[str, str], tuple[Form, Form]] = {  # of the total: with re
 }
 
 
-def spoken(real: np.ndarray, fake: np.ndarray) -> tuple[Callable[[Samples], Verdict], Samples, Samples]:
+def spoken(real: np.ndarray, fake: np.ndarray) -> tuple[Callable[[Samples], DiscriminatorOutput], Samples, Samples]:
     """A critic that says the given logits, and the samples to ask it about; the values are the logits."""
     samples = [Samples(torch.tensor(logits, dtype=torch.float64).unsqueeze(1).requires_grad_()) for logits in (real, fake)]
-    return lambda asked: Verdict(asked.values.squeeze(1)), samples[0], samples[1]
+    return lambda asked: DiscriminatorOutput(asked.values.squeeze(1)), samples[0], samples[1]
 
 
 @pytest.mark.parametrize("side", ["discriminator", "generator"])
@@ -105,8 +105,8 @@ def test_an_undecided_discriminator_gives_the_equilibrium_values(name: str, loss
         for term, value in getattr(built, side)(critic, real, fake).values.items()
     }
 
-    assert set(found) == set(built.readings), "every term has a reading, and no reading is without its term"
-    known = {key: reading.equilibrium for key, reading in built.readings.items() if reading.equilibrium is not None}
+    assert set(found) == set(built.term_info), "every term has a reading, and no reading is without its term"
+    known = {key: reading.equilibrium for key, reading in built.term_info.items() if reading.equilibrium is not None}
     assert {key: found[key] for key in known} == pytest.approx(known, rel=1e-12)
     assert any(key.startswith("discriminator/") for key in known)
 
@@ -115,7 +115,7 @@ def test_an_undecided_discriminator_gives_the_equilibrium_values(name: str, loss
     ("name", "total"), [("minimax", np.log(4)), ("non-saturating", np.log(4)), ("hinge", 2.0), ("relativistic", np.log(2))]
 )
 def test_the_discriminators_equilibrium_adds_up_to_the_papers_value(name: str, total: float, loss) -> None:
-    values = [reading.equilibrium for key, reading in loss(name).readings.items() if key.startswith("discriminator/")]
+    values = [reading.equilibrium for key, reading in loss(name).term_info.items() if key.startswith("discriminator/")]
     assert sum(values) == pytest.approx(total)
 
 
@@ -133,8 +133,8 @@ def test_least_squares_takes_its_targets(loss) -> None:
 
     assert built.discriminator(critic, real, fake).values["fake"].item() == pytest.approx(((FAKE + 1) ** 2).mean() / 2)
     assert built.generator(critic, real, fake).values["adversarial"].item() == pytest.approx((FAKE**2).mean() / 2)
-    assert [reading.equilibrium for reading in built.readings.values()] == [0.5, 0.5, 0.0]
-    assert "from -1" in built.readings["discriminator/fake"].label
+    assert [reading.equilibrium for reading in built.term_info.values()] == [0.5, 0.5, 0.0]
+    assert "from -1" in built.term_info["discriminator/fake"].label
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
@@ -143,7 +143,7 @@ def test_a_discriminator_that_is_very_sure_gives_finite_terms_and_gradients(name
     samples = [Samples(torch.full((4, 1), logit, requires_grad=True)) for logit in (1e4, -1e4)]
 
     for side in ("discriminator", "generator"):
-        total = getattr(loss(name), side)(lambda asked: Verdict(asked.values.squeeze(1)), *samples).total
+        total = getattr(loss(name), side)(lambda asked: DiscriminatorOutput(asked.values.squeeze(1)), *samples).total
         gradients = torch.autograd.grad(total, [entry.values for entry in samples], allow_unused=True)
         assert total.isfinite()
         assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None)
@@ -163,4 +163,4 @@ def test_a_sure_discriminator_starves_minimax_but_not_non_saturating(loss) -> No
 def test_labels_are_plain_words_and_no_second_order_is_claimed(name: str, loss) -> None:
     built = loss(name)
     assert built.second_order is False
-    assert all(len(reading.label) > 20 and reading.label == reading.label.strip() for reading in built.readings.values())
+    assert all(len(reading.label) > 20 and reading.label == reading.label.strip() for reading in built.term_info.values())

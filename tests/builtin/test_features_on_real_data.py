@@ -60,6 +60,6 @@ def test_real_stacked_digits_reach_the_floor_of_their_modes(mnist_files, tmp_pat
     real = data.held_out(26_000, torch.Generator().manual_seed(1))
     found = metric.measure(Evaluation(Samples(real.values[:2]), real, torch.Generator()))
     assert found["captured"] == 1000
-    floor = metric.measures["reverse-kl"].floor(26_000)
+    floor = metric.value_info["reverse-kl"].floor(26_000)
     assert 0.019 < floor < 0.026
     assert found["reverse-kl"] == pytest.approx(floor, abs=0.006)

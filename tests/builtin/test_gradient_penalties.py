@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge.plugin import Samples, Verdict
+from ganforge.plugin import DiscriminatorOutput, Samples
 
 PENALTIES = {"r1": "r1", "r2": "r2", "gradient-penalty": "gradient-penalty"}
 
@@ -28,14 +28,14 @@ class Quadratic(torch.nn.Module):
         self.slope = torch.nn.Parameter(torch.tensor(slope, dtype=torch.float64))
         self.asked: list[Samples] = []
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         self.asked.append(samples)
-        return Verdict(self.slope * samples.values.flatten(1).square().sum(1) / 2)
+        return DiscriminatorOutput(self.slope * samples.values.flatten(1).square().sum(1) / 2)
 
 
-def linear(direction: Tensor) -> Callable[[Samples], Verdict]:
+def linear(direction: Tensor) -> Callable[[Samples], DiscriminatorOutput]:
     """l(x) = w·x, whose gradient is w everywhere."""
-    return lambda samples: Verdict(samples.values.flatten(1) @ direction)
+    return lambda samples: DiscriminatorOutput(samples.values.flatten(1) @ direction)
 
 
 @pytest.mark.parametrize(("name", "where"), [("r1", REAL), ("r2", FAKE)])
@@ -138,8 +138,8 @@ def test_no_gradient_reaches_what_made_the_fakes(loss) -> None:
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_readings(name: str, loss) -> None:
+def test_term_info(name: str, loss) -> None:
     built = loss(name)
     assert built.second_order is True
-    assert set(built.readings) == {f"discriminator/{name}"}
-    assert built.readings[f"discriminator/{name}"].equilibrium == (None if name == "gradient-penalty" else 0.0)
+    assert set(built.term_info) == {f"discriminator/{name}"}
+    assert built.term_info[f"discriminator/{name}"].equilibrium == (None if name == "gradient-penalty" else 0.0)

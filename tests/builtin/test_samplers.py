@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ganforge.plugin import DataSpec, Disagreement, LatentSpec
+from ganforge.plugin import DataSpec, IncompatiblePartsError, LatentSpec
 
 LABELLED = DataSpec((2,), classes=3, class_shares=(0.2, 0.5, 0.3))
 SAMPLERS = [
@@ -87,7 +87,7 @@ def test_labelled_noise_can_be_that_of_the_cgan_paper(sampler) -> None:
 
 
 def test_unlabelled_data_cannot_be_sampled_with_labels(sampler) -> None:
-    with pytest.raises(Disagreement, match=r"has none .*sampler\.use to 'normal'"):
+    with pytest.raises(IncompatiblePartsError, match=r"has none .*sampler\.use to 'normal'"):
         sampler("labelled", DataSpec((2,)), size=1)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ganforge.callbacks import curve_plotter as module
 from ganforge.callbacks.curve_plotter import curves, losses_figure, metrics_figure
-from ganforge.core.contracts import Measure, Reading
+from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.events import Evaluated, Started, Stepped
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -86,7 +86,7 @@ def test_terms_that_are_never_finite_are_no_reason_to_fail():
     picture = losses_figure(
         np.arange(10.0),
         {"discriminator/total": np.full(10, np.nan), "generator/$odd": np.linspace(1e-5, 1e3, 10)},
-        {"generator/$odd": Reading("costs $5 or $6", 0.5)},
+        {"generator/$odd": TermInfo("costs $5 or $6", 0.5)},
         "title",
     )
 
@@ -103,10 +103,10 @@ def test_no_word_is_cut_off_at_the_edges():
     losses = losses_figure(
         np.arange(50.0),
         {"discriminator/r1": values, "discriminator/total": 1 + values, "generator/total": values},
-        {key: Reading(WORDY, 0.5) for key in ("discriminator/r1", "discriminator/total", "generator/total")},
+        {key: TermInfo(WORDY, 0.5) for key in ("discriminator/r1", "discriminator/total", "generator/total")},
         LONG,
     )
-    metrics = metrics_figure({"wasserstein": {1: 1e-5, 2: 3e-5}}, {"wasserstein": Measure(WORDY, "lower", 0.0)}, LONG)
+    metrics = metrics_figure({"wasserstein": {1: 1e-5, 2: 3e-5}}, {"wasserstein": MetricInfo(WORDY, "lower", 0.0)}, LONG)
 
     for picture in (losses, metrics):
         assert (picture[:, :4] == 255).all()
@@ -115,7 +115,7 @@ def test_no_word_is_cut_off_at_the_edges():
 
 def test_dashes_are_explained_only_where_there_are_any():
     def remark(ideal):
-        picture = metrics_figure({"wasserstein": {1: 0.5, 2: 0.4}}, {"wasserstein": Measure("distance", "lower", ideal)}, "t")
+        picture = metrics_figure({"wasserstein": {1: 0.5, 2: 0.4}}, {"wasserstein": MetricInfo("distance", "lower", ideal)}, "t")
         return (picture[:35, 750:] < 255).any()
 
     assert remark(0.0)
@@ -125,7 +125,7 @@ def test_dashes_are_explained_only_where_there_are_any():
 def test_the_equilibrium_is_a_dashed_line_at_its_value():
     def drawn(equilibrium):
         steady = np.full(50, 0.2) + np.linspace(0, 1, 50)
-        return losses_figure(np.arange(50.0), {"generator/total": steady}, {"generator/total": Reading("", equilibrium)}, "t")
+        return losses_figure(np.arange(50.0), {"generator/total": steady}, {"generator/total": TermInfo("", equilibrium)}, "t")
 
     def changed(equilibrium):  # rows of pixels below the heading that the line alone explains
         return np.flatnonzero((drawn(equilibrium)[40:] != drawn(None)[40:]).any(axis=(1, 2)))

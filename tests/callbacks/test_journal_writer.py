@@ -8,8 +8,8 @@ import torch
 
 from ganforge.callbacks.dispatch import broadcast
 from ganforge.callbacks.journal_writer import Speed, journal
-from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Examined, Finished, RolledBack, Saved, Started, State, Stepped
+from ganforge.core.contracts import MetricInfo
+from ganforge.core.events import Evaluated, Finished, HealthChecked, RolledBack, Saved, Started, State, Stepped
 from ganforge.core.findings import Finding
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, LatentSpec
@@ -217,7 +217,7 @@ def test_what_is_kept_is_written_when_training_raises(folder, writer, clock):
 
 
 def looked(iteration, *findings, **values):
-    return Examined(iteration, {f"{key}/x": value for key, value in values.items()}, findings)
+    return HealthChecked(iteration, {f"{key}/x": value for key, value in values.items()}, findings)
 
 
 def test_what_the_watch_measures_is_logged_like_terms(tell, writer, folder):
@@ -303,7 +303,7 @@ def test_floors_are_asked_for_when_training_has_ended(tell, folder):
         asked.append(count)
         return 10 / count
 
-    begun = replace(started(), measures={"w": Measure("distance", "lower", floor=floor)}, protocols={"w": {"samples": 2000}})
+    begun = replace(started(), value_info={"w": MetricInfo("distance", "lower", floor=floor)}, protocols={"w": {"samples": 2000}})
     tell(begun)
     tell(stepped(1))
     assert (asked, value_info.read(folder).metrics["w"].floor) == ([], None)
@@ -337,14 +337,14 @@ def test_a_speed_needs_half_a_second():
 def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status(tell, folder, finding):
     tell(started())
     tell(Evaluated(20, {"wasserstein": 0.5}, 0.0))
-    tell(Examined(30, {}, (finding(),)))
+    tell(HealthChecked(30, {}, (finding(),)))
     tell(Evaluated(40, {"wasserstein": 0.1, "modes/captured": 8.0}, 0.0))
 
     tell(RolledBack(25, 50))
 
     known = run_status.read(folder)
     assert (known.iteration, known.metrics, known.health) == (25, {"wasserstein": 0.5}, None)
-    tell(Examined(40, {}, ()))
+    tell(HealthChecked(40, {}, ()))
     assert [record["verdict"] for record in records(folder, "health")] == ["fail", "healthy"]
 
 

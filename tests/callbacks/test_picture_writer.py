@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ganforge.callbacks.picture_writer import pictures
-from ganforge.core.events import Evaluated, Pictured, Stepped
+from ganforge.core.events import Evaluated, SamplesDrawn, Stepped
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.figures import mpl_style
@@ -105,7 +105,7 @@ def test_axes_stay_where_they_are_however_far_the_samples_stray(events):
     stray = Samples(torch.full((200, 2), 50.0), latent=stream[1].fake.latent)
 
     first = figure.draw(stream[1])
-    lost = figure.draw(Pictured(1, stray, stream[1].field))
+    lost = figure.draw(SamplesDrawn(1, stray, stream[1].field))
     again = figure.draw(stream[1])
 
     assert (figure._axes.get_xlim(), figure._axes.get_ylim()) == tuple(map(tuple, figure._plane.limits))
@@ -147,8 +147,8 @@ def test_images_are_native_pixels_enlarged(folder, events):
 @pytest.mark.parametrize("kind", ["moons", "bell", "images"])
 def test_samples_and_fields_that_are_not_finite_are_drawn_as_far_as_they_go(folder, events, kind):
     stream = [
-        Pictured(event.iteration, Samples(event.fake.values * float("nan"), None, event.fake.latent), None)
-        if isinstance(event, Pictured)
+        SamplesDrawn(event.iteration, Samples(event.fake.values * float("nan"), None, event.fake.latent), None)
+        if isinstance(event, SamplesDrawn)
         else event
         for event in events(kind, every=100)
     ]
@@ -170,7 +170,7 @@ def test_wide_points_without_field_or_groups(folder, events):
         Samples(torch.randn(50, 5, generator=torch.Generator().manual_seed(0))),
     )
 
-    assert len(draw(folder, [wide, Pictured(0, Samples(torch.zeros(10, 5), latent=Latent(torch.zeros(10, 2))), None)])) == 1
+    assert len(draw(folder, [wide, SamplesDrawn(0, Samples(torch.zeros(10, 5), latent=Latent(torch.zeros(10, 2))), None)])) == 1
 
 
 def test_a_title_is_no_formula_and_no_control_code(events):
@@ -216,7 +216,7 @@ def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, eve
     recorded = []
     with pictures(folder, title="", recorded=lambda *record: recorded.append(record), warn=said.append) as tell:
         for event in stream:
-            if isinstance(event, Pictured) and event.iteration == 75:
+            if isinstance(event, SamplesDrawn) and event.iteration == 75:
                 folder.pictures.unlink()
             tell(event)
 
@@ -231,7 +231,7 @@ def test_images_of_one_label_or_code_lie_in_one_row_with_its_name(events):
     samples = Samples(shades[:, None, None, None].expand(70, 1, 8, 8), latent=latent)
     started = replace(next(events("images")), latent=LatentSpec(4, categorical=(2,)))
 
-    drawn = portraitist(started, "").draw(Pictured(3, samples, None))
+    drawn = portraitist(started, "").draw(SamplesDrawn(3, samples, None))
 
     # 35 of each: four rows of ten places for each, of which the last has five
     factor = 640 // 89

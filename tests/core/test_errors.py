@@ -12,11 +12,11 @@ from ganforge.core.errors import GanforgeError, Problem, RecipeError, did_you_me
     ("name", "code"),
     [
         ("UsageError", 2),
-        ("Disagreement", 2),
+        ("IncompatiblePartsError", 2),
         ("DataError", 2),
         ("PluginError", 3),
         ("TrainingError", 1),
-        ("Diverged", 1),
+        ("DivergedError", 1),
         ("RunFolderError", 4),
         ("StorageError", 5),
     ],

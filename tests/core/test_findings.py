@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from ganforge.core.findings import Finding, advice, by_severity, headline, report, report_of_nobody, verdict
+from ganforge.core.findings import Finding, advice, by_severity, headline, report, unchecked_report, verdict
 
 COLLAPSE = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 1200, 1250, "packing", "a.b")
 DUPLICATES = replace(COLLAPSE, check="duplicates", trouble="near-duplicates", level="warn", key=None)
@@ -20,7 +20,7 @@ def test_a_report_survives_json():
     assert told["verdict"] == "fail"
     assert [Finding.from_plain(plain) for plain in told["findings"]] == [COLLAPSE, DUPLICATES]
     assert report([])["verdict"] == "healthy"
-    assert report_of_nobody() == {"verdict": "not watched", "findings": []}
+    assert unchecked_report() == {"verdict": "not watched", "findings": []}
 
 
 def test_findings_in_words():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.core.errors import PluginError
-from ganforge.core.isolation import Escape, guarded, said
+from ganforge.core.isolation import ForeignExit, describe_error, isolated
 
 
 class Rude(Exception):
@@ -22,21 +22,21 @@ class Foreign(BaseException):
     [(SystemExit(0), "it called sys.exit(0)"), (GeneratorExit("over"), "GeneratorExit: over"), (Foreign("x\ny"), "Foreign: x")],
 )
 def test_what_is_no_exception_becomes_one(raised, told):
-    with pytest.raises(Escape) as caught, guarded():
+    with pytest.raises(ForeignExit) as caught, isolated():
         raise raised
-    assert said(caught.value) == told
+    assert describe_error(caught.value) == told
     assert caught.value.__cause__ is raised
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), ValueError("v"), PluginError("p")])
 def test_exceptions_and_ctrl_c_stay_what_they_are(raised):
-    with pytest.raises(type(raised)) as caught, guarded():
+    with pytest.raises(type(raised)) as caught, isolated():
         raise raised
     assert caught.value is raised
 
 
 def test_nothing_reaches_stdout(capsys):
-    with guarded():
+    with isolated():
         print("hello")
     print("{}")
     assert capsys.readouterr() == ("{}\n", "hello\n")
@@ -47,7 +47,7 @@ def test_nothing_reaches_stdout(capsys):
     [(ValueError("one\ntwo"), "ValueError: one"), (KeyError(), "KeyError"), (PluginError("plain"), "plain"), (Rude(), "Rude")],
 )
 def test_an_error_is_said_in_one_line(error, told):
-    assert said(error) == told
+    assert describe_error(error) == told
 
 
 def test_the_innermost_place_in_the_folder_is_said(tmp_path):
@@ -58,9 +58,9 @@ def test_the_innermost_place_in_the_folder_is_said(tmp_path):
 
     with pytest.raises(ValueError, match="x") as caught:
         space["build"]()
-    assert said(caught.value, tmp_path) == "ValueError: could not convert string to float: 'x' (nets.py:2)"
-    assert said(caught.value, Path("/elsewhere")) == "ValueError: could not convert string to float: 'x'"
+    assert describe_error(caught.value, tmp_path) == "ValueError: could not convert string to float: 'x' (nets.py:2)"
+    assert describe_error(caught.value, Path("/elsewhere")) == "ValueError: could not convert string to float: 'x'"
 
-    with pytest.raises(Escape) as left, guarded():
+    with pytest.raises(ForeignExit) as left, isolated():
         space["leave"]()
-    assert said(left.value, tmp_path) == "it called sys.exit(3) (nets.py:5)"
+    assert describe_error(left.value, tmp_path) == "it called sys.exit(3) (nets.py:5)"

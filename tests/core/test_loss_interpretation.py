@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from ganforge.builtin import adversarial_losses
-from ganforge.core.contracts import Divergence, Reading
+from ganforge.core.contracts import Divergence, TermInfo
 from ganforge.core.loss_interpretation import gauge, losses, sentence
-from ganforge.core.records import Samples, Verdict
+from ganforge.core.records import DiscriminatorOutput, Samples
 
 P, Q = np.array([5, 3, 1, 1]), np.array([1, 2, 2, 5])  # how often of ten each of four points is real or generated
-LOGISTIC = adversarial_losses.NonSaturating().readings
+LOGISTIC = adversarial_losses.NonSaturating().term_info
 
 
 def best_terms(loss, score):
@@ -22,7 +22,7 @@ def best_terms(loss, score):
     real, fake = np.repeat(np.arange(4), P), np.repeat(np.arange(4), Q)
     pairs = np.array([(one, other) for one in real for other in fake])
     samples = [Samples(torch.tensor(pairs[:, side])) for side in (0, 1)]
-    critic = lambda asked: Verdict(torch.tensor(score)[asked.values])  # noqa: E731
+    critic = lambda asked: DiscriminatorOutput(torch.tensor(score)[asked.values])  # noqa: E731
     return {f"discriminator/{name}": float(value) for name, value in loss.discriminator(critic, *samples).values.items()}
 
 
@@ -48,16 +48,16 @@ def divergences():
 def test_the_best_discriminators_loss_is_the_divergence_that_its_reading_names(name):
     loss, score, expected = divergences()[name]
     terms = best_terms(loss, score)
-    found = gauge("discriminator", terms, loss.readings)
+    found = gauge("discriminator", terms, loss.term_info)
 
     assert found.share * found.divergence.greatest == pytest.approx(expected, rel=1e-6)
-    assert f"{expected:.3f} of " in sentence("discriminator", terms, loss.readings)
+    assert f"{expected:.3f} of " in sentence("discriminator", terms, loss.term_info)
 
 
 @pytest.mark.parametrize("name", [name for name in divergences() if name != "relativistic"])
 def test_it_is_right_at_least_as_often_as_is_said(name):
     loss, score, _ = divergences()[name]
-    said = sentence("discriminator", best_terms(loss, score), loss.readings)
+    said = sentence("discriminator", best_terms(loss, score), loss.term_info)
     percent = int(said.partition("at least ")[2].partition(" %")[0])
     right = np.maximum(P, Q).sum() / 20  # of the best decision at each point
 
@@ -91,11 +91,11 @@ def test_the_logistic_discriminator_in_words(total, said):
 
 
 def test_the_critic_has_a_gap_and_no_success_rate():
-    readings = adversarial_losses.Wasserstein().readings
-    assert sentence("discriminator", {"discriminator/adversarial": -1.23}, readings) == (
+    term_info = adversarial_losses.Wasserstein().term_info
+    assert sentence("discriminator", {"discriminator/adversarial": -1.23}, term_info) == (
         "critic gap (W₁ up to the critic's slope) 1.230"
     )
-    assert sentence("discriminator", {"discriminator/adversarial": 0.5}, readings) == "scores generated samples above real ones"
+    assert sentence("discriminator", {"discriminator/adversarial": 0.5}, term_info) == "scores generated samples above real ones"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_critic_has_a_gap_and_no_success_rate():
 )
 def test_the_generator_in_words(loss, undecided, recognised):
     def said(value):
-        return sentence("generator", {"generator/adversarial": value}, loss.readings)
+        return sentence("generator", {"generator/adversarial": value}, loss.term_info)
 
     assert said(undecided) == "the discriminator is undecided about its samples"
     assert said(recognised) == "its samples are recognised as generated"
@@ -117,21 +117,21 @@ def test_the_generator_in_words(loss, undecided, recognised):
 
 @pytest.mark.parametrize("loss", [adversarial_losses.Hinge(), adversarial_losses.Wasserstein(), adversarial_losses.LeastSquares()])
 def test_nothing_is_said_of_generators_whose_value_does_not_tell(loss):
-    assert sentence("generator", {"generator/adversarial": 0.3}, loss.readings) == ""
+    assert sentence("generator", {"generator/adversarial": 0.3}, loss.term_info) == ""
 
 
 def test_nothing_is_said_where_nothing_is_declared_or_winning_is_worth_nothing():
-    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": Reading("a", 0.5)}) == ""
-    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": Reading("a", 0.5, 0.5)}) == ""
+    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5)}) == ""
+    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5, 0.5)}) == ""
     assert sentence("discriminator", {}, LOGISTIC) == ""
 
 
 def test_penalties_and_terms_of_codes_have_no_part_in_it():
-    readings = {
+    term_info = {
         **LOGISTIC,
-        "discriminator/r1": Reading("slope", 0.0),
-        "discriminator/codes": Reading("codes", 0.0),
-        "discriminator/total": Reading("", math.log(4)),
+        "discriminator/r1": TermInfo("slope", 0.0),
+        "discriminator/codes": TermInfo("codes", 0.0),
+        "discriminator/total": TermInfo("", math.log(4)),
     }
     terms = {
         "discriminator/real": math.log(2),
@@ -141,21 +141,23 @@ def test_penalties_and_terms_of_codes_have_no_part_in_it():
     }
     terms["discriminator/total"] = 2.0
 
-    assert losses(readings, terms) == [
+    assert losses(term_info, terms) == [
         "discriminator total 2.000 (log 4 = 1.386 at equilibrium): cannot tell real from generated (they are alike, or it is weak)"
     ]
 
 
 def test_two_adversarial_losses_name_no_divergence():
-    readings = {
-        "discriminator/one": Reading("", 1.0, 0.0, Divergence("this", 1.0)),
-        "discriminator/other": Reading("", 1.0, 0.0, Divergence("that", 1.0)),
+    term_info = {
+        "discriminator/one": TermInfo("", 1.0, 0.0, Divergence("this", 1.0)),
+        "discriminator/other": TermInfo("", 1.0, 0.0, Divergence("that", 1.0)),
     }
-    said = sentence("discriminator", {"discriminator/one": 0.5, "discriminator/other": 0.5}, readings)
+    said = sentence("discriminator", {"discriminator/one": 0.5, "discriminator/other": 0.5}, term_info)
     assert said == "tells real from generated in at least 75 % of cases"
 
 
 def test_a_total_that_tells_nothing_has_no_line():
-    readings = {"discriminator/total": Reading(""), "generator/total": Reading("", 0.25)}
-    assert losses(readings, {"discriminator/total": 1.0, "generator/total": 0.5}) == ["generator total 0.500 (0.25 at equilibrium)"]
-    assert losses(readings, {"generator/total": math.inf}) == []
+    term_info = {"discriminator/total": TermInfo(""), "generator/total": TermInfo("", 0.25)}
+    assert losses(term_info, {"discriminator/total": 1.0, "generator/total": 0.5}) == [
+        "generator total 0.500 (0.25 at equilibrium)"
+    ]
+    assert losses(term_info, {"generator/total": math.inf}) == []

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ganforge.core.contracts import Measure
+from ganforge.core.contracts import MetricInfo
 from ganforge.core.metric_goal import aim, cost, in_words, judges
 
 
@@ -44,12 +44,12 @@ def test_words():
 
 def test_a_measure_that_cannot_be_judged_is_refused():
     with pytest.raises(ValueError, match="needs an ideal or a floor"):
-        Measure("", "nearer")
+        MetricInfo("", "nearer")
     with pytest.raises(ValueError, match="none of lower, higher, nearer, none"):
-        Measure("", "greater")
+        MetricInfo("", "greater")
 
 
 def test_plain_measures_hold_the_floor_at_their_size():
-    measure = Measure("", "nearer", floor=lambda count: 1 / count)
+    measure = MetricInfo("", "nearer", floor=lambda count: 1 / count)
     assert measure.to_plain(4)["floor"] == 0.25
     assert "floor" not in measure.to_plain()

@@ -5,8 +5,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 
-from ganforge.core.errors import Disagreement
-from ganforge.core.records import Codes, Latent, Samples, Terms, Verdict
+from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples, Terms
 
 
 def scalar(value):
@@ -43,12 +43,12 @@ def test_gradients_flow_through_the_weighted_total():
 
 
 def test_two_terms_of_one_name_are_refused():
-    with pytest.raises(Disagreement, match="two losses give a term named 'real'"):
+    with pytest.raises(IncompatiblePartsError, match="two losses give a term named 'real'"):
         Terms({"real": scalar(1)}) + Terms({"real": scalar(1)})
 
 
 def test_a_turn_without_terms_has_no_total():
-    with pytest.raises(Disagreement, match="no loss gave a term") as caught:
+    with pytest.raises(IncompatiblePartsError, match="no loss gave a term") as caught:
         _ = Terms({}).total
     assert caught.value.exit_code == 2
     assert "[[loss]]" in caught.value.remedy
@@ -60,7 +60,7 @@ def test_lengths_are_those_of_the_batch():
 
 
 def test_what_a_kind_of_gan_does_not_use_stays_none():
-    latent, samples, verdict = Latent(torch.zeros(1, 2)), Samples(torch.zeros(1, 2)), Verdict(torch.zeros(1))
+    latent, samples, verdict = Latent(torch.zeros(1, 2)), Samples(torch.zeros(1, 2)), DiscriminatorOutput(torch.zeros(1))
     assert (latent.labels, latent.codes, samples.labels, samples.latent, verdict.features) == (None,) * 5
     assert verdict.heads == {}
 
@@ -70,7 +70,7 @@ def test_what_a_kind_of_gan_does_not_use_stays_none():
     [
         Latent(torch.zeros(1, 1)),
         Samples(torch.zeros(1, 1)),
-        Verdict(torch.zeros(1)),
+        DiscriminatorOutput(torch.zeros(1)),
         Terms({}),
         Codes(torch.zeros(1, 0), torch.zeros(1, 0)),
     ],
@@ -83,4 +83,4 @@ def test_records_are_frozen(record):
 
 
 def test_verdicts_share_no_heads():
-    assert Verdict(torch.zeros(1)).heads is not Verdict(torch.zeros(1)).heads
+    assert DiscriminatorOutput(torch.zeros(1)).heads is not DiscriminatorOutput(torch.zeros(1)).heads

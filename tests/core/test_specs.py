@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Scaling
 
@@ -110,6 +110,6 @@ def test_plain_noise_is_its_own_flat_latent():
 
 
 def test_promised_codes_that_are_missing_are_told():
-    with pytest.raises(Disagreement, match="expects codes") as caught:
+    with pytest.raises(IncompatiblePartsError, match="expects codes") as caught:
         LatentSpec(noise=2, categorical=(2,)).flatten(Latent(torch.zeros(1, 2)))
     assert "structured" in caught.value.remedy

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.core.records import Codes, Field, Latent, Samples
+from ganforge.core.records import Codes, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures.projection import field_grid, field_line, flat, groups_of, limits_of, plane_of
 
@@ -45,7 +45,7 @@ def test_one_point_has_limits_too():
 def test_a_field_is_laid_out_whatever_the_order_of_its_points(swapped):
     xs, ys = torch.linspace(-1, 1, 3), torch.linspace(0, 3, 4)
     points = torch.cartesian_prod(ys, xs).flip(1) if swapped else torch.cartesian_prod(xs, ys)
-    field = Field(points, 10 * points[:, 0] + points[:, 1], (4, 3) if swapped else (3, 4))
+    field = LogitGrid(points, 10 * points[:, 0] + points[:, 1], (4, 3) if swapped else (3, 4))
 
     across, down, logits = field_grid(field)
 
@@ -54,7 +54,7 @@ def test_a_field_is_laid_out_whatever_the_order_of_its_points(swapped):
 
 
 def test_a_field_on_the_line_is_in_ascending_order():
-    points, logits = field_line(Field(torch.tensor([[2.0], [0.0], [1.0]]), torch.tensor([20.0, 0.0, 10.0]), (3,)))
+    points, logits = field_line(LogitGrid(torch.tensor([[2.0], [0.0], [1.0]]), torch.tensor([20.0, 0.0, 10.0]), (3,)))
 
     assert points.tolist() == [0.0, 1.0, 2.0]
     assert logits.tolist() == [0.0, 10.0, 20.0]

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from ganforge.core.events import Examined, Finished, Probed, Saved, Started, State, Stepped, Unwatched
+from ganforge.core.events import CheckUnavailable, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
 from ganforge.core.findings import non_finite, report, verdict
 from ganforge.core.health_config import Health
 from ganforge.core.records import Evaluation, Samples
@@ -29,8 +29,8 @@ def odds(iteration: int, loss: float) -> Stepped:
     return step(iteration, dominance_loss=loss, dominance_accuracy=1.0, dominance_sign=1.0, dominance_rejected=0.0)
 
 
-def examined(watch: Watch, events) -> list[Examined]:
-    return [event for event in watched(iter(events), watch) if isinstance(event, Examined)]
+def examined(watch: Watch, events) -> list[HealthChecked]:
+    return [event for event in watched(iter(events), watch) if isinstance(event, HealthChecked)]
 
 
 def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there():
@@ -116,7 +116,7 @@ def test_divergence_is_told_before_the_end():
     events = list(
         watched(iter([started(100), Finished(7, "diverged", 1.0, "generator/total is nan at iteration 7")]), Watch(Health()))
     )
-    assert [type(event).__name__ for event in events] == ["Started", "Examined", "Finished"]
+    assert [type(event).__name__ for event in events] == ["Started", "HealthChecked", "Finished"]
     (finding,) = events[1].findings
     assert (finding.trouble, finding.level, finding.seen) == ("non-finite values", "fail", "generator/total is nan at iteration 7")
 
@@ -154,11 +154,11 @@ def test_a_state_of_a_run_that_was_not_watched_will_do(plain):
     assert examined(watch, [started(100, 50), odds(60, 1.38)])
 
 
-def probed(iteration: int, fake: torch.Tensor) -> Probed:
+def probed(iteration: int, fake: torch.Tensor) -> HealthSamples:
     """A look at ``fake`` beside samples of a ring of eight modes."""
     real, training = ring(256, 2), ring(2000, 1)
     evaluation = Evaluation(Samples(real), Samples(fake), torch.Generator(), training=lambda most: Samples(training[:most]))
-    return Probed(iteration, evaluation, Samples(fake))
+    return HealthSamples(iteration, evaluation, Samples(fake))
 
 
 def ring(count: int, seed: int) -> torch.Tensor:
@@ -221,21 +221,23 @@ def test_a_gradient_that_is_not_finite_at_first_does_not_spoil_the_median():
 
 def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
     losses = [odds(at, 0.01) for at in range(20, 4020, 10)]
-    told = examined(Watch(Health()), [started(10_000), odds(10, 0.01), Unwatched(10, "slopes", "RuntimeError: no grad"), *losses])
+    told = examined(
+        Watch(Health()), [started(10_000), odds(10, 0.01), CheckUnavailable(10, "slopes", "RuntimeError: no grad"), *losses]
+    )
     assert [(one.check, one.trouble, one.level, one.key) for one in told[0].findings] == [
         ("slopes", "not watched", "warn", "health.slopes.on")
     ]
     assert "no grad" in told[0].findings[0].seen
     assert [(one.check, one.level) for one in told[-1].findings] == [("dominance", "fail"), ("slopes", "warn")]
     off = Health.model_validate({"slopes": {"on": False}})
-    assert examined(Watch(off), [started(10_000), Unwatched(10, "slopes", "RuntimeError: no grad")]) == []
+    assert examined(Watch(off), [started(10_000), CheckUnavailable(10, "slopes", "RuntimeError: no grad")]) == []
 
 
 def test_a_check_that_is_lost_later_says_no_more_what_it_saw():
     watch = Watch(Health())
     examined(watch, [started(1000), probed(500, ONE_MODE), probed(550, ONE_MODE)])
     assert verdict(watch.findings) == "fail"
-    examined(watch, [Unwatched(600, "samples", "RuntimeError: out of memory")])
+    examined(watch, [CheckUnavailable(600, "samples", "RuntimeError: out of memory")])
     assert [(one.check, one.trouble) for one in watch.findings] == [("samples", "not watched")]
 
 
@@ -247,7 +249,7 @@ def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
             iter([started(100), odd, odds(30, 1.0), odds(40, 1.0), Saved(40, State({}, {})), Finished(40, "finished", 1.0)]), watch
         )
     )
-    told = [event for event in events if isinstance(event, Examined)]
+    told = [event for event in events if isinstance(event, HealthChecked)]
     assert told[-1].findings[0].trouble == "not watched"
     assert told[-1].findings[0].key == "health.on"
     assert type(events[-1]).__name__ == "Finished"
@@ -299,7 +301,7 @@ def test_a_divergence_is_one_finding_whoever_tells_it():
 def test_a_distance_of_nothing_is_no_oscillation():
     same = torch.ones(256, 2)
     evaluation = Evaluation(Samples(same + torch.arange(256)[:, None] % 2), Samples(same), torch.Generator())
-    told = examined(Watch(Health()), [started(1000), *(Probed(at, evaluation, Samples(same)) for at in range(100, 800, 50))])
+    told = examined(Watch(Health()), [started(1000), *(HealthSamples(at, evaluation, Samples(same)) for at in range(100, 800, 50))])
     assert not any(one.trouble == "not watched" for event in told for one in event.findings)
 
 
@@ -310,18 +312,18 @@ def test_the_last_iteration_is_judged_at_once():
 
 def test_what_is_not_watched_is_told_again_with_the_iteration_it_is_missing_since():
     watch = Watch(Health())
-    missing = Unwatched(30, "dominance", "RuntimeError: no logits")
+    missing = CheckUnavailable(30, "dominance", "RuntimeError: no logits")
     saved = [*watched(iter([started(10_000), missing, Saved(40, State({}, {}))]), watch)][-1]
     assert watch.findings[0].seen == "dominance, and overfitting: RuntimeError: no logits"
 
     later = Watch(Health())
     later.restore(json.loads(json.dumps(saved.state.values))[KEY])
-    again = [*watched(iter([started(10_000, 40), Unwatched(50, "dominance", "RuntimeError: no logits")]), later)]
+    again = [*watched(iter([started(10_000, 40), CheckUnavailable(50, "dominance", "RuntimeError: no logits")]), later)]
     assert (again[-1].findings[0].trouble, again[-1].findings[0].since) == ("not watched", 30)
     assert later.to_plain()["missed"] == {"dominance": 30}
 
     mended = Watch(Health())
     mended.restore(json.loads(json.dumps(saved.state.values))[KEY])
     looks = [odds(at, 1.38) for at in range(1000, 1200, 10)]
-    again = [*watched(iter([started(10_000, 40), *looks, Unwatched(1300, "dominance", "RuntimeError: no logits")]), mended)]
+    again = [*watched(iter([started(10_000, 40), *looks, CheckUnavailable(1300, "dominance", "RuntimeError: no logits")]), mended)]
     assert again[-1].findings[0].since == 1300, "it was watched in between"

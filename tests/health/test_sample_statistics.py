@@ -8,9 +8,9 @@ import re
 import pytest
 import torch
 
-from ganforge.core.events import Probed
+from ganforge.core.events import HealthSamples
 from ganforge.core.health_config import Health
-from ganforge.core.records import Codes, Evaluation, Latent, Samples, Verdict
+from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.core.specs import LatentSpec
 from ganforge.health.checks import Situation
 from ganforge.health.sample_checks import repeating
@@ -30,13 +30,13 @@ def drawn(count: int, seed: int) -> torch.Tensor:
 TRAINING = drawn(2000, 1)
 
 
-def probe(fake: torch.Tensor, *, raw=None, latent=None, critic=None, real_labels=None, real=None) -> Probed:
+def probe(fake: torch.Tensor, *, raw=None, latent=None, critic=None, real_labels=None, real=None) -> HealthSamples:
     latent = latent or Latent(torch.zeros(len(fake), 2))
     real = Samples(drawn(N, 2) if real is None else real, real_labels)
     evaluation = Evaluation(
         real, Samples(fake, latent.labels, latent), torch.Generator(), training=lambda most: Samples(TRAINING[:most]), critic=critic
     )
-    return Probed(10, evaluation, Samples(fake if raw is None else raw, latent.labels, latent))
+    return HealthSamples(10, evaluation, Samples(fake if raw is None else raw, latent.labels, latent))
 
 
 def test_a_perfect_sampler_is_found_healthy():
@@ -96,14 +96,14 @@ def test_a_generator_that_circles_is_farther_away_than_its_average():
 def test_over_fitting_is_how_far_held_out_samples_are_taken_for_fakes():
     known = {tuple(row) for row in TRAINING.tolist()}
 
-    def by_heart(samples: Samples) -> Verdict:
-        return Verdict(torch.tensor([2.0 if tuple(row) in known else -1.0 for row in samples.values.tolist()]))
+    def by_heart(samples: Samples) -> DiscriminatorOutput:
+        return DiscriminatorOutput(torch.tensor([2.0 if tuple(row) in known else -1.0 for row in samples.values.tolist()]))
 
     values = measured(probe(drawn(N, 3) + 5, critic=by_heart), NOISE)
     assert values["overfitting"] == pytest.approx(1)
     assert values["overfitting/sign"] == 1
 
-    honest = measured(probe(drawn(N, 3) + 5, critic=lambda samples: Verdict(2 - samples.values.norm(dim=1))), NOISE)
+    honest = measured(probe(drawn(N, 3) + 5, critic=lambda samples: DiscriminatorOutput(2 - samples.values.norm(dim=1))), NOISE)
     assert honest["overfitting"] == pytest.approx(0, abs=0.05)
 
 
@@ -127,7 +127,10 @@ def test_codes_are_read_in_shares_of_their_entropy():
         hot = [torch.nn.functional.one_hot(codes.categorical[:, column], count) for column, count in enumerate((2, 3))]
         head = torch.cat([hot[0] * first, hot[1] * 0.0], dim=1)
         return measured(
-            probe(drawn(N, 3), latent=latent, critic=lambda samples: Verdict(-samples.values.norm(dim=1), {"code": head})), spec
+            probe(
+                drawn(N, 3), latent=latent, critic=lambda samples: DiscriminatorOutput(-samples.values.norm(dim=1), {"code": head})
+            ),
+            spec,
         )
 
     assert reader(0.0)["codes"] == pytest.approx(0, abs=1e-6)
@@ -154,7 +157,7 @@ def test_the_nearest_neighbour_of_very_few_samples_says_nothing():
 
 
 def test_what_cannot_be_measured_is_named_and_the_rest_is_measured():
-    def broken(samples: Samples) -> Verdict:
+    def broken(samples: Samples) -> DiscriminatorOutput:
         raise RuntimeError("no eval mode here")
 
     unable: dict[str, str] = {}
@@ -177,12 +180,12 @@ def counts(seed: int, rate: float = 3.0) -> torch.Tensor:
     return torch.poisson(torch.full((N, 1), rate), generator=torch.Generator().manual_seed(seed))
 
 
-def of_counts(fake: torch.Tensor, real: torch.Tensor, training: torch.Tensor) -> Probed:
+def of_counts(fake: torch.Tensor, real: torch.Tensor, training: torch.Tensor) -> HealthSamples:
     latent = Latent(torch.zeros(N, 2))
     evaluation = Evaluation(
         Samples(real), Samples(fake, None, latent), torch.Generator(), training=lambda most: Samples(training[:most])
     )
-    return Probed(10, evaluation, Samples(fake, None, latent))
+    return HealthSamples(10, evaluation, Samples(fake, None, latent))
 
 
 @pytest.mark.parametrize("rate", [0.5, 3.0, 20.0])

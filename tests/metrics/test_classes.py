@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import class_coverage, class_coverage_floor, hungarian_accuracy, nearest_labels
 
 
@@ -55,7 +55,7 @@ def test_left_over_codes_and_labels_count_as_wrong() -> None:
 
 @pytest.mark.parametrize(("codes", "labels"), [((3,), (4,)), ((0,), (0,)), ((3, 1), (3, 1))])
 def test_what_cannot_be_matched_is_refused(codes: tuple, labels: tuple) -> None:
-    with pytest.raises(Disagreement, match="cannot match codes"):
+    with pytest.raises(IncompatiblePartsError, match="cannot match codes"):
         hungarian_accuracy(torch.zeros(codes, dtype=torch.int64), torch.zeros(labels, dtype=torch.int64))
 
 
@@ -85,7 +85,7 @@ def test_reference_samples_are_their_own_neighbours() -> None:
     [((5, 2), (0, 2), (0,)), ((5, 2), (4, 3), (4,)), ((5, 2), (4, 2), (3,)), ((5, 2), (4, 2), (4, 1))],
 )
 def test_what_does_not_fit_is_refused(queries: tuple, reference: tuple, labels: tuple) -> None:
-    with pytest.raises(Disagreement, match="do not fit"):
+    with pytest.raises(IncompatiblePartsError, match="do not fit"):
         nearest_labels(torch.zeros(queries), torch.zeros(reference), torch.zeros(labels, dtype=torch.int64))
 
 
@@ -95,9 +95,9 @@ def test_classes_found_are_counted_and_compared_with_the_target() -> None:
     assert found.reverse_kl == pytest.approx(0.75 * np.log(3) + 0.25 * np.log(1))
     assert class_coverage(torch.tensor([0, 1]), [0.5, 0.5]).reverse_kl == 0
     assert class_coverage(torch.tensor([0, 1]), [1.0, 0.0]).reverse_kl == np.inf
-    with pytest.raises(Disagreement, match="0 samples"):
+    with pytest.raises(IncompatiblePartsError, match="0 samples"):
         class_coverage(torch.zeros(0), [1.0])
-    with pytest.raises(Disagreement, match="2 samples cannot be compared with 3 shares"):
+    with pytest.raises(IncompatiblePartsError, match="2 samples cannot be compared with 3 shares"):
         class_coverage(torch.tensor([0, 3]), [1.0, 0.0, 0.0])
 
 
@@ -125,7 +125,7 @@ def test_classes_that_never_come_leave_the_floor_alone() -> None:
 
 @pytest.mark.parametrize("classes", [torch.tensor([0, -1]), torch.tensor([[0, 1]])])
 def test_what_is_no_class_is_refused(classes) -> None:
-    with pytest.raises(Disagreement, match="cannot be compared with 2 shares"):
+    with pytest.raises(IncompatiblePartsError, match="cannot be compared with 2 shares"):
         class_coverage(classes, [0.5, 0.5])
 
 
@@ -136,5 +136,5 @@ def test_what_is_not_finite_has_no_nearest_label_and_is_never_right(bad) -> None
     assert found.tolist() == [-1, 1]
     assert hungarian_accuracy(torch.tensor([0, 1]), found) == 0.5
     assert hungarian_accuracy(torch.tensor([0, 1]), torch.tensor([-1, -1])) == 0
-    with pytest.raises(Disagreement, match="not finite"):
+    with pytest.raises(IncompatiblePartsError, match="not finite"):
         nearest_labels(reference, queries, torch.tensor([0, 1]))

@@ -10,7 +10,7 @@ import torch
 from prdc import compute_prdc
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import expected_coverage, pairwise_distances, precision_recall
 
 
@@ -92,5 +92,5 @@ def test_values_that_are_not_finite_give_nan():
     ],
 )
 def test_what_cannot_be_compared_is_refused(real, fake, message):
-    with pytest.raises(Disagreement, match=message):
+    with pytest.raises(IncompatiblePartsError, match=message):
         precision_recall(torch.zeros(real), torch.zeros(fake))

@@ -11,7 +11,7 @@ import torch
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import near_duplicates, pairwise_distances
 
 
@@ -77,5 +77,5 @@ def test_values_that_are_not_finite_give_nan(bad):
 
 @pytest.mark.parametrize(("real", "fake"), [((1, 2), (5, 2)), ((5, 2), (1, 2)), ((5, 2), (5, 3))])
 def test_what_cannot_be_searched_is_refused(real, fake):
-    with pytest.raises(Disagreement, match="a search for duplicates needs"):
+    with pytest.raises(IncompatiblePartsError, match="a search for duplicates needs"):
         near_duplicates(torch.zeros(real), torch.zeros(fake))

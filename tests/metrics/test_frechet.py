@@ -12,7 +12,7 @@ from scipy.linalg import sqrtm
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import frechet_distance, frechet_distance_of_moments
 
 
@@ -90,9 +90,9 @@ def test_features_that_are_not_finite_give_nan(n: int) -> None:
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    with pytest.raises(Disagreement, match="10 real with 9 generated"):
+    with pytest.raises(IncompatiblePartsError, match="10 real with 9 generated"):
         frechet_distance(torch.zeros(5, 10), torch.zeros(5, 9))
-    with pytest.raises(Disagreement, match="no covariance"):
+    with pytest.raises(IncompatiblePartsError, match="no covariance"):
         frechet_distance(torch.zeros(1, 10), torch.zeros(5, 10))
-    with pytest.raises(Disagreement, match="do not fit"):
+    with pytest.raises(IncompatiblePartsError, match="do not fit"):
         frechet_distance_of_moments(torch.zeros(2), torch.eye(2), torch.zeros(2), torch.eye(3))

@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics.pairwise import rbf_kernel
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import MMD_SCALES, median_distance, mmd, pairwise_distances
 
 
@@ -57,12 +57,12 @@ def test_the_median_distance_is_scipys_and_takes_samples_from_the_whole():
 
 
 def test_real_samples_that_are_the_same_are_refused_and_bad_values_give_nan():
-    with pytest.raises(Disagreement, match="real samples that differ"):
+    with pytest.raises(IncompatiblePartsError, match="real samples that differ"):
         mmd(torch.zeros(5, 2), points(0, 5, 2))
     assert math.isnan(mmd(points(0, 5, 2), torch.full((5, 2), math.inf)))
 
 
 @pytest.mark.parametrize(("real", "fake"), [((1, 2), (5, 2)), ((5, 2), (1, 2)), ((5, 2), (5, 3))])
 def test_what_cannot_be_compared_is_refused(real, fake):
-    with pytest.raises(Disagreement, match="a kernel distance needs"):
+    with pytest.raises(IncompatiblePartsError, match="a kernel distance needs"):
         mmd(torch.zeros(real), torch.zeros(fake))

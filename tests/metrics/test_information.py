@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import log_loss
 from torch.nn import functional as F
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import mutual_information_bound
 
 
@@ -47,5 +47,5 @@ def test_what_is_not_finite_gives_nan(bad, where):
 
 @pytest.mark.parametrize(("logits", "codes"), [((0, 3), (0,)), ((5, 3), (4,)), ((5,), (5,))])
 def test_what_does_not_fit_is_refused(logits, codes):
-    with pytest.raises(Disagreement, match="do not read codes"):
+    with pytest.raises(IncompatiblePartsError, match="do not read codes"):
         mutual_information_bound(torch.zeros(logits), torch.zeros(codes))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import kernel_distance, kernel_distance_of_subsets, kid
 
 
@@ -85,9 +85,9 @@ def test_features_that_are_not_finite_give_nan() -> None:
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    with pytest.raises(Disagreement, match="6 real with 5 generated"):
+    with pytest.raises(IncompatiblePartsError, match="6 real with 5 generated"):
         kernel_distance(features(0, 10), features(0, 10, 5))
-    with pytest.raises(Disagreement, match="need two samples"):
+    with pytest.raises(IncompatiblePartsError, match="need two samples"):
         kernel_distance(features(0, 10), features(0, 1))
-    with pytest.raises(Disagreement, match="100 subsets of 1000 samples cannot be drawn from 10 real"):
+    with pytest.raises(IncompatiblePartsError, match="100 subsets of 1000 samples cannot be drawn from 10 real"):
         kernel_distance_of_subsets(features(0, 10), features(0, 10), generator=torch.Generator())

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.special import expit
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
 from ganforge.metrics import LEAST_MASS, cell_masses, divergences, smoothed_grid
 
@@ -137,10 +137,10 @@ def test_values_that_are_not_finite_give_nan():
 
 @pytest.mark.parametrize("shape", [(0, 1), (5, 2), (5,)])
 def test_samples_that_do_not_fit_are_refused(shape):
-    with pytest.raises(Disagreement, match="a grid of densities needs"):
+    with pytest.raises(IncompatiblePartsError, match="a grid of densities needs"):
         smoothed_grid(torch.zeros(shape), NORMAL)
 
 
 def test_masses_of_other_cells_are_refused():
-    with pytest.raises(Disagreement, match="cannot compare masses"):
+    with pytest.raises(IncompatiblePartsError, match="cannot compare masses"):
         divergences(torch.ones(3), torch.ones(4))

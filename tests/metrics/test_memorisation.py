@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import expected_close, memorisation, pairwise_distances
 
 
@@ -130,5 +130,5 @@ def test_values_that_are_not_finite_give_nan():
     "shapes", [((1, 2), (5, 2), (5, 2)), ((5, 2), (1, 2), (5, 2)), ((5, 2), (5, 2), (1, 2)), ((5, 2), (5, 3), (5, 2))]
 )
 def test_what_cannot_be_compared_is_refused(shapes):
-    with pytest.raises(Disagreement, match="a search for copies needs"):
+    with pytest.raises(IncompatiblePartsError, match="a search for copies needs"):
         memorisation(*map(torch.zeros, shapes))

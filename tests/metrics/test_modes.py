@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
 from ganforge.metrics import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
 
@@ -86,7 +86,7 @@ def test_float32_samples_with_a_graph_are_welcome() -> None:
 
 @pytest.mark.parametrize("shape", [(0, 2), (5, 3), (5,), (5, 2, 1)])
 def test_what_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(Disagreement, match="do not fit modes"):
+    with pytest.raises(IncompatiblePartsError, match="do not fit modes"):
         mode_coverage(torch.zeros(shape), RING, STD)
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import nearest_neighbours, neighbours
 
 
@@ -79,7 +79,7 @@ def test_no_queries_have_no_neighbours():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(Disagreement, match=r"no neighbours of \(2, 3\) among \(5, 4\)"):
+    with pytest.raises(IncompatiblePartsError, match=r"no neighbours of \(2, 3\) among \(5, 4\)"):
         nearest_neighbours(torch.zeros(2, 3), torch.zeros(5, 4))
-    with pytest.raises(Disagreement, match="among"):
+    with pytest.raises(IncompatiblePartsError, match="among"):
         nearest_neighbours(torch.zeros(2, 3), torch.zeros(0, 3))

@@ -11,7 +11,7 @@ from scipy.stats import gaussian_kde, multivariate_normal
 
 from ganforge.builtin.datasets.gzip_files import read_unpacked
 from ganforge.builtin.datasets.idx_format import decode
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import PARZEN_WIDTHS, log_densities, parzen_log_likelihood
 
 
@@ -79,13 +79,13 @@ def test_values_that_are_not_finite_give_nan():
     ],
 )
 def test_what_cannot_be_estimated_is_refused(samples, validation, test, widths):
-    with pytest.raises(Disagreement):
+    with pytest.raises(IncompatiblePartsError):
         parzen_log_likelihood(samples, validation, test, widths)
 
 
 @pytest.mark.parametrize("widths", [(), (0.0,), (1e-200,), (1e300,), (math.nan,)])
 def test_densities_have_widths(widths):
-    with pytest.raises(Disagreement, match="a window's σ lies from 1e-50 to 1e"):
+    with pytest.raises(IncompatiblePartsError, match="a window's σ lies from 1e-50 to 1e"):
         log_densities(torch.zeros(3, 2), torch.zeros(3, 2), widths)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganforge import metrics
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 
 FLAT, ROWS = torch.arange(8.0), torch.arange(8.0)[:, None]
 PAIRS = {
@@ -31,23 +31,23 @@ PAIRS = {
 def test_samples_have_rows(name):
     PAIRS[name](ROWS, ROWS + 1)
     for one, other in ((FLAT, FLAT), (FLAT, ROWS), (ROWS, FLAT), (torch.tensor(1.0), ROWS)):
-        with pytest.raises(Disagreement, match=r"samples have the shape \(n, …\), and these are \((8,)?\)"):
+        with pytest.raises(IncompatiblePartsError, match=r"samples have the shape \(n, …\), and these are \((8,)?\)"):
             PAIRS[name](one, other)
 
 
 def test_directions_are_columns():
-    with pytest.raises(Disagreement, match="directions"):
+    with pytest.raises(IncompatiblePartsError, match="directions"):
         metrics.sliced_wasserstein(ROWS, ROWS, torch.ones(1))
 
 
 @pytest.mark.parametrize("codes", [[0, 3], [-1, 0]])
 def test_a_code_that_no_logit_is_for_is_refused(codes):
-    with pytest.raises(Disagreement, match="3 logits read no codes from"):
+    with pytest.raises(IncompatiblePartsError, match="3 logits read no codes from"):
         metrics.mutual_information_bound(torch.zeros(2, 3), torch.tensor(codes))
 
 
 def test_a_mean_is_a_row_of_numbers():
-    with pytest.raises(Disagreement, match="do not fit"):
+    with pytest.raises(IncompatiblePartsError, match="do not fit"):
         metrics.frechet_distance_of_moments(torch.tensor(1.0), torch.eye(1), torch.tensor(1.0), torch.eye(1))
 
 
@@ -73,5 +73,5 @@ ASKED = {
 
 @pytest.mark.parametrize("name", ASKED)
 def test_what_has_no_answer_is_refused(name):
-    with pytest.raises(Disagreement):
+    with pytest.raises(IncompatiblePartsError):
         ASKED[name]()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import random_directions, sliced, sliced_wasserstein, wasserstein1, wasserstein2
 
 
@@ -62,5 +62,5 @@ def test_the_same_samples_are_nothing_apart_and_bad_values_give_nan():
     ("real", "fake", "directions"), [((5, 2), (5, 3), (2, 4)), ((0, 2), (5, 2), (2, 4)), ((5, 2), (5, 2), (3, 4))]
 )
 def test_what_does_not_fit_is_refused(real, fake, directions):
-    with pytest.raises(Disagreement, match="cannot compare samples"):
+    with pytest.raises(IncompatiblePartsError, match="cannot compare samples"):
         sliced_wasserstein(torch.zeros(real), torch.zeros(fake), torch.zeros(directions))

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import wasserstein1, wasserstein2
 
 
@@ -102,14 +102,14 @@ def test_a_graph_does_no_harm() -> None:
 
 @pytest.mark.parametrize(("real", "fake"), [((5, 2), (5, 3)), ((0, 2), (5, 2)), ((5, 2), (0, 2)), ((4, 1, 2, 2), (4, 4))])
 def test_what_cannot_be_compared_is_refused(real: tuple, fake: tuple) -> None:
-    with pytest.raises(Disagreement, match="cannot compare samples of shapes"):
+    with pytest.raises(IncompatiblePartsError, match="cannot compare samples of shapes"):
         wasserstein2(torch.zeros(real), torch.zeros(fake))
 
 
 def test_unequal_numbers_need_pot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ot", None)  # as if POT were not installed
     with pytest.raises(
-        Disagreement, match=r"3 real and 2 generated samples needs POT \(compare equally many, or: pip install POT\)"
+        IncompatiblePartsError, match=r"3 real and 2 generated samples needs POT \(compare equally many, or: pip install POT\)"
     ):
         wasserstein2(torch.zeros(3, 2), torch.zeros(2, 2))
     assert wasserstein2(torch.zeros(3, 2), torch.ones(3, 2)) == pytest.approx(np.sqrt(2))
@@ -127,7 +127,7 @@ def test_values_of_any_size_are_matched(size: float) -> None:
 def test_more_than_memory_holds_is_refused_with_what_to_do(distance, n: int, m: int, size: str) -> None:
     real, fake = torch.zeros(1, 2).expand(n, 2), torch.zeros(1, 2).expand(m, 2)
     with pytest.raises(
-        Disagreement, match=rf"{n:,} real and {m:,} .* {size}, and takes 400,000,000 .*20,000 .*'sliced-wasserstein'"
+        IncompatiblePartsError, match=rf"{n:,} real and {m:,} .* {size}, and takes 400,000,000 .*20,000 .*'sliced-wasserstein'"
     ):
         distance(real, fake)
 

@@ -11,7 +11,7 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import OneNearestNeighbour, one_nearest_neighbour, pairwise_distances
 
 
@@ -66,5 +66,5 @@ def test_values_that_are_not_finite_give_nan():
 
 @pytest.mark.parametrize(("real", "fake"), [((1, 2), (5, 2)), ((5, 2), (1, 2)), ((5, 2), (5, 3))])
 def test_what_cannot_be_tested_is_refused(real, fake):
-    with pytest.raises(Disagreement, match="a 1-nearest-neighbour test needs"):
+    with pytest.raises(IncompatiblePartsError, match="a 1-nearest-neighbour test needs"):
         one_nearest_neighbour(torch.zeros(real), torch.zeros(fake))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.core.contracts import Measure, Reading
+from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.storage import run_status, value_info
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -23,15 +23,15 @@ iterations = 300  # a comment that explains
 use = "non-saturating"
 """
 READINGS = {
-    "discriminator/real": Reading("cost of taking real samples for fakes", math.log(2)),
-    "discriminator/fake": Reading("cost of taking fakes for real", math.log(2)),
-    "discriminator/total": Reading("what the discriminator descends", math.log(4)),
-    "generator/adversarial": Reading("cost of fakes that are recognised", math.log(2)),
-    "generator/total": Reading("what the generator descends", math.log(2)),
+    "discriminator/real": TermInfo("cost of taking real samples for fakes", math.log(2)),
+    "discriminator/fake": TermInfo("cost of taking fakes for real", math.log(2)),
+    "discriminator/total": TermInfo("what the discriminator descends", math.log(4)),
+    "generator/adversarial": TermInfo("cost of fakes that are recognised", math.log(2)),
+    "generator/total": TermInfo("what the generator descends", math.log(2)),
 }
 MEASURES = {
-    "wasserstein": Measure("exact W₂", "lower", floor=lambda samples: 10 / samples),
-    "modes/captured": Measure("modes that samples reach", "higher", ideal=8.0),
+    "wasserstein": MetricInfo("exact W₂", "lower", floor=lambda samples: 10 / samples),
+    "modes/captured": MetricInfo("modes that samples reach", "higher", ideal=8.0),
 }
 
 

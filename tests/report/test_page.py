@@ -180,7 +180,7 @@ def test_secrets_stay_out(made, page_of):
 
 ENDINGS = {
     "Stopped at iteration 120 of 300: Ctrl-C.": {"standing": "stopped", "done": 120, "reason": "Ctrl-C"},
-    "Diverged at iteration 7 of 300: total is nan.": {"standing": "diverged", "done": 7, "reason": "total is nan"},
+    "DivergedError at iteration 7 of 300: total is nan.": {"standing": "diverged", "done": 7, "reason": "total is nan"},
     "Failed at iteration 7 of 300: RuntimeError: boom.": {"standing": "failed", "done": 7, "error": "RuntimeError: boom"},
     "Killed at iteration 7 of 300: it vanished.": {"standing": "killed", "done": 7, "reason": "it vanished"},
     "Killed at iteration 60 of 300: process vanished": {"standing": "running", "done": 60, "pid": 2**22 + 1, "heartbeat": 0.0},
@@ -221,7 +221,7 @@ def test_later_evaluations_have_a_section_of_their_own(made, page_of):
     one = {
         "number": 1, "time": "2026-11-22T16:00:00+00:00", "iteration": 300, "seed": 0, "versions": {"torch": "2"},
         "values": {"parzen": 242.7}, "measured_floors": {"parzen": 250.0},
-        "measures": {"parzen": {"label": "nats", "better": "higher"}}, "protocols": {"parzen": {"samples": 10000}},
+        "value_info": {"parzen": {"label": "nats", "better": "higher"}}, "protocols": {"parzen": {"samples": 10000}},
         "failed": {"fid": {"error": "no weights", "remedy": ""}}, "remarks": ["slow"],
     }  # fmt: skip
     (folder.path / "evaluations.jsonl").write_text(json.dumps(one) + "\n")
@@ -232,7 +232,7 @@ def test_later_evaluations_have_a_section_of_their_own(made, page_of):
 
 
 @pytest.mark.parametrize(
-    "line", ["{}", "[]", '{"values": 3, "failed": [1], "remarks": {"a": 1}}', '{"values": {"w": "x"}, "measures": {"w": 3}}']
+    "line", ["{}", "[]", '{"values": 3, "failed": [1], "remarks": {"a": 1}}', '{"values": {"w": "x"}, "value_info": {"w": 3}}']
 )
 def test_an_evaluation_of_another_form_keeps_nobody_from_the_page(made, page_of, line):
     folder = made()

@@ -87,7 +87,7 @@ def made(_template, root):
         folder.journal.unlink()
         with JournalWriter(folder.journal) as writer:
             if stated:
-                writer.record("protocols", **{key: protocols[key] for key in ("iteration", "protocols", "measures")})
+                writer.record("protocols", **{key: protocols[key] for key in ("iteration", "protocols", "value_info")})
             for iteration, value in enumerate(values, start=1):
                 writer.record("eval", iteration=iteration, values={"eval/modes/high-quality": value})
         return folder.path.name
@@ -108,7 +108,7 @@ def evaluated(root):
             "number": 1 + before.count("\n"),
             "iteration": iteration,
             "values": {"modes/high-quality": value},
-            "measures": {"modes/high-quality": {**told["measures"]["modes/high-quality"], **measure}},
+            "value_info": {"modes/high-quality": {**told["value_info"]["modes/high-quality"], **measure}},
             "protocols": {"modes": {**told["protocols"]["modes"], "samples": samples}},
         }
         path.write_text(before + json.dumps(facts) + "\n")
@@ -185,7 +185,7 @@ def judged(made, root):
                     for record in records:
                         facts = {key: value for key, value in record.items() if key not in ("k", "t")}
                         if record["k"] == "protocols":
-                            facts["measures"]["modes/high-quality"] = {"label": "", "better": better, **told}
+                            facts["value_info"]["modes/high-quality"] = {"label": "", "better": better, **told}
                         writer.record(record["k"], **facts)
         return compared(root, *runs)
 
@@ -260,7 +260,7 @@ def test_what_was_measured_before_a_run_went_on_does_not_displace_its_end(made, 
             "number": 1,
             "iteration": 1,
             "values": {"modes/high-quality": 0.05},
-            "measures": {"modes/high-quality": protocols["measures"]["modes/high-quality"]},
+            "value_info": {"modes/high-quality": protocols["value_info"]["modes/high-quality"]},
             "protocols": protocols["protocols"],
         }
         (folder.path / "evaluations.jsonl").write_text(json.dumps(evaluation) + "\n")
@@ -318,7 +318,7 @@ def test_a_value_has_the_protocol_that_was_in_force_when_it_was_measured(made, r
     run = made(values=[0.1, 0.2])
     with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
         writer.record("resume", iteration=2)
-        writer.record("protocols", iteration=2, protocols={"modes": {"samples": 7}}, measures={})
+        writer.record("protocols", iteration=2, protocols={"modes": {"samples": 7}}, value_info={})
     assert compared(root, run).protocol["samples"] == 20
 
 
@@ -406,7 +406,9 @@ def test_a_local_file_with_other_code_makes_another_recipe_unless_it_only_measur
 
 
 def _measured(meaning):
-    return f'{{"number": 1, "iteration": 1, "values": {{"w": 1}}, "measures": {{"w": {{{meaning}}}}}, "protocols": {{"w": {{}}}}}}'
+    return (
+        f'{{"number": 1, "iteration": 1, "values": {{"w": 1}}, "value_info": {{"w": {{{meaning}}}}}, "protocols": {{"w": {{}}}}}}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -415,9 +417,12 @@ def _measured(meaning):
         ("{}", "'number' is missing"),
         ("[1]", "it is no table"),
         ('{"number": 1, "iteration": 1, "values": 3}', "'values' is 3"),
-        ('{"number": 1, "iteration": 1, "values": {"w": 1}, "measures": {}, "protocols": {}}', "nothing says what 'w' means"),
-        ('{"number": 1, "iteration": 1, "values": {"w/a": 1}, "measures": {"w/a": {}}, "protocols": {}}', "'w/a' has no protocol"),
-        ('{"number": 1, "iteration": 1, "values": {"w": "x"}, "measures": {}, "protocols": {}}', "the value of 'w' is 'x'"),
+        ('{"number": 1, "iteration": 1, "values": {"w": 1}, "value_info": {}, "protocols": {}}', "nothing says what 'w' means"),
+        (
+            '{"number": 1, "iteration": 1, "values": {"w/a": 1}, "value_info": {"w/a": {}}, "protocols": {}}',
+            "'w/a' has no protocol",
+        ),
+        ('{"number": 1, "iteration": 1, "values": {"w": "x"}, "value_info": {}, "protocols": {}}', "the value of 'w' is 'x'"),
         (_measured('"floor": "x", "better": "nearer"'), "the floor of 'w' is 'x'"),
         (_measured('"ideal": [1], "better": "lower"'), "the ideal of 'w' is [1]"),
         (_measured('"better": "up"'), "what is better of 'w' is 'up', and not one of lower, higher, nearer, none"),

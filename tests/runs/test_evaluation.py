@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.core.errors import Disagreement, RunFolderError
+from ganforge.core.errors import IncompatiblePartsError, RunFolderError
 from ganforge.runs import evaluation_records
 from ganforge.runs.evaluation import Wish, _plainly, evaluate
 from ganforge.storage import journal
@@ -58,7 +58,7 @@ def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
     ],
 )
 def test_keys_of_tables_become_those_of_the_command_line(text, told):
-    assert _plainly(Disagreement(text)).message == told
+    assert _plainly(IncompatiblePartsError(text)).message == told
 
 
 def test_any_metric_can_be_measured_with_other_samples_weights_and_draws(folder):
@@ -164,7 +164,7 @@ def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_
     assert [first["number"], second["number"]] == [1, 2]
     assert [one["protocols"]["modes"]["samples"] for one in (first, second)] == [40, 50]
     assert {"torch", "ganforge"} <= set(first["versions"])
-    assert first["measures"]["modes/captured"]["ideal"] == 25
+    assert first["value_info"]["modes/captured"]["ideal"] == 25
     assert first["time"] <= second["time"]
     assert (folder.metrics.read_bytes(), folder.status.read_bytes()) == (final, status)
 

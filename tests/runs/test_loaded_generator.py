@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.core.errors import Disagreement, PluginError, RecipeError, RunFolderError, UsageError
+from ganforge.core.errors import IncompatiblePartsError, PluginError, RecipeError, RunFolderError, UsageError
 from ganforge.core.records import Codes, Latent
 from ganforge.registry.current_selection import command_line
 from ganforge.session.training_run import Options, run
@@ -84,7 +84,7 @@ def test_a_run_is_loaded_by_name_id_and_folder(trained, tmp_path):
         ganforge.load("small", runs_dir=tmp_path / "elsewhere")
     with pytest.raises(UsageError, match=r"is no run folder: it has no run\.json"):
         ganforge.load(tmp_path / "site")
-    with pytest.raises(Disagreement, match="no device is called 'abacus'"):
+    with pytest.raises(IncompatiblePartsError, match="no device is called 'abacus'"):
         ganforge.load("small", device="abacus")
 
 

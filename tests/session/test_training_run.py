@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, UsageError
-from ganforge.core.events import Examined, Probed, Stepped
+from ganforge.core.events import HealthChecked, HealthSamples, Stepped
 from ganforge.core.findings import Finding
 from ganforge.recipe.tables import Expectation
 from ganforge.runs.loaded_generator import load
@@ -188,12 +188,12 @@ def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path
 
     def watched(events, watch):
         for event in events:
-            if isinstance(event, Probed):
+            if isinstance(event, HealthSamples):
                 continue
             yield event
             if isinstance(event, Stepped) and event.iteration in {5, 10, 15}:
                 found = (collapse,) if event.iteration > 5 else ()
-                yield Examined(event.iteration, {"diversity": 1 / event.iteration}, found)
+                yield HealthChecked(event.iteration, {"diversity": 1 / event.iteration}, found)
 
     monkeypatch.setattr(training_run, "watched", watched)
     result = run(Options(recipe(), runs_dir=tmp_path / "runs"), console)
@@ -309,7 +309,7 @@ def test_every_value_has_its_protocol_beside_it_also_after_resuming(recipe, cons
     for record in records:
         assert record["protocols"]["wasserstein"]["samples"] == 50
         assert record["protocols"]["wasserstein"]["generator"] == "average"
-        assert record["measures"]["wasserstein"]["better"] == "lower"
+        assert record["value_info"]["wasserstein"]["better"] == "lower"
     final = json.loads((stopped.folder / "metrics.json").read_text())
     assert final["protocols"] == records[-1]["protocols"]
 

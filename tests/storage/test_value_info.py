@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ganforge.core.contracts import Divergence, Measure, Reading
+from ganforge.core.contracts import Divergence, MetricInfo, TermInfo
 from ganforge.core.errors import StorageError
 from ganforge.storage import value_info
 from ganforge.storage.run_folder import RunFolder
@@ -12,14 +12,17 @@ from ganforge.storage.value_info import Meanings, MetricMeaning
 
 
 def test_what_is_declared_comes_back_with_the_floor_at_the_sample_size(tmp_path):
-    readings = {"generator/total": Reading("all of it", 0.5), "generator/code": Reading("codes")}
-    measures = {"w": Measure("distance", "lower", floor=lambda n: 10 / n), "modes/captured": Measure("modes", "higher", ideal=8.0)}
+    term_info = {"generator/total": TermInfo("all of it", 0.5), "generator/code": TermInfo("codes")}
+    value_info = {
+        "w": MetricInfo("distance", "lower", floor=lambda n: 10 / n),
+        "modes/captured": MetricInfo("modes", "higher", ideal=8.0),
+    }
     folder = RunFolder(tmp_path)
 
-    value_info.write(folder, Meanings.of(readings, measures, {"w": 2000}))
+    value_info.write(folder, Meanings.of(term_info, value_info, {"w": 2000}))
 
     found = value_info.read(folder)
-    assert found.terms == readings
+    assert found.terms == term_info
     assert found.metrics == {
         "w": MetricMeaning("distance", "lower", None, 0.005),
         "modes/captured": MetricMeaning("modes", "higher", 8.0, None),
@@ -27,7 +30,7 @@ def test_what_is_declared_comes_back_with_the_floor_at_the_sample_size(tmp_path)
 
 
 def test_a_floor_without_a_sample_size_is_not_known():
-    assert Meanings.of({}, {"w": Measure("distance", "lower", floor=lambda n: 10 / n)}, {}).metrics["w"].floor is None
+    assert Meanings.of({}, {"w": MetricInfo("distance", "lower", floor=lambda n: 10 / n)}, {}).metrics["w"].floor is None
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"terms": 3, "metrics": {"w": 4}}', "null"])
@@ -54,16 +57,16 @@ def test_floors_that_nothing_is_judged_by_can_wait():
     def dear(_count):
         raise AssertionError("it takes seconds")
 
-    measures = {"w": Measure("distance", "lower", floor=dear), "nn": Measure("accuracy", "nearer", floor=lambda n: 0.5)}
-    found = Meanings.of({}, measures, {"w": 2000, "nn": 2000}, floors=False).metrics
+    value_info = {"w": MetricInfo("distance", "lower", floor=dear), "nn": MetricInfo("accuracy", "nearer", floor=lambda n: 0.5)}
+    found = Meanings.of({}, value_info, {"w": 2000, "nn": 2000}, floors=False).metrics
     assert (found["w"].floor, found["nn"].floor) == (None, 0.5)
 
 
 def test_what_winning_is_worth_comes_back_without_bounds_too(tmp_path):
-    readings = {
-        "discriminator/real": Reading("cost", math.log(2), 0.0, Divergence("Jensen-Shannon divergence", math.log(2))),
-        "discriminator/critic": Reading("gap", 0.0, -math.inf, Divergence("Wasserstein distance", math.inf)),
+    term_info = {
+        "discriminator/real": TermInfo("cost", math.log(2), 0.0, Divergence("Jensen-Shannon divergence", math.log(2))),
+        "discriminator/critic": TermInfo("gap", 0.0, -math.inf, Divergence("Wasserstein distance", math.inf)),
     }
     folder = RunFolder(tmp_path)
-    value_info.write(folder, Meanings.of(readings, {}, {}))
-    assert value_info.read(folder).terms == readings
+    value_info.write(folder, Meanings.of(term_info, {}, {}))
+    assert value_info.read(folder).terms == term_info

@@ -17,8 +17,8 @@ import pyte
 import pytest
 from rich.console import Console
 
-from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Pictured, RolledBack, Stepped
+from ganforge.core.contracts import MetricInfo
+from ganforge.core.events import Evaluated, RolledBack, SamplesDrawn, Stepped
 from ganforge.terminal import panels
 from ganforge.terminal.live_view import LiveView
 from ganforge.terminal.progress_ui import Heading, view
@@ -351,7 +351,7 @@ def test_what_a_metric_means_is_told_to_its_last_word(clock, events):
     screen = Screen(120, 40)
     started, *others = events()
     meaning = "share of samples whose code stands for their class, the best matching of codes and classes"
-    play(screen, [replace(started, measures={"recovery": Measure(meaning, "higher", 1.0)}), *others], clock)
+    play(screen, [replace(started, value_info={"recovery": MetricInfo(meaning, "higher", 1.0)}), *others], clock)
 
     shown = " ".join(line[:66].strip() for line in screen.look())  # the samples stand to the right
     assert f"{meaning}; higher is better" in shown
@@ -360,8 +360,8 @@ def test_what_a_metric_means_is_told_to_its_last_word(clock, events):
 def test_a_picture_without_a_field_or_finite_samples_is_no_reason_to_fail(clock, events):
     for kind in ("moons", "bell", "images"):
         stream = [
-            Pictured(event.iteration, type(event.fake)(event.fake.values * float("nan"), None, event.fake.latent), None)
-            if isinstance(event, Pictured)
+            SamplesDrawn(event.iteration, type(event.fake)(event.fake.values * float("nan"), None, event.fake.latent), None)
+            if isinstance(event, SamplesDrawn)
             else event
             for event in events(kind)
         ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.core.events import Examined, Finished, RolledBack, Stepped
+from ganforge.core.events import Finished, HealthChecked, RolledBack, Stepped
 from ganforge.terminal.plain_lines import PlainLines
 from ganforge.terminal.progress_ui import Heading, view
 
@@ -113,7 +113,11 @@ def test_a_roll_back_is_told_and_progress_goes_on(lines, clock, events):
 
 def test_what_was_seen_before_a_roll_back_is_neither_gone_nor_known_after_it(lines, clock, finding):
     fail = finding(since=60)
-    play(lines, clock, [Examined(100, {}, (fail,)), RolledBack(50, 100), Examined(80, {}, ()), Examined(90, {}, (fail,))])
+    play(
+        lines,
+        clock,
+        [HealthChecked(100, {}, (fail,)), RolledBack(50, 100), HealthChecked(80, {}, ()), HealthChecked(90, {}, (fail,))],
+    )
     told = "\n".join(written(lines))
     assert "no longer" not in told
     assert told.count("fail: mode collapse since iteration 60") == 2

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Examined, RolledBack, Stepped
+from ganforge.core.contracts import MetricInfo
+from ganforge.core.events import Evaluated, HealthChecked, RolledBack, Stepped
 from ganforge.terminal.run_state import Score, Standing
 
 
@@ -57,14 +57,14 @@ def test_a_run_that_goes_on_counts_its_own_iterations_only(clock, events):
 
 
 def test_the_best_score_may_be_the_nearest_one():
-    score = Score(Measure("", "nearer", floor=lambda count: (count - 1) / (2 * count - 1)), 1000)
+    score = Score(MetricInfo("", "nearer", floor=lambda count: (count - 1) / (2 * count - 1)), 1000)
     for iteration, value in enumerate((0.02, 0.49, 0.9), start=1):
         score.add(iteration, value)
     assert (score.best, score.best_iteration, score.progress) == (0.49, 2, -1)
 
 
 def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
-    score = Score(Measure("", "none"))
+    score = Score(MetricInfo("", "none"))
     score.add(1, 1.0)
     score.add(2, 2.0)
     assert math.isnan(score.best)
@@ -73,7 +73,7 @@ def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
 
 @pytest.mark.parametrize(("better", "best", "progress"), [("lower", 1.0, 1), ("higher", 3.0, -1)])
 def test_scores_know_their_best_and_which_way_is_better(better, best, progress):
-    score = Score(Measure("", better))
+    score = Score(MetricInfo("", better))
     for iteration, value in ((10, 1.0), (20, 3.0), (30, 2.0)):
         score.add(iteration, value)
 
@@ -90,7 +90,7 @@ def test_a_part_that_is_given_up_has_no_best_no_health_and_no_picture(clock, eve
     for event in events(end=60, every=20):
         standing.hear(event)
     standing.hear(Evaluated(60, {"wasserstein": 1e-9}, 0.0))
-    standing.hear(Examined(60, {}, (finding(),)))
+    standing.hear(HealthChecked(60, {}, (finding(),)))
 
     standing.hear(RolledBack(40, 60))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganforge.core.events import Pictured
+from ganforge.core.events import SamplesDrawn
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.terminal.sample_preview import Portrait, _fitting
@@ -49,7 +49,7 @@ def test_rows_or_columns_are_classes(portrait, size, shown):
     labels = torch.tensor([2, 0, 1] * 10)
     shades = torch.tensor([10.0 * label + at // 3 for at, label in enumerate(labels.tolist())])
     values = shades[:, None, None, None].expand(30, 3, 32, 32)
-    picture = Pictured(5, Samples(values, labels, Latent(torch.zeros(30, 2), labels)), None)
+    picture = SamplesDrawn(5, Samples(values, labels, Latent(torch.zeros(30, 2), labels)), None)
 
     drawn = greys(portrait.lines(picture, size, coloured=True)[1:-1])
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganforge.core.contracts import Reading
+from ganforge.core.contracts import TermInfo
 from ganforge.core.params import NoParams
-from ganforge.core.records import Terms, Verdict
+from ganforge.core.records import DiscriminatorOutput, Terms
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry
@@ -22,7 +22,7 @@ from ganforge.testing.conformance import all_checks
 class Sound:
     """The non-saturating loss, and the base of all faulty ones."""
 
-    readings = {"discriminator/game": Reading("Cost of misjudging."), "generator/game": Reading("Cost of being seen through.")}
+    term_info = {"discriminator/game": TermInfo("Cost of misjudging."), "generator/game": TermInfo("Cost of being seen through.")}
     second_order = False
 
     def discriminator(self, critic, real, fake):
@@ -55,15 +55,15 @@ class Bare(Sound):
 
 
 class Unread(Sound):
-    readings = {"discriminator/game": Reading("Cost of misjudging.")}
+    term_info = {"discriminator/game": TermInfo("Cost of misjudging.")}
 
 
 class Overread(Sound):
-    readings = {**Sound.readings, "generator/penalty": Reading("Never given.")}
+    term_info = {**Sound.term_info, "generator/penalty": TermInfo("Never given.")}
 
 
 class Unlabelled(Sound):
-    readings = {**Sound.readings, "generator/game": Reading(" ")}
+    term_info = {**Sound.term_info, "generator/game": TermInfo(" ")}
 
 
 class DetachedJudge(Sound):
@@ -133,15 +133,15 @@ class OtherwiseBackwards(Sound):
 
 
 class Misdeclared(Sound):
-    readings = {**Sound.readings, "generator/game": Reading("Cost of being seen through.", 0.5)}
+    term_info = {**Sound.term_info, "generator/game": TermInfo("Cost of being seen through.", 0.5)}
 
 
 class Overpromised(Sound):
-    readings = {**Sound.readings, "discriminator/game": Reading("Cost of misjudging.", best=-1.0)}
+    term_info = {**Sound.term_info, "discriminator/game": TermInfo("Cost of misjudging.", best=-1.0)}
 
 
 class Boundless(Sound):
-    readings = {**Sound.readings, "generator/game": Reading("Cost of being seen through.", best=-math.inf)}
+    term_info = {**Sound.term_info, "generator/game": TermInfo("Cost of being seen through.", best=-math.inf)}
 
 
 class NoLoss:
@@ -193,7 +193,7 @@ def shifted(by, **declared):
     """The least-squares game with targets at by ± 1, and readings of these values."""
 
     class Shifted(Sound):
-        readings = {key: Reading("Cost.", declared.get(key.partition("/")[0])) for key in Sound.readings}
+        term_info = {key: TermInfo("Cost.", declared.get(key.partition("/")[0])) for key in Sound.term_info}
 
         def discriminator(self, critic, real, fake):
             return Terms({"game": (critic(real).logits - by - 1).square().mean() + (critic(fake).logits - by + 1).square().mean()})
@@ -215,7 +215,7 @@ def test_the_equilibrium_is_found_wherever_it_lies(judged, by):
 def test_what_winning_costs_is_found_wherever_it_lies(judged, by):
     def won(best):
         loss = shifted(by)(None, None)
-        loss.readings = {key: replace(reading, best=best) for key, reading in loss.readings.items()}
+        loss.term_info = {key: replace(reading, best=best) for key, reading in loss.term_info.items()}
         return judged("L09", Kind.LOSS, lambda params, context: loss).state
 
     assert won(0.0) is State.PASSED
@@ -264,7 +264,7 @@ class Reads(Sound):
 class Styled(stub_components.LinearDiscriminator):
     def forward(self, samples):
         verdict = super().forward(samples)
-        return Verdict(verdict.logits, {"style": verdict.features}, verdict.features)
+        return DiscriminatorOutput(verdict.logits, {"style": verdict.features}, verdict.features)
 
 
 def test_a_head_that_nobody_provides_is_said(judged):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.core.contracts import Measure
+from ganforge.core.contracts import MetricInfo
 from ganforge.registry.component import Kind
 from ganforge.testing import State
 from ganforge.testing.conformance import all_checks
@@ -11,7 +11,7 @@ from ganforge.testing.conformance import all_checks
 class Distance:
     """Distance of the means, and the base of all faulty metrics."""
 
-    measures = {"": Measure("distance of the means", "lower", 0.0)}
+    value_info = {"": MetricInfo("distance of the means", "lower", 0.0)}
 
     def measure(self, evaluation):
         chosen = torch.randint(len(evaluation.real), (40,), generator=evaluation.generator)
@@ -51,7 +51,7 @@ FAULTS = {
     "P11 no metric": ("P11", dict, "the factory gives a dict without measures, measure"),
     "M01 unlabelled": (
         "M01",
-        type("Faulty", (Distance,), {"measures": {"": Measure("", "lower")}}),
+        type("Faulty", (Distance,), {"value_info": {"": MetricInfo("", "lower")}}),
         "measures without a label: ['']",
     ),
     "M02 global stream": (
@@ -62,12 +62,12 @@ FAULTS = {
     "M02 fresh stream": ("M02", type("Faulty", (Distance,), {"measure": draws_afresh}), "draw from evaluation.generator"),
     "M04": (
         "M04",
-        type("Faulty", (Distance,), {"measures": {"": Measure("distance of the means", "lower", 1.0)}, "measure": exact}),
+        type("Faulty", (Distance,), {"value_info": {"": MetricInfo("distance of the means", "lower", 1.0)}, "measure": exact}),
         "a perfect generator gets",
     ),
     "M05": (
         "M05",
-        type("Faulty", (Distance,), {"measures": {"": Measure("lead", "lower", symmetric=True)}, "measure": lead}),
+        type("Faulty", (Distance,), {"value_info": {"": MetricInfo("lead", "lower", symmetric=True)}, "measure": lead}),
         "the other way",
     ),
     "M03": ("M03", type("Faulty", (Distance,), {"measure": spoil}), "measuring changed the fake samples in place"),
@@ -93,7 +93,7 @@ def test_a_sound_metric_passes(judged, check, requires):
 @pytest.mark.parametrize("check", ["M04", "M05"])
 @pytest.mark.parametrize("requires", [(), ("density",), ("labels", "codes"), ("images",)], ids="+".join)
 def test_a_metric_that_keeps_its_claims_passes(judged, check, requires):
-    kept = {"measures": {"": Measure("distance of the means", "lower", 0.0, symmetric=True)}, "measure": exact}
+    kept = {"value_info": {"": MetricInfo("distance of the means", "lower", 0.0, symmetric=True)}, "measure": exact}
 
     outcome = judged(check, Kind.METRIC, lambda params, context: type("Kept", (Distance,), kept)(), requires=requires)
 
@@ -101,7 +101,7 @@ def test_a_metric_that_keeps_its_claims_passes(judged, check, requires):
 
 
 def test_a_metric_that_claims_nothing_has_nothing_to_keep(judged):
-    modest = type("Modest", (Distance,), {"measures": {"": Measure("distance of the means", "lower")}})
+    modest = type("Modest", (Distance,), {"value_info": {"": MetricInfo("distance of the means", "lower")}})
 
     for check in ("M04", "M05"):
         assert judged(check, Kind.METRIC, lambda params, context: modest()).state is State.SKIPPED

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.core.records import Verdict
+from ganforge.core.records import DiscriminatorOutput
 from ganforge.registry.component import Kind
 from ganforge.testing import State, stub_components
 from ganforge.testing.conformance import all_checks
@@ -192,7 +192,11 @@ DISCRIMINATORS = {
     "D01 shape": ("D01", relogit(lambda logits: logits[:, None]), "logits of 1 samples have shape (1, 1), not (1,)"),
     "D01 not finite": ("D01", relogit(lambda logits: logits.log() * 0 / 0), "the logits holds values that are not finite"),
     "D01 type": ("D01", misjudging(lambda verdict: verdict.logits), "a discriminator gives a Verdict, not a Tensor"),
-    "D02 missing": ("D02", misjudging(lambda verdict: Verdict(verdict.logits)), "it provides 'head:code', but its heads are: none"),
+    "D02 missing": (
+        "D02",
+        misjudging(lambda verdict: DiscriminatorOutput(verdict.logits)),
+        "it provides 'head:code', but its heads are: none",
+    ),
     "D02 length": (
         "D02",
         misjudging(lambda verdict: replace(verdict, heads={"code": verdict.heads["code"][:3]})),
@@ -203,7 +207,7 @@ DISCRIMINATORS = {
         misjudging(lambda verdict: replace(verdict, heads={**verdict.heads, "spare": verdict.logits})),
         "it has heads that it does not declare: spare",
     ),
-    "D03": ("D03", misjudging(lambda verdict: Verdict(verdict.logits)), "untaught: heads.code.weight, heads.code.bias"),
+    "D03": ("D03", misjudging(lambda verdict: DiscriminatorOutput(verdict.logits)), "untaught: heads.code.weight, heads.code.bias"),
     "D04 flat": ("D04", lambda params, context: Flat(context), "the logits do not depend on the samples' values"),
     "D04 once": ("D04", relogit(lambda logits: Once.apply(logits).square()), "once_differentiable"),
     "D04 not finite": (

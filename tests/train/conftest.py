@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganforge.core.contracts import Measure, Reading
+from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.events import State
-from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
+from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.train.batches import Batches
 from ganforge.train.evaluator import Observer, Scheduled
@@ -44,17 +44,17 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 1))
         self.calls = 0
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         self.calls += 1
-        return Verdict(self.layers(samples.values).squeeze(1))
+        return DiscriminatorOutput(self.layers(samples.values).squeeze(1))
 
 
 class NonSaturating:
     second_order = False
-    readings = {
-        "discriminator/real": Reading("real taken for fake", math.log(2)),
-        "discriminator/fake": Reading("fake taken for real", math.log(2)),
-        "generator/adversarial": Reading("fakes found out", math.log(2)),
+    term_info = {
+        "discriminator/real": TermInfo("real taken for fake", math.log(2)),
+        "discriminator/fake": TermInfo("fake taken for real", math.log(2)),
+        "generator/adversarial": TermInfo("fakes found out", math.log(2)),
     }
 
     def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
@@ -68,7 +68,7 @@ class Penalty:
     """A loss with one empty side that asks the critic again about the same samples."""
 
     second_order = False
-    readings = {"discriminator/size": Reading("size of the logits")}
+    term_info = {"discriminator/size": TermInfo("size of the logits")}
 
     def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
         return Terms({"size": critic(real).logits.square().mean()})
@@ -97,7 +97,7 @@ class Points:
 class Mean:
     """Draws from the global generator on purpose, as a careless metric might."""
 
-    measures = {"": Measure("mean of the generated values", "lower")}
+    value_info = {"": MetricInfo("mean of the generated values", "lower")}
 
     def measure(self, evaluation: Evaluation) -> dict[str, float]:
         torch.rand(3)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.core.events import Probed, Stepped, Unwatched
-from ganforge.core.records import Samples, Verdict
+from ganforge.core.events import CheckUnavailable, HealthSamples, Stepped
+from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.train.diagnostics import slopes
 from ganforge.train.objective import Weighted
 
@@ -72,8 +72,8 @@ def test_the_slope_of_a_plane_is_the_norm_of_its_weights():
             super().__init__()
             self.layer = nn.Linear(2, 1)
 
-        def forward(self, samples: Samples) -> Verdict:
-            return Verdict(self.layer(samples.values).squeeze(1))
+        def forward(self, samples: Samples) -> DiscriminatorOutput:
+            return DiscriminatorOutput(self.layer(samples.values).squeeze(1))
 
     plane = Plane()
     plane.layer.weight.data = torch.tensor([[3.0, 4.0]])
@@ -92,7 +92,7 @@ def test_a_watched_run_reaches_the_same_weights_bit_for_bit(make_trainer, logist
     list(plain.run())
     probes = []
     for event in watched.run():
-        if isinstance(event, Probed):
+        if isinstance(event, HealthSamples):
             event.evaluation.critic(event.raw)
             probes.append(event.iteration)
     assert probes == [3, 6, 9, 12, 15, 18, 20]
@@ -102,7 +102,9 @@ def test_a_watched_run_reaches_the_same_weights_bit_for_bit(make_trainer, logist
 
 
 def test_a_probe_shows_both_generators_from_the_same_latents(make_trainer):
-    probe = next(event for event in make_trainer(probe_every=2, probe_samples=40, average=0.9).run() if isinstance(event, Probed))
+    probe = next(
+        event for event in make_trainer(probe_every=2, probe_samples=40, average=0.9).run() if isinstance(event, HealthSamples)
+    )
     assert probe.evaluation.fake.values.shape == probe.raw.values.shape == probe.evaluation.real.values.shape == (40, 2)
     assert torch.equal(probe.evaluation.fake.latent.noise, probe.raw.latent.noise)
     assert not torch.equal(probe.evaluation.fake.values, probe.raw.values)
@@ -173,12 +175,12 @@ class Blunt(nn.Module):
         self.layer = nn.Linear(2, 1)
         self.raises = raises
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         if self.training:
-            return Verdict(self.layer(samples.values).squeeze(1))
+            return DiscriminatorOutput(self.layer(samples.values).squeeze(1))
         if self.raises and samples.values.requires_grad:
             raise RuntimeError("backward can only be called in training mode")
-        return Verdict(self.layer(samples.values).squeeze(1).detach().round())
+        return DiscriminatorOutput(self.layer(samples.values).squeeze(1).detach().round())
 
 
 @pytest.mark.parametrize("raises", [True, False])
@@ -190,7 +192,7 @@ def test_a_discriminator_without_slopes_in_eval_mode_is_trained_to_the_end(make_
 
     (events, state), (_, plain) = go(1), go(0)
     assert events[-1].outcome == "finished"
-    (lost,) = (event for event in events if isinstance(event, Unwatched))
+    (lost,) = (event for event in events if isinstance(event, CheckUnavailable))
     assert (lost.check, lost.iteration) == ("slopes", 10)
     assert [name for name in state.tensors if not torch.equal(state.tensors[name], plain.tensors[name])] == []
 
@@ -203,5 +205,5 @@ def test_a_probe_that_cannot_be_drawn_is_lost_and_told_once(make_trainer, monkey
 
     monkeypatch.setattr(trainer.observer, "probe", no_memory)
     events = list(trainer.run())
-    assert [(event.check, event.iteration) for event in events if isinstance(event, Unwatched)] == [("samples", 5)]
+    assert [(event.check, event.iteration) for event in events if isinstance(event, CheckUnavailable)] == [("samples", 5)]
     assert events[-1].outcome == "finished"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Measure
-from ganforge.core.errors import Disagreement
+from ganforge.core.contracts import MetricInfo
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.train.evaluator import Observer, Scheduled
@@ -36,15 +36,15 @@ class Points:
 
 @dataclass
 class Few(Points):
-    """Points of which ``kept_back`` are held out, drawn with replacement where there are fewer."""
+    """Points of which ``held_out_size`` are held out, drawn with replacement where there are fewer."""
 
-    kept_back: int
+    held_out_size: int
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:
         rows = (
-            torch.randperm(self.kept_back, generator=generator)[:count]
-            if count <= self.kept_back
-            else torch.randint(self.kept_back, (count,), generator=generator)
+            torch.randperm(self.held_out_size, generator=generator)[:count]
+            if count <= self.held_out_size
+            else torch.randint(self.held_out_size, (count,), generator=generator)
         )
         return Samples(rows[:, None].float().repeat(1, 2))
 
@@ -52,7 +52,7 @@ class Few(Points):
 class Kinds:
     """Counts the different real samples that it is given."""
 
-    measures = {"": Measure("different real samples", "higher")}
+    value_info = {"": MetricInfo("different real samples", "higher")}
 
     def measure(self, evaluation) -> dict[str, float]:
         return {"": float(len(evaluation.real.values.unique(dim=0)))}
@@ -77,7 +77,7 @@ def measured(dataset, metric, samples: int):
 
 def test_more_than_are_held_out_are_refused_in_one_line():
     assert measured(Few(40), Distinct(), 40) == {"neighbours": 40}
-    with pytest.raises(Disagreement) as caught:
+    with pytest.raises(IncompatiblePartsError) as caught:
         measured(Few(40), Distinct(), 41)
     assert str(caught.value) == (
         "metric 'neighbours' needs real samples that all differ: 40 are held out, and 41 are asked for "
@@ -87,7 +87,9 @@ def test_more_than_are_held_out_are_refused_in_one_line():
 
 def test_a_floor_takes_twice_as_many():
     assert observer(Few(40)).measure_real(Distinct(), 20, "neighbours")[1] == 0  # no sample is in both halves
-    with pytest.raises(Disagreement, match=r"40 are held out, and its floor takes 2 × 21 \(set its samples = 20 or fewer\)"):
+    with pytest.raises(
+        IncompatiblePartsError, match=r"40 are held out, and its floor takes 2 × 21 \(set its samples = 20 or fewer\)"
+    ):
         observer(Few(40)).measure_real(Distinct(), 21, "neighbours")
 
 

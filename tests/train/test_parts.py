@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.records import Samples, Terms
 from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec
@@ -68,7 +68,7 @@ def test_bytes_stay_bytes_and_become_floats_batch_by_batch(low, high):
 
 def test_bytes_without_a_range_are_refused():
     made = Batches(Samples(torch.zeros(4, 1, 2, 2, dtype=torch.uint8)), DataSpec((1, 2, 2)), size=2, seed=0, device=CPU)
-    with pytest.raises(Disagreement, match="declares none"):
+    with pytest.raises(IncompatiblePartsError, match="declares none"):
         made[0]
 
 
@@ -161,22 +161,22 @@ def test_losses_add_up_weighted(parts):
 
 
 def test_two_losses_with_one_term_are_refused_before_training(parts):
-    with pytest.raises(Disagreement, match="two losses give the discriminator a term named 'real'"):
+    with pytest.raises(IncompatiblePartsError, match="two losses give the discriminator a term named 'real'"):
         Objective([Weighted("a", parts.NonSaturating()), Weighted("b", parts.NonSaturating())])
-    with pytest.raises(Disagreement, match="two losses give a term named 'real'"):
+    with pytest.raises(IncompatiblePartsError, match="two losses give a term named 'real'"):
         Terms({"real": torch.zeros(())}) + Terms({"real": torch.zeros(())})
 
 
 def test_a_network_that_no_loss_teaches_is_refused(parts):
-    with pytest.raises(Disagreement, match="no loss teaches the generator"):
+    with pytest.raises(IncompatiblePartsError, match="no loss teaches the generator"):
         Objective([Weighted("size", parts.Penalty())])
 
 
 def test_the_totals_equilibrium_needs_every_terms(parts):
-    assert Objective([Weighted("ns", parts.NonSaturating(), 2.0)]).readings["generator/total"].equilibrium == pytest.approx(
+    assert Objective([Weighted("ns", parts.NonSaturating(), 2.0)]).term_info["generator/total"].equilibrium == pytest.approx(
         2 * 0.693147, rel=1e-5
     )
     with_penalty = Objective([Weighted("ns", parts.NonSaturating()), Weighted("size", parts.Penalty())])
-    assert with_penalty.readings["discriminator/total"].equilibrium is None
+    assert with_penalty.term_info["discriminator/total"].equilibrium is None
     moving = Schedule(schedule="linear", start=1, end=2)
-    assert Objective([Weighted("ns", parts.NonSaturating(), moving)]).readings["generator/total"].equilibrium is None
+    assert Objective([Weighted("ns", parts.NonSaturating(), moving)]).term_info["generator/total"].equilibrium is None

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganforge.core.errors import RunFolderError
-from ganforge.core.events import Evaluated, Finished, Pictured, RolledBack, Saved, Started, State, Stepped
+from ganforge.core.events import Evaluated, Finished, RolledBack, SamplesDrawn, Saved, Started, State, Stepped
 from ganforge.core.schedules import Schedule
 from ganforge.train.objective import Weighted
 
@@ -28,8 +28,8 @@ def test_events_come_in_order(make_trainer):
     events = list(make_trainer(iterations=10, picture_every=5, save_every=10, metric_every=5).run())
     names = [type(event).__name__ for event in events]
     steps = ["Stepped"] * 4
-    look = ["Stepped", "Evaluated", "Pictured"]
-    assert names == ["Started", "Pictured", *steps, *look, *steps, *look, "Saved", "Finished"]
+    look = ["Stepped", "Evaluated", "SamplesDrawn"]
+    assert names == ["Started", "SamplesDrawn", *steps, *look, *steps, *look, "Saved", "Finished"]
     assert [event.iteration for event in events if isinstance(event, Stepped)] == list(range(1, 11))
     finished = events[-1]
     assert isinstance(finished, Finished)
@@ -40,8 +40,8 @@ def test_started_tells_what_the_run_is(make_trainer):
     started = next(iter(make_trainer().run()))
     assert isinstance(started, Started)
     assert started.parameters == {"generator": 4 * 8 + 8 + 16 + 8 * 2 + 2, "discriminator": 2 * 8 + 8 + 8 + 1}
-    assert started.readings["discriminator/total"].equilibrium == pytest.approx(math.log(4))
-    assert set(started.measures) == {"mean"}
+    assert started.term_info["discriminator/total"].equilibrium == pytest.approx(math.log(4))
+    assert set(started.value_info) == {"mean"}
     assert started.real.values.shape == (32, 2)
 
 
@@ -139,12 +139,12 @@ def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(
 
     trainer.observer.metrics = ()
     trainer.networks["discriminator"].register_forward_pre_hook(refuse)
-    pictures = [event for event in trainer.run() if isinstance(event, Pictured)]
+    pictures = [event for event in trainer.run() if isinstance(event, SamplesDrawn)]
     assert {(picture.field, picture.missing) for picture in pictures} == {(None, "RuntimeError: no statistics yet")}
     assert [len(picture.fake) for picture in pictures] == [
         len(event.fake)
         for event in whole.run()
-        if isinstance(event, Pictured) and event.field is not None and event.missing is None
+        if isinstance(event, SamplesDrawn) and event.field is not None and event.missing is None
     ]
     assert trainer.networks["discriminator"].training
     assert_equal(weights(trainer), weights(whole))
@@ -171,7 +171,7 @@ def test_resume_equals_never_having_stopped(make_trainer, frozen_copy, stop_at):
     second = list(resumed.run())
 
     assert_equal(dict(resumed.state().tensors), dict(whole.state().tensors))
-    assert not any(isinstance(event, Pictured) and event.iteration == 0 for event in second)
+    assert not any(isinstance(event, SamplesDrawn) and event.iteration == 0 for event in second)
 
     def told(events, kind):
         return [(event.iteration, getattr(event, "values", None)) for event in events if isinstance(event, kind)]

@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, LatentSpec, Samples
+from ganforge.plugin import BuildContext, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_cgan.convolutions import build_classifying, build_discriminator, build_generator, build_projection
 from ganforge_cgan.params import ConvDiscriminatorParams, ConvGeneratorParams
 
@@ -106,32 +106,32 @@ def test_the_classifier_reads_the_class_from_the_image_alone():
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_label_that_is_no_class_is_refused(build, label):
     labels = torch.tensor([0, label])
-    with pytest.raises(Disagreement, match="outside the 3 classes"):
+    with pytest.raises(IncompatiblePartsError, match="outside the 3 classes"):
         generator()(Latent(torch.randn(2, 4), labels))
-    with pytest.raises(Disagreement, match="outside the 3 classes") as raised:
+    with pytest.raises(IncompatiblePartsError, match="outside the 3 classes") as raised:
         judge(build)(Samples(torch.randn(2, 1, 8, 8), labels))
     assert "use labels 0 to 2" in raised.value.remedy
 
 
 @pytest.mark.parametrize("build", TOLD)
 def test_missing_labels_are_refused(build):
-    with pytest.raises(Disagreement, match="no labels"):
+    with pytest.raises(IncompatiblePartsError, match="no labels"):
         generator()(Latent(torch.randn(2, 4)))
-    with pytest.raises(Disagreement, match="no labels"):
+    with pytest.raises(IncompatiblePartsError, match="no labels"):
         judge(build)(Samples(torch.randn(2, 1, 8, 8)))
 
 
 @pytest.mark.parametrize("build", JUDGES)
 def test_unlabelled_data_and_points_are_refused_before_training(build):
-    with pytest.raises(Disagreement, match="sampler draws none"):
+    with pytest.raises(IncompatiblePartsError, match="sampler draws none"):
         generator(BuildContext(DataSpec((1, 8, 8)), LatentSpec(4)))
-    with pytest.raises(Disagreement, match="data set has none"):
+    with pytest.raises(IncompatiblePartsError, match="data set has none"):
         judge(build, BuildContext(DataSpec((1, 8, 8)), LatentSpec(4)))
 
     points = BuildContext(DataSpec((2,), classes=3), LatentSpec(4, classes=3))
-    with pytest.raises(Disagreement, match="generator 'cgan-conv' needs images"):
+    with pytest.raises(IncompatiblePartsError, match="generator 'cgan-conv' needs images"):
         generator(points)
-    with pytest.raises(Disagreement, match=r"discriminator '[a-z]+-conv' needs images"):
+    with pytest.raises(IncompatiblePartsError, match=r"discriminator '[a-z]+-conv' needs images"):
         judge(build, points)
 
 

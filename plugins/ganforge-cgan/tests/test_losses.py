@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, LatentSpec, Loss, NoParams, Samples, Verdict
+from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, LatentSpec, Loss, NoParams, Samples
 from ganforge_cgan.losses import build_auxiliary_classifier
 
 CONTEXT = BuildContext(DataSpec((2,), classes=3), LatentSpec(4, classes=3))
@@ -20,7 +20,7 @@ def samples(labels: list[int] | None = None) -> Samples:
 
 def critic(heads: dict[int, torch.Tensor]):
     """Answers each samples object with its own class logits."""
-    return lambda asked: Verdict(torch.zeros(len(asked)), heads={"class": heads[id(asked)]})
+    return lambda asked: DiscriminatorOutput(torch.zeros(len(asked)), heads={"class": heads[id(asked)]})
 
 
 def test_terms_are_the_negative_log_likelihood_of_the_labels():
@@ -50,29 +50,29 @@ def test_an_ignorant_classifier_pays_log_k_and_a_certain_one_nothing():
 def test_it_is_a_loss_of_first_order_that_promises_no_equilibrium():
     assert isinstance(loss(), Loss)
     assert loss().second_order is False
-    assert {reading.equilibrium for reading in loss().readings.values()} == {None}
+    assert {reading.equilibrium for reading in loss().term_info.values()} == {None}
 
 
 def test_a_discriminator_without_classifier_is_refused_with_the_key_to_change():
-    with pytest.raises(Disagreement, match="head 'class'") as raised:
-        loss().generator(lambda asked: Verdict(torch.zeros(len(asked))), samples(), samples())
+    with pytest.raises(IncompatiblePartsError, match="head 'class'") as raised:
+        loss().generator(lambda asked: DiscriminatorOutput(torch.zeros(len(asked))), samples(), samples())
     assert raised.value.remedy == 'set discriminator.use = "acgan-conv"'
 
 
 def test_a_classifier_of_other_classes_is_refused_with_both_shapes():
     fake = samples()
-    with pytest.raises(Disagreement, match=r"\(6, 5\), the data ask for \(6, 3\)"):
+    with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), the data ask for \(6, 3\)"):
         loss().generator(critic({id(fake): torch.zeros(COUNT, 5)}), fake, fake)
 
 
 def test_samples_without_labels_are_refused():
     fake = Samples(torch.randn(COUNT, 2))
-    with pytest.raises(Disagreement, match="without labels"):
+    with pytest.raises(IncompatiblePartsError, match="without labels"):
         loss().generator(critic({id(fake): torch.zeros(COUNT, 3)}), fake, fake)
 
 
 def test_unlabelled_data_and_samplers_are_refused_before_training():
-    with pytest.raises(Disagreement, match="data set has none"):
+    with pytest.raises(IncompatiblePartsError, match="data set has none"):
         loss(BuildContext(DataSpec((2,)), LatentSpec(4, classes=3)))
-    with pytest.raises(Disagreement, match="sampler draws none"):
+    with pytest.raises(IncompatiblePartsError, match="sampler draws none"):
         loss(BuildContext(DataSpec((2,), classes=3), LatentSpec(4)))

@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, LatentSpec, Samples
+from ganforge.plugin import BuildContext, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_cgan.networks import build_discriminator, build_generator, one_hot
 from ganforge_cgan.params import DiscriminatorParams, GeneratorParams
 
@@ -58,7 +58,7 @@ def test_one_hot():
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_label_that_is_no_class_is_refused(label):
-    with pytest.raises(Disagreement, match="outside the 3 classes") as raised:
+    with pytest.raises(IncompatiblePartsError, match="outside the 3 classes") as raised:
         one_hot(torch.tensor([0, label]), 3)
     assert "use labels 0 to 2" in raised.value.remedy
 
@@ -67,16 +67,16 @@ def test_missing_labels_are_refused():
     generator = build_generator(GeneratorParams(hidden=(8,)), POINTS)
     discriminator = build_discriminator(DiscriminatorParams(hidden=(8,)), POINTS)
 
-    with pytest.raises(Disagreement, match="no labels"):
+    with pytest.raises(IncompatiblePartsError, match="no labels"):
         generator(Latent(torch.randn(2, 4)))
-    with pytest.raises(Disagreement, match="no labels"):
+    with pytest.raises(IncompatiblePartsError, match="no labels"):
         discriminator(Samples(torch.randn(2, 2)))
 
 
 def test_unlabelled_data_is_refused_before_training_with_the_remedy():
-    with pytest.raises(Disagreement, match="sampler draws none") as generator:
+    with pytest.raises(IncompatiblePartsError, match="sampler draws none") as generator:
         build_generator(GeneratorParams(), UNLABELLED)
-    with pytest.raises(Disagreement, match="data set has none"):
+    with pytest.raises(IncompatiblePartsError, match="data set has none"):
         build_discriminator(DiscriminatorParams(), UNLABELLED)
     assert generator.value.remedy == 'set sampler.use = "labelled"'
 
@@ -92,7 +92,7 @@ def test_bounded_output_must_fit_the_datas_range(low):
     assert values.min() >= low
     assert values.max() <= 1.0
 
-    with pytest.raises(Disagreement) as raised:
+    with pytest.raises(IncompatiblePartsError) as raised:
         build_generator(GeneratorParams(output=other), context)
     assert raised.value.remedy == f'set generator.params.output = "{fitting}"'
 

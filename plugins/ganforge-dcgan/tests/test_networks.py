@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganforge.plugin import BuildContext, Codes, DataSpec, Disagreement, Latent, LatentSpec, Samples
+from ganforge.plugin import BuildContext, Codes, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_dcgan.networks import build_discriminator, build_generator
 from ganforge_dcgan.params import DiscriminatorParams, GeneratorParams
 
@@ -183,9 +183,9 @@ def test_without_normalisation_samples_are_judged_each_alone_in_training_too():
 )
 def test_other_data_is_refused_with_the_remedy(shape, problem, remedy):
     context = BuildContext(DataSpec(shape), NOISE)
-    with pytest.raises(Disagreement, match=f"^generator 'dcgan' {problem}") as raised:
+    with pytest.raises(IncompatiblePartsError, match=f"^generator 'dcgan' {problem}") as raised:
         build_generator(GeneratorParams(), context)
-    with pytest.raises(Disagreement, match=f"^discriminator 'dcgan' {problem}"):
+    with pytest.raises(IncompatiblePartsError, match=f"^discriminator 'dcgan' {problem}"):
         build_discriminator(DiscriminatorParams(), context)
     assert remedy in raised.value.remedy
 

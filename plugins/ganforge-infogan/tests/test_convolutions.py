@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganforge.plugin import BuildContext, Codes, DataSpec, Disagreement, Latent, LatentSpec, Samples
+from ganforge.plugin import BuildContext, Codes, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_dcgan.networks import build_generator
 from ganforge_dcgan.params import GeneratorParams
 from ganforge_infogan.convolutions import build_discriminator
@@ -64,10 +64,10 @@ def test_dcgans_generator_takes_the_codes():
 
 
 def test_latents_without_codes_and_points_are_refused():
-    with pytest.raises(Disagreement, match=r"^discriminator 'infogan-conv' needs codes") as raised:
+    with pytest.raises(IncompatiblePartsError, match=r"^discriminator 'infogan-conv' needs codes") as raised:
         discriminator(BuildContext(DataSpec((1, 8, 8)), LatentSpec(4)))
     assert 'sampler.use = "structured"' in raised.value.remedy
-    with pytest.raises(Disagreement, match=r"^discriminator 'infogan-conv' needs images"):
+    with pytest.raises(IncompatiblePartsError, match=r"^discriminator 'infogan-conv' needs images"):
         discriminator(BuildContext(DataSpec((2,)), CODED))
 
 

@@ -5,7 +5,17 @@ import torch
 from torch.distributions import Categorical, Normal
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Codes, DataSpec, Disagreement, Latent, LatentSpec, Loss, Samples, Verdict
+from ganforge.plugin import (
+    BuildContext,
+    Codes,
+    DataSpec,
+    DiscriminatorOutput,
+    IncompatiblePartsError,
+    Latent,
+    LatentSpec,
+    Loss,
+    Samples,
+)
 from ganforge_infogan.losses import build_mutual_information
 from ganforge_infogan.networks import build_discriminator, build_generator
 from ganforge_infogan.params import DiscriminatorParams, GeneratorParams, MutualInformationParams
@@ -28,7 +38,7 @@ def fakes(drawn: Codes) -> Samples:
 
 
 def critic(head: torch.Tensor):
-    return lambda samples: Verdict(torch.zeros(len(samples)), heads={"code": head})
+    return lambda samples: DiscriminatorOutput(torch.zeros(len(samples)), heads={"code": head})
 
 
 @pytest.mark.parametrize("turn", ["discriminator", "generator"])
@@ -62,7 +72,7 @@ def test_a_certain_reader_reaches_the_equilibrium_that_is_drawn():
     terms = made.discriminator(critic(torch.cat([*hot, drawn.continuous], dim=1)), fakes(drawn), fakes(drawn))
 
     for name, value in terms.values.items():
-        assert value.item() == pytest.approx(made.readings[f"discriminator/{name}"].equilibrium, abs=1e-6)
+        assert value.item() == pytest.approx(made.term_info[f"discriminator/{name}"].equilibrium, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +86,8 @@ def test_terms_and_readings_exist_only_for_codes_that_exist(latent, names):
     terms = made.generator(critic(head), fakes(drawn), fakes(drawn))
 
     assert list(terms) == names
-    assert sorted(made.readings) == sorted(f"{turn}/{name}" for turn in ("discriminator", "generator") for name in names)
-    assert all(reading.label.endswith("in nats") for reading in made.readings.values())
+    assert sorted(made.term_info) == sorted(f"{turn}/{name}" for turn in ("discriminator", "generator") for name in names)
+    assert all(reading.label.endswith("in nats") for reading in made.term_info.values())
 
 
 def test_continuous_weight_counts_in_the_total_and_leaves_the_value():
@@ -113,21 +123,21 @@ def test_every_parameter_of_the_reader_is_taught_in_the_discriminators_turn_and_
 
 
 def test_samples_without_codes_are_refused():
-    with pytest.raises(Disagreement, match="samples without codes"):
+    with pytest.raises(IncompatiblePartsError, match="samples without codes"):
         loss().generator(critic(torch.zeros(2, 7)), Samples(torch.zeros(2, 2)), Samples(torch.zeros(2, 2)))
 
 
 def test_a_discriminator_without_reader_is_refused_with_the_key_to_change():
-    with pytest.raises(Disagreement, match="head 'code'") as raised:
-        loss().generator(lambda samples: Verdict(torch.zeros(len(samples))), fakes(codes()), fakes(codes()))
+    with pytest.raises(IncompatiblePartsError, match="head 'code'") as raised:
+        loss().generator(lambda samples: DiscriminatorOutput(torch.zeros(len(samples))), fakes(codes()), fakes(codes()))
     assert raised.value.remedy == 'set discriminator.use = "infogan-mlp"'
 
 
 def test_a_reader_of_another_width_is_refused_with_both_shapes():
-    with pytest.raises(Disagreement, match=r"\(6, 5\), the codes ask for \(6, 7\)"):
+    with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), the codes ask for \(6, 7\)"):
         loss().generator(critic(torch.zeros(COUNT, 5)), fakes(codes()), fakes(codes()))
 
 
 def test_a_sampler_without_codes_is_refused_before_training():
-    with pytest.raises(Disagreement, match="sampler draws none"):
+    with pytest.raises(IncompatiblePartsError, match="sampler draws none"):
         loss(LatentSpec(4))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ganforge.plugin import BuildContext, Codes, DataSpec, Disagreement, Latent, LatentSpec, Samples
+from ganforge.plugin import BuildContext, Codes, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_infogan.networks import build_discriminator, build_generator
 from ganforge_infogan.params import DiscriminatorParams, GeneratorParams
 
@@ -61,14 +61,14 @@ def test_generator_uses_noise_and_every_code():
     "build", [lambda c: build_generator(GeneratorParams(), c), lambda c: build_discriminator(DiscriminatorParams(), c)]
 )
 def test_a_latent_without_codes_is_refused_with_the_remedy(build):
-    with pytest.raises(Disagreement, match="needs codes") as raised:
+    with pytest.raises(IncompatiblePartsError, match="needs codes") as raised:
         build(BuildContext(DataSpec((2,)), LatentSpec(4)))
     assert 'sampler.use = "structured"' in raised.value.remedy
 
 
 def test_bounded_output_must_fit_the_datas_range():
     build_generator(GeneratorParams(output="sigmoid"), IMAGES)
-    with pytest.raises(Disagreement) as raised:
+    with pytest.raises(IncompatiblePartsError) as raised:
         build_generator(GeneratorParams(output="tanh"), IMAGES)
     assert raised.value.remedy == 'set generator.params.output = "sigmoid"'
 

@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ganforge.plugin import BuildContext, Codes, DataSpec, Disagreement, Latent, LatentSpec, Samples, StartsFromData
+from ganforge.plugin import BuildContext, Codes, DataDependentInit, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_vanilla.networks import Maxout, build_discriminator, build_generator, build_maxout
 from ganforge_vanilla.params import MaxoutParams, MlpDiscriminatorParams, MlpGeneratorParams
 
@@ -57,7 +57,7 @@ def test_bounded_output_stays_in_the_datas_range(output, low, high):
 
 
 def test_output_that_misses_the_datas_range_is_refused_with_the_key_to_change():
-    with pytest.raises(Disagreement, match=r"ends in sigmoid, but the data lie in \[-1, 1\]") as raised:
+    with pytest.raises(IncompatiblePartsError, match=r"ends in sigmoid, but the data lie in \[-1, 1\]") as raised:
         build_generator(MlpGeneratorParams(output="sigmoid"), IMAGES)
     assert raised.value.remedy == 'set generator.params.output = "tanh"'
 
@@ -163,7 +163,7 @@ def test_a_generator_that_starts_at_the_mean_gives_it_where_the_last_layer_sees_
 
     generator = build_generator(MlpGeneratorParams(hidden=(4,), output=output, start_at_mean=True), context)
     with torch.no_grad():
-        generator.start_from(Samples(real))
+        generator.init_from_data(Samples(real))
         generator.last.weight.zero_()
 
     made = generator(Latent(torch.randn(1, 2)))[0]
@@ -174,4 +174,4 @@ def test_a_generator_that_starts_at_the_mean_gives_it_where_the_last_layer_sees_
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_generator_is_shown_the_data_only_where_it_is_asked_to(asked):
     generator = build_generator(MlpGeneratorParams(hidden=(4,), start_at_mean=asked), POINTS)
-    assert isinstance(generator, StartsFromData) is asked
+    assert isinstance(generator, DataDependentInit) is asked

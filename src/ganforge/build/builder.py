@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from ganforge.build.blueprint import Blueprint, Part
-from ganforge.build.expectations import insist_on_measures
+from ganforge.build.expectations import insist_on_measured
 from ganforge.build.protocols import data_sums, protocol
 from ganforge.core.contracts import (
     BuildContext,
+    DataDependentInit,
     Dataset,
     DatasetContext,
     Loss,
@@ -24,11 +25,10 @@ from ganforge.core.contracts import (
     MetricContext,
     Sampler,
     SamplerContext,
-    StartsFromData,
-    Streaming,
+    StreamingDataset,
 )
-from ganforge.core.errors import Disagreement, GanforgeError, PluginError
-from ganforge.core.isolation import guarded, said
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.records import Samples
 from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, Scaling
@@ -70,7 +70,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
     """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` takes an accelerator where there is one.
 
     Raises:
-        Disagreement: the device is not here.
+        IncompatiblePartsError: the device is not here.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted == "auto":
@@ -78,11 +78,11 @@ def choose_device(wanted: str = "auto") -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise Disagreement(f"no device is called '{wanted}'", remedy="use auto, cpu, cuda, cuda:1 or mps") from error
+        raise IncompatiblePartsError(f"no device is called '{wanted}'", remedy="use auto, cpu, cuda, cuda:1 or mps") from error
 
     here = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}
     if not here.get(device.type, False):
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"the device '{wanted}' is not available here", remedy="use --device auto; `ganforge doctor` tells what torch sees"
         )
     return device
@@ -92,7 +92,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     """Build every part and join them to a trainer.
 
     Raises:
-        Disagreement: parts that do not fit each other.
+        IncompatiblePartsError: parts that do not fit each other.
         DataError: the data cannot be read.
         PluginError: a factory raised, or what it built is not what its kind promises.
     """
@@ -106,7 +106,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
     metrics, left_out = _metrics(blueprint, context, dataset, folders)
-    insist_on_measures(blueprint.source, {name for metric in metrics for name in metric.measures}, left_out)
+    insist_on_measured(blueprint.source, {name for metric in metrics for name in metric.value_info}, left_out)
     observer = Observer(
         dataset=dataset,
         data=data,
@@ -156,10 +156,10 @@ def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
 def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches | StreamedBatches, DataSpec]:
     """The training data in memory, or streamed where the data set can be, and its spec as networks see it."""
     table, size, seed = recipe.dataset, recipe.train.batch_size, recipe.train.seed
-    if isinstance(dataset, Streaming):
+    if isinstance(dataset, StreamingDataset):
         if table.standardise:
-            raise Disagreement("data that is streamed is not standardised", remedy="set dataset.standardise = false")
-        with guarded():
+            raise IncompatiblePartsError("data that is streamed is not standardised", remedy="set dataset.standardise = false")
+        with isolated():
             source = dataset.streamed()
         return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
     training = dataset.training()
@@ -171,9 +171,9 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
 def _network(part: Part, context: BuildContext, batches: Batches | StreamedBatches, seed: int) -> nn.Module:
     """A network as training begins with it: one that starts from the data has been shown some."""
     network = build_network(part, context, seed=seed)
-    if isinstance(network, StartsFromData):
+    if isinstance(network, DataDependentInit):
         with _blaming(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
-            network.start_from(batches.spread(max(1, _SHOWN // context.data.size)))
+            network.init_from_data(batches.spread(max(1, _SHOWN // context.data.size)))
     return network
 
 
@@ -225,13 +225,13 @@ def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int)
     """A metric that is given so many samples.
 
     Raises:
-        Disagreement: it does not fit the data or latents, or needs more samples.
+        IncompatiblePartsError: it does not fit the data or latents, or needs more samples.
         PluginError: its factory raised.
     """
     metric = cast("Metric", _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric)))
     least = getattr(metric, "least", 0)
     if isinstance(least, int) and samples < least:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"{part.key}: metric '{part.component.name}' needs {least:,} samples or more, and is given {samples:,}",
             remedy=f"set {part.key}.samples = {least}",
         )
@@ -257,7 +257,7 @@ def _blaming(part: Part) -> Iterator[None]:
     """Say whose the errors of a stranger's code are."""
     component = part.component
     try:
-        with guarded():
+        with isolated():
             yield
     except GanforgeError:
         raise
@@ -265,7 +265,7 @@ def _blaming(part: Part) -> Iterator[None]:
         source = component.source()
         raise PluginError(
             f"{part.key}: {component.kind} '{component.id}' {component.plugin.version} cannot be built: "
-            f"{said(error, source and source.parent)}",
+            f"{describe_error(error, source and source.parent)}",
             remedy=f"change {part.key}.params; if they are right, report it to the authors of {component.plugin.distribution}",
         ) from error
 
@@ -276,11 +276,11 @@ def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:
         return spec
     if spec.is_image:
         own = "" if spec.value_range else "; if networks are to see values from -1 to 1, store them so"
-        raise Disagreement("images are not standardised", remedy=f"drop dataset.standardise{own}")
+        raise IncompatiblePartsError("images are not standardised", remedy=f"drop dataset.standardise{own}")
     values = training.values.flatten(1).double()
     scale = values.std(0)
     if bool((scale <= 0).any()):
-        raise Disagreement(
+        raise IncompatiblePartsError(
             "a feature of the data never changes, so it cannot be standardised", remedy="set dataset.standardise = false"
         )
     return spec.scaled(Scaling(tuple(values.mean(0).tolist()), tuple(scale.tolist())))
@@ -310,7 +310,7 @@ def _descent(network: nn.Module, table: NetworkTable) -> Descent:
     }
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
-        raise Disagreement(f"the network '{table.use}' has nothing to learn")
+        raise IncompatiblePartsError(f"the network '{table.use}' has nothing to learn")
     match optimizer:
         case AdamTable(use="adam"):
             made: torch.optim.Optimizer = eager(torch.optim.Adam)(parameters, fused=True, **fixed)

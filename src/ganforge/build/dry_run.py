@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from ganforge.build.blueprint import Blueprint, Part
 from ganforge.core.contracts import Loss
-from ganforge.core.errors import Disagreement, GanforgeError
-from ganforge.core.isolation import guarded, said
-from ganforge.core.records import Codes, Latent, Samples, Terms, Verdict
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError
+from ganforge.core.isolation import describe_error, isolated
+from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.train.objective import remembering
 from ganforge.train.random_streams import seeded
@@ -49,7 +49,7 @@ def rehearse(blueprint: Blueprint, trainer: Trainer) -> str | None:
         ``None``, or in one line why a part could not be tried on shapes alone, although it works with numbers.
 
     Raises:
-        Disagreement: a part cannot work with what another one gives; it names the key to change.
+        IncompatiblePartsError: a part cannot work with what another one gives; it names the key to change.
     """
     size = trainer.batches.size
     if _is_light(trainer):
@@ -63,7 +63,7 @@ def rehearse(blueprint: Blueprint, trainer: Trainer) -> str | None:
         return None
     confirmed = _rehearsed(blueprint, trainer, trainer.device, min(_FEW, size))
     if confirmed is None:
-        return f"{missed.part.key}: {missed.part.component.id} could not be tried on shapes alone: {said(missed.error)}"
+        return f"{missed.part.key}: {missed.part.component.id} could not be tried on shapes alone: {describe_error(missed.error)}"
     raise _told(confirmed) from confirmed.error
 
 
@@ -133,19 +133,19 @@ class _Stage:
             values = self.generator(latent)
             wanted = (len(latent), *self.data.shape)
             if not isinstance(values, Tensor) or tuple(values.shape) != wanted:
-                raise Disagreement(
+                raise IncompatiblePartsError(
                     f"gives {_form(values)} for {len(latent)} latents, and the data ask for {wanted}",
                     remedy=f"change {part.key}.params, or take a generator for samples of the shape {self.data.shape}",
                 )
             return values
 
-    def _judged(self, samples: Samples) -> Verdict:
+    def _judged(self, samples: Samples) -> DiscriminatorOutput:
         part = self.blueprint.discriminator
         with _blaming(part):
             verdict = self.discriminator(samples)
-            if not isinstance(verdict, Verdict) or tuple(verdict.logits.shape) != (len(samples),):
-                given = f"logits {_form(verdict.logits)}" if isinstance(verdict, Verdict) else _form(verdict)
-                raise Disagreement(
+            if not isinstance(verdict, DiscriminatorOutput) or tuple(verdict.logits.shape) != (len(samples),):
+                given = f"logits {_form(verdict.logits)}" if isinstance(verdict, DiscriminatorOutput) else _form(verdict)
+                raise IncompatiblePartsError(
                     f"gives {given} for {len(samples)} samples, where a Verdict with logits ({len(samples)},) is asked for",
                     remedy=f"change {part.key}.params, or report it to the authors of {part.component.plugin.distribution}",
                 )
@@ -158,7 +158,7 @@ class _Stage:
             with _blaming(part):
                 for name, value in ask(loss).values.items():
                     if value.shape != ():
-                        raise Disagreement(
+                        raise IncompatiblePartsError(
                             f"gives the {side} a term '{name}' of the shape {_form(value)}, not one number",
                             remedy=f"report it to the authors of {part.component.plugin.distribution}",
                         )
@@ -170,7 +170,7 @@ class _Stage:
         with _blaming(part):
             slopes = torch.autograd.grad(total, player.learning, allow_unused=True)
             if all(slope is None for slope in slopes):
-                raise Disagreement(
+                raise IncompatiblePartsError(
                     "learns nothing: no loss depends on its weights", remedy=f"change the [[loss]] tables or {part.key}.use"
                 )
 
@@ -204,7 +204,7 @@ class _Double:
 def _blaming(part: Part) -> Iterator[None]:
     """Whose fault it is; of parts that call each other, the innermost one's."""
     try:
-        with guarded():
+        with isolated():
             yield
     except _Missed:
         raise
@@ -215,7 +215,7 @@ def _blaming(part: Part) -> Iterator[None]:
 def _copied(loss: Loss) -> Loss:
     """A loss may remember what it saw; one that cannot be copied, such as one with an open file, is tried itself."""
     try:
-        with guarded():
+        with isolated():
             return copy.deepcopy(loss)
     except Exception:  # noqa: BLE001 - the boundary: a stranger's loss may refuse in any way
         return loss
@@ -236,15 +236,15 @@ def _real(data: DataSpec, count: int, device: torch.device) -> Samples:
     return Samples(torch.rand(count, *data.shape, device=device), labels)
 
 
-def _told(missed: _Missed) -> Disagreement:
+def _told(missed: _Missed) -> IncompatiblePartsError:
     part, error = missed.part, missed.error
     component = part.component
     source = component.source()
     shown = f"{part.key}: {component.kind} '{component.id}'"
     if isinstance(error, GanforgeError):
-        return Disagreement(f"{shown} {error.message}", remedy=error.remedy)
-    return Disagreement(
-        f"{shown} cannot work with what it is given: {said(error, source and source.parent)}",
+        return IncompatiblePartsError(f"{shown} {error.message}", remedy=error.remedy)
+    return IncompatiblePartsError(
+        f"{shown} cannot work with what it is given: {describe_error(error, source and source.parent)}",
         remedy=f"change {part.key}.params; if they are right, report it to the authors of {component.plugin.distribution}",
     )
 

@@ -28,33 +28,33 @@ def unmeasured(source: Source, found: Search) -> Iterator[Problem]:
             yield _problem(source, key, metric, sorted(names))
 
 
-def insist_on_measures(source: Source, measures: Collection[str], left_out: Collection[str] = ()) -> None:
+def insist_on_measured(source: Source, value_info: Collection[str], left_out: Collection[str] = ()) -> None:
     """Refuse bands of values that no metric gives, now that the metrics are built.
 
     Args:
         source: the recipe.
-        measures: the values' names, such as ``modes/captured``.
+        value_info: the values' names, such as ``modes/captured``.
         left_out: names of optional metrics that could not be built.
 
     Raises:
         RecipeError: with each such band, at its place.
     """
-    known = {name.partition("/")[0] for name in measures}
+    known = {name.partition("/")[0] for name in value_info}
     problems = [
-        _problem(source, key, metric, sorted(measures))
+        _problem(source, key, metric, sorted(value_info))
         for key, metric in _bands(source)
-        if metric not in measures and metric.partition("/")[0] in known and metric.partition("/")[0] not in left_out
+        if metric not in value_info and metric.partition("/")[0] in known and metric.partition("/")[0] not in left_out
     ]
     if problems:
         raise RecipeError(source.sorted(problems))
 
 
-def insist_on_bands(blueprint: Blueprint, measures: Collection[str], left_out: Mapping[str, str]) -> None:
+def insist_on_bands(blueprint: Blueprint, value_info: Collection[str], left_out: Mapping[str, str]) -> None:
     """Refuse every band of what is not measured, whatever the reason: nothing could be said of it after training.
 
     Args:
         blueprint: the recipe, resolved.
-        measures: the values' names, such as ``modes/captured``.
+        value_info: the values' names, such as ``modes/captured``.
         left_out: optional metrics that could not be built, and why.
 
     Raises:
@@ -65,10 +65,10 @@ def insist_on_bands(blueprint: Blueprint, measures: Collection[str], left_out: M
     problems = []
     for key, metric in _bands(source):
         reason = reasons.get(metric.partition("/")[0])
-        if metric not in measures and reason:
+        if metric not in value_info and reason:
             problems.append(source.problem(key, f"'{metric[:60]}' cannot be measured here: {reason}", None))
-        elif metric not in measures:
-            problems.append(_problem(source, key, metric, sorted(measures)))
+        elif metric not in value_info:
+            problems.append(_problem(source, key, metric, sorted(value_info)))
     if problems:
         raise RecipeError(source.sorted(problems))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ganforge.build.compatibility import agree
 from ganforge.build.parts import Candidate, Part, Search, search
-from ganforge.core.errors import Disagreement, GanforgeError, PluginError, Problem, RecipeError
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, Problem, RecipeError
 from ganforge.recipe.reader import Source
 from ganforge.registry.component import Kind
 from ganforge.registry.registry import Registry
@@ -50,7 +50,7 @@ def resolve_measuring(source: Source, registry: Registry) -> Measuring:
             return part
         whole = Search((*base.candidates, Candidate(part.component, part.params, part.key)), (), ())
         against = [problem for problem in agree(source, whole, registry).problems if problem.message not in settled]
-        return Disagreement(against[0].message) if against else part
+        return IncompatiblePartsError(against[0].message) if against else part
 
     tables = source.table.get("metric")
     count = len(tables) if isinstance(tables, list) else 0

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from torch.nn.functional import relu, softplus
 
 from ganforge.builtin.component_params import LeastSquaresParams
-from ganforge.plugin import BuildContext, Critic, Divergence, Loss, NoParams, Reading, Samples, Terms
+from ganforge.plugin import BuildContext, Critic, Divergence, Loss, NoParams, Samples, TermInfo, Terms
 
 _JENSEN_SHANNON = Divergence("Jensen-Shannon divergence", math.log(2))
 """The best discriminator's cost is log 4 - 2 JSD (Goodfellow et al. 2014, theorem 1)."""
@@ -24,10 +24,10 @@ _PAIRED = Divergence("Jensen-Shannon divergence of pairs", math.log(2))
 _GAP = Divergence("critic gap (W₁ up to the critic's slope)", math.inf)
 
 _LOGISTIC_READINGS = {
-    "discriminator/real": Reading(
+    "discriminator/real": TermInfo(
         "cost of taking real samples for fakes, -log D(x)", math.log(2), best=0.0, divergence=_JENSEN_SHANNON
     ),
-    "discriminator/fake": Reading(
+    "discriminator/fake": TermInfo(
         "cost of taking fakes for real, -log(1 - D(G(z)))", math.log(2), best=0.0, divergence=_JENSEN_SHANNON
     ),
 }
@@ -44,9 +44,9 @@ class Minimax:
     Its gradient vanishes where the discriminator is sure of the fakes; the paper itself trains with :class:`NonSaturating`.
     """
 
-    readings: Mapping[str, Reading] = {
+    term_info: Mapping[str, TermInfo] = {
         **_LOGISTIC_READINGS,
-        "generator/adversarial": Reading("how surely fakes are recognised, log(1 - D(G(z)))", -math.log(2), best=-math.inf),
+        "generator/adversarial": TermInfo("how surely fakes are recognised, log(1 - D(G(z)))", -math.log(2), best=-math.inf),
     }
     second_order = False
     logistic = True
@@ -63,9 +63,9 @@ class Minimax:
 class NonSaturating:
     """The game that the 2014 paper plays in practice: G descends -E log D(G(z)) (Goodfellow et al. 2014, section 3)."""
 
-    readings: Mapping[str, Reading] = {
+    term_info: Mapping[str, TermInfo] = {
         **_LOGISTIC_READINGS,
-        "generator/adversarial": Reading("cost of fakes that are recognised, -log D(G(z))", math.log(2), best=0.0),
+        "generator/adversarial": TermInfo("cost of fakes that are recognised, -log D(G(z))", math.log(2), best=0.0),
     }
     second_order = False
     logistic = True
@@ -90,14 +90,14 @@ class LeastSquares:
     def __init__(self, *, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
         self.a, self.b, self.c = a, b, c
         middle = (a + b) / 2
-        self.readings: Mapping[str, Reading] = {
-            "discriminator/real": Reading(
+        self.term_info: Mapping[str, TermInfo] = {
+            "discriminator/real": TermInfo(
                 f"½ squared distance of D(x) from {b:g}", (middle - b) ** 2 / 2, best=0.0, divergence=_TRIANGULAR
             ),
-            "discriminator/fake": Reading(
+            "discriminator/fake": TermInfo(
                 f"½ squared distance of D(G(z)) from {a:g}", (middle - a) ** 2 / 2, best=0.0, divergence=_TRIANGULAR
             ),
-            "generator/adversarial": Reading(f"½ squared distance of D(G(z)) from {c:g}", (middle - c) ** 2 / 2),
+            "generator/adversarial": TermInfo(f"½ squared distance of D(G(z)) from {c:g}", (middle - c) ** 2 / 2),
         }
 
     def __repr__(self) -> str:
@@ -123,12 +123,12 @@ class Hinge:
     At equilibrium any constant score in [-1, 1] is best for the discriminator: its two terms add up to 2, 1 each when undecided.
     """
 
-    readings: Mapping[str, Reading] = {
-        "discriminator/real": Reading(
+    term_info: Mapping[str, TermInfo] = {
+        "discriminator/real": TermInfo(
             "how far real samples fall short of a score of 1", 1.0, best=0.0, divergence=_TOTAL_VARIATION
         ),
-        "discriminator/fake": Reading("how far fakes rise above a score of -1", 1.0, best=0.0, divergence=_TOTAL_VARIATION),
-        "generator/adversarial": Reading("minus the mean score of fakes; only its changes mean something"),
+        "discriminator/fake": TermInfo("how far fakes rise above a score of -1", 1.0, best=0.0, divergence=_TOTAL_VARIATION),
+        "generator/adversarial": TermInfo("minus the mean score of fakes; only its changes mean something"),
     }
     second_order = False
 
@@ -147,11 +147,11 @@ class Wasserstein:
     The scores of real samples and fakes may drift together without meaning, so only their difference is a term.
     """
 
-    readings: Mapping[str, Reading] = {
-        "discriminator/adversarial": Reading(
+    term_info: Mapping[str, TermInfo] = {
+        "discriminator/adversarial": TermInfo(
             "minus the critic's estimate of the distance W₁, up to the critic's slope", 0.0, best=-math.inf, divergence=_GAP
         ),
-        "generator/adversarial": Reading("minus the mean score of fakes; only its changes mean something"),
+        "generator/adversarial": TermInfo("minus the mean score of fakes; only its changes mean something"),
     }
     second_order = False
 
@@ -170,14 +170,14 @@ class Relativistic:
     A fake improves only by gaining on the real samples, so hiding in one mode does not pay; with R1 and R2 it covers all modes.
     """
 
-    readings: Mapping[str, Reading] = {
-        "discriminator/adversarial": Reading(
+    term_info: Mapping[str, TermInfo] = {
+        "discriminator/adversarial": TermInfo(
             "cost of not scoring real above its paired fake, softplus(-(l(x) - l(G(z))))",
             math.log(2),
             best=0.0,
             divergence=_PAIRED,
         ),
-        "generator/adversarial": Reading(
+        "generator/adversarial": TermInfo(
             "cost of not scoring fakes above their paired real, softplus(-(l(G(z)) - l(x)))", math.log(2), best=0.0
         ),
     }

@@ -15,7 +15,7 @@ from ganforge.builtin.datasets.dataset_params import (
     SwissRollParams,
 )
 from ganforge.builtin.datasets.split_sizes import training_shares
-from ganforge.plugin import DataSpec, Disagreement, GaussianMixture, LatentSpec
+from ganforge.plugin import DataSpec, GaussianMixture, IncompatiblePartsError, LatentSpec
 
 DIGITS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 """How often each digit occurs in scikit-learn's 1,797 images."""
@@ -30,10 +30,10 @@ def labelled_spec(params: LabelledParams, data: DataSpec) -> LatentSpec:
     """Noise and the data's classes.
 
     Raises:
-        Disagreement: the data has no labels.
+        IncompatiblePartsError: the data has no labels.
     """
     if data.classes is None:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             "sampler 'labelled' draws labels, and the data set has none",
             remedy="change sampler.use to 'normal', or dataset.use to labelled data",
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganforge.builtin.component_params import GradientPenaltyParams
-from ganforge.plugin import BuildContext, Critic, Loss, NoParams, Reading, Samples, Terms
+from ganforge.plugin import BuildContext, Critic, Loss, NoParams, Samples, TermInfo, Terms
 
 
 def _input_gradient(critic: Critic, samples: Samples) -> Tensor:
@@ -30,8 +30,8 @@ def _input_gradient(critic: Critic, samples: Samples) -> Tensor:
 class R1:
     """½ E‖∇l(x)‖² on real samples; with weight γ it is R₁ of Mescheder et al. 2018, equation 9."""
 
-    readings: Mapping[str, Reading] = {
-        "discriminator/r1": Reading("½ mean squared slope of the discriminator at real samples", 0.0),
+    term_info: Mapping[str, TermInfo] = {
+        "discriminator/r1": TermInfo("½ mean squared slope of the discriminator at real samples", 0.0),
     }
     second_order = True
 
@@ -47,8 +47,8 @@ class R1:
 class R2:
     """½ E‖∇l(G(z))‖² on generated samples; with weight γ it is R₂ of Mescheder et al. 2018, equation 10."""
 
-    readings: Mapping[str, Reading] = {
-        "discriminator/r2": Reading("½ mean squared slope of the discriminator at fakes", 0.0),
+    term_info: Mapping[str, TermInfo] = {
+        "discriminator/r2": TermInfo("½ mean squared slope of the discriminator at fakes", 0.0),
     }
     second_order = True
 
@@ -73,8 +73,8 @@ class GradientPenalty:
     def __init__(self, *, target: float = 1.0, two_sided: bool = True) -> None:
         self.target, self.two_sided = target, two_sided
         excess = "distance" if two_sided else "excess"
-        self.readings: Mapping[str, Reading] = {
-            "discriminator/gradient-penalty": Reading(
+        self.term_info: Mapping[str, TermInfo] = {
+            "discriminator/gradient-penalty": TermInfo(
                 f"mean squared {excess} of the critic's slope between real and fake, from {target:g}", None if target else 0.0
             ),
         }

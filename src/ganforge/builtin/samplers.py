@@ -144,7 +144,7 @@ def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
     """Factory of ``labelled``.
 
     Raises:
-        Disagreement: the data has no labels.
+        IncompatiblePartsError: the data has no labels.
     """
     spec = labelled_spec(params, context.data)
     shares = context.data.class_shares or (1.0,) * (spec.classes or 0)

@@ -12,9 +12,9 @@ import numpy as np
 
 from ganforge.callbacks.dispatch import Tell, Warn, warn_plainly
 from ganforge.core import formatting
-from ganforge.core.contracts import Measure, Reading
+from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Evaluated, Event, Examined, Finished, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, Started, Stepped
 from ganforge.core.findings import Finding
 from ganforge.core.metric_goal import in_words
 from ganforge.figures import mpl_style
@@ -57,8 +57,8 @@ class _Plotter:
         self._folder, self._title, self._warn, self._clock = folder, title, warn, clock
         self._losses = History(POINTS)
         self._metrics: dict[str, dict[int, float]] = {}
-        self._readings: Mapping[str, Reading] = {}
-        self._measures: Mapping[str, Measure] = {}
+        self._term_info: Mapping[str, TermInfo] = {}
+        self._value_info: Mapping[str, MetricInfo] = {}
         self._findings: dict[tuple[str, int], Finding] = {}
         self._reached = 0
         self._drawn = clock()
@@ -71,10 +71,10 @@ class _Plotter:
                     self._go_back(event.iteration)
                 self._reached = event.iteration
                 self._losses.add(event.iteration, event.terms)
-            case Examined():
+            case HealthChecked():
                 self._see(event.findings)
             case Started():
-                self._readings, self._measures = event.readings, event.measures
+                self._term_info, self._value_info = event.term_info, event.value_info
                 if event.iteration:
                     self._recall(event.iteration)
             case Evaluated():
@@ -118,11 +118,11 @@ class _Plotter:
         iterations, terms = self._losses.series()
         if len(iterations) > 1:
             findings = list(self._findings.values())
-            self._write("losses.png", losses_figure(iterations, terms, self._readings, self._title, findings))
+            self._write("losses.png", losses_figure(iterations, terms, self._term_info, self._title, findings))
 
     def _draw_metrics(self) -> None:
         if self._metrics:
-            self._write("metrics.png", metrics_figure(self._metrics, self._measures, self._title))
+            self._write("metrics.png", metrics_figure(self._metrics, self._value_info, self._title))
 
     def _write(self, name: str, picture: mpl_style.Picture) -> None:
         try:
@@ -136,7 +136,7 @@ class _Plotter:
 def losses_figure(
     iterations: Floats,
     terms: Mapping[str, Floats],
-    readings: Mapping[str, Reading],
+    term_info: Mapping[str, TermInfo],
     title: str,
     findings: Sequence[Finding] = (),
 ) -> mpl_style.Picture:
@@ -148,7 +148,7 @@ def losses_figure(
     Args:
         iterations: ``(p,)``.
         terms: by ``discriminator/real``: ``(p,)``.
-        readings: what the terms mean, by the same keys.
+        term_info: what the terms mean, by the same keys.
         title: stands above.
         findings: all that were ever seen.
     """
@@ -156,20 +156,22 @@ def losses_figure(
     sheet, axes = mpl_style.figure(8.0, 0.7 + 2.6 * len(networks), nrows=len(networks), sharex=True)
     for panel, network in zip(np.atleast_1d(axes), networks, strict=True):
         own = {key.partition("/")[2]: values for key, values in terms.items() if key.startswith(f"{network}/")}
-        _loss_panel(panel, iterations, own, {name: readings.get(f"{network}/{name}") for name in own})
+        _loss_panel(panel, iterations, own, {name: term_info.get(f"{network}/{name}") for name in own})
         panel.set_ylabel(network)
     _mark(list(np.atleast_1d(axes)), findings)
     _count_iterations(np.atleast_1d(axes)[-1])
-    settles = any(readings[key].equilibrium is not None for key in terms if key in readings)
+    settles = any(term_info[key].equilibrium is not None for key in terms if key in term_info)
     return _finished(sheet, title, "dashed: value at equilibrium" if settles else "")
 
 
-def metrics_figure(metrics: Mapping[str, Mapping[int, float]], measures: Mapping[str, Measure], title: str) -> mpl_style.Picture:
+def metrics_figure(
+    metrics: Mapping[str, Mapping[int, float]], value_info: Mapping[str, MetricInfo], title: str
+) -> mpl_style.Picture:
     """One panel for each metric, with its ideal value and what it means.
 
     Args:
         metrics: by name, the values by iteration.
-        measures: what they mean.
+        value_info: what they mean.
         title: stands above.
     """
     sheet, axes = mpl_style.figure(8.0, 0.7 + 1.9 * len(metrics), nrows=len(metrics), sharex=True)
@@ -177,14 +179,14 @@ def metrics_figure(metrics: Mapping[str, Mapping[int, float]], measures: Mapping
         at = sorted(points)
         colour = mpl_style.GROUPS[number % len(mpl_style.GROUPS)]
         panel.plot(at, [points[iteration] for iteration in at], color=colour, linewidth=1.6, marker="o", markersize=3.5)
-        _explain(panel, name, measures.get(name))
+        _explain(panel, name, value_info.get(name))
         panel.grid(axis="y", color=mpl_style.GRID, linewidth=0.8)
     _count_iterations(np.atleast_1d(axes)[-1])
-    has_ideal = any(measures[name].ideal is not None for name in metrics if name in measures)
+    has_ideal = any(value_info[name].ideal is not None for name in metrics if name in value_info)
     return _finished(sheet, title, "dashed: ideal value" if has_ideal else "")
 
 
-def _explain(panel: Axes, name: str, measure: Measure | None) -> None:
+def _explain(panel: Axes, name: str, measure: MetricInfo | None) -> None:
     """The metric's name and meaning beside its panel, and its ideal as a line."""
     head = formatting.clean(name)
     if measure is None:
@@ -197,11 +199,11 @@ def _explain(panel: Axes, name: str, measure: Measure | None) -> None:
         panel.axhline(measure.ideal, color=mpl_style.HALF, linewidth=1.0, linestyle=(0, (4, 3)))
 
 
-def _loss_panel(panel: Axes, iterations: Floats, terms: Mapping[str, Floats], readings: Mapping[str, Reading | None]) -> None:
+def _loss_panel(panel: Axes, iterations: Floats, terms: Mapping[str, Floats], term_info: Mapping[str, TermInfo | None]) -> None:
     shown = {name: values for name, values in terms.items() if name == "total" or not _is_total(values, terms)}
     for number, (name, values) in enumerate(shown.items()):
         colour = mpl_style.INK if name == "total" else mpl_style.GROUPS[number % len(mpl_style.GROUPS)]
-        reading = readings.get(name)
+        reading = term_info.get(name)
         panel.plot(iterations, values, color=colour, linewidth=0.6, alpha=0.18)
         label = f"{name}: {reading.label}" if reading and reading.label else name
         smooth = smoothed(values, len(values) // _SMOOTH)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ganforge.callbacks.dispatch import Tell, Warn, warn_plainly
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, RolledBack, Saved, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Saved, Started, Stepped
 from ganforge.core.findings import non_finite, report
 from ganforge.core.health_lines import unchanged
 from ganforge.storage import run_status, value_info
@@ -40,7 +40,7 @@ def journal(
     """An essential observer: the first, so that a checkpoint never knows more than the journal.
 
     Terms and rates go into the journal as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as
-    ``eval/…``, and how these are measured as ``protocols`` whenever training begins or goes on. What the health watch measures is
+    ``eval/…``, and how these are measured as ``protocols`` whenever training begins or goes on. What the health watch value_info is
     ``health/…``; its findings are a record ``health`` whenever another trouble is seen or one is gone, and at the end as they were
     seen last. A metric that fails when it is measured is named in ``missing`` of its ``eval``, and has no last value from then on.
     Where training is rolled back, the session puts a record ``rollback`` before the iterations that come again; of two
@@ -68,8 +68,8 @@ class _Scribe:
         self._began = self._reported = clock()
         self._failing = False
         self._begun: Started | None = None
-        self._seen: Examined | None = None  # the newest look
-        self._told: Examined | None = None  # the one that the journal's newest record of health is of
+        self._seen: HealthChecked | None = None  # the newest look
+        self._told: HealthChecked | None = None  # the one that the journal's newest record of health is of
         self._missed: set[str] = set()  # metrics that were told to be missing
 
     def tell(self, event: Event) -> None:
@@ -81,9 +81,9 @@ class _Scribe:
                 self._started(event)
             case Evaluated():
                 self._evaluated(event)
-            case Examined():
+            case HealthChecked():
                 self._examined(event, now)
-            case Pictured():
+            case SamplesDrawn():
                 self._report(event.iteration, now)  # so that no picture lies there of an iteration that nobody has reported
             case Saved():
                 self._writer.flush(sync=True)
@@ -115,13 +115,13 @@ class _Scribe:
         self._begun = event
         self._explain(event, floors=False)
         samples = _samples(event)
-        measures = {key: measure.to_plain(samples.get(key.partition("/")[0])) for key, measure in event.measures.items()}
-        self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, measures=measures)
+        value_info = {key: measure.to_plain(samples.get(key.partition("/")[0])) for key, measure in event.value_info.items()}
+        self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, value_info=value_info)
         self._report(event.iteration, self._clock())
 
     def _explain(self, event: Started, *, floors: bool) -> None:
         try:
-            value_info.write(self._folder, Meanings.of(event.readings, event.measures, _samples(event), floors=floors))
+            value_info.write(self._folder, Meanings.of(event.term_info, event.value_info, _samples(event), floors=floors))
         except StorageError as error:
             self._warn(f"{error}; training goes on")
 
@@ -155,7 +155,7 @@ class _Scribe:
         self._status = self._status.now(metrics=self._recalled(event.iteration), health=None)
         self._report(event.iteration, now)
 
-    def _examined(self, event: Examined, now: float) -> None:
+    def _examined(self, event: HealthChecked, now: float) -> None:
         if event.values:
             self._writer.metrics(event.iteration, {f"health/{key}": value for key, value in event.values.items()})
         self._seen = event
@@ -187,7 +187,7 @@ class _Scribe:
         findings = self._seen.findings if self._seen else ()
         if any(finding.level == "fail" for finding in findings):
             return
-        self._seen = Examined(event.iteration, {}, (non_finite(event.iteration, event.reason), *findings))
+        self._seen = HealthChecked(event.iteration, {}, (non_finite(event.iteration, event.reason), *findings))
         self._status = self._status.now(health=report(self._seen.findings))
 
     def _report(self, iteration: int, now: float) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of what the generator makes, one file at each :class:`~ganforge.core.events.Pictured`."""
+"""Pictures of what the generator makes, one file at each :class:`~ganforge.core.events.SamplesDrawn`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ganforge.callbacks.dispatch import Tell, Warn, warn_plainly
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Evaluated, Event, Pictured, Started, Stepped
+from ganforge.core.events import Evaluated, Event, SamplesDrawn, Started, Stepped
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
 
@@ -41,7 +41,7 @@ def pictures(folder: RunFolder, *, title: str, recorded: Recorded, warn: Warn = 
         warn: told once when the disk refuses a picture, and once when the discriminator fails on one; later ones are tried again.
     """
     sketchbook = _Sketchbook(folder, title, recorded, warn)
-    first: Pictured | None = None
+    first: SamplesDrawn | None = None
     begin = 0.0
 
     def tell(event: Event) -> None:
@@ -53,7 +53,7 @@ def pictures(folder: RunFolder, *, title: str, recorded: Recorded, warn: Warn = 
             sketchbook.draw(first)
             first = None
 
-        if isinstance(event, Pictured):
+        if isinstance(event, SamplesDrawn):
             sketchbook.excuse(event)
             if sketchbook.is_blank:
                 first = event
@@ -81,7 +81,7 @@ class _Sketchbook:
     def open(self, started: Started) -> None:
         self._started = started
 
-    def excuse(self, picture: Pictured) -> None:
+    def excuse(self, picture: SamplesDrawn) -> None:
         """Say once why pictures do not show the discriminator."""
         if picture.missing and not self._excused:
             self._excused = True
@@ -90,7 +90,7 @@ class _Sketchbook:
                 f"{picture.missing}; training goes on"
             )
 
-    def draw(self, picture: Pictured) -> None:
+    def draw(self, picture: SamplesDrawn) -> None:
         from ganforge.figures import mpl_style
 
         if self._artist is None:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ganforge.core.metric_goal import WAYS, Better, aim
-from ganforge.core.records import Evaluation, Latent, Samples, Terms, Verdict
+from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Critic = Callable[[Samples], Verdict]
+Critic = Callable[[Samples], DiscriminatorOutput]
 """How a loss sees the discriminator: samples in, verdict out. Asked twice about the same samples, it answers from memory."""
 
 
@@ -84,7 +84,7 @@ class Divergence:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TermInfo:
     """What the value of a loss term means.
 
     Between ``equilibrium`` and ``best`` the views say in plain words what the present value means. A term without a ``best``, such
@@ -107,7 +107,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class MetricInfo:
     """What the value of a metric means.
 
     Attributes:
@@ -163,19 +163,19 @@ class Generator(Protocol):
 class Discriminator(Protocol):
     """A ``torch.nn.Module`` that judges samples; logits, never probabilities."""
 
-    def __call__(self, samples: Samples) -> Verdict:
+    def __call__(self, samples: Samples) -> DiscriminatorOutput:
         """Logits ``(n,)`` and whatever heads the network declares."""
         ...
 
 
 @runtime_checkable
-class StartsFromData(Protocol):
+class DataDependentInit(Protocol):
     """What a generator or discriminator may do beside: set weights by the data, once before training.
 
     Weights of a run that is resumed, sampled or exported are loaded, so that it needs no data then.
     """
 
-    def start_from(self, real: Samples) -> None:
+    def init_from_data(self, real: Samples) -> None:
         """Set weights by training samples ``(n, *shape)`` as networks see them, on the CPU and without gradients.
 
         They are all of them where that is few enough (40 million numbers), else some of all parts. What is drawn at random
@@ -194,12 +194,12 @@ class Loss(Protocol):
     the health watch may then read a probability off them.
 
     Attributes:
-        readings: for each term, as ``"discriminator/real"`` or ``"generator/adversarial"``, what its value means.
+        term_info: for each term, as ``"discriminator/real"`` or ``"generator/adversarial"``, what its value means.
         second_order: whether it differentiates through a gradient: the discriminator must then allow double backward, and in its
             turn ``real.values`` and ``fake.values`` come as leaves that take gradients.
     """
 
-    readings: Mapping[str, Reading]
+    term_info: Mapping[str, TermInfo]
     second_order: bool
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
@@ -234,7 +234,7 @@ class Sampler(Protocol):
 class Dataset(Protocol):
     """Samples that fit into memory, in the data's own units, or in ``spec.value_range`` for images.
 
-    One that is too large for memory has a method ``streamed`` besides, as in :class:`Streaming`.
+    One that is too large for memory has a method ``streamed`` besides, as in :class:`StreamingDataset`.
     """
 
     @property
@@ -259,7 +259,7 @@ class Dataset(Protocol):
 
 
 @runtime_checkable
-class Source(Protocol):
+class SampleSource(Protocol):
     """Training samples that are read when a batch needs them."""
 
     def __len__(self) -> int:
@@ -276,16 +276,16 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Streaming(Protocol):
+class StreamingDataset(Protocol):
     """What a data set has besides where its samples need not fit into memory; ``training`` then gives a fixed part of them."""
 
-    def streamed(self) -> Source:
+    def streamed(self) -> SampleSource:
         """All training samples, those of ``training`` among them."""
         ...
 
 
 @runtime_checkable
-class WithValidation(Protocol):
+class ValidationSplit(Protocol):
     """What a data set has besides where a part is set aside to choose by: early stopping, the width of a window."""
 
     def validation(self, count: int) -> Samples | None:
@@ -297,11 +297,11 @@ class WithValidation(Protocol):
 
 
 @runtime_checkable
-class KeepsBack(Protocol):
+class FiniteHeldOut(Protocol):
     """What a data set has besides where held-out samples are drawn from a part of finite size, and not made afresh."""
 
     @property
-    def kept_back(self) -> int:
+    def held_out_size(self) -> int:
         """How many there are; beyond so many, ``held_out`` gives some of them again."""
         ...
 
@@ -316,15 +316,15 @@ class Metric(Protocol):
     parameters of the data set that only training depends on as well.
     One that has an attribute ``least`` needs so many samples; a recipe that gives it fewer is refused before training. One whose
     attribute ``distinct`` is true, as where it looks at neighbours, needs real samples that all differ; a recipe that asks for more
-    than the data set has :class:`kept back <KeepsBack>` is refused too.
+    than the data set has :class:`kept back <FiniteHeldOut>` is refused too.
 
     Attributes:
-        measures: for each value it returns, what it means. A metric with one value uses the key ``""``; several become
+        value_info: for each value it returns, what it means. A metric with one value uses the key ``""``; several become
             ``name/key`` in logs, such as ``modes/captured``.
     """
 
-    measures: Mapping[str, Measure]
+    value_info: Mapping[str, MetricInfo]
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """The values, keyed as in ``measures``."""
+        """The values, keyed as in ``value_info``."""
         ...

@@ -5,12 +5,12 @@
     GanforgeError             exit code
     ├── UsageError            2   a wrong command line, an unknown run or component
     │   └── RecipeError       2   one or more problems in a recipe, all at once
-    ├── Disagreement          2   parts that do not fit each other
+    ├── IncompatiblePartsError          2   parts that do not fit each other
     ├── DataError             2   a data set that cannot be read or used
-    │   └── DataMissing       2   a data set that is not on this computer
+    │   └── DataMissingError       2   a data set that is not on this computer
     ├── PluginError           3   a plugin that is needed failed
     ├── TrainingError         1   training cannot go on
-    │   └── Diverged          1   a loss or weight is no longer finite
+    │   └── DivergedError          1   a loss or weight is no longer finite
     ├── RunFolderError        4   a run folder in use, or without a usable checkpoint
     └── StorageError          5   the disk or folder refused
 
@@ -87,7 +87,7 @@ class RecipeError(UsageError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class Disagreement(GanforgeError):  # noqa: N818 - reads as what it is, like KeyboardInterrupt
+class IncompatiblePartsError(GanforgeError):
     """Two parts that do not fit each other, such as a conditional network on unlabelled data."""
 
     exit_code = 2
@@ -99,7 +99,7 @@ class DataError(GanforgeError):
     exit_code = 2
 
 
-class DataMissing(DataError):  # noqa: N818 - reads as what it is
+class DataMissingError(DataError):
     """A data set that is not on this computer and would first have to be prepared; checks that need it are skipped."""
 
 
@@ -113,7 +113,7 @@ class TrainingError(GanforgeError):
     """Training cannot go on."""
 
 
-class Diverged(TrainingError):  # noqa: N818 - reads as what it is
+class DivergedError(TrainingError):
     """A loss term or a weight is no longer finite."""
 
 

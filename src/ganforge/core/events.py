@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ganforge.core.contracts import Measure, Reading
+from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.findings import Finding
-from ganforge.core.records import Evaluation, Field, Samples
+from ganforge.core.records import Evaluation, LogitGrid, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Started:
         data: the data's spec.
         latent: the latent's spec.
         parameters: number of trainable parameters by network.
-        readings: what each loss term means, by ``"discriminator/real"``; totals included.
-        measures: what each metric value means, by ``"wasserstein"`` or ``"modes/captured"``.
+        term_info: what each loss term means, by ``"discriminator/real"``; totals included.
+        value_info: what each metric value means, by ``"wasserstein"`` or ``"modes/captured"``.
         real: real samples to show beside generated ones, on the CPU, in the data's own units.
         protocols: how each metric is measured, by its name: all that two values must share to be comparable, and the seed.
     """
@@ -54,8 +54,8 @@ class Started:
     data: DataSpec
     latent: LatentSpec
     parameters: Mapping[str, int]
-    readings: Mapping[str, Reading]
-    measures: Mapping[str, Measure]
+    term_info: Mapping[str, TermInfo]
+    value_info: Mapping[str, MetricInfo]
     real: Samples
     protocols: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
@@ -97,7 +97,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class HealthSamples:
     """Samples for the health watch to look at, which alone hears of them.
 
     Attributes:
@@ -112,7 +112,7 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwatched:
+class CheckUnavailable:
     """Something that the health watch asks for cannot be measured, and is asked for no more; the watch alone hears of it.
 
     Attributes:
@@ -127,7 +127,7 @@ class Unwatched:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class HealthChecked:
     """The health watch has looked.
 
     Attributes:
@@ -144,7 +144,7 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Pictured:
+class SamplesDrawn:
     """Samples from the fixed latents, for pictures.
 
     Attributes:
@@ -156,7 +156,7 @@ class Pictured:
 
     iteration: int
     fake: Samples
-    field: Field | None
+    field: LogitGrid | None
     missing: str | None = None
 
 
@@ -203,4 +203,6 @@ class Finished:
     reason: str | None = None
 
 
-Event = Started | Stepped | Evaluated | Probed | Unwatched | Examined | Pictured | Saved | RolledBack | Finished
+Event = (
+    Started | Stepped | Evaluated | HealthSamples | CheckUnavailable | HealthChecked | SamplesDrawn | Saved | RolledBack | Finished
+)

@@ -79,11 +79,11 @@ def report(findings: Sequence[Finding], *, judged: bool = True) -> dict[str, Any
         judged: whether to see nothing means anything yet.
     """
     if not (judged or findings):
-        return report_of_nobody()
+        return unchecked_report()
     return {"verdict": verdict(findings), "findings": [finding.to_plain() for finding in findings]}
 
 
-def report_of_nobody() -> dict[str, Any]:
+def unchecked_report() -> dict[str, Any]:
     """What stands in a report's place where nobody has looked."""
     return {"verdict": NOT_WATCHED, "findings": []}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ganforge.core.contracts import Reading
+from ganforge.core.contracts import TermInfo
 from ganforge.core.events import Finished
 from ganforge.core.specs import DataSpec
 
@@ -110,10 +110,10 @@ def healthy(since: int) -> str:
     return f"healthy since iteration {count(since)}"
 
 
-def brief_terms(terms: Mapping[str, float], readings: Mapping[str, Reading]) -> str:
+def brief_terms(terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> str:
     """Both networks' totals on one line, each with its value at equilibrium where it has one."""
     return "  ".join(
-        f"{term(key).removesuffix(' total')} {fixed(terms[key])}" + _at_equilibrium(readings.get(key))
+        f"{term(key).removesuffix(' total')} {fixed(terms[key])}" + _at_equilibrium(term_info.get(key))
         for key in (TOTAL, ADVERSARIAL)
         if key in terms
     )
@@ -127,7 +127,7 @@ def outcome(event: Finished, scores: Mapping[str, float]) -> str:
     return f"{head}{reason}" + (f"; {measured}" if measured else "")
 
 
-def _at_equilibrium(reading: Reading | None) -> str:
+def _at_equilibrium(reading: TermInfo | None) -> str:
     if reading is None or reading.equilibrium is None:
         return ""
     return f" (equilibrium {number(reading.equilibrium)})"

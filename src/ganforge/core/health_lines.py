@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from ganforge.core import formatting
-from ganforge.core.events import Examined
+from ganforge.core.events import HealthChecked
 from ganforge.core.findings import Finding, advice, headline
 
 
@@ -15,7 +15,7 @@ def lost(terms: Mapping[str, float]) -> list[str]:
     return [f"{formatting.term(key)} is no longer finite" for key, value in terms.items() if not math.isfinite(value)]
 
 
-def judged(examined: Examined | None, healthy_since: int | None) -> list[str]:
+def judged(examined: HealthChecked | None, healthy_since: int | None) -> list[str]:
     """The verdict in full: ``healthy since iteration n``, or each finding with what usually helps; nothing where nobody watches."""
     if examined is None:
         return []
@@ -26,7 +26,7 @@ def judged(examined: Examined | None, healthy_since: int | None) -> list[str]:
     return [f"{headline(finding)}; {advice(finding)}" for finding in examined.findings]
 
 
-def changes(before: Sequence[Finding], now: Examined) -> Iterator[str]:
+def changes(before: Sequence[Finding], now: HealthChecked) -> Iterator[str]:
     """What has appeared, got worse or better, or gone since the findings ``before``."""
     known = {(finding.check, finding.trouble): finding for finding in before}
     seen = {(finding.check, finding.trouble) for finding in now.findings}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ganforge.core import formatting
-from ganforge.core.contracts import Divergence, Reading
+from ganforge.core.contracts import Divergence, TermInfo
 
 _UNDECIDED = 0.02
 """Share of the way to winning that is taken for none."""
@@ -42,7 +42,7 @@ class Gauge:
         return self.way / self.whole
 
 
-def gauge(player: str, terms: Mapping[str, float], readings: Mapping[str, Reading]) -> Gauge | None:
+def gauge(player: str, terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> Gauge | None:
     """How far ``player`` has come, by those of its terms whose reading declares equilibrium and best value.
 
     Weights do not enter, nor do penalties and terms of codes or classes, which have no best value.
@@ -52,7 +52,7 @@ def gauge(player: str, terms: Mapping[str, float], readings: Mapping[str, Readin
     """
     telling = {
         key: (reading.equilibrium, reading.best)
-        for key, reading in readings.items()
+        for key, reading in term_info.items()
         if key.startswith(f"{player}/") and reading.equilibrium is not None and reading.best is not None
     }
     if not telling or not all(math.isfinite(terms.get(key, math.nan)) for key in telling):
@@ -62,33 +62,33 @@ def gauge(player: str, terms: Mapping[str, float], readings: Mapping[str, Readin
         return None
     way = sum(equilibrium - terms[key] for key, (equilibrium, _) in telling.items())
     scale = whole if math.isfinite(whole) else sum(abs(equilibrium) for equilibrium, _ in telling.values())
-    named = {readings[key].divergence for key in telling}
+    named = {term_info[key].divergence for key in telling}
     return Gauge(way, whole, scale, named.pop() if len(named) == 1 else None)
 
 
-def sentence(player: str, terms: Mapping[str, float], readings: Mapping[str, Reading]) -> str:
+def sentence(player: str, terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> str:
     """What the losses of ``player`` mean now; empty where they do not tell."""
-    found = gauge(player, terms, readings)
+    found = gauge(player, terms, term_info)
     if found is None:
         return ""
     return _of_generator(found) if player == "generator" else _of_discriminator(found)
 
 
-def losses(readings: Mapping[str, Reading], terms: Mapping[str, float], *, brief: bool = False) -> list[str]:
+def losses(term_info: Mapping[str, TermInfo], terms: Mapping[str, float], *, brief: bool = False) -> list[str]:
     """For each total its value, its value at equilibrium, and what that means; none for a total that tells nothing.
 
     Args:
-        readings: what the terms mean.
+        term_info: what the terms mean.
         terms: their values.
         brief: without the value at equilibrium where the meaning says enough.
     """
     lines = []
-    for key, reading in readings.items():
+    for key, reading in term_info.items():
         player, _, name = key.partition("/")
         if name != "total" or not math.isfinite(terms.get(key, math.nan)):
             continue
         settled = "" if reading.equilibrium is None else f" ({formatting.level(reading.equilibrium)} at equilibrium)"
-        meaning = sentence(player, terms, readings)
+        meaning = sentence(player, terms, term_info)
         value = f"{formatting.term(key)} {formatting.fixed(terms[key])}"
         if meaning:
             lines.append(f"{value}{'' if brief else settled}: {meaning}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DiscriminatorOutput:
     """What a discriminator says of samples.
 
     Attributes:
@@ -88,7 +88,7 @@ class Terms:
     ``Terms({"real": a, "fake": b})`` weighs both 1; :meth:`weighted` scales all, ``+`` joins two of them.
 
     Raises:
-        Disagreement: when two joined terms carry one name, since a log would then show only one of them.
+        IncompatiblePartsError: when two joined terms carry one name, since a log would then show only one of them.
     """
 
     values: Mapping[str, Tensor]
@@ -99,7 +99,7 @@ class Terms:
         """The weighted sum, a scalar: what the trainer descends."""
         parts = [value * self.weights[name] if name in self.weights else value for name, value in self.values.items()]
         if not parts:
-            raise Disagreement("no loss gave a term for this turn", remedy="add a [[loss]] with a term for both networks")
+            raise IncompatiblePartsError("no loss gave a term for this turn", remedy="add a [[loss]] with a term for both networks")
         total = parts[0]
         for part in parts[1:]:
             total = total + part
@@ -114,7 +114,7 @@ class Terms:
     def __add__(self, other: Terms) -> Terms:
         for name in other.values:
             if name in self.values:
-                raise Disagreement(f"two losses give a term named '{name}'", remedy="drop one of the two [[loss]] tables")
+                raise IncompatiblePartsError(f"two losses give a term named '{name}'", remedy="drop one of the two [[loss]] tables")
         return Terms({**self.values, **other.values}, {**self.weights, **other.weights})
 
     def __iter__(self) -> Iterator[str]:
@@ -139,11 +139,11 @@ class Evaluation:
     generator: torch.Generator
     training: Callable[[int], Samples] | None = None
     validation: Callable[[int], Samples] | None = None
-    critic: Callable[[Samples], Verdict] | None = None
+    critic: Callable[[Samples], DiscriminatorOutput] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class LogitGrid:
     """The discriminator's logits over a regular grid of one- or two-dimensional points, in the data's own units.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,12 +115,14 @@ class DataSpec:
         """Bytes (uint8) → floats in :attr:`value_range`, 0 its least and 255 its greatest value; floats stay as they are.
 
         Raises:
-            Disagreement: bytes of data whose range is not declared.
+            IncompatiblePartsError: bytes of data whose range is not declared.
         """
         if values.is_floating_point():
             return values
         if self.value_range is None:
-            raise Disagreement("bytes stand for a range of values, and the data set declares none", remedy="give value_range")
+            raise IncompatiblePartsError(
+                "bytes stand for a range of values, and the data set declares none", remedy="give value_range"
+            )
         low, high = self.value_range
         # in this order 0 and 255 become the ends of the range exactly
         return values.float().div_(255).mul_(high - low).add_(low)
@@ -165,12 +167,12 @@ class LatentSpec:
         """``(n, width)``: noise, one-hot categorical codes and continuous codes side by side; labels are left out.
 
         Raises:
-            Disagreement: the latent lacks the codes that this spec promises.
+            IncompatiblePartsError: the latent lacks the codes that this spec promises.
         """
         if not self.has_codes:
             return latent.noise
         if latent.codes is None:
-            raise Disagreement("the generator expects codes, the latent has none", remedy="use the 'structured' sampler")
+            raise IncompatiblePartsError("the generator expects codes, the latent has none", remedy="use the 'structured' sampler")
 
         import torch
         from torch.nn import functional

@@ -23,13 +23,13 @@ _NARROW = 20.0  # positive curves that span more than this factor are drawn on a
 
 
 def overlaid(
-    panels: Mapping[str, Mapping[str, Sequence[Curve]]], measures: Mapping[str, Mapping[str, Any]], title: str
+    panels: Mapping[str, Mapping[str, Sequence[Curve]]], value_info: Mapping[str, Mapping[str, Any]], title: str
 ) -> mpl_style.Picture:
     """One panel for each metric, with a line and a band for each group.
 
     Args:
         panels: by metric, then by group, one curve for each seed.
-        measures: by metric: ``label``, ``better``, ``ideal``.
+        value_info: by metric: ``label``, ``better``, ``ideal``.
         title: stands above.
     """
     names = list(dict.fromkeys(group for groups in panels.values() for group in groups))
@@ -40,7 +40,7 @@ def overlaid(
     for panel, (metric, groups) in zip(all_axes, panels.items(), strict=True):
         for name, curves in groups.items():
             _draw(panel, curves, colours[name], name)
-        _explain(panel, metric, measures.get(metric, {}))
+        _explain(panel, metric, value_info.get(metric, {}))
         _scale(panel, [value for curves in groups.values() for curve in curves for value in curve.values()])
         panel.grid(axis="y", color=mpl_style.GRID, linewidth=0.8)
     all_axes[-1].set_xlabel("iteration")

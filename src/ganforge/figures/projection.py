@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganforge.core.records import Field, Samples
+from ganforge.core.records import LogitGrid, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures.history import Floats
 
@@ -65,7 +65,7 @@ def limits_of(points: Floats) -> Floats:
     return limits
 
 
-def field_grid(field: Field) -> tuple[Floats, Floats, Floats]:
+def field_grid(field: LogitGrid) -> tuple[Floats, Floats, Floats]:
     """A field over the plane as its axes ``(nx,)``, ``(ny,)`` and logits ``(ny, nx)``, however its points are ordered."""
     points = field.points.double().numpy()
     logits = field.logits.double().numpy()
@@ -74,7 +74,7 @@ def field_grid(field: Field) -> tuple[Floats, Floats, Floats]:
     return xs, ys, logits[order].reshape(len(ys), len(xs))
 
 
-def field_line(field: Field) -> tuple[Floats, Floats]:
+def field_line(field: LogitGrid) -> tuple[Floats, Floats]:
     """A field over the line as points ``(m,)`` in ascending order and logits ``(m,)``."""
     points = field.points.double().numpy()[:, 0]
     order = np.argsort(points)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ganforge.core.events import Pictured, Started
+from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean, count
-from ganforge.core.records import Field
+from ganforge.core.records import LogitGrid
 from ganforge.figures import mpl_style
 from ganforge.figures.densities import estimated_density, mixture_density, optimal_discriminator, probability
 from ganforge.figures.history import Floats
@@ -32,7 +32,7 @@ _LINES = 25
 class Portraitist(Protocol):
     """Draws the pictures of one run, all with the same axes and size."""
 
-    def draw(self, picture: Pictured) -> Bytes:
+    def draw(self, picture: SamplesDrawn) -> Bytes:
         """The picture as ``(H, W, 3)`` bytes."""
         ...
 
@@ -53,7 +53,7 @@ class ImageSheet:
         self._started = started
         self._range = value_range(started.data, started.real)
 
-    def draw(self, picture: Pictured) -> Bytes:
+    def draw(self, picture: SamplesDrawn) -> Bytes:
         """The sheet."""
         groups = groups_of(picture.fake, self._started.data, self._started.latent.categorical)
         arrangement = excerpt(groups, len(picture.fake), ungrouped=_SHEET, grouped=_GROUPED)
@@ -86,7 +86,7 @@ class PlaneFigure:
         self._verdicts = _field_colours()
         self._half: Any = None
 
-    def draw(self, picture: Pictured) -> Bytes:
+    def draw(self, picture: SamplesDrawn) -> Bytes:
         """The plane at this iteration."""
         self._erase_field()
         if picture.field is not None:
@@ -120,7 +120,7 @@ class PlaneFigure:
             handletextpad=0.3,
         )
 
-    def _draw_points(self, picture: Pictured) -> None:
+    def _draw_points(self, picture: SamplesDrawn) -> None:
         points = self._plane.project(flat(picture.fake))
         groups = groups_of(picture.fake, self._started.data, self._started.latent.categorical)
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
@@ -132,7 +132,7 @@ class PlaneFigure:
             self._half.remove()
             self._half = None
 
-    def _draw_field(self, field: Field) -> None:
+    def _draw_field(self, field: LogitGrid) -> None:
         across, down, logits = field_grid(field)
         colours = (self._verdicts(probability(logits))[..., :3] * 255).round().astype(np.uint8)
         self._backdrop = mpl_style.Backdrop(self._axes, colours, (across[0], across[-1]), (down[0], down[-1]))
@@ -160,7 +160,7 @@ class LineFigure:
         self._mapping = _Mapping(axes[1, 0], self._limits) if maps_noise else None
         axes[0, 0].tick_params(bottom=not maps_noise)
 
-    def draw(self, picture: Pictured) -> Bytes:
+    def draw(self, picture: SamplesDrawn) -> Bytes:
         """The line at this iteration."""
         samples = flat(picture.fake)[:, 0]
         generated = estimated_density(samples, self._points)

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.events import Event, Examined, Finished, Probed, Saved, Started, State, Stepped, Unwatched
+from ganforge.core.events import CheckUnavailable, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
 from ganforge.core.findings import Finding, non_finite
 from ganforge.core.health_config import Health, Lasting
-from ganforge.core.isolation import said
+from ganforge.core.isolation import describe_error
 from ganforge.health import sample_checks, training_checks
 from ganforge.health.check_history import Standing
 from ganforge.health.checks import Check, Situation
@@ -45,7 +45,7 @@ def watched(events: Iterator[Event], watch: Watch) -> Iterator[Event]:
         if isinstance(event, Saved):
             state = event.state
             event = replace(event, state=State(state.tensors, {**state.values, KEY: watch.to_plain()}))
-        if not isinstance(event, Probed | Unwatched):
+        if not isinstance(event, HealthSamples | CheckUnavailable):
             yield event
         if examined:
             yield examined
@@ -77,7 +77,7 @@ class Watch:
         self._at = 0
         self._restored: Mapping[str, Any] | None = None
 
-    def hear(self, event: Event) -> Examined | None:
+    def hear(self, event: Event) -> HealthChecked | None:
         """Take an event in; what the watch has to say of it, if anything."""
         self._at = event.iteration
         if isinstance(event, Finished):
@@ -89,7 +89,7 @@ class Watch:
         except Exception as error:  # noqa: BLE001 - the watch must not end training
             return self._give_up(event.iteration, error)
 
-    def _heard(self, event: Event) -> Examined | None:
+    def _heard(self, event: Event) -> HealthChecked | None:
         match event:
             case Started():
                 self._started = event
@@ -98,9 +98,9 @@ class Watch:
                 self._held.append((event.iteration, event.signals))
                 if len(self._held) >= self._room or event.iteration >= self._started.iterations:
                     return self._examined(event.iteration, self._digest())
-            case Probed():
+            case HealthSamples():
                 return self._examined(event.iteration, {**self._digest(), **self._probe(event)})
-            case Unwatched():
+            case CheckUnavailable():
                 return self._miss(event.iteration, event.check, event.reason)
             case Saved() if self._held:  # a state holds what is known, and what is known is told
                 return self._examined(event.iteration, self._digest())
@@ -180,7 +180,7 @@ class Watch:
             self._judge(iteration, "signals")
         return {name: value for name, value in self._now.values.items() if not name.startswith(_OF_SAMPLES)}
 
-    def _probe(self, probe: Probed) -> dict[str, float]:
+    def _probe(self, probe: HealthSamples) -> dict[str, float]:
         from ganforge.health.sample_statistics import measured
 
         unable: dict[str, str] = {}
@@ -215,7 +215,7 @@ class Watch:
             else:
                 self._now.levels.pop(check.name, None)
 
-    def _examined(self, iteration: int, values: Mapping[str, float]) -> Examined:
+    def _examined(self, iteration: int, values: Mapping[str, float]) -> HealthChecked:
         found = {name: standing.finding for name, standing in self._standings.items() if name not in self._missed}
         hidden = {
             symptom
@@ -229,7 +229,7 @@ class Watch:
         if self._ended:
             told = [self._ended, *(finding for finding in told if finding.check != self._ended.check)]
         self.findings = tuple(sorted([*told, *self._missed.values()], key=lambda finding: finding.level != "fail"))
-        return Examined(iteration, values, self.findings, self._has_judged())
+        return HealthChecked(iteration, values, self.findings, self._has_judged())
 
     def _has_judged(self) -> bool:
         """Whether the checks that come last have: those of samples, unless nobody looks at any, or else those of vital signs."""
@@ -238,7 +238,7 @@ class Watch:
             return not settled.isdisjoint(_OF_SAMPLES)
         return bool(settled)
 
-    def _miss(self, iteration: int, check: str, reason: str) -> Examined | None:
+    def _miss(self, iteration: int, check: str, reason: str) -> HealthChecked | None:
         """From now on nothing is heard of ``check``, and that is told; unless it is off anyway."""
         switch = _SWITCHES.get(check, f"health.{check}.on")
         limits = getattr(self._table, check, None)
@@ -258,12 +258,12 @@ class Watch:
                 standing.look(iteration, None)
         return self._examined(iteration, {})
 
-    def _give_up(self, iteration: int, error: Exception) -> Examined | None:
+    def _give_up(self, iteration: int, error: Exception) -> HealthChecked | None:
         """The watch itself has failed: training goes on without it."""
         self._held = []
-        return self._miss(iteration, _ALL, said(error))
+        return self._miss(iteration, _ALL, describe_error(error))
 
-    def _finish(self, finished: Finished) -> Examined | None:
+    def _finish(self, finished: Finished) -> HealthChecked | None:
         values: Mapping[str, float] = {}
         try:
             values = self._digest()

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ganforge.core.errors import Disagreement
-from ganforge.core.events import Probed
-from ganforge.core.isolation import said
+from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.events import HealthSamples
+from ganforge.core.isolation import describe_error
 from ganforge.core.records import Samples
 from ganforge.core.specs import LatentSpec
 from ganforge.metrics import (
@@ -36,7 +36,7 @@ _ASKED = 64
 
 
 def measured(
-    probe: Probed, latent: LatentSpec, but: Container[str] = (), unable: MutableMapping[str, str] | None = None
+    probe: HealthSamples, latent: LatentSpec, but: Container[str] = (), unable: MutableMapping[str, str] | None = None
 ) -> dict[str, float]:
     """All values of one probe; left out are those that this data or latent has no use for, and those that are not finite.
 
@@ -67,25 +67,27 @@ def measured(
         except Exception as error:
             if unable is None:
                 raise
-            unable[check] = said(error)
+            unable[check] = describe_error(error)
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def covering(probe: Probed, average: Tensor, raw: Tensor) -> dict[str, float]:
+def covering(probe: HealthSamples, average: Tensor, raw: Tensor) -> dict[str, float]:
     """:func:`variety` of the generator and of its average, both ``(n, d)``.
 
     Of what tells how varied the samples are, the better counts of the generator and its average: a trouble must be seen in both,
     since the average lags behind early on, and the generator circles later.
 
     Raises:
-        Disagreement: the data are of few kinds, so that a sample's nearest others are the same as it is.
+        IncompatiblePartsError: the data are of few kinds, so that a sample's nearest others are the same as it is.
     """
     real, usual = flat(distinct(probe.evaluation.real)), reference(probe)
     if min(len(real), len(usual)) <= _K:
         return {}
     kinds = len(torch.unique(usual, dim=0))
     if probe.evaluation.training is not None and kinds < _VARIED * len(usual):
-        raise Disagreement(f"real samples repeat, {len(usual)} are of {kinds} kinds, and neighbours tell nothing of such data")
+        raise IncompatiblePartsError(
+            f"real samples repeat, {len(usual)} are of {kinds} kinds, and neighbours tell nothing of such data"
+        )
     both = [variety(real, fake) for fake in (average, raw)]
     values = dict(max(both, key=lambda found: found["collapse"]))
     if "separation" in values:
@@ -93,7 +95,7 @@ def covering(probe: Probed, average: Tensor, raw: Tensor) -> dict[str, float]:
     return values
 
 
-def repeating(probe: Probed, latent: LatentSpec, average: Tensor, raw: Tensor) -> dict[str, float]:
+def repeating(probe: HealthSamples, latent: LatentSpec, average: Tensor, raw: Tensor) -> dict[str, float]:
     """``duplicates``: near pairs over those among real samples; ``duplicates/same``: share of the pairs that are the same.
 
     ``duplicates/usual`` is that share among real samples. Of a latent with few values few samples are to be expected.
@@ -125,7 +127,7 @@ def distinct(samples: Samples) -> Samples:
     return Samples(samples.values[rows], None if samples.labels is None else samples.labels[rows])
 
 
-def reference(probe: Probed) -> Tensor:
+def reference(probe: HealthSamples) -> Tensor:
     """``(m, d)`` real samples that repeat only as often as the data does: training samples, where there are any."""
     evaluation = probe.evaluation
     return flat(evaluation.real if evaluation.training is None else evaluation.training(len(evaluation.real)))
@@ -170,7 +172,7 @@ def sliced(one: Tensor, other: Tensor) -> float:
     return float(((one @ directions).sort(0).values - (other @ directions).sort(0).values).abs().mean())
 
 
-def copying(probe: Probed) -> dict[str, float]:
+def copying(probe: HealthSamples) -> dict[str, float]:
     """``memorisation``: share of generated samples ten times nearer to a training sample than the median held-out one is."""
     evaluation = probe.evaluation
     if evaluation.training is None:
@@ -184,7 +186,7 @@ def copying(probe: Probed) -> dict[str, float]:
     return {"memorisation": min(float(part.double().mean()) for part in near.chunk(2))}
 
 
-def judging(probe: Probed) -> dict[str, float]:
+def judging(probe: HealthSamples) -> dict[str, float]:
     """``overfitting``: how far D takes held-out samples for fakes; ``overfitting/sign``: its mean sign on training samples.
 
     r_v and r_t of Karras et al. (2020); 0 is none, 1 is complete.
@@ -200,7 +202,7 @@ def judging(probe: Probed) -> dict[str, float]:
     return {"overfitting": float(seen.mean() - held_out.mean()) / apart, "overfitting/sign": float(seen.sign().mean())}
 
 
-def labelling(probe: Probed) -> dict[str, float]:
+def labelling(probe: HealthSamples) -> dict[str, float]:
     """``labels``: agreement of the nearest real sample's label with the one asked for, 0 for chance and 1 for real samples' own."""
     real, fake = distinct(probe.evaluation.real), probe.evaluation.fake
     if real.labels is None or fake.latent is None or fake.latent.labels is None:
@@ -218,7 +220,7 @@ def labelling(probe: Probed) -> dict[str, float]:
     return {"labels": (right - chance) / (own - chance)}
 
 
-def reading(probe: Probed, latent: LatentSpec) -> dict[str, float]:
+def reading(probe: HealthSamples, latent: LatentSpec) -> dict[str, float]:
     """``codes``: the information that the head ``code`` finds on categorical codes, over their entropy (Chen et al. 2016)."""
     evaluation, fake = probe.evaluation, probe.raw
     if evaluation.critic is None or fake.latent is None or fake.latent.codes is None or not latent.categorical:

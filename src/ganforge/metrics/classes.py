@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import insist_on_rows
 
 _CHUNK = 1024
@@ -36,10 +36,10 @@ def class_coverage(classes: Tensor, target: Sequence[float]) -> ClassCoverage:
         target: share that each class should have; the papers take equal shares.
 
     Raises:
-        Disagreement: no samples, or a class that the target does not name.
+        IncompatiblePartsError: no samples, or a class that the target does not name.
     """
     if classes.dim() != 1 or not len(classes) or int(classes.max()) >= len(target) or int(classes.min()) < 0:
-        raise Disagreement(f"classes of {len(classes)} samples cannot be compared with {len(target)} shares")
+        raise IncompatiblePartsError(f"classes of {len(classes)} samples cannot be compared with {len(target)} shares")
     found = torch.bincount(classes.detach().cpu().long(), minlength=len(target)).double() / len(classes)
     wanted = torch.tensor(target, dtype=torch.float64)
     divergence = torch.where(found > 0, found * (found / wanted).log(), 0.0).sum()
@@ -55,10 +55,10 @@ def class_coverage_floor(shares: Sequence[float], target: Sequence[float], count
         The expected values; ``captured`` is rounded.
 
     Raises:
-        Disagreement: no samples, or shares of unequal numbers of classes.
+        IncompatiblePartsError: no samples, or shares of unequal numbers of classes.
     """
     if count < 1 or not shares or len(shares) != len(target):
-        raise Disagreement(f"{count} samples of {len(shares)} classes cannot be compared with {len(target)} shares")
+        raise IncompatiblePartsError(f"{count} samples of {len(shares)} classes cannot be compared with {len(target)} shares")
     every, targets = (torch.tensor(part, dtype=torch.float64)[:, None] for part in (shares, target))  # (k, 1)
     p, wanted = every[every[:, 0] > 0], targets[every[:, 0] > 0]  # what never comes has no part in either value
     most = float((count * p + 12 * (count * p).sqrt()).max()) + 30  # counts beyond have no weight
@@ -86,12 +86,12 @@ def hungarian_accuracy(codes: Tensor, labels: Tensor) -> float:
         labels: ``(n,)`` whole numbers from 0; one below 0 is no class, and its sample counts as wrong.
 
     Raises:
-        Disagreement: no samples, lengths that differ, or a code below 0.
+        IncompatiblePartsError: no samples, lengths that differ, or a code below 0.
     """
     if codes.shape != labels.shape or codes.dim() != 1 or not len(codes):
-        raise Disagreement(f"cannot match codes of shape {tuple(codes.shape)} to labels of shape {tuple(labels.shape)}")
+        raise IncompatiblePartsError(f"cannot match codes of shape {tuple(codes.shape)} to labels of shape {tuple(labels.shape)}")
     if int(codes.min()) < 0:
-        raise Disagreement(f"codes are whole numbers from 0, and one of these is {int(codes.min())}")
+        raise IncompatiblePartsError(f"codes are whole numbers from 0, and one of these is {int(codes.min())}")
 
     from scipy.optimize import linear_sum_assignment
 
@@ -118,17 +118,17 @@ def nearest_labels(queries: Tensor, reference: Tensor, labels: Tensor) -> Tensor
         ``(n,)`` labels; -1 for a query that is not finite. Memory stays at 1,024 × m distances.
 
     Raises:
-        Disagreement: no reference, a reference that is not finite, or shapes that do not fit.
+        IncompatiblePartsError: no reference, a reference that is not finite, or shapes that do not fit.
     """
     insist_on_rows(queries, reference)
     if not len(reference) or queries.shape[1:] != reference.shape[1:] or labels.shape != (len(reference),):
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"queries {tuple(queries.shape)}, reference {tuple(reference.shape)} and labels {tuple(labels.shape)} do not fit"
         )
 
     known, asked = reference.detach().flatten(1), queries.detach().flatten(1)
     if not bool(known.isfinite().all()):
-        raise Disagreement("a nearest sample cannot be told among samples that are not finite")
+        raise IncompatiblePartsError("a nearest sample cannot be told among samples that are not finite")
     nearest = [
         torch.cdist(chunk, known, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1) for chunk in torch.split(asked, _CHUNK)
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import blocks, comparable, own_blocks
 
 
@@ -43,10 +43,12 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 5) -> PrecisionRecall:
         k: neighbours.
 
     Raises:
-        Disagreement: k below 1, not more than k of either kind, or shapes that differ.
+        IncompatiblePartsError: k below 1, not more than k of either kind, or shapes that differ.
     """
     if k < 1:
-        raise Disagreement(f"precision and recall take a k-th neighbour, and k = {k}", remedy="make k 1 or more; 5 is usual")
+        raise IncompatiblePartsError(
+            f"precision and recall take a k-th neighbour, and k = {k}", remedy="make k 1 or more; 5 is usual"
+        )
     here, there = comparable(f"precision and recall with k = {k}", k + 1, real, fake)
     if not bool(here.isfinite().all() and there.isfinite().all()):
         return PrecisionRecall(math.nan, math.nan, math.nan, math.nan)
@@ -75,10 +77,10 @@ def expected_coverage(real_count: int, fake_count: int, k: int = 5) -> float:
         k: neighbours.
 
     Raises:
-        Disagreement: no k-th neighbour among the real samples, or no generated ones.
+        IncompatiblePartsError: no k-th neighbour among the real samples, or no generated ones.
     """
     if not 1 <= k < real_count or fake_count < 1:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"with k = {k} there is no coverage of {real_count} real by {fake_count} generated samples",
             remedy="make k 1 or more, with more real samples than that and some generated ones",
         )

@@ -50,7 +50,7 @@ def near_duplicates(real: Tensor, fake: Tensor) -> NearDuplicates:
         fake: ``(m, *shape)``.
 
     Raises:
-        Disagreement: fewer than 2 of either kind, or shapes that differ.
+        IncompatiblePartsError: fewer than 2 of either kind, or shapes that differ.
     """
     here, there = comparable("a search for duplicates", 2, real, fake)
     if not bool(here.isfinite().all() and there.isfinite().all()):

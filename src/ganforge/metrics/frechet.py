@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import insist_on_rows
 
 
@@ -29,11 +29,11 @@ def frechet_distance(real_features: Tensor, fake_features: Tensor) -> float:
         The distance in squared units of the features; NaN when a feature is not finite.
 
     Raises:
-        Disagreement: unequal numbers of features, fewer than two samples, or no rows of features.
+        IncompatiblePartsError: unequal numbers of features, fewer than two samples, or no rows of features.
     """
     real, fake = _rows(real_features), _rows(fake_features)
     if real.shape[1] != fake.shape[1]:
-        raise Disagreement(f"cannot compare {real.shape[1]} real with {fake.shape[1]} generated features per sample")
+        raise IncompatiblePartsError(f"cannot compare {real.shape[1]} real with {fake.shape[1]} generated features per sample")
     return _distance(real.mean(0), _root_of_samples(real), fake.mean(0), _root_of_samples(fake))
 
 
@@ -41,7 +41,7 @@ def frechet_distance_of_moments(real_mean: Tensor, real_covariance: Tensor, fake
     """:func:`frechet_distance` from means ``(d,)`` and covariances ``(d, d)``, as statistics files hold them.
 
     Raises:
-        Disagreement: shapes that do not fit each other.
+        IncompatiblePartsError: shapes that do not fit each other.
     """
     d = real_mean.numel()
     if (
@@ -50,7 +50,7 @@ def frechet_distance_of_moments(real_mean: Tensor, real_covariance: Tensor, fake
         or not real_covariance.shape == fake_covariance.shape == (d, d)
     ):
         shapes = [tuple(part.shape) for part in (real_mean, real_covariance, fake_mean, fake_covariance)]
-        raise Disagreement(f"means and covariances of shapes {shapes} do not fit each other")
+        raise IncompatiblePartsError(f"means and covariances of shapes {shapes} do not fit each other")
     real, fake = _root(real_covariance), _root(fake_covariance)
     return _distance(real_mean.detach().cpu().double(), real, fake_mean.detach().cpu().double(), fake)
 
@@ -70,7 +70,9 @@ def _rows(features: Tensor) -> Tensor:
     """``(n, d)`` float64 on the CPU."""
     insist_on_rows(features)
     if len(features) < 2:
-        raise Disagreement(f"{len(features)} sample(s) have no covariance", remedy="give two or more, and many more than features")
+        raise IncompatiblePartsError(
+            f"{len(features)} sample(s) have no covariance", remedy="give two or more, and many more than features"
+        )
     return features.detach().flatten(1).cpu().double()
 
 

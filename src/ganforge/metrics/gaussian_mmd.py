@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import blocks, comparable, own_blocks
 
 MMD_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -30,17 +30,17 @@ def mmd(real: Tensor, fake: Tensor, scales: tuple[float, ...] = MMD_SCALES) -> f
         From about 0 to 2; NaN where a value is not finite.
 
     Raises:
-        Disagreement: fewer than 2 of a kind, shapes that differ, a scale that is not above 0, or real samples that are nearly all
+        IncompatiblePartsError: fewer than 2 of a kind, shapes that differ, a scale that is not above 0, or real samples that are nearly all
             the same.
     """
     if not scales or not all(0 < scale < math.inf for scale in scales):
-        raise Disagreement(f"a kernel's scale is above 0, and these are not: {list(scales)}")
+        raise IncompatiblePartsError(f"a kernel's scale is above 0, and these are not: {list(scales)}")
     here, there = comparable("a kernel distance", 2, real, fake)
     if not bool(here.isfinite().all() and there.isfinite().all()):
         return math.nan
     median = median_distance(here)
     if not median:
-        raise Disagreement("a kernel distance needs real samples that differ, and most of these are the same")
+        raise IncompatiblePartsError("a kernel distance needs real samples that differ, and most of these are the same")
 
     widths = [scale * median for scale in scales]
     n, m = len(here), len(there)
@@ -54,7 +54,7 @@ def median_distance(samples: Tensor) -> float:
     """Median distance of two of the samples ``(n, *shape)``, of up to 1,000 of them, evenly taken.
 
     Raises:
-        Disagreement: fewer than 2.
+        IncompatiblePartsError: fewer than 2.
     """
     (points,) = comparable("a median distance", 2, samples)
     rows = torch.arange(min(len(points), _MEDIAN_OF)) * len(points) // min(len(points), _MEDIAN_OF)

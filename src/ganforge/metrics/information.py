@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 
 
 def mutual_information_bound(logits: Tensor, codes: Tensor) -> float:
@@ -24,13 +24,13 @@ def mutual_information_bound(logits: Tensor, codes: Tensor) -> float:
         Nats; NaN where a logit is not finite.
 
     Raises:
-        Disagreement: no samples, shapes that do not fit, or a code that no logit is for.
+        IncompatiblePartsError: no samples, shapes that do not fit, or a code that no logit is for.
     """
     if logits.dim() != 2 or codes.shape != logits.shape[:1] or not len(codes):
-        raise Disagreement(f"logits of shape {tuple(logits.shape)} do not read codes of shape {tuple(codes.shape)}")
+        raise IncompatiblePartsError(f"logits of shape {tuple(logits.shape)} do not read codes of shape {tuple(codes.shape)}")
     least, most = int(codes.min()), int(codes.max())
     if least < 0 or most >= logits.shape[1]:
-        raise Disagreement(f"{logits.shape[1]} logits read no codes from {least} to {most}")
+        raise IncompatiblePartsError(f"{logits.shape[1]} logits read no codes from {least} to {most}")
     if not bool(logits.isfinite().all()):  # a reader that rules a value out for certain would seem to know the others for certain
         return math.nan
     cost = F.cross_entropy(logits.detach().double(), codes.to(logits.device).long())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import insist_on_rows
 
 _CHUNK = 1 << 23
@@ -42,7 +42,7 @@ def kernel_distance(real_features: Tensor, fake_features: Tensor) -> float:
         The estimate; NaN when a feature is not finite.
 
     Raises:
-        Disagreement: unequal numbers of features, or fewer than two samples.
+        IncompatiblePartsError: unequal numbers of features, or fewer than two samples.
     """
     real, fake = _pair(real_features, fake_features)
     return _unbiased(real, fake)
@@ -61,11 +61,11 @@ def kernel_distance_of_subsets(
         size: samples of each kind in a subset.
 
     Raises:
-        Disagreement: unequal numbers of features, or fewer samples than a subset has.
+        IncompatiblePartsError: unequal numbers of features, or fewer samples than a subset has.
     """
     real, fake = _pair(real_features, fake_features)
     if min(len(real), len(fake)) < size or size < 2 or subsets < 1:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"{subsets} subsets of {size} samples cannot be drawn from {len(real)} real and {len(fake)} generated ones",
             remedy="measure more samples, or make the subsets smaller",
         )
@@ -103,8 +103,10 @@ def _pair(real_features: Tensor, fake_features: Tensor) -> tuple[Tensor, Tensor]
     """Both as ``(n, d)`` float64 on the CPU."""
     insist_on_rows(real_features, fake_features)
     if min(len(real_features), len(fake_features)) < 2:
-        raise Disagreement(f"pairs need two samples; there are {len(real_features)} real and {len(fake_features)} generated ones")
+        raise IncompatiblePartsError(
+            f"pairs need two samples; there are {len(real_features)} real and {len(fake_features)} generated ones"
+        )
     real, fake = (features.detach().flatten(1).cpu().double() for features in (real_features, fake_features))
     if real.shape[1] != fake.shape[1]:
-        raise Disagreement(f"cannot compare {real.shape[1]} real with {fake.shape[1]} generated features per sample")
+        raise IncompatiblePartsError(f"cannot compare {real.shape[1]} real with {fake.shape[1]} generated features per sample")
     return real, fake

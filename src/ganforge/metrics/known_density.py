@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
 
 LEAST_MASS = 1e-30
@@ -88,11 +88,11 @@ def smoothed_grid(samples: Tensor, mixture: GaussianMixture, cells: int = 256) -
         cells: cells along each axis; they reach a quarter of the modes' extent beyond them, and five standard deviations at least.
 
     Raises:
-        Disagreement: no samples, more than 2 dimensions, or shapes that do not fit.
+        IncompatiblePartsError: no samples, more than 2 dimensions, or shapes that do not fit.
     """
     dimensions = len(mixture.means[0])
     if dimensions > 2 or samples.dim() != 2 or samples.shape[1] != dimensions or not len(samples):
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"a grid of densities needs samples (n, 1) or (n, 2) as the modes are, and these are {tuple(samples.shape)}"
         )
 
@@ -133,10 +133,10 @@ def divergences(p: Tensor, q: Tensor) -> Divergences:
     """Divergences of two distributions given as masses ``(c,)`` of the same cells, each summing to 1.
 
     Raises:
-        Disagreement: shapes that differ.
+        IncompatiblePartsError: shapes that differ.
     """
     if p.shape != q.shape or p.dim() != 1:
-        raise Disagreement(f"cannot compare masses of shapes {tuple(p.shape)} and {tuple(q.shape)}")
+        raise IncompatiblePartsError(f"cannot compare masses of shapes {tuple(p.shape)} and {tuple(q.shape)}")
     one, other = p.detach().double().clamp_min(0), q.detach().double().clamp_min(0)
     middle = (one + other) / 2
     js = (_kl(one, middle) + _kl(other, middle)) / 2

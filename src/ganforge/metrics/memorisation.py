@@ -48,7 +48,7 @@ def memorisation(training: Tensor, held_out: Tensor, fake: Tensor) -> Memorisati
         fake: ``(m, *shape)``.
 
     Raises:
-        Disagreement: fewer than 2 of a kind, or shapes that differ.
+        IncompatiblePartsError: fewer than 2 of a kind, or shapes that differ.
     """
     known, real, made = comparable("a search for copies", 2, training, held_out, fake)
     if not bool(known.isfinite().all() and real.isfinite().all() and made.isfinite().all()):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
 
 HIGH_QUALITY = 3.0
@@ -67,14 +67,14 @@ def mode_coverage(samples: Tensor, centres: Tensor, std: float, shares: Sequence
         shares: ``(m,)`` true shares; equal unless given.
 
     Raises:
-        Disagreement: no samples, no modes, shapes that do not fit, or a standard deviation that is not above 0.
+        IncompatiblePartsError: no samples, no modes, shapes that do not fit, or a standard deviation that is not above 0.
     """
     if not samples.dim() == centres.dim() == 2 or not len(samples) or not len(centres) or samples.shape[1:] != centres.shape[1:]:
-        raise Disagreement(f"samples of shape {tuple(samples.shape)} do not fit modes of shape {tuple(centres.shape)}")
+        raise IncompatiblePartsError(f"samples of shape {tuple(samples.shape)} do not fit modes of shape {tuple(centres.shape)}")
     if shares is not None and len(shares) != len(centres):
-        raise Disagreement(f"{len(shares)} shares do not fit {len(centres)} modes")
+        raise IncompatiblePartsError(f"{len(shares)} shares do not fit {len(centres)} modes")
     if not 0 < std < math.inf:
-        raise Disagreement(f"modes have a standard deviation above 0, and not {std}")
+        raise IncompatiblePartsError(f"modes have a standard deviation above 0, and not {std}")
 
     points, means = samples.detach().cpu().double(), torch.as_tensor(centres).cpu().double()
     good = _high_quality(points, means, std)

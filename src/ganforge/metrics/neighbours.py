@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import insist_on_rows
 
 _CHUNK = 1 << 22
@@ -40,11 +40,11 @@ def nearest_neighbours(queries: Tensor, reference: Tensor) -> Neighbours:
         reference: ``(m, *shape)``, on any device. Bytes are taken as numbers, 0 to 255, and become floats in small parts only.
 
     Raises:
-        Disagreement: no reference, or shapes that differ.
+        IncompatiblePartsError: no reference, or shapes that differ.
     """
     insist_on_rows(queries, reference)
     if not len(reference) or queries.shape[1:] != reference.shape[1:]:
-        raise Disagreement(f"there are no neighbours of {tuple(queries.shape)} among {tuple(reference.shape)}")
+        raise IncompatiblePartsError(f"there are no neighbours of {tuple(queries.shape)} among {tuple(reference.shape)}")
 
     asked, known = queries.detach().flatten(1), reference.detach().flatten(1)
     rows = max(1, min(1024, _CHUNK // max(1, known.shape[1])))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 
 _CHUNK = 1 << 22
 """Distances that are held together, as 8 bytes each."""
@@ -22,11 +22,11 @@ def insist_on_rows(*sets: Tensor) -> None:
     """Refuse what is no ``(n, *shape)``.
 
     Raises:
-        Disagreement: a tensor of fewer than two dimensions.
+        IncompatiblePartsError: a tensor of fewer than two dimensions.
     """
     for samples in sets:
         if samples.dim() < 2:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"samples have the shape (n, …), and these are {tuple(samples.shape)}", remedy="give single numbers as (n, 1)"
             )
 
@@ -40,15 +40,15 @@ def comparable(purpose: str, least: int, *sets: Tensor) -> tuple[Tensor, ...]:
         sets: ``(n, *shape)`` each.
 
     Raises:
-        Disagreement: too few samples, or shapes that differ.
+        IncompatiblePartsError: too few samples, or shapes that differ.
     """
     insist_on_rows(*sets)
     shapes = [tuple(samples.shape) for samples in sets]
     if len({shape[1:] for shape in shapes}) > 1:
-        raise Disagreement(f"{purpose} needs samples of one shape (n, …), and these are {' and '.join(map(str, shapes))}")
+        raise IncompatiblePartsError(f"{purpose} needs samples of one shape (n, …), and these are {' and '.join(map(str, shapes))}")
     for count, *_ in shapes:
         if count < least:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"{purpose} needs at least {least} samples of each kind, and was given {count}",
                 remedy=f"ask for more: `samples = {least}` or above in its [[metric]] table",
             )

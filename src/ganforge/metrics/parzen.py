@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import FEW, insist_on_rows
 
 PARZEN_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
@@ -53,13 +53,13 @@ def parzen_log_likelihood(
         widths: the values of σ to choose from, in the data's units.
 
     Raises:
-        Disagreement: too few of them, shapes that differ, no σ, or one below 1e-50 or above 1e50.
+        IncompatiblePartsError: too few of them, shapes that differ, no σ, or one below 1e-50 or above 1e50.
     """
     insist_on_rows(samples, validation, test)
     shapes = {part.shape[1:] for part in (samples, validation, test)}
     if len(shapes) > 1 or not len(samples) or not len(validation) or len(test) < 2:
         forms = ", ".join(str(tuple(part.shape)) for part in (samples, validation, test))
-        raise Disagreement(f"cannot estimate a likelihood from samples, validation and test data of the shapes {forms}")
+        raise IncompatiblePartsError(f"cannot estimate a likelihood from samples, validation and test data of the shapes {forms}")
     _insist_on_widths(widths)
 
     scores = log_densities(samples, validation, widths).mean(1)  # (widths,)
@@ -84,7 +84,7 @@ def log_densities(samples: Tensor, points: Tensor, widths: Sequence[float]) -> T
         (1e-6) far longer.
 
     Raises:
-        Disagreement: no σ, or one below 1e-50 or above 1e50.
+        IncompatiblePartsError: no σ, or one below 1e-50 or above 1e50.
     """
     _insist_on_widths(widths)
     centres, queries = samples.detach().flatten(1).double(), points.detach().to(samples.device).flatten(1).double()
@@ -120,4 +120,4 @@ def _precision(centres: Tensor, queries: Tensor, width: float) -> torch.dtype | 
 def _insist_on_widths(widths: Sequence[float]) -> None:
     wrong = [width for width in widths if not LEAST_WIDTH <= width <= GREATEST_WIDTH]
     if wrong or not widths:
-        raise Disagreement(f"a window's σ lies from {LEAST_WIDTH:g} to {GREATEST_WIDTH:g}, and these do not: {wrong}")
+        raise IncompatiblePartsError(f"a window's σ lies from {LEAST_WIDTH:g} to {GREATEST_WIDTH:g}, and these do not: {wrong}")

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import insist_on_rows
 
 _CHUNK = 1 << 22
@@ -29,7 +29,7 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor, order: in
         give 0.
 
     Raises:
-        Disagreement: no samples, no directions, an order below 1, or shapes that do not fit.
+        IncompatiblePartsError: no samples, no directions, an order below 1, or shapes that do not fit.
     """
     insist_on_rows(real, fake)
     here, there = (samples.detach().flatten(1).double() for samples in (real, fake))
@@ -42,9 +42,9 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor, order: in
         or directions.shape[:1] != here.shape[1:]
     ):
         forms = f"{tuple(real.shape)} and {tuple(fake.shape)}"
-        raise Disagreement(f"cannot compare samples of shapes {forms} along directions {tuple(directions.shape)}")
+        raise IncompatiblePartsError(f"cannot compare samples of shapes {forms} along directions {tuple(directions.shape)}")
     if order < 1:
-        raise Disagreement(f"a Wasserstein distance has an order of 1 or more, and not {order}")
+        raise IncompatiblePartsError(f"a Wasserstein distance has an order of 1 or more, and not {order}")
     if not bool(here.isfinite().all() and there.isfinite().all()):
         return math.nan
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganforge.core.errors import Disagreement
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics.pairwise_distances import insist_on_rows
 
 TRANSPORT_PAIRS = 400_000_000
@@ -30,7 +30,7 @@ def wasserstein1(real: Tensor, fake: Tensor) -> float:
         W₁ in the samples' units, or NaN when a value is not finite. Two draws of one distribution do not give 0.
 
     Raises:
-        Disagreement: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
+        IncompatiblePartsError: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
             numbers.
     """
     return _cheapest(real, fake, 1)
@@ -50,7 +50,7 @@ def wasserstein2(real: Tensor, fake: Tensor) -> float:
         noise 0.05 and n = 2,000 the floor is about 0.03.
 
     Raises:
-        Disagreement: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
+        IncompatiblePartsError: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
             numbers.
     """
     return math.sqrt(_cheapest(real, fake, 2))
@@ -60,13 +60,13 @@ def _cheapest(real: Tensor, fake: Tensor, power: int) -> float:
     """The mean of the distances to that power under the plan that makes it least."""
     insist_on_rows(real, fake)
     if real.shape[1:] != fake.shape[1:] or not len(real) or not len(fake):
-        raise Disagreement(f"cannot compare samples of shapes {tuple(real.shape)} and {tuple(fake.shape)}")
+        raise IncompatiblePartsError(f"cannot compare samples of shapes {tuple(real.shape)} and {tuple(fake.shape)}")
     a, b = (samples.detach().cpu().double().flatten(1) for samples in (real, fake))
     if a.shape[1] == 1 and len(a) == len(b):  # on a line, the plan is the order
         found = float((a.sort(0).values - b.sort(0).values).abs().pow(power).mean())
         return found if math.isfinite(found) else math.nan
     if len(a) * len(b) > TRANSPORT_PAIRS:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"exact Wasserstein distance holds all distances of {len(a):,} real and {len(b):,} generated samples at once, "
             f"{8e-9 * len(a) * len(b):,.0f} GB, and takes {TRANSPORT_PAIRS:,} of them at most",
             remedy=f"compare {math.isqrt(TRANSPORT_PAIRS):,} samples or fewer, or use 'sliced-wasserstein' without such a limit",
@@ -118,7 +118,7 @@ def _unbalanced_cost(costs: Tensor) -> float:
     try:
         import ot
     except ImportError as error:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"exact Wasserstein distance of {costs.shape[0]} real and {costs.shape[1]} generated samples needs POT",
             remedy="compare equally many, or: pip install POT",
         ) from error

@@ -38,7 +38,7 @@ def one_nearest_neighbour(real: Tensor, fake: Tensor) -> OneNearestNeighbour:
         fake: ``(m, *shape)``.
 
     Raises:
-        Disagreement: fewer than 2 of either kind, or shapes that differ.
+        IncompatiblePartsError: fewer than 2 of either kind, or shapes that differ.
     """
     here, there = comparable("a 1-nearest-neighbour test", 2, real, fake)
     if not bool(here.isfinite().all() and there.isfinite().all()):

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ganforge.core.errors import PluginError
-from ganforge.core.isolation import guarded, said
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.params import Params
 from ganforge.registry.plain_types import unplain
 
@@ -161,11 +161,11 @@ class Component:
             return reference
         module, _, attribute = reference.partition(":")
         try:
-            with guarded():
+            with isolated():
                 return getattr(importlib.import_module(module), attribute)
         except Exception as error:
             raise PluginError(
-                f"{self.kind} '{self.id}': cannot load {reference}: {said(error)}",
+                f"{self.kind} '{self.id}': cannot load {reference}: {describe_error(error)}",
                 remedy=_mending(self.plugin),
             ) from error
 

@@ -19,7 +19,7 @@ from types import ModuleType
 import pluggy
 
 from ganforge.core.errors import PluginError
-from ganforge.core.isolation import guarded, said
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.registry import hookspecs
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.current_selection import in_force
@@ -105,7 +105,7 @@ class _Host:
         staged: list[Component] = []
         known, started = [name for name in _HEAVY if name in sys.modules], time.perf_counter()
         try:
-            with guarded():
+            with isolated():
                 self._register(plugin, staged)
         except Exception as error:  # noqa: BLE001 - the boundary: a stranger's code may raise anything
             return _failure(plugin, error, staged)
@@ -182,7 +182,7 @@ def _failure(plugin: Found, error: Exception, staged: list[Component]) -> Plugin
     return _record(
         plugin,
         Status.BROKEN,
-        reason=said(error, plugin.file and plugin.file.parent),
+        reason=describe_error(error, plugin.file and plugin.file.parent),
         offers=_offers(staged),
         traceback="".join(traceback.format_exception(error)),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ganforge.core import formatting
-from ganforge.core.contracts import Reading
+from ganforge.core.contracts import TermInfo
 from ganforge.core.loss_interpretation import sentence
 from ganforge.core.metric_goal import cost, in_words, judges
 from ganforge.figures.svg_charts import Curve, Level, chart
@@ -60,11 +60,11 @@ class Panel:
     saying: str = ""
 
 
-def loss_panels(terms: Mapping[str, Binned], readings: Mapping[str, Reading], until: float) -> list[Panel]:
+def loss_panels(terms: Mapping[str, Binned], term_info: Mapping[str, TermInfo], until: float) -> list[Panel]:
     """A chart for each network: its terms and their total, each beside its value at equilibrium."""
     networks = dict.fromkeys(key.partition("/")[0] for key in terms)
     return [
-        _loss_panel(network, {key: one for key, one in terms.items() if key.partition("/")[0] == network}, readings, until)
+        _loss_panel(network, {key: one for key, one in terms.items() if key.partition("/")[0] == network}, term_info, until)
         for network in networks
     ]
 
@@ -93,23 +93,23 @@ def seed_panels(
     ]
 
 
-def _loss_panel(network: str, terms: Mapping[str, Binned], readings: Mapping[str, Reading], until: float) -> Panel:
+def _loss_panel(network: str, terms: Mapping[str, Binned], term_info: Mapping[str, TermInfo], until: float) -> Panel:
     own = _told_apart(network, terms)
     colours = {key: 0 if key.endswith("/total") and len(own) > 1 else 1 + index % COLOURS for index, key in enumerate(own)}
     curves = [_loss_curve(one, colours[key], banded=len(own) <= _MOST_BANDS) for key, one in own.items()]
     levels: dict[float, Level] = {}
     for key in own:
-        if key in readings and (value := readings[key].equilibrium) is not None:
+        if key in term_info and (value := term_info[key].equilibrium) is not None:
             colour = None if value in levels else colours[key]
             levels[value] = Level(value, f"equilibrium {formatting.level(value)}", colour)
     entries = [
         Entry(_term(network, key), colours[key], formatting.clean(reading.label), _read(one, reading.equilibrium))
         for key, one in own.items()
-        for reading in [readings.get(key, Reading(""))]
+        for reading in [term_info.get(key, TermInfo(""))]
     ]
     told = f"Curves of the {formatting.clean(network)}'s losses. " + " ".join(f"{one.name}: {one.reading}." for one in entries)
     lately = {key: value for key, one in terms.items() if (value := _lately(one)) is not None}
-    saying = formatting.clean(sentence(network, lately, readings))
+    saying = formatting.clean(sentence(network, lately, term_info))
     return Panel(formatting.clean(network), chart(curves, list(levels.values()), told=told, until=until), entries, saying)
 
 

@@ -211,7 +211,7 @@ def _later(one: Mapping[str, Any]) -> Later:
 
 
 def _measured_later(name: str, value: Any, one: Mapping[str, Any]) -> Measured:
-    meaning, protocols = table(table(one, "measures"), name), table(one, "protocols")
+    meaning, protocols = table(table(one, "value_info"), name), table(one, "protocols")
     floors = {**table(one, "floors"), **table(one, "measured_floors")}
     better = meaning.get("better")
     return Measured(

@@ -16,9 +16,9 @@ from ganforge.build.lock import data_changes, read_lock
 from ganforge.build.measured_parts import Measuring, resolve_measuring
 from ganforge.build.parts import Part
 from ganforge.build.protocols import data_sums, protocol
-from ganforge.core.contracts import BuildContext, Dataset, Measure, MetricContext
-from ganforge.core.errors import DataError, Disagreement, GanforgeError, PluginError, RecipeError, UsageError
-from ganforge.core.isolation import guarded, said
+from ganforge.core.contracts import BuildContext, Dataset, MetricContext, MetricInfo
+from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.recipe.reader import read
 from ganforge.recipe.tables import MetricTable, Recipe
 from ganforge.recipe.toml_writer import value as toml
@@ -71,7 +71,7 @@ class Value:
 
     metric: str
     value: float
-    measure: Measure
+    measure: MetricInfo
     known_floor: float | None = None
     floor: float | None = None
 
@@ -223,7 +223,7 @@ def _measured(
     return {
         key: Value(request.name, value, measure, measure.floor(samples) if measure.floor else None, floors.get(key))
         for key, value in found.items()
-        if (measure := scheduled.measures.get(key)) is not None
+        if (measure := scheduled.value_info.get(key)) is not None
     }
 
 
@@ -247,21 +247,21 @@ def _blaming(part: Part) -> Iterator[None]:
     """Say whose the errors of a stranger's metric are."""
     component = part.component
     try:
-        with guarded():
+        with isolated():
             yield
     except GanforgeError:
         raise
     except Exception as error:
         source = component.source()
         raise PluginError(
-            f"metric '{component.id}' failed: {said(error, source and source.parent)}",
+            f"metric '{component.id}' failed: {describe_error(error, source and source.parent)}",
             remedy=f"report it to the authors of {component.plugin.distribution}",
         ) from error
 
 
 def _plainly(error: GanforgeError) -> GanforgeError:
     """A recipe's problems as the command line's own: the user wrote no recipe here."""
-    if isinstance(error, Disagreement | PluginError):
+    if isinstance(error, IncompatiblePartsError | PluginError):
         return type(error)(_without_tables(error.message), remedy=error.remedy and _without_tables(error.remedy))
     if not isinstance(error, RecipeError):
         return error

@@ -53,13 +53,13 @@ def _fault(found: Any) -> str | None:
     """What keeps a line from being an evaluation: every value needs a number, its meaning and its protocol."""
     if not isinstance(found, Mapping):
         return "it is no table"
-    for name, kind in (("number", int), ("iteration", int), ("values", Mapping), ("measures", Mapping), ("protocols", Mapping)):
+    for name, kind in (("number", int), ("iteration", int), ("values", Mapping), ("value_info", Mapping), ("protocols", Mapping)):
         if not isinstance(found.get(name), kind):
             return f"'{name}' is {'missing' if name not in found else f'{found[name]!r:.40}'}"
     for key, value in found["values"].items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"the value of '{key}' is {value!r:.40}"
-        if fault := _unclear(key, found["measures"].get(key)):
+        if fault := _unclear(key, found["value_info"].get(key)):
             return fault
         if not isinstance(found["protocols"].get(key.partition("/")[0]), Mapping):
             return f"'{key}' has no protocol"
@@ -110,7 +110,7 @@ def to_plain(evaluated: Evaluated) -> dict[str, Any]:
         "values": {key: one.value for key, one in values.items()},
         "floors": _given({key: one.known_floor for key, one in values.items()}),
         "measured_floors": _given({key: one.floor for key, one in values.items()}),
-        "measures": {key: one.measure.to_plain(_samples(evaluated.protocols[one.metric])) for key, one in values.items()},
+        "value_info": {key: one.measure.to_plain(_samples(evaluated.protocols[one.metric])) for key, one in values.items()},
         "protocols": {name: dict(protocol) for name, protocol in evaluated.protocols.items()},
         "failed": {text: {"error": error.message, "remedy": error.remedy} for text, error in evaluated.failed.items()},
         "remarks": list(evaluated.remarks),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import GanforgeError, PluginError, UsageError
-from ganforge.core.isolation import guarded, said
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, write_loaded
 from ganforge.runs.tensor_generator import TensorGenerator, named_tensors
 from ganforge.storage import atomic_files, strict_json
@@ -70,7 +70,8 @@ def _write_onnx(generator: LoadedGenerator, card: Card, path: Path) -> None:
             program = torch.onnx.export(captured, dynamo=True, verbose=False, output_names=["values"], dynamic_shapes=batch)
         except ImportError as error:
             raise UsageError(
-                f"this torch needs newer packages for ONNX: {said(error)}", remedy='pip install --upgrade "ganforge[onnx]"'
+                f"this torch needs newer packages for ONNX: {describe_error(error)}",
+                remedy='pip install --upgrade "ganforge[onnx]"',
             ) from error
         model = cast("torch.onnx.ONNXProgram", program).model_proto
     entry = model.metadata_props.add()
@@ -145,7 +146,7 @@ def _captured(generator: LoadedGenerator) -> torch.export.ExportedProgram:
     # Reading the bytecode keeps the number of samples open where a network says len(values); plain tracing takes some code that
     # it cannot read.
     try:
-        with guarded():
+        with isolated():
             return capture(strict=True)
     except Exception:  # noqa: BLE001 - a stranger's forward; whatever is wrong with it, the second way says it more plainly
         with _blamed(generator, "a program"):
@@ -165,13 +166,13 @@ def _blamed(generator: LoadedGenerator, wanted: str) -> Iterator[None]:
         PluginError: naming the generator's class.
     """
     try:
-        with guarded():
+        with isolated():
             yield
     except GanforgeError:
         raise
     except Exception as error:
         raise PluginError(
-            f"{type(generator.network).__name__} cannot be made {wanted}: {said(error)}",
+            f"{type(generator.network).__name__} cannot be made {wanted}: {describe_error(error)}",
             remedy="torch.export follows no branches on values or their number; --format safetensors takes any generator",
         ) from error
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganforge import __version__
 from ganforge.core.errors import PluginError, UsageError
-from ganforge.core.isolation import guarded, said
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.specs import DataSpec
 from ganforge.runs.export_formats import FOLDER_HOLDS, FORMATS, Card, Format, Program
 from ganforge.runs.loaded_generator import LoadedGenerator, locked_components, plain_specs
@@ -117,11 +117,11 @@ def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int,
 
 def _run(generator: LoadedGenerator, program: Program, tensors: Mapping[str, Tensor]) -> Tensor:
     try:
-        with guarded(), torch.no_grad():
+        with isolated(), torch.no_grad():
             return program(tensors)
     except Exception as error:
         raise PluginError(
-            f"the exported {type(generator.network).__name__} cannot be run: {said(error)}",
+            f"the exported {type(generator.network).__name__} cannot be run: {describe_error(error)}",
             remedy="--format safetensors takes any generator",
         ) from error
 

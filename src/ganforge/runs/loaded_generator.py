@@ -15,7 +15,7 @@ from ganforge.build.builder import build_network, build_sampler, choose_device
 from ganforge.build.sampled_parts import Sampling, resolve_sampling
 from ganforge.core.contracts import BuildContext, Sampler
 from ganforge.core.errors import RunFolderError, UsageError
-from ganforge.core.isolation import said
+from ganforge.core.isolation import describe_error
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import read
@@ -244,7 +244,7 @@ def undamaged(path: Path, *also: type[Exception]) -> Iterator[None]:
     try:
         yield
     except damages as error:
-        told = f"it lacks {error}" if isinstance(error, KeyError) else said(error)
+        told = f"it lacks {error}" if isinstance(error, KeyError) else describe_error(error)
         raise RunFolderError(f"{path} is damaged: {told}", remedy="restore it from a copy, or take another run") from error
 
 

@@ -42,7 +42,7 @@ def measurements(folder: RunFolder) -> tuple[dict[str, list[Measurement]], dict[
         for key, value in one["values"].items():
             protocol = one["protocols"].get(key.partition("/")[0])
             origin = f"evaluation {one['number']}"
-            found.setdefault(key, []).append(Measurement(value, one["iteration"], protocol, one["measures"][key], origin))
+            found.setdefault(key, []).append(Measurement(value, one["iteration"], protocol, one["value_info"][key], origin))
     for key, measurement in trained.items():
         found.setdefault(key, []).append(measurement)
     held = _held(folder, {one["iteration"] for one in later})
@@ -56,7 +56,7 @@ def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[
     """
     limits = journal.lasting(folder.journal)
     protocols: dict[str, Mapping[str, Any]] = {}
-    measures: dict[str, Mapping[str, Any]] = {}
+    value_info: dict[str, Mapping[str, Any]] = {}
     last: dict[str, Measurement] = {}
     curves: dict[str, dict[int, float]] = {}
     forgone: set[int] = set()
@@ -65,13 +65,13 @@ def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[
         match record["k"]:
             case "protocols":
                 protocols |= record["protocols"]
-                measures |= record["measures"]
+                value_info |= record["value_info"]
             case "evaluated" if given_up:
                 forgone.add(record["number"])
             case "eval" if not given_up:
                 at, values = record["iteration"], {key.removeprefix("eval/"): one for key, one in record["values"].items()}
                 told = {
-                    key: Measurement(value, at, protocols.get(key.partition("/")[0]), measures.get(key, {}), TRAINING)
+                    key: Measurement(value, at, protocols.get(key.partition("/")[0]), value_info.get(key, {}), TRAINING)
                     for key, value in values.items()
                 }
                 last = journal.renewed(last, told, record.get("missing", ()))

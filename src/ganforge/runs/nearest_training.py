@@ -13,10 +13,10 @@ from torch import Tensor
 from ganforge.build.blueprint import resolve
 from ganforge.build.builder import Folders, build_dataset
 from ganforge.build.lock import data_changes, read_lock
-from ganforge.core.contracts import Source, Streaming
+from ganforge.core.contracts import SampleSource, StreamingDataset
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.formatting import clean
-from ganforge.core.isolation import guarded
+from ganforge.core.isolation import isolated
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures import mpl_style
@@ -54,7 +54,7 @@ class Training:
         changes: in which respects the data are not what the run's lock has.
     """
 
-    images: Tensor | Source
+    images: Tensor | SampleSource
     name: str
     changes: tuple[str, ...] = ()
 
@@ -63,7 +63,7 @@ def training_images(folder: RunFolder) -> Training:
     """What a run was trained on, read again by its own data set.
 
     Raises:
-        DataMissing: the data set is not on this computer.
+        DataMissingError: the data set is not on this computer.
         DataError: it cannot be read.
         PluginError: its plugin is missing or broken.
     """
@@ -73,15 +73,15 @@ def training_images(folder: RunFolder) -> Training:
     folders = Folders(Path(identity.get("recipe_folder", folder.path)), data, tuple(others))
     changes = data_changes(read_lock(folder.path), blueprint.dataset, folders.recipe) if folder.lock.exists() else ()
     dataset = build_dataset(blueprint.dataset, seed=blueprint.recipe.train.seed, folders=folders)
-    with guarded():
-        images = dataset.streamed() if isinstance(dataset, Streaming) else dataset.training().values
+    with isolated():
+        images = dataset.streamed() if isinstance(dataset, StreamingDataset) else dataset.training().values
     return Training(images, f"the data set '{blueprint.dataset.component.name}'", tuple(one.told for one in changes))
 
 
 def beside_nearest(
     samples: Samples,
     groups: Groups | None,
-    training: Tensor | Source,
+    training: Tensor | SampleSource,
     data: DataSpec,
     *,
     name: str = "the data set",
@@ -116,7 +116,7 @@ def beside_nearest(
     return mpl_style.png(footed(captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], pitch), note))
 
 
-def _nearest(values: Tensor, training: Tensor | Source, data: DataSpec, name: str) -> tuple[Tensor, Places]:
+def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, name: str) -> tuple[Tensor, Places]:
     """The nearest training images, and where they lie; nothing lies beside what is not finite."""
     best = torch.full((len(values),), torch.inf, dtype=torch.float64)
     nearest = torch.zeros_like(values)
@@ -135,7 +135,7 @@ def _nearest(values: Tensor, training: Tensor | Source, data: DataSpec, name: st
     return nearest, places.numpy()[:, None]
 
 
-def _parts(training: Tensor | Source, data: DataSpec) -> Iterator[Tensor]:
+def _parts(training: Tensor | SampleSource, data: DataSpec) -> Iterator[Tensor]:
     """All training images, so many at once that they take little memory."""
     if isinstance(training, Tensor):
         yield training
@@ -143,7 +143,7 @@ def _parts(training: Tensor | Source, data: DataSpec) -> Iterator[Tensor]:
     read = getattr(training, "read_at_once", training.read)  # on all cores, where a source can
     step = max(1, _PART_BYTES // data.size)
     for start in range(0, len(training), step):
-        with guarded():
+        with isolated():
             part = read(range(start, min(start + step, len(training)))).values
         yield part
 

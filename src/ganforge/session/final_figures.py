@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ganforge.core.errors import StorageError
-from ganforge.core.isolation import guarded, said
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.records import Latent
 from ganforge.figures.projection import groups_of
 from ganforge.runs.latent_explorer import FORMATS, ROWS, Guide
@@ -45,7 +45,7 @@ def album(trainer: Trainer, folder: RunFolder, *, warn: Callable[[str], None]) -
     for name, draw in _pictures(trainer):
         path = folder.pictures / name
         try:
-            with seeded(trainer.plan.seed), guarded():
+            with seeded(trainer.plan.seed), isolated():
                 content = draw()
             # A picture can be drawn again: the end of a run need not wait for the disk.
             atomic_files.write_bytes(path, content, durable=False)
@@ -53,7 +53,7 @@ def album(trainer: Trainer, folder: RunFolder, *, warn: Callable[[str], None]) -
             warn(f"{name} and what follows is missing: {error.message}")
             return
         except Exception as error:  # noqa: BLE001 - a finished run must not fail for want of a picture
-            warn(f"{name} is missing: {said(error)}")
+            warn(f"{name} is missing: {describe_error(error)}")
             continue
         yield path
 

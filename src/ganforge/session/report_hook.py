@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ganforge.core.isolation import guarded, said
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 
@@ -19,11 +19,11 @@ def keep_report(folder: RunFolder, journal: JournalWriter, *, warn: Callable[[st
     """
     journal.flush()
     try:
-        with guarded():
+        with isolated():
             from ganforge.report.report_file import report
 
             page = report(folder)
     except Exception as error:  # noqa: BLE001 - a run that has ended must not fail for want of a page
-        warn(f"{folder.report.name} is missing: {said(error)}")
+        warn(f"{folder.report.name} is missing: {describe_error(error)}")
         return
     journal.record("file", path=page.name, folder="")

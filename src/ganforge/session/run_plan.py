@@ -145,7 +145,7 @@ def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
     """Build the trainer and try its parts on each other; nothing is created on disk.
 
     Raises:
-        Disagreement: parts that do not fit each other, or a device that is not here.
+        IncompatiblePartsError: parts that do not fit each other, or a device that is not here.
         DataError: the data cannot be read.
         PluginError: a component could not be built.
     """

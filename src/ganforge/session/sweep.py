@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganforge import __version__
-from ganforge.core.findings import report_of_nobody
+from ganforge.core.findings import unchecked_report
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
 from ganforge.session.environment_info import command, git_facts, note
 from ganforge.session.graceful_signals import Stopping, polite_signals
@@ -108,7 +108,7 @@ def _run_one(
             seconds=0.0,
             iterations_per_second=0.0,
             metrics={},
-            health=report_of_nobody(),
+            health=unchecked_report(),
             mlflow={},
             exit_code=child.returncode or 1,
             seed=seed,

@@ -21,8 +21,8 @@ from ganforge.callbacks.journal_writer import journal as journaling
 from ganforge.callbacks.picture_writer import pictures
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError
 from ganforge.core.events import Finished, Outcome
-from ganforge.core.findings import report_of_nobody
-from ganforge.core.isolation import said
+from ganforge.core.findings import unchecked_report
+from ganforge.core.isolation import describe_error
 from ganforge.health.monitor import Watch, watched
 from ganforge.session.failure_policy import KEPT, Rescue
 from ganforge.session.graceful_signals import Stopping, polite_signals
@@ -196,7 +196,7 @@ def _play(stage: Stage) -> Finished:
         _failed(stage, error)
         if not isinstance(error, Exception):
             raise TrainingError(
-                f"training was broken off at iteration {stage.trainer.iteration}: {said(error)}",
+                f"training was broken off at iteration {stage.trainer.iteration}: {describe_error(error)}",
                 remedy=f"see {stage.folder.path / 'crash.txt'} for the part that did it",
             ) from error
         if out_of_memory := _memory_error(error, stage.plot.blueprint.recipe.train.batch_size):
@@ -228,7 +228,7 @@ def _conclude(stage: Stage, finished: Finished) -> None:
     folder, journal = stage.folder, stage.journal
     known = run_status.read(folder) or run_status.Status(status="running")
     protocols = {metric.name: metric.protocol for metric in stage.trainer.observer.metrics}
-    final = {"metrics": dict(known.metrics), "protocols": protocols, "health": dict(known.health or report_of_nobody())}
+    final = {"metrics": dict(known.metrics), "protocols": protocols, "health": dict(known.health or unchecked_report())}
     atomic_files.write_json(folder.metrics, {"iteration": finished.iteration, **final})
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
@@ -269,7 +269,7 @@ def _keep_model(stage: Stage, finished: Finished) -> None:
 
 def _failed(stage: Stage, error: BaseException) -> None:
     """Leave a crash report and an honest status; a disk that is full must not hide the error itself."""
-    told = said(error)
+    told = describe_error(error)
     report = "".join(traceback.format_exception(error))
     try:
         atomic_files.write_text(stage.folder.path / "crash.txt", report)
@@ -311,7 +311,7 @@ def _result(stage: Stage, finished: Finished, delivered: Summary) -> Result:
         seconds=finished.seconds,
         iterations_per_second=stage.trainer.trained / max(finished.seconds, 1e-9),
         metrics=dict(known.metrics) if known else {},
-        health=dict(known.health) if known and known.health else report_of_nobody(),
+        health=dict(known.health) if known and known.health else unchecked_report(),
         mlflow=mlflow_facts(delivered, wanted=stage.plot.blueprint.recipe.tracking.mode != "off"),
         exit_code=_exit_code(stage, finished),
         seed=stage.plot.blueprint.recipe.train.seed,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ganforge.core import metric_goal
-from ganforge.core.contracts import Divergence, Measure, Reading
+from ganforge.core.contracts import Divergence, MetricInfo, TermInfo
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
 
@@ -45,24 +45,29 @@ class Meanings:
         metrics: by ``wasserstein`` or ``modes/captured``.
     """
 
-    terms: Mapping[str, Reading] = field(default_factory=dict)
+    terms: Mapping[str, TermInfo] = field(default_factory=dict)
     metrics: Mapping[str, MetricMeaning] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, readings: Mapping[str, Reading], measures: Mapping[str, Measure], samples: Mapping[str, int], *, floors: bool = True
+        cls,
+        term_info: Mapping[str, TermInfo],
+        value_info: Mapping[str, MetricInfo],
+        samples: Mapping[str, int],
+        *,
+        floors: bool = True,
     ) -> Self:
         """What losses and metrics declare.
 
         Args:
-            readings: by ``discriminator/real``.
-            measures: by ``wasserstein`` or ``modes/captured``.
+            term_info: by ``discriminator/real``.
+            value_info: by ``wasserstein`` or ``modes/captured``.
             samples: how many samples each metric takes, by its name.
             floors: whether to tell those too that no value is judged by; some are simulated, which takes seconds.
         """
-        told = {key: measure for key, measure in measures.items() if floors or measure.better == "nearer"}
+        told = {key: measure for key, measure in value_info.items() if floors or measure.better == "nearer"}
         counts = {key: samples.get(key.partition("/")[0]) for key in told}
-        return cls(readings, {key: _declared(measure, counts.get(key)) for key, measure in measures.items()})
+        return cls(term_info, {key: _declared(measure, counts.get(key)) for key, measure in value_info.items()})
 
 
 def write(folder: RunFolder, meanings: Meanings) -> None:
@@ -93,15 +98,15 @@ def read(folder: RunFolder) -> Meanings:
     )
 
 
-def _declared(measure: Measure, samples: int | None) -> MetricMeaning:
+def _declared(measure: MetricInfo, samples: int | None) -> MetricMeaning:
     return MetricMeaning(measure.label, measure.better, measure.ideal, measure.floor_at(samples))
 
 
-def _reading(one: Mapping[str, Any]) -> Reading:
+def _reading(one: Mapping[str, Any]) -> TermInfo:
     told = one.get("divergence")
     name, greatest = (told.get("name"), _bound(told.get("greatest"))) if isinstance(told, Mapping) else (None, None)
     divergence = Divergence(name, greatest) if isinstance(name, str) and greatest is not None else None
-    return Reading(_text(one.get("label")), _number(one.get("equilibrium")), _bound(one.get("best")), divergence)
+    return TermInfo(_text(one.get("label")), _number(one.get("equilibrium")), _bound(one.get("best")), divergence)
 
 
 def _tables(found: Any, name: str) -> list[tuple[str, Mapping[str, Any]]]:

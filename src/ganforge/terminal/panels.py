@@ -79,7 +79,7 @@ def losses(
         width: columns.
         explained: whether the words may take lines of their own where they do not fit beside the numbers.
     """
-    keys = _by_network({**started.readings, **terms})
+    keys = _by_network({**started.term_info, **terms})
     bars = 8 if width < _ROOMY else 12
     room = width - _NUMBER - _EQUILIBRIUM - bars - 1
     beside = room - 22 if room - 22 >= _WORDS else 0
@@ -89,7 +89,7 @@ def losses(
     for key in keys:
         network, _, term = key.partition("/")
         is_total = term == "total"
-        reading = started.readings.get(key)
+        reading = started.term_info.get(key)
         equilibrium = reading.equilibrium if reading else None
         value = terms.get(key, math.nan)
         label = reading.label if reading else ""
@@ -154,10 +154,10 @@ def health(standing: Standing, started: Started, terms: Mapping[str, float], wid
 def _meanings(started: Started, terms: Mapping[str, float], width: int, room: int) -> list[Line]:
     """What both totals mean, in full where there is room, else in one line each."""
     wrapped = [
-        wrap(text, max(width, 12), subsequent_indent="  ") for text in loss_interpretation.losses(started.readings, terms)[:2]
+        wrap(text, max(width, 12), subsequent_indent="  ") for text in loss_interpretation.losses(started.term_info, terms)[:2]
     ]
     if sum(map(len, wrapped)) > room:
-        wrapped = [[text] for text in loss_interpretation.losses(started.readings, terms, brief=True)[:2]]
+        wrapped = [[text] for text in loss_interpretation.losses(started.term_info, terms, brief=True)[:2]]
     return [[cell(line, width, DIM)] for lines in wrapped for line in lines]
 
 

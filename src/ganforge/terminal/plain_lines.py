@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from ganforge.core import formatting, health_lines, loss_interpretation
-from ganforge.core.events import Evaluated, Event, Examined, Finished, RolledBack, Started, Stepped
+from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, Started, Stepped
 from ganforge.terminal.progress_ui import Heading, Tell
 from ganforge.terminal.run_state import Clock, Standing
 
@@ -63,7 +63,7 @@ class PlainLines:
                 self._start(event)
             case Evaluated() if event.values:
                 self._evaluation(event)
-            case Examined():
+            case HealthChecked():
                 for change in health_lines.changes(before.findings if before else (), event):
                     self._say(f"health at {formatting.count(event.iteration)}: {formatting.clean(change)}")
             case RolledBack():
@@ -105,7 +105,7 @@ class PlainLines:
             f"{formatting.share(standing.iteration, started.iterations):>5}",
             formatting.speed(per_second),
             f"{formatting.duration(left)} left" if left is not None else "",
-            formatting.brief_terms(standing.terms(), started.readings),
+            formatting.brief_terms(standing.terms(), started.term_info),
             "  ".join(f"{formatting.clean(key)} {formatting.number(value)}" for key, value in standing.measured().items()),
         ]
         return "  ".join(part for part in parts if part)
@@ -116,10 +116,10 @@ class PlainLines:
 
     def _conclude(self, event: Finished) -> None:
         standing = self._standing
-        readings = standing.started.readings if standing.started else {}
+        term_info = standing.started.term_info if standing.started else {}
         terms = standing.terms()
         judged = health_lines.judged(standing.examined, standing.healthy_since)
-        for line in [*health_lines.lost(terms), *judged, *loss_interpretation.losses(readings, terms)]:
+        for line in [*health_lines.lost(terms), *judged, *loss_interpretation.losses(term_info, terms)]:
             self._say(f"health: {formatting.clean(line)}" if line in judged else formatting.clean(line))
         self._say(formatting.outcome(event, standing.measured()))
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ganforge.core import metric_goal
-from ganforge.core.contracts import Measure
-from ganforge.core.events import Evaluated, Event, Examined, Finished, Pictured, RolledBack, Started, Stepped
+from ganforge.core.contracts import MetricInfo
+from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Started, Stepped
 from ganforge.figures.history import Floats, History, floats, smoothed
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Score:
         aim: what it is to be near to, where that is the better.
     """
 
-    def __init__(self, measure: Measure, samples: int | None = None) -> None:
+    def __init__(self, measure: MetricInfo, samples: int | None = None) -> None:
         self.measure = measure
         self.aim = measure.aim_at(samples)
         self._points: dict[int, float | None] = {}
@@ -113,8 +113,8 @@ class Standing:
         self.clock = clock
         self.started: Started | None = None
         self.finished: Finished | None = None
-        self.picture: Pictured | None = None
-        self.examined: Examined | None = None
+        self.picture: SamplesDrawn | None = None
+        self.examined: HealthChecked | None = None
         self.healthy_since: int | None = None
         self.iteration = 0
         self.scores: dict[str, Score] = {}
@@ -131,13 +131,13 @@ class Standing:
                 self._history.add(event.iteration, event.terms)
             case Started():
                 self.started, self.iteration = event, event.iteration
-                self.scores = {key: Score(measure, _samples(event, key)) for key, measure in event.measures.items()}
+                self.scores = {key: Score(measure, _samples(event, key)) for key, measure in event.value_info.items()}
                 self._pace = Pace(event.iteration, self.clock())
             case Evaluated():
                 self._evaluate(event)
-            case Examined():
+            case HealthChecked():
                 self._examine(event)
-            case Pictured():
+            case SamplesDrawn():
                 self.picture = event
             case RolledBack():
                 self._go_back(event.iteration)
@@ -157,12 +157,12 @@ class Standing:
 
     def _evaluate(self, event: Evaluated) -> None:
         for key, value in event.values.items():
-            self.scores.setdefault(key, Score(Measure("", "lower"))).add(event.iteration, value)
+            self.scores.setdefault(key, Score(MetricInfo("", "lower"))).add(event.iteration, value)
         for key, score in self.scores.items():
             if key.partition("/")[0] in event.missing:
                 score.add(event.iteration, None)
 
-    def _examine(self, event: Examined) -> None:
+    def _examine(self, event: HealthChecked) -> None:
         if event.findings:
             self.healthy_since = None
         elif self.healthy_since is None and event.judged:

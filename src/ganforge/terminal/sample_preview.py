@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from rich.segment import Segment
 
-from ganforge.core.events import Pictured, Started
+from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean, count
 from ganforge.core.records import Samples
 from ganforge.figures.densities import estimated_density, mixture_density, probability
@@ -39,7 +39,7 @@ class Portrait:
         self.started = started
         self._drawn: tuple[tuple[object, ...], list[Line]] | None = None
 
-    def lines(self, picture: Pictured, size: tuple[int, int], *, coloured: bool) -> list[Line]:
+    def lines(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
         """The picture in a frame of ``size`` (columns, rows), from memory when nothing changed."""
         key = (picture.iteration, size, coloured)
         if self._drawn is None or self._drawn[0] != key:
@@ -53,7 +53,7 @@ class Portrait:
         across, down = self._plane.limits[:, 1] - self._plane.limits[:, 0]
         return max(6, 2 + int((columns - 2) * float(np.clip(down / across, 0.2, 1.0)) / 2 + 0.5))
 
-    def _framed(self, picture: Pictured, size: tuple[int, int], *, coloured: bool) -> list[Line]:
+    def _framed(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
         inner = (max(size[0] - 2, 1), max(size[1] - 2, 1))
         if self.started.data.is_image:
             drawing, foot = self._images(picture, inner, coloured=coloured), None
@@ -63,7 +63,7 @@ class Portrait:
             drawing, foot = self._points(picture, inner), self._points_legend(picture)
         return rows.boxed(drawing, size[0], f"samples at iteration {count(picture.iteration)}", foot)
 
-    def _points(self, picture: Pictured, size: tuple[int, int]) -> list[Line]:
+    def _points(self, picture: SamplesDrawn, size: tuple[int, int]) -> list[Line]:
         groups = groups_of(picture.fake, self.started.data, self.started.latent.categorical)
         return points_drawing(
             self._real,
@@ -74,7 +74,7 @@ class Portrait:
             _STYLES,
         )
 
-    def _points_legend(self, picture: Pictured) -> Line:
+    def _points_legend(self, picture: SamplesDrawn) -> Line:
         groups = groups_of(picture.fake, self.started.data, self.started.latent.categorical)
         names = groups.names[: len(rows.FAKE)] if groups else ("generated",)
         legend = [Segment(" real", rows.REAL)]
@@ -82,7 +82,7 @@ class Portrait:
             legend += [Segment(" · "), Segment(clean(name), style)]
         return [*legend, Segment(" ")]
 
-    def _line(self, picture: Pictured, size: tuple[int, int]) -> list[Line]:
+    def _line(self, picture: SamplesDrawn, size: tuple[int, int]) -> list[Line]:
         low, high = self._span
         points = np.linspace(low, high, 2 * size[0])
         known = self.started.data.density
@@ -94,13 +94,13 @@ class Portrait:
         generated = estimated_density(flat(picture.fake)[:, 0], points)
         return line_drawing(data, generated, discriminator, size, (rows.DIM, rows.REAL, rows.FAKE[0], rows.CURVE))
 
-    def _line_legend(self, picture: Pictured) -> Line:
+    def _line_legend(self, picture: SamplesDrawn) -> Line:
         legend = [Segment(" data", rows.REAL), Segment(" · "), Segment("generated", rows.FAKE[0])]
         if picture.field is not None:
             legend += [Segment(" · "), Segment("D(x), ½ dotted", rows.CURVE)]
         return [*legend, Segment(" ")]
 
-    def _images(self, picture: Pictured, size: tuple[int, int], *, coloured: bool) -> list[Line]:
+    def _images(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
         height, width, columns, down = _fitting(self.started.data.shape[1:], (size[0], 2 * size[1]))
         groups = groups_of(picture.fake, self.started.data, self.started.latent.categorical)
         places = fitted(groups, len(picture.fake), columns, down)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Dataset, Sampler, Source, Streaming
+from ganforge.core.contracts import Dataset, Sampler, SampleSource, StreamingDataset
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.registry.component import Kind
@@ -163,10 +163,10 @@ def has_its_density(bench: Bench) -> None:
 def streams_what_it_says(bench: Bench) -> None:
     """A data set that streams reads the rows asked for, in their order, the same ones again, and ``training`` holds no others."""
     with _dataset(bench) as dataset:
-        if not isinstance(dataset, Streaming):
+        if not isinstance(dataset, StreamingDataset):
             raise NotApplicable("it has no method `streamed`: its samples fit into memory")
         source = dataset.streamed()
-        require(isinstance(source, Source), f"streamed() gives a {type(source).__name__} without __len__ and read")
+        require(isinstance(source, SampleSource), f"streamed() gives a {type(source).__name__} without __len__ and read")
         count, training = len(source), dataset.training()
         require(count >= len(training), f"streamed() has {count} samples, training() gives {len(training)}")
         rows = [count - 1, 0, count // 2, 0]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.core.contracts import Loss
-from ganforge.core.records import Samples, Terms, Verdict
+from ganforge.core.records import DiscriminatorOutput, Samples, Terms
 from ganforge.registry.component import Kind
 from ganforge.testing.check_registry import check
 from ganforge.testing.check_results import NotApplicable
@@ -41,8 +41,8 @@ class _Levels(nn.Module):
         self.real = torch.tensor(real, requires_grad=True)
         self.fake = torch.tensor(fake, requires_grad=True)
 
-    def forward(self, samples: Samples) -> Verdict:
-        verdict: Verdict = self.judge(samples)
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
+        verdict: DiscriminatorOutput = self.judge(samples)
         place = samples.values.flatten(1).mean(1)
         logits = torch.where(place > 0, self.real, self.fake) + 0.01 * place
         return replace(verdict, logits=logits)
@@ -56,8 +56,8 @@ class _Undecided(nn.Module):
         self.judge = judge
         self.level = 0.0
 
-    def forward(self, samples: Samples) -> Verdict:
-        verdict: Verdict = self.judge(samples)
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
+        verdict: DiscriminatorOutput = self.judge(samples)
         return replace(verdict, logits=self.level + 0 * samples.values.flatten(1).sum(1))
 
 
@@ -82,7 +82,7 @@ def agrees_with_its_equilibrium(bench: Bench) -> None:
     a head are passed over: their values depend on how well it can read.
     """
     loss, judge = built_loss(bench), opponent(bench)
-    declared = {key: reading.equilibrium for key, reading in loss.readings.items() if reading.equilibrium is not None}
+    declared = {key: reading.equilibrium for key, reading in loss.term_info.items() if reading.equilibrium is not None}
     if not declared:
         raise NotApplicable("its readings declare no equilibrium")
     _, fake = both_samples(bench)
@@ -112,7 +112,7 @@ def knows_its_best(bench: Bench) -> None:
     terms without a lower bound keep falling. Terms that read a head are passed over.
     """
     loss, judge = built_loss(bench), opponent(bench)
-    declared = {key: reading.best for key, reading in loss.readings.items() if reading.best is not None}
+    declared = {key: reading.best for key, reading in loss.term_info.items() if reading.best is not None}
     if not declared:
         raise NotApplicable("its readings declare no best value")
     real, fake = (

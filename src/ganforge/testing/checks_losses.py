@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ganforge.core.records import Samples, Verdict
+from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.registry.component import Kind
 from ganforge.testing.check_registry import check
 from ganforge.testing.check_results import CheckFailed, NotApplicable
@@ -35,10 +35,10 @@ def tells_what_terms_mean(bench: Bench) -> None:
     """Readings explain exactly the terms that are given."""
     loss = built_loss(bench)
     given = {f"{turn}/{name}" for turn in TURNS for name in terms_of(bench, turn)}
-    told = set(loss.readings)
+    told = set(loss.term_info)
     require(given <= told, f"terms without a reading: {', '.join(sorted(given - told))}")
     require(told <= given, f"readings of terms that are never given: {', '.join(sorted(told - given))}")
-    silent = [key for key, reading in loss.readings.items() if not reading.label.strip()]
+    silent = [key for key, reading in loss.term_info.items() if not reading.label.strip()]
     require(not silent, f"readings without a label: {', '.join(silent)}")
 
 
@@ -132,8 +132,8 @@ class _Once(nn.Module):
         super().__init__()
         self.judge = judge
 
-    def forward(self, samples: Samples) -> Verdict:
-        verdict: Verdict = self.judge(replace(samples, values=_once(samples.values)))
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
+        verdict: DiscriminatorOutput = self.judge(replace(samples, values=_once(samples.values)))
         heads = {name: _once(head) for name, head in verdict.heads.items()}
         logits: Tensor = _once(verdict.logits)
-        return Verdict(logits, heads, verdict.features)
+        return DiscriminatorOutput(logits, heads, verdict.features)

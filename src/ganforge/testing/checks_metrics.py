@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ganforge.core.contracts import BuildContext, Metric
 from ganforge.core.params import NoParams
-from ganforge.core.records import Evaluation, Latent, Samples, Verdict
+from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.registry.component import Kind
 from ganforge.testing import stub_components
 from ganforge.testing.check_registry import check
@@ -31,12 +31,12 @@ def measures_what_it_says(bench: Bench) -> None:
     """The values are finite numbers under exactly the declared keys."""
     metric = _metric(bench)
     values = _measure(metric, _evaluation(bench))
-    require(set(values) == set(metric.measures), f"it gives {sorted(values)}, and declares {sorted(metric.measures)}")
+    require(set(values) == set(metric.value_info), f"it gives {sorted(values)}, and declares {sorted(metric.value_info)}")
     numbers: Mapping[str, Any] = values
     for key, value in numbers.items():
         require(isinstance(value, float | int) and not isinstance(value, bool), f"value '{key}' is a {type(value).__name__}")
         require(math.isfinite(value), f"value '{key}' is {value}")
-    silent = [key for key, measure in metric.measures.items() if not measure.label.strip()]
+    silent = [key for key, measure in metric.value_info.items() if not measure.label.strip()]
     require(not silent, f"measures without a label: {silent}")
 
 
@@ -67,7 +67,7 @@ def knows_perfection(bench: Bench) -> None:
     """
     context, evaluation = _perfect(bench)
     metric: Metric = bench.build_for(context)
-    ideals = {key: measure.ideal for key, measure in metric.measures.items() if measure.ideal is not None}
+    ideals = {key: measure.ideal for key, measure in metric.value_info.items() if measure.ideal is not None}
     if not ideals:
         raise NotApplicable("it declares no ideal")
     values = _measure(metric, evaluation)
@@ -80,7 +80,7 @@ def knows_perfection(bench: Bench) -> None:
 def is_symmetric(bench: Bench) -> None:
     """Values declared symmetric stay the same when real and generated samples change places."""
     metric = _metric(bench)
-    symmetric = [key for key, measure in metric.measures.items() if measure.symmetric]
+    symmetric = [key for key, measure in metric.value_info.items() if measure.symmetric]
     if not symmetric:
         raise NotApplicable("it declares no value symmetric")
     there = _measure(metric, _evaluation(bench))
@@ -122,7 +122,7 @@ def _perfect(bench: Bench) -> tuple[BuildContext, Evaluation]:
     context = metric_context(data, latent, real)
     critic = _critic(context)
 
-    def reading(samples: Samples) -> Verdict:
+    def reading(samples: Samples) -> DiscriminatorOutput:
         """A discriminator that reads every code for certain."""
         verdict = critic(samples)
         if samples.latent is None or samples.latent.codes is None:
@@ -145,7 +145,7 @@ def _evaluation(bench: Bench) -> Evaluation:
     return _compared(bench, bench.samples(_MANY, seed=21), fake, _critic(bench.context))
 
 
-def _compared(bench: Bench, real: Samples, fake: Samples, critic: Callable[[Samples], Verdict]) -> Evaluation:
+def _compared(bench: Bench, real: Samples, fake: Samples, critic: Callable[[Samples], DiscriminatorOutput]) -> Evaluation:
     """All that an evaluation may hold, so that every metric can be checked."""
 
     def training(most: int) -> Samples:
@@ -158,15 +158,15 @@ def _compared(bench: Bench, real: Samples, fake: Samples, critic: Callable[[Samp
     return Evaluation(real, fake, stream, training=training, validation=validation, critic=critic)
 
 
-def _critic(context: BuildContext) -> Callable[[Samples], Verdict]:
+def _critic(context: BuildContext) -> Callable[[Samples], DiscriminatorOutput]:
     """A discriminator that has learnt nothing; the global random stream stays where it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         network = stub_components.build_discriminator(NoParams(), context)
 
-    def critic(samples: Samples) -> Verdict:
+    def critic(samples: Samples) -> DiscriminatorOutput:
         with torch.no_grad():
-            verdict: Verdict = network(samples)
+            verdict: DiscriminatorOutput = network(samples)
         return verdict
 
     return critic

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ganforge.core.records import Codes, Latent, Samples, Verdict
+from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples
 from ganforge.registry.component import Kind
 from ganforge.testing.check_registry import check
 from ganforge.testing.check_results import CheckFailed, NotApplicable
@@ -248,9 +248,9 @@ def _generate(bench: Bench, network: nn.Module, latents: Latent) -> Tensor:
     return values
 
 
-def _judge(network: nn.Module, samples: Samples) -> Verdict:
+def _judge(network: nn.Module, samples: Samples) -> DiscriminatorOutput:
     verdict = network(samples)
-    if not isinstance(verdict, Verdict):
+    if not isinstance(verdict, DiscriminatorOutput):
         raise CheckFailed(f"a discriminator gives a Verdict, not a {type(verdict).__name__}")
     return verdict
 

@@ -194,12 +194,12 @@ def can_be_built(bench: Bench) -> None:
         require(isinstance(made, nn.Module), f"the factory gives a {type(made).__name__}, not a torch.nn.Module")
         require(next(made.parameters(), None) is not None, "the network has no parameters")
     elif kind is Kind.LOSS:
-        _require_members(made, Loss, "readings", "second_order", "discriminator", "generator")
+        _require_members(made, Loss, "term_info", "second_order", "discriminator", "generator")
     elif kind is Kind.SAMPLER:
         _require_members(made, Sampler, "spec", "draw")
         require(isinstance(made.spec, LatentSpec), f"its spec is a {type(made.spec).__name__}, not a LatentSpec")
     else:
-        _require_members(made, Metric, "measures", "measure")
+        _require_members(made, Metric, "value_info", "measure")
 
 
 @check("P12", *Kind, after=())

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import DataMissing, UsageError, did_you_mean
-from ganforge.core.isolation import guarded, said
+from ganforge.core.errors import DataMissingError, UsageError, did_you_mean
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.registry.component import Component
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import PluginRecord, Registry
@@ -67,15 +67,15 @@ class Case:
 
         state, message, text = State.PASSED, "", None
         try:
-            with own_randomness(), guarded():
+            with own_randomness(), isolated():
                 _require_met(self.check, self.bench)
                 self.check.function(self.bench)
-        except (NotApplicable, DataMissing) as reason:
+        except (NotApplicable, DataMissingError) as reason:
             state, message = State.SKIPPED, str(reason)
         except CheckFailed as failure:
             state, message, text = State.FAILED, str(failure), failure.traceback
         except Exception as error:  # noqa: BLE001 - the boundary: a stranger's component may raise anything
-            state, message = State.FAILED, said(error, self.bench.folder)
+            state, message = State.FAILED, describe_error(error, self.bench.folder)
             text = "".join(traceback.format_exception(error))
 
         if self.expected and state is State.FAILED:
@@ -254,9 +254,9 @@ def _holds(check: Check, bench: Any) -> bool:
     from ganforge.testing.component_case import own_randomness
 
     try:
-        with own_randomness(), guarded():
+        with own_randomness(), isolated():
             check.function(bench)
-    except (NotApplicable, DataMissing):
+    except (NotApplicable, DataMissingError):
         return True
     except Exception:  # noqa: BLE001 - the boundary: its own case tells what is wrong
         return False

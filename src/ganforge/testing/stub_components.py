@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganforge.core.contracts import BuildContext, Critic, Reading
-from ganforge.core.errors import Disagreement
+from ganforge.core.contracts import BuildContext, Critic, TermInfo
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import NoParams
-from ganforge.core.records import Latent, Samples, Terms, Verdict
+from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
 
 _FEATURES = 6
 
@@ -68,19 +68,19 @@ class LinearDiscriminator(nn.Module):
         widths = {"code": sum(context.latent.categorical) + context.latent.continuous, "class": self.classes or 0}
         self.heads = nn.ModuleDict({name: nn.Linear(_FEATURES, width) for name, width in widths.items() if width})
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)``, heads and features ``(n, f)``."""
         features = self.features(torch.cat([samples.values.flatten(1), *_hot(samples.labels, self.classes)], dim=1))
         heads = {name: head(features) for name, head in self.heads.items()}
-        return Verdict(self.realness(features).squeeze(1), heads=heads, features=features)
+        return DiscriminatorOutput(self.realness(features).squeeze(1), heads=heads, features=features)
 
 
 class Game:
     """The non-saturating game, under terms that no other loss has: ``stand-in``."""
 
-    readings: Mapping[str, Reading] = {
-        "discriminator/stand-in": Reading("cost of misjudging"),
-        "generator/stand-in": Reading("cost of being recognised"),
+    term_info: Mapping[str, TermInfo] = {
+        "discriminator/stand-in": TermInfo("cost of misjudging"),
+        "generator/stand-in": TermInfo("cost of being recognised"),
     }
     second_order = False
 
@@ -97,5 +97,5 @@ def _hot(labels: Tensor | None, classes: int | None) -> list[Tensor]:
     if classes is None:
         return []
     if labels is None:
-        raise Disagreement("a conditional stand-in was given no labels", remedy="give labels, or a spec without classes")
+        raise IncompatiblePartsError("a conditional stand-in was given no labels", remedy="give labels, or a spec without classes")
     return [F.one_hot(labels, classes).float()]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ganforge.core.isolation import said
+from ganforge.core.isolation import describe_error
 from ganforge.core.records import Samples
 from ganforge.train.module_modes import frozen, in_eval_mode
 from ganforge.train.random_streams import seeded
@@ -66,7 +66,7 @@ class Signals:
         try:
             return take()
         except Exception as error:  # noqa: BLE001 - a stranger's network; the watch must not end training
-            self.lost[check] = said(error)
+            self.lost[check] = describe_error(error)
             return {}
 
     def _gradients(self) -> dict[str, Tensor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ganforge.core.contracts import Dataset, KeepsBack, Metric
-from ganforge.core.errors import Disagreement
+from ganforge.core.contracts import Dataset, FiniteHeldOut, Metric
+from ganforge.core.errors import IncompatiblePartsError
 
 
 def insist_on_distinct(metric: Metric, name: str, dataset: Dataset, count: int, *, sets: int = 1) -> None:
@@ -12,12 +12,12 @@ def insist_on_distinct(metric: Metric, name: str, dataset: Dataset, count: int, 
     Data sets that keep no part back make fresh draws, and are trusted.
 
     Raises:
-        Disagreement: how many are held out, and how many would be needed.
+        IncompatiblePartsError: how many are held out, and how many would be needed.
     """
-    if not getattr(metric, "distinct", False) or not isinstance(dataset, KeepsBack) or sets * count <= dataset.kept_back:
+    if not getattr(metric, "distinct", False) or not isinstance(dataset, FiniteHeldOut) or sets * count <= dataset.held_out_size:
         return
     asked = f"{count:,} are asked for" if sets == 1 else f"its floor takes {sets} × {count:,}"
-    raise Disagreement(
-        f"metric '{name}' needs real samples that all differ: {dataset.kept_back:,} are held out, and {asked}",
-        remedy=f"set its samples = {dataset.kept_back // sets} or fewer",
+    raise IncompatiblePartsError(
+        f"metric '{name}' needs real samples that all differ: {dataset.held_out_size:,} are held out, and {asked}",
+        remedy=f"set its samples = {dataset.held_out_size // sets} or fewer",
     )

@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.contracts import Dataset, Measure, Metric, Sampler, Streaming, WithValidation
-from ganforge.core.isolation import said
-from ganforge.core.records import Codes, Evaluation, Field, Latent, Samples, Verdict
+from ganforge.core.contracts import Dataset, Metric, MetricInfo, Sampler, StreamingDataset, ValidationSplit
+from ganforge.core.isolation import describe_error
+from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.train.batches import spread_rows
 from ganforge.train.distinct_samples import insist_on_distinct
@@ -45,9 +45,9 @@ class Scheduled:
     optional: bool = False
 
     @property
-    def measures(self) -> dict[str, Measure]:
+    def value_info(self) -> dict[str, MetricInfo]:
         """What each value means, by the key that logs use."""
-        return {joined(self.name, key): measure for key, measure in self.metric.measures.items()}
+        return {joined(self.name, key): measure for key, measure in self.metric.value_info.items()}
 
 
 def joined(name: str, key: str) -> str:
@@ -79,7 +79,7 @@ def generate(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
     return on_cpu(Samples(data.to_own(values), latent.labels, latent))
 
 
-def judge(discriminator: nn.Module, samples: Samples, data: DataSpec) -> Verdict:
+def judge(discriminator: nn.Module, samples: Samples, data: DataSpec) -> DiscriminatorOutput:
     """The verdict, on the CPU, on samples in the data's own units; the discriminator is left as it was.
 
     Args:
@@ -97,7 +97,7 @@ def judge(discriminator: nn.Module, samples: Samples, data: DataSpec) -> Verdict
             labels = None if samples.labels is None else samples.labels[rows].to(device)
             verdicts.append(discriminator(Samples(values[rows].to(device), labels, latent)))
     features = [verdict.features for verdict in verdicts if verdict.features is not None]
-    return Verdict(
+    return DiscriminatorOutput(
         torch.cat([verdict.logits for verdict in verdicts]).cpu(),
         {name: torch.cat([verdict.heads[name] for verdict in verdicts]).cpu() for name in verdicts[0].heads},
         torch.cat(features).cpu() if features else None,
@@ -136,7 +136,7 @@ class Observer:
         self.data = data
         self.left_out = dict(left_out or {})
         self.metrics = tuple(metrics)
-        self.measures = {key: measure for metric in self.metrics for key, measure in metric.measures.items()}
+        self.value_info = {key: measure for metric in self.metrics for key, measure in metric.value_info.items()}
         self._dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
         self._held_out: dict[int, Samples] = {}
         self._examined: Samples | None = None
@@ -158,7 +158,7 @@ class Observer:
                 except Exception as error:
                     if not scheduled.optional:
                         raise
-                    missing[scheduled.name] = said(error)
+                    missing[scheduled.name] = describe_error(error)
                     continue
                 values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
         return Measured(values, time.perf_counter() - began, missing)
@@ -171,7 +171,7 @@ class Observer:
             ``2 · count`` gives samples twice, and so values that are too good.
 
         Raises:
-            Disagreement: the metric needs samples that all differ, and the part kept back is too small for two sets of them.
+            IncompatiblePartsError: the metric needs samples that all differ, and the part kept back is too small for two sets of them.
         """
         insist_on_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
         with seeded(self._seed):
@@ -202,7 +202,7 @@ class Observer:
         )
         return evaluation, fakes[1]
 
-    def _judged(self, discriminator: nn.Module, samples: Samples) -> Verdict:
+    def _judged(self, discriminator: nn.Module, samples: Samples) -> DiscriminatorOutput:
         with seeded(self._seed):
             return judge(discriminator, samples, self.data)
 
@@ -212,11 +212,11 @@ class Observer:
 
     def training_count(self) -> int | None:
         """How many training samples there are, if :meth:`training` gives but a part of them."""
-        if not isinstance(self._dataset, Streaming):
+        if not isinstance(self._dataset, StreamingDataset):
             return None
         return len(self._dataset.streamed())
 
-    def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, Field | None, str | None]:
+    def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, LogitGrid | None, str | None]:
         """The fixed latents' samples, and the discriminator's field where the data is one- or two-dimensional and unlabelled.
 
         The field is an extra: a discriminator that fails on it gives the error, in a line, in its place.
@@ -226,7 +226,7 @@ class Observer:
             try:
                 return fake, self._field(discriminator), None
             except Exception as error:  # noqa: BLE001 - training does not need the field, and need not work in eval mode
-                return fake, None, said(error)
+                return fake, None, describe_error(error)
 
     def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
@@ -250,7 +250,7 @@ class Observer:
 
     def _validation(self) -> Callable[[int], Samples] | None:
         dataset = self._dataset
-        if not isinstance(dataset, WithValidation) or dataset.validation(1) is None:
+        if not isinstance(dataset, ValidationSplit) or dataset.validation(1) is None:
             return None
 
         def validation(most: int) -> Samples:
@@ -260,13 +260,13 @@ class Observer:
 
         return validation
 
-    def _field(self, discriminator: nn.Module) -> Field | None:
+    def _field(self, discriminator: nn.Module) -> LogitGrid | None:
         if self._axes is None:
             return None
         points = torch.cartesian_prod(*self._axes).reshape(-1, len(self._axes))  # (m, d)
         with evaluating(discriminator):
             verdict = discriminator(Samples(self.data.from_own(points.to(self._device))))
-        return Field(points, verdict.logits.cpu(), tuple(len(axis) for axis in self._axes))
+        return LogitGrid(points, verdict.logits.cpu(), tuple(len(axis) for axis in self._axes))
 
 
 def _shared(one: Tensor, other: Tensor) -> float:

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ganforge.core.contracts import Critic, Discriminator, Loss, Reading
-from ganforge.core.errors import Disagreement
-from ganforge.core.records import Samples, Terms, Verdict
+from ganforge.core.contracts import Critic, Discriminator, Loss, TermInfo
+from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.records import DiscriminatorOutput, Samples, Terms
 from ganforge.core.schedules import Schedule, value_at
 
 Side = Literal["discriminator", "generator"]
 
 
-Heard = dict[int, tuple[Samples, Verdict]]
+Heard = dict[int, tuple[Samples, DiscriminatorOutput]]
 """What was said of which samples, by their id; the samples are kept too, so that no id is used again."""
 
 
@@ -29,7 +29,7 @@ def remembering(discriminator: Discriminator, heard: Heard | None = None) -> Cri
     """
     heard = {} if heard is None else heard
 
-    def critic(samples: Samples) -> Verdict:
+    def critic(samples: Samples) -> DiscriminatorOutput:
         if id(samples) not in heard:
             heard[id(samples)] = (samples, discriminator(samples))
         return heard[id(samples)][1]
@@ -57,17 +57,17 @@ class Objective:
 
     Attributes:
         losses: the parts.
-        readings: what each term means, the two totals included.
+        term_info: what each term means, the two totals included.
         second_order: whether a part differentiates through a gradient.
         logistic: whether a part trains the logits to be log odds.
 
     Raises:
-        Disagreement: two losses declare one term, or none gives the generator or the discriminator anything to learn.
+        IncompatiblePartsError: two losses declare one term, or none gives the generator or the discriminator anything to learn.
     """
 
     def __init__(self, losses: Sequence[Weighted]) -> None:
         self.losses = tuple(losses)
-        self.readings = _joined(self.losses)
+        self.term_info = _joined(self.losses)
         self.second_order = any(part.loss.second_order for part in self.losses)
         self.logistic = any(getattr(part.loss, "logistic", False) for part in self.losses)
 
@@ -92,37 +92,37 @@ class Objective:
         }
 
 
-def _joined(losses: Sequence[Weighted]) -> dict[str, Reading]:
-    readings: dict[str, Reading] = {}
+def _joined(losses: Sequence[Weighted]) -> dict[str, TermInfo]:
+    term_info: dict[str, TermInfo] = {}
     for part in losses:
-        for key, reading in part.loss.readings.items():
-            if key in readings:
+        for key, reading in part.loss.term_info.items():
+            if key in term_info:
                 side, _, term = key.partition("/")
-                raise Disagreement(
+                raise IncompatiblePartsError(
                     f"two losses give the {side} a term named '{term}'; one of them is '{part.name}'",
                     remedy="drop one of the two [[loss]] tables",
                 )
-            readings[key] = reading
+            term_info[key] = reading
 
     for side in ("discriminator", "generator"):
-        if not any(key.startswith(f"{side}/") for key in readings):
-            raise Disagreement(
+        if not any(key.startswith(f"{side}/") for key in term_info):
+            raise IncompatiblePartsError(
                 f"no loss teaches the {side}", remedy='add an adversarial loss, such as [[loss]] use = "non-saturating"'
             )
-        readings[f"{side}/total"] = _total(side, losses)
-    return readings
+        term_info[f"{side}/total"] = _total(side, losses)
+    return term_info
 
 
-def _total(side: str, losses: Sequence[Weighted]) -> Reading:
+def _total(side: str, losses: Sequence[Weighted]) -> TermInfo:
     """The total's equilibrium, where every term has one and its weight does not move it."""
     value = 0.0
     for part in losses:
-        for reading in _of(side, part.loss.readings):
+        for reading in _of(side, part.loss.term_info):
             if reading.equilibrium is None or (isinstance(part.weight, Schedule) and reading.equilibrium != 0):
-                return Reading(f"what the {side} descends: the weighted sum of its terms")
+                return TermInfo(f"what the {side} descends: the weighted sum of its terms")
             value += reading.equilibrium * (0.0 if isinstance(part.weight, Schedule) else part.weight)
-    return Reading(f"what the {side} descends: the weighted sum of its terms", value)
+    return TermInfo(f"what the {side} descends: the weighted sum of its terms", value)
 
 
-def _of(side: str, readings: Mapping[str, Reading]) -> list[Reading]:
-    return [reading for key, reading in readings.items() if key.startswith(f"{side}/")]
+def _of(side: str, term_info: Mapping[str, TermInfo]) -> list[TermInfo]:
+    return [reading for key, reading in term_info.items() if key.startswith(f"{side}/")]

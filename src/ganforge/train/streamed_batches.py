@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganforge.core.contracts import Source
+from ganforge.core.contracts import SampleSource
 from ganforge.core.errors import TrainingError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
@@ -61,7 +61,7 @@ class StreamedBatches:
     """
 
     def __init__(
-        self, source: Source, data: DataSpec, *, size: int, seed: int, device: torch.device, workers: int | None = None
+        self, source: SampleSource, data: DataSpec, *, size: int, seed: int, device: torch.device, workers: int | None = None
     ) -> None:
         self.size = size
         self.workers = _spare_cores() if workers is None else workers
@@ -165,7 +165,7 @@ class _Workers(Context):
 
 
 @contextmanager
-def _pool(source: Source, workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(source: SampleSource, workers: int) -> Iterator[ProcessPoolExecutor]:
     """Workers that have begun.
 
     Forked ones begin at once and need not import or unpickle the source, which may come from a file of the user's. A fork of a
@@ -185,10 +185,10 @@ def _pool(source: Source, workers: int) -> Iterator[ProcessPoolExecutor]:
 # What follows runs in the workers.
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_mine: list[Source] = []
+_mine: list[SampleSource] = []
 
 
-def _begin(source: Source) -> None:
+def _begin(source: SampleSource) -> None:
     """Leave it to the parent to stop, and end when it does.
 
     Terminals and service managers signal the whole group of processes, and the parent still wants batches to finish its iteration.

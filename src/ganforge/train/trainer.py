@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError
 from ganforge.core.events import (
+    CheckUnavailable,
     Evaluated,
     Event,
     Finished,
+    HealthSamples,
     Outcome,
-    Pictured,
-    Probed,
     RolledBack,
+    SamplesDrawn,
     Saved,
     Started,
     State,
     Stepped,
-    Unwatched,
 )
-from ganforge.core.isolation import said
+from ganforge.core.isolation import describe_error
 from ganforge.core.schedules import Schedule, value_at
 from ganforge.train.batches import Batches
 from ganforge.train.diagnostics import Signals
@@ -298,8 +298,8 @@ class Trainer:
                 name: sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
                 for name, network in self.networks.items()
             },
-            readings=self.objective.readings,
-            measures=observer.measures,
+            term_info=self.objective.term_info,
+            value_info=observer.value_info,
             real=observer.real,
             protocols={metric.name: metric.protocol for metric in observer.metrics},
         )
@@ -335,19 +335,19 @@ class Trainer:
                 self.average.network, self.networks["generator"], self.networks["discriminator"], self.plan.probe_samples
             )
         except Exception as error:  # noqa: BLE001 - nobody asked but the watch, which must not end training
-            self._signals.lost["samples"] = said(error)
+            self._signals.lost["samples"] = describe_error(error)
         else:
-            yield Probed(self.iteration, evaluation, raw)
+            yield HealthSamples(self.iteration, evaluation, raw)
 
     def _unwatched(self) -> Iterator[Event]:
         """What has turned out since the last time not to be measurable."""
         for check, reason in self._signals.lost.items():
             if check not in self._told_lost:
                 self._told_lost.add(check)
-                yield Unwatched(self.iteration, check, reason)
+                yield CheckUnavailable(self.iteration, check, reason)
 
-    def _pictured(self) -> Pictured:
-        return Pictured(self.iteration, *self.observer.picture(self.average.network, self.networks["discriminator"]))
+    def _pictured(self) -> SamplesDrawn:
+        return SamplesDrawn(self.iteration, *self.observer.picture(self.average.network, self.networks["discriminator"]))
 
     def _divergence(self, terms: Mapping[str, Tensor]) -> str | None:
         if not self._is_due(self._patience):

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from ganforge.builtin.component_specs import DIGITS
 from ganforge.builtin.datasets.held_out_split import split
-from ganforge.builtin.datasets.split_sizes import kept_back, training_shares
+from ganforge.builtin.datasets.split_sizes import held_out_size, training_shares
 
 
 def stream(seed: int = 0) -> torch.Generator:
@@ -81,5 +81,5 @@ def test_labels_stay_with_their_values() -> None:
     ],
 )
 def test_something_is_kept_back_and_something_left(counts: list[int], share: float, held: list[int]) -> None:
-    assert kept_back(counts, share) == held
+    assert held_out_size(counts, share) == held
     assert sum(training_shares(counts, share)) == pytest.approx(1)

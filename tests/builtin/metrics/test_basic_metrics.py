@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ganforge.metrics import hungarian_accuracy, perfect_high_quality, perfect_modes, wasserstein1, wasserstein2
-from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, GaussianMixture, Latent, LatentSpec, Samples
+from ganforge.plugin import Codes, DataSpec, Evaluation, GaussianMixture, IncompatiblePartsError, Latent, LatentSpec, Samples
 
 MOONS = DataSpec((2,), classes=2)
 CODED = LatentSpec(2, categorical=(3, 2))
@@ -29,7 +29,7 @@ def test_wasserstein_is_the_function_of_the_asked_order(metric) -> None:
     real, fake = (Samples(torch.randn(50, 2, generator=stream)) for _ in range(2))
     assert metric("wasserstein", MOONS).measure(evaluation(real, fake)) == {"": wasserstein2(real.values, fake.values)}
     assert metric("wasserstein", MOONS, order=1).measure(evaluation(real, fake)) == {"": wasserstein1(real.values, fake.values)}
-    assert "W₁" in metric("wasserstein", MOONS, order=1).measures[""].label
+    assert "W₁" in metric("wasserstein", MOONS, order=1).value_info[""].label
 
 
 @pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25)])
@@ -40,9 +40,9 @@ def test_real_samples_are_a_perfect_sampler_to_modes(name: str, modes: int, data
 
     found = built.measure(evaluation(real, real))
 
-    assert found["captured"] == modes == built.measures["captured"].ideal
+    assert found["captured"] == modes == built.value_info["captured"].ideal
     assert found["high-quality"] == pytest.approx(0.98889, abs=0.0084)  # 4 standard deviations of 0.0021
-    assert built.measures["high-quality"].ideal == pytest.approx(1 - math.exp(-4.5))
+    assert built.value_info["high-quality"].ideal == pytest.approx(1 - math.exp(-4.5))
     assert 0 < found["reverse-kl"] < 4 * (modes - 1) / 5000
 
 
@@ -54,7 +54,7 @@ def test_a_perfect_sampler_is_at_its_floors_in_the_mean(name: str, floor: float,
     draws = (Samples(data.held_out(2500, torch.Generator().manual_seed(seed)).values) for seed in range(60))
     runs = [built.measure(evaluation(fake, fake)) for fake in draws]
 
-    told = built.measures["reverse-kl"].floor
+    told = built.value_info["reverse-kl"].floor
     assert told is not None
     assert told(2500) == pytest.approx(floor, abs=1e-4)
     assert sum(run["reverse-kl"] for run in runs) / 60 == pytest.approx(told(2500), rel=0.2)
@@ -77,7 +77,7 @@ def test_where_modes_overlap_a_perfect_sampler_is_at_its_floors_too(name: str, p
     draws = (Samples(data.held_out(2500, torch.Generator().manual_seed(seed)).values) for seed in range(40))
     runs = [built.measure(evaluation(fake, fake)) for fake in draws]
 
-    ideal, floor = built.measures["high-quality"].ideal, built.measures["reverse-kl"].floor
+    ideal, floor = built.value_info["high-quality"].ideal, built.value_info["reverse-kl"].floor
     assert ideal == pytest.approx(known, abs=0.001)
     assert sum(run["high-quality"] for run in runs) / 40 == pytest.approx(ideal, abs=0.001)
     assert sum(run["reverse-kl"] for run in runs) / 40 == pytest.approx(floor(2500), rel=0.2)
@@ -93,7 +93,7 @@ def test_modes_that_just_lie_apart_have_the_exact_share(gap: float) -> None:
 
 
 def test_modes_of_a_line_have_the_lines_ideal(dataset, metric) -> None:
-    assert metric("modes", dataset("gaussian-1d").spec).measures["high-quality"].ideal == pytest.approx(0.9973, abs=1e-4)
+    assert metric("modes", dataset("gaussian-1d").spec).value_info["high-quality"].ideal == pytest.approx(0.9973, abs=1e-4)
 
 
 def test_codes_that_name_the_moons_are_recovered(metric, moons: Samples) -> None:
@@ -119,8 +119,8 @@ def test_codes_that_name_the_moons_are_recovered(metric, moons: Samples) -> None
 def test_the_best_that_codes_can_do_is_what_the_best_coupling_of_them_and_classes_gets(values, shares, best, metric) -> None:
     data = DataSpec((2,), classes=len(shares) or 2, class_shares=shares)
     built = metric("code-recovery", data, LatentSpec(2, categorical=(values,)))
-    assert built.measures[""].ideal == pytest.approx(best)
-    assert metric("label-match", data, LatentSpec(2, classes=data.classes)).measures[""].ideal == 1.0
+    assert built.value_info[""].ideal == pytest.approx(best)
+    assert metric("label-match", data, LatentSpec(2, classes=data.classes)).value_info[""].ideal == 1.0
 
     # one of the best generators: sorted alike, the common part of both is on the diagonal as far as it goes
     table = _coupling([1 / values] * values, shares or (0.5, 0.5))
@@ -163,18 +163,18 @@ def test_label_match_counts_points_on_the_moon_asked_for(metric, moons: Samples)
 def test_a_metric_without_what_it_needs_is_refused_when_built(
     name: str, data: DataSpec, latent: LatentSpec, params: dict, message: str, metric
 ) -> None:
-    with pytest.raises(Disagreement, match=message):
+    with pytest.raises(IncompatiblePartsError, match=message):
         metric(name, data, latent, **params)
 
 
 def test_samples_without_what_the_metric_reads_are_refused(metric, moons: Samples) -> None:
     fake = Samples(moons.values, latent=Latent(torch.zeros(400, 2)))
     for name, latent in (("code-recovery", CODED), ("label-match", LABELLED)):
-        with pytest.raises(Disagreement, match="carry no"):
+        with pytest.raises(IncompatiblePartsError, match="carry no"):
             metric(name, MOONS, latent).measure(evaluation(moons, fake))
 
     coded = Samples(moons.values, latent=Latent(torch.zeros(400, 2), labels=moons.labels))
-    with pytest.raises(Disagreement, match="real samples carry no labels"):
+    with pytest.raises(IncompatiblePartsError, match="real samples carry no labels"):
         metric("label-match", MOONS, LABELLED).measure(evaluation(Samples(moons.values), coded))
 
 
@@ -189,6 +189,6 @@ def test_values_and_measures_have_the_same_keys_and_plain_labels(metric, dataset
     ):
         built = metric(name, data, sizes)
         found = built.measure(evaluation(moons, fake))
-        assert found.keys() == built.measures.keys()
+        assert found.keys() == built.value_info.keys()
         assert all(type(value) is float for value in found.values())
-        assert all(len(measure.label) > 20 for measure in built.measures.values())
+        assert all(len(measure.label) > 20 for measure in built.value_info.values())

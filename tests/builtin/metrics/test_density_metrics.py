@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganforge.plugin import DataSpec, Disagreement, Evaluation, GaussianMixture, LatentSpec, Samples, Verdict
+from ganforge.plugin import DataSpec, DiscriminatorOutput, Evaluation, GaussianMixture, IncompatiblePartsError, LatentSpec, Samples
 
 LINE = DataSpec((1,), density=GaussianMixture(((0.0,),), std=1.0))
 
@@ -17,8 +17,8 @@ def evaluation(shift: float, slope: float) -> Evaluation:
     """A generator that is N(shift, 1), and a discriminator of that logit slope around the middle."""
     fake = Samples(shift + torch.randn(5000, 1, generator=torch.Generator().manual_seed(0)))
 
-    def critic(samples: Samples) -> Verdict:
-        return Verdict(slope * (shift / 2 - samples.values[:, 0]))
+    def critic(samples: Samples) -> DiscriminatorOutput:
+        return DiscriminatorOutput(slope * (shift / 2 - samples.values[:, 0]))
 
     return Evaluation(fake, fake, torch.Generator(), critic=critic)
 
@@ -42,9 +42,9 @@ def test_a_perfect_generator_is_near_nothing(metric):
 
 def test_keys_protocol_and_cells(metric):
     built = metric("optimal-discriminator", LINE, cells=32)
-    assert built.measure(evaluation(1.0, 1.0)).keys() == built.measures.keys()
+    assert built.measure(evaluation(1.0, 1.0)).keys() == built.value_info.keys()
     assert "Scott" in built.protocol["density"]
-    assert all(len(measure.label) > 20 for measure in built.measures.values())
+    assert all(len(measure.label) > 20 for measure in built.value_info.values())
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_keys_protocol_and_cells(metric):
     ],
 )
 def test_what_does_not_fit_is_refused_when_built(data, latent, message, metric):
-    with pytest.raises(Disagreement, match=message):
+    with pytest.raises(IncompatiblePartsError, match=message):
         metric("optimal-discriminator", data, latent)
 
 

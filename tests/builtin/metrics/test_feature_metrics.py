@@ -13,7 +13,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from ganforge.builtin.datasets.held_out_split import Kept
 from ganforge.builtin.features import small_classifier
 from ganforge.metrics import class_coverage_floor, frechet_distance, kernel_distance
-from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples
+from ganforge.plugin import Codes, DataSpec, Evaluation, IncompatiblePartsError, Latent, LatentSpec, Samples
 
 PLANE = DataSpec((2,))
 CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
@@ -47,7 +47,7 @@ def test_subsets_are_drawn_from_the_evaluations_stream_and_told_with_their_sprea
     made = metric("kernel", PLANE, subsets=20, subset_size=30)
     compared = evaluation(drawn(0, 50), drawn(1, 60))
     found = made.measure(compared)
-    assert found.keys() == made.measures.keys() == {"mean", "deviation"}
+    assert found.keys() == made.value_info.keys() == {"mean", "deviation"}
     assert found["deviation"] > 0
     assert found == made.measure(evaluation(compared.real, compared.fake))
     assert made.measure(compared) != found  # the stream has moved on
@@ -91,7 +91,7 @@ def test_frechet_on_the_backbone_equals_torchmetrics_with_the_same_module(metric
     ],
 )
 def test_too_few_samples_are_told_with_the_key_to_change(name, params, count, message, metric) -> None:
-    with pytest.raises(Disagreement, match=message):
+    with pytest.raises(IncompatiblePartsError, match=message):
         metric(name, PLANE, **params).measure(evaluation(drawn(0, count), drawn(1, count)))
 
 
@@ -102,7 +102,7 @@ def test_classes_are_counted_and_compared_with_equal_shares_or_the_datas(blobs, 
 
     found = uniform.measure(evaluation(blobs.held, fake))
     assert found["captured"] == 2
-    assert uniform.measures["captured"].ideal == 3
+    assert uniform.value_info["captured"].ideal == 3
     assert found["reverse-kl"] == pytest.approx((shares * np.log(3 * shares)).sum(), abs=1e-3)
     other = data.measure(evaluation(blobs.held, fake))["reverse-kl"]
     assert other == pytest.approx((shares * np.log(shares / SHARES[:2])).sum(), abs=1e-3)
@@ -111,9 +111,9 @@ def test_classes_are_counted_and_compared_with_equal_shares_or_the_datas(blobs, 
 def test_the_floor_of_class_modes_is_what_real_samples_get(blobs, metric) -> None:
     made = metric("class-modes", blobs)
     found = np.mean([made.measure(evaluation(blobs.held, drawn(seed, 200)))["reverse-kl"] for seed in range(100)])
-    assert made.measures["reverse-kl"].floor(200) == pytest.approx(found, rel=0.1)
-    assert made.measures["reverse-kl"].floor(200) == class_coverage_floor(SHARES, [1 / 3] * 3, 200).reverse_kl
-    assert made.measures["captured"].floor(200) == 3
+    assert made.value_info["reverse-kl"].floor(200) == pytest.approx(found, rel=0.1)
+    assert made.value_info["reverse-kl"].floor(200) == class_coverage_floor(SHARES, [1 / 3] * 3, 200).reverse_kl
+    assert made.value_info["captured"].floor(200) == 3
 
 
 def test_a_class_that_the_data_lack_gives_a_finite_divergence(blobs, metric) -> None:
@@ -129,7 +129,7 @@ def test_label_match_by_classifier_needs_no_real_neighbours(blobs, metric) -> No
     fake = Samples(blobs.held.values, asked, Latent(torch.zeros(300, 2), asked))
     unlabelled = Samples(torch.zeros(300, 2))
     assert made.measure(evaluation(unlabelled, fake))[""] == pytest.approx(0.75, abs=0.01)
-    assert made.measures[""].ideal == made.told.reader.accuracy > 0.99
+    assert made.value_info[""].ideal == made.told.reader.accuracy > 0.99
     assert made.protocol["by"] == "classifier"
     assert metric("label-match", blobs, LatentSpec(2, classes=3)).protocol == {"by": "nearest"}
 
@@ -142,7 +142,7 @@ def test_code_recovery_by_classifier_matches_codes_to_what_it_reads(blobs, metri
     unlabelled = Samples(torch.zeros(300, 2))
     assert made.measure(evaluation(unlabelled, fake))[""] == pytest.approx(0.8, abs=0.01)
     # each of three equally likely codes can stand for a third of the samples at most, and half of them are of the first class
-    assert made.measures[""].ideal == pytest.approx((1 / 3 + 0.3 + 0.2) * made.told.reader.accuracy)
+    assert made.value_info[""].ideal == pytest.approx((1 / 3 + 0.3 + 0.2) * made.told.reader.accuracy)
     assert made.protocol["by"] == "classifier"
     few = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier")
-    assert few.measures[""].ideal == pytest.approx((0.5 + 0.3) * few.told.reader.accuracy)  # of three classes
+    assert few.value_info[""].ideal == pytest.approx((0.5 + 0.3) * few.told.reader.accuracy)  # of three classes

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from ganforge.metrics import mutual_information_bound
-from ganforge.plugin import Codes, DataSpec, Disagreement, Evaluation, Latent, LatentSpec, Samples, Verdict
+from ganforge.plugin import Codes, DataSpec, DiscriminatorOutput, Evaluation, IncompatiblePartsError, Latent, LatentSpec, Samples
 
 PLANE = DataSpec((2,))
 CODED = LatentSpec(2, categorical=(3, 5), continuous=2)
@@ -20,7 +20,7 @@ def evaluation(head: torch.Tensor | None) -> Evaluation:
     stream = torch.Generator().manual_seed(0)
     codes = Codes(torch.stack([torch.arange(60) % 3, torch.arange(60) % 5], dim=1), torch.zeros(60, 2))
     fake = Samples(torch.randn(60, 2, generator=stream), latent=Latent(torch.zeros(60, 2), codes=codes))
-    verdict = Verdict(torch.zeros(60), {} if head is None else {"code": head})
+    verdict = DiscriminatorOutput(torch.zeros(60), {} if head is None else {"code": head})
     return Evaluation(Samples(fake.values), fake, stream, critic=lambda samples: verdict)
 
 
@@ -42,9 +42,9 @@ def test_a_certain_reader_is_at_the_ideal(metric):
     built, numbers = metric("information", PLANE, CODED), torch.arange(60)
     head = 1000.0 * torch.cat([F.one_hot(numbers % 3, 3), F.one_hot(numbers % 5, 5), torch.zeros(60, 2)], dim=1)
 
-    assert built.measures[""].ideal == pytest.approx(math.log(15))
+    assert built.value_info[""].ideal == pytest.approx(math.log(15))
     assert built.measure(evaluation(head))[""] == pytest.approx(math.log(15))
-    assert "H(c) = 2.708" in built.measures[""].label
+    assert "H(c) = 2.708" in built.value_info[""].label
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_certain_reader_is_at_the_ideal(metric):
     ],
 )
 def test_what_is_missing_is_said(given, message, metric):
-    with pytest.raises(Disagreement, match=message):
+    with pytest.raises(IncompatiblePartsError, match=message):
         metric("information", PLANE, CODED).measure(given)
 
 
@@ -69,5 +69,5 @@ def test_what_is_missing_is_said(given, message, metric):
     ],
 )
 def test_a_code_that_is_not_drawn_is_refused_when_built(latent, column, message, metric):
-    with pytest.raises(Disagreement, match=message):
+    with pytest.raises(IncompatiblePartsError, match=message):
         metric("information", PLANE, latent, column=column)

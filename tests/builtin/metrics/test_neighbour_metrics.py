@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganforge.metrics import near_duplicates, one_nearest_neighbour, precision_recall
-from ganforge.plugin import DataSpec, Disagreement, Evaluation, Samples
+from ganforge.plugin import DataSpec, Evaluation, IncompatiblePartsError, Samples
 
 PLANE = DataSpec((2,))
 
@@ -48,7 +48,7 @@ def test_a_perfect_sampler_is_at_the_floor_in_the_mean(name, key, near, metric):
     built = metric(name, PLANE)
     for count in (24, 200) if key != "near" else (200,):
         values = [built.measure(evaluation(seed, count))[key] for seed in range(60)]
-        assert np.mean(values) == pytest.approx(built.measures[key].floor(count), abs=near * (200 / count) ** 0.5), count
+        assert np.mean(values) == pytest.approx(built.value_info[key].floor(count), abs=near * (200 / count) ** 0.5), count
 
 
 def test_a_perfect_sampler_of_data_that_repeat_is_at_the_floor_too(metric):
@@ -62,7 +62,7 @@ def test_a_perfect_sampler_of_data_that_repeat_is_at_the_floor_too(metric):
         return built.measure(Evaluation(real, fake, torch.Generator()))
 
     perfect = [found(30) for _ in range(40)]
-    floor, ideal = built.measures["near"].floor(300), built.measures["exact"].ideal
+    floor, ideal = built.value_info["near"].floor(300), built.value_info["exact"].ideal
     assert np.mean([values["near"] for values in perfect]) == pytest.approx(floor, rel=0.03)
     assert np.mean([values["exact"] for values in perfect]) == pytest.approx(ideal, abs=0.03 * 300 * 299 / 60)
     collapsed = found(1)
@@ -77,7 +77,7 @@ def test_features_and_neighbours_are_stated(metric):
 
 
 def test_too_few_samples_say_how_many_are_needed(metric):
-    with pytest.raises(Disagreement, match=r"needs at least 6 samples .*`samples = 6`"):
+    with pytest.raises(IncompatiblePartsError, match=r"needs at least 6 samples .*`samples = 6`"):
         metric("precision-recall", PLANE).measure(evaluation(count=5))
 
 
@@ -85,7 +85,7 @@ def test_keys_and_labels(metric):
     for name in ("precision-recall", "one-nearest-neighbour", "duplicates"):
         built = metric(name, PLANE)
         found = built.measure(evaluation())
-        assert found.keys() == built.measures.keys()
+        assert found.keys() == built.value_info.keys()
         assert all(type(value) is float for value in found.values())
-        assert all(len(measure.label) > 20 for measure in built.measures.values())
+        assert all(len(measure.label) > 20 for measure in built.value_info.values())
         assert name.split("-", maxsplit=1)[0] in repr(built).lower() or "Nearest" in repr(built)

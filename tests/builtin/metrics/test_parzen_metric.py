@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganforge.metrics import PARZEN_WIDTHS, parzen_log_likelihood
-from ganforge.plugin import DataSpec, Disagreement, Evaluation, Samples
+from ganforge.plugin import DataSpec, Evaluation, IncompatiblePartsError, Samples
 
 IMAGES = DataSpec((1, 4, 4), value_range=(-1.0, 1.0))
 
@@ -44,7 +44,7 @@ def test_without_samples_set_aside_training_samples_choose_it(metric):
     ones = [samples.values / 2 + 0.5 for samples in (given.fake, images(2, 1000), given.real)]
     assert metric("parzen", IMAGES).measure(given)["log-likelihood"] == pytest.approx(parzen_log_likelihood(*ones).mean, rel=1e-5)
 
-    with pytest.raises(Disagreement, match="neither validation nor training"):
+    with pytest.raises(IncompatiblePartsError, match="neither validation nor training"):
         metric("parzen", IMAGES).measure(replace(given, training=None))
 
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import softplus
 
-from ganforge.plugin import Reading, Terms
+from ganforge.plugin import TermInfo, Terms
 
 
 class Sound:
     """The non-saturating loss, and the base of all faulty ones."""
 
-    readings = {
-        "discriminator/game": Reading("cost of misjudging", 2 * math.log(2)),
-        "generator/game": Reading("cost of being recognised", math.log(2)),
+    term_info = {
+        "discriminator/game": TermInfo("cost of misjudging", 2 * math.log(2)),
+        "generator/game": TermInfo("cost of being recognised", math.log(2)),
     }
     second_order = False
 
@@ -26,7 +26,7 @@ class Sound:
 
 
 class Silent(Sound):
-    readings = {}
+    term_info = {}
 
     def discriminator(self, critic, real, fake):
         return Terms({})
@@ -36,13 +36,13 @@ class Silent(Sound):
 
 
 class Unlabelled(Sound):
-    readings = {**Sound.readings, "generator/game": Reading(" ", math.log(2))}
+    term_info = {**Sound.term_info, "generator/game": TermInfo(" ", math.log(2))}
 
 
 class Deaf(Sound):
     """The discriminator's cost follows from no weight of it."""
 
-    readings = {"discriminator/game": Reading("cost of misjudging")}
+    term_info = {"discriminator/game": TermInfo("cost of misjudging")}
 
     def discriminator(self, critic, real, fake):
         logits = critic(real).logits
@@ -55,7 +55,7 @@ class Deaf(Sound):
 class Detached(Sound):
     """The generator's samples are cut off."""
 
-    readings = {"generator/game": Reading("cost of being recognised")}
+    term_info = {"generator/game": TermInfo("cost of being recognised")}
 
     def discriminator(self, critic, real, fake):
         return Terms({})
@@ -67,7 +67,7 @@ class Detached(Sound):
 class Twice(Sound):
     """A gradient penalty that does not say so."""
 
-    readings = {**Sound.readings, "discriminator/slope": Reading("slope at real samples", 0.0)}
+    term_info = {**Sound.term_info, "discriminator/slope": TermInfo("slope at real samples", 0.0)}
 
     def discriminator(self, critic, real, fake):
         leaf = real.values.detach().requires_grad_()
@@ -87,7 +87,7 @@ class Clamping(Sound):
 class Backwards(Sound):
     """The generator learns to be recognised."""
 
-    readings = {**Sound.readings, "generator/game": Reading("cost of passing for real")}
+    term_info = {**Sound.term_info, "generator/game": TermInfo("cost of passing for real")}
 
     def generator(self, critic, real, fake):
         return Terms({"game": softplus(critic(fake).logits).mean()})
@@ -96,11 +96,11 @@ class Backwards(Sound):
 class Overpromised(Sound):
     """What winning costs is more than it declares."""
 
-    readings = {**Sound.readings, "discriminator/game": Reading("cost of misjudging", 2 * math.log(2), best=-1.0)}
+    term_info = {**Sound.term_info, "discriminator/game": TermInfo("cost of misjudging", 2 * math.log(2), best=-1.0)}
 
 
 class Misdeclared(Sound):
-    readings = {**Sound.readings, "generator/game": Reading("cost of being recognised", 0.5)}
+    term_info = {**Sound.term_info, "generator/game": TermInfo("cost of being recognised", 0.5)}
 
 
 def build_l01(params, context):

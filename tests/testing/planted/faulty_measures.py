@@ -2,31 +2,31 @@
 
 import numpy as np
 
-from ganforge.plugin import Measure
+from ganforge.plugin import MetricInfo
 
 
 class Sound:
     """Distance of the means, and the base of all faulty ones."""
 
-    measures = {"": Measure("distance of the means", "lower", 0.0, symmetric=True)}
+    value_info = {"": MetricInfo("distance of the means", "lower", 0.0, symmetric=True)}
 
     def measure(self, evaluation):
         return {"": float((evaluation.real.values.mean(0) - evaluation.fake.values.mean(0)).norm())}
 
 
 class Unlabelled(Sound):
-    measures = {"": Measure("", "lower")}
+    value_info = {"": MetricInfo("", "lower")}
 
 
 class Drawing(Sound):
-    measures = {"": Measure("distance, more or less", "lower")}
+    value_info = {"": MetricInfo("distance, more or less", "lower")}
 
     def measure(self, evaluation):
         return {"": super().measure(evaluation)[""] + float(np.random.default_rng().normal())}
 
 
 class Spoiling(Sound):
-    measures = {"": Measure("distance of the means", "lower")}
+    value_info = {"": MetricInfo("distance of the means", "lower")}
 
     def measure(self, evaluation):
         evaluation.fake.values.zero_()
@@ -34,11 +34,11 @@ class Spoiling(Sound):
 
 
 class Unideal(Sound):
-    measures = {"": Measure("distance of the means", "lower", 1.0)}
+    value_info = {"": MetricInfo("distance of the means", "lower", 1.0)}
 
 
 class Lopsided(Sound):
-    measures = {"": Measure("lead of the mean", "lower", 0.0, symmetric=True)}
+    value_info = {"": MetricInfo("lead of the mean", "lower", 0.0, symmetric=True)}
 
     def measure(self, evaluation):
         return {"": float((evaluation.real.values - evaluation.fake.values).mean())}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, LatentSpec, Samples, Verdict
+from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_cgan.networks import missing_labels, one_hot, wrong_label
 from ganforge_cgan.params import ConvDiscriminatorParams, ConvGeneratorParams
 from ganforge_dcgan.blocks import STD, Pyramid, downward, outlook, start_normal, upward
@@ -39,7 +39,7 @@ class ConvGenerator(nn.Module):
     """Latent and embedded label side by side as a map of one pixel, which grows to an image of that class.
 
     Raises:
-        Disagreement: the sampler draws no labels, or the data are no images of a fitting side.
+        IncompatiblePartsError: the sampler draws no labels, or the data are no images of a fitting side.
     """
 
     def __init__(self, params: ConvGeneratorParams, context: BuildContext) -> None:
@@ -56,7 +56,7 @@ class ConvGenerator(nn.Module):
         """Labelled latents of n → values ``(n, c, side, side)``.
 
         Raises:
-            Disagreement: the latents carry no labels, or a label that is no class.
+            IncompatiblePartsError: the latents carry no labels, or a label that is no class.
         """
         joined = torch.cat([self.latent.flatten(latent), embedded(latent.labels, self.embedding)], dim=1)  # (n, w + e)
         values: Tensor = self.layers(joined[:, :, None, None])
@@ -67,7 +67,7 @@ class ConvDiscriminator(nn.Module):
     """One map for each class joins the image's channels, ones for the image's own and zeros for the others; then as in DCGAN.
 
     Raises:
-        Disagreement: the data set has no classes, or no images of a fitting side.
+        IncompatiblePartsError: the data set has no classes, or no images of a fitting side.
     """
 
     def __init__(self, params: ConvDiscriminatorParams, context: BuildContext) -> None:
@@ -78,23 +78,23 @@ class ConvDiscriminator(nn.Module):
         self.realness = outlook(pyramid, 1)
         start_normal(self)
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Labelled samples of n → logits ``(n,)`` and features ``(n, C·s·s)``.
 
         Raises:
-            Disagreement: the samples carry no labels, or a label that is no class.
+            IncompatiblePartsError: the samples carry no labels, or a label that is no class.
         """
         values = samples.values
         maps = one_hot(samples.labels, self.classes).to(values.dtype)[:, :, None, None]  # (n, k, 1, 1)
         features = self.trunk(torch.cat([values, maps.expand(-1, -1, *values.shape[2:])], dim=1))  # (n, c + k, …) → (n, C, s, s)
-        return Verdict(logits=self.realness(features).flatten(), features=features.flatten(1))
+        return DiscriminatorOutput(logits=self.realness(features).flatten(), features=features.flatten(1))
 
 
 class ProjectionDiscriminator(nn.Module):
     """``ψ(φ(x)) + ⟨v(y), φ(x)⟩`` (Miyato & Koyama 2018): the class takes part by an inner product with the pooled features.
 
     Raises:
-        Disagreement: the data set has no classes, or no images of a fitting side.
+        IncompatiblePartsError: the data set has no classes, or no images of a fitting side.
     """
 
     def __init__(self, params: ConvDiscriminatorParams, context: BuildContext) -> None:
@@ -107,22 +107,22 @@ class ProjectionDiscriminator(nn.Module):
         start_normal(self)
         nn.init.normal_(self.embedding.weight, std=STD)  # an output layer that the label chooses, so it starts like the other one
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Labelled samples of n → logits ``(n,)`` and features ``(n, C)``.
 
         Raises:
-            Disagreement: the samples carry no labels, or a label that is no class.
+            IncompatiblePartsError: the samples carry no labels, or a label that is no class.
         """
         features = self.trunk(samples.values).sum(dim=(2, 3))  # (n, C, s, s) → (n, C)
         agreement = (embedded(samples.labels, self.embedding) * features).sum(dim=1)
-        return Verdict(logits=self.realness(features).squeeze(1) + agreement, features=features)
+        return DiscriminatorOutput(logits=self.realness(features).squeeze(1) + agreement, features=features)
 
 
 class ClassifyingDiscriminator(nn.Module):
     """One trunk, two outputs: realness, which is not told the class, and the logits of the classes, head ``class`` (AC-GAN).
 
     Raises:
-        Disagreement: the data set has no classes, or no images of a fitting side.
+        IncompatiblePartsError: the data set has no classes, or no images of a fitting side.
     """
 
     def __init__(self, params: ConvDiscriminatorParams, context: BuildContext) -> None:
@@ -134,10 +134,10 @@ class ClassifyingDiscriminator(nn.Module):
         self.classifier = outlook(pyramid, classes)
         start_normal(self)
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)``, head ``class`` ``(n, k)`` and features ``(n, C·s·s)``."""
         features = self.trunk(samples.values)  # (n, c, side, side) → (n, C, s, s)
-        return Verdict(
+        return DiscriminatorOutput(
             logits=self.realness(features).flatten(),
             heads={"class": self.classifier(features).flatten(1)},
             features=features.flatten(1),
@@ -148,7 +148,7 @@ def embedded(labels: Tensor | None, embedding: nn.Embedding) -> Tensor:
     """``(n,)`` labels → ``(n, e)`` learnt vectors.
 
     Raises:
-        Disagreement: there are no labels, or one is no class.
+        IncompatiblePartsError: there are no labels, or one is no class.
     """
     if labels is None:
         raise missing_labels()
@@ -163,10 +163,10 @@ def drawn_classes(latent: LatentSpec, *, part: str) -> int:
     """How many classes the sampler draws from.
 
     Raises:
-        Disagreement: it draws none.
+        IncompatiblePartsError: it draws none.
     """
     if latent.classes is None:
-        raise Disagreement(f"{part} needs labels, the sampler draws none", remedy='set sampler.use = "labelled"')
+        raise IncompatiblePartsError(f"{part} needs labels, the sampler draws none", remedy='set sampler.use = "labelled"')
     return latent.classes
 
 
@@ -174,8 +174,8 @@ def known_classes(data: DataSpec, *, part: str) -> int:
     """How many classes the data set has.
 
     Raises:
-        Disagreement: it has none.
+        IncompatiblePartsError: it has none.
     """
     if data.classes is None:
-        raise Disagreement(f"{part} needs labels, the data set has none", remedy="choose labelled data")
+        raise IncompatiblePartsError(f"{part} needs labels, the data set has none", remedy="choose labelled data")
     return data.classes

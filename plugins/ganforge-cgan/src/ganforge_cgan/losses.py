@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Critic, Disagreement, NoParams, Reading, Samples, Terms
+from ganforge.plugin import BuildContext, Critic, IncompatiblePartsError, NoParams, Samples, TermInfo, Terms
 from ganforge_cgan.convolutions import drawn_classes, known_classes
 
 
@@ -20,7 +20,7 @@ def build_auxiliary_classifier(_params: NoParams, context: BuildContext) -> Auxi
     """The ``auxiliary-classifier`` loss for the context's classes.
 
     Raises:
-        Disagreement: the data set has no classes, or the sampler draws no labels.
+        IncompatiblePartsError: the data set has no classes, or the sampler draws no labels.
     """
     drawn_classes(context.latent, part="loss 'auxiliary-classifier'")
     return AuxiliaryClassifier(known_classes(context.data, part="loss 'auxiliary-classifier'"))
@@ -33,10 +33,10 @@ class AuxiliaryClassifier:
     """
 
     second_order = False
-    readings: Mapping[str, Reading] = {
-        "discriminator/class-real": Reading("cost of naming the class of real samples, in nats"),
-        "discriminator/class-fake": Reading("cost of naming the class that was asked of generated samples, in nats"),
-        "generator/class": Reading("cost of making samples whose class can be named, in nats"),
+    term_info: Mapping[str, TermInfo] = {
+        "discriminator/class-real": TermInfo("cost of naming the class of real samples, in nats"),
+        "discriminator/class-fake": TermInfo("cost of naming the class that was asked of generated samples, in nats"),
+        "generator/class": TermInfo("cost of making samples whose class can be named, in nats"),
     }
 
     def __init__(self, classes: int) -> None:
@@ -53,18 +53,18 @@ class AuxiliaryClassifier:
     def _unnamed(self, critic: Critic, samples: Samples) -> Tensor:
         heads = critic(samples).heads
         if "class" not in heads:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 "loss 'auxiliary-classifier' needs a discriminator with a head 'class'",
                 remedy='set discriminator.use = "acgan-conv"',
             )
         asked = (len(samples), self.classes)
         if heads["class"].shape != asked:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"the discriminator's head 'class' is {tuple(heads['class'].shape)}, the data ask for {asked}",
                 remedy="give one logit for each class of the data",
             )
         if samples.labels is None:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 "loss 'auxiliary-classifier' was given samples without labels",
                 remedy='set sampler.use = "labelled" and choose labelled data',
             )

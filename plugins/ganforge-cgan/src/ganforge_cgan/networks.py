@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, Samples, Verdict
+from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, Latent, Samples
 from ganforge_cgan.params import DiscriminatorParams, GeneratorParams, NetworkParams
 
 _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -32,14 +32,16 @@ class ConditionalGenerator(nn.Module):
     """Latent and label side by side through hidden layers to one sample of that class.
 
     Raises:
-        Disagreement: the sampler draws no labels, or the output activation does not fit the data's value range.
+        IncompatiblePartsError: the sampler draws no labels, or the output activation does not fit the data's value range.
     """
 
     def __init__(self, params: GeneratorParams, context: BuildContext) -> None:
         super().__init__()
         check_range(params.output, context.data)
         if context.latent.classes is None:
-            raise Disagreement("generator 'cgan-mlp' needs labels, the sampler draws none", remedy='set sampler.use = "labelled"')
+            raise IncompatiblePartsError(
+                "generator 'cgan-mlp' needs labels, the sampler draws none", remedy='set sampler.use = "labelled"'
+            )
         self.latent = context.latent
         self.classes = context.latent.classes
         self.shape = context.data.shape
@@ -51,7 +53,7 @@ class ConditionalGenerator(nn.Module):
         """Labelled latents of n → values ``(n, *shape)``.
 
         Raises:
-            Disagreement: the latents carry no labels, or a label that is no class.
+            IncompatiblePartsError: the latents carry no labels, or a label that is no class.
         """
         label = one_hot(latent.labels, self.classes).to(latent.noise.dtype)
         joined = torch.cat([self.latent.flatten(latent), label], dim=1)  # (n, w + k)
@@ -63,33 +65,35 @@ class ConditionalDiscriminator(nn.Module):
     """Values and label side by side through hidden layers to one logit: does this sample look real *for its class*?
 
     Raises:
-        Disagreement: the data set has no classes.
+        IncompatiblePartsError: the data set has no classes.
     """
 
     def __init__(self, params: DiscriminatorParams, context: BuildContext) -> None:
         super().__init__()
         if context.data.classes is None:
-            raise Disagreement("discriminator 'cgan-mlp' needs labels, the data set has none", remedy="choose labelled data")
+            raise IncompatiblePartsError(
+                "discriminator 'cgan-mlp' needs labels, the data set has none", remedy="choose labelled data"
+            )
         self.classes = context.data.classes
         self.trunk, width = hidden_layers(context.data.size + self.classes, params)
         self.realness = nn.Linear(width, 1)
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Labelled samples of n → logits ``(n,)`` and features ``(n, h)``.
 
         Raises:
-            Disagreement: the samples carry no labels, or a label that is no class.
+            IncompatiblePartsError: the samples carry no labels, or a label that is no class.
         """
         label = one_hot(samples.labels, self.classes).to(samples.values.dtype)
         features = self.trunk(torch.cat([samples.values.flatten(1), label], dim=1))  # (n, d + k) → (n, h)
-        return Verdict(logits=self.realness(features).squeeze(1), features=features)
+        return DiscriminatorOutput(logits=self.realness(features).squeeze(1), features=features)
 
 
 def one_hot(labels: Tensor | None, classes: int) -> Tensor:
     """``(n,)`` labels → ``(n, classes)`` of zeros and ones.
 
     Raises:
-        Disagreement: there are no labels, or one lies outside 0 … classes − 1.
+        IncompatiblePartsError: there are no labels, or one lies outside 0 … classes − 1.
     """
     if labels is None:
         raise missing_labels()
@@ -100,14 +104,16 @@ def one_hot(labels: Tensor | None, classes: int) -> Tensor:
         raise wrong_label(classes, error) from error
 
 
-def missing_labels() -> Disagreement:
+def missing_labels() -> IncompatiblePartsError:
     """What to say where labels are needed and there are none."""
-    return Disagreement("a conditional network was given no labels", remedy='set sampler.use = "labelled" and choose labelled data')
+    return IncompatiblePartsError(
+        "a conditional network was given no labels", remedy='set sampler.use = "labelled" and choose labelled data'
+    )
 
 
-def wrong_label(classes: int, error: Exception) -> Disagreement:
+def wrong_label(classes: int, error: Exception) -> IncompatiblePartsError:
     """What to say of a label that is no class."""
-    return Disagreement(
+    return IncompatiblePartsError(
         f"a label lies outside the {classes} classes: {error}", remedy=f"use labels 0 to {classes - 1}, as whole numbers"
     )
 
@@ -128,14 +134,14 @@ def check_range(output: str, data: DataSpec) -> None:
     """Refuse a bounded output that does not match a declared value range.
 
     Raises:
-        Disagreement: naming the output that fits.
+        IncompatiblePartsError: naming the output that fits.
     """
     if output == "linear" or data.value_range is None:
         return
     fitting = _RANGES.get(data.value_range, "linear")
     if output != fitting:
         low, high = data.value_range
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"generator 'cgan-mlp' ends in {output}, but the data lie in [{low:g}, {high:g}]",
             remedy=f'set generator.params.output = "{fitting}"',
         )

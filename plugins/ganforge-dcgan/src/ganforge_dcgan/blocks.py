@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ganforge.plugin import DataSpec, Disagreement
+from ganforge.plugin import DataSpec, IncompatiblePartsError
 from ganforge_dcgan.params import ConvolutionParams, DiscriminatorParams, GeneratorParams
 
 STD = 0.02
@@ -52,22 +52,22 @@ class Pyramid:
             part: who asks, for the error: ``"generator 'dcgan'"``.
 
         Raises:
-            Disagreement: points, images that are not square, or a side that cannot be halved down to a small map.
+            IncompatiblePartsError: points, images that are not square, or a side that cannot be halved down to a small map.
         """
         if not data.is_image:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"{part} needs images of channels, height and width; the data have the shape {data.shape}",
                 remedy="choose a data set of images, or a fully connected network such as 'mlp'",
             )
         channels, height, width = data.shape
         if height != width:
-            raise Disagreement(f"{part} needs square images, these are {height}×{width}", remedy="crop or resize them")
+            raise IncompatiblePartsError(f"{part} needs square images, these are {height}×{width}", remedy="crop or resize them")
 
         side, halvings = height, 0
         while side % 2 == 0 and side // 2 >= params.smallest:
             side, halvings = side // 2, halvings + 1
         if not halvings or side > _WIDEST:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"{part} cannot halve a side of {height} down to a map of {params.smallest} to {_WIDEST}",
                 remedy="resize the images: 8, 16, 32, 64 and 128 fit, and so do others such as 28 and 48",
             )

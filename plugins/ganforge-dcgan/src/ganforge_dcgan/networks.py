@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ganforge.plugin import BuildContext, Latent, Samples, Verdict
+from ganforge.plugin import BuildContext, DiscriminatorOutput, Latent, Samples
 from ganforge_dcgan.blocks import Pyramid, downward, outlook, start_normal, upward
 from ganforge_dcgan.params import DiscriminatorParams, GeneratorParams
 
@@ -28,7 +28,7 @@ class DcganGenerator(nn.Module):
     The output follows the data's value range: tanh for [-1, 1], sigmoid for [0, 1], else linear.
 
     Raises:
-        Disagreement: the data are no images, or not of a side that convolutions can grow to.
+        IncompatiblePartsError: the data are no images, or not of a side that convolutions can grow to.
     """
 
     def __init__(self, params: GeneratorParams, context: BuildContext) -> None:
@@ -48,7 +48,7 @@ class DcganDiscriminator(nn.Module):
     """Strided convolutions down to a small map, and from all of it one logit; that map is offered as features.
 
     Raises:
-        Disagreement: the data are no images, or not of a side that convolutions can halve.
+        IncompatiblePartsError: the data are no images, or not of a side that convolutions can halve.
     """
 
     def __init__(self, params: DiscriminatorParams, context: BuildContext) -> None:
@@ -58,7 +58,7 @@ class DcganDiscriminator(nn.Module):
         self.realness = outlook(pyramid, 1)
         start_normal(self)
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)`` and features ``(n, C·s·s)``."""
         features = self.trunk(samples.values)  # (n, c, side, side) → (n, C, s, s)
-        return Verdict(logits=self.realness(features).flatten(), features=features.flatten(1))
+        return DiscriminatorOutput(logits=self.realness(features).flatten(), features=features.flatten(1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ganforge.plugin import BuildContext, Samples, Verdict
+from ganforge.plugin import BuildContext, DiscriminatorOutput, Samples
 from ganforge_dcgan.blocks import Pyramid, downward, outlook, start_normal
 from ganforge_infogan.networks import check_codes
 from ganforge_infogan.params import ConvDiscriminatorParams
@@ -25,7 +25,7 @@ class ReadingConvDiscriminator(nn.Module):
     continuous one.
 
     Raises:
-        Disagreement: the sampler draws no codes, or the data are no images of a fitting side.
+        IncompatiblePartsError: the sampler draws no codes, or the data are no images of a fitting side.
     """
 
     def __init__(self, params: ConvDiscriminatorParams, context: BuildContext) -> None:
@@ -37,10 +37,10 @@ class ReadingConvDiscriminator(nn.Module):
         self.reader = reading_layers(pyramid, params, sum(context.latent.categorical) + context.latent.continuous)
         start_normal(self)
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)``, head ``code`` ``(n, q)`` and features ``(n, C·s·s)``."""
         features = self.trunk(samples.values)  # (n, c, side, side) → (n, C, s, s)
-        return Verdict(
+        return DiscriminatorOutput(
             logits=self.realness(features).flatten(),
             heads={"code": self.reader(features).flatten(1)},
             features=features.flatten(1),

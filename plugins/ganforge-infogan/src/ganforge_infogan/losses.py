@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Codes, Critic, Disagreement, LatentSpec, Reading, Samples, Terms
+from ganforge.plugin import BuildContext, Codes, Critic, IncompatiblePartsError, LatentSpec, Samples, TermInfo, Terms
 from ganforge_infogan.params import MutualInformationParams
 
 
@@ -33,21 +33,21 @@ class MutualInformation:
       is the paper's bound on the information; with σ = 1 the least value is 0.919 per code.
 
     Raises:
-        Disagreement: the sampler draws no codes.
+        IncompatiblePartsError: the sampler draws no codes.
     """
 
     second_order = False
 
     def __init__(self, params: MutualInformationParams, latent: LatentSpec) -> None:
         if not latent.has_codes:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 "loss 'mutual-information' needs codes, the sampler draws none",
                 remedy='set sampler.use = "structured" with categorical or continuous codes',
             )
         self.params = params
         self.latent = latent
         self.constant = math.log(params.continuous_std) + math.log(2 * math.pi) / 2
-        self.readings = self._readings()
+        self.term_info = self._term_info()
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - only fakes have known codes
         """What teaches the reader to read."""
@@ -73,31 +73,33 @@ class MutualInformation:
 
     def _codes(self, fake: Samples) -> Codes:
         if fake.latent is None or fake.latent.codes is None:
-            raise Disagreement("loss 'mutual-information' was given samples without codes", remedy='set sampler.use = "structured"')
+            raise IncompatiblePartsError(
+                "loss 'mutual-information' was given samples without codes", remedy='set sampler.use = "structured"'
+            )
         return fake.latent.codes
 
     def _head(self, critic: Critic, fake: Samples) -> Tensor:
         heads = critic(fake).heads
         if "code" not in heads:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 "loss 'mutual-information' needs a discriminator with a head 'code'", remedy='set discriminator.use = "infogan-mlp"'
             )
 
         width = sum(self.latent.categorical) + self.latent.continuous
         if heads["code"].shape != (len(fake), width):
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"the discriminator's head 'code' is {tuple(heads['code'].shape)}, the codes ask for {(len(fake), width)}",
                 remedy="give the logits of each categorical code side by side, then the means of the continuous ones",
             )
         return heads["code"]
 
-    def _readings(self) -> Mapping[str, Reading]:
+    def _term_info(self) -> Mapping[str, TermInfo]:
         # With a weight of its own the term would enter the turn's total differently from its value, so no line is promised then.
         certain = self.latent.continuous * self.constant if self.params.continuous_weight == 1.0 else None
-        readings: dict[str, Reading] = {}
+        term_info: dict[str, TermInfo] = {}
         for turn, doing in (("discriminator", "reading the {} codes"), ("generator", "making the {} codes readable")):
             if self.latent.categorical:
-                readings[f"{turn}/categorical"] = Reading(f"cost of {doing.format('categorical')}, in nats", equilibrium=0.0)
+                term_info[f"{turn}/categorical"] = TermInfo(f"cost of {doing.format('categorical')}, in nats", equilibrium=0.0)
             if self.latent.continuous:
-                readings[f"{turn}/continuous"] = Reading(f"cost of {doing.format('continuous')}, in nats", equilibrium=certain)
-        return readings
+                term_info[f"{turn}/continuous"] = TermInfo(f"cost of {doing.format('continuous')}, in nats", equilibrium=certain)
+        return term_info

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, LatentSpec, Samples, Verdict
+from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_infogan.params import DiscriminatorParams, GeneratorParams, NetworkParams
 
 _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -31,7 +31,7 @@ class CodedGenerator(nn.Module):
     """Noise, one-hot categorical codes and continuous codes side by side through hidden layers to one sample.
 
     Raises:
-        Disagreement: the sampler draws no codes, or the output activation does not fit the data's value range.
+        IncompatiblePartsError: the sampler draws no codes, or the output activation does not fit the data's value range.
     """
 
     def __init__(self, params: GeneratorParams, context: BuildContext) -> None:
@@ -57,7 +57,7 @@ class ReadingDiscriminator(nn.Module):
     continuous code. Logits, so that the loss can fall to zero when the reader is certain and right.
 
     Raises:
-        Disagreement: the sampler draws no codes.
+        IncompatiblePartsError: the sampler draws no codes.
     """
 
     def __init__(self, params: DiscriminatorParams, context: BuildContext) -> None:
@@ -68,10 +68,10 @@ class ReadingDiscriminator(nn.Module):
         reader, reader_width = hidden_layers(width, params.reader, params)
         self.reader = nn.Sequential(*reader, nn.Linear(reader_width, sum(context.latent.categorical) + context.latent.continuous))
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)``, head ``code`` ``(n, q)`` and features ``(n, h)``."""
         features = self.trunk(samples.values.flatten(1))  # (n, d) → (n, h)
-        return Verdict(
+        return DiscriminatorOutput(
             logits=self.realness(features).squeeze(1),
             heads={"code": self.reader(features)},
             features=features,
@@ -92,10 +92,10 @@ def check_codes(part: str, latent: LatentSpec) -> None:
     """Refuse a latent without codes.
 
     Raises:
-        Disagreement: naming the sampler that draws them.
+        IncompatiblePartsError: naming the sampler that draws them.
     """
     if not latent.has_codes:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"{part} needs codes, the sampler draws none",
             remedy='set sampler.use = "structured" with categorical or continuous codes',
         )
@@ -105,14 +105,14 @@ def check_range(output: str, data: DataSpec) -> None:
     """Refuse a bounded output that does not match a declared value range.
 
     Raises:
-        Disagreement: naming the output that fits.
+        IncompatiblePartsError: naming the output that fits.
     """
     if output == "linear" or data.value_range is None:
         return
     fitting = _RANGES.get(data.value_range, "linear")
     if output != fitting:
         low, high = data.value_range
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"generator 'infogan-mlp' ends in {output}, but the data lie in [{low:g}, {high:g}]",
             remedy=f'set generator.params.output = "{fitting}"',
         )

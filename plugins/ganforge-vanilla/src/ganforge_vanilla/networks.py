@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, Latent, Samples, Verdict
+from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, Latent, Samples
 from ganforge_vanilla.params import Activation, MaxoutParams, MlpDiscriminatorParams, MlpGeneratorParams, MlpParams
 
 _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -42,7 +42,7 @@ class MlpGenerator(nn.Module):
     """Noise and codes side by side through hidden layers to one sample.
 
     Raises:
-        Disagreement: the output activation cannot reach the data's value range, or exceeds it.
+        IncompatiblePartsError: the output activation cannot reach the data's value range, or exceeds it.
     """
 
     def __init__(self, params: MlpGeneratorParams, context: BuildContext) -> None:
@@ -68,7 +68,7 @@ class MlpGeneratorFromMean(MlpGenerator):
         super().__init__(params, context)
         self.reaching = _REACHING[params.output]
 
-    def start_from(self, real: Samples) -> None:
+    def init_from_data(self, real: Samples) -> None:
         """Set the last biases to what becomes the mean of ``real`` ``(n, *shape)``.
 
         Means at an end of the range, where the bias would be infinite, are moved inwards by 1e-7 of it, as in pylearn2.
@@ -86,10 +86,10 @@ class MlpDiscriminator(nn.Module):
         self.realness = nn.Linear(width, 1)
         start_uniform(self, params.initial_range)
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)`` and features ``(n, h)``."""
         features = self.trunk(samples.values.flatten(1))  # (n, d) → (n, h)
-        return Verdict(logits=self.realness(features).squeeze(1), features=features)
+        return DiscriminatorOutput(logits=self.realness(features).squeeze(1), features=features)
 
 
 class MaxoutDiscriminator(nn.Module):
@@ -108,12 +108,12 @@ class MaxoutDiscriminator(nn.Module):
         self.realness = nn.Linear(widths[-1], 1)
         start_uniform(self, params.initial_range)
 
-    def forward(self, samples: Samples) -> Verdict:
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)`` and features ``(n, h)``, the last maxout layer before its dropout."""
         features = samples.values.flatten(1)  # (n, d)
         for dropout, layer in zip(self.dropouts[:-1], self.layers, strict=True):
             features = layer(dropout(features))  # (n, h)
-        return Verdict(logits=self.realness(self.dropouts[-1](features)).squeeze(1), features=features)
+        return DiscriminatorOutput(logits=self.realness(self.dropouts[-1](features)).squeeze(1), features=features)
 
 
 class Maxout(nn.Module):
@@ -166,14 +166,14 @@ def check_range(output: str, data: DataSpec) -> None:
     """Refuse a bounded output that does not match a declared value range.
 
     Raises:
-        Disagreement: naming the output that fits.
+        IncompatiblePartsError: naming the output that fits.
     """
     if output == "linear" or data.value_range is None:
         return
     fitting = _RANGES.get(data.value_range, "linear")
     if output != fitting:
         low, high = data.value_range
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"generator 'mlp' ends in {output}, but the data lie in [{low:g}, {high:g}]",
             remedy=f'set generator.params.output = "{fitting}"',
         )

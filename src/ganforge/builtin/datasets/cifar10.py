@@ -36,7 +36,7 @@ def build(known: Known, params: Cifar10Params, context: DatasetContext) -> Datas
     """The data set from files of CIFAR-10's form whose sums are those of ``known``.
 
     Raises:
-        DataMissing: it is not here.
+        DataMissingError: it is not here.
         DataError: files of another content or form.
     """
     batches = {name: decode(raw, origin) for name, raw, origin in _batches(known, known.locate(context))}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ganforge.builtin.datasets.split_sizes import kept_back
+from ganforge.builtin.datasets.split_sizes import held_out_size
 from ganforge.plugin import DataSpec, Samples
 
 
@@ -32,7 +32,7 @@ class Kept:
         return f"Kept({len(self.train)} training, {len(self.held)} held out, shape {self.spec.shape}, {self.spec.classes} classes)"
 
     @property
-    def kept_back(self) -> int:
+    def held_out_size(self) -> int:
         """How many held-out samples there are."""
         return len(self.held)
 
@@ -75,7 +75,7 @@ def held_mask(count: int, labels: Tensor | None, share: float) -> Tensor:
     kinds = np.zeros(count, dtype=np.int64) if labels is None else labels.numpy()
     counts = np.bincount(kinds)
     held = np.zeros(count, dtype=bool)
-    for kind, keep in enumerate(kept_back(counts.tolist(), share)):
+    for kind, keep in enumerate(held_out_size(counts.tolist(), share)):
         held[order[kinds[order] == kind][:keep]] = True
     return torch.from_numpy(held)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganforge.builtin.datasets.gzip_files import GZIP, has_unpacked_size
-from ganforge.plugin import DataMissing, DatasetContext
+from ganforge.plugin import DataMissingError, DatasetContext
 
 _TRAILER = 4
 """Bytes at the end of gzip that hold the size of what is in it."""
@@ -115,13 +115,13 @@ class Known:
         """The folder that holds it.
 
         Raises:
-            DataMissing: it is nowhere; says where it was looked for and how to get it.
+            DataMissingError: it is nowhere; says where it was looked for and how to get it.
         """
         folders = self.folders((context.data_folder, *context.fallback_folders))
         found = self.found_in(folders)
         if found is None:
             looked = ", ".join(map(str, folders))
-            raise DataMissing(
+            raise DataMissingError(
                 f"the data set '{self.name}' is not on this computer; looked in {looked}",
                 remedy=f"run `ganforge data prepare {self.name}`, or with `--from FOLDER` where you have its files",
             )

@@ -100,7 +100,7 @@ class Streamed:
         )
 
     @property
-    def kept_back(self) -> int:
+    def held_out_size(self) -> int:
         """How many held-out pictures there are."""
         return len(self.held)
 

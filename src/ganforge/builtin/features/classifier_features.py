@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.builtin.features.small_classifier import THREADS, Classifier, at_rest, fitted, in_parts, is_large, shrunk
-from ganforge.plugin import Dataset, DataSpec, Disagreement, MetricContext, Samples
+from ganforge.plugin import Dataset, DataSpec, IncompatiblePartsError, MetricContext, Samples
 
 _log = logging.getLogger(__name__)
 _REVISION = 1
@@ -102,11 +102,11 @@ def classifier(context: MetricContext) -> Reader:
     cache that cannot be written to only costs that time again.
 
     Raises:
-        Disagreement: the data have no labels.
+        IncompatiblePartsError: the data have no labels.
     """
     data = context.data
     if data.classes is None:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             "a classifier learns from labelled data, and these have no labels",
             remedy="use features = 'raw' or 'imagenet', or data with labels",
         )

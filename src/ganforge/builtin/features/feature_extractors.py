@@ -43,7 +43,7 @@ def features(params: FeatureParams, context: MetricContext) -> Features:
     """The features that the params name.
 
     Raises:
-        Disagreement: they do not fit the data, or what they need is not installed.
+        IncompatiblePartsError: they do not fit the data, or what they need is not installed.
         DataError: their file of weights is missing or another.
     """
     match params.features:

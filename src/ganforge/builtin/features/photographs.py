@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganforge.plugin import DataError, DataSpec, Disagreement
+from ganforge.plugin import DataError, DataSpec, IncompatiblePartsError
 
 _CHUNK = 64
 
@@ -18,17 +18,19 @@ def need_images(features: str, data: DataSpec) -> None:
     """Refuse data that is no picture in grey or colour of a known range.
 
     Raises:
-        Disagreement: says which it is.
+        IncompatiblePartsError: says which it is.
     """
     if not data.is_image:
-        raise Disagreement(f"features '{features}' look at images, and the data are points", remedy="use features = 'raw'")
+        raise IncompatiblePartsError(
+            f"features '{features}' look at images, and the data are points", remedy="use features = 'raw'"
+        )
     if data.shape[0] not in (1, 3):
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"features '{features}' look at images of 1 or 3 channels, and the data have {data.shape[0]}",
             remedy="use features = 'raw' or 'classifier'",
         )
     if data.value_range is None:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"features '{features}' must know which values are black and white",
             remedy="give dataset.params.value_range, or use features = 'raw'",
         )

@@ -24,13 +24,13 @@ from ganforge.metrics import (
 from ganforge.plugin import (
     BuildContext,
     DataSpec,
-    Disagreement,
     Evaluation,
     GaussianMixture,
+    IncompatiblePartsError,
     LatentSpec,
-    Measure,
     Metric,
     MetricContext,
+    MetricInfo,
     NoParams,
 )
 
@@ -47,7 +47,7 @@ class WassersteinDistance:
         self.order = order
         floor = simulated_floors(density, self.measure, pairs=8_000_000)("")
         label = f"exact Wasserstein distance W{'₁' if order == 1 else '₂'} to real samples, in the data's units"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True, floor=floor)}
+        self.value_info: Mapping[str, MetricInfo] = {"": MetricInfo(label, "lower", symmetric=True, floor=floor)}
 
     def __repr__(self) -> str:
         return f"WassersteinDistance(order={self.order})"
@@ -64,12 +64,12 @@ class Modes:
     def __init__(self, density: GaussianMixture) -> None:
         self.density = density
         self._perfect = perfect_modes(density)
-        self.measures: Mapping[str, Measure] = {
-            "captured": Measure("modes with at least one high-quality sample", "higher", float(len(density.means))),
-            "high-quality": Measure(
+        self.value_info: Mapping[str, MetricInfo] = {
+            "captured": MetricInfo("modes with at least one high-quality sample", "higher", float(len(density.means))),
+            "high-quality": MetricInfo(
                 "share of samples within 3 standard deviations of a mode", "nearer", self._perfect.high_quality
             ),
-            "reverse-kl": Measure("KL(generated ‖ true) of the modes' shares, in nats", "lower", floor=self._reverse_kl),
+            "reverse-kl": MetricInfo("KL(generated ‖ true) of the modes' shares, in nats", "lower", floor=self._reverse_kl),
         }
 
     def _reverse_kl(self, count: int) -> float:
@@ -97,7 +97,7 @@ class CodeRecovery:
     def __init__(self, column: int, told: Telling, *, best: float) -> None:
         self.column, self.told = column, told
         self.protocol = told.protocol
-        self.measures: Mapping[str, Measure] = {
+        self.value_info: Mapping[str, MetricInfo] = {
             "": told.measure("share of samples whose code stands for their class under the best matching", best=best)
         }
 
@@ -108,7 +108,7 @@ class CodeRecovery:
         """The share."""
         latent = evaluation.fake.latent
         if latent is None or latent.codes is None:
-            raise Disagreement("metric 'code-recovery' was given samples that carry no codes")
+            raise IncompatiblePartsError("metric 'code-recovery' was given samples that carry no codes")
         return {"": hungarian_accuracy(latent.codes.categorical[:, self.column], self.told.classes(evaluation))}
 
 
@@ -122,13 +122,13 @@ class LabelMatch:
     def __init__(self, told: Telling) -> None:
         self.told = told
         self.protocol = told.protocol
-        self.measures: Mapping[str, Measure] = {"": told.measure("share of samples that are of the class asked for")}
+        self.value_info: Mapping[str, MetricInfo] = {"": told.measure("share of samples that are of the class asked for")}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The share."""
         latent = evaluation.fake.latent
         if latent is None or latent.labels is None:
-            raise Disagreement("metric 'label-match' was given samples that carry no labels")
+            raise IncompatiblePartsError("metric 'label-match' was given samples that carry no labels")
         return {"": float((self.told.classes(evaluation) == latent.labels).double().mean())}
 
 
@@ -144,24 +144,24 @@ class Telling:
         self.reader, self._density = reader, density
         self.protocol: Mapping[str, str] = {"by": "nearest"} if reader is None else {"by": "classifier", **reader.protocol}
 
-    def measure(self, label: str, *, best: float = 1.0) -> Measure:
+    def measure(self, label: str, *, best: float = 1.0) -> MetricInfo:
         """A share of right classes, with what a perfect generator gets of it, whose samples are right in a share ``best``."""
         if self.reader is not None:  # a perfect generator's samples are as hard to read as real ones
-            return Measure(f"{label} (by a classifier of the data)", "higher", best * self.reader.accuracy)
+            return MetricInfo(f"{label} (by a classifier of the data)", "higher", best * self.reader.accuracy)
         floor = simulated_floors(self._density if best == 1 else None, _share_told)("")
-        return Measure(f"{label} (by their nearest real sample)", "higher", best, floor=floor)
+        return MetricInfo(f"{label} (by their nearest real sample)", "higher", best, floor=floor)
 
     def classes(self, evaluation: Evaluation) -> Tensor:
         """``(n,)`` class of each generated sample.
 
         Raises:
-            Disagreement: the nearest real samples are asked, and they carry no labels.
+            IncompatiblePartsError: the nearest real samples are asked, and they carry no labels.
         """
         fake, real = evaluation.fake, evaluation.real
         if self.reader is not None:
             return self.reader.classes(fake.values)
         if real.labels is None:
-            raise Disagreement("the real samples carry no labels to compare with")
+            raise IncompatiblePartsError("the real samples carry no labels to compare with")
         return nearest_labels(fake.values, real.values, real.labels)
 
 
@@ -178,10 +178,10 @@ def build_modes(_params: NoParams, context: BuildContext) -> Metric:
     """Factory of ``modes``.
 
     Raises:
-        Disagreement: the data's density is not known.
+        IncompatiblePartsError: the data's density is not known.
     """
     if context.data.density is None:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             "metric 'modes' needs data whose modes are known",
             remedy="change metric.use to 'wasserstein', or dataset.use to 'ring', 'grid' or 'gaussian-1d'",
         )
@@ -192,7 +192,7 @@ def build_code_recovery(params: CodeRecoveryParams, context: MetricContext) -> M
     """Factory of ``code-recovery``.
 
     Raises:
-        Disagreement: the data has no labels, or the sampler draws no such categorical code.
+        IncompatiblePartsError: the data has no labels, or the sampler draws no such categorical code.
     """
     _need_classes("code-recovery", context.data)
     _need_column(params.column, context.latent)
@@ -204,11 +204,13 @@ def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metri
     """Factory of ``label-match``.
 
     Raises:
-        Disagreement: the data has no labels, or the sampler draws none.
+        IncompatiblePartsError: the data has no labels, or the sampler draws none.
     """
     _need_classes("label-match", context.data)
     if context.latent.classes is None:
-        raise Disagreement("metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'")
+        raise IncompatiblePartsError(
+            "metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'"
+        )
     return LabelMatch(_telling(params.by, context))
 
 
@@ -235,12 +237,12 @@ def _labelling_density(data: DataSpec) -> GaussianMixture | None:
 
 def _need_classes(metric: str, data: DataSpec) -> None:
     if data.classes is None:
-        raise Disagreement(f"metric '{metric}' needs labelled data", remedy="drop the metric, or change dataset.use")
+        raise IncompatiblePartsError(f"metric '{metric}' needs labelled data", remedy="drop the metric, or change dataset.use")
 
 
 def _need_column(column: int, latent: LatentSpec) -> None:
     if column >= len(latent.categorical):
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"metric 'code-recovery' reads categorical code {column}, and the sampler draws {len(latent.categorical)}",
             remedy="change sampler.use to 'structured' with sampler.params.categorical, or the metric's params.column",
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ganforge.builtin.metrics.metric_params import OptimalDiscriminatorParams
 from ganforge.builtin.metrics.simulated_floors import simulated_floors
 from ganforge.metrics import SmoothedGrid, smoothed_grid
-from ganforge.plugin import BuildContext, Disagreement, Evaluation, GaussianMixture, Measure, Metric, Samples
+from ganforge.plugin import BuildContext, Evaluation, GaussianMixture, IncompatiblePartsError, Metric, MetricInfo, Samples
 
 
 class OptimalDiscriminator:
@@ -17,16 +17,16 @@ class OptimalDiscriminator:
         self.density, self.cells = density, cells
         self.protocol: Mapping[str, str] = {"density": "kernel estimate, Scott's width for one mode, the data smoothed alike"}
         floors = simulated_floors(density, self.measure)
-        self.measures: Mapping[str, Measure] = {
-            "gap": Measure("mean |D - D*| in probability, for losses whose D is the sigmoid of its logits", "lower"),
-            "js": Measure(
+        self.value_info: Mapping[str, MetricInfo] = {
+            "gap": MetricInfo("mean |D - D*| in probability, for losses whose D is the sigmoid of its logits", "lower"),
+            "js": MetricInfo(
                 "Jensen–Shannon divergence of generated and true density, in nats, at most log 2", "lower", floor=floors("js")
             ),
-            "kl": Measure("KL(true ‖ generated) in nats: large where something real is missed", "lower", floor=floors("kl")),
-            "reverse-kl": Measure(
+            "kl": MetricInfo("KL(true ‖ generated) in nats: large where something real is missed", "lower", floor=floors("kl")),
+            "reverse-kl": MetricInfo(
                 "KL(generated ‖ true) in nats: large where something false is made", "lower", floor=floors("reverse-kl")
             ),
-            "total-variation": Measure(
+            "total-variation": MetricInfo(
                 "total variation of generated and true density, at most 1", "lower", floor=floors("total-variation")
             ),
         }
@@ -56,16 +56,16 @@ def build_optimal_discriminator(params: OptimalDiscriminatorParams, context: Bui
     """Factory of ``optimal-discriminator``.
 
     Raises:
-        Disagreement: the density is not known or has more than two dimensions, or the discriminator is told labels.
+        IncompatiblePartsError: the density is not known or has more than two dimensions, or the discriminator is told labels.
     """
     density = context.data.density
     if density is None or context.data.shape not in ((1,), (2,)):
-        raise Disagreement(
+        raise IncompatiblePartsError(
             "metric 'optimal-discriminator' needs one- or two-dimensional data whose density is known",
             remedy="drop the metric, or change dataset.use to 'gaussian-1d', 'ring' or 'grid'",
         )
     if context.latent.classes is not None:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             "metric 'optimal-discriminator' asks the discriminator about points without labels, and here it is told labels",
             remedy="drop the metric, or change sampler.use to one without labels, such as 'normal'",
         )

@@ -9,7 +9,7 @@ from ganforge.builtin.features.feature_extractors import Features, features
 from ganforge.builtin.metrics.metric_params import MemorisationParams, MmdParams, SlicedWassersteinParams
 from ganforge.builtin.metrics.simulated_floors import simulated_floors
 from ganforge.metrics import MMD_SCALES, expected_close, memorisation, mmd, random_directions, sliced_wasserstein
-from ganforge.plugin import BuildContext, Disagreement, Evaluation, GaussianMixture, Measure, Metric, MetricContext
+from ganforge.plugin import BuildContext, Evaluation, GaussianMixture, IncompatiblePartsError, Metric, MetricContext, MetricInfo
 
 
 class SlicedWasserstein:
@@ -25,7 +25,7 @@ class SlicedWasserstein:
         floor = simulated_floors(density, self.measure)("")
         self.order, self.projections = order, projections
         label = f"sliced Wasserstein distance W{'₁' if order == 1 else '₂'} to real samples, in the data's units"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True, floor=floor)}
+        self.value_info: Mapping[str, MetricInfo] = {"": MetricInfo(label, "lower", symmetric=True, floor=floor)}
 
     def __repr__(self) -> str:
         return f"SlicedWasserstein(order={self.order}, projections={self.projections})"
@@ -46,8 +46,8 @@ class KernelMmd:
         self.looks = looks
         kernels = ", ".join(f"{scale:g}" for scale in MMD_SCALES)
         self.protocol: Mapping[str, str] = {**looks.protocol, "kernels": f"gaussian, σ = {kernels} × median real distance"}
-        self.measures: Mapping[str, Measure] = {
-            "": Measure(
+        self.value_info: Mapping[str, MetricInfo] = {
+            "": MetricInfo(
                 "squared maximum mean discrepancy under Gaussian kernels, unbiased: 0 for equal distributions", "lower", 0.0
             )
         }
@@ -69,14 +69,14 @@ class MemorisationMetric:
     def __init__(self, looks: Features, *, training: int) -> None:
         self.looks, self.training = looks, training
         self.protocol: Mapping[str, str] = looks.protocol
-        self.measures: Mapping[str, Measure] = {
-            "copying": Measure(
+        self.value_info: Mapping[str, MetricInfo] = {
+            "copying": MetricInfo(
                 "test of distances to training data, in standard deviations: below -3 they are copied", "nearer", 0.0
             ),
-            "close": Measure(
+            "close": MetricInfo(
                 "share of samples nearer to training data than the nearest 1 % of held-out ones", "nearer", floor=expected_close
             ),
-            "ratio": Measure("median distance to training data, by that of held-out samples; 0 for copies", "nearer", 1.0),
+            "ratio": MetricInfo("median distance to training data, by that of held-out samples; 0 for copies", "nearer", 1.0),
         }
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class MemorisationMetric:
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The test, the share and the ratio."""
         if evaluation.training is None:
-            raise Disagreement("metric 'memorisation' needs training samples, which this evaluation has not")
+            raise IncompatiblePartsError("metric 'memorisation' needs training samples, which this evaluation has not")
         known = evaluation.training(self.training).values
         found = memorisation(*map(self.looks, (known, evaluation.real.values, evaluation.fake.values)))
         return {"copying": found.copying, "close": found.close, "ratio": found.ratio}

@@ -16,7 +16,7 @@ from ganforge.metrics import (
     kernel_distance,
     kernel_distance_of_subsets,
 )
-from ganforge.plugin import DataSpec, Disagreement, Evaluation, GaussianMixture, Measure, Metric, MetricContext
+from ganforge.plugin import DataSpec, Evaluation, GaussianMixture, IncompatiblePartsError, Metric, MetricContext, MetricInfo
 
 _MOST_NATS = math.log(1e12)
 
@@ -34,7 +34,7 @@ class FrechetDistance:
         self.features, self.least = seen, 2
         self.protocol = {**seen.protocol, "distance": "frechet, float64, covariance with n - 1"}
         label = f"Fréchet distance of {seen.told}; above 0 for a perfect generator too, by more the fewer the samples"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "lower", symmetric=True, floor=floor)}
+        self.value_info: Mapping[str, MetricInfo] = {"": MetricInfo(label, "lower", symmetric=True, floor=floor)}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The distance."""
@@ -58,16 +58,16 @@ class KernelFeatureDistance:
         self.least = size if subsets else 2
         self.protocol = {**seen.protocol, "distance": "unbiased MMD² with (x·y/d + 1)³, float64"}
         # the draws of subsets do not change places with the samples
-        measure = Measure(f"kernel distance of {seen.told}, without bias", "lower", 0.0, symmetric=not subsets)
-        spread = Measure("standard deviation of the kernel distance over the subsets", "none")
-        self.measures: Mapping[str, Measure] = {"mean": measure, "deviation": spread} if subsets else {"": measure}
+        measure = MetricInfo(f"kernel distance of {seen.told}, without bias", "lower", 0.0, symmetric=not subsets)
+        spread = MetricInfo("standard deviation of the kernel distance over the subsets", "none")
+        self.value_info: Mapping[str, MetricInfo] = {"mean": measure, "deviation": spread} if subsets else {"": measure}
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The distance; of subsets the mean and the deviation."""
         _need_two(evaluation, "kernel")
         most = min(len(evaluation.real), len(evaluation.fake))
         if self.subsets and most < self.size:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"metric 'kernel' draws subsets of {self.size} samples, and {most} are measured",
                 remedy=f"set the metric's samples = {self.size} or more, or a smaller params.subset_size, or params.subsets = 0",
             )
@@ -95,14 +95,14 @@ class ClassModes:
         uniform = (1 / data.classes,) * data.classes
         shares = data.class_shares or uniform
         self.target = target_shares = uniform if target == "uniform" else shares
-        self.measures: Mapping[str, Measure] = {
-            "captured": Measure(
+        self.value_info: Mapping[str, MetricInfo] = {
+            "captured": MetricInfo(
                 "classes with at least one sample, by a classifier of the data",
                 "higher",
                 float(data.classes),
                 floor=lambda count: float(class_coverage_floor(shares, target_shares, count).captured),
             ),
-            "reverse-kl": Measure(
+            "reverse-kl": MetricInfo(
                 f"KL(generated ‖ {target}) of the classes' shares, in nats, by a classifier of the data",
                 "lower",
                 floor=lambda count: class_coverage_floor(shares, target_shares, count).reverse_kl,
@@ -123,7 +123,7 @@ def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
     """Factory of ``frechet``.
 
     Raises:
-        Disagreement: the features do not fit the data, or what they need is not installed.
+        IncompatiblePartsError: the features do not fit the data, or what they need is not installed.
         DataError: their file of weights is missing or another.
     """
     return FrechetDistance(features(params, context), context.data.density)
@@ -138,7 +138,7 @@ def build_class_modes(params: ClassModesParams, context: MetricContext) -> Metri
     """Factory of ``class-modes``.
 
     Raises:
-        Disagreement: the data have no labels.
+        IncompatiblePartsError: the data have no labels.
     """
     return ClassModes(classifier(context), context.data, params.target)
 
@@ -146,6 +146,6 @@ def build_class_modes(params: ClassModesParams, context: MetricContext) -> Metri
 def _need_two(evaluation: Evaluation, metric: str) -> None:
     most = min(len(evaluation.real), len(evaluation.fake))
     if most < 2:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"metric '{metric}' compares 2 samples or more, and {most} is measured", remedy="set the metric's samples"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganforge.builtin.metrics.metric_params import InformationParams
 from ganforge.metrics import mutual_information_bound
-from ganforge.plugin import BuildContext, Disagreement, Evaluation, LatentSpec, Measure, Metric
+from ganforge.plugin import BuildContext, Evaluation, IncompatiblePartsError, LatentSpec, Metric, MetricInfo
 
 
 class Information:
@@ -25,7 +25,7 @@ class Information:
         self.latent, self.column = latent, column
         entropy = sum(math.log(latent.categorical[code]) for code in self._columns)
         label = f"bound on the information that samples hold of their categorical codes, in nats; H(c) = {entropy:.3f}"
-        self.measures: Mapping[str, Measure] = {"": Measure(label, "higher", entropy)}
+        self.value_info: Mapping[str, MetricInfo] = {"": MetricInfo(label, "higher", entropy)}
 
     def __repr__(self) -> str:
         return f"Information(column={self.column})"
@@ -34,7 +34,7 @@ class Information:
         """The bound."""
         latent = evaluation.fake.latent
         if latent is None or latent.codes is None:
-            raise Disagreement("metric 'information' was given samples that carry no codes")
+            raise IncompatiblePartsError("metric 'information' was given samples that carry no codes")
         reads = self._reads(evaluation)
         return {"": sum(mutual_information_bound(reads[code], latent.codes.categorical[:, code]) for code in self._columns)}
 
@@ -45,16 +45,16 @@ class Information:
     def _reads(self, evaluation: Evaluation) -> tuple[Tensor, ...]:
         """``(n, values)`` logits for each categorical code."""
         if evaluation.critic is None:
-            raise Disagreement("metric 'information' needs the discriminator, which this evaluation has not")
+            raise IncompatiblePartsError("metric 'information' needs the discriminator, which this evaluation has not")
         head = evaluation.critic(evaluation.fake).heads.get("code")
         if head is None:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 "metric 'information' needs a discriminator with a head 'code'", remedy="change discriminator.use to 'infogan-mlp'"
             )
         values = sum(self.latent.categorical)
         asked = (len(evaluation.fake), values + self.latent.continuous)
         if head.shape != asked:
-            raise Disagreement(
+            raise IncompatiblePartsError(
                 f"the discriminator's head 'code' is {tuple(head.shape)}, the codes ask for {asked}",
                 remedy="give the logits of each categorical code side by side, then the means of the continuous ones",
             )
@@ -65,11 +65,11 @@ def build_information(params: InformationParams, context: BuildContext) -> Metri
     """Factory of ``information``.
 
     Raises:
-        Disagreement: the sampler draws no such categorical code.
+        IncompatiblePartsError: the sampler draws no such categorical code.
     """
     read, drawn = params.column or 0, len(context.latent.categorical)
     if read >= drawn:
-        raise Disagreement(
+        raise IncompatiblePartsError(
             f"metric 'information' reads categorical code {read}, and the sampler draws {drawn}",
             remedy="change sampler.use to 'structured' with sampler.params.categorical, or the metric's params.column",
         )

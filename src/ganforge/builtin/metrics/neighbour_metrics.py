@@ -11,7 +11,7 @@ from ganforge.builtin.features.feature_extractors import Features, features
 from ganforge.builtin.metrics.metric_params import DuplicatesParams, OneNearestNeighbourParams, PrecisionRecallParams
 from ganforge.builtin.metrics.simulated_floors import simulated_floors
 from ganforge.metrics import NEAR, expected_coverage, near_duplicates, one_nearest_neighbour, precision_recall
-from ganforge.plugin import Evaluation, GaussianMixture, Measure, Metric, MetricContext
+from ganforge.plugin import Evaluation, GaussianMixture, Metric, MetricContext, MetricInfo
 
 
 class PrecisionRecallMetric:
@@ -30,11 +30,11 @@ class PrecisionRecallMetric:
         self.looks, self.neighbours = looks, neighbours
         self.least = neighbours + 1
         self.protocol: Mapping[str, str] = {**looks.protocol, "neighbours": str(neighbours)}
-        self.measures: Mapping[str, Measure] = {
-            "precision": Measure("share of generated samples that lie among real ones", "higher", floor=floors("precision")),
-            "recall": Measure("share of real samples that lie among generated ones", "higher", floor=floors("recall")),
-            "density": Measure("how densely real samples lie around generated ones; 1 where both are alike", "nearer", 1.0),
-            "coverage": Measure("share of real samples with a generated one near by", "higher", floor=self._coverage),
+        self.value_info: Mapping[str, MetricInfo] = {
+            "precision": MetricInfo("share of generated samples that lie among real ones", "higher", floor=floors("precision")),
+            "recall": MetricInfo("share of real samples that lie among generated ones", "higher", floor=floors("recall")),
+            "density": MetricInfo("how densely real samples lie around generated ones; 1 where both are alike", "nearer", 1.0),
+            "coverage": MetricInfo("share of real samples with a generated one near by", "higher", floor=self._coverage),
         }
 
     def __repr__(self) -> str:
@@ -58,8 +58,8 @@ class OneNearestNeighbourMetric:
         self.looks = looks
         self.protocol: Mapping[str, str] = looks.protocol
         told = "share of {} samples whose nearest other one is of their kind; 0 for copies of real ones, 1 for sets apart"
-        self.measures: Mapping[str, Measure] = {
-            key: Measure(told.format(kind), "nearer", floor=_chance)
+        self.value_info: Mapping[str, MetricInfo] = {
+            key: MetricInfo(told.format(kind), "nearer", floor=_chance)
             for key, kind in (("accuracy", "all"), ("real", "real"), ("fake", "generated"))
         }
 
@@ -80,11 +80,11 @@ class DuplicatesMetric:
     def __init__(self, looks: Features) -> None:
         self.looks = looks
         self.protocol: Mapping[str, str] = looks.protocol
-        self.measures: Mapping[str, Measure] = {
-            "near": Measure(
+        self.value_info: Mapping[str, MetricInfo] = {
+            "near": MetricInfo(
                 "share of pairs of generated samples as near as the nearest 0.1 % of real pairs", "nearer", floor=_near
             ),
-            "exact": Measure("pairs of generated samples that are the same, beyond those of as many real ones", "nearer", 0.0),
+            "exact": MetricInfo("pairs of generated samples that are the same, beyond those of as many real ones", "nearer", 0.0),
         }
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganforge.builtin.metrics.metric_params import ParzenParams
 from ganforge.metrics import parzen_log_likelihood
-from ganforge.plugin import BuildContext, DataSpec, Disagreement, Evaluation, Measure, Metric
+from ganforge.plugin import BuildContext, DataSpec, Evaluation, IncompatiblePartsError, Metric, MetricInfo
 
 
 class ParzenMetric:
@@ -32,12 +32,12 @@ class ParzenMetric:
             "values": "as they are" if data.value_range is None else "scaled to [0, 1]",
             "window": f"best of {len(widths)} on {validation} samples set aside, or of the training samples where none are",
         }
-        self.measures: Mapping[str, Measure] = {
-            "log-likelihood": Measure(
+        self.value_info: Mapping[str, MetricInfo] = {
+            "log-likelihood": MetricInfo(
                 "Parzen estimate of the mean log-likelihood of held-out samples, in nats (no measure of quality)", "higher"
             ),
-            "standard-error": Measure("standard error of that mean over the held-out samples, in nats", "none"),
-            "width": Measure("σ of the windows: the narrower, the closer the data lie to generated samples", "none"),
+            "standard-error": MetricInfo("standard error of that mean over the held-out samples, in nats", "none"),
+            "width": MetricInfo("σ of the windows: the narrower, the closer the data lie to generated samples", "none"),
         }
 
     def __repr__(self) -> str:
@@ -47,7 +47,7 @@ class ParzenMetric:
         """The mean, its standard error, and the width."""
         aside = evaluation.validation or evaluation.training
         if aside is None:
-            raise Disagreement("metric 'parzen' was given neither validation nor training samples to choose its width by")
+            raise IncompatiblePartsError("metric 'parzen' was given neither validation nor training samples to choose its width by")
         samples, chosen, test = map(self._scaled, (evaluation.fake.values, aside(self.validation).values, evaluation.real.values))
         found = parzen_log_likelihood(samples, chosen, test, self.widths)
         return {"log-likelihood": found.mean, "standard-error": found.standard_error, "width": found.width}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ganforge.plugin import BuildContext, DatasetContext, DataSpec, Latent, LatentSpec, Samples, Verdict
+from ganforge.plugin import BuildContext, DatasetContext, DataSpec, DiscriminatorOutput, Latent, LatentSpec, Samples
 from torch import Generator, Tensor
 
 from acme_rings.circles import build_concentric
@@ -81,7 +81,7 @@ def test_terms_settle_where_the_readings_say(divergence: Divergence) -> None:
         **{f"discriminator/{name}": value for name, value in loss.discriminator(says(logit), samples, samples).values.items()},
         **{f"generator/{name}": value for name, value in loss.generator(says(logit), samples, samples).values.items()},
     }
-    told = {name: reading.equilibrium for name, reading in loss.readings.items()}
+    told = {name: reading.equilibrium for name, reading in loss.term_info.items()}
     assert {name: value.item() for name, value in terms.items()} == pytest.approx(told, abs=1e-6)
 
 
@@ -97,9 +97,9 @@ def test_terms_stay_finite_for_a_sure_discriminator(divergence: Divergence) -> N
 def bound(divergence: Divergence, logits: Tensor) -> Tensor:
     """The bound under P and Q of a discriminator that gives each of the three points its logit."""
     real, fake = (Samples(torch.arange(3).repeat_interleave((10 * weights).round().int())) for weights in (P, Q))
-    terms = FGan(divergence).discriminator(lambda samples: Verdict(logits[samples.values]), real, fake)
+    terms = FGan(divergence).discriminator(lambda samples: DiscriminatorOutput(logits[samples.values]), real, fake)
     return -terms.total
 
 
-def says(logits: Tensor) -> Callable[[Samples], Verdict]:
-    return lambda _: Verdict(logits)
+def says(logits: Tensor) -> Callable[[Samples], DiscriminatorOutput]:
+    return lambda _: DiscriminatorOutput(logits)

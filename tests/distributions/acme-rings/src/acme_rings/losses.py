@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ganforge.plugin import BuildContext, Critic, Reading, Samples, Terms
+from ganforge.plugin import BuildContext, Critic, Samples, TermInfo, Terms
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -54,10 +54,10 @@ class FGan:
     def __init__(self, divergence: Divergence) -> None:
         self.game = GAMES[divergence]
         settled = self.game.settled
-        self.readings: Mapping[str, Reading] = {
-            "discriminator/real": Reading("minus the belief that real samples are real", -settled),
-            "discriminator/fake": Reading("price of believing in fakes", settled),
-            "generator/adversarial": Reading("minus the belief that fakes are real", -settled),
+        self.term_info: Mapping[str, TermInfo] = {
+            "discriminator/real": TermInfo("minus the belief that real samples are real", -settled),
+            "discriminator/fake": TermInfo("price of believing in fakes", settled),
+            "generator/adversarial": TermInfo("minus the belief that fakes are real", -settled),
         }
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
