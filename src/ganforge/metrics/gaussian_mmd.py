@@ -30,7 +30,7 @@ def mmd(real: Tensor, fake: Tensor, scales: tuple[float, ...] = MMD_SCALES) -> f
         From about 0 to 2; NaN where a value is not finite.
 
     Raises:
-        IncompatiblePartsError: fewer than 2 of a kind, shapes that differ, a scale that is not above 0, or real samples that are nearly all
+        IncompatiblePartsError: fewer than 2 of a kind, shapes that differ, a scale that is not above 0, or real samples nearly all
             the same.
     """
     if not scales or not all(0 < scale < math.inf for scale in scales):

@@ -30,7 +30,7 @@ def wasserstein1(real: Tensor, fake: Tensor) -> float:
         W₁ in the samples' units, or NaN when a value is not finite. Two draws of one distribution do not give 0.
 
     Raises:
-        IncompatiblePartsError: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
+        IncompatiblePartsError: different shapes, no samples, n ≠ m without POT, or n · m above 400 million with n ≠ m
             numbers.
     """
     return _cheapest(real, fake, 1)
@@ -50,7 +50,7 @@ def wasserstein2(real: Tensor, fake: Tensor) -> float:
         noise 0.05 and n = 2,000 the floor is about 0.03.
 
     Raises:
-        IncompatiblePartsError: shapes that differ, no samples, n ≠ m without POT, or too many of them: n · m above 400 million, but for n = m
+        IncompatiblePartsError: different shapes, no samples, n ≠ m without POT, or n · m above 400 million with n ≠ m
             numbers.
     """
     return math.sqrt(_cheapest(real, fake, 2))

@@ -171,7 +171,7 @@ class Observer:
             ``2 · count`` gives samples twice, and so values that are too good.
 
         Raises:
-            IncompatiblePartsError: the metric needs samples that all differ, and the part kept back is too small for two sets of them.
+            IncompatiblePartsError: the metric needs distinct samples, and the held-out part is too small for two sets of them.
         """
         insist_on_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
         with seeded(self._seed):
