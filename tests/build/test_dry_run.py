@@ -234,7 +234,7 @@ def test_a_factory_that_fails_is_told_with_its_key_and_place(stage, raised, told
         raise raised
 
     with pytest.raises(
-        PluginError, match=rf"^generator: generator 'acme-gan/theirs' 1.2.0 cannot be built: {told} \(test_rehearsal.py:\d+\)"
+        PluginError, match=rf"^generator: generator 'acme-gan/theirs' 1.2.0 cannot be built: {told} \(test_dry_run.py:\d+\)"
     ):
         stage(generator=build)
 

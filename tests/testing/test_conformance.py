@@ -156,7 +156,7 @@ def test_an_exception_of_the_component_is_a_failure_with_its_traceback(judged):
     outcome = judged("P11", Kind.GENERATOR, build)
 
     assert outcome.state is State.FAILED
-    assert re.fullmatch(r"ZeroDivisionError: planted \(test_kit.py:\d+\)", outcome.message)
+    assert re.fullmatch(r"ZeroDivisionError: planted \(test_conformance.py:\d+\)", outcome.message)
     assert "in build" in outcome.traceback
 
 
