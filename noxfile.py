@@ -1,155 +1,158 @@
-"""The one door for developers: ``nox`` runs everything that CI runs, ``nox -s lint`` one part of it, ``nox -l`` lists the parts.
+"""The developer's commands: ``nox`` runs the quick checks, ``nox -s full`` runs everything, ``nox -l`` lists the sessions.
 
-Every environment is made with plain pip and held to constraints.txt, so that torch is the tested one everywhere.
+The quick checks and the long tests run in the environment that nox is installed in. The other sessions make environments of their
+own with plain pip, held to constraints.txt.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
 from packaging.requirements import Requirement
 
 nox.needs_version = ">=2024.10"
-nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "plugins", "minimums", "wheels", "scaffold", "tests"]
+nox.options.sessions = ["lint", "types", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = sorted(path.parent for path in Path("plugins").glob("*/pyproject.toml"))
-STRANGERS = [str(path.parent / "src") for path in sorted(Path("tests/distributions").glob("*/pyproject.toml"))]
-SOURCES = ["src", *(str(plugin / "src") for plugin in PLUGINS)]
+TYPED = ["src", *(f"{plugin}/src" for plugin in PLUGINS), *map(str, sorted(Path("tests/distributions").glob("*/src")))]
 PINS = ["-c", "constraints.txt"]
-# A few processes at once and no more: each of them holds torch.
-SIDE_BY_SIDE = ["--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
+PARALLEL = ["--numprocesses=2", "--dist=worksteal"]
+
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of test processes import torch: compile it once
 
 
-def install(session: nox.Session, *words: str) -> None:
-    """Pip install, without compiling all of torch and MLflow ahead: the tests import a small part of them."""
-    session.install("--no-compile", *words)
-
-
-def group(name: str) -> list[str]:
-    """The requirements of one dependency group of pyproject.toml."""
-    return list(nox.project.dependency_groups(PROJECT, name))
-
-
-@nox.session
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Style, formatting and the layers' import rules. Installs no torch."""
-    install(session, *PINS, *group("lint"))
+    """Check style, formatting and the import rules of the layers."""
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", env={"PYTHONPATH": "src"})
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
-    """Strict type checks (mypy) of the core and the plugins."""
-    install(session, "-r", "requirements.txt", *group("types"), *group("test"))  # the conformance kit imports pytest
-    session.run("mypy", *SOURCES, *STRANGERS)
+    """Check the types of the core and the plugins with mypy in strict mode."""
+    session.run("mypy", "--num-workers=2", *TYPED)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """All tests of the core, with the first-party plugins: side by side what may be, then what waits for other programs."""
-    install(session, "-r", "requirements.txt", *group("test"), *group("lint"))
-    if session.posargs:
-        session.run("pytest", *session.posargs)
-        return
-    session.run("pytest", *SIDE_BY_SIDE, "-m", "not mlflow and not alone")
-    session.run("pytest", "-m", "mlflow or alone")
+    """Run the quick tests; words after ``--`` go to pytest instead."""
+    session.run("pytest", *(session.posargs or [*PARALLEL, "-m", "not slow"]))
+
+
+@nox.session(venv_backend="none")
+def full(session: nox.Session) -> None:
+    """Run everything: all tests, which then need the real data and the browser, and every other session."""
+    for name in ("lint", "types", "packages", "minimums", *(f"pythons-{version}" for version in VERSIONS)):
+        session.notify(name)
+    session.run("pytest", *PARALLEL, env={"GANFORGE_REQUIRE_DATA": "1"})
 
 
 @nox.session
-def plugins(session: nox.Session) -> None:
-    """Each plugin by itself: installed beside the core and the plugins that it depends on, its own tests, then taken out again."""
-    install(session, *PINS, "-e", ".", *group("test"))
+def packages(session: nox.Session) -> None:
+    """Install the built wheels away from the checkout: each plugin alone, all of them together, and what ``plugins new`` writes."""
+    core, *plugins = built(session, Path(), *PLUGINS)
+    session.install("--no-compile", *PINS, core, *(tool for group in ("build", "lint", "types", "test") for tool in tools(group)))
+
     for plugin in PLUGINS:
-        together = [plugin, *depended_on(plugin)]
-        install(session, *PINS, *(part for folder in together for part in ("-e", f"./{folder}")))
-        session.run("pytest", str(plugin / "tests"))
-        session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", *(folder.name for folder in together))
+        session.install("--no-index", "--find-links", str(Path(core).parent), plugin.name)
+        session.run("pytest", f"{plugin}/tests")
+        session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", *(folder.name for folder in PLUGINS))
 
-
-@nox.session
-def minimums(session: nox.Session) -> None:
-    """The quick tests with the lowest versions that pyproject.toml allows; only torch stays, whose old wheels bring gigabytes."""
-    lowest = Path(session.create_tmp()) / "minimums.txt"
-    lowest.write_text("\n".join(lowest_versions()) + "\n")
-
-    install(session, "-c", str(lowest), "-e", ".", *(part for plugin in PLUGINS for part in ("-e", f"./{plugin}")), *group("test"))
-    session.run("pytest", *SIDE_BY_SIDE, "-m", "not slow and not mlflow and not alone", *session.posargs)
-
-
-@nox.session
-def wheels(session: nox.Session) -> None:
-    """The built wheels in an environment of their own, away from the checkout: they list their plugins, train and report."""
-    install(session, *PINS, *built(session, Path(), *PLUGINS))
-
+    session.install("--no-index", *plugins)
     recipe = Path("recipes/smoke/infogan_moons.toml").resolve()
+    writer = Path("tests/scaffold/every_kind.py").resolve()
     session.chdir(session.create_tmp())
     shutil.rmtree("runs", ignore_errors=True)
     session.run("ganforge", "plugins", "list")
     session.run("ganforge", "run", str(recipe), "--plain", "--device", "cpu")
     session.run("ganforge", "report", recipe.stem)
+    scaffold(session, writer)
 
 
-@nox.session
-def scaffold(session: nox.Session) -> None:
-    """What ``ganforge plugins new`` writes, all 63 combinations of kinds: built, installed, linted, typed, tested and trained."""
-    own = built(session, Path(), Path("plugins/ganforge-vanilla"))  # a recipe takes the networks that a package lacks from vanilla
-    install(session, *PINS, *own, *group("build"), *group("lint"), *group("types"), "pytest")
-    writer = Path("tests/scaffold/every_kind.py").resolve()
-
-    session.chdir(session.create_tmp())
+def scaffold(session: nox.Session, writer: Path) -> None:
+    """Build, install, lint, type, test and train the packages of all 63 combinations of kinds."""
     shutil.rmtree("every-kind", ignore_errors=True)
     session.run("python", str(writer), "every-kind")
-    install(session, "--no-deps", "--no-index", *map(str, Path("every-kind", "wheels").glob("*.whl")))
-    packages = sorted(Path("every-kind", "packages").iterdir())
-    whole = max(packages, key=lambda package: len(package.name))  # the one with all six kinds; all have the same settings of tools
+    session.install("--no-deps", "--no-index", *map(str, Path("every-kind", "wheels").glob("*.whl")))
+    folders = sorted(Path("every-kind", "packages").iterdir())
+    whole = max(folders, key=lambda folder: len(folder.name))  # the one with all six kinds; all have the same settings of tools
     settings = f"{whole}/pyproject.toml"
-    session.env["OMP_NUM_THREADS"] = "1"  # networks of these sizes take three times as long on two threads
 
     session.run("ruff", "check", "every-kind")
     session.run("ruff", "format", "--check", "every-kind")
-    session.run("mypy", "--config-file", settings, *(f"{package}/{part}" for package in packages for part in ("src", "tests")))
-    session.run("pytest", "--config-file", settings, *(f"{package}/tests" for package in packages))
+    session.run("mypy", "--config-file", settings, *(f"{folder}/{part}" for folder in folders for part in ("src", "tests")))
+    session.run("pytest", "--config-file", settings, *(f"{folder}/tests" for folder in folders), env={"OMP_NUM_THREADS": "1"})
     session.run("ganforge", "plugins", "check", whole.name)
     session.run("ganforge", "run", *map(str, whole.glob("recipes/*.toml")), "--plain", "--set", "train.iterations=20")
 
 
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """Run the quick tests with the lowest versions that pyproject.toml allows, torch excepted: its old wheels bring gigabytes."""
+    lowest = Path(session.create_tmp()) / "minimums.txt"
+    lowest.write_text("\n".join(lowest_versions()) + "\n")
+    install_all(session, "-c", str(lowest))
+    session.run("pytest", *PARALLEL, "-m", "not slow", *session.posargs)
+
+
+def usable() -> Iterator[str]:
+    """The versions of Python that pyproject.toml names and that can be started here, the running one excepted."""
+    named = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if "Python :: 3." in line]
+    for version in named:
+        program = shutil.which(f"python{version}")
+        starts = program and subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
+        if starts and version != f"3.{sys.version_info.minor}":
+            yield version
+
+
+VERSIONS = list(usable())
+
+
+@nox.session(python=VERSIONS)
+def pythons(session: nox.Session) -> None:
+    """Run the quick tests on each other Python that pyproject.toml names and that can be started here."""
+    install_all(session, *PINS)
+    session.run("pytest", *PARALLEL, "-m", "not slow", *session.posargs)
+
+
+def install_all(session: nox.Session, *words: str) -> None:
+    """Install core and plugins, editable, with the tools of the tests."""
+    editable = [word for folder in (Path(), *PLUGINS) for word in ("-e", f"./{folder}")]
+    session.install("--no-compile", *words, *editable, *tools("test"), *tools("lint"))
+
+
 def built(session: nox.Session, *folders: Path) -> list[str]:
-    """The wheels of these folders, built anew."""
+    """Build the wheels of these folders anew, and give them in this order."""
     into = Path(session.create_tmp()).resolve() / "wheels"
     shutil.rmtree(into, ignore_errors=True)
-    words = ["--quiet", "--no-deps", "--wheel-dir", str(into)]
-    session.run("python", "-m", "pip", "wheel", *words, *(f"./{folder}" for folder in folders))
-    return [str(wheel) for wheel in sorted(into.glob("*.whl"))]
+    for folder in folders:
+        session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(into), f"./{folder}")
+    return sorted(map(str, into.glob("*.whl")))
 
 
-def depended_on(plugin: Path) -> list[Path]:
-    """The folders of the first-party plugins that a plugin requires."""
-    required = nox.project.load_toml(plugin / "pyproject.toml")["project"]["dependencies"]
-    names = {Requirement(line).name for line in required}
-    return [other for other in PLUGINS if other.name in names]
+def tools(group: str) -> list[str]:
+    """The requirements of one dependency group of pyproject.toml."""
+    return list(nox.project.dependency_groups(PROJECT, group))
 
 
 def lowest_versions() -> Iterator[str]:
     """``name==version`` for the lower bound of each dependency, torch's tested pin, and the tested versions of the test tools."""
-    pins = {pin.name.lower(): str(pin) for pin in pinned()}
-    bounds = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+    lines = (line.partition("#")[0].strip() for line in Path("constraints.txt").read_text().splitlines())
+    pins = {pin.name.lower(): str(pin) for pin in map(Requirement, filter(None, lines))}
 
     yield pins["torch"]
-    for bound in bounds:
+    for bound in map(Requirement, PROJECT["project"]["dependencies"]):
         if bound.name != "torch":
             yield f"{bound.name}=={next(part.version for part in bound.specifier if part.operator == '>=')}"
-    for tool in group("test"):
+    for tool in tools("test"):
         yield pins[Requirement(tool).name.lower()]
-
-
-def pinned() -> Iterable[Requirement]:
-    """The pins of constraints.txt."""
-    lines = (line.partition("#")[0].strip() for line in Path("constraints.txt").read_text().splitlines())
-    return [Requirement(line) for line in lines if line]

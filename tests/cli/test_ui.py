@@ -65,7 +65,6 @@ def test_a_port_that_is_taken_is_told_at_once(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-@pytest.mark.mlflow
 def test_it_serves_this_machine_only_prints_links_and_leaves_no_process(tmp_path, number):
     import sqlite3
 

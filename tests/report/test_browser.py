@@ -9,8 +9,6 @@ from PIL import Image
 from ganforge.report.report_file import report
 from ganforge.storage.run_folder import RunFolder
 
-pytestmark = pytest.mark.alone
-
 WIDE, NARROW = 1280, 320
 HOSTILE = "<script>document.title='taken'</script><img src=http://127.0.0.1:9/x onerror=document.title='taken'> & friends"
 OVERFLOW = "return document.documentElement.scrollWidth - window.innerWidth"

@@ -16,7 +16,7 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.testing import fake_plugin
 
 # MLflow is read in this process, and warns of its own dependencies.
-pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 FAULTY = '''
 """A plugin whose parts take long or fail, for tests of what happens then."""

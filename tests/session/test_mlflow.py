@@ -16,7 +16,7 @@ from ganforge.storage import journal
 from ganforge.testing import fake_plugin
 
 # MLflow is read in this process, and warns of its own dependencies.
-pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "recipes" / "smoke" / "infogan_moons.toml"

@@ -58,7 +58,6 @@ def test_what_was_torn_is_told_before_anything_is_measured(folder):
     assert told == []
 
 
-@pytest.mark.mlflow
 @pytest.mark.filterwarnings("default")
 def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, tmp_path):
     from mlflow import MlflowClient

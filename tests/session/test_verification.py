@@ -93,7 +93,6 @@ def test_a_band_of_which_no_seed_has_a_value_is_not_measured():
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_verify_runs_the_seeds_and_says_which_bands_are_missed(recipe, ganforge):
     path = recipe(
         METRIC + '[[expect]]\nmetric = "wasserstein"\nmax = 100.0\nseeds = 2\n'

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [
-    pytest.mark.mlflow,
-    # MLflow's and SQLAlchemy's own; the shipper's process ignores them all
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:", "ignore::UserWarning:"),
-]
+# MLflow's and SQLAlchemy's own; the shipper's process ignores them all
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:", "ignore::UserWarning:")
 
 # A stand-in for ganforge.runs.loaded_generator: a real module with the real signature, whose samples show what was asked of it.
 LOADING = """

@@ -16,7 +16,7 @@ from ganforge.tracking.run_metadata import DatasetFacts
 from ganforge.tracking.tracking_store import resolve
 from ganforge.tracking.upload_loop import ship
 
-pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("ignore::DeprecationWarning:")]  # MLflow's and SQLAlchemy's own
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:")  # MLflow's and SQLAlchemy's own
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,6 @@ def test_the_trainers_side_imports_neither_mlflow_nor_torch():
     assert answer.stdout.strip() == "[]"
 
 
-@pytest.mark.mlflow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 @pytest.mark.parametrize("mode", ["process", "inline"])
 def test_a_run_is_delivered_while_the_block_runs(trainer, uri, read_back, mode):
@@ -71,7 +70,6 @@ def test_a_run_is_delivered_while_the_block_runs(trainer, uri, read_back, mode):
     assert replace(summary, message=None) == summary
 
 
-@pytest.mark.mlflow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_an_exception_in_the_block_goes_on_and_the_run_counts_as_killed(trainer, uri, read_back):
     with pytest.raises(RuntimeError, match="plugin"), supervise(trainer.folder, uri):
@@ -81,7 +79,6 @@ def test_an_exception_in_the_block_goes_on_and_the_run_counts_as_killed(trainer,
     assert read_back(uri, trainer.start.run_id).status == "KILLED"
 
 
-@pytest.mark.mlflow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_a_shipper_that_dies_is_started_again(trainer, uri, read_back):
     with supervise(trainer.folder, uri) as tracking:

@@ -13,7 +13,7 @@ from ganforge.tracking import upload_state as states
 from ganforge.tracking.pending import pending
 from ganforge.tracking.resend import sync
 
-pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("ignore::DeprecationWarning:")]  # MLflow's and SQLAlchemy's own
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:")  # MLflow's and SQLAlchemy's own
 
 
 @pytest.fixture(autouse=True)
