@@ -92,6 +92,9 @@ def ganforge(
     ] = False,
 ) -> None:
     """Experiments with generative adversarial networks: recipes in, honest runs out."""
+    from ganforge.terminal.log_handler import show_messages
+
+    context.with_resource(show_messages(console.note, console.warning))
     if no_plugin or only_plugins or plugin or strict_plugins:
         from ganforge.registry.current_selection import command_line
 
