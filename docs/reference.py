@@ -40,6 +40,25 @@ _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.METRIC: (records.Evaluation, records.Samples, contracts.MetricInfo),
 }
 """What crosses the contract of each kind."""
+_ABILITIES: Mapping[Kind, tuple[type, ...]] = {
+    **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR), (contracts.DataDependentInit,)),
+    Kind.LOSS: (contracts.LogOddsLoss,),
+    Kind.SAMPLER: (contracts.KnownNoiseMoments, contracts.BoundedNoise),
+    Kind.DATASET: (
+        contracts.ValidationSplit,
+        contracts.FiniteHeldOut,
+        contracts.StreamingDataset,
+        contracts.SampleSource,
+        contracts.ParallelSampleSource,
+    ),
+    Kind.METRIC: (
+        contracts.EvaluationProtocol,
+        contracts.TrainingDataMetric,
+        contracts.MinimumSamples,
+        contracts.DistinctRealSamples,
+    ),
+}
+"""Optional protocols of each kind."""
 _SAMPLES = 2000
 """What a recipe's metrics look at unless told otherwise: floors are told for so many."""
 
@@ -78,15 +97,11 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     yield f"The factory is called as `factory(params, context)`; `context` is a `{context.__name__}`. {_summary(context)}"
     if fields := _attributes(context):
         yield _table((f"`{context.__name__}`", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
-    yield "What it gives must be able to do this; no base class is needed:"
+    yield "The component must offer this; no base class is needed:"
     yield _source(contract)
-    if kind is Kind.DATASET:
-        yield "One whose samples need not fit into memory is of this form besides; worker processes then read batches ahead:"
-        yield _source(contracts.StreamingDataset)
-        yield _source(contracts.SampleSource)
-    if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
-        yield "It may have this beside, where weights should start from the data:"
-        yield _source(contracts.DataDependentInit)
+    if abilities := _ABILITIES[kind]:
+        yield "These abilities are optional. A component has one when it defines its member:"
+        yield from map(_source, abilities)
     for record in _RECORDS[kind]:
         yield f"`{record.__name__}`: {_summary(record)}"
         if fields := _attributes(record):

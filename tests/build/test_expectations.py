@@ -130,9 +130,7 @@ def test_a_metric_whose_package_is_missing_is_left_out_only_where_it_is_optional
 def test_a_metric_that_is_given_too_few_samples_is_refused_before_training(blueprint, monkeypatch):
     from ganforge.builtin.metrics.basic_metrics import Modes
 
-    monkeypatch.setattr(Modes, "least", 50, raising=False)
-    with pytest.raises(
-        IncompatiblePartsError, match=r"metric\[0\]: metric 'modes' needs 50 samples or more, and is given 20"
-    ) as caught:
+    monkeypatch.setattr(Modes, "min_samples", 50, raising=False)
+    with pytest.raises(IncompatiblePartsError, match=r"metric\[0\]: metric 'modes' needs at least 50 samples, got 20") as caught:
         built(blueprint(""))
     assert caught.value.remedy == "set metric[0].samples = 50"

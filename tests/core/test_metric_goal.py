@@ -45,7 +45,7 @@ def test_words():
 def test_a_measure_that_cannot_be_judged_is_refused():
     with pytest.raises(ValueError, match="needs an ideal or a floor"):
         MetricInfo("", "nearer")
-    with pytest.raises(ValueError, match="none of lower, higher, nearer, none"):
+    with pytest.raises(ValueError, match="one of lower, higher, nearer, none"):
         MetricInfo("", "greater")
 
 

@@ -126,7 +126,7 @@ def test_bounds_hold_and_a_line_stays_inside():
 
     walked = interpolation(start, end, 5, "linear").latent.noise
 
-    assert sampler.bounds == (-2.0, 0.5)
+    assert sampler.noise_bounds == (-2.0, 0.5)
     assert -2.0 <= walked.min() < -1.9
     assert 0.4 < walked.max() <= 0.5
 

@@ -83,7 +83,7 @@ def test_a_band_of_an_optional_metric_that_cannot_be_built_is_refused_with_the_r
     override = ('metric=[{ use = "precision-recall", samples = 3, optional = true }, { use = "wasserstein" }]',)
     text = path.read_text().replace('"wasserstein/far"', '"precision-recall/misspelt"')
     path.write_text(text)
-    with pytest.raises(RecipeError, match=r"cannot be measured here: .* needs 6 samples or more, and is given 3"):
+    with pytest.raises(RecipeError, match=r"cannot be measured here: .* needs at least 6 samples, got 3"):
         verify(Options(path, override, runs_dir=tmp_path / "runs"), jobs=1, console=console)
     assert not (tmp_path / "runs").exists()
 

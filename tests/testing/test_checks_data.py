@@ -95,13 +95,13 @@ SAMPLERS = {
     ),
     "S04 moments": (
         "S04",
-        type("Faulty", (Sampler,), {"moments": (1.0, 1.0)}),
-        "and moments promises 1 and 1",
+        type("Faulty", (Sampler,), {"noise_moments": (1.0, 1.0)}),
+        "but noise_moments is 1 and 1",
     ),
     "S04 bounds": (
         "S04",
-        type("Faulty", (Sampler,), {"bounds": (-1.0, 1.0)}),
-        "bounds promises -1 to 1",
+        type("Faulty", (Sampler,), {"noise_bounds": (-1.0, 1.0)}),
+        "noise_bounds is -1 to 1",
     ),
     "S04 batch": (
         "S04",

@@ -22,7 +22,7 @@ def vital(trainer) -> dict[str, float]:
 @pytest.fixture
 def logistic(parts):
     class Logistic(parts.NonSaturating):
-        logistic = True
+        logits_are_log_odds = True
 
     return [Weighted("logistic", Logistic())]
 

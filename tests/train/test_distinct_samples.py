@@ -59,7 +59,7 @@ class Kinds:
 
 
 class Distinct(Kinds):
-    distinct = True
+    needs_distinct_real = True
 
 
 class Plane(torch.nn.Linear):

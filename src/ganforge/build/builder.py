@@ -23,6 +23,7 @@ from ganforge.core.contracts import (
     Loss,
     Metric,
     MetricContext,
+    MinimumSamples,
     Sampler,
     SamplerContext,
     StreamingDataset,
@@ -229,11 +230,10 @@ def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int)
         PluginError: its factory raised.
     """
     metric = cast("Metric", _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric)))
-    least = getattr(metric, "least", 0)
-    if isinstance(least, int) and samples < least:
+    if isinstance(metric, MinimumSamples) and samples < metric.min_samples:
         raise IncompatiblePartsError(
-            f"{part.key}: metric '{part.component.name}' needs {least:,} samples or more, and is given {samples:,}",
-            remedy=f"set {part.key}.samples = {least}",
+            f"{part.key}: metric '{part.component.name}' needs at least {metric.min_samples:,} samples, got {samples:,}",
+            remedy=f"set {part.key}.samples = {metric.min_samples}",
         )
     return metric
 

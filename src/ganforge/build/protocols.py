@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from ganforge.build.lock_data import locked_data
 from ganforge.build.parts import Part
+from ganforge.core.contracts import EvaluationProtocol, Metric, TrainingDataMetric
 from ganforge.storage import strict_json
-
-if TYPE_CHECKING:
-    from ganforge.core.contracts import Metric
 
 UNCOMPARED = frozenset({"seed"})
 """What a protocol records and two seeds of one recipe differ in."""
@@ -44,9 +42,9 @@ def protocol(
         average: whether the moving average of the generator is measured, or its raw weights.
         seed: seed of the draws.
     """
-    own = getattr(metric, "protocol", {})
-    own = own if isinstance(own, Mapping) else {}
-    training_only = frozenset() if getattr(metric, "sees_training", False) else dataset.params.training_only
+    own = metric.protocol if isinstance(metric, EvaluationProtocol) else {}
+    sees_training = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
+    training_only = frozenset() if sees_training else dataset.params.training_only
     return {
         "metric": _identity(part),
         **_code("code", part),

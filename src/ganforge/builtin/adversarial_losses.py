@@ -49,7 +49,7 @@ class Minimax:
         "generator/adversarial": TermInfo("how surely fakes are recognised, log(1 - D(G(z)))", -math.log(2), best=-math.inf),
     }
     second_order = False
-    logistic = True
+    logits_are_log_odds = True
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """-log D(x) and -log(1 - D(G(z)))."""
@@ -68,7 +68,7 @@ class NonSaturating:
         "generator/adversarial": TermInfo("cost of fakes that are recognised, -log D(G(z))", math.log(2), best=0.0),
     }
     second_order = False
-    logistic = True
+    logits_are_log_odds = True
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """-log D(x) and -log(1 - D(G(z)))."""

@@ -79,8 +79,8 @@ class NoiseSampler:
 
     spec: LatentSpec
     noise: Noise
-    moments: Moments
-    bounds: Bounds | None = None
+    noise_moments: Moments
+    noise_bounds: Bounds | None = None
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors."""
@@ -97,9 +97,9 @@ class LabelledSampler:
 
     spec: LatentSpec
     noise: Noise
-    moments: Moments
+    noise_moments: Moments
     labels: Classes
-    bounds: Bounds | None = None
+    noise_bounds: Bounds | None = None
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with labels."""
@@ -116,9 +116,9 @@ class StructuredSampler:
 
     spec: LatentSpec
     noise: Noise
-    moments: Moments
+    noise_moments: Moments
     codes: tuple[Classes, ...]
-    bounds: Bounds | None = None
+    noise_bounds: Bounds | None = None
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` noise vectors with codes: ``(count, k)`` int64 and ``(count, c)`` floats."""

@@ -1,6 +1,9 @@
-"""What each kind of component must be able to do. Protocols only: a component needs no base class of ours.
+"""The contracts of components: what each kind must offer. All are protocols, so a component needs no base class.
 
-A factory ``(params, context) -> component`` builds each of them; the contexts below are what only build time knows.
+A factory ``(params, context) -> component`` builds each component. The contexts below carry what is known only at build time.
+
+Optional abilities are small protocols of their own, such as :class:`BoundedNoise` or :class:`MinimumSamples`. A component has an
+ability when it defines the protocol's member; ganforge checks with ``isinstance``. Leave the member out and you do not have it.
 """
 
 from __future__ import annotations
@@ -19,18 +22,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Critic = Callable[[Samples], DiscriminatorOutput]
-"""How a loss sees the discriminator: samples in, verdict out. Asked twice about the same samples, it answers from memory."""
+"""The discriminator as a loss sees it: samples in, output out. A second call with the same samples returns the cached output."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetContext:
-    """What a data set is built with.
+    """Build-time information for data sets.
 
     Attributes:
         seed: seed of this run's data; a synthetic data set draws its points from it.
-        recipe_folder: folder that relative paths in params are meant from.
-        data_folder: where downloaded or prepared data sets lie (``$GANFORGE_DATA``, else the user's cache).
-        fallback_folders: where to look for prepared ones that are not there.
+        recipe_folder: folder that relative paths in params refer to.
+        data_folder: folder of downloaded and prepared data sets (``$GANFORGE_DATA``, else the user's cache).
+        fallback_folders: folders to search for prepared data sets that are not in ``data_folder``.
     """
 
     seed: int
@@ -41,14 +44,14 @@ class DatasetContext:
 
 @dataclass(frozen=True, slots=True)
 class SamplerContext:
-    """What a sampler is built with: the data's spec, for class counts and shares."""
+    """Build-time information for samplers: the data's spec, with class counts and shares."""
 
     data: DataSpec
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What networks and losses are built with: the sizes of data and latent, said once."""
+    """Build-time information for networks and losses: the sizes of data and latents."""
 
     data: DataSpec
     latent: LatentSpec
@@ -56,13 +59,13 @@ class BuildContext:
 
 @dataclass(frozen=True, slots=True)
 class MetricContext(BuildContext):
-    """What metrics are built with: the sizes, and what those need that learn or load what they look at.
+    """Build-time information for metrics: the sizes, and access to data and a cache for metrics that train or load a model.
 
     Attributes:
-        recipe_folder: folder that relative paths in params are meant from.
-        cache_folder: where to keep what takes long to make, in folders by the component's name. It may not exist, or refuse.
-        dataset: gives the recipe's data set as seed 0 draws it, the same whatever the run's seed, so that what is learnt from it is
-            the same for all seeds that are compared.
+        recipe_folder: folder that relative paths in params refer to.
+        cache_folder: where to cache expensive results, in one subfolder per component. It may be missing or read-only.
+        dataset: builds the recipe's data set with seed 0, whatever the run's seed, so that a model trained on it is the same for
+            all seeds that are compared.
     """
 
     recipe_folder: Path
@@ -72,11 +75,11 @@ class MetricContext(BuildContext):
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """How far two distributions are apart, as the loss of the best discriminator of its kind tells.
+    """The distance between two distributions that the loss of the best discriminator estimates.
 
     Attributes:
-        name: in the field's words, such as "Jensen-Shannon divergence".
-        greatest: its value for distributions that share nothing; ``inf`` where it has no bound.
+        name: standard name, such as "Jensen-Shannon divergence".
+        greatest: its value for disjoint distributions; ``inf`` if it has no bound.
     """
 
     name: str
@@ -87,17 +90,17 @@ class Divergence:
 class TermInfo:
     """What the value of a loss term means.
 
-    Between ``equilibrium`` and ``best`` the views say in plain words what the present value means. A term without a ``best``, such
-    as a penalty, has no part in that.
+    Views explain the current value by its position between ``equilibrium`` and ``best``. A term without ``best``, such as a
+    penalty, is shown as a number only.
 
     Attributes:
-        label: in plain words, such as "cost of taking real samples for fakes".
-        equilibrium: its value where the game is settled (generated = real distribution), or ``None`` where there is none.
-        best: the value that it comes to where its own player wins for certain: the discriminator is sure and right about all
-            samples, or the generator's samples surely pass for real; ``-inf`` where winning has no end. ``None`` where that is
-            unknown, or where being surer still costs more, so that the value does not tell who is ahead.
-        divergence: what the discriminator's terms that have a ``best`` estimate together, by the share of the way from
-            equilibrium to best that they have gone; for ``best=-inf``, by the way itself.
+        label: plain-language description, such as "cost of taking real samples for fakes".
+        equilibrium: value at the equilibrium of the game (generated = real distribution), or ``None`` if there is none.
+        best: the value in the limit where this player wins: the discriminator classifies every sample correctly with certainty,
+            or every generated sample passes for real; ``-inf`` if it falls without bound. ``None`` if unknown, or if more certainty
+            costs more, so that the value does not show who is ahead.
+        divergence: what the discriminator terms with a ``best`` estimate together, by the fraction of the way from equilibrium to
+            best that they have covered; for ``best=-inf``, by the absolute distance from equilibrium.
     """
 
     label: str
@@ -111,13 +114,12 @@ class MetricInfo:
     """What the value of a metric means.
 
     Attributes:
-        label: in plain words, with the unit.
-        better: which way is better: ``lower``, ``higher``; ``nearer`` to what a perfect generator has, the floor or else the ideal,
-            one of which must be given; or ``none`` for what is shown and never judged, such as a spread.
-        ideal: the value of a perfect generator, or ``None`` where it depends on the sample size.
-        symmetric: whether the value stays the same when real and generated samples change places, as a distance does.
-        floor: the value that a perfect generator has on average with so many real and as many generated samples, where it is known
-            and is not the ideal.
+        label: plain-language description, with the unit.
+        better: which values are better: ``lower``, ``higher``, ``nearer`` (to the floor, else the ideal; one of them is then
+            required), or ``none`` for values that are only shown, such as a spread.
+        ideal: value of a perfect generator, or ``None`` if it depends on the number of samples.
+        symmetric: whether the value stays the same when real and generated samples are swapped, as for a distance.
+        floor: mean value of a perfect generator for ``n`` real and ``n`` generated samples, if it is known and not ``ideal``.
     """
 
     label: str
@@ -127,98 +129,102 @@ class MetricInfo:
     floor: Callable[[int], float] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be judged.
+        """Check ``better``.
 
         Raises:
-            ValueError: ``better`` is another word, or ``nearer`` to nothing.
+            ValueError: ``better`` is an unknown word, or ``nearer`` without ideal and floor.
         """
         if self.better not in WAYS:
-            raise ValueError(f"better is {self.better!r}, which is none of {', '.join(WAYS)}")
+            raise ValueError(f"better must be one of {', '.join(WAYS)}, got {self.better!r}")
         if self.better == "nearer" and self.ideal is None and self.floor is None:
-            raise ValueError("'nearer' needs an ideal or a floor, to which values are near")
+            raise ValueError("better='nearer' needs an ideal or a floor")
 
     def floor_at(self, samples: int | None) -> float | None:
-        """The floor with so many samples, where both are known."""
+        """The floor for this number of samples, if both are known."""
         return self.floor(samples) if self.floor is not None and samples else None
 
     def aim_at(self, samples: int | None) -> float | None:
-        """What the value is to be near to; ``None`` where another way is better, whose floor may be simulated and dear."""
+        """The value that ``nearer`` refers to; ``None`` for other ways, whose floor may be an expensive simulation."""
         return aim(self.ideal, self.floor_at(samples)) if self.better == "nearer" else None
 
     def to_plain(self, samples: int | None = None) -> dict[str, Any]:
-        """JSON-able; with what it is to be near to as its floor, where that depends on this number of samples."""
+        """A JSON-able dict; for ``nearer`` it includes the floor for this number of samples."""
         floor = self.floor_at(samples) if self.better == "nearer" else None
-        told = {"label": self.label, "better": self.better, "ideal": self.ideal, "symmetric": self.symmetric}
-        return told if floor is None else {**told, "floor": floor}
+        plain = {"label": self.label, "better": self.better, "ideal": self.ideal, "symmetric": self.symmetric}
+        return plain if floor is None else {**plain, "floor": floor}
 
 
 class Generator(Protocol):
-    """A ``torch.nn.Module`` that turns latents into values; the trainer adds labels and latent to make `Samples`."""
+    """A ``torch.nn.Module`` that maps latents to values; the trainer adds labels and latent to make `Samples`."""
 
     def __call__(self, latent: Latent) -> Tensor:
-        """Values ``(n, *shape)`` as networks see the data."""
+        """Values ``(n, *shape)`` in the networks' scaling of the data."""
         ...
 
 
 class Discriminator(Protocol):
-    """A ``torch.nn.Module`` that judges samples; logits, never probabilities."""
+    """A ``torch.nn.Module`` that scores samples; it returns logits, never probabilities."""
 
     def __call__(self, samples: Samples) -> DiscriminatorOutput:
-        """Logits ``(n,)`` and whatever heads the network declares."""
+        """Logits ``(n,)`` and the heads that the network declares."""
         ...
 
 
 @runtime_checkable
 class DataDependentInit(Protocol):
-    """What a generator or discriminator may do beside: set weights by the data, once before training.
+    """Ability of a generator or discriminator: initialise weights from the data, once before training.
 
-    Weights of a run that is resumed, sampled or exported are loaded, so that it needs no data then.
+    Runs that are resumed, sampled or exported load their weights instead and need no data.
     """
 
     def init_from_data(self, real: Samples) -> None:
-        """Set weights by training samples ``(n, *shape)`` as networks see them, on the CPU and without gradients.
+        """Set weights from training samples ``(n, *shape)`` in the networks' scaling, on the CPU and without gradients.
 
-        They are all of them where that is few enough (40 million numbers), else some of all parts. What is drawn at random
-        follows from the run's seed.
+        You get all training samples up to 40 million numbers, else an even selection. Random draws follow the run's seed.
         """
         ...
 
 
 @runtime_checkable
 class Loss(Protocol):
-    """Pure arithmetic on verdicts; it never calls backward, steps an optimizer, or changes a mode.
+    """Pure arithmetic on discriminator outputs; it never calls backward, steps an optimizer, or changes a module's mode.
 
-    A penalty is a loss that gives no terms (``Terms({})``) for one of the two turns. Losses of one recipe add up.
-
-    One that trains the logits to be log odds of being real, as the original game does, says so by an attribute ``logistic = True``:
-    the health watch may then read a probability off them.
+    A penalty is a loss that returns no terms (``Terms({})``) for one of the two players. The losses of a recipe add up.
 
     Attributes:
-        term_info: for each term, as ``"discriminator/real"`` or ``"generator/adversarial"``, what its value means.
+        term_info: the meaning of each term, by names such as ``"discriminator/real"`` or ``"generator/adversarial"``.
         second_order: whether it differentiates through a gradient: the discriminator must then allow double backward, and in its
-            turn ``real.values`` and ``fake.values`` come as leaves that take gradients.
+            turn ``real.values`` and ``fake.values`` are leaves that require gradients.
     """
 
     term_info: Mapping[str, TermInfo]
     second_order: bool
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
-        """What the discriminator descends; ``fake.values`` carries no graph to the generator."""
+        """The discriminator's loss; ``fake.values`` carries no graph to the generator."""
         ...
 
     def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
-        """What the generator descends; ``fake.values`` carries the graph to the generator."""
+        """The generator's loss; ``fake.values`` carries the graph to the generator."""
+        ...
+
+
+@runtime_checkable
+class LogOddsLoss(Protocol):
+    """Ability of a loss: it trains the logits to be log odds of being real, as the original game does.
+
+    Health checks may then convert logits to probabilities.
+    """
+
+    @property
+    def logits_are_log_odds(self) -> bool:
+        """Whether they are."""
         ...
 
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws latents.
-
-    One that has an attribute ``moments`` promises them: mean and standard deviation of each dimension of its noise. One
-    whose attribute ``bounds`` is not ``None`` promises that no noise lies outside of them: walks between two of its latents are
-    straight, and so stay inside; those of others bend with the sphere that normal noise lies close to.
-    """
+    """Draws latents."""
 
     @property
     def spec(self) -> LatentSpec:
@@ -231,10 +237,33 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
+class KnownNoiseMoments(Protocol):
+    """Ability of a sampler: the moments of its noise are known; other samplers' are estimated."""
+
+    @property
+    def noise_moments(self) -> tuple[float, float]:
+        """Mean and standard deviation of each dimension of the noise."""
+        ...
+
+
+@runtime_checkable
+class BoundedNoise(Protocol):
+    """Ability of a sampler: its noise fills a box.
+
+    Interpolation between bounded latents is linear and stays in the box. Without bounds it is spherical, as suits normal noise.
+    """
+
+    @property
+    def noise_bounds(self) -> tuple[float, float] | None:
+        """Smallest and largest value of the noise, or ``None`` if this configuration has no bounds."""
+        ...
+
+
+@runtime_checkable
 class Dataset(Protocol):
     """Samples that fit into memory, in the data's own units, or in ``spec.value_range`` for images.
 
-    One that is too large for memory has a method ``streamed`` besides, as in :class:`StreamingDataset`.
+    A data set that is too large for memory also has a method ``streamed``, see :class:`StreamingDataset`.
     """
 
     @property
@@ -245,15 +274,15 @@ class Dataset(Protocol):
     def training(self) -> Samples:
         """All training samples, on the CPU, in a fixed order.
 
-        Images may come as bytes (uint8), which take a quarter of the memory: 0 and 255 stand for the ends of ``spec.value_range``,
-        and each batch becomes floats on the device.
+        Images may be bytes (uint8) to save three quarters of the memory: 0 and 255 are the ends of ``spec.value_range``, and each
+        batch is converted to floats on the device.
         """
         ...
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:
         """``count`` real samples for evaluation, drawn with a CPU generator.
 
-        Fresh draws of a known distribution; else drawn from a part that is kept back, with replacement where it is too small.
+        Fresh draws of a known distribution; else draws from a held-out split, with replacement if it is too small.
         """
         ...
 
@@ -263,33 +292,42 @@ class SampleSource(Protocol):
     """Training samples that are read when a batch needs them."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of samples."""
         ...
 
     def read(self, rows: Sequence[int]) -> Samples:
         """The samples of these row numbers, in this order, on the CPU, as bytes or floats.
 
-        What is read depends on the rows alone: worker processes ask for batches in any order. Samples that cannot be read raise a
-        ``DataError`` that names the file.
+        The result must depend on the rows alone: worker processes request batches in any order. If a file cannot be read, raise a
+        ``DataError`` that names it.
         """
         ...
 
 
 @runtime_checkable
+class ParallelSampleSource(Protocol):
+    """Ability of a sample source: read many rows on all cores, for use outside of the worker processes."""
+
+    def read_parallel(self, rows: Sequence[int]) -> Samples:
+        """The same samples as :meth:`SampleSource.read` gives."""
+        ...
+
+
+@runtime_checkable
 class StreamingDataset(Protocol):
-    """What a data set has besides where its samples need not fit into memory; ``training`` then gives a fixed part of them."""
+    """Ability of a data set: its samples need not fit into memory. ``training`` then returns a fixed subset."""
 
     def streamed(self) -> SampleSource:
-        """All training samples, those of ``training`` among them."""
+        """All training samples, including those of ``training``."""
         ...
 
 
 @runtime_checkable
 class ValidationSplit(Protocol):
-    """What a data set has besides where a part is set aside to choose by: early stopping, the width of a window."""
+    """Ability of a data set: a split for choices such as early stopping or a kernel's width."""
 
     def validation(self, count: int) -> Samples | None:
-        """The first ``count`` samples, or all, of a part that is neither trained on nor held out; ``None`` if this set-up has none.
+        """The first ``count`` samples, or all, of a split that is neither training nor held-out; ``None`` if there is none.
 
         On the CPU, in a fixed order, in the data's own units.
         """
@@ -298,11 +336,11 @@ class ValidationSplit(Protocol):
 
 @runtime_checkable
 class FiniteHeldOut(Protocol):
-    """What a data set has besides where held-out samples are drawn from a part of finite size, and not made afresh."""
+    """Ability of a data set: held-out samples are drawn from a finite split instead of being generated."""
 
     @property
     def held_out_size(self) -> int:
-        """How many there are; beyond so many, ``held_out`` gives some of them again."""
+        """Size of the split; ``held_out`` repeats samples beyond it."""
         ...
 
 
@@ -310,21 +348,62 @@ class FiniteHeldOut(Protocol):
 class Metric(Protocol):
     """Compares generated with real samples.
 
-    One that has an attribute ``protocol`` states by it, as plain data, what its values depend on beside its params and the number
-    of samples: the features it looks at and their SHA-256, windows, neighbours. Values whose protocols differ are never compared.
-    One whose attribute ``sees_training`` is true looks at ``Evaluation.training`` or ``validation`` too: its protocol holds
-    parameters of the data set that only training depends on as well.
-    One that has an attribute ``least`` needs so many samples; a recipe that gives it fewer is refused before training. One whose
-    attribute ``distinct`` is true, as where it looks at neighbours, needs real samples that all differ; a recipe that asks for more
-    than the data set has :class:`kept back <FiniteHeldOut>` is refused too.
-
     Attributes:
-        value_info: for each value it returns, what it means. A metric with one value uses the key ``""``; several become
-            ``name/key`` in logs, such as ``modes/captured``.
+        value_info: the meaning of each value it returns. A metric with one value uses the key ``""``; with several, logs name
+            them ``name/key``, such as ``modes/captured``.
     """
 
     value_info: Mapping[str, MetricInfo]
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The values, keyed as in ``value_info``."""
+        ...
+
+
+@runtime_checkable
+class EvaluationProtocol(Protocol):
+    """Ability of a metric: state what its values depend on besides its params and the number of samples.
+
+    ganforge never compares values with different protocols.
+    """
+
+    @property
+    def protocol(self) -> Mapping[str, object]:
+        """Plain data, such as the name of the features and the SHA-256 of their weights, windows, neighbours."""
+        ...
+
+
+@runtime_checkable
+class TrainingDataMetric(Protocol):
+    """Ability of a metric: it reads ``Evaluation.training`` or ``validation``.
+
+    Its protocol then includes the data set's params that affect only the training samples.
+    """
+
+    @property
+    def uses_training_data(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+@runtime_checkable
+class MinimumSamples(Protocol):
+    """Ability of a metric: it needs a minimum number of samples. Recipes with fewer are rejected before training."""
+
+    @property
+    def min_samples(self) -> int:
+        """The minimum number of real, and as many generated, samples."""
+        ...
+
+
+@runtime_checkable
+class DistinctRealSamples(Protocol):
+    """Ability of a metric: it needs distinct real samples, because a repeated sample would be its own neighbour.
+
+    Recipes that ask for more samples than the data set :class:`holds out <FiniteHeldOut>` are rejected before training.
+    """
+
+    @property
+    def needs_distinct_real(self) -> bool:
+        """Whether it does."""
         ...

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Sampler
+from ganforge.core.contracts import BoundedNoise, Sampler
 from ganforge.core.records import Codes, Latent
 
 How = Literal["linear", "spherical"]
@@ -32,12 +32,12 @@ class Walk:
 
 
 def natural(sampler: Sampler) -> How:
-    """Which way suits a sampler's noise: spherical, unless it promises ``bounds``.
+    """Which way suits a sampler's noise: spherical, unless it has ``noise_bounds``.
 
     Normal noise of many dimensions lies close to a sphere; the straight line between two draws leads through its inside, where a
     generator has never been asked. Uniform noise fills a box, which a straight line never leaves and an arc may.
     """
-    return "spherical" if getattr(sampler, "bounds", None) is None else "linear"
+    return "linear" if isinstance(sampler, BoundedNoise) and sampler.noise_bounds is not None else "spherical"
 
 
 def lerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:

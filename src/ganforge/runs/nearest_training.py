@@ -13,7 +13,7 @@ from torch import Tensor
 from ganforge.build.blueprint import resolve
 from ganforge.build.builder import Folders, build_dataset
 from ganforge.build.lock import data_changes, read_lock
-from ganforge.core.contracts import SampleSource, StreamingDataset
+from ganforge.core.contracts import ParallelSampleSource, SampleSource, StreamingDataset
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.formatting import clean
 from ganforge.core.isolation import isolated
@@ -140,7 +140,7 @@ def _parts(training: Tensor | SampleSource, data: DataSpec) -> Iterator[Tensor]:
     if isinstance(training, Tensor):
         yield training
         return
-    read = getattr(training, "read_at_once", training.read)  # on all cores, where a source can
+    read = training.read_parallel if isinstance(training, ParallelSampleSource) else training.read
     step = max(1, _PART_BYTES // data.size)
     for start in range(0, len(training), step):
         with isolated():

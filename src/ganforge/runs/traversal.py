@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Sampler
+from ganforge.core.contracts import BoundedNoise, KnownNoiseMoments, Sampler
 from ganforge.core.errors import UsageError
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
@@ -148,8 +148,9 @@ def _swept_noise(sampler: Sampler, dimension: int) -> Sweep:
         noise[:, dimension] = values
         return replace(latent, noise=noise)
 
-    mean, std = getattr(sampler, "moments", None) or _found_moments(sampler, dimension)
-    low, high = getattr(sampler, "bounds", None) or (-torch.inf, torch.inf)
+    mean, std = sampler.noise_moments if isinstance(sampler, KnownNoiseMoments) else _found_moments(sampler, dimension)
+    bounds = sampler.noise_bounds if isinstance(sampler, BoundedNoise) else None
+    low, high = bounds or (-torch.inf, torch.inf)
     return assign, (max(low, mean - _FAR * std), min(high, mean + _FAR * std))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Dataset, Sampler, SampleSource, StreamingDataset
+from ganforge.core.contracts import BoundedNoise, Dataset, KnownNoiseMoments, Sampler, SampleSource, StreamingDataset
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.registry.component import Kind
@@ -59,8 +59,8 @@ def sampler_tells_its_spec(bench: Bench) -> None:
 def has_its_moments(bench: Bench) -> None:
     """The noise has the moments that the sampler promises, in large and small batches alike; each class and code value occurs.
 
-    Promised is what stands in its attribute ``moments``: mean and standard deviation of each dimension of the noise. One without it
-    is only held to itself: a large draw and many small ones must agree. Where it has ``bounds``, no noise lies outside of them.
+    The sampler promises moments by ``noise_moments``. Without it, one large draw and many small draws must agree with each other.
+    With ``noise_bounds``, no noise may lie outside of them.
     """
     sampler = _sampler(bench)
     large, stream = _draw(sampler, _LARGE), torch.Generator().manual_seed(3)
@@ -75,19 +75,16 @@ def has_its_moments(bench: Bench) -> None:
         agree = bool(((one - other).abs() <= _FAR * 2**0.5 * doubt).all())
         require(agree, f"the noise of large draws has the {told} {_rounded(one)}, that of small ones {_rounded(other)}")
 
-    promised: Any = getattr(sampler, "moments", None)
-    if promised is not None:
-        wanted_mean, wanted_std = promised
+    if isinstance(sampler, KnownNoiseMoments):
+        wanted_mean, wanted_std = sampler.noise_moments
         true_mean = bool(((mean - wanted_mean).abs() <= _FAR * _doubt_of_mean(noise)).all())
         true_std = bool(((variance - wanted_std**2).abs() <= _FAR * _doubt_of_variance(noise)).all())
         found = f"mean {_rounded(mean)} and standard deviation {_rounded(variance.sqrt())}"
-        require(true_mean and true_std, f"the noise has {found}, and moments promises {wanted_mean:g} and {wanted_std:g}")
-    bounds: Any = getattr(sampler, "bounds", None)
-    if bounds is not None:
-        inside = bounds[0] <= float(noise.min()) and float(noise.max()) <= bounds[1]
-        require(
-            inside, f"the noise goes from {noise.min():.3g} to {noise.max():.3g}, bounds promises {bounds[0]:g} to {bounds[1]:g}"
-        )
+        require(true_mean and true_std, f"the noise has {found}, but noise_moments is {wanted_mean:g} and {wanted_std:g}")
+    if isinstance(sampler, BoundedNoise) and sampler.noise_bounds is not None:
+        low, high = sampler.noise_bounds
+        inside = low <= float(noise.min()) and float(noise.max()) <= high
+        require(inside, f"the noise goes from {noise.min():.3g} to {noise.max():.3g}, but noise_bounds is {low:g} to {high:g}")
     _require_all_values(sampler.spec, large)
 
 

@@ -28,14 +28,14 @@ class Signals:
     Args:
         turns: whose gradients and weights are looked at.
         discriminator: whose slopes are.
-        logistic: whether its logits are log odds.
+        log_odds: whether its logits are log odds.
         seed: of the randomness that a discriminator may draw while its slopes are taken.
 
     Attributes:
         lost: what could not be measured, by the check that goes without, and why.
     """
 
-    def __init__(self, turns: Sequence[Turn], discriminator: nn.Module, *, logistic: bool, seed: int) -> None:
+    def __init__(self, turns: Sequence[Turn], discriminator: nn.Module, *, log_odds: bool, seed: int) -> None:
         self.lost: dict[str, str] = {}
         self._parameters = {
             turn.name: [parameter for group in turn.descent.optimizer.param_groups for parameter in group["params"]]
@@ -43,7 +43,7 @@ class Signals:
         }
         self._began = {name: _size(parameters) for name, parameters in self._parameters.items()}
         self._saids = [turn.said for turn in turns if turn.name == "discriminator"]
-        self._discriminator, self._logistic, self._seed = discriminator, logistic, seed
+        self._discriminator, self._log_odds, self._seed = discriminator, log_odds, seed
 
     def cheap(self) -> dict[str, Tensor]:
         """Norms and shares.
@@ -54,7 +54,7 @@ class Signals:
         """
         with torch.no_grad():
             found = self._tried("gradients", self._gradients) | self._tried("weights", self._weights)
-            return found | self._tried("dominance", self._dominance) if self._logistic else found
+            return found | self._tried("dominance", self._dominance) if self._log_odds else found
 
     def dear(self) -> dict[str, Tensor]:
         """``slopes/…``, see :func:`slopes`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganforge.core.contracts import Dataset, FiniteHeldOut, Metric
+from ganforge.core.contracts import Dataset, DistinctRealSamples, FiniteHeldOut, Metric
 from ganforge.core.errors import IncompatiblePartsError
 
 
@@ -14,7 +14,8 @@ def insist_on_distinct(metric: Metric, name: str, dataset: Dataset, count: int, 
     Raises:
         IncompatiblePartsError: how many are held out, and how many would be needed.
     """
-    if not getattr(metric, "distinct", False) or not isinstance(dataset, FiniteHeldOut) or sets * count <= dataset.held_out_size:
+    needed = isinstance(metric, DistinctRealSamples) and metric.needs_distinct_real
+    if not needed or not isinstance(dataset, FiniteHeldOut) or sets * count <= dataset.held_out_size:
         return
     asked = f"{count:,} are asked for" if sets == 1 else f"its floor takes {sets} × {count:,}"
     raise IncompatiblePartsError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ganforge.core.contracts import Critic, Discriminator, Loss, TermInfo
+from ganforge.core.contracts import Critic, Discriminator, LogOddsLoss, Loss, TermInfo
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.records import DiscriminatorOutput, Samples, Terms
 from ganforge.core.schedules import Schedule, value_at
@@ -59,7 +59,7 @@ class Objective:
         losses: the parts.
         term_info: what each term means, the two totals included.
         second_order: whether a part differentiates through a gradient.
-        logistic: whether a part trains the logits to be log odds.
+        logits_are_log_odds: whether a part trains the logits to be log odds.
 
     Raises:
         IncompatiblePartsError: two losses declare one term, or none gives the generator or the discriminator anything to learn.
@@ -69,7 +69,7 @@ class Objective:
         self.losses = tuple(losses)
         self.term_info = _joined(self.losses)
         self.second_order = any(part.loss.second_order for part in self.losses)
-        self.logistic = any(getattr(part.loss, "logistic", False) for part in self.losses)
+        self.logits_are_log_odds = any(isinstance(part.loss, LogOddsLoss) and part.loss.logits_are_log_odds for part in self.losses)
 
     def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> Terms:
         """One side's terms, loss by loss weighted with ``weights``."""

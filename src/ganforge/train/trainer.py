@@ -122,7 +122,7 @@ class Trainer:
         self.plan, self.networks, self.turns, self.objective = plan, networks, turns, objective
         self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
         self.average = Average(networks["generator"])
-        self._signals = Signals(turns, networks["discriminator"], logistic=objective.logistic, seed=plan.seed)
+        self._signals = Signals(turns, networks["discriminator"], log_odds=objective.logits_are_log_odds, seed=plan.seed)
         self.iteration = self.returns = self.trained = 0
         self._told_lost: set[str] = set()
         self._latents = stream(plan.seed, "training", "latent", device=device)

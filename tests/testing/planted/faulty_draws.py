@@ -33,7 +33,7 @@ class Sampler:
     """Standard normal noise, and the base of all faulty ones."""
 
     spec: LatentSpec = LATENT
-    moments = (0.0, 1.0)
+    noise_moments = (0.0, 1.0)
 
     def draw(self, count, generator):
         return Latent(self.noise(count, generator))

@@ -57,8 +57,8 @@ class PictureFiles:
             values[place] = self._decoded(self.files[row])
         return self._labelled(values, rows)
 
-    def read_at_once(self, rows: Sequence[int]) -> Samples:
-        """The same on all cores, where no workers do it."""
+    def read_parallel(self, rows: Sequence[int]) -> Samples:
+        """The same samples, decoded on all cores."""
         values = np.empty((len(rows), *self.shape), dtype=np.uint8)
         with ThreadPoolExecutor() as threads:
             for place, picture in enumerate(threads.map(self._decoded, (self.files[row] for row in rows))):
@@ -112,9 +112,9 @@ class Streamed:
         """Training pictures taken at equal distances, at most 10,000 and 256 MiB; every one where they are no more."""
         count = len(self.train)
         part = max(1, min(count, _PART, _PART_BYTES // math.prod(self.spec.shape)))
-        return self.train.read_at_once([place * count // part for place in range(part)])
+        return self.train.read_parallel([place * count // part for place in range(part)])
 
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the pictures kept back, in random order; with replacement where there are fewer."""
-        drawn = self.held.read_at_once(drawn_rows(len(self.held), count, generator).tolist())
+        drawn = self.held.read_parallel(drawn_rows(len(self.held), count, generator).tolist())
         return Samples(self.spec.unpacked(drawn.values), drawn.labels)

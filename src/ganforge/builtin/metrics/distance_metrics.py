@@ -40,7 +40,7 @@ class SlicedWasserstein:
 class KernelMmd:
     """Squared maximum mean discrepancy of features under Gaussian kernels."""
 
-    distinct = True
+    needs_distinct_real = True
 
     def __init__(self, looks: Features) -> None:
         self.looks = looks
@@ -63,8 +63,8 @@ class KernelMmd:
 class MemorisationMetric:
     """Are generated samples nearer to the training data than held-out ones are?"""
 
-    sees_training = True
-    distinct = True
+    uses_training_data = True
+    needs_distinct_real = True
 
     def __init__(self, looks: Features, *, training: int) -> None:
         self.looks, self.training = looks, training

@@ -31,7 +31,7 @@ class FrechetDistance:
 
     def __init__(self, seen: Features, density: GaussianMixture | None = None) -> None:
         floor = simulated_floors(density, self.measure)("")
-        self.features, self.least = seen, 2
+        self.features, self.min_samples = seen, 2
         self.protocol = {**seen.protocol, "distance": "frechet, float64, covariance with n - 1"}
         label = f"Fréchet distance of {seen.told}; above 0 for a perfect generator too, by more the fewer the samples"
         self.value_info: Mapping[str, MetricInfo] = {"": MetricInfo(label, "lower", symmetric=True, floor=floor)}
@@ -51,11 +51,11 @@ class KernelFeatureDistance:
         size: samples of each kind in a subset.
     """
 
-    distinct = True
+    needs_distinct_real = True
 
     def __init__(self, seen: Features, *, subsets: int = 0, size: int = 1000) -> None:
         self.features, self.subsets, self.size = seen, subsets, size
-        self.least = size if subsets else 2
+        self.min_samples = size if subsets else 2
         self.protocol = {**seen.protocol, "distance": "unbiased MMD² with (x·y/d + 1)³, float64"}
         # the draws of subsets do not change places with the samples
         measure = MetricInfo(f"kernel distance of {seen.told}, without bias", "lower", 0.0, symmetric=not subsets)

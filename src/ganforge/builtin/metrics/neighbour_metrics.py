@@ -23,12 +23,12 @@ class PrecisionRecallMetric:
         density: of the data, where it is known: the floors of precision and recall are then simulated.
     """
 
-    distinct = True
+    needs_distinct_real = True
 
     def __init__(self, looks: Features, *, neighbours: int = 5, density: GaussianMixture | None = None) -> None:
         floors = simulated_floors(density, self.measure)
         self.looks, self.neighbours = looks, neighbours
-        self.least = neighbours + 1
+        self.min_samples = neighbours + 1
         self.protocol: Mapping[str, str] = {**looks.protocol, "neighbours": str(neighbours)}
         self.value_info: Mapping[str, MetricInfo] = {
             "precision": MetricInfo("share of generated samples that lie among real ones", "higher", floor=floors("precision")),
@@ -52,7 +52,7 @@ class PrecisionRecallMetric:
 class OneNearestNeighbourMetric:
     """Leave-one-out accuracy of a 1-NN classifier of real against generated samples."""
 
-    distinct = True
+    needs_distinct_real = True
 
     def __init__(self, looks: Features) -> None:
         self.looks = looks
@@ -75,7 +75,7 @@ class OneNearestNeighbourMetric:
 class DuplicatesMetric:
     """The birthday test: near and exact repeats among generated samples."""
 
-    distinct = True
+    needs_distinct_real = True
 
     def __init__(self, looks: Features) -> None:
         self.looks = looks

@@ -24,7 +24,7 @@ class ParzenMetric:
         widths: what to choose from.
     """
 
-    sees_training = True
+    uses_training_data = True
 
     def __init__(self, data: DataSpec, *, validation: int, widths: tuple[float, ...]) -> None:
         self.data, self.validation, self.widths = data, validation, widths
