@@ -133,21 +133,21 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     """Train one case; what the watch said, with the iteration at which it first did."""
     import torch
 
-    from ganforge.build.blueprint import resolve
-    from ganforge.build.builder import Folders, build, choose_device
+    from ganforge.build.blueprint import resolve_recipe
+    from ganforge.build.builder import Folders, build_trainer, choose_device
     from ganforge.core.events import Finished, HealthChecked
     from ganforge.health.monitor import Watch, watched
-    from ganforge.recipe.reader import read
+    from ganforge.recipe.reader import read_recipe
     from ganforge.registry.plugin_loader import load_plugins
     from ganforge.registry.selection import Switches
     from ganforge.storage.data_folders import data_folders
 
     torch.set_num_threads(1)
     began = time.perf_counter()
-    source = read(ROOT / "recipes" / case.recipe, (*case.overrides, f"train.seed={seed}", "metric=[]"))
-    blueprint = resolve(source, load_plugins(Switches(local=(ROOT / "benchmarks" / "planted.py",))))
+    source = read_recipe(ROOT / "recipes" / case.recipe, (*case.overrides, f"train.seed={seed}", "metric=[]"))
+    blueprint = resolve_recipe(source, load_plugins(Switches(local=(ROOT / "benchmarks" / "planted.py",))))
     data, *others = data_folders()
-    trainer = build(blueprint, device=choose_device("auto"), folders=Folders(ROOT / "recipes", data, tuple(others)))
+    trainer = build_trainer(blueprint, device=choose_device("auto"), folders=Folders(ROOT / "recipes", data, tuple(others)))
     iterations = trainer.plan.iterations
     until = int(_SHARE * iterations) if case.right else iterations
 

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import torch
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.events import Event, Stepped
 from ganforge.core.health_config import Health
 from ganforge.health.monitor import Watch, watched
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folders
 
@@ -82,9 +82,9 @@ def _block(runs: Sequence[Iterator[float]]) -> list[float]:
 def _seconds(recipe: Path, health: str) -> Iterator[float]:
     """Begin when first asked; then the CPU seconds of each further piece."""
     overrides = (f"health.{health}", "metric=[]", "pictures.every=1_000_000", "checkpoints.every=1_000_000")
-    blueprint = resolve(read(recipe, overrides), load_plugins())
+    blueprint = resolve_recipe(read_recipe(recipe, overrides), load_plugins())
     data, *others = data_folders()
-    trainer = build(blueprint, device=torch.device("cpu"), folders=Folders(recipe.parent, data, tuple(others)))
+    trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(recipe.parent, data, tuple(others)))
     table: Health = blueprint.recipe.health
     events: Iterator[Event] = watched(trainer.run(), Watch(table)) if table.on else trainer.run()
     while True:

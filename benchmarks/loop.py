@@ -28,8 +28,8 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.callbacks.animation import animation
 from ganforge.callbacks.checkpoint_saver import Checkpoints
 from ganforge.callbacks.curve_plotter import curves
@@ -37,7 +37,7 @@ from ganforge.callbacks.dispatch import broadcast
 from ganforge.callbacks.journal_writer import journal
 from ganforge.callbacks.picture_writer import pictures
 from ganforge.core.events import Event, Finished, Started
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -127,10 +127,10 @@ def shown(ratios: list[float]) -> str:
 def trainer(recipe: Path, iterations: int) -> Trainer:
     """A recipe's trainer, without metrics: they cost the same in both."""
     # Pictures and checkpoints as often as in a whole run, although this one is shorter.
-    whole = read(recipe).recipe.train.iterations
+    whole = read_recipe(recipe).recipe.train.iterations
     rates = (f"pictures.every={max(1, whole // 40)}", f"checkpoints.every={max(1, whole // 10)}")
-    source = read(recipe, (f"train.iterations={iterations}", "metric=[]", *rates))
-    return build(resolve(source, load_plugins()), device=torch.device("cpu"), folders=Folders(ROOT, ROOT))
+    source = read_recipe(recipe, (f"train.iterations={iterations}", "metric=[]", *rates))
+    return build_trainer(resolve_recipe(source, load_plugins()), device=torch.device("cpu"), folders=Folders(ROOT, ROOT))
 
 
 def bare(made: Trainer) -> None:

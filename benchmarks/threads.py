@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
-from ganforge.recipe.reader import read
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folder
 from ganforge.train.trainer import Trainer
@@ -56,8 +56,8 @@ def main() -> None:
         for data, hidden, batch in SYSTEMS:
             recipe = Path(folder, "recipe.toml")
             recipe.write_text(RECIPE.format(data=data, hidden=hidden, batch=batch))
-            blueprint = resolve(read(recipe), load_plugins())
-            trainer = build(blueprint, device=torch.device("cpu"), folders=Folders(Path(folder), data_folder()))
+            blueprint = resolve_recipe(read_recipe(recipe), load_plugins())
+            trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(Path(folder), data_folder()))
             report(f"{data} {hidden}", trainer, options.rounds)
 
 

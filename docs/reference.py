@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ganforge.build.compatibility import WORDS
-from ganforge.build.toml_template import in_words
+from ganforge.build.compatibility import CAPABILITIES
+from ganforge.build.toml_template import format_default
 from ganforge.core import contracts, records, specs
 from ganforge.core.contracts import MetricInfo
 from ganforge.registry import hookspecs as hook_specs
@@ -124,10 +124,11 @@ def _capabilities(kind: Kind, registry: Registry) -> Iterator[str]:
         yield "A data set requires nothing. Its `DataSpec` tells what others ask for: labels, shape, range, a known density."
         return
     ours = _ours(kind, registry)
-    users = {word: [one.name for one in ours if any(_matches(word, said) for said in one.requires)] for word in WORDS}
+    users = {word: [one.name for one in ours if any(_matches(word, said) for said in one.requires)] for word in CAPABILITIES}
     yield "`requires` names what other parts must give. A recipe whose other parts do not is refused before anything is built."
     yield _table(
-        ("word", "what fulfils it", "who requires it"), [(f"`{word}`", text, _code(users[word])) for word, text in WORDS.items()]
+        ("word", "what fulfils it", "who requires it"),
+        [(f"`{word}`", text, _code(users[word])) for word, text in CAPABILITIES.items()],
     )
     if kind is Kind.DISCRIMINATOR:
         heads = [f"`{one.name}`: {_code(one.provides)}" for one in ours if one.provides]
@@ -184,7 +185,9 @@ def _measure(name: str, key: str, measure: MetricInfo) -> tuple[str, ...]:
 
 
 def _parameter(parameter: Parameter) -> tuple[str, ...]:
-    default = "must be given" if parameter.required else "" if parameter.default is None else f"`{in_words(parameter.default)}`"
+    default = (
+        "must be given" if parameter.required else "" if parameter.default is None else f"`{format_default(parameter.default)}`"
+    )
     return f"`{parameter.name}`", parameter.type, default, parameter.range, parameter.description
 
 

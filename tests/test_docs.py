@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.cli.app import app, main
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.first_party import FIRST_PARTY
 from ganforge.registry.params_description import describe_params
 from ganforge.registry.plugin_loader import load_plugins
@@ -165,7 +165,7 @@ def test_recipe_of_the_guide_is_right(tmp_path):
     (tmp_path / "vanilla_moons.toml").write_text((ROOT / "recipes/vanilla_moons.toml").read_text())
     (tmp_path / "own.toml").write_text(extension + schedule)
 
-    blueprint = resolve(read(tmp_path / "own.toml"), load_plugins())
+    blueprint = resolve_recipe(read_recipe(tmp_path / "own.toml"), load_plugins())
 
     assert [part.component.name for part in blueprint.losses] == ["least-squares"]
     assert blueprint.recipe.generator.optimizer.lr.until == 0.8

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.builtin.datasets.gzip_files import read_unpacked
 from ganforge.builtin.datasets.idx_format import decode
 from ganforge.core.events import Stepped
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -25,8 +25,8 @@ def built(mnist_files):
     """Builds a recipe on the real MNIST."""
 
     def built(name, *overrides):
-        blueprint = resolve(read(RECIPES / f"{name}.toml", overrides), load_plugins())
-        return build(blueprint, device=torch.device("cpu"), folders=Folders(RECIPES, mnist_files.parent))
+        blueprint = resolve_recipe(read_recipe(RECIPES / f"{name}.toml", overrides), load_plugins())
+        return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(RECIPES, mnist_files.parent))
 
     return built
 

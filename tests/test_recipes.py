@@ -6,10 +6,10 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from ganforge.build.blueprint import Blueprint, resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import Blueprint, resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.events import Evaluated, Finished, SamplesDrawn, Saved, Started, State, Stepped
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.train.trainer import Trainer
 
@@ -26,12 +26,12 @@ def named(path: Path) -> str:
 
 
 def resolved(path: Path, *overrides: str) -> Blueprint:
-    return resolve(read(path, overrides), load_plugins())
+    return resolve_recipe(read_recipe(path, overrides), load_plugins())
 
 
 def built(path: Path, *overrides: str) -> Trainer:
     folders = Folders(path.parent, path.parent)
-    return build(resolved(path, *overrides), device=torch.device("cpu"), folders=folders)
+    return build_trainer(resolved(path, *overrides), device=torch.device("cpu"), folders=folders)
 
 
 def played(trainer: Trainer) -> dict[str, torch.Tensor]:

@@ -14,12 +14,12 @@ import torch
 import typer
 from PIL import Image
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.cli.app import app
 from ganforge.core.errors import RecipeError
 from ganforge.core.specs import GaussianMixture
 from ganforge.metrics import gaussian_mixture_density
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def test_commands_of_the_pages_are_right(told):
     given = command.make_context(name, list(arguments)).params  # an option that is not there is an error
 
     if name == "run":
-        blueprint = resolve(read(ROOT / given["recipe"], given["overrides"] or ()), load_plugins())
+        blueprint = resolve_recipe(read_recipe(ROOT / given["recipe"], given["overrides"] or ()), load_plugins())
         assert blueprint.parts
 
 
@@ -165,7 +165,7 @@ def test_page_seven_tells_of_its_table_which_runs_are_most_even():
 def test_settings_that_page_one_says_cannot_be_combined_cannot():
     both = ("train.discriminator_steps=5", 'train.updates="simultaneous"')
     with pytest.raises(RecipeError, match="simultaneous updates take one discriminator step"):
-        resolve(read(ROOT / "recipes/gaussian_1d.toml", both), load_plugins())
+        resolve_recipe(read_recipe(ROOT / "recipes/gaussian_1d.toml", both), load_plugins())
 
 
 def bells(tutorial, logits=None):

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.events import Evaluated, Finished, SamplesDrawn, Started, Stepped
 from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.core.specs import GaussianMixture
 from ganforge.figures.history import floats
 from ganforge.metrics import gaussian_mixture_density
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.train.trainer import Trainer
 
@@ -71,7 +71,7 @@ def built(recipe: str, *overrides: str) -> Trainer:
     """The trainer of a recipe, named by its path below ``recipes`` without ``.toml``; overrides as for ``--set``."""
     path = RECIPES / f"{recipe}.toml"
     folders = Folders(path.parent, path.parent)
-    return build(resolve(read(path, overrides), load_plugins()), device=torch.device("cpu"), folders=folders)
+    return build_trainer(resolve_recipe(read_recipe(path, overrides), load_plugins()), device=torch.device("cpu"), folders=folders)
 
 
 def trained(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ganforge.core.params import NoParams
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import PluginRecord, Registry, Status
@@ -89,6 +89,6 @@ def source(tmp_path, whole):
             text = text.replace(old, new, 1)
         path = tmp_path / "recipe.toml"
         path.write_text(text + more)
-        return read(path, overrides)
+        return read_recipe(path, overrides)
 
     return source

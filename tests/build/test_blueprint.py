@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import Field, model_validator
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.errors import PluginError, RecipeError
 from ganforge.core.params import Params
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.component import Kind
 
@@ -20,7 +20,7 @@ RECIPES = sorted(ROOT.glob("recipes/**/*.toml"))
 
 def problems(source, registry):
     with pytest.raises(RecipeError) as caught:
-        resolve(source, registry)
+        resolve_recipe(source, registry)
     return caught.value.problems
 
 
@@ -39,7 +39,7 @@ class Raising(Params):
 
 
 def test_every_part_is_found_with_its_params_and_key(source, registry):
-    blueprint = resolve(source(), registry)
+    blueprint = resolve_recipe(source(), registry)
     assert [(part.key, part.component.id) for part in blueprint.parts] == [
         ("dataset", "ganforge/moons"),
         ("sampler", "ganforge/normal"),
@@ -57,19 +57,19 @@ def test_every_part_is_found_with_its_params_and_key(source, registry):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(ROOT / "recipes").as_posix())
 def test_shipped_recipes_are_right(path, registry, tmp_path):
-    blueprint = resolve(read(path), registry)
+    blueprint = resolve_recipe(read_recipe(path), registry)
     assert blueprint.warnings == ()
 
     written = tmp_path / "resolved.toml"
     written.write_text(to_toml(blueprint.resolved))
-    again = resolve(read(written), registry)
+    again = resolve_recipe(read_recipe(written), registry)
     assert again.recipe == blueprint.resolved == again.resolved
     assert again.lock() == blueprint.lock()
     assert [part.params for part in again.parts] == [part.params for part in blueprint.parts]
 
 
 def test_the_resolved_recipe_holds_full_ids_and_every_default(source, registry):
-    resolved = resolve(source(), registry).resolved
+    resolved = resolve_recipe(source(), registry).resolved
     assert resolved.generator.use == "ganforge-vanilla/mlp@1"
     assert resolved.generator.params["activation"] == "leaky-relu"
     assert resolved.dataset.params == {"samples": 200, "noise": 0.05}
@@ -78,12 +78,14 @@ def test_the_resolved_recipe_holds_full_ids_and_every_default(source, registry):
 
 def test_defaults_that_toml_cannot_say_are_left_out(source, beside, component):
     registry = beside(component("generator", "strange", params=Strange))
-    resolved = resolve(source(('use = "mlp"\nparams = { hidden = [16, 16] }', 'use = "acme-gan/strange"')), registry).resolved
+    resolved = resolve_recipe(
+        source(('use = "mlp"\nparams = { hidden = [16, 16] }', 'use = "acme-gan/strange"')), registry
+    ).resolved
     assert resolved.generator.params == {"depth": 2}
 
 
 def test_the_lock_names_what_the_run_is_made_of(source, registry):
-    lock = resolve(source(), registry).lock()
+    lock = resolve_recipe(source(), registry).lock()
     assert lock["components"][2] == {
         "key": "generator",
         "kind": "generator",
@@ -96,11 +98,11 @@ def test_the_lock_names_what_the_run_is_made_of(source, registry):
 
 
 def test_the_fingerprint_does_not_depend_on_how_much_is_spelt_out(source, registry):
-    short = resolve(source(), registry).lock()["fingerprint"]
-    long = resolve(
+    short = resolve_recipe(source(), registry).lock()["fingerprint"]
+    long = resolve_recipe(
         source(('use = "mlp"', 'use = "ganforge-vanilla/mlp"'), ("samples = 200", "samples = 200, noise = 0.05")), registry
     )
-    other = resolve(source(("samples = 200", "samples = 201")), registry)
+    other = resolve_recipe(source(("samples = 200", "samples = 201")), registry)
     assert long.lock()["fingerprint"] == short
     assert other.lock()["fingerprint"] != short
 
@@ -157,12 +159,12 @@ def test_one_mistake_is_one_problem(source, registry, old, new, key, message, hi
 
 def test_a_component_of_a_plugin_that_failed_is_told_with_the_original_error(source, beside):
     with pytest.raises(PluginError, match="ModuleNotFoundError: einops") as caught:
-        resolve(source(('use = "mlp"', 'use = "other-gan/unet"')), beside(broken=["other-gan"]))
+        resolve_recipe(source(('use = "mlp"', 'use = "other-gan/unet"')), beside(broken=["other-gan"]))
     assert caught.value.exit_code == 3
 
 
 def test_a_failed_plugin_that_nobody_needs_costs_nothing(source, beside):
-    assert resolve(source(), beside(broken=["other-gan"]))
+    assert resolve_recipe(source(), beside(broken=["other-gan"]))
 
 
 def test_an_unknown_name_mentions_plugins_that_failed(source, beside):
@@ -189,7 +191,7 @@ def test_a_failed_plugin_is_told_among_the_recipe_s_own_problems(source, beside)
 def test_a_component_that_fails_by_itself_is_its_plugin_s_fault(source, beside, component, facts, message):
     registry = beside(component("generator", "strange", **facts))
     with pytest.raises(PluginError, match=message):
-        resolve(source(('use = "mlp"\nparams = { hidden = [16, 16] }', 'use = "strange"')), registry)
+        resolve_recipe(source(('use = "mlp"\nparams = { hidden = [16, 16] }', 'use = "strange"')), registry)
 
 
 def test_a_spec_function_that_fails_is_its_plugin_s_fault(source, beside, component):
@@ -198,7 +200,7 @@ def test_a_spec_function_that_fails_is_its_plugin_s_fault(source, beside, compon
 
     registry = beside(component("dataset", "strange", spec=spec))
     with pytest.raises(PluginError, match="its spec function failed: KeyError"):
-        resolve(source(('use = "moons"\nparams = { samples = 200 }', 'use = "strange"')), registry)
+        resolve_recipe(source(('use = "moons"\nparams = { samples = 200 }', 'use = "strange"')), registry)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_what_a_recipe_requires_is_checked(source, registry, line, key, message)
 
 
 def test_what_is_required_and_there_is_fine(source, registry):
-    assert resolve(
+    assert resolve_recipe(
         source(more='[requires]\nganforge = ">=0.1"\nplugins = ["ganforge-vanilla>=0.1", "Ganforge_Vanilla"]\n'), registry
     )
 
@@ -233,23 +235,23 @@ def test_no_command_to_install_is_made_from_what_a_recipe_says(source, registry)
 
 def test_a_required_plugin_that_failed_is_told_with_the_original_error(source, beside):
     with pytest.raises(PluginError, match=r"pluggy .* is broken: ModuleNotFoundError: einops"):
-        resolve(source(more='[requires]\nplugins = ["pluggy"]\n'), beside(broken=["pluggy"]))
+        resolve_recipe(source(more='[requires]\nplugins = ["pluggy"]\n'), beside(broken=["pluggy"]))
 
 
 def test_a_deprecated_component_warns(source, beside, component):
     registry = beside(component("loss", "old", deprecated="use 'hinge'", tags=frozenset({"adversarial"})))
-    (warning,) = resolve(source(('use = "non-saturating"', 'use = "old"')), registry).warnings
+    (warning,) = resolve_recipe(source(('use = "non-saturating"', 'use = "old"')), registry).warnings
     assert (warning.key, warning.line, warning.hint) == ("loss[0].use", 22, "use 'hinge'")
 
 
 def test_resolving_imports_no_torch():
     code = f"""
 import sys
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 for path in {[str(path) for path in RECIPES]!r}:
-    resolve(read(path), load_plugins()).lock()
+    resolve_recipe(read_recipe(path), load_plugins()).lock()
 sys.exit(", ".join({{"torch", "mlflow", "numpy"}} & set(sys.modules)) or 0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from ganforge.build import builder
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.errors import IncompatiblePartsError, PluginError
 
 THEIRS = ('[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n', '[generator]\nuse = "starting"\n')
@@ -41,8 +41,8 @@ def built(tmp_path, source, beside, component):
 
     def built(factory, *pairs, seed=0):
         registry = beside(component("generator", "starting", factory=factory))
-        blueprint = resolve(source(THEIRS, *pairs, overrides=(f"train.seed={seed}",)), registry)
-        return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+        blueprint = resolve_recipe(source(THEIRS, *pairs, overrides=(f"train.seed={seed}",)), registry)
+        return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
 
     return built
 
@@ -88,8 +88,8 @@ def test_a_start_that_fails_names_the_key_and_whose_it_is(built):
 def test_a_metric_is_refused_before_training_where_it_gets_too_few_samples(source, registry, tmp_path, neighbours, samples):
     def built(given):
         table = f'use = "precision-recall"\nparams = {{ neighbours = {neighbours} }}\nsamples = {given}\n'
-        blueprint = resolve(source(('use = "wasserstein"\n', table)), registry)
-        return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+        blueprint = resolve_recipe(source(('use = "wasserstein"\n', table)), registry)
+        return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
 
     assert len(built(samples).observer.metrics) == 1
     with pytest.raises(
@@ -108,8 +108,8 @@ def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, 
 
     def observed(*lines):
         table = "\n".join((f'use = "{metric}"', *lines))
-        blueprint = resolve(source(digits, ('use = "wasserstein"', table)), registry)
-        return build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).observer
+        blueprint = resolve_recipe(source(digits, ('use = "wasserstein"', table)), registry)
+        return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).observer
 
     with pytest.raises(
         IncompatiblePartsError, match=f"metric '{metric}' needs real samples that all differ: 359 are held out, and 2,000"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.errors import IncompatiblePartsError, RecipeError
 from ganforge.core.specs import DataSpec, LatentSpec
 
@@ -26,7 +26,7 @@ def told(source, registry):
 
     def told(*pairs, more="", registry=registry):
         with pytest.raises(RecipeError) as caught:
-            resolve(source(*pairs, more=more), registry)
+            resolve_recipe(source(*pairs, more=more), registry)
         return [(problem.key, problem.message, problem.hint) for problem in caught.value.problems]
 
     return told
@@ -37,7 +37,7 @@ def warned(source, registry):
     """The warnings of the whole recipe with texts replaced, as (key, message)."""
 
     def warned(*pairs, more="", registry=registry):
-        return [(problem.key, problem.message) for problem in resolve(source(*pairs, more=more), registry).warnings]
+        return [(problem.key, problem.message) for problem in resolve_recipe(source(*pairs, more=more), registry).warnings]
 
     return warned
 
@@ -64,7 +64,7 @@ def test_labels_that_no_sampler_draws_are_a_problem_of_the_sampler(told):
 
 def test_a_generator_may_have_labels_that_a_sampler_makes_up(source, beside, component):
     registry = beside(component("sampler", "made-up", spec=lambda params, data: LatentSpec(noise=2, classes=3)))
-    assert resolve(source(UNLABELLED, CGAN, ('use = "normal"\nparams = { size = 3 }', 'use = "made-up"')), registry)
+    assert resolve_recipe(source(UNLABELLED, CGAN, ('use = "normal"\nparams = { size = 3 }', 'use = "made-up"')), registry)
 
 
 def test_codes_that_no_sampler_draws_are_a_problem_of_the_sampler(told):
@@ -89,7 +89,7 @@ def test_continuous_codes_are_told(told, beside, component):
 
 
 def test_code_recovery_needs_labels_of_the_data_and_none_of_the_sampler(source, registry, told):
-    assert resolve(source(STRUCTURED, INFOGAN, metric("code-recovery"), more=INFORMATION), registry)
+    assert resolve_recipe(source(STRUCTURED, INFOGAN, metric("code-recovery"), more=INFORMATION), registry)
     ((key, message, _),) = told(UNLABELLED, STRUCTURED, INFOGAN, metric("code-recovery"), more=INFORMATION)
     assert (key, message) == ("dataset.use", "metric 'code-recovery' needs labels, and dataset 'swiss-roll' has none")
 
@@ -129,7 +129,7 @@ def test_a_head_that_no_loss_teaches_is_a_warning(warned):
 def test_a_metric_of_a_known_density_on_other_data(told, source, registry):
     ((key, message, _),) = told(metric("modes"))
     assert (key, message) == ("metric[0].use", "metric 'modes' needs a known density, and that of dataset 'moons' is not known")
-    assert resolve(source(RING, metric("modes")), registry)
+    assert resolve_recipe(source(RING, metric("modes")), registry)
 
 
 def test_networks_for_points_and_for_images(told, beside, component):
@@ -156,7 +156,7 @@ def test_one_loss_twice_and_two_adversarial_losses(told, source, registry):
     assert (key, message) == ("loss[1].use", "loss 'non-saturating' stands in two [[loss]] tables")
     ((key, message, _),) = told(more='[[loss]]\nuse = "hinge"\n')
     assert (key, message) == ("loss[1].use", "loss 'non-saturating' and loss 'hinge' give the generator one term, 'adversarial'")
-    assert resolve(source(more='[[loss]]\nuse = "r1"\n[[loss]]\nuse = "r2"\n'), registry)
+    assert resolve_recipe(source(more='[[loss]]\nuse = "r1"\n[[loss]]\nuse = "r2"\n'), registry)
 
 
 def test_penalties_alone_teach_nothing(told):
@@ -178,7 +178,7 @@ def test_two_metrics_of_one_name(told, source, registry):
         ("metric[1].use", "two metrics are called 'wasserstein' in logs", 'give this one a name = "wasserstein 2"')
     ]
     assert told(more=again + 'name = "wasserstein"\n')[0][0] == "metric[1].use"
-    assert resolve(source(more=again + 'name = "first order"\nparams = { order = 1 }\n'), registry)
+    assert resolve_recipe(source(more=again + 'name = "first order"\nparams = { order = 1 }\n'), registry)
 
 
 def test_what_a_spec_function_complains_of_is_told_at_the_params(told, beside, component):
@@ -192,14 +192,16 @@ def test_what_a_spec_function_complains_of_is_told_at_the_params(told, beside, c
 
 def test_what_is_not_known_is_passed_over(source, beside, component):
     registry = beside(component("dataset", "files"))
-    blueprint = resolve(source(('use = "moons"\nparams = { samples = 200 }', 'use = "files"'), LABELLED, CGAN, CGAN), registry)
+    blueprint = resolve_recipe(
+        source(('use = "moons"\nparams = { samples = 200 }', 'use = "files"'), LABELLED, CGAN, CGAN), registry
+    )
     assert blueprint.facts.data is None
     assert blueprint.facts.latent is None
 
 
 def test_a_spec_of_the_wrong_type_is_passed_over(source, beside, component):
     registry = beside(component("sampler", "odd", spec=lambda params, data: DataSpec((2,))))
-    assert resolve(source(('use = "normal"\nparams = { size = 3 }', 'use = "odd"')), registry).facts.latent is None
+    assert resolve_recipe(source(('use = "normal"\nparams = { size = 3 }', 'use = "odd"')), registry).facts.latent is None
 
 
 def test_a_word_from_the_future_is_a_warning(warned, beside, component):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
-from ganforge.build.dry_run import rehearse
-from ganforge.build.known_bad_pairs import doubtful
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
+from ganforge.build.dry_run import dry_run
+from ganforge.build.known_bad_pairs import find_known_bad_pairs
 from ganforge.core.contracts import TermInfo
 from ganforge.core.errors import IncompatiblePartsError, PluginError
 from ganforge.core.records import DiscriminatorOutput, Terms
@@ -139,8 +139,8 @@ def stage(tmp_path, source, component, beside):
         """A blueprint and a trainer; ``generator=Wide`` puts a stranger's part into the recipe."""
         components = [component(kind, "theirs", factory=made) for kind, made in parts.items()]
         swaps = [(USED[kind], f'[{kind}]\nuse = "theirs"\n' if kind != "loss" else '[[loss]]\nuse = "theirs"\n') for kind in parts]
-        blueprint = resolve(source(*swaps, *changes), beside(*components))
-        return blueprint, build(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+        blueprint = resolve_recipe(source(*swaps, *changes), beside(*components))
+        return blueprint, build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
 
     return stage
 
@@ -152,7 +152,7 @@ def test_parts_that_fit_are_left_as_they_were(stage):
     )
     before = {name: tensor.clone() for name, tensor in trainer.state().tensors.items()}
 
-    assert rehearse(blueprint, trainer) is None
+    assert dry_run(blueprint, trainer) is None
 
     after = trainer.state().tensors
     assert [name for name in before if not torch.equal(before[name], after[name])] == []
@@ -183,7 +183,7 @@ def test_parts_that_fit_are_left_as_they_were(stage):
 @pytest.mark.parametrize("changes", [(), LARGE], ids=["with numbers", "on shapes alone"])
 def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told, changes):
     with pytest.raises(IncompatiblePartsError, match=told) as caught:
-        rehearse(*stage(*changes, **parts))
+        dry_run(*stage(*changes, **parts))
     assert caught.value.remedy
 
 
@@ -191,7 +191,7 @@ def test_a_part_that_needs_numbers_costs_a_remark_only(stage):
     blueprint, trainer = stage(*LARGE, generator=Counting)
     random = torch.get_rng_state()
 
-    remark = rehearse(blueprint, trainer)
+    remark = dry_run(blueprint, trainer)
 
     assert remark is not None
     assert remark.startswith("generator: acme-gan/theirs could not be tried on shapes alone: RuntimeError")
@@ -201,14 +201,14 @@ def test_a_part_that_needs_numbers_costs_a_remark_only(stage):
 
 def test_large_parts_are_tried_in_no_memory(stage):
     blueprint, trainer = stage(*LARGE)
-    assert rehearse(blueprint, trainer) is None
+    assert dry_run(blueprint, trainer) is None
 
 
 def test_a_small_part_is_tried_with_numbers_and_left_as_it_was(stage):
     blueprint, trainer = stage(generator=Counting)
     random = torch.get_rng_state()
 
-    assert rehearse(blueprint, trainer) is None
+    assert dry_run(blueprint, trainer) is None
 
     assert torch.equal(torch.get_rng_state(), random)
     assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
@@ -219,12 +219,12 @@ def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
         def __deepcopy__(self, memo):
             raise TypeError("cannot copy a lock")
 
-    assert rehearse(*stage(loss=Locked)) is None
+    assert dry_run(*stage(loss=Locked)) is None
 
 
 def test_a_loss_that_remembers_is_left_as_it_was(stage):
     blueprint, trainer = stage(loss=Remembering)
-    assert rehearse(blueprint, trainer) is None
+    assert dry_run(blueprint, trainer) is None
     assert trainer.objective.losses[0].loss.seen == []
 
 
@@ -252,7 +252,7 @@ def test_small_parts_do_not_import_the_compiler(tmp_path):
 
 def test_pairs_that_train_badly_are_warned_of(stage):
     penalty = ('use = "non-saturating"', 'use = "non-saturating"\n[[loss]]\nuse = "gradient-penalty"\nweight = 10.0')
-    told = list(doubtful(*stage(penalty, discriminator=Normalised)))
+    told = list(find_known_bad_pairs(*stage(penalty, discriminator=Normalised)))
 
     assert [text.partition(":")[0] for text in told] == ["loss[1]", "discriminator"]
     assert "batch normalisation" in told[0]
@@ -261,12 +261,12 @@ def test_pairs_that_train_badly_are_warned_of(stage):
 
 def test_pairs_that_train_well_are_not(stage):
     penalty = ('use = "non-saturating"', 'use = "non-saturating"\n[[loss]]\nuse = "gradient-penalty"\nweight = 10.0')
-    assert list(doubtful(*stage(penalty))) == []
+    assert list(find_known_bad_pairs(*stage(penalty))) == []
 
 
 def test_a_batch_of_one_has_no_statistics(stage):
     one = ("iterations = 20", "iterations = 20\nbatch_size = 1")
-    assert [text.partition(":")[0] for text in doubtful(*stage(one, generator=Counting))] == ["train.batch_size"]
+    assert [text.partition(":")[0] for text in find_known_bad_pairs(*stage(one, generator=Counting))] == ["train.batch_size"]
 
 
 @pytest.mark.parametrize(("last", "warned"), [(nn.Tanh, False), (nn.Sigmoid, True)])
@@ -283,5 +283,5 @@ def test_an_output_that_does_not_reach_the_data(stage, last, warned):
         return Made()
 
     digits = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
-    told = list(doubtful(*stage(digits, generator=generator)))
+    told = list(find_known_bad_pairs(*stage(digits, generator=generator)))
     assert [text.partition(":")[0] for text in told] == (["generator"] if warned else [])

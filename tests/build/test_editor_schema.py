@@ -12,12 +12,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.editor_schema import made_from, schema_of
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.editor_schema import build_schema, schema_versions
 from ganforge.core.errors import RecipeError
-from ganforge.recipe.dotted_keys import show
-from ganforge.recipe.reader import read
-from ganforge.recipe.toml_positions import scan
+from ganforge.recipe.dotted_keys import format_key
+from ganforge.recipe.reader import read_recipe
+from ganforge.recipe.toml_positions import find_lines
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.testing import fake_plugin
@@ -143,7 +143,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def schema():
-    made, complaints = schema_of(load_plugins())
+    made, complaints = build_schema(load_plugins())
     assert complaints == ()
     return made
 
@@ -177,7 +177,7 @@ def keys_of(error):
 def test_schema_is_draft_07_and_says_what_it_was_made_from(schema):
     jsonschema.Draft7Validator.check_schema(schema)
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
-    assert schema["$comment"] == made_from(load_plugins())
+    assert schema["$comment"] == schema_versions(load_plugins())
     assert re.fullmatch(r"ganforge [\w.]+(, [\w.-]+ [\w.]+)+", schema["$comment"])
 
 
@@ -217,14 +217,14 @@ def test_every_installed_component_can_be_named_in_each_way(schema):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_shipped_recipe_is_accepted_as_written_and_as_resolved(schema, path):
     assert told(schema, path.read_text()) == set()
-    assert told(schema, to_toml(resolve(read(path), load_plugins()).resolved)) == set()
+    assert told(schema, to_toml(resolve_recipe(read_recipe(path), load_plugins()).resolved)) == set()
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_check_accepts_is_accepted(schema, folder, name):
     assert told(schema, RIGHT[name]) == set()
     if "arrays" not in RIGHT[name]:  # whose file is not there
-        resolve(read(folder / f"{name}.toml"), load_plugins())
+        resolve_recipe(read_recipe(folder / f"{name}.toml"), load_plugins())
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -235,8 +235,8 @@ def test_mistake_is_refused_at_its_key_and_nowhere_else(schema, name):
 @pytest.mark.parametrize("name", MISTAKES)
 def test_check_refuses_the_same_key(folder, name):
     with pytest.raises(RecipeError) as refused:
-        resolve(read(folder / f"{name}.toml"), load_plugins())
-    assert show(MISTAKES[name].key) in [problem.key for problem in refused.value.problems]
+        resolve_recipe(read_recipe(folder / f"{name}.toml"), load_plugins())
+    assert format_key(MISTAKES[name].key) in [problem.key for problem in refused.value.problems]
 
 
 def linted(tool, *arguments, folder):
@@ -292,7 +292,7 @@ def test_linters_accept_what_is_right_without_a_warning(request, folder, copies,
 @pytest.mark.parametrize("tool", ["taplo", "tombi"])
 def test_linters_refuse_each_mistake_and_point_at_its_key(request, folder, tool, name):
     code, out = request.getfixturevalue(tool)(folder / f"{name}.toml")
-    key, lines = MISTAKES[name].key, scan(MISTAKES[name].text)
+    key, lines = MISTAKES[name].key, find_lines(MISTAKES[name].text)
     parent = next((key[:length] for length in range(len(key), 0, -1) if key[:length] in lines), None)
     line = lines[parent] if parent else 1
 
@@ -327,7 +327,7 @@ def ganforge_register_generators(register):
 def test_params_that_cannot_be_told_stay_unjudged_and_everything_else_is_judged(tmp_path, monkeypatch):
     fake_plugin(tmp_path, source=BROKEN)
     monkeypatch.syspath_prepend(tmp_path)
-    made, complaints = schema_of(load_plugins())
+    made, complaints = build_schema(load_plugins())
 
     assert len(complaints) == 3
     assert all("stay unjudged" in complaint for complaint in complaints)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.errors import IncompatiblePartsError, RecipeError
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 
 RECIPE = """
 [train]
@@ -35,14 +35,14 @@ def blueprint(registry, tmp_path):
     def blueprint(extra, *overrides):
         path = tmp_path / "recipe.toml"
         path.write_text(RECIPE + extra)
-        return resolve(read(path, overrides), registry)
+        return resolve_recipe(read_recipe(path, overrides), registry)
 
     return blueprint
 
 
 def built(blueprint):
     folder = blueprint.source.path.parent
-    return build(blueprint, device=torch.device("cpu"), folders=Folders(folder, folder))
+    return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(folder, folder))
 
 
 def band(metric, **more):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.lock import check_installed, check_parts, installed_differences, lock, read_lock
 from ganforge.core.errors import UsageError
 from ganforge.registry.current_selection import command_line
@@ -38,7 +38,7 @@ def acme(site, source):
 
     def locked(**options):
         fake = fake_plugin(site, name="acme-gan", version="1.2", **options)
-        return fake, lock(resolve(source((MLP, 'use = "linear"')), load_plugins()))
+        return fake, lock(resolve_recipe(source((MLP, 'use = "linear"')), load_plugins()))
 
     return locked
 
@@ -172,7 +172,7 @@ def test_a_local_plugin_must_be_named_and_be_the_same(source, tmp_path):
     file = tmp_path / "my_gan.py"
     file.write_text(MINE)
     with command_line(disabled=[], only=None, local=[file]):
-        locked = lock(resolve(source((MLP, 'use = "mine"')), load_plugins()))
+        locked = lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
         assert [(one.key, one.file) for one in locked.plugin_files] == [("my-gan", str(file))]
         assert "local" not in {one.name for one in locked.distributions}
         check_installed(locked)
@@ -194,7 +194,7 @@ def test_the_copy_that_a_run_keeps_is_the_remedy(source, tmp_path, name, copies)
     file.write_text(MINE)
     copy.write_text(MINE)
     with command_line(disabled=[], only=None, local=[file]):
-        locked = lock(resolve(source((MLP, 'use = "mine"')), load_plugins()))
+        locked = lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
         assert installed_differences(locked, tmp_path) == ()
         file.write_text(MINE + "# edited\n")
         (changed,) = installed_differences(locked, tmp_path / "run" / name)
@@ -208,10 +208,12 @@ def test_the_copy_that_a_run_keeps_is_the_remedy(source, tmp_path, name, copies)
 
 
 def test_other_components_are_refused(source, registry):
-    locked = lock(resolve(source(), registry))
-    now = lock(resolve(source(('use = "non-saturating"', 'use = "hinge"')), registry))
+    locked = lock(resolve_recipe(source(), registry))
+    now = lock(resolve_recipe(source(('use = "non-saturating"', 'use = "hinge"')), registry))
 
-    check_parts(locked, lock(resolve(source(("samples = 200", "samples = 201")), registry)))  # a parameter is none of its business
+    check_parts(
+        locked, lock(resolve_recipe(source(("samples = 200", "samples = 201")), registry))
+    )  # a parameter is none of its business
     with pytest.raises(UsageError, match=r"loss\[0\]: locked is ganforge/non-saturating@1, the recipe means ganforge/hinge@1"):
         check_parts(locked, now)
 
@@ -219,7 +221,7 @@ def test_other_components_are_refused(source, registry):
 def test_other_data_is_refused(source, registry, tmp_path):
     points = tmp_path / "points.npy"
     np.save(points, np.zeros((4, 2), dtype=np.float32))
-    blueprint = resolve(
+    blueprint = resolve_recipe(
         source(('use = "moons"', 'use = "arrays"'), ("params = { samples = 200 }", 'params = { file = "points.npy" }')), registry
     )
     locked = lock(blueprint, tmp_path)

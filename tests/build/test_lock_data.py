@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.build import lock_data
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.lock import check_parts, lock
 from ganforge.build.lock_models import Lock, LockedFile
 from ganforge.core.errors import DataError, UsageError
@@ -27,7 +27,9 @@ def folder(tmp_path):
 @pytest.fixture
 def blueprint(source, registry):
     def blueprint(use, params="{}"):
-        return resolve(source(('use = "moons"', f'use = "{use}"'), ("params = { samples = 200 }", f"params = {params}")), registry)
+        return resolve_recipe(
+            source(('use = "moons"', f'use = "{use}"'), ("params = { samples = 200 }", f"params = {params}")), registry
+        )
 
     return blueprint
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.build.parts import Part
-from ganforge.build.protocols import differences, protocol
+from ganforge.build.protocols import protocol, protocol_differences
 from ganforge.builtin.features import small_classifier
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Kind
 
 RECIPE = """
@@ -49,7 +49,9 @@ def stated(registry, tmp_path):
     def stated(**changes):
         path = tmp_path / "recipe.toml"
         path.write_text(RECIPE.format(**{**USUAL, **changes}))
-        trainer = build(resolve(read(path), registry), device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+        trainer = build_trainer(
+            resolve_recipe(read_recipe(path), registry), device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)
+        )
         (metric,) = trainer.observer.metrics
         return metric.protocol
 
@@ -76,15 +78,15 @@ def test_a_protocol_says_what_a_value_depends_on(stated):
     ],
 )
 def test_differences_name_what_keeps_two_values_apart(stated, changes, key):
-    assert list(differences(stated(), stated(**changes))) == [key]
-    assert not differences(stated(), {**stated(), "seed": 7})
+    assert list(protocol_differences(stated(), stated(**changes))) == [key]
+    assert not protocol_differences(stated(), {**stated(), "seed": 7})
 
 
 def test_what_changes_only_the_training_data_keeps_nothing_apart_but_where_training_samples_are_measured(stated):
     many, few = "0.05, samples = 500", "0.05, samples = 400"
-    assert not differences(stated(noise=many), stated(noise=few))
+    assert not protocol_differences(stated(noise=many), stated(noise=few))
     seeing = {"use": "memorisation", "params": "{}"}
-    assert list(differences(stated(noise=many, **seeing), stated(noise=few, **seeing))) == ["data.params"]
+    assert list(protocol_differences(stated(noise=many, **seeing), stated(noise=few, **seeing))) == ["data.params"]
 
 
 def test_names_of_training_only_parameters_are_parameters(registry):
@@ -105,8 +107,8 @@ def of_a_file(registry, tmp_path):
         np.save(here / name, np.random.default_rng(seed).normal(size=(60, 2)).astype(np.float32))
         text = RECIPE.format(**USUAL).replace('"moons"', '"arrays"').replace("noise = 0.05", f'file = "{name}"')
         (here / "recipe.toml").write_text(text.replace("samples = 20", "samples = 4"))
-        blueprint = resolve(read(here / "recipe.toml"), registry)
-        trainer = build(blueprint, device=torch.device("cpu"), folders=Folders(here, tmp_path))
+        blueprint = resolve_recipe(read_recipe(here / "recipe.toml"), registry)
+        trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(here, tmp_path))
         return trainer.observer.metrics[0].protocol
 
     return of_a_file
@@ -116,8 +118,8 @@ def test_files_of_data_are_known_by_their_sums_and_not_by_their_paths(of_a_file)
     first = of_a_file("a", 0)
     assert len(first["data.sums"]["file"]) == 64
     assert "file" not in first["data.params"]
-    assert not differences(first, of_a_file("b", 0, "other.npy"))
-    assert list(differences(first, of_a_file("c", 1))) == ["data.sums"]
+    assert not protocol_differences(first, of_a_file("b", 0, "other.npy"))
+    assert list(protocol_differences(first, of_a_file("c", 1))) == ["data.sums"]
 
 
 def test_weights_are_known_by_their_sum_and_not_by_their_path(registry):
@@ -130,7 +132,7 @@ def test_weights_are_known_by_their_sum_and_not_by_their_path(registry):
         protocol(Part(found, params, "metric[0]"), Seeing(), dataset, sums={}, samples=20, average=True, seed=0)
         for params in (model(features="inception", weights_path=path) for path in ("here.pth", "there.pth"))
     ]
-    assert not differences(*told)
+    assert not protocol_differences(*told)
     assert told[0]["params"]["features"] == "inception"
 
 
@@ -146,8 +148,8 @@ def test_local_files_are_known_by_their_sums_and_installed_plugins_by_revisions(
             parts.append(Part(found, found.load_params()(), kind.value))
         return protocol(parts[0], Plain(), parts[1], sums={}, samples=20, average=True, seed=0)
 
-    assert differences(told("a" * 64, None), told("b" * 64, None)) == {"code": ("a" * 64, "b" * 64)}
-    assert differences(told(None, "a" * 64), told(None, "b" * 64)) == {"data.code": ("a" * 64, "b" * 64)}
+    assert protocol_differences(told("a" * 64, None), told("b" * 64, None)) == {"code": ("a" * 64, "b" * 64)}
+    assert protocol_differences(told(None, "a" * 64), told(None, "b" * 64)) == {"data.code": ("a" * 64, "b" * 64)}
     assert not {"code", "data.code"} & told(None, None).keys()
 
 
@@ -157,5 +159,5 @@ def test_features_that_are_learnt_are_the_same_for_all_seeds_of_a_recipe_and_oth
     learnt = {"use": "kernel", "params": '{ features = "classifier" }'}
     one, other = stated(**learnt, seed=1), stated(**learnt, seed=2)
     assert len(one["metric.sha256"]) == 64
-    assert not differences(one, other)
-    assert "metric.sha256" in differences(one, stated(**learnt, noise=0.2))
+    assert not protocol_differences(one, other)
+    assert "metric.sha256" in protocol_differences(one, stated(**learnt, noise=0.2))

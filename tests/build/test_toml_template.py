@@ -5,11 +5,11 @@ from typing import Literal, Self
 import pytest
 from pydantic import Field, model_validator
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.toml_template import paste_ready
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.toml_template import component_template
 from ganforge.core.params import NoParams, Params
-from ganforge.recipe.reader import read
-from ganforge.recipe.validation import judge
+from ganforge.recipe.reader import read_recipe
+from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.plugin_loader import load_plugins
 
@@ -57,7 +57,7 @@ def component(params, *, kind=Kind.GENERATOR, **facts):
 
 
 def pasted(params, **facts):
-    text = paste_ready(component(params, **facts), "swirl")
+    text = component_template(component(params, **facts), "swirl")
     return text, tomllib.loads(text)["generator"]
 
 
@@ -132,11 +132,11 @@ COMPONENTS = load_plugins().components()
 @pytest.mark.parametrize("one", COMPONENTS, ids=lambda one: f"{one.kind}-{one.name}")
 def test_every_installed_component_is_pasted_with_params_that_it_takes(one):
     registry = load_plugins()
-    found = tomllib.loads(paste_ready(one, registry.name_of(one)))[one.kind]
+    found = tomllib.loads(component_template(one, registry.name_of(one)))[one.kind]
     table = found[0] if isinstance(found, list) else found
 
     assert registry.find(one.kind, table["use"], usable=False) is not None
-    params = judge(one.load_params(), table.get("params", {}))
+    params = validate(one.load_params(), table.get("params", {}))
     assert isinstance(params, one.load_params()), params
 
 
@@ -151,8 +151,8 @@ def test_whole_recipe_can_be_pasted_together(tmp_path):
         (Kind.LOSS, "mutual-information"),
         (Kind.METRIC, "wasserstein"),
     ]
-    tables = [paste_ready(registry.find(kind, name), name) for kind, name in wanted]
+    tables = [component_template(registry.find(kind, name), name) for kind, name in wanted]
     (tmp_path / "recipe.toml").write_text("[train]\niterations = 20\n\n" + "\n\n".join(tables) + "\n")
 
-    blueprint = resolve(read(tmp_path / "recipe.toml"), registry)
+    blueprint = resolve_recipe(read_recipe(tmp_path / "recipe.toml"), registry)
     assert [(part.component.kind, part.component.name) for part in blueprint.parts] == wanted

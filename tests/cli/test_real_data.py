@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_dataset
 from ganforge.cli.app import main
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folders
 
@@ -64,7 +64,7 @@ def dataset(recipe, tmp_path):
         file = recipe(data)
         texts = [f"dataset.params.{key}={json.dumps(value)}" for key, value in params.items()]
         folder, *others = data_folders()
-        part = resolve(read(file, texts), load_plugins()).dataset
+        part = resolve_recipe(read_recipe(file, texts), load_plugins()).dataset
         return build_dataset(part, seed=0, folders=Folders(tmp_path, folder, tuple(others)))
 
     return dataset

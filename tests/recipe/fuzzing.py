@@ -16,10 +16,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.errors import PluginError, RecipeError, UsageError
 from ganforge.recipe.dotted_keys import step_into
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml, value
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import Switches
@@ -273,7 +273,7 @@ class Judging:
             self.counts["judged"] += 1
 
     def _whole_way(self, overrides):
-        to_toml(resolve(read(self.path, overrides), self.registry).resolved)
+        to_toml(resolve_recipe(read_recipe(self.path, overrides), self.registry).resolved)
         self.counts["right"] += 1
         if self.plant:
             self.plant(self.path.parent)

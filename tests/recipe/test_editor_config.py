@@ -3,12 +3,18 @@ import tomllib
 import pytest
 
 from ganforge.core.errors import RecipeError, UsageError
-from ganforge.recipe.editor_config import PLACE, put_on_top, schema_on_top, schemas_named, with_rules
+from ganforge.recipe.editor_config import (
+    DEFAULT_SCHEMA,
+    find_schemas,
+    read_schema_directive,
+    updated_settings,
+    write_schema_directive,
+)
 
 
 def associate(globs, schema, folder):
     """Write what should change; the files that did."""
-    texts = with_rules(globs, schema, folder)
+    texts = updated_settings(globs, schema, folder)
     for path, text in texts.items():
         path.write_text(text)
     return tuple(texts)
@@ -24,16 +30,16 @@ def test_line_is_put_on_top_once_and_leads_to_the_schema(tmp_path, schema):
     recipe.parent.mkdir()
     recipe.write_text('# Why.\ntitle = "One"\n')
 
-    assert put_on_top(recipe, schema)
+    assert write_schema_directive(recipe, schema)
     assert recipe.read_text() == '#:schema ../.ganforge/recipe.schema.json\n# Why.\ntitle = "One"\n'
-    assert not put_on_top(recipe, schema)
+    assert not write_schema_directive(recipe, schema)
 
 
 def test_line_that_leads_elsewhere_is_renewed_wherever_it_stands_on_top(tmp_path, schema):
     recipe = tmp_path / "one.toml"
     recipe.write_text('# Why.\n#:schema https://example.org/x.json\ntitle = "#:schema"\n#:schema not this one\n')
 
-    assert put_on_top(recipe, schema)
+    assert write_schema_directive(recipe, schema)
     assert recipe.read_text().splitlines() == [
         "#:schema ./.ganforge/recipe.schema.json",
         "# Why.",
@@ -46,7 +52,7 @@ def test_line_endings_and_byte_order_mark_stay(tmp_path, schema):
     recipe = tmp_path / "one.toml"
     recipe.write_bytes(b'\xef\xbb\xbftitle = "One"\r\nb = 1\r\n')
 
-    put_on_top(recipe, schema)
+    write_schema_directive(recipe, schema)
     assert recipe.read_bytes() == b'\xef\xbb\xbf#:schema ./.ganforge/recipe.schema.json\r\ntitle = "One"\r\nb = 1\r\n'
 
 
@@ -55,7 +61,7 @@ def test_link_to_a_recipe_stays_a_link(tmp_path, schema):
     (tmp_path / "real" / "one.toml").write_text('title = "One"\n')
     (tmp_path / "link.toml").symlink_to("real/one.toml")
 
-    put_on_top(tmp_path / "link.toml", schema)
+    write_schema_directive(tmp_path / "link.toml", schema)
     assert (tmp_path / "link.toml").is_symlink()
     assert (tmp_path / "real" / "one.toml").read_text().startswith("#:schema ../.ganforge/")
 
@@ -66,7 +72,7 @@ def test_what_is_no_recipe_is_left_alone(tmp_path, schema, text):
     if text is not None:
         recipe.write_text(text)
     with pytest.raises(RecipeError):
-        put_on_top(recipe, schema)
+        write_schema_directive(recipe, schema)
     assert text is None or recipe.read_text() == text
 
 
@@ -152,17 +158,17 @@ def test_schemas_that_count_in_a_folder(tmp_path):
     (tmp_path / "tombi.toml").write_text('[[schemas]]\npath = "https://example.org/recipe.schema.json"\ninclude = []\n')
     (tmp_path / "recipes" / "deep" / "one.toml").write_text("# why\n#:schema ../../gone.json\n")
     (tmp_path / "recipes" / "two.toml").write_text("title = 1\n#:schema ./late.json\n")
-    assert schemas_named(tmp_path) == {
+    assert find_schemas(tmp_path) == {
         tmp_path / "ours.json": tmp_path / ".taplo.toml",
         tmp_path / "gone.json": tmp_path / "recipes" / "deep" / "one.toml",
     }
 
-    (tmp_path / PLACE).parent.mkdir()
-    (tmp_path / PLACE).touch()
+    (tmp_path / DEFAULT_SCHEMA).parent.mkdir()
+    (tmp_path / DEFAULT_SCHEMA).touch()
     (tmp_path / ".taplo.toml").write_text("rule = 3")
-    assert next(iter(schemas_named(tmp_path).items())) == (tmp_path / PLACE, None)
-    assert tmp_path / "ours.json" not in schemas_named(tmp_path)
+    assert next(iter(find_schemas(tmp_path).items())) == (tmp_path / DEFAULT_SCHEMA, None)
+    assert tmp_path / "ours.json" not in find_schemas(tmp_path)
 
 
 def test_a_recipe_that_is_gone_names_no_schema(tmp_path):
-    assert schema_on_top(tmp_path / "gone.toml") is None
+    assert read_schema_directive(tmp_path / "gone.toml") is None

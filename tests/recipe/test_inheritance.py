@@ -3,19 +3,19 @@
 import pytest
 
 from ganforge.core.errors import RecipeError
-from ganforge.recipe.inheritance import CHAIN, gather
+from ganforge.recipe.inheritance import MAX_CHAIN, load_chain
 
 
 def refusal(path):
     with pytest.raises(RecipeError) as caught:
-        gather(path)
+        load_chain(path)
     (problem,) = caught.value.problems
     return problem
 
 
 def merged(write, base, top):
     write(base, "base.toml")
-    return gather(write('extends = "base.toml"\n' + top))
+    return load_chain(write('extends = "base.toml"\n' + top))
 
 
 def test_tables_are_merged_and_other_values_replaced(write):
@@ -82,7 +82,7 @@ def test_a_table_replaces_a_number_and_the_reverse(write):
 def test_bases_may_lie_below_and_extend_further(write):
     write("a = 1\nb = 1\nc = 1\n", "parts/first.toml")
     write('extends = "first.toml"\nb = 2\nc = 2\n', "parts/second.toml")
-    assert gather(write('extends = "parts/second.toml"\nc = 3\n')).table == {"a": 1, "b": 2, "c": 3}
+    assert load_chain(write('extends = "parts/second.toml"\nc = 3\n')).table == {"a": 1, "b": 2, "c": 3}
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_circles_are_told_with_their_files(write):
 
 
 def test_long_chains_are_refused(write):
-    for number in range(CHAIN + 1):
+    for number in range(MAX_CHAIN + 1):
         write(f'extends = "{number + 1}.toml"\n', f"{number}.toml")
-    assert f"more than {CHAIN} files" in refusal(write('extends = "1.toml"', "0.toml")).message
+    assert f"more than {MAX_CHAIN} files" in refusal(write('extends = "1.toml"', "0.toml")).message
 
 
 def test_a_base_that_is_not_toml_is_told_with_its_own_file_and_line(write):

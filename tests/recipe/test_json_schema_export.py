@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from ganforge.core.params import Params
-from ganforge.recipe.json_schema_export import lowered
+from ganforge.recipe.json_schema_export import export_schema
 
 
 class Colour(Enum):
@@ -81,19 +81,19 @@ class Shaped(Params):
 
 @pytest.fixture(scope="module")
 def fields():
-    return lowered(Everything)["properties"]
+    return export_schema(Everything)["properties"]
 
 
 def errors(model, value):
-    found = jsonschema.Draft7Validator(lowered(model)).iter_errors(value)
+    found = jsonschema.Draft7Validator(export_schema(model)).iter_errors(value)
     return sorted({(".".join(map(str, error.absolute_path)), error.validator) for error in found})
 
 
 def test_table_is_closed_and_says_what_must_be_given():
-    schema = lowered(Everything)
+    schema = export_schema(Everything)
     assert (schema["type"], schema["additionalProperties"], schema["required"]) == ("object", False, ["sides"])
     assert schema["description"] == "All that a params model may hold."
-    assert "required" not in lowered(Inner)
+    assert "required" not in export_schema(Inner)
 
 
 def test_fields_keep_type_range_default_and_description(fields):
@@ -144,7 +144,7 @@ def test_default_of_a_tag_holds_where_it_is_left_out():
 
 
 def test_tagged_tables_offer_the_keys_of_all_for_completion():
-    shape = lowered(Shaped)["properties"]["shape"]
+    shape = export_schema(Shaped)["properties"]["shape"]
     assert shape["properties"]["shape"]["enum"] == ["disc", "box"]
     assert shape["properties"]["side"] == {"type": "number", "description": "[box] Its width."}
     assert shape["additionalProperties"] is True

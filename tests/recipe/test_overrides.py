@@ -2,13 +2,13 @@
 
 import pytest
 
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 
 
 @pytest.fixture
 def source(write, whole):
     path = write(whole)
-    return lambda *overrides: read(path, overrides)
+    return lambda *overrides: read_recipe(path, overrides)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_values_that_do_not_go_together_are_the_last_that_was_set_of_them(source
 
 def test_values_of_a_file_that_do_not_go_together_are_the_files(write, whole):
     path = write(whole.replace("iterations = 20", 'iterations = 20\nupdates = "simultaneous"\ndiscriminator_steps = 2'))
-    (problem,) = read(path, ["train.seed=3"]).problems
+    (problem,) = read_recipe(path, ["train.seed=3"]).problems
     assert (problem.key, problem.file) == ("train", path)
 
 
@@ -130,4 +130,4 @@ def test_all_bad_overrides_are_told_at_once(source):
 
 def test_the_file_is_left_alone(write, whole):
     path = write(whole)
-    assert read(path, ["train.seed=1"]).text == whole == path.read_text()
+    assert read_recipe(path, ["train.seed=1"]).text == whole == path.read_text()

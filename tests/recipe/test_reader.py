@@ -4,7 +4,7 @@ import pytest
 
 from ganforge.core.errors import RecipeError
 from ganforge.core.schedules import Schedule
-from ganforge.recipe.reader import PROBLEMS, read
+from ganforge.recipe.reader import MAX_PROBLEMS, read_recipe
 
 
 @pytest.fixture
@@ -13,13 +13,13 @@ def problems(write, whole):
 
     def problems(old, new):
         assert old in whole
-        return read(write(whole.replace(old, new, 1))).problems
+        return read_recipe(write(whole.replace(old, new, 1))).problems
 
     return problems
 
 
 def test_a_right_recipe_is_read(write, whole):
-    source = read(write(whole))
+    source = read_recipe(write(whole))
     recipe = source.recipe
     assert recipe.train.iterations == 20
     assert recipe.generator.params == {"hidden": [16, 16]}
@@ -30,7 +30,7 @@ def test_a_right_recipe_is_read(write, whole):
 
 def test_places_and_origins(write, whole):
     path = write(whole)
-    source = read(str(path))
+    source = read_recipe(str(path))
     assert source.where("train.iterations") == (path, 4)
     assert source.where("loss[1].weight.start") == (path, 27)
     assert source.where("train.seed") == (path, 3)
@@ -178,7 +178,7 @@ def test_one_mistake_is_one_problem_at_its_place(problems, old, new, key, messag
 def test_a_missing_table_is_told_with_its_beginning(write, whole, start, name, header):
     begin = whole.index(start)
     end = whole.index("\n[", begin + 1)
-    (problem,) = read(write(whole[:begin] + whole[end + 1 :])).problems
+    (problem,) = read_recipe(write(whole[:begin] + whole[end + 1 :])).problems
     assert problem.key == name
     assert problem.message == f"the recipe has no {header} table"
     assert problem.hint.startswith(f"add {header} with use = ")
@@ -186,14 +186,14 @@ def test_a_missing_table_is_told_with_its_beginning(write, whole, start, name, h
 
 @pytest.mark.parametrize("rest", ["", "loss = []\n"])
 def test_missing_losses_are_told_as_an_array_of_tables(write, whole, rest):
-    (problem,) = read(write(rest + whole[: whole.index("[[loss]]")])).problems
+    (problem,) = read_recipe(write(rest + whole[: whole.index("[[loss]]")])).problems
     assert (problem.key, problem.message) == ("loss", "the recipe has no [[loss]] table")
     assert "[[loss]] with use" in problem.hint
 
 
 def test_one_loss_written_as_a_table_is_told(write, whole):
     text = whole[: whole.index("[[loss]]")] + '[loss]\nuse = "hinge"\n'
-    (problem,) = read(write(text)).problems
+    (problem,) = read_recipe(write(text)).problems
     assert problem.message == "is one table; a recipe holds a list of them: write [[loss]]"
 
 
@@ -207,7 +207,7 @@ optimizer = { use = "adam", betas = ["a", 0.9] }
 [[loss]]
 weight = true
 """
-    source = read(write(text), ["pictures.every=0"])
+    source = read_recipe(write(text), ["pictures.every=0"])
     assert [(problem.key, problem.line) for problem in source.problems] == [
         ("train.iterations", 2),
         ("generator.optimizer.betas[0]", 5),
@@ -227,13 +227,13 @@ weight = true
 
 def test_problems_of_a_base_stand_in_the_base(write, whole):
     base = write(whole.replace("20", "0", 1), "base.toml")
-    (problem,) = read(write('extends = "base.toml"\n')).problems
+    (problem,) = read_recipe(write('extends = "base.toml"\n')).problems
     assert (problem.file, problem.line) == (base, 4)
 
 
 def test_messages_show_no_control_characters_and_no_endless_texts(write, whole):
     text = whole.replace('"Two moons"', '1\n"\\u001b[31m" = 1', 1).replace("20", '"' + "x" * 100_000 + '\\u0007"', 1)
-    told = "\n".join(map(str, read(write(text)).problems))
+    told = "\n".join(map(str, read_recipe(write(text)).problems))
     assert len(told) < 3000
     assert "\x1b" not in told
     assert "\x07" not in told
@@ -241,9 +241,9 @@ def test_messages_show_no_control_characters_and_no_endless_texts(write, whole):
 
 def test_a_flood_of_problems_is_cut_in_linear_time(write, whole, growth):
     def flood(count):
-        return read(write(whole + "[tracking]\n" + "\n".join(f"iteration{n} = 1" for n in range(count)))).problems
+        return read_recipe(write(whole + "[tracking]\n" + "\n".join(f"iteration{n} = 1" for n in range(count)))).problems
 
     problems = flood(5_000)
-    assert len(problems) == PROBLEMS + 1
+    assert len(problems) == MAX_PROBLEMS + 1
     assert "not shown" in problems[-1].message
     assert growth(flood, 1_250, 5_000) < 10

@@ -6,12 +6,12 @@ import tracemalloc
 import pytest
 
 from ganforge.core.errors import RecipeError
-from ganforge.recipe.toml_file import SIZE, load
+from ganforge.recipe.toml_file import MAX_BYTES, load_toml
 
 
 def refusal(path):
     with pytest.raises(RecipeError) as caught:
-        load(path)
+        load_toml(path)
     (problem,) = caught.value.problems
     assert caught.value.exit_code == 2
     assert problem.file == path
@@ -19,14 +19,14 @@ def refusal(path):
 
 
 def test_a_file_gives_tables_lines_and_its_text(write):
-    document = load(write("[train]\r\niterations = 5\r\n"))
+    document = load_toml(write("[train]\r\niterations = 5\r\n"))
     assert document.table == {"train": {"iterations": 5}}
     assert document.lines == {("train",): 1, ("train", "iterations"): 2}
     assert document.text.startswith("[train]")
 
 
 def test_a_byte_order_mark_is_overlooked(write):
-    assert load(write(b"\xef\xbb\xbfa = 1")).table == {"a": 1}
+    assert load_toml(write(b"\xef\xbb\xbfa = 1")).table == {"a": 1}
 
 
 def test_a_missing_file_is_told_with_what_lies_there(write, tmp_path):
@@ -97,8 +97,8 @@ def test_ten_megabytes_are_refused_without_being_read(write):
 
 
 def test_a_file_of_just_the_limit_is_read(write):
-    assert load(write("a = 1 #" + "x" * (SIZE - 7))).table == {"a": 1}
-    assert "larger" in refusal(write("a = 1 #" + "x" * (SIZE - 6))).message
+    assert load_toml(write("a = 1 #" + "x" * (MAX_BYTES - 7))).table == {"a": 1}
+    assert "larger" in refusal(write("a = 1 #" + "x" * (MAX_BYTES - 6))).message
 
 
 def test_deep_nesting_and_long_lists_are_refused_with_their_line(write):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganforge.recipe.dotted_keys import BARE
-from ganforge.recipe.toml_positions import DEPTH, LENGTH, TomlError, scan
+from ganforge.recipe.toml_positions import MAX_DEPTH, MAX_LIST_LENGTH, TomlError, find_lines
 
 names = st.sampled_from(["a", "b-c", "0", "use", "params"]) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 texts = st.text(st.sampled_from("ab \n\t\"'\\#[]{}=,.\r\x00") | st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -118,7 +118,7 @@ def test_every_key_gets_a_line_that_holds_it(document, random):
     writer.table(document)
     text = writer.text.replace("\r\n", "\n") if '"""' in writer.text else writer.text
     parsed = tomllib.loads(text)
-    found = scan(text)
+    found = find_lines(text)
     lines = text.replace("\r\n", "\n").split("\n")
 
     expected = dict(paths(parsed))
@@ -150,7 +150,7 @@ z = {}
 [[l]]
 when = 1979-05-27 07:32:00 # a remark
 '''
-    found = scan(text)
+    found = find_lines(text)
     assert found.keys() == dict(paths(tomllib.loads(text))).keys()
     assert found["b", "c"] == 2
     assert found["d", "e f", "g", 1] == 5
@@ -161,7 +161,7 @@ when = 1979-05-27 07:32:00 # a remark
 
 
 def test_a_header_counts_more_than_a_mention_before_it():
-    assert scan("[a.b]\nx = 1\n[a]\ny = 2\n")["a",] == 3
+    assert find_lines("[a.b]\nx = 1\n[a]\ny = 2\n")["a",] == 3
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_is_not_toml_is_told_with_line_and_column(text, message, line, colu
     with pytest.raises(tomllib.TOMLDecodeError):
         tomllib.loads(text)
     with pytest.raises(TomlError) as caught:
-        scan(text)
+        find_lines(text)
     assert message in caught.value.message
     assert (caught.value.line, caught.value.column) == (line, column)
 
@@ -192,47 +192,47 @@ def test_what_is_not_toml_is_told_with_line_and_column(text, message, line, colu
 @pytest.mark.parametrize(
     "text",
     [
-        "a = " + "[" * (DEPTH + 1) + "]" * (DEPTH + 1),
+        "a = " + "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
         "a = " + "[" * 400_000,
         "a = " + "{a=" * 300_000,
-        "a" + ".a" * DEPTH + " = 1",
+        "a" + ".a" * MAX_DEPTH + " = 1",
         "a" + ".a" * 450_000 + " = 1",
         "[a" + ".a" * 450_000 + "]",
-        "[[a" + ".a" * DEPTH + "]]",
+        "[[a" + ".a" * MAX_DEPTH + "]]",
     ],
     ids=["lists", "many lists", "inline tables", "dots", "many dots", "header", "array header"],
 )
 def test_deep_nesting_is_refused(text):
-    with pytest.raises(TomlError, match=f"nested deeper than {DEPTH} levels"):
-        scan(text)
+    with pytest.raises(TomlError, match=f"nested deeper than {MAX_DEPTH} levels"):
+        find_lines(text)
 
 
 def test_deep_nesting_is_refused_in_linear_time(growth):
     def refuse(text):
         with suppress(TomlError):
-            scan(text)
+            find_lines(text)
 
     for begin, one, end in [("a = ", "[", ""), ("a = ", "{a=", ""), ("a", ".a", " = 1"), ("[a", ".a", "]")]:
         assert growth(refuse, begin + 100_000 * one + end, begin + 400_000 * one + end) < 10
 
 
 def test_nesting_up_to_the_limit_is_read():
-    assert len(scan("a" + ".a" * (DEPTH - 1) + " = 1")) == DEPTH
+    assert len(find_lines("a" + ".a" * (MAX_DEPTH - 1) + " = 1")) == MAX_DEPTH
 
 
 def test_long_lists_are_refused():
-    assert len(scan(f"a = [{'1,' * LENGTH}]")) == LENGTH + 1
+    assert len(find_lines(f"a = [{'1,' * MAX_LIST_LENGTH}]")) == MAX_LIST_LENGTH + 1
     with pytest.raises(TomlError, match="a list of more than 10,000 elements"):
-        scan(f"a = [{'1,' * (LENGTH + 1)}]")
+        find_lines(f"a = [{'1,' * (MAX_LIST_LENGTH + 1)}]")
     with pytest.raises(TomlError, match="a list of more than 10,000 elements"):
-        scan("[[a]]\n" * (LENGTH + 1))
+        find_lines("[[a]]\n" * (MAX_LIST_LENGTH + 1))
 
 
 @pytest.mark.parametrize(
     ("begin", "one", "end"), [('a = "', "\\n", '"'), ("", "# ", ""), ("", "\n", ""), ("a = '''", "''\n", "'''")]
 )
 def test_a_megabyte_is_scanned_in_linear_time(begin, one, end, growth):
-    assert growth(scan, begin + 75_000 * one + end, begin + 300_000 * one + end) < 10
+    assert growth(find_lines, begin + 75_000 * one + end, begin + 300_000 * one + end) < 10
 
 
 @given(st.text(st.sampled_from("ab01 .=[]{}\"'\\#\n\t,-+_") | st.characters(), max_size=60))
@@ -243,7 +243,7 @@ def test_any_text_is_scanned_or_refused_and_valid_toml_is_scanned(text):
     except (tomllib.TOMLDecodeError, RecursionError):
         parsed = None
     if parsed is not None:
-        assert scan(text).keys() == dict(paths(parsed)).keys()
+        assert find_lines(text).keys() == dict(paths(parsed)).keys()
         return
     with suppress(TomlError):  # what else is wrong with it, tomllib finds
-        scan(text)
+        find_lines(text)

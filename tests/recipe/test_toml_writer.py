@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.tables import Recipe
 from ganforge.recipe.toml_writer import fingerprint, flatten, key, to_toml, value
 
@@ -76,7 +76,7 @@ recipes = st.fixed_dictionaries(
 def test_what_is_written_is_read_back_equal(tmp_path_factory, recipe):
     path = tmp_path_factory.mktemp("recipe") / "resolved.toml"
     path.write_text(to_toml(recipe), encoding="utf-8", newline="")
-    source = read(path)
+    source = read_recipe(path)
     assert source.problems == ()
     assert source.recipe == recipe
     # Equality in Python takes 1, 1.0 and True for one another; their JSON differs.
@@ -121,7 +121,7 @@ def test_what_toml_has_no_word_for_is_refused(item):
 
 
 def test_the_layout_is_stable_and_holds_every_default(write, whole):
-    text = to_toml(read(write(whole)).recipe)
+    text = to_toml(read_recipe(write(whole)).recipe)
     assert text.startswith('title = "Two moons"\n\n[train]\niterations = 20\nbatch_size = 64\nseed = 0\n')
     assert re.findall(r"^\[.*\]$", text, re.MULTILINE) == [
         "[train]",
@@ -147,7 +147,7 @@ def test_the_layout_is_stable_and_holds_every_default(write, whole):
 
 
 def test_flat_keys_hold_what_mlflow_allows(write, whole):
-    flat = flatten(read(write(whole + '[tracking.tags]\n"who?/é" = "me"\n')).recipe)
+    flat = flatten(read_recipe(write(whole + '[tracking.tags]\n"who?/é" = "me"\n')).recipe)
     assert flat["train.iterations"] == "20"
     assert flat["generator.params.hidden"] == "[16, 16]"
     assert flat["loss.0.use"] == "non-saturating"
@@ -159,7 +159,7 @@ def test_flat_keys_hold_what_mlflow_allows(write, whole):
 
 def test_the_fingerprint_tells_experiments_apart_and_overlooks_their_names(write, whole):
     def of(text):
-        return fingerprint(read(write(text)).recipe)
+        return fingerprint(read_recipe(write(text)).recipe)
 
     same = whole.replace("Two moons", "Moons") + "[pictures]\nevery = 1\n[checkpoints]\nkeep = 9\n[tracking]\nexperiment = 'x'\n"
     assert of(same) == of(whole)

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from ganforge.core.params import Params
 from ganforge.core.schedules import Schedule
-from ganforge.recipe.dotted_keys import show
-from ganforge.recipe.validation import judge
+from ganforge.recipe.dotted_keys import format_key
+from ganforge.recipe.validation import validate
 
 
 class Colour(StrEnum):
@@ -50,7 +50,7 @@ class Model(Params):
 
 def test_what_toml_gives_fits_tuples_paths_enums_and_floats():
     table = {"colour": "blue", "path": "a/b", "pair": [1, 2], "scalar": 1, "inner": {"width": 2}, "maybe": 3}
-    verdict = judge(Model, table)
+    verdict = validate(Model, table)
     assert isinstance(verdict, Model)
     assert (verdict.colour, verdict.path, verdict.pair, verdict.scalar) == (Colour.BLUE, Path("a/b"), (1, 2), 1.0)
 
@@ -89,17 +89,17 @@ def test_what_toml_gives_fits_tuples_paths_enums_and_floats():
     ],
 )
 def test_one_mistake_is_one_fault(table, key, message, hint):
-    faults = judge(Model, table)
+    faults = validate(Model, table)
     assert isinstance(faults, list)
-    assert [(show(fault.key), fault.message, fault.hint) for fault in faults] == [(key, message, hint)]
+    assert [(format_key(fault.key), fault.message, fault.hint) for fault in faults] == [(key, message, hint)]
 
 
 def test_every_mistake_is_told():
-    faults = judge(Model, {"share": 2, "even": 1, "inner": {"width": 0, "x": 1}})
+    faults = validate(Model, {"share": 2, "even": 1, "inner": {"width": 0, "x": 1}})
     assert isinstance(faults, list)
-    assert {show(fault.key) for fault in faults} == {"share", "even", "inner.width", "inner.x"}
+    assert {format_key(fault.key) for fault in faults} == {"share", "even", "inner.width", "inner.x"}
 
 
 def test_a_component_without_parameters_says_so():
-    (fault,) = judge(Params, {"width": 1})
+    (fault,) = validate(Params, {"width": 1})
     assert (fault.message, fault.hint) == ("unknown key", "this component takes no parameters")

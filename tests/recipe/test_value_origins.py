@@ -3,9 +3,9 @@ from pydantic import Field
 
 from ganforge.core.errors import UsageError
 from ganforge.core.params import NoParams, Params
-from ganforge.recipe.dotted_keys import show
-from ganforge.recipe.reader import read
-from ganforge.recipe.value_origins import Owner, choose, explain
+from ganforge.recipe.dotted_keys import format_key
+from ganforge.recipe.reader import read_recipe
+from ganforge.recipe.value_origins import Owner, explain_values, select_values
 
 BASE = """\
 title = "Base"
@@ -72,11 +72,11 @@ def explained(tmp_path):
     (tmp_path / "top.toml").write_text(TOP)
 
     def explained(*overrides):
-        source = read(tmp_path / "top.toml", overrides)
+        source = read_recipe(tmp_path / "top.toml", overrides)
         generator = MlpParams.model_validate({"hidden": (16, 16), "inner": Inner(depth=2)})
         owners = {"generator": Owner("acme/mlp@2", generator), "metric[0]": Owner("acme/wasserstein@1", NoParams())}
-        values = explain(source, source.recipe, owners)
-        return {show(value.key): value for value in values}
+        values = explain_values(source, source.recipe, owners)
+        return {format_key(value.key): value for value in values}
 
     return explained
 
@@ -156,7 +156,7 @@ def test_descriptions_are_on_one_line(explained):
     ],
 )
 def test_keys_choose_what_is_at_them_or_below(explained, key, chosen):
-    assert [show(value.key) for value in choose(list(explained().values()), key)] == chosen
+    assert [format_key(value.key) for value in select_values(list(explained().values()), key)] == chosen
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,6 @@ def test_keys_choose_what_is_at_them_or_below(explained, key, chosen):
 )
 def test_unknown_keys_are_refused(explained, key, told):
     with pytest.raises(UsageError) as refused:
-        choose(list(explained().values()), key)
+        select_values(list(explained().values()), key)
     assert told in refused.value.remedy
     assert len(str(refused.value)) < 400

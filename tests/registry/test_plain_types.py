@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.cli.app import main
 from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Kind
 from ganforge.registry.plain_types import fields, unplain
 
@@ -85,7 +85,7 @@ def test_a_recipe_that_names_code_imports_nothing(odd, tmp_path, monkeypatch):
     recipe.write_text(RECIPE)
 
     with pytest.raises(PluginError, match="'acme-gan/odd': its params are not plain data") as caught:
-        resolve(read(recipe.with_name("recipe.toml")), registry)
+        resolve_recipe(read_recipe(recipe.with_name("recipe.toml")), registry)
     assert "\n" not in caught.value.message
     assert "this" not in sys.modules
 

@@ -9,11 +9,11 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import build_network
 from ganforge.core.contracts import BuildContext
 from ganforge.core.specs import Scaling
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.loaded_generator import plain_specs
@@ -27,7 +27,7 @@ def bundle(tmp_path):
     """Write the folder of a generator, as MLflow gets it: ``bundle("infogan_moons", "generator.use=mlp")``."""
 
     def bundle(recipe, *overrides, folder=None):
-        blueprint = resolve(read(SMOKE / f"{recipe}.toml", overrides), load_plugins())
+        blueprint = resolve_recipe(read_recipe(SMOKE / f"{recipe}.toml", overrides), load_plugins())
         data, latent = blueprint.facts.data, blueprint.facts.latent
         if blueprint.recipe.dataset.standardise:
             data = data.scaled(Scaling(offset=(0.5, 2.0)[: data.size], scale=(3.0, 0.25)[: data.size]))

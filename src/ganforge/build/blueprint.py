@@ -12,19 +12,19 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ganforge import __version__
-from ganforge.build.compatibility import Facts, agree
-from ganforge.build.expectations import unmeasured
+from ganforge.build.compatibility import KnownSpecs, check_compatibility
+from ganforge.build.expectations import find_unmeasured
 from ganforge.build.lock import lock
-from ganforge.build.parts import MANY, SINGLE, Part, Search, search
+from ganforge.build.parts import MANY, SINGLE, Part, PartSearch, find_parts
 from ganforge.core.errors import PluginError, Problem, RecipeError
-from ganforge.recipe.reader import Source
+from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.tables import Recipe
 from ganforge.registry.component import Kind
 from ganforge.registry.first_party import FIRST_PARTY
 from ganforge.registry.registry import Registry
 from ganforge.registry.selection import normalise
 
-__all__ = ["Blueprint", "Part", "resolve"]
+__all__ = ["Blueprint", "Part", "resolve_recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Blueprint:
         warnings: what is odd and stops nothing.
     """
 
-    source: Source
+    source: RecipeSource
     recipe: Recipe
     dataset: Part
     sampler: Part
@@ -52,7 +52,7 @@ class Blueprint:
     discriminator: Part
     losses: tuple[Part, ...]
     metrics: tuple[Part, ...]
-    facts: Facts
+    facts: KnownSpecs
     warnings: tuple[Problem, ...]
 
     @property
@@ -80,7 +80,7 @@ class Blueprint:
         return lock(self, folder).to_plain()
 
 
-def resolve(source: Source, registry: Registry) -> Blueprint:
+def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
     """Find and judge every part of a recipe.
 
     Raises:
@@ -88,15 +88,15 @@ def resolve(source: Source, registry: Registry) -> Blueprint:
             do not fit each other.
         PluginError: the recipe itself is right, and a plugin that it needs failed.
     """
-    found = search(source, registry)
+    found = find_parts(source, registry)
     required, failures = _requirements(source, registry)
     left_out = [(key, failure) for key, failure in found.failures if _is_optional(source, key)]
     failures = [*(one for one in found.failures if one not in left_out), *failures]
-    problems = [*source.problems, *found.problems, *required, *unmeasured(source, found)]
+    problems = [*source.problems, *found.problems, *required, *find_unmeasured(source, found)]
     warnings: Iterable[Problem] = ()
-    facts = Facts()
+    facts = KnownSpecs()
     try:
-        agreement = agree(source, found, registry)
+        agreement = check_compatibility(source, found, registry)
     except PluginError as failure:
         failures.append(("", failure))
     else:
@@ -112,7 +112,7 @@ def resolve(source: Source, registry: Registry) -> Blueprint:
     return _joined(source, found, facts, source.sorted([*warnings, *told]))
 
 
-def _joined(source: Source, found: Search, facts: Facts, warnings: tuple[Problem, ...]) -> Blueprint:
+def _joined(source: RecipeSource, found: PartSearch, facts: KnownSpecs, warnings: tuple[Problem, ...]) -> Blueprint:
     parts: dict[Kind, tuple[Part, ...]] = {
         kind: tuple(Part(one.component, one.params, one.key) for one in found.of(kind) if one.params is not None)
         for kind in (*SINGLE, *MANY)
@@ -131,7 +131,7 @@ def _joined(source: Source, found: Search, facts: Facts, warnings: tuple[Problem
     )
 
 
-def _is_optional(source: Source, key: str) -> bool:
+def _is_optional(source: RecipeSource, key: str) -> bool:
     """Whether it is the component of a metric without which training goes on."""
     return key.startswith("metric[") and source.value(key.removesuffix(".use") + ".optional") is True
 
@@ -147,7 +147,7 @@ def _filled(table: Any, part: Part) -> Any:
     return table.model_copy(update={"use": use, "params": part.filled})
 
 
-def _requirements(source: Source, registry: Registry) -> tuple[list[Problem], list[tuple[str, PluginError]]]:
+def _requirements(source: RecipeSource, registry: Registry) -> tuple[list[Problem], list[tuple[str, PluginError]]]:
     """What ``[requires]`` asks for and is not there; tables with schema problems are passed over."""
     table = source.table.get("requires")
     table = table if isinstance(table, dict) else {}

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ganforge.build.blueprint import Blueprint, Part
-from ganforge.build.expectations import insist_on_measured
-from ganforge.build.protocols import data_sums, protocol
+from ganforge.build.expectations import require_measured
+from ganforge.build.protocols import data_hashes, protocol
 from ganforge.core.contracts import (
     BuildContext,
     DataDependentInit,
@@ -89,7 +89,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
     return device
 
 
-def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Trainer:
+def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Trainer:
     """Build every part and join them to a trainer.
 
     Raises:
@@ -107,7 +107,7 @@ def build(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Tr
     discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
     metrics, left_out = _metrics(blueprint, context, dataset, folders)
-    insist_on_measured(blueprint.source, {name for metric in metrics for name in metric.value_info}, left_out)
+    require_measured(blueprint.source, {name for metric in metrics for name in metric.value_info}, left_out)
     observer = Observer(
         dataset=dataset,
         data=data,
@@ -194,7 +194,7 @@ def _metrics(
     seed = blueprint.recipe.train.seed
     context = metric_context(sizes, blueprint.dataset, folders)
     default = max(1, blueprint.recipe.train.iterations // 10)
-    sums = data_sums(blueprint.dataset, folders.recipe) if blueprint.metrics else {}
+    sums = data_hashes(blueprint.dataset, folders.recipe) if blueprint.metrics else {}
     average = blueprint.recipe.train.average != 0
     scheduled, left_out = [], {}
     for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ganforge.build.parts import Candidate, Search
+from ganforge.build.parts import Candidate, PartSearch
 from ganforge.core.errors import GanforgeError, PluginError, Problem
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.recipe.reader import Source
+from ganforge.recipe.reader import RecipeSource
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.first_party import FIRST_PARTY
 from ganforge.registry.registry import Registry
 
 _HEAD = "head:"
-WORDS: Mapping[str, str] = {
+CAPABILITIES: Mapping[str, str] = {
     "labels": "labelled data; a generator is content with labels that the sampler draws",
     "codes": "a sampler that draws categorical or continuous codes",
     "categorical-codes": "a sampler that draws categorical codes",
@@ -34,7 +34,7 @@ _CODES = frozenset({"codes", "categorical-codes", "continuous-codes"})
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class KnownSpecs:
     """What is known before building; ``None`` where nothing is.
 
     Attributes:
@@ -47,7 +47,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class Compatibility:
     """What came of joining the parts.
 
     Attributes:
@@ -58,10 +58,10 @@ class Agreement:
 
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    facts: Facts
+    facts: KnownSpecs
 
 
-def agree(source: Source, found: Search, registry: Registry) -> Agreement:
+def check_compatibility(source: RecipeSource, found: PartSearch, registry: Registry) -> Compatibility:
     """Hold the parts against each other, as far as they were found.
 
     Raises:
@@ -80,13 +80,13 @@ def agree(source: Source, found: Search, registry: Registry) -> Agreement:
         *_unknown_words(source, found),
         *_deprecated(source, found),
     ]
-    return Agreement(tuple(problems), tuple(warnings), facts)
+    return Compatibility(tuple(problems), tuple(warnings), facts)
 
 
-def _facts(source: Source, found: Search) -> tuple[Facts, list[Problem]]:
+def _facts(source: RecipeSource, found: PartSearch) -> tuple[KnownSpecs, list[Problem]]:
     """The specs that dataset and sampler tell from their params alone."""
     problems: list[Problem] = []
-    facts = Facts()
+    facts = KnownSpecs()
     for dataset in found.of(Kind.DATASET):
         spec = _told(source, dataset, problems)
         facts = replace(facts, data=spec if isinstance(spec, DataSpec) else None)
@@ -98,7 +98,7 @@ def _facts(source: Source, found: Search) -> tuple[Facts, list[Problem]]:
     return facts, problems
 
 
-def _told(source: Source, part: Candidate, problems: list[Problem], *context: DataSpec) -> object:
+def _told(source: RecipeSource, part: Candidate, problems: list[Problem], *context: DataSpec) -> object:
     """What a component's spec function says; its complaint becomes a problem."""
     function: Callable[..., Any] | None = part.component.load_spec()
     if function is None or part.params is None:
@@ -117,7 +117,7 @@ def _told(source: Source, part: Candidate, problems: list[Problem], *context: Da
         ) from error
 
 
-def _unlabelled(source: Source, found: Search, facts: Facts) -> Iterator[Problem]:
+def _unlabelled(source: RecipeSource, found: PartSearch, facts: KnownSpecs) -> Iterator[Problem]:
     """Parts that need labelled data, where the data has no labels. A generator is content with labels that a sampler makes up."""
     made_up = facts.latent is not None and facts.latent.classes is not None
     needing = [part for part in _requiring(found, "labels") if not (made_up and part.component.kind is Kind.GENERATOR)]
@@ -130,7 +130,7 @@ def _unlabelled(source: Source, found: Search, facts: Facts) -> Iterator[Problem
         yield source.problem("dataset.use", f"{_needing(needing)} labels, and {dataset} has none", hint)
 
 
-def _undrawn(source: Source, found: Search, facts: Facts) -> Iterator[Problem]:
+def _undrawn(source: RecipeSource, found: PartSearch, facts: KnownSpecs) -> Iterator[Problem]:
     """Parts that need labels or codes which the sampler does not draw; of unlabelled data, the data is the one to change."""
     latent = facts.latent
     if latent is None:
@@ -175,7 +175,7 @@ def _draw_hint(sampler: Candidate, word: str) -> str:
     )
 
 
-def _wrong_data(source: Source, found: Search, facts: Facts) -> Iterator[Problem]:
+def _wrong_data(source: RecipeSource, found: PartSearch, facts: KnownSpecs) -> Iterator[Problem]:
     """Parts made for another form of data."""
     data = facts.data
     if data is None:
@@ -194,7 +194,7 @@ def _wrong_data(source: Source, found: Search, facts: Facts) -> Iterator[Problem
                 )
 
 
-def _missing_heads(source: Source, found: Search, facts: Facts, registry: Registry) -> Iterator[Problem]:
+def _missing_heads(source: RecipeSource, found: PartSearch, facts: KnownSpecs, registry: Registry) -> Iterator[Problem]:
     """Losses and metrics that read an output which the discriminator does not have."""
     for discriminator in found.of(Kind.DISCRIMINATOR):
         wanted = sorted({word for part in found.candidates for word in part.component.requires if word.startswith(_HEAD)})
@@ -206,14 +206,14 @@ def _missing_heads(source: Source, found: Search, facts: Facts, registry: Regist
             yield source.problem("discriminator.use", message, hint)
 
 
-def _strangeness(component: Component, facts: Facts) -> tuple[bool, int]:
+def _strangeness(component: Component, facts: KnownSpecs) -> tuple[bool, int]:
     """How ill a component suits the data: made for another form of it, else not made for this form in particular."""
     form = None if facts.data is None else "images" if facts.data.is_image else "points"
     forms = {"images", "points"} & set(component.requires)
     return bool(forms - {form}), -len(forms)
 
 
-def _doubled(source: Source, found: Search) -> Iterator[Problem]:
+def _doubled(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     """Losses whose terms share a name; metrics whose values would overwrite each other in logs."""
     losses = found.of(Kind.LOSS)
     for index, part in enumerate(losses):
@@ -234,7 +234,7 @@ def _doubled(source: Source, found: Search) -> Iterator[Problem]:
         seen.add(name)
 
 
-def _called(source: Source, metric: Candidate) -> str:
+def _called(source: RecipeSource, metric: Candidate) -> str:
     name = source.value(f"{metric.key}.name")
     return name if isinstance(name, str) else metric.component.name
 
@@ -244,7 +244,7 @@ def _is_adversarial(loss: Candidate) -> bool:
     return loss.component.plugin.distribution == "ganforge" and "adversarial" in loss.component.tags
 
 
-def _no_game(source: Source, found: Search) -> Iterator[Problem]:
+def _no_game(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     """Penalties alone leave the generator nothing to learn from."""
     losses = _all_losses(source, found)
     if losses and all("penalty" in part.component.tags for part in losses):
@@ -252,7 +252,7 @@ def _no_game(source: Source, found: Search) -> Iterator[Problem]:
         yield source.problem("loss", message, 'add a [[loss]] with use = "non-saturating" or another adversarial loss')
 
 
-def _no_rivalry(source: Source, found: Search) -> Iterator[Problem]:
+def _no_rivalry(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     """No loss compares real with generated samples; said of ganforge's own losses only, whose tags are known to tell."""
     losses = _all_losses(source, found)
     known = all(part.component.plugin.distribution in FIRST_PARTY for part in losses)
@@ -261,14 +261,14 @@ def _no_rivalry(source: Source, found: Search) -> Iterator[Problem]:
         yield source.problem("loss", "no loss is adversarial: nothing asks the generated samples to be like the real ones")
 
 
-def _all_losses(source: Source, found: Search) -> tuple[Candidate, ...]:
+def _all_losses(source: RecipeSource, found: PartSearch) -> tuple[Candidate, ...]:
     """The losses, if all that the recipe names were found; of a part of them nothing can be said."""
     losses = found.of(Kind.LOSS)
     tables = source.value("loss")
     return losses if isinstance(tables, list) and len(losses) == len(tables) else ()
 
 
-def _untaught(source: Source, found: Search) -> Iterator[Problem]:
+def _untaught(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     """Heads that no loss reads: their weights would stay as they were drawn."""
     losses = _all_losses(source, found)
     read = {word for part in losses for word in part.component.requires}
@@ -280,20 +280,20 @@ def _untaught(source: Source, found: Search) -> Iterator[Problem]:
                 )
 
 
-def _unknown_words(source: Source, found: Search) -> Iterator[Problem]:
+def _unknown_words(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     for part in found.candidates:
         for word in part.component.requires:
-            if word not in WORDS and not word.startswith(_HEAD):
+            if word not in CAPABILITIES and not word.startswith(_HEAD):
                 yield source.problem(f"{part.key}.use", f"{part} requires '{word}', which this version of ganforge does not know")
 
 
-def _deprecated(source: Source, found: Search) -> Iterator[Problem]:
+def _deprecated(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     for part in found.candidates:
         if part.component.deprecated:
             yield source.problem(f"{part.key}.use", f"{part} is deprecated", part.component.deprecated)
 
 
-def _requiring(found: Search, word: str) -> list[Candidate]:
+def _requiring(found: PartSearch, word: str) -> list[Candidate]:
     return [part for part in found.candidates if word in part.component.requires]
 
 

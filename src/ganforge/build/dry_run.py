@@ -42,7 +42,7 @@ class _Missed(Exception):  # noqa: N818 - ends a rehearsal; nobody else sees it
         self.part, self.error = part, error
 
 
-def rehearse(blueprint: Blueprint, trainer: Trainer) -> str | None:
+def dry_run(blueprint: Blueprint, trainer: Trainer) -> str | None:
     """Try the parts on each other without changing any of them.
 
     Returns:

@@ -11,28 +11,28 @@ from pydantic.errors import PydanticUserError
 
 from ganforge import __version__
 from ganforge.core.errors import PluginError
-from ganforge.recipe.json_schema_export import Schema, lowered
+from ganforge.recipe.json_schema_export import Schema, export_schema
 from ganforge.recipe.recipe_schema import STAMP, Choice, recipe_schema
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.current_selection import words
 from ganforge.registry.registry import Registry, Status
 
 
-def schema_of(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
+def build_schema(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
     """The JSON Schema of recipes with the components of a registry, and what it could not say, one line each."""
     complaints: list[str] = []
     choices = {kind.value: [_choice(component, registry, complaints) for component in registry.components(kind)] for kind in Kind}
-    return recipe_schema(choices, made_from(registry)), tuple(complaints)
+    return recipe_schema(choices, schema_versions(registry)), tuple(complaints)
 
 
-def made_from(registry: Registry) -> str:
+def schema_versions(registry: Registry) -> str:
     """The versions that a schema depends on, in one line."""
     there = (one for one in registry.plugins if one.works or one.status is Status.UNAVAILABLE)
     plugins = {f"{one.handle} {one.version}" for one in there}
     return ", ".join([f"ganforge {__version__}", *sorted(plugins - {f"ganforge {__version__}"})])
 
 
-def age(schema: Path, registry: Registry) -> str | None:
+def outdated_reason(schema: Path, registry: Registry) -> str | None:
     """How a schema's file is behind the components of a registry, or ``None`` when it is not."""
     try:
         stamp = json.loads(schema.read_bytes())[STAMP]
@@ -42,7 +42,7 @@ def age(schema: Path, registry: Registry) -> str | None:
     except (ValueError, KeyError, TypeError):
         return "was not written by this ganforge: it does not tell what it was made of"
 
-    now = schema_of(registry)[0][STAMP]
+    now = build_schema(registry)[0][STAMP]
     if now["fingerprint"] == fingerprint:
         return None
     here = now["components"]
@@ -55,7 +55,7 @@ def age(schema: Path, registry: Registry) -> str | None:
     return "; ".join(told) or "was made for another version of ganforge"
 
 
-def renewal(schema: Path) -> str:
+def update_command(schema: Path) -> str:
     """The command that writes a schema anew, under the switches in force."""
     return f"ganforge schema --out {shlex.quote(str(schema))}{words()}"
 
@@ -70,7 +70,7 @@ def _choice(component: Component, registry: Registry, complaints: list[str]) -> 
     names = dict.fromkeys((registry.name_of(component), component.id))
     names |= dict.fromkeys(name + revision for name in tuple(names))
     try:
-        params = lowered(component.load_params())
+        params = export_schema(component.load_params())
     except PluginError as error:
         complaints.append(f"{error.message}; its params stay unjudged")
         params = None

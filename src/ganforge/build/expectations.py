@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ganforge.build.parts import Search
+from ganforge.build.parts import PartSearch
 from ganforge.core.errors import Problem, RecipeError, did_you_mean
-from ganforge.recipe.reader import Source
+from ganforge.recipe.reader import RecipeSource
 from ganforge.registry.component import Kind
 
 if TYPE_CHECKING:
     from ganforge.build.blueprint import Blueprint
 
 
-def unmeasured(source: Source, found: Search) -> Iterator[Problem]:
+def find_unmeasured(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     """Bands of metrics that the recipe does not measure; said of the part of their names before "/", since no metric is built yet.
 
     Where ``--set`` took the metrics away, as to try a recipe quickly, nothing is said: only ``ganforge verify`` needs them.
@@ -28,7 +28,7 @@ def unmeasured(source: Source, found: Search) -> Iterator[Problem]:
             yield _problem(source, key, metric, sorted(names))
 
 
-def insist_on_measured(source: Source, value_info: Collection[str], left_out: Collection[str] = ()) -> None:
+def require_measured(source: RecipeSource, value_info: Collection[str], left_out: Collection[str] = ()) -> None:
     """Refuse bands of values that no metric gives, now that the metrics are built.
 
     Args:
@@ -49,7 +49,7 @@ def insist_on_measured(source: Source, value_info: Collection[str], left_out: Co
         raise RecipeError(source.sorted(problems))
 
 
-def insist_on_bands(blueprint: Blueprint, value_info: Collection[str], left_out: Mapping[str, str]) -> None:
+def require_bands(blueprint: Blueprint, value_info: Collection[str], left_out: Mapping[str, str]) -> None:
     """Refuse every band of what is not measured, whatever the reason: nothing could be said of it after training.
 
     Args:
@@ -85,7 +85,7 @@ def _not_to_be_had(blueprint: Blueprint) -> dict[str, str]:
     return found
 
 
-def _bands(source: Source) -> Iterator[tuple[str, str]]:
+def _bands(source: RecipeSource) -> Iterator[tuple[str, str]]:
     """Key and metric of each band, as far as it names one."""
     tables = source.value("expect")
     for index, table in enumerate(tables if isinstance(tables, list) else ()):
@@ -93,7 +93,7 @@ def _bands(source: Source) -> Iterator[tuple[str, str]]:
             yield f"expect[{index}].metric", metric
 
 
-def _names(source: Source, found: Search) -> set[str] | None:
+def _names(source: RecipeSource, found: PartSearch) -> set[str] | None:
     """What the recipe's metrics are called in logs, or ``None`` where some were not found, whose problem is told already."""
     tables = source.value("metric") or []
     if not isinstance(tables, list):
@@ -108,7 +108,7 @@ def _name(table: object, component: str | None) -> str | None:
     return own if isinstance(own, str) else component
 
 
-def _problem(source: Source, key: str, metric: str, known: list[str]) -> Problem:
+def _problem(source: RecipeSource, key: str, metric: str, known: list[str]) -> Problem:
     listed = f"it measures {', '.join(known)}" if known else "it measures nothing: add a [[metric]] table"
     hint = did_you_mean(metric[:100], known) or listed
     return source.problem(key, f"the recipe measures nothing that is called '{metric[:60]}'", hint)

@@ -14,7 +14,7 @@ from ganforge.train.trainer import Trainer
 _ACTIVATIONS: tuple[tuple[type[nn.Module], tuple[float, float]], ...] = ((nn.Tanh, (-1.0, 1.0)), (nn.Sigmoid, (0.0, 1.0)))
 
 
-def doubtful(blueprint: Blueprint, trainer: Trainer) -> Iterator[str]:
+def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str]:
     """What is odd about how the built parts go together."""
     generator, discriminator = (trainer.networks[name] for name in ("generator", "discriminator"))
     yield from _mixed_slopes(blueprint, discriminator)

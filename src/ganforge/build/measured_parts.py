@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ganforge.build.compatibility import agree
-from ganforge.build.parts import Candidate, Part, Search, search
+from ganforge.build.compatibility import check_compatibility
+from ganforge.build.parts import Candidate, Part, PartSearch, find_parts
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, Problem, RecipeError
-from ganforge.recipe.reader import Source
+from ganforge.recipe.reader import RecipeSource
 from ganforge.registry.component import Kind
 from ganforge.registry.registry import Registry
 
@@ -16,7 +16,7 @@ _BASE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
 
 
 @dataclass(frozen=True, slots=True)
-class Measuring:
+class EvaluationParts:
     """The parts that measure.
 
     Attributes:
@@ -30,34 +30,34 @@ class Measuring:
     metrics: tuple[Part | GanforgeError, ...]
 
 
-def resolve_measuring(source: Source, registry: Registry) -> Measuring:
+def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> EvaluationParts:
     """Find and judge data set, discriminator and metrics; losses are not looked for.
 
     Raises:
         RecipeError: the data set is not installed, or its parameters are wrong.
         PluginError: its plugin failed.
     """
-    base = search(source, registry, kinds=_BASE)
+    base = find_parts(source, registry, kinds=_BASE)
     dataset = _part(Kind.DATASET.value, source, base)
     if not isinstance(dataset, Part):
         raise dataset
-    metrics = search(source, registry, kinds=(Kind.METRIC,))
-    settled = {problem.message for problem in agree(source, base, registry).problems}
+    metrics = find_parts(source, registry, kinds=(Kind.METRIC,))
+    settled = {problem.message for problem in check_compatibility(source, base, registry).problems}
 
     def judged(index: int) -> Part | GanforgeError:
         part = _part(f"metric[{index}]", source, metrics)
         if not isinstance(part, Part):
             return part
-        whole = Search((*base.candidates, Candidate(part.component, part.params, part.key)), (), ())
-        against = [problem for problem in agree(source, whole, registry).problems if problem.message not in settled]
+        whole = PartSearch((*base.candidates, Candidate(part.component, part.params, part.key)), (), ())
+        against = [problem for problem in check_compatibility(source, whole, registry).problems if problem.message not in settled]
         return IncompatiblePartsError(against[0].message) if against else part
 
     tables = source.table.get("metric")
     count = len(tables) if isinstance(tables, list) else 0
-    return Measuring(dataset, _part(Kind.DISCRIMINATOR.value, source, base), tuple(judged(index) for index in range(count)))
+    return EvaluationParts(dataset, _part(Kind.DISCRIMINATOR.value, source, base), tuple(judged(index) for index in range(count)))
 
 
-def _part(key: str, source: Source, found: Search) -> Part | GanforgeError:
+def _part(key: str, source: RecipeSource, found: PartSearch) -> Part | GanforgeError:
     """The part of a table, or what is wrong with it."""
     failure: PluginError | None = next((failure for place, failure in found.failures if _is_below(place, key)), None)
     if failure is not None:

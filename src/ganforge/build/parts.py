@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 from ganforge.core.errors import PluginError, Problem, UsageError
 from ganforge.core.params import Params
-from ganforge.recipe.dotted_keys import Key, show
-from ganforge.recipe.reader import Source
-from ganforge.recipe.validation import judge
+from ganforge.recipe.dotted_keys import Key, format_key
+from ganforge.recipe.reader import RecipeSource
+from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 
@@ -63,7 +63,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class PartSearch:
     """What came of looking for all parts.
 
     Attributes:
@@ -81,7 +81,7 @@ class Search:
         return tuple(candidate for candidate in self.candidates if candidate.component.kind is kind)
 
 
-def search(source: Source, registry: Registry, kinds: Collection[Kind] = (*SINGLE, *MANY)) -> Search:
+def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind] = (*SINGLE, *MANY)) -> PartSearch:
     """Find every component of these kinds that the recipe names and judge its params, tables with schema problems included."""
     candidates: list[Candidate] = []
     problems: list[Problem] = []
@@ -91,15 +91,15 @@ def search(source: Source, registry: Registry, kinds: Collection[Kind] = (*SINGL
             component = registry.find(kind, table["use"])
             params = _judged(component, key, table.get("params", {}), source, problems)
         except PluginError as failure:
-            failures.append((show((*key, "use")), failure))
+            failures.append((format_key((*key, "use")), failure))
         except UsageError as error:
             problems.append(source.problem((*key, "use"), error.message, error.remedy))
         else:
-            candidates.append(Candidate(component, params, show(key)))
-    return Search(tuple(candidates), tuple(problems), tuple(failures))
+            candidates.append(Candidate(component, params, format_key(key)))
+    return PartSearch(tuple(candidates), tuple(problems), tuple(failures))
 
 
-def _tables(source: Source, kinds: Collection[Kind]) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
+def _tables(source: RecipeSource, kinds: Collection[Kind]) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
     """Every table that names a component of these kinds, as far as it is a table and names one."""
     for kind in (one for one in SINGLE if one in kinds):
         table = source.table.get(kind.value)
@@ -116,13 +116,13 @@ def _names_one(table: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(table, Mapping) and isinstance(use := table.get("use"), str) and 0 < len(use) <= 200
 
 
-def _judged(component: Component, key: Key, table: object, source: Source, problems: list[Problem]) -> Params | None:
+def _judged(component: Component, key: Key, table: object, source: RecipeSource, problems: list[Problem]) -> Params | None:
     """The params, or ``None`` after adding what is wrong with them to ``problems``."""
     if not isinstance(table, Mapping):
         return None  # the schema tells it
     model = component.load_params()
     try:
-        verdict = judge(model, table)
+        verdict = validate(model, table)
     except Exception as error:  # the boundary: a stranger's validators may raise anything
         raise PluginError(
             f"{component.kind} '{component.id}': its params model failed: {type(error).__name__}: {error}",

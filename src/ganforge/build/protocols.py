@@ -15,7 +15,7 @@ UNCOMPARED = frozenset({"seed"})
 """What a protocol records and two seeds of one recipe differ in."""
 
 
-def data_sums(dataset: Part, folder: Path) -> dict[str, str]:
+def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
     """SHA-256 of the files and folders that a data set is read from, as ``lock.json`` has them, by the parameter that names each.
 
     Args:
@@ -37,7 +37,7 @@ def protocol(
         part: the metric as the recipe or command asks for it.
         metric: what was built of it.
         dataset: where the real samples come from.
-        sums: of its files, as :func:`data_sums` finds them; they stand in the place of paths.
+        sums: of its files, as :func:`data_hashes` finds them; they stand in the place of paths.
         samples: generated samples, and as many real ones.
         average: whether the moving average of the generator is measured, or its raw weights.
         seed: seed of the draws.
@@ -62,7 +62,7 @@ def protocol(
     }
 
 
-def differences(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
+def protocol_differences(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     """What keeps two values from being compared: by key, what each protocol says, ``None`` where it says nothing."""
     keys = dict.fromkeys([*one, *other])
     return {key: (one.get(key), other.get(key)) for key in keys if key not in UNCOMPARED and one.get(key) != other.get(key)}

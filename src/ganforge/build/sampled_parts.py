@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganforge.build.parts import Part, search
+from ganforge.build.parts import Part, find_parts
 from ganforge.core.errors import RecipeError
-from ganforge.recipe.reader import Source
+from ganforge.recipe.reader import RecipeSource
 from ganforge.registry.component import Kind
 from ganforge.registry.registry import Registry
 
@@ -14,7 +14,7 @@ _KINDS = (Kind.SAMPLER, Kind.GENERATOR)
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingParts:
     """The parts that make samples.
 
     Attributes:
@@ -26,7 +26,7 @@ class Sampling:
     generator: Part
 
 
-def resolve_sampling(source: Source, registry: Registry) -> Sampling:
+def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> SamplingParts:
     """Find and judge generator and sampler; no other table of the recipe is looked at.
 
     A loss that is not installed any more, data that are gone, or a word of training that this version does not know: none of them
@@ -36,7 +36,7 @@ def resolve_sampling(source: Source, registry: Registry) -> Sampling:
         RecipeError: one of the two is not installed, or its parameters are wrong.
         PluginError: its plugin failed.
     """
-    found = search(source, registry, kinds=_KINDS)
+    found = find_parts(source, registry, kinds=_KINDS)
     if found.problems:
         raise RecipeError(source.sorted(found.problems))
     if found.failures:
@@ -53,4 +53,4 @@ def resolve_sampling(source: Source, registry: Registry) -> Sampling:
             [problem for problem in source.problems if problem.key.partition(".")[0] in missing]
             or [source.problem(kind, f"names no {kind}", "restore the run's resolved.toml") for kind in missing]
         )
-    return Sampling(sampler=parts[Kind.SAMPLER], generator=parts[Kind.GENERATOR])
+    return SamplingParts(sampler=parts[Kind.SAMPLER], generator=parts[Kind.GENERATOR])

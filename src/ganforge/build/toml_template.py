@@ -9,7 +9,7 @@ from typing import Any
 from ganforge.build.parts import MANY
 from ganforge.core.params import Params
 from ganforge.recipe import toml_writer
-from ganforge.recipe.validation import judge
+from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component
 from ganforge.registry.params_description import Parameter, describe_params, plain
 
@@ -17,7 +17,7 @@ WIDTH = 110
 """Columns of a comment."""
 
 
-def paste_ready(component: Component, name: str) -> str:
+def component_template(component: Component, name: str) -> str:
     """TOML that a recipe can take over as it stands.
 
     What must be given, and what the defaults alone do not agree about, stands there with the value that the component's own check
@@ -57,7 +57,7 @@ def _examples(model: type[Params], check_params: Mapping[str, Any]) -> Mapping[s
     }
     for table in (needed, check_params):
         given = {key: plain(item) for key, item in table.items()}
-        if isinstance(judge(model, given), model):
+        if isinstance(validate(model, given), model):
             return given
     return {}
 
@@ -71,14 +71,14 @@ def _inner(parameter: Parameter, parameters: Iterable[Parameter]) -> Iterable[st
     """What the keys of a nested table mean."""
     for other in parameters:
         if other.parent == parameter.name:
-            given = "must be given" if other.required else f"{in_words(other.default)} unless given"
+            given = "must be given" if other.required else f"{format_default(other.default)} unless given"
             yield from _comment(f"{other.name}: {_explained(other)}; {given}", indent="  ")
             yield from _inner(other, parameters)
 
 
 def _assignment(parameter: Parameter, examples: Mapping[str, object]) -> str:
     key = toml_writer.key(parameter.name)
-    why = "must be given" if parameter.required else f"{in_words(parameter.default)} unless given"
+    why = "must be given" if parameter.required else f"{format_default(parameter.default)} unless given"
     if parameter.name in examples:
         return f"{key} = {toml_writer.value(examples[parameter.name])} # {why}; this is an example"
     if parameter.required or not _sayable(parameter.default):
@@ -86,7 +86,7 @@ def _assignment(parameter: Parameter, examples: Mapping[str, object]) -> str:
     return f"{key} = {toml_writer.value(parameter.default)}"
 
 
-def in_words(default: object) -> str:
+def format_default(default: object) -> str:
     """A default in TOML, or in words where TOML has none for it."""
     if default is None:
         return "not set"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ganforge.build.blueprint import Blueprint
     from ganforge.core.errors import GanforgeError, Problem
     from ganforge.core.specs import DataSpec, LatentSpec
-    from ganforge.recipe.reader import Source
+    from ganforge.recipe.reader import RecipeSource
 
 
 def check(
@@ -29,14 +29,14 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a recipe without training: its keys, its components, their parameters, and whether they fit each other."""
-    from ganforge.build.blueprint import resolve
+    from ganforge.build.blueprint import resolve_recipe
     from ganforge.cli import console, installed
     from ganforge.core.errors import GanforgeError
-    from ganforge.recipe.reader import read
+    from ganforge.recipe.reader import read_recipe
 
     try:
-        source = read(recipe, overrides or ())
-        blueprint = resolve(source, installed.registry())
+        source = read_recipe(recipe, overrides or ())
+        blueprint = resolve_recipe(source, installed.registry())
         built = _built(source, blueprint) if shapes else None
     except GanforgeError as error:
         if as_json:
@@ -74,7 +74,7 @@ class Built:
     warnings: list[str]
 
 
-def _built(source: Source, blueprint: Blueprint) -> Built:
+def _built(source: RecipeSource, blueprint: Blueprint) -> Built:
     from ganforge.session.run_plan import Plot, assemble
 
     warnings: list[str] = []

@@ -49,7 +49,7 @@ def describe(
     as_json: _JSON = False,
 ) -> None:
     """Show what a component is, takes and needs, and where it comes from."""
-    from ganforge.build.toml_template import paste_ready
+    from ganforge.build.toml_template import component_template
     from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
     from ganforge.registry.params_description import describe_params
@@ -66,7 +66,7 @@ def describe(
             {**component_facts(component, registry), "schema": 1, "parameters": [parameter_facts(one) for one in parameters]}
         )
     elif toml:
-        console.say(paste_ready(component, registry.name_of(component)))
+        console.say(component_template(component, registry.name_of(component)))
     else:
         _show(component, registry, parameters)
 
@@ -123,11 +123,11 @@ def _source(component: Component, registry: Registry) -> str:
 
 
 def _default_text(parameter: Parameter) -> str | None:
-    from ganforge.build.toml_template import in_words
+    from ganforge.build.toml_template import format_default
 
     if parameter.required:
         return "must be given"
-    return None if parameter.default is None else in_words(parameter.default)
+    return None if parameter.default is None else format_default(parameter.default)
 
 
 def _told(component: Component) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ganforge.recipe.value_origins import Explained
+    from ganforge.recipe.value_origins import ExplainedValue
 
 
 def explain(
@@ -24,18 +24,18 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show every value that a run of the recipe would use, and where it comes from: file and line, --set, or whose default."""
-    from ganforge.build.blueprint import resolve
+    from ganforge.build.blueprint import resolve_recipe
     from ganforge.cli import console, installed
     from ganforge.recipe import value_origins
-    from ganforge.recipe.reader import read
+    from ganforge.recipe.reader import read_recipe
 
-    blueprint = resolve(read(recipe, overrides or ()), installed.registry())
+    blueprint = resolve_recipe(read_recipe(recipe, overrides or ()), installed.registry())
     owners = {
         part.key: value_origins.Owner(f"{part.component.id}@{part.component.revision}", part.params) for part in blueprint.parts
     }
-    values = value_origins.explain(blueprint.source, blueprint.resolved, owners)
+    values = value_origins.explain_values(blueprint.source, blueprint.resolved, owners)
     if key is not None:
-        values = value_origins.choose(values, key)
+        values = value_origins.select_values(values, key)
 
     if as_json:
         console.json_out({"schema": 1, "recipe": recipe, "values": [_facts(value) for value in values]})
@@ -45,7 +45,7 @@ def explain(
         console.table(("Key", "Value", "Origin"), [(_key(value), _value(value), value.origin) for value in values])
 
 
-def _show(value: Explained) -> None:
+def _show(value: ExplainedValue) -> None:
     from ganforge.cli import console
 
     console.say(f"{_key(value)} = {_value(value) or '… not set'}", style="bold")
@@ -54,19 +54,19 @@ def _show(value: Explained) -> None:
         console.say(f"  {value.description}")
 
 
-def _key(value: Explained) -> str:
-    from ganforge.recipe.dotted_keys import show
+def _key(value: ExplainedValue) -> str:
+    from ganforge.recipe.dotted_keys import format_key
 
-    return show(value.key)
-
-
-def _value(value: Explained) -> str | None:
-    from ganforge.build.toml_template import in_words
-
-    return None if value.value is None else in_words(value.value)
+    return format_key(value.key)
 
 
-def _facts(value: Explained) -> dict[str, object]:
+def _value(value: ExplainedValue) -> str | None:
+    from ganforge.build.toml_template import format_default
+
+    return None if value.value is None else format_default(value.value)
+
+
+def _facts(value: ExplainedValue) -> dict[str, object]:
     return {
         "key": _key(value),
         "value": value.value,

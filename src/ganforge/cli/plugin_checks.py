@@ -238,11 +238,11 @@ def _listed(names: Iterable[object] | None) -> str:
 
 
 def _schemas(folder: Path, registry: Registry) -> Iterator[Finding]:
-    from ganforge.build.editor_schema import age
-    from ganforge.recipe.editor_config import schemas_named
+    from ganforge.build.editor_schema import outdated_reason
+    from ganforge.recipe.editor_config import find_schemas
 
-    for schema, named_by in schemas_named(folder).items():
-        behind = age(schema, registry)
+    for schema, named_by in find_schemas(folder).items():
+        behind = outdated_reason(schema, registry)
         where = f"{schema}, which {named_by} names" if named_by else str(schema)
         yield Finding(
             "schema", "note" if behind else "ok", behind or "knows all that is installed", _renewal(behind, schema), where
@@ -250,6 +250,6 @@ def _schemas(folder: Path, registry: Registry) -> Iterator[Finding]:
 
 
 def _renewal(behind: str | None, schema: Path) -> str | None:
-    from ganforge.build.editor_schema import renewal
+    from ganforge.build.editor_schema import update_command
 
-    return renewal(schema) if behind else None
+    return update_command(schema) if behind else None

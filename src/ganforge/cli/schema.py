@@ -39,11 +39,11 @@ def schema(
     """
     import json
 
-    from ganforge.build.editor_schema import schema_of
+    from ganforge.build.editor_schema import build_schema
     from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
     from ganforge.recipe import editor_config
-    from ganforge.recipe.toml_file import load
+    from ganforge.recipe.toml_file import load_toml
     from ganforge.storage import atomic_files
 
     if check is not None:
@@ -53,21 +53,21 @@ def schema(
         return
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / editor_config.PLACE.name}")
-    made, complaints = schema_of(installed.registry())
+    made, complaints = build_schema(installed.registry())
     for complaint in complaints:
         console.warning(complaint)
     if out is None and not recipes and not associate:
         sys.stdout.write(json.dumps(made, indent=1) + "\n")  # in ASCII: not every locale has a word for λ
         return
 
-    out = out or editor_config.PLACE
+    out = out or editor_config.DEFAULT_SCHEMA
     for recipe in recipes or ():
-        load(recipe)  # what is no recipe is told before anything is written
-    settings = editor_config.with_rules(associate, out, Path()) if associate else {}
+        load_toml(recipe)  # what is no recipe is told before anything is written
+    settings = editor_config.updated_settings(associate, out, Path()) if associate else {}
     atomic_files.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     console.say(f"wrote {out}")
     for recipe in recipes or ():
-        changed = editor_config.put_on_top(recipe, out)
+        changed = editor_config.write_schema_directive(recipe, out)
         console.say(f"{recipe}: {'#:schema line put on top' if changed else 'has its #:schema line'}")
     for path, changed_text in settings.items():
         atomic_files.write_text(path, changed_text)
@@ -75,12 +75,12 @@ def schema(
 
 
 def _check(schema: Path) -> None:
-    from ganforge.build.editor_schema import age, renewal
+    from ganforge.build.editor_schema import outdated_reason, update_command
     from ganforge.cli import console, installed
 
-    behind = age(schema, installed.registry())
+    behind = outdated_reason(schema, installed.registry())
     if behind:
         console.say(f"{schema} {behind}")
-        console.say(f"  {renewal(schema)}")
+        console.say(f"  {update_command(schema)}")
         raise typer.Exit(1)
     console.success(f"{schema} knows all that is installed")

@@ -18,7 +18,7 @@ _INDEX = re.compile(r"\[(\d{1,9})\]")
 _SHOWN = 80
 
 
-def show(key: Key) -> str:
+def format_key(key: Key) -> str:
     """``("loss", 1, "params", "x")`` → ``loss[1].params.x``; other names are quoted, and cut where they are very long."""
     text = ""
     for step in key:
@@ -30,8 +30,8 @@ def show(key: Key) -> str:
     return text
 
 
-def parse(text: str) -> Key:
-    """``loss[1].weight`` → ``("loss", 1, "weight")``; :func:`located` turns the digits of ``loss.1.weight`` into an index.
+def parse_key(text: str) -> Key:
+    """``loss[1].weight`` → ``("loss", 1, "weight")``; :func:`resolve_indices` turns the digits of ``loss.1.weight`` into an index.
 
     Raises:
         ValueError: the text is no dotted key.
@@ -62,7 +62,7 @@ def _name(step: re.Match[str]) -> str:
     return str(json.loads(step["basic"], strict=False))
 
 
-def located(key: Key, table: object) -> Key:
+def resolve_indices(key: Key, table: object) -> Key:
     """The same key with digits turned into indices wherever ``table`` holds a list there."""
     steps: list[str | int] = []
     for step in key:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import UsageError
-from ganforge.recipe.toml_file import load
+from ganforge.recipe.toml_file import load_toml
 from ganforge.recipe.toml_writer import value
 from ganforge.storage import atomic_files
 
-PLACE = Path(".ganforge/recipe.schema.json")
+DEFAULT_SCHEMA = Path(".ganforge/recipe.schema.json")
 """Where the schema lies unless told otherwise: made from what is installed, so nothing to share or to keep."""
 
 _DIRECTIVE = b"#:schema"
@@ -24,14 +24,14 @@ _HEAD = 100_000
 """Bytes of a schema within which its title stands."""
 
 
-def put_on_top(recipe: Path, schema: Path) -> bool:
+def write_schema_directive(recipe: Path, schema: Path) -> bool:
     """Make ``#:schema`` the recipe's first line, or renew the one that it has; whether that changed the file.
 
     Raises:
         RecipeError: the file is no TOML that a recipe could be.
         StorageError: it could not be written.
     """
-    load(recipe)
+    load_toml(recipe)
     recipe = recipe.resolve()  # a link to a recipe stays one
     content = recipe.read_bytes()
     bom = _BOM if content.startswith(_BOM) else b""
@@ -51,7 +51,7 @@ def put_on_top(recipe: Path, schema: Path) -> bool:
     return changed != content
 
 
-def with_rules(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
+def updated_settings(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
     """Settings in ``folder`` by which taplo and tombi judge the files that match: those that must change, with their new text.
 
     A rule that leads to the schema already is extended.
@@ -70,7 +70,7 @@ def with_rules(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, s
     return {path: text for path, rule in rules.items() if (text := _with_rule(path, rule)) is not None}
 
 
-def schema_on_top(recipe: Path) -> Path | None:
+def read_schema_directive(recipe: Path) -> Path | None:
     """The schema that a recipe's ``#:schema`` line names, unless that is an address or there is none."""
     try:
         with recipe.open("rb") as stream:
@@ -85,16 +85,16 @@ def schema_on_top(recipe: Path) -> Path | None:
     return None
 
 
-def schemas_named(folder: Path) -> dict[Path, Path | None]:
+def find_schemas(folder: Path) -> dict[Path, Path | None]:
     """The schemas that count in a folder, each with what names it: editors' settings, or a recipe here or in ``recipes``."""
     named: dict[Path, Path | None] = {}
     for settings in (folder / "taplo.toml", folder / ".taplo.toml", folder / "tombi.toml"):
         for schema in _in_settings(settings):
             named.setdefault(schema, settings)
     for recipe in sorted([*folder.glob("*.toml"), *folder.glob("recipes/**/*.toml")]):
-        if on_top := schema_on_top(recipe):
+        if on_top := read_schema_directive(recipe):
             named.setdefault(on_top, recipe)
-    usual = (folder / PLACE).resolve()
+    usual = (folder / DEFAULT_SCHEMA).resolve()
     return named if usual in named or not usual.is_file() else {usual: None, **named}
 
 
@@ -106,10 +106,10 @@ def _in_settings(settings: Path) -> list[Path]:
         paths = [_local(str(rule["path"]), settings.parent) for rule in rules if "path" in rule]
     except (OSError, ValueError, AttributeError, TypeError):
         return []
-    return [path for path in paths if path and (path.name == PLACE.name or is_ours(path))]
+    return [path for path in paths if path and (path.name == DEFAULT_SCHEMA.name or is_ganforge_schema(path))]
 
 
-def is_ours(schema: Path) -> bool:
+def is_ganforge_schema(schema: Path) -> bool:
     """Whether a file is a schema that ganforge wrote."""
     try:
         return b'"title": "ganforge recipe"' in schema.read_bytes()[:_HEAD]

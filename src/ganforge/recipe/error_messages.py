@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from ganforge.core.errors import did_you_mean
 from ganforge.core.params import Params
-from ganforge.recipe.dotted_keys import Key, show
+from ganforge.recipe.dotted_keys import Key, format_key
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -124,7 +124,7 @@ def _missing(key: Key, _value: object, _context: Mapping[str, Any], _parents: ob
         return f"the recipe has no {header} table", f"add {_TABLES[name]}"
     if isinstance(name, int):
         return f"the list is too short: element {name} is missing", None
-    return "is missing", f"add {name} = …" + (f" to {show(key[:-1])}" if key[:-1] else "")
+    return "is missing", f"add {name} = …" + (f" to {format_key(key[:-1])}" if key[:-1] else "")
 
 
 def _unknown(key: Key, _value: object, _context: Mapping[str, Any], parents: tuple[type[Params], ...]) -> tuple[str, str | None]:

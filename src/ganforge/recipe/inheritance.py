@@ -14,9 +14,9 @@ from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
 from ganforge.recipe.dotted_keys import Key
-from ganforge.recipe.toml_file import Document, load
+from ganforge.recipe.toml_file import TomlDocument, load_toml
 
-CHAIN = 8
+MAX_CHAIN = 8
 """Files in a chain of ``extends``, at most."""
 
 
@@ -43,28 +43,28 @@ class Layers:
 
     table: dict[str, Any]
     places: dict[Key, Place]
-    documents: tuple[Document, ...]
+    documents: tuple[TomlDocument, ...]
 
 
-def gather(path: Path) -> Layers:
+def load_chain(path: Path) -> Layers:
     """Read a recipe and the chain of files that it extends.
 
     A base is named by a relative path with forward slashes and lies in the recipe's own folder or below it, links followed.
 
     Raises:
-        RecipeError: a file of the chain cannot be read, lies elsewhere, or the chain is longer than `CHAIN` or a circle.
+        RecipeError: a file of the chain cannot be read, lies elsewhere, or the chain is longer than `MAX_CHAIN` or a circle.
     """
-    documents = [load(path)]
+    documents = [load_toml(path)]
     root = path.parent.resolve()
     while base := _base(documents[-1], root):
         if base.resolve() in {document.path.resolve() for document in documents}:
             names = " → ".join(str(document.path) for document in documents)
             raise _refused(documents[-1], f"the files extend each other in a circle: {names} → {base}")
-        if len(documents) == CHAIN:
-            raise _refused(documents[-1], f"a chain of more than {CHAIN} files that extend each other")
+        if len(documents) == MAX_CHAIN:
+            raise _refused(documents[-1], f"a chain of more than {MAX_CHAIN} files that extend each other")
         if not base.is_file():
             raise _refused(documents[-1], f"there is no file {base}")
-        documents.append(load(base))
+        documents.append(load_toml(base))
 
     table: dict[str, Any] = {}
     places: dict[Key, Place] = {}
@@ -77,7 +77,7 @@ def gather(path: Path) -> Layers:
     return Layers(table, places, tuple(documents))
 
 
-def _base(document: Document, root: Path) -> Path | None:
+def _base(document: TomlDocument, root: Path) -> Path | None:
     """The file that ``document`` extends, or ``None``."""
     if "extends" not in document.table:
         return None
@@ -127,5 +127,5 @@ def _below_any(key: Key, others: list[Key]) -> bool:
     return any(key[: len(other)] == other for other in others)
 
 
-def _refused(document: Document, message: str, *, hint: str | None = None) -> RecipeError:
+def _refused(document: TomlDocument, message: str, *, hint: str | None = None) -> RecipeError:
     return RecipeError([Problem("extends", message, file=document.path, line=document.lines[("extends",)], hint=hint)])

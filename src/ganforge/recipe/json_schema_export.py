@@ -24,7 +24,7 @@ _TYPELESS = {"enum", "anyOf", "oneOf", "allOf", "if", "not"}
 """Keywords that judge values of every type, so that schemas which have one cannot be joined."""
 
 
-def lowered(model: type[Params]) -> Schema:
+def export_schema(model: type[Params]) -> Schema:
     """The JSON Schema (draft-07) of a params model.
 
     Raises:

@@ -14,11 +14,10 @@ from copy import deepcopy
 from typing import Any
 
 from ganforge.core.errors import Problem
-from ganforge.recipe.dotted_keys import Key, located, show
-from ganforge.recipe.dotted_keys import parse as parse_key
+from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices
 from ganforge.recipe.inheritance import Place
-from ganforge.recipe.toml_file import SIZE, parse
-from ganforge.recipe.toml_positions import DEPTH, TomlError
+from ganforge.recipe.toml_file import MAX_BYTES, parse_toml
+from ganforge.recipe.toml_positions import MAX_DEPTH, TomlError
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _LOOKALIKES = {"yes", "no", "on", "off", "true", "false", "none", "null", "nil", "inf", "nan"}
@@ -33,7 +32,7 @@ class _OverrideError(ValueError):
         self.problem = Problem(key, message, hint=hint)
 
 
-def override(
+def apply_overrides(
     table: dict[str, Any], places: dict[Key, Place], texts: Sequence[str]
 ) -> tuple[dict[str, Any], dict[Key, Place], list[Problem]]:
     """The tables with each ``key=value`` applied in turn, where each key was given, and what could not be applied."""
@@ -61,35 +60,35 @@ def _assignment(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
             "", f"--set {_cut(text)}: there is no '='" if not equals else f"--set {_cut(text)}: there is no key", _FORM
         )
     try:
-        key = located(parse_key(name), table)
+        key = resolve_indices(parse_key(name), table)
     except ValueError:
         raise _OverrideError("", f"--set {_cut(text)}: {_cut(name)} is no dotted key", _FORM) from None
-    if len(key) > DEPTH:
-        raise _OverrideError("", f"--set {_cut(text)}: nested deeper than {DEPTH} levels", None)
+    if len(key) > MAX_DEPTH:
+        raise _OverrideError("", f"--set {_cut(text)}: nested deeper than {MAX_DEPTH} levels", None)
     if key[0] == "extends":
         raise _OverrideError("extends", "cannot be changed by --set", "write a recipe file that extends another one")
-    return key, _value(show(key), value.strip())
+    return key, _value(format_key(key), value.strip())
 
 
 def _value(key: str, text: str) -> Any:
     if not text:
         raise _OverrideError(key, "--set gives no value", f"write --set {key}='\"\"' for an empty text")
-    if len(text) > SIZE:
+    if len(text) > MAX_BYTES:
         raise _OverrideError(key, "--set gives a value longer than any recipe", None)
     try:
-        return read_value(text)
+        return parse_value(text)
     except ValueError:
         raise _OverrideError(key, f"--set gives {_cut(text)}, which is no TOML value", _remedy(key, text)) from None
 
 
-def read_value(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """One value of the command line: TOML, or a word without quotes where nothing but text can be meant.
 
     Raises:
         ValueError: neither of them.
     """
     try:
-        table, _ = parse(f"value = {text}\n")
+        table, _ = parse_toml(f"value = {text}\n")
         if list(table) == ["value"]:
             return table["value"]
     except TomlError:
@@ -118,14 +117,14 @@ def _put(table: Any, key: Key, value: Any) -> None:
 
 def _reachable(table: Any, key: Key, depth: int) -> None:
     """Refuse a step that the value it starts from does not have."""
-    step, before = key[depth - 1], show(key[: depth - 1])
+    step, before = key[depth - 1], format_key(key[: depth - 1])
     if isinstance(step, str) and not isinstance(table, dict):
         if isinstance(table, list):
-            raise _OverrideError(show(key), f"{before} is a list", f"name the element, counted from 0: {before}[0].{step}")
-        raise _OverrideError(show(key), f"{before} is no table", f"set the whole of it: --set {before}='{{ {step} = … }}'")
+            raise _OverrideError(format_key(key), f"{before} is a list", f"name the element, counted from 0: {before}[0].{step}")
+        raise _OverrideError(format_key(key), f"{before} is no table", f"set the whole of it: --set {before}='{{ {step} = … }}'")
     if isinstance(step, int) and not (isinstance(table, list) and step < len(table)):
         count = f"has {len(table)} element{'s' * (len(table) != 1)}, counted from 0" if isinstance(table, list) else "is no list"
-        raise _OverrideError(show(key), f"{before} {count}", None)
+        raise _OverrideError(format_key(key), f"{before} {count}", None)
 
 
 def _cut(text: str) -> str:

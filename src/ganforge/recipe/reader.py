@@ -12,20 +12,20 @@ from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
 from ganforge.core.schedules import Schedule
-from ganforge.recipe.dotted_keys import Key, located, parse, show, step_into
-from ganforge.recipe.inheritance import Place, gather
-from ganforge.recipe.overrides import override
+from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices, step_into
+from ganforge.recipe.inheritance import Place, load_chain
+from ganforge.recipe.overrides import apply_overrides
 from ganforge.recipe.tables import Recipe
-from ganforge.recipe.validation import Fault, judge
+from ganforge.recipe.validation import ValidationIssue, validate
 
-PROBLEMS = 100
+MAX_PROBLEMS = 100
 """Problems that are told, at most."""
 
 _INTEGERS = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecipeSource:
     """A recipe as it was read: its tables, where each value was given, and what is wrong with it.
 
     Attributes:
@@ -93,12 +93,12 @@ class Source:
         steps = self._steps(key)
         place = self._nearest(steps)
         if place is None:
-            return Problem(show(steps), message, file=self.path, hint=hint)
+            return Problem(format_key(steps), message, file=self.path, hint=hint)
         if place.file is None:
-            return Problem(show(steps), message, hint=hint)
-        return Problem(show(steps), message, file=place.file, line=place.line, hint=hint)
+            return Problem(format_key(steps), message, hint=hint)
+        return Problem(format_key(steps), message, file=place.file, line=place.line, hint=hint)
 
-    def faulted(self, faults: Iterable[Fault], within: Key = ()) -> Iterator[Problem]:
+    def faulted(self, faults: Iterable[ValidationIssue], within: Key = ()) -> Iterator[Problem]:
         """Problems for what is wrong with the table at ``within``, but for judgements on values that the user did not write."""
         for fault in faults:
             key = (*within, *fault.key)
@@ -110,12 +110,12 @@ class Source:
         order = {file: number for number, file in enumerate(self.files)}
         unique = dict.fromkeys(problems)
         found = sorted(unique, key=lambda p: (order.get(p.file, len(order)) if p.file else len(order), p.line or math.inf, p.key))
-        if len(found) <= PROBLEMS:
+        if len(found) <= MAX_PROBLEMS:
             return tuple(found)
-        return (*found[:PROBLEMS], Problem("", f"more than {PROBLEMS} problems; the rest is not shown", file=self.path))
+        return (*found[:MAX_PROBLEMS], Problem("", f"more than {MAX_PROBLEMS} problems; the rest is not shown", file=self.path))
 
     def _steps(self, key: str | Key) -> Key:
-        return located(parse(key) if isinstance(key, str) else key, self.table) if key else ()
+        return resolve_indices(parse_key(key) if isinstance(key, str) else key, self.table) if key else ()
 
     def _overridden(self, key: Key, message: str) -> Key:
         """Of the values of a table that a message on all of them names, the last that ``--set`` gave; else the table."""
@@ -126,7 +126,7 @@ class Source:
         return next((self.places[key[:length]] for length in range(len(key), 0, -1) if key[:length] in self.places), None)
 
 
-def read(path: str | Path, overrides: Sequence[str] = ()) -> Source:
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource:
     """Read a recipe, what it extends, and ``--set`` over it.
 
     Args:
@@ -134,18 +134,18 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Source:
         overrides: ``key=value`` texts.
 
     Returns:
-        The source. Problems with single keys stand in `Source.problems`, and asking for `Source.recipe` raises them.
+        The source. Problems with single keys stand in `RecipeSource.problems`, and asking for `RecipeSource.recipe` raises them.
 
     Raises:
         RecipeError: a file that cannot be read as TOML, or cannot be extended.
     """
     path = Path(path)
-    layers = gather(path)
-    table, places, refused = override(layers.table, layers.places, overrides)
-    unusable: list[Fault] = []
+    layers = load_chain(path)
+    table, places, refused = apply_overrides(layers.table, layers.places, overrides)
+    unusable: list[ValidationIssue] = []
     table = _plain(table, (), unusable)
 
-    source = Source(
+    source = RecipeSource(
         path=path,
         text=layers.documents[0].text,
         files=tuple(document.path for document in layers.documents),
@@ -154,7 +154,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Source:
         places=places,
         replaced=frozenset(fault.key for fault in unusable),
     )
-    verdict = judge(Recipe, table)
+    verdict = validate(Recipe, table)
     problems = [source.problem(fault.key, fault.message, fault.hint) for fault in unusable]
     problems += source.faulted(_runaways(verdict) if isinstance(verdict, Recipe) else verdict)
     problems += refused
@@ -162,7 +162,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Source:
     return replace(source, problems=source.sorted(problems), _recipe=recipe)
 
 
-def _runaways(recipe: Recipe) -> Iterator[Fault]:
+def _runaways(recipe: Recipe) -> Iterator[ValidationIssue]:
     """Schedules that leave the range of numbers before the run is over."""
     iterations = recipe.train.iterations
     for key, schedule in _schedules(recipe):
@@ -170,7 +170,7 @@ def _runaways(recipe: Recipe) -> Iterator[Fault]:
             schedule.at(iterations, iterations)
         except OverflowError:
             hint = f"a factor above 1 grows fast: {schedule.factor} to the power of {iterations}" if schedule.factor else None
-            yield Fault(key, f"grows beyond all numbers within {iterations} iterations", hint)
+            yield ValidationIssue(key, f"grows beyond all numbers within {iterations} iterations", hint)
 
 
 def _schedules(recipe: Recipe) -> Iterator[tuple[Key, Schedule]]:
@@ -181,19 +181,19 @@ def _schedules(recipe: Recipe) -> Iterator[tuple[Key, Schedule]]:
     return ((key, value) for key, value in scalars if isinstance(value, Schedule))
 
 
-def _plain(value: Any, key: Key, unusable: list[Fault]) -> Any:
+def _plain(value: Any, key: Key, unusable: list[ValidationIssue]) -> Any:
     """The same value with dates, infinite and giant numbers replaced; each is a fault."""
     if isinstance(value, dict):
         return {name: _plain(item, (*key, name), unusable) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, (*key, index), unusable) for index, item in enumerate(value)]
     if isinstance(value, date | time):
-        unusable.append(Fault(key, "a recipe holds no dates", f'write it as text: "{value.isoformat()}"'))
+        unusable.append(ValidationIssue(key, "a recipe holds no dates", f'write it as text: "{value.isoformat()}"'))
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):
-        unusable.append(Fault(key, f"must be a finite number, got {value}"))
+        unusable.append(ValidationIssue(key, f"must be a finite number, got {value}"))
         return 0.0
     if isinstance(value, int) and value not in _INTEGERS:
-        unusable.append(Fault(key, "this whole number has more than 64 bits"))
+        unusable.append(ValidationIssue(key, "this whole number has more than 64 bits"))
         return 0
     return value

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ganforge.recipe.json_schema_export import Schema, demanded, described, lowered, meant, union
+from ganforge.recipe.json_schema_export import Schema, demanded, described, export_schema, meant, union
 from ganforge.recipe.partial_schema import in_halves
 from ganforge.recipe.tables import Recipe
 
@@ -44,7 +44,7 @@ def recipe_schema(choices: Mapping[str, Sequence[Choice]], comment: str) -> Sche
         choices: for each table that names a component, such as ``generator`` or ``loss``, what it may name.
         comment: what the schema was made from.
     """
-    whole = lowered(Recipe)
+    whole = export_schema(Recipe)
     tables = whole["properties"]
     for name, known in choices.items():
         if tables[name].get("type") == "array":

@@ -11,16 +11,16 @@ from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
 from ganforge.recipe.dotted_keys import Key
-from ganforge.recipe.toml_positions import TomlError, scan
+from ganforge.recipe.toml_positions import TomlError, find_lines
 
-SIZE = 1_000_000
+MAX_BYTES = 1_000_000
 """Bytes of a recipe file, at most."""
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class TomlDocument:
     """A TOML file as it stands.
 
     Attributes:
@@ -36,15 +36,15 @@ class Document:
     lines: Mapping[Key, int]
 
 
-def load(path: Path) -> Document:
+def load_toml(path: Path) -> TomlDocument:
     """Read one TOML file.
 
     Raises:
-        RecipeError: no such file, a folder, unreadable, larger than `SIZE`, not UTF-8, not TOML, or without any key.
+        RecipeError: no such file, a folder, unreadable, larger than `MAX_BYTES`, not UTF-8, not TOML, or without any key.
     """
     text = _text(path)
     try:
-        table, lines = parse(text)
+        table, lines = parse_toml(text)
     except TomlError as error:
         column = f", column {error.column}" if error.column else ""
         raise _refused(path, f"not valid TOML{column}: {error.message}", line=error.line) from None
@@ -54,16 +54,16 @@ def load(path: Path) -> Document:
             "the file is empty",
             hint="a recipe needs at least [train], [dataset], [sampler], [generator], [discriminator], [[loss]]",
         )
-    return Document(path, text, table, lines)
+    return TomlDocument(path, text, table, lines)
 
 
-def parse(text: str) -> tuple[dict[str, Any], dict[Key, int]]:
+def parse_toml(text: str) -> tuple[dict[str, Any], dict[Key, int]]:
     """The tables of a TOML text, and the line of each key.
 
     Raises:
         TomlError: it is not TOML, or goes beyond the limits.
     """
-    lines = scan(text)
+    lines = find_lines(text)
     try:
         return tomllib.loads(text), lines
     except ValueError as error:  # more than TOMLDecodeError: numbers of thousands of digits, impossible dates
@@ -82,15 +82,15 @@ def _text(path: Path) -> str:
         if not path.is_file():
             raise _refused(path, "this is no ordinary file")
         with path.open("rb") as file:
-            content = file.read(SIZE + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _refused(path, f"the file cannot be read: {error.strerror or error}") from None
     except ValueError:  # a NUL in the name
         raise _refused(path, "this is no file name") from None
 
-    if len(content) > SIZE:
+    if len(content) > MAX_BYTES:
         raise _refused(
-            path, f"the file is larger than {SIZE / 1e6:.0f} MB, which no recipe is", hint="data belongs into files of its own"
+            path, f"the file is larger than {MAX_BYTES / 1e6:.0f} MB, which no recipe is", hint="data belongs into files of its own"
         )
     try:
         return content.decode("utf-8-sig")

@@ -12,9 +12,9 @@ from bisect import bisect_right
 
 from ganforge.recipe.dotted_keys import BARE, Key
 
-DEPTH = 16
+MAX_DEPTH = 16
 """Names and indices on the way to a value, at most."""
-LENGTH = 10_000
+MAX_LIST_LENGTH = 10_000
 """Elements of a list, at most."""
 
 _SPACE = re.compile(r"[ \t]*+")
@@ -47,11 +47,11 @@ class TomlError(ValueError):
         self.column = column
 
 
-def scan(text: str) -> dict[Key, int]:
+def find_lines(text: str) -> dict[Key, int]:
     """The line, from 1, of every key and list element in a TOML text; a table's line is that of its header or first mention.
 
     Raises:
-        TomlError: the structure is not TOML, is nested deeper than `DEPTH`, or holds a list longer than `LENGTH`.
+        TomlError: the structure is not TOML, is nested deeper than `MAX_DEPTH`, or holds a list longer than `MAX_LIST_LENGTH`.
     """
     return _Scanner(text.replace("\r\n", "\n")).document()
 
@@ -132,8 +132,8 @@ class _Scanner:
             self._skip(_SPACE)
             names.append(self._step())
             self._skip(_SPACE)
-            if len(names) > DEPTH:
-                raise self._error(f"nested deeper than {DEPTH} levels")
+            if len(names) > MAX_DEPTH:
+                raise self._error(f"nested deeper than {MAX_DEPTH} levels")
             if not self._take("."):
                 return tuple(names)
 
@@ -194,10 +194,10 @@ class _Scanner:
                 raise self._error("expected ',' or '}' in an inline table, which stands in one line")
 
     def _check(self, key: Key, count: int = 0) -> None:
-        if len(key) > DEPTH:
-            raise self._error(f"nested deeper than {DEPTH} levels")
-        if count >= LENGTH:
-            raise self._error(f"a list of more than {LENGTH:,} elements")
+        if len(key) > MAX_DEPTH:
+            raise self._error(f"nested deeper than {MAX_DEPTH} levels")
+        if count >= MAX_LIST_LENGTH:
+            raise self._error(f"a list of more than {MAX_LIST_LENGTH:,} elements")
 
     def _match(self, pattern: re.Pattern[str]) -> str | None:
         found = pattern.match(self._text, self._at)

@@ -13,7 +13,7 @@ from typing import Any
 from ganforge.recipe.dotted_keys import BARE
 from ganforge.recipe.tables import Recipe
 
-ASIDE = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
+COSMETIC_KEYS = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
 """What says how a run is called, judged, shown and recorded, and changes none of its results."""
 
 _QUOTES = re.compile(r'\\\\|(?:\\")+')
@@ -28,7 +28,7 @@ def to_toml(recipe: Recipe) -> str:
     Raises:
         ValueError: the params hold what TOML has no word for, such as ``None`` within a list; no recipe that was read does.
     """
-    table = plain(recipe)
+    table = to_plain(recipe)
     lines = [f"{name} = {value(item)}" for name, item in table.items() if not _is_table(item) and item != []]
     for name, item in table.items():
         if isinstance(item, Mapping):
@@ -44,7 +44,7 @@ def flatten(recipe: Recipe) -> dict[str, str]:
 
     Keys hold only what MLflow lets the name of a parameter hold: other characters become ``_``.
     """
-    return {".".join(key): text for key, text in _leaves(plain(recipe), ())}
+    return {".".join(key): text for key, text in _leaves(to_plain(recipe), ())}
 
 
 def fingerprint(recipe: Recipe) -> str:
@@ -52,12 +52,12 @@ def fingerprint(recipe: Recipe) -> str:
 
     Take it of a resolved recipe: only there do equal experiments have equal params.
     """
-    table = {name: item for name, item in plain(recipe).items() if name not in ASIDE}
+    table = {name: item for name, item in to_plain(recipe).items() if name not in COSMETIC_KEYS}
     canonical = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def plain(recipe: Recipe) -> dict[str, Any]:
+def to_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as nested dicts and lists of plain values, ``None`` left out."""
     return dict(_without_none(recipe.model_dump(mode="json")))
 

@@ -28,7 +28,7 @@ FAULTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ValidationIssue:
     """One thing wrong with a table, before its place in a file is known.
 
     Attributes:
@@ -53,7 +53,7 @@ class _Error:
     details: ErrorDetails
 
 
-def judge(model: type[P], table: Mapping[str, Any]) -> P | list[Fault]:
+def validate(model: type[P], table: Mapping[str, Any]) -> P | list[ValidationIssue]:
     """The table as an instance of the model, or all that is wrong with it.
 
     Validated as JSON, in which strictness means what a TOML author expects: ``"64"`` and ``64.0`` are not whole numbers, while a
@@ -122,10 +122,12 @@ def _chosen(branches: list[list[_Error]]) -> list[_Error]:
     return [_Error(leaves[0].key, (), error_messages.either([leaf.details for leaf in leaves]))]
 
 
-def _fault(model: type[Params], table: Mapping[str, Any], error: _Error) -> Fault:
+def _fault(model: type[Params], table: Mapping[str, Any], error: _Error) -> ValidationIssue:
     key = error.key
     parent = models_at(model, table, key[:-1])
     message, hint = error_messages.worded(error.details, key, parent)
     if error.details["type"] == "unknown_optimizer" and isinstance(error.details["input"], Mapping):
         key = (*key, "use")
-    return Fault(key, message, hint, joint=error.details["type"] in _JOINT and isinstance(error.details["input"], Mapping))
+    return ValidationIssue(
+        key, message, hint, joint=error.details["type"] in _JOINT and isinstance(error.details["input"], Mapping)
+    )

@@ -10,14 +10,14 @@ from typing import Any
 from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.core.params import Params
 from ganforge.core.schedules import Schedule
-from ganforge.recipe.dotted_keys import Key, located, parse, show
+from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices
 from ganforge.recipe.inheritance import Place
-from ganforge.recipe.reader import Source
+from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.tables import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedValue:
     """One value of a resolved recipe.
 
     Attributes:
@@ -63,7 +63,7 @@ class Owner:
     params: Params
 
 
-def explain(source: Source, resolved: Recipe, owners: Mapping[str, Owner]) -> tuple[Explained, ...]:
+def explain_values(source: RecipeSource, resolved: Recipe, owners: Mapping[str, Owner]) -> tuple[ExplainedValue, ...]:
     """All values of a recipe, in the order of its schema.
 
     Args:
@@ -71,10 +71,10 @@ def explain(source: Source, resolved: Recipe, owners: Mapping[str, Owner]) -> tu
         resolved: the recipe with full names.
         owners: for each table that names a component, such as ``generator`` or ``loss[1]``, that component.
     """
-    return tuple(_explained(source, resolved, (), None, {parse(table): owner for table, owner in owners.items()}))
+    return tuple(_explained(source, resolved, (), None, {parse_key(table): owner for table, owner in owners.items()}))
 
 
-def choose(values: Sequence[Explained], text: str) -> tuple[Explained, ...]:
+def select_values(values: Sequence[ExplainedValue], text: str) -> tuple[ExplainedValue, ...]:
     """The values at or below a key.
 
     Raises:
@@ -82,21 +82,23 @@ def choose(values: Sequence[Explained], text: str) -> tuple[Explained, ...]:
     """
     shown = text if len(text) <= 60 else f"{text[:59]}…"
     try:
-        key = parse(text)
+        key = parse_key(text)
     except ValueError:
         raise UsageError(
             f"'{shown}' is no dotted key", remedy="write it as in train.seed, loss[1].weight or generator.params"
         ) from None
-    key = located(key, _nested(values))
+    key = resolve_indices(key, _nested(values))
     chosen = tuple(value for value in values if value.key[: len(key)] == key)
     if not chosen:
-        known = dict.fromkeys(show(value.key[:length]) for value in values for length in range(1, len(value.key) + 1))
+        known = dict.fromkeys(format_key(value.key[:length]) for value in values for length in range(1, len(value.key) + 1))
         hint = did_you_mean(text, known) if len(text) <= 100 else None
         raise UsageError(f"the recipe has no key '{shown}'", remedy=hint or f"tables: {', '.join(_tables(values))}")
     return chosen
 
 
-def _explained(source: Source, model: Params, at: Key, owner: str | None, owners: Mapping[Key, Owner]) -> Iterator[Explained]:
+def _explained(
+    source: RecipeSource, model: Params, at: Key, owner: str | None, owners: Mapping[Key, Owner]
+) -> Iterator[ExplainedValue]:
     """The values of one table and of those in it; ``owner`` is the component in whose params it stands."""
     plain = model.model_dump(mode="json")
     for name, field in type(model).model_fields.items():
@@ -111,7 +113,7 @@ def _explained(source: Source, model: Params, at: Key, owner: str | None, owners
         else:
             place = source.place(key)
             default_of = None if place else owner or _owner(model, at, name, owners)
-            yield Explained(key, plain[name], place, default_of, " ".join((field.description or "").split()))
+            yield ExplainedValue(key, plain[name], place, default_of, " ".join((field.description or "").split()))
 
 
 def _owner(model: Params, at: Key, name: str, owners: Mapping[Key, Owner]) -> str:
@@ -127,7 +129,7 @@ def _owner(model: Params, at: Key, name: str, owners: Mapping[Key, Owner]) -> st
     return f"[[{at[0]}]]" if len(at) > 1 and isinstance(at[1], int) else f"[{at[0]}]"
 
 
-def _nested(values: Sequence[Explained]) -> dict[str, object]:
+def _nested(values: Sequence[ExplainedValue]) -> dict[str, object]:
     """Lists as long as the recipe's, for the top-level keys that hold tables: enough to tell indices from names."""
     lists: dict[str, object] = {}
     for value in values:
@@ -137,5 +139,5 @@ def _nested(values: Sequence[Explained]) -> dict[str, object]:
     return lists
 
 
-def _tables(values: Sequence[Explained]) -> list[str]:
-    return list(dict.fromkeys(show(value.key[:1]) for value in values))
+def _tables(values: Sequence[ExplainedValue]) -> list[str]:
+    return list(dict.fromkeys(format_key(value.key[:1]) for value in values))

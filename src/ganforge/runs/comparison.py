@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ganforge.build.protocols import differences
+from ganforge.build.protocols import protocol_differences
 from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.core.metric_goal import aim, cost
 from ganforge.runs.comparison_result import BETTER, Compared, LeftOut, Side, Trial
@@ -128,7 +128,7 @@ def _by(wanted: Measurement, run: Gathered, metric: str, ignore: Collection[str]
 
 
 def _apart(one: Measurement, other: Measurement, ignore: Collection[str]) -> dict[str, tuple[object, object]]:
-    found = differences(one.protocol or {}, other.protocol or {})
+    found = protocol_differences(one.protocol or {}, other.protocol or {})
     return {key: values for key, values in found.items() if key not in ignore}
 
 

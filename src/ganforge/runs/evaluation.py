@@ -13,13 +13,13 @@ from torch import nn
 
 from ganforge.build.builder import Folders, build_dataset, build_metric, build_network, choose_device, metric_context
 from ganforge.build.lock import data_changes, read_lock
-from ganforge.build.measured_parts import Measuring, resolve_measuring
+from ganforge.build.measured_parts import EvaluationParts, resolve_evaluation_parts
 from ganforge.build.parts import Part
-from ganforge.build.protocols import data_sums, protocol
+from ganforge.build.protocols import data_hashes, protocol
 from ganforge.core.contracts import BuildContext, Dataset, MetricContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
 from ganforge.core.isolation import describe_error, isolated
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.tables import MetricTable, Recipe
 from ganforge.recipe.toml_writer import value as toml
 from ganforge.registry.plugin_loader import load_plugins
@@ -108,7 +108,7 @@ class _Sitting:
     """A run that is being measured."""
 
     recipe: Recipe
-    parts: Measuring
+    parts: EvaluationParts
     generator: LoadedGenerator
     discriminator: nn.Module | None
     context: MetricContext
@@ -156,11 +156,11 @@ def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda
 
 
 def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request], recipe: Recipe) -> _Sitting:
-    source = read(folder.resolved, (f"metric={toml([request.table for request in asked])}",))
+    source = read_recipe(folder.resolved, (f"metric={toml([request.table for request in asked])}",))
     iteration, state, skipped = checkpoints.load_newest(folder)
     device = choose_device(wish.device)
     generator = load_weights(folder, iteration, state.tensors, average=wish.weights == "average", device=str(device))
-    parts = resolve_measuring(source, load_plugins())
+    parts = resolve_evaluation_parts(source, load_plugins())
     run_seed = recipe.train.seed
     remarks = [*skipped]
     folders = _folders(folder)
@@ -178,7 +178,7 @@ def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request], recipe: Re
         dataset=dataset, data=generator.data, sampler=generator.sampler, metrics=(), seed=seed, device=device, pictured=1
     )
     context = metric_context(sizes, parts.dataset, folders)
-    sums = data_sums(parts.dataset, folders.recipe)
+    sums = data_hashes(parts.dataset, folders.recipe)
     return _Sitting(recipe, parts, generator, discriminator, context, sums, observer, wish, seed, remarks)
 
 

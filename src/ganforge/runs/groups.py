@@ -11,7 +11,7 @@ from typing import Any
 from ganforge.core.errors import UsageError
 from ganforge.core.health_config import Health
 from ganforge.recipe.tables import Recipe
-from ganforge.recipe.toml_writer import ASIDE, fingerprint, flatten
+from ganforge.recipe.toml_writer import COSMETIC_KEYS, fingerprint, flatten
 from ganforge.registry.selection import LOCAL
 from ganforge.runs.measurements import Measurement, measurements
 from ganforge.runs.run_lookup import Named, find, named
@@ -163,7 +163,7 @@ def _training(recipe: Recipe) -> Recipe:
 
 def _keys(recipe: Recipe) -> dict[str, str]:
     flat = flatten(recipe)
-    return {key: value for key, value in flat.items() if key != "train.seed" and key.partition(".")[0] not in ASIDE}
+    return {key: value for key, value in flat.items() if key != "train.seed" and key.partition(".")[0] not in COSMETIC_KEYS}
 
 
 def _one_per_seed(runs: Iterable[Gathered], remarks: list[str]) -> list[Gathered]:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.build.builder import build_network, build_sampler, choose_device
-from ganforge.build.sampled_parts import Sampling, resolve_sampling
+from ganforge.build.sampled_parts import SamplingParts, resolve_sampling_parts
 from ganforge.core.contracts import BuildContext, Sampler
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.core.isolation import describe_error
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.conditioning import with_code, with_label
 from ganforge.runs.run_lookup import find
@@ -153,7 +153,7 @@ def _unfilled(path: Path) -> LoadedGenerator:
         sizes = strict_json.loads(specs.read_bytes())
         data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
 
-    parts = resolve_sampling(read(path / "resolved.toml"), load_plugins())
+    parts = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
     _same_files(path, parts)
     network = build_network(parts.generator, BuildContext(data, latent), seed=0)
     return LoadedGenerator(network, build_sampler(parts.sampler, data), data, latent, 0, path)
@@ -191,7 +191,7 @@ def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapp
         atomic_files.write_bytes(copy, file.read_bytes())
 
 
-def _same_files(path: Path, parts: Sampling) -> None:
+def _same_files(path: Path, parts: SamplingParts) -> None:
     """Another version of a local file would load the weights without a word, and draw something else."""
     versions = {one["key"]: one["version"] for one in locked_components(path)}
     for part in (parts.generator, parts.sampler):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ganforge.core.errors import UsageError
-from ganforge.recipe.overrides import read_value
+from ganforge.recipe.overrides import parse_value
 from ganforge.recipe.toml_writer import value as toml
 
 _OF_TABLE = ("samples", "name")
@@ -87,7 +87,7 @@ def _assignments(text: str, rest: str) -> Iterator[tuple[str, Any]]:
         if not equals or not key or not value.strip():
             raise UsageError(f"--metric {text!r}: {piece.strip()!r} is not of the form key=value", remedy=_FORM)
         try:
-            found = read_value(value.strip())
+            found = parse_value(value.strip())
             toml(found)  # what a recipe cannot hold, such as inf, has no place here either
             yield key, found
         except ValueError as error:

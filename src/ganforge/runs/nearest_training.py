@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.build.blueprint import resolve
+from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_dataset
 from ganforge.build.lock import data_changes, read_lock
 from ganforge.core.contracts import ParallelSampleSource, SampleSource, StreamingDataset
@@ -24,7 +24,7 @@ from ganforge.figures.image_grid import BLANK, Places, by_group, captioned, foot
 from ganforge.figures.pixels import Bytes, enlarged, fitting_factor, pixels, value_range
 from ganforge.figures.projection import Groups
 from ganforge.metrics import nearest_neighbours
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.run_folder import RunFolder
@@ -67,7 +67,7 @@ def training_images(folder: RunFolder) -> Training:
         DataError: it cannot be read.
         PluginError: its plugin is missing or broken.
     """
-    blueprint = resolve(read(folder.resolved), load_plugins())
+    blueprint = resolve_recipe(read_recipe(folder.resolved), load_plugins())
     identity = folder.read_json(folder.identity) or {}
     data, *others = data_folders()
     folders = Folders(Path(identity.get("recipe_folder", folder.path)), data, tuple(others))

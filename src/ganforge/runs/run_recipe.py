@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ganforge.core.errors import RecipeError, RunFolderError
-from ganforge.recipe.reader import Source, read
+from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.storage.run_folder import RunFolder
 
 _ANOTHER = "name another run"
 
 
-def resolved(folder: RunFolder) -> Source:
+def resolved(folder: RunFolder) -> RecipeSource:
     """A run's ``resolved.toml``, which is without problems; parameters of components are not judged.
 
     Raises:
@@ -19,7 +19,7 @@ def resolved(folder: RunFolder) -> Source:
     if not path.exists():
         raise RunFolderError(f"{folder.path} holds no resolved.toml: it never began", remedy=_ANOTHER)
     try:
-        source = read(path)
+        source = read_recipe(path)
     except RecipeError as error:
         raise _damaged(folder, error.problems[0].message) from error
     if source.problems:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganforge.build.blueprint import Blueprint, resolve
+from ganforge.build.blueprint import Blueprint, resolve_recipe
 from ganforge.build.lock import lock
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.health.monitor import KEY, Watch
-from ganforge.recipe.reader import Source, read
+from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import flatten
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.run_lookup import find
@@ -82,7 +82,7 @@ class Plot:
         changed: by dotted key, what a resumed run began with and goes on with, where these differ; "" where it had or has none.
     """
 
-    source: Source
+    source: RecipeSource
     blueprint: Blueprint
     resumed: RunFolder | None = None
     changed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -125,13 +125,13 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
     if options.recipe is None and resumed is None:
         raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
 
-    source = read(options.recipe or _own_recipe(resumed), options.overrides)
+    source = read_recipe(options.recipe or _own_recipe(resumed), options.overrides)
     locks = read_locks(options.locked, resumed, unlocked=options.unlocked, warn=warn)
     locks.compare_installed()
     registry = load_plugins()
     if registry.warning:
         warn(f"warning: {registry.warning}")
-    blueprint = resolve(source, registry)
+    blueprint = resolve_recipe(source, registry)
     for warning in blueprint.warnings:
         warn(str(warning))
     changed = _changed(blueprint, resumed) if resumed is not None else {}
@@ -149,15 +149,15 @@ def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
         DataError: the data cannot be read.
         PluginError: a component could not be built.
     """
-    from ganforge.build.builder import Folders, build, choose_device
-    from ganforge.build.dry_run import rehearse
-    from ganforge.build.known_bad_pairs import doubtful
+    from ganforge.build.builder import Folders, build_trainer, choose_device
+    from ganforge.build.dry_run import dry_run
+    from ganforge.build.known_bad_pairs import find_known_bad_pairs
 
     data, *others = data_folders()
-    trainer = build(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data, tuple(others)))
+    trainer = build_trainer(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data, tuple(others)))
     _settle_threads(trainer)
     left_out = (f"metric '{name}' is left out: {reason}" for name, reason in trainer.observer.left_out.items())
-    for text in (rehearse(plot.blueprint, trainer), *doubtful(plot.blueprint, trainer), *left_out):
+    for text in (dry_run(plot.blueprint, trainer), *find_known_bad_pairs(plot.blueprint, trainer), *left_out):
         if text:
             warn(f"warning: {text}")
     return trainer
@@ -214,7 +214,7 @@ def _own_recipe(folder: RunFolder | None) -> Path:
 
 def _changed(blueprint: Blueprint, folder: RunFolder) -> dict[str, tuple[str, str]]:
     """What differs from the recipe that a run began with: it goes on with the same one, but what moves no weight may change."""
-    began, now = flatten(read(_own_recipe(folder)).recipe), flatten(blueprint.resolved)
+    began, now = flatten(read_recipe(_own_recipe(folder)).recipe), flatten(blueprint.resolved)
     keys = sorted(key for key in began.keys() | now.keys() if began.get(key) != now.get(key))
     refused = [key for key in keys if not key.startswith(_MAY_CHANGE)]
     if refused:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ganforge.build.expectations import insist_on_bands
+from ganforge.build.expectations import require_bands
 from ganforge.core.errors import UsageError
 from ganforge.recipe.tables import Expectation
 from ganforge.session.result import Result, SweepResult
@@ -110,7 +110,7 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
             remedy='add a [[expect]] table, such as metric = "wasserstein", max = 0.1, seeds = 3',
         )
     observer = assemble(plot, "cpu", lambda _: None).observer
-    insist_on_bands(plot.blueprint, observer.value_info, observer.left_out)  # told before the first seed is run
+    require_bands(plot.blueprint, observer.value_info, observer.left_out)  # told before the first seed is run
     swept = sweep(options, seeds=max(one.seeds for one in expected), jobs=jobs, console=console)
     first = plot.blueprint.recipe.train.seed
     return Verification(tuple(judged(one, first, swept.seeds) for one in expected), swept)

@@ -14,7 +14,7 @@ from torch import nn
 
 from ganforge.core.contracts import Dataset, Loss, Metric, Sampler
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.recipe.json_schema_export import lowered
+from ganforge.recipe.json_schema_export import export_schema
 from ganforge.registry.component import Kind
 from ganforge.registry.plain_types import fields, unplain
 from ganforge.registry.registry import PluginRecord, Status
@@ -151,7 +151,7 @@ def lowers(bench: Bench) -> None:
     """Params have a JSON Schema in the form that TOML editors judge by (draft-07)."""
     model = bench.component.load_params()
     try:
-        schema = lowered(model)
+        schema = export_schema(model)
     except Exception as error:
         raise CheckFailed(f"no schema can be made of {model.__name__}: {str(error).strip().splitlines()[0]}") from error
     told = schema.get("properties", {})

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from ganforge.build.blueprint import resolve
-from ganforge.build.builder import Folders, build
+from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.recipe.reader import read
+from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.tables import Recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.component import Component, Kind, PluginRef
@@ -78,7 +78,7 @@ def _trainer(bench: Bench, folder: Path) -> Trainer:
     file.write_text(to_toml(recipe), encoding="utf-8")
     registry = Registry((), {one.id + one.kind: one for one in (*parts.values(), *named.values())}.values())
     folders = Folders(folder, folder / "data", fallbacks=data_folders(), cache=folder / "cache")
-    return build(resolve(read(file), registry), device=torch.device("cpu"), folders=folders)
+    return build_trainer(resolve_recipe(read_recipe(file), registry), device=torch.device("cpu"), folders=folders)
 
 
 def _run(trainer: Trainer) -> tuple[int, Finished]:

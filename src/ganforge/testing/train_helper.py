@@ -19,14 +19,14 @@ def trained(recipe: Path, *overrides: str) -> Finished:
     """
     import torch
 
-    from ganforge.build.blueprint import resolve
-    from ganforge.build.builder import Folders, build
-    from ganforge.build.dry_run import rehearse
-    from ganforge.recipe.reader import read
+    from ganforge.build.blueprint import resolve_recipe
+    from ganforge.build.builder import Folders, build_trainer
+    from ganforge.build.dry_run import dry_run
+    from ganforge.recipe.reader import read_recipe
     from ganforge.registry.plugin_loader import load_plugins
 
-    blueprint = resolve(read(recipe, overrides), load_plugins())
+    blueprint = resolve_recipe(read_recipe(recipe, overrides), load_plugins())
     folder = recipe.resolve().parent
-    trainer = build(blueprint, device=torch.device("cpu"), folders=Folders(folder, folder))
-    rehearse(blueprint, trainer)
+    trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(folder, folder))
+    dry_run(blueprint, trainer)
     return next(event for event in trainer.run() if isinstance(event, Finished))
