@@ -143,7 +143,7 @@ def information(folder: RunFolder, generator: LoadedGenerator) -> Iterator[tuple
     """The bound on the mutual information of samples and categorical codes, from the losses in the journal."""
     costs: list[float] = []
     for _, record in read(folder.journal):
-        if record["k"] == "m":
+        if record["kind"] == "metrics":
             costs += record["values"].get("loss/generator/categorical", [])
     if costs:
         entropy = sum(math.log(values) for values in generator.latent.categorical)

@@ -27,7 +27,7 @@ def test_saves_and_remembers_the_last(folder):
     broadcast([Evaluated(1, {}, 0.0), saved(10), saved(20), saved(30)], essential=[observer])
 
     assert observer.last == folder.checkpoints / "00000030"
-    assert [path.name for path in checkpoints.committed(folder)] == ["00000030", "00000020"]
+    assert [path.name for path in checkpoints.list_checkpoints(folder)] == ["00000030", "00000020"]
     assert checkpoints.load_newest(folder).state.values == {"iteration": 30}
 
 

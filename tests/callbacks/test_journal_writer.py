@@ -59,7 +59,7 @@ def stepped(iteration, **terms):
 
 
 def records(folder, *kinds):
-    return [record for _, record in read(folder.journal) if record["k"] in kinds]
+    return [record for _, record in read(folder.journal) if record["kind"] in kinds]
 
 
 def test_steps_become_losses_and_rates(tell, writer, folder):
@@ -68,7 +68,7 @@ def test_steps_become_losses_and_rates(tell, writer, folder):
         tell(stepped(iteration))
     writer.flush()
 
-    rows = [row for row in records(folder, "m") if "loss/generator/total" in row["values"]]
+    rows = [row for row in records(folder, "metrics") if "loss/generator/total" in row["values"]]
     assert [iteration for row in rows for iteration in row["iterations"]] == list(range(1, 11))
     assert [value for row in rows for value in row["values"]["loss/generator/total"]] == [float(n) for n in range(1, 11)]
     assert {value for row in rows for value in row["values"]["rate/lr/generator"]} == {0.1}
@@ -80,7 +80,7 @@ def test_an_evaluation_is_a_record_of_its_own_after_the_steps_before_it(tell, fo
     tell(stepped(2))
     tell(Evaluated(2, {"wasserstein": 0.07, "modes/captured": math.nan}, 0.1))
 
-    *steps, evaluated = records(folder, "m", "eval")
+    *steps, evaluated = records(folder, "metrics", "eval")
     assert [iteration for row in steps for iteration in row["iterations"]] == [1, 2]
     assert evaluated["iteration"] == 2
     assert evaluated["values"]["eval/wasserstein"] == 0.07
@@ -93,7 +93,7 @@ def test_a_save_finds_the_journal_on_the_disk(tell, folder):
     tell(stepped(2))
     tell(Saved(2, State({}, {})))
 
-    assert [iteration for row in records(folder, "m") for iteration in row["iterations"]] == [1, 2]
+    assert [iteration for row in records(folder, "metrics") for iteration in row["iterations"]] == [1, 2]
 
 
 @pytest.mark.parametrize("begun", [0, 40])
@@ -109,7 +109,7 @@ def test_the_end_record_is_left_to_the_session(folder, writer, clock):
     broadcast(events, essential=[journal(folder, writer, clock=clock)])
 
     assert records(folder, "start", "end") == []
-    assert len(records(folder, "m")) == 1
+    assert len(records(folder, "metrics")) == 1
 
 
 def test_the_status_tells_how_it_stands(tell, folder, clock):
@@ -200,7 +200,7 @@ def test_a_status_that_cannot_be_written_costs_one_warning(folder, writer, clock
         assert "status.json" in said[0]
         assert "training goes on" in said[0]
 
-    assert sum(len(row["iterations"]) for row in records(folder, "m") if "loss/generator/total" in row["values"]) == 9
+    assert sum(len(row["iterations"]) for row in records(folder, "metrics") if "loss/generator/total" in row["values"]) == 9
 
 
 def test_what_is_kept_is_written_when_training_raises(folder, writer, clock):
@@ -213,7 +213,7 @@ def test_what_is_kept_is_written_when_training_raises(folder, writer, clock):
     with pytest.raises(RuntimeError, match="broken"):
         broadcast(events(), essential=[journal(folder, writer, clock=clock)])
 
-    assert [iteration for row in records(folder, "m") for iteration in row["iterations"]] == [1, 2, 3]
+    assert [iteration for row in records(folder, "metrics") for iteration in row["iterations"]] == [1, 2, 3]
 
 
 def looked(iteration, *findings, **values):
@@ -228,7 +228,7 @@ def test_what_the_watch_measures_is_logged_like_terms(tell, writer, folder):
             tell(looked(iteration, jsd=iteration / 10))
     writer.flush()
 
-    rows = [row for row in records(folder, "m") if "health/jsd/x" in row["values"]]
+    rows = [row for row in records(folder, "metrics") if "health/jsd/x" in row["values"]]
     assert [iteration for row in rows for iteration in row["iterations"]] == [3, 6]
     assert [value for row in rows for value in row["values"]["health/jsd/x"]] == [0.3, 0.6]
 
@@ -321,7 +321,7 @@ def test_the_speed_is_of_training_alone(tell, writer, folder, clock):
             tell(Evaluated(iteration, {"w": 1.0}, 50.0))
     writer.flush()
 
-    speeds = [value for row in records(folder, "m") for value in row["values"].get("perf/iterations_per_second", [])]
+    speeds = [value for row in records(folder, "metrics") for value in row["values"].get("perf/iterations_per_second", [])]
     assert speeds == [8.0] * 9
     assert run_status.read(folder).iterations_per_second == 8.0
 

@@ -12,7 +12,7 @@ from ganforge.storage import run_status, value_info
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
-from ganforge.storage.value_info import Meanings
+from ganforge.storage.value_info import ValueInfo
 
 RECIPE = """title = "Two moons"
 
@@ -64,7 +64,7 @@ def made(tmp_path):
         data = {"key": "dataset", "file": "/data/train.idx", "sha256": "ab" * 32}
         origin = {"name": "ganforge", "version": "0.1.0", "source": "vcs", "url": "git+https://me:canary@example.org/g"}
         folder.write_json(folder.lock, {"components": [component], "distributions": [origin], "data_files": [data]})
-        value_info.write(folder, Meanings.of(READINGS, MEASURES, {"wasserstein": 2000, "modes": 500}))
+        value_info.write(folder, ValueInfo.resolve(READINGS, MEASURES, {"wasserstein": 2000, "modes": 500}))
         _journal(folder, done)
         metrics = {"wasserstein": 0.25, "modes/captured": 7.0}
         whole = Status(status=standing, iteration=done, iterations=300, seconds=20.0, metrics=metrics, health=health, **report)

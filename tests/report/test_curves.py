@@ -7,18 +7,18 @@ import pytest
 from ganforge.core.contracts import TermInfo
 from ganforge.report.curves import best, loss_panels
 from ganforge.report.journal_curves import Binned
-from ganforge.storage.value_info import MetricMeaning
+from ganforge.storage.value_info import StoredMetricInfo
 
 
 @pytest.mark.parametrize(
     ("meaning", "expected"),
     [
-        (MetricMeaning("", "lower"), (1, 0.02)),
-        (MetricMeaning("", "higher"), (3, 0.9)),
-        (MetricMeaning("", "nearer", None, 0.4998), (2, 0.49)),
-        (MetricMeaning("", "nearer"), None),
-        (MetricMeaning("", "none"), None),
-        (MetricMeaning(""), None),
+        (StoredMetricInfo("", "lower"), (1, 0.02)),
+        (StoredMetricInfo("", "higher"), (3, 0.9)),
+        (StoredMetricInfo("", "nearer", None, 0.4998), (2, 0.49)),
+        (StoredMetricInfo("", "nearer"), None),
+        (StoredMetricInfo("", "none"), None),
+        (StoredMetricInfo(""), None),
     ],
 )
 def test_the_best_value_is_what_the_metric_says_is_better(meaning, expected):

@@ -138,7 +138,7 @@ def test_texts_of_the_run_stay_texts(made, page_of):
     folder.recipe.write_text(f"title = '''{HOSTILE}'''  # {HOSTILE}\n</code></pre><script>")
     folder.resolved.write_text(f'description = """</p>{HOSTILE}"""')
     folder.write_json(
-        folder.path / "meanings.json", {"terms": {"generator/total": {"label": HOSTILE, "equilibrium": HOSTILE}}, "metrics": 3}
+        folder.path / "value_info.json", {"terms": {"generator/total": {"label": HOSTILE, "equilibrium": HOSTILE}}, "metrics": 3}
     )
     folder.write_json(folder.metrics, {"protocols": {"wasserstein": {HOSTILE: HOSTILE}}})
     folder.write_json(
@@ -254,12 +254,12 @@ def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, pag
 
 def test_a_run_without_meanings_says_so(made, page_of):
     folder = made()
-    folder.meanings.unlink()
+    folder.value_info.unlink()
     assert "did not write down what its losses mean" in page_of(folder).text
 
 
 @pytest.mark.parametrize(
-    "name", ["status.json", "lock.json", "meanings.json", "metrics.json", "specs.json", "run.json", "events.jsonl"]
+    "name", ["status.json", "lock.json", "value_info.json", "metrics.json", "specs.json", "run.json", "events.jsonl"]
 )
 @pytest.mark.parametrize(
     "content",

@@ -82,7 +82,7 @@ def made(_template, root):
         text = folder.resolved.read_text().replace("batch_size = 16", f"batch_size = {batch}").replace("seed = 0", f"seed = {seed}")
         folder.resolved.write_text(text.replace("samples = 20", f"samples = {samples}"))
         records = [record for _, record in journal.read(folder.journal)]
-        (protocols,) = [record for record in records if record["k"] == "protocols"]
+        (protocols,) = [record for record in records if record["kind"] == "protocols"]
         protocols["protocols"]["modes"] |= {"samples": samples, "seed": seed}
         folder.journal.unlink()
         with JournalWriter(folder.journal) as writer:
@@ -101,7 +101,7 @@ def evaluated(root):
 
     def evaluated(run, value, *, iteration=2, samples=30, **measure):
         folder = RunFolder(root / "rings" / run)
-        (told,) = journal.of_kind(folder.journal, "protocols")
+        (told,) = journal.read_kinds(folder.journal, "protocols")
         path = folder.path / "evaluations.jsonl"
         before = path.read_text() if path.exists() else ""
         facts = {
@@ -183,10 +183,10 @@ def judged(made, root):
                 path.unlink()
                 with JournalWriter(path) as writer:
                     for record in records:
-                        facts = {key: value for key, value in record.items() if key not in ("k", "t")}
-                        if record["k"] == "protocols":
+                        facts = {key: value for key, value in record.items() if key not in ("kind", "t")}
+                        if record["kind"] == "protocols":
                             facts["value_info"]["modes/high-quality"] = {"label": "", "better": better, **told}
-                        writer.record(record["k"], **facts)
+                        writer.record(record["kind"], **facts)
         return compared(root, *runs)
 
     return judged
@@ -255,7 +255,7 @@ def test_what_was_measured_before_a_run_went_on_does_not_displace_its_end(made, 
     runs = [made(seed=0, values=[0.1]), made(batch=32, values=[0.2])]
     for run in runs:
         folder = RunFolder(root / "rings" / run)
-        (protocols,) = [record for _, record in journal.read(folder.journal) if record["k"] == "protocols"]
+        (protocols,) = [record for _, record in journal.read(folder.journal) if record["kind"] == "protocols"]
         evaluation = {
             "number": 1,
             "iteration": 1,

@@ -168,5 +168,5 @@ def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_
     assert first["time"] <= second["time"]
     assert (folder.metrics.read_bytes(), folder.status.read_bytes()) == (final, status)
 
-    kinds = [record["k"] for _, record in journal.read(folder.journal)]
+    kinds = [record["kind"] for _, record in journal.read(folder.journal)]
     assert kinds[kinds.index("end") :] == ["end", "evaluated", "file", "evaluated", "file"]

@@ -23,7 +23,7 @@ from ganforge.storage.journal import JournalWriter
 folder = RunFolder(Path(sys.argv[1]))
 with folder.locked(), JournalWriter(folder.journal) as writer:
     writer.record("start", run_id="1", run_name="a", experiment="moons")
-    status.write(folder, status.Status(status="running", iteration=4000, iterations=9000))
+    run_status.write(folder, run_status.Status(status="running", iteration=4000, iterations=9000))
     print(1, flush=True)
     time.sleep(60)
 """
@@ -62,8 +62,8 @@ def test_a_killed_run_is_marked_in_status_and_journal(folder, training):
     assert (reaped.status, reaped.iteration, reaped.reason) == ("killed", 4000, "process vanished at iteration ~4000")
     assert run_status.read(folder) == reaped
     tag, end = [record for _, record in read(folder.journal)][1:]
-    assert (tag["k"], tag["key"], tag["value"]) == ("tag", "ganforge.reaped", "true")
-    assert (end["k"], end["status"], end["reason"]) == ("end", "KILLED", reaped.reason)
+    assert (tag["kind"], tag["key"], tag["value"]) == ("tag", "ganforge.reaped", "true")
+    assert (end["kind"], end["status"], end["reason"]) == ("end", "KILLED", reaped.reason)
 
 
 def test_marking_happens_once(folder):
@@ -72,7 +72,7 @@ def test_marking_happens_once(folder):
 
     assert reap(folder, known)
     assert reap(folder, known) is None
-    assert [record["k"] for _, record in read(folder.journal)] == ["tag", "end"]
+    assert [record["kind"] for _, record in read(folder.journal)] == ["tag", "end"]
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_a_torn_journal_is_mended_on_the_way(folder):
     with JournalWriter(folder.journal) as writer:
         writer.record("start", run_id="1")
     with folder.journal.open("ab") as file:
-        file.write(b'deadbeef {"k":"m"')
+        file.write(b'deadbeef {"kind":"metrics"')
     run_status.write(folder, running(pid=dead_pid()))
 
     reap(folder, run_status.read(folder))
 
-    assert [record["k"] for _, record in read(folder.journal)] == ["start", "tag", "end"]
+    assert [record["kind"] for _, record in read(folder.journal)] == ["start", "tag", "end"]

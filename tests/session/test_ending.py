@@ -202,7 +202,7 @@ def test_a_killed_run_is_marked_by_its_shipper(recipe, ganforge, plugins, tmp_pa
     process = ganforge("run", recipe(iterations=10_000_000, mode="process"), plugins=plugins)
     folder = run_folder(tmp_path)
     wait_for(lambda: status(folder).get("iteration", 0) > 20)
-    wait_for(lambda: folder.ack.exists() and json.loads(folder.ack.read_text()).get("run_id"))
+    wait_for(lambda: folder.acknowledged.exists() and json.loads(folder.acknowledged.read_text()).get("run_id"))
     process.kill()
     process.wait()
     wait_for(lambda: mlflow_run(tmp_path, folder).info.status == "KILLED")

@@ -31,7 +31,7 @@ def failing(recipe, tmp_path, console):
 
 
 def records(folder: Path, kind: str) -> list[dict]:
-    return [record for _, record in journal.read(folder / "events.jsonl") if record["k"] == kind]
+    return [record for _, record in journal.read(folder / "events.jsonl") if record["kind"] == kind]
 
 
 def test_by_default_a_failure_is_told_and_training_goes_on(failing):
@@ -106,7 +106,7 @@ def test_a_resumed_run_that_ends_before_it_went_on_has_no_negative_speed(failing
     assert resumed.iterations < begun.iterations
     rows = [
         iteration
-        for record in records(begun.folder, "m")
+        for record in records(begun.folder, "metrics")
         if "loss/generator/total" in record["values"]
         for iteration in record["iterations"]
     ]
@@ -119,7 +119,7 @@ def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
     returns = records(result.folder, "rollback")
     assert len(returns) == 3
     for number, record in enumerate(returns, 1):
-        aside = sorted((result.folder / "checkpoints" / f"given-up-{number}").iterdir())
+        aside = sorted((result.folder / "checkpoints" / f"discarded-{number}").iterdir())
         assert [int(path.name) for path in aside] == list(range(record["iteration"] + 5, record["reached"], 5))
         assert all(checkpoints.load(path).values["iteration"] == int(path.name) for path in aside)
     assert checkpoints.load_newest(RunFolder(result.folder)).iteration == result.iterations

@@ -34,8 +34,8 @@ def drawn(result):
 def recorded(result):
     """What the journal names of them: sheets as images with an iteration, animations as files."""
     records = [record for _, record in journal.read(RunFolder(result.folder).journal)]
-    images = {(record["key"], record["iteration"], record["path"]) for record in records if record["k"] == "image"}
-    files = {record["path"] for record in records if record["k"] == "file"}
+    images = {(record["key"], record["iteration"], record["path"]) for record in records if record["kind"] == "image"}
+    files = {record["path"] for record in records if record["kind"] == "file"}
     return {one for one in images if one[0] != "images/samples"}, {path for path in files if path.endswith(".gif")}
 
 

@@ -278,7 +278,7 @@ def test_nothing_runs_the_copy_by_itself(trained, tmp_path, capsys):
 
 def test_the_model_for_mlflow_holds_the_file_and_asks_for_the_runs_plugins_alone(trained, tmp_path):
     records = [record for _, record in journal.read(trained / "events.jsonl")]
-    model = next(record for record in records if record["k"] == "model")
+    model = next(record for record in records if record["kind"] == "model")
     names = [line.partition("==")[0] for line in model["requirements"]]
     assert (trained / "model" / "plugins" / "my_gan.py").read_text() == MINE
     assert {"torch", "safetensors", "ganforge", "ganforge-vanilla"} <= set(names)

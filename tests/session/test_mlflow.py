@@ -59,13 +59,13 @@ def test_mlflow_has_what_the_run_folder_has(finished, tmp_path):
     assert dataset.dataset.name == "moons"
 
     for record in (record for _, record in journal.read(folder / "events.jsonl")):
-        if record["k"] == "m":
+        if record["kind"] == "metrics":
             for key, values in record["values"].items():
                 if key.startswith("perf/"):
                     continue
                 stored = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, key)}
                 assert [stored[at] for at in record["iterations"]] == pytest.approx(values), key
-        if record["k"] == "eval":
+        if record["kind"] == "eval":
             for key, value in record["values"].items():
                 history = client.get_metric_history(run.info.run_id, key)
                 assert [metric.value for metric in history if metric.step == record["iteration"]] == pytest.approx([value])

@@ -36,7 +36,7 @@ def test_what_mlflow_does_not_get_is_safe_in_the_folder(folder, monkeypatch):
     def refuse(folder, uri):
         raise UsageError("no such store")
 
-    Ack(store="sqlite:////nowhere.db", run_id="m1", begun=True).save(folder.ack)
+    Ack(store="sqlite:////nowhere.db", run_id="m1", begun=True).save(folder.acknowledged)
     monkeypatch.setattr(recorded_evaluation, "sync", refuse)
     assert evaluate_and_record(folder, Wish()).undelivered == "no such store"
     assert len((folder.path / "evaluations.jsonl").read_text().splitlines()) == 1

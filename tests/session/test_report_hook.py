@@ -24,7 +24,7 @@ def trained(tmp_path, console, *overrides):
 
 
 def recorded(result):
-    return [record["path"] for _, record in journal.read(RunFolder(result.folder).journal) if record["k"] == "file"]
+    return [record["path"] for _, record in journal.read(RunFolder(result.folder).journal) if record["kind"] == "file"]
 
 
 def test_a_finished_run_has_its_page_with_meanings_and_all_of_its_journal(tmp_path, console):

@@ -75,14 +75,18 @@ def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, 
     assert json.loads(result.folder.joinpath("status.json").read_text())["status"] == "finished"
 
     records = [record for _, record in journal.read(result.folder / "events.jsonl")]
-    kinds = [record["k"] for record in records]
+    kinds = [record["kind"] for record in records]
     assert kinds[0] == "start"
     assert kinds[-1] == "end"
     assert records[-1]["status"] == "FINISHED"
     assert [
-        i for record in records if record["k"] == "m" for i in record["iterations"] if "loss/generator/total" in record["values"]
+        i
+        for record in records
+        if record["kind"] == "metrics"
+        for i in record["iterations"]
+        if "loss/generator/total" in record["values"]
     ] == list(range(1, 21))
-    assert sum(record["k"] == "image" for record in records) == 3
+    assert sum(record["kind"] == "image" for record in records) == 3
 
 
 @pytest.mark.slow
@@ -137,11 +141,11 @@ def test_a_changed_recipe_is_not_resumed(recipe, console, tmp_path, monkeypatch)
         broken = run(Options(path, runs_dir=tmp_path / "runs"), console)
     with pytest.raises(UsageError, match=r"train\.batch_size: 16 → 32"):
         run(Options(path, ("train.batch_size=32",), resume=broken.run, runs_dir=tmp_path / "runs"), console)
-    assert not [record for _, record in journal.read(broken.folder / "events.jsonl") if record["k"] == "changed"]
+    assert not [record for _, record in journal.read(broken.folder / "events.jsonl") if record["kind"] == "changed"]
     wanted = ("pictures.every=5", 'tracking.tags={ token = "canary-4711" }')
     resumed = run(Options(path, wanted, resume=broken.run, runs_dir=tmp_path / "runs"), console)
     assert resumed.status == "finished"
-    (told,) = (record for _, record in journal.read(broken.folder / "events.jsonl") if record["k"] == "changed")
+    (told,) = (record for _, record in journal.read(broken.folder / "events.jsonl") if record["kind"] == "changed")
     assert (told["iteration"], told["values"]["pictures.every"]) == (7, ["10", "5"])
     assert told["values"]["tracking.tags.token"] == ["", "***"]
     assert set(told["values"]) == {"pictures.every", "tracking.tags.token"}
@@ -203,9 +207,9 @@ def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path
     for name in ("status.json", "metrics.json"):
         assert json.loads((result.folder / name).read_text())["health"] == expected
     records = [record for _, record in journal.read(result.folder / "events.jsonl")]
-    values = [value for record in records if record["k"] == "m" for value in record["values"].get("health/diversity", [])]
+    values = [value for record in records if record["kind"] == "metrics" for value in record["values"].get("health/diversity", [])]
     assert values == [1 / 5, 1 / 10, 1 / 15]
-    assert [record["verdict"] for record in records if record["k"] == "health"] == ["healthy", "fail"]
+    assert [record["verdict"] for record in records if record["kind"] == "health"] == ["healthy", "fail"]
     assert records[0]["tags"]["ganforge.health"] == "not watched"
     shown = console.file.getvalue()
     assert "health at 10: fail: mode collapse since iteration 10: samples near 12% of the data only" in shown
@@ -283,7 +287,7 @@ def test_checkpoints_that_fail_cost_a_tag_and_not_the_run(recipe, console, tmp_p
     result = run(Options(recipe("[checkpoints]\nevery = 5\n"), runs_dir=tmp_path / "runs"), console)
     assert result.status == "finished"
     records = [record for _, record in journal.read(result.folder / "events.jsonl")]
-    (tag,) = [record for record in records if record["k"] == "tag"]
+    (tag,) = [record for record in records if record["kind"] == "tag"]
     assert (tag["key"], tag["value"]) == ("ganforge.degraded", "4 checkpoints could not be written")
     assert console.file.getvalue().count("no space left") == 1
     assert "no model for MLflow" in console.file.getvalue()
@@ -304,7 +308,7 @@ def test_every_value_has_its_protocol_beside_it_also_after_resuming(recipe, cons
         stopped = run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
     run(Options(None, resume=str(stopped.folder), runs_dir=tmp_path / "runs"), console)
 
-    records = [record for _, record in journal.read(stopped.folder / "events.jsonl") if record["k"] == "protocols"]
+    records = [record for _, record in journal.read(stopped.folder / "events.jsonl") if record["kind"] == "protocols"]
     assert [record["iteration"] for record in records] == [0, 10]
     for record in records:
         assert record["protocols"]["wasserstein"]["samples"] == 50

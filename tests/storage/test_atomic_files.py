@@ -63,7 +63,7 @@ def test_a_folder_that_refuses_is_named(tmp_path, make_parent):
     ],
 )
 def test_the_remedy_is_that_of_the_reason(tmp_path, number, remedy):
-    with pytest.raises(StorageError) as caught, atomic_files.storing(tmp_path / "a"):
+    with pytest.raises(StorageError) as caught, atomic_files.storage_errors(tmp_path / "a"):
         raise OSError(number, os.strerror(number))
 
     assert caught.value.remedy.startswith(remedy)
@@ -83,7 +83,7 @@ from ganforge.core.errors import StorageError
 from ganforge.storage import atomic_files
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    atomic.write_bytes(Path(sys.argv[1]), b"n" * 5000)
+    atomic_files.write_bytes(Path(sys.argv[1]), b"n" * 5000)
 except StorageError as error:
     print(error)
 """

@@ -166,7 +166,7 @@ def test_no_byte_of_the_manifest_may_change(folder, bit):
         flipped = bytearray(content)
         flipped[place] ^= 1 << bit
         (path / "MANIFEST.json").write_bytes(flipped)
-        with pytest.raises(checkpoints.Damaged):
+        with pytest.raises(checkpoints.DamagedCheckpointError):
             checkpoints.load(path)
 
 
@@ -202,7 +202,7 @@ def test_a_manifest_of_another_time_or_place_is_refused(saved):
     text = manifest.read_text()
 
     manifest.write_text(text.replace('"format":1', '"format":2'))
-    assert "made by another version" in load_newest(saved).skipped[0]
+    assert "written by another version" in load_newest(saved).skipped[0]
     manifest.write_text(text.replace("generator.safetensors", "../../run.json"))
     damaged_newest(saved, manifest, "not this checkpoint's manifest")
     shutil.rmtree(manifest.parent)
@@ -291,12 +291,12 @@ def test_killed_at_any_point_the_last_commit_is_there(tmp_path, dying):
         for iteration in (5, 10):
             save(folder, iteration, small(iteration), keep=2)
 
-        killed, told = dying(folder, [15, 20], f"kill@{deaths}")
+        killed, told = dying(folder, [15, 20], f"kill@any:{deaths}")
         loaded = load_newest(folder)
         assert loaded.skipped == []
         assert loaded.state.values == {"saved": loaded.iteration}
         assert loaded.iteration in {max([10, *told]), max([10, *told]) + 5}  # the next was perhaps committed, but not told
-        assert len(checkpoints.committed(folder)) >= 2
+        assert len(checkpoints.list_checkpoints(folder)) >= 2
 
         save(folder, 30, small(30), keep=2)
         assert names(folder) == [f"{loaded.iteration:08d}", "00000030"]
@@ -311,11 +311,11 @@ def test_killed_while_an_iteration_is_saved_again_one_of_the_two_is_there(tmp_pa
         for iteration in (5, 10):
             save(folder, iteration, small(iteration), keep=2)
 
-        killed, _ = dying(folder, [10], f"kill@{deaths}")
+        killed, _ = dying(folder, [10], f"kill@any:{deaths}")
         save(folder, 30, small(30), keep=3)
 
         assert names(folder) == ["00000005", "00000010", "00000030"]
-        assert not any(map(checkpoints._is_damaged, checkpoints.committed(folder)))
+        assert not any(map(checkpoints._is_damaged, checkpoints.list_checkpoints(folder)))
     assert deaths > 7
 
 

@@ -41,7 +41,7 @@ def written(path):
 def test_what_is_logged_can_be_read(path, written):
     start, first, second, evaluated, end = records(path)
 
-    assert (start["k"], start["id"], start["params"]) == ("start", "7f3a", {"train.seed": 0})
+    assert (start["kind"], start["id"], start["params"]) == ("start", "7f3a", {"train.seed": 0})
     assert first["iterations"] + second["iterations"] == list(range(1, 100))
     assert first["values"]["loss/a"] == [torch.tensor(iteration / 3).item() for iteration in first["iterations"]]
     assert second["values"]["rate/lr"] == [1e-3] * len(second["iterations"])
@@ -140,7 +140,7 @@ def test_a_clock_set_back_does_not_turn_the_journal_around(path, monkeypatch):
             writer.metrics(iteration, {"a": 0.0})
         writer.record("end")
 
-    times = [ms for record in records(path) for ms in (record["ms"] if record["k"] == "m" else [record["ms"]])]
+    times = [ms for record in records(path) for ms in (record["ms"] if record["kind"] == "metrics" else [record["ms"]])]
     assert times == sorted(times)
     assert len(times) == 11
 
@@ -153,7 +153,7 @@ def test_a_journal_cut_anywhere_goes_on_whole(tmp_path_factory, data):
         for iteration in data.draw(st.lists(st.integers(0, 999), min_size=1, max_size=8)):
             writer.record("event", text="ü" * iteration)
     content, ends = path.read_bytes(), [0] + [end for end, _ in read(path)]
-    junk = data.draw(st.binary(max_size=40) | st.just(b"\0" * 4096) | st.just(b'deadbeef {"k":"m"\n'))
+    junk = data.draw(st.binary(max_size=40) | st.just(b"\0" * 4096) | st.just(b'deadbeef {"kind":"metrics"\n'))
     cut = data.draw(st.integers(0, len(content)))
 
     path.write_bytes(content[:cut] + junk)
@@ -164,7 +164,7 @@ def test_a_journal_cut_anywhere_goes_on_whole(tmp_path_factory, data):
 
     assert [end for end, _ in before] == [end for end in ends[1:] if end <= whole]
     assert path.read_bytes()[:whole] == content[:whole]
-    assert [record["k"] for record in records(path)] == ["event"] * len(before) + ["resume"]
+    assert [record["kind"] for record in records(path)] == ["event"] * len(before) + ["resume"]
 
 
 def test_every_cut_keeps_all_whole_records(path):
@@ -273,16 +273,16 @@ def test_a_full_disk_is_told_once_and_costs_nothing_that_memory_can_hold(path, p
     assert (told, error) == ("1", f"cannot write the journal {path}: File too large (free some space)")
     assert int(size) <= 1000
     assert 0 < int(whole) < 40
-    assert [record["number"] for record in records(path) if record["k"] == "event"] == list(range(40))
-    assert sum(len(record["iterations"]) for record in records(path) if record["k"] == "m") == 39
-    assert records(path)[-1]["k"] == "end"
+    assert [record["number"] for record in records(path) if record["kind"] == "event"] == list(range(40))
+    assert sum(len(record["iterations"]) for record in records(path) if record["kind"] == "metrics") == 39
+    assert records(path)[-1]["kind"] == "end"
 
 
 def test_a_full_disk_raises_where_nobody_is_told(path, python):
     said = python(FULL, path, "raise").stdout
 
     assert f"raised cannot write the journal {path}" in said
-    assert all(record["k"] in {"event", "m", "end"} for record in records(path))
+    assert all(record["kind"] in {"event", "metrics", "end"} for record in records(path))
 
 
 def test_what_memory_keeps_for_a_full_disk_is_bounded(path, monkeypatch):
@@ -318,7 +318,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_killed_writer_loses_less_than_64_rows(path, python):
     python(DIE, path, check=False)
 
-    found = [iteration for record in records(path) if record["k"] == "m" for iteration in record["iterations"]]
+    found = [iteration for record in records(path) if record["kind"] == "metrics" for iteration in record["iterations"]]
     assert found == list(range(len(found)))
     assert len(found) > 1000 - 64
 

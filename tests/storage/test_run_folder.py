@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ganforge.core.errors import RunFolderError, StorageError
-from ganforge.storage.run_folder import Holder, RunFolder, slug
+from ganforge.storage.run_folder import LockHolder, RunFolder, slug
 
 HOSTILE = [
     "../x",
@@ -47,7 +47,7 @@ def test_a_new_folder_has_what_it_needs(tmp_path):
 
 
 def test_all_paths_lie_in_the_folder(folder):
-    names = ["recipe", "resolved", "lock", "journal", "checkpoints", "pictures", "metrics", "status", "identity", "ack"]
+    names = ["recipe", "resolved", "lock", "journal", "checkpoints", "pictures", "metrics", "status", "identity", "acknowledged"]
     paths = [getattr(folder, name) for name in names]
 
     assert {path.parent for path in paths} == {folder.path}
@@ -168,10 +168,10 @@ def test_asking_who_holds_it_never_stops_who_wants_it(folder):
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"pid": "x"}'])
 def test_a_held_lock_with_an_unreadable_note_is_still_held(folder, note):
     with folder.locked():
-        (folder.path / "run.lock").write_bytes(note)
+        (folder.path / "run.lock.json").write_bytes(note)
 
-        assert folder.holder() == Holder(0, "?", 0.0)
+        assert folder.holder() == LockHolder(0, "?", 0.0)
 
 
 def test_a_holder_of_another_day_is_told_with_the_day():
-    assert str(Holder(4711, "x", 0.0)).startswith("pid 4711 on host x since 19")
+    assert str(LockHolder(4711, "x", 0.0)).startswith("pid 4711 on host x since 19")

@@ -8,47 +8,47 @@ from ganforge.core.contracts import Divergence, MetricInfo, TermInfo
 from ganforge.core.errors import StorageError
 from ganforge.storage import value_info
 from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.value_info import Meanings, MetricMeaning
+from ganforge.storage.value_info import StoredMetricInfo, ValueInfo
 
 
 def test_what_is_declared_comes_back_with_the_floor_at_the_sample_size(tmp_path):
     term_info = {"generator/total": TermInfo("all of it", 0.5), "generator/code": TermInfo("codes")}
-    value_info = {
+    metric_info = {
         "w": MetricInfo("distance", "lower", floor=lambda n: 10 / n),
         "modes/captured": MetricInfo("modes", "higher", ideal=8.0),
     }
     folder = RunFolder(tmp_path)
 
-    value_info.write(folder, Meanings.of(term_info, value_info, {"w": 2000}))
+    value_info.write(folder, ValueInfo.resolve(term_info, metric_info, {"w": 2000}))
 
     found = value_info.read(folder)
     assert found.terms == term_info
     assert found.metrics == {
-        "w": MetricMeaning("distance", "lower", None, 0.005),
-        "modes/captured": MetricMeaning("modes", "higher", 8.0, None),
+        "w": StoredMetricInfo("distance", "lower", None, 0.005),
+        "modes/captured": StoredMetricInfo("modes", "higher", 8.0, None),
     }
 
 
 def test_a_floor_without_a_sample_size_is_not_known():
-    assert Meanings.of({}, {"w": MetricInfo("distance", "lower", floor=lambda n: 10 / n)}, {}).metrics["w"].floor is None
+    assert ValueInfo.resolve({}, {"w": MetricInfo("distance", "lower", floor=lambda n: 10 / n)}, {}).metrics["w"].floor is None
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"terms": 3, "metrics": {"w": 4}}', "null"])
 def test_what_is_no_meaning_is_passed_over(tmp_path, text):
-    (tmp_path / "meanings.json").write_text(text)
-    assert value_info.read(RunFolder(tmp_path)) == Meanings()
+    (tmp_path / "value_info.json").write_text(text)
+    assert value_info.read(RunFolder(tmp_path)) == ValueInfo()
 
 
 def test_values_of_another_kind_are_unknown(tmp_path):
-    (tmp_path / "meanings.json").write_text(
+    (tmp_path / "value_info.json").write_text(
         '{"metrics": {"w": {"label": 3, "better": [], "ideal": true, "floor": {"$float": "nan"}}}}'
     )
-    assert value_info.read(RunFolder(tmp_path)).metrics == {"w": MetricMeaning()}
+    assert value_info.read(RunFolder(tmp_path)).metrics == {"w": StoredMetricInfo()}
 
 
 def test_a_run_without_them_has_none_and_a_damaged_file_is_told(tmp_path):
-    assert value_info.read(RunFolder(tmp_path)) == Meanings()
-    (tmp_path / "meanings.json").write_text("{")
+    assert value_info.read(RunFolder(tmp_path)) == ValueInfo()
+    (tmp_path / "value_info.json").write_text("{")
     with pytest.raises(StorageError, match="is damaged"):
         value_info.read(RunFolder(tmp_path))
 
@@ -57,8 +57,8 @@ def test_floors_that_nothing_is_judged_by_can_wait():
     def dear(_count):
         raise AssertionError("it takes seconds")
 
-    value_info = {"w": MetricInfo("distance", "lower", floor=dear), "nn": MetricInfo("accuracy", "nearer", floor=lambda n: 0.5)}
-    found = Meanings.of({}, value_info, {"w": 2000, "nn": 2000}, floors=False).metrics
+    metric_info = {"w": MetricInfo("distance", "lower", floor=dear), "nn": MetricInfo("accuracy", "nearer", floor=lambda n: 0.5)}
+    found = ValueInfo.resolve({}, metric_info, {"w": 2000, "nn": 2000}, floors=False).metrics
     assert (found["w"].floor, found["nn"].floor) == (None, 0.5)
 
 
@@ -68,5 +68,5 @@ def test_what_winning_is_worth_comes_back_without_bounds_too(tmp_path):
         "discriminator/critic": TermInfo("gap", 0.0, -math.inf, Divergence("Wasserstein distance", math.inf)),
     }
     folder = RunFolder(tmp_path)
-    value_info.write(folder, Meanings.of(term_info, {}, {}))
+    value_info.write(folder, ValueInfo.resolve(term_info, {}, {}))
     assert value_info.read(folder).terms == term_info

@@ -8,14 +8,14 @@ from ganforge.tracking.acknowledgement import Ack
 def test_it_comes_back_as_it_was_saved(tmp_path):
     ack = Ack("sqlite:///x", "1", "abc", True, 10, 8, 64, {"loss/total": 4}, {"images/samples": 0}, "KILLED", 5, 1, 0)
 
-    ack.save(tmp_path / "ack.json")
+    ack.save(tmp_path / "acknowledged.json")
 
-    assert Ack.load(tmp_path / "ack.json") == ack
+    assert Ack.load(tmp_path / "acknowledged.json") == ack
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"7", b"\xff\xfe", b'{"novelty": 1}'])
 def test_a_missing_or_damaged_one_acknowledges_nothing(tmp_path, content):
-    path = tmp_path / "ack.json"
+    path = tmp_path / "acknowledged.json"
     if content is not None:
         path.write_bytes(content)
 

@@ -448,7 +448,7 @@ def test_whatever_is_cut_where_the_rows_are_those_of_one_smooth_delivery(resolut
         part()
         for _ in range(data.draw(st.integers(0, 2), label="deliveries")):
             store._left = data.draw(st.integers(0, 6), label="calls until the store fails")
-            # The width stands in ack.json before anything leaves, so it is never forgotten.
+            # The width stands in acknowledged.json before anything leaves, so it is never forgotten.
             forget = desk.ack.width is not None and data.draw(st.booleans(), label="dies before acknowledging")
             final = number == 3 and data.draw(st.booleans(), label="the trainer has died")
             with suppress(Unreachable):
@@ -480,7 +480,7 @@ def test_what_is_pending_is_counted_without_a_store(trainer, desk):
     assert waiting
 
     desk.deliver(final=True)
-    desk.ack.save(trainer.folder.ack)
+    desk.ack.save(trainer.folder.acknowledged)
     assert desk.ack.points == waiting.points
     assert pending(trainer.folder) == Pending()
     assert not pending(trainer.folder)

@@ -93,7 +93,7 @@ def test_the_generator_is_logged_once_and_samples_with_params(trainer, weights, 
     over = threading.Event()
     over.set()
     ship(trainer.folder, resolve(uri), over, drain_timeout=5.0)
-    trainer.folder.ack.unlink()
+    trainer.folder.acknowledged.unlink()
     state = ship(trainer.folder, resolve(uri), over, drain_timeout=5.0)  # delivered twice, logged once
 
     assert state.phase == "done", state.message

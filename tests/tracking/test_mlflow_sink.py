@@ -97,8 +97,8 @@ def test_delivering_again_with_the_acknowledgement_lost_changes_nothing(trainer,
     whole_run(trainer)
     deliver(trainer.folder)
     before = read_back(uri, trainer.start.run_id)
-    ack = trainer.folder.read_json(trainer.folder.ack)
-    trainer.folder.write_json(trainer.folder.ack, {"width": ack["width"]})
+    ack = trainer.folder.read_json(trainer.folder.acknowledged)
+    trainer.folder.write_json(trainer.folder.acknowledged, {"width": ack["width"]})
 
     deliver(trainer.folder)
 

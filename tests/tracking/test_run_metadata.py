@@ -26,7 +26,7 @@ def test_it_comes_back_from_the_journal_as_it_went_in(tmp_path):
 
     ((_, record),) = journal.read(tmp_path / "events.jsonl")
 
-    assert record["k"] == "start"
+    assert record["kind"] == "start"
     assert StartRecord.from_record(record) == START
 
 
@@ -48,6 +48,6 @@ def test_secrets_do_not_reach_the_journal():
 
 
 def test_a_record_of_a_newer_or_older_ganforge_is_read_as_far_as_it_goes():
-    read = StartRecord.from_record({"k": "start", "ms": 1, "run_id": "0", "run_name": "r", "experiment": "e", "novelty": 1})
+    read = StartRecord.from_record({"kind": "start", "ms": 1, "run_id": "0", "run_name": "r", "experiment": "e", "novelty": 1})
 
     assert read == StartRecord("0", "r", "e")

@@ -194,7 +194,7 @@ def test_trainer_and_shipper_killed_and_the_run_resumed(trainer, uri, start_ship
     trainer.steps(1, 700)
     process.wait(60)
     with trainer.folder.journal.open("ab") as journal:
-        journal.write(b'deadbeef {"k":"m"')
+        journal.write(b'deadbeef {"kind":"metrics"')
 
     trainer.record("resume", iteration=500)
     second = start_shipper(trainer.folder, uri)

@@ -99,16 +99,16 @@ class _Plotter:
         """What the journal tells of the part of the run before this process."""
         rows: list[tuple[int, dict[str, float]]] = []
         for _, record in journal.read(self._folder.journal):
-            if record["k"] == "m":
+            if record["kind"] == "metrics":
                 columns = {key.removeprefix("loss/"): c for key, c in record["values"].items() if key.startswith("loss/")}
                 rows += [
                     (iteration, {key: column[at] for key, column in columns.items()})
                     for at, iteration in enumerate(record["iterations"])
                     if columns and iteration <= before
                 ]
-            if record["k"] == "health" and record["iteration"] <= before:
+            if record["kind"] == "health" and record["iteration"] <= before:
                 self._see(Finding.from_plain(plain) for plain in record["findings"])
-            if record["k"] == "eval" and record["iteration"] <= before:
+            if record["kind"] == "eval" and record["iteration"] <= before:
                 for key, value in record["values"].items():
                     self._metrics.setdefault(key.removeprefix("eval/"), {})[record["iteration"]] = value
         self._losses.restore(rows)

@@ -13,10 +13,10 @@ from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, Roll
 from ganforge.core.findings import non_finite, report
 from ganforge.core.health_lines import unchanged
 from ganforge.storage import run_status, value_info
-from ganforge.storage.journal import JournalWriter, last_measured, renewed
+from ganforge.storage.journal import JournalWriter, last_metrics, merge_metrics
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
-from ganforge.storage.value_info import Meanings
+from ganforge.storage.value_info import ValueInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,7 +121,7 @@ class _Scribe:
 
     def _explain(self, event: Started, *, floors: bool) -> None:
         try:
-            value_info.write(self._folder, Meanings.of(event.term_info, event.value_info, _samples(event), floors=floors))
+            value_info.write(self._folder, ValueInfo.resolve(event.term_info, event.value_info, _samples(event), floors=floors))
         except StorageError as error:
             self._warn(f"{error}; training goes on")
 
@@ -135,7 +135,7 @@ class _Scribe:
     def _recalled(self, iteration: int) -> dict[str, float]:
         """What was measured last, up to an iteration from which training goes on: what came after it is given up."""
         try:
-            return last_measured(self._writer.path, iteration)
+            return last_metrics(self._writer.path, iteration)
         except StorageError:
             return {}
 
@@ -143,7 +143,7 @@ class _Scribe:
         values = {f"eval/{key}": value for key, value in event.values.items()}
         failed = {"missing": list(event.missing)} if event.missing else {}
         self._writer.record("eval", iteration=event.iteration, values=values, **failed)
-        self._status = self._status.now(metrics=renewed(self._status.metrics, event.values, event.missing))
+        self._status = self._status.now(metrics=merge_metrics(self._status.metrics, event.values, event.missing))
         for name, reason in event.missing.items():
             if name not in self._missed:
                 self._missed.add(name)

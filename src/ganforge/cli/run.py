@@ -90,7 +90,7 @@ def run(
 def _farewell(result: Result) -> None:
     """How it ended and what can be done now, on stderr."""
     from ganforge.cli import console
-    from ganforge.storage.checkpoints import committed
+    from ganforge.storage.checkpoints import list_checkpoints
     from ganforge.storage.run_folder import RunFolder
 
     console.note("")
@@ -107,7 +107,7 @@ def _farewell(result: Result) -> None:
             console.note(f"  go on     ganforge run --resume {result.run}")
         case _:
             console.warning(f"training diverged: {result.reason}")
-            if committed(RunFolder(result.folder)):
+            if list_checkpoints(RunFolder(result.folder)):
                 kept = f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged it diverges again"
             else:
                 kept = "it came to no checkpoint, so there is nothing to sample or resume; run again it diverges again"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ganforge.storage import array_encoding
+from ganforge.storage import journal_format
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ _PENDING = 256
 
 def floats(rows: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
     """The terms of several iterations as floats; all tensors are read from the device at once."""
-    values = iter(array_encoding.to_floats([value for row in rows for value in row.values()]))
+    values = iter(journal_format.to_floats([value for row in rows for value in row.values()]))
     return [{key: next(values) for key in row} for row in rows]
 
 

@@ -15,7 +15,7 @@ from ganforge.core.loss_interpretation import sentence
 from ganforge.core.metric_goal import cost, in_words, judges
 from ganforge.figures.svg_charts import Curve, Level, chart
 from ganforge.report.journal_curves import Binned
-from ganforge.storage.value_info import MetricMeaning
+from ganforge.storage.value_info import StoredMetricInfo
 
 COLOURS = 10
 """Colours of curves; that of a network's total, which all others add up to, is 0 and comes besides."""
@@ -69,16 +69,18 @@ def loss_panels(terms: Mapping[str, Binned], term_info: Mapping[str, TermInfo], 
     ]
 
 
-def metric_panels(metrics: Mapping[str, Mapping[int, float]], meanings: Mapping[str, MetricMeaning], until: float) -> list[Panel]:
+def metric_panels(
+    metrics: Mapping[str, Mapping[int, float]], meanings: Mapping[str, StoredMetricInfo], until: float
+) -> list[Panel]:
     """A chart for each metric, beside its ideal and what a perfect generator reaches at this sample size."""
     return [
-        _metric_panel(name, points, meanings.get(name, MetricMeaning()), until, 1 + index % COLOURS)
+        _metric_panel(name, points, meanings.get(name, StoredMetricInfo()), until, 1 + index % COLOURS)
         for index, (name, points) in enumerate(list(metrics.items())[:_MOST_METRICS])
     ]
 
 
 def seed_panels(
-    metrics: Mapping[str, Mapping[str, Mapping[int, float]]], meanings: Mapping[str, MetricMeaning], until: float
+    metrics: Mapping[str, Mapping[str, Mapping[int, float]]], meanings: Mapping[str, StoredMetricInfo], until: float
 ) -> list[Panel]:
     """A chart for each metric with a curve for each seed.
 
@@ -88,7 +90,7 @@ def seed_panels(
         until: the last iteration.
     """
     return [
-        _seeds_panel(name, seeds, meanings.get(name, MetricMeaning()), until)
+        _seeds_panel(name, seeds, meanings.get(name, StoredMetricInfo()), until)
         for name, seeds in list(metrics.items())[:_MOST_METRICS]
     ]
 
@@ -157,7 +159,7 @@ def _lately(term: Binned) -> float | None:
     return float(np.mean(mean[-max(1, len(mean) // 20) :]))
 
 
-def _metric_panel(name: str, points: Mapping[int, float], meaning: MetricMeaning, until: float, colour: int) -> Panel:
+def _metric_panel(name: str, points: Mapping[int, float], meaning: StoredMetricInfo, until: float, colour: int) -> Panel:
     shown = formatting.clean(name)
     curve = _metric_curve(points, colour, dotted=len(points) <= _MOST_DOTS)
     entry = Entry(shown, colour, _meant(meaning), _spoken(points, meaning))
@@ -165,7 +167,7 @@ def _metric_panel(name: str, points: Mapping[int, float], meaning: MetricMeaning
     return Panel(shown, chart([curve], _levels(meaning), told=told, until=until), [entry])
 
 
-def _seeds_panel(name: str, seeds: Mapping[str, Mapping[int, float]], meaning: MetricMeaning, until: float) -> Panel:
+def _seeds_panel(name: str, seeds: Mapping[str, Mapping[int, float]], meaning: StoredMetricInfo, until: float) -> Panel:
     coloured = {seed: 1 + index % COLOURS for index, seed in enumerate(seeds)}
     curves = [_metric_curve(points, coloured[seed], dotted=False) for seed, points in seeds.items()]
     entries = [Entry(f"seed {seed}", coloured[seed], "", f"last {_final(points)}") for seed, points in seeds.items()]
@@ -178,13 +180,13 @@ def _metric_curve(points: Mapping[int, float], colour: int, *, dotted: bool) -> 
     return Curve(np.array(at, dtype=np.float64), np.array([points[one] for one in at]), colour, dotted=dotted)
 
 
-def _levels(meaning: MetricMeaning) -> list[Level]:
+def _levels(meaning: StoredMetricInfo) -> list[Level]:
     """The ideal and the floor, where they are known."""
     known = [("ideal", meaning.ideal), ("floor", meaning.floor)]
     return [Level(value, f"{name} {formatting.number(value)}") for name, value in known if value is not None]
 
 
-def best(points: Mapping[int, float], meaning: MetricMeaning) -> tuple[int, float] | None:
+def best(points: Mapping[int, float], meaning: StoredMetricInfo) -> tuple[int, float] | None:
     """Iteration and value of the best one, where it is known which that is."""
     finite = {at: value for at, value in points.items() if math.isfinite(value)}
     if not finite or not judges(meaning.better, meaning.aim):
@@ -193,12 +195,12 @@ def best(points: Mapping[int, float], meaning: MetricMeaning) -> tuple[int, floa
     return at, finite[at]
 
 
-def _meant(meaning: MetricMeaning) -> str:
+def _meant(meaning: StoredMetricInfo) -> str:
     way = in_words(meaning.better, meaning.aim)
     return "; ".join(part for part in (formatting.clean(meaning.label), way) if part)
 
 
-def _spoken(points: Mapping[int, float], meaning: MetricMeaning) -> str:
+def _spoken(points: Mapping[int, float], meaning: StoredMetricInfo) -> str:
     told = [f"last {_final(points)}"]
     if (found := best(points, meaning)) is not None and len(points) > 1:
         told.append(f"best {formatting.number(found[1])} at iteration {found[0]:,}")

@@ -109,7 +109,7 @@ def read_history(folder: RunFolder) -> History:
     """
     history = History()
     try:
-        lasting = journal.lasting(folder.journal)
+        lasting = journal.surviving_iterations(folder.journal)
         for _, record in journal.read(folder.journal):
             try:
                 _take(history, record, lasting)
@@ -121,8 +121,8 @@ def read_history(folder: RunFolder) -> History:
 
 
 def _take(history: History, record: Mapping[str, Any], lasting: deque[float]) -> None:
-    match record["k"]:
-        case "m":
+    match record["kind"]:
+        case "metrics":
             kept = [at <= lasting[0] for at in record["iterations"]]
             for key, values in record["values"].items():
                 if key.startswith("loss/"):

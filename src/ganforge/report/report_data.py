@@ -15,7 +15,7 @@ from ganforge.runs.run_lookup import Named, named
 from ganforge.storage import value_info as meaning_file
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
-from ganforge.storage.value_info import Meanings
+from ganforge.storage.value_info import ValueInfo
 
 EVALUATIONS = "evaluations.jsonl"
 """What was measured on the run after its training."""
@@ -51,7 +51,7 @@ class Facts:
     status: Status | None
     remark: str | None
     history: History
-    meanings: Meanings
+    meanings: ValueInfo
     specs: Mapping[str, Any]
     recipe: str | None
     resolved: str | None
@@ -97,7 +97,7 @@ def gather(folder: RunFolder) -> Facts:
     try:
         meanings = meaning_file.read(folder)
     except StorageError as error:
-        meanings = Meanings()
+        meanings = ValueInfo()
         reader.troubles.append(error.message)
     if history.trouble:
         reader.troubles.append(history.trouble)

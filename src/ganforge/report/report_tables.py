@@ -16,7 +16,7 @@ from ganforge.core.redaction import HIDDEN, mask, public_url
 from ganforge.report.curves import best
 from ganforge.report.outcome_text import moment
 from ganforge.report.report_data import Facts, table, tables
-from ganforge.storage.value_info import MetricMeaning
+from ganforge.storage.value_info import StoredMetricInfo
 
 Row = tuple[str, str]
 """What is told, and what of it."""
@@ -181,7 +181,7 @@ def protocol(told: Any) -> list[Row]:
 
 
 def _measured(name: str, facts: Facts, known: Any, protocols: Mapping[str, Any]) -> Measured:
-    points, meaning = facts.history.metrics.get(name, {}), facts.meanings.metrics.get(name, MetricMeaning())
+    points, meaning = facts.history.metrics.get(name, {}), facts.meanings.metrics.get(name, StoredMetricInfo())
     at = max(points, default=None)
     value = points[at] if at is not None else known
     found = best(points, meaning)

@@ -20,7 +20,7 @@ from ganforge.report.run_images import newest_samples
 from ganforge.runs.run_lookup import Named, run_folders
 from ganforge.storage import value_info as meaning_file
 from ganforge.storage.run_status import Status
-from ganforge.storage.value_info import Meanings
+from ganforge.storage.value_info import ValueInfo
 
 _SIDE = 520
 """Pixels to which the seeds' pictures are made smaller."""
@@ -114,7 +114,7 @@ def swept(facts: Facts, page: Path) -> Sweep:
     values: dict[str, dict[str, float]] = {}
     curves: dict[str, dict[str, Mapping[int, float]]] = {}
     seeds: list[Seed] = []
-    meanings, until = Meanings(), 1.0
+    meanings, until = ValueInfo(), 1.0
     for run in runs:
         number = str(run.identity.get("seed", "?"))
         word, status, remark = sound_standing(run)
@@ -176,7 +176,7 @@ def _without_run(facts: Facts, known: set[str]) -> list[Seed]:
     ]
 
 
-def _meanings(run: Named) -> Meanings | None:
+def _meanings(run: Named) -> ValueInfo | None:
     try:
         found = meaning_file.read(run.folder)
     except StorageError:
@@ -184,7 +184,7 @@ def _meanings(run: Named) -> Meanings | None:
     return found if found.metrics else None
 
 
-def _spread(name: str, values: Sequence[float], meanings: Meanings) -> Spread:
+def _spread(name: str, values: Sequence[float], meanings: ValueInfo) -> Spread:
     meaning = meanings.metrics.get(name)
     ideal, floor = (meaning.ideal, meaning.floor) if meaning else (None, None)
     return Spread(

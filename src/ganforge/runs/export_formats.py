@@ -76,8 +76,8 @@ def _write_onnx(generator: LoadedGenerator, card: Card, path: Path) -> None:
         model = cast("torch.onnx.ONNXProgram", program).model_proto
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD, strict_json.dumps(card)
-    with atomic_files.storing(path):
-        atomic_files.write_through(path, model.SerializeToString())
+    with atomic_files.storage_errors(path):
+        atomic_files.write_synced(path, model.SerializeToString())
 
 
 def _read_onnx(path: Path) -> Program:
@@ -96,8 +96,8 @@ def _write_program(generator: LoadedGenerator, card: Card, path: Path) -> None:
     captured, file = _captured(generator), io.BytesIO()
     with _quiet(), _blamed(generator, "a .pt2 file"):
         torch.export.save(captured, file, extra_files={CARD: strict_json.dumps(card)})
-    with atomic_files.storing(path):
-        atomic_files.write_through(path, file.getvalue())
+    with atomic_files.storage_errors(path):
+        atomic_files.write_synced(path, file.getvalue())
 
 
 def _read_program(path: Path) -> Program:

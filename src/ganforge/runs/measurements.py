@@ -54,15 +54,15 @@ def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[
 
     Each value has the protocol that was in force when it was measured; iterations that came again count as they came last.
     """
-    limits = journal.lasting(folder.journal)
+    limits = journal.surviving_iterations(folder.journal)
     protocols: dict[str, Mapping[str, Any]] = {}
     value_info: dict[str, Mapping[str, Any]] = {}
     last: dict[str, Measurement] = {}
     curves: dict[str, dict[int, float]] = {}
     forgone: set[int] = set()
-    for record in journal.of_kind(folder.journal, "protocols", "eval", "evaluated", *journal.TURNS):
+    for record in journal.read_kinds(folder.journal, "protocols", "eval", "evaluated", *journal.REWINDS):
         given_up = record.get("iteration", 0) > limits[0]
-        match record["k"]:
+        match record["kind"]:
             case "protocols":
                 protocols |= record["protocols"]
                 value_info |= record["value_info"]
@@ -74,7 +74,7 @@ def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[
                     key: Measurement(value, at, protocols.get(key.partition("/")[0]), value_info.get(key, {}), TRAINING)
                     for key, value in values.items()
                 }
-                last = journal.renewed(last, told, record.get("missing", ()))
+                last = journal.merge_metrics(last, told, record.get("missing", ()))
                 for key, value in values.items():
                     curves.setdefault(key, {})[at] = value
             case "resume" | "rollback":
@@ -84,12 +84,12 @@ def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[
 
 def _held(folder: RunFolder, evaluated: Collection[int]) -> int | None:
     """Iterations of the weights that the run's folder holds, where these were evaluated; else ``None``."""
-    for path in checkpoints.committed(folder):
+    for path in checkpoints.list_checkpoints(folder):
         if int(path.name) in evaluated:
             return int(path.name)
         try:
-            checkpoints.verified(path)
-        except checkpoints.Damaged:
+            checkpoints.read_verified(path)
+        except checkpoints.DamagedCheckpointError:
             continue  # `ganforge evaluate` passes it over too
         return None
     return None

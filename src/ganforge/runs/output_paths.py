@@ -46,5 +46,5 @@ def chosen_by_out() -> Iterator[None]:
         yield
     except StorageError as error:
         if error.remedy:
-            error.remedy = error.remedy.replace(atomic_files.FOR_RUNS, " with --out")
+            error.remedy = error.remedy.replace(atomic_files.RUNS_DIR_HINT, " with --out")
         raise

@@ -44,7 +44,7 @@ def write(path: Path, samples: Samples, data: DataSpec) -> None:
     check_targets([path], FORMATS)
     writers = {".png": _png, ".npz": _npz, ".csv": _csv}
     content = writers[path.suffix.lower()](samples, data)
-    with atomic_files.storing(path.parent):
+    with atomic_files.storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     atomic_files.write_bytes(path, content)
 

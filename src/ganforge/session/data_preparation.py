@@ -17,7 +17,7 @@ from ganforge.builtin.datasets.remote_datasets import KNOWN, MADE_OF, Known, Kno
 from ganforge.core.errors import DataError, StorageError, UsageError, did_you_mean
 from ganforge.session.data_checksums import archive_of, archives, insist, is_right, listed
 from ganforge.session.downloads import Told, downloaded, is_url
-from ganforge.storage.atomic_files import sync_folder, write_through
+from ganforge.storage.atomic_files import sync_folder, write_synced
 
 _FORGOTTEN = 24 * 3600
 """Seconds after which what a process gathered and could not take away is nobody's any more."""
@@ -80,7 +80,7 @@ def prepare_data(known: Known, source: str | None, folders: Iterable[Path], told
     try:
         with _staged(target) as stage:
             for name, raw in brought:
-                write_through(stage / "new" / name, raw)
+                write_synced(stage / "new" / name, raw)
             _put(stage, target, known)
     except OSError as error:
         raise StorageError(

@@ -10,7 +10,7 @@ from ganforge.core.events import Event, Finished, State
 from ganforge.core.findings import Finding
 from ganforge.health.monitor import KEY, Watch
 from ganforge.storage import checkpoints
-from ganforge.storage.journal import JournalWriter, of_kind
+from ganforge.storage.journal import JournalWriter, read_kinds
 from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Rescue:
 
     def _return(self, iteration: int, state: State, reason: str) -> State:
         # Set aside first: who resumes from the newest checkpoint shall not find one that a record says was given up.
-        checkpoints.set_aside_after(self.folder, iteration)
+        checkpoints.move_aside_after(self.folder, iteration)
         self.journal.record("rollback", iteration=iteration, reached=self.trainer.iteration, reason=reason)
         self.watch.go_back(state.values.get(KEY))
         self.notify(f"{reason}; going back from iteration {self.trainer.iteration} to {iteration}, with other latents")
@@ -92,11 +92,11 @@ class Rescue:
 
         A resumed run may begin in the middle of a failure: to go back to there would find it again.
         """
-        for path in checkpoints.committed(self.folder):
+        for path in checkpoints.list_checkpoints(self.folder):
             if int(path.name) < since:
                 try:
                     return int(path.name), checkpoints.load(path)
-                except checkpoints.Damaged as damage:
+                except checkpoints.DamagedCheckpointError as damage:
                     self.notify(f"checkpoint {path.name} is damaged ({damage})")
         assert self._first is not None  # noqa: S101 - asked only where there is one
         return (self._began, _copied(self._first)) if self._began < max(since, 1) else None
@@ -117,7 +117,7 @@ class Rescue:
 
 def returned(folder: RunFolder) -> int:
     """How often the run in a folder went back, by its journal: also a process that was killed before its next checkpoint."""
-    return sum(1 for _ in of_kind(folder.journal, "rollback"))
+    return sum(1 for _ in read_kinds(folder.journal, "rollback"))
 
 
 def _copied(state: State) -> State:

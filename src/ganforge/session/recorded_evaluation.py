@@ -56,7 +56,7 @@ def evaluate_and_record(
         if not evaluated.values:
             return Recorded(evaluated)
         record(evaluated)
-    if Ack.load(folder.ack).run_id is None:
+    if Ack.load(folder.acknowledged).run_id is None:
         return Recorded(evaluated)
     try:
         summary = sync(folder, tracking_uri)

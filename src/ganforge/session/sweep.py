@@ -204,7 +204,7 @@ def _conclude(
     journal.record("file", path=folder.metrics.name, folder="")
     reason = f"{len(ended.seeds)} of {wanted} seeds were run" if stopped else None
     outcome = "KILLED" if stopped else "FAILED" if ended.exit_code else "FINISHED"
-    standing: run_status.Standing = "stopped" if stopped else "failed" if ended.exit_code else "finished"
+    standing: run_status.RunState = "stopped" if stopped else "failed" if ended.exit_code else "finished"
     run_status.finish(folder, standing, reason=reason, health=plain["health"])
     if plot.blueprint.recipe.pictures.report:
         keep_report(folder, journal, warn=say)

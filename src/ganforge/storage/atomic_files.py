@@ -1,17 +1,24 @@
-"""Files that are either whole or not there: temporary name, sync, rename."""
+"""Files that appear whole or not at all: temporary name, sync, rename; and the fault points that prove it in tests."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import signal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ganforge.core.errors import StorageError
 from ganforge.storage import strict_json
+
+RUNS_DIR_HINT = " (for runs: --runs-dir)"
+"""Ends the remedies that suggest another folder; commands with another option for that name theirs instead."""
+
+_passes: Counter[str] = Counter()
 
 
 def write_json(path: Path, data: object, *, durable: bool = True) -> None:
@@ -25,21 +32,21 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Replace ``path`` by ``data``, as one step that no reader sees half of; missing parent folders are made.
+    """Replace ``path`` by ``data`` in one step, so that no reader sees a part of it; missing parent folders are created.
 
     Args:
         path: the file.
         data: its whole content.
-        durable: also survive a power cut, at the price of about a millisecond.
+        durable: whether the file must survive a power cut, which costs about a millisecond.
 
     Raises:
-        StorageError: the disk or folder refused; ``path`` is as it was before.
+        StorageError: the disk or folder refused; ``path`` is unchanged.
     """
     temporary = path.with_name(f".{path.name[:100]}.tmp-{os.getpid()}")
-    with storing(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write_through(temporary, data, durable=durable)
+            write_synced(temporary, data, durable=durable)
             temporary.replace(path)
         except OSError:
             with suppress(OSError):
@@ -49,8 +56,8 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
             sync_folder(path.parent)
 
 
-def write_through(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write ``data`` to ``path`` and, when ``durable``, on to the disk; for files in a folder that is renamed as a whole."""
+def write_synced(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write ``data`` to ``path`` and, if ``durable``, through to the disk; for files in a folder that is renamed as a whole."""
     with path.open("wb") as file:
         file.write(data)
         if durable:
@@ -60,34 +67,41 @@ def write_through(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """A place beside ``path`` to write a file or folder to, which replaces ``path`` only if the block ends well.
+    """Yield a path to write a file or folder to, which replaces ``path`` only if the block succeeds.
 
-    For what must be looked at before it counts. If the block raises, ``path`` is as it was before, and the rest is cleared away.
+    If the block raises, ``path`` is unchanged and nothing else remains.
 
     Raises:
         StorageError: the disk or folder refused.
     """
-    with storing(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.tmp-", dir=path.parent))
+        stage = Path(tempfile.mkdtemp(prefix=f"{staging_prefix(path)}", dir=path.parent))
+    former = stage / "former"
     try:
-        yield workshop / path.name
-        with storing(path):
-            _exchange(workshop / path.name, path, aside=workshop / "former")
+        yield stage / path.name
+        with storage_errors(path):
+            _exchange(stage / path.name, path, former)
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        if os.path.lexists(path) or not os.path.lexists(former):  # never remove the only copy
+            shutil.rmtree(stage, ignore_errors=True)
 
 
-def _exchange(new: Path, path: Path, *, aside: Path) -> None:
-    """Put ``new`` where ``path`` is; a folder there steps aside first, since no folder replaces another one in one step."""
+def staging_prefix(path: Path) -> str:
+    """What the names of :func:`staged`'s temporary folders beside ``path`` start with."""
+    return f".{path.name[:100]}.tmp-"
+
+
+def _exchange(new: Path, path: Path, former: Path) -> None:
+    """Move ``new`` to ``path``; a folder there moves to ``former`` first, since a rename cannot replace a folder."""
     if not path.is_dir():
         new.replace(path)
     else:
-        path.rename(aside)
+        path.rename(former)
         try:
             new.rename(path)
         except OSError:
-            aside.rename(path)
+            former.rename(path)
             raise
     sync_folder(path.parent)
 
@@ -102,8 +116,8 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about ``path`` into an error that the user can act on.
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an :class:`OSError` about ``path`` into an error with a remedy.
 
     Raises:
         StorageError: names the path and the reason.
@@ -111,21 +125,30 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}",
-            remedy=_remedy(error, path),
-        ) from error
-
-
-FOR_RUNS = " (for runs: --runs-dir)"
-"""Ends the remedies that send elsewhere; commands with another option for that put it there instead."""
+        raise StorageError(f"cannot write {path}: {error.strerror or error}", remedy=_remedy(error, path)) from error
 
 
 def _remedy(error: OSError, path: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"free some space, or choose another folder{FOR_RUNS}"
+        return f"free some space, or choose another folder{RUNS_DIR_HINT}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"choose a folder that you may write in{FOR_RUNS}"
+        return f"choose a folder that you may write in{RUNS_DIR_HINT}"
     if path.is_dir():
         return "it is a folder: name a file"
-    return f"choose another place{FOR_RUNS}"
+    return f"choose another place{RUNS_DIR_HINT}"
+
+
+def fault_point(name: str) -> None:
+    """Kill this process here if ``GANFORGE_FAULT`` says so: tests prove with it that what is on disk is whole at any point.
+
+    ``kill@NAME`` kills at the fault point of that name, ``kill@NAME:3`` the third time, and ``kill@any:3`` at the third fault point
+    of any name. Nothing is cleaned up (SIGKILL). Without the variable, a fault point costs one look at the environment.
+    """
+    fault = os.environ.get("GANFORGE_FAULT")
+    if not fault:
+        return
+    place, _, turn = fault.removeprefix("kill@").partition(":")
+    if place in (name, "any"):
+        _passes[place] += 1
+        if _passes[place] == int(turn or 1):
+            os.kill(os.getpid(), signal.SIGKILL)

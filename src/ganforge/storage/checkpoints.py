@@ -1,7 +1,7 @@
 """Checkpoints: ``checkpoints/<iteration>/`` with ``<group>.safetensors``, ``state.json`` and ``MANIFEST.json``.
 
-Nothing is pickled. A checkpoint is written into a temporary folder, synced, and renamed, so that under its final name it is whole;
-the manifest's hashes show what happened to it later. Saving is for the process that holds the folder's lock, loading for anybody.
+Nothing is pickled. A checkpoint is written to a temporary folder, synced and renamed, so it is whole under its final name; the
+manifest's hashes reveal later damage. Only the process that holds the folder's lock may save; any process may load.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from ganforge.core.errors import RunFolderError
 from ganforge.core.events import State
 from ganforge.storage import atomic_files, strict_json
-from ganforge.storage.fault_points import fault_point
+from ganforge.storage.atomic_files import fault_point
 from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
-"""Grows when an older ganforge could no longer read what is written."""
+"""Increases when older versions of ganforge can no longer read the format."""
 MANIFEST = "MANIFEST.json"
 
 _VALUES = "state.json"
@@ -34,16 +34,16 @@ _NUMBER = re.compile(r"[0-9]{8,}")
 _GROUP = re.compile(r"[a-z0-9_-]+")
 _TEMPORARY = ".tmp-"
 _REPLACED = ".replaced-"
-_GIVEN_UP = "given-up-"
+_DISCARDED = "discarded-"
 
 
-class Loaded(NamedTuple):
-    """A checkpoint that could be loaded.
+class LoadedCheckpoint(NamedTuple):
+    """A checkpoint that was loaded.
 
     Attributes:
         iteration: iterations done.
-        state: what was saved; tuples among its values are lists now.
-        skipped: for each newer checkpoint that is damaged, a sentence.
+        state: the saved state; tuples among its values become lists.
+        skipped: one sentence for each newer checkpoint that is damaged.
     """
 
     iteration: int
@@ -51,23 +51,23 @@ class Loaded(NamedTuple):
     skipped: list[str]
 
 
-class Damaged(Exception):  # noqa: N818 - a finding, which becomes part of a RunFolderError
-    """A checkpoint that is not what was written."""
+class DamagedCheckpointError(Exception):
+    """A checkpoint differs from what was written."""
 
 
 def save(folder: RunFolder, iteration: int, state: State, keep: int) -> Path:
-    """Commit ``state`` and remove all but the ``keep`` newest checkpoints; gives the checkpoint's folder.
+    """Commit ``state``, remove all but the ``keep`` newest checkpoints, and return the checkpoint's folder.
 
     A tensor's name is ``<group>/<name>``; each group becomes a file. Tensors are copied to the CPU; the manifest has the sha256 and
     size of each file.
 
     Raises:
         StorageError: the disk or folder refused; earlier checkpoints are untouched.
-        ValueError: a tensor's name without a group.
+        ValueError: a tensor's name has no group.
     """
     final = folder.checkpoints / f"{iteration:08d}"
     temporary = folder.checkpoints / f"{_TEMPORARY}{final.name}-{os.getpid()}"
-    with atomic_files.storing(final):
+    with atomic_files.storage_errors(final):
         try:
             folder.checkpoints.mkdir(exist_ok=True)
             _tidy(folder.checkpoints)
@@ -76,43 +76,43 @@ def save(folder: RunFolder, iteration: int, state: State, keep: int) -> Path:
             _write(temporary, iteration, state)
             _commit(temporary, final)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)  # there is none after a commit
+            shutil.rmtree(temporary, ignore_errors=True)  # no longer there after a commit
     _prune(folder, final, keep)
     return final
 
 
-def load_newest(folder: RunFolder) -> Loaded:
-    """The newest checkpoint that is what was written, all its files verified before anything of them is used.
+def load_newest(folder: RunFolder) -> LoadedCheckpoint:
+    """Load the newest undamaged checkpoint; all its files are verified before any is used.
 
     Raises:
-        RunFolderError: there is none; the damaged ones are named.
+        RunFolderError: there is none; names the damaged ones.
     """
     seen: list[Path] | None = None
     skipped: list[str] = []
-    while (found := committed(folder)) != seen:  # again, if the run that writes them has meanwhile removed those that were found
+    while (found := list_checkpoints(folder)) != seen:  # again if the run has meanwhile removed the ones found
         seen, skipped = found, []
         for path in found:
             try:
-                return Loaded(int(path.name), load(path), skipped)
-            except Damaged as damage:
+                return LoadedCheckpoint(int(path.name), load(path), skipped)
+            except DamagedCheckpointError as damage:
                 skipped.append(f"checkpoint {path.name} is damaged ({damage})")
     if not seen:
         raise RunFolderError(
-            f"{folder.path} has no checkpoint: the run has not come to its first one",
-            remedy="wait for it while it goes on; if it has ended, start a new run, with lower learning rates if it diverged",
+            f"{folder.path} has no checkpoint: the run has not reached its first one",
+            remedy="wait for it if the run continues; if it has ended, start a new run, with lower learning rates if it diverged",
         )
     raise RunFolderError(f"{folder.path} has no usable checkpoint:\n" + "\n".join(skipped), remedy="start the run again")
 
 
-def set_aside_after(folder: RunFolder, iteration: int) -> None:
-    """Move the checkpoints of later iterations into ``given-up-<n>/``: training went back to before them, but they may be good.
+def move_aside_after(folder: RunFolder, iteration: int) -> None:
+    """Move the checkpoints of later iterations to ``discarded-<n>/``, because training rolled back; you may still want them.
 
-    Nothing resumes or samples from there. What cannot be moved stays.
+    Nothing resumes or samples from there. Checkpoints that cannot be moved stay.
     """
-    later = [path for path in committed(folder) if int(path.name) > iteration]
+    later = [path for path in list_checkpoints(folder) if int(path.name) > iteration]
     if not later:
         return
-    aside = folder.checkpoints / f"{_GIVEN_UP}{1 + len(list(folder.checkpoints.glob(f'{_GIVEN_UP}*')))}"
+    aside = folder.checkpoints / f"{_DISCARDED}{1 + len(list(folder.checkpoints.glob(f'{_DISCARDED}*')))}"
     with suppress(OSError):
         aside.mkdir()
         for path in later:
@@ -120,8 +120,8 @@ def set_aside_after(folder: RunFolder, iteration: int) -> None:
         atomic_files.sync_folder(folder.checkpoints)
 
 
-def committed(folder: RunFolder) -> list[Path]:
-    """The folders of all checkpoints, damaged ones among them, newest first."""
+def list_checkpoints(folder: RunFolder) -> list[Path]:
+    """The folders of all checkpoints, newest first, damaged ones included."""
     if not folder.checkpoints.is_dir():
         return []
     found = (path for path in folder.checkpoints.iterdir() if _NUMBER.fullmatch(path.name))
@@ -129,14 +129,14 @@ def committed(folder: RunFolder) -> list[Path]:
 
 
 def load(path: Path) -> State:
-    """The state in one checkpoint's folder.
+    """Load the state from one checkpoint's folder.
 
     Raises:
-        Damaged: a file is missing or not what the manifest says.
+        DamagedCheckpointError: a file is missing or differs from the manifest.
     """
     from safetensors.torch import load as from_bytes
 
-    files = verified(path)
+    files = read_verified(path)
     values = strict_json.loads(files.pop(_VALUES))
     tensors: dict[str, Tensor] = {}
     for name, data in files.items():
@@ -145,57 +145,57 @@ def load(path: Path) -> State:
     return State(tensors, values)
 
 
-def verified(path: Path) -> dict[str, bytes]:
-    """The files of one checkpoint's folder by name, each as its manifest says.
+def read_verified(path: Path) -> dict[str, bytes]:
+    """Read the files of one checkpoint's folder by name and compare them with its manifest.
 
     Raises:
-        Damaged: they are not.
+        DamagedCheckpointError: a file is missing or differs from the manifest.
     """
     files = {}
     for name, (size, digest) in _manifest(path).items():
-        data = _content(path / name)
+        data = _read(path / name)
         if len(data) != size:
-            raise Damaged(f"{name}: {len(data)} bytes instead of {size}")
+            raise DamagedCheckpointError(f"{name}: {len(data)} bytes instead of {size}")
         if hashlib.sha256(data).hexdigest() != digest:
-            raise Damaged(f"{name}: sha256 differs")
+            raise DamagedCheckpointError(f"{name}: sha256 differs")
         files[name] = data
     return files
 
 
 def _manifest(path: Path) -> dict[str, tuple[int, str]]:
     """Size and sha256 of each file by name."""
-    text = _content(path / MANIFEST)
+    text = _read(path / MANIFEST)
     try:
         manifest = strict_json.loads(text)
         version, iteration = manifest["format"], manifest["iteration"]
         files = {name: (int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{MANIFEST}: not a manifest") from error
+        raise DamagedCheckpointError(f"{MANIFEST}: not a manifest") from error
     if version != FORMAT:
-        raise Damaged(f"{MANIFEST}: format {version} instead of {FORMAT}; made by another version of ganforge")
+        raise DamagedCheckpointError(f"{MANIFEST}: format {version} instead of {FORMAT}; written by another version of ganforge")
     if iteration != int(path.name) or _VALUES not in files or not all(map(_FILE_NAME.fullmatch, files)):
-        raise Damaged(f"{MANIFEST}: not this checkpoint's manifest")
+        raise DamagedCheckpointError(f"{MANIFEST}: not this checkpoint's manifest")
     return files
 
 
-def _content(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise Damaged(f"{path.name}: missing") from error
+        raise DamagedCheckpointError(f"{path.name}: missing") from error
     except OSError as error:
-        raise Damaged(f"{path.name}: {error.strerror or error}") from error
+        raise DamagedCheckpointError(f"{path.name}: {error.strerror or error}") from error
 
 
 def _write(temporary: Path, iteration: int, state: State) -> None:
     entries = {}
-    for name, data in _files(state):
-        atomic_files.write_through(temporary / name, data)
+    for name, data in _encode(state):
+        atomic_files.write_synced(temporary / name, data)
         fault_point(f"wrote {name}")
         entries[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
-    # Compact, so that there is no byte in it which may change unnoticed.
-    atomic_files.write_through(
+    # Compact, so that every byte matters and no change goes unnoticed.
+    atomic_files.write_synced(
         temporary / MANIFEST, strict_json.dumps({"format": FORMAT, "iteration": iteration, "files": entries}).encode()
     )
     fault_point(f"wrote {MANIFEST}")
@@ -203,15 +203,15 @@ def _write(temporary: Path, iteration: int, state: State) -> None:
     fault_point("synced the checkpoint")
 
 
-def _files(state: State) -> Iterator[tuple[str, bytes]]:
+def _encode(state: State) -> Iterator[tuple[str, bytes]]:
     from safetensors.torch import save as to_bytes
 
     yield _VALUES, strict_json.dumps(state.values).encode()
-    for group, tensors in _grouped(state.tensors).items():
-        yield f"{group}.safetensors", to_bytes({name: _copied(tensor) for name, tensor in tensors.items()})
+    for group, tensors in _group(state.tensors).items():
+        yield f"{group}.safetensors", to_bytes({name: _to_cpu(tensor) for name, tensor in tensors.items()})
 
 
-def _grouped(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def _group(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     groups: dict[str, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
         group, _, name = full_name.partition("/")
@@ -221,15 +221,15 @@ def _grouped(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return groups
 
 
-def _copied(tensor: Tensor) -> Tensor:
-    """On the CPU, contiguous, and sharing memory with no other tensor: safetensors refuses anything else."""
+def _to_cpu(tensor: Tensor) -> Tensor:
+    """On the CPU, contiguous and without shared memory: safetensors refuses anything else."""
     import torch
 
     return tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
 
 
 def _commit(temporary: Path, final: Path) -> None:
-    """Rename; a checkpoint of that iteration steps aside first, and back if the process dies in between."""
+    """Rename; an existing checkpoint of that iteration moves away first, and :func:`_tidy` restores it after a crash in between."""
     replaced = final.with_name(f"{_REPLACED}{final.name}")
     if final.exists():
         final.rename(replaced)
@@ -240,14 +240,14 @@ def _commit(temporary: Path, final: Path) -> None:
         with suppress(OSError):
             replaced.rename(final)
         raise
-    fault_point("committed")
+    fault_point("list_checkpoints")
     atomic_files.sync_folder(final.parent)
     fault_point("synced the checkpoints")
     shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _tidy(checkpoints: Path) -> None:
-    """Clear away what a process that died has left."""
+    """Remove the leftovers of a process that died."""
     for path in checkpoints.glob(f"{_REPLACED}*"):
         final = path.with_name(path.name.removeprefix(_REPLACED))
         if not final.exists():
@@ -258,8 +258,8 @@ def _tidy(checkpoints: Path) -> None:
 
 
 def _prune(folder: RunFolder, newest: Path, keep: int) -> None:
-    """Keep ``newest``, known to be good, and the ``keep`` - 1 before it; of later ones, from before a resume, the good ones."""
-    others = committed(folder)
+    """Keep ``newest``, the ``keep`` - 1 before it, and undamaged later ones, which are from before a resume."""
+    others = list_checkpoints(folder)
     older = [path for path in others if int(path.name) < int(newest.name)]
     later = [path for path in others if int(path.name) > int(newest.name)]
     for path in older[max(keep, 1) - 1 :] + [path for path in later if _is_damaged(path)]:
@@ -267,16 +267,16 @@ def _prune(folder: RunFolder, newest: Path, keep: int) -> None:
 
 
 def _remove(path: Path) -> None:
-    doomed = path.with_name(f"{_TEMPORARY}pruned-{path.name}")
-    with suppress(OSError):  # what cannot be removed stays; the others are none the worse
-        path.rename(doomed)
+    pruned = path.with_name(f"{_TEMPORARY}pruned-{path.name}")
+    with suppress(OSError):  # a checkpoint that cannot be removed does no harm
+        path.rename(pruned)
         fault_point("pruning")
-        shutil.rmtree(doomed)
+        shutil.rmtree(pruned)
 
 
 def _is_damaged(path: Path) -> bool:
     try:
-        verified(path)
-    except Damaged:
+        read_verified(path)
+    except DamagedCheckpointError:
         return True
     return False

@@ -1,4 +1,4 @@
-"""Where prepared data sets lie, and what is kept for later."""
+"""The folders outside runs: the user's cache, and where prepared data sets are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The user's cache: what can be had again, if only after a while."""
+    """The user's cache, for what can be obtained again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge"
 
 
@@ -17,7 +17,7 @@ def data_folder() -> Path:
 
 
 def data_folders() -> tuple[Path, ...]:
-    """Where they are looked for, in this order: ``$GANFORGE_DATA`` where it is set, and the user's cache."""
+    """Where data sets are searched, in this order: ``$GANFORGE_DATA`` if it is set, then the user's cache."""
     given = os.environ.get("GANFORGE_DATA")
     cache = cache_folder() / "data"
     return (Path(given).expanduser(), cache) if given else (cache,)

@@ -1,8 +1,7 @@
-"""The folder of a run: where each file lies, how a new one is made, and who works in it."""
+"""The folder of a run: where each file is, how a new folder is created, and which process works in it."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import socket
@@ -11,28 +10,29 @@ import unicodedata
 import uuid
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
+
 from ganforge.core.errors import RunFolderError, StorageError
 from ganforge.storage import atomic_files, strict_json
 
-_PATIENCE = 0.2
-"""Seconds that taking a lock waits for those who only ask whether it is held."""
-
-_NOTE = 256
-"""Bytes of a lock's note: always as many, written at once, so that nobody reads half of it."""
+_LOCK_TIMEOUT = 0.2
+"""Seconds to wait for the lock: another process may hold it for a moment in :meth:`RunFolder.holder`."""
+_PROBE_TIMEOUT = 0.05
+_POLL_INTERVAL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """Who works in a run folder.
+class LockHolder:
+    """The process that works in a run folder.
 
     Attributes:
-        pid: its process.
+        pid: its process id.
         host: its machine.
         since: unix seconds.
     """
@@ -42,10 +42,7 @@ class Holder:
     since: float
 
     def __str__(self) -> str:
-        since, now = (
-            datetime.fromtimestamp(self.since).astimezone(),
-            datetime.now().astimezone(),
-        )  # as the user's own clock shows it
+        since, now = datetime.fromtimestamp(self.since).astimezone(), datetime.now().astimezone()  # in the user's time zone
         moment = f"{since:%H:%M}" if since.date() == now.date() else f"{since:%Y-%m-%d %H:%M}"
         return f"pid {self.pid} on host {self.host} since {moment}"
 
@@ -62,16 +59,16 @@ class RunFolder:
 
     @classmethod
     def create(cls, root: Path, experiment: str, name: str) -> Self:
-        """A new folder below ``root``, with an identity (``id``, ``name``, ``experiment``, ``created``) and empty sub-folders.
+        """Create a folder below ``root``, with an identity (``id``, ``name``, ``experiment``, ``created``) and empty sub-folders.
 
-        Names become slugs for the path; the identity keeps them as they are. No name leads outside ``root``.
+        Names become slugs for the path; the identity keeps them unchanged. No name leads outside ``root``.
 
         Raises:
-            StorageError: the folder cannot be made, or not be written in.
+            StorageError: the folder cannot be created, or you may not write in it.
         """
         run_id = uuid.uuid4().hex
         folder = cls(root / slug(experiment, fallback="experiment") / f"{slug(name, fallback='run')}-{run_id[:8]}")
-        with atomic_files.storing(folder.path):
+        with atomic_files.storage_errors(folder.path):
             folder.path.parent.mkdir(parents=True, exist_ok=True)
             folder.path.mkdir()
             folder.checkpoints.mkdir()
@@ -91,7 +88,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Component ids, revisions, versions and the data's hash; not the lock that is held while working, :meth:`locked`."""
+        """Component ids, revisions, versions and the data's hash. The lock on the folder itself is :meth:`locked`."""
         return self.path / "lock.json"
 
     @property
@@ -106,7 +103,7 @@ class RunFolder:
 
     @property
     def plugins(self) -> Path:
-        """Copies of the local plugins that the run was made with: to be read, and named by hand; nothing runs them by itself."""
+        """Copies of the local plugins that the run used, for reading; ganforge never runs them unless you name them."""
         return self.path / "plugins"
 
     @property
@@ -120,29 +117,29 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
-    def meanings(self) -> Path:
-        """What the numbers mean, :mod:`ganforge.storage.value_info`."""
-        return self.path / "meanings.json"
+    def value_info(self) -> Path:
+        """What the values of losses and metrics mean, :mod:`ganforge.storage.value_info`."""
+        return self.path / "value_info.json"
 
     @property
     def report(self) -> Path:
-        """The page about the run, :mod:`ganforge.report`."""
+        """The report page, :mod:`ganforge.report`."""
         return self.path / "report.html"
 
     @property
     def status(self) -> Path:
-        """How the run stands, :mod:`ganforge.storage.run_status`."""
+        """The run's state, :mod:`ganforge.storage.run_status`."""
         return self.path / "status.json"
 
     @property
     def identity(self) -> Path:
-        """Which run this is: id, name, experiment, seed, versions, device."""
+        """Id, name, experiment, seed, versions and device."""
         return self.path / "run.json"
 
     @property
-    def ack(self) -> Path:
-        """What MLflow has of the journal."""
-        return self.path / "ack.json"
+    def acknowledged(self) -> Path:
+        """How much of the journal MLflow has accepted, :mod:`ganforge.tracking.acknowledgement`."""
+        return self.path / "acknowledged.json"
 
     def write_json(self, path: Path, data: object) -> None:
         """Replace a file of this folder by plain data, durably.
@@ -153,10 +150,10 @@ class RunFolder:
         atomic_files.write_json(path, data)
 
     def read_json(self, path: Path) -> Any:
-        """The plain data of a file of this folder; ``None`` when there is no such file.
+        """Read the plain data of a file of this folder; ``None`` if there is no such file.
 
         Raises:
-            StorageError: it cannot be read, or is no JSON.
+            StorageError: the file cannot be read, or is not valid JSON.
         """
         try:
             return strict_json.loads(path.read_bytes())
@@ -169,71 +166,68 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the one who works in this folder. The lock ends with the process, however it ends.
+        """Hold the folder's lock, so that no other process works in it. The lock ends with the process, however that ends.
 
         Raises:
-            RunFolderError: somebody else is; names pid, host and since when.
-            StorageError: the lock's file cannot be made.
+            RunFolderError: another process holds the lock; names its pid, host and start time.
+            StorageError: the lock file cannot be written.
         """
-        with atomic_files.storing(self._flock):
-            file = os.open(self._flock, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = FileLock(self._lock_file)
+        with atomic_files.storage_errors(self._lock_file):
+            try:
+                lock.acquire(timeout=_LOCK_TIMEOUT, poll_interval=_POLL_INTERVAL)
+            except Timeout as error:
+                raise RunFolderError(
+                    f"run {self.path} is in use by {self._read_holder()}", remedy="wait until it ends, or stop it"
+                ) from error
         try:
-            self._take(file)
-            me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-            with atomic_files.storing(self._flock):
-                os.pwrite(file, strict_json.dumps(me).encode().ljust(_NOTE), 0)
+            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+            atomic_files.write_json(self._holder_file, holder, durable=False)
             yield
         finally:
-            os.close(file)
+            with suppress(OSError):
+                self._holder_file.unlink(missing_ok=True)
+            lock.release()
 
-    def holder(self) -> Holder | None:
-        """Who works in this folder now, or ``None``; an unreadable note of a held lock gives pid 0 on host "?"."""
-        try:
-            file = os.open(self._flock, os.O_RDONLY)
-        except FileNotFoundError:
+    def holder(self) -> LockHolder | None:
+        """The process that works in this folder now, or ``None``; pid 0 on host "?" if the note about it cannot be read.
+
+        In a folder that you cannot write, the lock cannot be tested: ``None``.
+        """
+        if not self._lock_file.exists():
             return None
-        except OSError as error:
-            raise StorageError(f"cannot read {self._flock}: {error.strerror or error}") from error
+        lock = FileLock(self._lock_file)
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _holder(os.pread(file, _NOTE, 0))
-        finally:
-            os.close(file)
+            lock.acquire(timeout=_PROBE_TIMEOUT, poll_interval=_POLL_INTERVAL)
+        except Timeout:
+            return self._read_holder()
+        except OSError:
+            return None
+        lock.release()
         return None
 
     @property
-    def _flock(self) -> Path:
+    def _lock_file(self) -> Path:
         return self.path / "run.lock"
 
-    def _take(self, file: int) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() < deadline:
-                    time.sleep(0.01)
-                    continue
-                raise RunFolderError(
-                    f"run {self.path} is in use by {_holder(os.pread(file, _NOTE, 0))}",
-                    remedy="wait until it ends, or stop it",
-                ) from error
+    @property
+    def _holder_file(self) -> Path:
+        """Beside the lock, because Windows lets nobody read a locked file."""
+        return self.path / "run.lock.json"
+
+    def _read_holder(self) -> LockHolder:
+        try:
+            note = strict_json.loads(self._holder_file.read_bytes())
+            return LockHolder(int(note["pid"]), str(note["host"]), float(note["since"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return LockHolder(0, "?", 0.0)
 
 
 def slug(name: str, *, fallback: str) -> str:
-    """``name`` as one safe path component: at most 60 of ``a-z 0-9 . _ -``, not beginning with a dot.
+    """``name`` as one safe path component: at most 60 of ``a-z 0-9 . _ -``, not starting with a dot.
 
-    A name of which nothing is left (other scripts, dots only) becomes ``fallback`` and a checksum, so that two of them stay apart.
+    If nothing of the name is left (other scripts, only dots), the slug is ``fallback`` and a checksum, so that names stay distinct.
     """
-    plain_text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    kept = re.sub(r"[^a-z0-9._-]+", "-", plain_text)[:60].strip(".-_")
+    ascii_text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    kept = re.sub(r"[^a-z0-9._-]+", "-", ascii_text)[:60].strip(".-_")
     return kept or f"{fallback}-{zlib.crc32(name.encode(errors='surrogatepass')):08x}"
-
-
-def _holder(note: bytes) -> Holder:
-    try:
-        data = strict_json.loads(note)
-        return Holder(int(data["pid"]), str(data["host"]), float(data["since"]))
-    except (ValueError, KeyError, TypeError):
-        return Holder(0, "?", 0.0)

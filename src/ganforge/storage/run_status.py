@@ -1,4 +1,4 @@
-"""How a run stands: ``status.json``, replaced as a whole at its start, every few seconds, and at its end."""
+"""The state of a run: ``status.json``, replaced as a whole at the start, every few seconds, and at the end."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import Any, Literal, Self
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
 
-Standing = Literal["running", "finished", "stopped", "failed", "diverged", "killed"]
+RunState = Literal["running", "finished", "stopped", "failed", "diverged", "killed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How a run stands.
+    """The state of a run.
 
     Attributes:
-        status: in a word.
+        status: the state in one word.
         iteration: iterations done.
         iterations: iterations in all.
         seconds: wall time of training so far, in this process.
-        iterations_per_second: newest measured speed, or ``None`` before there is one.
+        iterations_per_second: latest measured speed, or ``None`` before there is one.
         pid: the process that trains or trained.
         host: its machine.
         heartbeat: unix seconds of this report.
         metrics: last value of each metric.
-        health: ``verdict`` and ``findings``, once somebody has judged.
-        reason: why it ended so, in words.
+        health: ``verdict`` and ``findings``, once the health checks ran.
+        reason: why the run ended this way.
         error: type and message of the exception that ended it.
     """
 
-    status: Standing
+    status: RunState
     iteration: int = 0
     iterations: int = 0
     seconds: float = 0.0
@@ -49,12 +49,12 @@ class Status:
     error: str | None = None
 
     def now(self, **changes: Any) -> Self:
-        """The same with ``changes``, reported now."""
+        """A copy with ``changes`` and the current time."""
         return dataclasses.replace(self, **{"heartbeat": time.time(), **changes})
 
 
 def read(folder: RunFolder) -> Status | None:
-    """How the run stands; ``None`` before its first report. Keys of a newer ganforge are passed over.
+    """Read the state; ``None`` before the first report. Unknown keys, from newer versions of ganforge, are ignored.
 
     Raises:
         StorageError: the file cannot be read, or is damaged.
@@ -67,7 +67,7 @@ def read(folder: RunFolder) -> Status | None:
 
 
 def write(folder: RunFolder, status: Status, *, durable: bool = True) -> None:
-    """Report; a heartbeat need not be ``durable``.
+    """Write the state; a heartbeat need not be ``durable``.
 
     Raises:
         StorageError: the disk or folder refused.
@@ -77,18 +77,18 @@ def write(folder: RunFolder, status: Status, *, durable: bool = True) -> None:
 
 def finish(
     folder: RunFolder,
-    standing: Standing,
+    state: RunState,
     *,
     reason: str | None = None,
     error: str | None = None,
     health: Mapping[str, object] | None = None,
 ) -> Status:
-    """The last report: what was known, with how it ended. Parts that are not given stay as they were.
+    """Write how the run ended and return the new state; fields that are not given keep their values.
 
     Raises:
         StorageError: the disk or folder refused.
     """
-    before = read(folder) or Status(status=standing)
-    ended = before.now(status=standing, reason=reason or before.reason, error=error or before.error, health=health or before.health)
+    before = read(folder) or Status(status=state)
+    ended = before.now(status=state, reason=reason or before.reason, error=error or before.error, health=health or before.health)
     write(folder, ended)
     return ended

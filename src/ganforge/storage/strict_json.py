@@ -1,7 +1,7 @@
-"""JSON for plain data that is always valid JSON and always comes back as it went in.
+"""JSON for plain data: always valid JSON, and loading returns what was dumped.
 
-JSON knows neither NaN nor Infinity; here they are written as ``{"$float": "nan"}``. Keys that begin with ``$`` get a second one, so
-no data can be taken for such a mark. Tuples come back as lists.
+JSON has neither NaN nor Infinity; they are written as ``{"$float": "nan"}``. Keys that begin with ``$`` get a second one, so that
+data is never mistaken for such a marker. Tuples are loaded as lists.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ _FLOAT = "$float"
 
 
 def dumps(data: object, *, indent: int | None = None) -> str:
-    """Plain data as JSON text: None, booleans, numbers, strings, and lists, tuples and string-keyed mappings of them.
+    """Dump plain data as JSON: None, booleans, numbers, strings, and lists, tuples and string-keyed mappings of them.
 
     Raises:
-        TypeError: anything else; the message names where it stands.
+        TypeError: the data holds anything else; the message says where.
     """
     separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(_encoded(data, "data"), allow_nan=False, indent=indent, separators=separators)
+    return json.dumps(_encode(data, "data"), allow_nan=False, indent=indent, separators=separators)
 
 
 def loads(text: str | bytes) -> Any:
-    """What :func:`dumps` was given.
+    """Load what :func:`dumps` wrote.
 
     Raises:
         ValueError: not JSON, or not UTF-8.
     """
-    return json.loads(text, object_hook=_decoded)
+    return json.loads(text, object_hook=_decode)
 
 
-def _encoded(data: object, where: str) -> object:
+def _encode(data: object, where: str) -> object:
     match data:
         case None | bool() | str():
             return data
@@ -44,20 +44,20 @@ def _encoded(data: object, where: str) -> object:
             number = float(data)
             return number if math.isfinite(number) else {_FLOAT: repr(number)}
         case list() | tuple():
-            return [_encoded(item, f"{where}[{index}]") for index, item in enumerate(data)]
+            return [_encode(item, f"{where}[{index}]") for index, item in enumerate(data)]
         case Mapping():
-            return {_encoded_key(key, where): _encoded(value, f"{where}.{key}") for key, value in data.items()}
+            return {_encode_key(key, where): _encode(value, f"{where}.{key}") for key, value in data.items()}
         case _:
-            raise TypeError(f"{where} is a {type(data).__name__}, which is no plain data")
+            raise TypeError(f"{where} is a {type(data).__name__}, which is not plain data")
 
 
-def _encoded_key(key: object, where: str) -> str:
+def _encode_key(key: object, where: str) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"{where} has the key {key!r}; the keys of plain data are strings")
+        raise TypeError(f"{where} has the key {key!r}; keys of plain data must be strings")
     return f"${key}" if key.startswith("$") else key
 
 
-def _decoded(table: dict[str, Any]) -> Any:
+def _decode(table: dict[str, Any]) -> Any:
     if _FLOAT in table:
         return float(table[_FLOAT])
     return {key.removeprefix("$"): value for key, value in table.items()}

@@ -1,4 +1,4 @@
-"""What a run's numbers mean: ``meanings.json``, so that a reader needs neither the recipe's plugins nor torch."""
+"""What the values of a run's losses and metrics mean: ``value_info.json``, so that a reader needs neither its plugins nor torch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ganforge.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
-class MetricMeaning:
-    """What the value of a metric means.
+class StoredMetricInfo:
+    """What the values of a metric mean, at the run's sample size.
 
     Attributes:
-        label: in plain words, with the unit.
-        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" where nobody said.
+        label: plain words, with the unit.
+        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown.
         ideal: the value of a perfect generator, or ``None``.
-        floor: what a perfect generator has on average at the run's sample size, or ``None``.
+        floor: the mean value of a perfect generator at the run's sample size, or ``None``.
     """
 
     label: str = ""
@@ -32,86 +32,90 @@ class MetricMeaning:
 
     @property
     def aim(self) -> float | None:
-        """What "nearer" is near to."""
+        """The value that "nearer" refers to."""
         return metric_goal.aim(self.ideal, self.floor)
 
 
 @dataclass(frozen=True, slots=True)
-class Meanings:
-    """What a run's numbers mean.
+class ValueInfo:
+    """What the values of a run's losses and metrics mean.
 
     Attributes:
-        terms: by ``discriminator/real``.
-        metrics: by ``wasserstein`` or ``modes/captured``.
+        terms: by key, such as ``discriminator/real``.
+        metrics: by key, such as ``wasserstein`` or ``modes/captured``.
     """
 
     terms: Mapping[str, TermInfo] = field(default_factory=dict)
-    metrics: Mapping[str, MetricMeaning] = field(default_factory=dict)
+    metrics: Mapping[str, StoredMetricInfo] = field(default_factory=dict)
 
     @classmethod
-    def of(
+    def resolve(
         cls,
         term_info: Mapping[str, TermInfo],
-        value_info: Mapping[str, MetricInfo],
+        metric_info: Mapping[str, MetricInfo],
         samples: Mapping[str, int],
         *,
         floors: bool = True,
     ) -> Self:
-        """What losses and metrics declare.
+        """Resolve what losses and metrics declare.
 
         Args:
-            term_info: by ``discriminator/real``.
-            value_info: by ``wasserstein`` or ``modes/captured``.
-            samples: how many samples each metric takes, by its name.
-            floors: whether to tell those too that no value is judged by; some are simulated, which takes seconds.
+            term_info: by key, such as ``discriminator/real``.
+            metric_info: by key, such as ``wasserstein`` or ``modes/captured``.
+            samples: number of samples that each metric takes, by its name.
+            floors: whether to compute all floors. Some are simulated, which takes seconds; ``False`` computes only those of metrics
+                whose goal is ``nearer``.
         """
-        told = {key: measure for key, measure in value_info.items() if floors or measure.better == "nearer"}
-        counts = {key: samples.get(key.partition("/")[0]) for key in told}
-        return cls(term_info, {key: _declared(measure, counts.get(key)) for key, measure in value_info.items()})
+
+        def count(key: str, info: MetricInfo) -> int | None:
+            return samples.get(key.partition("/")[0]) if floors or info.better == "nearer" else None
+
+        resolved = {
+            key: StoredMetricInfo(info.label, info.better, info.ideal, info.floor_at(count(key, info)))
+            for key, info in metric_info.items()
+        }
+        return cls(term_info, resolved)
 
 
-def write(folder: RunFolder, meanings: Meanings) -> None:
-    """Write them down.
+def write(folder: RunFolder, info: ValueInfo) -> None:
+    """Write the file.
 
     Raises:
         StorageError: the disk or folder refused.
     """
-    terms, metrics = ({key: dataclasses.asdict(one) for key, one in each.items()} for each in (meanings.terms, meanings.metrics))
-    atomic_files.write_json(folder.meanings, {"terms": terms, "metrics": metrics}, durable=False)
+    terms, metrics = ({key: dataclasses.asdict(one) for key, one in each.items()} for each in (info.terms, info.metrics))
+    atomic_files.write_json(folder.value_info, {"terms": terms, "metrics": metrics}, durable=False)
 
 
-def read(folder: RunFolder) -> Meanings:
-    """What was written down; nothing of a run that did not, and what is no meaning is passed over.
+def read(folder: RunFolder) -> ValueInfo:
+    """Read the file; a missing one is empty, and entries of another form are ignored.
 
     Raises:
         StorageError: the file cannot be read, or is damaged.
     """
-    found = folder.read_json(folder.meanings)
-    return Meanings(
-        {key: _reading(one) for key, one in _tables(found, "terms")},
-        {
-            key: MetricMeaning(
-                _text(one.get("label")), _text(one.get("better")), _number(one.get("ideal")), _number(one.get("floor"))
-            )
-            for key, one in _tables(found, "metrics")
-        },
+    stored = folder.read_json(folder.value_info)
+    return ValueInfo(
+        {key: _parse_term(entry) for key, entry in _entries(stored, "terms")},
+        {key: _parse_metric(entry) for key, entry in _entries(stored, "metrics")},
     )
 
 
-def _declared(measure: MetricInfo, samples: int | None) -> MetricMeaning:
-    return MetricMeaning(measure.label, measure.better, measure.ideal, measure.floor_at(samples))
+def _entries(stored: Any, name: str) -> list[tuple[str, Mapping[str, Any]]]:
+    table = stored.get(name) if isinstance(stored, Mapping) else None
+    return [(key, entry) for key, entry in table.items() if isinstance(entry, Mapping)] if isinstance(table, Mapping) else []
 
 
-def _reading(one: Mapping[str, Any]) -> TermInfo:
-    told = one.get("divergence")
-    name, greatest = (told.get("name"), _bound(told.get("greatest"))) if isinstance(told, Mapping) else (None, None)
+def _parse_term(entry: Mapping[str, Any]) -> TermInfo:
+    stored = entry.get("divergence")
+    name, greatest = (stored.get("name"), _bound(stored.get("greatest"))) if isinstance(stored, Mapping) else (None, None)
     divergence = Divergence(name, greatest) if isinstance(name, str) and greatest is not None else None
-    return TermInfo(_text(one.get("label")), _number(one.get("equilibrium")), _bound(one.get("best")), divergence)
+    return TermInfo(_text(entry.get("label")), _number(entry.get("equilibrium")), _bound(entry.get("best")), divergence)
 
 
-def _tables(found: Any, name: str) -> list[tuple[str, Mapping[str, Any]]]:
-    tables = found.get(name) if isinstance(found, Mapping) else None
-    return [(key, one) for key, one in tables.items() if isinstance(one, Mapping)] if isinstance(tables, Mapping) else []
+def _parse_metric(entry: Mapping[str, Any]) -> StoredMetricInfo:
+    return StoredMetricInfo(
+        _text(entry.get("label")), _text(entry.get("better")), _number(entry.get("ideal")), _number(entry.get("floor"))
+    )
 
 
 def _text(value: object) -> str:
@@ -119,10 +123,11 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None  # type: ignore[arg-type]  # it is a number
+    bound = _bound(value)
+    return None if bound is None or math.isinf(bound) else bound
 
 
 def _bound(value: object) -> float | None:
-    """A number, infinite ones among them."""
-    return value if isinstance(value, float) and math.isinf(value) else _number(value)
+    """A number, possibly infinite."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return float(value) if is_number else None  # type: ignore[arg-type]  # it is a number

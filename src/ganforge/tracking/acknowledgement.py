@@ -12,7 +12,7 @@ from ganforge.storage import atomic_files, strict_json
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The acknowledgement, ``ack.json`` in the run folder.
+    """The acknowledgement, ``acknowledged.json`` in the run folder.
 
     A crash between sending and acknowledging means sending again, which changes nothing: metrics are the same rows, files the same
     files, and images and models are looked for first.

@@ -1,6 +1,6 @@
 """From journal to sink: read on, thin, send, acknowledge.
 
-A delivery keeps nothing that the journal and ``ack.json`` do not hold. After any failure it is thrown away and a new one starts
+A delivery keeps nothing that the journal and ``acknowledged.json`` do not hold. After a failure it is dropped and a new one starts
 from the acknowledgement, which is also what happens after a crash: there is one way to recover, and it is used all the time.
 """
 
@@ -101,9 +101,9 @@ class Delivery:
 
     def _begin(self, record: dict[str, Any]) -> None:
         """Make the run known to the store, by the start record: the one at hand, or the journal's first."""
-        if record.get("k") != "start":
+        if record.get("kind") != "start":
             record = next((first for _, first in journal.read(self.folder.journal)), record)
-        if record.get("k") != "start":  # damaged: the run folder still knows which run it is
+        if record.get("kind") != "start":  # damaged: the run folder still knows which run it is
             identity = self.folder.read_json(self.folder.identity) or {}
             record = {f"{'run_' if key in {'id', 'name'} else ''}{key}": value for key, value in identity.items()}
         try:
@@ -119,8 +119,8 @@ class Delivery:
         self._acknowledge(replace(self.ack, experiment_id=experiment_id, run_id=run_id, begun=True))
 
     def _take(self, begin: int, end: int, record: dict[str, Any]) -> None:
-        kind = str(record.get("k"))
-        if kind == "m":
+        kind = str(record.get("kind"))
+        if kind == "metrics":
             self._points.take_metrics(begin, record)
         elif kind in {"eval", "evaluated"}:
             self._take_evaluation(begin, end, record)
@@ -237,7 +237,7 @@ class Delivery:
     def _rollback(self, record: dict[str, Any]) -> None:  # noqa: ARG002 - all handlers have one form
         """Training takes up an earlier iteration. What MLflow has of the ones given up stays: it cannot take points back."""
         self._turn("rollback")
-        returns = [_returned(each) for each in journal.of_kind(self.folder.journal, "rollback")]
+        returns = [_returned(each) for each in journal.read_kinds(self.folder.journal, "rollback")]
         self._sink.tag("ganforge.rolled_back", mask_text("\n".join(returns)))
 
     def _end(self, record: dict[str, Any]) -> None:

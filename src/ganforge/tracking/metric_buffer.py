@@ -66,7 +66,7 @@ class PointStream:
         Raises:
             KeyError, TypeError, ValueError: the record is not one.
         """
-        again = record.get("k") == "evaluated"
+        again = record.get("kind") == "evaluated"
         prefix, iteration, ms = "evaluated/" if again else "eval/", record["number" if again else "iteration"], record["ms"]
         for name, value in record["values"].items():
             key = _prefixed(prefix, name)
@@ -127,14 +127,14 @@ def last_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
         StorageError: the journal cannot be read.
     """
     found: dict[str, tuple[int, float]] = {}
-    lasting = journal.lasting(path)
+    lasting = journal.surviving_iterations(path)
     for _, record in journal.read(path):
         limit = min(lasting[0], until)
-        if record["k"] in journal.TURNS:
+        if record["kind"] in journal.REWINDS:
             lasting.popleft()
-        elif record["k"] == "eval" and record["iteration"] <= limit:
+        elif record["kind"] == "eval" and record["iteration"] <= limit:
             found |= {_prefixed("eval/", key): (record["iteration"], float(value)) for key, value in record["values"].items()}
-        elif record["k"] == "m":
+        elif record["kind"] == "metrics":
             rows = [row for row, at in enumerate(record["iterations"]) if at <= limit]
             for key, values in record["values"].items():
                 found |= {metric_key(key): (record["iterations"][row], values[row]) for row in rows[-1:]}

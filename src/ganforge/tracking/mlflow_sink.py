@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.tracking import crash_points
+from ganforge.storage.atomic_files import fault_point
 from ganforge.tracking.downsampling import Point
 from ganforge.tracking.mlflow_errors import understood
 from ganforge.tracking.mlflow_model import log_generator
@@ -121,7 +121,7 @@ class MlflowSink:
             self._adopt()
             metrics = [Metric(point.key, point.value, point.ms, point.iteration) for point in points]
             self._mlflow.log_batch(self._run_id, metrics=metrics, synchronous=True)
-        crash_points.reached("sent")
+        fault_point("sent")
 
     def image(self, path: Path, key: str, iteration: int, ms: int) -> None:
         """Send a picture unless it is there already; see :class:`Sink`."""
@@ -134,7 +134,7 @@ class MlflowSink:
                 return
             self._mlflow.log_image(self._run_id, picture, key=key, step=iteration, timestamp=ms, synchronous=True)
             self._pictures.add(name)
-        crash_points.reached("image")
+        fault_point("image")
 
     def file(self, path: Path, folder: str) -> None:
         """Send a file, text without secrets; see :class:`Sink`."""

@@ -41,7 +41,7 @@ def pending(folder: RunFolder) -> Pending:
     """
     counter = _Counter()
     with suppress(Unreachable):  # a journal of which nobody knows what run it is
-        Delivery(folder, counter, Ack.load(folder.ack), save=_forget, reject=_forget).pump(final=True)
+        Delivery(folder, counter, Ack.load(folder.acknowledged), save=_forget, reject=_forget).pump(final=True)
     return Pending(counter.seen, counter.images, counter.others)
 
 

@@ -61,7 +61,7 @@ class Summary:
 
 def summarise(folder: RunFolder, store: Store, *, still_delivering: bool = False) -> Summary:
     """What became of a run's records, read from its folder."""
-    ack, state = Ack.load(folder.ack).for_store(store.shown), states.read(folder)
+    ack, state = Ack.load(folder.acknowledged).for_store(store.shown), states.read(folder)
     waiting = pending(folder)
     return Summary(
         store=store,

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask_text
 from ganforge.storage import strict_json
+from ganforge.storage.atomic_files import fault_point
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking import crash_points
 from ganforge.tracking.acknowledgement import Ack
 from ganforge.tracking.delivery import Delivery, Rejection
 from ganforge.tracking.mlflow_sink import MlflowSink
@@ -124,7 +124,7 @@ class _Loop:
         self._pause = pause
         self._drain_timeout = drain_timeout
         self._resumed = resumed
-        self._ack = Ack.load(folder.ack).for_store(store.shown)
+        self._ack = Ack.load(folder.acknowledged).for_store(store.shown)
         self._sink = MlflowSink(store)
         self._delivery: Delivery | None = None
         self._backoff = Backoff()
@@ -175,9 +175,9 @@ class _Loop:
         self._state.tell("unreachable", mask_text(str(failure)), ack=self._ack)
 
     def _save(self, ack: Ack) -> None:
-        ack.save(self._folder.ack)
+        ack.save(self._folder.acknowledged)
         self._ack = ack
-        crash_points.reached("acknowledged")
+        fault_point("acknowledged")
 
     def _keep_rejected(self, rejection: Rejection) -> None:
         with (self._folder.path / _REJECTED).open("a", encoding="utf-8") as file:
