@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ganforge.cli import console, installed, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,19 +19,16 @@ if TYPE_CHECKING:
 
 
 def check(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)],
+    recipe: options.Recipe,
     *,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one value, written as TOML. Repeatable.")
-    ] = None,
+    overrides: options.Overrides = None,
     shapes: Annotated[
         bool, typer.Option("--shapes", help="Build the parts and try them on each other, which takes a few seconds.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check a recipe without training: its keys, its components, their parameters, and whether they fit each other."""
     from ganforge.build.blueprint import resolve_recipe
-    from ganforge.cli import console, installed
     from ganforge.core.errors import GanforgeError
     from ganforge.recipe.reader import read_recipe
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.runs.comparison_result import Compared, LeftOut, Side, Trial
     from ganforge.runs.groups import Group
@@ -18,25 +20,21 @@ _NOTHING_COMPARED = 2
 
 
 def compare(
-    runs: Annotated[
-        list[str],
-        typer.Argument(metavar="RUN...", help="Folder, name or beginning of the id of runs; a sweep stands for its seeds."),
-    ],
+    runs: options.RunArguments,
     *,
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric, such as modes or modes/captured. Repeatable.")] = None,
     ignore: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Let protocols differ in this key, such as generator. Repeatable.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Draw the curves over each other into this PNG.", show_default=False)] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where to look for the runs.")] = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    json: options.Json = False,
 ) -> None:
     """Compare runs, gathered by recipe over their seeds.
 
     Each metric with its median and spread, and a rank test (Mann-Whitney U, two-sided) of each recipe against the first one:
     without it nobody wins. Values that were measured by different protocols are not compared, and the difference is named.
     """
-    from ganforge.cli import console
     from ganforge.runs.comparison import compare as compared_groups
     from ganforge.runs.groups import gather, recipe_differences
     from ganforge.runs.output_paths import check_targets
@@ -59,7 +57,6 @@ def compare(
 
 
 def _print(groups: Sequence[Group], compared: Sequence[Compared], apart: Mapping[str, Sequence[str | None]]) -> None:
-    from ganforge.cli import console
 
     if compared:
         headings = ("Metric", "Better", "Runs", "n", "Median", "Least", "Greatest", "p", "Better pairs", "Verdict")
@@ -87,8 +84,6 @@ def _tested(trial: Trial | None) -> tuple[object, ...]:
 
 def _tell(groups: Sequence[Group], compared: Sequence[Compared], left_out: Sequence[LeftOut]) -> None:
     """What must be known beside the numbers."""
-    from ganforge.cli import console
-
     if len(groups) == 1:
         console.note(f"all runs are of one recipe, {groups[0].name}: there is nothing to test")
     for one in compared:
@@ -126,7 +121,6 @@ def _told_together(compared: Sequence[Compared]) -> str | None:
 
 def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> Path | None:
     """Draw the curves of training, where those are what was compared."""
-    from ganforge.cli import console
     from ganforge.runs.output_paths import chosen_by_out
 
     trained = [one for one in compared if one.origins == ("training",)]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli import console, installed, options
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -13,18 +15,14 @@ if TYPE_CHECKING:
     from ganforge.registry.params_description import Parameter
     from ganforge.registry.registry import Registry
 
-_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
 
 def list_components(
     kind: Annotated[str | None, typer.Argument(help="Only this kind: generators, discriminators, losses, …")] = None,
     *,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Only those with this tag. Repeatable.")] = None,
-    as_json: _JSON = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the installed components: generators, losses, data sets and so on."""
-    from ganforge.cli import console, installed
-
     wanted = installed.kind_named(kind) if kind else None
     registry = installed.registry()
     components = [component for component in registry.components(wanted) if set(tag or ()) <= component.tags]
@@ -46,11 +44,10 @@ def describe(
     name: Annotated[str, typer.Argument(help="Name of the component, as in a recipe.")],
     *,
     toml: Annotated[bool, typer.Option("--toml", help="Print a table to paste into a recipe.")] = False,
-    as_json: _JSON = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show what a component is, takes and needs, and where it comes from."""
     from ganforge.build.toml_template import component_template
-    from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
     from ganforge.registry.params_description import describe_params
 
@@ -72,7 +69,6 @@ def describe(
 
 
 def _show(component: Component, registry: Registry, parameters: tuple[Parameter, ...]) -> None:
-    from ganforge.cli import console
 
     plugin = component.plugin
     console.say(f"{component.kind} {component.name}@{component.revision}", style="bold")
@@ -107,8 +103,6 @@ def _show(component: Component, registry: Registry, parameters: tuple[Parameter,
 
 def parameter_table(parameters: Iterable[Parameter]) -> None:
     """Print what parameters are, may be and mean."""
-    from ganforge.cli import console
-
     console.table(
         ("Parameter", "Type", "Default", "Range", "Meaning"),
         [(one.name, one.type, _default_text(one), one.range, " ".join(one.description.split())) for one in parameters],

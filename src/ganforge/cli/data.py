@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.builtin.datasets.remote_datasets import Known
-
-_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -23,10 +23,9 @@ def data() -> None:
 
 
 @app.command("list")
-def list_data(*, as_json: _JSON = False) -> None:
+def list_data(*, as_json: options.Json = False) -> None:
     """List the data sets that can be prepared: which are here, where, and what they are."""
     from ganforge.builtin.datasets.remote_datasets import KNOWN
-    from ganforge.cli import console
     from ganforge.storage.data_folders import data_folders
 
     folders = data_folders()
@@ -55,10 +54,9 @@ def prepare(
     source: Annotated[
         str | None, typer.Option("--from", metavar="FOLDER|URL", help="Take it from here: a folder, an archive, or a URL.")
     ] = None,
-    as_json: _JSON = False,
+    as_json: options.Json = False,
 ) -> None:
     """Copy or download a data set into the data folder, and compare it with its known sums."""
-    from ganforge.cli import console
     from ganforge.session.data_preparation import known_named, prepare_data, size_on_disk
     from ganforge.storage.data_folders import data_folders
 
@@ -107,8 +105,6 @@ def _facts(known: Known, folder: Path | None) -> dict[str, object]:
 def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
     """A bar for each file on a terminal, else a line for each that is done; on stderr."""
     import sys
-
-    from ganforge.cli import console
 
     if not sys.stderr.isatty():
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.runs.evaluation import Evaluated
     from ganforge.session.recorded_evaluation import Recorded
@@ -25,10 +27,7 @@ class Weights(enum.StrEnum):
 
 
 def evaluate(
-    runs: Annotated[
-        list[str],
-        typer.Argument(metavar="RUN...", help="Folder, name or beginning of the id of each run; a sweep stands for its seeds."),
-    ],
+    runs: options.RunArguments,
     *,
     metric: Annotated[
         list[str] | None,
@@ -47,19 +46,16 @@ def evaluate(
     floor: Annotated[
         bool, typer.Option("--floor", help="Measure other real samples too: what a perfect generator reaches at this size.")
     ] = False,
-    runs_dir: Annotated[Path, typer.Option(help="Where to look for the runs.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    tracking_uri: Annotated[
-        str | None, typer.Option(help="MLflow store; where the run was delivered unless given.", show_default=False)
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    device: options.Device = "auto",
+    tracking_uri: options.RunTrackingUri = None,
+    json: options.Json = False,
 ) -> None:
     """Measure finished or stopped runs again, from their folders alone.
 
     The weights are those of the newest intact checkpoint. What is measured is kept in the run's folder, in evaluations.jsonl, each
     value with its protocol; MLflow gets it too where it has the run. A metric that fails costs one line.
     """
-    from ganforge.cli import console
     from ganforge.core.errors import GanforgeError
     from ganforge.runs.evaluation import Wish
     from ganforge.runs.groups import members
@@ -85,7 +81,6 @@ def evaluate(
 
 
 def _tell(recorded: Recorded, *, quiet: bool) -> None:
-    from ganforge.cli import console
 
     evaluated = recorded.evaluated
     if evaluated.values and not quiet:

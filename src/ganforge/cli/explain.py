@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ganforge.cli import console, installed, options
 
 if TYPE_CHECKING:
     from ganforge.recipe.value_origins import ExplainedValue
 
 
 def explain(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)],
+    recipe: options.Recipe,
     key: Annotated[
         str | None,
         typer.Argument(help="Only this key, or what is below it, such as train.seed or generator.params.", show_default=False),
     ] = None,
     *,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace one value, written as TOML. Repeatable.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    overrides: options.Overrides = None,
+    as_json: options.Json = False,
 ) -> None:
     """Show every value that a run of the recipe would use, and where it comes from: file and line, --set, or whose default."""
     from ganforge.build.blueprint import resolve_recipe
-    from ganforge.cli import console, installed
     from ganforge.recipe import value_origins
     from ganforge.recipe.reader import read_recipe
 
@@ -46,7 +44,6 @@ def explain(
 
 
 def _show(value: ExplainedValue) -> None:
-    from ganforge.cli import console
 
     console.say(f"{_key(value)} = {_value(value) or '… not set'}", style="bold")
     console.say(f"  {value.origin}")

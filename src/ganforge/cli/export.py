@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ganforge.cli import console, options
+
 
 class Form(enum.StrEnum):
     """The formats, said here so that help needs no torch."""
@@ -19,7 +21,7 @@ class Form(enum.StrEnum):
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
+    run: options.GeneratorArgument,
     *,
     form: Annotated[
         Form,
@@ -33,15 +35,14 @@ def export(
         typer.Option(help="Where to write; generator.onnx, .pt2 or generator in the run folder unless given."),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples are compared.")] = 64,
-    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    json: options.Json = False,
 ) -> None:
     """Write a run's generator for other programs: tensors by name in, values in the data's own units out.
 
     It is the moving average (EMA) of the newest intact checkpoint, for any number of samples. What was written is read back and
     compared with the generator; nothing is kept unless both give the same samples.
     """
-    from ganforge.cli import console
     from ganforge.runs.generator_export import TOLERANCE
     from ganforge.runs.generator_export import export as write
     from ganforge.runs.loaded_generator import load_named

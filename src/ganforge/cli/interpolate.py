@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 
 class Way(StrEnum):
     """How the noise gets from one latent to another."""
@@ -17,32 +19,27 @@ class Way(StrEnum):
 
 
 def interpolate(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
+    run: options.GeneratorArgument,
     *,
-    steps: Annotated[
-        int | None, typer.Option(min=2, help="Steps of each walk, both ends included: 10 on a sheet and 24 in a GIF unless given.")
-    ] = None,
+    steps: options.Steps = None,
     rows: Annotated[int, typer.Option(min=1, help="How many walks.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents; one seed gives one picture.")] = 0,
+    seed: options.Seed = 0,
     how: Annotated[
         Way | None, typer.Option(help="Straight, or on an arc; straight for noise with bounds, such as uniform noise, else an arc.")
     ] = None,
-    label: Annotated[
-        int | None, typer.Option(help="Class to ask a conditional generator for; drawn for each walk unless given.")
-    ] = None,
+    label: options.Label = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(help="Where to write: .png or .gif. Repeatable; interpolation.png and .gif in the run folder unless given."),
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    device: options.Device = "cpu",
+    json: options.Json = False,
 ) -> None:
     """Walk from one random latent to another, a row for each walk.
 
     Labels and categorical codes stay as they are at the start of a walk; continuous codes go straight.
     """
-    from ganforge.cli import console
     from ganforge.runs.interpolation import natural
     from ganforge.runs.latent_explorer import FORMATS, Guide, write
     from ganforge.runs.loaded_generator import load_named

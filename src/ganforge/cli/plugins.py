@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli import console, doctor_findings, installed, options
 from ganforge.cli.plugin_pages import component_facts, milliseconds, plugin_facts, show_plugin
 
 if TYPE_CHECKING:
     from ganforge.registry.component import Kind
     from ganforge.registry.registry import PluginRecord
     from ganforge.testing import Report
-
-_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -32,11 +31,9 @@ def list_plugins(
     status: Annotated[
         str | None, typer.Option(help="Only active, local, disabled, broken, incompatible or unavailable ones.")
     ] = None,
-    as_json: _JSON = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the installed plugins, with what they offer and how they fared."""
-    from ganforge.cli import console, installed
-
     wanted = _status_named(status) if status else None
     registry = installed.surveyed()
     records = registry.plugins
@@ -62,11 +59,9 @@ def list_plugins(
 def info(
     name: Annotated[str, typer.Argument(help="Name of the plugin or of its distribution.")],
     *,
-    as_json: _JSON = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show one plugin: where it comes from, what each of its components takes, and the traceback when it is broken."""
-    from ganforge.cli import console, installed
-
     registry = installed.surveyed()
     records = installed.plugins_named(registry.plugins, name)
     if as_json:
@@ -79,18 +74,16 @@ def info(
 
 
 @app.command("doctor")
-def doctor(*, as_json: _JSON = False) -> None:
+def doctor(*, as_json: options.Json = False) -> None:
     """Look over all that concerns plugins; say the remedy for each fault, and exit with 1 if there is one."""
-    from ganforge.cli import doctor_findings
     from ganforge.cli.plugin_checks import examine_plugins
 
     raise typer.Exit(doctor_findings.tell(examine_plugins(Path.cwd()), as_json=as_json))
 
 
 @app.command("freeze")
-def freeze(*, as_json: _JSON = False) -> None:
+def freeze(*, as_json: options.Json = False) -> None:
     """Print pip requirements that install the plugins in use again: versions, or where they came from."""
-    from ganforge.cli import console, installed
     from ganforge.registry.requirements import requirement, requirement_line
 
     records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
@@ -118,10 +111,9 @@ def check(
     every: Annotated[
         bool, typer.Option("--all", help="Check every installed plugin, built-in components included; so does no name at all.")
     ] = False,
-    as_json: _JSON = False,
+    as_json: options.Json = False,
 ) -> None:
     """Hold a plugin and all its components to their contracts; exit with 1 when one of them fails or nothing ran."""
-    from ganforge.cli import console
     from ganforge.core.errors import UsageError
 
     if target is not None and every:
@@ -139,7 +131,6 @@ def check(
 
 def _checked(target: str | None) -> Iterator[Report]:
     """The report on one plugin, or on each that is installed and not switched off."""
-    from ganforge.cli import console, installed
     from ganforge.registry.registry import Status
     from ganforge.testing import check_path, check_plugin
     from ganforge.testing.conformance import check_records
@@ -170,7 +161,6 @@ def new(
     into: Annotated[Path, typer.Option(help="Folder that gets the package's folder.", file_okay=False)] = Path(),
 ) -> None:
     """Write a plugin package to start from: it installs, passes its tests and trains, as it is."""
-    from ganforge.cli import console
     from ganforge.scaffold import write_plugin
 
     folder = write_plugin(name, _kinds_named(kinds), into)

@@ -7,21 +7,22 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 
 def report(
     run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or of a sweep over seeds.")],
     *,
     out: Annotated[Path | None, typer.Option(help="Where to write; report.html in the run folder unless given.")] = None,
     browser: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
-    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    json: options.Json = False,
 ) -> None:
     """Write an HTML page about a run: verdict, samples, curves, metrics with their protocols, recipe and lock.
 
     The page loads nothing and runs no script: it can be sent, kept and printed as it is. Any run will do, also one that failed or
     is still running; of a sweep the page compares the seeds.
     """
-    from ganforge.cli import console
     from ganforge.report.report_file import report as write
     from ganforge.runs.output_paths import check_targets, chosen_by_out
     from ganforge.runs.run_lookup import find

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.session.result import Result
 
@@ -14,21 +16,17 @@ if TYPE_CHECKING:
 def run(
     recipe: Annotated[Path | None, typer.Argument(help="The recipe; may be left out with --resume.", show_default=False)] = None,
     *,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; the value is read as TOML. Repeatable.")
-    ] = None,
+    overrides: options.Overrides = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Run this many seeds, from the recipe's on; prints their spread.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="With --seeds: how many run at once.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    jobs: options.Jobs = 1,
+    device: options.Device = "auto",
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run: its folder, name or beginning of its id.")
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
-    tracking_uri: Annotated[
-        str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.")
-    ] = None,
+    runs_dir: options.RunsDir = Path("runs"),
+    tracking_uri: options.TrackingUri = None,
     locked: Annotated[
         Path | None,
         typer.Option(metavar="LOCK", exists=True, help="Refuse other components or data than this lock.json, or run folder, says."),
@@ -38,7 +36,7 @@ def run(
     ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live view.")] = False,
     parent: Annotated[str | None, typer.Option(hidden=True)] = None,
-    json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Train what a recipe describes, and record it.
 
@@ -46,11 +44,10 @@ def run(
     """
     from rich.console import Console
 
-    from ganforge.cli import console
     from ganforge.core.errors import UsageError
     from ganforge.session.run_plan import Options
 
-    options = Options(
+    settings = Options(
         recipe=recipe,
         overrides=tuple(overrides or ()),
         device=device,
@@ -73,14 +70,14 @@ def run(
     if seeds is not None:
         from ganforge.session.sweep import sweep
 
-        swept = sweep(options, seeds=seeds, jobs=jobs, console=screen)
+        swept = sweep(settings, seeds=seeds, jobs=jobs, console=screen)
         if json:
             console.json_out(swept.to_plain())
         raise typer.Exit(swept.exit_code)
 
     from ganforge.session.training_run import run as run_one
 
-    result = run_one(options, screen)
+    result = run_one(settings, screen)
     _farewell(result)
     if json:
         console.json_out(result.to_plain())
@@ -89,7 +86,6 @@ def run(
 
 def _farewell(result: Result) -> None:
     """How it ended and what can be done now, on stderr."""
-    from ganforge.cli import console
     from ganforge.storage.checkpoints import list_checkpoints
     from ganforge.storage.run_folder import RunFolder
 

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.runs.run_list import RunSummary
 
 
 def runs(
     *,
-    runs_dir: Annotated[Path, typer.Option(help="Where run folders lie.")] = Path("runs"),
+    runs_dir: options.RunsDir = Path("runs"),
     experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.", show_default=False)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: options.Json = False,
 ) -> None:
     """List the runs, newest first.
 
     Runs whose process vanished are marked as killed. Neither MLflow nor its server is needed.
     """
-    from ganforge.cli import console
     from ganforge.runs.run_list import runs as all_runs
 
     found = all_runs(runs_dir, experiment)
@@ -36,7 +37,6 @@ def runs(
 
 
 def _print(found: Sequence[RunSummary]) -> None:
-    from ganforge.cli import console
 
     watched = any(run.health for run in found)
     health = ("Health",) if watched else ()

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.core.records import Samples
     from ganforge.core.specs import DataSpec
 
 
 def sample(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
+    run: options.GeneratorArgument,
     *,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents; one seed gives one set of samples.")] = 0,
-    label: Annotated[int | None, typer.Option(help="Class to ask a conditional generator for; drawn unless given.")] = None,
+    seed: options.Seed = 0,
+    label: options.Label = None,
     code: Annotated[
         str | None,
         typer.Option(
@@ -33,16 +35,15 @@ def sample(
             help="Where to write: .png, .npz or .csv; samples.png, or neighbours.png, in the run folder unless given.",
         ),
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    device: options.Device = "cpu",
+    json: options.Json = False,
 ) -> None:
     """Draw samples from a run's generator, in the data's own units.
 
     The generator is the moving average (EMA) of the newest intact checkpoint; the run folder is all that is needed, except that
     --neighbours reads the data set again, all of it.
     """
-    from ganforge.cli import console
     from ganforge.core.errors import UsageError
     from ganforge.runs.loaded_generator import load_named
     from ganforge.runs.output_paths import check_targets, chosen_by_out, default_target

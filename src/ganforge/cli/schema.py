@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli import console, installed
+
 
 def schema(
     recipes: Annotated[
@@ -40,7 +42,6 @@ def schema(
     import json
 
     from ganforge.build.editor_schema import build_schema
-    from ganforge.cli import console, installed
     from ganforge.core.errors import UsageError
     from ganforge.recipe import editor_config
     from ganforge.recipe.toml_file import load_toml
@@ -76,7 +77,6 @@ def schema(
 
 def _check(schema: Path) -> None:
     from ganforge.build.editor_schema import outdated_reason, update_command
-    from ganforge.cli import console, installed
 
     behind = outdated_reason(schema, installed.registry())
     if behind:

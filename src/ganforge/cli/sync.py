@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.storage.run_folder import RunFolder
     from ganforge.tracking.supervisor import Summary
@@ -23,17 +25,14 @@ def sync(
         ),
     ] = None,
     *,
-    runs_dir: Annotated[Path, typer.Option(help="Where run folders lie.")] = Path("runs"),
-    tracking_uri: Annotated[
-        str | None, typer.Option(help="Where to deliver; where the run tried to unless given.", show_default=False)
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    tracking_uri: options.RunTrackingUri = None,
+    json: options.Json = False,
 ) -> None:
     """Deliver to MLflow what its server missed.
 
     Nothing is sent twice. A run whose process vanished is marked as killed; one that goes on is left to its own shipper.
     """
-    from ganforge.cli import console
     from ganforge.runs.run_lookup import find
     from ganforge.tracking.resend import sync as deliver
 
@@ -56,7 +55,6 @@ def sync(
 
 def _waiting(runs_dir: Path) -> list[RunFolder]:
     """Runs with something to deliver; those that go on have a shipper of their own."""
-    from ganforge.cli import console
     from ganforge.runs.run_lookup import run_folders
     from ganforge.tracking.pending import pending
 
@@ -70,7 +68,6 @@ def _waiting(runs_dir: Path) -> list[RunFolder]:
 
 
 def _say(folder: RunFolder, summary: Summary) -> None:
-    from ganforge.cli import console
 
     name = folder.path.name
     if summary.rejected:

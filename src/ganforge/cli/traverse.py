@@ -7,31 +7,30 @@ from typing import Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 
 def traverse(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or an exported folder.")],
+    run: options.GeneratorArgument,
     *,
     code: Annotated[int | None, typer.Option(help="The code to vary, categorical ones first, from 0.")] = None,
     noise: Annotated[int | None, typer.Option(help="The dimension of the noise to vary, from 0.")] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=2, help="Images in each row: 10 on a sheet and 24 in a GIF unless given.")
-    ] = None,
+    steps: options.Steps = None,
     rows: Annotated[int, typer.Option(min=1, help="Rows where neither labels nor codes make them.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is held; one seed gives one picture.")] = 0,
+    seed: options.Seed = 0,
     label: Annotated[int | None, typer.Option(help="The class to hold, rather than a row for each.")] = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(help="Where to write: .png or .gif. Repeatable; traversal.png and .gif in the run folder unless given."),
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where to look for the run.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="Say what was written as one JSON object on stdout.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    device: options.Device = "cpu",
+    json: options.Json = False,
 ) -> None:
     """Vary one thing and hold all else: a row for each label, each value of a code, each code or dimension of the noise.
 
     Continuous codes go from -1 to 1, a dimension of the noise two standard deviations to either side, within its bounds.
     """
-    from ganforge.cli import console
     from ganforge.core.errors import UsageError
     from ganforge.runs.latent_explorer import FORMATS, Guide, write
     from ganforge.runs.loaded_generator import load_named

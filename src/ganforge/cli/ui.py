@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.tracking.tracking_store import Store
 
 
 def ui(
     *,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(help="The store; MLFLOW_TRACKING_URI or mlflow.db in this folder unless given.", show_default=False),
-    ] = None,
+    tracking_uri: options.TrackingUri = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port; the first free one from 5000 on unless given.", show_default=False)
     ] = None,
@@ -26,7 +25,6 @@ def ui(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Start the MLflow UI and print links that open on the right page. Ctrl-C stops it."""
-    from ganforge.cli import console
     from ganforge.core.errors import UsageError
     from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, serving
     from ganforge.tracking.tracking_store import Store, resolve
@@ -73,7 +71,6 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _show(store: Store, found: Sequence[tuple[str, str]], *, browser: bool) -> None:
-    from ganforge.cli import console
 
     start = f"{store.shown.rstrip('/')}/#/experiments?workflowType=machine_learning"
     console.success(f"MLflow: {start}")

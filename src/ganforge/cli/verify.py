@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganforge.cli import console, options
+
 if TYPE_CHECKING:
     from ganforge.session.verification import Band, Verification
 
@@ -14,16 +16,12 @@ if TYPE_CHECKING:
 def verify(
     recipe: Annotated[Path, typer.Argument(help="A recipe with [[expect]] tables.")],
     *,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; the value is read as TOML. Repeatable.")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="How many seeds run at once.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    runs_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
-    tracking_uri: Annotated[
-        str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+    overrides: options.Overrides = None,
+    jobs: options.Jobs = 1,
+    device: options.Device = "auto",
+    runs_dir: options.RunsDir = Path("runs"),
+    tracking_uri: options.TrackingUri = None,
+    json: options.Json = False,
 ) -> None:
     """Run a recipe's seeds again and say whether it reaches the bands that it expects.
 
@@ -32,11 +30,10 @@ def verify(
     """
     from rich.console import Console
 
-    from ganforge.cli import console
     from ganforge.session.run_plan import Options
     from ganforge.session.verification import verify as verify_recipe
 
-    options = Options(
+    settings = Options(
         recipe=recipe,
         overrides=tuple(overrides or ()),
         device=device,
@@ -44,7 +41,7 @@ def verify(
         tracking_uri=tracking_uri,
         plain=True,
     )
-    found = verify_recipe(options, jobs=jobs, console=Console(stderr=True))
+    found = verify_recipe(settings, jobs=jobs, console=Console(stderr=True))
     if json:
         console.json_out(found.to_plain())
     else:
@@ -53,7 +50,6 @@ def verify(
 
 
 def _print(found: Verification) -> None:
-    from ganforge.cli import console
 
     console.table(
         ("Metric", "Band", "Needed", "Inside", "Values by seed", "Verdict"),

@@ -1,0 +1,34 @@
+"""Options and arguments that several commands share, so that each is described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+RunsDir = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many seeds run in parallel.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; the value is read as TOML. Repeatable.")
+]
+Recipe = Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)]
+
+GeneratorArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run name, id prefix or folder, or an exported generator.")]
+RunArguments = Annotated[
+    list[str], typer.Argument(metavar="RUN...", help="Run names, id prefixes or folders; a sweep stands for its seeds.")
+]
+
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents.")]
+Label = Annotated[int | None, typer.Option(help="Class for a conditional generator. Default: drawn at random.")]
+Steps = Annotated[int | None, typer.Option(min=2, help="Images per row. Default: 10 in a PNG, 24 in a GIF.")]
+
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(help="MLflow store. Default: $MLFLOW_TRACKING_URI, then sqlite:///mlflow.db in this folder.", show_default=False),
+]
+RunTrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="MLflow store. Default: the one the run uses.", show_default=False)
+]
