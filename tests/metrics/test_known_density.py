@@ -137,7 +137,7 @@ def test_values_that_are_not_finite_give_nan():
 
 @pytest.mark.parametrize("shape", [(0, 1), (5, 2), (5,)])
 def test_samples_that_do_not_fit_are_refused(shape):
-    with pytest.raises(IncompatiblePartsError, match="a grid of densities needs"):
+    with pytest.raises(IncompatiblePartsError, match="a density grid needs"):
         smoothed_grid(torch.zeros(shape), NORMAL)
 
 

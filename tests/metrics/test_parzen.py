@@ -85,7 +85,7 @@ def test_what_cannot_be_estimated_is_refused(samples, validation, test, widths):
 
 @pytest.mark.parametrize("widths", [(), (0.0,), (1e-200,), (1e300,), (math.nan,)])
 def test_densities_have_widths(widths):
-    with pytest.raises(IncompatiblePartsError, match="a window's σ lies from 1e-50 to 1e"):
+    with pytest.raises(IncompatiblePartsError, match="σ of a window must be from 1e-50 to 1e"):
         log_densities(torch.zeros(3, 2), torch.zeros(3, 2), widths)
 
 

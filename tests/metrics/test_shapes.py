@@ -31,7 +31,7 @@ PAIRS = {
 def test_samples_have_rows(name):
     PAIRS[name](ROWS, ROWS + 1)
     for one, other in ((FLAT, FLAT), (FLAT, ROWS), (ROWS, FLAT), (torch.tensor(1.0), ROWS)):
-        with pytest.raises(IncompatiblePartsError, match=r"samples have the shape \(n, …\), and these are \((8,)?\)"):
+        with pytest.raises(IncompatiblePartsError, match=r"samples must have the shape \(n, …\), got \((8,)?\)"):
             PAIRS[name](one, other)
 
 
@@ -42,7 +42,7 @@ def test_directions_are_columns():
 
 @pytest.mark.parametrize("codes", [[0, 3], [-1, 0]])
 def test_a_code_that_no_logit_is_for_is_refused(codes):
-    with pytest.raises(IncompatiblePartsError, match="3 logits read no codes from"):
+    with pytest.raises(IncompatiblePartsError, match="3 logits do not cover codes from"):
         metrics.mutual_information_bound(torch.zeros(2, 3), torch.tensor(codes))
 
 

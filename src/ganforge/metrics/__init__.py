@@ -1,14 +1,23 @@
-"""Public metrics: pure functions on tensors, usable without any recipe or run."""
+"""Metrics as pure functions on tensors, usable without a recipe or run."""
 
-from ganforge.metrics.classes import ClassCoverage, class_coverage, class_coverage_floor, hungarian_accuracy, nearest_labels
-from ganforge.metrics.coverage import PrecisionRecall, expected_coverage, precision_recall
-from ganforge.metrics.duplicates import NEAR, NearDuplicates, near_duplicates
+from ganforge.metrics.class_metrics import (
+    ClassCoverage,
+    class_coverage,
+    class_coverage_floor,
+    hungarian_accuracy,
+    mutual_information_bound,
+)
+from ganforge.metrics.copies import CLOSE, NEAR, MemorisationScores, NearDuplicates, expected_close, memorisation, near_duplicates
 from ganforge.metrics.frechet import frechet_distance, frechet_distance_of_moments
-from ganforge.metrics.gaussian_mmd import MMD_SCALES, median_distance, mmd
-from ganforge.metrics.information import mutual_information_bound
-from ganforge.metrics.kid import KernelDistance, kernel_distance, kernel_distance_of_subsets
+from ganforge.metrics.kernel_distances import (
+    MMD_SCALES,
+    KernelDistance,
+    kernel_distance,
+    kernel_distance_of_subsets,
+    median_distance,
+    mmd,
+)
 from ganforge.metrics.known_density import LEAST_MASS, Divergences, SmoothedGrid, cell_masses, divergences, smoothed_grid
-from ganforge.metrics.memorisation import CLOSE, Memorisation, expected_close, memorisation
 from ganforge.metrics.modes import (
     ModeCoverage,
     PerfectModes,
@@ -17,11 +26,18 @@ from ganforge.metrics.modes import (
     perfect_high_quality,
     perfect_modes,
 )
-from ganforge.metrics.neighbours import Neighbours, nearest_neighbours
+from ganforge.metrics.neighbours import (
+    Neighbours,
+    OneNearestNeighbour,
+    PrecisionRecall,
+    expected_coverage,
+    nearest_labels,
+    nearest_neighbours,
+    one_nearest_neighbour,
+    precision_recall,
+)
 from ganforge.metrics.parzen import PARZEN_WIDTHS, ParzenLikelihood, log_densities, parzen_log_likelihood
-from ganforge.metrics.sliced import random_directions, sliced_wasserstein
-from ganforge.metrics.transport import wasserstein1, wasserstein2
-from ganforge.metrics.two_sample import OneNearestNeighbour, one_nearest_neighbour
+from ganforge.metrics.wasserstein import random_directions, sliced_wasserstein, wasserstein1, wasserstein2
 
 __all__ = [
     "CLOSE",
@@ -32,7 +48,7 @@ __all__ = [
     "ClassCoverage",
     "Divergences",
     "KernelDistance",
-    "Memorisation",
+    "MemorisationScores",
     "ModeCoverage",
     "NearDuplicates",
     "Neighbours",

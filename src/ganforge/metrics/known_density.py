@@ -1,4 +1,4 @@
-"""Where the data's density is known: the optimal discriminator, and divergences of what the generator makes."""
+"""Metrics for data of known density: the optimal discriminator, and divergences of generated samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
 
 LEAST_MASS = 1e-30
-"""In logarithms, cells that hold less count as if they held this: what is missed altogether costs at most 69 nats."""
+"""Lower bound of a cell's mass inside logarithms: data that is missed altogether costs at most 69 nats."""
 _REACH = 5.0
 _MARGIN = 0.25
 _CHUNK = 4096
@@ -21,13 +21,13 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, slots=True)
 class Divergences:
-    """Of a distribution p and one q, in nats; each is NaN where a value is not finite.
+    """Divergences of two distributions p and q, in nats; NaN where a value is not finite.
 
     Attributes:
-        kl: KL(p ‖ q): large where q misses what p has.
-        reverse_kl: KL(q ‖ p): large where q has what p has not.
+        kl: KL(p ‖ q): large where q misses parts of p.
+        reverse_kl: KL(q ‖ p): large where q lies outside p.
         js: Jensen–Shannon divergence, at most log 2.
-        total_variation: half the sum of the differences, at most 1.
+        total_variation: half the sum of absolute differences, at most 1.
     """
 
     kl: float
@@ -38,13 +38,13 @@ class Divergences:
 
 @dataclass(frozen=True, slots=True)
 class SmoothedGrid:
-    """The data's density and that of generated samples, smoothed alike and summed up over the cells of a grid.
+    """The data's density and that of generated samples, smoothed alike and integrated over the cells of a grid.
 
     Attributes:
         points: ``(c, d)`` centres of the cells.
         true: ``(c,)`` masses of the data.
         generated: ``(c,)`` masses of the samples.
-        outside: masses of both that lie in no cell.
+        outside: masses of both outside the grid.
         width: σ of the Gaussian that both are smoothed with.
     """
 
@@ -56,45 +56,43 @@ class SmoothedGrid:
 
     @property
     def optimal(self) -> Tensor:
-        """``(c,)`` probability p / (p + q) of being real that the optimal discriminator gives (Goodfellow et al. 2014, Prop. 1)."""
+        """``(c,)`` output p / (p + q) of the optimal discriminator (Goodfellow et al. 2014, Prop. 1)."""
         both = self.true + self.generated
         return torch.where(both == 0, 0.5, self.true / both)
 
     def gap(self, logits: Tensor) -> float:
-        """Mean distance of a discriminator to the optimal one, in probability, weighted by (p + q) / 2 over the grid.
+        """Mean absolute difference of a discriminator's and the optimal probability, weighted by (p + q) / 2 over the grid.
 
         Args:
-            logits: ``(c,)``, of the discriminator at the points; its probability is their sigmoid.
+            logits: ``(c,)``, of the discriminator at the points; the sigmoid turns them into probabilities.
         """
         weights = self.true + self.generated
         apart = (torch.sigmoid(logits.detach().to(weights)) - self.optimal).abs()
         return float((weights * apart).sum() / weights.sum())
 
     def divergences(self) -> Divergences:
-        """Of p, the data, and q, the samples; what lies outside of the grid is one more cell."""
+        """Divergences of the data p and the samples q; everything outside the grid is one more cell."""
         everything = zip((self.true, self.generated), self.outside, strict=True)
         return divergences(*(torch.cat([masses, masses.new_tensor([outside])]) for masses, outside in everything))
 
 
 def smoothed_grid(samples: Tensor, mixture: GaussianMixture, cells: int = 256) -> SmoothedGrid:
-    """Both densities around the modes, by a kernel estimate for the samples.
+    """Both densities on a grid around the modes, with a kernel density estimate for the samples.
 
     Samples are smoothed with a Gaussian whose σ is Scott's rule for one mode, std · (n / modes)^(-1 / (d + 4)), and the known
-    density with the same, so that a perfect generator's is right in the mean. Smoothing and cells can only lessen a divergence.
+    density with the same, so that the estimate is unbiased for a perfect generator. Smoothing and cells only lower divergences.
 
     Args:
         samples: ``(n, d)`` with d of 1 or 2.
         mixture: the data's density.
-        cells: cells along each axis; they reach a quarter of the modes' extent beyond them, and five standard deviations at least.
+        cells: cells along each axis; the grid extends a quarter of the modes' range beyond them, at least five standard deviations.
 
     Raises:
         IncompatiblePartsError: no samples, more than 2 dimensions, or shapes that do not fit.
     """
     dimensions = len(mixture.means[0])
     if dimensions > 2 or samples.dim() != 2 or samples.shape[1] != dimensions or not len(samples):
-        raise IncompatiblePartsError(
-            f"a grid of densities needs samples (n, 1) or (n, 2) as the modes are, and these are {tuple(samples.shape)}"
-        )
+        raise IncompatiblePartsError(f"a density grid needs samples (n, 1) or (n, 2) like the modes, got {tuple(samples.shape)}")
 
     points = samples.detach().cpu().double()
     points = torch.where(points.isfinite(), points, math.nan)
@@ -113,7 +111,7 @@ def smoothed_grid(samples: Tensor, mixture: GaussianMixture, cells: int = 256) -
 
 
 def cell_masses(means: Tensor, std: float, edges: Sequence[Tensor], shares: Tensor | None = None) -> Tensor:
-    """``(c,)`` exact masses of a mixture of round Gaussians in the cells of a grid; all NaN where a mean is not finite.
+    """``(c,)`` exact masses of a mixture of isotropic Gaussians in the cells of a grid; all NaN where a mean is not finite.
 
     Args:
         means: ``(n, d)`` doubles.
@@ -148,16 +146,16 @@ def _kl(p: Tensor, q: Tensor) -> float:
 
 
 def _interval_masses(centres: Tensor, std: float, edges: Tensor) -> Tensor:
-    """``(n, g)`` masses of one-dimensional Gaussians between neighbouring edges, exact in both tails."""
+    """``(n, g)`` masses of one-dimensional Gaussians between adjacent edges, exact in both tails."""
     places = (edges - centres[:, None]) / std
     left, right = places[:, :-1], places[:, 1:]
-    mirrored = left > 0  # beyond the mean, the tail is taken from the other side, where it does not drown in 1
+    mirrored = left > 0  # beyond the mean, use the other tail, which does not cancel against 1
     lower, upper = torch.where(mirrored, -right, left), torch.where(mirrored, -left, right)
     return _below(upper) - _below(lower)
 
 
 def _outside(means: Tensor, std: float, edges: Sequence[Tensor], shares: Tensor | None = None) -> float:
-    """Mass of a mixture beyond the grid, without the cancellation of 1 less what lies within."""
+    """Mass of a mixture outside the grid, without the cancellation of 1 - inside."""
     outside = torch.zeros(len(means), dtype=means.dtype)
     for axis, edge in enumerate(edges):
         centres = means[:, axis]
@@ -167,6 +165,6 @@ def _outside(means: Tensor, std: float, edges: Sequence[Tensor], shares: Tensor 
 
 
 def _below(places: Tensor) -> Tensor:
-    """The normal's distribution function; unlike ``torch.special.ndtr`` it keeps its digits far out on the left."""
+    """The normal's distribution function; unlike ``torch.special.ndtr`` it stays exact in the left tail."""
     share: Tensor = torch.special.erfc(-places / math.sqrt(2)) / 2
     return share

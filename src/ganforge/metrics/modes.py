@@ -1,4 +1,4 @@
-"""Distributions made of separate bells: how many were found, how well, in which shares."""
+"""Mode coverage of mixtures of Gaussians: captured modes, sample quality and shares."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
 
 HIGH_QUALITY = 3.0
-"""A sample is of high quality when it is nearer than this many standard deviations to its nearest mode."""
+"""A sample is of high quality if it lies within this many standard deviations of its nearest mode."""
 _APART = 8.0
-"""Modes so many standard deviations apart or more have less than a millionth of their samples in each other's reach."""
+"""Modes at least this many standard deviations apart share less than a millionth of their samples."""
 _DRAWS = 200_000
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class ModeCoverage:
-    """What :func:`mode_coverage` finds.
+    """Result of :func:`mode_coverage`.
 
     Attributes:
         captured: number of modes that are nearest to at least one high-quality sample.
         high_quality: share of high-quality samples, in [0, 1].
         reverse_kl: KL(generated ‖ true) in nats, over the modes' shares among high-quality samples. Without any such sample it
-            has its greatest value, as if all lay in the rarest mode.
+            takes its greatest value, as if all samples lay in the rarest mode.
     """
 
     captured: int
@@ -38,11 +38,11 @@ class ModeCoverage:
 
 @dataclass(frozen=True, slots=True)
 class PerfectModes:
-    """What :func:`perfect_modes` finds.
+    """Result of :func:`perfect_modes`.
 
     Attributes:
         high_quality: share of high-quality samples.
-        shares: of these, the share nearest to each mode: not the modes' own where they overlap.
+        shares: share of these nearest to each mode; differs from the mixture's shares where modes overlap.
     """
 
     high_quality: float
@@ -52,29 +52,29 @@ class PerfectModes:
 def mode_coverage(samples: Tensor, centres: Tensor, std: float, shares: Sequence[float] | Tensor | None = None) -> ModeCoverage:
     """Captured modes, share of high-quality samples, and reverse KL, as VEEGAN and PacGAN count them.
 
-    A sample is of high quality when it lies strictly within 3 standard deviations of its nearest mode; a mode is captured when
-    it is nearest to at least one of these (Srivastava et al. 2017; Lin et al. 2018, ``pacgan/extensions.py``, which counts shares
-    over high-quality samples only). Published figures use 2,500 samples.
+    A sample is of high quality if it lies strictly within 3 standard deviations of its nearest mode; a mode is captured if it is
+    nearest to at least one of these (Srivastava et al. 2017; Lin et al. 2018, ``pacgan/extensions.py``, which counts shares over
+    high-quality samples only). Published figures use 2,500 samples.
 
-    A perfect sampler does not reach 100 %: of modes that lie apart in d dimensions it has a share P(χ²_d < 9), in the plane
+    A perfect sampler does not reach 100 %: for separate modes in d dimensions it has the share P(χ²_d < 9), in the plane
     1 - exp(-4.5) = 98.89 %; more means that the modes are too narrow. Its reverse KL over m equal modes is about
-    (m - 1)/2n: for n = 2,500, 0.0014 with 8 modes and 0.0048 with 25. Where modes overlap, :func:`perfect_modes` tells.
+    (m - 1)/2n: for n = 2,500, 0.0014 with 8 modes and 0.0048 with 25. For overlapping modes see :func:`perfect_modes`.
 
     Args:
-        samples: ``(n, d)``; values that are not finite are of no quality.
+        samples: ``(n, d)``; samples that are not finite are never of high quality.
         centres: ``(m, d)``.
         std: standard deviation of every mode along every axis.
         shares: ``(m,)`` true shares; equal unless given.
 
     Raises:
-        IncompatiblePartsError: no samples, no modes, shapes that do not fit, or a standard deviation that is not above 0.
+        IncompatiblePartsError: no samples, no modes, shapes that do not fit, or a standard deviation that is not positive.
     """
     if not samples.dim() == centres.dim() == 2 or not len(samples) or not len(centres) or samples.shape[1:] != centres.shape[1:]:
         raise IncompatiblePartsError(f"samples of shape {tuple(samples.shape)} do not fit modes of shape {tuple(centres.shape)}")
     if shares is not None and len(shares) != len(centres):
         raise IncompatiblePartsError(f"{len(shares)} shares do not fit {len(centres)} modes")
     if not 0 < std < math.inf:
-        raise IncompatiblePartsError(f"modes have a standard deviation above 0, and not {std}")
+        raise IncompatiblePartsError(f"the standard deviation of modes must be positive and finite, got {std}")
 
     points, means = samples.detach().cpu().double(), torch.as_tensor(centres).cpu().double()
     good = _high_quality(points, means, std)
@@ -85,18 +85,17 @@ def mode_coverage(samples: Tensor, centres: Tensor, std: float, shares: Sequence
 
 
 def perfect_high_quality(dimensions: int) -> float:
-    """Share of high-quality samples that a perfect sampler of modes that lie apart has: P(χ²_d < 9)."""
-    return float(
-        torch.special.gammainc(torch.tensor(dimensions / 2, dtype=torch.float64), torch.tensor(HIGH_QUALITY**2 / 2).double())
-    )
+    """Share of high-quality samples of a perfect sampler whose modes do not overlap: P(χ²_d < 9)."""
+    half = torch.tensor(dimensions / 2, dtype=torch.float64)
+    return float(torch.special.gammainc(half, torch.tensor(HIGH_QUALITY**2 / 2).double()))
 
 
 def perfect_modes(mixture: GaussianMixture) -> PerfectModes:
-    """What a perfect sampler of the mixture has.
+    """Share of high-quality samples, and shares of modes, of a perfect sampler of the mixture.
 
-    Of modes that lie apart that is :func:`perfect_high_quality` and their shares. Where any two are nearer to each other than 8
-    standard deviations, samples of one are of high quality by another; 200,000 draws, always the same, then tell: the share of high
-    quality to 0.0003.
+    For separate modes these are :func:`perfect_high_quality` and the mixture's shares. If two modes are nearer than 8 standard
+    deviations, samples of one may be of high quality by another; the values then come from 200,000 draws, the same every time,
+    which give the share of high quality to 0.0003.
     """
     means, shares = (torch.tensor(part, dtype=torch.float64) for part in (mixture.means, mixture.shares))
     if len(means) < 2 or float(torch.pdist(means).min()) >= _APART * mixture.std:
@@ -119,14 +118,14 @@ def gaussian_mixture_density(points: Tensor, mixture: GaussianMixture) -> Tensor
 
 
 def _high_quality(points: Tensor, means: Tensor, std: float) -> Tensor:
-    """Of the points ``(n, d)`` that are of high quality, the modes that they are nearest to."""
+    """The nearest mode of each point ``(n, d)`` that is of high quality."""
     distances = torch.cdist(points, means, compute_mode="donot_use_mm_for_euclid_dist")  # (n, m)
     nearest, mode = distances.nan_to_num(nan=math.inf).min(dim=1)
     return mode[nearest < HIGH_QUALITY * std]
 
 
 def _divergence(counts: Tensor, true: Tensor) -> float:
-    """KL of the counted shares from the true ones, ``(m,)`` each."""
+    """KL(counted ‖ true) of the modes' shares, ``(m,)`` each."""
     if not counts.sum():
         return -math.log(float(true.min()))
     found = counts / counts.sum()

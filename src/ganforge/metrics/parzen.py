@@ -1,4 +1,4 @@
-"""The 2014 way to put a number on samples: a Parzen-window estimate of the log-likelihood of test data."""
+"""Parzen-window estimate of the log-likelihood of test data, as reported by the GAN papers of 2014."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.metrics.pairwise_distances import FEW, insist_on_rows
+from ganforge.metrics.pairwise_distances import FEW, require_rows
 
 PARZEN_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
-"""The ten values of σ from 0.1 to 1, evenly spaced on a log axis, of which the 2014 code chooses one."""
+"""The ten values of σ that the 2014 code chooses from: 0.1 to 1, evenly spaced on a log axis."""
 
 LEAST_WIDTH, GREATEST_WIDTH = 1e-50, 1e50
-"""Of a window: beyond, squares of distances in widths are no numbers any more."""
+"""Limits of σ: beyond them, squared distances in units of σ overflow."""
 _CHUNK = 500
 _ROUNDING = 5e-3
-"""Nats that rounding may change the log-density of one point by; their mean is moved by far less."""
+"""Rounding error allowed in the log-density of one point, in nats; their mean changes by far less."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParzenLikelihood:
-    """What Table 1 of Goodfellow et al. 2014 shows for one generator.
+    """One row of Table 1 of Goodfellow et al. 2014.
 
     Attributes:
         mean: mean log-likelihood of the test data, in nats.
         standard_error: of the mean, over the test data.
-        width: the σ that was chosen on the validation data; all three are NaN where a value is not finite.
+        width: the σ chosen on the validation data. All three are NaN where a value is not finite.
     """
 
     mean: float
@@ -43,24 +43,26 @@ def parzen_log_likelihood(
     """Mean log-likelihood of ``test`` under Gaussian windows on ``samples``, whose σ is the best of ``widths`` on ``validation``.
 
     The protocol of the 2014 paper's code on MNIST: 10,000 samples and all 10,000 test images with pixels in [0, 1], and the first
-    1,000 validation images. The number of samples alone moves the result by 100 nats, so compare only equal ones. Real training
-    images as samples give 242.7; blurred ones can give more (Theis et al. 2016), so it reproduces the table and judges no quality.
+    1,000 validation images. The number of samples alone moves the result by 100 nats, so compare equal numbers only. Real training
+    images as samples give 242.7; blurred ones can give more (Theis et al. 2016): it reproduces the table, but measures no quality.
 
     Args:
         samples: ``(n, *shape)`` generated samples.
-        validation: ``(v, *shape)`` real samples to choose σ by.
-        test: ``(m, *shape)`` real samples, m at least 2.
+        validation: ``(v, *shape)`` real samples that choose σ.
+        test: ``(m, *shape)`` real samples, m ≥ 2.
         widths: the values of σ to choose from, in the data's units.
 
     Raises:
-        IncompatiblePartsError: too few of them, shapes that differ, no σ, or one below 1e-50 or above 1e50.
+        IncompatiblePartsError: too few samples, shapes that differ, no σ, or one outside [1e-50, 1e50].
     """
-    insist_on_rows(samples, validation, test)
+    require_rows(samples, validation, test)
     shapes = {part.shape[1:] for part in (samples, validation, test)}
     if len(shapes) > 1 or not len(samples) or not len(validation) or len(test) < 2:
-        forms = ", ".join(str(tuple(part.shape)) for part in (samples, validation, test))
-        raise IncompatiblePartsError(f"cannot estimate a likelihood from samples, validation and test data of the shapes {forms}")
-    _insist_on_widths(widths)
+        shapes_given = ", ".join(str(tuple(part.shape)) for part in (samples, validation, test))
+        raise IncompatiblePartsError(
+            f"cannot estimate a likelihood from samples, validation and test data of shapes {shapes_given}"
+        )
+    _check_widths(widths)
 
     scores = log_densities(samples, validation, widths).mean(1)  # (widths,)
     if not bool(scores.isfinite().any()):
@@ -76,17 +78,17 @@ def log_densities(samples: Tensor, points: Tensor, widths: Sequence[float]) -> T
     Args:
         samples: ``(n, *shape)`` centres.
         points: ``(m, *shape)``.
-        widths: values of σ; one matrix of distances serves them all.
+        widths: values of σ; all share one matrix of distances.
 
     Returns:
-        ``(widths, m)`` in float64, on the CPU, right to 0.005 nats or better. Memory stays at 500 × n distances. Above 32
-        dimensions, windows that are narrow beside the data (0.03 for MNIST) take up to twice as long, and the narrowest of all
+        ``(widths, m)`` in float64, on the CPU, exact to 0.005 nats or better. Memory stays at 500 × n distances. Above 32
+        dimensions, windows that are narrow compared with the data (0.03 for MNIST) take up to twice as long, and very narrow ones
         (1e-6) far longer.
 
     Raises:
-        IncompatiblePartsError: no σ, or one below 1e-50 or above 1e50.
+        IncompatiblePartsError: no σ, or one outside [1e-50, 1e50].
     """
-    _insist_on_widths(widths)
+    _check_widths(widths)
     centres, queries = samples.detach().flatten(1).double(), points.detach().to(samples.device).flatten(1).double()
     count, dimensions = centres.shape
     middle = centres.mean(0)
@@ -108,7 +110,7 @@ def log_densities(samples: Tensor, points: Tensor, widths: Sequence[float]) -> T
 
 
 def _precision(centres: Tensor, queries: Tensor, width: float) -> torch.dtype | None:
-    """In what products of samples give distances that are right for windows so narrow; ``None`` where only differences do."""
+    """The cheapest dtype whose matrix products are exact enough for this width; ``None`` if only differences are."""
     most = 0.0
     for samples in (centres, queries):
         squares = samples.square().sum(1)
@@ -117,7 +119,7 @@ def _precision(centres: Tensor, queries: Tensor, width: float) -> torch.dtype | 
     return next(fit, None)
 
 
-def _insist_on_widths(widths: Sequence[float]) -> None:
+def _check_widths(widths: Sequence[float]) -> None:
     wrong = [width for width in widths if not LEAST_WIDTH <= width <= GREATEST_WIDTH]
     if wrong or not widths:
-        raise IncompatiblePartsError(f"a window's σ lies from {LEAST_WIDTH:g} to {GREATEST_WIDTH:g}, and these do not: {wrong}")
+        raise IncompatiblePartsError(f"σ of a window must be from {LEAST_WIDTH:g} to {GREATEST_WIDTH:g}, got {wrong}")

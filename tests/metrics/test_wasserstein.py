@@ -1,4 +1,4 @@
-"""Exact transport against POT and against cases that can be counted by hand."""
+"""Exact and sliced transport against POT, scipy, and cases computed by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.metrics import wasserstein1, wasserstein2
+from ganforge.metrics import random_directions, sliced_wasserstein, wasserstein, wasserstein1, wasserstein2
 
 
 def points(seed: int, *shape: int) -> Tensor:
@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_is_refused(real: tuple, fake: tuple) -> None:
 def test_unequal_numbers_need_pot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ot", None)  # as if POT were not installed
     with pytest.raises(
-        IncompatiblePartsError, match=r"3 real and 2 generated samples needs POT \(compare equally many, or: pip install POT\)"
+        IncompatiblePartsError, match=r"3 real and 2 generated samples needs POT \(compare equal numbers, or: pip install POT\)"
     ):
         wasserstein2(torch.zeros(3, 2), torch.zeros(2, 2))
     assert wasserstein2(torch.zeros(3, 2), torch.ones(3, 2)) == pytest.approx(np.sqrt(2))
@@ -127,10 +127,59 @@ def test_values_of_any_size_are_matched(size: float) -> None:
 def test_more_than_memory_holds_is_refused_with_what_to_do(distance, n: int, m: int, size: str) -> None:
     real, fake = torch.zeros(1, 2).expand(n, 2), torch.zeros(1, 2).expand(m, 2)
     with pytest.raises(
-        IncompatiblePartsError, match=rf"{n:,} real and {m:,} .* {size}, and takes 400,000,000 .*20,000 .*'sliced-wasserstein'"
+        IncompatiblePartsError, match=rf"{n:,} real and {m:,} .* {size}; the limit is 400,000,000 .*20,000 .*'sliced-wasserstein'"
     ):
         distance(real, fake)
 
 
 def test_on_a_line_there_is_no_limit() -> None:
     assert wasserstein1(torch.zeros(30_000, 1), torch.ones(30_000, 1)) == 1
+
+
+@pytest.mark.parametrize("chunk", [wasserstein._CHUNK, 1000])
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(("n", "m", "shape"), [(150, 150, (2,)), (60, 90, (1, 4, 4)), (101, 50, (3,))])
+def test_it_is_pots_along_the_same_directions(n, m, shape, order, chunk, monkeypatch):
+    monkeypatch.setattr(wasserstein, "_CHUNK", chunk)
+    real, fake = points(0, n, *shape), points(1, m, *shape) * 1.5 + 0.5
+    directions = random_directions(math.prod(shape), 40, torch.Generator().manual_seed(2))
+
+    found = sliced_wasserstein(real, fake, directions, order)
+
+    a, b = real.flatten(1).double().numpy(), fake.flatten(1).double().numpy()
+    assert found == pytest.approx(ot.sliced_wasserstein_distance(a, b, p=order, projections=directions.numpy()), rel=1e-9)
+
+
+def test_on_a_line_it_is_the_exact_distance():
+    real, fake = points(0, 80, 1), points(1, 120, 1) * 3
+    both_ways = torch.tensor([[1.0, -1.0]])
+    assert sliced_wasserstein(real, fake, both_ways) == pytest.approx(wasserstein2(real, fake), rel=1e-9)
+    assert sliced_wasserstein(real, fake, both_ways, 1) == pytest.approx(wasserstein1(real, fake), rel=1e-9)
+
+
+def test_a_shift_costs_its_length_by_the_root_of_the_dimensions():
+    """E[⟨u, s⟩²] = |s|²/d for u on the sphere."""
+    real = points(0, 50, 4)
+    directions = random_directions(4, 20_000, torch.Generator().manual_seed(0))
+    assert sliced_wasserstein(real, real + torch.tensor([3.0, 0, 4, 0]), directions) == pytest.approx(2.5, rel=0.02)
+
+
+def test_directions_are_unit_and_even():
+    directions = random_directions(3, 20_000, torch.Generator().manual_seed(0))
+    assert directions.shape == (3, 20_000)
+    assert torch.allclose(directions.norm(dim=0), torch.ones(20_000).double())
+    assert torch.allclose(directions @ directions.T / 20_000, torch.eye(3).double() / 3, atol=0.01)
+
+
+def test_the_same_samples_are_nothing_apart_and_bad_values_give_nan():
+    real, directions = points(0, 50, 2), random_directions(2, 5, torch.Generator())
+    assert sliced_wasserstein(real, real.flip(0), directions) == 0
+    assert math.isnan(sliced_wasserstein(real, real / 0, directions))
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "directions"), [((5, 2), (5, 3), (2, 4)), ((0, 2), (5, 2), (2, 4)), ((5, 2), (5, 2), (3, 4))]
+)
+def test_what_does_not_fit_is_refused(real, fake, directions):
+    with pytest.raises(IncompatiblePartsError, match="cannot compare samples"):
+        sliced_wasserstein(torch.zeros(real), torch.zeros(fake), torch.zeros(directions))
