@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganforge.cli import doctor_checks
+from ganforge.cli import doctor
 from ganforge.cli.app import main
 from ganforge.testing import fake_plugin
 
@@ -21,9 +21,9 @@ def _elsewhere(tmp_path, monkeypatch):
 def examined(capsys):
     code = main(["doctor", "--json"])
     shown = json.loads(capsys.readouterr().out)
-    assert shown["faults"] == sum(finding["state"] == "fault" for finding in shown["findings"])
+    assert shown["faults"] == sum(finding["state"] == "fault" for finding in shown["diagnoses"])
     assert code == (1 if shown["faults"] else 0)
-    return {finding["part"]: finding for finding in shown["findings"]}
+    return {finding["part"]: finding for finding in shown["diagnoses"]}
 
 
 def test_a_healthy_installation(capsys):
@@ -45,7 +45,7 @@ def test_the_page_for_people(capsys):
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("✓ ganforge  0.")
-    assert lines[-1] == "all is well"
+    assert lines[-1] == "no problems found"
     assert not any("mlflow.db" in path.name for path in __import__("pathlib").Path.cwd().iterdir())
 
 
@@ -67,7 +67,7 @@ def test_a_broken_plugin_is_a_fault(capsys, monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "acme_gan", raising=False)
     fake_plugin(tmp_path, source="raise RuntimeError('no GPU here')\n")
 
-    found = [finding for finding in doctor_checks.examine() if finding.state == "fault"]
+    found = [finding for finding in doctor.diagnose() if finding.state == "fault"]
 
     assert [finding.text for finding in found] == ["acme-gan 1.0 is broken: RuntimeError: no GPU here (acme_gan.py:1)"]
     assert "ganforge plugins info acme-gan" in found[0].remedy
@@ -102,7 +102,7 @@ def test_a_server_that_answers(capsys, monkeypatch):
 
     assert (store["state"], store["text"].endswith("answers")) == ("ok", True)
     assert other["state"] == "note"
-    assert "answers 404" in other["text"]
+    assert "answers its health check with status 404" in other["text"]
 
 
 def test_a_full_disk_is_a_fault(capsys, monkeypatch):
@@ -110,15 +110,15 @@ def test_a_full_disk_is_a_fault(capsys, monkeypatch):
 
     disk = examined(capsys)["disk"]
 
-    assert (disk["state"], disk["remedy"]) == ("fault", "make room, or give another --runs-dir")
+    assert (disk["state"], disk["remedy"]) == ("fault", "free some space, or use another --runs-dir")
 
 
 def test_a_package_that_does_not_fit_is_a_fault(monkeypatch):
     monkeypatch.setattr(
-        doctor_checks.metadata, "requires", lambda _: ["torch>=99", "no-such-package", "numpy>=2; extra == 'later'", "typer"]
+        doctor.metadata, "requires", lambda _: ["torch>=99", "no-such-package", "numpy>=2; extra == 'later'", "typer"]
     )
 
-    found = [finding for finding in doctor_checks.examine() if finding.part == "packages"]
+    found = [finding for finding in doctor.diagnose() if finding.part == "packages"]
 
     assert [finding.state for finding in found] == ["fault", "fault"]
     assert "needed: >=99" in found[0].text
@@ -130,6 +130,6 @@ def test_what_cannot_be_looked_at_is_a_fault(monkeypatch):
     def fail():
         raise RuntimeError("odd computer")
 
-    monkeypatch.setattr(doctor_checks, "_terminal", fail)
+    monkeypatch.setattr(doctor, "_terminal", fail)
 
-    assert list(doctor_checks.examine())[-1] == doctor_checks.Finding("terminal", "fault", "RuntimeError: odd computer")
+    assert list(doctor.diagnose())[-1] == doctor.Diagnosis("terminal", "fault", "RuntimeError: odd computer")

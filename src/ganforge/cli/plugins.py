@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganforge.cli import console, doctor_findings, installed, options
+from ganforge.cli import console, installed, options
+from ganforge.cli.diagnosis import print_diagnoses
 from ganforge.cli.plugin_pages import component_facts, milliseconds, plugin_facts, show_plugin
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ def info(
 @app.command("doctor")
 def doctor(*, as_json: options.Json = False) -> None:
     """Look over all that concerns plugins; say the remedy for each fault, and exit with 1 if there is one."""
-    from ganforge.cli.plugin_checks import examine_plugins
+    from ganforge.cli.plugin_doctor import diagnose_plugins
 
-    raise typer.Exit(doctor_findings.tell(examine_plugins(Path.cwd()), as_json=as_json))
+    raise typer.Exit(print_diagnoses(diagnose_plugins(Path.cwd()), as_json=as_json))
 
 
 @app.command("freeze")
