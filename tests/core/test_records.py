@@ -43,12 +43,12 @@ def test_gradients_flow_through_the_weighted_total():
 
 
 def test_two_terms_of_one_name_are_refused():
-    with pytest.raises(IncompatiblePartsError, match="two losses give a term named 'real'"):
+    with pytest.raises(IncompatiblePartsError, match="two losses have a term named 'real'"):
         Terms({"real": scalar(1)}) + Terms({"real": scalar(1)})
 
 
 def test_a_turn_without_terms_has_no_total():
-    with pytest.raises(IncompatiblePartsError, match="no loss gave a term") as caught:
+    with pytest.raises(IncompatiblePartsError, match="no loss has a term") as caught:
         _ = Terms({}).total
     assert caught.value.exit_code == 2
     assert "[[loss]]" in caught.value.remedy
@@ -57,6 +57,45 @@ def test_a_turn_without_terms_has_no_total():
 def test_lengths_are_those_of_the_batch():
     assert len(Latent(torch.zeros(5, 2))) == 5
     assert len(Samples(torch.zeros(3, 1, 8, 8))) == 3
+
+
+@pytest.fixture
+def samples():
+    """Six generated samples with labels and codes."""
+    codes = Codes(torch.arange(6)[:, None], torch.linspace(0, 1, 12).reshape(6, 2))
+    latent = Latent(torch.randn(6, 3), torch.arange(6) % 2, codes)
+    return Samples(torch.randn(6, 1, 2, 2), latent.labels, latent)
+
+
+def tensors(samples):
+    latent = samples.latent
+    return [samples.values, samples.labels, latent.noise, latent.labels, latent.codes.categorical, latent.codes.continuous]
+
+
+@pytest.mark.parametrize("rows", [slice(1, 4), torch.tensor([5, 0, 0]), torch.tensor([True, False, True, False, False, True])])
+def test_rows_are_selected_in_every_field(samples, rows):
+    for selected, tensor in zip(tensors(samples[rows]), tensors(samples), strict=True):
+        assert selected.equal(tensor[rows])
+
+
+def test_concatenating_puts_the_rows_of_every_field_together(samples):
+    joined = Samples.concatenate([samples[:2], samples[2:]])
+    assert all(one.equal(other) for one, other in zip(tensors(joined), tensors(samples), strict=True))
+
+
+def test_records_with_and_without_labels_cannot_be_concatenated(samples):
+    with pytest.raises(ValueError, match="latent is None in 1 of 2 records"):
+        Samples.concatenate([samples, Samples(samples.values, samples.labels)])
+
+
+def test_unused_fields_stay_none():
+    part = Samples(torch.zeros(3, 2))[torch.tensor([0])]
+    assert (len(part), part.labels, part.latent) == (1, None, None)
+    assert Latent.concatenate([Latent(torch.zeros(1, 2))] * 2).codes is None
+
+
+def test_moving_takes_every_field(samples):
+    assert {tensor.device.type for tensor in tensors(samples.to("meta"))} == {"meta"}
 
 
 def test_what_a_kind_of_gan_does_not_use_stays_none():

@@ -12,7 +12,7 @@ from ganforge.builtin.samplers import build_labelled, build_normal, build_struct
 from ganforge.core.contracts import SamplerContext
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec
-from ganforge.runs.interpolation import chosen, interpolation, joined, lerp, natural, slerp, through
+from ganforge.runs.interpolation import interpolation, lerp, natural, slerp, through
 
 SHARES = torch.linspace(0, 1, 9)
 DATA = SamplerContext(DataSpec((2,), classes=2))
@@ -160,17 +160,6 @@ def test_a_walk_of_one_step_is_its_start(ends):
 
     assert torch.equal(walk.latent.noise, ends[0].noise)
     assert walk.names == ("", "", "")
-
-
-def test_latents_are_chosen_and_joined_with_all_their_parts(ends):
-    both = joined(ends)
-    again = chosen(both, torch.tensor([3, 0]))
-
-    assert len(both) == 6
-    assert torch.equal(again.noise, torch.stack([ends[1].noise[0], ends[0].noise[0]]))
-    assert again.labels.tolist() == [ends[1].labels[0], ends[0].labels[0]]
-    assert torch.equal(again.codes.continuous[1], ends[0].codes.continuous[0])
-    assert joined([Latent(torch.zeros(1, 2))]).codes is None
 
 
 @pytest.mark.parametrize("steps", [2, 3, 4, 6, 24, 100])

@@ -163,7 +163,7 @@ def test_losses_add_up_weighted(parts):
 def test_two_losses_with_one_term_are_refused_before_training(parts):
     with pytest.raises(IncompatiblePartsError, match="two losses give the discriminator a term named 'real'"):
         Objective([Weighted("a", parts.NonSaturating()), Weighted("b", parts.NonSaturating())])
-    with pytest.raises(IncompatiblePartsError, match="two losses give a term named 'real'"):
+    with pytest.raises(IncompatiblePartsError, match="two losses have a term named 'real'"):
         Terms({"real": torch.zeros(())}) + Terms({"real": torch.zeros(())})
 
 

@@ -1,14 +1,14 @@
 """The records that flow through one training iteration.
 
-One set serves every kind of GAN: what a kind does not use stays ``None``, so nobody branches on the kind.
+One set of records serves every kind of GAN: fields that a kind does not use stay ``None``.
 Shapes: n samples, z noise dimensions, k categorical and c continuous codes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ganforge.core.errors import IncompatiblePartsError
 
@@ -18,7 +18,58 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Codes:
+class _Rows:
+    """Tensors with one row per sample, and nested records of the same kind."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """The same rows on ``device``; from pinned memory, ``non_blocking`` copies overlap with the device's work."""
+        return _map([self], lambda parts: parts[0].to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """The same rows in page-locked memory."""
+        return _map([self], lambda parts: parts[0].pin_memory())
+
+    def __getitem__(self, rows: slice | Tensor) -> Self:
+        """The rows of a slice, of a boolean mask ``(n,)``, or at non-negative indices ``(m,)``, which may repeat."""
+        return _map([self], lambda parts: _select(parts[0], rows))
+
+    @classmethod
+    def concatenate(cls, records: Sequence[Self]) -> Self:
+        """The rows of one or more records, one after another.
+
+        Raises:
+            ValueError: a field is ``None`` in some of the records only.
+        """
+        import torch
+
+        return _map(records, torch.cat)
+
+
+_Record = TypeVar("_Record", bound=_Rows)
+
+
+def _map(records: Sequence[_Record], function: Callable[[list[Tensor]], Tensor]) -> _Record:
+    """A record in which each tensor is ``function`` of that field's tensors in ``records``."""
+    kind, values = type(records[0]), {}
+    for name in (one.name for one in fields(kind)):
+        parts: list[Any] = [getattr(record, name) for record in records]
+        missing = sum(part is None for part in parts)
+        if missing not in (0, len(parts)):
+            raise ValueError(f"{name} is None in {missing} of {len(parts)} records")
+        values[name] = None if missing else _map(parts, function) if isinstance(parts[0], _Rows) else function(parts)
+    return kind(**values)
+
+
+def _select(tensor: Tensor, rows: slice | Tensor) -> Tensor:
+    import torch
+
+    if isinstance(rows, slice) or rows.dtype == torch.bool:
+        return tensor[rows]
+    return tensor.index_select(0, rows.to(tensor.device))  # several times faster than tensor[rows] for images
+
+
+@dataclass(frozen=True, slots=True)
+class Codes(_Rows):
     """The structured part of a latent (InfoGAN, Chen et al. 2016).
 
     Attributes:
@@ -31,12 +82,12 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
-class Latent:
-    """What a sampler draws and a generator turns into samples.
+class Latent(_Rows):
+    """A batch of latents: what a sampler draws and a generator maps to samples.
 
     Attributes:
         noise: ``(n, z)`` floats.
-        labels: ``(n,)`` int64 classes asked of a conditional generator, or ``None``.
+        labels: ``(n,)`` int64 classes for a conditional generator, or ``None``.
         codes: the structured codes, or ``None``.
     """
 
@@ -49,13 +100,13 @@ class Latent:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class Samples(_Rows):
     """Real or generated samples.
 
     Attributes:
-        values: ``(n, *shape)`` floats; training images may be bytes until they are cut into batches.
+        values: ``(n, *shape)`` floats; training images may be bytes until they become batches.
         labels: ``(n,)`` int64 classes, or ``None`` for unlabelled data.
-        latent: what the samples were generated from; ``None`` for real ones.
+        latent: the latents they were generated from; ``None`` for real samples.
     """
 
     values: Tensor
@@ -68,12 +119,12 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class DiscriminatorOutput:
-    """What a discriminator says of samples.
+    """The output of a discriminator for a batch of samples.
 
     Attributes:
         logits: ``(n,)`` unbounded realness scores, before any sigmoid.
-        heads: named further outputs, each ``(n, …)``: class logits, code posteriors.
-        features: ``(n, f)`` activations before the last layer, where the network offers them.
+        heads: further outputs by name, each ``(n, …)``: class logits, code posteriors.
+        features: ``(n, f)`` activations before the last layer, if the network returns them.
     """
 
     logits: Tensor
@@ -85,10 +136,10 @@ class DiscriminatorOutput:
 class Terms:
     """Named scalar parts of an objective, each with its weight.
 
-    ``Terms({"real": a, "fake": b})`` weighs both 1; :meth:`weighted` scales all, ``+`` joins two of them.
+    In ``Terms({"real": a, "fake": b})`` both have weight 1; :meth:`weighted` scales all weights, ``+`` joins two records.
 
     Raises:
-        IncompatiblePartsError: when two joined terms carry one name, since a log would then show only one of them.
+        IncompatiblePartsError: two joined records have a term of the same name, so that a log would show only one of them.
     """
 
     values: Mapping[str, Tensor]
@@ -96,17 +147,17 @@ class Terms:
 
     @property
     def total(self) -> Tensor:
-        """The weighted sum, a scalar: what the trainer descends."""
+        """The weighted sum, a scalar that the trainer minimises."""
         parts = [value * self.weights[name] if name in self.weights else value for name, value in self.values.items()]
         if not parts:
-            raise IncompatiblePartsError("no loss gave a term for this turn", remedy="add a [[loss]] with a term for both networks")
+            raise IncompatiblePartsError("no loss has a term for this network", remedy="add a [[loss]] that has terms for it")
         total = parts[0]
         for part in parts[1:]:
             total = total + part
         return total
 
     def weighted(self, weight: float) -> Terms:
-        """The same terms, each counting ``weight`` times as much; the values that are logged stay as they are."""
+        """The same terms with their weights multiplied by ``weight``; logged values do not change."""
         if weight == 1.0:
             return self
         return Terms(self.values, {name: self.weights.get(name, 1.0) * weight for name in self.values})
@@ -114,7 +165,7 @@ class Terms:
     def __add__(self, other: Terms) -> Terms:
         for name in other.values:
             if name in self.values:
-                raise IncompatiblePartsError(f"two losses give a term named '{name}'", remedy="drop one of the two [[loss]] tables")
+                raise IncompatiblePartsError(f"two losses have a term named '{name}'", remedy="drop one of the two [[loss]] tables")
         return Terms({**self.values, **other.values}, {**self.weights, **other.weights})
 
     def __iter__(self) -> Iterator[str]:
@@ -123,15 +174,15 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a metric compares, in the data's own units.
+    """The samples that a metric compares, in the data's own units.
 
     Attributes:
         real: held-out real samples ``(n, *shape)``, with labels where the data has them.
-        fake: as many generated ones; ``fake.latent`` holds the labels and codes that made them.
-        generator: a random stream of this evaluation's own, for metrics that draw.
-        training: gives at most so many training samples, evenly taken from the whole, on the CPU in the data's own units.
-        validation: gives at most so many samples that are neither trained on nor held out; ``None`` where the data has none.
-        critic: the discriminator in eval mode and without gradients: samples in the data's own units in, verdict on the CPU out.
+        fake: as many generated samples; ``fake.latent`` holds the labels and codes they were generated from.
+        generator: random stream of this evaluation, for metrics that draw.
+        training: returns at most ``count`` training samples, evenly spaced over all of them, on the CPU.
+        validation: returns at most ``count`` samples of the validation split; ``None`` if the data has none.
+        critic: the discriminator in eval mode and without gradients; its output is on the CPU.
     """
 
     real: Samples
@@ -148,7 +199,7 @@ class LogitGrid:
 
     Attributes:
         points: ``(m, d)`` grid points.
-        logits: ``(m,)`` the discriminator's logits there.
+        logits: ``(m,)`` logits at the points.
         sides: points per axis, so that ``prod(sides) == m``.
     """
 

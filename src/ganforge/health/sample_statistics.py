@@ -124,7 +124,7 @@ def distinct(samples: Samples) -> Samples:
     _, kinds = torch.unique(samples.values.flatten(1), dim=0, return_inverse=True)
     first = torch.full((int(kinds.max()) + 1,), len(kinds)).scatter_reduce(0, kinds, torch.arange(len(kinds)), "amin")
     rows = first.sort().values
-    return Samples(samples.values[rows], None if samples.labels is None else samples.labels[rows])
+    return samples[rows]
 
 
 def reference(probe: HealthSamples) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -116,41 +116,16 @@ def through(stops: Latent, steps: int, how: How) -> Latent:
     legs = len(stops) - 1
     along = torch.linspace(0, legs, steps, dtype=torch.float64, device=stops.noise.device)
     leg = along.floor().clamp_max(legs - 1)  # the last stop belongs to the last leg
-    ends = [(chosen(stops, torch.tensor([at])), chosen(stops, torch.tensor([at + 1]))) for at in range(legs)]
-    return joined([_between(*pair, along[leg == at] - at, how) for at, pair in enumerate(ends)])
+    ends = [(stops[at : at + 1], stops[at + 1 : at + 2]) for at in range(legs)]
+    return Latent.concatenate([_between(*pair, along[leg == at] - at, how) for at, pair in enumerate(ends)])
 
 
 def _between(start: Latent, end: Latent, shares: Tensor, how: How) -> Latent:
     """For each of ``n`` pairs, the latents at these shares of the way: ``n × s``, pair by pair."""
     noise = (slerp if how == "spherical" else lerp)(start.noise, end.noise, shares).flatten(0, 1)
-    held = chosen(start, torch.arange(len(start), device=start.noise.device).repeat_interleave(len(shares)))
+    held = start[torch.arange(len(start)).repeat_interleave(len(shares))]
     codes = held.codes
     if codes is not None and end.codes is not None and start.codes is not None:
         continuous = lerp(start.codes.continuous, end.codes.continuous, shares).flatten(0, 1)
         codes = Codes(codes.categorical, continuous)
     return replace(held, noise=noise, codes=codes)
-
-
-def chosen(latent: Latent, rows: Tensor) -> Latent:
-    """The latents at ``(m,)`` indices, which may come more than once."""
-    return _each([latent], lambda parts: parts[0][rows])
-
-
-def moved(latent: Latent, device: torch.device) -> Latent:
-    """The latents on ``device``."""
-    return _each([latent], lambda parts: parts[0].to(device))
-
-
-def joined(latents: Sequence[Latent]) -> Latent:
-    """One after another; all with the same parts."""
-    return _each(latents, lambda parts: torch.cat(list(parts)))
-
-
-def _each(latents: Sequence[Latent], function: Callable[[Sequence[Tensor]], Tensor]) -> Latent:
-    labels = [latent.labels for latent in latents if latent.labels is not None]
-    codes = [latent.codes for latent in latents if latent.codes is not None]
-    return Latent(
-        function([latent.noise for latent in latents]),
-        function(labels) if labels else None,
-        Codes(function([one.categorical for one in codes]), function([one.continuous for one in codes])) if codes else None,
-    )

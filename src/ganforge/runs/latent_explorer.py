@@ -15,7 +15,7 @@ from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures.projection import groups_of
 from ganforge.runs import latent_figures
-from ganforge.runs.interpolation import How, Walk, chosen, interpolation, moved, natural, through
+from ganforge.runs.interpolation import How, Walk, interpolation, natural, through
 from ganforge.runs.output_paths import check_targets
 from ganforge.runs.traversal import Bases, traversal
 from ganforge.storage import atomic_files
@@ -58,8 +58,8 @@ class Guide:
             how: the way that the noise goes; what is natural for the sampler unless given.
         """
         half = len(ends) // 2
-        order, names = self._ordered(chosen(ends, torch.arange(half)))
-        start, end = chosen(ends, order), chosen(ends, half + order)
+        order, names = self._ordered(ends[:half])
+        start, end = ends[order], ends[half + order]
         walk = interpolation(start, end, steps or self._steps(ending), how or natural(self.sampler), names)
         return self._drawn(walk, ending, "walks between latents")
 
@@ -93,17 +93,17 @@ class Guide:
         """
         columns = steps or self._steps(ending)
         if self.data.is_image and ending == ".png":
-            across = chosen(drawn, torch.arange(columns) % len(drawn))
+            across = drawn[torch.arange(columns) % len(drawn)]
         else:
             across = self._tour(drawn, columns)
-        bases = Bases(across, chosen(drawn, torch.arange(rows) % len(drawn)))
+        bases = Bases(across, drawn[torch.arange(rows) % len(drawn)])
         walk = traversal(bases, self.sampler, self.data, code=code, noise=noise, hold_label=hold_label)
         return self._drawn(walk, ending, "one thing varied, all else held")
 
     def samples(self, latent: Latent) -> Samples:
         """The samples of latents that lie anywhere, in the data's own units, on the CPU."""
         device = next((tensor.device for tensor in self.network.state_dict().values()), torch.device("cpu"))
-        return generate(self.network, moved(latent, device), self.data)
+        return generate(self.network, latent.to(device), self.data)
 
     def _drawn(self, walk: Walk, ending: str, title: str) -> bytes:
         cloud = None
@@ -115,7 +115,7 @@ class Guide:
     def _tour(self, drawn: Latent, columns: int) -> Latent:
         """A walk of so many steps through the first latents, one after another."""
         legs = 1 if self.data.is_image else min(_LEGS, len(drawn) - 1)
-        return through(chosen(drawn, torch.arange(legs + 1)), columns, natural(self.sampler))
+        return through(drawn[: legs + 1], columns, natural(self.sampler))
 
     def _steps(self, ending: str) -> int:
         return _STEPS[ending] if self.data.is_image or ending == ".gif" else _SMOOTH

@@ -14,7 +14,7 @@ from ganforge.core.errors import UsageError
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.runs.conditioning import CODE_RANGE
-from ganforge.runs.interpolation import Walk, chosen, joined
+from ganforge.runs.interpolation import Walk
 
 MOST = 20
 """Most rows of labels or of a code's values."""
@@ -76,7 +76,7 @@ def traversal(
     else:
         sweep = _swept_code(spec, code) if code is not None else _swept_noise(sampler, _known_noise(noise or 0, spec))
         rows = [(name, _along(start, sweep, len(bases.across))) for name, start in _starts(bases.down, spec, labels)]
-    return Walk(joined([latent for _, latent in rows]), len(bases.across), tuple(name for name, _ in rows))
+    return Walk(Latent.concatenate([latent for _, latent in rows]), len(bases.across), tuple(name for name, _ in rows))
 
 
 def _overview(bases: Bases, sampler: Sampler, labels: Named) -> Rows:
@@ -99,14 +99,14 @@ def _changed(latent: Latent, changes: Named) -> Rows:
 
 
 def _row(latent: Latent, at: int) -> Latent:
-    return chosen(latent, torch.tensor([at]))
+    return latent[at : at + 1]
 
 
 def _along(start: Latent, sweep: Sweep, columns: int) -> Latent:
     """The only latent of ``start``, swept from one end to the other."""
     assign, (low, high) = sweep
     values = torch.linspace(low, high, columns) if columns > 1 else torch.tensor([(low + high) / 2])
-    return assign(chosen(start, torch.zeros(columns, dtype=torch.int64)), values.to(start.noise))
+    return assign(start[torch.zeros(columns, dtype=torch.int64)], values.to(start.noise))
 
 
 def _label_changes(spec: LatentSpec, data: DataSpec) -> Named:

@@ -169,18 +169,16 @@ def streams_what_it_says(bench: Bench) -> None:
         rows = [count - 1, 0, count // 2, 0]
         with randomness_untouched("reading from the source"):
             read, again = source.read(rows), source.read(rows)
-            single = [source.read([row]) for row in rows]
+            single = Samples.concatenate([source.read([row]) for row in rows])
         _require_data(dataset.spec, _floats(dataset.spec, read), "the samples that the source reads")
         require(len(read) == len(rows), f"the source reads {len(read)} samples for {len(rows)} rows")
         require(_equal(_values(read), _values(again)), "the source reads other samples for the same rows")
-        require(_equal(_values(read), _joined(single)), "the source reads rows in another order than they are asked for")
+        require(
+            _equal(_values(read), _values(single)),
+            "the source reads rows in another order than they are asked for",
+        )
         if count == len(training) <= _MANY:
             require(_equal(_values(source.read(range(count))), _values(training)), "streamed() and training() hold other samples")
-
-
-def _joined(parts: list[Samples]) -> list[Tensor | None]:
-    labels = [part.labels for part in parts if part.labels is not None]
-    return [torch.cat([part.values for part in parts]), torch.cat(labels) if labels else None]
 
 
 def _sampler(bench: Bench) -> Sampler:

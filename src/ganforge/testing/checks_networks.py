@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples
+from ganforge.core.records import DiscriminatorOutput, Latent, Samples
 from ganforge.registry.component import Kind
 from ganforge.testing.check_registry import check
 from ganforge.testing.check_results import CheckFailed, NotApplicable
@@ -82,7 +82,7 @@ def generates_each_alone(bench: Bench) -> None:
     network = _module(bench).eval()
     latents = bench.latents(_MANY)
     together = _generate(bench, network, latents)[:_FEW]
-    alone = _generate(bench, network, _first(latents))
+    alone = _generate(bench, network, latents[:_FEW])
     require(torch.allclose(together, alone, atol=1e-4), "in eval mode a latent gives another sample when its batch is another")
 
 
@@ -97,7 +97,7 @@ def generator_has_modes(bench: Bench) -> None:
 def generator_moves(bench: Bench) -> None:
     """Moved to another device it works there: the meta device, and the GPU where there is one."""
     for device in _devices():
-        network, latents = _module(bench).to(device), _moved(bench.latents(_MANY), device)
+        network, latents = _module(bench).to(device), bench.latents(_MANY).to(device)
         with _told_of(device):
             values = _generate(bench, network, latents)
         require(values.device.type == device, f"on the {device} device it gives values on {values.device}")
@@ -193,10 +193,8 @@ def discriminator_moves(bench: Bench) -> None:
     """Moved to another device it works there: the meta device, and the GPU where there is one."""
     for device in _devices():
         network, samples = _module(bench).to(device), _fakes(bench, _MANY)
-        latent = None if samples.latent is None else _moved(samples.latent, device)
-        labels = None if samples.labels is None else samples.labels.to(device)
         with _told_of(device):
-            verdict = _judge(network, Samples(samples.values.to(device), labels, latent))
+            verdict = _judge(network, samples.to(device))
         for name, part in (("logits", verdict.logits), *verdict.heads.items()):
             require(part.device.type == device, f"on the {device} device it gives '{name}' on {part.device}")
 
@@ -278,20 +276,3 @@ def _transfer(one: nn.Module, two: nn.Module) -> None:
     """Save and load as checkpoints do: tensors only, nothing pickled."""
     saved = save({name: tensor.contiguous() for name, tensor in one.state_dict().items()})
     two.load_state_dict(load(saved))
-
-
-def _first(latents: Latent) -> Latent:
-    return _each(latents, lambda tensor: tensor[:_FEW])
-
-
-def _moved(latents: Latent, device: str) -> Latent:
-    return _each(latents, lambda tensor: tensor.to(device))
-
-
-def _each(latents: Latent, change: Callable[[Tensor], Tensor]) -> Latent:
-    codes = latents.codes
-    return Latent(
-        change(latents.noise),
-        None if latents.labels is None else change(latents.labels),
-        None if codes is None else Codes(change(codes.categorical), change(codes.continuous)),
-    )

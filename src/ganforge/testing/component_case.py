@@ -154,9 +154,7 @@ class _Given:
         return self.samples
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:
-        rows = torch.randint(len(self.samples), (count,), generator=generator)
-        labels = self.samples.labels
-        return Samples(self.samples.values[rows], None if labels is None else labels[rows])
+        return self.samples[torch.randint(len(self.samples), (count,), generator=generator)]
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ class Batches:
     """
 
     def __init__(self, samples: Samples, data: DataSpec, *, size: int, seed: int, device: torch.device) -> None:
-        self.samples = Samples(samples.values.to(device), None if samples.labels is None else samples.labels.to(device))
+        self.samples = samples.to(device)
         self.size = size
         self._data = data
         self._order = Order(len(samples), seed, device)
@@ -77,21 +78,17 @@ class Batches:
     def __getitem__(self, index: int) -> Samples:
         """The ``index``-th batch: ``(size, *shape)`` floats."""
         rows = self._order.rows(index * self.size, self.size)
-        labels = self.samples.labels
-        values = self._data.unpacked(self.samples.values.index_select(0, rows))
-        return Samples(values, None if labels is None else labels.index_select(0, rows))
+        batch = self.samples[rows]
+        return replace(batch, values=self._data.unpacked(batch.values))
 
     def beginning(self, count: int) -> Samples:
         """At most ``count`` training samples, always the same."""
-        labels = self.samples.labels
-        return Samples(self.samples.values[:count], None if labels is None else labels[:count])
+        return self.samples[:count]
 
     def spread(self, most: int) -> Samples:
         """At most ``most`` training samples, evenly taken from the whole: floats on the CPU, as networks see them."""
-        rows = spread_rows(len(self), most).to(self.samples.values.device)
-        labels = self.samples.labels
-        values = self._data.unpacked(self.samples.values[rows].cpu())
-        return Samples(values, None if labels is None else labels[rows].cpu())
+        some = self.samples[spread_rows(len(self), most)].to("cpu")
+        return replace(some, values=self._data.unpacked(some.values))
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganforge.core.contracts import Dataset, Metric, MetricInfo, Sampler, StreamingDataset, ValidationSplit
 from ganforge.core.isolation import describe_error
-from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
+from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.train.batches import spread_rows
 from ganforge.train.distinct_samples import insist_on_distinct
@@ -73,10 +73,8 @@ class Measured:
 def generate(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
     """Samples on the CPU in the data's own units; the generator is left as it was, its statistics and mode included."""
     with evaluating(generator):
-        values = torch.cat(
-            [imagine(generator, _rows(latent, slice(at, at + _CHUNK))).values for at in range(0, len(latent), _CHUNK)]
-        )
-    return on_cpu(Samples(data.to_own(values), latent.labels, latent))
+        values = torch.cat([imagine(generator, latent[at : at + _CHUNK]).values for at in range(0, len(latent), _CHUNK)])
+    return Samples(data.to_own(values), latent.labels, latent).to("cpu")
 
 
 def judge(discriminator: nn.Module, samples: Samples, data: DataSpec) -> DiscriminatorOutput:
@@ -88,14 +86,9 @@ def judge(discriminator: nn.Module, samples: Samples, data: DataSpec) -> Discrim
         data: the data as the discriminator sees it.
     """
     device = next(discriminator.parameters()).device
-    values = data.from_own(samples.values)
-    verdicts = []
+    seen = replace(samples, values=data.from_own(samples.values))
     with evaluating(discriminator):
-        for at in range(0, len(samples), _CHUNK):
-            rows = slice(at, at + _CHUNK)
-            latent = None if samples.latent is None else _map(_rows(samples.latent, rows), lambda part: part.to(device))
-            labels = None if samples.labels is None else samples.labels[rows].to(device)
-            verdicts.append(discriminator(Samples(values[rows].to(device), labels, latent)))
+        verdicts = [discriminator(seen[at : at + _CHUNK].to(device)) for at in range(0, len(seen), _CHUNK)]
     features = [verdict.features for verdict in verdicts if verdict.features is not None]
     return DiscriminatorOutput(
         torch.cat([verdict.logits for verdict in verdicts]).cpu(),
@@ -176,10 +169,7 @@ class Observer:
         insist_on_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
         with seeded(self._seed):
             drawn = self._dataset.held_out(2 * count, stream(self._seed, "evaluation", "floor"))
-            real, other = (
-                Samples(drawn.values[rows], None if drawn.labels is None else drawn.labels[rows])
-                for rows in (slice(count), slice(count, None))
-            )
+            real, other = drawn[:count], drawn[count:]
             evaluation = Evaluation(
                 real, other, stream(self._seed, "evaluation", "metric"), self._some_training, self._validation()
             )
@@ -244,9 +234,8 @@ class Observer:
 
     def _some_training(self, most: int) -> Samples:
         training = self._dataset.training()
-        rows = spread_rows(len(training), most)
-        labels = training.labels
-        return Samples(self.data.unpacked(training.values[rows]), None if labels is None else labels[rows])
+        some = training[spread_rows(len(training), most)]
+        return replace(some, values=self.data.unpacked(some.values))
 
     def _validation(self) -> Callable[[int], Samples] | None:
         dataset = self._dataset
@@ -283,25 +272,3 @@ def _axes(real: Tensor) -> tuple[Tensor, ...] | None:
     margin = 0.25 * (high - low).clamp_min(1e-6)
     sides = 400 if real.shape[1] == 1 else 64
     return tuple(torch.linspace(float(start), float(end), sides) for start, end in zip(low - margin, high + margin, strict=True))
-
-
-def on_cpu(samples: Samples) -> Samples:
-    """The same samples, labels and latents on the CPU."""
-    latent = samples.latent
-    return Samples(
-        samples.values.cpu(),
-        None if samples.labels is None else samples.labels.cpu(),
-        None if latent is None else _map(latent, lambda part: part.cpu()),
-    )
-
-
-def _rows(latent: Latent, rows: slice) -> Latent:
-    return _map(latent, lambda part: part[rows])
-
-
-def _map(latent: Latent, function: Callable[[Tensor], Tensor]) -> Latent:
-    return Latent(
-        function(latent.noise),
-        None if latent.labels is None else function(latent.labels),
-        None if latent.codes is None else Codes(function(latent.codes.categorical), function(latent.codes.continuous)),
-    )

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ganforge.core.contracts import SampleSource
 from ganforge.core.errors import TrainingError
@@ -83,8 +83,8 @@ class StreamedBatches:
             TrainingError: a worker died.
         """
         samples = self._source.read(self._rows(index)) if self._pool is None else self._taken(self._pool, index)
-        values = self._data.unpacked(self._moved(samples.values))
-        return Samples(values, None if samples.labels is None else self._moved(samples.labels))
+        moved = self._moved(samples)
+        return replace(moved, values=self._data.unpacked(moved.values))
 
     def beginning(self, count: int) -> Samples:
         """At most ``count`` training samples, always the same; few, since they must be read."""
@@ -140,9 +140,9 @@ class StreamedBatches:
         rows: list[int] = self._order.rows(index * self.size, self.size).tolist()
         return rows
 
-    def _moved(self, tensor: Tensor) -> Tensor:
-        """On the device; from pinned memory it gets there while the device computes."""
-        pinned = tensor.pin_memory() if self._device.type == "cuda" else tensor
+    def _moved(self, samples: Samples) -> Samples:
+        """On the device; from pinned memory the copy overlaps with the device's work."""
+        pinned = samples.pin_memory() if self._device.type == "cuda" else samples
         return pinned.to(self._device, non_blocking=True)
 
 

@@ -104,8 +104,7 @@ class Dataset:
         return self.samples
 
     def held_out(self, count, generator):
-        chosen = torch.randint(len(self.samples), (count,), generator=generator)
-        return Samples(self.samples.values[chosen], None if self.samples.labels is None else self.samples.labels[chosen])
+        return self.samples[torch.randint(len(self.samples), (count,), generator=generator)]
 
 
 class Misjudged(Dataset):

@@ -42,14 +42,14 @@ class Kept:
 
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the samples kept back, in random order; with replacement where there are fewer."""
-        chosen = _rows(self.held, drawn_rows(len(self.held), count, generator))
+        chosen = self.held[drawn_rows(len(self.held), count, generator)]
         return Samples(self.spec.unpacked(chosen.values), chosen.labels)
 
     def validation(self, count: int) -> Samples | None:
         """The first ``count`` of the samples set aside, if there are any."""
         if self.aside is None:
             return None
-        chosen = _rows(self.aside, torch.arange(min(count, len(self.aside))))
+        chosen = self.aside[:count]
         return Samples(self.spec.unpacked(chosen.values), chosen.labels)
 
 
@@ -63,7 +63,7 @@ def drawn_rows(held: int, count: int, generator: Generator) -> Tensor:
 def split(values: Tensor, labels: Tensor | None, share: float) -> tuple[Samples, Samples]:
     """Training samples and those kept back, of ``(n, *shape)`` values, as :func:`held_mask` chooses them."""
     everything, mask = Samples(values, labels), held_mask(len(values), labels, share)
-    return _rows(everything, ~mask), _rows(everything, mask)
+    return everything[~mask], everything[mask]
 
 
 def held_mask(count: int, labels: Tensor | None, share: float) -> Tensor:
@@ -78,7 +78,3 @@ def held_mask(count: int, labels: Tensor | None, share: float) -> Tensor:
     for kind, keep in enumerate(held_out_size(counts.tolist(), share)):
         held[order[kinds[order] == kind][:keep]] = True
     return torch.from_numpy(held)
-
-
-def _rows(samples: Samples, rows: Tensor) -> Samples:
-    return Samples(samples.values[rows], None if samples.labels is None else samples.labels[rows])
