@@ -60,7 +60,7 @@ def test_json_holds_file_and_line(capsys):
     [
         ([DIGITS, "train.sed"], "did you mean 'train.seed'?"),
         ([DIGITS, "--set", "generator.use=mpl"], "did you mean 'mlp'?"),
-        (["nowhere.toml"], "there is no such file"),
+        (["nowhere.toml"], "no such file"),
     ],
 )
 def test_wrong_keys_and_recipes_are_2(capsys, arguments, told):

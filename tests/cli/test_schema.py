@@ -69,7 +69,7 @@ def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "arguments", "told"),
     [
-        (None, ["good.toml", "other.toml"], "there is no such file"),
+        (None, ["good.toml", "other.toml"], "no such file"),
         ("not toml", ["good.toml", "other.toml"], "not valid TOML"),
         ("rule = 3", ["good.toml", "--associate", "*.toml"], "no rule can be added to .taplo.toml"),
         (None, ["good.toml", "--associate", " "], "an empty pattern matches no file"),

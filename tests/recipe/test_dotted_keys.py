@@ -32,7 +32,7 @@ def test_parse(text, key):
 
 @pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "a b", "[0]", "a[x]", "a[-1]", "a[0", 'a."b', "a[0]b"])
 def test_what_is_no_key_is_refused(text):
-    with pytest.raises(ValueError, match="is no dotted key"):
+    with pytest.raises(ValueError, match="is not a dotted key"):
         parse_key(text)
 
 

@@ -52,12 +52,12 @@ def test_places_and_origins(write, whole):
         ("iterations = 20", "iterations = [20]", "train.iterations", "must be a whole number, got a list", None),
         ("iterations = 20", "iterations = {}", "train.iterations", "must be a whole number, got a table", None),
         ("iterations = 20", "", "train.iterations", "is missing", "add iterations = … to train"),
-        ("iterations = 20", "iterations = 20\nepochs = 1", "train.epochs", "unknown key", "known here: average, batch_size"),
+        ("iterations = 20", "iterations = 20\nepochs = 1", "train.epochs", "unknown key", "known keys: average, batch_size"),
         ("iterations = 20", "iterations = 20\nsede = 1", "train.sede", "unknown key", "did you mean 'seed'?"),
         ("iterations = 20", "iterations = 1e400", "train.iterations", "must be a finite number, got inf", None),
         ("iterations = 20", "iterations = nan", "train.iterations", "must be a finite number, got nan", None),
-        ("iterations = 20", f"iterations = {2**64}", "train.iterations", "this whole number has more than 64 bits", None),
-        ("iterations = 20", "iterations = 2024-05-01", "train.iterations", "a recipe holds no dates", '"2024-05-01"'),
+        ("iterations = 20", f"iterations = {2**64}", "train.iterations", "whole numbers must fit into 64 bits", None),
+        ("iterations = 20", "iterations = 2024-05-01", "train.iterations", "dates are not allowed", '"2024-05-01"'),
         ("iterations = 20", "iterations = 20\naverage = -inf", "train.average", "must be a finite number, got -inf", None),
         (
             "iterations = 20",
@@ -98,7 +98,7 @@ def test_places_and_origins(write, whole):
             'use = "moons"\nnoise = 1',
             "dataset.noise",
             "unknown key",
-            "a component's own parameters go into its params table",
+            "put a component's own parameters into its params table",
         ),
         ("params = { samples = 200 }", "params = 3", "dataset.params", "must be a table, got 3", None),
         ("params = { samples = 200 }", "standardise = 1", "dataset.standardise", "must be true or false, got 1", None),
@@ -119,7 +119,7 @@ def test_places_and_origins(write, whole):
             "the list is too short: element 1 is missing",
             None,
         ),
-        ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 0.9, 1.0]", "generator.optimizer.betas", "takes at most 2 elements, got 3", None),
+        ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 0.9, 1.0]", "generator.optimizer.betas", "length must be at most 2, got 3", None),
         ("lr = 1e-3", "lr = 1e-3, betas = 0.5", "generator.optimizer.betas", "must be a list, got 0.5", "write [0.5]"),
         ("lr = 1e-3", "lr = -1e-3", "generator.optimizer.lr", "must not be negative, got -0.001", None),
         ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 1.0]", "generator.optimizer.betas[1]", "must be below 1, got 1.0", None),
@@ -128,7 +128,7 @@ def test_places_and_origins(write, whole):
             "end = 0.01",
             "factor = 1e20",
             "loss[1].weight",
-            "grows beyond all numbers within 20 iterations",
+            "exceeds the range of numbers within 20 iterations",
             "1e+20 to the power of 20",
         ),
         (
@@ -144,7 +144,7 @@ def test_places_and_origins(write, whole):
             'use = "sgd", eps = 1, lr',
             "generator.optimizer.eps",
             "unknown key",
-            "known here: lr, momentum, use, weight_decay",
+            "known keys: lr, momentum, use, weight_decay",
         ),
         ("start = 0.5", "strat = 0.5", "loss[1].weight.start", "is missing", None),
         (
@@ -194,7 +194,7 @@ def test_missing_losses_are_told_as_an_array_of_tables(write, whole, rest):
 def test_one_loss_written_as_a_table_is_told(write, whole):
     text = whole[: whole.index("[[loss]]")] + '[loss]\nuse = "hinge"\n'
     (problem,) = read_recipe(write(text)).problems
-    assert problem.message == "is one table; a recipe holds a list of them: write [[loss]]"
+    assert problem.message == "must be a list of tables, got one table: write [[loss]]"
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file(write):

@@ -130,7 +130,7 @@ def _judged(component: Component, key: Key, table: object, source: RecipeSource,
         ) from error
     if isinstance(verdict, Params):
         return verdict
-    problems += source.faulted(verdict, (*key, "params"))
+    problems += source.problems_at((*key, "params"), verdict)
     return None
 
 

@@ -1,4 +1,4 @@
-"""From files and ``--set`` to a recipe, with the place of each value remembered and every problem told at once."""
+"""Read a recipe from files and ``--set``: the place of each value is recorded, and every problem is reported at once."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ from typing import Any
 from ganforge.core.errors import Problem, RecipeError
 from ganforge.core.schedules import Schedule
 from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices, step_into
-from ganforge.recipe.inheritance import Place, load_chain
-from ganforge.recipe.overrides import apply_overrides
+from ganforge.recipe.layers import Place, apply_overrides, load_chain
 from ganforge.recipe.tables import Recipe
 from ganforge.recipe.validation import ValidationIssue, validate
 
 MAX_PROBLEMS = 100
-"""Problems that are told, at most."""
+"""Problems that are shown, at most."""
 
-_INTEGERS = range(-(2**63), 2**63)
+_INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeSource:
-    """A recipe as it was read: its tables, where each value was given, and what is wrong with it.
+    """A recipe as it was read: its tables, where each value was given, and its problems.
 
     Attributes:
         path: the recipe's file.
         text: that file's text.
         files: every file that was read: the recipe's and those it extends.
         overrides: the ``--set`` texts.
-        table: the merged tables; values that no recipe may hold, such as dates, are replaced by harmless ones and are `problems`.
+        table: the merged tables; values that no recipe may hold, such as dates, are `problems` and replaced by harmless ones.
         places: where each key was given.
-        replaced: the keys of those values; a judgement on them would be one on what the user did not write.
-        problems: everything wrong with the tables, component parameters apart, sorted by place.
+        replaced: the keys of the replaced values, about which no other problem is reported.
+        problems: everything wrong with the tables except component parameters, sorted by place.
     """
 
     path: Path
@@ -51,29 +50,29 @@ class RecipeSource:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe; component parameters are not judged yet.
+        """The recipe; component parameters are not validated yet.
 
         Raises:
-            RecipeError: with all `problems`, where there are any.
+            RecipeError: there are `problems`.
         """
         if self._recipe is None:
             raise RecipeError(self.problems)
         return self._recipe
 
     def where(self, key: str | Key) -> tuple[Path, int] | None:
-        """File and line of a key, or of the nearest table around it; ``None`` for ``--set`` and for keys that are nowhere."""
-        place = self._nearest(self._steps(key))
+        """File and line of a key or of the nearest table around it; ``None`` for ``--set`` and unknown keys."""
+        place = self._nearest_place(self._key(key))
         return (place.file, place.line) if place and place.file and place.line else None
 
     def place(self, key: str | Key) -> Place | None:
-        """Where a value was given, or ``None`` where it is a default."""
-        steps = self._steps(key)
-        if self.value(steps) is None:
+        """Where a value was given, or ``None`` for a default."""
+        full = self._key(key)
+        if self.value(full) is None:
             return None
-        for length in range(len(steps), 0, -1):
-            # A value inside one that --set gave comes from --set; one merely below a table of a file does not come from its line.
-            place = self.places.get(steps[:length])
-            if place and (length == len(steps) or place.file is None):
+        for length in range(len(full), 0, -1):
+            # a value inside a table given by --set comes from --set; one inside a table of a file has its own line or is a default
+            place = self.places.get(full[:length])
+            if place and (length == len(full) or place.file is None):
                 return place
         return None
 
@@ -82,31 +81,27 @@ class RecipeSource:
         return str(self.place(key) or "default")
 
     def value(self, key: str | Key) -> Any:
-        """What the recipe's files and ``--set`` give for a key, or ``None``."""
+        """The value of a key in the recipe's files and ``--set``, or ``None``."""
         value: Any = self.table
-        for step in self._steps(key):
+        for step in self._key(key):
             value = step_into(value, step)
         return value
 
     def problem(self, key: str | Key, message: str, hint: str | None = None) -> Problem:
         """A problem with a key, at its place."""
-        steps = self._steps(key)
-        place = self._nearest(steps)
-        if place is None:
-            return Problem(format_key(steps), message, file=self.path, hint=hint)
-        if place.file is None:
-            return Problem(format_key(steps), message, hint=hint)
-        return Problem(format_key(steps), message, file=place.file, line=place.line, hint=hint)
+        full = self._key(key)
+        place = self._nearest_place(full) or Place(self.path, None)
+        return Problem(format_key(full), message, file=place.file, line=place.line, hint=hint)
 
-    def faulted(self, faults: Iterable[ValidationIssue], within: Key = ()) -> Iterator[Problem]:
-        """Problems for what is wrong with the table at ``within``, but for judgements on values that the user did not write."""
-        for fault in faults:
-            key = (*within, *fault.key)
-            if not any(other == key or (fault.joint and other[: len(key)] == key) for other in self.replaced):
-                yield self.problem(self._overridden(key, fault.message) if fault.joint else key, fault.message, fault.hint)
+    def problems_at(self, table: Key, issues: Iterable[ValidationIssue]) -> Iterator[Problem]:
+        """Problems for the issues of a table, except issues about replaced values."""
+        for issue in issues:
+            key = (*table, *issue.key)
+            if not any(other == key or (issue.joint and other[: len(key)] == key) for other in self.replaced):
+                yield self.problem(self._overridden(key, issue.message) if issue.joint else key, issue.message, issue.hint)
 
     def sorted(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-        """By place: the recipe's own file first, what has no line at a file's end, ``--set`` last; one at most for each mistake."""
+        """The problems by place, without duplicates: the recipe's own file first, ``--set`` last; within a file, by line."""
         order = {file: number for number, file in enumerate(self.files)}
         unique = dict.fromkeys(problems)
         found = sorted(unique, key=lambda p: (order.get(p.file, len(order)) if p.file else len(order), p.line or math.inf, p.key))
@@ -114,36 +109,36 @@ class RecipeSource:
             return tuple(found)
         return (*found[:MAX_PROBLEMS], Problem("", f"more than {MAX_PROBLEMS} problems; the rest is not shown", file=self.path))
 
-    def _steps(self, key: str | Key) -> Key:
+    def _key(self, key: str | Key) -> Key:
         return resolve_indices(parse_key(key) if isinstance(key, str) else key, self.table) if key else ()
 
     def _overridden(self, key: Key, message: str) -> Key:
-        """Of the values of a table that a message on all of them names, the last that ``--set`` gave; else the table."""
+        """Of the values that a message about a whole table names, the last one given by ``--set``; else the table."""
         given = [other for other, place in self.places.items() if place.file is None and other[:-1] == key]
         return next((other for other in reversed(given) if re.search(rf"\b{re.escape(str(other[-1]))}\b", message)), key)
 
-    def _nearest(self, key: Key) -> Place | None:
+    def _nearest_place(self, key: Key) -> Place | None:
         return next((self.places[key[:length]] for length in range(len(key), 0, -1) if key[:length] in self.places), None)
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource:
-    """Read a recipe, what it extends, and ``--set`` over it.
+    """Read a recipe, the files that it extends, and ``--set`` over them.
 
     Args:
         path: the recipe's file.
         overrides: ``key=value`` texts.
 
     Returns:
-        The source. Problems with single keys stand in `RecipeSource.problems`, and asking for `RecipeSource.recipe` raises them.
+        The source. Problems with single keys are in `RecipeSource.problems`; `RecipeSource.recipe` raises them.
 
     Raises:
         RecipeError: a file that cannot be read as TOML, or cannot be extended.
     """
     path = Path(path)
     layers = load_chain(path)
-    table, places, refused = apply_overrides(layers.table, layers.places, overrides)
+    table, places, problems = apply_overrides(layers.table, layers.places, overrides)
     unusable: list[ValidationIssue] = []
-    table = _plain(table, (), unusable)
+    table = _replace_unusable(table, (), unusable)
 
     source = RecipeSource(
         path=path,
@@ -152,48 +147,48 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource
         overrides=tuple(overrides),
         table=table,
         places=places,
-        replaced=frozenset(fault.key for fault in unusable),
+        replaced=frozenset(issue.key for issue in unusable),
     )
-    verdict = validate(Recipe, table)
-    problems = [source.problem(fault.key, fault.message, fault.hint) for fault in unusable]
-    problems += source.faulted(_runaways(verdict) if isinstance(verdict, Recipe) else verdict)
-    problems += refused
-    recipe = verdict if isinstance(verdict, Recipe) and not problems else None
+    result = validate(Recipe, table)
+    problems += [source.problem(issue.key, issue.message, issue.hint) for issue in unusable]
+    problems += source.problems_at((), _overflowing_schedules(result) if isinstance(result, Recipe) else result)
+    recipe = result if isinstance(result, Recipe) and not problems else None
     return replace(source, problems=source.sorted(problems), _recipe=recipe)
 
 
-def _runaways(recipe: Recipe) -> Iterator[ValidationIssue]:
-    """Schedules that leave the range of numbers before the run is over."""
+def _overflowing_schedules(recipe: Recipe) -> Iterator[ValidationIssue]:
     iterations = recipe.train.iterations
-    for key, schedule in _schedules(recipe):
-        try:
-            schedule.at(iterations, iterations)
-        except OverflowError:
-            hint = f"a factor above 1 grows fast: {schedule.factor} to the power of {iterations}" if schedule.factor else None
-            yield ValidationIssue(key, f"grows beyond all numbers within {iterations} iterations", hint)
-
-
-def _schedules(recipe: Recipe) -> Iterator[tuple[Key, Schedule]]:
     scalars: list[tuple[Key, object]] = [(("train", "average"), recipe.train.average)]
     for name, network in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
         scalars += [((name, "optimizer", key), value) for key, value in network.optimizer]
     scalars += [(("loss", index, "weight"), table.weight) for index, table in enumerate(recipe.loss)]
-    return ((key, value) for key, value in scalars if isinstance(value, Schedule))
+    for key, value in scalars:
+        if isinstance(value, Schedule) and _overflows(value, iterations):
+            hint = f"its factor is {value.factor} to the power of {iterations}" if value.factor else None
+            yield ValidationIssue(key, f"exceeds the range of numbers within {iterations} iterations", hint)
 
 
-def _plain(value: Any, key: Key, unusable: list[ValidationIssue]) -> Any:
-    """The same value with dates, infinite and giant numbers replaced; each is a fault."""
+def _overflows(schedule: Schedule, iterations: int) -> bool:
+    try:
+        schedule.at(iterations, iterations)
+    except OverflowError:
+        return True
+    return False
+
+
+def _replace_unusable(value: Any, key: Key, issues: list[ValidationIssue]) -> Any:
+    """The value with dates, infinite and oversized numbers replaced; each one is added to ``issues``."""
     if isinstance(value, dict):
-        return {name: _plain(item, (*key, name), unusable) for name, item in value.items()}
+        return {name: _replace_unusable(item, (*key, name), issues) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item, (*key, index), unusable) for index, item in enumerate(value)]
+        return [_replace_unusable(item, (*key, index), issues) for index, item in enumerate(value)]
     if isinstance(value, date | time):
-        unusable.append(ValidationIssue(key, "a recipe holds no dates", f'write it as text: "{value.isoformat()}"'))
+        issues.append(ValidationIssue(key, "dates are not allowed", f'write it as text: "{value.isoformat()}"'))
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):
-        unusable.append(ValidationIssue(key, f"must be a finite number, got {value}"))
+        issues.append(ValidationIssue(key, f"must be a finite number, got {value}"))
         return 0.0
-    if isinstance(value, int) and value not in _INTEGERS:
-        unusable.append(ValidationIssue(key, "this whole number has more than 64 bits"))
+    if isinstance(value, int) and value not in _INT64:
+        issues.append(ValidationIssue(key, "whole numbers must fit into 64 bits"))
         return 0
     return value

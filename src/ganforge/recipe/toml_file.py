@@ -1,32 +1,69 @@
-"""One TOML file: read within limits, parsed, with the line of each key. Everything that a stranger's file can do ends here."""
+"""TOML files: read within limits and parsed, with the line of every key.
+
+Recipes may come from anyone. ``tomllib`` reports no positions, takes quadratic time for a key with many dots and recurses for each
+bracket, so a scanner runs first: it records lines and enforces the limits. The scanner knows only the structure of TOML 1.0. It
+leaves numbers, dates, escapes and duplicate keys to ``tomllib``, which parses the text next.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
-from ganforge.recipe.dotted_keys import Key
-from ganforge.recipe.toml_positions import TomlError, find_lines
+from ganforge.recipe.dotted_keys import BARE, Key
 
 MAX_BYTES = 1_000_000
-"""Bytes of a recipe file, at most."""
+"""Size limit of a recipe file."""
+MAX_DEPTH = 16
+"""Limit on the names and indices in the path of a value."""
+MAX_LIST_LENGTH = 10_000
+"""Limit on the elements of a list."""
 
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_TOMLLIB_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_SPACE = re.compile(r"[ \t]*+")
+_BLANK = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
+_LINE_END = re.compile(r"[ \t]*+(?:#[^\n]*+)?+(?:\n|\Z)")
+_SCALAR = re.compile(r"[^\s,\]}#\[{\"'=][^,\]}\n#]*+")
+_BASIC = re.compile(r'"(?:[^"\\\n]++|\\.)*+"')
+_LITERAL = re.compile(r"'[^'\n]*+'")
+_STRINGS = (
+    ('"""', re.compile(r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3,5}', re.DOTALL)),
+    ("'''", re.compile(r"'''(?:[^']++|'{1,2}(?!'))*+'{3,5}")),
+    ('"', _BASIC),
+    ("'", _LITERAL),
+)
+
+
+class TomlError(ValueError):
+    """A text that is not TOML or exceeds the limits.
+
+    Attributes:
+        message: what is wrong.
+        line: the line, from 1, if known.
+        column: the column, from 1, if known.
+    """
+
+    def __init__(self, message: str, line: int | None, column: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
 
 
 @dataclass(frozen=True, slots=True)
 class TomlDocument:
-    """A TOML file as it stands.
+    """A parsed TOML file.
 
     Attributes:
         path: the file.
         text: its text.
-        table: its tables, as ``tomllib`` gives them.
+        table: its tables, as ``tomllib`` returns them.
         lines: the line of each key.
     """
 
@@ -40,20 +77,17 @@ def load_toml(path: Path) -> TomlDocument:
     """Read one TOML file.
 
     Raises:
-        RecipeError: no such file, a folder, unreadable, larger than `MAX_BYTES`, not UTF-8, not TOML, or without any key.
+        RecipeError: the file is missing, a folder, unreadable, larger than `MAX_BYTES`, not UTF-8, not TOML, or empty.
     """
-    text = _text(path)
+    text = _read_text(path)
     try:
         table, lines = parse_toml(text)
     except TomlError as error:
         column = f", column {error.column}" if error.column else ""
-        raise _refused(path, f"not valid TOML{column}: {error.message}", line=error.line) from None
+        raise _refusal(path, f"not valid TOML{column}: {error.message}", line=error.line) from None
     if not table:
-        raise _refused(
-            path,
-            "the file is empty",
-            hint="a recipe needs at least [train], [dataset], [sampler], [generator], [discriminator], [[loss]]",
-        )
+        tables = "[train], [dataset], [sampler], [generator], [discriminator], [[loss]]"
+        raise _refusal(path, "the file is empty", hint=f"a recipe needs at least {tables}")
     return TomlDocument(path, text, table, lines)
 
 
@@ -61,51 +95,221 @@ def parse_toml(text: str) -> tuple[dict[str, Any], dict[Key, int]]:
     """The tables of a TOML text, and the line of each key.
 
     Raises:
-        TomlError: it is not TOML, or goes beyond the limits.
+        TomlError: the text is not TOML or exceeds the limits.
     """
     lines = find_lines(text)
     try:
         return tomllib.loads(text), lines
-    except ValueError as error:  # more than TOMLDecodeError: numbers of thousands of digits, impossible dates
-        place = _PLACE.search(str(error))
-        message = _PLACE.sub("", str(error))
+    except ValueError as error:  # not only TOMLDecodeError: numbers with thousands of digits, impossible dates
+        place = _TOMLLIB_PLACE.search(str(error))
+        message = _TOMLLIB_PLACE.sub("", str(error))
         line, column = (int(place[1]), int(place[2])) if place and place[1] else (None, None)
         raise TomlError(message[:1].lower() + message[1:], line, column) from None
 
 
-def _text(path: Path) -> str:
+def find_lines(text: str) -> dict[Key, int]:
+    """The line, from 1, of every key and list element; for a table that of its header, else of its first mention.
+
+    Raises:
+        TomlError: the structure is not TOML, is nested deeper than `MAX_DEPTH`, or has a list longer than `MAX_LIST_LENGTH`.
+    """
+    return _Scanner(text.replace("\r\n", "\n")).scan()
+
+
+def _read_text(path: Path) -> str:
     try:
         if not path.exists():
-            raise _refused(path, "there is no such file", hint=_nearby(path))
+            raise _refusal(path, "no such file", hint=_suggest_file(path))
         if path.is_dir():
-            raise _refused(path, "this is a folder", hint="name a recipe file in it")
+            raise _refusal(path, "is a folder", hint="name a recipe file in it")
         if not path.is_file():
-            raise _refused(path, "this is no ordinary file")
+            raise _refusal(path, "is not a regular file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _refused(path, f"the file cannot be read: {error.strerror or error}") from None
+        raise _refusal(path, f"cannot read the file: {error.strerror or error}") from None
     except ValueError:  # a NUL in the name
-        raise _refused(path, "this is no file name") from None
+        raise _refusal(path, "not a valid file name") from None
 
     if len(content) > MAX_BYTES:
-        raise _refused(
-            path, f"the file is larger than {MAX_BYTES / 1e6:.0f} MB, which no recipe is", hint="data belongs into files of its own"
-        )
+        raise _refusal(path, f"the file is larger than {MAX_BYTES / 1e6:.0f} MB", hint="move data into separate files")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _refused(path, "the file is not UTF-8 text", line=line, hint="save it with the encoding UTF-8") from None
+        raise _refusal(path, "the file is not UTF-8 text", line=line, hint="save it as UTF-8") from None
 
 
-def _nearby(path: Path) -> str | None:
-    """The recipes that lie where one was looked for, or the file with the ending that was left out."""
+def _suggest_file(path: Path) -> str | None:
+    """The same name with ``.toml``, or the recipes in the folder."""
     if path.suffix != ".toml" and path.with_name(path.name + ".toml").is_file():
         return f"did you mean {path.with_name(path.name + '.toml')}?"
     recipes = sorted(file.name for file in path.parent.glob("*.toml"))[:8] if path.parent.is_dir() else []
     return f"recipes in {path.parent}: {', '.join(recipes)}" if recipes else None
 
 
-def _refused(path: Path, message: str, *, line: int | None = None, hint: str | None = None) -> RecipeError:
+def _refusal(path: Path, message: str, *, line: int | None = None, hint: str | None = None) -> RecipeError:
     return RecipeError([Problem("", message, file=path, line=line, hint=hint)])
+
+
+class _Scanner:
+    """One pass over a text; ``_at`` is the offset of the next character."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._breaks = [match.start() for match in re.finditer("\n", text)]
+        self._lines: dict[Key, int] = {}
+        self._array_lengths: dict[Key, int] = {}
+
+    def scan(self) -> dict[Key, int]:
+        table: Key = ()
+        self._match(_BLANK)
+        while self._at < len(self._text):
+            if self._accept("[["):
+                table = self._array_header()
+            elif self._accept("["):
+                table = self._table_header()
+            else:
+                self._assignment(table)
+            if self._match(_LINE_END) is None:
+                raise self._error("expected the end of the line")
+            self._match(_BLANK)
+        return self._lines
+
+    def _table_header(self) -> Key:
+        line = self._line()
+        table = self._header_key(self._dotted_name(), line)
+        self._lines[table] = line
+        if not self._accept("]"):
+            raise self._error("expected ']' at the end of the table header")
+        return table
+
+    def _array_header(self) -> Key:
+        line = self._line()
+        names = self._dotted_name()
+        array = (*self._header_key(names[:-1], line), names[-1])
+        if not self._accept("]]"):
+            raise self._error("expected ']]' at the end of the table header")
+
+        index = self._array_lengths.get(array, 0)
+        self._array_lengths[array] = index + 1
+        self._check_limits(array, index)
+        self._lines.setdefault(array, line)
+        self._lines[*array, index] = line
+        return (*array, index)
+
+    def _header_key(self, names: tuple[str, ...], line: int) -> Key:
+        """The key that a header refers to: an array of tables means its last table. Implied tables get the header's line."""
+        key: Key = ()
+        for name in names:
+            key = (*key, name)
+            self._lines.setdefault(key, line)
+            if key in self._array_lengths:
+                key = (*key, self._array_lengths[key] - 1)
+        self._check_limits(key)
+        return key
+
+    def _assignment(self, table: Key) -> None:
+        line = self._line()
+        names = self._dotted_name()
+        if not self._accept("="):
+            raise self._error("expected '=' after a key")
+        for length in range(1, len(names)):
+            self._lines.setdefault((*table, *names[:length]), line)
+        key = (*table, *names)
+        self._lines[key] = line
+        self._match(_SPACE)
+        self._value(key)
+
+    def _dotted_name(self) -> tuple[str, ...]:
+        names = []
+        while True:
+            self._match(_SPACE)
+            names.append(self._name())
+            self._match(_SPACE)
+            if len(names) > MAX_DEPTH:
+                raise self._error(f"nested deeper than {MAX_DEPTH} levels")
+            if not self._accept("."):
+                return tuple(names)
+
+    def _name(self) -> str:
+        if bare := self._match(BARE):
+            return bare
+        if literal := self._match(_LITERAL):
+            return literal[1:-1]
+        basic = self._match(_BASIC)
+        if basic is None:
+            raise self._error("expected a key")
+        if "\\" not in basic:
+            return basic[1:-1]
+        try:
+            return str(tomllib.loads(f"key = {basic}")["key"])
+        except tomllib.TOMLDecodeError:
+            raise self._error("invalid escape in a quoted key") from None
+
+    def _value(self, key: Key) -> None:
+        self._check_limits(key)
+        for opening, pattern in _STRINGS:
+            if self._text.startswith(opening, self._at):
+                if not self._match(pattern):
+                    raise self._error("unterminated string")
+                return
+        if self._accept("["):
+            self._array(key)
+        elif self._accept("{"):
+            self._inline_table(key)
+        elif not self._match(_SCALAR):
+            raise self._error("expected a value")
+
+    def _array(self, key: Key) -> None:
+        index = 0
+        self._match(_BLANK)
+        while not self._accept("]"):
+            self._check_limits(key, index)
+            self._lines[*key, index] = self._line()
+            self._value((*key, index))
+            self._match(_BLANK)
+            if not self._accept(",") and not self._text.startswith("]", self._at):
+                raise self._error("expected ',' or ']' in a list")
+            self._match(_BLANK)
+            index += 1
+
+    def _inline_table(self, key: Key) -> None:
+        self._match(_SPACE)
+        if self._accept("}"):
+            return
+        while True:
+            self._assignment(key)
+            self._match(_SPACE)
+            if self._accept("}"):
+                return
+            if not self._accept(","):
+                raise self._error("expected ',' or '}' in an inline table, which must be on one line")
+
+    def _check_limits(self, key: Key, index: int = 0) -> None:
+        if len(key) > MAX_DEPTH:
+            raise self._error(f"nested deeper than {MAX_DEPTH} levels")
+        if index >= MAX_LIST_LENGTH:
+            raise self._error(f"a list of more than {MAX_LIST_LENGTH:,} elements")
+
+    def _match(self, pattern: re.Pattern[str]) -> str | None:
+        found = pattern.match(self._text, self._at)
+        if found is None:
+            return None
+        self._at = found.end()
+        return found[0]
+
+    def _accept(self, token: str) -> bool:
+        if not self._text.startswith(token, self._at):
+            return False
+        self._at += len(token)
+        return True
+
+    def _line(self) -> int:
+        return bisect_right(self._breaks, self._at - 1) + 1
+
+    def _error(self, message: str) -> TomlError:
+        line = self._line()
+        start = self._breaks[line - 2] + 1 if line > 1 else 0
+        return TomlError(message, line, self._at - start + 1)

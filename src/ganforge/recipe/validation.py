@@ -1,41 +1,88 @@
-"""Tables judged by a params model, every problem found at once and told in plain words.
+"""Validate a table against a params model and report every problem in plain words.
 
-pydantic finds the problems; this module gives each the key that the user wrote (pydantic adds the names of union branches), one
-message for one mistake (pydantic gives one for each branch of a union), and words for people who do not know pydantic.
+pydantic finds the problems. This module maps their locations to the keys that the user wrote (pydantic adds the names of union
+branches), reports one problem per mistake (pydantic reports one per union branch), and rewords messages for people who do not know
+pydantic.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ganforge.core.errors import did_you_mean
 from ganforge.core.params import Params
-from ganforge.recipe import error_messages
-from ganforge.recipe.dotted_keys import Key, step_into
-from ganforge.recipe.param_models import models_at
+from ganforge.recipe.dotted_keys import Key, format_key, step_into
 
 P = TypeVar("P", bound=Params)
 
-_JOINT = ("value_error", "assertion_error")
-"""pydantic's types of what a validator of a whole model raises."""
-FAULTS = 1000
-"""Faults that are worded, at most: a suggestion costs half a millisecond, and a hostile file may hold many misspelt keys."""
+MAX_ISSUES = 1000
+"""Issues reported for one table, at most: a suggestion costs half a millisecond, and a hostile file may hold many misspelt keys."""
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text in quotes",
+    "path_type": "a path in quotes",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "dataclass_type": "a table",
+    "date_type": "a date in quotes",
+    "none_required": "left out",
+}
+"""The type that each of pydantic's type errors expects."""
+_MESSAGES = {
+    "greater_than": "must be above {gt}, got {value}",
+    "greater_than_equal": "must be at least {ge}, got {value}",
+    "less_than": "must be below {lt}, got {value}",
+    "less_than_equal": "must be at most {le}, got {value}",
+    "multiple_of": "must be a multiple of {multiple_of}, got {value}",
+    "finite_number": "must be a finite number",
+    "too_long": "length must be at most {max_length}, got {actual_length}",
+    "too_short": "length must be at least {min_length}, got {actual_length}",
+    "string_too_long": "must have at most {max_length} characters, got {value}",
+    "string_too_short": "must have at least {min_length} characters, got {value}",
+    "string_pattern_mismatch": "must match the pattern {pattern}, got {value}",
+}
+"""Messages without a hint, by pydantic's type; the names in braces are those of pydantic's context."""
+_TABLES = {
+    "train": "[train] with iterations = 10_000",
+    "dataset": '[dataset] with use = "moons"',
+    "sampler": '[sampler] with use = "normal"',
+    "generator": '[generator] with use = "mlp"',
+    "discriminator": '[discriminator] with use = "mlp"',
+    "loss": '[[loss]] with use = "non-saturating"',
+}
+"""The tables that every recipe needs, each with an example."""
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationIssue:
-    """One thing wrong with a table, before its place in a file is known.
+    """One problem with a table, before its place in a file is known.
 
     Attributes:
-        key: where, from the root of the judged table.
+        key: path of the value from the root of the validated table.
         message: what is wrong.
         hint: a suggestion, or ``None``.
-        joint: whether it is about several values of the table at ``key``, each of which would be right beside others.
+        joint: whether the message is about several values of the table at ``key`` that do not fit together.
     """
 
     key: Key
@@ -46,7 +93,7 @@ class ValidationIssue:
 
 @dataclass(frozen=True, slots=True)
 class _Error:
-    """One of pydantic's errors, with the part of its location that is not walked yet."""
+    """One of pydantic's errors, with the part of its location that is not resolved yet."""
 
     key: Key
     rest: tuple[str | int, ...]
@@ -54,42 +101,49 @@ class _Error:
 
 
 def validate(model: type[P], table: Mapping[str, Any]) -> P | list[ValidationIssue]:
-    """The table as an instance of the model, or all that is wrong with it.
+    """The table as an instance of the model, or every problem with it.
 
-    Validated as JSON, in which strictness means what a TOML author expects: ``"64"`` and ``64.0`` are not whole numbers, while a
-    list serves as a tuple and a whole number as a float.
+    The table is validated as JSON, whose strict mode does what a TOML author expects: ``"64"`` and ``64.0`` are not whole numbers,
+    a list is accepted as a tuple, and a whole number as a float.
     """
     try:
         return model.model_validate_json(json.dumps(table))
     except ValidationError as error:
         errors = [_Error((), details["loc"], details) for details in error.errors(include_url=False)]
-    return [_fault(model, table, error) for error in _settled(table, errors)[:FAULTS]]
+    return [_issue(model, table, error) for error in _resolve_unions(table, errors)[:MAX_ISSUES]]
 
 
-def _settled(table: Mapping[str, Any], errors: Iterable[_Error]) -> list[_Error]:
-    """The errors with their keys, one branch chosen for every union."""
-    settled: list[_Error] = []
+def format_value(value: object) -> str:
+    """A value for a message: short, on one line, without control characters."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value if not isinstance(value, str) or len(value) <= 60 else value[:59] + "…")
+
+
+def _resolve_unions(table: Mapping[str, Any], errors: Iterable[_Error]) -> list[_Error]:
+    """The errors with their full keys, those of one branch for every union."""
+    resolved: list[_Error] = []
     unions: dict[Key, dict[str | int, list[_Error]]] = {}
     for error in errors:
-        walked = _walked(table, error)
-        if not walked.rest:
-            settled.append(walked)
+        followed = _follow(table, error)
+        if not followed.rest:
+            resolved.append(followed)
             continue
-        branch, rest = walked.rest[0], walked.rest[1:]
-        unions.setdefault(walked.key, {}).setdefault(branch, []).append(_Error(walked.key, rest, walked.details))
+        branch, rest = followed.rest[0], followed.rest[1:]
+        unions.setdefault(followed.key, {}).setdefault(branch, []).append(_Error(followed.key, rest, followed.details))
     for branches in unions.values():
-        settled += _settled(table, _chosen(list(branches.values())))
-    return _without_echoes(settled)
+        resolved += _resolve_unions(table, _intended_branch(list(branches.values())))
+    # pydantic calls a list too short when its elements are invalid
+    parents = {error.key[:length] for error in resolved for length in range(len(error.key))}
+    return [error for error in resolved if error.details["type"] != "too_short" or error.key not in parents]
 
 
-def _without_echoes(errors: list[_Error]) -> list[_Error]:
-    """The errors but for lists that are called too short only because their elements are wrong."""
-    around = {error.key[:length] for error in errors for length in range(len(error.key))}
-    return [error for error in errors if error.details["type"] != "too_short" or error.key not in around]
-
-
-def _walked(table: Mapping[str, Any], error: _Error) -> _Error:
-    """The error after following its location through the table, up to a step that is not there: the name of a union's branch."""
+def _follow(table: Mapping[str, Any], error: _Error) -> _Error:
+    """The error after following its location through the table, up to a step that is missing there: the name of a union branch."""
     key, rest = error.key, error.rest
     value: Any = table
     for step in key:
@@ -108,26 +162,133 @@ def _has(value: object, step: str | int) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and isinstance(step, int) and step < len(value)
 
 
-def _chosen(branches: list[list[_Error]]) -> list[_Error]:
-    """The branch of a union that was meant: the one whose type fits, and of those the one with the fewest errors.
+def _intended_branch(branches: list[list[_Error]]) -> list[_Error]:
+    """The errors of the branch that was meant: the one whose type fits, and of those the one with the fewest errors.
 
-    When no type fits, one error stands for all, and tells what each branch would have taken.
+    If no type fits, one error lists the types of all branches.
     """
-    fitting = [
-        branch for branch in branches if not any(not error.rest and error_messages.is_type(error.details) for error in branch)
-    ]
+    fitting = [branch for branch in branches if not any(not error.rest and error.details["type"] in _EXPECTED for error in branch)]
     if fitting:
         return min(fitting, key=len)
     leaves = [branch[0] for branch in branches]
-    return [_Error(leaves[0].key, (), error_messages.either([leaf.details for leaf in leaves]))]
+    expected = " or ".join(dict.fromkeys(_expected_type(leaf.details) for leaf in leaves))
+    return [_Error(leaves[0].key, (), {**leaves[0].details, "type": "no_branch", "msg": expected})]
 
 
-def _fault(model: type[Params], table: Mapping[str, Any], error: _Error) -> ValidationIssue:
-    key = error.key
-    parent = models_at(model, table, key[:-1])
-    message, hint = error_messages.worded(error.details, key, parent)
-    if error.details["type"] == "unknown_optimizer" and isinstance(error.details["input"], Mapping):
+def _expected_type(details: ErrorDetails) -> str:
+    if details.get("ctx", {}).get("class_name") == "Schedule":
+        return "a schedule table"
+    return _EXPECTED.get(details["type"], details["msg"])
+
+
+def _issue(model: type[Params], table: Mapping[str, Any], error: _Error) -> ValidationIssue:
+    key, kind, value = error.key, error.details["type"], error.details["input"]
+    message, hint = _message(error, _models_at(model, table, key[:-1]))
+    if kind == "unknown_optimizer" and isinstance(value, Mapping):
         key = (*key, "use")
-    return ValidationIssue(
-        key, message, hint, joint=error.details["type"] in _JOINT and isinstance(error.details["input"], Mapping)
-    )
+    return ValidationIssue(key, message, hint, joint=kind in ("value_error", "assertion_error") and isinstance(value, Mapping))
+
+
+def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
+    """Message and hint; ``models`` are those that the table around the key may belong to."""
+    key, details = error.key, error.details
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    match kind:
+        case _ if kind == "no_branch" or kind in _EXPECTED:
+            return _wrong_type(_expected_type(details), key, value)
+        case _ if kind == "missing" or (kind == "too_short" and key == ("loss",)):
+            return _missing(key)
+        case "string_too_short" if context["min_length"] == 1:
+            return "must not be empty", None
+        case "extra_forbidden":
+            return _unknown_key(str(key[-1]), models)
+        case "literal_error" | "enum":
+            return _wrong_choice(str(context["expected"]), value)
+        case "unknown_optimizer":
+            return _unknown_optimizer(value)
+        case _ if kind in _MESSAGES:
+            shown = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+            return _MESSAGES[kind].format(**{**shown, "value": format_value(value)}), None
+    return str(context["error"]) if kind == "value_error" else details["msg"][:1].lower() + details["msg"][1:], None
+
+
+def _wrong_type(expected: str, key: Key, value: object) -> tuple[str, str | None]:
+    if len(key) == 1 and key[0] in ("loss", "metric", "expect") and isinstance(value, Mapping):
+        return f"must be a list of tables, got one table: write [[{key[0]}]]", None
+    hint = None
+    if isinstance(value, str) and (
+        ("number" in expected and _NUMBER.fullmatch(value)) or (expected == "true or false" and value.lower() in ("true", "false"))
+    ):
+        hint = "drop the quotes"
+    elif isinstance(value, float) and value.is_integer() and expected == "a whole number" and abs(value) < 1e15:
+        hint = f"write {value:.0f}"
+    elif isinstance(value, int | float) and expected == "a list":
+        hint = f"write [{format_value(value)}]"
+    return f"must be {expected}, got {format_value(value)}", hint
+
+
+def _missing(key: Key) -> tuple[str, str | None]:
+    name = key[-1]
+    if len(key) == 1 and name in _TABLES:
+        return f"the recipe has no {_TABLES[name].partition(' ')[0]} table", f"add {_TABLES[name]}"
+    if isinstance(name, int):
+        return f"the list is too short: element {name} is missing", None
+    return "is missing", f"add {name} = …" + (f" to {format_key(key[:-1])}" if key[:-1] else "")
+
+
+def _unknown_key(name: str, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
+    known = sorted({field for model in models for field in model.model_fields})
+    hint = _suggest(name, known)
+    if hint is None and "params" in known:
+        hint = "put a component's own parameters into its params table"
+    if hint is None:
+        hint = f"known keys: {', '.join(known)}" if known else "this component takes no parameters"
+    return "unknown key", hint
+
+
+def _wrong_choice(choices: str, value: object) -> tuple[str, str | None]:
+    choices = choices.replace("'", '"').replace(" or ", ", ").replace("True", "true").replace("False", "false")
+    hint = _suggest(value, re.findall(r'"([^"]*)"', choices)) if isinstance(value, str) else None
+    return f"must be {'one of ' if ',' in choices else ''}{choices}, got {format_value(value)}", hint
+
+
+def _unknown_optimizer(value: object) -> tuple[str, str | None]:
+    if not isinstance(value, Mapping):
+        return f"must be a table, got {format_value(value)}", 'such as optimizer = { use = "adam", lr = 1e-3 }'
+    names, use = ("adam", "adamw", "sgd", "rmsprop"), value.get("use")
+    hint = _suggest(use, names) if isinstance(use, str) else None
+    return f"no optimizer named {format_value(use)}", hint or f"known: {', '.join(names)}"
+
+
+def _suggest(name: str, known: Iterable[str]) -> str | None:
+    """:func:`~ganforge.core.errors.did_you_mean`, for names of reasonable length."""
+    return did_you_mean(name, known) if len(name) <= 100 else None
+
+
+def _models_at(model: type[Params], table: object, key: Key) -> tuple[type[Params], ...]:
+    """The models that the table at ``key`` may belong to: those whose literal fields, such as ``use``, fit its values."""
+    models: tuple[type[Params], ...] = (model,)
+    for step in key:
+        table = step_into(table, step)
+        if isinstance(step, str):
+            fields = [model.model_fields[step] for model in models if step in model.model_fields]
+            models = tuple(found for field in fields for found in _models_in(field.annotation))
+        if isinstance(table, Mapping):
+            models = tuple(model for model in models if _fits(model, table)) or models
+    return models
+
+
+def _models_in(annotation: Any) -> tuple[type[Params], ...]:
+    if isinstance(annotation, type) and issubclass(annotation, Params):
+        return (annotation,)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _models_in(arguments[0])
+    if origin in (Union, types.UnionType, tuple, list, dict):
+        return tuple(model for argument in arguments for model in _models_in(argument))
+    return ()
+
+
+def _fits(model: type[Params], table: Mapping[str, object]) -> bool:
+    literals = {name: field.annotation for name, field in model.model_fields.items() if get_origin(field.annotation) is Literal}
+    return all(table[name] in get_args(annotation) for name, annotation in literals.items() if name in table)

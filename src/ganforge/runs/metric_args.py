@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ganforge.core.errors import UsageError
-from ganforge.recipe.overrides import parse_value
+from ganforge.recipe.layers import parse_value
 from ganforge.recipe.toml_writer import value as toml
 
 _OF_TABLE = ("samples", "name")

@@ -1,0 +1,243 @@
+"""The layers of a recipe: files that extend each other, and ``--set`` on top, with the place of every value.
+
+``extends = "base.toml"`` merges tables key by key. Every other value is replaced, lists and arrays of tables included. A table that
+names another component or curve than its base starts anew, since the keys of one mean nothing to the other: another ``use`` drops
+the base's ``params`` (for an optimizer, its whole table), another ``schedule`` drops the whole curve.
+
+``--set key=value`` replaces one value. The value is TOML: ``64``, ``1e-3``, ``true``, ``[64, 64]``, ``"text"``,
+``{ schedule = "linear", start = 1.0, end = 0.0 }``. Quotes are optional for a word that can only be text: it begins with a letter,
+contains only letters, digits and ``- _ . /``, and is not another language's word for yes, no or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ganforge.core.errors import Problem, RecipeError
+from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices
+from ganforge.recipe.toml_file import MAX_BYTES, MAX_DEPTH, TomlDocument, TomlError, load_toml, parse_toml
+
+MAX_CHAIN = 8
+"""Limit on the files in a chain of ``extends``."""
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_LOOKALIKES = {"yes", "no", "on", "off", "true", "false", "none", "null", "nil", "inf", "nan"}
+_SET_SYNTAX = "write --set key=value, such as --set train.iterations=500 or --set 'loss[1].weight=0.5'"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value was given; both ``None`` for ``--set``."""
+
+    file: Path | None
+    line: int | None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.file else "--set"
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The tables of a recipe after merging.
+
+    Attributes:
+        table: the merged tables, without ``extends``.
+        places: where each key was given.
+        documents: every file that was read, the recipe itself first.
+    """
+
+    table: dict[str, Any]
+    places: dict[Key, Place]
+    documents: tuple[TomlDocument, ...]
+
+
+class _OverrideError(ValueError):
+    """A ``--set`` that cannot be applied."""
+
+    def __init__(self, key: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.problem = Problem(key, message, hint=hint)
+
+
+def load_chain(path: Path) -> Layers:
+    """Read a recipe and the chain of files that it extends.
+
+    A base is named by a relative path with forward slashes and lies in the recipe's folder or below it, symbolic links resolved.
+
+    Raises:
+        RecipeError: a file of the chain cannot be read or lies elsewhere, or the chain is a cycle or longer than `MAX_CHAIN`.
+    """
+    documents = [load_toml(path)]
+    root = path.parent.resolve()
+    while base := _base(documents[-1], root):
+        if base.resolve() in {document.path.resolve() for document in documents}:
+            names = " → ".join(str(document.path) for document in documents)
+            raise _refusal(documents[-1], f"recipes extend each other in a cycle: {names} → {base}")
+        if len(documents) == MAX_CHAIN:
+            raise _refusal(documents[-1], f"more than {MAX_CHAIN} files extend each other")
+        if not base.is_file():
+            raise _refusal(documents[-1], f"no such file: {base}")
+        documents.append(load_toml(base))
+
+    table: dict[str, Any] = {}
+    places: dict[Key, Place] = {}
+    for document in reversed(documents):
+        top = {name: value for name, value in document.table.items() if name != "extends"}
+        replaced: list[Key] = []
+        table = _merge(table, top, (), replaced)
+        places = {key: place for key, place in places.items() if not any(key[: len(other)] == other for other in replaced)}
+        places |= {key: Place(document.path, line) for key, line in document.lines.items() if key != ("extends",)}
+    return Layers(table, places, tuple(documents))
+
+
+def apply_overrides(
+    table: dict[str, Any], places: dict[Key, Place], texts: Sequence[str]
+) -> tuple[dict[str, Any], dict[Key, Place], list[Problem]]:
+    """The tables with each ``key=value`` applied in order, where each key was given, and the overrides that cannot be applied."""
+    table, places = deepcopy(table), dict(places)
+    problems: list[Problem] = []
+    for text in texts:
+        try:
+            key, value = _parse_override(text, table)
+            _assign(table, key, value)
+        except _OverrideError as error:
+            problems.append(error.problem)
+            continue
+        places = {other: place for other, place in places.items() if other[: len(key)] != key}
+        places[key] = Place(None, None)
+    return table, places, problems
+
+
+def parse_value(text: str) -> Any:
+    """One value of the command line: TOML, or a word without quotes that can only be text.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    try:
+        table, _ = parse_toml(f"value = {text}\n")
+        if list(table) == ["value"]:
+            return table["value"]
+    except TomlError:
+        pass
+    if _WORD.fullmatch(text) and text.lower() not in _LOOKALIKES:
+        return text
+    raise ValueError(f"{_shorten(text)} is not a TOML value")
+
+
+def _base(document: TomlDocument, root: Path) -> Path | None:
+    """The file that ``document`` extends, or ``None``."""
+    if "extends" not in document.table:
+        return None
+    name = document.table["extends"]
+    if not isinstance(name, str) or not name.strip():
+        raise _refusal(document, 'must be a file name in quotes, such as extends = "base.toml"')
+    if "://" in name:
+        raise _refusal(document, "must be a local file; recipes download nothing", hint="download it and extend the copy")
+    if "\\" in name or "\0" in name or PurePosixPath(name).is_absolute() or ":" in name.partition("/")[0]:
+        raise _refusal(document, "must be a relative path with forward slashes", hint='such as extends = "base.toml"')
+    base = document.path.parent / name
+    if ".." in PurePosixPath(name).parts or not base.resolve().is_relative_to(root):
+        raise _refusal(
+            document, f"must lie in the recipe's folder or below it, got {name!r}", hint="move the base beside the recipe"
+        )
+    return base
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any], at: Key, replaced: list[Key]) -> dict[str, Any]:
+    """``top`` merged over ``base``; keys whose base value is dropped are appended to ``replaced``."""
+    merged = dict(base)
+    if _changes(base, top, "use") and len(at) == 1 and merged.pop("params", None) is not None:
+        replaced.append((*at, "params"))
+    for name, value in top.items():
+        key = (*at, name)
+        below = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _starts_anew(below, value, key):
+            merged[name] = _merge(below, value, key, replaced)
+            continue
+        if name in merged:
+            replaced.append(key)
+        merged[name] = value
+    return merged
+
+
+def _starts_anew(base: Mapping[str, Any], top: Mapping[str, Any], key: Key) -> bool:
+    return _changes(base, top, "schedule") or (len(key) > 1 and _changes(base, top, "use"))
+
+
+def _changes(base: Mapping[str, Any], top: Mapping[str, Any], name: str) -> bool:
+    return name in top and name in base and top[name] != base[name]
+
+
+def _refusal(document: TomlDocument, message: str, *, hint: str | None = None) -> RecipeError:
+    return RecipeError([Problem("extends", message, file=document.path, line=document.lines[("extends",)], hint=hint)])
+
+
+def _parse_override(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
+    given = f"--set {_shorten(text)}"
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # Python's form of command-line bytes that are not UTF-8
+        raise _OverrideError("", f"{given}: not UTF-8 text")
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not name:
+        raise _OverrideError("", f"{given}: missing {'key' if equals else repr('=')}", _SET_SYNTAX)
+    try:
+        key = resolve_indices(parse_key(name), table)
+    except ValueError:
+        raise _OverrideError("", f"{given}: {_shorten(name)} is not a dotted key", _SET_SYNTAX) from None
+    if len(key) > MAX_DEPTH:
+        raise _OverrideError("", f"{given}: nested deeper than {MAX_DEPTH} levels")
+    if key[0] == "extends":
+        raise _OverrideError("extends", "--set cannot change this key", "write a recipe file that extends another one")
+    return key, _parse_override_value(format_key(key), value.strip())
+
+
+def _parse_override_value(key: str, text: str) -> Any:
+    if not text:
+        raise _OverrideError(key, "--set without a value", f"write --set {key}='\"\"' for an empty text")
+    if len(text) > MAX_BYTES:
+        raise _OverrideError(key, f"--set with a value of more than {MAX_BYTES / 1e6:.0f} MB")
+    try:
+        return parse_value(text)
+    except ValueError as error:
+        raise _OverrideError(key, f"--set: {error}", _value_hint(key, text)) from None
+
+
+def _value_hint(key: str, text: str) -> str:
+    if text.lower() in {"none", "null", "nil"}:
+        return f"leave the key out for its default, or write '\"{text}\"' for the text"
+    if text.lower() in _LOOKALIKES:
+        return f"write true or false, or '\"{text}\"' for the text"
+    return f"text needs quotes: --set {key}='{json.dumps(text, ensure_ascii=False)}'" if len(text) <= 60 else "text needs quotes"
+
+
+def _assign(table: Any, key: Key, value: Any) -> None:
+    """Set ``key`` in nested tables; missing tables on the way are created."""
+    for depth, step in enumerate(key[:-1], start=1):
+        _check_step(table, key, depth)
+        table = table.setdefault(step, {}) if isinstance(step, str) else table[step]
+    _check_step(table, key, len(key))
+    table[key[-1]] = value
+
+
+def _check_step(table: Any, key: Key, depth: int) -> None:
+    """Raise if ``table`` does not have the step of this depth."""
+    step, before = key[depth - 1], format_key(key[: depth - 1])
+    if isinstance(step, str) and not isinstance(table, dict):
+        if isinstance(table, list):
+            raise _OverrideError(format_key(key), f"{before} is a list", f"name an element by index, from 0: {before}[0].{step}")
+        raise _OverrideError(format_key(key), f"{before} is not a table", f"replace it: --set {before}='{{ {step} = … }}'")
+    if isinstance(step, int) and not isinstance(table, list):
+        raise _OverrideError(format_key(key), f"{before} is not a list")
+    if isinstance(step, int) and step >= len(table):
+        raise _OverrideError(format_key(key), f"index out of range: {before} has length {len(table)}", "indices start at 0")
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:59] + "…")
