@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.core.errors import IncompatiblePartsError, RunFolderError
+from ganforge.core.errors import IncompatiblePartsError, RunFolderError, StorageError, UsageError
 from ganforge.runs import evaluation_records
 from ganforge.runs.evaluation import Wish, _plainly, evaluate
+from ganforge.runs.evaluation_records import evaluate_and_record
 from ganforge.storage import journal
 from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking import resend
+from ganforge.tracking.acknowledgement import Ack
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
@@ -170,3 +173,57 @@ def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_
 
     kinds = [record["kind"] for _, record in journal.read(folder.journal)]
     assert kinds[kinds.index("end") :] == ["end", "evaluated", "file", "evaluated", "file"]
+
+
+def test_a_run_that_was_never_delivered_is_measured_without_mlflow(folder):
+    found = evaluate_and_record(folder, Wish())
+    assert (found.delivered, found.undelivered) == (None, None)
+    assert {key: one.value for key, one in found.evaluated.values.items()} == json.loads(folder.metrics.read_text())["metrics"]
+    assert (folder.path / "evaluations.jsonl").exists()
+    assert Ack.load(folder.acknowledged).run_id is None
+
+
+def test_what_mlflow_does_not_get_is_safe_in_the_folder(folder, monkeypatch):
+    def refuse(folder, uri):
+        raise UsageError("no such store")
+
+    Ack(store="sqlite:////nowhere.db", run_id="m1", begun=True).save(folder.acknowledged)
+    monkeypatch.setattr(resend, "sync", refuse)
+    assert evaluate_and_record(folder, Wish()).undelivered == "no such store"
+    assert len((folder.path / "evaluations.jsonl").read_text().splitlines()) == 1
+
+
+def test_nothing_is_written_where_nothing_was_measured(folder):
+    before = folder.journal.read_bytes()
+    found = evaluate_and_record(folder, Wish(("nosuch",)))
+    assert set(found.evaluated.failed) == {"nosuch"}
+    assert folder.journal.read_bytes() == before
+    assert not (folder.path / "evaluations.jsonl").exists()
+
+
+def test_a_torn_file_is_refused_before_anything_is_measured(folder, caplog):
+    (folder.path / "evaluations.jsonl").write_text('{"number": 1, "val')
+    with caplog.at_level("INFO", logger="ganforge"), pytest.raises(StorageError, match=r"evaluations.jsonl:1 is damaged"):
+        evaluate_and_record(folder, Wish())
+    assert "measuring" not in caplog.text
+
+
+@pytest.mark.filterwarnings("default")
+def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, tmp_path, caplog):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    delivered = resend.sync(folder, uri)
+    caplog.set_level("INFO", logger="ganforge")
+    for samples in (50, 40):
+        found = evaluate_and_record(folder, Wish(("wasserstein",), samples=samples), tracking_uri=uri)
+        assert found.undelivered is None
+    assert "measuring wasserstein" in caplog.text
+
+    client = MlflowClient(uri)
+    record = client.get_run(delivered.run_id)
+    assert record.info.status == "FINISHED"
+    history = client.get_metric_history(delivered.run_id, "evaluated/wasserstein")
+    assert [metric.step for metric in history] == [1, 2]
+    assert history[1].value == found.evaluated.values["wasserstein"].value
+    assert {"evaluations.jsonl", "metrics.json"} <= {item.path for item in client.list_artifacts(delivered.run_id)}

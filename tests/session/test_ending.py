@@ -193,7 +193,7 @@ def test_a_part_that_ends_the_program_ends_a_failed_run(recipe, ganforge, plugin
     process = ganforge("run", path, plugins=plugins)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 1
-    assert re.search(r"training was broken off at iteration 11: it called sys.exit", errors)
+    assert re.search(r"training aborted at iteration 11: it called sys.exit", errors)
     assert "Traceback" not in errors
     assert status(run_folder(tmp_path))["status"] == "failed"
 

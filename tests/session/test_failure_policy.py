@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.health.monitor import Watch
-from ganforge.session.failure_policy import Rescue
+from ganforge.session.failure_policy import FailurePolicy
 from ganforge.session.run_plan import Options
 from ganforge.session.training_run import run
 from ganforge.storage import checkpoints, journal
@@ -128,14 +128,14 @@ def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
 @pytest.fixture
 def killed_after_return(monkeypatch):
     """The first process dies as soon as it has gone back."""
-    real = Rescue._return
+    real = FailurePolicy._roll_back
 
     def dying(self, iteration, state, reason):
         real(self, iteration, state, reason)
         raise KeyboardInterrupt
 
     def set_up(dies: bool) -> None:
-        monkeypatch.setattr(Rescue, "_return", dying if dies else real)
+        monkeypatch.setattr(FailurePolicy, "_roll_back", dying if dies else real)
 
     return set_up
 
@@ -162,7 +162,7 @@ def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_norm
     with pytest.raises(KeyboardInterrupt):
         failing("roll-back")
     killed_after_return(False)
-    told, asked = [], Rescue.state
+    told, asked = [], FailurePolicy.state
     monkeypatch.setattr(Watch, "go_back", lambda self, plain, real=Watch.go_back: (told.append(plain), real(self, plain))[1])
 
     def without_checkpoints(self, diverged):
@@ -170,7 +170,7 @@ def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_norm
         self.folder.checkpoints.mkdir()
         return asked(self, diverged)
 
-    monkeypatch.setattr(Rescue, "state", without_checkpoints)
+    monkeypatch.setattr(FailurePolicy, "state", without_checkpoints)
     failing("roll-back", resume=str(next(tmp_path.glob("runs/*/*/run.json")).parent))
     assert told
     assert all("smoother" in plain for plain in told)

@@ -120,7 +120,8 @@ def test_a_disk_that_refuses_is_told_once(tmp_path, console, monkeypatch):
     def full(path, *_, **__):
         raise StorageError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(final_figures.atomic, "write_bytes", _only_for_the_album(final_figures.atomic.write_bytes, full))
+    files = final_figures.atomic_files
+    monkeypatch.setattr(files, "write_bytes", _only_for_the_album(files.write_bytes, full))
     result = trained("cgan_digits", tmp_path, console)
 
     assert result.exit_code == 0

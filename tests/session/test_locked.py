@@ -156,7 +156,7 @@ def test_a_version_from_which_nothing_comes_costs_a_warning(stopped, began_with,
     capsys.readouterr()
     assert resume(stopped) == 0
     assert (
-        "ganforge-infogan 0.0.3 is locked, 0.1.0 is installed; as it was: pip install ganforge-infogan==0.0.3"
+        "ganforge-infogan 0.0.3 is locked, 0.1.0 is installed; to restore it: pip install ganforge-infogan==0.0.3"
         in capsys.readouterr().err
     )
 
@@ -242,7 +242,7 @@ def test_a_lost_lock_costs_a_warning_and_a_damaged_one_the_resumption(stopped, c
     if lost:
         (stopped / "lock.json").unlink()
     assert resume(stopped, *([] if lost else ["--unlocked"])) == 0
-    assert ("holds no lock.json" if lost else "is no lock of a run") in capsys.readouterr().err
+    assert ("has no lock.json" if lost else "is no lock of a run") in capsys.readouterr().err
     assert Lock.model_validate_json((stopped / "lock.json").read_text()).components
 
 

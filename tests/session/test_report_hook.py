@@ -42,7 +42,7 @@ def test_a_finished_run_has_its_page_with_meanings_and_all_of_its_journal(tmp_pa
 def test_a_run_that_diverged_has_its_page(tmp_path, console):
     result = trained(tmp_path, console, "generator.optimizer.lr=1e30", "train.iterations=50")
     assert result.status == "diverged"
-    assert "DivergedError at iteration" in (result.folder / "report.html").read_text("utf-8")
+    assert "Diverged at iteration" in (result.folder / "report.html").read_text("utf-8")
     assert "report.html" in recorded(result)
 
 

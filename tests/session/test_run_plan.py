@@ -18,8 +18,7 @@ def threads(monkeypatch):
 
     def threads(name, *overrides):
         torch.set_num_threads(2)
-        told = []
-        assemble(prepare(Options(SMOKE / f"{name}.toml", overrides), told.append), "cpu", told.append)
+        assemble(prepare(Options(SMOKE / f"{name}.toml", overrides)), "cpu")
         return torch.get_num_threads()
 
     yield threads

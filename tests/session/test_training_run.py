@@ -17,8 +17,8 @@ from ganforge.recipe.tables import Expectation
 from ganforge.runs.loaded_generator import load
 from ganforge.session import training_run
 from ganforge.session.run_plan import Options
+from ganforge.session.sweep import check_expectation
 from ganforge.session.training_run import run
-from ganforge.session.verification import judged
 from ganforge.storage import checkpoints, journal
 from ganforge.storage.run_folder import RunFolder
 
@@ -352,4 +352,4 @@ def test_a_value_from_before_a_metric_failed_is_not_passed_off_as_the_last_one(r
     result = run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
     assert (result.status, result.metrics, len(looks)) == ("finished", {}, 2)
     assert json.loads((result.folder / "metrics.json").read_text())["metrics"] == {}
-    assert judged(Expectation(metric="wasserstein", max=100.0, seeds=1), 0, [result]).verdict == "not measured"
+    assert check_expectation(Expectation(metric="wasserstein", max=100.0, seeds=1), 0, [result]).verdict == "not measured"

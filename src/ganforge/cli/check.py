@@ -73,10 +73,12 @@ class Built:
 
 
 def _built(source: RecipeSource, blueprint: Blueprint) -> Built:
-    from ganforge.session.run_plan import Plot, assemble
+    from ganforge.session.run_plan import RunPlan, assemble
+    from ganforge.terminal.log_handler import show_messages
 
     warnings: list[str] = []
-    trainer = assemble(Plot(source, blueprint), "cpu", lambda text: warnings.append(text.removeprefix("warning: ")))
+    with show_messages(console.note, warnings.append):
+        trainer = assemble(RunPlan(source, blueprint), "cpu")
     sizes = {name: sum(weight.numel() for weight in network.parameters()) for name, network in trainer.networks.items()}
     return Built(trainer.observer.data, trainer.sampler.spec, sizes, warnings)
 

@@ -13,7 +13,7 @@ from ganforge.cli import console, options
 
 if TYPE_CHECKING:
     from ganforge.runs.evaluation import Evaluated
-    from ganforge.session.recorded_evaluation import Recorded
+    from ganforge.runs.evaluation_records import RecordedEvaluation
 
 _NOTHING_MEASURED = 2
 """Exit code: no metric gave a value."""
@@ -58,16 +58,16 @@ def evaluate(
     """
     from ganforge.core.errors import GanforgeError
     from ganforge.runs.evaluation import Wish
+    from ganforge.runs.evaluation_records import evaluate_and_record
     from ganforge.runs.groups import members
     from ganforge.runs.run_lookup import find
-    from ganforge.session.recorded_evaluation import evaluate_and_record
 
     wish = Wish(tuple(metric or ()), count, seed, weights.value, device, floor)
     folders = [folder for run in runs for folder in members(find(run, runs_dir))]
-    done: list[Recorded] = []
+    done: list[RecordedEvaluation] = []
     for folder in folders:
         try:
-            done.append(evaluate_and_record(folder, wish, tracking_uri=tracking_uri, told=console.note))
+            done.append(evaluate_and_record(folder, wish, tracking_uri=tracking_uri))
         except GanforgeError as error:
             if len(folders) == 1:
                 raise
@@ -80,7 +80,7 @@ def evaluate(
         raise typer.Exit(_NOTHING_MEASURED)
 
 
-def _tell(recorded: Recorded, *, quiet: bool) -> None:
+def _tell(recorded: RecordedEvaluation, *, quiet: bool) -> None:
 
     evaluated = recorded.evaluated
     if evaluated.values and not quiet:
@@ -113,14 +113,15 @@ def _brief(protocol: Mapping[str, Any]) -> str:
     return ", ".join([f"{protocol['samples']:,} samples", str(protocol["generator"]), f"seed {protocol['seed']}", *params, *stated])
 
 
-def _to_plain(recorded: Recorded) -> dict[str, Any]:
+def _to_plain(recorded: RecordedEvaluation) -> dict[str, Any]:
     from ganforge.runs.evaluation_records import to_plain
+    from ganforge.session.result import mlflow_facts
 
     evaluated = recorded.evaluated
     return {
         "run": evaluated.folder.path.resolve().name,
         "folder": evaluated.folder.path,
         **to_plain(evaluated),
-        "mlflow": recorded.mlflow,
+        "mlflow": mlflow_facts(recorded.delivered) if recorded.delivered else None,
         "undelivered": recorded.undelivered,
     }

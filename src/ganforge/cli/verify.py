@@ -10,7 +10,7 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.session.verification import Band, Verification
+    from ganforge.session.sweep import Band, Verification
 
 
 def verify(
@@ -31,7 +31,7 @@ def verify(
     from rich.console import Console
 
     from ganforge.session.run_plan import Options
-    from ganforge.session.verification import verify as verify_recipe
+    from ganforge.session.sweep import verify as verify_recipe
 
     settings = Options(
         recipe=recipe,

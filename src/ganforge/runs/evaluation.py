@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.train.evaluator import Observer, Scheduled, joined
 from ganforge.train.state_dicts import load_network
 
+_log = logging.getLogger(__name__)
 _MANY_SHARED = 0.01
 """Share of equal samples in two draws of real ones above which a floor is too low to be believed."""
 
@@ -119,13 +121,12 @@ class _Sitting:
     remarks: list[str] = field(default_factory=list)
 
 
-def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda _: None) -> Evaluated:
+def evaluate(folder: RunFolder, wish: Wish) -> Evaluated:
     """Measure a run again. What a single metric cannot do is told in the result, and stops no other one.
 
     Args:
         folder: the run's folder; :func:`ganforge.runs.evaluation_records.record` records there what is measured.
         wish: what is asked.
-        told: hears what is measured, before it is.
 
     Raises:
         GanforgeError: the run cannot be measured at all: no checkpoint, a missing data set, a generator that is not installed.
@@ -137,7 +138,7 @@ def evaluate(folder: RunFolder, wish: Wish, told: Callable[[str], None] = lambda
     protocols: dict[str, Mapping[str, object]] = {}
     failed: dict[str, GanforgeError] = {}
     for request, part in zip(asked, sitting.parts.metrics, strict=True):
-        told(f"{folder.path.resolve().name}: measuring {request.name}")
+        _log.info("%s: measuring %s", folder.path.resolve().name, request.name)
         try:
             values |= _measured(sitting, request, part, protocols)
         except GanforgeError as error:

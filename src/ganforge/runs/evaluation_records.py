@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import ganforge
-from ganforge.core.errors import StorageError
+from ganforge.core.errors import GanforgeError, StorageError
 from ganforge.core.metric_goal import WAYS
 from ganforge.storage import atomic_files, strict_json
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.acknowledgement import Ack
 
 if TYPE_CHECKING:
-    from ganforge.runs.evaluation import Evaluated
+    from ganforge.runs.evaluation import Evaluated, Wish
+    from ganforge.tracking.supervisor import Summary
 
 FILE = "evaluations.jsonl"
 
@@ -132,3 +135,49 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "numpy")},
     }
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvaluation:
+    """A run that was measured again.
+
+    Attributes:
+        evaluated: the values.
+        delivered: what MLflow received; ``None`` where the run was never delivered.
+        undelivered: why MLflow did not receive it, or ``None``.
+    """
+
+    evaluated: Evaluated
+    delivered: Summary | None = None
+    undelivered: str | None = None
+
+
+def evaluate_and_record(folder: RunFolder, wish: Wish, *, tracking_uri: str | None = None) -> RecordedEvaluation:
+    """Measure a run again, record the values in its folder, and send them to MLflow where the run itself was sent.
+
+    Args:
+        folder: the run's folder.
+        wish: what to measure.
+        tracking_uri: the MLflow store; the one that has the run unless given.
+
+    Raises:
+        RunFolderError: the run is still training, or has no intact checkpoint.
+        StorageError: earlier evaluations cannot be read.
+        GanforgeError: the run cannot be measured at all.
+    """
+    from ganforge.runs.evaluation import evaluate
+    from ganforge.tracking.resend import sync
+
+    with folder.locked():
+        recorded(folder)  # a damaged file is refused before minutes are spent on measuring
+        evaluated = evaluate(folder, wish)
+        if not evaluated.values:
+            return RecordedEvaluation(evaluated)
+        record(evaluated)
+    if Ack.load(folder.acknowledged).run_id is None:
+        return RecordedEvaluation(evaluated)
+    try:
+        summary = sync(folder, tracking_uri)
+    except GanforgeError as error:  # the values are safe in the folder
+        return RecordedEvaluation(evaluated, undelivered=str(error))
+    return RecordedEvaluation(evaluated, summary, summary.message or "not delivered yet" if summary.pending else None)

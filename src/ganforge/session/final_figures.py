@@ -1,7 +1,8 @@
-"""The album of a run that is finished: walks through its latent space, and its samples beside the nearest training images."""
+"""What is drawn once a run has ended: walks through its latent space, its samples beside training images, and its report."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,11 +21,15 @@ from ganforge.train.trainer import Trainer
 
 _SAMPLES = 64
 """Samples on the sheet with the nearest training images."""
+_log = logging.getLogger(__name__)
 
 
-def keep_album(trainer: Trainer, folder: RunFolder, journal: JournalWriter, *, warn: Callable[[str], None]) -> None:
-    """Draw the album, and record it: sheets to stand beside the samples in MLflow, animations among the pictures."""
-    for path in album(trainer, folder, warn=warn):
+def draw_final_figures(trainer: Trainer, folder: RunFolder, journal: JournalWriter) -> None:
+    """Draw the figures that this run's data and latents allow into ``pictures/``, and record them for MLflow.
+
+    A figure that cannot be drawn is left out with a warning; a disk that refuses ends the drawing. Neither fails the run.
+    """
+    for path in _drawn(trainer, folder):
         place = str(path.relative_to(folder.path))
         if path.suffix == ".png":
             journal.record("image", key=f"images/{path.stem}", iteration=trainer.iteration, path=place)
@@ -32,17 +37,22 @@ def keep_album(trainer: Trainer, folder: RunFolder, journal: JournalWriter, *, w
             journal.record("file", path=place, folder="pictures")
 
 
-def album(trainer: Trainer, folder: RunFolder, *, warn: Callable[[str], None]) -> Iterator[Path]:
-    """Draw each picture that this run's data and latents allow into ``pictures/``, and tell its file once it is there.
+def write_final_report(folder: RunFolder, journal: JournalWriter) -> None:
+    """Write ``report.html`` and record it for MLflow; a report that cannot be written is left out with a warning."""
+    journal.flush()  # the report shows the journal
+    try:
+        with isolated():
+            from ganforge.report.report_file import report
 
-    None of them can make a run fail: one that cannot be drawn is missing, with a warning; a disk that refuses ends the album.
+            page = report(folder)
+    except Exception as error:  # noqa: BLE001 - a run that has ended must not fail for want of a page
+        _log.warning("%s is missing: %s", folder.report.name, describe_error(error))
+        return
+    journal.record("file", path=page.name, folder="")
 
-    Args:
-        trainer: its average generator is drawn.
-        folder: the run's folder.
-        warn: told what is missing, and why.
-    """
-    for name, draw in _pictures(trainer):
+
+def _drawn(trainer: Trainer, folder: RunFolder) -> Iterator[Path]:
+    for name, draw in _figures(trainer):
         path = folder.pictures / name
         try:
             with seeded(trainer.plan.seed), isolated():
@@ -50,15 +60,15 @@ def album(trainer: Trainer, folder: RunFolder, *, warn: Callable[[str], None]) -
             # A picture can be drawn again: the end of a run need not wait for the disk.
             atomic_files.write_bytes(path, content, durable=False)
         except StorageError as error:
-            warn(f"{name} and what follows is missing: {error.message}")
+            _log.warning("%s and what follows is missing: %s", name, error.message)
             return
         except Exception as error:  # noqa: BLE001 - a finished run must not fail for want of a picture
-            warn(f"{name} is missing: {describe_error(error)}")
+            _log.warning("%s is missing: %s", name, describe_error(error))
             continue
         yield path
 
 
-def _pictures(trainer: Trainer) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _figures(trainer: Trainer) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name of each file, and what draws it."""
     data, spec = trainer.observer.data, trainer.sampler.spec
     guide = Guide(trainer.average.network, trainer.sampler, data)
@@ -83,7 +93,7 @@ def _neighbours(trainer: Trainer, guide: Guide) -> bytes:
     samples = guide.samples(_latents(trainer, "neighbours", _SAMPLES))
     groups = groups_of(samples, guide.data, trainer.sampler.spec.categorical)
     training, count = trainer.observer.training().values, trainer.observer.training_count()
-    # All of what is streamed would take as long as an epoch: `sample --neighbours` does that for those who ask.
+    # To search all of a streamed data set takes as long as an epoch: `sample --neighbours` does that on request.
     note = f"nearest among {len(training):,} of {count:,} training images" if count and count > len(training) else ""
     return beside_nearest(samples, groups, training, guide.data, note=note)
 

@@ -1,4 +1,4 @@
-"""How a run ended, for the caller and for ``--json``."""
+"""How runs ended, for the caller and for ``--json``."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganforge.core.findings import NOT_WATCHED, by_severity
+
+if TYPE_CHECKING:
+    from ganforge.tracking.supervisor import Summary
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run's end.
+    """The end of one run.
 
     Attributes:
         run: name of the run.
         folder: its folder.
-        status: ``finished``, ``stopped`` or ``diverged``.
+        status: ``finished``, ``stopped`` or ``diverged``; in a sweep also ``failed``.
         iterations: iterations done.
         seconds: wall time of this process's training.
-        iterations_per_second: over this process's training, evaluations and pictures included; iterations that were given up when
-            it went back count, since they took their time.
+        iterations_per_second: over this process's training, evaluations and pictures included; iterations that a roll-back
+            discarded count, since they took their time.
         metrics: last value of each metric.
         health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not watched``, and ``findings``, the worst first.
-        mlflow: ``tracking_uri``, ``run_id`` and what is not delivered yet.
-        exit_code: what the command ends with.
+        mlflow: what :func:`mlflow_facts` gives.
+        exit_code: the command's exit code.
         seed: the run's seed.
-        reason: in words, unless finished.
+        reason: why it ended, unless finished.
     """
 
     run: str
@@ -51,20 +54,20 @@ class Result:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Result:
-        """The result that :meth:`to_plain` gave, back from JSON; a ``null`` metric is a value that was not finite."""
+        """The result that :meth:`to_plain` gave, read back from JSON; a ``null`` metric becomes NaN."""
         metrics = {key: float("nan") if value is None else float(value) for key, value in plain["metrics"].items()}
         return cls(**{**plain, "folder": Path(plain["folder"]), "metrics": metrics})
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """Many seeds' end.
+    """The end of a sweep over seeds.
 
     Attributes:
         run: name of the sweep.
         folder: its folder.
-        seeds: one result for each seed that gave one, in order.
-        seconds: wall time of the whole.
+        seeds: the results, in the order of seeds.
+        seconds: wall time of the whole sweep.
         exit_code: 0 when every seed finished, else the first other one.
         mlflow: as in :class:`Result`, for the parent run.
     """
@@ -78,15 +81,26 @@ class SweepResult:
 
     @property
     def spread(self) -> dict[str, dict[str, float]]:
-        """Median, least and greatest last value of each metric over the seeds."""
-        names = dict.fromkeys(name for result in self.seeds for name in result.metrics)
-        return {name: _spread([result.metrics[name] for result in self.seeds if name in result.metrics]) for name in names}
+        """Median, minimum and maximum over the seeds of each metric's last value."""
+        return {
+            name: {"median": statistics.median(values), "min": min(values), "max": max(values)}
+            for name, values in self.values.items()
+        }
+
+    @property
+    def values(self) -> dict[str, list[float]]:
+        """By metric, the last values of the seeds that have one."""
+        found: dict[str, list[float]] = {}
+        for result in self.seeds:
+            for name, value in result.metrics.items():
+                found.setdefault(name, []).append(value)
+        return found
 
     @property
     def verdicts(self) -> dict[str, int]:
-        """How many seeds have which verdict on their health, the worst first."""
-        found = Counter(str(result.health["verdict"]) for result in self.seeds)
-        return {verdict: found[verdict] for verdict in by_severity(found)}
+        """How many seeds have each health verdict, the worst first."""
+        counts = Counter(str(result.health["verdict"]) for result in self.seeds)
+        return {verdict: counts[verdict] for verdict in by_severity(counts)}
 
     @property
     def verdict(self) -> str:
@@ -96,14 +110,14 @@ class SweepResult:
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with the keys of one run's result and ``seeds`` and ``spread`` beside them."""
         statuses = {result.status for result in self.seeds}
+        trained = sum(result.iterations_per_second * result.seconds for result in self.seeds)
         return {
             "run": self.run,
             "folder": str(self.folder),
             "status": statuses.pop() if len(statuses) == 1 else "mixed",
             "iterations": sum(result.iterations for result in self.seeds),
             "seconds": self.seconds,
-            "iterations_per_second": sum(result.iterations_per_second * result.seconds for result in self.seeds)
-            / max(self.seconds, 1e-9),
+            "iterations_per_second": trained / max(self.seconds, 1e-9),
             "metrics": {name: spread["median"] for name, spread in self.spread.items()},
             "health": {"verdict": self.verdict, "findings": [], "seeds": self.verdicts},
             "mlflow": dict(self.mlflow),
@@ -113,5 +127,16 @@ class SweepResult:
         }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+def mlflow_facts(summary: Summary, *, wanted: bool = True) -> dict[str, Any]:
+    """What ``--json`` contains about MLflow; ``wanted`` is whether the recipe has records delivered at all."""
+    return {
+        "wanted": wanted,
+        "tracking_uri": summary.store.shown,
+        "run_id": summary.run_id,
+        "experiment_id": summary.experiment_id,
+        "link": summary.link,
+        "points": summary.points,
+        "images": summary.images,
+        "undelivered": bool(summary.pending),
+        "message": summary.message,
+    }

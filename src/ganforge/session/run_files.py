@@ -1,76 +1,234 @@
-"""What is written down of a run before its first iteration: recipe, sizes, identity, and the journal's start record."""
+"""The files that describe a run before its first iteration: recipe, lock, specs, ``run.json``, and the journal's start record."""
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import ganforge
 from ganforge.core.errors import StorageError
-from ganforge.core.redaction import mask
+from ganforge.core.redaction import mask, mask_text
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
-from ganforge.session.environment_info import dataset_facts, note, surroundings, tags
-from ganforge.session.run_plan import Options, Plot
+from ganforge.session.run_plan import Options, RunPlan
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking import health_tags
-from ganforge.tracking.run_metadata import Artifact, StartRecord
+from ganforge.tracking.run_metadata import Artifact, DatasetFacts, StartRecord
 
 if TYPE_CHECKING:
+    from ganforge.core.records import Samples
     from ganforge.train.trainer import Trainer
 
+_HASHED = 10_000
+"""Samples that the data's digest covers; hashing a whole image set would delay the start. Of streamed data they are fewer."""
+_PACKAGES = ("torch", "numpy", "mlflow", "pluggy", "pydantic", "safetensors")
 
-def introduce(plot: Plot, folder: RunFolder, trainer: Trainer, options: Options) -> None:
-    """Write down what this run is, before its first iteration."""
+
+def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options) -> None:
+    """Write what describes a new run."""
     import torch
 
     from ganforge.runs.loaded_generator import plain_specs
 
-    atomic_files.write_text(folder.recipe, plot.source.text)
-    atomic_files.write_text(folder.resolved, to_toml(plot.blueprint.resolved))
-    folder.write_json(folder.lock, plot.blueprint.lock(plot.recipe_folder))
-    _keep_local_files(folder)
+    folder.write_json(folder.lock, plan.blueprint.lock(plan.recipe_folder))
+    _copy_local_plugins(folder)
     folder.write_json(folder.path / "specs.json", plain_specs(trainer.observer.data, trainer.sampler.spec))
-    identity = folder.read_json(folder.identity)
-    folder.write_json(
-        folder.identity,
-        {
-            **identity,
-            "title": plot.title,
-            "seed": plot.blueprint.recipe.train.seed,
-            "parent": options.parent,
-            "recipe": str(plot.source.path.resolve()),
-            "recipe_folder": str(plot.source.path.resolve().parent),
-            "fingerprint": fingerprint(plot.blueprint.resolved),
-            **surroundings(str(trainer.device), torch.get_num_threads()),
-        },
-    )
+    facts = {
+        "seed": plan.blueprint.recipe.train.seed,
+        "parent": options.parent,
+        "recipe_folder": str(plan.source.path.resolve().parent),
+        **environment_info(str(trainer.device), torch.get_num_threads()),
+    }
+    write_recipe_files(plan, folder, facts)
 
 
-def lock_again(plot: Plot, folder: RunFolder, trainer: Trainer) -> None:
-    """Let the lock of a run that goes on tell what it goes on with; what it began with stays beside it.
+def write_recipe_files(plan: RunPlan, folder: RunFolder, facts: Mapping[str, Any]) -> None:
+    """Write the recipe, as written and as resolved, and add to ``run.json`` what identifies it, with other ``facts``."""
+    atomic_files.write_text(folder.recipe, plan.source.text)
+    atomic_files.write_text(folder.resolved, to_toml(plan.blueprint.resolved))
+    named = {
+        "title": plan.title,
+        "recipe": str(plan.source.path.resolve()),
+        "fingerprint": fingerprint(plan.blueprint.resolved),
+        "command": command_line(),
+    }
+    folder.write_json(folder.identity, {**folder.read_json(folder.identity), **named, **facts})
 
-    Where no iteration remains nothing goes on: the weights were made by what the lock names, and it stays as it is.
+
+def update_lock(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> None:
+    """Make the lock of a resumed run describe what it continues with; the former lock is kept beside it.
+
+    Where no iteration remains the lock stays as it is, since the weights come from what it names.
     """
     if trainer.iteration >= trainer.plan.iterations:
         return
     try:
         before = folder.read_json(folder.lock) or {}
-    except StorageError:  # damaged, and let be by --unlocked
+    except StorageError:  # damaged, and accepted by --unlocked
         before = {}
-    now = plot.blueprint.lock(plot.recipe_folder)
-    now |= {"fingerprint": before.get("fingerprint", now["fingerprint"])}  # of the recipe that it began with
+    now = plan.blueprint.lock(plan.recipe_folder)
+    now |= {"fingerprint": before.get("fingerprint", now["fingerprint"])}  # of the recipe that the run was created with
     if before == now:
         return
     if folder.lock.exists():
-        _put_aside(folder, trainer.iteration)
+        _keep_former_lock(folder, trainer.iteration)
     folder.write_json(folder.lock, now)
-    _keep_local_files(folder)
+    _copy_local_plugins(folder)
 
 
-def _put_aside(folder: RunFolder, iteration: int) -> None:
-    """Copy the lock, and before it the local files that it names, under names that nothing has yet."""
+def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRecord:
+    """The journal's start record of a run, which MLflow receives."""
+    recipe, identity = plan.blueprint.recipe, folder.read_json(folder.identity)
+    plugins = (Artifact(f"{folder.plugins.name}/{path.name}", "recipe/plugins") for path in sorted(folder.plugins.glob("*.py")))
+    common = common_start_record(plan, folder, f"s{recipe.train.seed}", _tags(folder, identity))
+    return replace(
+        common,
+        dataset=_dataset_facts(plan, trainer),
+        artifacts=(*common.artifacts, *(Artifact(path.name, "recipe") for path in (folder.lock, folder.identity)), *plugins),
+        parent_run_id=identity.get("parent"),
+        resolution=recipe.tracking.resolution,
+    )
+
+
+def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Mapping[str, str]) -> StartRecord:
+    """What the start records of a run and of a sweep have in common.
+
+    Args:
+        plan: the recipe.
+        folder: the folder, its files written.
+        suffix: what follows the recipe's name in the run's name.
+        tags: tags besides the recipe's own and those of the source.
+    """
+    identity, path, recipe = folder.read_json(folder.identity), plan.source.path.resolve(), plan.blueprint.recipe
+    return StartRecord(
+        run_id=identity["id"],
+        run_name=f"{plan.name} {suffix} {identity['id'][:8]}",
+        experiment=plan.experiment,
+        params=flatten(plan.blueprint.resolved),
+        tags={
+            "mlflow.source.name": str(path),
+            "mlflow.source.type": "LOCAL",
+            **_git_tags(path.parent),
+            **tags,
+            **recipe.tracking.tags,
+        },
+        note=_note(plan, folder),
+        artifacts=tuple(Artifact(file.name, "recipe") for file in (folder.recipe, folder.resolved)),
+        experiment_tags={"mlflow.experimentKind": "custom_model_development"},
+    )
+
+
+def changed_values(plan: RunPlan) -> dict[str, list[str]]:
+    """The recipe keys that a resumed run changes, each with its value before and now, without secrets."""
+    return {key: [text and mask(key, text) for text in values] for key, values in plan.changed.items()}
+
+
+def environment_info(device: str, threads: int) -> dict[str, Any]:
+    """Versions and machine, which explain why two runs differ."""
+    return {
+        "ganforge": ganforge.__version__,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "device": device,
+        "threads": threads,
+        "folder": str(Path.cwd()),
+    }
+
+
+def command_line() -> str:
+    """This process's command line, without secrets."""
+    words = sys.argv[1:]
+    masked = [_without_secrets(word, is_setting=before == "--set") for before, word in zip(["", *words], words, strict=False)]
+    return shlex.join(["ganforge", *masked])
+
+
+def _without_secrets(word: str, *, is_setting: bool) -> str:
+    head = "" if is_setting else "--set="
+    key, equals, value = word.removeprefix(head).partition("=")
+    if not (is_setting or word.startswith(head)) or not equals:
+        return mask_text(word)
+    return f"{head}{key}={mask(key, value)}"
+
+
+def _tags(folder: RunFolder, identity: Mapping[str, Any]) -> dict[str, str]:
+    """The tags by which MLflow's run list can be searched."""
+    return {
+        "mlflow.user": _user(),
+        "ganforge.version": str(identity["ganforge"]),
+        "ganforge.recipe_sha256": identity["fingerprint"],
+        "ganforge.seed": str(identity["seed"]),
+        "ganforge.run_dir": str(folder.path.resolve()),
+        "ganforge.host": str(identity["host"]),
+        "ganforge.device": str(identity["device"]),
+        "ganforge.torch": str(identity["versions"]["torch"]),
+        "ganforge.plugins": _plugins(folder),
+        **health_tags.AT_FIRST,
+    }
+
+
+def _plugins(folder: RunFolder) -> str:
+    """Distributions with their versions, and local files with the beginning of their hash."""
+    lock = folder.read_json(folder.lock)
+    names = [f"{one['name']} {one['version']}" for one in lock["distributions"]]
+    return ", ".join([*names, *(f"{Path(one['file']).name} sha256:{one['sha256'][:12]}" for one in lock["plugin_files"])])
+
+
+def _note(plan: RunPlan, folder: RunFolder) -> str:
+    """Markdown for the run's page in MLflow: what it is and how to repeat it."""
+    parts = (
+        f"**{plan.title}**",
+        plan.blueprint.recipe.description,
+        f"Again: `ganforge run {shlex.quote(str(plan.source.path))}`",
+        f"Samples: `ganforge sample {shlex.quote(str(folder.path))}`",
+    )
+    return "\n\n".join(filter(None, parts))
+
+
+def _dataset_facts(plan: RunPlan, trainer: Trainer) -> DatasetFacts:
+    component, spec = plan.blueprint.dataset.component, trainer.observer.data
+    classes = f", {spec.classes} classes" if spec.classes else ""
+    return DatasetFacts(
+        name=component.name,
+        digest=_digest(trainer.batches.beginning(_HASHED)),
+        source=component.id,
+        profile=f"{len(trainer.batches)} samples of shape {'×'.join(map(str, spec.shape))}{classes}",
+    )
+
+
+def _digest(samples: Samples) -> str:
+    """The beginning of a SHA-256 over the samples' values and labels."""
+    hashed = hashlib.sha256()
+    for tensor in (samples.values, samples.labels):
+        if tensor is not None:
+            hashed.update(tensor.contiguous().cpu().numpy().tobytes())
+    return hashed.hexdigest()[:32]
+
+
+def _copy_local_plugins(folder: RunFolder) -> None:
+    """Copy each local plugin file, so that the run can be sampled after its author has edited the file."""
+    for file in folder.read_json(folder.lock)["plugin_files"]:
+        content = Path(file["file"]).read_bytes()
+        if hashlib.sha256(content).hexdigest() == file["sha256"]:  # else it was edited just now, and is not what runs
+            folder.plugins.mkdir(exist_ok=True)
+            atomic_files.write_bytes(folder.plugins / f"{file['key'].replace('-', '_')}.py", content)
+
+
+def _keep_former_lock(folder: RunFolder, iteration: int) -> None:
+    """Copy the lock, and before it the local plugins that it names, under names that are free."""
     numbers = chain([f"{iteration}"], (f"{iteration}-{times}" for times in count(2)))
     places = ((folder.path / f"lock-{number}.json", folder.path / f"plugins-{number}") for number in numbers)
     lock, plugins = next(place for place in places if not any(path.exists() for path in place))
@@ -79,45 +237,30 @@ def _put_aside(folder: RunFolder, iteration: int) -> None:
     atomic_files.write_bytes(lock, folder.lock.read_bytes())
 
 
-def start_record(plot: Plot, folder: RunFolder, trainer: Trainer) -> StartRecord:
-    """What the journal, and so MLflow, is told once."""
-    recipe, identity = plot.blueprint.resolved, folder.read_json(folder.identity)
-    seed = recipe.train.seed
-    own_tags = tags(plot.source.path.resolve(), folder.path.resolve(), identity, fingerprint=identity["fingerprint"], seed=seed)
-    return StartRecord(
-        run_id=identity["id"],
-        run_name=f"{plot.name} s{seed} {identity['id'][:8]}",
-        experiment=plot.experiment,
-        params=flatten(recipe),
-        tags={**own_tags, **health_tags.AT_FIRST, "ganforge.plugins": _plugins(folder), **recipe.tracking.tags},
-        dataset=dataset_facts(plot.blueprint, trainer.observer.data, trainer.batches),
-        note=note(plot.title, recipe.description, plot.source.path, folder.path),
-        artifacts=(
-            *(Artifact(path.name, "recipe") for path in (folder.recipe, folder.resolved, folder.lock, folder.identity)),
-            *(Artifact(f"{folder.plugins.name}/{path.name}", "recipe/plugins") for path in sorted(folder.plugins.glob("*.py"))),
-        ),
-        parent_run_id=identity.get("parent"),
-        resolution=recipe.tracking.resolution,
-        experiment_tags={"mlflow.experimentKind": "custom_model_development"},
-    )
+def _git_tags(folder: Path) -> dict[str, str]:
+    """Commit, branch, remote and dirtiness of the repository that contains ``folder``; empty outside of one."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    facts = {
+        "commit": commit,
+        "branch": _git(folder, "rev-parse", "--abbrev-ref", "HEAD"),
+        "repoURL": _git(folder, "config", "--get", "remote.origin.url"),
+        "dirty": str(bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))).lower(),
+    }
+    return {f"mlflow.source.git.{key}": value for key, value in facts.items() if value}
 
 
-def changes(plot: Plot) -> dict[str, list[str]]:
-    """What a resumed run changes of its recipe, for the journal: by key the value before and the value now, without secrets."""
-    return {key: [text and mask(key, text) for text in values] for key, values in plot.changed.items()}
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603, S607 - the user's own git, with words of ours
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _keep_local_files(folder: RunFolder) -> None:
-    """Copy each local plugin as it was run, so that the run can be sampled after its author has gone on with the file."""
-    for file in folder.read_json(folder.lock)["plugin_files"]:
-        content = Path(file["file"]).read_bytes()
-        if hashlib.sha256(content).hexdigest() == file["sha256"]:  # else it was edited a moment ago: this is not what runs
-            folder.plugins.mkdir(exist_ok=True)
-            atomic_files.write_bytes(folder.plugins / f"{file['key'].replace('-', '_')}.py", content)
-
-
-def _plugins(folder: RunFolder) -> str:
-    """Distributions with their versions, and local files with the beginning of their hash."""
-    lock = folder.read_json(folder.lock)
-    found = [f"{one['name']} {one['version']}" for one in lock["distributions"]]
-    return ", ".join([*found, *(f"{Path(one['file']).name} sha256:{one['sha256'][:12]}" for one in lock["plugin_files"])])
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -1,29 +1,41 @@
-"""What a run needs before its first iteration: a blueprint, a trainer, a folder."""
+"""What a run needs before its first iteration: a recipe that resolves, the versions it is locked to, and a trainer."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.build.blueprint import Blueprint, resolve_recipe
-from ganforge.build.lock import lock
+from ganforge.build.lock import (
+    Difference,
+    check_installed,
+    check_parts,
+    installed_differences,
+    lock,
+    part_differences,
+    read_lock,
+    remedies,
+)
+from ganforge.build.lock_models import Lock
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.health.monitor import KEY, Watch
 from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import flatten
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.run_lookup import find
-from ganforge.session.failure_policy import returned
-from ganforge.session.lock_check import read_locks
+from ganforge.session.failure_policy import count_rollbacks
 from ganforge.storage import checkpoints
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer
+
+_log = logging.getLogger(__name__)
 
 _MAY_CHANGE = (
     "tracking.",
@@ -36,27 +48,27 @@ _MAY_CHANGE = (
     "requires.",
     "dataset.workers",
 )
-"""Keys that a resumed run may change: they move no weight."""
+"""Keys that a resumed run may change, since they do not influence the weights."""
 
 _SMALL = 1_000_000
-"""Parameters below which networks without convolutions learn faster on one thread."""
+"""Parameters below which networks without convolutions train faster on one thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks of a run.
+    """The command line's options for a run.
 
     Attributes:
-        recipe: the recipe's file; when resuming it may be left out.
+        recipe: the recipe's file; optional when resuming.
         overrides: ``--set`` texts.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        resume: folder, name or beginning of the id of a run to go on with.
-        runs_dir: where run folders are made.
-        tracking_uri: the MLflow store; ``None`` takes the environment's or the default.
+        resume: folder, name or beginning of the id of a run to resume.
+        runs_dir: where run folders are created.
+        tracking_uri: the MLflow store; ``None`` for the environment's or the default.
         plain: plain lines instead of the live view.
         parent: id of the sweep that this run belongs to.
-        locked: a lock, or the run folder that holds it, from which nothing may differ.
-        unlocked: whether a resumed run may go on with other versions, files or data than it began with.
+        locked: a lock file, or the run folder that holds it, which installed versions, components and data must match.
+        unlocked: whether a resumed run may continue with other versions, files or data than it was created with.
     """
 
     recipe: Path | None
@@ -72,14 +84,14 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """A recipe that was found good.
+class RunPlan:
+    """A valid recipe, resolved.
 
     Attributes:
         source: the recipe as read.
-        blueprint: its components, resolved.
-        resumed: the folder of the run to go on with, or ``None``.
-        changed: by dotted key, what a resumed run began with and goes on with, where these differ; "" where it had or has none.
+        blueprint: its components.
+        resumed: the folder of the run to resume, or ``None``.
+        changed: by dotted key, the value the resumed run was created with and the new one, where they differ; "" for a missing one.
     """
 
     source: RecipeSource
@@ -93,32 +105,94 @@ class Plot:
         return self.source.path.stem
 
     @property
+    def title(self) -> str:
+        """The recipe's title, or its file name."""
+        return self.blueprint.recipe.title or self.name
+
+    @property
     def experiment(self) -> str:
         """Name of the experiment: the recipe's, or its file name."""
         return self.blueprint.recipe.tracking.experiment or self.name
 
     @property
     def recipe_folder(self) -> Path:
-        """The folder that the recipe's relative paths are meant from."""
+        """The folder to which the recipe's relative paths refer."""
         folder = self.source.path.parent
         if self.resumed is not None:
             identity = self.resumed.read_json(self.resumed.identity) or {}
             folder = Path(identity.get("recipe_folder", folder))
         return folder.resolve()
 
-    @property
-    def title(self) -> str:
-        """The recipe's title, or its file name."""
-        return self.blueprint.recipe.title or self.name
+
+@dataclass(frozen=True, slots=True)
+class _Locks:
+    """The locks that this run must match: the one given with ``--locked``, and that of the run it resumes."""
+
+    given: Lock | None = None
+    given_file: Path | None = None
+    resumed: Lock | None = None
+    run: Path = Path()
+    unlocked: bool = False
+
+    @classmethod
+    def read(cls, options: Options, run: RunFolder | None) -> _Locks:
+        given = read_lock(options.locked) if options.locked else None
+        resumed = None if run is None else _resumed_lock(run, unlocked=options.unlocked)
+        return cls(given, options.locked, resumed, run.path if run else Path(), options.unlocked)
+
+    def check_installed(self) -> None:
+        """Compare distributions and local plugin files, before any of them runs."""
+        if self.given:
+            for text in check_installed(self.given, self.given_file):
+                _log.warning(text)
+        if self.resumed:
+            self._check_resumed(installed_differences(self.resumed, self.run))
+
+    def check_parts(self, plan: RunPlan) -> None:
+        """Compare components and data."""
+        if not (self.given or self.resumed):
+            return
+        now = lock(plan.blueprint, plan.recipe_folder)
+        if self.given:
+            check_parts(self.given, now)
+        if self.resumed:
+            self._check_resumed(part_differences(self.resumed, now))
+
+    def _check_resumed(self, differences: Sequence[Difference]) -> None:
+        """A run continues with what it was created with, unless the user allows otherwise or a difference changes no weight."""
+        grave = [one for one in differences if not one.slight]
+        if grave and not self.unlocked:
+            lines = "\n  ".join(one.told for one in grave)
+            raise UsageError(
+                f"{self.run.name} was created with different versions, files or data (see its lock.json); nothing was changed:"
+                f"\n  {lines}",
+                remedy=f"{remedies(grave)}; or give --unlocked to go on with what is here",
+            )
+        for one in differences:
+            _log.warning("%s was created with something else: %s; to restore it: %s", self.run.name, one.told, remedies([one]))
 
 
-def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
-    """Read and resolve the recipe; no torch is imported and nothing is created.
+def _resumed_lock(run: RunFolder, *, unlocked: bool) -> Lock | None:
+    """The lock of a resumed run; ``None``, with a warning, where it is lost or may be ignored."""
+    if not run.lock.exists():
+        _log.warning("%s has no lock.json: whether it was created with the versions installed here is unknown", run.path.name)
+        return None
+    try:
+        return read_lock(run.path)
+    except UsageError as error:
+        if not unlocked:
+            raise UsageError(error.message, remedy="restore it, or give --unlocked to go on without it") from error
+        _log.warning(error.message)
+        return None
+
+
+def prepare(options: Options) -> RunPlan:
+    """Read and resolve the recipe. Imports no torch and creates nothing.
 
     Raises:
         RecipeError: with every problem of the recipe.
-        UsageError: neither a recipe nor a run to resume, a recipe that is not the resumed run's, or another set than the lock's or
-            the resumed run's.
+        UsageError: neither a recipe nor a run to resume; a recipe that is not the resumed run's; or installed versions, components
+            or data that differ from a lock.
         PluginError: a plugin that the recipe needs failed.
     """
     resumed = find(options.resume, options.runs_dir) if options.resume else None
@@ -126,26 +200,24 @@ def prepare(options: Options, warn: Callable[[str], None]) -> Plot:
         raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
 
     source = read_recipe(options.recipe or _own_recipe(resumed), options.overrides)
-    locks = read_locks(options.locked, resumed, unlocked=options.unlocked, warn=warn)
-    locks.compare_installed()
+    locks = _Locks.read(options, resumed)
+    locks.check_installed()
     registry = load_plugins()
     if registry.warning:
-        warn(f"warning: {registry.warning}")
+        _log.warning(registry.warning)
     blueprint = resolve_recipe(source, registry)
     for warning in blueprint.warnings:
-        warn(str(warning))
-    changed = _changed(blueprint, resumed) if resumed is not None else {}
-    plot = Plot(source, blueprint, resumed, changed)
-    if locks:
-        locks.compare_parts(lock(blueprint, plot.recipe_folder))
-    return plot
+        _log.warning(str(warning))
+    plan = RunPlan(source, blueprint, resumed, _changed(blueprint, resumed) if resumed else {})
+    locks.check_parts(plan)
+    return plan
 
 
-def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
-    """Build the trainer and try its parts on each other; nothing is created on disk.
+def assemble(plan: RunPlan, device: str) -> Trainer:
+    """Build the trainer and run its parts on one another once; nothing is created on disk.
 
     Raises:
-        IncompatiblePartsError: parts that do not fit each other, or a device that is not here.
+        IncompatiblePartsError: parts that do not fit each other, or a device that is not available.
         DataError: the data cannot be read.
         PluginError: a component could not be built.
     """
@@ -154,23 +226,24 @@ def assemble(plot: Plot, device: str, warn: Callable[[str], None]) -> Trainer:
     from ganforge.build.known_bad_pairs import find_known_bad_pairs
 
     data, *others = data_folders()
-    trainer = build_trainer(plot.blueprint, device=choose_device(device), folders=Folders(plot.recipe_folder, data, tuple(others)))
-    _settle_threads(trainer)
-    left_out = (f"metric '{name}' is left out: {reason}" for name, reason in trainer.observer.left_out.items())
-    for text in (dry_run(plot.blueprint, trainer), *find_known_bad_pairs(plot.blueprint, trainer), *left_out):
+    trainer = build_trainer(plan.blueprint, device=choose_device(device), folders=Folders(plan.recipe_folder, data, tuple(others)))
+    _limit_threads(trainer)
+    for text in (dry_run(plan.blueprint, trainer), *find_known_bad_pairs(plan.blueprint, trainer)):
         if text:
-            warn(f"warning: {text}")
+            _log.warning(text)
+    for name, reason in trainer.observer.left_out.items():
+        _log.warning("metric '%s' is left out: %s", name, reason)
     return trainer
 
 
-def _settle_threads(trainer: Trainer) -> None:
-    """One thread for small networks on the CPU: handing out work of microseconds costs far more than it saves.
+def _limit_threads(trainer: Trainer) -> None:
+    """Use one thread for small networks on the CPU, where distributing microseconds of work costs far more than it saves.
 
     With 12,545 to 210,065 parameters, perceptrons on digits and MNIST took 6 to 36 times as long on two threads as on one, and 7 to
     51 times the processor time, on two cores that other programs used too (``benchmarks/threads.py``). Convolutions use each
-    parameter at many places, so their number tells nothing of the work.
+    parameter in many places, so their number of parameters does not measure the work.
 
-    It follows from the recipe alone, since results depend on the number of threads; ``OMP_NUM_THREADS`` has the last word.
+    The choice follows from the recipe alone, since results depend on the number of threads; ``OMP_NUM_THREADS`` overrides it.
     """
     import torch
     from torch.nn.modules.conv import _ConvNd
@@ -182,45 +255,46 @@ def _settle_threads(trainer: Trainer) -> None:
         torch.set_num_threads(1)
 
 
-def restore(trainer: Trainer, watch: Watch, folder: RunFolder, warn: Callable[[str], None]) -> object:
-    """Put the newest intact checkpoint into the trainer and the watch, and say what makes the continuation differ bit for bit.
+def restore(trainer: Trainer, watch: Watch, folder: RunFolder) -> object:
+    """Load the newest intact checkpoint into trainer and watch; warn of what keeps the continuation from being bit-identical.
 
-    Gives what the watch knew.
+    Returns:
+        The watch's part of the state.
     """
     import torch
 
     iteration, state, skipped = checkpoints.load_newest(folder)
     for text in skipped:
-        warn(text)
+        _log.warning(text)
     trainer.restore(state)
-    if (returns := returned(folder)) > trainer.returns:  # it went back, and was killed before it came to a checkpoint
-        trainer.go_back(state, returns)
+    if (rollbacks := count_rollbacks(folder)) > trainer.returns:  # rolled back, then killed before its next checkpoint
+        trainer.go_back(state, rollbacks)
     known = state.values.get(KEY)
     watch.restore(known)
     now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(trainer.device)}
     changed = [f"{key} {state.values.get(key)} → {value}" for key, value in now.items() if state.values.get(key) != value]
     if changed:
-        warn(f"resumed at iteration {iteration}; results will not be bit-identical: {', '.join(changed)}")
+        _log.warning("resumed at iteration %d; results will not be bit-identical: %s", iteration, ", ".join(changed))
     return known
 
 
 def _own_recipe(folder: RunFolder | None) -> Path:
     if folder is None or not folder.resolved.exists():
         raise RunFolderError(
-            f"{folder and folder.path} holds no resolved.toml", remedy="name the recipe: ganforge run RECIPE --resume RUN"
+            f"{folder and folder.path} has no resolved.toml", remedy="name the recipe: ganforge run RECIPE --resume RUN"
         )
     return folder.resolved
 
 
 def _changed(blueprint: Blueprint, folder: RunFolder) -> dict[str, tuple[str, str]]:
-    """What differs from the recipe that a run began with: it goes on with the same one, but what moves no weight may change."""
-    began, now = flatten(read_recipe(_own_recipe(folder)).recipe), flatten(blueprint.resolved)
-    keys = sorted(key for key in began.keys() | now.keys() if began.get(key) != now.get(key))
+    """The values that differ from the recipe that a run was created with; one that influences the weights is an error."""
+    before, now = flatten(read_recipe(_own_recipe(folder)).recipe), flatten(blueprint.resolved)
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     refused = [key for key in keys if not key.startswith(_MAY_CHANGE)]
     if refused:
-        told = (f"{key}: {began.get(key, 'not set')} → {now.get(key, 'not set')}" for key in refused)
+        lines = (f"{key}: {before.get(key, 'not set')} → {now.get(key, 'not set')}" for key in refused)
         raise UsageError(
-            f"{folder.path.name} began with another recipe:\n  " + "\n  ".join(told),
-            remedy="resume with the recipe it began with (ganforge run --resume alone takes it), or start a new run",
+            f"{folder.path.name} was created with another recipe:\n  " + "\n  ".join(lines),
+            remedy="resume with its own recipe (ganforge run --resume RUN uses it), or start a new run",
         )
-    return {key: (began.get(key, ""), now.get(key, "")) for key in keys}
+    return {key: (before.get(key, ""), now.get(key, "")) for key in keys}

@@ -1,98 +1,106 @@
-"""Many seeds of one recipe: each a run of its own in a process of its own, below one parent run."""
+"""Many seeds of one recipe, each a run in its own process below one parent run; and whether they reach what the recipe expects."""
 
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganforge import __version__
+from ganforge.build.expectations import require_bands
+from ganforge.core.errors import UsageError
 from ganforge.core.findings import unchecked_report
-from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
-from ganforge.session.environment_info import command, git_facts, note
-from ganforge.session.graceful_signals import Stopping, polite_signals
-from ganforge.session.report_hook import keep_report
-from ganforge.session.result import Result, SweepResult
-from ganforge.session.run_plan import Options, Plot, prepare
-from ganforge.session.upload_news import mlflow_facts
-from ganforge.storage import atomic_files, run_status
+from ganforge.recipe.tables import Expectation
+from ganforge.session.graceful_signals import StopRequest, graceful_signals
+from ganforge.session.result import Result, SweepResult, mlflow_facts
+from ganforge.session.run_files import common_start_record, write_recipe_files
+from ganforge.session.run_plan import Options, RunPlan, assemble, prepare
+from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.run_metadata import Artifact, StartRecord
+from ganforge.terminal.log_handler import show_messages
 from ganforge.tracking.supervisor import supervise
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+Children = set[subprocess.Popen[str]]
+
+_MISSED = 1
+"""Exit code: an expectation was missed."""
+_log = logging.getLogger(__name__)
+
 
 def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> SweepResult:
-    """Run ``seeds`` seeds, from the recipe's on, ``jobs`` at a time.
+    """Run ``seeds`` seeds, starting at the recipe's, ``jobs`` at a time.
 
-    The parent run in MLflow gets each metric's mean and spread over the seeds that are done, the worst verdict on their health, and
-    how many have which. A signal stops the seeds under way, each with a checkpoint, and starts no more.
+    The parent run in MLflow gets each metric's mean and spread over the seeds done so far, the worst health verdict, and how many
+    seeds have each. A signal stops the seeds under way, each with a checkpoint, and starts no more.
 
     Raises:
-        RecipeError: before anything is created.
+        GanforgeError: as for a run, before anything is created.
     """
-    began = time.perf_counter()
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    with polite_signals() as stopping:
-        stopping.notify = say
-        plot = prepare(options, say)
-        first = plot.blueprint.recipe.train.seed
-        folder = _parent(plot, options, first, seeds)
-        with folder.locked(), supervise(folder, options.tracking_uri) as delivery, JournalWriter(folder.journal) as journal:
-            journal.record("start", **_start(plot, folder, first, seeds).to_record())
-            run_status.write(folder, run_status.Status(status="running", iterations=seeds))
-            results: list[Result] = []
-            for result in _run_all(options, plot, folder, range(first, first + seeds), jobs, stopping):
-                results.append(result)
-                facts = (_shown(result.metrics), result.health["verdict"], result.folder)
-                say(f"seed {result.seed}: {result.status} after {result.seconds:.0f} s  {'  '.join(map(str, filter(None, facts)))}")
-                _tell_parent(journal, results)
-            exit_code = stopping.exit_code if stopping.signal else next((r.exit_code for r in results if r.exit_code), 0)
-            ended = SweepResult(folder.path.name, folder.path, tuple(results), time.perf_counter() - began, exit_code)
-            _conclude(plot, folder, journal, ended, stopped=stopping.requested(), wanted=seeds, say=say)
-        return SweepResult(ended.run, ended.folder, ended.seeds, ended.seconds, ended.exit_code, mlflow_facts(delivery.stop()))
+    show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    with show_messages(show), graceful_signals() as stop:
+        return _run_sweep(prepare(options), options, seeds, jobs, stop)
 
 
-def _run_all(options: Options, plot: Plot, folder: RunFolder, seeds: range, jobs: int, stopping: Stopping) -> Iterator[Result]:
-    """The results of all seeds, in order, as they come."""
+def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, stop: StopRequest) -> SweepResult:
+    started, first = time.perf_counter(), plan.blueprint.recipe.train.seed
+    folder = _create_folder(plan, options, first, seeds)
+    with folder.locked(), supervise(folder, options.tracking_uri) as delivery, JournalWriter(folder.journal) as journal:
+        start = common_start_record(plan, folder, f"seeds {first}–{first + seeds - 1}", {"ganforge.kind": "sweep"})
+        journal.record("start", **start.to_record())
+        run_status.write(folder, run_status.Status(status="running", iterations=seeds))
+        results: list[Result] = []
+        for result in _run_all(options, plan, folder, range(first, first + seeds), jobs, stop):
+            results.append(result)
+            _log.info("%s", _summary_line(result))
+            _record_progress(journal, results)
+        exit_code = stop.exit_code if stop.signal else next((one.exit_code for one in results if one.exit_code), 0)
+        swept = SweepResult(folder.path.name, folder.path, tuple(results), time.perf_counter() - started, exit_code)
+        reason = f"{len(results)} of {seeds} seeds were run" if stop.requested() else None
+        _finish(plan, folder, journal, swept, reason)
+    return replace(swept, mlflow=mlflow_facts(delivery.stop()))
+
+
+def _run_all(options: Options, plan: RunPlan, folder: RunFolder, seeds: range, jobs: int, stop: StopRequest) -> Iterator[Result]:
+    """The results of all seeds, in order, as they arrive."""
     parent = folder.read_json(folder.identity)["id"]
-    with ThreadPoolExecutor(max_workers=jobs) as pool, _passed_on(stopping) as children:
+    with ThreadPoolExecutor(max_workers=jobs) as pool, _children(stop) as children:
 
-        def one(seed: int) -> Result | None:
-            return None if stopping.requested() else _run_one(options, plot, seed, parent, folder, children)
+        def run_one(seed: int) -> Result | None:
+            return None if stop.requested() else _run_one(_command(options, plan, seed, parent), plan, seed, folder, children)
 
-        for result in pool.map(one, seeds):
-            if result is not None:
-                yield result
+        yield from (result for result in pool.map(run_one, seeds) if result is not None)
 
 
-def _run_one(
-    options: Options, plot: Plot, seed: int, parent: str, folder: RunFolder, children: set[subprocess.Popen[str]]
-) -> Result | None:
-    """One seed as ``ganforge run … --json`` in a process of its own; its lines go to a log in the sweep's folder."""
-    command = [sys.executable, "-P", "-m", "ganforge", "run", str(plot.source.path), "--plain", "--json"]
+def _command(options: Options, plan: RunPlan, seed: int, parent: str) -> list[str]:
+    """``ganforge run … --json`` for one seed."""
+    command = [sys.executable, "-P", "-m", "ganforge", "run", str(plan.source.path), "--plain", "--json"]
     command += [word for text in options.overrides for word in ("--set", text)]
     command += ["--set", f"train.seed={seed}", "--device", options.device, "--runs-dir", str(options.runs_dir), "--parent", parent]
     command += ["--tracking-uri", options.tracking_uri] if options.tracking_uri else []
-    command += ["--locked", str(options.locked)] if options.locked else []
+    return command + (["--locked", str(options.locked)] if options.locked else [])
 
+
+def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder, children: Children) -> Result:
+    """Run a seed in its own process; its stderr goes to a log in the sweep's folder."""
     log = folder.path / f"seed-{seed}.log"
     with log.open("w", encoding="utf-8") as errors:
-        # In a session of its own, so that Ctrl-C reaches it through us and not twice.
+        # A session of its own, so that Ctrl-C reaches it through us and not twice.
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)  # noqa: S603 - our own module
         children.add(child)
         output, _ = child.communicate()
@@ -101,7 +109,7 @@ def _run_one(
         return Result.from_plain(json.loads(output))
     except (ValueError, KeyError):
         return Result(
-            run=f"{plot.name} seed {seed}",
+            run=f"{plan.name} seed {seed}",
             folder=log,
             status="failed",
             iterations=0,
@@ -117,104 +125,172 @@ def _run_one(
 
 
 @contextmanager
-def _passed_on(stopping: Stopping) -> Iterator[set[subprocess.Popen[str]]]:
-    """The children under way; a signal to us is passed on to them."""
-    children: set[subprocess.Popen[str]] = set()
-    tell = stopping.notify
+def _children(stop: StopRequest) -> Iterator[Children]:
+    """The processes under way; signals are forwarded to them, and those left at the end are killed."""
+    children: Children = set()
 
-    def pass_on(text: str) -> None:
+    def forward(received: signal.Signals) -> None:
         for child in list(children):
-            os.kill(child.pid, stopping.signal or signal.SIGINT)
-        tell(text)
+            os.kill(child.pid, received)
 
-    stopping.notify = pass_on
+    stop.forward = forward
     try:
         yield children
     finally:
-        stopping.notify = tell
+        stop.forward = lambda _: None
         for child in list(children):
             child.kill()
 
 
-def _parent(plot: Plot, options: Options, first: int, seeds: int) -> RunFolder:
-    folder = RunFolder.create(options.runs_dir, plot.experiment, f"{plot.name}-seeds")
-    atomic_files.write_text(folder.recipe, plot.source.text)
-    atomic_files.write_text(folder.resolved, to_toml(plot.blueprint.resolved))
-    identity = folder.read_json(folder.identity)
-    folder.write_json(
-        folder.identity,
-        {
-            **identity,
-            "title": plot.title,
-            "kind": "sweep",
-            "ganforge": __version__,
-            "command": command(),
-            "seeds": [first, first + seeds - 1],
-            "recipe": str(plot.source.path.resolve()),
-            "fingerprint": fingerprint(plot.blueprint.resolved),
-        },
-    )
+def _create_folder(plan: RunPlan, options: Options, first: int, seeds: int) -> RunFolder:
+    folder = RunFolder.create(options.runs_dir, plan.experiment, f"{plan.name}-seeds")
+    write_recipe_files(plan, folder, {"kind": "sweep", "ganforge": __version__, "seeds": [first, first + seeds - 1]})
     return folder
 
 
-def _start(plot: Plot, folder: RunFolder, first: int, seeds: int) -> StartRecord:
-    identity = folder.read_json(folder.identity)
-    path = plot.source.path.resolve()
-    return StartRecord(
-        run_id=identity["id"],
-        run_name=f"{plot.name} seeds {first}–{first + seeds - 1} {identity['id'][:8]}",
-        experiment=plot.experiment,
-        params=flatten(plot.blueprint.resolved),
-        tags={
-            "ganforge.kind": "sweep",
-            "mlflow.source.name": str(path),
-            "mlflow.source.type": "LOCAL",
-            **git_facts(path.parent),
-            **plot.blueprint.recipe.tracking.tags,
-        },
-        note=note(plot.title, plot.blueprint.recipe.description, path, folder.path),
-        artifacts=tuple(Artifact(each.name, "recipe") for each in (folder.recipe, folder.resolved)),
-        experiment_tags={"mlflow.experimentKind": "custom_model_development"},
-    )
-
-
-def _tell_parent(journal: JournalWriter, results: list[Result]) -> None:
-    """The parent's own metrics, so that its page is not empty while its children are folded away."""
-    so_far = SweepResult("", Path(), tuple(results), 0.0, 0)
+def _record_progress(journal: JournalWriter, results: Sequence[Result]) -> None:
+    """Record the parent's own metrics, so that its page in MLflow shows them while its children are collapsed."""
+    so_far = SweepResult("", Path(), results, 0.0, 0)
     values: dict[str, float] = {}
-    for name, spread in so_far.spread.items():
-        found = [result.metrics[name] for result in results if name in result.metrics]
-        values |= {f"eval/{name}": sum(found) / len(found), f"eval/{name}_min": spread["min"], f"eval/{name}_max": spread["max"]}
+    for name, found in so_far.values.items():
+        values |= {f"eval/{name}": sum(found) / len(found), f"eval/{name}_min": min(found), f"eval/{name}_max": max(found)}
     journal.record("eval", iteration=len(results), values=values)
     journal.record("health", iteration=len(results), verdict=so_far.verdict, findings=[], seeds=so_far.verdicts)
 
 
-def _conclude(
-    plot: Plot,
-    folder: RunFolder,
-    journal: JournalWriter,
-    ended: SweepResult,
-    *,
-    stopped: bool,
-    wanted: int,
-    say: Callable[[str], None],
-) -> None:
-    plain: dict[str, Any] = ended.to_plain()
+def _finish(plan: RunPlan, folder: RunFolder, journal: JournalWriter, swept: SweepResult, stopped: str | None) -> None:
+    plain = swept.to_plain()
     folder.write_json(folder.metrics, {key: plain[key] for key in ("metrics", "spread", "health", "seeds")})
     journal.record("file", path=folder.metrics.name, folder="")
-    reason = f"{len(ended.seeds)} of {wanted} seeds were run" if stopped else None
-    outcome = "KILLED" if stopped else "FAILED" if ended.exit_code else "FINISHED"
-    standing: run_status.RunState = "stopped" if stopped else "failed" if ended.exit_code else "finished"
-    run_status.finish(folder, standing, reason=reason, health=plain["health"])
-    if plot.blueprint.recipe.pictures.report:
-        keep_report(folder, journal, warn=say)
-    journal.record("end", status=outcome, reason=reason, exit_code=ended.exit_code)
+    status: run_status.RunState = "stopped" if stopped else "failed" if swept.exit_code else "finished"
+    run_status.finish(folder, status, reason=stopped, health=plain["health"])
+    if plan.blueprint.recipe.pictures.report:
+        from ganforge.session.final_figures import write_final_report
+
+        write_final_report(folder, journal)
+    mlflow_status = {"stopped": "KILLED", "failed": "FAILED", "finished": "FINISHED"}[status]
+    journal.record("end", status=mlflow_status, reason=stopped, exit_code=swept.exit_code)
 
 
-def _shown(metrics: Any) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+def _summary_line(result: Result) -> str:
+    metrics = "  ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+    facts = "  ".join(map(str, filter(None, (metrics, result.health["verdict"], result.folder))))
+    return f"seed {result.seed}: {result.status} after {result.seconds:.0f} s  {facts}"
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One expectation of a recipe, and what its seeds reached.
+
+    Attributes:
+        metric: ``wasserstein`` or ``modes/captured``.
+        min: lower end of the band, or ``None``.
+        max: upper end of the band, or ``None``.
+        needed: seeds that must lie in it.
+        seeds: seeds that count.
+        values: by seed, its last value; ``None`` for a seed that did not finish or was not run.
+        inside: how many of them lie in the band.
+    """
+
+    metric: str
+    min: float | None
+    max: float | None
+    needed: int
+    seeds: int
+    values: Mapping[int, float | None]
+    inside: int
+
+    @property
+    def reached(self) -> bool:
+        """Whether enough seeds lie in it."""
+        return self.inside >= self.needed
+
+    @property
+    def measured(self) -> bool:
+        """Whether any seed has a value."""
+        return any(value is not None for value in self.values.values())
+
+    @property
+    def verdict(self) -> str:
+        """``reached``, ``missed`` or ``not measured``."""
+        if not self.measured:
+            return "not measured"
+        return "reached" if self.reached else "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All expectations of a recipe, and what its seeds reached.
+
+    Attributes:
+        bands: one for each expectation, in the recipe's order.
+        sweep: the runs.
+    """
+
+    bands: tuple[Band, ...]
+    sweep: SweepResult
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every band is reached, else 1; above 128 where a signal stopped the sweep."""
+        if self.sweep.exit_code > 128:
+            return self.sweep.exit_code
+        return 0 if all(band.reached for band in self.bands) else _MISSED
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able, with stable keys."""
+        return {
+            "schema": 1,
+            "reached": all(band.reached for band in self.bands),
+            "bands": [{**asdict(band), "reached": band.reached, "measured": band.measured} for band in self.bands],
+            "run": self.sweep.run,
+            "folder": str(self.sweep.folder),
+            "seconds": self.sweep.seconds,
+            "seeds": [{"seed": one.seed, "run": one.run, "status": one.status, "reason": one.reason} for one in self.sweep.seeds],
+            "exit_code": self.exit_code,
+        }
+
+
+def verify(options: Options, *, jobs: int, console: Console) -> Verification:
+    """Run a recipe's seeds as a sweep, and compare their last values with the recipe's expectations.
+
+    Raises:
+        UsageError: the recipe has no expectations.
+        RecipeError: an expectation names a value that the recipe does not measure, or that cannot be measured here.
+        GanforgeError: as for a run, before anything is created.
+    """
+    with show_messages(lambda _: None):  # the sweep shows them
+        plan = prepare(options)
+        expected = plan.blueprint.recipe.expect
+        if not expected:
+            raise UsageError(
+                f"{plan.source.path} has no expectations",
+                remedy='add a [[expect]] table, such as metric = "wasserstein", max = 0.1, seeds = 3',
+            )
+        observer = assemble(plan, "cpu").observer
+    require_bands(plan.blueprint, observer.value_info, observer.left_out)  # before the first seed is run
+    swept = sweep(options, seeds=max(one.seeds for one in expected), jobs=jobs, console=console)
+    first = plan.blueprint.recipe.train.seed
+    return Verification(tuple(check_expectation(one, first, swept.seeds) for one in expected), swept)
+
+
+def check_expectation(expected: Expectation, first: int, results: Sequence[Result]) -> Band:
+    """Compare one expectation with the results of its seeds, which start at ``first``."""
+    last = {result.seed: result.metrics.get(expected.metric) for result in results if result.status == "finished"}
+    values = {seed: last.get(seed) for seed in range(first, first + expected.seeds)}
+    low = -math.inf if expected.min is None else expected.min
+    high = math.inf if expected.max is None else expected.max
+    return Band(
+        metric=expected.metric,
+        min=expected.min,
+        max=expected.max,
+        needed=expected.seeds if expected.at_least is None else expected.at_least,
+        seeds=expected.seeds,
+        values=values,
+        inside=sum(value is not None and math.isfinite(value) and low <= value <= high for value in values.values()),
+    )

@@ -1,12 +1,15 @@
-"""One run from recipe to result: read → resolve → build → run → broadcast, and an honest end for every way of ending."""
+"""One run from recipe to result: read → resolve → build → train → callbacks → result, recorded however it ends."""
 
 from __future__ import annotations
 
 import gc
+import logging
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,104 +19,104 @@ from ganforge.build.lock import read_lock
 from ganforge.callbacks.animation import animation
 from ganforge.callbacks.checkpoint_saver import Checkpoints
 from ganforge.callbacks.curve_plotter import curves
-from ganforge.callbacks.dispatch import Observer, broadcast
-from ganforge.callbacks.journal_writer import journal as journaling
+from ganforge.callbacks.dispatch import Observer, Tell, broadcast
+from ganforge.callbacks.journal_writer import journal as journal_writer
 from ganforge.callbacks.picture_writer import pictures
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError
-from ganforge.core.events import Finished, Outcome
+from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import unchecked_report
 from ganforge.core.isolation import describe_error
 from ganforge.health.monitor import Watch, watched
-from ganforge.session.failure_policy import KEPT, Rescue
-from ganforge.session.graceful_signals import Stopping, polite_signals
-from ganforge.session.report_hook import keep_report
-from ganforge.session.result import Result
-from ganforge.session.run_files import changes, introduce, lock_again, start_record
-from ganforge.session.run_plan import Options, Plot, assemble, prepare, restore
-from ganforge.session.upload_news import delivery_news, mlflow_facts
+from ganforge.session.failure_policy import MIN_KEPT, FailurePolicy
+from ganforge.session.graceful_signals import StopRequest, graceful_signals
+from ganforge.session.result import Result, mlflow_facts
+from ganforge.session.run_files import changed_values, start_record, update_lock, write_run_files
+from ganforge.session.run_plan import Options, RunPlan, assemble, prepare, restore
 from ganforge.storage import atomic_files, run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
+from ganforge.terminal.log_handler import show_messages
 from ganforge.terminal.progress_ui import View, view
 from ganforge.tracking.mlflow_model import libraries
 from ganforge.tracking.supervisor import Summary, Supervisor, supervise
 from ganforge.tracking.tracking_store import resolve as resolve_store
+from ganforge.tracking.upload_state import ShipperState
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ganforge.recipe.tables import Recipe
     from ganforge.train.trainer import Trainer
 
 _MLFLOW_STATUS: dict[Outcome, str] = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
+_UPLOAD_PAUSE = 1.0
+"""Seconds between two looks at the state of the upload, which is a small file."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What one run plays on.
+class RunContext:
+    """Everything that one run works with.
 
     Attributes:
-        plot: the recipe and its components.
+        plan: the recipe and its components.
         folder: the run's folder, locked.
-        trainer: built, and restored where the run goes on.
-        watch: what judges its health.
+        trainer: the trainer, restored where the run is resumed.
+        watch: judges its health.
+        known: what the watch knew where the run is resumed.
         journal: the run's journal.
-        face: what the user sees.
-        stopping: whether somebody asked to stop.
-        delivery: the hold on what delivers to MLflow.
-        known: what the watch knew then, where the run goes on.
+        ui: what the user sees.
+        stop: whether a signal asked to stop.
+        delivery: the upload to MLflow.
     """
 
-    plot: Plot
+    plan: RunPlan
     folder: RunFolder
     trainer: Trainer
     watch: Watch
-    journal: JournalWriter
-    face: View
-    stopping: Stopping
-    delivery: Supervisor
     known: object
+    journal: JournalWriter
+    ui: View
+    stop: StopRequest
+    delivery: Supervisor
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.plan.blueprint.recipe
 
 
 def run(options: Options, console: Console) -> Result:
-    """Train what a recipe describes.
+    """Train a recipe.
 
-    Nothing is created before the recipe is found good and every part is built. The run then ends in one of the ways that
-    ``status.json`` and MLflow tell: finished, stopped (KILLED), diverged or failed (FAILED).
+    Nothing is created before the recipe is valid and every part is built. The run then ends as finished, stopped (``KILLED`` in
+    MLflow), diverged or failed (``FAILED``); ``status.json`` says which.
 
     Args:
-        options: what the command line asks.
-        console: where the view goes; results are returned, not printed.
+        options: the command line's options.
+        console: where the live view and messages go; results are returned, not printed.
 
     Raises:
         GanforgeError: for all that the user can mend.
     """
-    resolve_store(options.tracking_uri)  # a URI that MLflow does not take is refused before anything is built
-    with polite_signals() as stopping:
-        stopping.notify = lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
-        plot = prepare(options, stopping.notify)
-        with _patience(console, plot.title, plain=options.plain), _collector_paused():
-            trainer = assemble(plot, options.device, stopping.notify)
+    resolve_store(options.tracking_uri)  # an invalid URI is refused before anything is built
+    show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    with graceful_signals() as stop, show_messages(show) as messages:
+        plan = prepare(options)
+        with _startup_notice(console, plan.title, plain=options.plain), _garbage_collector_paused():
+            trainer = assemble(plan, options.device)
         with trainer.batches.reading():  # before there is a lock that its processes could inherit
-            return _trained(plot, trainer, options, console, stopping)
-
-
-def _trained(plot: Plot, trainer: Trainer, options: Options, console: Console, stopping: Stopping) -> Result:
-    folder = plot.resumed or RunFolder.create(options.runs_dir, plot.experiment, plot.name)
-    watch, known = Watch(plot.blueprint.recipe.health, [part.component.name for part in plot.blueprint.losses]), None
-    with folder.locked():
-        if plot.resumed:
-            known = restore(trainer, watch, folder, stopping.notify)
-            lock_again(plot, folder, trainer)
-        else:
-            introduce(plot, folder, trainer, options)
-        with _staged(plot, folder, trainer, watch, known, options, console, stopping) as stage:
-            finished = _play(stage)
-        return _result(stage, finished, stage.delivery.stop())
+            folder = plan.resumed or RunFolder.create(options.runs_dir, plan.experiment, plan.name)
+            ui = view(console, plain=options.plain, title=plan.title, folder=folder.path, seed=plan.blueprint.recipe.train.seed)
+            with folder.locked(), _opened(plan, folder, trainer, options, ui, stop) as context:
+                messages.note = ui.notify
+                finished = _train(context)
+                return _result(context, finished, context.delivery.stop())
 
 
 @contextmanager
-def _patience(console: Console, title: str, *, plain: bool) -> Iterator[None]:
-    """Say at once what takes the first seconds."""
+def _startup_notice(console: Console, title: str, *, plain: bool) -> Iterator[None]:
+    """Show what takes the first seconds."""
     text = f"{title}: importing torch, building the networks …"
     if plain or not console.is_terminal:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -124,13 +127,13 @@ def _patience(console: Console, title: str, *, plain: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Import and build without the garbage collector, then keep what lives for the whole run out of its sight.
+def _garbage_collector_paused() -> Iterator[None]:
+    """Import and build without the garbage collector, then exempt from it what lives for the whole run.
 
-    Importing torch makes hundreds of thousands of objects that stay; walking them again and again costs a fifth of the time
+    Importing torch creates hundreds of thousands of objects that stay; traversing them again and again costs a fifth of the time
     before the first iteration, and more at each later import.
     """
-    if not gc.isenabled():  # somebody else's decision
+    if not gc.isenabled():  # the caller's decision
         yield
         return
     gc.disable()
@@ -142,142 +145,169 @@ def _collector_paused() -> Iterator[None]:
 
 
 @contextmanager
-def _staged(
-    plot: Plot,
-    folder: RunFolder,
-    trainer: Trainer,
-    watch: Watch,
-    known: object,
-    options: Options,
-    console: Console,
-    stopping: Stopping,
-) -> Iterator[Stage]:
-    """Everything around the trainer, opened; the journal is closed before the last delivery is waited for."""
-    recipe = plot.blueprint.recipe
-    face = view(console, plain=options.plain, title=plot.title, folder=folder.path, seed=recipe.train.seed)
-    stopping.notify = face.notify
+def _opened(
+    plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options, ui: View, stop: StopRequest
+) -> Iterator[RunContext]:
+    """Write or restore the run's files, then open the upload and the journal, which is closed before the upload ends."""
+    recipe = plan.blueprint.recipe
+    watch, known = Watch(recipe.health, [part.component.name for part in plan.blueprint.losses]), None
+    if plan.resumed:
+        known = restore(trainer, watch, folder)
+        update_lock(plan, folder, trainer)
+    else:
+        write_run_files(plan, folder, trainer, options)
     with (
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
-        JournalWriter(folder.journal, on_error=lambda error: face.notify(f"{error}; training goes on")) as journal,
+        JournalWriter(folder.journal, on_error=lambda error: _log.warning("%s; training goes on", error)) as journal,
     ):
-        yield Stage(plot, folder, trainer, watch, journal, face, stopping, delivery, known)
+        yield RunContext(plan, folder, trainer, watch, known, journal, ui, stop, delivery)
 
 
-def _play(stage: Stage) -> Finished:
-    """Train, and write down how it ended, whatever happens."""
-    folder, journal = stage.folder, stage.journal
-    recipe = stage.plot.blueprint.recipe
-    keep = max(recipe.checkpoints.keep, KEPT) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
-    saver = Checkpoints(folder, keep, warn=stage.face.notify)
-    rescue = Rescue(
-        recipe.health.on_fail, stage.trainer, stage.watch, folder, journal, stage.face.notify, stage.stopping.requested, stage.known
-    )
+def _train(context: RunContext) -> Finished:
+    """Train, and record how it ended, whatever happens."""
+    folder, journal, trainer = context.folder, context.journal, context.trainer
     try:
-        if not stage.plot.resumed:
-            journal.record("start", **start_record(stage.plot, folder, stage.trainer).to_record())
-        elif stage.plot.changed:
-            journal.record("changed", iteration=stage.trainer.iteration, values=changes(stage.plot))
-        finished = broadcast(
-            rescue.concluded(watched(stage.trainer.run(rescue.should_stop, rescue.state), stage.watch)),
-            _observers(stage),
-            essential=[journaling(folder, journal, warn=stage.face.notify), saver],
-            warn=stage.face.notify,
-        )
-        assert finished is not None  # noqa: S101 - the trainer's last event
-        if saver.failures:
-            journal.record("tag", key="ganforge.degraded", value=f"{saver.failures} checkpoints could not be written")
-        _conclude(stage, finished)
+        if not context.plan.resumed:
+            journal.record("start", **start_record(context.plan, folder, trainer).to_record())
+        elif context.plan.changed:
+            journal.record("changed", iteration=trainer.iteration, values=changed_values(context.plan))
+        finished = _broadcast(context)
+        _conclude(context, finished)
     except KeyboardInterrupt:
-        # The second Ctrl-C: nothing is saved, but nothing is left lying either.
+        # The second Ctrl-C: nothing is saved, but folder and MLflow say so.
         journal.record("end", status="KILLED", reason="interrupted at once", exit_code=130)
         run_status.finish(folder, "killed", reason="interrupted at once")
         raise
-    except BaseException as error:  # a part that calls sys.exit must not pass for a run that ended well
-        _failed(stage, error)
+    except BaseException as error:  # a component that calls sys.exit must not pass for a run that ended well
+        _record_failure(context, error)
         if not isinstance(error, Exception):
             raise TrainingError(
-                f"training was broken off at iteration {stage.trainer.iteration}: {describe_error(error)}",
-                remedy=f"see {stage.folder.path / 'crash.txt'} for the part that did it",
+                f"training aborted at iteration {trainer.iteration}: {describe_error(error)}",
+                remedy=f"see {folder.path / 'crash.txt'} for the component that did it",
             ) from error
-        if out_of_memory := _memory_error(error, stage.plot.blueprint.recipe.train.batch_size):
+        if out_of_memory := _memory_error(error, context.recipe.train.batch_size):
             raise out_of_memory from error
         raise
     return finished
 
 
-def _observers(stage: Stage) -> list[Observer]:
-    """What may fail without ending training: the view first, so that it never waits for a drawing."""
-    recipe, folder, face = stage.plot.blueprint.recipe, stage.folder, stage.face
+def _broadcast(context: RunContext) -> Finished:
+    """Send the trainer's events to health checks, failure policy and callbacks."""
+    recipe, folder, journal = context.recipe, context.folder, context.journal
+    policy = FailurePolicy(
+        recipe.health.on_fail, context.trainer, context.watch, folder, journal, context.stop.requested, context.known
+    )
+    keep = max(recipe.checkpoints.keep, MIN_KEPT) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
+    saver = Checkpoints(folder, keep, warn=_log.warning)
+    events = watched(context.trainer.run(policy.should_stop, policy.state), context.watch)
+    essential: list[Observer] = [journal_writer(folder, journal, warn=_log.warning), saver]
+    finished = broadcast(policy.concluded(events), _callbacks(context), essential=essential, warn=_log.warning)
+    assert finished is not None  # noqa: S101 - the trainer's last event
+    if saver.failures:
+        journal.record("tag", key="ganforge.degraded", value=f"{saver.failures} checkpoints could not be written")
+    return finished
+
+
+def _callbacks(context: RunContext) -> list[Observer]:
+    """The callbacks that may fail without ending training; the user interface first, so that it never waits for a drawing."""
+    folder, title = context.folder, context.plan.title
 
     def recorded(key: str, iteration: int, path: Path) -> None:
-        stage.journal.record("image", key=key, iteration=iteration, path=str(path.relative_to(folder.path)))
+        context.journal.record("image", key=key, iteration=iteration, path=str(path.relative_to(folder.path)))
 
-    observers: list[Observer] = [
-        face.observer,
-        delivery_news(stage.delivery, face.notify),
-        pictures(folder, title=stage.plot.title, recorded=recorded, warn=face.notify),
-        curves(folder, title=stage.plot.title, warn=face.notify),
+    callbacks: list[Observer] = [
+        context.ui.observer,
+        upload_news(context.delivery),
+        pictures(folder, title=title, recorded=recorded, warn=_log.warning),
+        curves(folder, title=title, warn=_log.warning),
     ]
-    if recipe.pictures.gif:
-        observers.append(animation(folder, warn=face.notify))
-    return observers
+    return [*callbacks, animation(folder, warn=_log.warning)] if context.recipe.pictures.gif else callbacks
 
 
-def _conclude(stage: Stage, finished: Finished) -> None:
+@contextmanager
+def upload_news(delivery: Supervisor, clock: Callable[[], float] = time.monotonic) -> Iterator[Tell]:
+    """A callback that looks at the upload to MLflow now and then, and logs when it fails and when it works again."""
+    looked, phase = clock(), "starting"
+
+    def handle(_event: Event) -> None:
+        nonlocal looked, phase
+        if clock() - looked < _UPLOAD_PAUSE:
+            return
+        looked = clock()
+        state = delivery.state()
+        if state.phase != phase:
+            _log_phase(state, phase)
+        phase = state.phase
+
+    yield handle
+
+
+def _log_phase(state: ShipperState, before: str) -> None:
+    match state.phase:
+        case "unreachable":
+            _log.warning("MLflow is unreachable (%s); records are kept in the run folder", state.message)
+        case "gone":
+            _log.warning("MLflow gets no more records: %s; they are kept in the run folder", state.message)
+        case "delivering" if before == "unreachable":
+            minutes, seconds = divmod(int(state.outage or 0), 60)
+            _log.info("MLflow is back after %02d:%02d; %d points delivered so far", minutes, seconds, state.points)
+
+
+def _conclude(context: RunContext, finished: Finished) -> None:
     """Write the final files and the journal's last records."""
-    folder, journal = stage.folder, stage.journal
-    known = run_status.read(folder) or run_status.Status(status="running")
-    protocols = {metric.name: metric.protocol for metric in stage.trainer.observer.metrics}
-    final = {"metrics": dict(known.metrics), "protocols": protocols, "health": dict(known.health or unchecked_report())}
+    folder, journal, wanted = context.folder, context.journal, context.recipe.pictures
+    status = run_status.read(folder) or run_status.Status(status="running")
+    protocols = {metric.name: metric.protocol for metric in context.trainer.observer.metrics}
+    final = {"metrics": dict(status.metrics), "protocols": protocols, "health": dict(status.health or unchecked_report())}
     atomic_files.write_json(folder.metrics, {"iteration": finished.iteration, **final})
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():
             journal.record("file", path=str(path.relative_to(folder.path)), folder="pictures")
-    if finished.outcome == "finished" and stage.plot.blueprint.recipe.pictures.album:
-        from ganforge.session.final_figures import keep_album
+    from ganforge.session.final_figures import draw_final_figures, write_final_report
 
-        keep_album(stage.trainer, folder, journal, warn=stage.face.notify)
+    if finished.outcome == "finished" and wanted.album:
+        draw_final_figures(context.trainer, folder, journal)
     journal.record("file", path=folder.metrics.name, folder="")
     if any(folder.path.glob("lock-*.json")):
         journal.record("file", path=folder.lock.name, folder="recipe")
     if finished.outcome == "finished":
-        _keep_model(stage, finished)
-    if stage.plot.blueprint.recipe.pictures.report:
-        keep_report(folder, journal, warn=stage.face.notify)
+        _write_model(context, finished)
+    if wanted.report:
+        write_final_report(folder, journal)
     journal.record(
         "end",
         status=_MLFLOW_STATUS[finished.outcome],
         reason=finished.reason,
-        exit_code=_exit_code(stage, finished),
+        exit_code=_exit_code(context, finished),
         iteration=finished.iteration,
     )
 
 
-def _keep_model(stage: Stage, finished: Finished) -> None:
-    """Put together what sampling needs, for MLflow's model; without an intact checkpoint and lock there is none."""
+def _write_model(context: RunContext, finished: Finished) -> None:
+    """Write what sampling needs, for MLflow's model; this takes an intact checkpoint and lock."""
     from ganforge.runs.loaded_generator import write_bundle
 
+    folder = context.folder
     try:
-        distributions = read_lock(stage.folder.path).requirements()
-        write_bundle(stage.folder, stage.folder.path / "model")
+        distributions = read_lock(folder.path).requirements()
+        write_bundle(folder, folder.path / "model")
     except (RunFolderError, UsageError) as error:
-        stage.face.notify(f"no model for MLflow: {error.message}")
+        _log.warning("no model for MLflow: %s", error.message)
         return
-    stage.journal.record("model", path="model", iteration=finished.iteration, requirements=[*libraries(), *distributions])
+    context.journal.record("model", path="model", iteration=finished.iteration, requirements=[*libraries(), *distributions])
 
 
-def _failed(stage: Stage, error: BaseException) -> None:
-    """Leave a crash report and an honest status; a disk that is full must not hide the error itself."""
-    told = describe_error(error)
-    report = "".join(traceback.format_exception(error))
+def _record_failure(context: RunContext, error: BaseException) -> None:
+    """Write a crash report and the status; a full disk must not hide the error itself."""
+    folder, journal, text = context.folder, context.journal, describe_error(error)
     try:
-        atomic_files.write_text(stage.folder.path / "crash.txt", report)
-        stage.journal.record("file", path="crash.txt", folder="")
-        run_status.finish(stage.folder, "failed", error=told)
+        atomic_files.write_text(folder.path / "crash.txt", "".join(traceback.format_exception(error)))
+        journal.record("file", path="crash.txt", folder="")
+        run_status.finish(folder, "failed", error=text)
     except StorageError as refused:
-        stage.face.notify(str(refused))
-    stage.journal.record("end", status="FAILED", reason="exception", error=told, exit_code=getattr(error, "exit_code", 1))
+        _log.warning(str(refused))
+    journal.record("end", status="FAILED", reason="exception", error=text, exit_code=getattr(error, "exit_code", 1))
 
 
 def _memory_error(error: Exception, batch_size: int) -> GanforgeError | None:
@@ -291,29 +321,25 @@ def _memory_error(error: Exception, batch_size: int) -> GanforgeError | None:
     )
 
 
-def _exit_code(stage: Stage, finished: Finished) -> int:
-    match finished.outcome:
-        case "finished":
-            return 0
-        case "stopped":
-            return stage.stopping.exit_code if stage.stopping.requested() else 1  # 1: the health watch stopped it
-        case "diverged":
-            return 1
+def _exit_code(context: RunContext, finished: Finished) -> int:
+    if finished.outcome == "stopped" and context.stop.requested():
+        return context.stop.exit_code
+    return 0 if finished.outcome == "finished" else 1  # 1: it diverged, or a health check stopped it
 
 
-def _result(stage: Stage, finished: Finished, delivered: Summary) -> Result:
-    known = run_status.read(stage.folder)
+def _result(context: RunContext, finished: Finished, delivered: Summary) -> Result:
+    status = run_status.read(context.folder)
     return Result(
-        run=stage.folder.path.name,
-        folder=stage.folder.path,
+        run=context.folder.path.name,
+        folder=context.folder.path,
         status=finished.outcome,
         iterations=finished.iteration,
         seconds=finished.seconds,
-        iterations_per_second=stage.trainer.trained / max(finished.seconds, 1e-9),
-        metrics=dict(known.metrics) if known else {},
-        health=dict(known.health) if known and known.health else unchecked_report(),
-        mlflow=mlflow_facts(delivered, wanted=stage.plot.blueprint.recipe.tracking.mode != "off"),
-        exit_code=_exit_code(stage, finished),
-        seed=stage.plot.blueprint.recipe.train.seed,
+        iterations_per_second=context.trainer.trained / max(finished.seconds, 1e-9),
+        metrics=dict(status.metrics) if status else {},
+        health=dict(status.health) if status and status.health else unchecked_report(),
+        mlflow=mlflow_facts(delivered, wanted=context.recipe.tracking.mode != "off"),
+        exit_code=_exit_code(context, finished),
+        seed=context.recipe.train.seed,
         reason=finished.reason,
     )

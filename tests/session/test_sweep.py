@@ -11,7 +11,7 @@ from ganforge.core.errors import RecipeError, UsageError
 from ganforge.recipe.tables import Expectation
 from ganforge.session.result import Result, SweepResult
 from ganforge.session.run_plan import Options
-from ganforge.session.verification import Verification, judged, verify
+from ganforge.session.sweep import Verification, check_expectation, verify
 
 METRIC = '[[metric]]\nuse = "wasserstein"\nsamples = 50\n'
 
@@ -24,7 +24,7 @@ def results(*values, first=0, status="finished"):
 
 
 def band(values, *, first=0, status="finished", **expected):
-    return judged(Expectation(metric="w", **expected), first, results(*values, first=first, status=status))
+    return check_expectation(Expectation(metric="w", **expected), first, results(*values, first=first, status=status))
 
 
 def test_enough_seeds_must_lie_in_the_band():
@@ -58,7 +58,7 @@ def test_the_exit_code_tells_missed_bands_and_signals():
 
 
 def test_a_recipe_that_expects_nothing_is_told_how_to(recipe, console, tmp_path):
-    with pytest.raises(UsageError, match="expects nothing") as caught:
+    with pytest.raises(UsageError, match="has no expectations") as caught:
         verify(Options(recipe(METRIC), runs_dir=tmp_path / "runs"), jobs=1, console=console)
     assert "[[expect]]" in caught.value.remedy
 

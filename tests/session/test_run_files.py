@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from ganforge.session.environment_info import command
+from ganforge.session.run_files import command_line
 from ganforge.session.run_plan import Options
 from ganforge.session.training_run import run
 
@@ -23,7 +23,7 @@ from ganforge.session.training_run import run
 )
 def test_a_command_line_is_kept_without_its_secrets(monkeypatch, given, kept):
     monkeypatch.setattr("sys.argv", ["/bin/ganforge", "run", "a b.toml", *given])
-    words = shlex.split(command())
+    words = shlex.split(command_line())
     assert words[:3] == ["ganforge", "run", "a b.toml"]
     assert words[-1] == kept
 
