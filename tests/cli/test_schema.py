@@ -104,7 +104,7 @@ def test_plugin_that_cannot_tell_its_params_costs_a_warning(tmp_path, monkeypatc
     assert main(["schema"]) == 0
     shown = capsys.readouterr()
     assert "acme-gan/lost" in shown.err
-    assert "stay unjudged" in shown.err
+    assert "editors will not validate its params" in shown.err
     assert "acme-gan/lost@1" in shown.out
 
 
@@ -147,9 +147,9 @@ def test_check_repeats_the_switches_that_it_stands_under(tmp_path, capsys):
     ("content", "told"),
     [
         (None, "cannot be read: No such file"),
-        ("{", "was not written by this ganforge"),
-        ("[]", "was not written by this ganforge"),
-        ('{"x-ganforge": {"components": 3, "fingerprint": ""}}', "was not written by this ganforge"),
+        ("{", "was not written by this version of ganforge"),
+        ("[]", "was not written by this version of ganforge"),
+        ('{"x-ganforge": {"components": 3, "fingerprint": ""}}', "was not written by this version of ganforge"),
     ],
 )
 def test_check_of_what_is_no_schema_of_ours(tmp_path, capsys, content, told):

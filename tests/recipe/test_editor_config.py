@@ -87,39 +87,19 @@ def test_rules_are_written_for_both_tools_once(tmp_path, schema):
     assert associate(["recipes/*.toml"], schema, tmp_path) == ()
 
 
-def test_a_rule_that_leads_to_the_schema_is_extended(tmp_path, schema):
+def test_more_patterns_get_a_rule_of_their_own_once(tmp_path, schema):
     associate(["recipes/*.toml"], schema, tmp_path)
     assert len(associate(["more/[ab].toml", "recipes/*.toml", "more/[ab].toml"], schema, tmp_path)) == 2
 
     for file, name in ((".taplo.toml", "rule"), ("tombi.toml", "schemas")):
-        text = (tmp_path / file).read_text()
-        (rule,) = tomllib.loads(text)[name]
-        assert rule["include"] == ["recipes/*.toml", "more/[ab].toml"]
-        assert len(text.splitlines()) == len(set(text.splitlines()))
-    assert associate(["more/[ab].toml"], schema, tmp_path) == ()
+        rules = tomllib.loads((tmp_path / file).read_text())[name]
+        assert [rule["include"] for rule in rules] == [["recipes/*.toml"], ["more/[ab].toml"]]
+    assert associate(["more/[ab].toml", "recipes/*.toml"], schema, tmp_path) == ()
 
 
-OTHER = '[[schemas]]\npath = "x.json"\ninclude = ["a/*.toml"]\n\n'
-HEAD = '[[schemas]]\npath = "./.ganforge/recipe.schema.json"\n'
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ('include = [\n  "a/*.toml", # why\n]\n', 'include = [\n  "b.toml",\n  "a/*.toml", # why\n]\n'),
-        ('include = ["a/*.toml"]\n', 'include = ["a/*.toml", "b.toml"]\n'),
-        ('include = ["a/*.toml"] # ]\n', 'include = [\n  "b.toml","a/*.toml"] # ]\n'),
-        ("include = []\n", 'include = ["b.toml"]\n'),
-        ('"include" = ["a/*.toml"]\n', '"include" = ["a/*.toml"]\n\n' + HEAD + 'include = ["b.toml"]\n'),
-        ("", ""),
-    ],
-)
-def test_a_rule_of_ones_own_is_extended_as_it_is_written(tmp_path, schema, before, after):
-    (tmp_path / "tombi.toml").write_text(OTHER + HEAD + before)
-
-    associate(["b.toml"], schema, tmp_path)
-
-    assert (tmp_path / "tombi.toml").read_text() == OTHER + HEAD + after
+def test_a_rule_for_every_file_needs_no_other(tmp_path, schema):
+    (tmp_path / "tombi.toml").write_text('[[schemas]]\npath = "./.ganforge/recipe.schema.json"\n')
+    assert [path.name for path in associate(["b.toml"], schema, tmp_path)] == [".taplo.toml"]
 
 
 def test_an_empty_pattern_is_refused(tmp_path, schema):

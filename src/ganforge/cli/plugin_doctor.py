@@ -243,8 +243,8 @@ def _listed(names: Iterable[object] | None) -> str:
 
 
 def _schemas(folder: Path, registry: Registry) -> Iterator[Diagnosis]:
-    from ganforge.build.editor_schema import outdated_reason
     from ganforge.recipe.editor_config import find_schemas
+    from ganforge.recipe.json_schema import outdated_reason
 
     for schema, named_by in find_schemas(folder).items():
         behind = outdated_reason(schema, registry)
@@ -259,6 +259,6 @@ def _schemas(folder: Path, registry: Registry) -> Iterator[Diagnosis]:
 
 
 def _renewal(behind: str | None, schema: Path) -> str | None:
-    from ganforge.build.editor_schema import update_command
+    from ganforge.recipe.json_schema import update_command
 
     return update_command(schema) if behind else None

@@ -41,9 +41,9 @@ def schema(
     """
     import json
 
-    from ganforge.build.editor_schema import build_schema
     from ganforge.core.errors import UsageError
     from ganforge.recipe import editor_config
+    from ganforge.recipe.json_schema import build_schema
     from ganforge.recipe.toml_file import load_toml
     from ganforge.storage import atomic_files
 
@@ -53,7 +53,7 @@ def schema(
         _check(check)
         return
     if out is not None and out.is_dir():
-        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / editor_config.PLACE.name}")
+        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / editor_config.DEFAULT_SCHEMA.name}")
     made, complaints = build_schema(installed.registry())
     for complaint in complaints:
         console.warning(complaint)
@@ -76,7 +76,7 @@ def schema(
 
 
 def _check(schema: Path) -> None:
-    from ganforge.build.editor_schema import outdated_reason, update_command
+    from ganforge.recipe.json_schema import outdated_reason, update_command
 
     behind = outdated_reason(schema, installed.registry())
     if behind:

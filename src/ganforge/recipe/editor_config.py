@@ -1,9 +1,8 @@
-"""Telling TOML editors which schema judges a recipe: a ``#:schema`` line on top of it, or a rule in the editors' own settings."""
+"""Connect recipes with their JSON Schema: a ``#:schema`` line in a recipe, or a rule in the settings of taplo and tombi."""
 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,162 +14,144 @@ from ganforge.recipe.toml_writer import value
 from ganforge.storage import atomic_files
 
 DEFAULT_SCHEMA = Path(".ganforge/recipe.schema.json")
-"""Where the schema lies unless told otherwise: made from what is installed, so nothing to share or to keep."""
+"""Default place of the schema: it depends on what is installed, so it is neither shared nor kept."""
 
 _DIRECTIVE = b"#:schema"
 _BOM = b"\xef\xbb\xbf"
-
+_TITLE = b'"title": "ganforge recipe"'
 _HEAD = 100_000
-"""Bytes of a schema within which its title stands."""
+"""Bytes of a schema within which its title is found."""
 
 
 def write_schema_directive(recipe: Path, schema: Path) -> bool:
-    """Make ``#:schema`` the recipe's first line, or renew the one that it has; whether that changed the file.
+    """Make ``#:schema`` the recipe's first line, or update the existing one; returns whether the file changed.
 
     Raises:
-        RecipeError: the file is no TOML that a recipe could be.
+        RecipeError: the file is not TOML, or exceeds the limits of a recipe.
         StorageError: it could not be written.
     """
     load_toml(recipe)
-    recipe = recipe.resolve()  # a link to a recipe stays one
+    recipe = recipe.resolve()  # write through a symbolic link
     content = recipe.read_bytes()
     bom = _BOM if content.startswith(_BOM) else b""
     lines = content.removeprefix(_BOM).splitlines(keepends=True)
     ending = b"\r\n" if lines[0].endswith(b"\r\n") else b"\n"
-    head = _DIRECTIVE + b" " + _from(recipe.parent, schema).encode() + ending
+    head = _DIRECTIVE + b" " + _relative(schema, recipe.parent).encode() + ending
 
-    for number, line in enumerate(lines):
-        if not line.lstrip().startswith(b"#"):
-            break
-        if line.startswith(_DIRECTIVE):
-            del lines[number]
-            break
+    number = _directive_line(lines)
+    if number is not None:
+        del lines[number]
     changed = bom + head + b"".join(lines)
     if changed != content:
         atomic_files.write_bytes(recipe, changed)
     return changed != content
 
 
-def updated_settings(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
-    """Settings in ``folder`` by which taplo and tombi judge the files that match: those that must change, with their new text.
+def read_schema_directive(recipe: Path) -> Path | None:
+    """The schema file that a recipe's ``#:schema`` line names, or ``None`` if there is no such line or it holds a URL."""
+    try:
+        with recipe.open("rb") as stream:
+            lines = stream.read(4096).removeprefix(_BOM).splitlines()
+    except OSError:
+        return None
+    number = _directive_line(lines)
+    if number is None:
+        return None
+    return _local_path(lines[number].removeprefix(_DIRECTIVE).decode(errors="replace").strip(), recipe.parent)
 
-    A rule that leads to the schema already is extended.
+
+def updated_settings(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
+    """New text for the settings of taplo and tombi in ``folder``, with a rule that applies the schema to matching files.
+
+    Settings whose rules cover all patterns already are left out.
 
     Raises:
-        UsageError: a pattern is empty, or settings that are there already are not valid TOML or take no further rule.
+        UsageError: a pattern is empty, or existing settings are not valid TOML or cannot take another rule.
     """
     if not all(glob.strip() for glob in globs):
         raise UsageError("an empty pattern matches no file", remedy="such as --associate 'recipes/**/*.toml'")
+    path = _relative(schema, folder)
     taplo = folder / "taplo.toml" if (folder / "taplo.toml").is_file() else folder / ".taplo.toml"
-    where, include = value(_from(folder, schema)), value(list(dict.fromkeys(globs)))
-    rules = {
-        taplo: f"[[rule]]\ninclude = {include}\n\n[rule.schema]\npath = {where}\n",
-        folder / "tombi.toml": f"[[schemas]]\npath = {where}\ninclude = {include}\n",
+    templates = {
+        taplo: "[[rule]]\ninclude = {include}\n\n[rule.schema]\npath = {path}\n",
+        folder / "tombi.toml": "[[schemas]]\npath = {path}\ninclude = {include}\n",
     }
-    return {path: text for path, rule in rules.items() if (text := _with_rule(path, rule)) is not None}
-
-
-def read_schema_directive(recipe: Path) -> Path | None:
-    """The schema that a recipe's ``#:schema`` line names, unless that is an address or there is none."""
-    try:
-        with recipe.open("rb") as stream:
-            head = stream.read(4096).removeprefix(_BOM).splitlines()
-    except OSError:
-        return None
-    for line in head:
-        if not line.lstrip().startswith(b"#"):
-            break
-        if line.startswith(_DIRECTIVE):
-            return _local(line.removeprefix(_DIRECTIVE).decode(errors="replace").strip(), recipe.parent)
-    return None
+    texts = {settings: _with_rule(settings, template, path, globs) for settings, template in templates.items()}
+    return {settings: text for settings, text in texts.items() if text is not None}
 
 
 def find_schemas(folder: Path) -> dict[Path, Path | None]:
-    """The schemas that count in a folder, each with what names it: editors' settings, or a recipe here or in ``recipes``."""
+    """The schemas in use in a folder, each with the file that names it: editor settings, or a recipe here or in ``recipes``."""
     named: dict[Path, Path | None] = {}
     for settings in (folder / "taplo.toml", folder / ".taplo.toml", folder / "tombi.toml"):
-        for schema in _in_settings(settings):
+        for schema in _schemas_in_settings(settings):
             named.setdefault(schema, settings)
     for recipe in sorted([*folder.glob("*.toml"), *folder.glob("recipes/**/*.toml")]):
-        if on_top := read_schema_directive(recipe):
-            named.setdefault(on_top, recipe)
-    usual = (folder / DEFAULT_SCHEMA).resolve()
-    return named if usual in named or not usual.is_file() else {usual: None, **named}
+        if schema_of_recipe := read_schema_directive(recipe):
+            named.setdefault(schema_of_recipe, recipe)
+    default = (folder / DEFAULT_SCHEMA).resolve()
+    return named if default in named or not default.is_file() else {default: None, **named}
 
 
-def _in_settings(settings: Path) -> list[Path]:
-    """The schemas of ganforge's that taplo's or tombi's settings name; other tools' schemas may stand beside them."""
+def _directive_line(lines: Sequence[bytes]) -> int | None:
+    """Which of the comment lines at the top is the directive."""
+    for number, line in enumerate(lines):
+        if not line.lstrip().startswith(b"#"):
+            return None
+        if line.startswith(_DIRECTIVE):
+            return number
+    return None
+
+
+def _schemas_in_settings(settings: Path) -> list[Path]:
+    """The schemas written by ganforge that the settings of taplo or tombi name."""
     try:
         table = tomllib.loads(settings.read_text(encoding="utf-8"))
         rules = [rule.get("schema", {}) for rule in table.get("rule", [])] + table.get("schemas", [])
-        paths = [_local(str(rule["path"]), settings.parent) for rule in rules if "path" in rule]
+        paths = [_local_path(str(rule["path"]), settings.parent) for rule in rules if "path" in rule]
     except (OSError, ValueError, AttributeError, TypeError):
         return []
-    return [path for path in paths if path and (path.name == DEFAULT_SCHEMA.name or is_ganforge_schema(path))]
+    return [path for path in paths if path and (path.name == DEFAULT_SCHEMA.name or _is_ganforge_schema(path))]
 
 
-def is_ganforge_schema(schema: Path) -> bool:
-    """Whether a file is a schema that ganforge wrote."""
+def _is_ganforge_schema(schema: Path) -> bool:
     try:
-        return b'"title": "ganforge recipe"' in schema.read_bytes()[:_HEAD]
+        return _TITLE in schema.read_bytes()[:_HEAD]
     except OSError:
         return False
 
 
-def _local(named: str, folder: Path) -> Path | None:
-    return None if not named or "://" in named else (folder / named).resolve()
-
-
-def _with_rule(path: Path, rule: str) -> str | None:
-    """The settings with the rule, or ``None`` where they hold it already."""
-    ((name, (added,)),) = tomllib.loads(rule).items()
+def _with_rule(settings: Path, template: str, path: str, globs: Sequence[str]) -> str | None:
+    """The settings with one more rule for the patterns that no rule covers yet, or ``None`` if there are none."""
+    rule = template.format(path=value(path), include=value(list(dict.fromkeys(globs))))
     try:
-        settings = path.read_text(encoding="utf-8") if path.is_file() else ""
-        table = tomllib.loads(settings)
-        for number, old in enumerate(table.get(name, [])):
-            if {**old, "include": added["include"]} == added:  # the same but for the files that it is for
-                missing = [glob for glob in added["include"] if glob not in old.get("include", added["include"])]
-                if not missing:
-                    return None
-                if extended := _extended(settings, (name, number), missing):
-                    return extended
-        changed = f"{settings.rstrip()}\n\n{rule}".lstrip()
-        tomllib.loads(changed)  # settings that hold `rule = [...]` take no [[rule]]
+        text = settings.read_text(encoding="utf-8") if settings.is_file() else ""
+        missing = _not_covered(globs, tomllib.loads(text), path)
+        if not missing:
+            return None
+        changed = f"{text.rstrip()}\n\n{template.format(path=value(path), include=value(missing))}".lstrip()
+        tomllib.loads(changed)  # settings with `rule = [...]` cannot take a [[rule]]
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"no rule can be added to {path}: {error}", remedy=f"add it by hand:\n\n{rule}") from None
+        raise UsageError(f"no rule can be added to {settings}: {error}", remedy=f"add it by hand:\n\n{rule}") from None
     return changed
 
 
-def _extended(settings: str, place: tuple[str, int], globs: list[str]) -> str | None:
-    """The settings with more patterns in the ``include`` of one rule, or ``None`` where it is written in an unusual way."""
-    name, number = place
-    wanted = tomllib.loads(settings)
-    include = wanted[name][number]["include"]
-    several_lines = [*globs, *include]
-    for match in re.finditer(r"^\s*include\s*=\s*\[", settings, re.MULTILINE):
-        head, rest = settings[: match.end()], settings[match.end() :]
-        line, newline, below = rest.partition("\n")
-        candidates = [(several_lines, f"{head}\n  {', '.join(map(value, globs))},{rest}")]
-        if line.rstrip().endswith("]") and "#" not in line:
-            candidates.append(([*include, *globs], f"{head[:-1]}{value([*include, *globs])}{newline}{below}"))
-        for patterns, text in candidates[::-1]:
-            wanted[name][number]["include"] = patterns
-            if _reads_as(text, wanted):
-                return text
-    return None
+def _not_covered(globs: Sequence[str], settings: dict[str, Any], path: str) -> list[str]:
+    """The patterns that no rule for the schema at ``path`` has; a rule without ``include`` applies to every file."""
+    rules = [*settings.get("rule", []), *settings.get("schemas", [])]
+    ours = [rule for rule in rules if path in (rule.get("path"), rule.get("schema", {}).get("path"))]
+    covered = {glob for rule in ours for glob in rule.get("include", globs)}
+    return [glob for glob in dict.fromkeys(globs) if glob not in covered]
 
 
-def _reads_as(text: str, table: dict[str, Any]) -> bool:
+def _local_path(name: str, folder: Path) -> Path | None:
+    return None if not name or "://" in name else (folder / name).resolve()
+
+
+def _relative(schema: Path, folder: Path) -> str:
+    """The schema's path relative to a folder, with forward slashes."""
     try:
-        return tomllib.loads(text) == table
-    except tomllib.TOMLDecodeError:
-        return False
-
-
-def _from(folder: Path, schema: Path) -> str:
-    """The schema's path as seen from a folder, with forward slashes."""
-    try:
-        seen = Path(os.path.relpath(schema.resolve(), folder.resolve())).as_posix()
+        relative = Path(os.path.relpath(schema.resolve(), folder.resolve())).as_posix()
     except ValueError:  # on another Windows drive
         return schema.resolve().as_posix()
-    return seen if seen.startswith("..") else f"./{seen}"
+    return relative if relative.startswith("..") else f"./{relative}"

@@ -14,7 +14,7 @@ from torch import nn
 
 from ganforge.core.contracts import Dataset, Loss, Metric, Sampler
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.recipe.json_schema_export import export_schema
+from ganforge.recipe.json_schema import export_schema
 from ganforge.registry.component import Kind
 from ganforge.registry.plain_types import fields, unplain
 from ganforge.registry.registry import PluginRecord, Status

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from ganforge.core.params import Params
-from ganforge.recipe.json_schema_export import export_schema
+from ganforge.recipe.json_schema import export_schema
 
 
 class Colour(Enum):
