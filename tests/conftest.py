@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,24 @@ def fashion_files():
     if not _FASHION.is_dir():
         _missing("Fashion-MNIST is not installed: run `apt-get install dataset-fashion-mnist`")
     return _FASHION
+
+
+@pytest.fixture(scope="session")
+def _store(tmp_path_factory):
+    """An sqlite file with MLflow's tables, which take seconds to make."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with warnings.catch_warnings(action="ignore"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(f"sqlite:///{path}", str(path.parent)).engine.dispose()
+    return path
+
+
+@pytest.fixture
+def empty_store(_store):
+    """Copies an empty MLflow store into a folder, as ``mlflow.db``."""
+    return lambda folder: Path(shutil.copy(_store, folder / "mlflow.db"))
 
 
 @pytest.fixture(scope="session")

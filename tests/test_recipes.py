@@ -1,6 +1,9 @@
 import math
 import re
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -83,9 +86,40 @@ def test_ring_recipes_differ_in_their_losses_only():
     assert differing == {"title", "description", "loss", "expect"}
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A smoke recipe trained to its end, and what it was before and halfway."""
+
+    events: tuple[Any, ...]
+    before: dict[str, torch.Tensor]
+    halfway: State
+    after: dict[str, torch.Tensor]
+    state: dict[str, torch.Tensor]
+
+
+@cache
+def whole(path: Path) -> Whole:
+    trainer = built(path)
+    before, halfway, events = weights(trainer), None, []
+    for event in trainer.run():
+        if isinstance(event, Saved) and event.iteration == 10:
+            halfway = copied(event.state)
+        events.append(event)
+    assert halfway
+    return Whole(tuple(events), before, halfway, weights(trainer), copied(trainer.state()).tensors)
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {
+        f"{kind}.{name}": weight.detach().clone()
+        for kind, network in trainer.networks.items()
+        for name, weight in network.named_parameters()
+    }
+
+
 @pytest.mark.parametrize("path", SMOKE, ids=named)
 def test_smoke_recipe_runs_to_its_end(path):
-    events = list(built(path).run())
+    events = whole(path).events
 
     assert isinstance(events[0], Started)
     assert isinstance(events[-1], Finished)
@@ -99,36 +133,22 @@ def test_smoke_recipe_runs_to_its_end(path):
 
 @pytest.mark.parametrize("path", SMOKE, ids=named)
 def test_every_parameter_of_both_networks_is_taught(path):
-    trainer = built(path)
-    before = {
-        f"{kind}.{name}": weight.detach().clone()
-        for kind, network in trainer.networks.items()
-        for name, weight in network.named_parameters()
-    }
-    played(trainer)
-    after = {f"{kind}.{name}": weight for kind, network in trainer.networks.items() for name, weight in network.named_parameters()}
-    untaught = {name for name, weight in before.items() if weight.equal(after[name])}
+    run = whole(path)
+    untaught = {name for name, weight in run.before.items() if weight.equal(run.after[name])}
     assert untaught <= (UNSEEN if path.stem in {"grid", "ring_relativistic"} else set())
 
 
 @pytest.mark.parametrize("path", SMOKE, ids=named)
 def test_resuming_equals_never_having_stopped(path):
-    whole = built(path)
-    halfway = None
-    for event in whole.run():
-        if isinstance(event, Saved) and event.iteration == 10:
-            halfway = copied(event.state)
-    assert halfway
-
     resumed = built(path)
-    resumed.restore(halfway)
+    resumed.restore(copied(whole(path).halfway))
 
-    assert unequal(played(resumed), copied(whole.state()).tensors) == []
+    assert unequal(played(resumed), whole(path).state) == []
 
 
 @pytest.mark.parametrize("path", SMOKE, ids=named)
 def test_one_seed_repeats_bit_for_bit_however_often_one_looks(path):
-    calm = played(built(path))
+    calm = whole(path).state
     curious = played(built(path, "pictures.every=1", "checkpoints.every=1", "metric[0].every=1"))
     other = played(built(path, "train.seed=1"))
 

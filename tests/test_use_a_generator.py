@@ -64,6 +64,7 @@ assert json.loads(card["ganforge.json"])["run"].startswith("cgan_moons-")
     assert {"moons", "moons.onnx", "moons.pt2"} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_model_is_found_in_mlflow(tmp_path):
     trained(tmp_path)
     checks = "\nassert list(table) == ['x0', 'x1', 'code0'] and len(table) == 64 and set(table.code0) == {1.0}\n"

@@ -65,10 +65,8 @@ def test_a_port_that_is_taken_is_told_at_once(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_it_serves_this_machine_only_prints_links_and_leaves_no_process(tmp_path, number):
-    import sqlite3
-
-    sqlite3.connect(tmp_path / "mlflow.db").close()  # an empty file, which MLflow fills with its tables
+def test_it_serves_this_machine_only_prints_links_and_leaves_no_process(tmp_path, number, empty_store):
+    empty_store(tmp_path)
     port = free_port("127.0.0.1", 5700)
     with subprocess.Popen(
         [sys.executable, "-m", "ganforge", "ui", "--no-browser", "--port", str(port)],

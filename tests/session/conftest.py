@@ -25,10 +25,12 @@ SMOKE = sorted((ROOT / "recipes" / "smoke").glob("*.toml"))
 
 
 @pytest.fixture
-def recipe(tmp_path) -> Callable[..., Path]:
+def recipe(tmp_path, request) -> Callable[..., Path]:
     """A recipe in a folder of its own: small, quick, delivered to nobody; more TOML may be added."""
 
     def write(extra: str = "", *, iterations: int = 20, mode: str = "off", train: str = "") -> Path:
+        if mode != "off":
+            request.getfixturevalue("empty_store")(tmp_path)
         path = tmp_path / "small.toml"
         path.write_text(f"""
 title = "A small run"

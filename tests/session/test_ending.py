@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ganforge.cli.app import main
 from ganforge.storage import checkpoints
 from ganforge.storage.run_folder import RunFolder
 from ganforge.testing import fake_plugin
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 FAULTY = '''
 """A plugin whose parts take long or fail, for tests of what happens then."""
 
-from ganforge.plugin import Measure, Params, Reading, Terms, hookimpl
+from ganforge.plugin import MetricInfo, Params, TermInfo, Terms, hookimpl
 
 
 class At(Params):
@@ -33,7 +34,7 @@ class At(Params):
 
 class Failing:
     second_order = False
-    readings = {"discriminator/nothing": Reading("nothing")}
+    term_info = {"discriminator/nothing": TermInfo("nothing")}
 
     def __init__(self, params):
         self.params, self.calls = params, 0
@@ -49,7 +50,7 @@ class Failing:
 
 
 class Slow:
-    measures = {"": Measure("nothing", "lower")}
+    value_info = {"": MetricInfo("nothing", "lower")}
 
     def measure(self, evaluation):
         import pathlib, time
@@ -105,11 +106,11 @@ def mlflow_run(tmp_path: Path, folder: RunFolder):
     ("moment", "number", "code"),
     [
         ("training", signal.SIGINT, 130),
-        ("training", signal.SIGTERM, 143),
-        ("evaluation", signal.SIGINT, 130),
+        pytest.param("training", signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param("evaluation", signal.SIGINT, 130, marks=pytest.mark.slow),
         ("evaluation", signal.SIGTERM, 143),
-        ("pictures", signal.SIGINT, 130),
-        ("pictures", signal.SIGTERM, 143),
+        pytest.param("pictures", signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param("pictures", signal.SIGTERM, 143, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_saves_and_leaves_mlflow_killed(recipe, ganforge, plugins, tmp_path, moment, number, code):
@@ -208,21 +209,19 @@ def test_a_killed_run_is_marked_by_its_shipper(recipe, ganforge, plugins, tmp_pa
     wait_for(lambda: mlflow_run(tmp_path, folder).info.status == "KILLED")
 
 
-def test_a_killed_run_without_shipper_is_found_later(recipe, ganforge, plugins, tmp_path):
+def test_a_killed_run_without_shipper_is_found_later(recipe, ganforge, plugins, tmp_path, empty_store, monkeypatch, capsys):
+    empty_store(tmp_path)
     process = ganforge("run", recipe(iterations=10_000_000, mode="off"), plugins=plugins)
     folder = run_folder(tmp_path)
     wait_for(lambda: status(folder).get("iteration", 0) > 20)
     process.kill()
     process.wait()
 
-    listing = ganforge("runs", "--json")
-    output, errors = listing.communicate(timeout=240)
-    assert listing.returncode == 0, errors
-    (told,) = json.loads(output)["runs"]
+    monkeypatch.chdir(tmp_path)
+    assert main(["runs", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["runs"]
     assert told["status"] == "killed"
     assert status(folder)["status"] == "killed"
 
-    delivery = ganforge("sync", folder.path)
-    _, errors = delivery.communicate(timeout=240)
-    assert delivery.returncode == 0, errors
+    assert main(["sync", str(folder.path)]) == 0
     assert mlflow_run(tmp_path, folder).info.status == "KILLED"

@@ -54,7 +54,7 @@ def test_all_paths_lie_in_the_folder(folder):
     assert len(set(paths)) == len(paths)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=15)
 @given(st.text(max_size=80), st.text(max_size=80))
 @example("../../evil", "/etc/passwd")
 def test_no_name_leads_out_of_the_root(experiment, name):

@@ -44,7 +44,7 @@ from ganforge.testing import stub_components
 
 
 def build(params, context):
-    return stand_ins.LinearGenerator(context)
+    return stub_components.LinearGenerator(context)
 
 
 def build_untaught(params, context):
@@ -222,16 +222,6 @@ def test_the_kits_door_is_light():
 
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=240)
     assert shown.stdout == "[]\n"
-
-
-@pytest.mark.parametrize("kind", [Kind.SAMPLER, Kind.DATASET, Kind.METRIC])
-def test_every_built_in_component_passes(kind):
-    registry = load_plugins()
-
-    for component in registry.components(kind):
-        outcomes = check_component(component, registry=registry)
-        assert [outcome for outcome in outcomes if outcome.state is State.FAILED] == []
-        assert sum(outcome.state is State.PASSED for outcome in outcomes) >= 7
 
 
 @pytest.mark.usefixtures("acme")

@@ -1,6 +1,5 @@
 """Run folders with journals, sqlite stores and servers for the tests of tracking."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -92,26 +91,10 @@ def new_trainer(tmp_path_factory):
     return make
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """An sqlite file with MLflow's tables, which take seconds to make."""
-    from ganforge.tracking.mlflow_sink import MlflowSink, set_environment
-    from ganforge.tracking.tracking_store import resolve
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        set_environment(own_process=True)
-        MlflowSink(resolve(f"sqlite:///{path}")).connect()
-    return path
-
-
 @pytest.fixture
-def uri(tmp_path, empty_database):
+def uri(tmp_path, empty_store):
     """URI of a fresh sqlite store."""
-    path = tmp_path / "mlflow.db"
-    shutil.copy(empty_database, path)
-    return f"sqlite:///{path}"
+    return f"sqlite:///{empty_store(tmp_path)}"
 
 
 @dataclass

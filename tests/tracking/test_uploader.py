@@ -74,7 +74,9 @@ def test_it_ignores_ctrl_c_and_is_no_part_of_the_terminals_group(trainer, uri, s
     assert read_back(uri, trainer.start.run_id).status == "FINISHED"
 
 
-@pytest.mark.parametrize(("resolution", "places"), [("auto", ("image", "sent")), ("full", ("sent",))])
+@pytest.mark.parametrize(
+    ("resolution", "places"), [pytest.param("auto", ("image", "sent"), marks=pytest.mark.slow), ("full", ("sent",))]
+)
 def test_a_shipper_killed_between_sending_and_acknowledging_doubles_nothing(
     new_trainer, uri, start_shipper, read_back, resolution, places
 ):
@@ -101,9 +103,10 @@ def test_a_shipper_killed_between_sending_and_acknowledging_doubles_nothing(
     assert record.status == "FINISHED"
 
 
-def test_six_shippers_start_together_on_a_fresh_store(new_trainer, tmp_path, start_shipper, read_back):
+@pytest.mark.parametrize("count", [2, pytest.param(6, marks=pytest.mark.slow)])
+def test_shippers_start_together_on_a_fresh_store(count, new_trainer, tmp_path, start_shipper, read_back):
     uri = f"sqlite:///{tmp_path}/fresh.db"
-    trainers = [new_trainer() for _ in range(6)]
+    trainers = [new_trainer() for _ in range(count)]
     for trainer in trainers:
         trainer.begin()
         trainer.steps(1, 300)
@@ -113,13 +116,14 @@ def test_six_shippers_start_together_on_a_fresh_store(new_trainer, tmp_path, sta
     for process in processes:
         process.stdin.close()
 
-    assert [process.wait(120) for process in processes] == [0] * 6
+    assert [process.wait(120) for process in processes] == [0] * count
     records = [read_back(uri, trainer.start.run_id) for trainer in trainers]
     assert {record.status for record in records} == {"FINISHED"}
     assert len({record.run.info.experiment_id for record in records}) == 1
     assert not list(tmp_path.glob("**/shipper.log"))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_nothing_twice(
     new_trainer, uri, server, start_shipper, read_back
 ):
