@@ -12,7 +12,7 @@ from ganforge.builtin.samplers import build_labelled, build_normal, build_struct
 from ganforge.core.contracts import SamplerContext
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec
-from ganforge.runs.interpolation import interpolation, lerp, natural, slerp, through
+from ganforge.runs.interpolation import default_method, interpolate, interpolate_through, lerp, slerp
 
 SHARES = torch.linspace(0, 1, 9)
 DATA = SamplerContext(DataSpec((2,), classes=2))
@@ -113,18 +113,18 @@ def test_where_there_is_no_arc_the_way_is_straight():
 
 def test_normal_noise_is_walked_on_its_sphere_and_bounded_noise_straight():
     structured = {"size": 3, "categorical": (2,), "continuous": 1}
-    assert natural(build_normal(NormalParams(size=3), DATA)) == "spherical"
-    assert natural(build_uniform(UniformParams(size=3), DATA)) == "linear"
+    assert default_method(build_normal(NormalParams(size=3), DATA)) == "spherical"
+    assert default_method(build_uniform(UniformParams(size=3), DATA)) == "linear"
     for kind, way in (("normal", "spherical"), ("uniform", "linear")):
-        assert natural(build_structured(StructuredParams(**structured, distribution=kind), DATA)) == way
-        assert natural(build_labelled(LabelledParams(size=3, distribution=kind), DATA)) == way
+        assert default_method(build_structured(StructuredParams(**structured, distribution=kind), DATA)) == way
+        assert default_method(build_labelled(LabelledParams(size=3, distribution=kind), DATA)) == way
 
 
 def test_bounds_hold_and_a_line_stays_inside():
     sampler = build_uniform(UniformParams(size=3, low=-2.0, high=0.5), DATA)
     start, end = (sampler.draw(400, torch.Generator().manual_seed(seed)) for seed in (0, 1))
 
-    walked = interpolation(start, end, 5, "linear").latent.noise
+    walked = interpolate(start, end, 5, "linear").latent.noise
 
     assert sampler.noise_bounds == (-2.0, 0.5)
     assert -2.0 <= walked.min() < -1.9
@@ -144,7 +144,7 @@ def ends():
 @pytest.mark.parametrize(("how", "way"), [("linear", lerp), ("spherical", slerp)])
 def test_labels_and_categorical_codes_stay_along_a_row(ends, how, way):
     start, end = ends
-    walk = interpolation(start, end, 4, how, ["a", "b", "c"])
+    walk = interpolate(start, end, 4, how, ["a", "b", "c"])
 
     shares = torch.linspace(0, 1, 4)
     assert (walk.columns, walk.names, len(walk.latent)) == (4, ("a", "b", "c"), 12)
@@ -156,7 +156,7 @@ def test_labels_and_categorical_codes_stay_along_a_row(ends, how, way):
 
 
 def test_a_walk_of_one_step_is_its_start(ends):
-    walk = interpolation(*ends, 1, "spherical")
+    walk = interpolate(*ends, 1, "spherical")
 
     assert torch.equal(walk.latent.noise, ends[0].noise)
     assert walk.names == ("", "", "")
@@ -166,7 +166,7 @@ def test_a_walk_of_one_step_is_its_start(ends):
 def test_a_way_through_several_stops_goes_to_the_last_and_waits_nowhere(steps):
     stops = Latent(torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]]))
 
-    way = through(stops, steps, "linear")
+    way = interpolate_through(stops, steps, "linear")
 
     torch.testing.assert_close(way.noise[:, 0], torch.linspace(0, 5, steps))
 
@@ -174,4 +174,4 @@ def test_a_way_through_several_stops_goes_to_the_last_and_waits_nowhere(steps):
 def test_what_does_not_move_changes_from_stop_to_stop():
     stops = Latent(torch.zeros(3, 1), torch.tensor([4, 7, 2]))
 
-    assert through(stops, 6, "spherical").labels.tolist() == [4, 4, 4, 7, 7, 7]
+    assert interpolate_through(stops, 6, "spherical").labels.tolist() == [4, 4, 4, 7, 7, 7]

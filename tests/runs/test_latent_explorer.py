@@ -17,7 +17,7 @@ from ganforge.core.errors import StorageError, UsageError
 from ganforge.core.specs import DataSpec
 from ganforge.figures import mpl_style
 from ganforge.runs.interpolation import slerp
-from ganforge.runs.latent_explorer import Guide, write
+from ganforge.runs.latent_explorer import LatentExplorer, write_figures
 
 IMAGES = DataSpec((1, 4, 4), classes=3, class_names=("ant", "bee", "cat"), value_range=(-1.0, 1.0))
 POINTS, NUMBERS, WIDE = DataSpec((2,), classes=3), DataSpec((1,)), DataSpec((5,))
@@ -50,9 +50,9 @@ class Plain(nn.Module):
         return latent.noise[:, : self.width]
 
 
-def guide(network, data, build, **params):
+def explorer(network, data, build, **params):
     kinds = {build_labelled: LabelledParams, build_structured: StructuredParams, build_normal: NormalParams}
-    return Guide(network, build(kinds.get(build, UniformParams)(**params), SamplerContext(data)), data)
+    return LatentExplorer(network, build(kinds.get(build, UniformParams)(**params), SamplerContext(data)), data)
 
 
 def latents(one, count=16):
@@ -86,7 +86,7 @@ def frames(content):
 
 
 def test_rows_of_an_interpolation_go_from_one_latent_to_another():
-    one = guide(Shade("noise"), IMAGES, build_normal, size=6)
+    one = explorer(Shade("noise"), IMAGES, build_normal, size=6)
     ends = latents(one, 6)
     ends.noise.mul_(0.2)
 
@@ -97,17 +97,17 @@ def test_rows_of_an_interpolation_go_from_one_latent_to_another():
 
 
 def test_an_interpolation_may_be_asked_to_go_straight():
-    one = guide(Shade("noise"), IMAGES, build_normal, size=6)
+    one = explorer(Shade("noise"), IMAGES, build_normal, size=6)
     ends = latents(one, 2)
     ends.noise.mul_(0.2)
 
-    found = greys(one.interpolation(ends, ".png", steps=3, how="linear"), 1, 3)
+    found = greys(one.interpolation(ends, ".png", steps=3, method="linear"), 1, 3)
 
     np.testing.assert_allclose(found[0, 1], (ends.noise[0, 0] + ends.noise[1, 0]) / 2, atol=0.006)
 
 
 def test_walks_are_in_the_order_of_their_labels():
-    one = guide(Shade("label"), IMAGES, build_labelled, size=2)
+    one = explorer(Shade("label"), IMAGES, build_labelled, size=2)
     ends = latents(one)
 
     found = greys(one.interpolation(ends, ".png"), 8, 10)
@@ -117,7 +117,7 @@ def test_walks_are_in_the_order_of_their_labels():
 
 
 def test_a_sheet_of_labels_has_their_names_and_ten_columns():
-    one = guide(Shade("label"), IMAGES, build_labelled, size=2)
+    one = explorer(Shade("label"), IMAGES, build_labelled, size=2)
     content = one.traversal(latents(one), ".png")
 
     np.testing.assert_allclose(greys(content, 3, 10), np.tile([[0.0], [0.1], [0.2]], 10), atol=0.006)
@@ -126,7 +126,7 @@ def test_a_sheet_of_labels_has_their_names_and_ten_columns():
 
 
 def test_columns_of_labels_have_the_same_noise():
-    one = guide(Shade("noise"), IMAGES, build_labelled, size=2)
+    one = explorer(Shade("noise"), IMAGES, build_labelled, size=2)
     drawn = latents(one, 5)
     drawn.noise.mul_(0.2)
 
@@ -134,7 +134,7 @@ def test_columns_of_labels_have_the_same_noise():
 
 
 def test_a_swept_code():
-    one = guide(Shade("code"), IMAGES, build_structured, size=2, categorical=(2,), continuous=1)
+    one = explorer(Shade("code"), IMAGES, build_structured, size=2, categorical=(2,), continuous=1)
 
     found = greys(one.traversal(latents(one), ".png", code=1, steps=5), 2, 5)
 
@@ -142,7 +142,7 @@ def test_a_swept_code():
 
 
 def test_rows_are_counted_where_nothing_else_makes_them():
-    one = guide(Shade("noise"), IMAGES, build_uniform, size=2)
+    one = explorer(Shade("noise"), IMAGES, build_uniform, size=2)
 
     found = greys(one.traversal(latents(one), ".png", noise=0, steps=3, rows=4), 4, 3)
 
@@ -151,7 +151,7 @@ def test_rows_are_counted_where_nothing_else_makes_them():
 
 
 def test_an_animation_goes_there_and_back_and_a_frame_is_a_step():
-    one = guide(Shade("noise"), IMAGES, build_uniform, size=1)
+    one = explorer(Shade("noise"), IMAGES, build_uniform, size=1)
 
     found = list(frames(one.traversal(latents(one), ".gif", noise=0, steps=5, rows=1)))
 
@@ -162,7 +162,7 @@ def test_an_animation_goes_there_and_back_and_a_frame_is_a_step():
 
 
 def test_an_animation_of_labels_walks_smoothly_through_the_noise():
-    one = guide(Shade("noise"), IMAGES, build_labelled, size=4)
+    one = explorer(Shade("noise"), IMAGES, build_labelled, size=4)
     drawn = latents(one)
     drawn.noise.mul_(0.2)
 
@@ -177,7 +177,7 @@ def test_an_animation_of_labels_walks_smoothly_through_the_noise():
 @pytest.mark.parametrize("data", [POINTS, WIDE, NUMBERS])
 @pytest.mark.parametrize("ending", [".png", ".gif"])
 def test_points_are_paths_over_a_cloud(data, ending):
-    one = guide(Plain(data.size), data, build_normal, size=data.size)
+    one = explorer(Plain(data.size), data, build_normal, size=data.size)
 
     content = one.interpolation(latents(one, 4), ending)
     again = one.traversal(latents(one), ending)
@@ -190,7 +190,7 @@ def test_points_are_paths_over_a_cloud(data, ending):
 
 
 def test_paths_of_one_label_have_one_colour_and_one_name():
-    one = guide(Plain(2), POINTS, build_labelled, size=2)
+    one = explorer(Plain(2), POINTS, build_labelled, size=2)
     drawn = latents(one, 8)
     drawn.labels[:] = torch.tensor([1, 0, 1, 1, 0, 0, 0, 0])
 
@@ -221,7 +221,7 @@ def test_the_legend_of_tall_paths_is_not_cut_off(monkeypatch):
     pages = []
     pixels_of = mpl_style.pixels_of
     monkeypatch.setattr(mpl_style, "pixels_of", lambda page: pages.append(page) or pixels_of(page))
-    one = guide(Tall(), DataSpec((2,), classes=17), build_labelled, size=2)
+    one = explorer(Tall(), DataSpec((2,), classes=17), build_labelled, size=2)
     one.interpolation(latents(one, 68), ".png", steps=3)
 
     (page,) = pages
@@ -233,7 +233,7 @@ def test_what_is_not_finite_is_left_out(recwarn):
         def forward(self, latent):
             return latent.noise[:, :2] / 0 if latent.noise[0, 0] > -9 else latent.noise
 
-    one = guide(Broken(), POINTS, build_normal, size=2)
+    one = explorer(Broken(), POINTS, build_normal, size=2)
 
     assert opened(one.interpolation(latents(one), ".png")).size[0] > 400
     assert [str(warning.message) for warning in recwarn] == []
@@ -244,7 +244,7 @@ def test_points_of_three_dimensions_of_which_none_is_finite():
         def forward(self, latent):
             return latent.noise[:, :3] * torch.nan
 
-    one = guide(Broken(), DataSpec((3,)), build_normal, size=3)
+    one = explorer(Broken(), DataSpec((3,)), build_normal, size=3)
 
     for ending in (".png", ".gif"):
         assert opened(one.interpolation(latents(one, 4), ending, steps=3)).size[0] > 400
@@ -262,7 +262,7 @@ def test_the_generator_is_left_as_it_was():
         def forward(self, latent):
             return self.inner(latent.noise)
 
-    one = guide(Normed().train(), POINTS, build_normal, size=2)
+    one = explorer(Normed().train(), POINTS, build_normal, size=2)
     before = {key: value.clone() for key, value in one.network.state_dict().items()}
     one.interpolation(latents(one), ".png")
 
@@ -277,7 +277,7 @@ def test_files_are_written_by_their_endings(tmp_path):
         asked.append(ending)
         return ending.encode()
 
-    write([tmp_path / "a" / "walk.PNG", tmp_path / "walk.gif"], drawn)
+    write_figures([tmp_path / "a" / "walk.PNG", tmp_path / "walk.gif"], drawn)
 
     assert asked == [".png", ".gif"]
     assert (tmp_path / "a" / "walk.PNG").read_bytes() == b".png"
@@ -285,17 +285,17 @@ def test_files_are_written_by_their_endings(tmp_path):
 
 def test_another_ending_is_refused_before_anything_is_drawn(tmp_path):
     with pytest.raises(UsageError, match=r"format of walk\.mp4") as caught:
-        write([tmp_path / "walk.png", tmp_path / "walk.mp4"], lambda _: pytest.fail("drawn"))
+        write_figures([tmp_path / "walk.png", tmp_path / "walk.mp4"], lambda _: pytest.fail("drawn"))
     assert ".png or .gif" in caught.value.remedy
 
 
 def test_a_folder_is_refused_before_anything_is_written(tmp_path):
     (tmp_path / "folder.gif").mkdir()
     with pytest.raises(UsageError, match=r"folder\.gif is a folder"):
-        write([tmp_path / "good.png", tmp_path / "folder.gif"], lambda _: pytest.fail("drawn"))
+        write_figures([tmp_path / "good.png", tmp_path / "folder.gif"], lambda _: pytest.fail("drawn"))
 
 
 def test_a_disk_that_refuses_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
-        write([tmp_path / "file" / "walk.png"], lambda _: b"")
+        write_figures([tmp_path / "file" / "walk.png"], lambda _: b"")

@@ -270,7 +270,7 @@ def test_labels_and_codes_can_be_asked_for(console, tmp_path):
 
     coded = load(run(Options(smoke["infogan_moons"], (OFF,), runs_dir=tmp_path / "runs"), console).folder)
     assert set(coded.sample(8, code=[1])["codes"][:, 0].tolist()) == {1}
-    with pytest.raises(UsageError, match="whole number from 0 to 1"):
+    with pytest.raises(UsageError, match="integer from 0 to 1"):
         coded.sample(1, code=[0.5])
     with pytest.raises(UsageError, match="codes were given"):
         coded.sample(1, code=[0] * 9)

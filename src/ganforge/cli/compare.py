@@ -37,10 +37,10 @@ def compare(
     """
     from ganforge.runs.comparison import compare as compared_groups
     from ganforge.runs.groups import gather, recipe_differences
-    from ganforge.runs.output_paths import check_targets
+    from ganforge.runs.sample_files import check_paths
 
     if out is not None:
-        check_targets([out], (".png",))
+        check_paths([out], (".png",))
     groups, remarks = gather(runs, runs_dir)
     compared, left_out = compared_groups(groups, metrics=metric or (), ignore=ignore or ())
     apart = recipe_differences(groups)
@@ -121,7 +121,7 @@ def _told_together(compared: Sequence[Compared]) -> str | None:
 
 def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> Path | None:
     """Draw the curves of training, where those are what was compared."""
-    from ganforge.runs.output_paths import chosen_by_out
+    from ganforge.runs.sample_files import out_option_hint
 
     trained = [one for one in compared if one.origins == ("training",)]
     if not trained:
@@ -136,7 +136,7 @@ def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> P
         for one in trained
     }
     title = " and ".join(group.name for group in groups)
-    with chosen_by_out():
+    with out_option_hint():
         atomic_files.write_bytes(out, png(overlaid(panels, {one.metric: one.measure for one in trained}, title)))
     console.note(f"curves drawn into {out}")
     return out

@@ -46,10 +46,10 @@ def export(
     from ganforge.runs.generator_export import TOLERANCE
     from ganforge.runs.generator_export import export as write
     from ganforge.runs.loaded_generator import load_named
-    from ganforge.runs.output_paths import chosen_by_out
+    from ganforge.runs.sample_files import out_option_hint
 
     generator = load_named(run, runs_dir=runs_dir)
-    with chosen_by_out():
+    with out_option_hint():
         done = write(generator, form.value, out, count=count)
     card = done.card
     if json:

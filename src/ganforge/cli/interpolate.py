@@ -40,21 +40,21 @@ def interpolate(
 
     Labels and categorical codes stay as they are at the start of a walk; continuous codes go straight.
     """
-    from ganforge.runs.interpolation import natural
-    from ganforge.runs.latent_explorer import FORMATS, Guide, write
+    from ganforge.runs.interpolation import default_method
+    from ganforge.runs.latent_explorer import FORMATS, LatentExplorer, write_figures
     from ganforge.runs.loaded_generator import load_named
-    from ganforge.runs.output_paths import check_targets, chosen_by_out, default_target
+    from ganforge.runs.sample_files import check_paths, default_path, out_option_hint
 
-    check_targets(out or [], FORMATS)
+    check_paths(out or [], FORMATS)
     generator = load_named(run, device=device, runs_dir=runs_dir)
-    guide = Guide(generator.network, generator.sampler, generator.data)
+    explorer = LatentExplorer(generator.network, generator.sampler, generator.data)
     ends = generator.draw(2 * rows, seed=seed, label=label).latent
     assert ends is not None  # noqa: S101 - what a generator draws has its latents
 
-    targets = out or [default_target(generator.path, f"interpolation{ending}") for ending in FORMATS]
-    way = how.value if how else natural(generator.sampler)
-    with chosen_by_out():
-        write(targets, lambda ending: guide.interpolation(ends, ending, steps=steps, how=way))
+    targets = out or [default_path(generator.path, f"interpolation{ending}") for ending in FORMATS]
+    way = how.value if how else default_method(generator.sampler)
+    with out_option_hint():
+        write_figures(targets, lambda ending: explorer.interpolation(ends, ending, steps=steps, method=way))
     if json:
         told = {"run": generator.path.resolve().name, "iteration": generator.iteration, "files": targets, "seed": seed}
         asked = {"steps": steps, "rows": rows, "how": way, "label": label, "device": str(generator.device)}

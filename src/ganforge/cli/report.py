@@ -24,12 +24,12 @@ def report(
     is still running; of a sweep the page compares the seeds.
     """
     from ganforge.report.report_file import report as write
-    from ganforge.runs.output_paths import check_targets, chosen_by_out
     from ganforge.runs.run_lookup import find
+    from ganforge.runs.sample_files import check_paths, out_option_hint
 
-    check_targets([out] if out else [], (".html", ".htm"))
+    check_paths([out] if out else [], (".html", ".htm"))
     folder = find(run, runs_dir)
-    with chosen_by_out():
+    with out_option_hint():
         page = write(folder, out)
     if json:
         console.json_out({"schema": 1, "run": folder.path.resolve().name, "file": page, "bytes": page.stat().st_size})

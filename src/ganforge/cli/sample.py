@@ -46,22 +46,21 @@ def sample(
     """
     from ganforge.core.errors import UsageError
     from ganforge.runs.loaded_generator import load_named
-    from ganforge.runs.output_paths import check_targets, chosen_by_out, default_target
-    from ganforge.runs.sample_files import FORMATS, write
+    from ganforge.runs.sample_files import FORMATS, check_paths, default_path, out_option_hint, write_samples
 
     if neighbours and out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"neighbours are drawn, and {out.name} is no picture", remedy="let the name end in .png")
     codes = _codes(code)
-    check_targets([out] if out else [], FORMATS)
+    check_paths([out] if out else [], FORMATS)
     generator = load_named(run, device=device, runs_dir=runs_dir)
     samples = generator.draw(count, seed=seed, label=label, code=codes)
-    target = out or default_target(generator.path, "neighbours.png" if neighbours else "samples.png")
+    target = out or default_path(generator.path, "neighbours.png" if neighbours else "samples.png")
     changes: tuple[str, ...] = ()
-    with chosen_by_out():
+    with out_option_hint():
         if neighbours:
             changes = _beside_nearest(generator.path, samples, generator.data, target)
         else:
-            write(target, samples, generator.data)
+            write_samples(target, samples, generator.data)
 
     if changes:
         console.warning(f"the data are not what the run was trained on: {'; '.join(changes)}")

@@ -32,24 +32,24 @@ def traverse(
     Continuous codes go from -1 to 1, a dimension of the noise two standard deviations to either side, within its bounds.
     """
     from ganforge.core.errors import UsageError
-    from ganforge.runs.latent_explorer import FORMATS, Guide, write
+    from ganforge.runs.latent_explorer import FORMATS, LatentExplorer, write_figures
     from ganforge.runs.loaded_generator import load_named
-    from ganforge.runs.output_paths import check_targets, chosen_by_out, default_target
+    from ganforge.runs.sample_files import check_paths, default_path, out_option_hint
 
     if code is not None and noise is not None:
         raise UsageError("--code and --noise were both given", remedy="vary one thing at a time")
-    check_targets(out or [], FORMATS)
+    check_paths(out or [], FORMATS)
     generator = load_named(run, device=device, runs_dir=runs_dir)
-    guide = Guide(generator.network, generator.sampler, generator.data)
+    explorer = LatentExplorer(generator.network, generator.sampler, generator.data)
     held = generator.draw(max(2, rows, steps or 10), seed=seed, label=label).latent
     assert held is not None  # noqa: S101 - what a generator draws has its latents
 
     def drawn(ending: str) -> bytes:
-        return guide.traversal(held, ending, steps=steps, rows=rows, code=code, noise=noise, hold_label=label is not None)
+        return explorer.traversal(held, ending, steps=steps, rows=rows, code=code, noise=noise, hold_label=label is not None)
 
-    targets = out or [default_target(generator.path, f"traversal{ending}") for ending in FORMATS]
-    with chosen_by_out():
-        write(targets, drawn)
+    targets = out or [default_path(generator.path, f"traversal{ending}") for ending in FORMATS]
+    with out_option_hint():
+        write_figures(targets, drawn)
     if json:
         told = {"run": generator.path.resolve().name, "iteration": generator.iteration, "files": targets, "seed": seed}
         asked = {"code": code, "noise": noise, "steps": steps, "rows": rows, "label": label, "device": str(generator.device)}

@@ -17,7 +17,7 @@ from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.specs import DataSpec
 from ganforge.runs.export_formats import FOLDER_HOLDS, FORMATS, Card, Format, Program
 from ganforge.runs.loaded_generator import LoadedGenerator, locked_components, plain_specs
-from ganforge.runs.output_paths import default_target
+from ganforge.runs.sample_files import default_path
 from ganforge.runs.tensor_generator import named_tensors
 from ganforge.storage import atomic_files
 from ganforge.train.random_streams import stream
@@ -62,7 +62,7 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
         raise UsageError(f"there is no format '{format_name}'", remedy=f"formats are {', '.join(FORMATS)}")
     chosen = FORMATS[format_name]
     chosen.check_installed()
-    path = path or default_target(generator.path, f"generator{chosen.ending}")
+    path = path or default_path(generator.path, f"generator{chosen.ending}")
     _check_path(path, chosen, format_name)
 
     card, counts = describe(generator), (count, 1 if count > 1 else 2)

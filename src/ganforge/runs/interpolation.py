@@ -1,4 +1,4 @@
-"""Walks through the latent space: from latents to latents, a grid of them, one walk a row."""
+"""Interpolation between latents: along straight lines, or along arcs as suits normal noise."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor
 from ganforge.core.contracts import BoundedNoise, Sampler
 from ganforge.core.records import Codes, Latent
 
-How = Literal["linear", "spherical"]
+Method = Literal["linear", "spherical"]
 """Along the straight line between two noise vectors, or along the arc."""
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """Latents that belong on one sheet.
+class LatentGrid:
+    """Latents that are shown on one sheet.
 
     Attributes:
-        latent: ``rows × columns`` of them, row by row.
-        columns: how many make a row.
-        names: what each row shows; empty texts where there is nothing to say.
+        latent: ``rows × columns`` latents, row by row.
+        columns: latents in each row.
+        names: caption of each row; may be empty texts.
     """
 
     latent: Latent
@@ -31,11 +31,11 @@ class Walk:
     names: tuple[str, ...]
 
 
-def natural(sampler: Sampler) -> How:
-    """Which way suits a sampler's noise: spherical, unless it has ``noise_bounds``.
+def default_method(sampler: Sampler) -> Method:
+    """The method that suits a sampler's noise: spherical, unless it has ``noise_bounds``.
 
     Normal noise of many dimensions lies close to a sphere; the straight line between two draws leads through its inside, where a
-    generator has never been asked. Uniform noise fills a box, which a straight line never leaves and an arc may.
+    generator was never trained. Uniform noise fills a box, which a straight line never leaves and an arc may.
     """
     return "linear" if isinstance(sampler, BoundedNoise) and sampler.noise_bounds is not None else "spherical"
 
@@ -50,10 +50,10 @@ def lerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
 def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     """Points on arcs (Shoemake 1985; White 2016): the direction turns at constant speed, the length changes evenly.
 
-    The arc lies in the plane of both vectors, in which the second axis is what ``end`` has beyond ``start``'s direction: unlike
-    sin((1 − t)Ω)/sin Ω, this divides by nothing that vanishes for small angles. Vectors that are opposite to each other span no
-    plane; one of the shortest arcs between them is then taken, always the same. Where there is no arc (one dimension, or a
-    vector of length 0) the line is straight.
+    The arc lies in the plane of both vectors, whose second axis is the part of ``end`` perpendicular to ``start``: unlike
+    sin((1 − t)Ω)/sin Ω, this divides by nothing that vanishes for small angles. Opposite vectors span no plane; one of the shortest
+    arcs between them is then taken, always the same. Where there is no arc (one dimension, or a vector of length 0) the line is
+    straight.
 
     Args:
         start: ``(n, z)``.
@@ -83,7 +83,7 @@ def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
 
 
 def _perpendicular(beyond: Tensor, one: Tensor) -> Tensor:
-    """Unit vectors ``(n, z)`` perpendicular to ``one``: along ``beyond``, or where that is nothing but rounding, along an axis."""
+    """Unit vectors ``(n, z)`` perpendicular to ``one``: along ``beyond``, or along an axis where that is only rounding error."""
     axis = torch.zeros_like(one).scatter_(1, one.abs().argmin(dim=1, keepdim=True), 1.0)
     vanishes = beyond.norm(dim=1, keepdim=True) < 1e-12
     chosen = torch.where(vanishes, axis, beyond)
@@ -99,30 +99,30 @@ def _with_ends(between: Tensor, start: Tensor, end: Tensor, shares: Tensor) -> T
     return torch.where(at == 0, start[:, None], torch.where(at == 1, end[:, None], between))
 
 
-def interpolation(start: Latent, end: Latent, steps: int, how: How, names: Sequence[str] | None = None) -> Walk:
-    """From each of ``n`` latents to another in ``steps`` steps, both included: a walk of ``n`` rows.
+def interpolate(start: Latent, end: Latent, steps: int, method: Method, names: Sequence[str] | None = None) -> LatentGrid:
+    """Interpolate from each of ``n`` latents to another in ``steps`` steps, both ends included: a grid of ``n`` rows.
 
-    The noise goes the way that ``how`` says, continuous codes go straight; labels and categorical codes stay the start's.
+    The noise follows ``method``, continuous codes go straight; labels and categorical codes stay the start's.
     """
     shares = torch.linspace(0, 1, steps, device=start.noise.device) if steps > 1 else torch.zeros(1, device=start.noise.device)
-    return Walk(_between(start, end, shares, how), steps, tuple(names or [""] * len(start)))
+    return LatentGrid(_between(start, end, shares, method), steps, tuple(names or [""] * len(start)))
 
 
-def through(stops: Latent, steps: int, how: How) -> Latent:
-    """``steps`` latents on the way from the first of two or more stops to the last, past those between, at even distances.
+def interpolate_through(stops: Latent, steps: int, method: Method) -> Latent:
+    """``steps`` latents, evenly spaced, from the first of two or more stops through the others to the last.
 
-    No stop comes twice; those between are met exactly only where a step falls on them.
+    No stop is repeated; those between the ends are met exactly only where a step falls on them.
     """
     legs = len(stops) - 1
     along = torch.linspace(0, legs, steps, dtype=torch.float64, device=stops.noise.device)
     leg = along.floor().clamp_max(legs - 1)  # the last stop belongs to the last leg
     ends = [(stops[at : at + 1], stops[at + 1 : at + 2]) for at in range(legs)]
-    return Latent.concatenate([_between(*pair, along[leg == at] - at, how) for at, pair in enumerate(ends)])
+    return Latent.concatenate([_between(*pair, along[leg == at] - at, method) for at, pair in enumerate(ends)])
 
 
-def _between(start: Latent, end: Latent, shares: Tensor, how: How) -> Latent:
+def _between(start: Latent, end: Latent, shares: Tensor, method: Method) -> Latent:
     """For each of ``n`` pairs, the latents at these shares of the way: ``n × s``, pair by pair."""
-    noise = (slerp if how == "spherical" else lerp)(start.noise, end.noise, shares).flatten(0, 1)
+    noise = (slerp if method == "spherical" else lerp)(start.noise, end.noise, shares).flatten(0, 1)
     held = start[torch.arange(len(start)).repeat_interleave(len(shares))]
     codes = held.codes
     if codes is not None and end.codes is not None and start.codes is not None:

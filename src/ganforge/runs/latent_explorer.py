@@ -1,46 +1,56 @@
-"""From a generator and a few latents to pictures of a walk."""
+"""Figures of a generator's latent space: interpolations and traversals, as sheets and animations of images, or paths of points."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
+from ganforge.callbacks.animation import animated
 from ganforge.core.contracts import Sampler
+from ganforge.core.formatting import clean
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures.projection import groups_of
-from ganforge.runs import latent_figures
-from ganforge.runs.interpolation import How, Walk, interpolation, natural, through
-from ganforge.runs.output_paths import check_targets
-from ganforge.runs.traversal import Bases, traversal
+from ganforge.figures import mpl_style
+from ganforge.figures.history import Floats
+from ganforge.figures.image_grid import captioned, laid_out, reading_order
+from ganforge.figures.pixels import Bytes, enlarged, fitting_factor, pixels, value_range
+from ganforge.figures.projection import Plane, flat, groups_of, limits_of, plane_of
+from ganforge.runs.interpolation import LatentGrid, Method, default_method, interpolate, interpolate_through
+from ganforge.runs.sample_files import check_paths
+from ganforge.runs.traversal import Anchors, traverse
 from ganforge.storage import atomic_files
 from ganforge.train.evaluator import generate
 
 FORMATS = (".png", ".gif")
 ROWS = 8
-"""Walks in one picture, unless somebody says otherwise."""
+"""Default rows of a figure."""
 _STEPS = {".png": 10, ".gif": 24}
-"""Steps of each walk, unless somebody says otherwise."""
-_SMOOTH = 100
+"""Default steps of a row."""
+_LINE_STEPS = 100
 """Steps of a path that is drawn as a line."""
 _LEGS = 5
-"""Latents that a path of points goes to, one after another."""
+"""Latents that a path of points goes through."""
 _CLOUD = 1000
-"""Samples that are drawn below paths."""
+"""Samples drawn below paths."""
+_SHEET_SIDE, _FRAME_SIDE = 1024, 480  # pixels that a sheet and a frame of images are enlarged to, at most
+_IMAGES_PACE, _POINTS_PACE = 80, 60  # milliseconds of each frame
+_PAGE, _SCREEN = 6.4, 4.8  # inches: width of paths as a picture, and of a frame of them, which costs by its pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Guide:
-    """Draws walks through one generator's latent space.
+class LatentExplorer:
+    """Draws figures of one generator's latent space.
 
     Attributes:
-        network: the generator, wherever it lives; it is left as it was.
-        sampler: what draws its latents.
+        network: the generator, on any device; its state does not change.
+        sampler: draws its latents.
         data: the data's spec, scaling included.
     """
 
@@ -48,20 +58,20 @@ class Guide:
     sampler: Sampler
     data: DataSpec
 
-    def interpolation(self, ends: Latent, ending: str, *, steps: int | None = None, how: How | None = None) -> bytes:
-        """Walks from the first half of ``ends`` to the second, in order of their labels or first categorical codes.
+    def interpolation(self, ends: Latent, ending: str, *, steps: int | None = None, method: Method | None = None) -> bytes:
+        """Interpolate from the first half of ``ends`` to the second, in order of their labels or first categorical codes.
 
         Args:
             ends: an even number of latents.
             ending: ``.png`` or ``.gif``.
-            steps: latents on each walk, both ends included.
-            how: the way that the noise goes; what is natural for the sampler unless given.
+            steps: latents in each row, both ends included.
+            method: how the noise is interpolated; :func:`default_method` unless given.
         """
         half = len(ends) // 2
         order, names = self._ordered(ends[:half])
         start, end = ends[order], ends[half + order]
-        walk = interpolation(start, end, steps or self._steps(ending), how or natural(self.sampler), names)
-        return self._drawn(walk, ending, "walks between latents")
+        grid = interpolate(start, end, steps or self._steps(ending), method or default_method(self.sampler), names)
+        return self._draw(grid, ending, "interpolation between latents")
 
     def traversal(
         self,
@@ -74,18 +84,18 @@ class Guide:
         noise: int | None = None,
         hold_label: bool = False,
     ) -> bytes:
-        """One thing varied, all else held: :func:`ganforge.runs.traversal.traversal`.
+        """Vary one input and hold all others: :func:`ganforge.runs.traversal.traverse`.
 
-        On a sheet of images, each column of labels and categorical codes is a latent of its own. In an animation, and where paths
-        are drawn, the columns are steps of one walk: between two latents, or for paths through several.
+        On a sheet of images, each column of labels and categorical codes has its own latent. In an animation, and where paths are
+        drawn, the columns are steps of one interpolation: between two latents, or for paths through several.
 
         Args:
-            drawn: at least two latents to hold; they come again where more are needed.
+            drawn: at least two latents to hold; they are repeated where more are needed.
             ending: ``.png`` or ``.gif``.
             steps: latents in each row.
             rows: rows of a sweep, where neither labels nor codes make rows.
-            code: which code is varied.
-            noise: or which dimension of the noise.
+            code: the code to vary.
+            noise: or the dimension of the noise to vary.
             hold_label: whether labels stay as drawn and make no rows.
 
         Raises:
@@ -95,33 +105,34 @@ class Guide:
         if self.data.is_image and ending == ".png":
             across = drawn[torch.arange(columns) % len(drawn)]
         else:
-            across = self._tour(drawn, columns)
-        bases = Bases(across, drawn[torch.arange(rows) % len(drawn)])
-        walk = traversal(bases, self.sampler, self.data, code=code, noise=noise, hold_label=hold_label)
-        return self._drawn(walk, ending, "one thing varied, all else held")
+            legs = 1 if self.data.is_image else min(_LEGS, len(drawn) - 1)
+            across = interpolate_through(drawn[: legs + 1], columns, default_method(self.sampler))
+        anchors = Anchors(across, drawn[torch.arange(rows) % len(drawn)])
+        grid = traverse(anchors, self.sampler, self.data, code=code, noise=noise, hold_label=hold_label)
+        return self._draw(grid, ending, "one input varied, all others held")
 
     def samples(self, latent: Latent) -> Samples:
-        """The samples of latents that lie anywhere, in the data's own units, on the CPU."""
+        """The samples of latents on any device, in the data's own units, on the CPU."""
         device = next((tensor.device for tensor in self.network.state_dict().values()), torch.device("cpu"))
         return generate(self.network, latent.to(device), self.data)
 
-    def _drawn(self, walk: Walk, ending: str, title: str) -> bytes:
+    def _draw(self, grid: LatentGrid, ending: str, title: str) -> bytes:
+        samples = self.samples(grid.latent)
+        if self.data.is_image:
+            return (_image_gif if ending == ".gif" else _image_sheet)(grid, samples, self.data)
         cloud = None
-        if self.data.size > 1 and not self.data.is_image:
+        if self.data.size > 1:
             cloud = self.samples(self.sampler.draw(_CLOUD, torch.Generator().manual_seed(0)))
-        draw = latent_figures.gif if ending == ".gif" else latent_figures.png
-        return draw(walk, self.samples(walk.latent), self.data, cloud, title)
-
-    def _tour(self, drawn: Latent, columns: int) -> Latent:
-        """A walk of so many steps through the first latents, one after another."""
-        legs = 1 if self.data.is_image else min(_LEGS, len(drawn) - 1)
-        return through(drawn[: legs + 1], columns, natural(self.sampler))
+        if ending == ".png":
+            return mpl_style.png(_Paths(grid, samples, self.data, cloud, title, _PAGE).whole())
+        frames = _Paths(grid, samples, self.data, cloud, title, _SCREEN).frames()
+        return animated([Image.fromarray(frame) for frame in frames], pace=_POINTS_PACE, back=True)
 
     def _steps(self, ending: str) -> int:
-        return _STEPS[ending] if self.data.is_image or ending == ".gif" else _SMOOTH
+        return _STEPS[ending] if self.data.is_image or ending == ".gif" else _LINE_STEPS
 
     def _ordered(self, latent: Latent) -> tuple[torch.Tensor, tuple[str, ...]]:
-        """Indices in the order of labels or codes, and what each row is called where they differ."""
+        """Indices in the order of labels or codes, and the names of rows where these differ."""
         groups = groups_of(Samples(latent.noise, latent.labels, latent), self.data, self.sampler.spec.categorical)
         if groups is None or len(np.unique(groups.indices)) < 2:
             return torch.arange(len(latent)), ("",) * len(latent)
@@ -129,13 +140,90 @@ class Guide:
         return torch.from_numpy(order), tuple(groups.names[group] for group in groups.indices[order])
 
 
-def write(paths: Sequence[Path], drawn: Callable[[str], bytes]) -> None:
-    """Write a picture in the format that each path's ending names; ``drawn`` is asked for ``".png"`` or ``".gif"``.
+def write_figures(paths: Sequence[Path], draw: Callable[[str], bytes]) -> None:
+    """Write a figure in the format of each path's ending; ``draw`` takes ``".png"`` or ``".gif"``.
 
     Raises:
         UsageError: another ending or a folder, before anything is drawn.
         StorageError: the disk or folder refused.
     """
-    check_targets(paths, FORMATS)
+    check_paths(paths, FORMATS)
     for path in paths:
-        atomic_files.write_bytes(path, drawn(path.suffix.lower()))
+        atomic_files.write_bytes(path, draw(path.suffix.lower()))
+
+
+def _image_sheet(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
+    drawn = laid_out(pixels(samples, value_range(data, samples)), reading_order(len(samples), grid.columns).places)
+    factor = fitting_factor(drawn, _SHEET_SIDE)
+    return mpl_style.png(captioned(enlarged(drawn, factor), [clean(name) for name in grid.names], factor * (data.shape[1] + 1)))
+
+
+def _image_gif(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
+    """Forth and back, a frame for each column, in which the images of all rows are about square."""
+    images, places = pixels(samples, value_range(data, samples)), reading_order(len(grid.names)).places
+    sheets = (laid_out(images[column :: grid.columns], places) for column in range(grid.columns))
+    frames = [Image.fromarray(enlarged(sheet, fitting_factor(sheet, _FRAME_SIDE))) for sheet in sheets]
+    if data.shape[0] != 3:
+        frames = [frame.convert("L") for frame in frames]
+    return animated(frames, pace=_IMAGES_PACE, back=True, colours=256)
+
+
+class _Paths:
+    """Paths through the plane of the data; of one-dimensional data over the share of the way."""
+
+    def __init__(self, grid: LatentGrid, samples: Samples, data: DataSpec, cloud: Samples | None, title: str, width: float) -> None:
+        values = flat(samples)
+        values[~np.isfinite(values)] = np.nan  # infinities would be multiplied by zero
+        if data.size == 1:
+            way = np.tile(np.linspace(0, 1, grid.columns), len(grid.names))
+            points, ground = np.column_stack([way, values[:, 0]]), np.zeros((0, 2))
+            plane = Plane(np.zeros(2), np.eye(2), np.zeros((2, 2)), ("share of the way", "x"))
+        else:
+            plane = plane_of(Samples(torch.from_numpy(_finite(values if cloud is None else flat(cloud)))))
+            points, ground = plane.project(values), np.zeros((0, 2)) if cloud is None else plane.project(_finite(flat(cloud)))
+        self._rows: Floats = points.reshape(len(grid.names), grid.columns, 2)
+        self._limits = limits_of(np.concatenate([_finite(points), ground]))
+        across, down = self._limits[:, 1] - self._limits[:, 0]
+        names = list(dict.fromkeys(grid.names)) if any(grid.names) else []
+        self._key = mpl_style.key([clean(name) for name in names], 0.85 * width) if names else None
+        head = 0.55 + (self._key.height if self._key else 0.0)
+        height = 0.6 + head + 0.83 * width * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
+        self._page, self._axes = mpl_style.figure(width, height)
+        self._page.subplots_adjust(left=0.12, right=0.97, bottom=0.55 / height, top=1 - head / height)
+        mpl_style.headed(self._page, clean(title), left=0.12, right=0.97, top=1 - 0.25 / height)
+        self._draw(grid, plane, ground, equal=data.size > 1)
+
+    def whole(self) -> Bytes:
+        """All paths, with a dot at each end."""
+        for row, colour in zip(self._rows, self._colours, strict=True):
+            self._axes.plot(*row[:1].T, "o", color="white", markeredgecolor=colour, markersize=5, zorder=3)
+            self._axes.plot(*row[-1:].T, "o", color=colour, markersize=5, zorder=3)
+        return mpl_style.pixels_of(self._page)
+
+    def frames(self) -> Iterator[Bytes]:
+        """The paths, with a dot on each at every step."""
+        dots = self._axes.scatter([0.0] * len(self._rows), [0.0] * len(self._rows), s=36, c=self._colours, edgecolors="white")
+        blit = mpl_style.Blit(self._page)
+        for step in range(self._rows.shape[1]):
+            dots.set_offsets(self._rows[:, step])
+            yield blit.pixels([dots])
+
+    def _draw(self, grid: LatentGrid, plane: Plane, ground: Floats, *, equal: bool) -> None:
+        axes: Any = self._axes
+        kinds = list(dict.fromkeys(grid.names)) if any(grid.names) else [""] * len(grid.names)
+        shades = [kinds.index(name) if name else at for at, name in enumerate(grid.names)]
+        self._colours = [mpl_style.GROUPS[shade % len(mpl_style.GROUPS)] for shade in shades]
+        axes.scatter(*ground.T, s=7, color=mpl_style.REAL, linewidths=0, alpha=0.6)
+        for row, colour in zip(self._rows, self._colours, strict=True):
+            axes.plot(*row.T, color=colour, linewidth=1.6)
+        axes.set(xlim=self._limits[0], ylim=self._limits[1], xlabel=plane.names[0], ylabel=plane.names[1])
+        if equal:
+            axes.set_aspect("equal", adjustable="box", anchor="NW")  # below title and legend, which begin at the left
+        if self._key is not None:
+            self._key.draw(axes, [axes.lines[grid.names.index(name)] for name in kinds[: mpl_style.KEY_MOST]])
+
+
+def _finite(points: Floats) -> Floats:
+    """Those of ``(n, d)`` points that can be drawn; the origin where there are none."""
+    kept: Floats = points[np.isfinite(points).all(axis=1)]
+    return kept if len(kept) else np.zeros((1, points.shape[1]))

@@ -1,15 +1,16 @@
-"""Samples written to files, in the data's own units: PNG to look at, NPZ and CSV to compute with."""
+"""Files made from a run: where they go, and samples as PNG to look at, NPZ and CSV to compute with."""
 
 from __future__ import annotations
 
 import io
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganforge.core.errors import StorageError, UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.runs.output_paths import check_targets
 from ganforge.storage import atomic_files
 
 if TYPE_CHECKING:
@@ -21,19 +22,55 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".npz", ".csv")
 _SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
 _WIDTH = 5.2  # inches of a scatter
-_ROWS = 256  # of a CSV that are made at once: as Python's numbers they take several times the memory
 
 
-def write(path: Path, samples: Samples, data: DataSpec) -> None:
-    """Write ``samples`` in the format that the path's ending names.
+def default_path(folder: Path, name: str) -> Path:
+    """Where ``name`` is written by default: into a run's folder, but beside an exported one, which another export may replace."""
+    if (folder / "run.json").is_file():
+        return folder / name
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    return folder.with_name(f"{folder.name}-{name}")
 
-    - ``.png``: images on one sheet, ``value_range`` mapped to black and white, those of one label or code in rows of their own;
-      points as a scatter; numbers as a histogram.
+
+def check_paths(paths: Sequence[Path], endings: Sequence[str]) -> None:
+    """Refuse paths that cannot become files of these formats.
+
+    Raises:
+        UsageError: another ending, or a folder of that name.
+    """
+    listed = f"{', '.join(endings[:-1])} or {endings[-1]}" if len(endings) > 1 else endings[0]
+    for path in paths:
+        if path.suffix.lower() not in endings:
+            raise UsageError(f"cannot tell the format of {path.name or path}", remedy=f"let the name end in {listed}")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", remedy=f"name a file that ends in {listed}")
+
+
+@contextmanager
+def out_option_hint() -> Iterator[None]:
+    """Name the option ``--out`` in the remedy where the disk or folder refuses.
+
+    Raises:
+        StorageError: as it was, with that remedy.
+    """
+    try:
+        yield
+    except StorageError as error:
+        if error.remedy:
+            error.remedy = error.remedy.replace(atomic_files.RUNS_DIR_HINT, " with --out")
+        raise
+
+
+def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
+    """Write samples in the format of the path's ending.
+
+    - ``.png``: images on one sheet, ``value_range`` mapped to black and white, a row for each label or code; points as a scatter;
+      numbers as a histogram.
     - ``.npz``: ``values``, and ``labels``, ``noise`` and ``codes`` where there are any (:func:`arrays`).
     - ``.csv``: one row per sample, columns ``x0``, ``x1``, …, then ``label`` and ``code0``, ….
 
     Args:
-        path: where to; a file there is replaced, as a whole.
+        path: the file; an existing one is replaced.
         samples: ``(n, *shape)`` in the data's own units, on the CPU.
         data: the data's spec.
 
@@ -41,7 +78,7 @@ def write(path: Path, samples: Samples, data: DataSpec) -> None:
         UsageError: another ending, or a folder.
         StorageError: the disk or folder refused.
     """
-    check_targets([path], FORMATS)
+    check_paths([path], FORMATS)
     writers = {".png": _png, ".npz": _npz, ".csv": _csv}
     content = writers[path.suffix.lower()](samples, data)
     with atomic_files.storage_errors(path.parent):
@@ -69,6 +106,15 @@ def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
     return found
 
 
+def groups(samples: Samples, data: DataSpec) -> Groups | None:
+    """Groups by label, else by the first categorical code; ``None`` where samples have neither."""
+    from ganforge.figures.projection import groups_of
+
+    codes = samples.latent.codes if samples.latent else None
+    counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
+    return groups_of(samples, data, counts)
+
+
 def _npz(samples: Samples, _data: DataSpec) -> bytes:
     import numpy as np
 
@@ -78,24 +124,16 @@ def _npz(samples: Samples, _data: DataSpec) -> bytes:
 
 
 def _csv(samples: Samples, _data: DataSpec) -> bytes:
-    columns = arrays(samples)
-    values = columns["values"].reshape(len(samples), -1)
-    labels, codes = columns.get("labels"), columns.get("codes")
+    import numpy as np
 
-    heads = [f"x{index}" for index in range(values.shape[1])]
-    heads += ["label"] if labels is not None else []
-    heads += [f"code{index}" for index in range(codes.shape[1])] if codes is not None else []
-    # One format for a whole row takes half the time of formatting each number by itself.
-    form = ",".join("%d" if head == "label" else "%.9g" for head in heads)
+    found = arrays(samples)
+    parts = {"x": found["values"].reshape(len(samples), -1)}
+    parts |= {"label": found["labels"][:, None]} if "labels" in found else {}
+    parts |= {"code": found["codes"]} if "codes" in found else {}
+    names = [f"{name}{at}" if name != "label" else name for name, part in parts.items() for at in range(part.shape[1])]
+    row = ",".join("%d" if name == "label" else "%.9g" for name in names)
     file = io.BytesIO()
-    file.write(f"{','.join(heads)}\n".encode())
-    for start in range(0, len(values), _ROWS):
-        part = slice(start, start + _ROWS)
-        cells = [values[part].tolist()]
-        cells += [labels[part, None].tolist()] if labels is not None else []
-        cells += [codes[part].tolist()] if codes is not None else []
-        lines = [form % tuple(chain.from_iterable(row)) for row in zip(*cells, strict=True)]
-        file.write(("\n".join(lines) + "\n").encode())
+    np.savetxt(file, np.column_stack(list(parts.values())), fmt=row, header=",".join(names), comments="")
     return file.getvalue()
 
 
@@ -106,7 +144,7 @@ def _png(samples: Samples, data: DataSpec) -> bytes:
 
 
 def _sheet(samples: Samples, data: DataSpec) -> Picture:
-    """Images in rows of their labels, or of their first categorical code's values; as they come where they have neither."""
+    """Images in rows of their labels or values of their first categorical code, else in the order given."""
     from ganforge.core.formatting import clean
     from ganforge.figures.image_grid import by_group, captioned, laid_out
     from ganforge.figures.pixels import enlarged, fitting_factor, pixels, value_range
@@ -115,15 +153,6 @@ def _sheet(samples: Samples, data: DataSpec) -> Picture:
     drawn = laid_out(pixels(samples, value_range(data, samples)), arrangement.places)
     factor = fitting_factor(drawn, _SIDE)
     return captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], factor * (data.shape[1] + 1))
-
-
-def groups(samples: Samples, data: DataSpec) -> Groups | None:
-    """By label, else by the first categorical code; ``None`` where samples have neither."""
-    from ganforge.figures.projection import groups_of
-
-    codes = samples.latent.codes if samples.latent else None
-    counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
-    return groups_of(samples, data, counts)
 
 
 def _scatter(samples: Samples, data: DataSpec) -> Any:
@@ -154,7 +183,7 @@ def _scatter(samples: Samples, data: DataSpec) -> Any:
 
 
 def _shown(coloured: Groups, finite: np.ndarray[Any, Any]) -> list[int]:
-    """The groups of which there are samples to be seen."""
+    """The groups that have samples to show."""
     found: list[int] = sorted(set(coloured.indices[finite].tolist()))
     return found
 

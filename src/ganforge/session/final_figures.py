@@ -11,7 +11,7 @@ from ganforge.core.errors import StorageError
 from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.records import Latent
 from ganforge.figures.projection import groups_of
-from ganforge.runs.latent_explorer import FORMATS, ROWS, Guide
+from ganforge.runs.latent_explorer import FORMATS, ROWS, LatentExplorer
 from ganforge.runs.nearest_training import beside_nearest
 from ganforge.storage import atomic_files
 from ganforge.storage.journal import JournalWriter
@@ -71,31 +71,31 @@ def _drawn(trainer: Trainer, folder: RunFolder) -> Iterator[Path]:
 def _figures(trainer: Trainer) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name of each file, and what draws it."""
     data, spec = trainer.observer.data, trainer.sampler.spec
-    guide = Guide(trainer.average.network, trainer.sampler, data)
+    explorer = LatentExplorer(trainer.average.network, trainer.sampler, data)
     for ending in FORMATS:
-        yield f"interpolation{ending}", partial(_interpolation, trainer, guide, ending)
+        yield f"interpolation{ending}", partial(_interpolation, trainer, explorer, ending)
     if spec.classes or spec.has_codes:
         for ending in FORMATS:
-            yield f"traversal{ending}", partial(_traversal, trainer, guide, ending)
+            yield f"traversal{ending}", partial(_traversal, trainer, explorer, ending)
     if data.is_image:
-        yield "neighbours.png", partial(_neighbours, trainer, guide)
+        yield "neighbours.png", partial(_neighbours, trainer, explorer)
 
 
-def _interpolation(trainer: Trainer, guide: Guide, ending: str) -> bytes:
-    return guide.interpolation(_latents(trainer, "interpolation", 2 * ROWS), ending)
+def _interpolation(trainer: Trainer, explorer: LatentExplorer, ending: str) -> bytes:
+    return explorer.interpolation(_latents(trainer, "interpolation", 2 * ROWS), ending)
 
 
-def _traversal(trainer: Trainer, guide: Guide, ending: str) -> bytes:
-    return guide.traversal(_latents(trainer, "traversal", 10), ending)
+def _traversal(trainer: Trainer, explorer: LatentExplorer, ending: str) -> bytes:
+    return explorer.traversal(_latents(trainer, "traversal", 10), ending)
 
 
-def _neighbours(trainer: Trainer, guide: Guide) -> bytes:
-    samples = guide.samples(_latents(trainer, "neighbours", _SAMPLES))
-    groups = groups_of(samples, guide.data, trainer.sampler.spec.categorical)
+def _neighbours(trainer: Trainer, explorer: LatentExplorer) -> bytes:
+    samples = explorer.samples(_latents(trainer, "neighbours", _SAMPLES))
+    groups = groups_of(samples, explorer.data, trainer.sampler.spec.categorical)
     training, count = trainer.observer.training().values, trainer.observer.training_count()
     # To search all of a streamed data set takes as long as an epoch: `sample --neighbours` does that on request.
     note = f"nearest among {len(training):,} of {count:,} training images" if count and count > len(training) else ""
-    return beside_nearest(samples, groups, training, guide.data, note=note)
+    return beside_nearest(samples, groups, training, explorer.data, note=note)
 
 
 def _latents(trainer: Trainer, name: str, count: int) -> Latent:
