@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ganforge.build.compatibility import CAPABILITIES
-from ganforge.build.toml_template import format_default
 from ganforge.core import contracts, records, specs
 from ganforge.core.contracts import MetricInfo
+from ganforge.recipe.toml_writer import format_default
 from ganforge.registry import hookspecs as hook_specs
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.first_party import FIRST_PARTY

@@ -164,7 +164,7 @@ def test_page_seven_tells_of_its_table_which_runs_are_most_even():
 
 def test_settings_that_page_one_says_cannot_be_combined_cannot():
     both = ("train.discriminator_steps=5", 'train.updates="simultaneous"')
-    with pytest.raises(RecipeError, match="simultaneous updates take one discriminator step"):
+    with pytest.raises(RecipeError, match="simultaneous updates allow one discriminator step"):
         resolve_recipe(read_recipe(ROOT / "recipes/gaussian_1d.toml", both), load_plugins())
 
 

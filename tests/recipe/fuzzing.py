@@ -20,7 +20,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.errors import PluginError, RecipeError, UsageError
 from ganforge.recipe.dotted_keys import step_into
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.toml_writer import to_toml, value
+from ganforge.recipe.toml_writer import to_toml, toml_value
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import Switches
 from ganforge.testing import fake_plugin
@@ -185,7 +185,7 @@ def written(table):
     lines = []
     for name, item in table.items():
         try:
-            lines.append(f"{json.dumps(name)} = {value(item)}")
+            lines.append(f"{json.dumps(name)} = {toml_value(item)}")
         except ValueError:
             lines.append(f"{json.dumps(name)} = nan")
     return "\n".join(lines).replace("\x7f", "")

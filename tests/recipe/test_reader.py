@@ -84,7 +84,7 @@ def test_places_and_origins(write, whole):
             "iterations = 20",
             'iterations = 20\nupdates = "simultaneous"\ndiscriminator_steps = 2',
             "train",
-            "simultaneous updates take one discriminator step",
+            "simultaneous updates allow one discriminator step",
             None,
         ),
         ('title = "Two moons"', "title = 3", "title", "must be text in quotes, got 3", None),

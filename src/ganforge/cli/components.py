@@ -47,8 +47,8 @@ def describe(
     as_json: options.Json = False,
 ) -> None:
     """Show what a component is, takes and needs, and where it comes from."""
-    from ganforge.build.toml_template import component_template
     from ganforge.core.errors import UsageError
+    from ganforge.recipe.toml_writer import component_template
     from ganforge.registry.params_description import describe_params
 
     if toml and as_json:
@@ -117,7 +117,7 @@ def _source(component: Component, registry: Registry) -> str:
 
 
 def _default_text(parameter: Parameter) -> str | None:
-    from ganforge.build.toml_template import format_default
+    from ganforge.recipe.toml_writer import format_default
 
     if parameter.required:
         return "must be given"

@@ -58,7 +58,7 @@ def _key(value: ExplainedValue) -> str:
 
 
 def _value(value: ExplainedValue) -> str | None:
-    from ganforge.build.toml_template import format_default
+    from ganforge.recipe.toml_writer import format_default
 
     return None if value.value is None else format_default(value.value)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ganforge.core.errors import UsageError
 from ganforge.recipe.toml_file import load_toml
-from ganforge.recipe.toml_writer import value
+from ganforge.recipe.toml_writer import toml_value
 from ganforge.storage import atomic_files
 
 DEFAULT_SCHEMA = Path(".ganforge/recipe.schema.json")
@@ -123,13 +123,13 @@ def _is_ganforge_schema(schema: Path) -> bool:
 
 def _with_rule(settings: Path, template: str, path: str, globs: Sequence[str]) -> str | None:
     """The settings with one more rule for the patterns that no rule covers yet, or ``None`` if there are none."""
-    rule = template.format(path=value(path), include=value(list(dict.fromkeys(globs))))
+    rule = template.format(path=toml_value(path), include=toml_value(list(dict.fromkeys(globs))))
     try:
         text = settings.read_text(encoding="utf-8") if settings.is_file() else ""
         missing = _not_covered(globs, tomllib.loads(text), path)
         if not missing:
             return None
-        changed = f"{text.rstrip()}\n\n{template.format(path=value(path), include=value(missing))}".lstrip()
+        changed = f"{text.rstrip()}\n\n{template.format(path=toml_value(path), include=toml_value(missing))}".lstrip()
         tomllib.loads(changed)  # settings with `rule = [...]` cannot take a [[rule]]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"no rule can be added to {settings}: {error}", remedy=f"add it by hand:\n\n{rule}") from None

@@ -1,4 +1,4 @@
-"""The tables of a recipe. Component parameters stay unchecked here: each component's own model judges them."""
+"""The tables of a recipe. The parameters of a component are validated later, by the component's own model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model
 from ganforge.core.health_config import Health
 from ganforge.core.params import Params
 from ganforge.core.schedules import Schedule
+from ganforge.registry.component import Kind
 
 Scalar = float | Schedule
-"""A number, or a table that schedules it."""
+"""A number, or a table with its schedule."""
 
 
 def _not_negative(scalar: float | Schedule) -> float | Schedule:
@@ -27,15 +28,15 @@ def _decay(scalar: float | Schedule) -> float | Schedule:
 
 
 def _ends(scalar: float | Schedule) -> list[float]:
-    """The values between which the number stays."""
+    """The values that bound the number during the run."""
     if not isinstance(scalar, Schedule):
         return [scalar]
     return [end for end in (scalar.start, scalar.end, scalar.floor) if end is not None]
 
 
-# What the validators demand of a plain number is told to the JSON Schema too.
+# json_schema_extra repeats for plain numbers what the validators check
 Rate = Annotated[Scalar, AfterValidator(_not_negative), Field(json_schema_extra={"minimum": 0})]
-"""A number that is never negative, or its schedule."""
+"""A non-negative number, or its schedule."""
 Decay = Annotated[Scalar, AfterValidator(_decay), Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})]
 """A number from 0 to below 1, or its schedule."""
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -43,27 +44,33 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 ComponentParams = Annotated[dict[str, JsonValue], Field(default_factory=dict, description="The component's own parameters.")]
 
 
+SINGLE_KINDS = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
+"""Kinds of which a recipe names exactly one component."""
+LIST_KINDS = (Kind.LOSS, Kind.METRIC)
+"""Kinds of which a recipe holds a list."""
+
+
 class Train(Params):
-    """How long and in what way the networks learn."""
+    """Length and procedure of the training."""
 
     iterations: int = Field(ge=1)
-    """Generator updates in all."""
+    """Number of generator updates."""
     batch_size: int = Field(64, ge=1)
-    """Samples in each batch, real and generated alike."""
+    """Samples per batch, for real and generated batches."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """One number from which every stream of randomness follows."""
+    """Seed of all random streams."""
     discriminator_steps: int = Field(1, ge=1)
     """k of Algorithm 1 (Goodfellow et al. 2014): discriminator updates per generator update."""
     updates: Literal["alternating", "simultaneous"] = "alternating"
-    """Whether the generator answers the updated discriminator, or both move from the same point on the same batch."""
+    """Whether the generator trains against the updated discriminator, or both use the same weights and the same batch."""
     average: Decay = 0.999
-    """Decay per iteration of the generator's moving average (EMA), which is what is shown and measured; 0 switches it off."""
+    """Decay per iteration of the generator's moving average (EMA), which is used for pictures and metrics; 0 switches it off."""
 
     @model_validator(mode="after")
     def _simultaneous_has_one_step(self) -> Self:
         if self.updates == "simultaneous" and self.discriminator_steps != 1:
             raise ValueError(
-                'simultaneous updates take one discriminator step; set discriminator_steps = 1 or updates = "alternating"'
+                'simultaneous updates allow one discriminator step; set discriminator_steps = 1 or updates = "alternating"'
             )
         return self
 
@@ -75,10 +82,10 @@ class DatasetTable(Params):
     """Name of a dataset."""
     params: ComponentParams
     standardise: bool = False
-    """Whether the networks see each feature with mean 0 and variance 1; metrics, pictures and samples keep the data's own units."""
+    """Whether networks get each feature with mean 0 and variance 1; metrics, pictures and samples keep the data's units."""
     workers: int | None = Field(None, ge=0, le=64)
-    """Processes that read a streamed data set beside the training, whose result does not depend on their number; unless given, one
-    less than there are cores, but eight at most."""
+    """Worker processes that read a streamed data set; results do not depend on it. Default: the number of cores minus one, at most
+    eight."""
 
 
 class SamplerTable(Params):
@@ -97,9 +104,9 @@ class AdamTable(Params):
     lr: Rate = 2e-4
     """Learning rate."""
     betas: tuple[Beta, Beta] = (0.5, 0.999)
-    """Decay of the running means of the gradient and of its square."""
+    """Decay rates of the running means of the gradient and its square."""
     eps: float = Field(1e-8, gt=0)
-    """Added to the denominator."""
+    """Term added to the denominator for numerical stability."""
     weight_decay: float = Field(0.0, ge=0)
     """Weight decay."""
 
@@ -144,59 +151,59 @@ OptimizerTable = Annotated[
 
 
 class NetworkTable(Params):
-    """A generator or discriminator, with the optimizer that moves it."""
+    """A generator or discriminator, with its optimizer."""
 
     use: Name
     """Name of a generator or discriminator."""
     params: ComponentParams
     optimizer: OptimizerTable = Field(default_factory=AdamTable)
-    """What moves the weights."""
+    """Optimizer of the weights."""
 
 
 class LossTable(Params):
-    """One part of the objective; all parts add up."""
+    """One loss; the objective is the weighted sum of all losses."""
 
     use: Name
     """Name of a loss."""
     params: ComponentParams
     weight: Scalar = 1.0
-    """What its terms count."""
+    """Weight of its terms."""
 
 
 class MetricTable(Params):
-    """Something to measure, during training and at its end."""
+    """A metric, measured during training and at its end."""
 
     use: Name
     """Name of a metric."""
     params: ComponentParams
     name: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_\-. ]+$")
-    """Name in logs; the component's name unless two tables use one component."""
+    """Name in logs. Default: the component's name; needed if two tables use the same component."""
     every: int | None = Field(None, ge=1)
-    """Iterations between measurements; a tenth of the run unless given. It is always measured at the end."""
+    """Iterations between measurements. Default: a tenth of the run. It is always measured at the end."""
     samples: int = Field(2000, ge=2)
-    """Generated samples, and as many held-out real ones."""
+    """Number of generated samples, and of held-out real samples."""
     optional: bool = False
-    """Whether training goes on without it where it cannot be measured: a package is missing, or samples are too few."""
+    """Whether to train without the metric if it cannot be measured: a package is missing, or there are too few samples."""
 
 
 class Expectation(Params):
-    """A band that the last value of a metric must lie in, for so many seeds: what ``ganforge verify`` tries."""
+    """A band for the final value of a metric over several seeds, checked by ``ganforge verify``."""
 
     metric: str = Field(min_length=1, max_length=200)
-    """The metric, as it is called in logs: "wasserstein", or "modes/captured"."""
+    """Name of the metric in logs: "wasserstein", or "modes/captured"."""
     min: float | None = None
-    """Least value that is in the band."""
+    """Lowest value in the band."""
     max: float | None = None
-    """Greatest value that is in the band."""
+    """Highest value in the band."""
     seeds: int = Field(3, ge=1, le=1000)
-    """Seeds that are run, from the recipe's on."""
+    """Number of seeds to run, starting with the recipe's."""
     at_least: int | None = Field(None, ge=1)
-    """How many of them must lie in the band; all unless given."""
+    """Number of seeds whose value must lie in the band. Default: all."""
 
     @model_validator(mode="after")
     def _is_a_band(self) -> Self:
         if self.min is None and self.max is None:
-            raise ValueError("says neither min nor max; give one of them, such as max = 0.1")
+            raise ValueError("needs min or max, such as max = 0.1")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min ({self.min:g}) must not be above max ({self.max:g})")
         if self.at_least is not None and self.at_least > self.seeds:
@@ -205,69 +212,69 @@ class Expectation(Params):
 
 
 class Pictures(Params):
-    """What is drawn during training and after it."""
+    """Pictures drawn during and after training."""
 
     every: int | None = Field(None, ge=1)
-    """Iterations between pictures; a fortieth of the run unless given. One is always drawn before training and one at its end."""
+    """Iterations between pictures. Default: a fortieth of the run. One is always drawn before training and one at its end."""
     samples: int = Field(512, ge=1)
-    """Points of a scatter; of images at most 64 are shown, or 100 in rows of their labels or codes."""
+    """Points in a scatter plot. Of images at most 64 are shown, or 100 in rows by label or code."""
     gif: bool = True
-    """Whether an animation of the training is made from the pictures."""
+    """Whether to make an animation of the training from the pictures."""
     album: bool = True
-    """Whether walks through the latent space and the nearest training images are drawn when training is finished."""
+    """Whether to draw latent interpolations and nearest training images after training."""
     report: bool = True
-    """Whether a page about the run, report.html, is written when training ends."""
+    """Whether to write report.html, a page about the run, when training ends."""
 
 
 class Checkpoints(Params):
-    """What is saved during training."""
+    """Checkpoints saved during training."""
 
     every: int | None = Field(None, ge=1)
-    """Iterations between checkpoints; a tenth of the run unless given. One is always saved at the end and when stopped."""
+    """Iterations between checkpoints. Default: a tenth of the run. One is always saved at the end and when the run is stopped."""
     keep: int = Field(2, ge=1)
-    """How many of the newest are kept."""
+    """Number of newest checkpoints to keep."""
 
 
 class Tracking(Params):
-    """How the run is recorded in MLflow. Where the store is, only the command line or the environment may say."""
+    """How the run is recorded in MLflow. The address of the store is set on the command line or in the environment only."""
 
     experiment: str | None = Field(None, min_length=1, max_length=200)
-    """Name of the MLflow experiment and of the folder below the runs folder; the recipe's file name unless given."""
+    """Name of the MLflow experiment and of the folder below the runs folder. Default: the recipe's file name."""
     mode: Literal["process", "inline", "off"] = "process"
-    """Whether a process of its own delivers to MLflow, or a thread of this one, or nobody until `ganforge sync`."""
+    """Upload to MLflow from a separate process, from a thread of this process, or only with `ganforge sync`."""
     resolution: Literal["auto", "full"] = "auto"
-    """Whether metrics are thinned for MLflow. The journal in the run folder always holds them all."""
+    """Whether to downsample metrics for MLflow. The journal in the run folder always holds every value."""
     tags: dict[str, str] = Field(default_factory=dict)
-    """Tags of your own."""
+    """Additional tags."""
 
 
 class Requires(Params):
-    """What must be installed. It is only checked; ganforge installs nothing."""
+    """Required versions and plugins. They are only checked; ganforge installs nothing."""
 
     ganforge: str | None = None
     """Version specifier for ganforge, such as ">=0.1"."""
     plugins: tuple[str, ...] = ()
-    """Plugin distributions, each with or without a version specifier."""
+    """Plugin distributions, each with an optional version specifier."""
 
 
 class Recipe(Params):
-    """One experiment: which components, with which parameters, trained how."""
+    """One experiment: its components, their parameters, and how they are trained."""
 
     title: str | None = Field(None, max_length=500)
-    """One line that says what the experiment shows."""
+    """What the experiment shows, in one line."""
     description: str | None = None
-    """More about it, as Markdown."""
+    """Longer description, as Markdown."""
     train: Train
     dataset: DatasetTable
     sampler: SamplerTable
     generator: NetworkTable
     discriminator: NetworkTable
     loss: tuple[LossTable, ...] = Field(min_length=1)
-    """The parts of the objective."""
+    """The losses, whose weighted sum is the objective."""
     metric: tuple[MetricTable, ...] = ()
-    """What is measured."""
+    """The metrics."""
     expect: tuple[Expectation, ...] = ()
-    """Bands that the metrics reach, tried by ``ganforge verify``."""
+    """Expected bands of metrics, checked by ``ganforge verify``."""
     health: Health = Field(default_factory=Health)
     pictures: Pictures = Field(default_factory=Pictures)
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)

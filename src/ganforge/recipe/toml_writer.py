@@ -1,4 +1,4 @@
-"""A recipe written out: as TOML with every default, as flat text for a tracker, and as a fingerprint."""
+"""Write recipes and component templates as TOML, flatten recipes for trackers, and fingerprint them."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from ganforge.core.params import Params
 from ganforge.recipe.dotted_keys import BARE
-from ganforge.recipe.tables import Recipe
+from ganforge.recipe.tables import LIST_KINDS, Recipe
+from ganforge.recipe.validation import validate
+from ganforge.registry.component import Component
+from ganforge.registry.params_description import Parameter, describe_params, plain
 
 COSMETIC_KEYS = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
-"""What says how a run is called, judged, shown and recorded, and changes none of its results."""
+"""Keys that affect how a run is named, judged, shown and recorded, but not its results."""
 
-_QUOTES = re.compile(r'\\\\|(?:\\")+')
-"""An escaped backslash, or escaped quotes in a row."""
+_ESCAPED_QUOTES = re.compile(r'\\\\|(?:\\")+')
+"""An escaped backslash, or a series of escaped quotes."""
+_COMMENT_WIDTH = 110
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The whole recipe as TOML, defaults included, in the order of the schema; reading it gives an equal recipe.
+    """The whole recipe as TOML, including defaults, in the order of the schema; reading it returns an equal recipe.
 
-    Values that are ``None`` have no word in TOML and are left out: they are defaults everywhere in a recipe.
+    Values that are ``None`` are left out: TOML has no null, and ``None`` is the default wherever a recipe allows it.
 
     Raises:
-        ValueError: the params hold what TOML has no word for, such as ``None`` within a list; no recipe that was read does.
+        ValueError: the params contain a value that TOML cannot represent, such as ``None`` in a list; no recipe that was read does.
     """
     table = to_plain(recipe)
-    lines = [f"{name} = {value(item)}" for name, item in table.items() if not _is_table(item) and item != []]
+    lines = [f"{name} = {toml_value(item)}" for name, item in table.items() if not _is_table(item) and item != []]
     for name, item in table.items():
         if isinstance(item, Mapping):
             lines += _section(f"[{name}]", name, item)
@@ -40,17 +46,17 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def flatten(recipe: Recipe) -> dict[str, str]:
-    """Every value under its dotted key, such as ``loss.0.weight``; lists of plain values and empty ones are written as TOML.
+    """Every value by its dotted key, such as ``loss.0.weight``; lists of plain values are written as TOML.
 
-    Keys hold only what MLflow lets the name of a parameter hold: other characters become ``_``.
+    Characters that MLflow does not allow in the name of a parameter become ``_``.
     """
     return {".".join(key): text for key, text in _leaves(to_plain(recipe), ())}
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """A sha256 in hex: equal for recipes that ask for the same training and measurements, however called, shown and recorded.
+    """A sha256 in hex, equal for recipes with the same training and measurements, whatever their `COSMETIC_KEYS`.
 
-    Take it of a resolved recipe: only there do equal experiments have equal params.
+    Compute it from a resolved recipe: only resolved recipes of equal experiments have equal params.
     """
     table = {name: item for name, item in to_plain(recipe).items() if name not in COSMETIC_KEYS}
     canonical = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -58,47 +64,88 @@ def fingerprint(recipe: Recipe) -> str:
 
 
 def to_plain(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as nested dicts and lists of plain values, ``None`` left out."""
+    """The recipe as nested dicts and lists of plain values, without ``None``."""
     return dict(_without_none(recipe.model_dump(mode="json")))
 
 
-def value(item: object) -> str:
-    """A value in TOML, on one line but for text of several lines, which stands as a multi-line string.
+def toml_value(item: object) -> str:
+    """A value in TOML; multi-line text becomes a multi-line string, everything else one line.
 
     Raises:
-        ValueError: TOML has no word for it.
+        ValueError: TOML cannot represent it.
     """
     match item:
         case bool():
             return "true" if item else "false"
         case int():
             return str(item)
-        case float():
-            return _float(item)
+        case float() if math.isfinite(item):
+            return repr(item)
         case str():
-            return _paragraphs(item) if "\n" in item else _string(item)
+            return _multiline_string(item) if "\n" in item else _string(item)
         case PurePath():
             return _string(str(item))
         case Mapping():
-            inside = ", ".join(f"{key(name)} = {_inline(part)}" for name, part in item.items())
+            inside = ", ".join(f"{toml_key(name)} = {_inline(part)}" for name, part in item.items())
             return f"{{ {inside} }}" if inside else "{}"
         case Sequence():
             return f"[{', '.join(_inline(part) for part in item)}]"
-    raise ValueError(f"TOML has no word for {item!r}")
+    raise ValueError(f"recipes cannot hold {item!r}")
 
 
-def key(name: str) -> str:
-    """A key in TOML, quoted where it must be."""
+def toml_key(name: str) -> str:
+    """A key in TOML, quoted if necessary."""
     return name if BARE.fullmatch(name) else _string(name)
 
 
+def component_template(component: Component, name: str) -> str:
+    """A component as a TOML table to paste into a recipe: every parameter with a value, explained in a comment.
+
+    Parameters that are required, or without which the defaults are not valid, get the value of the component's ``check_params``,
+    marked as an example. Without one, the line is commented out.
+
+    Args:
+        component: the component.
+        name: its name in the recipe.
+    """
+    model = component.load_params()
+    examples = _examples(model, component.check_params)
+    table = component.kind.value
+    comments = [
+        component.summary,
+        f"deprecated: {component.deprecated}" if component.deprecated else "",
+        f"{component.id}@{component.revision}, {component.plugin.distribution} {component.plugin.version}",
+        *component.references,
+    ]
+    lines = [
+        *(line for text in comments for line in _comment(text)),
+        f"[[{table}]]" if component.kind in LIST_KINDS else f"[{table}]",
+        f"use = {toml_value(name)}",
+    ]
+    parameters = describe_params(model)
+    if parameters:
+        lines += ["", f"[{table}.params]"]
+    for parameter in parameters:
+        if parameter.parent is None:
+            lines += [*_comment(_explanation(parameter)), *_nested_comments(parameter, parameters)]
+            lines.append(_template_line(parameter, examples))
+    return "\n".join(lines)
+
+
+def format_default(default: object) -> str:
+    """A default as TOML, or as text if TOML cannot represent it."""
+    if default is None:
+        return "not set"
+    return toml_value(default) if _is_toml(default) else str(default)
+
+
 def _section(header: str, name: str, table: Mapping[str, Any]) -> list[str]:
-    """A table's lines; its ``params`` and ``optimizer`` get headers of their own."""
+    """The lines of a table, with separate headers for its ``params`` and ``optimizer``."""
     below = [part for part in ("params", "optimizer") if isinstance(table.get(part), Mapping)]
-    lines = ["", header] + [f"{key(part)} = {value(item)}" for part, item in table.items() if part not in below]
+    lines = ["", header] + [f"{toml_key(part)} = {toml_value(item)}" for part, item in table.items() if part not in below]
     for part in below:
         if table[part]:
-            lines += ["", f"[{name}.{part}]", *(f"{key(inner)} = {value(item)}" for inner, item in table[part].items())]
+            lines += ["", f"[{name}.{part}]", *(f"{toml_key(inner)} = {toml_value(item)}" for inner, item in table[part].items())]
     return lines
 
 
@@ -107,28 +154,22 @@ def _is_table(item: object) -> bool:
 
 
 def _inline(item: object) -> str:
-    """As :func:`value`, but on one line: an inline table must not be broken."""
-    return _string(item) if isinstance(item, str) else value(item)
-
-
-def _float(number: float) -> str:
-    if not math.isfinite(number):
-        raise ValueError(f"a recipe holds no {number}")
-    return repr(number)
+    """As :func:`toml_value`, but always on one line, as inline tables require."""
+    return _string(item) if isinstance(item, str) else toml_value(item)
 
 
 def _string(text: str) -> str:
-    # JSON's escapes are TOML's, except that TOML wants DEL escaped too.
+    # JSON's escapes are valid in TOML, which also requires DEL to be escaped
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _paragraphs(text: str) -> str:
+def _multiline_string(text: str) -> str:
     escaped = "\n".join(_string(line)[1:-1] for line in text.split("\n"))
-    return f'"""\n{_QUOTES.sub(_bare_quote, escaped)}"""'
+    return f'"""\n{_ESCAPED_QUOTES.sub(_unescape_quote, escaped)}"""'
 
 
-def _bare_quote(match: re.Match[str]) -> str:
-    """A lone quote needs no escape within a multi-line string, unless it stands at the end."""
+def _unescape_quote(match: re.Match[str]) -> str:
+    """A single quote needs no escape in a multi-line string, except at its end."""
     return '"' if match[0] == '\\"' and match.end() < len(match.string) else match[0]
 
 
@@ -148,8 +189,61 @@ def _leaves(item: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], s
         for index, part in enumerate(item):
             yield from _leaves(part, (*at, str(index)))
     elif item != {} and item != []:
-        yield at, item if isinstance(item, str) else value(item)
+        yield at, item if isinstance(item, str) else toml_value(item)
 
 
 def _parameter_name(name: str) -> str:
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-. :") else "_" for letter in name)
+
+
+def _examples(model: type[Params], check_params: Mapping[str, Any]) -> Mapping[str, object]:
+    """The fewest ``check_params`` that make the model valid; none if even all of them do not."""
+    required = {
+        name: check_params[name] for name, field in model.model_fields.items() if field.is_required() and name in check_params
+    }
+    for table in (required, check_params):
+        given = {key: plain(item) for key, item in table.items()}
+        if isinstance(validate(model, given), model):
+            return given
+    return {}
+
+
+def _explanation(parameter: Parameter) -> str:
+    kind = ", ".join(part for part in (parameter.type, parameter.range) if part)
+    return f"{parameter.description} ({kind})" if parameter.description else kind
+
+
+def _nested_comments(parameter: Parameter, parameters: Iterable[Parameter]) -> Iterable[str]:
+    """Comments for the keys of a nested table."""
+    for other in parameters:
+        if other.parent == parameter.name:
+            yield from _comment(f"{other.name}: {_explanation(other)}; {_default_text(other)}", indent="  ")
+            yield from _nested_comments(other, parameters)
+
+
+def _template_line(parameter: Parameter, examples: Mapping[str, object]) -> str:
+    key = toml_key(parameter.name)
+    if parameter.name in examples:
+        return f"{key} = {toml_value(examples[parameter.name])} # {_default_text(parameter)}; this is an example"
+    if parameter.required or not _is_toml(parameter.default):
+        return f"# {key} = … {_default_text(parameter)}"
+    return f"{key} = {toml_value(parameter.default)}"
+
+
+def _default_text(parameter: Parameter) -> str:
+    return "required" if parameter.required else f"default: {format_default(parameter.default)}"
+
+
+def _is_toml(value: object) -> bool:
+    try:
+        toml_value(value)
+    except ValueError:  # None, or an infinity, which only defaults may be
+        return False
+    return True
+
+
+def _comment(text: str, *, indent: str = "") -> list[str]:
+    """Wrapped comment lines, without the control characters that TOML forbids."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    lines = textwrap.wrap(" ".join(printable.split()), _COMMENT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [f"# {indent}{line}" for line in lines]

@@ -22,7 +22,7 @@ from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsErro
 from ganforge.core.isolation import describe_error, isolated
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.tables import MetricTable, Recipe
-from ganforge.recipe.toml_writer import value as toml
+from ganforge.recipe.toml_writer import toml_value as toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.loaded_generator import LoadedGenerator, load_weights
 from ganforge.runs.metric_args import Request, requests

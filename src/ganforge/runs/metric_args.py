@@ -8,7 +8,7 @@ from typing import Any
 
 from ganforge.core.errors import UsageError
 from ganforge.recipe.layers import parse_value
-from ganforge.recipe.toml_writer import value as toml
+from ganforge.recipe.toml_writer import toml_value as toml
 
 _OF_TABLE = ("samples", "name")
 """Keys that stand beside ``params`` in a recipe's ``[[metric]]``; all others are the metric's own parameters."""

@@ -6,9 +6,9 @@ import pytest
 from pydantic import Field, model_validator
 
 from ganforge.build.blueprint import resolve_recipe
-from ganforge.build.toml_template import component_template
 from ganforge.core.params import NoParams, Params
 from ganforge.recipe.reader import read_recipe
+from ganforge.recipe.toml_writer import component_template
 from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.plugin_loader import load_plugins
@@ -73,26 +73,26 @@ def test_every_parameter_stands_there_with_its_default_and_meaning():
     }
     assert "# How fast it turns, loudly. (float, > 0, < 1)\nrate = 0.5\n" in text
     assert '# Which way. ("in" or "out")\nmode = "in"\n' in text
-    assert "# Where it lies. (str)\n# file = … not set unless given\n" in text
-    assert "# How far it goes. (float)\n# limit = … inf unless given\n" in text
+    assert "# Where it lies. (str)\n# file = … default: not set\n" in text
+    assert "# How far it goes. (float)\n# limit = … default: inf\n" in text
 
 
 def test_what_must_be_given_is_marked_and_has_an_example():
     text, table = pasted(SwirlParams, check_params={"sides": 5, "rate": 0.1})
-    assert "# Corners. (int, > 2)\nsides = 5 # must be given; this is an example\n" in text
+    assert "# Corners. (int, > 2)\nsides = 5 # required; this is an example\n" in text
     assert table["params"]["rate"] == 0.5, "the check's own value is no default"
 
 
 def test_without_an_example_the_line_is_left_to_the_author():
     text, table = pasted(SwirlParams)
-    assert "# Corners. (int, > 2)\n# sides = … must be given\n" in text
+    assert "# Corners. (int, > 2)\n# sides = … required\n" in text
     assert "sides" not in table["params"]
 
 
 def test_defaults_that_do_not_agree_by_themselves_give_way_to_the_examples():
     text, table = pasted(OneOfTwo, check_params={"b": 1})
     assert table["params"] == {"a": 0, "b": 1}
-    assert "b = 1 # 0 unless given; this is an example" in text
+    assert "b = 1 # default: 0; this is an example" in text
     assert "example" not in pasted(OneOfTwo, check_params={"b": 0})[0]
 
 
@@ -100,8 +100,8 @@ def test_keys_of_a_nested_table_are_told_above_it():
     text, _ = pasted(SwirlParams)
     assert text.splitlines()[-4:] == [
         "# The core. (table)",
-        "#   inner.depth: How deep. (int, ≥ 1, ≤ 9); 3 unless given",
-        "#   inner.width: How wide. (int); must be given",
+        "#   inner.depth: How deep. (int, ≥ 1, ≤ 9); default: 3",
+        "#   inner.width: How wide. (int); required",
         "inner = { depth = 3, width = 2 }",
     ]
 
