@@ -32,7 +32,7 @@ def equilibrium() -> str:
     """Page 1: what the losses end at."""
     rows = [[f"seed {seed}", *_settled(trained("gaussian_1d", f"train.seed={seed}", QUIET, "metric=[]"))] for seed in SEEDS]
     heads = ("run", "D's loss", "G's loss", "largest gap between D and ½, for x from −2 to 2")
-    return _table(heads, [*rows, ["the settled game", f"log 4 = {LOG4:.3f}", f"log 2 = {LOG4 / 2:.3f}", "0"]])
+    return _table(heads, [*rows, ["at equilibrium", f"log 4 = {LOG4:.3f}", f"log 2 = {LOG4 / 2:.3f}", "0"]])
 
 
 def _settled(run: Run) -> list[str]:
