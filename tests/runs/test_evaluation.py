@@ -141,14 +141,14 @@ def test_a_damaged_recipe_is_told_before_anything_is_built(folder, line, now, to
     text = folder.resolved.read_text()
     assert line in text
     folder.resolved.write_text(text.replace(line, now, 1))
-    with pytest.raises(RunFolderError, match=r"resolved.toml is of another version of ganforge, or damaged") as caught:
+    with pytest.raises(RunFolderError, match=r"resolved.toml is damaged, or from another version of ganforge") as caught:
         evaluate(folder, Wish(("modes",)))
     assert told in caught.value.message
 
 
 def test_a_run_that_never_began_cannot_be_measured(folder):
     folder.resolved.unlink()
-    with pytest.raises(RunFolderError, match=r"holds no resolved\.toml: it never began"):
+    with pytest.raises(RunFolderError, match=r"has no resolved\.toml: the run never started"):
         evaluate(folder, Wish(("modes",)))
 
 

@@ -82,7 +82,7 @@ def test_a_run_is_loaded_by_name_id_and_folder(trained, tmp_path):
         ganforge.load("smal1")
     with pytest.raises(UsageError, match="there is no run 'small'"):
         ganforge.load("small", runs_dir=tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match=r"is no run folder: it has no run\.json"):
+    with pytest.raises(UsageError, match=r"is not a run folder: it has no run\.json"):
         ganforge.load(tmp_path / "site")
     with pytest.raises(IncompatiblePartsError, match="no device is called 'abacus'"):
         ganforge.load("small", device="abacus")

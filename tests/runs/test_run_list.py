@@ -1,10 +1,18 @@
+"""All runs with their status, and runs whose process has disappeared."""
+
 from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from ganforge.runs.run_list import runs
+from ganforge.runs.run_list import list_runs, mark_killed
 from ganforge.storage import run_status
-from ganforge.storage.journal import JournalWriter
+from ganforge.storage.journal import JournalWriter, read
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
 
@@ -26,7 +34,7 @@ def make(root, experiment="moons", name="infogan", *, created=None, **standing):
 def test_a_run_is_summed_up(root):
     folder = make(root, status="finished", iteration=9, iterations=9, seconds=2.5, metrics={"w": 0.07}, health={"verdict": "well"})
 
-    (run,) = runs(root)
+    (run,) = list_runs(root)
 
     assert (run.run, run.name, run.experiment, run.title, run.seed) == (folder.path.name, "infogan", "moons", "Two moons", 3)
     assert (run.status, run.iteration, run.iterations, run.seconds) == ("finished", 9, 9, 2.5)
@@ -38,13 +46,15 @@ def test_the_newest_comes_first_and_experiments_can_be_chosen(root):
     for created, experiment in enumerate(["Two Moons", "ring", "Two Moons"], start=1):
         make(root, experiment, f"gan{created}", created=float(created), status="finished")
 
-    assert [run.name for run in runs(root)] == ["gan3", "gan2", "gan1"]
-    assert [run.name for run in runs(root, "Two Moons")] == [run.name for run in runs(root, "two-moons")] == ["gan3", "gan1"]
-    assert runs(root, "grid") == []
+    assert [run.name for run in list_runs(root)] == ["gan3", "gan2", "gan1"]
+    assert (
+        [run.name for run in list_runs(root, "Two Moons")] == [run.name for run in list_runs(root, "two-moons")] == ["gan3", "gan1"]
+    )
+    assert list_runs(root, "grid") == []
 
 
 def test_no_folder_no_runs(root):
-    assert runs(root) == []
+    assert list_runs(root) == []
 
 
 def test_what_is_no_run_is_passed_over(root):
@@ -52,13 +62,13 @@ def test_what_is_no_run_is_passed_over(root):
     (root / "moons" / "notes").mkdir()
     (root / "file").write_text("")
 
-    assert len(runs(root)) == 1
+    assert len(list_runs(root)) == 1
 
 
 def test_a_vanished_run_is_marked_and_said(root):
     folder = make(root, status="running", iteration=812, pid=2**22 + 1)
 
-    (run,) = runs(root)
+    (run,) = list_runs(root)
 
     assert (run.status, run.remark) == ("killed", "process vanished at iteration ~812")
     assert run_status.read(folder).status == "killed"
@@ -67,7 +77,7 @@ def test_a_vanished_run_is_marked_and_said(root):
 def test_a_vanished_run_of_another_host_is_only_reported(root):
     folder = make(root, status="running", host="elsewhere", heartbeat=1.0)
 
-    (run,) = runs(root)
+    (run,) = list_runs(root)
 
     assert run.status == "running"
     assert "elsewhere" in run.remark
@@ -78,7 +88,7 @@ def test_a_vanished_run_that_cannot_be_marked_is_still_said(root):
     folder = make(root, status="running", pid=2**22 + 1)
     folder.journal.mkdir()
 
-    (run,) = runs(root)
+    (run,) = list_runs(root)
 
     assert run.status == "killed"
     assert "cannot be marked" in run.remark
@@ -87,9 +97,9 @@ def test_a_vanished_run_that_cannot_be_marked_is_still_said(root):
 def test_a_run_without_a_report_is_starting_or_never_started(root):
     folder = make(root)
 
-    assert runs(root)[0].status == "unstarted"
+    assert list_runs(root)[0].status == "unstarted"
     with folder.locked():
-        assert runs(root)[0].status == "starting"
+        assert list_runs(root)[0].status == "starting"
 
 
 @pytest.mark.parametrize("text", ["{", '{"status": "running", "iteration": 3'])
@@ -97,7 +107,7 @@ def test_a_damaged_report_costs_only_its_own_line(root, text):
     make(root, name="good", status="finished")
     make(root, name="bad").status.write_text(text)
 
-    by_name = {run.name: run for run in runs(root)}
+    by_name = {run.name: run for run in list_runs(root)}
 
     assert by_name["good"].status == "finished"
     assert by_name["bad"].status == "unknown"
@@ -107,7 +117,7 @@ def test_a_damaged_report_costs_only_its_own_line(root, text):
 def test_an_error_is_the_remark(root):
     make(root, status="failed", error="ValueError: no")
 
-    assert runs(root)[0].remark == "ValueError: no"
+    assert list_runs(root)[0].remark == "ValueError: no"
 
 
 def test_what_mlflow_lacks_is_counted(root):
@@ -118,7 +128,7 @@ def test_what_mlflow_lacks_is_counted(root):
             writer.metrics(iteration, {"loss/a": 1.0, "loss/b": 2.0})
         writer.record("end", status="FINISHED", reason=None, exit_code=0)
 
-    (run,) = runs(root)
+    (run,) = list_runs(root)
 
     assert run.undelivered.points == 20
 
@@ -126,4 +136,103 @@ def test_what_mlflow_lacks_is_counted(root):
 def test_a_running_run_is_not_asked_what_it_lacks(root):
     folder = make(root, status="running")
     with folder.locked():
-        assert runs(root)[0].undelivered is None
+        assert list_runs(root)[0].undelivered is None
+
+
+TRAIN = """
+import sys, time
+from pathlib import Path
+from ganforge.storage import run_status
+from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.journal import JournalWriter
+folder = RunFolder(Path(sys.argv[1]))
+with folder.locked(), JournalWriter(folder.journal) as writer:
+    writer.record("start", run_id="1", run_name="a", experiment="moons")
+    run_status.write(folder, run_status.Status(status="running", iteration=4000, iterations=9000))
+    print(1, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path / "runs", "moons", "infogan")
+
+
+@pytest.fixture
+def training(folder):
+    with subprocess.Popen([sys.executable, "-c", TRAIN, folder.path], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def running(**changes):
+    return Status(**{"status": "running", "iteration": 7, "heartbeat": time.time() - 3600, **changes})
+
+
+def dead_pid():
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_a_killed_run_is_marked_in_status_and_journal(folder, training):
+    assert mark_killed(folder, run_status.read(folder)) is None
+    training.send_signal(signal.SIGKILL)
+    training.wait()
+
+    reaped = mark_killed(folder, run_status.read(folder))
+
+    assert (reaped.status, reaped.iteration, reaped.reason) == ("killed", 4000, "process vanished at iteration ~4000")
+    assert run_status.read(folder) == reaped
+    tag, end = [record for _, record in read(folder.journal)][1:]
+    assert (tag["kind"], tag["key"], tag["value"]) == ("tag", "ganforge.reaped", "true")
+    assert (end["kind"], end["status"], end["reason"]) == ("end", "KILLED", reaped.reason)
+
+
+def test_marking_happens_once(folder):
+    run_status.write(folder, running(pid=dead_pid()))
+    known = run_status.read(folder)
+
+    assert mark_killed(folder, known)
+    assert mark_killed(folder, known) is None
+    assert [record["kind"] for _, record in read(folder.journal)] == ["tag", "end"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "silent", "vanished"),
+    [
+        ({"pid": os.getppid()}, 3600, True),  # alive, but silent for an hour: the number is somebody else's now
+        ({"pid": os.getppid()}, 0, False),
+        ({"pid": 1}, 0, False),
+        ({"pid": dead_pid()}, 0, True),
+        ({"pid": dead_pid(), "host": "elsewhere"}, 3600, False),
+        ({"pid": dead_pid(), "status": "finished"}, 3600, False),
+    ],
+)
+def test_who_counts_as_vanished(folder, changes, silent, vanished):
+    known = running(**changes, heartbeat=time.time() - silent)
+    run_status.write(folder, known)
+
+    assert (mark_killed(folder, known) is not None) is vanished
+    assert folder.journal.exists() is vanished
+
+
+def test_a_silent_run_that_holds_its_lock_lives(folder):
+    run_status.write(folder, running(pid=dead_pid()))
+    with folder.locked():
+        assert mark_killed(folder, run_status.read(folder)) is None
+    assert run_status.read(folder).status == "running"
+
+
+def test_a_torn_journal_is_mended_on_the_way(folder):
+    with JournalWriter(folder.journal) as writer:
+        writer.record("start", run_id="1")
+    with folder.journal.open("ab") as file:
+        file.write(b'deadbeef {"kind":"metrics"')
+    run_status.write(folder, running(pid=dead_pid()))
+
+    mark_killed(folder, run_status.read(folder))
+
+    assert [record["kind"] for _, record in read(folder.journal)] == ["start", "tag", "end"]

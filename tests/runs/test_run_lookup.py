@@ -88,7 +88,7 @@ def test_without_runs_the_remedy_is_the_folder(root):
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path, root):
-    with pytest.raises(UsageError, match="is no run folder"):
+    with pytest.raises(UsageError, match="is not a run folder"):
         find(str(tmp_path), root)
 
 

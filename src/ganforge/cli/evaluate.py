@@ -59,8 +59,7 @@ def evaluate(
     from ganforge.core.errors import GanforgeError
     from ganforge.runs.evaluation import Wish
     from ganforge.runs.evaluation_records import evaluate_and_record
-    from ganforge.runs.groups import members
-    from ganforge.runs.run_lookup import find
+    from ganforge.runs.run_lookup import find, members
 
     wish = Wish(tuple(metric or ()), count, seed, weights.value, device, floor)
     folders = [folder for run in runs for folder in members(find(run, runs_dir))]

@@ -24,9 +24,9 @@ def runs(
 
     Runs whose process vanished are marked as killed. Neither MLflow nor its server is needed.
     """
-    from ganforge.runs.run_list import runs as all_runs
+    from ganforge.runs.run_list import list_runs
 
-    found = all_runs(runs_dir, experiment)
+    found = list_runs(runs_dir, experiment)
     if json:
         console.json_out({"schema": 1, "runs_dir": str(runs_dir), "runs": [_to_plain(run) for run in found]})
         return

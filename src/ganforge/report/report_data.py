@@ -10,8 +10,8 @@ from typing import Any
 
 from ganforge.core.errors import StorageError
 from ganforge.report.journal_curves import History, read_history
-from ganforge.runs.run_list import standing
-from ganforge.runs.run_lookup import Named, named
+from ganforge.runs.run_list import current_status
+from ganforge.runs.run_lookup import IdentifiedRun, identify
 from ganforge.storage import value_info as meaning_file
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
@@ -45,7 +45,7 @@ class Facts:
         troubles: what could not be read.
     """
 
-    run: Named
+    run: IdentifiedRun
     title: str
     word: str
     status: Status | None
@@ -91,7 +91,7 @@ class Facts:
 def gather(folder: RunFolder) -> Facts:
     """Read all of a run folder that its page shows."""
     reader = _Reader(folder)
-    run = named(folder)
+    run = identify(folder)
     word, status, remark = sound_standing(run)
     history = read_history(folder)
     try:
@@ -120,9 +120,9 @@ def gather(folder: RunFolder) -> Facts:
     )
 
 
-def sound_standing(run: Named) -> tuple[str, Status | None, str | None]:
-    """As :func:`~ganforge.runs.run_list.standing`; a report whose numbers are none is no report."""
-    word, status, remark = standing(run.folder, run.identity)
+def sound_standing(run: IdentifiedRun) -> tuple[str, Status | None, str | None]:
+    """As :func:`~ganforge.runs.run_list.current_status`; a report whose numbers are none is no report."""
+    word, status, remark = current_status(run.folder, run.identity)
     if status is not None and not _is_sound(status):
         return "unknown", None, f"{run.folder.status.name} is damaged"
     return word, status, remark

@@ -17,7 +17,7 @@ from ganforge.report.journal_curves import read_history
 from ganforge.report.outcome_text import Tone, tone
 from ganforge.report.report_data import Facts, sound_standing, tables
 from ganforge.report.run_images import newest_samples
-from ganforge.runs.run_lookup import Named, run_folders
+from ganforge.runs.run_lookup import IdentifiedRun, run_folders
 from ganforge.storage import value_info as meaning_file
 from ganforge.storage.run_status import Status
 from ganforge.storage.value_info import ValueInfo
@@ -131,7 +131,7 @@ def swept(facts: Facts, page: Path) -> Sweep:
     return Sweep(seeds, spreads, seed_panels(curves, meanings.metrics, until), _outcome(seeds, facts))
 
 
-def _children(facts: Facts) -> list[Named]:
+def _children(facts: Facts) -> list[IdentifiedRun]:
     """The runs that name this one as their parent, below the folder that it lies in itself."""
     root = facts.folder.path.absolute().parent.parent
     own = [run for run in run_folders(root) if run.identity.get("parent") == facts.run.id]
@@ -139,7 +139,7 @@ def _children(facts: Facts) -> list[Named]:
 
 
 def _seed(
-    run: Named, number: str, word: str, status: Status | None, remark: str | None, page: Path, picture: Picture | None
+    run: IdentifiedRun, number: str, word: str, status: Status | None, remark: str | None, page: Path, picture: Picture | None
 ) -> Seed:
     metrics = status.metrics if status else {}
     health = status.health if status else None
@@ -176,7 +176,7 @@ def _without_run(facts: Facts, known: set[str]) -> list[Seed]:
     ]
 
 
-def _meanings(run: Named) -> ValueInfo | None:
+def _meanings(run: IdentifiedRun) -> ValueInfo | None:
     try:
         found = meaning_file.read(run.folder)
     except StorageError:
@@ -209,7 +209,7 @@ def _outcome(seeds: Sequence[Seed], facts: Facts) -> str:
     return f"{formatting.plural(len(seeds), 'seed')}: {told}."
 
 
-def _thumbnail(run: Named, status: Status | None, number: str, page: Path) -> Picture | None:
+def _thumbnail(run: IdentifiedRun, status: Status | None, number: str, page: Path) -> Picture | None:
     """The newest samples, small enough for many of them to stand on one page."""
     import io
 

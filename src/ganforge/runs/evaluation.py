@@ -26,7 +26,7 @@ from ganforge.recipe.toml_writer import toml_value as toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.loaded_generator import LoadedGenerator, load_weights
 from ganforge.runs.metric_args import Request, requests
-from ganforge.runs.run_recipe import resolved
+from ganforge.runs.run_lookup import read_run_recipe
 from ganforge.storage import checkpoints
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.run_folder import RunFolder
@@ -131,7 +131,7 @@ def evaluate(folder: RunFolder, wish: Wish) -> Evaluated:
     Raises:
         GanforgeError: the run cannot be measured at all: no checkpoint, a missing data set, a generator that is not installed.
     """
-    begun = resolved(folder)
+    begun = read_run_recipe(folder)
     asked = requests(wish.metrics, begun.table.get("metric", []), wish.samples)
     sitting = _sitting(folder, wish, asked, begun.recipe)
     values: dict[str, Value] = {}

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.errors import UsageError
 from ganforge.core.health_config import Health
 from ganforge.recipe.tables import Recipe
 from ganforge.recipe.toml_writer import COSMETIC_KEYS, fingerprint, flatten
 from ganforge.registry.selection import LOCAL
 from ganforge.runs.measurements import Measurement, measurements
-from ganforge.runs.run_lookup import Named, find, named
-from ganforge.runs.run_recipe import resolved
+from ganforge.runs.run_lookup import IdentifiedRun, find, identify, members, read_run_recipe
 from ganforge.storage.run_folder import RunFolder
 
 _SHOWN_KEYS = 2
@@ -84,7 +82,7 @@ def gather(references: Sequence[str], root: Path) -> tuple[list[Group], list[str
     found: dict[Path, Gathered] = {}
     for reference in references:
         for folder in members(find(reference, root)):
-            found.setdefault(folder.path.resolve(), _gathered(named(folder)))
+            found.setdefault(folder.path.resolve(), _gathered(identify(folder)))
     sets: dict[str, list[Gathered]] = {}
     names = Counter(run.run for run in found.values())
     for run in [run if names[run.run] == 1 else replace(run, run=str(path)) for path, run in found.items()]:
@@ -100,26 +98,9 @@ def recipe_differences(groups: Sequence[Group]) -> dict[str, list[str | None]]:
     return {key: each for key, each in values.items() if len(set(each)) > 1}
 
 
-def members(folder: RunFolder) -> Iterator[RunFolder]:
-    """The run itself, or the seeds of a sweep.
-
-    Raises:
-        UsageError: a sweep of which no seed is there.
-    """
-    identity = folder.read_json(folder.identity) or {}
-    if identity.get("kind") != "sweep":
-        yield folder
-        return
-    siblings = (named(RunFolder(path.parent)) for path in sorted(folder.path.resolve().parent.glob("*/run.json")))
-    children = [one.folder for one in siblings if one.identity.get("parent") == identity.get("id")]
-    if not children:
-        raise UsageError(f"{folder.path} is a sweep, and none of its seeds lies beside it", remedy="name the runs themselves")
-    yield from children
-
-
-def _gathered(run: Named) -> Gathered:
+def _gathered(run: IdentifiedRun) -> Gathered:
     folder = run.folder
-    recipe = resolved(folder).recipe
+    recipe = read_run_recipe(folder).recipe
     same = _training(recipe)
     measured, curves = measurements(folder)
     sums = _sums(folder)

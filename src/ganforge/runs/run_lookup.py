@@ -1,13 +1,14 @@
-"""From what a user calls a run to its folder."""
+"""Runs by name: from a user's reference to a run's folder, and to the recipe that it was created with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.errors import StorageError, UsageError, did_you_mean
+from ganforge.core.errors import RecipeError, RunFolderError, StorageError, UsageError, did_you_mean
+from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.storage.run_folder import RunFolder
 
 _SHOWN = 8
@@ -15,15 +16,15 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A run folder with what it may be called.
+class IdentifiedRun:
+    """A run folder with its names.
 
     Attributes:
         folder: the folder.
         name: the name as given, which several runs may share.
         id: 32 hex digits.
         experiment: the experiment's name as given.
-        identity: all of ``run.json``; empty when it is damaged.
+        identity: the content of ``run.json``; empty when that is damaged.
     """
 
     folder: RunFolder
@@ -47,13 +48,13 @@ class Named:
         return self.folder.path.name.startswith(reference) or self.id.startswith(reference)
 
 
-def run_folders(root: Path) -> list[Named]:
-    """Every run below ``root``, by experiment and folder name; what is no run folder is passed over."""
-    return [named(RunFolder(identity.parent)) for identity in sorted(root.glob("*/*/run.json"))]
+def run_folders(root: Path) -> list[IdentifiedRun]:
+    """Every run below ``root``, by experiment and folder name; other folders are skipped."""
+    return [identify(RunFolder(identity.parent)) for identity in sorted(root.glob("*/*/run.json"))]
 
 
-def named(folder: RunFolder) -> Named:
-    """``folder`` with its names; a damaged identity leaves those that the path tells."""
+def identify(folder: RunFolder) -> IdentifiedRun:
+    """A folder with its names; where ``run.json`` is damaged, they come from the path."""
     try:
         identity = folder.read_json(folder.identity)
     except StorageError:
@@ -61,7 +62,7 @@ def named(folder: RunFolder) -> Named:
     if not isinstance(identity, dict):
         identity = {}
     path = folder.path
-    return Named(
+    return IdentifiedRun(
         folder,
         name=str(identity.get("name", path.name.rpartition("-")[0])),
         id=str(identity.get("id", path.name.rpartition("-")[2])),
@@ -71,70 +72,101 @@ def named(folder: RunFolder) -> Named:
 
 
 def find(reference: str, root: Path) -> RunFolder:
-    """The one run that ``reference`` means: a folder, a name, or the beginning of a folder's name or id.
+    """The one run that ``reference`` names: a folder, a name, or the beginning of a folder's name or id.
 
-    Whole names win over beginnings. ``root`` is the folder that runs lie in.
+    Whole names win over beginnings. ``root`` is the folder that contains the runs.
 
     Raises:
-        UsageError: none or several; near ones or all candidates are listed.
+        UsageError: no run or several; similar names or all candidates are listed.
     """
     if folder := _folder(reference):
         return folder
 
     runs = run_folders(root)
-    for ring in (
+    for matches in (
         [run for run in runs if run.is_called(reference)],
         [run for run in runs if run.name == reference],
         [run for run in runs if reference and run.begins_with(reference)],
     ):
-        if len(ring) == 1:
-            return ring[0].folder
-        if ring:
-            raise _ambiguous(reference, ring)
+        if len(matches) == 1:
+            return matches[0].folder
+        if matches:
+            raise UsageError(
+                f"'{reference}' means {len(matches)} runs:\n{_list(matches)}",
+                remedy=f"name one by its folder or the 8 digits at the end, such as {matches[0].hex}",
+            )
     raise _unknown(reference, runs, root)
+
+
+def members(folder: RunFolder) -> Iterator[RunFolder]:
+    """The run itself, or the seeds of a sweep.
+
+    Raises:
+        UsageError: a sweep whose seeds are missing.
+    """
+    identity = folder.read_json(folder.identity) or {}
+    if identity.get("kind") != "sweep":
+        yield folder
+        return
+    siblings = (identify(RunFolder(path.parent)) for path in sorted(folder.path.resolve().parent.glob("*/run.json")))
+    seeds = [one.folder for one in siblings if one.identity.get("parent") == identity.get("id")]
+    if not seeds:
+        raise UsageError(f"{folder.path} is a sweep, but none of its seeds is beside it", remedy="name the runs themselves")
+    yield from seeds
+
+
+def read_run_recipe(folder: RunFolder) -> RecipeSource:
+    """A run's ``resolved.toml``, which has no problems; parameters of components are not validated.
+
+    Raises:
+        RunFolderError: the file is missing, damaged, or from another version of ganforge.
+    """
+    path = folder.resolved
+    if not path.exists():
+        raise RunFolderError(f"{folder.path} has no resolved.toml: the run never started", remedy="name another run")
+    try:
+        source = read_recipe(path)
+    except RecipeError as error:
+        raise _damaged(path, error.problems[0].message) from error
+    if source.problems:
+        raise _damaged(path, f"{source.problems[0].key}: {source.problems[0].message}")
+    if source.value("train.seed") is None:  # every run writes its seed; the default would be a wrong guess
+        raise _damaged(path, "train.seed is missing")
+    return source
+
+
+def _damaged(path: Path, reason: str) -> RunFolderError:
+    return RunFolderError(f"{path} is damaged, or from another version of ganforge: {reason}", remedy="name another run")
 
 
 def _folder(reference: str) -> RunFolder | None:
     path = Path(reference)
     try:
         is_folder = bool(reference) and path.is_dir()
-    except (OSError, ValueError):  # nothing on a disk can be called that
+    except (OSError, ValueError):  # not a valid name of a file
         return None
     if not is_folder:
         return None
     if (path / "run.json").is_file():
         return RunFolder(path)
     if len(path.parts) > 1:
-        raise UsageError(f"{path} is no run folder: it has no run.json", remedy="`ganforge runs` lists the runs")
-    return None  # a folder that only happens to be called like a run
+        raise UsageError(f"{path} is not a run folder: it has no run.json", remedy="`ganforge runs` lists the runs")
+    return None  # a folder that happens to have the name of a run
 
 
-def _ambiguous(reference: str, runs: Sequence[Named]) -> UsageError:
-    return UsageError(
-        f"'{reference}' means {len(runs)} runs:\n{_lines(runs)}",
-        remedy=f"name one by its folder or the 8 digits at the end, such as {runs[0].hex}",
-    )
-
-
-def _unknown(reference: str, runs: Sequence[Named], root: Path) -> UsageError:
+def _unknown(reference: str, runs: Sequence[IdentifiedRun], root: Path) -> UsageError:
     if not runs:
         return UsageError(
-            f"there is no run '{reference}': {root} has no runs", remedy="name the folder they lie in with --runs-dir"
+            f"there is no run '{reference}': {root} has no runs", remedy="name the folder of the runs with --runs-dir"
         )
     names: Iterable[str] = {name for run in runs for name in (run.name, run.folder.path.name, run.hex)}
-    guess = did_you_mean(reference, names)
+    newest = sorted(runs, key=lambda run: run.folder.identity.stat().st_mtime, reverse=True)[:_SHOWN]
     return UsageError(
-        f"there is no run '{reference}' in {root}; the newest are:\n{_lines(_newest(runs))}",
-        remedy=guess or "`ganforge runs` lists them all",
+        f"there is no run '{reference}' in {root}; the newest are:\n{_list(newest)}",
+        remedy=did_you_mean(reference, names) or "`ganforge runs` lists them all",
     )
 
 
-def _newest(runs: Sequence[Named]) -> list[Named]:
-    return sorted(runs, key=lambda run: run.folder.identity.stat().st_mtime, reverse=True)[:_SHOWN]
-
-
-def _lines(runs: Sequence[Named]) -> str:
-    shown = [f"  {run.folder.path.parent.name}/{run.folder.path.name}" for run in runs[:_SHOWN]]
-    if len(runs) > _SHOWN:
-        shown.append(f"  … and {len(runs) - _SHOWN} more")
-    return "\n".join(shown)
+def _list(runs: Sequence[IdentifiedRun]) -> str:
+    lines = [f"  {run.folder.path.parent.name}/{run.folder.path.name}" for run in runs[:_SHOWN]]
+    return "\n".join([*lines, f"  … and {len(runs) - _SHOWN} more"] if len(runs) > _SHOWN else lines)
