@@ -2,6 +2,7 @@ import ast
 import re
 import runpy
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def test_readme_begins_with_the_two_commands_and_ci_calls_the_second():
     assert second.strip() in [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
 
 
+@cache
 def reference_pages() -> dict[str, str]:
     return runpy.run_path(str(ROOT / "docs" / "reference.py"))["pages"]()
 

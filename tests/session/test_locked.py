@@ -24,14 +24,57 @@ def ganforge_register_generators(register):
 """
 
 
+RECIPE = """
+title = "A small run"
+[train]
+iterations = 2
+batch_size = 16
+[dataset]
+use = "moons"
+params = { samples = 200 }
+[sampler]
+use = "normal"
+params = { size = 4 }
+[generator]
+use = "mine"
+[discriminator]
+use = "mlp"
+params = { hidden = [8] }
+[[loss]]
+use = "non-saturating"
+[pictures]
+gif = false
+album = false
+[tracking]
+mode = "off"
+"""
+
+
+@pytest.fixture(scope="module")
+def _once(tmp_path_factory):
+    """A folder in which a recipe with a generator from a local file was trained, and a copy of it that stays as it is."""
+    here = tmp_path_factory.mktemp("locked") / "here"
+    here.mkdir()
+    (here / "my_gan.py").write_text(MINE)
+    (here / "small.toml").write_text(RECIPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        assert main(["run", "small.toml", "--plugin", "my_gan.py"]) == 0
+    return here, shutil.copytree(here, here.with_name("kept"))
+
+
 @pytest.fixture
-def trained(recipe, tmp_path, monkeypatch):
-    """The folder of a run with a generator from a local file."""
+def tmp_path(_once):
+    """That folder as it was after the training; its path stands in the run's own files."""
+    here, kept = _once
+    shutil.rmtree(here)
+    return shutil.copytree(kept, here)
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """The folder of the run."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "my_gan.py").write_text(MINE)
-    path = recipe("", iterations=2)
-    path.write_text(path.read_text().replace('use = "mlp"\nparams = { hidden = [8] }', 'use = "mine"', 1))
-    assert main(["run", "small.toml", "--plugin", "my_gan.py"]) == 0
     (folder,) = (tmp_path / "runs" / "small").iterdir()
     return folder
 
