@@ -30,18 +30,16 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
-from ganforge.callbacks.animation import animation
-from ganforge.callbacks.checkpoint_saver import Checkpoints
-from ganforge.callbacks.curve_plotter import curves
-from ganforge.callbacks.dispatch import broadcast
+from ganforge.callbacks import broadcast
+from ganforge.callbacks.checkpoint_saver import CheckpointSaver
 from ganforge.callbacks.journal_writer import journal
-from ganforge.callbacks.picture_writer import pictures
+from ganforge.callbacks.picture_writer import animation, curves, pictures
 from ganforge.core.events import Event, Finished, Started
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
-from ganforge.terminal.progress_ui import view
+from ganforge.terminal.progress_ui import create_ui
 from ganforge.train.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,7 +145,7 @@ def observed(made: Trainer, root: Path) -> float:
     """
     folder = RunFolder.create(root, "benchmark", "loop")
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40)
-    face = view(console, plain=False, title="benchmark", folder=folder.path, seed=0)
+    face = create_ui(console, plain=False, title="benchmark", folder=folder.path, seed=0)
     once = 0.0
 
     def watched(events: Iterator[Event]) -> Iterator[Event]:
@@ -162,12 +160,12 @@ def observed(made: Trainer, root: Path) -> float:
         broadcast(
             watched(made.run()),
             [
-                face.observer,
+                face.callback,
                 pictures(folder, title="benchmark", recorded=lambda *_: None),
                 curves(folder, title="benchmark"),
                 animation(folder),
             ],
-            essential=[journal(folder, writer), Checkpoints(folder, 2)],
+            essential=[journal(folder, writer), CheckpointSaver(folder, 2)],
         )
     return once
 

@@ -20,7 +20,7 @@ from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.events import Evaluated, Finished, SamplesDrawn, Started, Stepped
 from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.core.specs import GaussianMixture
-from ganforge.figures.history import floats
+from ganforge.figures.run_history import terms_to_floats
 from ganforge.metrics import gaussian_mixture_density
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
@@ -101,7 +101,7 @@ def trained(
                 run.pictures.append(event)
             case Finished():
                 run.seconds = event.seconds
-    run.terms = floats(terms)
+    run.terms = terms_to_floats(terms)
     return run
 
 

@@ -20,13 +20,11 @@ from PIL import Image
 
 from ganforge.core.events import SamplesDrawn
 from ganforge.core.records import Latent
-from ganforge.figures import mpl_style
-from ganforge.figures.history import smoothed
-from ganforge.figures.image_grid import laid_out, reading_order
-from ganforge.figures.mpl_style import Picture
-from ganforge.figures.pixels import enlarged, pixels, value_range
-from ganforge.figures.projection import flat, limits_of
-from ganforge.figures.sample_figures import portraitist
+from ganforge.figures import Pixels, mpl_style
+from ganforge.figures.charts import smooth
+from ganforge.figures.images import arrange_in_order, enlarge, lay_out, to_pixels, value_range
+from ganforge.figures.plot_data import axis_limits, flatten
+from ganforge.figures.sample_figures import make_sample_figure
 from ganforge.runs.interpolation import lerp, slerp
 from ganforge.train.evaluator import generate
 
@@ -34,19 +32,19 @@ FOLDER = Path(__file__).resolve().parent / "pictures"
 ORANGE = mpl_style.GROUPS[1]
 
 
-def the_game() -> Picture:
+def the_game() -> Pixels:
     """Page 1: Figure 1 of the 2014 paper at three moments, as the run's own pictures show it."""
     return _row([_portrait(_bell(), "", at) for at in (0, 1_000, 6_000)])
 
 
-def losses() -> Picture:
+def losses() -> Pixels:
     """Page 1: both losses of that run, and what became of the samples meanwhile."""
     run = _bell()
     page, (axes, quality) = mpl_style.figure(6.4, 2.8, ncols=2)
     for side, colour in (("discriminator", mpl_style.DISCRIMINATOR_1D), ("generator", mpl_style.GENERATED_1D)):
         values = np.array([row[f"{side}/total"] for row in run.terms])
         axes.plot(values, color=colour, alpha=0.2, linewidth=0.6)
-        axes.plot(smoothed(values, 50), color=colour, linewidth=1.6, label=f"{side}'s loss")
+        axes.plot(smooth(values, 50), color=colour, linewidth=1.6, label=f"{side}'s loss")
     for value, name in ((LOG4, "log 4"), (LOG4 / 2, "log 2")):
         axes.axhline(value, color=mpl_style.HALF, linewidth=0.9, linestyle=":")
         axes.text(5_900, value + 0.03, name, color=mpl_style.MUTED, size=8, va="bottom", ha="right")
@@ -54,12 +52,12 @@ def losses() -> Picture:
     quality.plot(*run.curve("wasserstein"), color=mpl_style.INK, linewidth=1.5, label="W₂ from samples to data")
     quality.set(xlabel="iteration", ylim=(0, None), xlim=(0, 6_000), xticks=range(0, 6_001, 2_000))
     for one in (axes, quality):
-        mpl_style.legend(one, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+        mpl_style.add_legend(one, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
     page.subplots_adjust(left=0.07, right=0.96, bottom=0.18, top=0.88, wspace=0.2)
-    return mpl_style.pixels_of(page)
+    return mpl_style.render(page)
 
 
-def slopes() -> Picture:
+def slopes() -> Pixels:
     """Page 2: what one fake's logit is told by each loss, found by autograd from the losses themselves."""
     logits = torch.linspace(-6, 6, 241, dtype=torch.float64)
     page, axes = mpl_style.figure(6.4, 3.2)
@@ -75,7 +73,7 @@ def slopes() -> Picture:
     return _done(page, axes, ncols=2)
 
 
-def saturation() -> Picture:
+def saturation() -> Pixels:
     """Page 2: the way to the bell under both losses."""
     page, axes = mpl_style.figure(6.4, 3.0)
     for loss, name, colour in (
@@ -89,7 +87,7 @@ def saturation() -> Picture:
     return _done(page, axes, ncols=2)
 
 
-def optimal() -> Picture:
+def optimal() -> Pixels:
     """Page 3: the trained discriminator on the best one."""
     verdicts = experiments.verdicts(trained("tutorial/optimal_discriminator", "metric=[]").trainer)
     page, axes = mpl_style.figure(6.4, 3.4)
@@ -106,7 +104,7 @@ def optimal() -> Picture:
     return _done(page, axes, ncols=4)
 
 
-def moons() -> Picture:
+def moons() -> Pixels:
     """Page 4: a plain, a conditional GAN, and InfoGAN, each in a third of its recipe's iterations."""
     runs = {"GAN": ("vanilla_moons", 3_300), "cGAN: label": ("cgan_moons", 2_700), "InfoGAN: code": ("infogan_moons", 5_300)}
     return _row(
@@ -117,30 +115,30 @@ def moons() -> Picture:
     )
 
 
-def splits() -> Picture:
+def splits() -> Pixels:
     """Page 4: InfoGAN with plain settings, four seeds."""
     runs = [trained("tutorial/infogan_plain", f"train.seed={seed}") for seed in range(4)]
     return _row([_portrait(run, f"seed {seed}: {100 * run.curve('code-recovery')[1][-1]:.0f} %") for seed, run in enumerate(runs)])
 
 
-def digits() -> Picture:
+def digits() -> Pixels:
     """Page 5: real digits, and those of a DCGAN."""
     run = _digits("dcgan_digits")
     drawn = _images(run, slice(0, 64), 8)
-    real = _sheet(pixels(run.started.real, value_range(run.started.data, run.started.real))[:64], 8)
-    return _beside([enlarged(real, 4), enlarged(drawn, 4)], 24)
+    real = _sheet(to_pixels(run.started.real, value_range(run.started.data, run.started.real))[:64], 8)
+    return _beside([enlarge(real, 4), enlarge(drawn, 4)], 24)
 
 
-def classes() -> Picture:
+def classes() -> Pixels:
     """Page 5: a column for each digit that was asked for, and for each value of InfoGAN's code."""
     made = []
     for recipe, kind in (("cgan_digits", "labels"), ("infogan_digits", "codes")):
         run = _digits(recipe)
-        made.append(enlarged(_columns(run, kind), 4))
+        made.append(enlarge(_columns(run, kind), 4))
     return _beside(made, 24)
 
 
-def walks() -> Picture:
+def walks() -> Pixels:
     """Page 6: from digit to digit, on straight lines and on arcs."""
     run = _digits("cgan_digits")
     ends = run.trainer.sampler.draw(8, torch.Generator().manual_seed(2))
@@ -150,11 +148,11 @@ def walks() -> Picture:
         assert ends.labels is not None  # noqa: S101 - a conditional GAN's sampler draws them
         latent = Latent(noise, labels=ends.labels[:4].repeat_interleave(10))
         fakes = generate(run.trainer.average.network, latent, run.started.data)
-        made.append(enlarged(_sheet(pixels(fakes, value_range(run.started.data, fakes)), 10), 4))
+        made.append(enlarge(_sheet(to_pixels(fakes, value_range(run.started.data, fakes)), 10), 4))
     return _beside(made, 24)
 
 
-def collapse() -> Picture:
+def collapse() -> Pixels:
     """Page 7: where a collapsing generator is at four moments, and one that is cured."""
     rows = []
     for recipe in ("ring_collapse", "ring_cured"):
@@ -163,7 +161,7 @@ def collapse() -> Picture:
     return np.concatenate([_beside(row, 0) for row in rows])
 
 
-def circling() -> Picture:
+def circling() -> Pixels:
     """Page 7: the two players' ways around the goal and into it, and the generator's place over time."""
     free, held = (
         np.array(trained(f"tutorial/{recipe}", "metric=[]", watch=experiments.whereabouts).traces)
@@ -178,13 +176,13 @@ def circling() -> Picture:
     plane.set(xlabel="the generator's place", ylabel="the discriminator's slope", xlim=(-0.7, 0.7), ylim=(-0.7, 0.7))
     (average,) = time.plot(free[:600, 2], color=ORANGE, linewidth=1.8, label="no penalty: the average generator")
     time.set(xlabel="iteration", ylabel="the generator's place", xlim=(0, 600), ylim=(-0.7, 0.7))
-    mpl_style.legend(plane, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
-    mpl_style.legend(time, handles=[average], loc="lower left", bbox_to_anchor=(0, 1.0))
+    mpl_style.add_legend(plane, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+    mpl_style.add_legend(time, handles=[average], loc="lower left", bbox_to_anchor=(0, 1.0))
     page.subplots_adjust(left=0.1, right=0.97, bottom=0.16, top=0.89, wspace=0.3)
-    return mpl_style.pixels_of(page)
+    return mpl_style.render(page)
 
 
-FIGURES: dict[str, Callable[[], Picture]] = {
+FIGURES: dict[str, Callable[[], Pixels]] = {
     "the-game": the_game,
     "losses": losses,
     "slopes": slopes,
@@ -212,58 +210,58 @@ def _digits(recipe: str) -> Run:
     return trained(recipe, "metric=[]")
 
 
-def _done(page: Any, axes: Any, *, ncols: int) -> Picture:
+def _done(page: Any, axes: Any, *, ncols: int) -> Pixels:
     height = page.get_figheight()
-    mpl_style.legend(axes, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=ncols)
+    mpl_style.add_legend(axes, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=ncols)
     page.subplots_adjust(left=0.1, right=0.93, bottom=0.5 / height, top=1 - 0.3 / height)
-    return mpl_style.pixels_of(page)
+    return mpl_style.render(page)
 
 
 def _at(run: Run, iteration: int | None) -> SamplesDrawn:
     return run.pictures[-1] if iteration is None else next(one for one in run.pictures if one.iteration == iteration)
 
 
-def _portrait(run: Run, title: str, iteration: int | None = None) -> Picture:
+def _portrait(run: Run, title: str, iteration: int | None = None) -> Pixels:
     """A picture of the run as ``ganforge run`` draws it."""
-    return portraitist(run.started, title).draw(_at(run, iteration)).copy()
+    return make_sample_figure(run.started, title).draw(_at(run, iteration)).copy()
 
 
-def _ring(run: Run, iteration: int) -> Picture:
+def _ring(run: Run, iteration: int) -> Pixels:
     """Real points in grey below the generated ones, at one iteration."""
     page, axes = mpl_style.figure(1.9, 2.1)
-    real = flat(run.started.real)
+    real = flatten(run.started.real)
     axes.scatter(*real.T, s=5, color=mpl_style.REAL, linewidths=0)
-    axes.scatter(*flat(_at(run, iteration).fake).T, s=4, color=mpl_style.GENERATED, linewidths=0, alpha=0.6)
-    low, high = limits_of(real).T
+    axes.scatter(*flatten(_at(run, iteration).fake).T, s=4, color=mpl_style.GENERATED, linewidths=0, alpha=0.6)
+    low, high = axis_limits(real).T
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xticks=[], yticks=[])
     axes.set_xlabel(f"iteration {iteration:,}")
     page.subplots_adjust(left=0.04, right=0.96, bottom=0.1, top=0.98)
-    return mpl_style.pixels_of(page).copy()
+    return mpl_style.render(page).copy()
 
 
-def _images(run: Run, which: slice, columns: int) -> Picture:
-    shown = pixels(run.pictures[-1].fake, value_range(run.started.data, run.started.real))
+def _images(run: Run, which: slice, columns: int) -> Pixels:
+    shown = to_pixels(run.pictures[-1].fake, value_range(run.started.data, run.started.real))
     return _sheet(shown[which], columns)
 
 
-def _sheet(images: Picture, columns: int) -> Picture:
+def _sheet(images: Pixels, columns: int) -> Pixels:
     """``(n, h, w, 3)`` images in rows of ``columns``."""
-    return laid_out(images, reading_order(len(images), columns).places)
+    return lay_out(images, arrange_in_order(len(images), columns).places)
 
 
-def _columns(run: Run, kind: str, rows: int = 8) -> Picture:
+def _columns(run: Run, kind: str, rows: int = 8) -> Pixels:
     """``rows`` images for each class or code, one column each."""
     fake = run.pictures[-1].fake
     assert fake.latent is not None  # noqa: S101 - generated
     groups = fake.labels if kind == "labels" else fake.latent.codes.categorical[:, 0]
     assert groups is not None  # noqa: S101 - as asked for
-    shown = pixels(fake, value_range(run.started.data, run.started.real))
+    shown = to_pixels(fake, value_range(run.started.data, run.started.real))
     count = int(groups.max()) + 1
     chosen = np.stack([shown[(groups == group).numpy()][:rows] for group in range(count)], axis=1)  # (rows, count, h, w, 3)
     return _sheet(chosen.reshape(-1, *chosen.shape[2:]), count)
 
 
-def _row(pictures: list[Picture]) -> Picture:
+def _row(pictures: list[Pixels]) -> Pixels:
     """Pictures beside each other, each half as large, on paper as high as the highest."""
     halves = [
         np.asarray(Image.fromarray(one).resize((one.shape[1] // 2, one.shape[0] // 2), Image.Resampling.LANCZOS))
@@ -272,7 +270,7 @@ def _row(pictures: list[Picture]) -> Picture:
     return _beside(halves, 0)
 
 
-def _beside(pictures: list[Picture], gap: int) -> Picture:
+def _beside(pictures: list[Pixels], gap: int) -> Pixels:
     height = max(one.shape[0] for one in pictures)
     parts = []
     for one in pictures:
@@ -282,7 +280,7 @@ def _beside(pictures: list[Picture], gap: int) -> Picture:
     return np.concatenate(parts, axis=1)[:, : -gap or None]
 
 
-def png(picture: Picture) -> bytes:
+def png(picture: Pixels) -> bytes:
     """``(H, W, 3)`` bytes as a small PNG file: 128 colours are plenty for a few lines and dots."""
     file = io.BytesIO()
     few = Image.fromarray(picture).quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.callbacks import animation as module
-from ganforge.callbacks.animation import animation, spaced
+from ganforge.callbacks import picture_writer
+from ganforge.callbacks.picture_writer import animation, pick_evenly
 from ganforge.storage.run_folder import RunFolder
 
 
@@ -28,9 +28,9 @@ def fill(folder, count, size=(80, 60), noise=0):
 
 
 def finish(folder, events):
-    with animation(folder, warn=pytest.fail) as tell:
+    with animation(folder, warn=pytest.fail) as handle:
         for event in events(every=1000, end=1000, iterations=1000):
-            tell(event)
+            handle(event)
     return folder.pictures / "training.gif"
 
 
@@ -74,7 +74,7 @@ def test_of_many_pictures_sixty_the_first_and_last_among_them(folder, events):
 
 @pytest.mark.parametrize(("count", "expected"), [(3, [0, 1, 2]), (4, [0, 1, 2, 3]), (10, [0, 3, 6, 9])])
 def test_spacing(count, expected):
-    assert spaced(list(range(count)), 4) == expected
+    assert pick_evenly(list(range(count)), 4) == expected
 
 
 def test_wide_pictures_are_made_smaller(folder, events):
@@ -86,7 +86,7 @@ def test_wide_pictures_are_made_smaller(folder, events):
 def test_a_heavy_animation_loses_frames_not_its_end(folder, events, monkeypatch):
     fill(folder, 30, noise=1)
     everything = finish(folder, events).stat().st_size
-    monkeypatch.setattr(module._small_enough, "__defaults__", (everything // 2,))
+    monkeypatch.setattr(picture_writer._animate, "__defaults__", (everything // 2,))
 
     path = finish(folder, events)
 
@@ -97,9 +97,9 @@ def test_a_heavy_animation_loses_frames_not_its_end(folder, events, monkeypatch)
 
 def test_after_a_stop_too_and_from_all_that_lies_in_the_folder(folder, events):
     fill(folder, 4)
-    with animation(folder) as tell:
+    with animation(folder) as handle:
         for event in events(begin=20, end=30, outcome="stopped", every=1000):
-            tell(event)
+            handle(event)
 
     assert len(frames(folder.pictures / "training.gif")[0]) == 4
 
@@ -113,10 +113,10 @@ def test_one_picture_is_no_animation(folder, events):
 def test_a_disk_that_refuses_is_told(folder, events):
     fill(folder, 2)
     (folder.pictures / "training.gif").mkdir()
-    said = []
-    with animation(folder, warn=said.append) as tell:
+    messages = []
+    with animation(folder, warn=messages.append) as handle:
         for event in events(every=1000):
-            tell(event)
+            handle(event)
 
-    assert len(said) == 1
-    assert said[0].startswith("no animation: cannot write")
+    assert len(messages) == 1
+    assert messages[0].startswith("no animation: cannot write")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganforge.callbacks.checkpoint_saver import Checkpoints
-from ganforge.callbacks.dispatch import broadcast
+from ganforge.callbacks import broadcast
+from ganforge.callbacks.checkpoint_saver import CheckpointSaver
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Saved, State
 from ganforge.storage import checkpoints
@@ -21,35 +21,35 @@ def saved(iteration):
 
 
 def test_saves_and_remembers_the_last(folder):
-    observer = Checkpoints(folder, keep=2)
-    assert observer.last is None
+    callback = CheckpointSaver(folder, keep=2)
+    assert callback.last is None
 
-    broadcast([Evaluated(1, {}, 0.0), saved(10), saved(20), saved(30)], essential=[observer])
+    broadcast([Evaluated(1, {}, 0.0), saved(10), saved(20), saved(30)], essential=[callback])
 
-    assert observer.last == folder.checkpoints / "00000030"
+    assert callback.last == folder.checkpoints / "00000030"
     assert [path.name for path in checkpoints.list_checkpoints(folder)] == ["00000030", "00000020"]
     assert checkpoints.load_newest(folder).state.values == {"iteration": 30}
 
 
 def test_a_save_that_fails_is_told_once_and_training_goes_on(folder):
-    said = []
-    observer = Checkpoints(folder, keep=2, warn=said.append)
+    messages = []
+    callback = CheckpointSaver(folder, keep=2, warn=messages.append)
 
-    with observer as tell:
-        tell(saved(10))
+    with callback as handle:
+        handle(saved(10))
         folder.checkpoints.rename(folder.path / "away")
         folder.checkpoints.write_text("in the way")
-        tell(saved(20))
-        tell(saved(30))
-        assert observer.failures == 2
+        handle(saved(20))
+        handle(saved(30))
+        assert callback.failures == 2
         folder.checkpoints.unlink()
         (folder.path / "away").rename(folder.checkpoints)
-        tell(saved(40))
+        handle(saved(40))
 
-    assert len(said) == 1
-    assert said[0].startswith(f"no checkpoint at iteration 20: cannot write {folder.checkpoints}")
-    assert said[0].endswith(f"training goes on, the last checkpoint is {folder.checkpoints / '00000010'}")
-    assert observer.last == folder.checkpoints / "00000040"
+    assert len(messages) == 1
+    assert messages[0].startswith(f"no checkpoint at iteration 20: cannot write {folder.checkpoints}")
+    assert messages[0].endswith(f"training continues, the last checkpoint is {folder.checkpoints / '00000010'}")
+    assert callback.last == folder.checkpoints / "00000040"
 
 
 def test_or_ends_training_where_that_is_wanted(folder):
@@ -57,6 +57,6 @@ def test_or_ends_training_where_that_is_wanted(folder):
     folder.checkpoints.write_text("in the way")
 
     with pytest.raises(StorageError, match="checkpoints") as caught:
-        broadcast([saved(10)], essential=[Checkpoints(folder, keep=2, on_save_error="fail")])
+        broadcast([saved(10)], essential=[CheckpointSaver(folder, keep=2, on_save_error="fail")])
 
     assert caught.value.exit_code == 5

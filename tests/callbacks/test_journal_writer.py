@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganforge.callbacks.dispatch import broadcast
+from ganforge.callbacks import broadcast
 from ganforge.callbacks.journal_writer import Speed, journal
 from ganforge.core.contracts import MetricInfo
 from ganforge.core.events import Evaluated, Finished, HealthChecked, RolledBack, Saved, Started, State, Stepped
@@ -45,9 +45,9 @@ def clock():
 
 
 @pytest.fixture
-def tell(folder, writer, clock):
-    with journal(folder, writer, clock=clock) as tell:
-        yield tell
+def handle(folder, writer, clock):
+    with journal(folder, writer, clock=clock) as handle:
+        yield handle
 
 
 def started(iteration=0):
@@ -62,10 +62,10 @@ def records(folder, *kinds):
     return [record for _, record in read(folder.journal) if record["kind"] in kinds]
 
 
-def test_steps_become_losses_and_rates(tell, writer, folder):
-    tell(started())
+def test_steps_become_losses_and_rates(handle, writer, folder):
+    handle(started())
     for iteration in range(1, 11):
-        tell(stepped(iteration))
+        handle(stepped(iteration))
     writer.flush()
 
     rows = [row for row in records(folder, "metrics") if "loss/generator/total" in row["values"]]
@@ -74,11 +74,11 @@ def test_steps_become_losses_and_rates(tell, writer, folder):
     assert {value for row in rows for value in row["values"]["rate/lr/generator"]} == {0.1}
 
 
-def test_an_evaluation_is_a_record_of_its_own_after_the_steps_before_it(tell, folder):
-    tell(started())
-    tell(stepped(1))
-    tell(stepped(2))
-    tell(Evaluated(2, {"wasserstein": 0.07, "modes/captured": math.nan}, 0.1))
+def test_an_evaluation_is_a_record_of_its_own_after_the_steps_before_it(handle, folder):
+    handle(started())
+    handle(stepped(1))
+    handle(stepped(2))
+    handle(Evaluated(2, {"wasserstein": 0.07, "modes/captured": math.nan}, 0.1))
 
     *steps, evaluated = records(folder, "metrics", "eval")
     assert [iteration for row in steps for iteration in row["iterations"]] == [1, 2]
@@ -87,18 +87,18 @@ def test_an_evaluation_is_a_record_of_its_own_after_the_steps_before_it(tell, fo
     assert math.isnan(evaluated["values"]["eval/modes/captured"])
 
 
-def test_a_save_finds_the_journal_on_the_disk(tell, folder):
-    tell(started())
-    tell(stepped(1))
-    tell(stepped(2))
-    tell(Saved(2, State({}, {})))
+def test_a_save_finds_the_journal_on_the_disk(handle, folder):
+    handle(started())
+    handle(stepped(1))
+    handle(stepped(2))
+    handle(Saved(2, State({}, {})))
 
     assert [iteration for row in records(folder, "metrics") for iteration in row["iterations"]] == [1, 2]
 
 
 @pytest.mark.parametrize("begun", [0, 40])
-def test_only_a_run_that_goes_on_is_a_resume(tell, folder, begun):
-    tell(started(begun))
+def test_only_a_run_that_goes_on_is_a_resume(handle, folder, begun):
+    handle(started(begun))
 
     assert [record["iteration"] for record in records(folder, "resume")] == ([40] if begun else [])
 
@@ -112,36 +112,36 @@ def test_the_end_record_is_left_to_the_session(folder, writer, clock):
     assert len(records(folder, "metrics")) == 1
 
 
-def test_the_status_tells_how_it_stands(tell, folder, clock):
-    tell(started())
+def test_the_status_tells_how_it_stands(handle, folder, clock):
+    handle(started())
     assert (run_status.read(folder).status, run_status.read(folder).iterations) == ("running", 100)
 
-    tell(stepped(1))
-    tell(Evaluated(1, {"wasserstein": 0.5}, 0.0))
+    handle(stepped(1))
+    handle(Evaluated(1, {"wasserstein": 0.5}, 0.0))
     clock.now += 2.1
-    tell(stepped(2))
+    handle(stepped(2))
 
     known = run_status.read(folder)
     assert (known.status, known.iteration, known.metrics) == ("running", 2, {"wasserstein": 0.5})
     assert known.seconds == pytest.approx(2.1)
 
 
-def test_a_heartbeat_comes_every_two_seconds_and_no_sooner(tell, folder, clock):
+def test_a_heartbeat_comes_every_two_seconds_and_no_sooner(handle, folder, clock):
     beats = []
-    tell(started())
+    handle(started())
     for iteration in range(1, 101):
         clock.now += 0.25
-        tell(stepped(iteration))
+        handle(stepped(iteration))
         beats.append(run_status.read(folder).iteration)
 
     assert sorted(set(beats)) == [0, *range(8, 101, 8)]
 
 
 @pytest.mark.parametrize(("outcome", "reason"), [("finished", None), ("stopped", "asked to stop"), ("diverged", "loss is NaN")])
-def test_the_end_is_told_with_its_reason(tell, folder, outcome, reason):
-    tell(started())
-    tell(Evaluated(7, {"modes/captured": 8.0}, 0.0))
-    tell(Finished(7, outcome, 1.0, reason))
+def test_the_end_is_told_with_its_reason(handle, folder, outcome, reason):
+    handle(started())
+    handle(Evaluated(7, {"modes/captured": 8.0}, 0.0))
+    handle(Finished(7, outcome, 1.0, reason))
 
     known = run_status.read(folder)
     assert (known.status, known.iteration, known.reason) == (outcome, 7, reason)
@@ -149,56 +149,56 @@ def test_the_end_is_told_with_its_reason(tell, folder, outcome, reason):
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_resumed_run_remembers_its_metrics(tell, writer, folder, damaged):
+def test_a_resumed_run_remembers_its_metrics(handle, writer, folder, damaged):
     writer.record("eval", iteration=20, values={"eval/wasserstein": 0.5})
     run_status.write(folder, run_status.Status(status="stopped", reason="asked to stop"))
     if damaged:
         folder.status.write_text("{")
 
-    tell(started(40))
+    handle(started(40))
 
     known = run_status.read(folder)
     assert known.metrics == {"wasserstein": 0.5}
     assert (known.status, known.reason) == ("running", None)
 
 
-def test_what_was_measured_beyond_the_checkpoint_that_a_run_goes_on_from_is_given_up(tell, writer, folder):
+def test_what_was_measured_beyond_the_checkpoint_that_a_run_goes_on_from_is_given_up(handle, writer, folder):
     for iteration, value in ((20, 0.5), (40, 0.1)):
         writer.record("eval", iteration=iteration, values={"eval/wasserstein": value})
     run_status.write(folder, run_status.Status(status="killed", metrics={"wasserstein": 0.1}))
 
-    tell(started(30))
+    handle(started(30))
     assert run_status.read(folder).metrics == {"wasserstein": 0.5}
 
-    tell(RolledBack(10, 35))
+    handle(RolledBack(10, 35))
     assert run_status.read(folder).metrics == {}
 
 
-def test_a_metric_that_fails_has_no_last_value_any_more(tell, folder):
-    tell(started())
-    tell(Evaluated(30, {"flaky/a": 0.05, "flaky/b": 1.0, "flakyer": 2.0, "steady": 3.0}, 0.0))
+def test_a_metric_that_fails_has_no_last_value_any_more(handle, folder):
+    handle(started())
+    handle(Evaluated(30, {"flaky/a": 0.05, "flaky/b": 1.0, "flakyer": 2.0, "steady": 3.0}, 0.0))
     with pytest.warns(RuntimeWarning, match="'flaky' could not be measured: no luck"):
-        tell(Evaluated(60, {"steady": 4.0}, 0.0, {"flaky": "no luck"}))
-    tell(Finished(60, "finished", 1.0))
+        handle(Evaluated(60, {"steady": 4.0}, 0.0, {"flaky": "no luck"}))
+    handle(Finished(60, "finished", 1.0))
 
     assert run_status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
     assert records(folder, "eval")[-1]["missing"] == ["flaky"]
-    tell(started(60))
+    handle(started(60))
     assert run_status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
 
 
 def test_a_status_that_cannot_be_written_costs_one_warning(folder, writer, clock):
-    said = []
+    messages = []
     folder.status.mkdir()  # in the way of the file
     (folder.status / "x").write_text("")
-    with journal(folder, writer, warn=said.append, clock=clock) as tell:
-        tell(started())
+    with journal(folder, writer, warn=messages.append, clock=clock) as handle:
+        handle(started())
         for iteration in range(1, 10):
             clock.now += 3
-            tell(stepped(iteration))
-        assert len(said) == 1
-        assert "status.json" in said[0]
-        assert "training goes on" in said[0]
+            handle(stepped(iteration))
+        assert len(messages) == 1
+        assert "status.json" in messages[0]
+        assert "training continues" in messages[0]
 
     assert sum(len(row["iterations"]) for row in records(folder, "metrics") if "loss/generator/total" in row["values"]) == 9
 
@@ -220,12 +220,12 @@ def looked(iteration, *findings, **values):
     return HealthChecked(iteration, {f"{key}/x": value for key, value in values.items()}, findings)
 
 
-def test_what_the_watch_measures_is_logged_like_terms(tell, writer, folder):
-    tell(started())
+def test_what_the_watch_measures_is_logged_like_terms(handle, writer, folder):
+    handle(started())
     for iteration in range(1, 7):
-        tell(stepped(iteration))
+        handle(stepped(iteration))
         if iteration % 3 == 0:
-            tell(looked(iteration, jsd=iteration / 10))
+            handle(looked(iteration, jsd=iteration / 10))
     writer.flush()
 
     rows = [row for row in records(folder, "metrics") if "health/jsd/x" in row["values"]]
@@ -258,35 +258,35 @@ def test_the_newest_findings_are_recorded_also_when_training_raises(folder, writ
     assert [record["iteration"] for record in records(folder, "health")] == [1, 2]
 
 
-def test_the_status_tells_of_health_at_once_when_it_changes(tell, folder, finding):
-    tell(started())
+def test_the_status_tells_of_health_at_once_when_it_changes(handle, folder, finding):
+    handle(started())
     assert run_status.read(folder).health is None
 
-    tell(looked(1))
+    handle(looked(1))
     assert run_status.read(folder).health == {"verdict": "healthy", "findings": []}
 
-    tell(looked(2, finding()))
+    handle(looked(2, finding()))
     assert run_status.read(folder).health["verdict"] == "fail"
 
 
-def test_a_resumed_run_remembers_its_health_until_somebody_looks_again(tell, folder, finding):
+def test_a_resumed_run_remembers_its_health_until_somebody_looks_again(handle, folder, finding):
     health = {"verdict": "fail", "findings": [finding().to_plain()]}
     run_status.write(folder, run_status.Status(status="stopped", health=health))
 
-    tell(started(40))
+    handle(started(40))
     assert run_status.read(folder).health == health
 
-    tell(looked(50))
+    handle(looked(50))
     assert run_status.read(folder).health == {"verdict": "healthy", "findings": []}
 
 
 @pytest.mark.parametrize("watched", ["not at all", "healthy", "warned", "failed"])
-def test_a_run_that_diverged_has_failed_whatever_was_seen(tell, folder, finding, watched):
+def test_a_run_that_diverged_has_failed_whatever_was_seen(handle, folder, finding, watched):
     found = {"warned": (finding(level="warn"),), "failed": (finding("finite", "non-finite values"),)}.get(watched, ())
-    tell(started())
+    handle(started())
     if watched != "not at all":
-        tell(looked(6, *found))
-    tell(Finished(7, "diverged", 1.0, "generator/total is NaN at iteration 7"))
+        handle(looked(6, *found))
+    handle(Finished(7, "diverged", 1.0, "generator/total is NaN at iteration 7"))
 
     health = run_status.read(folder).health
     assert health["verdict"] == "fail"
@@ -296,7 +296,7 @@ def test_a_run_that_diverged_has_failed_whatever_was_seen(tell, folder, finding,
     assert records(folder, "health")[-1]["findings"] == health["findings"]
 
 
-def test_floors_are_asked_for_when_training_has_ended(tell, folder):
+def test_floors_are_asked_for_when_training_has_ended(handle, folder):
     asked = []
 
     def floor(count):
@@ -304,21 +304,21 @@ def test_floors_are_asked_for_when_training_has_ended(tell, folder):
         return 10 / count
 
     begun = replace(started(), value_info={"w": MetricInfo("distance", "lower", floor=floor)}, protocols={"w": {"samples": 2000}})
-    tell(begun)
-    tell(stepped(1))
+    handle(begun)
+    handle(stepped(1))
     assert (asked, value_info.read(folder).metrics["w"].floor) == ([], None)
-    tell(Finished(1, "finished", 1.0))
+    handle(Finished(1, "finished", 1.0))
     assert (asked, value_info.read(folder).metrics["w"].floor) == ([2000], 0.005)
 
 
-def test_the_speed_is_of_training_alone(tell, writer, folder, clock):
-    tell(started())
+def test_the_speed_is_of_training_alone(handle, writer, folder, clock):
+    handle(started())
     for iteration in range(1, 41):
         clock.now += 0.125
-        tell(stepped(iteration))
+        handle(stepped(iteration))
         if iteration % 10 == 0:
             clock.now += 50
-            tell(Evaluated(iteration, {"w": 1.0}, 50.0))
+            handle(Evaluated(iteration, {"w": 1.0}, 50.0))
     writer.flush()
 
     speeds = [value for row in records(folder, "metrics") for value in row["values"].get("perf/iterations_per_second", [])]
@@ -334,21 +334,21 @@ def test_a_speed_needs_half_a_second():
     assert speed.step(0.6) is None
 
 
-def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status(tell, folder, finding):
-    tell(started())
-    tell(Evaluated(20, {"wasserstein": 0.5}, 0.0))
-    tell(HealthChecked(30, {}, (finding(),)))
-    tell(Evaluated(40, {"wasserstein": 0.1, "modes/captured": 8.0}, 0.0))
+def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status(handle, folder, finding):
+    handle(started())
+    handle(Evaluated(20, {"wasserstein": 0.5}, 0.0))
+    handle(HealthChecked(30, {}, (finding(),)))
+    handle(Evaluated(40, {"wasserstein": 0.1, "modes/captured": 8.0}, 0.0))
 
-    tell(RolledBack(25, 50))
+    handle(RolledBack(25, 50))
 
     known = run_status.read(folder)
     assert (known.iteration, known.metrics, known.health) == (25, {"wasserstein": 0.5}, None)
-    tell(HealthChecked(40, {}, ()))
+    handle(HealthChecked(40, {}, ()))
     assert [record["verdict"] for record in records(folder, "health")] == ["fail", "healthy"]
 
 
-def test_the_status_knows_of_each_picture(tell, folder, events):
-    tell(started())
-    tell(next(event for event in events(every=10) if getattr(event, "fake", None) and event.iteration == 10))
+def test_the_status_knows_of_each_picture(handle, folder, events):
+    handle(started())
+    handle(next(event for event in events(every=10) if getattr(event, "fake", None) and event.iteration == 10))
     assert run_status.read(folder).iteration == 10

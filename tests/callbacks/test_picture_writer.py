@@ -12,8 +12,8 @@ from ganforge.core.events import Evaluated, SamplesDrawn, Stepped
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.figures import mpl_style
-from ganforge.figures.densities import optimal_discriminator
-from ganforge.figures.sample_figures import LineFigure, PlaneFigure, portraitist
+from ganforge.figures.plot_data import optimal_discriminator
+from ganforge.figures.sample_figures import LineFigure, PlaneFigure, make_sample_figure
 from ganforge.storage.run_folder import RunFolder
 
 
@@ -24,9 +24,9 @@ def folder(tmp_path):
 
 def draw(folder, stream, warn=pytest.fail):
     recorded = []
-    with pictures(folder, title="Two moons", recorded=lambda *record: recorded.append(record), warn=warn) as tell:
+    with pictures(folder, title="Two moons", recorded=lambda *record: recorded.append(record), warn=warn) as handle:
         for event in stream:
-            tell(event)
+            handle(event)
     return recorded
 
 
@@ -71,7 +71,9 @@ def test_a_backdrop_lies_where_its_points_lie(known, whole):
     colours[:, np.linspace(*known, 31) > 0.5] = (0, 0, 255)  # blue right of the middle
     colours[np.linspace(-1, 2, 31) < 0.5] = (0, 0, 0)  # black below it
 
-    picture = mpl_style.Blit(page).pixels([], mpl_style.Backdrop(axes, colours, known, (-1.0, 2.0)))[50:450, 50:450].astype(int)
+    picture = (
+        mpl_style.BlitRenderer(page).draw([], mpl_style.Background(axes, colours, known, (-1.0, 2.0)))[50:450, 50:450].astype(int)
+    )
 
     assert (picture[10:190, 250:390] == (0, 0, 255)).all()
     assert (picture[10:190, 10:190] == 255).all()
@@ -82,11 +84,11 @@ def test_a_backdrop_lies_where_its_points_lie(known, whole):
 def test_a_backdrop_thinner_than_a_pixel_is_left_out():
     page, axes = mpl_style.figure(4, 4)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    flat_field = mpl_style.Backdrop(axes, np.zeros((31, 31, 3), np.uint8), (-1.0, 2.0), (0.5, 0.5 + 1e-6))
+    flat_field = mpl_style.Background(axes, np.zeros((31, 31, 3), np.uint8), (-1.0, 2.0), (0.5, 0.5 + 1e-6))
 
-    picture = mpl_style.Blit(page).pixels([], flat_field)
+    picture = mpl_style.BlitRenderer(page).draw([], flat_field)
 
-    np.testing.assert_array_equal(picture, mpl_style.Blit(page).pixels([]))
+    np.testing.assert_array_equal(picture, mpl_style.BlitRenderer(page).draw([]))
 
 
 def test_a_legend_of_more_labels_than_colours_says_how_many_more(events):
@@ -174,16 +176,16 @@ def test_wide_points_without_field_or_groups(folder, events):
 
 
 def test_a_title_is_no_formula_and_no_control_code(events):
-    artist = portraitist(next(events()), "costs $5 and $6\n\x1b[31m")
+    figure = make_sample_figure(next(events()), "costs $5 and $6\n\x1b[31m")
 
-    assert artist.draw(list(events())[1]).shape[2] == 3
+    assert figure.draw(list(events())[1]).shape[2] == 3
 
 
 @pytest.mark.parametrize("kind", ["moons", "bell"])
 def test_a_long_title_stops_before_the_iteration(events, kind):
     def heading(title):
         stream = list(events(kind))
-        picture = portraitist(stream[0], title).draw(stream[1])
+        picture = make_sample_figure(stream[0], title).draw(stream[1])
         return (picture[20:50] < 200).any(axis=(0, 2))  # columns of the heading that hold ink
 
     long, none = heading("a title of many words, " * 6), heading("")
@@ -197,31 +199,31 @@ def test_a_long_title_stops_before_the_iteration(events, kind):
 def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(folder, events, kind):
     started, first, *_, last, _ = (event for event in events(kind, every=50) if not isinstance(event, Stepped | Evaluated))
     lost = replace(last, field=None, missing="RuntimeError: no statistics yet")
-    said = []
-    draw(folder, [started, first, lost, lost], said.append)
-    (text,) = said
-    assert "iteration 100 is without the discriminator" in text
-    assert "no statistics yet; training goes on" in text
+    messages = []
+    draw(folder, [started, first, lost, lost], messages.append)
+    (text,) = messages
+    assert "iteration 100 is drawn without the discriminator" in text
+    assert "no statistics yet; training continues" in text
 
-    artist, blank = portraitist(started, ""), portraitist(started, "")
-    artist.draw(first)
-    assert np.array_equal(artist.draw(lost), blank.draw(lost))
+    figure, blank = make_sample_figure(started, ""), make_sample_figure(started, "")
+    figure.draw(first)
+    assert np.array_equal(figure.draw(lost), blank.draw(lost))
 
 
 def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, events):
-    said = []
+    messages = []
     stream = events(every=25)
     folder.pictures.rmdir()
     folder.pictures.write_text("not a folder")
     recorded = []
-    with pictures(folder, title="", recorded=lambda *record: recorded.append(record), warn=said.append) as tell:
+    with pictures(folder, title="", recorded=lambda *record: recorded.append(record), warn=messages.append) as handle:
         for event in stream:
             if isinstance(event, SamplesDrawn) and event.iteration == 75:
                 folder.pictures.unlink()
-            tell(event)
+            handle(event)
 
-    assert len(said) == 1
-    assert said[0].startswith("pictures are missing from iteration 0 on: cannot write")
+    assert len(messages) == 1
+    assert messages[0].startswith("no pictures from iteration 0 on: cannot write")
     assert [iteration for _, iteration, _ in recorded] == [75, 100]
 
 
@@ -231,7 +233,7 @@ def test_images_of_one_label_or_code_lie_in_one_row_with_its_name(events):
     samples = Samples(shades[:, None, None, None].expand(70, 1, 8, 8), latent=latent)
     started = replace(next(events("images")), latent=LatentSpec(4, categorical=(2,)))
 
-    drawn = portraitist(started, "").draw(SamplesDrawn(3, samples, None))
+    drawn = make_sample_figure(started, "").draw(SamplesDrawn(3, samples, None))
 
     # 35 of each: four rows of ten places for each, of which the last has five
     factor = 640 // 89

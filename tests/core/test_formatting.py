@@ -58,7 +58,7 @@ def test_data_and_parameters():
 def test_equilibria_have_their_names_from_the_literature():
     assert formatting.level(math.log(4)) == "log 4 = 1.386"
     assert formatting.level(0.25) == "0.25"
-    assert formatting.named(math.log(2)) == "log 2"
+    assert formatting.symbolic_name(math.log(2)) == "log 2"
 
 
 def test_a_title_cannot_steer_the_terminal():

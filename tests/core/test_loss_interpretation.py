@@ -10,7 +10,7 @@ import torch
 
 from ganforge.builtin import adversarial_losses
 from ganforge.core.contracts import Divergence, TermInfo
-from ganforge.core.loss_interpretation import gauge, losses, sentence
+from ganforge.core.loss_interpretation import describe_losses, interpret, measure_progress
 from ganforge.core.records import DiscriminatorOutput, Samples
 
 P, Q = np.array([5, 3, 1, 1]), np.array([1, 2, 2, 5])  # how often of ten each of four points is real or generated
@@ -48,16 +48,16 @@ def divergences():
 def test_the_best_discriminators_loss_is_the_divergence_that_its_reading_names(name):
     loss, score, expected = divergences()[name]
     terms = best_terms(loss, score)
-    found = gauge("discriminator", terms, loss.term_info)
+    found = measure_progress("discriminator", terms, loss.term_info)
 
     assert found.share * found.divergence.greatest == pytest.approx(expected, rel=1e-6)
-    assert f"{expected:.3f} of " in sentence("discriminator", terms, loss.term_info)
+    assert f"{expected:.3f} of " in interpret("discriminator", terms, loss.term_info)
 
 
 @pytest.mark.parametrize("name", [name for name in divergences() if name != "relativistic"])
 def test_it_is_right_at_least_as_often_as_is_said(name):
     loss, score, _ = divergences()[name]
-    said = sentence("discriminator", best_terms(loss, score), loss.term_info)
+    said = interpret("discriminator", best_terms(loss, score), loss.term_info)
     percent = int(said.partition("at least ")[2].partition(" %")[0])
     right = np.maximum(P, Q).sum() / 20  # of the best decision at each point
 
@@ -69,7 +69,7 @@ def test_it_is_right_at_least_as_often_as_is_said(name):
 def test_jensen_shannon_is_half_of_what_the_logistic_loss_lacks_to_log_4():
     for total in (0.3, 1.0, 1.3):
         terms = {"discriminator/real": 0.6 * total, "discriminator/fake": 0.4 * total}
-        found = gauge("discriminator", terms, LOGISTIC)
+        found = measure_progress("discriminator", terms, LOGISTIC)
         assert found.share * math.log(2) == pytest.approx((math.log(4) - total) / 2)
 
 
@@ -81,21 +81,21 @@ def test_jensen_shannon_is_half_of_what_the_logistic_loss_lacks_to_log_4():
         (1.0, "tells real from generated in at least 64 % of cases; Jensen-Shannon divergence 0.193 of log 2"),
         (0.1, "tells real from generated almost without error; Jensen-Shannon divergence 0.643 of log 2"),
         (0.0, "tells real from generated without error; Jensen-Shannon divergence 0.693 of log 2"),
-        (1.6, "judges worse than by guessing"),
+        (1.6, "does worse than guessing"),
         (math.nan, ""),
     ],
 )
 def test_the_logistic_discriminator_in_words(total, said):
     terms = {"discriminator/real": total / 2, "discriminator/fake": total / 2}
-    assert sentence("discriminator", terms, LOGISTIC) == said
+    assert interpret("discriminator", terms, LOGISTIC) == said
 
 
 def test_the_critic_has_a_gap_and_no_success_rate():
     term_info = adversarial_losses.Wasserstein().term_info
-    assert sentence("discriminator", {"discriminator/adversarial": -1.23}, term_info) == (
+    assert interpret("discriminator", {"discriminator/adversarial": -1.23}, term_info) == (
         "critic gap (W₁ up to the critic's slope) 1.230"
     )
-    assert sentence("discriminator", {"discriminator/adversarial": 0.5}, term_info) == "scores generated samples above real ones"
+    assert interpret("discriminator", {"discriminator/adversarial": 0.5}, term_info) == "scores generated samples above real ones"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_critic_has_a_gap_and_no_success_rate():
 )
 def test_the_generator_in_words(loss, undecided, recognised):
     def said(value):
-        return sentence("generator", {"generator/adversarial": value}, loss.term_info)
+        return interpret("generator", {"generator/adversarial": value}, loss.term_info)
 
     assert said(undecided) == "the discriminator is undecided about its samples"
     assert said(recognised) == "its samples are recognised as generated"
@@ -117,13 +117,13 @@ def test_the_generator_in_words(loss, undecided, recognised):
 
 @pytest.mark.parametrize("loss", [adversarial_losses.Hinge(), adversarial_losses.Wasserstein(), adversarial_losses.LeastSquares()])
 def test_nothing_is_said_of_generators_whose_value_does_not_tell(loss):
-    assert sentence("generator", {"generator/adversarial": 0.3}, loss.term_info) == ""
+    assert interpret("generator", {"generator/adversarial": 0.3}, loss.term_info) == ""
 
 
 def test_nothing_is_said_where_nothing_is_declared_or_winning_is_worth_nothing():
-    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5)}) == ""
-    assert sentence("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5, 0.5)}) == ""
-    assert sentence("discriminator", {}, LOGISTIC) == ""
+    assert interpret("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5)}) == ""
+    assert interpret("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5, 0.5)}) == ""
+    assert interpret("discriminator", {}, LOGISTIC) == ""
 
 
 def test_penalties_and_terms_of_codes_have_no_part_in_it():
@@ -141,7 +141,7 @@ def test_penalties_and_terms_of_codes_have_no_part_in_it():
     }
     terms["discriminator/total"] = 2.0
 
-    assert losses(term_info, terms) == [
+    assert describe_losses(term_info, terms) == [
         "discriminator total 2.000 (log 4 = 1.386 at equilibrium): cannot tell real from generated (they are alike, or it is weak)"
     ]
 
@@ -151,13 +151,13 @@ def test_two_adversarial_losses_name_no_divergence():
         "discriminator/one": TermInfo("", 1.0, 0.0, Divergence("this", 1.0)),
         "discriminator/other": TermInfo("", 1.0, 0.0, Divergence("that", 1.0)),
     }
-    said = sentence("discriminator", {"discriminator/one": 0.5, "discriminator/other": 0.5}, term_info)
+    said = interpret("discriminator", {"discriminator/one": 0.5, "discriminator/other": 0.5}, term_info)
     assert said == "tells real from generated in at least 75 % of cases"
 
 
 def test_a_total_that_tells_nothing_has_no_line():
     term_info = {"discriminator/total": TermInfo(""), "generator/total": TermInfo("", 0.25)}
-    assert losses(term_info, {"discriminator/total": 1.0, "generator/total": 0.5}) == [
+    assert describe_losses(term_info, {"discriminator/total": 1.0, "generator/total": 0.5}) == [
         "generator total 0.500 (0.25 at equilibrium)"
     ]
-    assert losses(term_info, {"generator/total": math.inf}) == []
+    assert describe_losses(term_info, {"generator/total": math.inf}) == []

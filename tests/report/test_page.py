@@ -180,7 +180,7 @@ def test_secrets_stay_out(made, page_of):
 
 ENDINGS = {
     "Stopped at iteration 120 of 300: Ctrl-C.": {"standing": "stopped", "done": 120, "reason": "Ctrl-C"},
-    "DivergedError at iteration 7 of 300: total is nan.": {"standing": "diverged", "done": 7, "reason": "total is nan"},
+    "Diverged at iteration 7 of 300: total is nan.": {"standing": "diverged", "done": 7, "reason": "total is nan"},
     "Failed at iteration 7 of 300: RuntimeError: boom.": {"standing": "failed", "done": 7, "error": "RuntimeError: boom"},
     "Killed at iteration 7 of 300: it vanished.": {"standing": "killed", "done": 7, "reason": "it vanished"},
     "Killed at iteration 60 of 300: process vanished": {"standing": "running", "done": 60, "pid": 2**22 + 1, "heartbeat": 0.0},

@@ -201,7 +201,7 @@ def test_paths_of_one_label_have_one_colour_and_one_name():
 
 @pytest.mark.parametrize("width", [6.4, 4.8])
 def test_the_legend_of_paths_fits_and_says_how_many_more_there_are(width):
-    key = mpl_style.key([f"class {label}" for label in range(23)], 0.85 * width)
+    key = mpl_style.layout_legend([f"class {label}" for label in range(23)], 0.85 * width)
 
     assert key.names[-2:] == ("class 19", "… and 3 more")
     _, axes = mpl_style.figure(width, 6)
@@ -219,8 +219,8 @@ def test_the_legend_of_tall_paths_is_not_cut_off(monkeypatch):
             return latent.noise[:, :2] * torch.tensor([0.1, 10.0])
 
     pages = []
-    pixels_of = mpl_style.pixels_of
-    monkeypatch.setattr(mpl_style, "pixels_of", lambda page: pages.append(page) or pixels_of(page))
+    render = mpl_style.render
+    monkeypatch.setattr(mpl_style, "render", lambda page: pages.append(page) or render(page))
     one = explorer(Tall(), DataSpec((2,), classes=17), build_labelled, size=2)
     one.interpolation(latents(one, 68), ".png", steps=3)
 

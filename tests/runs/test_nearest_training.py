@@ -10,7 +10,7 @@ from PIL import Image
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures.projection import Groups
+from ganforge.figures.plot_data import Groups
 from ganforge.runs import nearest_training
 from ganforge.runs.nearest_training import FRAME, beside_nearest, require_images
 

@@ -82,7 +82,7 @@ def rgb(colour):
 def named(monkeypatch):
     """The names in each legend that is drawn, and whether it lies beside the title and within the page."""
     found = []
-    draw = mpl_style.Key.draw
+    draw = mpl_style.LegendLayout.draw
 
     def watched(self, axes, handles):
         draw(self, axes, handles)
@@ -93,7 +93,7 @@ def named(monkeypatch):
         assert box.x1 <= page.bbox.x1
         found.append([text.get_text() for text in legend.get_texts()])
 
-    monkeypatch.setattr(mpl_style.Key, "draw", watched)
+    monkeypatch.setattr(mpl_style.LegendLayout, "draw", watched)
     return found
 
 

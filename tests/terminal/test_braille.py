@@ -5,7 +5,8 @@ import pytest
 from rich.segment import Segment
 from rich.style import Style
 
-from ganforge.terminal.braille import Canvas, image_drawing, line_drawing, points_drawing, shrunk, sparkline
+from ganforge.terminal.braille import Canvas, image_drawing, line_drawing, points_drawing, shrink
+from ganforge.terminal.panels import sparkline
 
 DIM, RED, BLUE, GREEN = Style(dim=True), Style(color="red"), Style(color="blue"), Style(color="green")
 
@@ -101,7 +102,7 @@ def test_images_without_colours_are_shades_of_letters():
 def test_shrinking_takes_means():
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(3, axis=3)
 
-    assert shrunk(image, 2, 2)[0, ..., 0].tolist() == [[2, 4], [10, 12]]  # of 2.5, 4.5, 10.5 and 12.5, to even
+    assert shrink(image, 2, 2)[0, ..., 0].tolist() == [[2, 4], [10, 12]]  # of 2.5, 4.5, 10.5 and 12.5, to even
 
 
 @pytest.mark.parametrize("size", [(11, 9), (28, 28), (1, 3)])
@@ -110,7 +111,7 @@ def test_shrinking_to_any_size_weighs_by_area(size):
 
     blown_up = image.repeat(size[0], axis=0).repeat(size[1], axis=1).astype(float)
     expected = np.rint(blown_up.reshape(size[0], 28, size[1], 28, 3).mean(axis=(1, 3)))
-    np.testing.assert_allclose(shrunk(image[None], *size)[0].astype(float), expected, atol=1)
+    np.testing.assert_allclose(shrink(image[None], *size)[0].astype(float), expected, atol=1)
 
 
 def test_below_the_last_row_of_an_odd_height_is_the_terminals_ground():

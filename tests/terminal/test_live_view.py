@@ -21,9 +21,10 @@ from ganforge.core.contracts import MetricInfo
 from ganforge.core.events import Evaluated, RolledBack, SamplesDrawn, Stepped
 from ganforge.terminal import panels
 from ganforge.terminal.live_view import LiveView
-from ganforge.terminal.progress_ui import Heading, view
+from ganforge.terminal.progress_ui import create_ui
+from ganforge.terminal.run_state import RunHeading
 
-HEADING = Heading("InfoGAN finds the moons", Path("runs/moons/a-1234"), 7)
+HEADING = RunHeading("InfoGAN finds the moons", Path("runs/moons/a-1234"), 7)
 
 
 class Screen:
@@ -52,7 +53,7 @@ class Screen:
 def play(screen, events, clock, *, seconds=0.0):
     """Show a whole run; while the clock stands still, only its start and its end are drawn, which spares the slow emulator."""
     live = LiveView(screen.console, HEADING, clock)
-    with live.observer() as tell:
+    with live.callback() as tell:
         for event in events:
             clock.now += seconds
             tell(event)
@@ -119,14 +120,14 @@ def test_findings_are_told_in_full_where_there_is_room(clock, events, watched, f
 @pytest.mark.parametrize("width", [20, 25, 30])
 def test_a_narrow_view_says_what_helps_against_the_worst_and_counts_the_others(finding, width):
     troubles = [finding(f"check-{number}") for number in range(3)]
-    lines = ["".join(segment.text for segment in line).rstrip() for line in panels._findings(troubles, width, 3)]
+    lines = [line.plain for line in panels.fit_findings(troubles, width, 3)]
     assert [line[:16] for line in lines] == ["fail: mode colla", "  several sample", "and 2 more: mode"]
 
 
 @pytest.mark.parametrize("room", range(1, 30))
 def test_findings_keep_to_their_room(finding, room):
     troubles = [finding(f"check-{number}") for number in range(4)]
-    assert 1 <= len(panels._findings(troubles, 24, room)) <= max(room, 2)
+    assert 1 <= len(panels.fit_findings(troubles, 24, room)) <= max(room, 2)
 
 
 @pytest.mark.parametrize("size", [(60, 24), (80, 24), (61, 12), (30, 20), (100, 16)])
@@ -173,7 +174,7 @@ def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(cl
     screen = Screen(120, 40)
     live = LiveView(screen.console, HEADING, clock)
     *earlier, _ = events(end=60)
-    with live.observer() as tell:
+    with live.callback() as tell:
         for event in [
             *earlier,
             RolledBack(40, 60),
@@ -193,7 +194,7 @@ def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(cl
 def test_progress_and_time_left_while_it_goes(clock, events):
     screen = Screen(100, 30)
     live = LiveView(screen.console, HEADING, clock)
-    with live.observer() as tell:
+    with live.callback() as tell:
         for event in events():
             clock.now += 0.1
             tell(event)
@@ -265,7 +266,7 @@ def test_no_color_means_no_colours(clock, events):
 def test_a_resize_leaves_no_remains(clock, events):
     screen = Screen(120, 40)
     live = LiveView(screen.console, HEADING, clock)
-    with live.observer() as tell:
+    with live.callback() as tell:
         for event in events():
             if getattr(event, "iteration", 0) == 40:
                 screen.look()
@@ -283,7 +284,7 @@ def test_messages_are_shown_at_the_next_event_and_after_the_end(clock, events):
     screen = Screen(100, 40)
     live = LiveView(screen.console, HEADING, clock)
     stream = events()
-    with live.observer() as tell:
+    with live.callback() as tell:
         tell(next(stream))
         live.notify("saving \x1b[2J; press Ctrl-C again to stop at once")
         assert not any("saving" in line for line in screen.look())
@@ -315,7 +316,7 @@ def test_a_dear_refresh_comes_more_rarely(clock, events):
         return frame()
 
     live.frame = slow_frame
-    with live.observer() as tell:
+    with live.callback() as tell:
         for event in events(end=1000, iterations=1000, every=500):
             clock.now += 0.1
             tell(event)
@@ -326,7 +327,7 @@ def test_a_dear_refresh_comes_more_rarely(clock, events):
 def test_the_cursor_is_given_back_whatever_happens(clock, events):
     screen = Screen(100, 30)
     live = LiveView(screen.console, HEADING, clock)
-    with pytest.raises(KeyboardInterrupt), live.observer() as tell:
+    with pytest.raises(KeyboardInterrupt), live.callback() as tell:
         tell(next(events()))
         screen.look()
         assert screen.emulator.cursor.hidden
@@ -373,11 +374,11 @@ def test_a_picture_without_a_field_or_finite_samples_is_no_reason_to_fail(clock,
 def test_the_view_is_live_on_a_terminal_that_can_show_it(tmp_path):
     screen = Screen(100, 30)
     options = {"title": "t", "folder": tmp_path, "seed": 0}
-    live = view(screen.console, plain=False, **options)
+    live = create_ui(screen.console, plain=False, **options)
     assert live.notify.__self__.__class__ is LiveView
 
     for console in (Console(file=io.StringIO()), Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})):
-        assert view(console, plain=False, **options).notify.__self__.__class__ is not LiveView
+        assert create_ui(console, plain=False, **options).notify.__self__.__class__ is not LiveView
 
 
 PROGRAM = """
@@ -386,11 +387,11 @@ PROGRAM = """
     from event_streams import _events
     from rich.console import Console
     from pathlib import Path
-    from ganforge.terminal.progress_ui import view
+    from ganforge.terminal.progress_ui import create_ui
 
-    face = view(Console(stderr=True), plain=False, title="In a pty", folder=Path("runs/x"), seed=0)
+    face = create_ui(Console(stderr=True), plain=False, title="In a pty", folder=Path("runs/x"), seed=0)
     try:
-        with face.observer as tell:
+        with face.callback as tell:
             for event in _events(end=5000, iterations=5000, every=100):
                 tell(event)
                 time.sleep(0.002)

@@ -10,7 +10,7 @@ import torch
 from ganforge.core.events import SamplesDrawn
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.terminal.sample_preview import Portrait, _fitting
+from ganforge.terminal.sample_preview import SamplePreview, _fit_images
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ from ganforge.terminal.sample_preview import Portrait, _fitting
     ],
 )
 def test_images_are_as_large_as_lets_twenty_be_shown(image, room, expected):
-    assert _fitting(image, room) == expected
+    assert _fit_images(image, room) == expected
 
 
 @pytest.fixture
-def portrait(events):
+def preview(events):
     """Images that are one grey each, of three classes: class ``c`` has the shades 10 c to 10 c + 9."""
     started = next(events("images"))
     data, latent = DataSpec((3, 32, 32), classes=3, value_range=(0.0, 255.0)), LatentSpec(2, classes=3)
-    return Portrait(replace(started, data=data, latent=latent, real=Samples(torch.zeros(2, 3, 32, 32))))
+    return SamplePreview(replace(started, data=data, latent=latent, real=Samples(torch.zeros(2, 3, 32, 32))))
 
 
 def greys(lines):
@@ -45,13 +45,13 @@ def greys(lines):
 
 
 @pytest.mark.parametrize(("size", "shown"), [((33, 14), [[0, 10, 20], [1, 11, 21]]), ((23, 40), [[0, 1], [10, 11], [20, 21]])])
-def test_rows_or_columns_are_classes(portrait, size, shown):
+def test_rows_or_columns_are_classes(preview, size, shown):
     labels = torch.tensor([2, 0, 1] * 10)
     shades = torch.tensor([10.0 * label + at // 3 for at, label in enumerate(labels.tolist())])
     values = shades[:, None, None, None].expand(30, 3, 32, 32)
     picture = SamplesDrawn(5, Samples(values, labels, Latent(torch.zeros(30, 2), labels)), None)
 
-    drawn = greys(portrait.lines(picture, size, coloured=True)[1:-1])
+    drawn = greys(preview.panel(picture, size, coloured=True).renderable.lines)
 
     found = []
     for line in drawn:

@@ -1,4 +1,4 @@
-"""Saved states become checkpoints in the run folder."""
+"""Saves training states as checkpoints in the run folder."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from ganforge.callbacks.dispatch import Tell, Warn, warn_plainly
+from ganforge.callbacks import Handler, Warn, emit_warning
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Event, Saved
 from ganforge.storage import checkpoints
 from ganforge.storage.run_folder import RunFolder
 
 
-class Checkpoints:
-    """An essential observer that saves what is worth keeping; stands after the journal's, which then is on the disk already.
+class CheckpointSaver:
+    """An essential callback. Put it after the journal writer, so that the journal is on disk before a checkpoint.
 
     Args:
         folder: the run's folder, locked by this process.
-        keep: how many of the newest are kept.
-        on_save_error: a disk that refuses costs a warning, or ends training.
-        warn: where the warning goes, once until a save succeeds again.
+        keep: number of checkpoints to keep, the newest ones.
+        on_save_error: whether a failed save causes a warning or ends training.
+        warn: receives the warning, once until a save succeeds again.
 
     Attributes:
         last: the newest checkpoint saved, or ``None``.
-        failures: saves that failed.
+        failures: number of failed saves.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Checkpoints:
         keep: int,
         *,
         on_save_error: Literal["warn", "fail"] = "warn",
-        warn: Warn = warn_plainly,
+        warn: Warn = emit_warning,
     ) -> None:
         self.folder = folder
         self.keep = keep
@@ -43,13 +43,13 @@ class Checkpoints:
         self.failures = 0
         self._failing = False
 
-    def __enter__(self) -> Tell:
-        return self._tell
+    def __enter__(self) -> Handler:
+        return self._handle
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing is open between two saves."""
+        """Do nothing: no file is open between two saves."""
 
-    def _tell(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         if not isinstance(event, Saved):
             return
         try:
@@ -60,6 +60,6 @@ class Checkpoints:
                 raise
             self.failures += 1
             if not self._failing:
-                kept = f"the last checkpoint is {self.last}" if self.last else "there is no checkpoint of this process yet"
-                self.warn(f"no checkpoint at iteration {event.iteration}: {error}; training goes on, {kept}")
+                last = f"the last checkpoint is {self.last}" if self.last else "this process has not saved a checkpoint yet"
+                self.warn(f"no checkpoint at iteration {event.iteration}: {error}; training continues, {last}")
             self._failing = True

@@ -1,125 +1,244 @@
-"""Pictures of what the generator makes, one file at each :class:`~ganforge.core.events.SamplesDrawn`."""
+"""Writes a run's pictures: samples, loss and metric curves, and the animation of the training."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganforge.callbacks.dispatch import Tell, Warn, warn_plainly
+from ganforge.callbacks import Handler, Warn, emit_warning
 from ganforge.core.errors import StorageError
-from ganforge.core.events import Evaluated, Event, SamplesDrawn, Started, Stepped
-from ganforge.storage import atomic_files
+from ganforge.core.events import Evaluated, Event, Finished, SamplesDrawn, Started, Stepped
+from ganforge.storage import atomic_files, value_info
 from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.value_info import ValueInfo
 
 if TYPE_CHECKING:
-    from ganforge.figures.sample_figures import Portraitist
+    from PIL.Image import Image
 
-Recorded = Callable[[str, int, Path], None]
-"""Told each picture that was written: key such as ``images/samples``, iteration, file."""
+    from ganforge.figures import Pixels
+    from ganforge.figures.sample_figures import SampleFigure
+
+RecordPicture = Callable[[str, int, Path], None]
+"""Receives each picture written: key such as ``images/samples``, iteration, file."""
 
 KEY = "images/samples"
-"""The pictures' key in journal and MLflow."""
+"""Key of the pictures in journal and MLflow."""
+CURVES_INTERVAL = 60.0
+"""Least seconds between two drawings of the losses during training."""
+MAX_FRAMES = 60
+"""Largest number of frames of the animation."""
+FRAME_WIDTH = 640
+"""Largest width of the animation in pixels."""
 
-_HEAD_START = 1.0
-"""Seconds of training before the first picture."""
+_HEAD_START = 1.0  # seconds of training before the first picture
+_CURVES_SHARE = 0.01  # share of the time that drawing curves may take
+_FRAME_PACE, _LAST_FRAME_PACE = 120, 2000  # milliseconds
+_MIN_FRAMES = 8
+_MAX_BYTES = 3_000_000  # of the animation, so that MLflow's page and a README load it quickly
 
 
 @contextmanager
-def pictures(folder: RunFolder, *, title: str, recorded: Recorded, warn: Warn = warn_plainly) -> Iterator[Tell]:
-    """Draw each picture into ``pictures/samples-<iteration>.png``.
+def pictures(folder: RunFolder, *, title: str, recorded: RecordPicture, warn: Warn = emit_warning) -> Iterator[Handler]:
+    """Write ``pictures/samples-<iteration>.png`` at each :class:`~ganforge.core.events.SamplesDrawn`.
 
-    The first one waits until training has gone on for a second (or ends, or is pictured or saved again): importing the drawing
-    library takes about as long, and the view shall show first that training goes on.
+    The first picture waits for one second of training (or for the end, a save or another picture): importing matplotlib takes
+    about that long, and the progress display should appear first.
 
     Args:
         folder: the run's folder.
-        title: stands above each picture.
-        recorded: told each file.
-        warn: told once when the disk refuses a picture, and once when the discriminator fails on one; later ones are tried again.
+        title: above each picture.
+        recorded: receives each file.
+        warn: called once if a picture cannot be written, and once if the discriminator fails on one; others are still tried.
     """
-    sketchbook = _Sketchbook(folder, title, recorded, warn)
+    writer = _PictureWriter(folder, title, recorded, warn)
     first: SamplesDrawn | None = None
     begin = 0.0
 
-    def tell(event: Event) -> None:
+    def handle(event: Event) -> None:
         nonlocal first, begin
         if isinstance(event, Started):
-            sketchbook.open(event)
+            writer.started = event
             begin = time.monotonic()
         elif first is not None and (not isinstance(event, Stepped | Evaluated) or time.monotonic() - begin >= _HEAD_START):
-            sketchbook.draw(first)
+            writer.write(first)
             first = None
 
         if isinstance(event, SamplesDrawn):
-            sketchbook.excuse(event)
-            if sketchbook.is_blank:
+            writer.warn_about_missing_logits(event)
+            if writer.figure is None:
                 first = event
             else:
-                sketchbook.draw(event)
+                writer.write(event)
 
-    yield tell
+    yield handle
     if first is not None:
-        sketchbook.draw(first)
+        writer.write(first)
 
 
-class _Sketchbook:
-    """The pictures of one run; nothing is imported before the first."""
+class _PictureWriter:
+    """Writes the sample pictures of one run; the figure, and with it matplotlib, is loaded with the first one."""
 
-    def __init__(self, folder: RunFolder, title: str, recorded: Recorded, warn: Warn) -> None:
+    def __init__(self, folder: RunFolder, title: str, recorded: RecordPicture, warn: Warn) -> None:
         self._folder, self._title, self._recorded, self._warn = folder, title, recorded, warn
-        self._started: Started | None = None
-        self._artist: Portraitist | None = None
-        self._refused = self._excused = False
+        self.started: Started | None = None
+        self.figure: SampleFigure | None = None
+        self._failed = self._warned = False
 
-    @property
-    def is_blank(self) -> bool:
-        return self._artist is None
-
-    def open(self, started: Started) -> None:
-        self._started = started
-
-    def excuse(self, picture: SamplesDrawn) -> None:
-        """Say once why pictures do not show the discriminator."""
-        if picture.missing and not self._excused:
-            self._excused = True
+    def warn_about_missing_logits(self, picture: SamplesDrawn) -> None:
+        if picture.missing and not self._warned:
+            self._warned = True
             self._warn(
-                f"the picture of iteration {picture.iteration} is without the discriminator, which fails on it in eval mode: "
-                f"{picture.missing}; training goes on"
+                f"the picture of iteration {picture.iteration} is drawn without the discriminator, which fails in eval mode: "
+                f"{picture.missing}; training continues"
             )
 
-    def draw(self, picture: SamplesDrawn) -> None:
-        from ganforge.figures import mpl_style
-
-        if self._artist is None:
-            self._artist = self._hired()
-        drawn = self._artist.draw(picture)
+    def write(self, picture: SamplesDrawn) -> None:
+        if self.figure is None:
+            self.figure = self._make_figure()
         path = picture_path(self._folder, picture.iteration)
         try:
-            # A picture can be drawn again; syncing it would stop training.
-            atomic_files.write_bytes(path, mpl_style.png(drawn), durable=False)
+            _write_png(path, self.figure.draw(picture))
         except StorageError as error:
-            if not self._refused:
-                self._warn(f"pictures are missing from iteration {picture.iteration} on: {error.message}")
-            self._refused = True
+            if not self._failed:
+                self._warn(f"no pictures from iteration {picture.iteration} on: {error.message}")
+            self._failed = True
             return
         self._recorded(KEY, picture.iteration, path)
 
-    def _hired(self) -> Portraitist:
-        from ganforge.figures.sample_figures import portraitist
+    def _make_figure(self) -> SampleFigure:
+        from ganforge.figures.sample_figures import make_sample_figure
 
-        assert self._started is not None  # noqa: S101 - a trainer's first event
-        return portraitist(self._started, self._title)
+        assert self.started is not None  # noqa: S101 - a trainer's first event
+        return make_sample_figure(self.started, self._title)
 
 
 def picture_path(folder: RunFolder, iteration: int) -> Path:
-    """Where the picture of an iteration lies."""
+    """The file of an iteration's picture."""
     return folder.pictures / f"samples-{iteration:08}.png"
 
 
-def drawn(folder: RunFolder) -> dict[int, Path]:
-    """All pictures of samples in a run's folder, by iteration."""
+def sample_pictures(folder: RunFolder, until: float = float("inf")) -> dict[int, Path]:
+    """The sample pictures in a run's folder by iteration, up to ``until``: later ones were discarded by a roll-back."""
     found = {path.stem.removeprefix("samples-"): path for path in folder.pictures.glob("samples-*.png")}
-    return {int(at): found[at] for at in sorted(found, key=lambda at: (len(at), at)) if at.isdecimal() and at.isascii()}
+    numbered = {int(at): found[at] for at in sorted(found, key=lambda at: (len(at), at)) if at.isdecimal() and at.isascii()}
+    return {at: path for at, path in numbered.items() if at <= until}
+
+
+@contextmanager
+def curves(
+    folder: RunFolder, *, title: str, warn: Warn = emit_warning, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Handler]:
+    """Draw ``pictures/losses.png`` at evaluations, at most once a minute, and with ``pictures/metrics.png`` at the end.
+
+    The curves come from the journal, so a resumed run shows its earlier part too. Reading and drawing take at most 1 % of the time.
+
+    Args:
+        folder: the run's folder; its journal must be written before, by an earlier callback.
+        title: above the curves.
+        warn: called once if a picture cannot be written.
+        clock: seconds, monotonic.
+    """
+    due = clock() + CURVES_INTERVAL
+    failed = False
+
+    def write(*, metrics: bool) -> None:
+        nonlocal due, failed
+        began = clock()
+        try:
+            _write_curves(folder, title, metrics=metrics)
+        except StorageError as error:
+            if not failed:
+                warn(f"no curves: {error.message}")
+            failed = True
+        due = clock() + max(CURVES_INTERVAL, (clock() - began) / _CURVES_SHARE)
+
+    def handle(event: Event) -> None:
+        if isinstance(event, Finished) or (isinstance(event, Evaluated) and clock() >= due):
+            write(metrics=isinstance(event, Finished))
+
+    yield handle
+
+
+def _write_curves(folder: RunFolder, title: str, *, metrics: bool) -> None:
+    from ganforge.figures.chart_renderers import draw_charts
+    from ganforge.figures.charts import loss_charts, metric_charts
+    from ganforge.figures.run_history import read_history
+
+    history, meanings = read_history(folder), _read_meanings(folder)
+    if losses := [chart for chart in loss_charts(history.terms, meanings.terms) if any(len(one.at) > 1 for one in chart.curves)]:
+        _write_png(folder.pictures / "losses.png", draw_charts(losses, title, findings=history.findings))
+    if metrics and (charts := metric_charts(history.metrics, meanings.metrics)):
+        _write_png(folder.pictures / "metrics.png", draw_charts(charts, title))
+
+
+def _read_meanings(folder: RunFolder) -> ValueInfo:
+    try:
+        return value_info.read(folder)
+    except StorageError:
+        return ValueInfo()
+
+
+def _write_png(path: Path, picture: Pixels) -> None:
+    from ganforge.figures.images import encode_png
+
+    # Not durable: a picture can be drawn again, and syncing would delay training.
+    atomic_files.write_bytes(path, encode_png(picture), durable=False)
+
+
+@contextmanager
+def animation(folder: RunFolder, *, warn: Warn = emit_warning) -> Iterator[Handler]:
+    """Write ``pictures/training.gif`` from the sample pictures when training ends, for whatever reason.
+
+    Args:
+        folder: the run's folder; the pictures of an earlier part of the run are included.
+        warn: called if the file cannot be written.
+    """
+
+    def handle(event: Event) -> None:
+        if not isinstance(event, Finished):
+            return
+        paths = list(sample_pictures(folder, until=event.iteration).values())
+        if len(paths) < 2:
+            return
+        try:
+            atomic_files.write_bytes(folder.pictures / "training.gif", _animate(paths), durable=False)
+        except StorageError as error:
+            warn(f"no animation: {error.message}")
+
+    yield handle
+
+
+def pick_evenly(paths: Sequence[Path], count: int) -> list[Path]:
+    """At most ``count`` of the paths, evenly spaced, including the first and the last."""
+    if len(paths) <= count:
+        return list(paths)
+    return [paths[round(index * (len(paths) - 1) / (count - 1))] for index in range(count)]
+
+
+def _animate(paths: Sequence[Path], max_bytes: int = _MAX_BYTES) -> bytes:
+    """A GIF of as many pictures as fit into ``max_bytes``, but at least 8."""
+    count = min(len(paths), MAX_FRAMES)
+    animated = _encode(pick_evenly(paths, count))
+    while len(animated) > max_bytes and count > _MIN_FRAMES:
+        count = max(_MIN_FRAMES, min(count - 1, int(0.9 * count * max_bytes / len(animated))))
+        animated = _encode(pick_evenly(paths, count))
+    return animated
+
+
+def _encode(paths: Sequence[Path]) -> bytes:
+    from ganforge.figures.images import encode_gif
+
+    return encode_gif([_read_frame(path) for path in paths], pace=_FRAME_PACE, held=_LAST_FRAME_PACE)
+
+
+def _read_frame(path: Path) -> Image:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        frame = picture.convert("RGB")
+    if frame.width > FRAME_WIDTH:
+        frame = frame.resize((FRAME_WIDTH, round(frame.height * FRAME_WIDTH / frame.width)), Image.Resampling.BILINEAR)
+    return frame

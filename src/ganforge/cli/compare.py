@@ -127,8 +127,9 @@ def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> P
     if not trained:
         console.warning("no curves are drawn: what is compared was not measured during training")
         return None
-    from ganforge.figures.comparison_plot import overlaid
-    from ganforge.figures.mpl_style import png
+    from ganforge.figures.chart_renderers import draw_charts
+    from ganforge.figures.charts import comparison_charts
+    from ganforge.figures.images import encode_png
     from ganforge.storage import atomic_files
 
     panels = {
@@ -136,8 +137,10 @@ def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> P
         for one in trained
     }
     title = " and ".join(group.name for group in groups)
+    charts = comparison_charts(panels, {one.metric: one.measure for one in trained})
+    picture = draw_charts(charts, title, note="line: median, band: all seeds", shared_legend=True)
     with out_option_hint():
-        atomic_files.write_bytes(out, png(overlaid(panels, {one.metric: one.measure for one in trained}, title)))
+        atomic_files.write_bytes(out, encode_png(picture))
     console.note(f"curves drawn into {out}")
     return out
 

@@ -1,4 +1,4 @@
-"""How numbers, names and sizes are said, on the terminal and in pictures alike."""
+"""Numbers, names, durations and sizes as text, for terminal, pictures and reports."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LOGARITHMS = {math.log(count): f"log {count}" for count in (2, 4)}
 
 
 def clean(text: str) -> str:
-    """``text`` on one line and without control characters, so that a recipe's title cannot steer the terminal."""
+    """``text`` on one line without control characters, so that a recipe's title cannot control the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def number(value: float) -> str:
-    """Four significant digits at most, three below 1: ``0.0712``, ``1.386``, ``12,345``, ``1.2e-05``, ``nan``, ``inf``."""
+    """At most four significant digits, three below 1: ``0.0712``, ``1.386``, ``12,345``, ``1.2e-05``, ``nan``, ``inf``."""
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
     size = abs(value)
@@ -33,7 +33,7 @@ def number(value: float) -> str:
 
 
 def fixed(value: float) -> str:
-    """Like `number`, with trailing zeros kept: for values that change in place, so that they do not jump."""
+    """Like `number`, but with trailing zeros, so that values that are updated in place do not move."""
     if not math.isfinite(value) or not 1e-3 <= abs(value) < 1000:
         return number(value)
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
@@ -54,7 +54,7 @@ def duration(seconds: float) -> str:
 
 
 def speed(per_second: float) -> str:
-    """``812 it/s``, ``3.2 it/s``, or ``12 s/it`` where an iteration takes longer than a second."""
+    """``812 it/s``, ``3.2 it/s``, or ``12 s/it`` if an iteration takes more than a second."""
     if per_second <= 0:
         return "– it/s"
     if per_second < 1:
@@ -63,7 +63,7 @@ def speed(per_second: float) -> str:
 
 
 def share(iteration: int, iterations: int) -> str:
-    """``51 %``; 100 % only when all is done."""
+    """``51 %``, rounded down, so that 100 % means finished."""
     return f"{100 * iteration // max(iterations, 1)} %"
 
 
@@ -95,13 +95,13 @@ def term(key: str) -> str:
 
 
 def level(value: float) -> str:
-    """A value at equilibrium, with the name it has in the literature: ``log 4 = 1.386``."""
-    name = named(value)
+    """A value at equilibrium, with its symbolic name if it has one: ``log 4 = 1.386``."""
+    name = symbolic_name(value)
     return name if name == number(value) else f"{name} = {value:.3f}"
 
 
-def named(value: float) -> str:
-    """``log 2``, or the number where it has no name."""
+def symbolic_name(value: float) -> str:
+    """``log 2``, or the number if it has no symbolic name."""
     return next((name for known, name in _LOGARITHMS.items() if math.isclose(value, known, rel_tol=1e-6)), number(value))
 
 
@@ -111,7 +111,7 @@ def healthy(since: int) -> str:
 
 
 def brief_terms(terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> str:
-    """Both networks' totals on one line, each with its value at equilibrium where it has one."""
+    """Both networks' totals on one line, each with its value at equilibrium if it has one."""
     return "  ".join(
         f"{term(key).removesuffix(' total')} {fixed(terms[key])}" + _at_equilibrium(term_info.get(key))
         for key in (TOTAL, ADVERSARIAL)
@@ -127,7 +127,7 @@ def outcome(event: Finished, scores: Mapping[str, float]) -> str:
     return f"{head}{reason}" + (f"; {measured}" if measured else "")
 
 
-def _at_equilibrium(reading: TermInfo | None) -> str:
-    if reading is None or reading.equilibrium is None:
+def _at_equilibrium(info: TermInfo | None) -> str:
+    if info is None or info.equilibrium is None:
         return ""
-    return f" (equilibrium {number(reading.equilibrium)})"
+    return f" (equilibrium {number(info.equilibrium)})"

@@ -1,6 +1,6 @@
-"""What the present losses mean, in plain words: as far as the terms' readings tell, and no further.
+"""What the current losses mean, in plain words.
 
-A loss tells how the two players stand to each other. How good the samples are it does not tell, and no sentence here says so.
+Losses compare the two networks with each other. They do not measure the quality of the samples, and no text here claims so.
 """
 
 from __future__ import annotations
@@ -13,112 +13,112 @@ from ganforge.core import formatting
 from ganforge.core.contracts import Divergence, TermInfo
 
 _UNDECIDED = 0.02
-"""Share of the way to winning that is taken for none."""
+"""A discriminator with less progress than this counts as undecided."""
 _NEARLY = 0.9
 _CERTAIN = 0.995
 _EVEN = 0.05
-"""Share of a generator's scale that is taken for none; its single term is noisier."""
+"""The same for the generator, whose single term is noisier."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gauge:
-    """How far a player has come from the settled game towards winning for certain.
+class Progress:
+    """How far a network has come from equilibrium towards winning with certainty.
 
     Attributes:
-        way: what its terms lie below their values at equilibrium; negative where it loses.
-        whole: what they would lie below where it has won for certain; ``inf`` where winning has no end.
-        scale: the whole, or where that has no end the size of their values at equilibrium.
-        divergence: what the way estimates, where all its terms agree on that.
+        gain: how far its terms are below their values at equilibrium; negative if it is losing.
+        maximum: the gain of a network that wins with certainty; ``inf`` if it is unbounded.
+        scale: the maximum, or if that is unbounded the size of the values at equilibrium.
+        divergence: what the gain estimates, if all its terms agree.
     """
 
-    way: float
-    whole: float
+    gain: float
+    maximum: float
     scale: float
     divergence: Divergence | None
 
     @property
     def share(self) -> float:
-        """The way as a share of the whole; 0 where that has no end."""
-        return self.way / self.whole
+        """The gain as a share of the maximum; 0 if that is unbounded."""
+        return self.gain / self.maximum
 
 
-def gauge(player: str, terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> Gauge | None:
-    """How far ``player`` has come, by those of its terms whose reading declares equilibrium and best value.
+def measure_progress(player: str, terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> Progress | None:
+    """How far ``player`` has come, by its terms that declare an equilibrium and a best value.
 
-    Weights do not enter, nor do penalties and terms of codes or classes, which have no best value.
+    Weights are ignored, and so are penalties and terms of codes or classes, which have no best value.
 
     Returns:
-        ``None`` where no term tells, where one is missing or not finite, or where winning is worth nothing.
+        ``None`` if there is no such term, if one is missing or not finite, or if the maximum gain is zero.
     """
-    telling = {
-        key: (reading.equilibrium, reading.best)
-        for key, reading in term_info.items()
-        if key.startswith(f"{player}/") and reading.equilibrium is not None and reading.best is not None
+    targets = {
+        key: (info.equilibrium, info.best)
+        for key, info in term_info.items()
+        if key.startswith(f"{player}/") and info.equilibrium is not None and info.best is not None
     }
-    if not telling or not all(math.isfinite(terms.get(key, math.nan)) for key in telling):
+    if not targets or not all(math.isfinite(terms.get(key, math.nan)) for key in targets):
         return None
-    whole = sum(equilibrium - best for equilibrium, best in telling.values())
-    if whole <= 0:
+    maximum = sum(equilibrium - best for equilibrium, best in targets.values())
+    if maximum <= 0:
         return None
-    way = sum(equilibrium - terms[key] for key, (equilibrium, _) in telling.items())
-    scale = whole if math.isfinite(whole) else sum(abs(equilibrium) for equilibrium, _ in telling.values())
-    named = {term_info[key].divergence for key in telling}
-    return Gauge(way, whole, scale, named.pop() if len(named) == 1 else None)
+    gain = sum(equilibrium - terms[key] for key, (equilibrium, _) in targets.items())
+    scale = maximum if math.isfinite(maximum) else sum(abs(equilibrium) for equilibrium, _ in targets.values())
+    named = {term_info[key].divergence for key in targets}
+    return Progress(gain, maximum, scale, named.pop() if len(named) == 1 else None)
 
 
-def sentence(player: str, terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> str:
-    """What the losses of ``player`` mean now; empty where they do not tell."""
-    found = gauge(player, terms, term_info)
-    if found is None:
+def interpret(player: str, terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> str:
+    """What the losses of ``player`` mean; "" if they do not tell."""
+    progress = measure_progress(player, terms, term_info)
+    if progress is None:
         return ""
-    return _of_generator(found) if player == "generator" else _of_discriminator(found)
+    return _describe_generator(progress) if player == "generator" else _describe_discriminator(progress)
 
 
-def losses(term_info: Mapping[str, TermInfo], terms: Mapping[str, float], *, brief: bool = False) -> list[str]:
-    """For each total its value, its value at equilibrium, and what that means; none for a total that tells nothing.
+def describe_losses(term_info: Mapping[str, TermInfo], terms: Mapping[str, float], *, brief: bool = False) -> list[str]:
+    """For each total its value, its value at equilibrium, and what that means; totals without either are omitted.
 
     Args:
         term_info: what the terms mean.
         terms: their values.
-        brief: without the value at equilibrium where the meaning says enough.
+        brief: omit the value at equilibrium if there is a meaning.
     """
     lines = []
-    for key, reading in term_info.items():
+    for key, info in term_info.items():
         player, _, name = key.partition("/")
         if name != "total" or not math.isfinite(terms.get(key, math.nan)):
             continue
-        settled = "" if reading.equilibrium is None else f" ({formatting.level(reading.equilibrium)} at equilibrium)"
-        meaning = sentence(player, terms, term_info)
+        reference = "" if info.equilibrium is None else f" ({formatting.level(info.equilibrium)} at equilibrium)"
+        meaning = interpret(player, terms, term_info)
         value = f"{formatting.term(key)} {formatting.fixed(terms[key])}"
         if meaning:
-            lines.append(f"{value}{'' if brief else settled}: {meaning}")
-        elif settled:
-            lines.append(f"{value}{settled}")
+            lines.append(f"{value}{'' if brief else reference}: {meaning}")
+        elif reference:
+            lines.append(f"{value}{reference}")
     return lines
 
 
-def _of_discriminator(found: Gauge) -> str:
-    if math.isinf(found.whole):
-        if found.divergence is None:
+def _describe_discriminator(progress: Progress) -> str:
+    if math.isinf(progress.maximum):
+        if progress.divergence is None:
             return ""
         return (
-            f"{found.divergence.name} {formatting.fixed(found.way)}"
-            if found.way >= 0
+            f"{progress.divergence.name} {formatting.fixed(progress.gain)}"
+            if progress.gain >= 0
             else "scores generated samples above real ones"
         )
-    if found.share < -_UNDECIDED:
-        return "judges worse than by guessing"
-    if found.share <= _UNDECIDED:
+    if progress.share < -_UNDECIDED:
+        return "does worse than guessing"
+    if progress.share <= _UNDECIDED:
         return "cannot tell real from generated (they are alike, or it is weak)"
-    return _success(found.share) + _estimate(found)
+    return _success(progress.share) + _estimate(progress)
 
 
 def _success(share: float) -> str:
-    """How often a discriminator is right whose certainty is what it should be.
+    """How often a calibrated discriminator is right.
 
-    The least cost at a point where it is right with probability p ≥ ½ is a concave function of p: 1 (what guessing costs) at ½, and
-    0 at 1. So it is at least 2(1 - p), and on average p is at least (1 + share)/2. For the hinge loss it is just that; for the
-    logistic loss that is the bound of Hellman & Raviv (1970), for squares that of Cover & Hart (1967).
+    The least cost at a point where it is right with probability p ≥ ½ is a concave function of p: 1 (the cost of guessing) at ½,
+    and 0 at 1. So it is at least 2(1 - p), and on average p is at least (1 + share)/2. This is exact for the hinge loss; for the
+    logistic loss it is the bound of Hellman & Raviv (1970), for squares that of Cover & Hart (1967).
     """
     if share >= _CERTAIN:
         return "tells real from generated without error"
@@ -127,14 +127,15 @@ def _success(share: float) -> str:
     return f"tells real from generated in at least {50 + 50 * share:.0f} % of cases"
 
 
-def _estimate(found: Gauge) -> str:
-    if found.divergence is None:
+def _estimate(progress: Progress) -> str:
+    if progress.divergence is None:
         return ""
-    greatest = found.divergence.greatest
-    return f"; {found.divergence.name} {formatting.fixed(min(found.share, 1.0) * greatest)} of {formatting.named(greatest)}"
+    greatest = progress.divergence.greatest
+    estimate = formatting.fixed(min(progress.share, 1.0) * greatest)
+    return f"; {progress.divergence.name} {estimate} of {formatting.symbolic_name(greatest)}"
 
 
-def _of_generator(found: Gauge) -> str:
-    if abs(found.way) <= _EVEN * found.scale:
+def _describe_generator(progress: Progress) -> str:
+    if abs(progress.gain) <= _EVEN * progress.scale:
         return "the discriminator is undecided about its samples"
-    return "its samples pass for real" if found.way > 0 else "its samples are recognised as generated"
+    return "its samples pass for real" if progress.gain > 0 else "its samples are recognised as generated"

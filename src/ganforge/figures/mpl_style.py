@@ -1,22 +1,19 @@
-"""How figures look: one palette and one hand for all pictures of a run. Matplotlib is imported where it is used."""
+"""The common style of all matplotlib figures: palette, axes, titles, legends, fast redrawing. Matplotlib is imported lazily."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ganforge.figures import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Picture = NDArray[np.uint8]
-"""``(H, W, 3)`` bytes."""
 
 INK = "#22262b"
 MUTED = "#7a828c"
@@ -24,39 +21,39 @@ GRID = "#e8eaed"
 REAL = "#aab0b8"
 GENERATED = "#1f6fb2"
 GROUPS = ("#1f6fb2", "#d9622b", "#2f9e63", "#b0479a", "#c49a1a", "#5b51b8", "#18a0a8", "#8a5a3b", "#6f8f1f", "#cf3f52")
-"""Colours of labels and codes: told apart in print and with the common forms of colour blindness as far as ten colours can be."""
+"""Colours of labels and codes: as distinguishable as ten colours can be, in print and with common colour blindness."""
 FIELD = ("#f7d9c8", "#ffffff", "#cfe3d4")
-"""Background where the discriminator says generated, cannot tell, and says real."""
+"""Background where the discriminator says generated, is undecided, and says real."""
 HALF = "#5d6670"
 FAIL, WARN = "#cf3f52", "#c49a1a"
-"""Where the health watch began to see a trouble."""
+"""Colours of findings of the health monitor."""
 DATA_1D, GENERATED_1D, DISCRIMINATOR_1D, OPTIMUM_1D = "#22262b", "#2f9e63", "#1f6fb2", "#9cc3e4"
 """The colours of Figure 1 in Goodfellow et al. 2014: data black, generated green, discriminator blue."""
 
 _DPI = 125
 
-KEY_MOST = 20
-"""Most names in a legend."""
-_KEY_COLUMNS = 6
-_KEY_LINE = 0.175  # inches
-_KEY_SPACE = 8.0  # points between entries
+MAX_LEGEND = 20
+"""Largest number of names in a legend."""
+_LEGEND_COLUMNS = 6
+_LEGEND_LINE = 0.175  # inches
+_LEGEND_SPACE = 8.0  # points between entries
 
 
 def figure(width: float, height: float, **grid: Any) -> tuple[Figure, Any]:
-    """A figure of ``width × height`` inches on white paper, and its axes; ``grid`` as for ``Figure.subplots``."""
+    """A white figure of ``width × height`` inches, and its axes; ``grid`` as for ``Figure.subplots``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Paper
+    from matplotlib.figure import Figure
 
-    paper = Paper(figsize=(width, height), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(paper)
-    axes = paper.subplots(**grid)
+    page = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(page)
+    axes = page.subplots(**grid)
     for one in np.atleast_1d(axes).flat:
-        quiet(one)
-    return paper, axes
+        style_axes(one)
+    return page, axes
 
 
-def quiet(axes: Axes) -> None:
-    """Axes that step back behind what they show."""
+def style_axes(axes: Axes) -> None:
+    """Draw axes in light colours, without the upper and right spine."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(REAL)
     axes.tick_params(colors=MUTED, labelsize=8, length=3, width=0.8)
@@ -65,118 +62,119 @@ def quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-class Blit:
-    """A figure of which only a few artists move: the rest is drawn once, which makes a picture several times as fast.
+class BlitRenderer:
+    """Draws a figure of which only a few artists change; the rest is drawn once, which is several times as fast.
 
     Args:
-        page: the figure; whatever it holds at the first drawing, the moving artists apart, stays as it is then.
+        page: the figure; at the first drawing, everything but the changing artists is fixed.
     """
 
     def __init__(self, page: Figure) -> None:
         self._page = page
-        self._still: Any = None
+        self._fixed: Any = None
 
-    def pixels(self, moving: Iterable[Artist], backdrop: Backdrop | None = None) -> Picture:
-        """The figure with the backdrop and then the moving artists drawn over it, in their order: ``(H, W, 3)`` bytes."""
+    def draw(self, moving: Iterable[Artist], background: Background | None = None) -> Pixels:
+        """The figure with the background and then the moving artists drawn over it, in their order: ``(H, W, 3)`` bytes."""
         canvas: Any = self._page.canvas
         artists = list(moving)
-        if self._still is None:
+        if self._fixed is None:
             for artist in artists:
                 artist.set_animated(True)
             canvas.draw()
-            self._still = canvas.copy_from_bbox(self._page.bbox)
-        canvas.restore_region(self._still)
-        if backdrop is not None:
-            backdrop.put(canvas)
+            self._fixed = canvas.copy_from_bbox(self._page.bbox)
+        canvas.restore_region(self._fixed)
+        if background is not None:
+            background.paint(canvas)
         for artist in artists:
             self._page.draw_artist(artist)
-        drawn: Picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        drawn: Pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         return drawn
 
 
 @dataclass(frozen=True, slots=True)
-class Backdrop:
-    """Colours behind all else in a pair of axes, linear between the points that are known.
+class Background:
+    """Colours behind everything else in a pair of axes, interpolated linearly between grid points.
 
-    They are put down as pixels: having matplotlib resample an image costs as much as the rest of a picture.
+    They are written as pixels: resampling an image in matplotlib takes as long as the rest of a picture.
 
     Attributes:
-        axes: where; their limits and place are final once the figure is drawn.
-        colours: ``(ny, nx, 3)`` bytes, at evenly spaced points, the lowest row first.
-        across: where the first and the last column lie.
-        upward: where the first and the last row lie.
+        axes: the axes; their limits and position are fixed once the figure is drawn.
+        colours: ``(ny, nx, 3)`` bytes at evenly spaced points, lowest row first.
+        x_range: positions of the first and last column.
+        y_range: positions of the first and last row.
     """
 
     axes: Axes
-    colours: Picture
-    across: tuple[float, float]
-    upward: tuple[float, float]
+    colours: Pixels
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
 
-    def put(self, canvas: Any) -> None:
-        """Put them onto the canvas, between the known points; what is darker stays, such as the axes' lines."""
+    def paint(self, canvas: Any) -> None:
+        """Write the colours onto the canvas; darker pixels, such as the axes' lines, stay."""
         from PIL import Image
 
-        low, high = self.axes.transData.transform(
-            np.transpose([self.across, self.upward])
-        )  # (2,) pixels, of the first and last point
+        low, high = self.axes.transData.transform(np.transpose([self.x_range, self.y_range]))  # (2,) pixels of first and last point
         start = np.ceil(np.maximum(low, self.axes.bbox.min)).astype(int)
         end = np.floor(np.minimum(high, self.axes.bbox.max)).astype(int)
         if (end <= start).any():
-            return  # a field thinner than a pixel, as of data on a line
+            return  # thinner than a pixel, as for data on a line
 
-        # Pillow takes pixels as areas, whose middles are our points: hence the half.
+        # Pillow treats pixels as areas; our points are their centres, hence the half.
         columns_and_rows = np.array(self.colours.shape[1::-1])
         box = [edge for corner in (start, end) for edge in (corner - low) / (high - low) * (columns_and_rows - 1) + 0.5]
         smooth = Image.fromarray(self.colours).resize(tuple(end - start), Image.Resampling.BILINEAR, box=tuple(box))
 
-        sheet = np.asarray(canvas.buffer_rgba())[::-1]  # axes count upward, the canvas' rows downward
+        sheet = np.asarray(canvas.buffer_rgba())[::-1]  # axes count upwards, rows of the canvas downwards
         area = sheet[start[1] : end[1], start[0] : end[0], :3]
         np.minimum(area, np.asarray(smooth), out=area)
 
 
-def headed(paper: Figure, title: str, *, left: float, right: float, top: float = 0.955, note: str = "") -> Any:
-    """The title on the left, cut where it would meet the note on the right, which is returned.
+def add_title(page: Figure, title: str, *, left: float, right: float, top: float = 0.955, note: str = "") -> Any:
+    """Write the title on the left and a note on the right; a title that would overlap the note is shortened.
 
     Args:
-        paper: the figure.
-        title: as it is; no formulas.
+        page: the figure.
+        title: plain text, without formulas.
         left: where the title begins, as a share of the figure's width.
-        right: where the note ends, likewise.
-        top: their height, as a share of the figure's.
-        note: the longest text that the note is going to show.
+        right: where the note ends, as a share of the figure's width.
+        top: vertical position, as a share of the figure's height.
+        note: the longest text that the note will show.
+
+    Returns:
+        The note's matplotlib text.
     """
-    stamp = paper.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
-    room = (right - left) * paper.bbox.width - (_width(stamp) + 0.15 * paper.dpi if note else 0)
-    shown = paper.text(left, top, literal(title), color=INK, size=11, weight="bold", va="center", ha="left")
+    text = page.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
+    room = (right - left) * page.bbox.width - (_width(text) + 0.15 * page.dpi if note else 0)
+    shown = page.text(left, top, escape_math(title), color=INK, size=11, weight="bold", va="center", ha="left")
     length = len(title)
     while length and _width(shown) > room:
         length = min(length - 1, int(length * room / _width(shown)) + 2)
-        shown.set_text(literal(title[:length].rstrip() + "…"))
-    return stamp
+        shown.set_text(escape_math(title[:length].rstrip() + "…"))
+    return text
 
 
 def _width(text: Any) -> float:
-    """Of a text on a figure, in pixels."""
+    """Width of a text on a figure in pixels."""
     return float(text.get_window_extent().width)
 
 
-def literal(text: str) -> str:
-    """Text as it is: a dollar sign in a title must not begin a formula."""
+def escape_math(text: str) -> str:
+    """Escape dollar signs, which would start a formula."""
     return text.replace("$", r"\$")
 
 
-def legend(axes: Axes, **options: Any) -> Any:
-    """A legend without a frame."""
+def add_legend(axes: Axes, **options: Any) -> Any:
+    """Add a legend without a frame."""
     return axes.legend(frameon=False, fontsize=8, labelcolor=INK, handlelength=1.6, borderaxespad=0.2, **options)
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """A legend above a pair of axes before it is drawn: as many entries beside each other as there is room for.
+class LegendLayout:
+    """A legend above a pair of axes before it is drawn, with as many columns as fit.
 
     Attributes:
-        names: what is named; those beyond the most are counted in a last entry.
-        columns: entries beside each other.
+        names: the entries; names beyond :data:`MAX_LEGEND` are counted in a last entry.
+        columns: number of columns.
     """
 
     names: tuple[str, ...]
@@ -184,42 +182,33 @@ class Key:
 
     @property
     def height(self) -> float:
-        """In inches."""
-        return _KEY_LINE * -(-len(self.names) // self.columns)
+        """Height in inches."""
+        return _LEGEND_LINE * -(-len(self.names) // self.columns)
 
     def draw(self, axes: Axes, handles: Sequence[Any]) -> None:
-        """Put it above ``axes``, a handle for each of the first names."""
+        """Draw it above ``axes``, with a handle for each of the first names."""
         from matplotlib.lines import Line2D
 
-        shown = [*handles[:KEY_MOST], Line2D([], [], linestyle="")][: len(self.names)]
-        legend(
+        shown = [*handles[:MAX_LEGEND], Line2D([], [], linestyle="")][: len(self.names)]
+        add_legend(
             axes, handles=shown, labels=self.names, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=self.columns,
-            columnspacing=_KEY_SPACE / 8, handletextpad=0.4,
+            columnspacing=_LEGEND_SPACE / 8, handletextpad=0.4,
         )  # fmt: skip
 
 
-def key(names: Sequence[str], width: float) -> Key:
-    """A legend of these names for ``width`` inches; long names are cut, and of many the first 20 are named."""
+def layout_legend(names: Sequence[str], width: float) -> LegendLayout:
+    """A legend of these names for ``width`` inches; long names are shortened, and at most 20 are listed."""
     from matplotlib.textpath import TextPath
 
-    shown = [literal(name[:14]) for name in names[:KEY_MOST]]
-    shown += [f"… and {len(names) - KEY_MOST} more"] if len(names) > KEY_MOST else []
+    shown = [escape_math(name[:14]) for name in names[:MAX_LEGEND]]
+    shown += [f"… and {len(names) - MAX_LEGEND} more"] if len(names) > MAX_LEGEND else []
     longest = max((TextPath((0, 0), name, size=8).get_extents().x1 for name in shown if name.strip()), default=0.0)
-    entry = 1.6 * 8 + 0.4 * 8 + longest + _KEY_SPACE  # points, with the sizes of `legend`
-    return Key(tuple(shown), max(1, min(_KEY_COLUMNS, int((72 * width + _KEY_SPACE) / entry))))
+    entry = 1.6 * 8 + 0.4 * 8 + longest + _LEGEND_SPACE  # points, with the sizes of `add_legend`
+    return LegendLayout(tuple(shown), max(1, min(_LEGEND_COLUMNS, int((72 * width + _LEGEND_SPACE) / entry))))
 
 
-def pixels_of(paper: Figure) -> Picture:
-    """The figure, drawn: ``(H, W, 3)`` bytes."""
-    paper.canvas.draw()
-    drawn: Picture = np.asarray(paper.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # Agg has it
+def render(page: Figure) -> Pixels:
+    """Draw the figure: ``(H, W, 3)`` bytes."""
+    page.canvas.draw()
+    drawn: Pixels = np.asarray(page.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # Agg has it
     return drawn
-
-
-def png(picture: Picture) -> bytes:
-    """``(H, W, 3)`` bytes as a PNG file."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=3)
-    return file.getvalue()

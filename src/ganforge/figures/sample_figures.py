@@ -1,4 +1,4 @@
-"""One reused figure per kind of data: points on a plane, densities on a line, a sheet of images."""
+"""The figure of a run's samples, one per kind of data: points on a plane, densities on a line, a grid of images."""
 
 from __future__ import annotations
 
@@ -9,92 +9,101 @@ import numpy as np
 from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean, count
 from ganforge.core.records import LogitGrid
-from ganforge.figures import mpl_style
-from ganforge.figures.densities import estimated_density, mixture_density, optimal_discriminator, probability
-from ganforge.figures.history import Floats
-from ganforge.figures.image_grid import captioned, excerpt, laid_out
-from ganforge.figures.pixels import Bytes, enlarged, fitting_factor, pixels, value_range
-from ganforge.figures.projection import Groups, field_grid, field_line, flat, groups_of, limits_of, plane_of
+from ganforge.figures import Floats, Pixels, mpl_style
+from ganforge.figures.images import add_captions, enlarge, lay_out, scale_factor, select_images, to_pixels, value_range
+from ganforge.figures.plot_data import (
+    Groups,
+    axis_limits,
+    estimate_density,
+    find_groups,
+    fit_projection,
+    flatten,
+    grid_logits,
+    line_logits,
+    mixture_density,
+    optimal_discriminator,
+    probability,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SHEET, _GROUPED = 64, 100
-"""Most images on one sheet: in no order, and with rows for labels or codes."""
-_SHEET_SIDE = 640
-"""Side that a sheet of images is enlarged to, at most, in pixels."""
-_LONGEST = "iteration 9,999,999"
+_UNGROUPED, _GROUPED = 64, 100
+"""Largest number of images on a grid: without groups, and with rows for labels or codes."""
+_GRID_SIDE = 640
+"""Largest side of an enlarged grid of images in pixels."""
+_LONGEST_NOTE = "iteration 9,999,999"
 _LEGEND_COLUMNS = 6
 _LINES = 25
-"""Lines from noise to samples, as in the foot of Figure 1."""
+"""Number of lines from noise to samples."""
 
 
-class Portraitist(Protocol):
-    """Draws the pictures of one run, all with the same axes and size."""
+class SampleFigure(Protocol):
+    """Draws all pictures of one run, with the same axes and size."""
 
-    def draw(self, picture: SamplesDrawn) -> Bytes:
+    def draw(self, picture: SamplesDrawn) -> Pixels:
         """The picture as ``(H, W, 3)`` bytes."""
         ...
 
 
-def portraitist(started: Started, title: str) -> Portraitist:
-    """Who draws data of this kind."""
+def make_sample_figure(started: Started, title: str) -> SampleFigure:
+    """The figure for data of this kind."""
     if started.data.is_image:
-        return ImageSheet(started)
+        return ImageFigure(started)
     if started.data.size == 1:
         return LineFigure(started, clean(title))
     return PlaneFigure(started, clean(title))
 
 
-class ImageSheet:
-    """Some of the images, each pixel enlarged by a whole factor, in rows of their labels or first categorical codes."""
+class ImageFigure:
+    """A grid of images, enlarged by an integer factor, in rows by label or first categorical code."""
 
     def __init__(self, started: Started) -> None:
         self._started = started
         self._range = value_range(started.data, started.real)
 
-    def draw(self, picture: SamplesDrawn) -> Bytes:
-        """The sheet."""
-        groups = groups_of(picture.fake, self._started.data, self._started.latent.categorical)
-        arrangement = excerpt(groups, len(picture.fake), ungrouped=_SHEET, grouped=_GROUPED)
-        drawn = laid_out(pixels(picture.fake, self._range), arrangement.places)
-        factor = fitting_factor(drawn, _SHEET_SIDE)
+    def draw(self, picture: SamplesDrawn) -> Pixels:
+        """The grid of images."""
+        groups = find_groups(picture.fake, self._started.data, self._started.latent.categorical)
+        arrangement = select_images(groups, len(picture.fake), ungrouped=_UNGROUPED, grouped=_GROUPED)
+        drawn = lay_out(to_pixels(picture.fake, self._range), arrangement.places)
+        factor = scale_factor(drawn, _GRID_SIDE)
         pitch = factor * (self._started.data.shape[1] + 1)
-        return captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], pitch)
+        return add_captions(enlarge(drawn, factor), [clean(name) for name in arrangement.names], pitch)
 
 
 class PlaneFigure:
-    """Real points in grey below the generated ones, coloured by label or code, on what the discriminator thinks of the plane."""
+    """Real points in grey, generated ones coloured by label or code, over the discriminator's output on the plane."""
 
     def __init__(self, started: Started, title: str) -> None:
         self._started = started
-        self._plane = plane_of(started.real)
+        self._plane = fit_projection(started.real)
         extent = self._plane.limits[:, 1] - self._plane.limits[:, 0]
         self._names = _group_names(started)
         head = 0.78 + 0.2 * ((len(self._names) + 1) // _LEGEND_COLUMNS)
         height = 5.6 * float(np.clip(extent[1] / extent[0], 0.4, 1.0)) + head + 0.5
         self._page, self._axes = mpl_style.figure(6.4, height)
         self._page.subplots_adjust(left=0.1, right=0.975, bottom=0.5 / height, top=1 - head / height)
-        self._note = mpl_style.headed(self._page, title, left=0.1, right=0.975, top=1 - 0.28 / height, note=_LONGEST)
-        self._blit = mpl_style.Blit(self._page)
+        self._note = mpl_style.add_title(self._page, title, left=0.1, right=0.975, top=1 - 0.28 / height, note=_LONGEST_NOTE)
+        self._blit = mpl_style.BlitRenderer(self._page)
 
         self._prepare(has_field=started.data.size == 2)
-        real = self._plane.project(flat(started.real))
+        real = self._plane.project(flatten(started.real))
         self._real = self._axes.scatter(*real.T, s=7, color=mpl_style.REAL, linewidths=0, alpha=0.75)
         self._fake = self._axes.scatter([], [], s=9, linewidths=0, alpha=0.85)
-        self._backdrop: mpl_style.Backdrop | None = None
-        self._verdicts = _field_colours()
+        self._background: mpl_style.Background | None = None
+        self._colour_map = _field_colours()
         self._half: Any = None
 
-    def draw(self, picture: SamplesDrawn) -> Bytes:
+    def draw(self, picture: SamplesDrawn) -> Pixels:
         """The plane at this iteration."""
-        self._erase_field()
+        self._remove_field()
         if picture.field is not None:
             self._draw_field(picture.field)
         self._draw_points(picture)
         self._note.set_text(f"iteration {count(picture.iteration)}")
         layers = (self._real, self._half, self._fake, self._note)
-        return self._blit.pixels((layer for layer in layers if layer is not None), self._backdrop)
+        return self._blit.draw((layer for layer in layers if layer is not None), self._background)
 
     def _prepare(self, *, has_field: bool) -> None:
         axes = self._axes
@@ -103,14 +112,14 @@ class PlaneFigure:
         axes.set_xlabel(self._plane.names[0], labelpad=2)
         axes.set_ylabel(self._plane.names[1], labelpad=2)
         handles = [
-            _dot(mpl_style.REAL, "real"),
-            *map(_dot, mpl_style.GROUPS if len(self._names) > 1 else [mpl_style.GENERATED], self._names),
+            _dot_handle(mpl_style.REAL, "real"),
+            *map(_dot_handle, mpl_style.GROUPS if len(self._names) > 1 else [mpl_style.GENERATED], self._names),
         ]
         if len(self._names) > len(mpl_style.GROUPS):
-            handles.append(_dot("none", f"… {len(self._names) - len(mpl_style.GROUPS)} more"))
+            handles.append(_dot_handle("none", f"… {len(self._names) - len(mpl_style.GROUPS)} more"))
         if has_field:
-            handles.append(_stroke(mpl_style.HALF, "D = ½"))
-        mpl_style.legend(
+            handles.append(_line_handle(mpl_style.HALF, "D = ½"))
+        mpl_style.add_legend(
             axes,
             handles=handles,
             loc="lower left",
@@ -121,58 +130,58 @@ class PlaneFigure:
         )
 
     def _draw_points(self, picture: SamplesDrawn) -> None:
-        points = self._plane.project(flat(picture.fake))
-        groups = groups_of(picture.fake, self._started.data, self._started.latent.categorical)
+        points = self._plane.project(flatten(picture.fake))
+        groups = find_groups(picture.fake, self._started.data, self._started.latent.categorical)
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
         self._fake.set_facecolor(_colours(groups))
 
-    def _erase_field(self) -> None:
-        self._backdrop = None
+    def _remove_field(self) -> None:
+        self._background = None
         if self._half is not None:
             self._half.remove()
             self._half = None
 
     def _draw_field(self, field: LogitGrid) -> None:
-        across, down, logits = field_grid(field)
-        colours = (self._verdicts(probability(logits))[..., :3] * 255).round().astype(np.uint8)
-        self._backdrop = mpl_style.Backdrop(self._axes, colours, (across[0], across[-1]), (down[0], down[-1]))
+        xs, ys, logits = grid_logits(field)
+        colours = (self._colour_map(probability(logits))[..., :3] * 255).round().astype(np.uint8)
+        self._background = mpl_style.Background(self._axes, colours, (xs[0], xs[-1]), (ys[0], ys[-1]))
         if np.isfinite(logits).all() and logits.min() < 0 < logits.max():
-            self._half = self._axes.contour(across, down, logits, levels=[0.0], colors=[mpl_style.HALF], linewidths=1.0)
+            self._half = self._axes.contour(xs, ys, logits, levels=[0.0], colors=[mpl_style.HALF], linewidths=1.0)
 
 
 class LineFigure:
-    """Figure 1 of Goodfellow et al. 2014: both densities, D(x) and the best possible D*(x), and below how noise becomes samples."""
+    """Figure 1 of Goodfellow et al. 2014: both densities, D(x), the optimal D*(x), and below the map from noise to samples."""
 
     def __init__(self, started: Started, title: str) -> None:
-        self._limits = limits_of(flat(started.real))[0]
+        self._limits = axis_limits(flatten(started.real))[0]
         self._points: Floats = np.linspace(float(self._limits[0]), float(self._limits[1]), 400)
         known = started.data.density
-        self._data = mixture_density(known, self._points) if known else estimated_density(flat(started.real)[:, 0], self._points)
+        self._data = mixture_density(known, self._points) if known else estimate_density(flatten(started.real)[:, 0], self._points)
         maps_noise = started.latent.noise == 1 and not started.latent.has_codes
         self._page, axes = mpl_style.figure(
             6.4, 5.2 if maps_noise else 4.2, nrows=2 if maps_noise else 1, squeeze=False, sharex=True,
             height_ratios=[5, 1] if maps_noise else None,
         )  # fmt: skip
         self._page.subplots_adjust(left=0.09, right=0.9, bottom=0.08 if maps_noise else 0.12, top=0.85, hspace=0.02)
-        self._note = mpl_style.headed(self._page, title, left=0.09, right=0.9, note=_LONGEST)
-        self._blit = mpl_style.Blit(self._page)
+        self._note = mpl_style.add_title(self._page, title, left=0.09, right=0.9, note=_LONGEST_NOTE)
+        self._blit = mpl_style.BlitRenderer(self._page)
         self._curves = self._prepare(axes[0, 0], "data" if known else "data (kernel estimate)")
         self._mapping = _Mapping(axes[1, 0], self._limits) if maps_noise else None
         axes[0, 0].tick_params(bottom=not maps_noise)
 
-    def draw(self, picture: SamplesDrawn) -> Bytes:
+    def draw(self, picture: SamplesDrawn) -> Pixels:
         """The line at this iteration."""
-        samples = flat(picture.fake)[:, 0]
-        generated = estimated_density(samples, self._points)
+        samples = flatten(picture.fake)[:, 0]
+        generated = estimate_density(samples, self._points)
         self._curves["generated"].set_ydata(generated)
         self._curves["optimum"].set_ydata(optimal_discriminator(self._data, generated))
-        across, logits = field_line(picture.field) if picture.field is not None else (np.empty(0), np.empty(0))
+        across, logits = line_logits(picture.field) if picture.field is not None else (np.empty(0), np.empty(0))
         self._curves["discriminator"].set_data(across, probability(logits))
         moving = [*self._curves.values(), self._note]
         if self._mapping is not None and picture.fake.latent is not None:
-            moving.append(self._mapping.moved(picture.fake.latent.noise[:, 0].double().numpy(), samples))
+            moving.append(self._mapping.update(picture.fake.latent.noise[:, 0].double().numpy(), samples))
         self._note.set_text(f"iteration {count(picture.iteration)}")
-        return self._blit.pixels(moving)
+        return self._blit.draw(moving)
 
     def _prepare(self, axes: Axes, data_name: str) -> dict[str, Any]:
         tallest = max(float(self._data.max()), 1e-9)
@@ -180,7 +189,7 @@ class LineFigure:
         axes.locator_params(axis="y", nbins=4, prune="lower")
         axes.set_ylabel("density", labelpad=3)
         chances = axes.twinx()
-        mpl_style.quiet(chances)
+        mpl_style.style_axes(chances)
         chances.spines["right"].set(visible=True, color=mpl_style.REAL)
         chances.spines["left"].set_visible(False)
         chances.set(ylim=(0, 1.04), yticks=[0.5, 1], yticklabels=["½", "1"])
@@ -190,16 +199,16 @@ class LineFigure:
         axes.fill_between(self._points, self._data, color=mpl_style.DATA_1D, alpha=0.06, linewidth=0)
         data = axes.plot(self._points, self._data, ":", color=mpl_style.DATA_1D, linewidth=1.6, label=data_name)[0]
         flat_line = np.zeros(len(self._points))
-        optimum = chances.plot(self._points, flat_line, color=mpl_style.OPTIMUM_1D, linewidth=3.0, label="best possible D*(x)")[0]
+        optimum = chances.plot(self._points, flat_line, color=mpl_style.OPTIMUM_1D, linewidth=3.0, label="optimal D*(x)")[0]
         generated = axes.plot(self._points, flat_line, color=mpl_style.GENERATED_1D, linewidth=1.8, label="generated")[0]
         discriminator = chances.plot([], [], "--", color=mpl_style.DISCRIMINATOR_1D, linewidth=1.6, label="D(x)")[0]
         handles = [data, generated, discriminator, optimum]
-        mpl_style.legend(axes, handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, columnspacing=1.4)
+        mpl_style.add_legend(axes, handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, columnspacing=1.4)
         return {"optimum": optimum, "generated": generated, "discriminator": discriminator}
 
 
 class _Mapping:
-    """The foot of Figure 1: lines from equally likely noise z, spread over the width, to the samples x that it becomes."""
+    """The lower part of Figure 1: lines from noise z, spread evenly over the width, to the samples x it is mapped to."""
 
     def __init__(self, axes: Axes, limits: Floats) -> None:
         from matplotlib.collections import LineCollection
@@ -214,8 +223,8 @@ class _Mapping:
         self._lines = LineCollection([], colors=mpl_style.GENERATED_1D, linewidths=0.9, alpha=0.8)
         axes.add_collection(self._lines)
 
-    def moved(self, noise: Floats, samples: Floats) -> Any:
-        """The lines for ``(n,)`` noise and its samples; the noise's span is that of the first call."""
+    def update(self, noise: Floats, samples: Floats) -> Any:
+        """The lines for ``(n,)`` noise and its samples; the range of the noise is that of the first call."""
         order = np.argsort(noise)
         chosen = order[np.linspace(0, len(order) - 1, min(_LINES, len(order))).astype(int)]
         self._span = self._span or (float(noise.min()), float(noise.max()))
@@ -227,7 +236,7 @@ class _Mapping:
 
 
 def _group_names(started: Started) -> tuple[str, ...]:
-    """Names for the legend: the labels that are asked for, else the first categorical code's values, else just one."""
+    """Names for the legend: the labels of conditional generation, else the values of the first categorical code, else one name."""
     if started.latent.classes:
         return started.data.class_names or tuple(f"class {label}" for label in range(started.latent.classes))
     if started.latent.categorical:
@@ -236,7 +245,7 @@ def _group_names(started: Started) -> tuple[str, ...]:
 
 
 def _colours(groups: Groups | None) -> Floats:
-    """``(n, 4)`` colours of the points, or one for all."""
+    """``(n, 4)`` colours of the points, or one colour for all."""
     from matplotlib.colors import to_rgba_array
 
     if groups is None:
@@ -246,15 +255,22 @@ def _colours(groups: Groups | None) -> Floats:
     return chosen
 
 
-def _dot(colour: str, name: str) -> Any:
+def _dot_handle(colour: str, name: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D(
-        [], [], linestyle="", marker="o", markersize=4, markeredgewidth=0, color=colour, label=mpl_style.literal(clean(name)[:14])
+        [],
+        [],
+        linestyle="",
+        marker="o",
+        markersize=4,
+        markeredgewidth=0,
+        color=colour,
+        label=mpl_style.escape_math(clean(name)[:14]),
     )
 
 
-def _stroke(colour: str, name: str) -> Any:
+def _line_handle(colour: str, name: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, linewidth=1.0, label=name)
@@ -263,4 +279,4 @@ def _stroke(colour: str, name: str) -> Any:
 def _field_colours() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("verdict", list(mpl_style.FIELD)).with_extremes(bad="white")
+    return LinearSegmentedColormap.from_list("discriminator", list(mpl_style.FIELD)).with_extremes(bad="white")

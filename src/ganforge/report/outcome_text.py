@@ -20,7 +20,7 @@ _VERDICTS = {
     "healthy": "Healthy: the watch saw nothing wrong.",
     "warn": "Something to look at.",
     "fail": "Training does not do what it should.",
-    "diverged": "DivergedError.",
+    "diverged": "Diverged.",
 }
 
 

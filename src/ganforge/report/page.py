@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +16,9 @@ from markupsafe import Markup
 from ganforge import __version__
 from ganforge.core import formatting
 from ganforge.core.redaction import mask_text
+from ganforge.figures.chart_renderers import chart_svg
+from ganforge.figures.charts import Chart, loss_charts, metric_charts
 from ganforge.report import report_tables
-from ganforge.report.curves import loss_panels, metric_panels
 from ganforge.report.inline_images import Album
 from ganforge.report.outcome_text import health, moment, outcome, tone
 from ganforge.report.report_data import Facts
@@ -66,9 +68,9 @@ def _of_run(facts: Facts, page: Path) -> dict[str, Any]:
         "outcome": outcome(facts),
         "health": health(facts),
         "shown": shown(facts, Album(page)),
-        "losses": loss_panels(facts.history.terms, facts.meanings.terms, until),
+        "losses": _draw(loss_charts(facts.history.terms, facts.meanings.terms), until),
         "explained": bool(facts.meanings.terms),
-        "metrics": metric_panels(facts.history.metrics, facts.meanings.metrics, until),
+        "metrics": _draw(metric_charts(facts.history.metrics, facts.meanings.metrics), until),
         "measured": report_tables.measured(facts),
         "later": report_tables.later(facts),
         "crash": facts.crash,
@@ -77,7 +79,12 @@ def _of_run(facts: Facts, page: Path) -> dict[str, Any]:
 
 def _of_sweep(facts: Facts, page: Path) -> dict[str, Any]:
     sweep = swept(facts, page)
-    return {"outcome": sweep.outcome, "sweep": sweep}
+    return {"outcome": sweep.outcome, "sweep": sweep, "charts": _draw(sweep.charts, sweep.until)}
+
+
+def _draw(charts: Sequence[Chart], until: float) -> list[tuple[Chart, Markup]]:
+    """The charts with their drawings."""
+    return [(chart, chart_svg(chart, until)) for chart in charts]
 
 
 def _description(facts: Facts) -> list[str]:

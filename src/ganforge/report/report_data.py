@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import StorageError
-from ganforge.report.journal_curves import History, read_history
+from ganforge.figures.run_history import RunHistory, read_history
 from ganforge.runs.run_list import current_status
 from ganforge.runs.run_lookup import IdentifiedRun, identify
 from ganforge.storage import value_info as meaning_file
@@ -50,7 +50,7 @@ class Facts:
     word: str
     status: Status | None
     remark: str | None
-    history: History
+    history: RunHistory
     meanings: ValueInfo
     specs: Mapping[str, Any]
     recipe: str | None

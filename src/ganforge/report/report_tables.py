@@ -13,7 +13,7 @@ from typing import Any
 from ganforge.core import formatting
 from ganforge.core.metric_goal import WAYS
 from ganforge.core.redaction import HIDDEN, mask, public_url
-from ganforge.report.curves import best
+from ganforge.figures.charts import best_value
 from ganforge.report.outcome_text import moment
 from ganforge.report.report_data import Facts, table, tables
 from ganforge.storage.value_info import StoredMetricInfo
@@ -184,7 +184,7 @@ def _measured(name: str, facts: Facts, known: Any, protocols: Mapping[str, Any])
     points, meaning = facts.history.metrics.get(name, {}), facts.meanings.metrics.get(name, StoredMetricInfo())
     at = max(points, default=None)
     value = points[at] if at is not None else known
-    found = best(points, meaning)
+    found = best_value(points, meaning)
     return Measured(
         name=formatting.clean(name),
         meaning=formatting.clean(meaning.label),

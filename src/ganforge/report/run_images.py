@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganforge.callbacks.picture_writer import drawn
+from ganforge.callbacks.picture_writer import sample_pictures
 from ganforge.core import formatting
 from ganforge.report.inline_images import Album, Picture
 from ganforge.report.report_data import Facts
@@ -54,7 +54,7 @@ def shown(facts: Facts, album: Album) -> Shown:
 
 def newest_samples(folder: RunFolder, status: Status | None) -> Path | None:
     """The picture of a run's newest samples; later ones are of a part that training gave up when it went back."""
-    found = drawn(folder)
+    found = sample_pictures(folder)
     kept = {at: path for at, path in found.items() if at <= status.iteration} if status else found
     return kept[max(kept)] if kept else None
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from ganforge.core import formatting
 from ganforge.core.errors import StorageError
-from ganforge.report.curves import Panel, seed_panels
+from ganforge.figures.charts import Chart, seed_charts
+from ganforge.figures.run_history import read_history
 from ganforge.report.inline_images import Picture, data_uri, link
-from ganforge.report.journal_curves import read_history
 from ganforge.report.outcome_text import Tone, tone
 from ganforge.report.report_data import Facts, sound_standing, tables
 from ganforge.report.run_images import newest_samples
@@ -93,13 +93,15 @@ class Sweep:
     Attributes:
         seeds: by their numbers.
         spreads: by metric.
-        panels: a chart for each metric with a curve for each seed.
+        charts: a chart for each metric with a curve for each seed.
+        until: last iteration on the charts' axis.
         outcome: how they stand, in one line.
     """
 
     seeds: Sequence[Seed]
     spreads: Sequence[Spread]
-    panels: Sequence[Panel]
+    charts: Sequence[Chart]
+    until: float
     outcome: str
 
 
@@ -128,7 +130,7 @@ def swept(facts: Facts, page: Path) -> Sweep:
             curves.setdefault(name, {})[number] = points
     seeds += _without_run(facts, {seed.seed for seed in seeds})
     spreads = [_spread(name, list(own.values()), meanings) for name, own in values.items()]
-    return Sweep(seeds, spreads, seed_panels(curves, meanings.metrics, until), _outcome(seeds, facts))
+    return Sweep(seeds, spreads, seed_charts(curves, meanings.metrics), until, _outcome(seeds, facts))
 
 
 def _children(facts: Facts) -> list[IdentifiedRun]:

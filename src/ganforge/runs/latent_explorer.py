@@ -12,16 +12,24 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganforge.callbacks.animation import animated
 from ganforge.core.contracts import Sampler
 from ganforge.core.formatting import clean
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures import mpl_style
-from ganforge.figures.history import Floats
-from ganforge.figures.image_grid import captioned, laid_out, reading_order
-from ganforge.figures.pixels import Bytes, enlarged, fitting_factor, pixels, value_range
-from ganforge.figures.projection import Plane, flat, groups_of, limits_of, plane_of
+from ganforge.figures import Floats, mpl_style
+from ganforge.figures.images import (
+    Pixels,
+    add_captions,
+    arrange_in_order,
+    encode_gif,
+    encode_png,
+    enlarge,
+    lay_out,
+    scale_factor,
+    to_pixels,
+    value_range,
+)
+from ganforge.figures.plot_data import Projection, axis_limits, find_groups, fit_projection, flatten
 from ganforge.runs.interpolation import LatentGrid, Method, default_method, interpolate, interpolate_through
 from ganforge.runs.sample_files import check_paths
 from ganforge.runs.traversal import Anchors, traverse
@@ -124,16 +132,16 @@ class LatentExplorer:
         if self.data.size > 1:
             cloud = self.samples(self.sampler.draw(_CLOUD, torch.Generator().manual_seed(0)))
         if ending == ".png":
-            return mpl_style.png(_Paths(grid, samples, self.data, cloud, title, _PAGE).whole())
+            return encode_png(_Paths(grid, samples, self.data, cloud, title, _PAGE).whole())
         frames = _Paths(grid, samples, self.data, cloud, title, _SCREEN).frames()
-        return animated([Image.fromarray(frame) for frame in frames], pace=_POINTS_PACE, back=True)
+        return encode_gif([Image.fromarray(frame) for frame in frames], pace=_POINTS_PACE, back=True)
 
     def _steps(self, ending: str) -> int:
         return _STEPS[ending] if self.data.is_image or ending == ".gif" else _LINE_STEPS
 
     def _ordered(self, latent: Latent) -> tuple[torch.Tensor, tuple[str, ...]]:
         """Indices in the order of labels or codes, and the names of rows where these differ."""
-        groups = groups_of(Samples(latent.noise, latent.labels, latent), self.data, self.sampler.spec.categorical)
+        groups = find_groups(Samples(latent.noise, latent.labels, latent), self.data, self.sampler.spec.categorical)
         if groups is None or len(np.unique(groups.indices)) < 2:
             return torch.arange(len(latent)), ("",) * len(latent)
         order = np.argsort(groups.indices, kind="stable")
@@ -153,62 +161,62 @@ def write_figures(paths: Sequence[Path], draw: Callable[[str], bytes]) -> None:
 
 
 def _image_sheet(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
-    drawn = laid_out(pixels(samples, value_range(data, samples)), reading_order(len(samples), grid.columns).places)
-    factor = fitting_factor(drawn, _SHEET_SIDE)
-    return mpl_style.png(captioned(enlarged(drawn, factor), [clean(name) for name in grid.names], factor * (data.shape[1] + 1)))
+    drawn = lay_out(to_pixels(samples, value_range(data, samples)), arrange_in_order(len(samples), grid.columns).places)
+    factor = scale_factor(drawn, _SHEET_SIDE)
+    return encode_png(add_captions(enlarge(drawn, factor), [clean(name) for name in grid.names], factor * (data.shape[1] + 1)))
 
 
 def _image_gif(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
     """Forth and back, a frame for each column, in which the images of all rows are about square."""
-    images, places = pixels(samples, value_range(data, samples)), reading_order(len(grid.names)).places
-    sheets = (laid_out(images[column :: grid.columns], places) for column in range(grid.columns))
-    frames = [Image.fromarray(enlarged(sheet, fitting_factor(sheet, _FRAME_SIDE))) for sheet in sheets]
+    images, places = to_pixels(samples, value_range(data, samples)), arrange_in_order(len(grid.names)).places
+    sheets = (lay_out(images[column :: grid.columns], places) for column in range(grid.columns))
+    frames = [Image.fromarray(enlarge(sheet, scale_factor(sheet, _FRAME_SIDE))) for sheet in sheets]
     if data.shape[0] != 3:
         frames = [frame.convert("L") for frame in frames]
-    return animated(frames, pace=_IMAGES_PACE, back=True, colours=256)
+    return encode_gif(frames, pace=_IMAGES_PACE, back=True, colours=256)
 
 
 class _Paths:
     """Paths through the plane of the data; of one-dimensional data over the share of the way."""
 
     def __init__(self, grid: LatentGrid, samples: Samples, data: DataSpec, cloud: Samples | None, title: str, width: float) -> None:
-        values = flat(samples)
+        values = flatten(samples)
         values[~np.isfinite(values)] = np.nan  # infinities would be multiplied by zero
         if data.size == 1:
             way = np.tile(np.linspace(0, 1, grid.columns), len(grid.names))
             points, ground = np.column_stack([way, values[:, 0]]), np.zeros((0, 2))
-            plane = Plane(np.zeros(2), np.eye(2), np.zeros((2, 2)), ("share of the way", "x"))
+            plane = Projection(np.zeros(2), np.eye(2), np.zeros((2, 2)), ("share of the way", "x"))
         else:
-            plane = plane_of(Samples(torch.from_numpy(_finite(values if cloud is None else flat(cloud)))))
-            points, ground = plane.project(values), np.zeros((0, 2)) if cloud is None else plane.project(_finite(flat(cloud)))
+            plane = fit_projection(Samples(torch.from_numpy(_finite(values if cloud is None else flatten(cloud)))))
+            points, ground = plane.project(values), np.zeros((0, 2)) if cloud is None else plane.project(_finite(flatten(cloud)))
         self._rows: Floats = points.reshape(len(grid.names), grid.columns, 2)
-        self._limits = limits_of(np.concatenate([_finite(points), ground]))
+        self._limits = axis_limits(np.concatenate([_finite(points), ground]))
         across, down = self._limits[:, 1] - self._limits[:, 0]
         names = list(dict.fromkeys(grid.names)) if any(grid.names) else []
-        self._key = mpl_style.key([clean(name) for name in names], 0.85 * width) if names else None
+        self._key = mpl_style.layout_legend([clean(name) for name in names], 0.85 * width) if names else None
         head = 0.55 + (self._key.height if self._key else 0.0)
         height = 0.6 + head + 0.83 * width * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
         self._page, self._axes = mpl_style.figure(width, height)
         self._page.subplots_adjust(left=0.12, right=0.97, bottom=0.55 / height, top=1 - head / height)
-        mpl_style.headed(self._page, clean(title), left=0.12, right=0.97, top=1 - 0.25 / height)
+        mpl_style.add_title(self._page, clean(title), left=0.12, right=0.97, top=1 - 0.25 / height)
         self._draw(grid, plane, ground, equal=data.size > 1)
 
-    def whole(self) -> Bytes:
+    def whole(self) -> Pixels:
         """All paths, with a dot at each end."""
         for row, colour in zip(self._rows, self._colours, strict=True):
             self._axes.plot(*row[:1].T, "o", color="white", markeredgecolor=colour, markersize=5, zorder=3)
             self._axes.plot(*row[-1:].T, "o", color=colour, markersize=5, zorder=3)
-        return mpl_style.pixels_of(self._page)
+        return mpl_style.render(self._page)
 
-    def frames(self) -> Iterator[Bytes]:
+    def frames(self) -> Iterator[Pixels]:
         """The paths, with a dot on each at every step."""
         dots = self._axes.scatter([0.0] * len(self._rows), [0.0] * len(self._rows), s=36, c=self._colours, edgecolors="white")
-        blit = mpl_style.Blit(self._page)
+        blit = mpl_style.BlitRenderer(self._page)
         for step in range(self._rows.shape[1]):
             dots.set_offsets(self._rows[:, step])
-            yield blit.pixels([dots])
+            yield blit.draw([dots])
 
-    def _draw(self, grid: LatentGrid, plane: Plane, ground: Floats, *, equal: bool) -> None:
+    def _draw(self, grid: LatentGrid, plane: Projection, ground: Floats, *, equal: bool) -> None:
         axes: Any = self._axes
         kinds = list(dict.fromkeys(grid.names)) if any(grid.names) else [""] * len(grid.names)
         shades = [kinds.index(name) if name else at for at, name in enumerate(grid.names)]
@@ -220,7 +228,7 @@ class _Paths:
         if equal:
             axes.set_aspect("equal", adjustable="box", anchor="NW")  # below title and legend, which begin at the left
         if self._key is not None:
-            self._key.draw(axes, [axes.lines[grid.names.index(name)] for name in kinds[: mpl_style.KEY_MOST]])
+            self._key.draw(axes, [axes.lines[grid.names.index(name)] for name in kinds[: mpl_style.MAX_LEGEND]])
 
 
 def _finite(points: Floats) -> Floats:

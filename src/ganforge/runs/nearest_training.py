@@ -19,10 +19,21 @@ from ganforge.core.formatting import clean
 from ganforge.core.isolation import isolated
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures import mpl_style
-from ganforge.figures.image_grid import BLANK, Places, by_group, captioned, footed, laid_out
-from ganforge.figures.pixels import Bytes, enlarged, fitting_factor, pixels, value_range
-from ganforge.figures.projection import Groups
+from ganforge.figures import Pixels
+from ganforge.figures.images import (
+    BLANK,
+    GridIndices,
+    add_captions,
+    add_footer,
+    arrange_by_group,
+    encode_png,
+    enlarge,
+    lay_out,
+    scale_factor,
+    to_pixels,
+    value_range,
+)
+from ganforge.figures.plot_data import Groups
 from ganforge.metrics import nearest_neighbours
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
@@ -100,7 +111,7 @@ def beside_nearest(
     Raises:
         DataError: the training images are of another shape than the samples.
     """
-    arrangement = by_group(groups, len(samples))
+    arrangement = arrange_by_group(groups, len(samples))
     # A row's last sample stands at its end, beside its neighbour, whatever is missing at its beginning.
     order = np.argsort(arrangement.places != BLANK, axis=1, kind="stable")
     rows = np.take_along_axis(arrangement.places, order, axis=1)
@@ -108,15 +119,15 @@ def beside_nearest(
 
     limits = value_range(data, Samples(torch.cat([samples.values, nearest])))
     gap = max(1, data.shape[1] // 24)
-    left = laid_out(pixels(samples, limits), rows, gap=gap)
+    left = lay_out(to_pixels(samples, limits), rows, gap=gap)
     left = np.pad(left, ((gap, gap), (0, 2 * gap), (0, 0)), constant_values=255)
-    drawn = np.concatenate([left, _framed(pixels(Samples(nearest), limits), places, gap)], axis=1)
-    factor = fitting_factor(drawn, _SIDE)
+    drawn = np.concatenate([left, _framed(to_pixels(Samples(nearest), limits), places, gap)], axis=1)
+    factor = scale_factor(drawn, _SIDE)
     pitch = factor * (data.shape[1] + gap)
-    return mpl_style.png(footed(captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], pitch), note))
+    return encode_png(add_footer(add_captions(enlarge(drawn, factor), [clean(name) for name in arrangement.names], pitch), note))
 
 
-def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, name: str) -> tuple[Tensor, Places]:
+def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, name: str) -> tuple[Tensor, GridIndices]:
     """The nearest training images, and where they lie; nothing lies beside what is not finite."""
     best = torch.full((len(values),), torch.inf, dtype=torch.float64)
     nearest = torch.zeros_like(values)
@@ -156,9 +167,9 @@ def _in_numbers_of(part: Tensor, values: Tensor, data: DataSpec) -> Tensor:
     return (values.double() - low) / (high - low) * 255
 
 
-def _framed(images: Bytes, places: Places, width: int) -> Bytes:
+def _framed(images: Pixels, places: GridIndices, width: int) -> Pixels:
     """Images below each other, yellow between and around them."""
-    column = laid_out(images, places, gap=width)
+    column = lay_out(images, places, gap=width)
     framed = np.empty((column.shape[0] + 2 * width, column.shape[1] + 2 * width, 3), np.uint8)
     framed[:] = FRAME
     height = images.shape[1]

@@ -16,8 +16,9 @@ from ganforge.storage import atomic_files
 if TYPE_CHECKING:
     import numpy as np
 
-    from ganforge.figures.mpl_style import Key, Picture
-    from ganforge.figures.projection import Groups
+    from ganforge.figures import Pixels
+    from ganforge.figures.mpl_style import LegendLayout
+    from ganforge.figures.plot_data import Groups
 
 FORMATS = (".png", ".npz", ".csv")
 _SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
@@ -108,11 +109,11 @@ def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
 
 def groups(samples: Samples, data: DataSpec) -> Groups | None:
     """Groups by label, else by the first categorical code; ``None`` where samples have neither."""
-    from ganforge.figures.projection import groups_of
+    from ganforge.figures.plot_data import find_groups
 
     codes = samples.latent.codes if samples.latent else None
     counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
-    return groups_of(samples, data, counts)
+    return find_groups(samples, data, counts)
 
 
 def _npz(samples: Samples, _data: DataSpec) -> bytes:
@@ -138,21 +139,20 @@ def _csv(samples: Samples, _data: DataSpec) -> bytes:
 
 
 def _png(samples: Samples, data: DataSpec) -> bytes:
-    from ganforge.figures import mpl_style
+    from ganforge.figures.images import encode_png
 
-    return mpl_style.png(_sheet(samples, data) if data.is_image else _scatter(samples, data))
+    return encode_png(_sheet(samples, data) if data.is_image else _scatter(samples, data))
 
 
-def _sheet(samples: Samples, data: DataSpec) -> Picture:
+def _sheet(samples: Samples, data: DataSpec) -> Pixels:
     """Images in rows of their labels or values of their first categorical code, else in the order given."""
     from ganforge.core.formatting import clean
-    from ganforge.figures.image_grid import by_group, captioned, laid_out
-    from ganforge.figures.pixels import enlarged, fitting_factor, pixels, value_range
+    from ganforge.figures.images import add_captions, arrange_by_group, enlarge, lay_out, scale_factor, to_pixels, value_range
 
-    arrangement = by_group(groups(samples, data), len(samples))
-    drawn = laid_out(pixels(samples, value_range(data, samples)), arrangement.places)
-    factor = fitting_factor(drawn, _SIDE)
-    return captioned(enlarged(drawn, factor), [clean(name) for name in arrangement.names], factor * (data.shape[1] + 1))
+    arrangement = arrange_by_group(groups(samples, data), len(samples))
+    drawn = lay_out(to_pixels(samples, value_range(data, samples)), arrangement.places)
+    factor = scale_factor(drawn, _SIDE)
+    return add_captions(enlarge(drawn, factor), [clean(name) for name in arrangement.names], factor * (data.shape[1] + 1))
 
 
 def _scatter(samples: Samples, data: DataSpec) -> Any:
@@ -163,23 +163,27 @@ def _scatter(samples: Samples, data: DataSpec) -> Any:
     import numpy as np
 
     from ganforge.figures import mpl_style
-    from ganforge.figures.projection import flat
+    from ganforge.figures.plot_data import flatten
 
-    values = flat(samples)
+    values = flatten(samples)
     finite = np.asarray(np.isfinite(values).all(axis=1))
     coloured = groups(samples, data) if data.size > 1 and finite.any() else None
-    key = None if coloured is None else mpl_style.key([coloured.names[index] for index in _shown(coloured, finite)], 0.85 * _WIDTH)
+    key = (
+        None
+        if coloured is None
+        else mpl_style.layout_legend([coloured.names[index] for index in _shown(coloured, finite)], 0.85 * _WIDTH)
+    )
     head = 0.45 + (key.height if key else 0.0)
     height = head + _WIDTH - 0.6
     page, axes = mpl_style.figure(_WIDTH, height)
     page.subplots_adjust(left=0.12, right=0.97, bottom=0.52 / height, top=1 - head / height)
-    mpl_style.headed(page, f"{len(samples):,} generated samples", left=0.12, right=0.97, top=1 - 0.21 / height)
+    mpl_style.add_title(page, f"{len(samples):,} generated samples", left=0.12, right=0.97, top=1 - 0.21 / height)
     if data.size == 1:
         axes.hist(values[finite, 0], bins="auto", color=mpl_style.GENERATED)
         axes.set(xlabel="x", ylabel="samples")
     elif finite.any():
         _draw_points(axes, samples, finite, coloured, key)
-    return mpl_style.pixels_of(page)
+    return mpl_style.render(page)
 
 
 def _shown(coloured: Groups, finite: np.ndarray[Any, Any]) -> list[int]:
@@ -188,14 +192,16 @@ def _shown(coloured: Groups, finite: np.ndarray[Any, Any]) -> list[int]:
     return found
 
 
-def _draw_points(axes: Any, samples: Samples, finite: np.ndarray[Any, Any], coloured: Groups | None, key: Key | None) -> None:
+def _draw_points(
+    axes: Any, samples: Samples, finite: np.ndarray[Any, Any], coloured: Groups | None, key: LegendLayout | None
+) -> None:
     import torch
 
     from ganforge.figures import mpl_style
-    from ganforge.figures.projection import flat, plane_of
+    from ganforge.figures.plot_data import fit_projection, flatten
 
-    plane = plane_of(Samples(samples.values[torch.from_numpy(finite)]))
-    points = plane.project(flat(samples)[finite])
+    plane = fit_projection(Samples(samples.values[torch.from_numpy(finite)]))
+    points = plane.project(flatten(samples)[finite])
     if coloured is None or key is None:
         axes.scatter(*points.T, s=8, color=mpl_style.GENERATED, linewidths=0)
     else:

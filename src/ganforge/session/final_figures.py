@@ -10,7 +10,7 @@ from pathlib import Path
 from ganforge.core.errors import StorageError
 from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.records import Latent
-from ganforge.figures.projection import groups_of
+from ganforge.figures.plot_data import find_groups
 from ganforge.runs.latent_explorer import FORMATS, ROWS, LatentExplorer
 from ganforge.runs.nearest_training import beside_nearest
 from ganforge.storage import atomic_files
@@ -91,7 +91,7 @@ def _traversal(trainer: Trainer, explorer: LatentExplorer, ending: str) -> bytes
 
 def _neighbours(trainer: Trainer, explorer: LatentExplorer) -> bytes:
     samples = explorer.samples(_latents(trainer, "neighbours", _SAMPLES))
-    groups = groups_of(samples, explorer.data, trainer.sampler.spec.categorical)
+    groups = find_groups(samples, explorer.data, trainer.sampler.spec.categorical)
     training, count = trainer.observer.training().values, trainer.observer.training_count()
     # To search all of a streamed data set takes as long as an epoch: `sample --neighbours` does that on request.
     note = f"nearest among {len(training):,} of {count:,} training images" if count and count > len(training) else ""

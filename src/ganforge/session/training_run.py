@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ganforge.build.lock import read_lock
-from ganforge.callbacks.animation import animation
-from ganforge.callbacks.checkpoint_saver import Checkpoints
-from ganforge.callbacks.curve_plotter import curves
-from ganforge.callbacks.dispatch import Observer, Tell, broadcast
+from ganforge.callbacks import Callback, Handler, broadcast
+from ganforge.callbacks.checkpoint_saver import CheckpointSaver
 from ganforge.callbacks.journal_writer import journal as journal_writer
-from ganforge.callbacks.picture_writer import pictures
+from ganforge.callbacks.picture_writer import animation, curves, pictures
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import unchecked_report
@@ -36,7 +34,7 @@ from ganforge.storage import atomic_files, run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.terminal.log_handler import show_messages
-from ganforge.terminal.progress_ui import View, view
+from ganforge.terminal.progress_ui import ProgressUI, create_ui
 from ganforge.tracking.mlflow_model import libraries
 from ganforge.tracking.supervisor import Summary, Supervisor, supervise
 from ganforge.tracking.tracking_store import resolve as resolve_store
@@ -76,7 +74,7 @@ class RunContext:
     watch: Watch
     known: object
     journal: JournalWriter
-    ui: View
+    ui: ProgressUI
     stop: StopRequest
     delivery: Supervisor
 
@@ -107,7 +105,9 @@ def run(options: Options, console: Console) -> Result:
             trainer = assemble(plan, options.device)
         with trainer.batches.reading():  # before there is a lock that its processes could inherit
             folder = plan.resumed or RunFolder.create(options.runs_dir, plan.experiment, plan.name)
-            ui = view(console, plain=options.plain, title=plan.title, folder=folder.path, seed=plan.blueprint.recipe.train.seed)
+            ui = create_ui(
+                console, plain=options.plain, title=plan.title, folder=folder.path, seed=plan.blueprint.recipe.train.seed
+            )
             with folder.locked(), _opened(plan, folder, trainer, options, ui, stop) as context:
                 messages.note = ui.notify
                 finished = _train(context)
@@ -146,7 +146,7 @@ def _garbage_collector_paused() -> Iterator[None]:
 
 @contextmanager
 def _opened(
-    plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options, ui: View, stop: StopRequest
+    plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options, ui: ProgressUI, stop: StopRequest
 ) -> Iterator[RunContext]:
     """Write or restore the run's files, then open the upload and the journal, which is closed before the upload ends."""
     recipe = plan.blueprint.recipe
@@ -198,9 +198,9 @@ def _broadcast(context: RunContext) -> Finished:
         recipe.health.on_fail, context.trainer, context.watch, folder, journal, context.stop.requested, context.known
     )
     keep = max(recipe.checkpoints.keep, MIN_KEPT) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
-    saver = Checkpoints(folder, keep, warn=_log.warning)
+    saver = CheckpointSaver(folder, keep, warn=_log.warning)
     events = watched(context.trainer.run(policy.should_stop, policy.state), context.watch)
-    essential: list[Observer] = [journal_writer(folder, journal, warn=_log.warning), saver]
+    essential: list[Callback] = [journal_writer(folder, journal, warn=_log.warning), saver]
     finished = broadcast(policy.concluded(events), _callbacks(context), essential=essential, warn=_log.warning)
     assert finished is not None  # noqa: S101 - the trainer's last event
     if saver.failures:
@@ -208,15 +208,15 @@ def _broadcast(context: RunContext) -> Finished:
     return finished
 
 
-def _callbacks(context: RunContext) -> list[Observer]:
+def _callbacks(context: RunContext) -> list[Callback]:
     """The callbacks that may fail without ending training; the user interface first, so that it never waits for a drawing."""
     folder, title = context.folder, context.plan.title
 
     def recorded(key: str, iteration: int, path: Path) -> None:
         context.journal.record("image", key=key, iteration=iteration, path=str(path.relative_to(folder.path)))
 
-    callbacks: list[Observer] = [
-        context.ui.observer,
+    callbacks: list[Callback] = [
+        context.ui.callback,
         upload_news(context.delivery),
         pictures(folder, title=title, recorded=recorded, warn=_log.warning),
         curves(folder, title=title, warn=_log.warning),
@@ -225,7 +225,7 @@ def _callbacks(context: RunContext) -> list[Observer]:
 
 
 @contextmanager
-def upload_news(delivery: Supervisor, clock: Callable[[], float] = time.monotonic) -> Iterator[Tell]:
+def upload_news(delivery: Supervisor, clock: Callable[[], float] = time.monotonic) -> Iterator[Handler]:
     """A callback that looks at the upload to MLflow now and then, and logs when it fails and when it works again."""
     looked, phase = clock(), "starting"
 

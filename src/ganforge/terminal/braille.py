@@ -1,6 +1,6 @@
-"""Drawing with letters: braille dots for points and curves, half blocks for images, little bars for trends.
+"""Drawing with characters: braille dots for points and curves, half blocks for images.
 
-A drawing is a list of lines, each a list of rich segments of exactly the width asked for.
+A drawing is a list of lines, each a list of Rich segments.
 """
 
 from __future__ import annotations
@@ -11,29 +11,42 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 from rich.color import Color
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.style import Style
 
-from ganforge.figures.history import Floats
-from ganforge.figures.pixels import Bytes
+from ganforge.figures import Floats, Pixels
 
 Line = list[Segment]
 
-BARS = "▁▂▃▄▅▆▇█"
 _SHADES = " ░▒▓█"
 _BRAILLE = 0x2800
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
-"""Bit of each of the 4 × 2 dots in a braille letter (Unicode 1.1, U+2800)."""
+"""Bit of each of the 4 × 2 dots in a braille character (Unicode 1.1, U+2800)."""
+
+
+class Lines:
+    """A Rich renderable of finished lines."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines, each followed by a line break."""
+        del console, options
+        for line in self.lines:
+            yield from line
+            yield Segment.line()
 
 
 class Canvas:
-    """A sheet of ``columns × rows`` letters, each of 2 × 4 dots; every dot belongs to a layer.
+    """A grid of ``columns × rows`` characters of 2 × 4 dots each; every dot belongs to a layer.
 
-    Where layers meet within one letter, the highest shows and hides the others, since a letter has one colour.
+    A character has one colour, so within a character only the highest layer is visible.
 
     Args:
-        columns: width in letters.
-        rows: height in letters.
+        columns: width in characters.
+        rows: height in characters.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
@@ -42,13 +55,13 @@ class Canvas:
         self._layers: NDArray[np.int64] = np.zeros((self.height, self.width), np.int64)
 
     def dots(self, across: NDArray[np.int64], down: NDArray[np.int64], layer: int | NDArray[np.int64]) -> None:
-        """Set dots of ``layer`` (from 1) at ``(n,)`` columns and rows of dots; those outside the sheet are left out."""
+        """Set dots of ``layer`` (from 1) at ``(n,)`` columns and rows of dots; dots outside the canvas are ignored."""
         inside = (across >= 0) & (across < self.width) & (down >= 0) & (down < self.height)
         chosen = np.broadcast_to(layer, across.shape)[inside]
         np.maximum.at(self._layers, (down[inside], across[inside]), chosen)
 
     def curve(self, heights: Floats, layer: int) -> None:
-        """A line through one height in [0, 1] per column of dots ``(width,)``, from the lower edge; NaN leaves a gap."""
+        """A line through one height in [0, 1] per column of dots ``(width,)``, from the bottom; NaN leaves a gap."""
         known = np.isfinite(heights)
         down = np.where(known, (1 - np.clip(np.nan_to_num(heights), 0, 1)) * (self.height - 1), 0).round().astype(np.int64)
         for column in np.flatnonzero(known):
@@ -58,14 +71,14 @@ class Canvas:
             self.dots(np.full(len(span), column), span, layer)
 
     def area(self, heights: Floats, layer: int) -> None:
-        """The area under a curve, as a light pattern of dots."""
+        """Fill the area under a curve with a light pattern of dots."""
         down = (1 - np.clip(heights, 0, 1)) * (self.height - 1)
         rows, columns = np.indices((self.height, self.width))
         filled = (rows >= down) & ((rows + columns) % 2 == 0)
         self.dots(columns[filled], rows[filled], layer)
 
     def lines(self, styles: Sequence[Style]) -> list[Line]:
-        """The sheet; ``styles[layer - 1]`` is how a layer looks."""
+        """The canvas as lines; ``styles[layer - 1]`` is the style of a layer."""
         cells = self._layers.reshape(self.rows, 4, self.columns, 2).transpose(0, 2, 1, 3)  # (rows, columns, 4, 2)
         tops = cells.max(axis=(2, 3))  # (rows, columns)
         shown = (cells == tops[..., None, None]) & (cells > 0)
@@ -76,39 +89,39 @@ class Canvas:
 def points_drawing(
     real: Floats, fake: Floats, groups: NDArray[np.int64] | None, limits: Floats, size: tuple[int, int], styles: Sequence[Style]
 ) -> list[Line]:
-    """Real and generated points ``(n, 2)`` on one sheet, one scale for both axes.
+    """Real and generated points ``(n, 2)``, with the same scale on both axes.
 
     Args:
         real: drawn below, in ``styles[0]``.
         fake: drawn above.
-        groups: ``(n,)`` group of each generated point, which chooses among ``styles[1:]``.
+        groups: ``(n,)`` group of each generated point, which selects among ``styles[1:]``.
         limits: ``(2, 2)`` ends of both axes.
-        size: columns and rows of letters.
+        size: columns and rows in characters.
         styles: of real points, then of each group.
     """
     canvas = Canvas(*size)
-    canvas.dots(*_placed(real, limits, canvas), 1)
+    canvas.dots(*_place(real, limits, canvas), 1)
     finite = np.isfinite(fake).all(1)
     colours = len(styles) - 1
     layers = np.full(len(fake), 2) if groups is None else 2 + groups % colours
-    canvas.dots(*_placed(fake[finite], limits, canvas), layers[finite])
+    canvas.dots(*_place(fake[finite], limits, canvas), layers[finite])
     return canvas.lines(styles)
 
 
 def line_drawing(
     data: Floats, generated: Floats, discriminator: Floats | None, size: tuple[int, int], styles: Sequence[Style]
 ) -> list[Line]:
-    """Two densities and D(x) on one sheet: the data's as an area, the generated one as a line, D from 0 at the foot to 1 on top.
+    """Two densities and D(x): the data as an area, the generated density as a line, D from 0 at the bottom to 1 at the top.
 
     Args:
         data: ``(2 × columns,)`` density of the data.
         generated: ``(2 × columns,)`` generated density.
         discriminator: ``(2 × columns,)`` D(x), or ``None``.
-        size: columns and rows of letters.
+        size: columns and rows in characters.
         styles: of D = ½, of the data, of the generated density, and of D(x).
     """
     canvas = Canvas(*size)
-    tallest = max(float(data.max()), 1e-12) / 0.8  # the generated density may overshoot: it is cut off at the upper edge
+    tallest = max(float(data.max()), 1e-12) / 0.8  # a higher generated density is clipped at the top
     if discriminator is not None:
         half = np.arange(0, canvas.width, 4)
         canvas.dots(half, np.full(len(half), canvas.height // 2), 1)
@@ -119,9 +132,9 @@ def line_drawing(
     return canvas.lines(styles)
 
 
-def image_drawing(picture: Bytes, *, coloured: bool) -> list[Line]:
-    """A picture ``(H, W, 3)`` in half blocks, two pixels a letter; in shades of grey letters where there are no colours."""
-    if coloured and len(picture) % 2:  # below the last row the terminal's own ground shows
+def image_drawing(picture: Pixels, *, coloured: bool) -> list[Line]:
+    """A picture ``(H, W, 3)`` as half blocks, two pixels per character; without colours as characters of different density."""
+    if coloured and len(picture) % 2:  # the terminal's background shows below the last row
         return [*image_drawing(picture[:-1], coloured=True), _upper_halves(picture[-1].tolist())]
     if len(picture) % 2:
         picture = np.concatenate([picture, np.zeros_like(picture[:1])])
@@ -132,42 +145,28 @@ def image_drawing(picture: Bytes, *, coloured: bool) -> list[Line]:
     return [_half_blocks(above, below) for above, below in zip(upper.tolist(), lower.tolist(), strict=True)]
 
 
-def shrunk(images: Bytes, height: int, width: int) -> Bytes:
-    """``(n, h, w, 3)`` images with fewer pixels, each the mean of the area that it covers."""
+def shrink(images: Pixels, height: int, width: int) -> Pixels:
+    """``(n, h, w, 3)`` images with shrunk pixels, each the mean of the area it covers."""
     means = np.einsum(
-        "ih,nhwc,jw->nijc", _shares(images.shape[1], height), images.astype(np.float64), _shares(images.shape[2], width)
+        "ih,nhwc,jw->nijc", _weights(images.shape[1], height), images.astype(np.float64), _weights(images.shape[2], width)
     )
-    fewer: Bytes = np.rint(means).astype(np.uint8)
-    return fewer
+    shrunk: Pixels = np.rint(means).astype(np.uint8)
+    return shrunk
 
 
-def _shares(many: int, few: int) -> Floats:
-    """``(few, many)``: how much of each of ``few`` equal parts of a line each of ``many`` makes up."""
+def _weights(many: int, few: int) -> Floats:
+    """``(few, many)``: the weight of each of ``many`` pixels in each of ``few`` equal parts of a line."""
     edges = np.linspace(0, many, few + 1)
     starts, pixels = np.maximum(edges[:-1, None], np.arange(many)), np.minimum(edges[1:, None], np.arange(1, many + 1))
     shares: Floats = np.maximum(pixels - starts, 0) * few / many
     return shares
 
 
-def sparkline(values: Floats, width: int) -> str:
-    """The trend of ``(p,)`` values in at most ``width`` bars, lowest to highest."""
-    values = values[np.isfinite(values)]
-    if not len(values) or width < 1:
-        return ""
-    starts = np.linspace(0, len(values), min(width, len(values)), endpoint=False).astype(np.int64)
-    means = np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
-    # the first few iterations may lie far outside of all that follows: they must not flatten the rest
-    ordered = np.sort(values)
-    low, high = (float(ordered[round(share * (len(ordered) - 1))]) for share in (0.03, 0.97))
-    steps = np.clip((means - low) / (high - low), 0, 1) if high > low else np.full(len(means), 0.5)
-    return "".join(BARS[round(step * (len(BARS) - 1))] for step in steps.tolist())
-
-
-def _placed(points: Floats, limits: Floats, canvas: Canvas) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _place(points: Floats, limits: Floats, canvas: Canvas) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     extent = limits[:, 1] - limits[:, 0]
     scale = min((canvas.width - 1) / extent[0], (canvas.height - 1) / extent[1])
     middle = limits.mean(1)
-    bounded = np.clip((points - middle) * scale, -1e6, 1e6)  # far-off points must not overflow as integers
+    bounded = np.clip((points - middle) * scale, -1e6, 1e6)  # distant points must not overflow as integers
     across = (canvas.width - 1) / 2 + bounded[:, 0]
     down = (canvas.height - 1) / 2 - bounded[:, 1]
     return across.round().astype(np.int64), down.round().astype(np.int64)

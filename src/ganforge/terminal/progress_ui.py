@@ -1,72 +1,178 @@
-"""What a person sees of a training run while it goes: the live view on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: the live view on a terminal, plain lines in logs and pipes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from ganforge.core.events import Event
+from ganforge.core import formatting, health_lines, loss_interpretation
+from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, Started, Stepped
+from ganforge.terminal.run_state import Clock, RunHeading, RunState
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Tell = Callable[[Event], None]
+_INTERVAL = 2.0
+"""Least seconds between two progress lines."""
+_LINES = 20
+"""A progress line at each twentieth of the run, unless that is too soon."""
+_LONGEST_INTERVAL = 60.0
+"""Most seconds between two progress lines."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
-    """What is known of a run before it starts.
+class ProgressUI:
+    """The progress display of one run.
 
     Attributes:
-        title: the recipe's title.
-        folder: the run's folder.
-        seed: the run's seed.
+        callback: a context manager that returns the event handler.
+        notify: shows a message, such as ``"saving; press Ctrl-C again to stop at once"``. Safe to call from signal handlers and
+            other threads. While the run is running, the message appears at the next event; before and after, at once.
     """
 
-    title: str
-    folder: Path
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A run's face.
-
-    Attributes:
-        observer: to be told the events; a context manager that gives ``tell``.
-        notify: shows a message, such as ``"saving; press Ctrl-C again to stop at once"``. It may be called from a signal handler or
-            another thread: while the run goes, the message appears at the next event; before and after it, at once.
-    """
-
-    observer: AbstractContextManager[Tell]
+    callback: AbstractContextManager[Callable[[Event], None]]
     notify: Callable[[str], None]
 
 
-def view(
+def create_ui(
     console: Console, *, plain: bool, title: str, folder: Path, seed: int, clock: Callable[[], float] = time.monotonic
-) -> View:
-    """The live view where ``console`` is a terminal that can show it and ``plain`` is false; else plain lines.
+) -> ProgressUI:
+    """The live view if ``console`` is a capable terminal and ``plain`` is false; else plain lines.
 
     Args:
-        console: where to write; a rich console on stderr, so that stdout stays free for results.
-        plain: plain lines even on a terminal.
+        console: where to write; a rich console on stderr, so that stdout is free for results.
+        plain: use plain lines even on a terminal.
         title: the recipe's title.
         folder: the run's folder.
         seed: the run's seed.
         clock: seconds, monotonic.
     """
-    heading = Heading(title, folder, seed)
+    heading = RunHeading(title, folder, seed)
     if plain or not console.is_terminal or console.is_dumb_terminal:
-        from ganforge.terminal.plain_lines import PlainLines
-
         lines = PlainLines(console.file, heading, clock)
-        return View(lines.observer(), lines.notify)
+        return ProgressUI(lines.callback(), lines.notify)
 
     from ganforge.terminal.live_view import LiveView
 
     live = LiveView(console, heading, clock)
-    return View(live.observer(), live.notify)
+    return ProgressUI(live.callback(), live.notify)
+
+
+class PlainLines:
+    """Few, self-contained lines without control codes: start, progress, evaluations, health, end.
+
+    Progress lines come every 5 % of the run, at least 2 s and at most a minute apart. Health lines come when a finding appears,
+    disappears or changes its level; the verdict comes at the end.
+    """
+
+    def __init__(self, file: IO[str], heading: RunHeading, clock: Clock = time.monotonic) -> None:
+        self._file, self._heading, self._clock = file, heading, clock
+        self._state = RunState(clock)
+        self._messages: deque[str] = deque()
+        self._running = False
+        self._written_at = -_LONGEST_INTERVAL
+        self._written_iteration = 0
+
+    @contextmanager
+    def callback(self) -> Iterator[Callable[[Event], None]]:
+        """The event handler; pending messages are written at the end."""
+        self._running = True
+        try:
+            yield self._handle
+        finally:
+            self._running = False
+            self._write_messages()
+
+    def notify(self, text: str) -> None:
+        """Write a message on a line of its own: at the next event while the run is running, else at once."""
+        self._messages.append(text)
+        if not self._running:
+            self._write_messages()
+
+    def _handle(self, event: Event) -> None:
+        before = self._state.health
+        self._state.update(event)
+        self._write_messages()
+        match event:
+            case Stepped():
+                self._write_progress()
+            case Started():
+                self._write_start(event)
+            case Evaluated() if event.values:
+                self._write_evaluation(event)
+            case HealthChecked():
+                for change in health_lines.changes(before.findings if before else (), event):
+                    self._write(f"health at {formatting.count(event.iteration)}: {change}")
+            case RolledBack():
+                self._write(f"rolled back from iteration {formatting.count(event.reached)} to {formatting.count(event.iteration)}")
+                self._written_iteration = min(self._written_iteration, event.iteration)
+            case Finished():
+                self._write_end(event)
+
+    def _write_start(self, event: Started) -> None:
+        self._write(self._heading.title)
+        self._write(f"run {self._heading.folder}, seed {self._heading.seed}, on {event.device}")
+        self._write(f"{formatting.data(event.data)}; {formatting.parameters(event.parameters)}")
+        self._write(
+            f"from iteration {formatting.count(event.iteration)} to {formatting.count(event.iterations)}"
+            if event.iteration
+            else f"{formatting.plural(event.iterations, 'iteration')}"
+        )
+        self._written_at, self._written_iteration = self._clock(), event.iteration
+
+    def _write_progress(self) -> None:
+        now = self._clock()
+        started, iteration, waited = self._state.started, self._state.iteration, now - self._written_at
+        if started is None or waited < _INTERVAL:
+            return
+        is_first = self._written_iteration == started.iteration
+        is_soon = waited < _LONGEST_INTERVAL and _LINES * (iteration - self._written_iteration) < started.iterations
+        if is_first or not is_soon:
+            self._written_at, self._written_iteration = now, iteration
+            self._write(self._progress_line(started))
+
+    def _progress_line(self, started: Started) -> str:
+        state = self._state
+        per_second, left = state.pace()
+        parts = [
+            f"{formatting.count(state.iteration)}/{formatting.count(started.iterations)}",
+            f"{formatting.share(state.iteration, started.iterations):>5}",
+            formatting.speed(per_second),
+            f"{formatting.duration(left)} left" if left is not None else "",
+            formatting.brief_terms(state.terms(), started.term_info),
+            "  ".join(f"{key} {formatting.number(value)}" for key, value in state.measured().items()),
+        ]
+        return "  ".join(part for part in parts if part)
+
+    def _write_evaluation(self, event: Evaluated) -> None:
+        values = ", ".join(f"{key} {formatting.number(value)}{self._ideal(key)}" for key, value in event.values.items())
+        self._write(f"evaluation at {formatting.count(event.iteration)}: {values} ({event.seconds:.1f} s)")
+
+    def _ideal(self, key: str) -> str:
+        ideal = self._state.scores[key].info.ideal
+        return "" if ideal is None else f" (ideal {formatting.number(ideal)})"
+
+    def _write_end(self, event: Finished) -> None:
+        state = self._state
+        terms = state.terms()
+        for line in health_lines.lost(terms):
+            self._write(line)
+        for line in health_lines.judged(state.health, state.healthy_since):
+            self._write(f"health: {line}")
+        for line in loss_interpretation.describe_losses(state.started.term_info if state.started else {}, terms):
+            self._write(line)
+        self._write(formatting.outcome(event, state.measured()))
+
+    def _write_messages(self) -> None:
+        while self._messages:
+            self._write(self._messages.popleft())
+
+    def _write(self, line: str) -> None:
+        with suppress(OSError):  # the reader is gone, or the disk is full: no reason to stop training
+            self._file.write(formatting.clean(line) + "\n")
+            self._file.flush()

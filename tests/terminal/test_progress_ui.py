@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 
 from ganforge.core.events import Finished, HealthChecked, RolledBack, Stepped
-from ganforge.terminal.plain_lines import PlainLines
-from ganforge.terminal.progress_ui import Heading, view
+from ganforge.terminal.progress_ui import PlainLines, create_ui
+from ganforge.terminal.run_state import RunHeading
 
 
 @pytest.fixture
 def lines(clock):
-    return PlainLines(io.StringIO(), Heading("Two \x1b[31mmoons", Path("runs/moons/a-1234"), 7), clock)
+    return PlainLines(io.StringIO(), RunHeading("Two \x1b[31mmoons", Path("runs/moons/a-1234"), 7), clock)
 
 
 def written(lines):
@@ -21,14 +21,14 @@ def written(lines):
 
 
 def play(lines, clock, events, seconds=1.0):
-    with lines.observer() as tell:
+    with lines.callback() as tell:
         for event in events:
             clock.now += seconds if isinstance(event, Stepped) else 0
             tell(event)
 
 
 def test_the_start_is_told_at_once(lines, events):
-    with lines.observer() as tell:
+    with lines.callback() as tell:
         tell(next(events()))
 
         assert written(lines) == [
@@ -105,8 +105,8 @@ def test_a_roll_back_is_told_and_progress_goes_on(lines, clock, events):
     play(lines, clock, [*earlier, RolledBack(20, 100), *again])
 
     told = written(lines)
-    assert told.count("back from iteration 100 to 20") == 1
-    after = told[told.index("back from iteration 100 to 20") + 1 :]
+    assert told.count("rolled back from iteration 100 to 20") == 1
+    after = told[told.index("rolled back from iteration 100 to 20") + 1 :]
     assert any(line.startswith("82/1,000") for line in after), after
     assert not any("– it/s" in line for line in after)
 
@@ -139,7 +139,7 @@ def test_a_slow_run_is_told_each_minute(lines, clock, events):
 
 
 def test_a_run_that_goes_on_says_from_where(lines, events):
-    with lines.observer() as tell:
+    with lines.callback() as tell:
         tell(next(events(begin=60)))
 
     assert written(lines)[-1] == "from iteration 60 to 100"
@@ -150,7 +150,7 @@ def test_messages_come_at_the_next_event_and_at_once_outside(lines, events):
     lines.notify("before")
     assert written(lines) == ["before"]
 
-    with lines.observer() as tell:
+    with lines.callback() as tell:
         tell(next(stream))
         lines.notify("saving")
         assert "saving" not in written(lines)
@@ -167,7 +167,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(clock, events):
         def write(self, text):
             raise OSError(28, "No space left on device")
 
-    lines = PlainLines(Full(), Heading("", Path(), 0), clock)
+    lines = PlainLines(Full(), RunHeading("", Path(), 0), clock)
     play(lines, clock, events())
     lines.notify("after")
 
@@ -176,9 +176,9 @@ def test_a_log_that_cannot_be_written_stops_nothing(clock, events):
 @pytest.mark.parametrize("terminal", [True, False])
 def test_no_control_codes_even_on_a_terminal(events, kind, terminal, tmp_path):
     console = Console(file=io.StringIO(), force_terminal=terminal, color_system="truecolor" if terminal else None)
-    face = view(console, plain=terminal, title="Moons", folder=tmp_path, seed=0)
+    face = create_ui(console, plain=terminal, title="Moons", folder=tmp_path, seed=0)
 
-    with face.observer as tell:
+    with face.callback as tell:
         for event in events(kind):
             tell(event)
             face.notify("a message")

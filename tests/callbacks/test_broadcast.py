@@ -5,24 +5,24 @@ from contextlib import contextmanager
 
 import pytest
 
-from ganforge.callbacks.dispatch import broadcast
+from ganforge.callbacks import broadcast
 from ganforge.core.events import Evaluated, Finished
 
 EVENTS = [Evaluated(1, {"w": 1.0}, 0.0), Evaluated(2, {"w": 0.5}, 0.0), Finished(2, "finished", 0.1)]
 
 
 @contextmanager
-def scribe(log, name="scribe", *, fail_at=None, fail_open=False, fail_close=False):
+def recorder(log, name="recorder", *, fail_at=None, fail_open=False, fail_close=False):
     if fail_open:
         raise OSError("no screen")
 
-    def tell(event):
+    def handle(event):
         if event.iteration == fail_at:
             raise ValueError("cannot draw")
         log.append((name, event.iteration))
 
     try:
-        yield tell
+        yield handle
     finally:
         log.append((name, "closed"))
         if fail_close:
@@ -30,14 +30,14 @@ def scribe(log, name="scribe", *, fail_at=None, fail_open=False, fail_close=Fals
 
 
 def collected():
-    said = []
-    return said, said.append
+    messages = []
+    return messages, messages.append
 
 
 def test_all_hear_all_in_order_and_the_end_is_returned():
     log = []
 
-    finished = broadcast(EVENTS[:1] + EVENTS[2:], [scribe(log, "a"), scribe(log, "b")])
+    finished = broadcast(EVENTS[:1] + EVENTS[2:], [recorder(log, "a"), recorder(log, "b")])
 
     assert finished is EVENTS[2]
     assert log == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("b", "closed"), ("a", "closed")]
@@ -46,7 +46,7 @@ def test_all_hear_all_in_order_and_the_end_is_returned():
 def test_the_essential_hear_first():
     log = []
 
-    broadcast(EVENTS[:1], [scribe(log, "picture")], essential=[scribe(log, "journal")])
+    broadcast(EVENTS[:1], [recorder(log, "picture")], essential=[recorder(log, "journal")])
 
     assert log[:2] == [("journal", 1), ("picture", 1)]
 
@@ -56,39 +56,39 @@ def test_no_end_no_finished():
 
 
 def test_a_failing_observer_is_closed_and_left_out_with_one_warning():
-    log, (said, warn) = [], collected()
+    log, (messages, warn) = [], collected()
 
-    finished = broadcast(EVENTS, [scribe(log, "bad", fail_at=1), scribe(log, "good")], warn=warn)
+    finished = broadcast(EVENTS, [recorder(log, "bad", fail_at=1), recorder(log, "good")], warn=warn)
 
     assert finished is EVENTS[2]
     assert log == [("bad", "closed"), ("good", 1), ("good", 2), ("good", 2), ("good", "closed")]
-    assert said == ["the observer 'scribe' failed and is left out from here on: ValueError: cannot draw"]
+    assert messages == ["the callback 'recorder' failed and is disabled for the rest of the run: ValueError: cannot draw"]
 
 
 @pytest.mark.parametrize("when", ["fail_open", "fail_close"])
 def test_opening_and_closing_may_fail_too(when):
-    log, (said, warn) = [], collected()
+    log, (messages, warn) = [], collected()
 
-    finished = broadcast(EVENTS, [scribe(log, "bad", **{when: True}), scribe(log, "good")], warn=warn)
+    finished = broadcast(EVENTS, [recorder(log, "bad", **{when: True}), recorder(log, "good")], warn=warn)
 
     assert finished is EVENTS[2]
     assert [entry for entry in log if entry[0] == "good"] == [("good", 1), ("good", 2), ("good", 2), ("good", "closed")]
-    assert len(said) == 1
-    assert "no screen" in said[0]
+    assert len(messages) == 1
+    assert "no screen" in messages[0]
 
 
 def test_an_observer_that_fails_again_while_closing_is_reported_once():
-    said, warn = collected()
+    messages, warn = collected()
 
-    broadcast(EVENTS, [scribe([], fail_at=1, fail_close=True)], warn=warn)
+    broadcast(EVENTS, [recorder([], fail_at=1, fail_close=True)], warn=warn)
 
-    assert len(said) == 1
-    assert "cannot draw" in said[0]
+    assert len(messages) == 1
+    assert "cannot draw" in messages[0]
 
 
 def test_without_another_place_the_warning_is_a_warning():
     with pytest.warns(RuntimeWarning, match="cannot draw"):
-        broadcast(EVENTS, [scribe([], fail_at=2)])
+        broadcast(EVENTS, [recorder([], fail_at=2)])
 
 
 def test_an_essential_observer_ends_training_and_all_are_closed():
@@ -101,7 +101,7 @@ def test_an_essential_observer_ends_training_and_all_are_closed():
             closed.append(True)
 
     with pytest.raises(ValueError, match="cannot draw"):
-        broadcast(training(), [scribe(log, "picture")], essential=[scribe(log, "checkpoint", fail_at=2)])
+        broadcast(training(), [recorder(log, "picture")], essential=[recorder(log, "checkpoint", fail_at=2)])
 
     assert closed == [True]
     assert log == [("checkpoint", 1), ("picture", 1), ("picture", "closed"), ("checkpoint", "closed")]
@@ -117,7 +117,7 @@ class Swallower:
         return True
 
 
-@pytest.mark.parametrize("place", ["observers", "essential"])
+@pytest.mark.parametrize("place", ["callbacks", "essential"])
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 def test_no_observer_hides_an_error_of_training(place, error):
     log = []
@@ -127,7 +127,7 @@ def test_no_observer_hides_an_error_of_training(place, error):
         raise error
 
     with warnings.catch_warnings(action="error"), pytest.raises(type(error)) as caught:
-        broadcast(training(), **{place: [Swallower(), scribe(log)]})
+        broadcast(training(), **{place: [Swallower(), recorder(log)]})
 
     assert caught.value is error
-    assert log == [("scribe", 1), ("scribe", "closed")]
+    assert log == [("recorder", 1), ("recorder", "closed")]

@@ -2,9 +2,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from ganforge.figures.image_grid import BLANK, MANY, by_group, captioned, excerpt, fitted, laid_out, reading_order
-from ganforge.figures.projection import Groups
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec
+from ganforge.figures.images import (
+    BLANK,
+    MAX_GROUPS,
+    add_captions,
+    arrange_by_group,
+    arrange_in_order,
+    enlarge,
+    fit_grid,
+    lay_out,
+    scale_factor,
+    select_images,
+    square_columns,
+    to_pixels,
+    value_range,
+)
+from ganforge.figures.plot_data import Groups
 
 
 def grouped(*indices, names=("zero", "one", "two", "three")):
@@ -14,7 +31,7 @@ def grouped(*indices, names=("zero", "one", "two", "three")):
 def test_images_lie_at_their_places_with_white_between():
     images = np.stack([np.full((2, 2, 3), shade, np.uint8) for shade in (10, 20, 30)])
 
-    paper = laid_out(images, np.array([[2, 0], [BLANK, 1]]))
+    paper = lay_out(images, np.array([[2, 0], [BLANK, 1]]))
 
     assert paper[..., 0].tolist() == [
         [30, 30, 255, 10, 10],
@@ -27,20 +44,20 @@ def test_images_lie_at_their_places_with_white_between():
 
 @pytest.mark.parametrize(("count", "places"), [(1, [[0]]), (3, [[0, 1], [2, BLANK]]), (5, [[0, 1, 2], [3, 4, BLANK]])])
 def test_without_groups_images_lie_in_reading_order(count, places):
-    for arrangement in (reading_order(count), by_group(None, count), by_group(grouped(*[2] * count), count)):
+    for arrangement in (arrange_in_order(count), arrange_by_group(None, count), arrange_by_group(grouped(*[2] * count), count)):
         assert arrangement.places.tolist() == places
         assert set(arrangement.names) == {""}
 
 
 def test_each_group_has_a_row():
-    arrangement = by_group(grouped(1, 0, 3, 1, 0, 0), 6)
+    arrangement = arrange_by_group(grouped(1, 0, 3, 1, 0, 0), 6)
 
     assert arrangement.places.tolist() == [[1, 4, 5], [0, 3, BLANK], [2, BLANK, BLANK]]
     assert arrangement.names == ("zero", "one", "three")
 
 
 def test_large_groups_take_several_rows():
-    arrangement = by_group(grouped(*[0, 1] * 18), 36)
+    arrangement = arrange_by_group(grouped(*[0, 1] * 18), 36)
 
     assert arrangement.places.shape == (6, 6)
     assert arrangement.places[:3].ravel().tolist() == list(range(0, 36, 2))
@@ -48,8 +65,8 @@ def test_large_groups_take_several_rows():
 
 
 def test_very_many_groups_are_only_brought_into_order():
-    classes = MANY + 1
-    arrangement = by_group(Groups(np.arange(classes)[::-1], tuple(map(str, range(classes)))), classes)
+    classes = MAX_GROUPS + 1
+    arrangement = arrange_by_group(Groups(np.arange(classes)[::-1], tuple(map(str, range(classes)))), classes)
 
     assert arrangement.places.ravel()[:classes].tolist() == list(range(classes))[::-1]
     assert arrangement.places.ravel()[classes:].tolist() == [BLANK] * (arrangement.places.size - classes)
@@ -61,7 +78,7 @@ def test_an_excerpt_has_as_many_of_each_group(classes, shape):
     indices = np.random.default_rng(0).permutation(np.arange(1000) % classes)
     groups = Groups(indices, tuple(map(str, range(classes))))
 
-    arrangement = excerpt(groups, 1000, ungrouped=64, grouped=100)
+    arrangement = select_images(groups, 1000, ungrouped=64, grouped=100)
 
     assert arrangement.places.shape == shape
     assert len(np.unique(arrangement.places)) == shape[0] * shape[1]
@@ -73,13 +90,13 @@ def test_an_excerpt_has_as_many_of_each_group(classes, shape):
 
 
 def test_an_excerpt_of_few_has_no_empty_columns():
-    arrangement = excerpt(grouped(0, 1, 1, 0, 2), 5, ungrouped=64, grouped=100)
+    arrangement = select_images(grouped(0, 1, 1, 0, 2), 5, ungrouped=64, grouped=100)
 
     assert arrangement.places.tolist() == [[0, 3], [1, 2], [4, BLANK]]
 
 
 def test_an_excerpt_without_groups_is_the_first_ones():
-    assert excerpt(None, 512, ungrouped=64, grouped=100).places.tolist() == np.arange(64).reshape(8, 8).tolist()
+    assert select_images(None, 512, ungrouped=64, grouped=100).places.tolist() == np.arange(64).reshape(8, 8).tolist()
 
 
 @pytest.mark.parametrize(
@@ -92,19 +109,19 @@ def test_an_excerpt_without_groups_is_the_first_ones():
     ],
 )
 def test_what_fits_shows_all_groups(columns, rows, places):
-    assert fitted(grouped(0, 1, 2, 0, 1, 2, 0, 1, 2), 9, columns, rows).tolist() == places
+    assert fit_grid(grouped(0, 1, 2, 0, 1, 2, 0, 1, 2), 9, columns, rows).tolist() == places
 
 
 def test_groups_of_unequal_size_in_turn():
-    assert fitted(grouped(0, 0, 0, 1, 2), 5, 2, 2).tolist() == [[0, 3], [4, 1]]
-    assert fitted(grouped(0, 1, 2), 3, 1, 2).tolist() == [[0], [1]]
-    assert fitted(None, 9, 2, 2).tolist() == [[0, 1], [2, 3]]
+    assert fit_grid(grouped(0, 0, 0, 1, 2), 5, 2, 2).tolist() == [[0, 3], [4, 1]]
+    assert fit_grid(grouped(0, 1, 2), 3, 1, 2).tolist() == [[0], [1]]
+    assert fit_grid(None, 9, 2, 2).tolist() == [[0, 1], [2, 3]]
 
 
 def test_captions_stand_left_of_their_rows():
     picture = np.zeros((120, 50, 3), np.uint8)
 
-    shown = captioned(picture, ["first", "", "third"], 40.0)
+    shown = add_captions(picture, ["first", "", "third"], 40.0)
 
     margin = shown.shape[1] - 50
     assert (shown[:, margin:] == 0).all()
@@ -116,5 +133,40 @@ def test_captions_stand_left_of_their_rows():
 def test_without_names_or_room_there_are_no_captions():
     picture = np.zeros((12, 5, 3), np.uint8)
 
-    assert captioned(picture, ["", ""], 100) is picture
-    assert captioned(picture, ["first", "second"], 6) is picture
+    assert add_captions(picture, ["", ""], 100) is picture
+    assert add_captions(picture, ["first", "second"], 6) is picture
+
+
+def test_values_become_bytes_in_their_range():
+    values = torch.tensor([-2.0, -1.0, 0.0, 1.0, 5.0, float("nan")]).reshape(1, 1, 2, 3)
+
+    shown = to_pixels(Samples(values), (-1.0, 1.0))
+
+    assert shown.shape == (1, 2, 3, 3)
+    assert shown[0, :, :, 0].tolist() == [[0, 0, 128], [255, 255, 0]]
+
+
+def test_colours_stay_colours():
+    values = torch.stack([torch.ones(2, 2), torch.zeros(2, 2), torch.zeros(2, 2)])[None]
+
+    assert to_pixels(Samples(values), (0.0, 1.0))[0, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_the_range_is_declared_or_found():
+    samples = Samples(torch.tensor([2.0, 6.0]).reshape(2, 1, 1, 1))
+
+    assert value_range(DataSpec((1, 1, 1), value_range=(0.0, 1.0)), samples) == (0.0, 1.0)
+    assert value_range(DataSpec((1, 1, 1)), samples) == (2.0, 6.0)
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (64, 8), (65, 9)])
+def test_sheets_are_about_square(count, columns):
+    assert square_columns(count) == columns
+
+
+def test_enlarging_keeps_hard_edges():
+    picture = np.array([[[0] * 3, [255] * 3]], np.uint8)
+
+    assert enlarge(picture, 2)[..., 0].tolist() == [[0, 0, 255, 255]] * 2
+    assert scale_factor(picture, 7) == 3
+    assert scale_factor(np.zeros((900, 10, 3), np.uint8), 640) == 1

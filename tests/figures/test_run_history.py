@@ -1,17 +1,19 @@
 """Curves out of journals: bins against numpy, runs that went on, records that cannot be read."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from ganforge.report.journal_curves import BINS, Binned, read_history
+from ganforge.figures.run_history import BINS, BinnedCurve, read_history, terms_to_floats
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 
 
 def binned(values, chunk=64):
-    curve = Binned()
+    curve = BinnedCurve()
     for start in range(0, len(values), chunk):
         part = values[start : start + chunk]
         curve.add(range(start + 1, start + 1 + len(part)), part)
@@ -42,7 +44,7 @@ def test_values_that_are_not_finite_are_told_and_spoil_no_bin():
 
 
 def test_iteration_zero_has_no_bin():
-    curve = Binned()
+    curve = BinnedCurve()
     curve.add([0, 1], [9.0, 1.0])
     assert curve.series()[0].tolist() == [1.0]
 
@@ -108,9 +110,37 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_kept(tmp_path):
 
     assert history.metrics == {"w": {1: 1.0, 2: 2.0}}
     assert history.protocols == {"w": {"samples": 5}}
-    assert history.trouble == "the journal holds records that cannot be read"
+    assert history.trouble == "the journal contains records that cannot be read"
 
 
 def test_no_journal_is_an_empty_history(tmp_path):
     history = read_history(RunFolder(tmp_path))
     assert (history.terms, history.metrics, history.trouble) == ({}, {}, None)
+
+
+def test_floats_of_rows_with_different_terms():
+    assert terms_to_floats([{"a": torch.tensor(1.0)}, {}, {"b": torch.tensor(2.0), "c": torch.tensor(3.0)}]) == [
+        {"a": 1.0},
+        {},
+        {"b": 2.0, "c": 3.0},
+    ]
+    assert terms_to_floats([]) == []
+
+
+def test_bins_after_an_iteration_can_be_dropped():
+    curve = binned([float(value) for value in range(1, 101)])
+    curve.drop_after(60)
+    at, _, mean, _ = curve.series()
+    assert at.tolist() == mean.tolist() == list(range(1, 61))
+
+
+def test_findings_are_kept_in_their_newest_form_when_they_are_gone(tmp_path, finding):
+    folder = RunFolder.create(tmp_path, "moons", "two")
+    gone, other = finding(since=10), finding("duplicates", "near-duplicates", "warn", since=60)
+    with JournalWriter(folder.journal) as writer:
+        writer.record("health", iteration=10, verdict="fail", findings=[gone.to_plain()])
+        writer.record("health", iteration=30, verdict="healthy", findings=[])
+        writer.record("health", iteration=60, verdict="warn", findings=[other.to_plain()])
+        writer.record("health", iteration=80, verdict="warn", findings=[replace(other, seen="fewer").to_plain()])
+
+    assert read_history(folder).findings == [gone, replace(other, seen="fewer")]

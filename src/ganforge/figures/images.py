@@ -1,0 +1,244 @@
+"""Images: from sample values to pixels, arranged on a grid, encoded as PNG and GIF."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec
+from ganforge.figures import Pixels
+from ganforge.figures.plot_data import Groups
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_GROUPS = 20
+"""With more groups than this, groups no longer get rows of their own."""
+BLANK = -1
+
+GridIndices = NDArray[np.int64]
+"""``(rows, columns)`` index of the image in each cell; :data:`BLANK` where a cell is empty."""
+
+_WHITE = 255
+_TEXT_COLOUR = (90, 98, 108)
+_FONT_SIZES = (9, 15)  # pixels: smallest and largest size of captions
+_PALETTE_SIZE = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """A grid of images before it is drawn.
+
+    Attributes:
+        places: index of the image in each cell.
+        names: label of each row; empty strings for rows without one.
+    """
+
+    places: GridIndices
+    names: tuple[str, ...]
+
+
+def value_range(data: DataSpec, samples: Samples) -> tuple[float, float]:
+    """The smallest and largest value of an image: as declared, else the extremes of the finite values in ``samples``."""
+    if data.value_range is not None:
+        return data.value_range
+    finite = samples.values[samples.values.isfinite()] if samples.values.is_floating_point() else samples.values
+    low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 1.0)
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def to_pixels(samples: Samples, limits: tuple[float, float]) -> Pixels:
+    """``(n, c, h, w)`` values in ``limits`` → ``(n, h, w, 3)`` bytes; values outside are clipped, NaN becomes black.
+
+    One channel becomes grey. Of two channels, or of more than three, the first is shown in grey.
+    """
+    low, high = limits
+    values = samples.values.detach().double().numpy()
+    shades = np.clip(np.nan_to_num((values - low) / (high - low), nan=0.0), 0.0, 1.0)
+    bytes_ = np.rint(255 * shades).astype(np.uint8).transpose(0, 2, 3, 1)  # (n, h, w, c)
+    return bytes_ if bytes_.shape[3] == 3 else np.repeat(bytes_[..., :1], 3, axis=3)
+
+
+def square_columns(count: int) -> int:
+    """Number of columns that makes a grid of ``count`` equal images roughly square."""
+    return max(1, math.ceil(math.sqrt(count)))
+
+
+def enlarge(picture: Pixels, factor: int) -> Pixels:
+    """Repeat every pixel ``factor`` times in both directions."""
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def scale_factor(picture: Pixels, side: int) -> int:
+    """The largest integer factor at which ``picture`` stays within ``side`` pixels; at least 1."""
+    return max(1, side // int(max(picture.shape[:2])))
+
+
+def arrange_in_order(count: int, columns: int | None = None) -> Arrangement:
+    """``count`` images in reading order; the grid is roughly square unless ``columns`` is given."""
+    columns = columns or square_columns(count)
+    rows = math.ceil(count / columns)
+    places = np.full(rows * columns, BLANK, np.int64)
+    places[:count] = np.arange(count)
+    return Arrangement(places.reshape(rows, columns), ("",) * rows)
+
+
+def arrange_by_group(groups: Groups | None, count: int) -> Arrangement:
+    """All ``count`` images, each group starting a new row; as many rows per group as make the grid roughly square."""
+    members = _members(groups)
+    if members is None:
+        return arrange_in_order(count)
+    if len(members) > MAX_GROUPS:
+        order = np.concatenate([indices for _, indices in members])
+        plain = arrange_in_order(count)
+        return Arrangement(np.where(plain.places == BLANK, BLANK, order[plain.places]), plain.names)
+    most = max(len(indices) for _, indices in members)
+    columns = next(
+        columns
+        for columns in range(1, most + 1)
+        if columns == most or sum(math.ceil(len(indices) / columns) for _, indices in members) <= columns
+    )
+    return _stack(members, columns)
+
+
+def select_images(groups: Groups | None, count: int, *, ungrouped: int, grouped: int) -> Arrangement:
+    """The first of ``count`` images: at most ``ungrouped`` in reading order, or equally many of each group, at most ``grouped``."""
+    members = _members(groups)
+    if members is None or len(members) > MAX_GROUPS:
+        return arrange_in_order(min(count, ungrouped))
+    each = grouped // len(members)
+    lines = max(1, round(math.sqrt(each / len(members))))
+    columns = min(each // lines, max(len(indices) for _, indices in members))
+    return _stack([(name, indices[: columns * lines]) for name, indices in members], columns)
+
+
+def fit_grid(groups: Groups | None, count: int, columns: int, rows: int) -> GridIndices:
+    """What fits on ``columns × rows``: a row or a column per group, or the groups in turn if there is room for neither."""
+    members = _members(groups)
+    if members is None:
+        return arrange_in_order(min(count, columns * rows), columns).places
+    if len(members) <= rows:
+        return _stack([(name, indices[:columns]) for name, indices in members], columns).places
+    if len(members) <= columns:
+        return _stack([(name, indices[:rows]) for name, indices in members], rows).places.T
+    rounds = max(len(indices) for _, indices in members)
+    taken = [indices[turn] for turn in range(rounds) for _, indices in members if turn < len(indices)]
+    places = arrange_in_order(min(len(taken), columns * rows), columns).places
+    return np.where(places == BLANK, BLANK, np.array(taken)[places])
+
+
+def lay_out(images: Pixels, places: GridIndices, *, gap: int = 1, shade: int = _WHITE) -> Pixels:
+    """Put ``(n, h, w, 3)`` images into their cells, ``gap`` pixels of grey ``shade`` apart → one ``(H, W, 3)`` picture."""
+    _, height, width, _ = images.shape
+    rows, columns = places.shape
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), shade, np.uint8)
+    for row, column in np.argwhere(places != BLANK):
+        top, left = row * (height + gap), column * (width + gap)
+        sheet[top : top + height, left : left + width] = images[places[row, column]]
+    return sheet
+
+
+def add_captions(picture: Pixels, names: Sequence[str], pitch: float) -> Pixels:
+    """Write the name of each row to its left; ``pitch`` is the distance of the rows in pixels.
+
+    Without names, or without room for letters, the picture is returned unchanged.
+    """
+    if not any(names) or pitch < _FONT_SIZES[0]:
+        return picture
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(int(min(_FONT_SIZES[1], max(_FONT_SIZES[0], pitch / 3))))
+    margin = 12 + math.ceil(max(font.getlength(name) for name in names))
+    page = Image.new("RGB", (picture.shape[1] + margin, picture.shape[0]), (_WHITE,) * 3)
+    page.paste(Image.fromarray(picture), (margin, 0))
+    pen = ImageDraw.Draw(page)
+    for row, name in enumerate(names):
+        pen.text((margin - 6, (row + 0.5) * pitch), name, fill=_TEXT_COLOUR, font=font, anchor="rm")
+    return np.asarray(page)
+
+
+def add_footer(picture: Pixels, note: str) -> Pixels:
+    """Write a line of text below the picture, widening it if necessary; without a note it is returned unchanged."""
+    if not note:
+        return picture
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_FONT_SIZES[1])
+    width = max(picture.shape[1], math.ceil(font.getlength(note)) + 8)
+    page = Image.new("RGB", (width, picture.shape[0] + 2 * _FONT_SIZES[1]), (_WHITE,) * 3)
+    page.paste(Image.fromarray(picture), (width - picture.shape[1], 0))
+    ImageDraw.Draw(page).text((width - 4, picture.shape[0] + _FONT_SIZES[1]), note, fill=_TEXT_COLOUR, font=font, anchor="rm")
+    return np.asarray(page)
+
+
+def encode_png(picture: Pixels) -> bytes:
+    """``(H, W, 3)`` bytes as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG", compress_level=3)
+    return file.getvalue()
+
+
+def encode_gif(
+    frames: Sequence[Image], *, pace: int, held: int | None = None, back: bool = False, colours: int = _PALETTE_SIZE
+) -> bytes:
+    """An endless GIF. Grey frames keep their shades; colour frames share one palette, computed from a few of them.
+
+    Args:
+        frames: pictures of equal size, all of mode RGB or all of mode L.
+        pace: milliseconds per frame.
+        held: milliseconds of the last frame; ``pace`` by default.
+        back: whether to play the frames backwards to the first one.
+        colours: size of the palette, at most 256.
+    """
+    from PIL.Image import Dither
+
+    reduced = list(frames)
+    if frames[0].mode == "RGB":
+        palette = _palette(frames, colours)
+        # Without dithering, pixels that do not change stay equal from frame to frame and compress to almost nothing.
+        reduced = [frame.quantize(palette=palette, dither=Dither.NONE) for frame in frames]
+    if back:
+        reduced += reduced[-2:0:-1]
+    file = io.BytesIO()
+    durations = [pace] * (len(reduced) - 1) + [held or pace]
+    reduced[0].save(file, "GIF", save_all=True, append_images=reduced[1:], duration=durations, loop=0, optimize=True)
+    return file.getvalue()
+
+
+def _palette(frames: Sequence[Image], colours: int) -> Image:
+    from PIL import Image
+
+    chosen = [frames[0], frames[len(frames) // 2], frames[-1]]
+    sheet = Image.new("RGB", (max(frame.width for frame in chosen), sum(frame.height for frame in chosen)), "white")
+    for number, frame in enumerate(chosen):
+        sheet.paste(frame, (0, sum(before.height for before in chosen[:number])))
+    # A third of the pixels is enough. Median cut alone would spend most colours on the pale background.
+    size = (max(1, sheet.width // 3), max(1, sheet.height // 3))
+    return sheet.resize(size, Image.Resampling.NEAREST).quantize(colors=colours, kmeans=2)
+
+
+def _members(groups: Groups | None) -> list[tuple[str, GridIndices]] | None:
+    """Name and indices of each group that occurs, in order; ``None`` unless there are at least two."""
+    found = [] if groups is None else np.unique(groups.indices).tolist()
+    if groups is None or len(found) < 2:
+        return None
+    return [(groups.names[group], np.flatnonzero(groups.indices == group)) for group in found]
+
+
+def _stack(members: Sequence[tuple[str, GridIndices]], columns: int) -> Arrangement:
+    """Each group in rows of ``columns``, labelled at its first row."""
+    blocks = [arrange_in_order(len(indices), columns).places for _, indices in members]
+    places = np.concatenate(
+        [np.where(block == BLANK, BLANK, indices[block]) for block, (_, indices) in zip(blocks, members, strict=True)]
+    )
+    names = [text for block, (name, _) in zip(blocks, members, strict=True) for text in (name, *[""] * (len(block) - 1))]
+    return Arrangement(places, tuple(names))

@@ -1,0 +1,149 @@
+"""What figures show of samples: projections onto a plane, logits over it, groups, and densities on a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ganforge.core.records import LogitGrid, Samples
+from ganforge.core.specs import DataSpec, GaussianMixture
+from ganforge.figures import Floats
+
+_MARGIN = 0.15
+"""Space left free on each side, as a share of the real samples' extent."""
+_TAIL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A fixed two-dimensional view of ``d``-dimensional points.
+
+    Attributes:
+        centre: ``(d,)`` point that is subtracted first.
+        axes: ``(d, 2)`` directions of the two axes.
+        limits: ``(2, 2)`` lower and upper end of each axis.
+        names: labels of the axes.
+    """
+
+    centre: Floats
+    axes: Floats
+    limits: Floats
+    names: tuple[str, str]
+
+    def project(self, points: Floats) -> Floats:
+        """``(n, d)`` points → ``(n, 2)`` coordinates."""
+        return (points - self.centre) @ self.axes
+
+
+def flatten(samples: Samples) -> Floats:
+    """The values as ``(n, d)`` doubles."""
+    return samples.values.detach().flatten(1).double().numpy()
+
+
+def fit_projection(real: Samples) -> Projection:
+    """Two-dimensional data as they are; for more dimensions, the real samples' two principal components (PCA).
+
+    With fewer than two samples, the second direction is arbitrary.
+    """
+    points = flatten(real)
+    points = points if len(points) else np.zeros((1, points.shape[1]))
+    width = points.shape[1]
+    if width == 2:
+        return Projection(np.zeros(2), np.eye(2), axis_limits(points), ("x₀", "x₁"))
+    centre = points.mean(0)
+    centred = np.pad(points - centre, ((0, max(0, 2 - len(points))), (0, 0)))  # a single row has only one direction
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:2].T  # (d, 2)
+    names = ("first principal component of the data", "second principal component")
+    return Projection(centre, directions, axis_limits((points - centre) @ directions), names)
+
+
+def axis_limits(points: Floats) -> Floats:
+    """``(d, 2)`` ends of each axis around ``(n, d)`` points, with a margin."""
+    low, high = points.min(0), points.max(0)
+    margin = _MARGIN * np.where(high > low, high - low, 1.0)
+    limits: Floats = np.stack([low - margin, high + margin], axis=1)
+    return limits
+
+
+def grid_logits(field: LogitGrid) -> tuple[Floats, Floats, Floats]:
+    """A logit grid over the plane as axes ``(nx,)``, ``(ny,)`` and logits ``(ny, nx)``, whatever the order of its points."""
+    points = field.points.double().numpy()
+    logits = field.logits.double().numpy()
+    order = np.lexsort((points[:, 0], points[:, 1]))
+    xs, ys = np.unique(points[:, 0]), np.unique(points[:, 1])
+    return xs, ys, logits[order].reshape(len(ys), len(xs))
+
+
+def line_logits(field: LogitGrid) -> tuple[Floats, Floats]:
+    """A logit grid over the line as points ``(m,)`` in ascending order and logits ``(m,)``."""
+    points = field.points.double().numpy()[:, 0]
+    order = np.argsort(points)
+    return points[order], field.logits.double().numpy()[order]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The group of each sample: its label, else its first categorical code.
+
+    Attributes:
+        indices: ``(n,)`` group of each sample.
+        names: name of each group.
+    """
+
+    indices: np.ndarray[tuple[int], np.dtype[np.int64]]
+    names: tuple[str, ...]
+
+
+def find_groups(samples: Samples, data: DataSpec, categorical: tuple[int, ...]) -> Groups | None:
+    """Group samples by label, else by the first categorical code; ``None`` if they have neither."""
+    if samples.labels is not None:
+        names = data.class_names or tuple(f"class {label}" for label in range(data.classes or 0))
+        return Groups(samples.labels.numpy(), names)
+    codes = samples.latent.codes if samples.latent else None
+    if codes is None or not categorical:
+        return None
+    return Groups(codes.categorical[:, 0].numpy(), tuple(f"code 0 = {value}" for value in range(categorical[0])))
+
+
+def mixture_density(mixture: GaussianMixture, points: Floats) -> Floats:
+    """The density of a one-dimensional mixture at ``(m,)`` points."""
+    means = np.array([mean[0] for mean in mixture.means])
+    weights = np.array(mixture.shares) / (mixture.std * np.sqrt(2 * np.pi))
+    distances = (points[:, None] - means) / mixture.std  # (m, modes)
+    density: Floats = np.exp(-0.5 * distances**2) @ weights
+    return density
+
+
+def estimate_density(values: Floats, points: Floats) -> Floats:
+    """A Gaussian kernel estimate at ``(m,)`` points from ``(n,)`` values; bandwidth by Silverman's rule of thumb (1986, eq. 3.31).
+
+    Non-finite values are ignored. The bandwidth is at least half the distance between two points, so that a generator that
+    produces a single value is visible as a spike.
+    """
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return np.zeros(len(points))
+    quartiles = np.percentile(values, [25, 75])
+    spread = min(float(values.std()), float(quartiles[1] - quartiles[0]) / 1.34) or float(values.std())
+    finest = abs(float(points[-1] - points[0])) / max(len(points) - 1, 1) / 2
+    width = max(0.9 * spread * len(values) ** -0.2, finest, 1e-12)
+    distances = (points[:, None] - values) / width  # (m, n)
+    density: Floats = np.exp(-0.5 * distances**2).sum(1) / (len(values) * width * np.sqrt(2 * np.pi))
+    return density
+
+
+def optimal_discriminator(data: Floats, generated: Floats) -> Floats:
+    """D*(x) = p_data(x) / (p_data(x) + p_g(x)) (Goodfellow et al. 2014, Proposition 1).
+
+    NaN where the sum of both densities is below 2 % of its peak: estimates from a few hundred samples are meaningless there.
+    """
+    both = data + generated
+    least = _TAIL * max(float(both.max(initial=0.0)), 1e-300)
+    best: Floats = np.divide(data, both, out=np.full(len(both), np.nan), where=both > least)
+    return best
+
+
+def probability(logits: Floats) -> Floats:
+    """D = σ(logit), without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * logits))

@@ -1,0 +1,188 @@
+"""What a run's journal says: loss terms as binned curves, metric values, findings, resumes and roll-backs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganforge.core.errors import StorageError
+from ganforge.core.findings import Finding
+from ganforge.figures import Floats
+from ganforge.storage import journal, journal_format
+from ganforge.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BINS = 480
+"""Largest number of points of a curve."""
+
+
+class BinnedCurve:
+    """One value over the iterations, as minimum, mean and maximum per bin. When the bins are full, their width doubles.
+
+    Args:
+        bins: largest number of bins; even.
+
+    Attributes:
+        width: iterations per bin.
+        lost_at: first iteration whose value was not finite, or ``None``.
+        last: the newest finite value, or ``None``.
+    """
+
+    def __init__(self, bins: int = BINS) -> None:
+        self.width = 1
+        self.lost_at: int | None = None
+        self.last: float | None = None
+        self._bins = bins
+        self._sums: Floats = np.zeros(bins)
+        self._counts: Floats = np.zeros(bins)
+        self._lows: Floats = np.full(bins, np.inf)
+        self._highs: Floats = np.full(bins, -np.inf)
+
+    def add(self, iterations: Iterable[int], values: Iterable[float]) -> None:
+        """Add values ``(n,)`` at iterations ``(n,)``, counted from 1."""
+        at, added = np.asarray(list(iterations), dtype=np.int64), np.asarray(list(values), dtype=np.float64)
+        finite = np.isfinite(added)
+        if not finite.all() and self.lost_at is None:
+            self.lost_at = int(at[~finite].min())
+        at, added = at[finite & (at > 0)], added[finite & (at > 0)]
+        if not len(at):
+            return
+        while (int(at.max()) - 1) // self.width >= self._bins:
+            self._widen()
+        bins = (at - 1) // self.width
+        np.add.at(self._sums, bins, added)
+        np.add.at(self._counts, bins, 1.0)
+        np.minimum.at(self._lows, bins, added)
+        np.maximum.at(self._highs, bins, added)
+        self.last = float(added[-1])
+
+    def series(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Iterations in the middle of the bins, and minimum, mean and maximum of each bin, ``(p,)`` each."""
+        (kept,) = np.nonzero(self._counts)
+        middle = kept.astype(np.float64) * self.width + (self.width + 1) / 2
+        return middle, self._lows[kept], self._sums[kept] / self._counts[kept], self._highs[kept]
+
+    def drop_after(self, iteration: int) -> None:
+        """Forget the bins that begin after ``iteration``."""
+        first = -(-iteration // self.width)
+        for values, _, empty in self._columns():
+            values[first:] = empty
+
+    def _columns(self) -> tuple[tuple[Floats, np.ufunc, float], ...]:
+        """Each column with the function that joins two bins and the value of an empty bin."""
+        return (
+            (self._sums, np.add, 0.0),
+            (self._counts, np.add, 0.0),
+            (self._lows, np.minimum, np.inf),
+            (self._highs, np.maximum, -np.inf),
+        )
+
+    def _widen(self) -> None:
+        half = self._bins // 2
+        for values, join, empty in self._columns():
+            values[:half] = join(values[0::2], values[1::2])
+            values[half:] = empty
+        self.width *= 2
+
+
+@dataclass(slots=True)
+class RunHistory:
+    """The contents of a journal.
+
+    Attributes:
+        terms: loss terms by ``discriminator/real``.
+        metrics: metric values by name and iteration.
+        protocols: how each metric was measured, by its name; empty if the journal does not say.
+        findings: all findings of the health monitor, each as it was reported last.
+        start: the record ``start``.
+        resumed: iterations at which the run was resumed.
+        changed: recipe values changed by a resume: first iteration, key, original value, new value.
+        rolled_back: for each roll-back, the iteration that had been reached and the one training returned to.
+        redone: iterations discarded by roll-backs since the run was started or last resumed.
+        trouble: why the journal could not be read completely, or ``None``.
+    """
+
+    terms: dict[str, BinnedCurve] = field(default_factory=dict)
+    metrics: dict[str, dict[int, float]] = field(default_factory=dict)
+    protocols: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    start: Mapping[str, Any] = field(default_factory=dict)
+    resumed: list[int] = field(default_factory=list)
+    changed: list[tuple[int, str, str, str]] = field(default_factory=list)
+    rolled_back: list[tuple[int, int]] = field(default_factory=list)
+    redone: int = 0
+    trouble: str | None = None
+
+
+def terms_to_floats(rows: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
+    """The terms of several iterations as floats; all tensors are fetched from the device at once."""
+    values = iter(journal_format.to_floats([value for row in rows for value in row.values()]))
+    return [{key: next(values) for key in row} for row in rows]
+
+
+def read_history(folder: RunFolder) -> RunHistory:
+    """Read the journal; records of unknown kinds are skipped.
+
+    After a resume or a roll-back iterations are repeated; only the last repetition counts.
+    """
+    history = RunHistory()
+    try:
+        limits = journal.surviving_iterations(folder.journal)
+        for _, record in journal.read(folder.journal):
+            try:
+                _add_record(history, record, limits)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+                history.trouble = "the journal contains records that cannot be read"
+    except (StorageError, ValueError, KeyError) as error:
+        history.trouble = f"the journal cannot be read completely: {error}"
+    return history
+
+
+def _add_record(history: RunHistory, record: Mapping[str, Any], limits: deque[float]) -> None:
+    match record["kind"]:
+        case "metrics":
+            _add_terms(history, record, limits[0])
+        case "eval" if int(record["iteration"]) <= limits[0]:
+            for key, value in record["values"].items():
+                name = key.removeprefix("eval/")
+                history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
+        case "health":
+            new = [Finding.from_plain(plain) for plain in record["findings"]]
+            seen = {(finding.trouble, finding.since) for finding in new}
+            history.findings = [one for one in history.findings if (one.trouble, one.since) not in seen] + new
+        case "start":
+            history.start = record
+        case "resume" | "rollback" as kind:
+            limits.popleft()
+            _go_back(history, kind, record)
+        case "changed":
+            at = int(record["iteration"])
+            history.changed += [(at, key, str(before), str(now)) for key, (before, now) in record["values"].items()]
+    if isinstance(protocols := record.get("protocols"), Mapping):
+        history.protocols.update(protocols)
+
+
+def _add_terms(history: RunHistory, record: Mapping[str, Any], limit: float) -> None:
+    kept = [at <= limit for at in record["iterations"]]
+    for key, values in record["values"].items():
+        if key.startswith("loss/"):
+            term = history.terms.setdefault(key.removeprefix("loss/"), BinnedCurve())
+            term.add(compress(record["iterations"], kept), compress(values, kept))
+
+
+def _go_back(history: RunHistory, kind: str, record: Mapping[str, Any]) -> None:
+    iteration = int(record["iteration"])
+    if kind == "resume":
+        history.resumed.append(iteration)
+        history.redone = 0
+        return
+    reached = int(record["reached"])
+    history.rolled_back.append((reached, iteration))
+    history.redone += reached - iteration
