@@ -135,8 +135,8 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
 
     from ganforge.build.blueprint import resolve_recipe
     from ganforge.build.builder import Folders, build_trainer, choose_device
-    from ganforge.core.events import Finished, HealthChecked
-    from ganforge.health.monitor import Watch, watched
+    from ganforge.core.events import Finished, HealthChecked, Stepped
+    from ganforge.health.monitor import HealthMonitor, monitored
     from ganforge.recipe.reader import read_recipe
     from ganforge.registry.plugin_loader import load_plugins
     from ganforge.registry.selection import Switches
@@ -148,14 +148,16 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     blueprint = resolve_recipe(source, load_plugins(Switches(local=(ROOT / "benchmarks" / "planted.py",))))
     data, *others = data_folders()
     trainer = build_trainer(blueprint, device=choose_device("auto"), folders=Folders(ROOT / "recipes", data, tuple(others)))
-    iterations = trainer.plan.iterations
+    iterations = trainer.config.iterations
     until = int(_SHARE * iterations) if case.right else iterations
 
-    watch = Watch(blueprint.recipe.health, [part.component.name for part in blueprint.losses])
+    watch = HealthMonitor(blueprint.recipe.health, [part.component.name for part in blueprint.losses])
     first: dict[str, dict[str, int]] = {"fail": {}, "warn": {}}
     keys: dict[str, str | None] = {}
     outcome = ""
-    for event in watched(trainer.run(lambda: trainer.iteration >= until), watch):
+    for event in monitored(trainer.run(), watch):
+        if isinstance(event, Stepped) and event.iteration > until:
+            break
         if isinstance(event, HealthChecked):
             for finding in event.findings:
                 first[finding.level].setdefault(finding.trouble, event.iteration)

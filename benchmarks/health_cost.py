@@ -23,7 +23,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.events import Event, Stepped
 from ganforge.core.health_config import Health
-from ganforge.health.monitor import Watch, watched
+from ganforge.health.monitor import HealthMonitor, monitored
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folders
@@ -86,7 +86,7 @@ def _seconds(recipe: Path, health: str) -> Iterator[float]:
     data, *others = data_folders()
     trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(recipe.parent, data, tuple(others)))
     table: Health = blueprint.recipe.health
-    events: Iterator[Event] = watched(trainer.run(), Watch(table)) if table.on else trainer.run()
+    events: Iterator[Event] = monitored(trainer.run(), HealthMonitor(table)) if table.on else trainer.run()
     while True:
         yield _piece(events)
 

@@ -133,7 +133,7 @@ def trainer(recipe: Path, iterations: int) -> Trainer:
 
 def bare(made: Trainer) -> None:
     """The same turns, and nothing else."""
-    for _ in range(made.plan.iterations):
+    for _ in range(made.config.iterations):
         made.step()
 
 

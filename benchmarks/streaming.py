@@ -26,8 +26,7 @@ from PIL import Image
 from ganforge.builtin.datasets.image_folder import build_image_folder
 from ganforge.builtin.datasets.image_params import ImageFolderParams
 from ganforge.plugin import Dataset, DatasetContext, StreamingDataset
-from ganforge.train.batches import Batches
-from ganforge.train.streamed_batches import StreamedBatches
+from ganforge.train.batches import Batches, StreamedBatches
 
 SIZE = 64
 BATCH = 64
@@ -103,7 +102,7 @@ def compared(ways: Ways, work: Callable[[], None], rounds: int) -> dict[str, lis
     found: dict[str, list[Seconds]] = {name: [] for name in ways}
     for turn in range(rounds):
         for name, batches in ways.items():
-            with batches.reading():
+            with batches.prefetching():
                 batches[turn * AT_ONCE]  # the first one is waited for by whoever has workers
                 found[name].append(seconds(batches, turn * AT_ONCE + 1, work))
     return found

@@ -88,8 +88,8 @@ def test_the_noise_of_2014_has_variance_one(first):
 @pytest.mark.parametrize(("name", "rate"), [("generator", 0.1), ("discriminator", 0.05)])
 def test_rate_and_momentum_move_as_in_2014(first, name, rate):
     """The discriminator's rate is half of theirs, since ganforge descends the sum of its two terms and they half of it."""
-    descent = next(turn.descent for turn in first.turns if turn.name == name)
-    assert isinstance(descent.optimizer, torch.optim.SGD)
+    optimizer = next(turn.optimizer for turn in first.game.turns if turn.name == name)
+    assert isinstance(optimizer.optimizer, torch.optim.SGD)
     expected = {
         0: (rate, 0.5),
         1: (rate / 1.000004, 0.5),
@@ -98,16 +98,16 @@ def test_rate_and_momentum_move_as_in_2014(first, name, rate):
         149_999: (rate / 1.000004**149_999, 0.7),
     }
     for update, (lr, momentum) in expected.items():
-        found = descent.set_rates(update, UPDATES)
+        found = optimizer.set_rates(update, UPDATES)
         assert found["lr"] == pytest.approx(lr, rel=1e-6)
         assert found["momentum"] == pytest.approx(momentum, abs=1e-5)
     floor = {"generator": 1e-6, "discriminator": 5e-7}[name]
-    assert descent.schedules["lr"].at(10_000_000, 10_000_000) == floor
+    assert optimizer.schedules["lr"].at(10_000_000, 10_000_000) == floor
 
 
 def test_both_move_from_one_point_on_one_batch_with_dropout_on(first, built):
-    assert first.plan.updates == "simultaneous"
-    assert first.plan.iterations == UPDATES
+    assert first.config.updates == "simultaneous"
+    assert first.config.iterations == UPDATES
 
     trainer = built("goodfellow_mnist", *QUICK)
     modes, fakes = [], []

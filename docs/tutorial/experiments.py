@@ -193,7 +193,7 @@ def verdicts(trainer: Trainer) -> Verdicts:
     """What the discriminator says beside what it should, for a bell of data and a generator z ↦ wz + b of normal z."""
     last: Any = trainer.networks["generator"].last
     mean, std = last.bias.item(), abs(last.weight.item())
-    data = trainer.observer.data.density
+    data = trainer.evaluator.data.density
     assert data is not None  # noqa: S101 - the recipe's data is a bell
     middles, widest = [data.means[0][0], mean], max(data.std, std)
     points = torch.linspace(min(middles) - 9 * widest, max(middles) + 9 * widest, 20_001, dtype=torch.float64)[:, None]
@@ -210,8 +210,8 @@ def verdicts(trainer: Trainer) -> Verdicts:
 def whereabouts(trainer: Trainer) -> tuple[float, float, float]:
     """Generator's bias, discriminator's slope, and the average generator's bias: all there is to know of the smallest GAN."""
     networks: Any = trainer.networks
-    average: Any = trainer.average.network
-    return networks["generator"].last.bias.item(), networks["discriminator"].realness.weight.item(), average.last.bias.item()
+    ema: Any = trainer.ema.network
+    return networks["generator"].last.bias.item(), networks["discriminator"].realness.weight.item(), ema.last.bias.item()
 
 
 def distance_left(run: Run, column: int) -> float:

@@ -26,7 +26,7 @@ from ganforge.figures.images import arrange_in_order, enlarge, lay_out, to_pixel
 from ganforge.figures.plot_data import axis_limits, flatten
 from ganforge.figures.sample_figures import make_sample_figure
 from ganforge.runs.interpolation import lerp, slerp
-from ganforge.train.evaluator import generate
+from ganforge.train.evaluator import draw_samples
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
 ORANGE = mpl_style.GROUPS[1]
@@ -147,7 +147,7 @@ def walks() -> Pixels:
         noise = way(ends.noise[:4], ends.noise[4:], torch.linspace(0, 1, 10)).flatten(0, 1)  # (4 walks · 10 steps, z)
         assert ends.labels is not None  # noqa: S101 - a conditional GAN's sampler draws them
         latent = Latent(noise, labels=ends.labels[:4].repeat_interleave(10))
-        fakes = generate(run.trainer.average.network, latent, run.started.data)
+        fakes = draw_samples(run.trainer.ema.network, latent, run.started.data)
         made.append(enlarge(_sheet(to_pixels(fakes, value_range(run.started.data, fakes)), 10), 4))
     return _beside(made, 24)
 

@@ -55,7 +55,7 @@ def test_a_network_that_starts_from_data_is_shown_the_training_samples_as_networ
     assert torch.allclose(generator.shown.values.mean(0), torch.zeros(2), atol=1e-6)  # standardised
     assert set(generator.shown.labels.tolist()) == {0, 1}
     assert generator.layer.bias.requires_grad
-    assert trainer.average.network.layer.bias.equal(generator.layer.bias)
+    assert trainer.ema.network.layer.bias.equal(generator.layer.bias)
 
 
 def test_large_data_is_shown_in_part_from_all_of_it(built, monkeypatch):
@@ -91,7 +91,7 @@ def test_a_metric_is_refused_before_training_where_it_gets_too_few_samples(sourc
         blueprint = resolve_recipe(source(('use = "wasserstein"\n', table)), registry)
         return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
 
-    assert len(built(samples).observer.metrics) == 1
+    assert len(built(samples).evaluator.metrics) == 1
     with pytest.raises(
         IncompatiblePartsError, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples}\)"
     ):
@@ -109,10 +109,10 @@ def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, 
     def observed(*lines):
         table = "\n".join((f'use = "{metric}"', *lines))
         blueprint = resolve_recipe(source(digits, ('use = "wasserstein"', table)), registry)
-        return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).observer
+        return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).evaluator
 
     with pytest.raises(
-        IncompatiblePartsError, match=f"metric '{metric}' needs real samples that all differ: 359 are held out, and 2,000"
+        IncompatiblePartsError, match=f"metric '{metric}' needs distinct real samples: 359 are held out, and 2,000"
     ):
         observed()
     assert [one.samples for one in observed("samples = 359").metrics] == [359]

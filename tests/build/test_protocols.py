@@ -52,7 +52,7 @@ def stated(registry, tmp_path):
         trainer = build_trainer(
             resolve_recipe(read_recipe(path), registry), device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)
         )
-        (metric,) = trainer.observer.metrics
+        (metric,) = trainer.evaluator.metrics
         return metric.protocol
 
     return stated
@@ -109,7 +109,7 @@ def of_a_file(registry, tmp_path):
         (here / "recipe.toml").write_text(text.replace("samples = 20", "samples = 4"))
         blueprint = resolve_recipe(read_recipe(here / "recipe.toml"), registry)
         trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(here, tmp_path))
-        return trainer.observer.metrics[0].protocol
+        return trainer.evaluator.metrics[0].protocol
 
     return of_a_file
 

@@ -9,8 +9,8 @@ import pytest
 
 from ganforge.core.health_config import Health
 from ganforge.health import sample_checks, training_checks
-from ganforge.health.checks import Situation
-from ganforge.health.remedies import CURES, cure
+from ganforge.health.checks import CheckInputs
+from ganforge.health.remedies import REMEDIES, remedy_for
 
 CHECKS = {check.name: check for check in (*training_checks.CHECKS, *sample_checks.CHECKS)}
 SURE = {"dominance/accuracy": 1.0}
@@ -19,7 +19,7 @@ VARIED = {"collapse": 0.9, "collapse/precision": 0.9, "collapse/spread": 1.0}
 
 
 def seen(check: str, values: dict[str, float], levels=None):
-    sight = CHECKS[check].judge(Situation(Health(), values, levels or {}))
+    sight = CHECKS[check].judge(CheckInputs(Health(), values, levels or {}))
     return sight and (sight.level, sight.trouble)
 
 
@@ -97,9 +97,9 @@ def test_what_was_not_measured_is_no_trouble(check):
 
 @pytest.mark.parametrize(("before", "level"), [(0.1, "warn"), (0.17, "fail"), (0.0, "fail"), (0.3, "fail")])
 def test_coverage_that_still_rises_counts_one_level_less(before, level):
-    now = Situation(Health(), {**VARIED, "collapse": 0.18}, before={"collapse": before})
+    now = CheckInputs(Health(), {**VARIED, "collapse": 0.18}, before={"collapse": before})
     assert CHECKS["collapse"].judge(now).level == level
-    now = Situation(Health(), {**VARIED, "collapse": 0.4}, before={"collapse": 0.3})
+    now = CheckInputs(Health(), {**VARIED, "collapse": 0.4}, before={"collapse": 0.3})
     assert CHECKS["collapse"].judge(now) is None
 
 
@@ -121,20 +121,20 @@ def test_a_value_upon_a_limit_does_not_flicker(check, around, between):
 
 def test_a_limit_of_a_recipe_counts():
     table = Health.model_validate({"dominance": {"warn": 0.1, "fail": 0.2}})
-    sight = CHECKS["dominance"].judge(Situation(table, {"dominance": 0.25, **SURE}))
+    sight = CHECKS["dominance"].judge(CheckInputs(table, {"dominance": 0.25, **SURE}))
     assert sight.level == "fail"
 
 
 def test_an_exploding_gradient_blames_neither_network_alone():
-    cure = CURES["exploding gradients"]
-    assert CHECKS["gradients"].judge(Situation(Health(), {"gradients/discriminator": 1e5})).key is cure.key is None
-    assert {"generator.optimizer.lr", "discriminator.optimizer.lr"} <= set(cure.remedy.replace(";", " ").split())
+    remedy_for = REMEDIES["exploding gradients"]
+    assert CHECKS["gradients"].judge(CheckInputs(Health(), {"gradients/discriminator": 1e5})).key is remedy_for.key is None
+    assert {"generator.optimizer.lr", "discriminator.optimizer.lr"} <= set(remedy_for.remedy.replace(";", " ").split())
 
 
 def test_every_check_has_its_table_and_every_trouble_its_cure():
     tables = set(Health.model_fields) - {"on", "on_fail", "every", "probes", "samples", "settling"}
     assert tables == set(CHECKS)
-    assert all(cure.remedy for cure in CURES.values())
+    assert all(remedy_for.remedy for remedy_for in REMEDIES.values())
 
 
 def test_looks_may_take_as_many_samples_as_their_pairs_can_be_compared():
@@ -175,7 +175,7 @@ def test_nobody_is_told_to_use_what_he_uses():
         ("mode collapse", ["relativistic", "r1", "r2"]),
         ("duplicates", ["relativistic", "r1", "r2"]),
     ):
-        told = cure(trouble, losses)
-        assert told.remedy != CURES[trouble].remedy, trouble
+        told = remedy_for(trouble, losses)
+        assert told.remedy != REMEDIES[trouble].remedy, trouble
         assert not re.search(r"such as r1|use losses|use the non-saturating|losses r1", told.remedy), trouble
-    assert cure("mode collapse", ["relativistic"]) == CURES["mode collapse"], "one of three is not all"
+    assert remedy_for("mode collapse", ["relativistic"]) == REMEDIES["mode collapse"], "one of three is not all"

@@ -13,7 +13,7 @@ from ganforge.core.findings import non_finite, report, verdict
 from ganforge.core.health_config import Health
 from ganforge.core.records import Evaluation, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.health.monitor import KEY, Watch, watched
+from ganforge.health.monitor import KEY, HealthMonitor, monitored
 
 
 def started(iterations: int, at: int = 0) -> Started:
@@ -29,13 +29,13 @@ def odds(iteration: int, loss: float) -> Stepped:
     return step(iteration, dominance_loss=loss, dominance_accuracy=1.0, dominance_sign=1.0, dominance_rejected=0.0)
 
 
-def examined(watch: Watch, events) -> list[HealthChecked]:
-    return [event for event in watched(iter(events), watch) if isinstance(event, HealthChecked)]
+def examined(watch: HealthMonitor, events) -> list[HealthChecked]:
+    return [event for event in monitored(iter(events), watch) if isinstance(event, HealthChecked)]
 
 
 def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there():
     losses = [(at, 1.38 if at <= 2000 else 0.01) for at in range(10, 4010, 10)]
-    told = examined(Watch(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
     failing = [event for event in told if verdict(event.findings) == "fail"]
     (finding,) = failing[0].findings
     assert (finding.check, finding.trouble, finding.level) == ("dominance", "discriminator dominance", "fail")
@@ -49,39 +49,39 @@ def test_what_is_found_is_told_however_often_states_are_saved():
     events = [started(10_000)]
     for at in range(10, 3010, 10):
         events += [odds(at, 0.01), Saved(at, State({}, {}))]
-    assert verdict(examined(Watch(Health()), events)[-1].findings) == "fail"
+    assert verdict(examined(HealthMonitor(Health()), events)[-1].findings) == "fail"
 
 
 def test_a_trouble_that_comes_and_goes_is_not_told():
     losses = [(at, 0.01 if (at // 150) % 2 else 1.38) for at in range(10, 8010, 10)]
     assert not any(
-        event.findings for event in examined(Watch(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+        event.findings for event in examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
     )
 
 
 def test_a_trouble_that_is_over_is_told_no_more():
     losses = [(at, 0.01 if 2000 < at <= 3000 else 1.38) for at in range(10, 5010, 10)]
-    told = examined(Watch(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
     assert any(event.findings for event in told)
     assert not told[-1].findings
 
 
 def test_short_runs_are_told_in_time():
-    told = examined(Watch(Health()), [started(300), *(odds(at, 0.01) for at in range(10, 70, 10))])
+    told = examined(HealthMonitor(Health()), [started(300), *(odds(at, 0.01) for at in range(10, 70, 10))])
     assert told[-1].iteration == 60
     assert verdict(told[-1].findings) == "fail"
 
 
 def test_the_beginning_is_not_judged_by_what_is_not_learned_yet_but_by_its_gradients():
-    told = examined(Watch(Health()), [started(10_000), *(odds(at, 0.01) for at in range(10, 510, 10))])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, 0.01) for at in range(10, 510, 10))])
     assert not any(event.findings for event in told)
-    told = examined(Watch(Health()), [started(10_000), *(step(at, gradients_generator=1e6) for at in range(10, 510, 10))])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=1e6) for at in range(10, 510, 10))])
     assert told[-1].findings[0].trouble == "exploding gradients"
 
 
 def test_a_gradient_is_set_beside_its_median_at_first():
     norms = [(at, 2.0 if at <= 500 else 2e-3) for at in range(10, 2010, 10)]
-    told = examined(Watch(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
     assert told[-1].values["vanishing"] == pytest.approx(1e-3, rel=1e-3)
     assert [finding.trouble for finding in told[-1].findings] == ["vanishing gradient"]
 
@@ -91,30 +91,32 @@ def test_the_worst_comes_first_and_a_cause_stands_for_its_symptoms():
     for at in range(10, 3010, 10):
         signals = {"dominance/loss": 0.01, "dominance/accuracy": 1.0, "slopes/real": 9.0, "slopes/fake": 1.0}
         events.append(Stepped(at, {}, {}, {name: torch.tensor(value) for name, value in signals.items()}))
-    assert [(one.check, one.level) for one in examined(Watch(Health()), events)[-1].findings] == [
+    assert [(one.check, one.level) for one in examined(HealthMonitor(Health()), events)[-1].findings] == [
         ("dominance", "fail"),
         ("slopes", "warn"),
     ]
 
     events = [
-        Stepped(event.iteration, {}, {}, {**event.signals, "weights/generator": torch.tensor(1e3)})
+        Stepped(event.iteration, {}, {}, {**event.diagnostics, "weights/generator": torch.tensor(1e3)})
         if isinstance(event, Stepped)
         else event
         for event in events
     ]
-    assert [one.check for one in examined(Watch(Health()), events)[-1].findings] == ["weights", "slopes"]
+    assert [one.check for one in examined(HealthMonitor(Health()), events)[-1].findings] == ["weights", "slopes"]
 
 
 def test_a_check_that_is_off_says_nothing():
     table = Health.model_validate({"dominance": {"on": False}})
     assert not any(
-        event.findings for event in examined(Watch(table), [started(1000), *(odds(at, 0.01) for at in range(10, 1010, 10))])
+        event.findings for event in examined(HealthMonitor(table), [started(1000), *(odds(at, 0.01) for at in range(10, 1010, 10))])
     )
 
 
 def test_divergence_is_told_before_the_end():
     events = list(
-        watched(iter([started(100), Finished(7, "diverged", 1.0, "generator/total is nan at iteration 7")]), Watch(Health()))
+        monitored(
+            iter([started(100), Finished(7, "diverged", 1.0, "generator/total is nan at iteration 7")]), HealthMonitor(Health())
+        )
     )
     assert [type(event).__name__ for event in events] == ["Started", "HealthChecked", "Finished"]
     (finding,) = events[1].findings
@@ -124,12 +126,14 @@ def test_divergence_is_told_before_the_end():
 def test_a_resumed_run_is_watched_without_a_break():
     losses = [(at, 1.38 if at <= 2000 else 0.01) for at in range(10, 4010, 10)]
     steps = [odds(at, loss) for at, loss in losses]
-    whole = examined(Watch(Health()), [started(10_000), *steps])
+    whole = examined(HealthMonitor(Health()), [started(10_000), *steps])
 
-    saved = [*watched(iter([started(10_000), *steps[:230], Saved(2300, State({}, {"iteration": 2300}))]), Watch(Health()))][-1]
+    saved = [
+        *monitored(iter([started(10_000), *steps[:230], Saved(2300, State({}, {"iteration": 2300}))]), HealthMonitor(Health()))
+    ][-1]
     kept = json.loads(json.dumps(saved.state.values))
     assert kept["iteration"] == 2300
-    later = Watch(Health())
+    later = HealthMonitor(Health())
     later.restore(kept[KEY])
     rest = examined(later, [started(10_000, 2300), *steps[230:]])
     assert rest[-1].findings == whole[-1].findings
@@ -137,10 +141,10 @@ def test_a_resumed_run_is_watched_without_a_break():
 
 
 def test_going_back_forgets_what_was_seen_since():
-    watch = Watch(Health())
+    watch = HealthMonitor(Health())
     examined(watch, [started(1000), *(odds(at, 0.01) for at in range(10, 510, 10))])
     assert watch.findings
-    watch.go_back(None)
+    watch.roll_back(None)
     assert watch.findings == ()
     told = [found for at in range(10, 110, 10) if (found := watch.hear(odds(at, 1.38)))]
     assert told
@@ -149,7 +153,7 @@ def test_going_back_forgets_what_was_seen_since():
 
 @pytest.mark.parametrize("plain", [None, "nothing", 3])
 def test_a_state_of_a_run_that_was_not_watched_will_do(plain):
-    watch = Watch(Health())
+    watch = HealthMonitor(Health())
     watch.restore(plain)
     assert examined(watch, [started(100, 50), odds(60, 1.38)])
 
@@ -172,10 +176,10 @@ ONE_MODE = 0.05 * torch.randn(256, 2, generator=torch.Generator().manual_seed(4)
 
 def test_a_resumed_run_still_has_the_failure_that_was_seen_in_samples():
     events = [started(1000), probed(500, ONE_MODE), probed(550, ONE_MODE), Saved(550, State({}, {}))]
-    first = Watch(Health())
-    saved = [*watched(iter(events), first)][-1]
+    first = HealthMonitor(Health())
+    saved = [*monitored(iter(events), first)][-1]
     assert verdict(first.findings) == "fail"
-    later = Watch(Health())
+    later = HealthMonitor(Health())
     later.restore(json.loads(json.dumps(saved.state.values[KEY])))
     told = examined(later, [started(1000, 550), *(odds(at, 1.38) for at in range(560, 660, 10))])
     assert told[0].findings == first.findings, "the next look at samples comes later"
@@ -185,7 +189,7 @@ def test_a_resumed_run_still_has_the_failure_that_was_seen_in_samples():
 def test_a_failure_is_dated_to_its_own_beginning_not_to_another_trouble_before_it():
     far = ring(256, 3) + 5
     looks = [probed(at, far if at < 600 else ONE_MODE) for at in range(100, 800, 50)]
-    told = {event.iteration: event.findings for event in examined(Watch(Health()), [started(1000), *looks])}
+    told = {event.iteration: event.findings for event in examined(HealthMonitor(Health()), [started(1000), *looks])}
     assert {(one.trouble, one.level, one.since) for one in told[550] if one.check == "collapse"} == {
         ("samples unlike the data", "warn", 100)
     }
@@ -194,14 +198,14 @@ def test_a_failure_is_dated_to_its_own_beginning_not_to_another_trouble_before_i
 
 def test_a_failure_is_dated_to_when_it_became_one():
     losses = [(at, 1.38 if at <= 2000 else 0.2 if at <= 3000 else 0.01) for at in range(10, 4010, 10)]
-    told = examined(Watch(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
     levels = {event.findings[0].level: event.findings[0].since for event in told if event.findings}
     assert 2000 < levels["warn"] < 2200
     assert 3000 < levels["fail"] < 3200
 
 
 def test_samples_that_are_not_finite_are_a_failure_at_once_and_while_they_last():
-    told = examined(Watch(Health()), [started(1000), probed(50, torch.full((256, 2), math.nan)), probed(100, ring(256, 3))])
+    told = examined(HealthMonitor(Health()), [started(1000), probed(50, torch.full((256, 2), math.nan)), probed(100, ring(256, 3))])
     assert [[(one.check, one.trouble, one.level) for one in event.findings] for event in told] == [
         [("finite", "non-finite values", "fail")],
         [],
@@ -210,19 +214,19 @@ def test_samples_that_are_not_finite_are_a_failure_at_once_and_while_they_last()
 
 def test_a_slope_that_is_not_finite_once_does_not_stay():
     looks = [step(at, slopes_real=math.inf if at == 100 else 1.0, slopes_fake=1.0) for at in range(100, 1100, 100)]
-    assert examined(Watch(Health()), [started(10_000), *looks])[-1].values["slopes"] == pytest.approx(1)
+    assert examined(HealthMonitor(Health()), [started(10_000), *looks])[-1].values["slopes"] == pytest.approx(1)
 
 
 def test_a_gradient_that_is_not_finite_at_first_does_not_spoil_the_median():
     norms = [(at, math.nan if at % 20 else 2.0) for at in range(10, 510, 10)] + [(at, 2.0) for at in range(510, 2010, 10)]
-    told = examined(Watch(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
     assert told[-1].values["vanishing"] == pytest.approx(1)
 
 
 def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
     losses = [odds(at, 0.01) for at in range(20, 4020, 10)]
     told = examined(
-        Watch(Health()), [started(10_000), odds(10, 0.01), CheckUnavailable(10, "slopes", "RuntimeError: no grad"), *losses]
+        HealthMonitor(Health()), [started(10_000), odds(10, 0.01), CheckUnavailable(10, "slopes", "RuntimeError: no grad"), *losses]
     )
     assert [(one.check, one.trouble, one.level, one.key) for one in told[0].findings] == [
         ("slopes", "not watched", "warn", "health.slopes.on")
@@ -230,11 +234,11 @@ def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
     assert "no grad" in told[0].findings[0].seen
     assert [(one.check, one.level) for one in told[-1].findings] == [("dominance", "fail"), ("slopes", "warn")]
     off = Health.model_validate({"slopes": {"on": False}})
-    assert examined(Watch(off), [started(10_000), CheckUnavailable(10, "slopes", "RuntimeError: no grad")]) == []
+    assert examined(HealthMonitor(off), [started(10_000), CheckUnavailable(10, "slopes", "RuntimeError: no grad")]) == []
 
 
 def test_a_check_that_is_lost_later_says_no_more_what_it_saw():
-    watch = Watch(Health())
+    watch = HealthMonitor(Health())
     examined(watch, [started(1000), probed(500, ONE_MODE), probed(550, ONE_MODE)])
     assert verdict(watch.findings) == "fail"
     examined(watch, [CheckUnavailable(600, "samples", "RuntimeError: out of memory")])
@@ -243,9 +247,9 @@ def test_a_check_that_is_lost_later_says_no_more_what_it_saw():
 
 def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
     odd = Stepped(20, {}, {}, {"dominance/loss": torch.zeros(2), "dominance/sign": torch.zeros(3)})
-    watch = Watch(Health())
+    watch = HealthMonitor(Health())
     events = list(
-        watched(
+        monitored(
             iter([started(100), odd, odds(30, 1.0), odds(40, 1.0), Saved(40, State({}, {})), Finished(40, "finished", 1.0)]), watch
         )
     )
@@ -253,7 +257,7 @@ def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
     assert told[-1].findings[0].trouble == "not watched"
     assert told[-1].findings[0].key == "health.on"
     assert type(events[-1]).__name__ == "Finished"
-    later = Watch(Health())
+    later = HealthMonitor(Health())
     later.restore(next(event for event in events if isinstance(event, Saved)).state.values[KEY])
     assert not examined(later, [started(100, 40), odds(50, 1.0)])[-1].findings
 
@@ -268,21 +272,21 @@ def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
     ],
 )
 def test_a_run_that_nobody_looked_at_is_not_called_healthy(table, events):
-    watch = Watch(Health.model_validate(table))
+    watch = HealthMonitor(Health.model_validate(table))
     assert examined(watch, [started(100), *events, Finished(100, "finished", 1.0)]) == []
-    (diverged,) = examined(Watch(Health(on=False)), [started(100), Finished(3, "diverged", 1.0, "a loss is nan")])
+    (diverged,) = examined(HealthMonitor(Health(on=False)), [started(100), Finished(3, "diverged", 1.0, "a loss is nan")])
     assert verdict(diverged.findings) == "fail"
 
 
 def test_a_verdict_waits_for_the_checks_that_come_last():
     looks = [probed(at, ring(256, 3)) for at in range(50, 250, 50)]
-    told = examined(Watch(Health()), [started(1000), *looks])
+    told = examined(HealthMonitor(Health()), [started(1000), *looks])
     assert [(event.iteration, event.judged) for event in told] == [(50, False), (100, True), (150, True), (200, True)]
     assert report(told[0].findings, judged=told[0].judged)["verdict"] == "not watched"
 
     signals = [odds(at, 1.38) for at in range(10, 210, 10)]
-    assert not any(event.judged for event in examined(Watch(Health()), [started(1000), *signals]))
-    assert examined(Watch(Health(probes=0)), [started(1000), *signals])[-1].judged
+    assert not any(event.judged for event in examined(HealthMonitor(Health()), [started(1000), *signals]))
+    assert examined(HealthMonitor(Health(probes=0)), [started(1000), *signals])[-1].judged
 
 
 @pytest.mark.parametrize(
@@ -293,7 +297,7 @@ def test_looks_at_samples_are_not_crowded_in_a_short_run(iterations, probes, apa
 
 
 def test_a_divergence_is_one_finding_whoever_tells_it():
-    (told,) = examined(Watch(Health()), [started(100), Finished(7, "diverged", 1.0, "generator/total is nan")])
+    (told,) = examined(HealthMonitor(Health()), [started(100), Finished(7, "diverged", 1.0, "generator/total is nan")])
     assert told.findings == (non_finite(7, "generator/total is nan"),)
     assert Health.model_fields.keys() >= {told.findings[0].check}
 
@@ -301,29 +305,33 @@ def test_a_divergence_is_one_finding_whoever_tells_it():
 def test_a_distance_of_nothing_is_no_oscillation():
     same = torch.ones(256, 2)
     evaluation = Evaluation(Samples(same + torch.arange(256)[:, None] % 2), Samples(same), torch.Generator())
-    told = examined(Watch(Health()), [started(1000), *(HealthSamples(at, evaluation, Samples(same)) for at in range(100, 800, 50))])
+    told = examined(
+        HealthMonitor(Health()), [started(1000), *(HealthSamples(at, evaluation, Samples(same)) for at in range(100, 800, 50))]
+    )
     assert not any(one.trouble == "not watched" for event in told for one in event.findings)
 
 
 def test_the_last_iteration_is_judged_at_once():
-    told = examined(Watch(Health()), [started(10_000), *(odds(at, 0.01) for at in range(9550, 10_001, 10))])
+    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, 0.01) for at in range(9550, 10_001, 10))])
     assert told[-1].iteration == 10_000, "six looks are held by then, and not ten"
 
 
 def test_what_is_not_watched_is_told_again_with_the_iteration_it_is_missing_since():
-    watch = Watch(Health())
+    watch = HealthMonitor(Health())
     missing = CheckUnavailable(30, "dominance", "RuntimeError: no logits")
-    saved = [*watched(iter([started(10_000), missing, Saved(40, State({}, {}))]), watch)][-1]
+    saved = [*monitored(iter([started(10_000), missing, Saved(40, State({}, {}))]), watch)][-1]
     assert watch.findings[0].seen == "dominance, and overfitting: RuntimeError: no logits"
 
-    later = Watch(Health())
+    later = HealthMonitor(Health())
     later.restore(json.loads(json.dumps(saved.state.values))[KEY])
-    again = [*watched(iter([started(10_000, 40), CheckUnavailable(50, "dominance", "RuntimeError: no logits")]), later)]
+    again = [*monitored(iter([started(10_000, 40), CheckUnavailable(50, "dominance", "RuntimeError: no logits")]), later)]
     assert (again[-1].findings[0].trouble, again[-1].findings[0].since) == ("not watched", 30)
     assert later.to_plain()["missed"] == {"dominance": 30}
 
-    mended = Watch(Health())
+    mended = HealthMonitor(Health())
     mended.restore(json.loads(json.dumps(saved.state.values))[KEY])
     looks = [odds(at, 1.38) for at in range(1000, 1200, 10)]
-    again = [*watched(iter([started(10_000, 40), *looks, CheckUnavailable(1300, "dominance", "RuntimeError: no logits")]), mended)]
+    again = [
+        *monitored(iter([started(10_000, 40), *looks, CheckUnavailable(1300, "dominance", "RuntimeError: no logits")]), mended)
+    ]
     assert again[-1].findings[0].since == 1300, "it was watched in between"

@@ -12,7 +12,7 @@ from ganforge.core.events import HealthSamples
 from ganforge.core.health_config import Health
 from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.core.specs import LatentSpec
-from ganforge.health.checks import Situation
+from ganforge.health.checks import CheckInputs
 from ganforge.health.sample_checks import repeating
 from ganforge.health.sample_statistics import measured, sliced
 
@@ -193,14 +193,14 @@ def test_data_that_repeat_by_themselves_are_no_collapse(rate):
     for seed in range(20):
         probe = of_counts(counts(seed, rate), counts(seed + 100, rate), counts(seed + 200, rate))
         found = measured(probe, NOISE, unable={})
-        assert repeating(Situation(Health(), found)) is None, seed
+        assert repeating(CheckInputs(Health(), found)) is None, seed
         assert found["duplicates/same"] == pytest.approx(found["duplicates/usual"], rel=0.3)
 
 
 def test_of_data_that_repeat_more_repeats_than_that_are_told():
     same = torch.full((N, 1), 20.0)
     found = measured(of_counts(same, counts(1, 20.0), counts(2, 20.0)), NOISE, unable={})
-    told = repeating(Situation(Health(), found))
+    told = repeating(CheckInputs(Health(), found))
     assert (told.level, told.trouble) == ("fail", "mode collapse")
     assert told.seen.startswith("samples repeat exactly: there are about 1 different ones, and ")
 

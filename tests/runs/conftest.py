@@ -17,7 +17,7 @@ from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.loaded_generator import plain_specs
-from ganforge.train.state_dicts import network_state
+from ganforge.train.modules import network_state
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
@@ -39,7 +39,7 @@ def bundle(tmp_path):
 
         folder = folder or tmp_path / recipe
         folder.mkdir()
-        save_file(network_state("average", network), folder / "generator.safetensors", {"iteration": "20"})
+        save_file(network_state("ema", network), folder / "generator.safetensors", {"iteration": "20"})
         (folder / "resolved.toml").write_text(to_toml(blueprint.resolved))
         (folder / "specs.json").write_text(json.dumps(plain_specs(data, latent)))
         (folder / "lock.json").write_text(json.dumps(blueprint.lock()))

@@ -232,7 +232,7 @@ def test_a_worker_that_was_killed_ends_the_run_and_the_other_workers(recipe, com
     os.kill(max(set(group(process.pid)) - {process.pid}), signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1, errors
-    assert "a process that reads the data was killed" in errors
+    assert "a data worker process was killed" in errors
     wait_for(lambda: not group(process.pid), 10)
 
 

@@ -254,7 +254,7 @@ def test_samples_come_from_the_folder_alone_in_the_datas_units(recipe, console, 
     assert not (samples["values"] == generator.sample(5, seed=4)["values"]).all()
     assert (samples["values"] == load(moved / "model").sample(5, seed=3)["values"]).all()
     weights = load_file(moved / "model" / "generator.safetensors")
-    assert all(key.startswith("average/") for key in weights)
+    assert all(key.startswith("ema/") for key in weights)
     with pytest.raises(UsageError, match="takes no label"):
         generator.sample(1, label=0)
     with pytest.raises(UsageError, match="takes no code"):

@@ -31,8 +31,8 @@ def make_state():
             {
                 "generator/layers.0.weight": torch.randn(3, 4, generator=generator).t(),
                 "generator/layers.0.bias": shared[:3],
-                "average/layers.0.bias": shared[3:],
-                "average/steps": torch.tensor(seed),
+                "ema/layers.0.bias": shared[3:],
+                "ema/steps": torch.tensor(seed),
                 "optimizers/generator/0/exp_avg": torch.randn(2, 2, generator=generator, dtype=torch.float64),
                 "optimizers/generator/empty": torch.zeros(0, 3),
                 "random/latents": generator.get_state(),

@@ -44,7 +44,7 @@ def test_each_group_is_a_file_that_others_can_read(saved, make_state):
 
     assert {entry.name for entry in path.iterdir()} == {
         "generator.safetensors",
-        "average.safetensors",
+        "ema.safetensors",
         "optimizers.safetensors",
         "random.safetensors",
         "state.json",
@@ -135,7 +135,7 @@ def damaged_newest(folder, path, reason):
     assert loaded.skipped == [f"checkpoint 00000010 is damaged ({path.name}: {reason})"]
 
 
-FILES = ["generator.safetensors", "average.safetensors", "optimizers.safetensors", "random.safetensors", "state.json"]
+FILES = ["generator.safetensors", "ema.safetensors", "optimizers.safetensors", "random.safetensors", "state.json"]
 
 
 @pytest.mark.parametrize("name", [*FILES, "MANIFEST.json"])

@@ -15,12 +15,12 @@ from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.events import State
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.games.two_player import TwoPlayerGame
 from ganforge.train.batches import Batches
-from ganforge.train.evaluator import Observer, Scheduled
-from ganforge.train.module_modes import Descent
-from ganforge.train.objective import Objective, Weighted
-from ganforge.train.trainer import Plan, Trainer
-from ganforge.train.turns import two_players
+from ganforge.train.evaluator import Evaluator, ScheduledMetric
+from ganforge.train.objective import Objective, WeightedLoss
+from ganforge.train.trainer import TrainConfig, Trainer
+from ganforge.train.turns import ScheduledOptimizer
 
 CPU = torch.device("cpu")
 
@@ -106,41 +106,43 @@ class Mean:
 
 @pytest.fixture
 def make_trainer() -> Callable[..., Trainer]:
-    """A function that builds a trainer; keyword options replace fields of its plan or add to it."""
+    """A function that builds a trainer; keyword options replace fields of its config or add to it."""
 
     def make(
-        *, losses=None, k: int = 1, metric_every: int = 7, lr=1e-2, schedules=None, batch: int = 16, critic=None, **plan
+        *, losses=None, k: int = 1, metric_every: int = 7, lr=1e-2, schedules=None, batch: int = 16, critic=None, **config
     ) -> Trainer:
-        torch.manual_seed(plan.get("seed", 0))
+        torch.manual_seed(config.get("seed", 0))
         generator, discriminator = Generator(), critic or Discriminator()
-        objective = Objective(losses or [Weighted("non-saturating", NonSaturating())])
-        plan = replace(Plan(iterations=20, seed=0, picture_every=5, save_every=10), **plan)
+        objective = Objective(losses or [WeightedLoss("non-saturating", NonSaturating())])
+        config = replace(TrainConfig(iterations=20, seed=0, picture_every=5, save_every=10), **config)
         points, noise = Points(), Noise()
-        turns = two_players(
+        game = TwoPlayerGame(
             generator,
             discriminator,
             objective,
-            generator_descent=Descent(torch.optim.Adam(generator.parameters(), lr, betas=(0.5, 0.99)), schedules or {}),
-            discriminator_descent=Descent(torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.99))),
+            generator_optimizer=ScheduledOptimizer(
+                torch.optim.Adam(generator.parameters(), lr, betas=(0.5, 0.99)), schedules or {}
+            ),
+            discriminator_optimizer=ScheduledOptimizer(torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.99))),
             discriminator_steps=k,
         )
-        observer = Observer(
+        evaluator = Evaluator(
             dataset=points,
             data=points.spec,
             sampler=noise,
-            metrics=[Scheduled("mean", Mean(), metric_every, 64)],
-            seed=plan.seed,
+            metrics=[ScheduledMetric("mean", Mean(), metric_every, 64)],
+            seed=config.seed,
             device=CPU,
-            pictured=32,
+            picture_samples=32,
         )
         return Trainer(
-            plan=plan,
+            config=config,
             networks={"generator": generator, "discriminator": discriminator},
-            turns=turns,
+            game=game,
             objective=objective,
-            batches=Batches(points.training(), points.spec, size=batch, seed=plan.seed, device=CPU),
+            batches=Batches(points.training(), points.spec, size=batch, seed=config.seed, device=CPU),
             sampler=noise,
-            observer=observer,
+            evaluator=evaluator,
             device=CPU,
         )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import nn
@@ -11,12 +9,12 @@ from torch import nn
 from ganforge.core.events import CheckUnavailable, HealthSamples, Stepped
 from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.train.diagnostics import slopes
-from ganforge.train.objective import Weighted
+from ganforge.train.objective import WeightedLoss
 
 
 def vital(trainer) -> dict[str, float]:
     """The signals of the next iteration."""
-    return {name: float(value) for name, value in trainer.step().signals.items()}
+    return {name: float(value) for name, value in trainer.step().diagnostics.items()}
 
 
 @pytest.fixture
@@ -24,18 +22,18 @@ def logistic(parts):
     class Logistic(parts.NonSaturating):
         logits_are_log_odds = True
 
-    return [Weighted("logistic", Logistic())]
+    return [WeightedLoss("logistic", Logistic())]
 
 
 def test_they_come_every_so_many_iterations_and_the_dear_ones_a_tenth_as_often(make_trainer, logistic):
-    steps = [event for event in make_trainer(losses=logistic, signals_every=2).run() if isinstance(event, Stepped)]
-    assert [step.iteration for step in steps if step.signals] == list(range(2, 21, 2))
-    assert [step.iteration for step in steps if "slopes/real" in step.signals] == [20]
-    assert not any(step.signals for step in make_trainer(iterations=5).run() if isinstance(step, Stepped))
+    steps = [event for event in make_trainer(losses=logistic, diagnostics_every=2).run() if isinstance(event, Stepped)]
+    assert [step.iteration for step in steps if step.diagnostics] == list(range(2, 21, 2))
+    assert [step.iteration for step in steps if "slopes/real" in step.diagnostics] == [20]
+    assert not any(step.diagnostics for step in make_trainer(iterations=5).run() if isinstance(step, Stepped))
 
 
 def test_norms_are_those_of_all_numbers_together(make_trainer):
-    trainer = make_trainer(signals_every=1)
+    trainer = make_trainer(diagnostics_every=1)
     before = {
         name: nn.utils.parameters_to_vector(network.parameters()).detach().norm() for name, network in trainer.networks.items()
     }
@@ -50,10 +48,10 @@ def test_norms_are_those_of_all_numbers_together(make_trainer):
 
 
 def test_log_odds_are_read_as_defined(make_trainer, logistic):
-    trainer = make_trainer(losses=logistic, signals_every=1)
+    trainer = make_trainer(losses=logistic, diagnostics_every=1)
     found = vital(trainer)
-    said = trainer.turns[0].said
-    real, fake = said.real[1].double(), said.fake[1].double()
+    last = trainer.game.last_outputs
+    real, fake = last.real_logits.double(), last.fake_logits.double()
     cross_entropy = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean())
     assert max(float(real.abs().max()), float(fake.abs().max())) < 4, "none is near what is clamped"
     assert found["dominance/loss"] == pytest.approx(float(cross_entropy), rel=1e-5)
@@ -63,7 +61,7 @@ def test_log_odds_are_read_as_defined(make_trainer, logistic):
 
 
 def test_logits_that_are_no_log_odds_are_not_read_so(make_trainer):
-    assert not any(name.startswith("dominance") for name in vital(make_trainer(signals_every=1)))
+    assert not any(name.startswith("dominance") for name in vital(make_trainer(diagnostics_every=1)))
 
 
 def test_the_slope_of_a_plane_is_the_norm_of_its_weights():
@@ -87,7 +85,7 @@ def test_the_slope_of_a_plane_is_the_norm_of_its_weights():
 def test_a_watched_run_reaches_the_same_weights_bit_for_bit(make_trainer, logistic, updates):
     plain, watched = (
         make_trainer(losses=logistic, updates=updates),
-        make_trainer(losses=logistic, updates=updates, signals_every=1, probe_every=3, probe_samples=40),
+        make_trainer(losses=logistic, updates=updates, diagnostics_every=1, health_samples_every=3, health_samples=40),
     )
     list(plain.run())
     probes = []
@@ -103,68 +101,13 @@ def test_a_watched_run_reaches_the_same_weights_bit_for_bit(make_trainer, logist
 
 def test_a_probe_shows_both_generators_from_the_same_latents(make_trainer):
     probe = next(
-        event for event in make_trainer(probe_every=2, probe_samples=40, average=0.9).run() if isinstance(event, HealthSamples)
+        event
+        for event in make_trainer(health_samples_every=2, health_samples=40, ema_decay=0.9).run()
+        if isinstance(event, HealthSamples)
     )
     assert probe.evaluation.fake.values.shape == probe.raw.values.shape == probe.evaluation.real.values.shape == (40, 2)
     assert torch.equal(probe.evaluation.fake.latent.noise, probe.raw.latent.noise)
     assert not torch.equal(probe.evaluation.fake.values, probe.raw.values)
-
-
-def test_going_back_restores_the_weights_and_draws_other_latents(make_trainer, frozen_copy):
-    trainer = make_trainer()
-    for _ in range(5):
-        trainer.step()
-    state = frozen_copy(trainer.state())
-    ahead = [float(trainer.step().terms["generator/total"]) for _ in range(3)]
-    went = []
-    for _ in range(2):
-        trainer.go_back(frozen_copy(state))
-        assert trainer.iteration == 5
-        assert all(
-            torch.equal(value, state.tensors[f"generator/{key}"])
-            for key, value in trainer.networks["generator"].state_dict().items()
-        )
-        went.append([float(trainer.step().terms["generator/total"]) for _ in range(3)])
-    assert len({*map(tuple, went), tuple(ahead)}) == 3
-    assert trainer.returns == trainer.state().values["returns"] == 2
-
-
-def test_a_run_that_is_rescued_goes_on_to_its_end(make_trainer, frozen_copy):
-    trainer = make_trainer(save_every=100)
-    first = frozen_copy(trainer.state())
-    asked = []
-
-    def rescue(reason):
-        asked.append(reason)
-        return frozen_copy(first) if len(asked) == 6 else None
-
-    events = list(trainer.run(rescue=rescue))
-    assert [event.iteration for event in events if isinstance(event, Stepped)] == [*range(1, 7), *range(1, 21)]
-    assert events[-1].outcome == "finished"
-    assert asked == [None] * 26
-
-
-def test_a_run_that_diverged_asks_before_it_ends(make_trainer, frozen_copy):
-    trainer = make_trainer()
-    first = frozen_copy(trainer.state())
-    first.tensors["generator/layers.0.weight"].fill_(math.nan)
-    trainer.restore(frozen_copy(first))
-    reasons = []
-
-    def rescue(reason):
-        reasons.append(reason)
-        return frozen_copy(first) if reason and trainer.returns < 2 else None
-
-    last = list(trainer.run(rescue=rescue))[-1]
-    assert last.outcome == "diverged"
-    assert len([reason for reason in reasons if reason]) == 3
-    assert all("nan" in reason for reason in reasons if reason)
-
-
-def test_a_stop_may_say_why(make_trainer):
-    last = list(make_trainer().run(lambda: "mode collapse since iteration 3"))[-1]
-    assert (last.outcome, last.reason, last.iteration) == ("stopped", "mode collapse since iteration 3", 1)
-    assert math.isfinite(last.seconds)
 
 
 class Blunt(nn.Module):
@@ -187,7 +130,7 @@ class Blunt(nn.Module):
 def test_a_discriminator_without_slopes_in_eval_mode_is_trained_to_the_end(make_trainer, raises):
     def go(every: int):
         torch.manual_seed(0)
-        trainer = make_trainer(critic=Blunt(raises=raises), signals_every=every, probe_every=5 if every else 0)
+        trainer = make_trainer(critic=Blunt(raises=raises), diagnostics_every=every, health_samples_every=5 if every else 0)
         return list(trainer.run()), trainer.state()
 
     (events, state), (_, plain) = go(1), go(0)
@@ -198,12 +141,12 @@ def test_a_discriminator_without_slopes_in_eval_mode_is_trained_to_the_end(make_
 
 
 def test_a_probe_that_cannot_be_drawn_is_lost_and_told_once(make_trainer, monkeypatch):
-    trainer = make_trainer(probe_every=5)
+    trainer = make_trainer(health_samples_every=5)
 
     def no_memory(*_arguments: object) -> None:
         raise torch.OutOfMemoryError("512 samples are too many")
 
-    monkeypatch.setattr(trainer.observer, "probe", no_memory)
+    monkeypatch.setattr(trainer.evaluator, "draw_health_samples", no_memory)
     events = list(trainer.run())
     assert [(event.check, event.iteration) for event in events if isinstance(event, CheckUnavailable)] == [("samples", 5)]
     assert events[-1].outcome == "finished"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from ganforge.core.errors import RunFolderError
 from ganforge.core.events import Evaluated, Finished, RolledBack, SamplesDrawn, Saved, Started, State, Stepped
 from ganforge.core.schedules import Schedule
-from ganforge.train.objective import Weighted
+from ganforge.train.objective import WeightedLoss
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:
@@ -48,12 +47,12 @@ def test_started_tells_what_the_run_is(make_trainer):
 @pytest.mark.parametrize("k", [1, 3])
 def test_each_turn_leaves_the_other_network_bit_equal(make_trainer, k):
     trainer = make_trainer(k=k)
-    for turn in trainer.turns:
+    for turn in trainer.game.turns:
         still = "generator" if turn.name == "discriminator" else "discriminator"
         before = {key: value.clone() for key, value in trainer.networks[still].named_parameters()}
         gradients = {key: value.grad for key, value in trainer.networks[still].named_parameters()}
         moving = {key: value.clone() for key, value in trainer.networks[turn.name].named_parameters()}
-        turn.take(trainer._draw(), trainer.objective.weights(0, 20))
+        turn.update(trainer._next_batch(), trainer.objective.weights(0, 20))
         after = dict(trainer.networks[still].named_parameters())
         assert all(torch.equal(before[key], after[key]) for key in before)
         assert all(after[key].grad is gradients[key] for key in before)
@@ -73,7 +72,7 @@ def test_a_parameter_frozen_by_its_author_stays_frozen(make_trainer):
 def test_k_discriminator_steps_are_taken(make_trainer):
     trainer = make_trainer(k=3, iterations=4, metric_every=100, picture_every=100)
     trainer.step()
-    steps = {name: turn.descent.optimizer for name, turn in zip(("d", "g"), trainer.turns, strict=True)}
+    steps = {name: turn.optimizer.optimizer for name, turn in zip(("d", "g"), trainer.game.turns, strict=True)}
     assert {name: int(next(iter(o.state.values()))["step"]) for name, o in steps.items()} == {"d": 3, "g": 1}
 
 
@@ -82,7 +81,7 @@ def test_simultaneous_updates_share_the_point_and_the_draw(make_trainer):
 
     def generator_after(lr: float, updates: str):
         trainer = make_trainer(updates=updates)
-        trainer.turns[0].descent.optimizer.param_groups[0]["lr"] = lr
+        trainer.game.turns[0].optimizer.optimizer.param_groups[0]["lr"] = lr
         torch.manual_seed(0)
         trainer.step()
         return trainer.networks["generator"].layers[0].weight.detach()
@@ -95,11 +94,11 @@ def test_simultaneous_turns_take_one_draw(make_trainer):
     trainer = make_trainer(updates="simultaneous")
     for _ in range(3):
         trainer.step()
-    assert trainer._drawn == 3
+    assert trainer._batch_index == 3
     trainer = make_trainer(k=2)
     for _ in range(3):
         trainer.step()
-    assert trainer._drawn == 9
+    assert trainer._batch_index == 9
 
 
 def test_one_seed_repeats_bit_equal_and_another_differs(make_trainer):
@@ -121,13 +120,13 @@ def test_looking_leaves_state_bit_equal(make_trainer):
     trainer = make_trainer()
     trainer.step()
     before = {key: value.clone() for key, value in trainer.state().tensors.items()}
-    trainer.observer.measure(trainer.average.network, trainer.networks["discriminator"], trainer.observer.metrics)
-    trainer.observer.measure(trainer.networks["generator"], trainer.networks["discriminator"], trainer.observer.metrics)
-    trainer.observer.picture(trainer.networks["generator"], trainer.networks["discriminator"])
+    trainer.evaluator.measure(trainer.ema.network, trainer.networks["discriminator"], trainer.evaluator.metrics)
+    trainer.evaluator.measure(trainer.networks["generator"], trainer.networks["discriminator"], trainer.evaluator.metrics)
+    trainer.evaluator.draw_picture(trainer.networks["generator"], trainer.networks["discriminator"])
     assert_equal(dict(trainer.state().tensors), before)
     assert trainer.networks["generator"].training
     assert trainer.networks["generator"].layers[1].training
-    assert not trainer.average.network.training
+    assert not trainer.ema.network.training
 
 
 def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(make_trainer):
@@ -137,7 +136,7 @@ def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(
         if not network.training:
             raise RuntimeError("no statistics yet")
 
-    trainer.observer.metrics = ()
+    trainer.evaluator.metrics = ()
     trainer.networks["discriminator"].register_forward_pre_hook(refuse)
     pictures = [event for event in trainer.run() if isinstance(event, SamplesDrawn)]
     assert {(picture.field, picture.missing) for picture in pictures} == {(None, "RuntimeError: no statistics yet")}
@@ -152,18 +151,18 @@ def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(
 
 @pytest.mark.parametrize("stop_at", [1, 6, 10, 13, 19])
 def test_resume_equals_never_having_stopped(make_trainer, frozen_copy, stop_at):
-    options = {"seed": 1, "average": Schedule(schedule="linear", start=0.5, end=0.99), "k": 2, "batch": 33}
+    options = {"seed": 1, "ema_decay": Schedule(schedule="linear", start=0.5, end=0.99), "k": 2, "batch": 33}
     whole = make_trainer(**options)
     events = list(whole.run())
 
     broken = make_trainer(**options)
     first = []
-    state = None
-    for event in broken.run(lambda: broken.iteration >= stop_at):
-        first.append(event)
-        if isinstance(event, Saved):
-            state = frozen_copy(event.state)
-    assert first[-1] == Finished(stop_at, "stopped", first[-1].seconds, "asked to stop")
+    first += broken.start()
+    while broken.iteration < stop_at:
+        first += broken.advance()
+    state = frozen_copy(broken.save().state)
+    finished = broken.finish("asked to stop")
+    assert finished == Finished(stop_at, "stopped", finished.seconds, "asked to stop")
 
     torch.rand(17)  # the process that resumes stands elsewhere in its global streams
     resumed = make_trainer(**options)
@@ -195,9 +194,7 @@ def test_a_state_that_lacks_a_part_is_refused(make_trainer, frozen_copy, lost):
         make_trainer().restore(crippled)
 
 
-@pytest.mark.parametrize(
-    "disturbed", ["random/torch", "random/latents", "optimizers/generator/0/exp_avg", "average/layers.0.weight"]
-)
+@pytest.mark.parametrize("disturbed", ["random/torch", "random/latents", "optimizers/generator/0/exp_avg", "ema/layers.0.weight"])
 def test_every_stored_part_matters(make_trainer, frozen_copy, disturbed):
     """A part whose loss changes nothing would mean that it is not restored at all."""
     trainer = make_trainer()
@@ -238,52 +235,69 @@ def test_divergence_is_told_and_nothing_is_saved(make_trainer):
 def test_weights_gone_wrong_without_a_loss_showing_it_are_never_saved(make_trainer):
     trainer = make_trainer(iterations=2, save_every=1)
     with torch.no_grad():
-        trainer.average.network.layers[0].weight.fill_(math.inf)
+        trainer.ema.network.layers[0].weight.fill_(math.inf)
     events = list(trainer.run())
     assert not any(isinstance(event, Saved) for event in events)
     assert events[-1].outcome == "diverged"
-    assert "average/layers.0.weight" in events[-1].reason
-
-
-def test_weights_gone_wrong_at_a_save_are_a_reason_to_go_back_too(make_trainer):
-    trainer = make_trainer(iterations=4, save_every=1)
-    first = copy.deepcopy(trainer.state())
-    asked = []
-
-    def rescue(reason):
-        asked.append(reason)
-        return first if reason else None
-
-    events = []
-    for event in trainer.run(rescue=rescue):
-        events.append(event)
-        if isinstance(event, Stepped) and len(asked) == 2:
-            with torch.no_grad():
-                trainer.average.network.layers[0].weight.fill_(math.inf)
-
-    reasons = [reason for reason in asked if reason]
-    assert reasons == ["average/layers.0.weight is not finite at iteration 3"]
-    assert [event for event in events if isinstance(event, RolledBack)] == [RolledBack(0, 3)]
-    assert events[-1].outcome == "finished"
-    assert trainer.returns == 1
+    assert "ema/layers.0.weight" in events[-1].reason
 
 
 def test_schedules_reach_learning_rate_loss_weight_and_average(make_trainer, parts):
     line = Schedule(schedule="linear", start=1.0, end=0.0)
     trainer = make_trainer(
         iterations=4,
-        losses=[Weighted("non-saturating", parts.NonSaturating()), Weighted("size", parts.Penalty(), line)],
+        losses=[WeightedLoss("non-saturating", parts.NonSaturating()), WeightedLoss("size", parts.Penalty(), line)],
         schedules={"lr": line},
-        average=line,
+        ema_decay=line,
     )
     rates = [event.rates for event in trainer.run() if isinstance(event, Stepped)]
-    assert rates == [{"weight/size": v, "lr/generator": v, "average": v} for v in (1.0, 0.75, 0.5, 0.25)]
-    assert trainer.turns[1].descent.optimizer.param_groups[0]["lr"] == 0.25
+    assert rates == [{"weight/size": v, "lr/generator": v, "ema_decay": v} for v in (1.0, 0.75, 0.5, 0.25)]
+    assert trainer.game.turns[1].optimizer.optimizer.param_groups[0]["lr"] == 0.25
 
 
 def test_average_off_is_the_latest_generator(make_trainer):
-    trainer = make_trainer(average=0.0)
+    trainer = make_trainer(ema_decay=0.0)
     for _ in range(3):
         trainer.step()
-    generator, average = trainer.networks["generator"].state_dict(), trainer.average.network.state_dict()
+    generator, average = trainer.networks["generator"].state_dict(), trainer.ema.network.state_dict()
     assert all(torch.equal(average[key], value) for key, value in generator.items())
+
+
+def test_going_back_restores_the_weights_and_draws_other_latents(make_trainer, frozen_copy):
+    trainer = make_trainer()
+    for _ in range(5):
+        trainer.step()
+    state = frozen_copy(trainer.state())
+    ahead = [float(trainer.step().terms["generator/total"]) for _ in range(3)]
+    went = []
+    for _ in range(2):
+        trainer.roll_back(frozen_copy(state))
+        assert trainer.iteration == 5
+        assert all(
+            torch.equal(value, state.tensors[f"generator/{key}"])
+            for key, value in trainer.networks["generator"].state_dict().items()
+        )
+        went.append([float(trainer.step().terms["generator/total"]) for _ in range(3)])
+    assert len({*map(tuple, went), tuple(ahead)}) == 3
+    assert trainer.rollbacks == trainer.state().values["rollbacks"] == 2
+
+
+def test_a_rollback_makes_a_diverged_trainer_go_on(make_trainer, frozen_copy):
+    trainer = make_trainer(iterations=4, save_every=1)
+    first = frozen_copy(trainer.state())
+    list(trainer.start())
+    list(trainer.advance())
+    with torch.no_grad():
+        trainer.ema.network.layers[0].weight.fill_(math.inf)
+    assert trainer.save_due
+    assert trainer.save() is None
+    assert trainer.done
+    assert trainer.divergence == "ema/layers.0.weight is not finite at iteration 1"
+    assert trainer.finish().outcome == "diverged"
+
+    assert trainer.roll_back(first) == RolledBack(0, 1)
+    assert trainer.divergence is None
+    while not trainer.done:
+        list(trainer.advance())
+    assert trainer.finish().outcome == "finished"
+    assert (trainer.iteration, trainer.iterations_run, trainer.rollbacks) == (4, 5, 1)

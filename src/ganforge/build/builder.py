@@ -33,18 +33,15 @@ from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.records import Samples
 from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, Scaling
+from ganforge.games.two_player import TwoPlayerGame
 from ganforge.recipe.tables import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
 from ganforge.storage.data_folders import cache_folder
-from ganforge.train.batches import Batches
-from ganforge.train.distinct_samples import insist_on_distinct
-from ganforge.train.evaluator import Observer, Scheduled
-from ganforge.train.module_modes import Descent
-from ganforge.train.objective import Objective, Weighted
-from ganforge.train.optimizers import eager
+from ganforge.train.batches import Batches, StreamedBatches
+from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
+from ganforge.train.objective import Objective, WeightedLoss
 from ganforge.train.random_streams import derive, seeded
-from ganforge.train.streamed_batches import StreamedBatches
-from ganforge.train.trainer import Plan, Trainer
-from ganforge.train.turns import two_players
+from ganforge.train.trainer import TrainConfig, Trainer
+from ganforge.train.turns import ScheduledOptimizer, eager
 
 _SHOWN = 40_000_000
 """Numbers of the training data that a network may start from, 160 MB: all of MNIST's 50,000 images."""
@@ -108,31 +105,31 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     objective = Objective(_losses(blueprint, context, seed))
     metrics, left_out = _metrics(blueprint, context, dataset, folders)
     require_measured(blueprint.source, {name for metric in metrics for name in metric.value_info}, left_out)
-    observer = Observer(
+    evaluator = Evaluator(
         dataset=dataset,
         data=data,
         sampler=sampler,
         metrics=metrics,
         seed=seed,
         device=device,
-        pictured=recipe.pictures.samples,
-        left_out=left_out,
+        picture_samples=recipe.pictures.samples,
+        unavailable=left_out,
     )
     return Trainer(
-        plan=_plan(recipe),
+        config=_train_config(recipe),
         networks={"generator": generator, "discriminator": discriminator},
-        turns=two_players(
+        game=TwoPlayerGame(
             generator,
             discriminator,
             objective,
-            generator_descent=_descent(generator, recipe.generator),
-            discriminator_descent=_descent(discriminator, recipe.discriminator),
+            generator_optimizer=_optimizer(generator, recipe.generator),
+            discriminator_optimizer=_optimizer(discriminator, recipe.discriminator),
             discriminator_steps=recipe.train.discriminator_steps,
         ),
         objective=objective,
         batches=batches,
         sampler=sampler,
-        observer=observer,
+        evaluator=evaluator,
         device=device,
     )
 
@@ -174,13 +171,13 @@ def _network(part: Part, context: BuildContext, batches: Batches | StreamedBatch
     network = build_network(part, context, seed=seed)
     if isinstance(network, DataDependentInit):
         with _blaming(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
-            network.init_from_data(batches.spread(max(1, _SHOWN // context.data.size)))
+            network.init_from_data(batches.subsample(max(1, _SHOWN // context.data.size)))
     return network
 
 
-def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weighted]:
+def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[WeightedLoss]:
     return [
-        Weighted(
+        WeightedLoss(
             part.component.name, _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Loss)), table.weight
         )
         for part, table in zip(blueprint.losses, blueprint.recipe.loss, strict=True)
@@ -189,7 +186,7 @@ def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[Weig
 
 def _metrics(
     blueprint: Blueprint, sizes: BuildContext, dataset: Dataset, folders: Folders
-) -> tuple[list[Scheduled], dict[str, str]]:
+) -> tuple[list[ScheduledMetric], dict[str, str]]:
     """What is measured, and which optional metrics cannot be built, and why."""
     seed = blueprint.recipe.train.seed
     context = metric_context(sizes, blueprint.dataset, folders)
@@ -201,14 +198,14 @@ def _metrics(
         name = table.name or part.component.name
         try:
             metric = build_metric(part, context, seed=seed, samples=table.samples)
-            insist_on_distinct(metric, name, dataset, table.samples)
+            require_distinct(metric, name, dataset, table.samples)
         except GanforgeError as error:
             if not table.optional:
                 raise
             left_out[name] = str(error)
             continue
         stated = protocol(part, metric, blueprint.dataset, sums=sums, samples=table.samples, average=average, seed=seed)
-        scheduled.append(Scheduled(name, metric, table.every or default, table.samples, stated, table.optional))
+        scheduled.append(ScheduledMetric(name, metric, table.every or default, table.samples, stated, table.optional))
     return scheduled, left_out
 
 
@@ -286,22 +283,22 @@ def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:
     return spec.scaled(Scaling(tuple(values.mean(0).tolist()), tuple(scale.tolist())))
 
 
-def _plan(recipe: Recipe) -> Plan:
+def _train_config(recipe: Recipe) -> TrainConfig:
     train, health = recipe.train, recipe.health
-    return Plan(
+    return TrainConfig(
         iterations=train.iterations,
         seed=train.seed,
         picture_every=recipe.pictures.every or max(1, train.iterations // 40),
         save_every=recipe.checkpoints.every or max(1, train.iterations // 10),
         updates=train.updates,
-        average=train.average,
-        signals_every=health.every if health.on else 0,
-        probe_every=health.between(train.iterations) if health.on and health.probes else 0,
-        probe_samples=health.samples,
+        ema_decay=train.average,
+        diagnostics_every=health.every if health.on else 0,
+        health_samples_every=health.between(train.iterations) if health.on and health.probes else 0,
+        health_samples=health.samples,
     )
 
 
-def _descent(network: nn.Module, table: NetworkTable) -> Descent:
+def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
     """The optimizer of a network, with those of its numbers that move; the fused kernels take all tensors in one call."""
     optimizer = table.optimizer
     moving = {key: value for key, value in optimizer if isinstance(value, Schedule)}
@@ -320,4 +317,4 @@ def _descent(network: nn.Module, table: NetworkTable) -> Descent:
             made = eager(torch.optim.SGD)(parameters, fused=True, **fixed)
         case RmspropTable():
             made = eager(torch.optim.RMSprop)(parameters, **fixed)
-    return Descent(made, moving)
+    return ScheduledOptimizer(made, moving)

@@ -23,10 +23,10 @@ from ganforge.core.errors import GanforgeError, IncompatiblePartsError
 from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.train.objective import remembering
+from ganforge.games.two_player import with_input_grad
+from ganforge.train.objective import cached
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
-from ganforge.train.turns import open_to_gradients
 
 _FEW = 4
 """Samples that confirm on the real device what failed without numbers."""
@@ -69,7 +69,7 @@ def dry_run(blueprint: Blueprint, trainer: Trainer) -> str | None:
 
 def _is_light(trainer: Trainer) -> bool:
     weights = sum(weight.numel() for network in trainer.networks.values() for weight in network.parameters())
-    return not trainer.observer.data.is_image and weights * trainer.batches.size <= _LIGHT
+    return not trainer.evaluator.data.is_image and weights * trainer.batches.size <= _LIGHT
 
 
 def _rehearsed(blueprint: Blueprint, trainer: Trainer, device: torch.device, count: int) -> _Missed | None:
@@ -103,7 +103,7 @@ class _Stage:
             _Double.of(trainer.networks["discriminator"], device),
             tuple(_copied(weighted.loss) for weighted in trainer.objective.losses),
             trainer.objective.second_order,
-            trainer.observer.data,
+            trainer.evaluator.data,
             trainer.sampler.spec,
             device,
         )
@@ -117,13 +117,13 @@ class _Stage:
         latent = _latent(self.latent, count, self.device)
         real, fake = _real(self.data, count, self.device), Samples(self._imagined(latent), latent.labels, latent)
 
-        critic = remembering(self._judged)
+        critic = cached(self._judged)
         total = self._turn("generator", lambda loss: loss.generator(critic, real, fake))
         self._learn(self.blueprint.generator, self.generator, total)
 
         if self.second_order:
-            real, fake = open_to_gradients(real), open_to_gradients(fake)
-        critic = remembering(self._judged)
+            real, fake = with_input_grad(real), with_input_grad(fake)
+        critic = cached(self._judged)
         total = self._turn("discriminator", lambda loss: loss.discriminator(critic, real, fake))
         self._learn(self.blueprint.discriminator, self.discriminator, total)
 

@@ -18,7 +18,7 @@ def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str
     """What is odd about how the built parts go together."""
     generator, discriminator = (trainer.networks[name] for name in ("generator", "discriminator"))
     yield from _mixed_slopes(blueprint, discriminator)
-    yield from _wrong_range(generator, trainer.observer.data)
+    yield from _wrong_range(generator, trainer.evaluator.data)
     yield from _squashed_logits(discriminator)
     yield from _lone_statistics(discriminator, generator, trainer.batches.size)
 

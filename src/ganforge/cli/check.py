@@ -80,7 +80,7 @@ def _built(source: RecipeSource, blueprint: Blueprint) -> Built:
     with show_messages(console.note, warnings.append):
         trainer = assemble(RunPlan(source, blueprint), "cpu")
     sizes = {name: sum(weight.numel() for weight in network.parameters()) for name, network in trainer.networks.items()}
-    return Built(trainer.observer.data, trainer.sampler.spec, sizes, warnings)
+    return Built(trainer.evaluator.data, trainer.sampler.spec, sizes, warnings)
 
 
 def _facts(blueprint: Blueprint, built: Built | None) -> dict[str, object]:

@@ -69,14 +69,13 @@ class Stepped:
         terms: every loss term and each turn's ``total``, detached scalars still on the device. Turning one into a float waits for
             the device: do it rarely, and for many at once.
         rates: scheduled numbers in force: ``lr/generator``, ``weight/r1``, ``average``.
-        signals: vital signs for the health watch, scalars on the device too, such as ``gradients/generator``; empty in most
-            iterations.
+        diagnostics: scalars for the health monitor, on the device too, such as ``gradients/generator``; empty in most iterations.
     """
 
     iteration: int
     terms: Mapping[str, Tensor]
     rates: Mapping[str, float]
-    signals: Mapping[str, Tensor] = field(default_factory=dict)
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

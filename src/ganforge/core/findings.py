@@ -50,14 +50,14 @@ class Finding:
 
 NON_FINITE = "non-finite values"
 """The trouble that ends a run."""
-NON_FINITE_CURE = ("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr")
+NON_FINITE_REMEDY = ("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr")
 """What usually helps there, and the recipe key."""
 
 
 def non_finite(iteration: int, reason: str | None) -> Finding:
     """The finding of a run that diverged."""
     seen = reason or "a value is no longer finite"
-    return Finding("finite", NON_FINITE, "fail", seen, iteration, iteration, *NON_FINITE_CURE)
+    return Finding("finite", NON_FINITE, "fail", seen, iteration, iteration, *NON_FINITE_REMEDY)
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ganforge.core.findings import Finding, Level
-from ganforge.health.checks import Sight
-from ganforge.health.remedies import cure
+from ganforge.health.checks import Observation
+from ganforge.health.remedies import remedy_for
 
 
-class Standing:
+class CheckHistory:
     """One check through the whole run.
 
     Args:
@@ -25,7 +25,7 @@ class Standing:
         self._looks = {"warn": 0, "fail": 0}  # in a row, of that level or worse
         self._began: dict[Level, int] = {}  # since when the trouble seen now has been there, at that level or worse
         self._last = 0
-        self._sight: Sight | None = None
+        self._sight: Observation | None = None
 
     @property
     def level(self) -> Level | None:
@@ -40,10 +40,10 @@ class Standing:
         sight, level = self._sight, self.level
         if sight is None or level is None:
             return None
-        remedy, key = cure(sight.trouble, self._losses)
+        remedy, key = remedy_for(sight.trouble, self._losses)
         return Finding(self._check, sight.trouble, level, sight.seen, self._began[level], self._last, remedy, sight.key or key)
 
-    def look(self, iteration: int, sight: Sight | None) -> None:
+    def look(self, iteration: int, sight: Observation | None) -> None:
         """Take in what the check sees now.
 
         A check that sees another trouble than before still sees one without a break, but this one since now only; and a failure
@@ -65,4 +65,4 @@ class Standing:
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Go on from what :meth:`to_plain` gave; what was told is told on until the next look."""
         self._looks, self._began, self._last = dict(plain["looks"]), dict(plain["began"]), plain["last"]
-        self._sight = None if plain["sight"] is None else Sight(**plain["sight"])
+        self._sight = None if plain["sight"] is None else Observation(**plain["sight"])

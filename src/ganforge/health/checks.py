@@ -14,7 +14,7 @@ _SLACK = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What one check sees at one look.
 
     Attributes:
@@ -31,7 +31,7 @@ class Sight:
 
 
 @dataclass(slots=True)
-class Situation:
+class CheckInputs:
     """All that is known now.
 
     Attributes:
@@ -61,7 +61,7 @@ def _crossed(value: float, limit: float, limits: Warned, *, eased: bool) -> bool
     return value > (limit * _SLACK if eased else limit)
 
 
-Judge = Callable[[Situation], Sight | None]
+Judge = Callable[[CheckInputs], Observation | None]
 
 
 @dataclass(frozen=True, slots=True)

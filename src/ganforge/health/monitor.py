@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from ganforge.core.findings import Finding, non_finite
 from ganforge.core.health_config import Health, Lasting
 from ganforge.core.isolation import describe_error
 from ganforge.health import sample_checks, training_checks
-from ganforge.health.check_history import Standing
-from ganforge.health.checks import Check, Situation
+from ganforge.health.check_history import CheckHistory
+from ganforge.health.checks import Check, CheckInputs
 from ganforge.health.smoother import Smoother
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _HIDES = {"overfitting": ("dominance", "vanishing"), "weights": ("dominance", "v
 """A cause whose failure stands for its symptoms."""
 
 
-def watched(events: Iterator[Event], watch: Watch) -> Iterator[Event]:
+def monitored(events: Iterable[Event], watch: HealthMonitor) -> Iterator[Event]:
     """The events, with what the watch finds after that which showed it; what only the watch needs is not passed on.
 
     A state to be saved gets what the watch knows, so that a resumed run goes on being watched without a break.
@@ -51,7 +51,7 @@ def watched(events: Iterator[Event], watch: Watch) -> Iterator[Event]:
             yield examined
 
 
-class Watch:
+class HealthMonitor:
     """Judges one run, and never ends it: a check whose values cannot be had is left out, which is a finding of its own.
 
     Args:
@@ -65,14 +65,14 @@ class Watch:
     def __init__(self, table: Health, losses: Collection[str] = ()) -> None:
         self.findings: tuple[Finding, ...] = ()
         self._table, self._losses = table, frozenset(losses)
-        self._now = Situation(table)
+        self._now = CheckInputs(table)
         self._held: list[tuple[int, Mapping[str, Tensor]]] = []
         self._ratios: deque[float] = deque(maxlen=_RECENT)
         self._ended: Finding | None = None
         self._judged: set[str] = set()  # the checks that have had something to judge
         self._missed: dict[str, Finding] = {}  # what is not watched, by check
         self._missed_since: dict[str, int] = {}  # what was not, before this process: it is tried again
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, CheckHistory] = {}
         self._over = False
         self._at = 0
         self._restored: Mapping[str, Any] | None = None
@@ -94,8 +94,8 @@ class Watch:
             case Started():
                 self._started = event
                 self._begin()
-            case Stepped() if event.signals:
-                self._held.append((event.iteration, event.signals))
+            case Stepped() if event.diagnostics:
+                self._held.append((event.iteration, event.diagnostics))
                 if len(self._held) >= self._room or event.iteration >= self._started.iterations:
                     return self._examined(event.iteration, self._digest())
             case HealthSamples():
@@ -112,10 +112,10 @@ class Watch:
         """Go on from what :meth:`to_plain` gave; anything else, as of a run that was not watched, is passed over."""
         self._restored = plain if isinstance(plain, dict) else None
 
-    def go_back(self, plain: object) -> None:
+    def roll_back(self, plain: object) -> None:
         """Forget what was seen since a state whose values hold ``plain``: training goes on from there."""
         self.restore(plain)
-        self._now, self._held, self.findings = Situation(self._table), [], ()
+        self._now, self._held, self.findings = CheckInputs(self._table), [], ()
         self._ratios.clear()
         self._begin()
 
@@ -141,7 +141,7 @@ class Watch:
         iterations = self._started.iterations
         self._room = max(1, min(_HELD, iterations // (50 * self._table.every)))
         self._smoother = Smoother(iterations, self._now.values)
-        self._standings = {check.name: Standing(check.name, self._needed(check, iterations), self._losses) for check in CHECKS}
+        self._standings = {check.name: CheckHistory(check.name, self._needed(check, iterations), self._losses) for check in CHECKS}
         if self._restored is not None:
             self._now.values.update(self._restored["values"])
             self._now.levels.update(self._restored["levels"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ganforge.core.findings import NON_FINITE, NON_FINITE_CURE
+from ganforge.core.findings import NON_FINITE, NON_FINITE_REMEDY
 
 
-class Cure(NamedTuple):
+class Remedy(NamedTuple):
     """What usually helps.
 
     Attributes:
@@ -20,9 +20,9 @@ class Cure(NamedTuple):
     key: str | None = None
 
 
-def cure(trouble: str, losses: Collection[str] = ()) -> Cure:
+def remedy_for(trouble: str, losses: Collection[str] = ()) -> Remedy:
     """What usually helps against a trouble where the recipe uses these losses already, by their names."""
-    plain = CURES[trouble]
+    plain = REMEDIES[trouble]
     used, other = _OTHERWISE.get(trouble, (frozenset(), plain))
     return other if used <= set(losses) else plain
 
@@ -31,51 +31,51 @@ _BOTH_RATES = "lower the learning rates generator.optimizer.lr and discriminator
 _STRONGER_R1 = "raise the weight of r1"
 _COVERING = frozenset({"relativistic", "r1", "r2"})
 
-CURES: dict[str, Cure] = {
-    NON_FINITE: Cure(*NON_FINITE_CURE),
+REMEDIES: dict[str, Remedy] = {
+    NON_FINITE: Remedy(*NON_FINITE_REMEDY),
     # The one network's gradient may explode for the other's steps: no single key.
-    "exploding gradients": Cure(f"{_BOTH_RATES}; add a gradient penalty such as r1"),
-    "divergence": Cure("lower the generator's learning rate", "generator.optimizer.lr"),
-    "discriminator dominance": Cure(
+    "exploding gradients": Remedy(f"{_BOTH_RATES}; add a gradient penalty such as r1"),
+    "divergence": Remedy("lower the generator's learning rate", "generator.optimizer.lr"),
+    "discriminator dominance": Remedy(
         "lower the discriminator's learning rate, or add a gradient penalty such as r1", "discriminator.optimizer.lr"
     ),
-    "vanishing gradient": Cure("use the non-saturating loss; weaken the discriminator", "loss"),
-    "discriminator over-fitting": Cure(
+    "vanishing gradient": Remedy("use the non-saturating loss; weaken the discriminator", "loss"),
+    "discriminator over-fitting": Remedy(
         "use more training samples, a smaller discriminator, or a gradient penalty such as r1", "dataset.params"
     ),
-    "uneven discriminator": Cure("penalise its slope on real samples and fakes alike: losses r1 and r2", "loss"),
-    "mode collapse": Cure(
+    "uneven discriminator": Remedy("penalise its slope on real samples and fakes alike: losses r1 and r2", "loss"),
+    "mode collapse": Remedy(
         "use losses relativistic with r1 and r2, which reward covering all modes; or lower both learning rates", "loss"
     ),
-    "duplicates": Cure("use losses relativistic with r1 and r2; widen the latent", "loss"),
-    "samples unlike the data": Cure("train longer; let the networks fit the data better", "train.iterations"),
-    "memorisation": Cure("use more training samples, or a smaller generator and discriminator", "dataset.params"),
-    "oscillation": Cure("lower both learning rates towards the end, or lengthen the average", "train.average"),
-    "labels without meaning": Cure(
+    "duplicates": Remedy("use losses relativistic with r1 and r2; widen the latent", "loss"),
+    "samples unlike the data": Remedy("train longer; let the networks fit the data better", "train.iterations"),
+    "memorisation": Remedy("use more training samples, or a smaller generator and discriminator", "dataset.params"),
+    "oscillation": Remedy("lower both learning rates towards the end, or lengthen the average", "train.average"),
+    "labels without meaning": Remedy(
         "let the discriminator see the labels, or give the loss auxiliary-classifier a weight", "discriminator.use"
     ),
-    "codes without meaning": Cure("raise the weight of the loss mutual-information", "loss"),
+    "codes without meaning": Remedy("raise the weight of the loss mutual-information", "loss"),
 }
 
-_OTHERWISE: dict[str, tuple[frozenset[str], Cure]] = {
-    "exploding gradients": (frozenset({"r1"}), Cure(f"{_BOTH_RATES}; {_STRONGER_R1}")),
+_OTHERWISE: dict[str, tuple[frozenset[str], Remedy]] = {
+    "exploding gradients": (frozenset({"r1"}), Remedy(f"{_BOTH_RATES}; {_STRONGER_R1}")),
     "discriminator dominance": (
         frozenset({"r1"}),
-        Cure(f"lower the discriminator's learning rate, or {_STRONGER_R1}", "discriminator.optimizer.lr"),
+        Remedy(f"lower the discriminator's learning rate, or {_STRONGER_R1}", "discriminator.optimizer.lr"),
     ),
     "vanishing gradient": (
         frozenset({"non-saturating"}),
-        Cure("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr"),
+        Remedy("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr"),
     ),
     "discriminator over-fitting": (
         frozenset({"r1"}),
-        Cure(f"use more training samples, a smaller discriminator, or {_STRONGER_R1}", "dataset.params"),
+        Remedy(f"use more training samples, a smaller discriminator, or {_STRONGER_R1}", "dataset.params"),
     ),
-    "uneven discriminator": (frozenset({"r1", "r2"}), Cure("raise the weights of r1 and r2 alike", "loss")),
+    "uneven discriminator": (frozenset({"r1", "r2"}), Remedy("raise the weights of r1 and r2 alike", "loss")),
     "mode collapse": (
         _COVERING,
-        Cure(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "generator.optimizer.lr"),
+        Remedy(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "generator.optimizer.lr"),
     ),
-    "duplicates": (_COVERING, Cure("widen the latent; raise the weights of r1 and r2", "sampler.params")),
+    "duplicates": (_COVERING, Remedy("widen the latent; raise the weights of r1 and r2", "sampler.params")),
 }
 """What helps instead where all of these losses are used: nobody is told to use what he uses."""

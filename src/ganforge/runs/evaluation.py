@@ -30,8 +30,8 @@ from ganforge.runs.run_lookup import read_run_recipe
 from ganforge.storage import checkpoints
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.run_folder import RunFolder
-from ganforge.train.evaluator import Observer, Scheduled, joined
-from ganforge.train.state_dicts import load_network
+from ganforge.train.evaluator import Evaluator, ScheduledMetric, value_key
+from ganforge.train.modules import load_network
 
 _log = logging.getLogger(__name__)
 _MANY_SHARED = 0.01
@@ -115,7 +115,7 @@ class _Sitting:
     discriminator: nn.Module | None
     context: MetricContext
     sums: Mapping[str, str]
-    observer: Observer
+    evaluator: Evaluator
     wish: Wish
     seed: int
     remarks: list[str] = field(default_factory=list)
@@ -175,12 +175,12 @@ def _sitting(folder: RunFolder, wish: Wish, asked: Sequence[Request], recipe: Re
     else:
         remarks.append(f"measured without the discriminator: {_plainly(parts.discriminator)}")
     seed = run_seed if wish.seed is None else wish.seed
-    observer = Observer(
-        dataset=dataset, data=generator.data, sampler=generator.sampler, metrics=(), seed=seed, device=device, pictured=1
+    evaluator = Evaluator(
+        dataset=dataset, data=generator.data, sampler=generator.sampler, metrics=(), seed=seed, device=device, picture_samples=1
     )
     context = metric_context(sizes, parts.dataset, folders)
     sums = data_hashes(parts.dataset, folders.recipe)
-    return _Sitting(recipe, parts, generator, discriminator, context, sums, observer, wish, seed, remarks)
+    return _Sitting(recipe, parts, generator, discriminator, context, sums, evaluator, wish, seed, remarks)
 
 
 def _folders(folder: RunFolder) -> Folders:
@@ -213,9 +213,9 @@ def _measured(
         raise part
     samples = int(request.table.get("samples", MetricTable.model_fields["samples"].default))
     metric = build_metric(part, sitting.context, seed=sitting.seed, samples=samples)
-    scheduled = Scheduled(request.name, metric, 1, samples)
+    scheduled = ScheduledMetric(request.name, metric, 1, samples)
     with _blaming(part):
-        found = sitting.observer.measure(sitting.generator.network, sitting.discriminator, [scheduled]).values
+        found = sitting.evaluator.measure(sitting.generator.network, sitting.discriminator, [scheduled]).values
     average = sitting.wish.weights == "average" and sitting.recipe.train.average != 0
     floors = _floors(sitting, scheduled, part) if sitting.wish.floor else {}
     protocols[request.name] = protocol(
@@ -228,11 +228,11 @@ def _measured(
     }
 
 
-def _floors(sitting: _Sitting, scheduled: Scheduled, part: Part) -> dict[str, float]:
+def _floors(sitting: _Sitting, scheduled: ScheduledMetric, part: Part) -> dict[str, float]:
     """What real samples reach in the place of generated ones; nothing where the metric looks at latents too."""
     try:
         with _blaming(part):
-            found, shared = sitting.observer.measure_real(scheduled.metric, scheduled.samples, scheduled.name)
+            found, shared = sitting.evaluator.measure_real(scheduled.metric, scheduled.samples, scheduled.name)
     except GanforgeError as error:
         sitting.remarks.append(f"no floor of {scheduled.name}: {_plainly(error)}")
         return {}
@@ -240,7 +240,7 @@ def _floors(sitting: _Sitting, scheduled: Scheduled, part: Part) -> dict[str, fl
         sitting.remarks.append(
             f"the floor of {scheduled.name} is too good: {shared:.0%} of its real samples are drawn twice; give it fewer with -n"
         )
-    return {joined(scheduled.name, key): value for key, value in found.items()}
+    return {value_key(scheduled.name, key): value for key, value in found.items()}
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from ganforge.runs.interpolation import LatentGrid, Method, default_method, inte
 from ganforge.runs.sample_files import check_paths
 from ganforge.runs.traversal import Anchors, traverse
 from ganforge.storage import atomic_files
-from ganforge.train.evaluator import generate
+from ganforge.train.evaluator import draw_samples
 
 FORMATS = (".png", ".gif")
 ROWS = 8
@@ -122,7 +122,7 @@ class LatentExplorer:
     def samples(self, latent: Latent) -> Samples:
         """The samples of latents on any device, in the data's own units, on the CPU."""
         device = next((tensor.device for tensor in self.network.state_dict().values()), torch.device("cpu"))
-        return generate(self.network, latent.to(device), self.data)
+        return draw_samples(self.network, latent.to(device), self.data)
 
     def _draw(self, grid: LatentGrid, ending: str, title: str) -> bytes:
         samples = self.samples(grid.latent)

@@ -25,9 +25,9 @@ from ganforge.runs.sample_files import arrays
 from ganforge.runs.traversal import with_code, with_label
 from ganforge.storage import atomic_files, checkpoints, strict_json
 from ganforge.storage.run_folder import RunFolder
-from ganforge.train.evaluator import generate
+from ganforge.train.evaluator import draw_samples
+from ganforge.train.modules import load_network, network_state
 from ganforge.train.random_streams import derive
-from ganforge.train.state_dicts import load_network, network_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ class LoadedGenerator:
 
     def __call__(self, latent: Latent) -> Samples:
         """The samples of these latents, which lie on :attr:`device`; in the data's own units, on the CPU."""
-        return generate(self.network, latent, self.data)
+        return draw_samples(self.network, latent, self.data)
 
     @property
     def device(self) -> torch.device:
@@ -141,7 +141,7 @@ def load_weights(
     Raises:
         GanforgeError: as :func:`load`.
     """
-    return _filled(_unfilled(folder.path), iteration, tensors, name="average" if average else "generator", device=device)
+    return _filled(_unfilled(folder.path), iteration, tensors, name="ema" if average else "generator", device=device)
 
 
 def _unfilled(path: Path) -> LoadedGenerator:
@@ -160,7 +160,7 @@ def _unfilled(path: Path) -> LoadedGenerator:
 
 
 def _filled(
-    generator: LoadedGenerator, iteration: int, tensors: Mapping[str, Tensor], *, device: str, name: str = "average"
+    generator: LoadedGenerator, iteration: int, tensors: Mapping[str, Tensor], *, device: str, name: str = "ema"
 ) -> LoadedGenerator:
     load_network(name, generator.network, tensors)
     generator.network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
@@ -170,12 +170,12 @@ def _filled(
 def write_bundle(folder: RunFolder, target: Path) -> None:
     """Put the files of :data:`BUNDLE` into ``target``: all that :func:`load` needs, a fraction of the run folder."""
     iteration, tensors = _weights(folder.path)
-    _write_bundle(folder, target, iteration, {key: value for key, value in tensors.items() if key.startswith("average/")})
+    _write_bundle(folder, target, iteration, {key: value for key, value in tensors.items() if key.startswith("ema/")})
 
 
 def write_loaded(generator: LoadedGenerator, target: Path) -> None:
     """The same of a generator that was loaded, whatever its run has saved since."""
-    _write_bundle(RunFolder(generator.path), target, generator.iteration, network_state("average", generator.network))
+    _write_bundle(RunFolder(generator.path), target, generator.iteration, network_state("ema", generator.network))
 
 
 def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapping[str, Tensor]) -> None:

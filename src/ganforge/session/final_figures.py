@@ -55,7 +55,7 @@ def _drawn(trainer: Trainer, folder: RunFolder) -> Iterator[Path]:
     for name, draw in _figures(trainer):
         path = folder.pictures / name
         try:
-            with seeded(trainer.plan.seed), isolated():
+            with seeded(trainer.config.seed), isolated():
                 content = draw()
             # A picture can be drawn again: the end of a run need not wait for the disk.
             atomic_files.write_bytes(path, content, durable=False)
@@ -70,8 +70,8 @@ def _drawn(trainer: Trainer, folder: RunFolder) -> Iterator[Path]:
 
 def _figures(trainer: Trainer) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name of each file, and what draws it."""
-    data, spec = trainer.observer.data, trainer.sampler.spec
-    explorer = LatentExplorer(trainer.average.network, trainer.sampler, data)
+    data, spec = trainer.evaluator.data, trainer.sampler.spec
+    explorer = LatentExplorer(trainer.ema.network, trainer.sampler, data)
     for ending in FORMATS:
         yield f"interpolation{ending}", partial(_interpolation, trainer, explorer, ending)
     if spec.classes or spec.has_codes:
@@ -92,11 +92,11 @@ def _traversal(trainer: Trainer, explorer: LatentExplorer, ending: str) -> bytes
 def _neighbours(trainer: Trainer, explorer: LatentExplorer) -> bytes:
     samples = explorer.samples(_latents(trainer, "neighbours", _SAMPLES))
     groups = find_groups(samples, explorer.data, trainer.sampler.spec.categorical)
-    training, count = trainer.observer.training().values, trainer.observer.training_count()
+    training, count = trainer.evaluator.training_samples().values, trainer.evaluator.training_count()
     # To search all of a streamed data set takes as long as an epoch: `sample --neighbours` does that on request.
     note = f"nearest among {len(training):,} of {count:,} training images" if count and count > len(training) else ""
     return beside_nearest(samples, groups, training, explorer.data, note=note)
 
 
 def _latents(trainer: Trainer, name: str, count: int) -> Latent:
-    return trainer.sampler.draw(count, stream(trainer.plan.seed, "album", name))
+    return trainer.sampler.draw(count, stream(trainer.config.seed, "album", name))

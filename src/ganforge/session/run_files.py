@@ -44,7 +44,7 @@ def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options:
 
     folder.write_json(folder.lock, plan.blueprint.lock(plan.recipe_folder))
     _copy_local_plugins(folder)
-    folder.write_json(folder.path / "specs.json", plain_specs(trainer.observer.data, trainer.sampler.spec))
+    folder.write_json(folder.path / "specs.json", plain_specs(trainer.evaluator.data, trainer.sampler.spec))
     facts = {
         "seed": plan.blueprint.recipe.train.seed,
         "parent": options.parent,
@@ -72,7 +72,7 @@ def update_lock(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> None:
 
     Where no iteration remains the lock stays as it is, since the weights come from what it names.
     """
-    if trainer.iteration >= trainer.plan.iterations:
+    if trainer.iteration >= trainer.config.iterations:
         return
     try:
         before = folder.read_json(folder.lock) or {}
@@ -199,11 +199,11 @@ def _note(plan: RunPlan, folder: RunFolder) -> str:
 
 
 def _dataset_facts(plan: RunPlan, trainer: Trainer) -> DatasetFacts:
-    component, spec = plan.blueprint.dataset.component, trainer.observer.data
+    component, spec = plan.blueprint.dataset.component, trainer.evaluator.data
     classes = f", {spec.classes} classes" if spec.classes else ""
     return DatasetFacts(
         name=component.name,
-        digest=_digest(trainer.batches.beginning(_HASHED)),
+        digest=_digest(trainer.batches.head(_HASHED)),
         source=component.id,
         profile=f"{len(trainer.batches)} samples of shape {'×'.join(map(str, spec.shape))}{classes}",
     )

@@ -22,12 +22,12 @@ from ganforge.build.lock import (
 )
 from ganforge.build.lock_models import Lock
 from ganforge.core.errors import RunFolderError, UsageError
-from ganforge.health.monitor import KEY, Watch
+from ganforge.health.monitor import KEY, HealthMonitor
 from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import flatten
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.run_lookup import find
-from ganforge.session.failure_policy import count_rollbacks
+from ganforge.session.training_loop import count_rollbacks
 from ganforge.storage import checkpoints
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.run_folder import RunFolder
@@ -231,7 +231,7 @@ def assemble(plan: RunPlan, device: str) -> Trainer:
     for text in (dry_run(plan.blueprint, trainer), *find_known_bad_pairs(plan.blueprint, trainer)):
         if text:
             _log.warning(text)
-    for name, reason in trainer.observer.left_out.items():
+    for name, reason in trainer.evaluator.unavailable.items():
         _log.warning("metric '%s' is left out: %s", name, reason)
     return trainer
 
@@ -255,7 +255,7 @@ def _limit_threads(trainer: Trainer) -> None:
         torch.set_num_threads(1)
 
 
-def restore(trainer: Trainer, watch: Watch, folder: RunFolder) -> object:
+def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> object:
     """Load the newest intact checkpoint into trainer and watch; warn of what keeps the continuation from being bit-identical.
 
     Returns:
@@ -267,10 +267,10 @@ def restore(trainer: Trainer, watch: Watch, folder: RunFolder) -> object:
     for text in skipped:
         _log.warning(text)
     trainer.restore(state)
-    if (rollbacks := count_rollbacks(folder)) > trainer.returns:  # rolled back, then killed before its next checkpoint
-        trainer.go_back(state, rollbacks)
+    if (rollbacks := count_rollbacks(folder)) > trainer.rollbacks:  # rolled back, then killed before its next checkpoint
+        trainer.roll_back(state, rollbacks)
     known = state.values.get(KEY)
-    watch.restore(known)
+    monitor.restore(known)
     now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(trainer.device)}
     changed = [f"{key} {state.values.get(key)} → {value}" for key, value in now.items() if state.values.get(key) != value]
     if changed:

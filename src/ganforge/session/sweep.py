@@ -272,8 +272,8 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
                 f"{plan.source.path} has no expectations",
                 remedy='add a [[expect]] table, such as metric = "wasserstein", max = 0.1, seeds = 3',
             )
-        observer = assemble(plan, "cpu").observer
-    require_bands(plan.blueprint, observer.value_info, observer.left_out)  # before the first seed is run
+        evaluator = assemble(plan, "cpu").evaluator
+    require_bands(plan.blueprint, evaluator.value_info, evaluator.unavailable)  # before the first seed is run
     swept = sweep(options, seeds=max(one.seeds for one in expected), jobs=jobs, console=console)
     first = plan.blueprint.recipe.train.seed
     return Verification(tuple(check_expectation(one, first, swept.seeds) for one in expected), swept)

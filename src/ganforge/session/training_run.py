@@ -24,12 +24,12 @@ from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, Tr
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import unchecked_report
 from ganforge.core.isolation import describe_error
-from ganforge.health.monitor import Watch, watched
-from ganforge.session.failure_policy import MIN_KEPT, FailurePolicy
+from ganforge.health.monitor import HealthMonitor
 from ganforge.session.graceful_signals import StopRequest, graceful_signals
 from ganforge.session.result import Result, mlflow_facts
 from ganforge.session.run_files import changed_values, start_record, update_lock, write_run_files
 from ganforge.session.run_plan import Options, RunPlan, assemble, prepare, restore
+from ganforge.session.training_loop import MIN_CHECKPOINTS, TrainingLoop
 from ganforge.storage import atomic_files, run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -60,8 +60,8 @@ class RunContext:
         plan: the recipe and its components.
         folder: the run's folder, locked.
         trainer: the trainer, restored where the run is resumed.
-        watch: judges its health.
-        known: what the watch knew where the run is resumed.
+        monitor: checks its health.
+        known_health: what the monitor knew, if the run is resumed.
         journal: the run's journal.
         ui: what the user sees.
         stop: whether a signal asked to stop.
@@ -71,8 +71,8 @@ class RunContext:
     plan: RunPlan
     folder: RunFolder
     trainer: Trainer
-    watch: Watch
-    known: object
+    monitor: HealthMonitor
+    known_health: object
     journal: JournalWriter
     ui: ProgressUI
     stop: StopRequest
@@ -103,7 +103,7 @@ def run(options: Options, console: Console) -> Result:
         plan = prepare(options)
         with _startup_notice(console, plan.title, plain=options.plain), _garbage_collector_paused():
             trainer = assemble(plan, options.device)
-        with trainer.batches.reading():  # before there is a lock that its processes could inherit
+        with trainer.batches.prefetching():  # before there is a lock that its processes could inherit
             folder = plan.resumed or RunFolder.create(options.runs_dir, plan.experiment, plan.name)
             ui = create_ui(
                 console, plain=options.plain, title=plan.title, folder=folder.path, seed=plan.blueprint.recipe.train.seed
@@ -150,9 +150,9 @@ def _opened(
 ) -> Iterator[RunContext]:
     """Write or restore the run's files, then open the upload and the journal, which is closed before the upload ends."""
     recipe = plan.blueprint.recipe
-    watch, known = Watch(recipe.health, [part.component.name for part in plan.blueprint.losses]), None
+    monitor, known_health = HealthMonitor(recipe.health, [part.component.name for part in plan.blueprint.losses]), None
     if plan.resumed:
-        known = restore(trainer, watch, folder)
+        known_health = restore(trainer, monitor, folder)
         update_lock(plan, folder, trainer)
     else:
         write_run_files(plan, folder, trainer, options)
@@ -160,7 +160,7 @@ def _opened(
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
         JournalWriter(folder.journal, on_error=lambda error: _log.warning("%s; training goes on", error)) as journal,
     ):
-        yield RunContext(plan, folder, trainer, watch, known, journal, ui, stop, delivery)
+        yield RunContext(plan, folder, trainer, monitor, known_health, journal, ui, stop, delivery)
 
 
 def _train(context: RunContext) -> Finished:
@@ -192,16 +192,21 @@ def _train(context: RunContext) -> Finished:
 
 
 def _broadcast(context: RunContext) -> Finished:
-    """Send the trainer's events to health checks, failure policy and callbacks."""
+    """Train, and send the events to the callbacks."""
     recipe, folder, journal = context.recipe, context.folder, context.journal
-    policy = FailurePolicy(
-        recipe.health.on_fail, context.trainer, context.watch, folder, journal, context.stop.requested, context.known
+    loop = TrainingLoop(
+        recipe.health.on_fail,
+        context.trainer,
+        context.monitor,
+        folder,
+        journal,
+        stop_requested=context.stop.requested,
+        known_health=context.known_health,
     )
-    keep = max(recipe.checkpoints.keep, MIN_KEPT) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
+    keep = max(recipe.checkpoints.keep, MIN_CHECKPOINTS) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
     saver = CheckpointSaver(folder, keep, warn=_log.warning)
-    events = watched(context.trainer.run(policy.should_stop, policy.state), context.watch)
     essential: list[Callback] = [journal_writer(folder, journal, warn=_log.warning), saver]
-    finished = broadcast(policy.concluded(events), _callbacks(context), essential=essential, warn=_log.warning)
+    finished = broadcast(loop.events(), _callbacks(context), essential=essential, warn=_log.warning)
     assert finished is not None  # noqa: S101 - the trainer's last event
     if saver.failures:
         journal.record("tag", key="ganforge.degraded", value=f"{saver.failures} checkpoints could not be written")
@@ -257,7 +262,7 @@ def _conclude(context: RunContext, finished: Finished) -> None:
     """Write the final files and the journal's last records."""
     folder, journal, wanted = context.folder, context.journal, context.recipe.pictures
     status = run_status.read(folder) or run_status.Status(status="running")
-    protocols = {metric.name: metric.protocol for metric in context.trainer.observer.metrics}
+    protocols = {metric.name: metric.protocol for metric in context.trainer.evaluator.metrics}
     final = {"metrics": dict(status.metrics), "protocols": protocols, "health": dict(status.health or unchecked_report())}
     atomic_files.write_json(folder.metrics, {"iteration": finished.iteration, **final})
 
@@ -335,7 +340,7 @@ def _result(context: RunContext, finished: Finished, delivered: Summary) -> Resu
         status=finished.outcome,
         iterations=finished.iteration,
         seconds=finished.seconds,
-        iterations_per_second=context.trainer.trained / max(finished.seconds, 1e-9),
+        iterations_per_second=context.trainer.iterations_run / max(finished.seconds, 1e-9),
         metrics=dict(status.metrics) if status else {},
         health=dict(status.health) if status and status.health else unchecked_report(),
         mlflow=mlflow_facts(delivered, wanted=context.recipe.tracking.mode != "off"),

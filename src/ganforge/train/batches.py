@@ -1,40 +1,73 @@
-"""Endless batches of data that lives on the device; their order is a pure function of (seed, epoch)."""
+"""Endless batches of training data, from memory or streamed by worker processes, in an order that depends only on (seed, epoch).
+
+The workers are processes rather than threads, because a source may be any Python code, which would hold the lock that training
+needs. They come from the standard library's pool rather than torch's ``DataLoader``: an error in a worker arrives here unchanged,
+samples do not pass through /dev/shm, which is small in containers, and nothing draws from torch's global random state.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ganforge.core.contracts import SampleSource
+from ganforge.core.errors import TrainingError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.train.random_streams import stream
 
+if sys.platform == "linux":
+    from multiprocessing.context import ForkContext as Context
+    from multiprocessing.context import ForkProcess as Process
+else:
+    from multiprocessing.context import SpawnContext as Context
+    from multiprocessing.context import SpawnProcess as Process
 
-class Order:
+_Arrays = tuple[NDArray[Any], NDArray[Any] | None]
+
+_BATCHES_AHEAD = 2
+"""Batches read ahead per worker."""
+_MAX_HEAD = 256
+"""Most samples that :meth:`StreamedBatches.head` reads."""
+_MAX_WORKERS = 8
+
+
+class RowOrder:
     """The endless sequence "epoch 0 shuffled, epoch 1 shuffled, …" of row numbers.
 
     Args:
         count: rows in an epoch.
         seed: seed of the order.
-        device: where row numbers are wanted.
+        device: device of the row numbers.
     """
 
     def __init__(self, count: int, seed: int, device: torch.device | str = "cpu") -> None:
         self._count, self._seed, self._device = count, seed, device
         self._epochs: dict[int, Tensor] = {}
 
-    def rows(self, start: int, wanted: int) -> Tensor:
-        """``wanted`` row numbers from the place ``start`` on."""
+    def rows(self, start: int, count: int) -> Tensor:
+        """``count`` row numbers, from position ``start`` of the sequence."""
         epoch, offset = divmod(start, self._count)
         pieces: list[Tensor] = []
-        while wanted:
-            piece = self._epoch(epoch)[offset : offset + wanted]
+        while count:
+            piece = self._epoch(epoch)[offset : offset + count]
             pieces.append(piece)
-            wanted -= len(piece)
+            count -= len(piece)
             epoch, offset = epoch + 1, 0
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
@@ -46,8 +79,8 @@ class Order:
         return self._epochs[epoch]
 
 
-def spread_rows(count: int, most: int) -> Tensor:
-    """At most ``most`` of ``count`` row numbers, at equal distances."""
+def subsample_rows(count: int, most: int) -> Tensor:
+    """At most ``most`` of ``count`` row numbers, evenly spaced."""
     taken = min(count, most)
     return torch.arange(taken) * count // taken
 
@@ -55,21 +88,21 @@ def spread_rows(count: int, most: int) -> Tensor:
 class Batches:
     """Batch t of the endless sequence "epoch 0 shuffled, epoch 1 shuffled, …", cut into equal pieces.
 
-    No sample is left out, a batch may span two epochs, and since t says all, the data cursor of a checkpoint is a number.
+    Every sample is used, and a batch may span two epochs. Because a batch depends on t alone, a checkpoint needs no data cursor.
 
     Args:
-        samples: ``(N, *shape)`` values, perhaps bytes, and perhaps labels; moved to ``device`` once, as they are.
-        data: what the data set says of itself; it tells what bytes stand for.
+        samples: ``(N, *shape)`` values, floats or bytes, optionally with labels; moved to ``device`` once, unchanged.
+        data: the data set's spec, which says what bytes stand for.
         size: samples per batch; it may exceed N.
         seed: seed of the order.
-        device: where batches are made.
+        device: device of the batches.
     """
 
     def __init__(self, samples: Samples, data: DataSpec, *, size: int, seed: int, device: torch.device) -> None:
         self.samples = samples.to(device)
         self.size = size
         self._data = data
-        self._order = Order(len(samples), seed, device)
+        self._order = RowOrder(len(samples), seed, device)
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -77,20 +110,188 @@ class Batches:
 
     def __getitem__(self, index: int) -> Samples:
         """The ``index``-th batch: ``(size, *shape)`` floats."""
-        rows = self._order.rows(index * self.size, self.size)
-        batch = self.samples[rows]
-        return replace(batch, values=self._data.unpacked(batch.values))
+        return self._as_floats(self.samples[self._order.rows(index * self.size, self.size)])
 
-    def beginning(self, count: int) -> Samples:
-        """At most ``count`` training samples, always the same."""
+    def head(self, count: int) -> Samples:
+        """The first ``count`` training samples, or all."""
         return self.samples[:count]
 
-    def spread(self, most: int) -> Samples:
-        """At most ``most`` training samples, evenly taken from the whole: floats on the CPU, as networks see them."""
-        some = self.samples[spread_rows(len(self), most)].to("cpu")
-        return replace(some, values=self._data.unpacked(some.values))
+    def subsample(self, most: int) -> Samples:
+        """At most ``most`` evenly spaced training samples: floats on the CPU, as networks see them."""
+        return self._as_floats(self.samples[subsample_rows(len(self), most)].to("cpu"))
+
+    def _as_floats(self, samples: Samples) -> Samples:
+        return replace(samples, values=self._data.unpacked(samples.values))
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Around training: nothing is to be opened or closed."""
+    def prefetching(self) -> Iterator[None]:
+        """Does nothing: the samples are in memory."""
         yield
+
+
+class StreamedBatches:
+    """The batches that :class:`Batches` would make of a source's samples, read when they are needed.
+
+    Workers run only within :meth:`prefetching`. Outside of it, or with 0 workers, this process reads each batch itself.
+
+    Args:
+        source: reads the samples.
+        data: the data set's spec, which says what bytes stand for.
+        size: samples per batch; it may exceed the number of samples.
+        seed: seed of the order.
+        device: device of the batches.
+        workers: processes that read ahead; by default one less than there are cores, at least 1 and at most 8.
+    """
+
+    def __init__(
+        self, source: SampleSource, data: DataSpec, *, size: int, seed: int, device: torch.device, workers: int | None = None
+    ) -> None:
+        self.size = size
+        self.workers = _default_workers() if workers is None else workers
+        self._source, self._data, self._device = source, data, device
+        self._order = RowOrder(len(source), seed)
+        self._pool: ProcessPoolExecutor | None = None
+        self._queue: deque[Future[_Arrays]] = deque()
+        self._next = 0
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Samples:
+        """The ``index``-th batch: ``(size, *shape)`` floats.
+
+        Raises:
+            DataError: samples can no longer be read.
+            TrainingError: a worker died.
+        """
+        samples = self._source.read(self._rows(index)) if self._pool is None else self._read_queued(self._pool, index)
+        moved = self._to_device(samples)
+        return replace(moved, values=self._data.unpacked(moved.values))
+
+    def head(self, count: int) -> Samples:
+        """The first ``count`` training samples, but at most 256, since they must be read."""
+        return self._source.read(list(range(min(count, _MAX_HEAD, len(self)))))
+
+    def subsample(self, most: int) -> Samples:
+        """At most ``most`` evenly spaced training samples: floats on the CPU, as networks see them."""
+        read = self._source.read(subsample_rows(len(self), most).tolist())
+        return Samples(self._data.unpacked(read.values), read.labels)
+
+    @contextmanager
+    def prefetching(self) -> Iterator[None]:
+        """Let workers read ahead; they end with the block.
+
+        Where possible they are forked, so enter the block before files are locked and other processes started.
+        """
+        if not self.workers or self._pool is not None:
+            yield
+            return
+        with _pool(self._source, self.workers) as self._pool:
+            try:
+                with suppress(BrokenProcessPool):  # reading the first batch reports it
+                    self._read_ahead(self._pool)
+                yield
+            finally:
+                self._pool.shutdown(cancel_futures=True)
+                self._pool = None
+                self._queue.clear()
+
+    def _read_queued(self, pool: ProcessPoolExecutor, index: int) -> Samples:
+        if index != self._next:  # a run that was resumed
+            while self._queue:
+                self._queue.popleft().cancel()
+            self._next = index
+        try:
+            self._read_ahead(pool)
+            values, labels = self._queue[0].result()
+            self._queue.popleft()
+            self._next += 1
+            self._read_ahead(pool)
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a data worker process was killed, perhaps because memory ran out",
+                remedy="lower dataset.workers (0 reads without worker processes) and continue with --resume",
+            ) from error
+        return Samples(torch.from_numpy(values), None if labels is None else torch.from_numpy(labels))
+
+    def _read_ahead(self, pool: ProcessPoolExecutor) -> None:
+        while len(self._queue) < _BATCHES_AHEAD * self.workers:
+            self._queue.append(pool.submit(_read, self._rows(self._next + len(self._queue))))
+
+    def _rows(self, index: int) -> list[int]:
+        rows: list[int] = self._order.rows(index * self.size, self.size).tolist()
+        return rows
+
+    def _to_device(self, samples: Samples) -> Samples:
+        """On the device; from pinned memory the copy overlaps with the device's work."""
+        pinned = samples.pin_memory() if self._device.type == "cuda" else samples
+        return pinned.to(self._device, non_blocking=True)
+
+
+def _default_workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(_MAX_WORKERS, max(1, cores - 1))
+
+
+class _Worker(Process):
+    """A process that its pool can end although it ignores SIGTERM."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _WorkerContext(Context):
+    """The multiprocessing context whose processes are :class:`_Worker`."""
+
+    Process = _Worker
+
+
+@contextmanager
+def _pool(source: SampleSource, workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose workers have started.
+
+    Forked workers start at once and neither import nor unpickle the source, which may come from a user's file. Python warns about
+    forking a process with threads, because of locks that they may hold; the workers only read files and take none of those locks.
+    """
+    with ProcessPoolExecutor(workers, mp_context=_WorkerContext(), initializer=_start_worker, initargs=(source,)) as pool:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # no Ctrl-C before the worker ignores it
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pool.submit(os.getpid)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield pool
+
+
+# The rest runs in the workers.
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_worker_source: list[SampleSource] = []
+
+
+def _start_worker(source: SampleSource) -> None:
+    """Ignore signals, and end when the parent ends.
+
+    Terminals and service managers signal the whole process group, while the parent still needs batches to finish its iteration.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    sys.stdout = sys.stderr  # a plugin that prints must not spoil --json
+    torch.set_num_threads(1)
+    _worker_source[:] = [source]
+
+
+def _exit_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(0)
+
+
+def _read(rows: list[int]) -> _Arrays:
+    """Samples as arrays, which are copied through the pipe; tensors would need shared memory."""
+    samples = _worker_source[0].read(rows)
+    return samples.values.numpy(), None if samples.labels is None else samples.labels.numpy()

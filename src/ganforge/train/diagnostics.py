@@ -1,4 +1,4 @@
-"""Vital signs of training: a few scalars of the iteration just done, made of what it left behind, still on the device."""
+"""Training diagnostics: a few scalars about the last iteration, such as gradient norms, kept on the device."""
 
 from __future__ import annotations
 
@@ -12,107 +12,100 @@ from torch.nn.functional import softplus
 
 from ganforge.core.isolation import describe_error
 from ganforge.core.records import Samples
-from ganforge.train.module_modes import frozen, in_eval_mode
+from ganforge.train.modules import frozen, in_eval_mode
 from ganforge.train.random_streams import seeded
-from ganforge.train.turns import Turn
+from ganforge.train.turns import Game
 
 _REJECTED = math.log(0.99 / 0.01)
-"""The log odds of a fake that the discriminator takes for real with less than one per cent, with the sign turned."""
+"""Log odds of 0.99. A fake with a logit below the negative of it is rejected: D is below 0.01."""
 
 
-class Signals:
-    """Measures without a further pass through a network; the slopes alone take one, and are asked for more rarely.
+class Diagnostics:
+    """Measures gradients, weights and logits after an iteration, without changing them.
 
-    What raises is lost, and never tried again: a discriminator may have no derivative in eval mode, and that must not end training.
+    A measurement that raises is not tried again: a discriminator may have no derivative in eval mode, which must not end training.
 
     Args:
-        turns: whose gradients and weights are looked at.
-        discriminator: whose slopes are.
+        game: its turns give the gradients and weights, its last outputs the logits.
+        discriminator: the network whose input gradients :meth:`expensive` measures.
         log_odds: whether its logits are log odds.
-        seed: of the randomness that a discriminator may draw while its slopes are taken.
+        seed: seeds what the discriminator draws while its input gradients are measured.
 
     Attributes:
-        lost: what could not be measured, by the check that goes without, and why.
+        unavailable: for each check that cannot be measured, the error.
     """
 
-    def __init__(self, turns: Sequence[Turn], discriminator: nn.Module, *, log_odds: bool, seed: int) -> None:
-        self.lost: dict[str, str] = {}
+    def __init__(self, game: Game, discriminator: nn.Module, *, log_odds: bool, seed: int) -> None:
+        self.unavailable: dict[str, str] = {}
+        self._game, self._discriminator, self._log_odds, self._seed = game, discriminator, log_odds, seed
         self._parameters = {
-            turn.name: [parameter for group in turn.descent.optimizer.param_groups for parameter in group["params"]]
-            for turn in turns
+            turn.name: [parameter for group in turn.optimizer.optimizer.param_groups for parameter in group["params"]]
+            for turn in game.turns
         }
-        self._began = {name: _size(parameters) for name, parameters in self._parameters.items()}
-        self._saids = [turn.said for turn in turns if turn.name == "discriminator"]
-        self._discriminator, self._log_odds, self._seed = discriminator, log_odds, seed
+        self._initial_norms = {name: _initial_norm(parameters) for name, parameters in self._parameters.items()}
 
     def cheap(self) -> dict[str, Tensor]:
-        """Norms and shares.
+        """Values that need no forward pass.
 
-        - ``gradients/NETWORK``: the norm of its whole gradient;
-        - ``weights/NETWORK``: the norm of all its weights over what it was at first;
-        - ``dominance/…`` of a discriminator that speaks in log odds.
+        - ``gradients/NETWORK``: norm of the whole gradient;
+        - ``weights/NETWORK``: norm of all weights over its initial value;
+        - ``dominance/…``: for logits that are log odds, see :func:`_log_odds`.
         """
         with torch.no_grad():
-            found = self._tried("gradients", self._gradients) | self._tried("weights", self._weights)
-            return found | self._tried("dominance", self._dominance) if self._log_odds else found
+            values = self._measured("gradients", self._gradients) | self._measured("weights", self._weights)
+            return values | self._measured("dominance", self._dominance) if self._log_odds else values
 
-    def dear(self) -> dict[str, Tensor]:
-        """``slopes/…``, see :func:`slopes`."""
-        return self._tried("slopes", self._slopes)
+    def expensive(self) -> dict[str, Tensor]:
+        """Values that need forward and backward passes: ``slopes/…``, see :func:`slopes`."""
+        return self._measured("slopes", self._slopes)
 
-    def _tried(self, check: str, take: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        if check in self.lost:
+    def _measured(self, check: str, measure: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        if check in self.unavailable:
             return {}
         try:
-            return take()
-        except Exception as error:  # noqa: BLE001 - a stranger's network; the watch must not end training
-            self.lost[check] = describe_error(error)
+            return measure()
+        except Exception as error:  # noqa: BLE001 - a plugin's network may raise anything, and a diagnostic must not end training
+            self.unavailable[check] = describe_error(error)
             return {}
 
     def _gradients(self) -> dict[str, Tensor]:
-        found = {}
+        values = {}
         for name, parameters in self._parameters.items():
             if gradients := [parameter.grad for parameter in parameters if parameter.grad is not None]:
-                found[f"gradients/{name}"] = _norm(gradients)
-        return found
+                values[f"gradients/{name}"] = _norm(gradients)
+        return values
 
     def _weights(self) -> dict[str, Tensor]:
-        return {f"weights/{name}": _norm(parameters) / self._began[name] for name, parameters in self._parameters.items()}
+        return {f"weights/{name}": _norm(weights) / self._initial_norms[name] for name, weights in self._parameters.items()}
 
     def _dominance(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for memory in self._saids:
-            if memory.real is not None and memory.fake is not None:
-                found |= _odds(memory.real[1], memory.fake[1])
-        return found
+        last = self._game.last_outputs
+        return {} if last is None else _log_odds(last.real_logits, last.fake_logits)
 
     def _slopes(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for memory in self._saids:
-            if memory.real is not None and memory.fake is not None:
-                found |= slopes(self._discriminator, memory.real[0], memory.fake[0], seed=self._seed)
-        return found
+        last = self._game.last_outputs
+        return {} if last is None else slopes(self._discriminator, last.real, last.fake, seed=self._seed)
 
 
 @torch.no_grad()
-def _size(parameters: Sequence[Tensor]) -> float:
-    """The norm of all weights, but not below that of weights of 0.01, as where some network begins at zero."""
+def _initial_norm(parameters: Sequence[Tensor]) -> float:
+    """The norm of all weights, at least that of weights of 0.01, because some networks start at zero."""
     return max(float(_norm(parameters)), 0.01 * math.sqrt(sum(parameter.numel() for parameter in parameters)))
 
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all numbers together."""
+    """The Euclidean norm of all elements together."""
     norms: Sequence[Tensor] = torch._foreach_norm(list(tensors))  # noqa: SLF001 - as torch's own clipping does it
     total: Tensor = torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
     return total
 
 
-def _odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    """The log loss, and three shares; each batch is looked at once for all of them, since small tensors cost by the call.
+def _log_odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """The log loss and three shares, from logits ``(n,)`` that are log odds.
 
-    - ``dominance/loss``: binary cross-entropy of both halves, 2·log 2 of a discriminator that cannot tell; its probabilities are
-      taken for 0.01 to 0.99 at most, since one sample far on the wrong side would hide that all others are told;
-    - ``dominance/accuracy``: share of the samples, real and generated alike, on whose right side it is;
+    - ``dominance/loss``: binary cross-entropy of both halves; 2·log 2 at chance. Probabilities are clamped to 0.01 … 0.99, because
+      one sample that is far wrong would hide that all others are classified correctly;
+    - ``dominance/accuracy``: share of all samples, real and generated, that are classified correctly;
     - ``dominance/sign``: mean sign of the logits of real samples, r_t of Karras et al. (2020);
     - ``dominance/rejected``: share of the fakes with D below 0.01.
     """
@@ -128,9 +121,9 @@ def _odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
 
 
 def slopes(discriminator: nn.Module, real: Samples, fake: Samples, *, seed: int) -> dict[str, Tensor]:
-    """How steep the discriminator is where the real samples lie, and where the fakes do: mean norms of the input gradient.
+    """Mean norms of the discriminator's input gradient at real samples (``slopes/real``) and at fakes (``slopes/fake``).
 
-    One forward and backward pass in eval mode, after which weights, statistics and random numbers are as they were.
+    Runs in eval mode and leaves weights, buffers, modes and random state as they were.
     """
     with seeded(seed), in_eval_mode(discriminator), frozen(discriminator.parameters()), torch.enable_grad():
         return {"slopes/real": _slope(discriminator, real), "slopes/fake": _slope(discriminator, fake)}

@@ -1,4 +1,4 @@
-"""Looking at a generator without touching it: metrics, pictures and the discriminator's field."""
+"""The evaluator: metrics, picture samples and the discriminator's logit grid, measured without changing what is trained."""
 
 from __future__ import annotations
 
@@ -10,22 +10,30 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.contracts import Dataset, Metric, MetricInfo, Sampler, StreamingDataset, ValidationSplit
+from ganforge.core.contracts import (
+    Dataset,
+    DistinctRealSamples,
+    FiniteHeldOut,
+    Metric,
+    MetricInfo,
+    Sampler,
+    StreamingDataset,
+    ValidationSplit,
+)
+from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.isolation import describe_error
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
-from ganforge.train.batches import spread_rows
-from ganforge.train.distinct_samples import insist_on_distinct
-from ganforge.train.module_modes import evaluating
+from ganforge.train.batches import subsample_rows
+from ganforge.train.modules import evaluating, generate
 from ganforge.train.random_streams import seeded, stream
-from ganforge.train.turns import imagine
 
 _CHUNK = 1000
-"""Samples generated at a time, so that a large evaluation of images does not need a large device."""
+"""Samples per forward pass, so that a large evaluation of images fits on a small device."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduled:
+class ScheduledMetric:
     """A metric with its name and schedule.
 
     Attributes:
@@ -33,8 +41,8 @@ class Scheduled:
         metric: the metric.
         every: iterations between measurements.
         samples: generated samples, and as many held-out real ones.
-        protocol: all that two of its values must share to be comparable, as plain data, and the seed of the draws.
-        optional: whether training goes on without its values where it fails.
+        protocol: everything two of its values must share to be comparable, as plain data, and the seed of the draws.
+        optional: whether training continues without its values when it fails.
     """
 
     name: str
@@ -46,23 +54,23 @@ class Scheduled:
 
     @property
     def value_info(self) -> dict[str, MetricInfo]:
-        """What each value means, by the key that logs use."""
-        return {joined(self.name, key): measure for key, measure in self.metric.value_info.items()}
+        """What each value means, by its key in logs."""
+        return {value_key(self.name, key): info for key, info in self.metric.value_info.items()}
 
 
-def joined(name: str, key: str) -> str:
+def value_key(name: str, key: str) -> str:
     """``wasserstein`` for a metric's only value, ``modes/captured`` for one of several."""
     return f"{name}/{key}" if key else name
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What came of measuring.
+class MetricValues:
+    """The result of a measurement.
 
     Attributes:
         values: by ``"wasserstein"`` or ``"modes/captured"``.
-        seconds: what it took.
-        missing: optional metrics that failed, by name, and why.
+        seconds: how long it took.
+        missing: the error of each optional metric that failed, by its name.
     """
 
     values: Mapping[str, float]
@@ -70,48 +78,67 @@ class Measured:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-def generate(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
-    """Samples on the CPU in the data's own units; the generator is left as it was, its statistics and mode included."""
+def draw_samples(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
+    """Samples on the CPU in the data's own units, generated in eval mode; modes and buffers stay as they were."""
     with evaluating(generator):
-        values = torch.cat([imagine(generator, latent[at : at + _CHUNK]).values for at in range(0, len(latent), _CHUNK)])
+        values = torch.cat([generate(generator, latent[at : at + _CHUNK]).values for at in range(0, len(latent), _CHUNK)])
     return Samples(data.to_own(values), latent.labels, latent).to("cpu")
 
 
-def judge(discriminator: nn.Module, samples: Samples, data: DataSpec) -> DiscriminatorOutput:
-    """The verdict, on the CPU, on samples in the data's own units; the discriminator is left as it was.
+def run_discriminator(discriminator: nn.Module, samples: Samples, data: DataSpec) -> DiscriminatorOutput:
+    """The discriminator's output in eval mode, on the CPU; modes and buffers stay as they were.
 
     Args:
         discriminator: on any device.
-        samples: real or generated ones.
+        samples: real or generated samples in the data's own units.
         data: the data as the discriminator sees it.
     """
     device = next(discriminator.parameters()).device
-    seen = replace(samples, values=data.from_own(samples.values))
+    normalized = replace(samples, values=data.from_own(samples.values))
     with evaluating(discriminator):
-        verdicts = [discriminator(seen[at : at + _CHUNK].to(device)) for at in range(0, len(seen), _CHUNK)]
-    features = [verdict.features for verdict in verdicts if verdict.features is not None]
+        outputs = [discriminator(normalized[at : at + _CHUNK].to(device)) for at in range(0, len(samples), _CHUNK)]
+    features = [output.features for output in outputs if output.features is not None]
     return DiscriminatorOutput(
-        torch.cat([verdict.logits for verdict in verdicts]).cpu(),
-        {name: torch.cat([verdict.heads[name] for verdict in verdicts]).cpu() for name in verdicts[0].heads},
+        torch.cat([output.logits for output in outputs]).cpu(),
+        {name: torch.cat([output.heads[name] for output in outputs]).cpu() for name in outputs[0].heads},
         torch.cat(features).cpu() if features else None,
     )
 
 
-class Observer:
-    """Measures and pictures from random streams of its own, so that looking more often never changes what is trained.
+def require_distinct(metric: Metric, name: str, dataset: Dataset, count: int, *, sets: int = 1) -> None:
+    """Refuse ``sets`` times ``count`` real samples if the metric needs distinct ones and fewer are held out.
 
-    The held-out samples and the latents are the same at every evaluation of one sample size: curves then move because the generator
-    moved.
+    A metric that looks at nearest neighbours needs them: a real sample that is drawn twice would be its own neighbour. Data sets
+    without a finite held-out part draw fresh samples, which are distinct.
+
+    Raises:
+        IncompatiblePartsError: names how many samples are held out and how many are needed.
+    """
+    needs_distinct = isinstance(metric, DistinctRealSamples) and metric.needs_distinct_real
+    if not needs_distinct or not isinstance(dataset, FiniteHeldOut) or sets * count <= dataset.held_out_size:
+        return
+    needed = f"{count:,} are needed" if sets == 1 else f"its floor needs {sets} × {count:,}"
+    raise IncompatiblePartsError(
+        f"metric '{name}' needs distinct real samples: {dataset.held_out_size:,} are held out, and {needed}",
+        remedy=f"set its samples = {dataset.held_out_size // sets} or fewer",
+    )
+
+
+class Evaluator:
+    """Evaluates generators with its own random streams, so that evaluating more often never changes the trained weights.
+
+    For one number of samples, the held-out samples and the latents are the same at every evaluation, so that curves move only
+    because the generator changed.
 
     Args:
-        dataset: where held-out samples come from, in the data's own units.
+        dataset: gives held-out samples, in the data's own units.
         data: the data's spec as the networks see it, scaling included.
-        sampler: where latents come from.
-        metrics: what is measured.
+        sampler: draws latents.
+        metrics: the metrics to measure.
         seed: the run's seed.
-        device: where the networks live.
-        pictured: samples in each picture.
-        left_out: optional metrics that could not be built, by name, and why.
+        device: device of the networks.
+        picture_samples: samples in each picture.
+        unavailable: the error of each optional metric that could not be built, by its name.
     """
 
     def __init__(
@@ -120,122 +147,122 @@ class Observer:
         dataset: Dataset,
         data: DataSpec,
         sampler: Sampler,
-        metrics: Sequence[Scheduled],
+        metrics: Sequence[ScheduledMetric],
         seed: int,
         device: torch.device,
-        pictured: int = 512,
-        left_out: Mapping[str, str] | None = None,
+        picture_samples: int = 512,
+        unavailable: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
-        self.left_out = dict(left_out or {})
+        self.unavailable = dict(unavailable or {})
         self.metrics = tuple(metrics)
-        self.value_info = {key: measure for metric in self.metrics for key, measure in metric.value_info.items()}
+        self.value_info = {key: info for metric in self.metrics for key, info in metric.value_info.items()}
         self._dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
         self._held_out: dict[int, Samples] = {}
-        self._examined: Samples | None = None
+        self._health_real: Samples | None = None
         with seeded(seed):
-            self.real = dataset.held_out(pictured, stream(seed, "pictures", "real"))
-            self._latent = sampler.draw(pictured, stream(seed, "pictures", "latent", device=device))
-        self._axes = _axes(self.real.values) if sampler.spec.classes is None else None
+            self.real = dataset.held_out(picture_samples, stream(seed, "pictures", "real"))
+            self._latent = sampler.draw(picture_samples, stream(seed, "pictures", "latent", device=device))
+        self._axes = _grid_axes(self.real.values) if sampler.spec.classes is None else None
 
-    def measure(self, generator: nn.Module, discriminator: nn.Module | None, metrics: Sequence[Scheduled]) -> Measured:
-        """The values of ``metrics`` for ``generator``, and the seconds they took; without a discriminator there is no critic."""
+    def measure(self, generator: nn.Module, discriminator: nn.Module | None, metrics: Sequence[ScheduledMetric]) -> MetricValues:
+        """The values of ``metrics`` for ``generator``; without a discriminator, metrics get no critic."""
         began = time.perf_counter()
         values: dict[str, float] = {}
         missing: dict[str, str] = {}
         with seeded(self._seed):
             for scheduled in metrics:
                 try:
-                    insist_on_distinct(scheduled.metric, scheduled.name, self._dataset, scheduled.samples)
+                    require_distinct(scheduled.metric, scheduled.name, self._dataset, scheduled.samples)
                     found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
                 except Exception as error:
                     if not scheduled.optional:
                         raise
                     missing[scheduled.name] = describe_error(error)
                     continue
-                values |= {joined(scheduled.name, key): float(value) for key, value in found.items()}
-        return Measured(values, time.perf_counter() - began, missing)
+                values |= {value_key(scheduled.name, key): float(value) for key, value in found.items()}
+        return MetricValues(values, time.perf_counter() - began, missing)
 
     def measure_real(self, metric: Metric, count: int, name: str = "") -> tuple[Mapping[str, float], float]:
-        """What a metric says of real samples in the place of generated ones: the perfect generator with so many samples.
+        """The metric's floor: its values when ``count`` further real samples take the place of generated ones.
 
         Returns:
-            The values, and the share of the second half that is also in the first: a part kept back that is smaller than
-            ``2 · count`` gives samples twice, and so values that are too good.
+            The values, and the share of the second set of real samples that is also in the first. With fewer than ``2 · count``
+            held-out samples some are drawn twice, which makes the values too good.
 
         Raises:
-            IncompatiblePartsError: the metric needs distinct samples, and the held-out part is too small for two sets of them.
+            IncompatiblePartsError: the metric needs distinct samples, and the held-out part is too small for two sets.
         """
-        insist_on_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
+        require_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
         with seeded(self._seed):
             drawn = self._dataset.held_out(2 * count, stream(self._seed, "evaluation", "floor"))
             real, other = drawn[:count], drawn[count:]
-            evaluation = Evaluation(
-                real, other, stream(self._seed, "evaluation", "metric"), self._some_training, self._validation()
-            )
-            values = {key: float(value) for key, value in metric.measure(evaluation).items()}
+            draws = stream(self._seed, "evaluation", "metric")
+            found = metric.measure(Evaluation(real, other, draws, self._training_subsample, self._validation()))
+            values = {key: float(value) for key, value in found.items()}
         return values, _shared(real.values, other.values)
 
-    def probe(self, average: nn.Module, raw: nn.Module, discriminator: nn.Module, count: int) -> tuple[Evaluation, Samples]:
-        """What the health watch looks at: ``count`` samples of the average and of the raw generator, from the same latents."""
+    def draw_health_samples(
+        self, ema: nn.Module, generator: nn.Module, discriminator: nn.Module, count: int
+    ) -> tuple[Evaluation, Samples]:
+        """For health checks: ``count`` samples of the EMA, as an evaluation, and of the generator itself, from the same latents."""
         with seeded(self._seed):
             latent = self._sampler.draw(count, stream(self._seed, "health", "latent", device=self._device))
-            if self._examined is None or len(self._examined) != count:
-                self._examined = self._dataset.held_out(count, stream(self._seed, "health", "real"))
-            fakes = [generate(network, latent, self.data) for network in (average, raw)]
+            if self._health_real is None or len(self._health_real) != count:
+                self._health_real = self._dataset.held_out(count, stream(self._seed, "health", "real"))
+            fake, raw = (draw_samples(network, latent, self.data) for network in (ema, generator))
         evaluation = Evaluation(
-            self._examined,
-            fakes[0],
+            self._health_real,
+            fake,
             stream(self._seed, "health", "draws"),
-            training=self._some_training,
-            critic=partial(self._judged, discriminator),
+            training=self._training_subsample,
+            critic=partial(self._run_discriminator, discriminator),
         )
-        return evaluation, fakes[1]
+        return evaluation, raw
 
-    def _judged(self, discriminator: nn.Module, samples: Samples) -> DiscriminatorOutput:
-        with seeded(self._seed):
-            return judge(discriminator, samples, self.data)
-
-    def training(self) -> Samples:
-        """The training samples in the data's own units, perhaps as bytes."""
+    def training_samples(self) -> Samples:
+        """The training samples in the data's own units, floats or bytes."""
         return self._dataset.training()
 
     def training_count(self) -> int | None:
-        """How many training samples there are, if :meth:`training` gives but a part of them."""
+        """The number of training samples, if :meth:`training_samples` gives only a part of them."""
         if not isinstance(self._dataset, StreamingDataset):
             return None
         return len(self._dataset.streamed())
 
-    def picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, LogitGrid | None, str | None]:
-        """The fixed latents' samples, and the discriminator's field where the data is one- or two-dimensional and unlabelled.
+    def draw_picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, LogitGrid | None, str | None]:
+        """Samples from the fixed latents, and the logit grid for unlabelled one- or two-dimensional data.
 
-        The field is an extra: a discriminator that fails on it gives the error, in a line, in its place.
+        If the discriminator fails on the grid, the third value is the error.
         """
         with seeded(self._seed):
-            fake = generate(generator, self._latent, self.data)
+            fake = draw_samples(generator, self._latent, self.data)
             try:
-                return fake, self._field(discriminator), None
-            except Exception as error:  # noqa: BLE001 - training does not need the field, and need not work in eval mode
+                return fake, self._logit_grid(discriminator), None
+            except Exception as error:  # noqa: BLE001 - training does not need the grid, and need not work in eval mode
                 return fake, None, describe_error(error)
+
+    def _run_discriminator(self, discriminator: nn.Module, samples: Samples) -> DiscriminatorOutput:
+        with seeded(self._seed):
+            return run_discriminator(discriminator, samples, self.data)
 
     def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
             self._held_out[count] = self._dataset.held_out(count, stream(self._seed, "evaluation", "real"))
         latent = self._sampler.draw(count, stream(self._seed, "evaluation", "latent", device=self._device))
-        fake = generate(generator, latent, self.data)
         return Evaluation(
             self._held_out[count],
-            fake,
+            draw_samples(generator, latent, self.data),
             stream(self._seed, "evaluation", "metric"),
-            training=self._some_training,
+            training=self._training_subsample,
             validation=self._validation(),
-            critic=None if discriminator is None else partial(self._judged, discriminator),
+            critic=None if discriminator is None else partial(self._run_discriminator, discriminator),
         )
 
-    def _some_training(self, most: int) -> Samples:
+    def _training_subsample(self, most: int) -> Samples:
         training = self._dataset.training()
-        some = training[spread_rows(len(training), most)]
-        return replace(some, values=self.data.unpacked(some.values))
+        samples = training[subsample_rows(len(training), most)]
+        return replace(samples, values=self.data.unpacked(samples.values))
 
     def _validation(self) -> Callable[[int], Samples] | None:
         dataset = self._dataset
@@ -243,29 +270,29 @@ class Observer:
             return None
 
         def validation(most: int) -> Samples:
-            found = dataset.validation(most)
-            assert found is not None  # noqa: S101 - it gave one a moment ago
-            return found
+            samples = dataset.validation(most)
+            assert samples is not None  # noqa: S101 - it returned one sample above
+            return samples
 
         return validation
 
-    def _field(self, discriminator: nn.Module) -> LogitGrid | None:
+    def _logit_grid(self, discriminator: nn.Module) -> LogitGrid | None:
         if self._axes is None:
             return None
         points = torch.cartesian_prod(*self._axes).reshape(-1, len(self._axes))  # (m, d)
         with evaluating(discriminator):
-            verdict = discriminator(Samples(self.data.from_own(points.to(self._device))))
-        return LogitGrid(points, verdict.logits.cpu(), tuple(len(axis) for axis in self._axes))
+            output = discriminator(Samples(self.data.from_own(points.to(self._device))))
+        return LogitGrid(points, output.logits.cpu(), tuple(len(axis) for axis in self._axes))
 
 
 def _shared(one: Tensor, other: Tensor) -> float:
-    """The share of ``other``'s samples that are among those of ``one``."""
+    """The share of ``other``'s samples that are also in ``one``."""
     known = {row.tobytes() for row in one.numpy()}
     return sum(row.tobytes() in known for row in other.numpy()) / len(other)
 
 
-def _axes(real: Tensor) -> tuple[Tensor, ...] | None:
-    """Grid axes that hold the real samples ``(n, d)`` with a margin, for d of 1 or 2; else ``None``."""
+def _grid_axes(real: Tensor) -> tuple[Tensor, ...] | None:
+    """Grid axes that cover the real samples ``(n, d)`` with a margin, for d of 1 or 2; else ``None``."""
     if real.ndim != 2 or real.shape[1] > 2:
         return None
     low, high = real.min(0).values, real.max(0).values

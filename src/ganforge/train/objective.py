@@ -1,8 +1,8 @@
-"""The losses of a recipe as one: weighted, scheduled, added up, seeing the discriminator through a memory."""
+"""The objective: a recipe's losses, weighted, scheduled and added up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,38 +13,37 @@ from ganforge.core.schedules import Schedule, value_at
 
 Side = Literal["discriminator", "generator"]
 
+OutputCache = dict[int, tuple[Samples, DiscriminatorOutput]]
+"""Discriminator outputs by the id of their samples. It holds the samples too, so that no id is used twice."""
 
-Heard = dict[int, tuple[Samples, DiscriminatorOutput]]
-"""What was said of which samples, by their id; the samples are kept too, so that no id is used again."""
 
+def cached(discriminator: Discriminator, outputs: OutputCache | None = None) -> Critic:
+    """The discriminator as losses see it within one turn: it runs once per samples and then returns the cached output.
 
-def remembering(discriminator: Discriminator, heard: Heard | None = None) -> Critic:
-    """The discriminator as losses see it within one turn: asked twice about the same samples, it answers from memory.
-
-    So an adversarial loss, a code term and an auxiliary classifier cost one forward pass together, and dropout shows them one mask.
+    An adversarial loss, a code loss and an auxiliary classifier therefore share one forward pass and one dropout mask.
 
     Args:
-        discriminator: asked once about each samples.
-        heard: the memory, for whoever wants to read it afterwards.
+        discriminator: runs once for each samples.
+        outputs: the cache, for a caller that reads it afterwards.
     """
-    heard = {} if heard is None else heard
+    outputs = {} if outputs is None else outputs
 
     def critic(samples: Samples) -> DiscriminatorOutput:
-        if id(samples) not in heard:
-            heard[id(samples)] = (samples, discriminator(samples))
-        return heard[id(samples)][1]
+        if id(samples) not in outputs:
+            outputs[id(samples)] = (samples, discriminator(samples))
+        return outputs[id(samples)][1]
 
     return critic
 
 
 @dataclass(frozen=True, slots=True)
-class Weighted:
+class WeightedLoss:
     """One loss of the objective.
 
     Attributes:
         name: its name in logs.
         loss: the loss.
-        weight: what its terms count.
+        weight: the factor of its terms.
     """
 
     name: str
@@ -53,38 +52,38 @@ class Weighted:
 
 
 class Objective:
-    """Losses added up, as optax chains transformations: ``Σ weight_i(iteration) · loss_i``.
+    """The weighted sum of losses, ``Σ weight_i(iteration) · loss_i``.
 
     Attributes:
-        losses: the parts.
+        losses: the weighted losses.
         term_info: what each term means, the two totals included.
-        second_order: whether a part differentiates through a gradient.
-        logits_are_log_odds: whether a part trains the logits to be log odds.
+        second_order: whether a loss differentiates through a gradient.
+        logits_are_log_odds: whether a loss trains the logits to be log odds.
 
     Raises:
-        IncompatiblePartsError: two losses declare one term, or none gives the generator or the discriminator anything to learn.
+        IncompatiblePartsError: two losses declare the same term, or no loss trains one of the networks.
     """
 
-    def __init__(self, losses: Sequence[Weighted]) -> None:
+    def __init__(self, losses: Sequence[WeightedLoss]) -> None:
         self.losses = tuple(losses)
-        self.term_info = _joined(self.losses)
+        self.term_info = _term_info(self.losses)
         self.second_order = any(part.loss.second_order for part in self.losses)
         self.logits_are_log_odds = any(isinstance(part.loss, LogOddsLoss) and part.loss.logits_are_log_odds for part in self.losses)
 
     def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> Terms:
-        """One side's terms, loss by loss weighted with ``weights``."""
-        found = Terms({})
+        """One network's terms, each loss scaled by its entry in ``weights``."""
+        total = Terms({})
         for part, weight in zip(self.losses, weights, strict=True):
-            ask = part.loss.discriminator if side == "discriminator" else part.loss.generator
-            found = found + ask(critic, real, fake).weighted(weight)
-        return found
+            loss = part.loss.discriminator if side == "discriminator" else part.loss.generator
+            total = total + loss(critic, real, fake).weighted(weight)
+        return total
 
     def weights(self, iteration: int, iterations: int) -> list[float]:
-        """The weights in force at ``iteration``."""
+        """The weight of each loss at ``iteration``."""
         return [value_at(part.weight, iteration, iterations) for part in self.losses]
 
     def scheduled(self, weights: Sequence[float]) -> dict[str, float]:
-        """Those of ``weights`` that move, by the loss's name, for logs."""
+        """Those of ``weights`` that follow a schedule, by the loss's name, for logs."""
         return {
             f"weight/{part.name}": weight
             for part, weight in zip(self.losses, weights, strict=True)
@@ -92,37 +91,39 @@ class Objective:
         }
 
 
-def _joined(losses: Sequence[Weighted]) -> dict[str, TermInfo]:
-    term_info: dict[str, TermInfo] = {}
+def _term_info(losses: Sequence[WeightedLoss]) -> dict[str, TermInfo]:
+    found: dict[str, TermInfo] = {}
     for part in losses:
-        for key, reading in part.loss.term_info.items():
-            if key in term_info:
+        for key, info in part.loss.term_info.items():
+            if key in found:
                 side, _, term = key.partition("/")
                 raise IncompatiblePartsError(
                     f"two losses give the {side} a term named '{term}'; one of them is '{part.name}'",
-                    remedy="drop one of the two [[loss]] tables",
+                    remedy="remove one of the two [[loss]] tables",
                 )
-            term_info[key] = reading
+            found[key] = info
 
     for side in ("discriminator", "generator"):
-        if not any(key.startswith(f"{side}/") for key in term_info):
+        if not any(key.startswith(f"{side}/") for key in found):
             raise IncompatiblePartsError(
-                f"no loss teaches the {side}", remedy='add an adversarial loss, such as [[loss]] use = "non-saturating"'
+                f"no loss trains the {side}", remedy='add an adversarial loss, such as [[loss]] use = "non-saturating"'
             )
-        term_info[f"{side}/total"] = _total(side, losses)
-    return term_info
+        found[f"{side}/total"] = TermInfo(f"total {side} loss (weighted sum of its terms)", _total_equilibrium(side, losses))
+    return found
 
 
-def _total(side: str, losses: Sequence[Weighted]) -> TermInfo:
-    """The total's equilibrium, where every term has one and its weight does not move it."""
-    value = 0.0
+def _total_equilibrium(side: str, losses: Sequence[WeightedLoss]) -> float | None:
+    """The total at equilibrium, or ``None`` unless every term has an equilibrium that no scheduled weight changes."""
+    total = 0.0
+    for weight, equilibrium in _equilibria(side, losses):
+        if equilibrium is None or (isinstance(weight, Schedule) and equilibrium != 0):
+            return None
+        total += equilibrium * (0.0 if isinstance(weight, Schedule) else weight)
+    return total
+
+
+def _equilibria(side: str, losses: Sequence[WeightedLoss]) -> Iterator[tuple[float | Schedule, float | None]]:
     for part in losses:
-        for reading in _of(side, part.loss.term_info):
-            if reading.equilibrium is None or (isinstance(part.weight, Schedule) and reading.equilibrium != 0):
-                return TermInfo(f"what the {side} descends: the weighted sum of its terms")
-            value += reading.equilibrium * (0.0 if isinstance(part.weight, Schedule) else part.weight)
-    return TermInfo(f"what the {side} descends: the weighted sum of its terms", value)
-
-
-def _of(side: str, term_info: Mapping[str, TermInfo]) -> list[TermInfo]:
-    return [reading for key, reading in term_info.items() if key.startswith(f"{side}/")]
+        for key, info in part.loss.term_info.items():
+            if key.startswith(f"{side}/"):
+                yield part.weight, info.equilibrium

@@ -1,4 +1,4 @@
-"""One seed, many independent streams of randomness, and the global state of every library that has one."""
+"""Random streams: independent seeded generators, and the global random state of torch, numpy and Python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def derive(seed: int, *names: object) -> int:
 
 
 def stream(seed: int, *names: object, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of its own for the stream ``names``."""
+    """A new generator for the stream ``names``."""
     return torch.Generator(device).manual_seed(derive(seed, *names))
 
 
@@ -35,18 +35,18 @@ def seed_globally(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from global generators seeded with ``seed``; afterwards they stand where they stood before."""
+    """Seed the global generators within the block, then restore their state."""
     before = global_state()
     seed_globally(seed)
     try:
         yield
     finally:
-        restore_globally(*before)
+        restore_global_state(*before)
 
 
 def global_state() -> tuple[dict[str, Tensor], Plain]:
-    """Where the global generators stand: tensors, and plain data for the rest."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - it is this state that must survive
+    """The state of the global generators: tensors, and plain data for the rest."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - this state must be saved
     version, internal, gauss_next = random.getstate()
 
     tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64))}
@@ -62,8 +62,8 @@ def global_state() -> tuple[dict[str, Tensor], Plain]:
     return tensors, plain
 
 
-def restore_globally(tensors: dict[str, Tensor], plain: Plain) -> None:
-    """Put the global generators where :func:`global_state` found them; devices that are not here any more are passed over."""
+def restore_global_state(tensors: dict[str, Tensor], plain: Plain) -> None:
+    """Restore what :func:`global_state` returned; devices that no longer exist are skipped."""
     torch.set_rng_state(tensors["torch"])
     for index in range(torch.cuda.device_count()):
         if f"cuda-{index}" in tensors:

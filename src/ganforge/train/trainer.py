@@ -1,10 +1,10 @@
-"""The trainer: takes turns, keeps the average, and tells what happens as events. It alone moves weights."""
+"""The trainer: takes turns, updates the EMA, and yields events. It is the only code that updates weights."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,6 @@ from ganforge.core.events import (
     Event,
     Finished,
     HealthSamples,
-    Outcome,
     RolledBack,
     SamplesDrawn,
     Saved,
@@ -29,51 +28,43 @@ from ganforge.core.events import (
 )
 from ganforge.core.isolation import describe_error
 from ganforge.core.schedules import Schedule, value_at
-from ganforge.train.batches import Batches
-from ganforge.train.diagnostics import Signals
-from ganforge.train.ema import Average
-from ganforge.train.evaluator import Observer
+from ganforge.train.batches import Batches, StreamedBatches
+from ganforge.train.diagnostics import Diagnostics
+from ganforge.train.evaluator import Evaluator
+from ganforge.train.modules import (
+    EMA,
+    entries_under,
+    first_non_finite,
+    load_network,
+    load_optimizer,
+    network_state,
+    optimizer_state,
+)
 from ganforge.train.objective import Objective
-from ganforge.train.random_streams import derive, global_state, restore_globally, seed_globally, stream
-from ganforge.train.state_dicts import load_network, load_optimizer, network_state, not_finite, optimizer_state, under
-from ganforge.train.streamed_batches import StreamedBatches
-from ganforge.train.turns import Draw, Turn
+from ganforge.train.random_streams import derive, global_state, restore_global_state, seed_globally, stream
+from ganforge.train.turns import Batch, Game
 
-_DEAR = 10
-"""Vital signs without a further pass through a network that come between two with one."""
-_PATIENCE = 50
-"""Iterations between checks for non-finite terms on an accelerator, where each check waits for the device."""
-
-
-Stop = Callable[[], bool | str]
-"""Asked after each iteration: whether to stop, perhaps with the reason."""
-Rescue = Callable[[str | None], State | None]
-"""Asked after each iteration, with the reason where a loss, or the state to be saved, is no longer finite: the state to go back to,
-or ``None`` for none."""
-
-
-def _never() -> bool:
-    return False
-
-
-def _nothing(_reason: str | None) -> None:
-    return None
+_EXPENSIVE_EVERY = 10
+"""Diagnostics that need a forward pass are measured this many times less often than the others."""
+_CHECK_EVERY = 50
+"""Iterations between checks for non-finite losses on an accelerator, because each check waits for the device."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How long, and when to look.
+class TrainConfig:
+    """How long to train, and how often to evaluate, draw and save.
 
     Attributes:
-        iterations: iterations in all.
+        iterations: total number of iterations.
         seed: the run's seed.
         picture_every: iterations between pictures.
-        save_every: iterations between states worth keeping.
-        updates: one turn after the other, or all gradients at one point on one draw before any step.
-        average: decay of the generator's moving average; 0 for none.
-        signals_every: iterations between vital signs; 0 for none. Those that cost a pass come a tenth as often.
-        probe_every: iterations between samples for the health watch; 0 for none.
-        probe_samples: generated samples in each probe, and as many held-out real ones.
+        save_every: iterations between saved states.
+        updates: ``alternating`` updates one network after the other; ``simultaneous`` computes all gradients with the same weights
+            and the same batch before any update.
+        ema_decay: decay of the generator's moving average; 0 turns it off.
+        diagnostics_every: iterations between diagnostics; 0 for none. Those that need a forward pass come a tenth as often.
+        health_samples_every: iterations between samples for the health checks; 0 for none.
+        health_samples: generated samples for the health checks, and as many held-out real ones.
     """
 
     iterations: int
@@ -81,129 +72,144 @@ class Plan:
     picture_every: int
     save_every: int
     updates: Literal["alternating", "simultaneous"] = "alternating"
-    average: float | Schedule = 0.999
-    signals_every: int = 0
-    probe_every: int = 0
-    probe_samples: int = 512
+    ema_decay: float | Schedule = 0.999
+    diagnostics_every: int = 0
+    health_samples_every: int = 0
+    health_samples: int = 512
 
 
 class Trainer:
-    """Trains a generator and its discriminator; :meth:`run` yields what happens.
+    """Trains the networks of a game.
+
+    :meth:`run` trains to the end. A caller that decides between iterations whether to stop or roll back calls :meth:`start`,
+    :meth:`advance`, :meth:`save`, :meth:`roll_back` and :meth:`finish` itself.
 
     Args:
-        plan: how long, and when to look.
+        config: how long to train, and how often to evaluate, draw and save.
         networks: by name; ``generator`` and ``discriminator`` are among them.
-        turns: who learns, how often, from what.
-        objective: the losses, for their weights and readings.
-        batches: the training data, on the device or read for each batch.
-        sampler: where latents come from.
-        observer: what measures and pictures the average generator.
-        device: where the networks live.
+        game: the turns.
+        objective: the losses.
+        batches: the training data.
+        sampler: draws latents.
+        evaluator: measures metrics and draws pictures.
+        device: device of the networks.
 
     Attributes:
         iteration: iterations done.
-        average: the generator's moving average.
-        returns: how often it went back, earlier parts of a resumed run included.
-        trained: iterations that this trainer has made, those included that were given up when it went back.
+        ema: the generator's moving average.
+        rollbacks: how often training was rolled back, earlier parts of a resumed run included.
+        iterations_run: iterations that this trainer has done, those included that a rollback discarded.
+        divergence: which value is no longer finite, or ``None``; training cannot go on then, except after a rollback.
     """
 
     def __init__(
         self,
         *,
-        plan: Plan,
+        config: TrainConfig,
         networks: Mapping[str, nn.Module],
-        turns: tuple[Turn, ...],
+        game: Game,
         objective: Objective,
         batches: Batches | StreamedBatches,
         sampler: Sampler,
-        observer: Observer,
+        evaluator: Evaluator,
         device: torch.device,
     ) -> None:
-        self.plan, self.networks, self.turns, self.objective = plan, networks, turns, objective
-        self.batches, self.sampler, self.observer, self.device = batches, sampler, observer, device
-        self.average = Average(networks["generator"])
-        self._signals = Signals(turns, networks["discriminator"], log_odds=objective.logits_are_log_odds, seed=plan.seed)
-        self.iteration = self.returns = self.trained = 0
-        self._told_lost: set[str] = set()
-        self._latents = stream(plan.seed, "training", "latent", device=device)
-        self._draws_per_iteration = 1 if plan.updates == "simultaneous" else sum(turn.times for turn in turns)
-        self._drawn = 0
-        self._patience = 1 if device.type == "cpu" else _PATIENCE
+        self.config, self.networks, self.game, self.objective = config, networks, game, objective
+        self.batches, self.sampler, self.evaluator, self.device = batches, sampler, evaluator, device
+        self.ema = EMA(networks["generator"])
+        self.iteration = self.rollbacks = self.iterations_run = 0
+        self.divergence: str | None = None
+        self._diagnostics = Diagnostics(game, networks["discriminator"], log_odds=objective.logits_are_log_odds, seed=config.seed)
+        self._reported_unavailable: set[str] = set()
+        self._latents = stream(config.seed, "training", "latent", device=device)
+        self._batches_per_iteration = 1 if config.updates == "simultaneous" else sum(turn.repeats for turn in game.turns)
+        self._batch_index = 0
+        self._check_every = 1 if device.type == "cpu" else _CHECK_EVERY
+        self._began = time.perf_counter()
 
-    def run(self, should_stop: Stop = _never, rescue: Rescue = _nothing) -> Iterator[Event]:
-        """Train to the end, or until ``should_stop`` says so after an iteration; the state at the end is always told.
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to train: all iterations are done, or a value is not finite."""
+        return self.divergence is not None or self.iteration >= self.config.iterations
 
-        Where ``rescue`` gives a state, training goes back to it and on from there with other latents.
+    @property
+    def save_due(self) -> bool:
+        """Whether the state after this iteration should be saved."""
+        return self.divergence is None and self._is_due(self.config.save_every)
 
-        At iteration 0 the global generators of torch, numpy and Python are seeded from the plan's seed, since layers such as
-        dropout draw from them.
+    def run(self) -> Iterator[Event]:
+        """Train to the end, or until a value is not finite."""
+        yield from self.start()
+        while not self.done:
+            yield from self.advance()
+            if self.save_due and (saved := self.save()):
+                yield saved
+        yield self.finish()
+
+    def start(self) -> Iterator[Event]:
+        """The first events.
+
+        At iteration 0 this seeds the global generators of torch, numpy and Python, because layers such as dropout use them.
         """
-        began = time.perf_counter()
+        self._began = time.perf_counter()
         yield self._started()
         if self.iteration == 0:
-            seed_globally(derive(self.plan.seed, "training"))
-            yield self._pictured()
+            seed_globally(derive(self.config.seed, "training"))
+            yield self._draw_picture()
 
-        outcome: Outcome = "finished"
-        reason: str | None = None
-        stopping: bool | str
-        state: State | None
-        while self.iteration < self.plan.iterations:
-            stepped = self.step()
-            yield stepped
-            reason = self._divergence(stepped.terms)
-            if reason is None:
-                yield from self._looked()
-            stopping, state, earlier = False, None, rescue(reason)
-            if earlier is None and reason is None:
-                stopping, state, reason = self._to_save(should_stop)
-                earlier = rescue(reason) if reason else None
-            if earlier is not None:
-                reached = self.iteration
-                self.go_back(earlier)
-                yield RolledBack(self.iteration, reached)
-                continue
-            if reason is not None:
-                outcome = "diverged"
-                break
-            if state:
-                yield Saved(self.iteration, state)
-            if stopping:
-                outcome, reason = "stopped", stopping if isinstance(stopping, str) else "asked to stop"
-                break
+    def advance(self) -> Iterator[Event]:
+        """One iteration, and the evaluations and pictures due after it. Sets :attr:`divergence` if a loss is not finite."""
+        stepped = self.step()
+        yield stepped
+        self.divergence = self._non_finite_loss(stepped.terms)
+        if self.divergence is None:
+            yield from self._evaluate()
 
-        yield Finished(self.iteration, outcome, time.perf_counter() - began, reason)
+    def save(self) -> Saved | None:
+        """The state to save. Sets :attr:`divergence` and returns ``None`` if it is not finite throughout."""
+        state = self.state()
+        if name := first_non_finite(state.tensors):
+            self.divergence = f"{name} is not finite at iteration {self.iteration}"
+            return None
+        return Saved(self.iteration, state)
+
+    def finish(self, stop_reason: str | None = None) -> Finished:
+        """The last event; ``stop_reason`` says why training stops before its end."""
+        seconds = time.perf_counter() - self._began
+        if self.divergence is not None:
+            return Finished(self.iteration, "diverged", seconds, self.divergence)
+        return Finished(self.iteration, "stopped" if stop_reason else "finished", seconds, stop_reason)
 
     def step(self) -> Stepped:
-        """One iteration: every turn as often as it is taken, then one step of the average."""
-        at, plan = self.iteration, self.plan
-        self._drawn = at * self._draws_per_iteration
-        weights = self.objective.weights(at, plan.iterations)
+        """Every turn as often as it repeats, then one update of the EMA."""
+        at, config = self.iteration, self.config
+        self._batch_index = at * self._batches_per_iteration
+        weights = self.objective.weights(at, config.iterations)
         rates = self.objective.scheduled(weights)
-        for turn in self.turns:
-            moved = turn.descent.set_rates(at, plan.iterations)
-            rates |= {f"{key}/{turn.name}": value for key, value in moved.items()}
+        for turn in self.game.turns:
+            scheduled = turn.optimizer.set_rates(at, config.iterations)
+            rates |= {f"{key}/{turn.name}": value for key, value in scheduled.items()}
 
-        take = self._simultaneously if plan.updates == "simultaneous" else self._alternately
-        terms = take(weights)
+        update = self._update_simultaneously if config.updates == "simultaneous" else self._update_alternately
+        terms = update(weights)
 
-        decay = value_at(plan.average, at, plan.iterations)
-        self.average.update(decay)
-        if isinstance(plan.average, Schedule):
-            rates["average"] = decay
+        decay = value_at(config.ema_decay, at, config.iterations)
+        self.ema.update(decay)
+        if isinstance(config.ema_decay, Schedule):
+            rates["ema_decay"] = decay
         self.iteration += 1
-        self.trained += 1
-        return Stepped(self.iteration, terms, rates, self._vital_signs())
+        self.iterations_run += 1
+        return Stepped(self.iteration, terms, rates, self._measure_diagnostics())
 
     def state(self) -> State:
-        """Everything needed to go on from here, bit for bit on the same machine; its tensors are the live ones, not copies."""
+        """Everything needed to continue bit for bit on the same machine. Its tensors are the live ones, not copies."""
         tensors: dict[str, Tensor] = {}
-        for name, network in {**self.networks, "average": self.average.network}.items():
+        for name, network in self._saved_networks().items():
             tensors |= network_state(name, network)
         optimizers: dict[str, object] = {}
-        for turn in self.turns:
-            found, plain = optimizer_state(f"optimizers/{turn.name}", turn.descent.optimizer)
-            tensors |= found
+        for turn in self.game.turns:
+            statistics, plain = optimizer_state(f"optimizers/{turn.name}", turn.optimizer.optimizer)
+            tensors |= statistics
             optimizers |= plain
 
         random, plain_random = global_state()
@@ -213,8 +219,8 @@ class Trainer:
             tensors,
             {
                 "iteration": self.iteration,
-                "returns": self.returns,
-                "seed": self.plan.seed,
+                "rollbacks": self.rollbacks,
+                "seed": self.config.seed,
                 "optimizers": optimizers,
                 "random": plain_random,
                 "torch": torch.__version__,
@@ -224,133 +230,123 @@ class Trainer:
         )
 
     def restore(self, state: State) -> None:
-        """Go on from ``state``.
+        """Continue from ``state``.
 
         Raises:
-            RunFolderError: the state is another recipe's or plugin version's, or lacks a part.
+            RunFolderError: the state belongs to another recipe or plugin version, or a part is missing.
         """
         tensors, values = state.tensors, state.values
-        for name, network in {**self.networks, "average": self.average.network}.items():
+        for name, network in self._saved_networks().items():
             load_network(name, network, tensors)
         try:
-            for turn in self.turns:
-                load_optimizer(f"optimizers/{turn.name}", turn.descent.optimizer, tensors, _table(values["optimizers"]))
+            for turn in self.game.turns:
+                load_optimizer(f"optimizers/{turn.name}", turn.optimizer.optimizer, tensors, _table(values["optimizers"]))
             self._latents.set_state(tensors["random/latents"])
-            restore_globally(under("random", tensors), _table(values["random"]))
+            restore_global_state(entries_under("random", tensors), _table(values["random"]))
             self.iteration = int(str(values["iteration"]))
-            self.returns = int(str(values.get("returns", 0)))
+            self.rollbacks = int(str(values["rollbacks"]))
         except KeyError as error:
             raise RunFolderError(f"the checkpoint lacks {error}", remedy="resume from another one, or start again") from error
+        self.divergence = None
 
-    def go_back(self, state: State, returns: int | None = None) -> None:
-        """Restore an earlier ``state``, and draw other latents from there than those that led into trouble.
+    def roll_back(self, state: State, number: int | None = None) -> RolledBack:
+        """Restore an earlier ``state``, and draw other latents from there on.
 
-        ``returns`` says which return this is, the next one unless given.
-
-        The data comes in the same order again. Each return has a random stream of its own, so a run that went back is as
-        reproducible as one that did not.
+        The data comes in the same order again. Each rollback has its own random stream, so that a run with rollbacks is
+        reproducible too. ``number`` is the number of this rollback, by default the next one.
         """
-        returns = self.returns + 1 if returns is None else returns
+        reached, number = self.iteration, self.rollbacks + 1 if number is None else number
         self.restore(state)
-        self.returns = returns
-        self._latents = stream(self.plan.seed, "training", "latent", "return", returns, device=self.device)
-        seed_globally(derive(self.plan.seed, "training", "return", returns))
+        self.rollbacks = number
+        self._latents = stream(self.config.seed, "training", "latent", "return", number, device=self.device)
+        seed_globally(derive(self.config.seed, "training", "return", number))
+        return RolledBack(self.iteration, reached)
 
-    def _alternately(self, weights: list[float]) -> dict[str, Tensor]:
+    def _saved_networks(self) -> dict[str, nn.Module]:
+        return {**self.networks, "ema": self.ema.network}
+
+    def _update_alternately(self, weights: list[float]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
-        for turn in self.turns:
-            for _ in range(turn.times):
-                terms |= turn.take(self._draw(), weights)
+        for turn in self.game.turns:
+            for _ in range(turn.repeats):
+                terms |= turn.update(self._next_batch(), weights)
         return terms
 
-    def _simultaneously(self, weights: list[float]) -> dict[str, Tensor]:
-        draw = self._draw()
+    def _update_simultaneously(self, weights: list[float]) -> dict[str, Tensor]:
+        batch = self._next_batch()
         terms: dict[str, Tensor] = {}
-        for turn in self.turns:
-            terms |= turn.gather(draw, weights)
-        for turn in self.turns:
-            turn.descent.step()
+        for turn in self.game.turns:
+            terms |= turn.backward(batch, weights)
+        for turn in self.game.turns:
+            turn.optimizer.step()
         return terms
 
-    def _vital_signs(self) -> dict[str, Tensor]:
-        every = self.plan.signals_every
+    def _next_batch(self) -> Batch:
+        real = self.batches[self._batch_index]
+        self._batch_index += 1
+        return Batch(real, self.sampler.draw(self.batches.size, self._latents))
+
+    def _measure_diagnostics(self) -> dict[str, Tensor]:
+        every = self.config.diagnostics_every
         if not every or self.iteration % every:
             return {}
-        found = self._signals.cheap()
-        if self.iteration % (_DEAR * every) == 0:
-            found |= self._signals.dear()
-        return found
-
-    def _draw(self) -> Draw:
-        real = self.batches[self._drawn]
-        self._drawn += 1
-        return Draw(real, self.sampler.draw(self.batches.size, self._latents))
+        values = self._diagnostics.cheap()
+        if self.iteration % (_EXPENSIVE_EVERY * every) == 0:
+            values |= self._diagnostics.expensive()
+        return values
 
     def _started(self) -> Started:
-        observer = self.observer
+        evaluator = self.evaluator
         return Started(
             iteration=self.iteration,
-            iterations=self.plan.iterations,
+            iterations=self.config.iterations,
             device=str(self.device),
-            data=observer.data,
+            data=evaluator.data,
             latent=self.sampler.spec,
             parameters={
                 name: sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
                 for name, network in self.networks.items()
             },
             term_info=self.objective.term_info,
-            value_info=observer.value_info,
-            real=observer.real,
-            protocols={metric.name: metric.protocol for metric in observer.metrics},
+            value_info=evaluator.value_info,
+            real=evaluator.real,
+            protocols={metric.name: metric.protocol for metric in evaluator.metrics},
         )
 
-    def _looked(self) -> Iterator[Event]:
-        due = [metric for metric in self.observer.metrics if self._is_due(metric.every)]
+    def _evaluate(self) -> Iterator[Event]:
+        due = [metric for metric in self.evaluator.metrics if self._is_due(metric.every)]
         if due:
-            measured = self.observer.measure(self.average.network, self.networks["discriminator"], due)
+            measured = self.evaluator.measure(self.ema.network, self.networks["discriminator"], due)
             yield Evaluated(self.iteration, measured.values, measured.seconds, measured.missing)
-        if self.plan.probe_every and self._is_due(self.plan.probe_every):
-            yield from self._probed()
-        yield from self._unwatched()
-        if self._is_due(self.plan.picture_every):
-            yield self._pictured()
+        if self.config.health_samples_every and self._is_due(self.config.health_samples_every):
+            yield from self._draw_health_samples()
+        for check, reason in self._diagnostics.unavailable.items():
+            if check not in self._reported_unavailable:
+                self._reported_unavailable.add(check)
+                yield CheckUnavailable(self.iteration, check, reason)
+        if self._is_due(self.config.picture_every):
+            yield self._draw_picture()
 
-    def _to_save(self, should_stop: Stop) -> tuple[bool | str, State | None, str | None]:
-        """Whether to stop, the state where it is to be saved, and what is wrong with that."""
-        stopping = should_stop() if self.iteration < self.plan.iterations else False
-        if not (stopping or self._is_due(self.plan.save_every)):
-            return stopping, None, None
-        state = self.state()
-        damaged = not_finite(state.tensors)
-        return stopping, state, damaged and f"{damaged} is not finite at iteration {self.iteration}"
-
-    def _is_due(self, every: int) -> bool:
-        return self.iteration % every == 0 or self.iteration == self.plan.iterations
-
-    def _probed(self) -> Iterator[Event]:
-        if "samples" in self._signals.lost:
+    def _draw_health_samples(self) -> Iterator[Event]:
+        unavailable = self._diagnostics.unavailable
+        if "samples" in unavailable:
             return
+        networks = (self.ema.network, self.networks["generator"], self.networks["discriminator"])
         try:
-            evaluation, raw = self.observer.probe(
-                self.average.network, self.networks["generator"], self.networks["discriminator"], self.plan.probe_samples
-            )
-        except Exception as error:  # noqa: BLE001 - nobody asked but the watch, which must not end training
-            self._signals.lost["samples"] = describe_error(error)
+            evaluation, raw = self.evaluator.draw_health_samples(*networks, self.config.health_samples)
+        except Exception as error:  # noqa: BLE001 - only the health checks need these samples, and they must not end training
+            unavailable["samples"] = describe_error(error)
         else:
             yield HealthSamples(self.iteration, evaluation, raw)
 
-    def _unwatched(self) -> Iterator[Event]:
-        """What has turned out since the last time not to be measurable."""
-        for check, reason in self._signals.lost.items():
-            if check not in self._told_lost:
-                self._told_lost.add(check)
-                yield CheckUnavailable(self.iteration, check, reason)
+    def _draw_picture(self) -> SamplesDrawn:
+        return SamplesDrawn(self.iteration, *self.evaluator.draw_picture(self.ema.network, self.networks["discriminator"]))
 
-    def _pictured(self) -> SamplesDrawn:
-        return SamplesDrawn(self.iteration, *self.observer.picture(self.average.network, self.networks["discriminator"]))
+    def _is_due(self, every: int) -> bool:
+        return self.iteration % every == 0 or self.iteration == self.config.iterations
 
-    def _divergence(self, terms: Mapping[str, Tensor]) -> str | None:
-        if not self._is_due(self._patience):
+    def _non_finite_loss(self, terms: Mapping[str, Tensor]) -> str | None:
+        if not self._is_due(self._check_every):
             return None
         if all(math.isfinite(value.item()) for key, value in terms.items() if key.endswith("/total")):
             return None
@@ -361,5 +357,5 @@ class Trainer:
 
 def _table(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise RunFolderError("the checkpoint's state.json is not of the expected form", remedy="resume from another checkpoint")
+        raise RunFolderError("the checkpoint's state.json does not have the expected form", remedy="resume from another checkpoint")
     return value

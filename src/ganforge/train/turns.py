@@ -1,21 +1,26 @@
-"""The two-player game as turns. The trainer knows turns, not GANs: another game is another tuple of turns."""
+"""Turns: one network's chance to learn. The trainer knows turns, not GANs, so another game is another tuple of turns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.core.records import Latent, Samples, Terms
-from ganforge.train.module_modes import Descent, frozen
-from ganforge.train.objective import Heard, Objective, Side, remembering
+from ganforge.core.schedules import Schedule
+from ganforge.train.modules import frozen
+
+_Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """What one turn plays with.
+class Batch:
+    """The input of one turn.
 
     Attributes:
         real: a batch of real samples.
@@ -26,26 +31,54 @@ class Draw:
     latent: Latent
 
 
-@dataclass(slots=True)
-class Said:
-    """What the discriminator said in its last turn, for who watches training; nobody learns from it.
+@dataclass(frozen=True, slots=True)
+class LastOutputs:
+    """The discriminator's logits in its last turn, for diagnostics.
 
     Attributes:
-        real: the real samples, and their logits ``(n,)`` without graph; ``None`` where no loss asked.
-        fake: the same of generated ones.
+        real: the real samples.
+        real_logits: their logits ``(n,)``, without a graph.
+        fake: the generated samples.
+        fake_logits: their logits ``(n,)``, without a graph.
     """
 
-    real: tuple[Samples, Tensor] | None = None
-    fake: tuple[Samples, Tensor] | None = None
-
-    def keep(self, heard: Heard, real: Samples, fake: Samples) -> None:
-        """Take over what was ``heard`` of these samples."""
-        self.real, self.fake = _logits(heard, real), _logits(heard, fake)
+    real: Samples
+    real_logits: Tensor
+    fake: Samples
+    fake_logits: Tensor
 
 
-def _logits(heard: Heard, samples: Samples) -> tuple[Samples, Tensor] | None:
-    found = heard.get(id(samples))
-    return None if found is None else (samples, found[1].logits.detach())
+@dataclass(frozen=True, slots=True)
+class ScheduledOptimizer:
+    """An optimizer with hyperparameters that may follow a schedule.
+
+    Attributes:
+        optimizer: any torch optimizer over one network's parameters.
+        schedules: by the key of its parameter groups, such as ``lr`` or ``momentum``.
+    """
+
+    optimizer: torch.optim.Optimizer
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+
+    def set_rates(self, iteration: int, iterations: int) -> dict[str, float]:
+        """Set the scheduled hyperparameters for this iteration, and return them."""
+        if not self.schedules:
+            return {}
+        rates = {key: schedule.at(iteration, iterations) for key, schedule in self.schedules.items()}
+        for group in self.optimizer.param_groups:
+            group.update(rates)
+        return rates
+
+    def backward(self, total: Tensor) -> None:
+        """Compute the gradients of ``total``, replacing earlier ones."""
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+        total.backward()  # type: ignore[no-untyped-call]
+
+    def step(self) -> None:
+        """Update the weights."""
+        self.optimizer.step()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,81 +86,67 @@ class Turn:
     """One network's chance to learn.
 
     Attributes:
-        name: the network that learns, as logs name it.
-        times: how often it is taken per iteration (k of Algorithm 1 for the discriminator).
-        descent: what moves its weights.
-        terms: what it descends, for a draw under the loss weights given; all other networks are frozen while it is asked.
-        still: the parameters that must not move, found once since a network's tree is slow to walk.
-        said: what the discriminator said when it was last its turn.
+        name: the network that learns, as shown in logs.
+        repeats: how often the turn is taken per iteration.
+        optimizer: updates the network's weights.
+        loss: gives the loss terms for a batch and the weights of the losses.
+        frozen: parameters that require no gradients during this turn.
     """
 
     name: str
-    times: int
-    descent: Descent
-    terms: Callable[[Draw, list[float]], Terms]
-    still: tuple[nn.Parameter, ...]
-    said: Said = field(default_factory=Said)
+    repeats: int
+    optimizer: ScheduledOptimizer
+    loss: Callable[[Batch, list[float]], Terms]
+    frozen: tuple[nn.Parameter, ...]
 
-    def gather(self, draw: Draw, weights: list[float]) -> dict[str, Tensor]:
-        """Compute the gradients of one turn without taking the step; returns every term and the total, detached."""
-        with frozen(self.still):
-            terms = self.terms(draw, weights)
+    def backward(self, batch: Batch, weights: list[float]) -> dict[str, Tensor]:
+        """Compute the gradients without updating the weights; returns every loss term and the total, detached."""
+        with frozen(self.frozen):
+            terms = self.loss(batch, weights)
             total = terms.total
-            self.descent.gather(total)
-        found = {f"{self.name}/{name}": value.detach() for name, value in terms.values.items()}
-        found[f"{self.name}/total"] = total.detach()
-        return found
+            self.optimizer.backward(total)
+        values = {f"{self.name}/{name}": value.detach() for name, value in terms.values.items()}
+        values[f"{self.name}/total"] = total.detach()
+        return values
 
-    def take(self, draw: Draw, weights: list[float]) -> dict[str, Tensor]:
-        """Compute the gradients and take the step."""
-        terms = self.gather(draw, weights)
-        self.descent.step()
+    def update(self, batch: Batch, weights: list[float]) -> dict[str, Tensor]:
+        """Compute the gradients and update the weights; returns what :meth:`backward` returns."""
+        terms = self.backward(batch, weights)
+        self.optimizer.step()
         return terms
 
 
-def imagine(generator: nn.Module, latent: Latent) -> Samples:
-    """Generated samples: the generator's values ``(n, *shape)`` with the labels and the latent that they were asked with."""
-    return Samples(generator(latent), latent.labels, latent)
+class Game(Protocol):
+    """What the trainer needs to know about a game."""
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns of one iteration, in order."""
+        ...
+
+    @property
+    def last_outputs(self) -> LastOutputs | None:
+        """The discriminator's logits in its last turn, if the game has a discriminator."""
+        ...
 
 
-def open_to_gradients(samples: Samples) -> Samples:
-    """The same samples as a leaf that takes gradients, so that a penalty on the slope can share other losses' forward pass."""
-    return replace(samples, values=samples.values.detach().requires_grad_())
+_COMPILER_AWARE = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+"""Methods that torch wraps for its compiler only."""
 
 
-def two_players(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    objective: Objective,
-    *,
-    generator_descent: Descent,
-    discriminator_descent: Descent,
-    discriminator_steps: int = 1,
-) -> tuple[Turn, Turn]:
-    """The game of Goodfellow et al. 2014: the discriminator's turn k times, then the generator's once.
+@functools.cache
+def eager(kind: type[_Kind]) -> type[_Kind]:
+    """A subclass of an optimizer class that does not import torch's compiler, which takes longer than building a run.
 
-    Fakes for the discriminator are made without a graph but in train mode, so that batch-norm sees batch statistics in both turns,
-    as in DCGAN. Each network is frozen while the other learns.
+    Torch wraps ``step`` and a few more methods in functions that import ``torch._dynamo`` when first called. The subclass uses the
+    methods inside those wrappers, found through :func:`functools.wraps`. It must not be used inside ``torch.compile``.
+
+    Args:
+        kind: a class of :mod:`torch.optim`, without the option ``differentiable``.
+
+    Returns:
+        The subclass, the same one each time.
     """
-    said = Said()
-
-    def judge(draw: Draw, weights: list[float]) -> Terms:
-        with torch.no_grad():
-            real, fake = draw.real, imagine(generator, draw.latent)
-        if objective.second_order:
-            real, fake = open_to_gradients(real), open_to_gradients(fake)
-        heard: Heard = {}
-        found = terms("discriminator", real, fake, weights, heard)
-        said.keep(heard, real, fake)
-        return found
-
-    def answer(draw: Draw, weights: list[float]) -> Terms:
-        return terms("generator", draw.real, imagine(generator, draw.latent), weights, {})
-
-    def terms(side: Side, real: Samples, fake: Samples, weights: list[float], heard: Heard) -> Terms:
-        return objective.terms(side, remembering(discriminator, heard), real, fake, weights)
-
-    return (
-        Turn("discriminator", discriminator_steps, discriminator_descent, judge, tuple(generator.parameters()), said),
-        Turn("generator", 1, generator_descent, answer, tuple(discriminator.parameters())),
-    )
+    methods: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in _COMPILER_AWARE}
+    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**methods, "__module__": __name__, "__doc__": kind.__doc__})

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ganforge.health.monitor import Watch
-from ganforge.session.failure_policy import FailurePolicy
+from ganforge.health.monitor import HealthMonitor
 from ganforge.session.run_plan import Options
+from ganforge.session.training_loop import TrainingLoop
 from ganforge.session.training_run import run
 from ganforge.storage import checkpoints, journal
 from ganforge.storage.run_folder import RunFolder
@@ -50,12 +50,12 @@ def test_a_failure_may_stop_the_run_with_its_state_saved(failing):
 def test_a_run_goes_back_three_times_and_stops(failing):
     result = failing("roll-back")
     assert (result.status, result.exit_code) == ("stopped", 1)
-    assert "it went back 3 times" in result.reason
+    assert "rolled back 3 times" in result.reason
     returns = records(result.folder, "rollback")
     assert [(record["reached"], record["iteration"]) for record in returns] == [(10, 5)] * 3
     assert all("divergence" in record["reason"] for record in returns)
     state = json.loads((result.folder / "checkpoints" / f"{result.iterations:08d}" / "state.json").read_text())
-    assert state["returns"] == 3
+    assert state["rollbacks"] == 3
 
 
 def test_going_back_is_reproducible(failing, tmp_path):
@@ -87,7 +87,7 @@ def test_a_failure_at_the_last_iteration_that_is_only_told_is_no_end(failing):
 def test_after_the_last_return_a_failure_at_the_last_iteration_is_the_runs_end(failing):
     result = failing("roll-back", iterations=10)
     assert (result.status, result.exit_code) == ("stopped", 1)
-    assert "it went back 3 times" in result.reason
+    assert "rolled back 3 times" in result.reason
 
 
 def trained(result) -> int:
@@ -128,14 +128,14 @@ def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
 @pytest.fixture
 def killed_after_return(monkeypatch):
     """The first process dies as soon as it has gone back."""
-    real = FailurePolicy._roll_back
+    real = TrainingLoop._roll_back
 
-    def dying(self, iteration, state, reason):
-        real(self, iteration, state, reason)
-        raise KeyboardInterrupt
+    def dying(self):
+        if real(self):
+            raise KeyboardInterrupt
 
     def set_up(dies: bool) -> None:
-        monkeypatch.setattr(FailurePolicy, "_roll_back", dying if dies else real)
+        monkeypatch.setattr(TrainingLoop, "_roll_back", dying if dies else real)
 
     return set_up
 
@@ -162,15 +162,17 @@ def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_norm
     with pytest.raises(KeyboardInterrupt):
         failing("roll-back")
     killed_after_return(False)
-    told, asked = [], FailurePolicy.state
-    monkeypatch.setattr(Watch, "go_back", lambda self, plain, real=Watch.go_back: (told.append(plain), real(self, plain))[1])
+    told, before = [], TrainingLoop._state_before
+    monkeypatch.setattr(
+        HealthMonitor, "roll_back", lambda self, plain, real=HealthMonitor.roll_back: (told.append(plain), real(self, plain))[1]
+    )
 
-    def without_checkpoints(self, diverged):
-        shutil.rmtree(self.folder.checkpoints)
-        self.folder.checkpoints.mkdir()
-        return asked(self, diverged)
+    def without_checkpoints(self, since):
+        shutil.rmtree(self._folder.checkpoints)
+        self._folder.checkpoints.mkdir()
+        return before(self, since)
 
-    monkeypatch.setattr(FailurePolicy, "state", without_checkpoints)
+    monkeypatch.setattr(TrainingLoop, "_state_before", without_checkpoints)
     failing("roll-back", resume=str(next(tmp_path.glob("runs/*/*/run.json")).parent))
     assert told
     assert all("smoother" in plain for plain in told)
@@ -207,5 +209,5 @@ def test_a_run_resumed_in_the_middle_of_a_failure_does_not_go_back_into_it(faili
             shutil.rmtree(older)
     again = failing("roll-back", resume=str(began.folder))
     assert (again.status, again.exit_code) == ("stopped", 1)
-    assert again.reason.endswith("no state from before that is kept")
+    assert again.reason.endswith("no earlier state is kept")
     assert not records(again.folder, "rollback")

@@ -12,7 +12,7 @@ from ganforge.core.contracts import MetricInfo
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.train.evaluator import Observer, Scheduled
+from ganforge.train.evaluator import Evaluator, ScheduledMetric
 
 
 class Noise:
@@ -67,12 +67,14 @@ class Plane(torch.nn.Linear):
         return super().forward(latent.noise)
 
 
-def observer(dataset) -> Observer:
-    return Observer(dataset=dataset, data=dataset.spec, sampler=Noise(), metrics=(), seed=0, device=torch.device("cpu"), pictured=4)
+def observer(dataset) -> Evaluator:
+    return Evaluator(
+        dataset=dataset, data=dataset.spec, sampler=Noise(), metrics=(), seed=0, device=torch.device("cpu"), picture_samples=4
+    )
 
 
 def measured(dataset, metric, samples: int):
-    return observer(dataset).measure(Plane(4, 2), None, [Scheduled("neighbours", metric, 1, samples)]).values
+    return observer(dataset).measure(Plane(4, 2), None, [ScheduledMetric("neighbours", metric, 1, samples)]).values
 
 
 def test_more_than_are_held_out_are_refused_in_one_line():
@@ -80,15 +82,14 @@ def test_more_than_are_held_out_are_refused_in_one_line():
     with pytest.raises(IncompatiblePartsError) as caught:
         measured(Few(40), Distinct(), 41)
     assert str(caught.value) == (
-        "metric 'neighbours' needs real samples that all differ: 40 are held out, and 41 are asked for "
-        "(set its samples = 40 or fewer)"
+        "metric 'neighbours' needs distinct real samples: 40 are held out, and 41 are needed (set its samples = 40 or fewer)"
     )
 
 
 def test_a_floor_takes_twice_as_many():
     assert observer(Few(40)).measure_real(Distinct(), 20, "neighbours")[1] == 0  # no sample is in both halves
     with pytest.raises(
-        IncompatiblePartsError, match=r"40 are held out, and its floor takes 2 × 21 \(set its samples = 20 or fewer\)"
+        IncompatiblePartsError, match=r"40 are held out, and its floor needs 2 × 21 \(set its samples = 20 or fewer\)"
     ):
         observer(Few(40)).measure_real(Distinct(), 21, "neighbours")
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from ganforge.train.optimizers import eager
+from ganforge.train.turns import eager
 
 KINDS = [
     (torch.optim.Adam, {"lr": 1e-2, "betas": (0.5, 0.9), "fused": True}),
@@ -69,7 +69,7 @@ class TestEager:
 def test_compiler_is_not_imported():
     code = """
 import sys, torch
-from ganforge.train.optimizers import eager
+from ganforge.train.turns import eager
 for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop):
     network = torch.nn.Linear(3, 2)
     optimizer = eager(kind)(network.parameters(), lr=0.1)

@@ -1,0 +1,145 @@
+"""The training loop of a run: between iterations it decides whether to go on, to stop, or to roll back to an earlier state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from ganforge.core.events import Event, Finished, RolledBack, State
+from ganforge.core.findings import Finding
+from ganforge.health.monitor import KEY, HealthMonitor, monitored
+from ganforge.storage import checkpoints
+from ganforge.storage.journal import JournalWriter, read_kinds
+from ganforge.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from ganforge.train.trainer import Trainer
+
+MAX_ROLLBACKS = 3
+"""How often a run rolls back before it stops."""
+MIN_CHECKPOINTS = 5
+"""Checkpoints kept at least if a run may roll back, because a failure may be found long after it began."""
+_log = logging.getLogger(__name__)
+
+
+class TrainingLoop:
+    """Runs a trainer under a health monitor, and acts on the failures that the monitor finds.
+
+    Args:
+        on_fail: what a failure does: nothing, stop the run, or roll back to a state from before it.
+        trainer: the trainer, restored if the run is resumed.
+        monitor: the health monitor, restored if the run is resumed.
+        folder: the run folder, which holds the checkpoints.
+        journal: records rollbacks.
+        stop_requested: whether a signal asked to stop.
+        known_health: what the monitor knew in the state that this process began with, for a rollback to that state.
+    """
+
+    def __init__(
+        self,
+        on_fail: Literal["warn", "stop", "roll-back"],
+        trainer: Trainer,
+        monitor: HealthMonitor,
+        folder: RunFolder,
+        journal: JournalWriter,
+        *,
+        stop_requested: Callable[[], bool],
+        known_health: object = None,
+    ) -> None:
+        self._on_fail, self._trainer, self._monitor = on_fail, trainer, monitor
+        self._folder, self._journal, self._stop_requested = folder, journal, stop_requested
+        self._first_iteration = trainer.iteration
+        self._first_state: State | None = None
+        if on_fail == "roll-back":
+            state = _copy(trainer.state())
+            self._first_state = replace(state, values={**state.values, KEY: known_health})
+
+    def events(self) -> Iterator[Event]:
+        """Train to the end; yields the events of the trainer and of the health monitor."""
+        trainer = self._trainer
+        stop: str | None = None
+        yield from monitored(trainer.start(), self._monitor)
+        while not (trainer.done or stop):
+            yield from monitored(trainer.advance(), self._monitor)
+            rolled_back, stop = self._roll_back(), None
+            if not (rolled_back or trainer.divergence):
+                stop = self._stop_reason()
+                if stop or trainer.save_due:
+                    if saved := trainer.save():
+                        yield from monitored([saved], self._monitor)
+                    else:
+                        rolled_back, stop = self._roll_back(), None
+            if rolled_back:
+                yield rolled_back
+        for event in monitored([trainer.finish(stop)], self._monitor):
+            yield self._conclude(event) if isinstance(event, Finished) else event
+
+    def _stop_reason(self) -> str | None:
+        """Why to stop after this iteration, or ``None``; after the last one there is nothing left to stop."""
+        if self._trainer.done:
+            return None
+        return "asked to stop" if self._stop_requested() else self._failure_reason()
+
+    def _conclude(self, finished: Finished) -> Finished:
+        """A run whose last health check found a failure does not count as finished."""
+        if finished.outcome == "finished" and (reason := self._failure_reason()):
+            return replace(finished, outcome="stopped", reason=f"{reason}; seen at the last iteration")
+        return finished
+
+    def _roll_back(self) -> RolledBack | None:
+        """Roll back to a state from before the failure, if there is a failure, such a state, and a rollback left."""
+        trainer, finding = self._trainer, self._failure()
+        reason = trainer.divergence or (finding and f"{finding.trouble}: {finding.seen}")
+        if not reason or self._first_state is None or trainer.rollbacks >= MAX_ROLLBACKS:
+            return None
+        since = finding.since if finding and not trainer.divergence else trainer.iteration
+        found = self._state_before(since)
+        if found is None:
+            return None
+        iteration, state = found
+        # Set aside first: whoever resumes from the newest checkpoint must not get one that the journal says was discarded.
+        checkpoints.move_aside_after(self._folder, iteration)
+        self._journal.record("rollback", iteration=iteration, reached=trainer.iteration, reason=reason)
+        self._monitor.roll_back(state.values.get(KEY))
+        _log.warning("%s; rolling back from iteration %d to %d, with other latents", reason, trainer.iteration, iteration)
+        return trainer.roll_back(state)
+
+    def _state_before(self, since: int) -> tuple[int, State] | None:
+        """The newest intact checkpoint from before ``since``, or else the state that this process began with, if that is earlier.
+
+        A resumed run may begin in the middle of a failure; rolling back to its beginning would only find the failure again.
+        """
+        for path in checkpoints.list_checkpoints(self._folder):
+            if int(path.name) < since:
+                try:
+                    return int(path.name), checkpoints.load(path)
+                except checkpoints.DamagedCheckpointError as damage:
+                    _log.warning("checkpoint %s is damaged (%s)", path.name, damage)
+        assert self._first_state is not None  # noqa: S101 - callers check it
+        return (self._first_iteration, _copy(self._first_state)) if self._first_iteration < max(since, 1) else None
+
+    def _failure_reason(self) -> str | None:
+        """Why the recipe stops this run, or ``None``; resuming a run that had ended does not change how it ended."""
+        finding, rollbacks = self._failure(), self._trainer.rollbacks
+        if finding is None or self._on_fail == "warn" or self._trainer.iteration == self._first_iteration:
+            return None
+        reason = f"{finding.trouble} since iteration {finding.since}: {finding.seen}"
+        if rollbacks:
+            reason += f"; rolled back {rollbacks} times"
+        if self._on_fail == "roll-back" and rollbacks < MAX_ROLLBACKS:
+            reason += "; no earlier state is kept"
+        return reason
+
+    def _failure(self) -> Finding | None:
+        return next((finding for finding in self._monitor.findings if finding.level == "fail"), None)
+
+
+def count_rollbacks(folder: RunFolder) -> int:
+    """How often the run in a folder rolled back, from its journal: a killed process may have saved no checkpoint since."""
+    return sum(1 for _ in read_kinds(folder.journal, "rollback"))
+
+
+def _copy(state: State) -> State:
+    return replace(state, tensors={name: tensor.detach().clone() for name, tensor in state.tensors.items()})

@@ -1,0 +1,127 @@
+"""Helpers for modules: freeze, evaluate, generate, average their weights (EMA), and turn their state into named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.core.errors import RunFolderError
+from ganforge.core.records import Latent, Samples
+
+
+@contextmanager
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Within the block these parameters require no gradients; gradients still flow through to the inputs."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)  # noqa: FBT003 - torch's own signature
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; restores the mode of every submodule."""
+    with in_eval_mode(network), torch.no_grad():
+        yield
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Eval mode; restores the mode of every submodule."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def generate(generator: nn.Module, latent: Latent) -> Samples:
+    """Generated samples: the generator's values ``(n, *shape)`` with the labels and latent they were generated from."""
+    return Samples(generator(latent), latent.labels, latent)
+
+
+class EMA:
+    """An exponential moving average of a network's weights, always in eval mode.
+
+    Each update sets ``average ← decay·average + (1 - decay)·weights``. Buffers are copied, not averaged, as in R3GAN (Huang et al.
+    2025), because batch-norm statistics are averages already. With a decay of 0 it is a copy of the latest weights.
+
+    Attributes:
+        network: the averaged copy; its parameters never require gradients.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        self._averages: list[Tensor] = list(self.network.parameters())
+        self._weights: list[Tensor] = list(network.parameters())
+        self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """Move the average towards the network's present weights."""
+        # One call for all tensors, as in torch.optim.swa_utils.
+        torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
+        for average, buffer in self._buffers:
+            average.copy_(buffer)
+
+
+def network_state(name: str, network: nn.Module) -> dict[str, Tensor]:
+    """A network's parameters and buffers under ``name/``, detached."""
+    return {f"{name}/{key}": value.detach() for key, value in network.state_dict().items()}
+
+
+def load_network(name: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load the tensors under ``name/`` into the network.
+
+    Raises:
+        RunFolderError: keys or shapes do not match: the checkpoint belongs to another recipe or plugin version.
+    """
+    try:
+        network.load_state_dict(entries_under(name, tensors), strict=True)
+    except RuntimeError as error:
+        raise RunFolderError(
+            f"the checkpoint's {name} does not match the recipe's: {str(error).splitlines()[-1].strip()}",
+            remedy="sample or resume with the plugin version in the run's lock.json",
+        ) from error
+
+
+def optimizer_state(name: str, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimizer's running statistics under ``name/index/key``: tensors, and plain data for the rest."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for index, entries in optimizer.state_dict()["state"].items():
+        for key, value in entries.items():
+            target: dict[str, Any] = tensors if isinstance(value, Tensor) else plain
+            target[f"{name}/{index}/{key}"] = value
+    return tensors, plain
+
+
+def load_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    """Load the statistics under ``name/`` into the optimizer. Learning rates come from the recipe, so none is stored."""
+    state: dict[int, dict[str, Any]] = {}
+    for path, value in {**entries_under(name, tensors), **entries_under(name, plain)}.items():
+        index, _, key = path.partition("/")
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def entries_under(name: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries below ``name/``, without that prefix."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): value for key, value in entries.items() if key.startswith(prefix)}
+
+
+def first_non_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that contains a NaN or infinity, or ``None``."""
+    return next((name for name, value in tensors.items() if value.is_floating_point() and not bool(value.isfinite().all())), None)
