@@ -50,7 +50,7 @@ def test_a_right_recipe_is_told_in_short(check):
     assert any(line.split() == ["generator", "ganforge-vanilla/mlp@1", "0.1.0"] for line in lines)
     assert "data: 2, 2 classes" in lines
     assert "latent: noise 3" in lines
-    assert lines[-1].startswith("recipe.toml is right: 5 components")
+    assert lines[-1].startswith("recipe.toml is valid: 5 components")
 
 
 def test_with_shapes_the_parts_are_built_and_tried(check):
@@ -58,7 +58,7 @@ def test_with_shapes_the_parts_are_built_and_tried(check):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert any(line.startswith("generator: ") and line.endswith(" parameters") for line in lines)
-    assert lines[-1].endswith("which were built and tried on each other")
+    assert lines[-1].endswith("built and dry-run")
 
 
 def test_shapes_as_json(check):
@@ -79,7 +79,7 @@ def test_warnings_go_to_stderr_and_stop_nothing(check):
     text = WHOLE.replace('"normal", params = { size = 3', '"structured", params = { size = 3, categorical = [2]')
     code, out, err = check(text, "--set", "discriminator.use=infogan-mlp")
     assert code == 0
-    assert "is right" in out
+    assert "is valid" in out
     assert "warning: " in err
     assert "no loss teaches the head 'code'" in err
 

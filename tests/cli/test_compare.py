@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from ganforge.cli.app import main
-from ganforge.cli.compare import _told_together
+from ganforge.cli.compare import _joint_significance
 from ganforge.runs.comparison_result import Compared, Trial
 from ganforge.runs.rank_test import RankTest
 
@@ -45,7 +45,7 @@ def test_tables_show_spread_test_and_recipe_differences_and_curves_are_drawn(run
     assert second.rstrip().endswith("too few seeds to tell: 2 against 2 cannot give a p below 0.33")
     assert keys.startswith("Recipe key")
     assert difference.split() == ["train.batch_size", "16", "32"]
-    assert "curves drawn into" in err
+    assert "curves written to" in err
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width == 1000
         assert len(set(picture.get_flattened_data() if hasattr(picture, "get_flattened_data") else picture.getdata())) > 50
@@ -68,12 +68,12 @@ def test_json_holds_values_tests_and_protocol(runs, capsys):
 def test_one_recipe_alone_has_spread_and_no_test(runs, capsys):
     root, names = runs
     assert main(["compare", *names[:2], "--runs-dir", str(root)]) == 0
-    assert "there is nothing to test" in capsys.readouterr().err
+    assert "nothing to test" in capsys.readouterr().err
 
 
 def test_nothing_to_compare_is_exit_code_2(runs, trained, capsys):
     assert main(["compare", str(trained("gaussian_1d"))]) == 2
-    assert "the runs measured nothing" in capsys.readouterr().err
+    assert "the runs have no metric values" in capsys.readouterr().err
     root, names = runs
     assert main(["compare", *names, "--runs-dir", str(root), "--metric", "modes"]) == 2
     assert "modes is not compared" in capsys.readouterr().err
@@ -85,15 +85,15 @@ def test_a_picture_must_be_a_png(runs, capsys):
     assert "let the name end in .png" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("corrected", "told"), [(0.03, "w stand"), (0.2, "none stands")])
+@pytest.mark.parametrize(("corrected", "told"), [(0.03, "w remain"), (0.2, "none remains")])
 def test_how_many_tests_were_made_is_told_where_one_names_a_winner(corrected, told):
     def one(metric, p, verdict, p_of_all):
         trial = Trial("b", "a", RankTest(p, 0.01, 1.0), p, 1.0, verdict, p_of_all)
         return Compared(metric, {}, {}, ("training",), (), (trial,), {})
 
     winner, other = one("w", 0.02, "b is better", corrected), one("v", 0.5, "no difference is shown", 0.5)
-    text = _told_together([winner, other])
-    assert text.startswith("1 of 2 tests name a winner")
-    assert text.endswith(f"corrected for all 2 (Holm), {told}")
-    assert _told_together([other, other]) is None
-    assert _told_together([winner]) is None
+    text = _joint_significance([winner, other])
+    assert text.startswith("1 of 2 tests are significant")
+    assert text.endswith(f"correction for all 2 (Holm), {told}")
+    assert _joint_significance([other, other]) is None
+    assert _joint_significance([winner]) is None

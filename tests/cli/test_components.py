@@ -132,7 +132,7 @@ def test_tags_narrow_the_list(acme, capsys):
 
 def test_nothing_that_fits_is_said_on_stderr(capsys):
     assert main(["list", "--tag", "no-such-tag"]) == 0
-    assert capsys.readouterr() == ("", "nothing installed fits\n")
+    assert capsys.readouterr() == ("", "no installed component matches\n")
 
 
 def test_the_list_as_json(acme, capsys):
@@ -180,7 +180,7 @@ def test_a_description_shows_everything(acme, capsys):
         assert text in shown
     table = [line.split("  ") for line in shown.splitlines()]
     cells = {row[0]: [cell.strip() for cell in row if cell.strip()] for row in table if row[0]}
-    assert cells["sides"] == ["sides", "int", "must be given", "> 2", "Corners."]
+    assert cells["sides"] == ["sides", "int", "required", "> 2", "Corners."]
     assert cells["rate"] == ["rate", "float", "0.5", "> 0, < 1", "How fast it turns."]
     assert cells["mode"] == ["mode", '"in" or "out"', '"in"', "Which way."]
     assert cells["colour"] == ["colour", '"red" or "blue"', '"blue"', "Its paint."]
@@ -193,7 +193,7 @@ def test_a_description_shows_everything(acme, capsys):
 
 def test_a_component_without_parameters(acme, capsys):
     assert main(["describe", "loss", "bare"]) == 0
-    assert "It takes no parameters." in capsys.readouterr().out
+    assert "No parameters." in capsys.readouterr().out
 
 
 def test_what_lacks_a_module_can_still_be_described(acme, capsys):
@@ -236,7 +236,7 @@ def test_a_pasted_loss_or_metric_is_one_of_several(capsys, kind, name):
 
 def test_two_forms_at_once_are_refused(capsys):
     assert main(["describe", "loss", "hinge", "--toml", "--json"]) == 2
-    assert "--toml and --json do not go together" in capsys.readouterr().err
+    assert "--toml and --json cannot be combined" in capsys.readouterr().err
 
 
 def test_an_unknown_component_is_2(capsys):

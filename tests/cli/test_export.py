@@ -34,8 +34,8 @@ def test_it_says_what_was_written_and_what_goes_in_and_out(here, capsys):
 
     assert main(["export", "cgan_moons", "--format", "torchscript-export"]) == 0
     first, second, third = capsys.readouterr().out.splitlines()
-    assert first == f"generator of iteration 2 written to {run.relative_to(here)}/generator.pt2"
-    assert second.strip() == "noise (n, 3) float32, labels (n,) int64 → values (n, 2) float32 in the data's own units"
+    assert first == f"wrote the generator of iteration 2 to {run.relative_to(here)}/generator.pt2"
+    assert second.strip() == "noise (n, 3) float32, labels (n,) int64 → values (n, 2) float32 in the data's units"
     assert "batches of 64 and 1: largest difference 0 of the range" in third
     assert (run / "generator.pt2").is_file()
 

@@ -18,7 +18,7 @@ def run(trained, tmp_path):
 
 def test_the_page_goes_into_the_run_folder_and_its_name_is_told(run, tmp_path, capsys):
     assert main(["report", run.name, "--runs-dir", str(tmp_path / "runs")]) == 0
-    assert f"page of {run.name} written to {run / 'report.html'}" in capsys.readouterr().out
+    assert f"wrote the report on {run.name} to {run / 'report.html'}" in capsys.readouterr().out
     assert (run / "report.html").read_text().startswith("<!doctype html>")
 
 

@@ -19,7 +19,7 @@ def test_a_run_that_the_watch_stopped_says_why_and_its_command_goes_on(tmp_path,
     said = capsys.readouterr().err
     assert "stopped at iteration 10: divergence since iteration" in said
 
-    (line,) = [line for line in said.splitlines() if line.startswith("  go on ")]
-    resumed = shlex.split(line.removeprefix("  go on").strip())[1:]
+    (line,) = [line for line in said.splitlines() if line.startswith("  resume ")]
+    resumed = shlex.split(line.removeprefix("  resume").strip())[1:]
     assert main([*resumed, *runs, "--plain"]) == 0
     assert "finished in" in capsys.readouterr().err

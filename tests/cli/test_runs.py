@@ -130,7 +130,7 @@ def test_what_was_not_delivered_and_what_went_wrong_is_said_below(root, capsys):
 
     said = capsys.readouterr().err
     assert f"{folder.path.name}: ValueError: no" in said
-    assert f"MLflow lacks 1 point, 2 other records of {folder.path.name}; deliver them with `ganforge sync`" in said
+    assert f"MLflow does not have 1 point, 2 other records of {folder.path.name} yet; send them with `ganforge sync`" in said
 
 
 ALONE = """

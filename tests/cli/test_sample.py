@@ -93,7 +93,7 @@ def test_each_label_or_code_has_a_row_and_a_name(trained, tmp_path, name):
         ("infogan_digits", ["--code", "1,2,3"], "the generator has 2"),
         ("infogan_digits", ["--code", "x"], "cannot read the codes 'x'"),
         ("infogan_moons", ["--neighbours"], "this run's are points"),
-        ("dcgan_digits", ["--neighbours", "--out", "x.npz"], "x.npz is no picture"),
+        ("dcgan_digits", ["--neighbours", "--out", "x.npz"], "--neighbours writes a PNG, not x.npz"),
     ],
 )
 def test_what_a_generator_lacks_is_told(trained, name, options, said, capsys):
@@ -142,7 +142,7 @@ def test_data_that_changed_since_the_run_are_told(tmp_path, monkeypatch, capsys)
     assert main(command) == 0
     after = capsys.readouterr()
     assert "images.npy is not the data that is locked" in json.loads(after.out)["data_changes"][0]
-    assert "the data are not what the run was trained on" in after.err.replace("\n", " ")
+    assert "the data set has changed since training" in after.err.replace("\n", " ")
 
     np.save(images, np.zeros((40, 3, 8, 8), np.float32))
     assert main(command) == 2
@@ -208,12 +208,12 @@ def test_a_run_that_diverged_before_its_first_checkpoint_says_so(tmp_path, monke
     wild = ["tracking.mode='off'", "pictures.gif=false", "generator.optimizer.lr=1e30", "train.iterations=20", "metric=[]"]
     assert main(["run", str(SMOKE / "dcgan_digits.toml"), *(word for one in wild for word in ("--set", one))]) == 1
     told = capsys.readouterr().err
-    assert "it came to no checkpoint" in told
+    assert "there is no checkpoint" in told
     assert "is kept in" not in told
 
     assert main(["sample", "dcgan_digits"]) == 4
     told = capsys.readouterr().err.replace("\n", " ")
-    assert "has not come to its first one" in told
+    assert "has not reached its first one" in told
     assert "lower learning rates if it diverged" in told
 
 

@@ -57,13 +57,13 @@ def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
     assert main(["schema", "one.toml", "--associate", "recipes/**/*.toml"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "wrote .ganforge/recipe.schema.json",
-        "one.toml: #:schema line put on top",
+        "one.toml: #:schema line added",
         "rule added to .taplo.toml",
         "rule added to tombi.toml",
     ]
     assert Path("one.toml").read_text().startswith("#:schema ./.ganforge/recipe.schema.json\n")
     assert main(["schema", "one.toml", "--associate", "recipes/**/*.toml"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["wrote .ganforge/recipe.schema.json", "one.toml: has its #:schema line"]
+    assert capsys.readouterr().out.splitlines() == ["wrote .ganforge/recipe.schema.json", "one.toml: already has its #:schema line"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_plugin_that_cannot_tell_its_params_costs_a_warning(tmp_path, monkeypatc
 def test_check_says_when_a_schema_is_older_than_what_is_installed(tmp_path, monkeypatch, capsys):
     assert main(["schema", "--out", "my schema.json"]) == 0
     assert main(["schema", "--check", "my schema.json"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "my schema.json knows all that is installed"
+    assert capsys.readouterr().out.splitlines()[-1] == "my schema.json is up to date"
 
     fake_plugin(tmp_path / "packages")
     monkeypatch.syspath_prepend(tmp_path / "packages")

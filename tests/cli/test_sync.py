@@ -45,7 +45,7 @@ def test_a_run_that_goes_on_is_refused_when_named_and_passed_over_when_not(folde
         assert "in use by pid" in capsys.readouterr().err
 
         assert main(["sync"]) == 0
-        assert "goes on, and delivers by itself" in capsys.readouterr().err
+        assert "is running and sends its own data" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
@@ -79,6 +79,6 @@ def test_a_store_that_does_not_answer_is_exit_code_5_and_changes_nothing(folder,
     assert main(["sync", "--tracking-uri", "http://127.0.0.1:9"]) == 5
 
     errors = capsys.readouterr().err
-    assert "points and 0 images not delivered to http://127.0.0.1:9" in errors
+    assert "points and 0 images not sent to http://127.0.0.1:9" in errors
     assert "API request" in errors
     assert folder.journal.read_bytes() == journal

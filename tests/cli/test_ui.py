@@ -25,8 +25,8 @@ def test_without_any_runs_it_says_what_to_do(tmp_path, capsys):
     assert main(["ui", "--no-browser"]) == 2
 
     errors = capsys.readouterr().err
-    assert f"there is no {tmp_path}/mlflow.db yet" in errors
-    assert "train something first" in errors
+    assert f"{tmp_path}/mlflow.db does not exist yet" in errors
+    assert "train a recipe first" in errors
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,1 +1,1 @@
-"""The command line: Typer commands, the console's vocabulary, and the one place where errors are told to the user."""
+"""The command line: Typer commands, console output, and the boundary that reports errors."""

@@ -1,8 +1,8 @@
-"""The command ``ganforge``: what it offers, and the boundary where errors become sentences and exit codes.
+"""The ``ganforge`` command: its subcommands, and the boundary that turns errors into messages and exit codes.
 
-A command is a plain function in a module of its own, registered below by one line. Those modules import only typer and the standard
-library at module level and everything else inside their functions, so that ``ganforge --help`` is quick and imports neither torch,
-MLflow, pydantic nor a plugin.
+Each command is a plain function in its own module, registered below in one line. These modules import only light modules at
+the top and everything else inside their functions, so that ``ganforge --help`` is fast and imports neither torch, MLflow, pydantic
+nor a plugin.
 """
 
 from __future__ import annotations
@@ -42,29 +42,29 @@ from ganforge.cli import (
 )
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
-_SWITCHES = ("--no-plugin", "--only-plugins", "--plugin")
-_FLAGS = ("--strict-plugins",)
-"""Options of ``ganforge`` itself that may stand behind a command too: with a value, and without."""
+_VALUE_OPTIONS = ("--no-plugin", "--only-plugins", "--plugin")
+_FLAG_OPTIONS = ("--strict-plugins",)
+"""Options of ``ganforge`` itself that are also accepted after a command: with a value, and without."""
 
 _WRITERS = ("ganforge.cli.", "typer.", "click.", "rich.")
 """Modules that write to the standard streams."""
 
-_DOCS_HINT = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
+_EPILOG = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
 
 app = typer.Typer(
     name="ganforge",
     no_args_is_help=True,
     add_completion=False,
-    # Plain help and plain tracebacks: rich costs 50 ms at each start, and its frames hide what is to be copied.
+    # Plain help and tracebacks: rich adds 50 ms to each start, and its frames get in the way of copying.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_DOCS_HINT,
+    epilog=_EPILOG,
 )
 
 
-def _tell_version(asked: bool) -> None:  # noqa: FBT001 - Typer hands an option's value to its callback by position
-    if asked:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer hands an option's value to its callback by position
+    if requested:
         typer.echo(f"ganforge {__version__}")
         raise typer.Exit
 
@@ -74,35 +74,35 @@ def ganforge(
     context: typer.Context,
     *,
     no_plugin: Annotated[
-        list[str] | None, typer.Option("--no-plugin", metavar="NAME", help="Load everything but this plugin. Repeatable.")
+        list[str] | None, typer.Option("--no-plugin", metavar="NAME", help="Do not load this plugin. Repeatable.")
     ] = None,
     only_plugins: Annotated[
         list[str] | None,
-        typer.Option("--only-plugins", metavar="A,B", help="Load these plugins and the built-in components alone."),
+        typer.Option("--only-plugins", metavar="A,B", help="Load only these plugins and the built-in components."),
     ] = None,
     plugin: Annotated[
         list[Path] | None,
         typer.Option("--plugin", metavar="FILE.py", help="Run this file as a plugin. Repeatable.", exists=True, dir_okay=False),
     ] = None,
     strict_plugins: Annotated[
-        bool, typer.Option("--strict-plugins", help="Take a plugin that is broken or incompatible for an error.")
+        bool, typer.Option("--strict-plugins", help="Treat a broken or incompatible plugin as an error.")
     ] = False,
     version: Annotated[  # noqa: ARG001 - its callback acts on it
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Experiments with generative adversarial networks: recipes in, honest runs out."""
+    """Experiments with generative adversarial networks: TOML recipes in, reproducible runs out."""
     from ganforge.terminal.log_handler import show_messages
 
     context.with_resource(show_messages(console.note, console.warning))
     if no_plugin or only_plugins or plugin or strict_plugins:
         from ganforge.registry.current_selection import command_line
 
-        said = command_line(disabled=no_plugin or [], only=only_plugins or None, local=plugin or [], strict=strict_plugins)
-        context.with_resource(said)
+        selection = command_line(disabled=no_plugin or [], only=only_plugins or None, local=plugin or [], strict=strict_plugins)
+        context.with_resource(selection)
 
 
-# One line for each command, in the order in which help shows them.
+# One line per command, in the order of the help text.
 app.command("run")(run.run)
 app.command("check")(check.check)
 app.command("explain")(explain.explain)
@@ -126,34 +126,34 @@ app.command("doctor")(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code; :mod:`ganforge.core.errors` lists the codes.
+    """Run the command line and return its exit code; :mod:`ganforge.core.errors` lists the codes.
 
-    Errors that a user can mend are told in sentences on stderr. Whatever else escapes is a bug and keeps its traceback (Python's
-    exit code 1). Typer itself turns wrong usage into 2 and Ctrl-C into 130.
+    Errors that a user can fix are printed to stderr without a traceback. Any other exception is a bug and keeps its traceback
+    (exit code 1). Typer exits with 2 on wrong usage and with 130 on Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without Greek letters shows "?", rather than ending in a traceback
+        if isinstance(stream, io.TextIOWrapper):  # an encoding without Greek letters shows "?" instead of raising
             stream.reconfigure(errors="replace")
     try:
         code = _exit_code(arguments)
-        if sys.stdout:  # a command without one, as by >&-, may have nothing to say
-            sys.stdout.flush()  # here, where a full disk can still be told
+        if sys.stdout:  # None where stdout is closed, as by >&-
+            sys.stdout.flush()  # here, so that a full disk can still be reported
     except OSError as error:
-        if not _of_a_stream(error):
+        if not _is_stdout_error(error):
             raise
-        _let_go_of_stdout()
-        if isinstance(error, BrokenPipeError):  # whoever read has had enough, as `head` does
+        _detach_stdout()
+        if isinstance(error, BrokenPipeError):  # the reader closed the pipe, as `head` does
             return 1
         reason = f"cannot write to the standard output: {error.strerror or error}"
-        refused = StorageError(reason, remedy="free some space, or send the output elsewhere")
-        console.failure(refused)
-        return refused.exit_code
+        unwritable = StorageError(reason, remedy="free some space, or send the output elsewhere")
+        console.failure(unwritable)
+        return unwritable.exit_code
     return code
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
     try:
-        app(args=_switches_first(sys.argv[1:] if arguments is None else arguments), prog_name="ganforge")
+        app(args=_global_options_first(sys.argv[1:] if arguments is None else arguments), prog_name="ganforge")
     except GanforgeError as error:
         console.failure(error)
         return error.exit_code
@@ -164,39 +164,39 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def _of_a_stream(error: OSError) -> bool:
-    """Whether it is the standard output that refused: what raises here, without a file's name, writes nowhere else."""
+def _is_stdout_error(error: OSError) -> bool:
+    """Whether stdout failed: these modules write devnull else, and the error names no file."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     return error.filename is None and frames[-1].f_globals.get("__name__", "").startswith(_WRITERS)
 
 
-def _let_go_of_stdout() -> None:
-    """Keep Python from trying again as it ends, if something is left to be written."""
+def _detach_stdout() -> None:
+    """Keep Python from flushing stdout again at exit, which would raise again."""
     try:
         sys.stdout.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
 
 
-def _switches_first(arguments: Sequence[str]) -> list[str]:
-    """``ganforge list --no-plugin acme`` as ``ganforge --no-plugin acme list``: the switches hold for every command."""
+def _global_options_first(arguments: Sequence[str]) -> list[str]:
+    """``ganforge list --no-plugin acme`` as ``ganforge --no-plugin acme list``: these options apply to every command."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    switches: list[str] = []
+    global_options: list[str] = []
     others: list[str] = []
     words = iter(arguments[:end])
     for word in words:
-        if word in _FLAGS:
-            switches.append(word)
+        if word in _FLAG_OPTIONS:
+            global_options.append(word)
             continue
-        if word.partition("=")[0] not in _SWITCHES:
+        if word.partition("=")[0] not in _VALUE_OPTIONS:
             others.append(word)
             continue
-        switches.append(word)
+        global_options.append(word)
         if "=" not in word:
             value = next(words, None)
             if value is None:
-                raise UsageError(f"{word} needs a value", remedy=f"write {word} and a name or file behind it")
-            switches.append(value)
-    return [*switches, *others, *arguments[end:]]
+                raise UsageError(f"{word} needs a value", remedy=f"add a name or file after {word}")
+            global_options.append(value)
+    return [*global_options, *others, *arguments[end:]]

@@ -1,4 +1,4 @@
-"""``ganforge check``: everything about a recipe that can be known without building it."""
+"""``ganforge check``: validate a recipe without training."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ def check(
     recipe: options.Recipe,
     *,
     overrides: options.Overrides = None,
-    shapes: Annotated[
-        bool, typer.Option("--shapes", help="Build the parts and try them on each other, which takes a few seconds.")
-    ] = False,
+    shapes: Annotated[bool, typer.Option("--shapes", help="Also build the parts and do a dry run; takes a few seconds.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Check a recipe without training: its keys, its components, their parameters, and whether they fit each other."""
+    """Check a recipe without training: its keys, components and parameters, and whether the components are compatible."""
     from ganforge.build.blueprint import resolve_recipe
     from ganforge.core.errors import GanforgeError
     from ganforge.recipe.reader import read_recipe
@@ -58,13 +56,13 @@ def check(
         console.say(line)
     for name, count in (built.parameters if built else {}).items():
         console.say(f"{name}: {count:,} parameters")
-    how = "which were built and tried on each other" if built else "which fit each other as far as they tell before building"
-    console.success(f"{recipe} is right: {len(blueprint.parts)} components, {how}")
+    how = "built and dry-run" if built else "compatible as far as can be checked before building"
+    console.success(f"{recipe} is valid: {len(blueprint.parts)} components, {how}")
 
 
 @dataclass(frozen=True)
 class Built:
-    """What is known of a recipe once its parts are built."""
+    """Facts about a recipe that are known once its parts are built."""
 
     data: DataSpec
     latent: LatentSpec
@@ -90,7 +88,7 @@ def _facts(blueprint: Blueprint, built: Built | None) -> dict[str, object]:
         "iterations": blueprint.recipe.train.iterations,
         "fingerprint": lock["fingerprint"],
         "components": lock["components"],
-        "warnings": _told(blueprint.warnings),
+        "warnings": _problems_to_plain(blueprint.warnings),
     }
     if built:
         facts["parameters"] = built.parameters
@@ -102,10 +100,10 @@ def _complaints(error: GanforgeError) -> list[dict[str, object]]:
     from ganforge.core.errors import Problem, RecipeError
 
     problems = error.problems if isinstance(error, RecipeError) else (Problem("", error.message, hint=error.remedy),)
-    return _told(problems)
+    return _problems_to_plain(problems)
 
 
-def _told(problems: Iterable[Problem]) -> list[dict[str, object]]:
+def _problems_to_plain(problems: Iterable[Problem]) -> list[dict[str, object]]:
     return [
         {"key": problem.key, "message": problem.message, "file": problem.file, "line": problem.line, "hint": problem.hint}
         for problem in problems
@@ -113,7 +111,7 @@ def _told(problems: Iterable[Problem]) -> list[dict[str, object]]:
 
 
 def _sizes(data: DataSpec | None, latent: LatentSpec | None) -> list[str]:
-    """What the parts tell of the sizes, in words."""
+    """The sizes of data and latents, one line each."""
     lines = []
     if data:
         classes = f", {data.classes} classes" if data.classes else ""

@@ -1,4 +1,4 @@
-"""``ganforge compare``: runs and sweeps side by side."""
+"""``ganforge compare``: compare runs and sweeps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ganforge.runs.groups import Group
 
 _NOTHING_COMPARED = 2
-"""Exit code: no metric can be compared."""
+"""Exit code when no metric can be compared."""
 
 
 def compare(
@@ -24,16 +24,17 @@ def compare(
     *,
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric, such as modes or modes/captured. Repeatable.")] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="Let protocols differ in this key, such as generator. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Ignore this key when comparing protocols, such as generator. Repeatable."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Draw the curves over each other into this PNG.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw the curves into this PNG.", show_default=False)] = None,
     runs_dir: options.RunsDir = Path("runs"),
     json: options.Json = False,
 ) -> None:
-    """Compare runs, gathered by recipe over their seeds.
+    """Compare runs, grouped by recipe over their seeds.
 
-    Each metric with its median and spread, and a rank test (Mann-Whitney U, two-sided) of each recipe against the first one:
-    without it nobody wins. Values that were measured by different protocols are not compared, and the difference is named.
+    Shows the median and spread of each metric, and a two-sided Mann-Whitney U test of each recipe against the first one. Values
+    measured with different protocols are not compared; the difference is shown.
     """
     from ganforge.runs.comparison import compare as compared_groups
     from ganforge.runs.groups import gather, recipe_differences
@@ -48,7 +49,7 @@ def compare(
         console.note(remark)
     if not json:
         _print(groups, compared, apart)
-    _tell(groups, compared, left_out)
+    _print_remarks(groups, compared, left_out)
     drawn = _draw(groups, compared, out) if out is not None else None
     if json:
         console.json_out(_to_plain(groups, compared, left_out, apart, drawn))
@@ -82,50 +83,50 @@ def _tested(trial: Trial | None) -> tuple[object, ...]:
     return (None, None, None) if trial is None else (f"{trial.p:.2g}", f"{trial.better:.0%}", trial.verdict)
 
 
-def _tell(groups: Sequence[Group], compared: Sequence[Compared], left_out: Sequence[LeftOut]) -> None:
-    """What must be known beside the numbers."""
+def _print_remarks(groups: Sequence[Group], compared: Sequence[Compared], left_out: Sequence[LeftOut]) -> None:
+    """Print remarks and warnings about the comparison."""
     if len(groups) == 1:
-        console.note(f"all runs are of one recipe, {groups[0].name}: there is nothing to test")
+        console.note(f"all runs use one recipe, {groups[0].name}: nothing to test")
     for one in compared:
         for key, values in one.ignored.items():
             console.warning(f"{one.metric}: compared although {key} differs: {', '.join(map(str, values))}")
         for side in one.sides:
             facts = [(side.missing, "without a value"), (side.not_finite, "not finite"), (side.early, "before the end of training")]
-            if told := [f"{count} {what}" for count, what in facts if count]:
-                console.warning(f"{one.metric} of {side.group}: {', '.join(told)}")
+            if remarks := [f"{count} {what}" for count, what in facts if count]:
+                console.warning(f"{one.metric} of {side.group}: {', '.join(remarks)}")
     if any(len(one.trials) > 1 for one in compared):
-        console.note("p is raised for the number of recipes that are held against the first one (Holm)")
-    if together := _told_together(compared):
+        console.note("p is corrected for the number of recipes compared with the first one (Holm)")
+    if together := _joint_significance(compared):
         console.note(together)
     for missing in left_out:
         console.warning(f"{missing.metric} is not compared: {missing.reason}")
     if not compared and not left_out:
-        console.warning("the runs measured nothing; `ganforge evaluate` measures them")
+        console.warning("the runs have no metric values; run `ganforge evaluate` to measure them")
 
 
-def _told_together(compared: Sequence[Compared]) -> str | None:
-    """How many tests were made, and what stands where all are taken together."""
+def _joint_significance(compared: Sequence[Compared]) -> str | None:
+    """How many tests were made, and which remain significant after correction for all of them."""
     from ganforge.runs.rank_test import LEVEL
 
     tests = [(one.metric, trial) for one in compared for trial in one.trials]
     winning = [(metric, trial) for metric, trial in tests if trial.names_a_winner]
     if len(tests) < 2 or not winning:
         return None
-    standing = dict.fromkeys(metric for metric, trial in winning if trial.p_of_all <= LEVEL)
-    left = f"{', '.join(standing)} stand" if standing else "none stands"
+    significant = dict.fromkeys(metric for metric, trial in winning if trial.p_of_all <= LEVEL)
+    left = f"{', '.join(significant)} remain" if significant else "none remains"
     return (
-        f"{len(winning)} of {len(tests)} tests name a winner, and where nothing differs each does so by chance up to 1 time in "
-        f"{round(1 / LEVEL)}; corrected for all {len(tests)} (Holm), {left}"
+        f"{len(winning)} of {len(tests)} tests are significant; each would be by chance up to 1 time in {round(1 / LEVEL)}. "
+        f"After correction for all {len(tests)} (Holm), {left}"
     )
 
 
 def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> Path | None:
-    """Draw the curves of training, where those are what was compared."""
+    """Draw the training curves of the metrics that were compared."""
     from ganforge.runs.sample_files import out_option_hint
 
     trained = [one for one in compared if one.origins == ("training",)]
     if not trained:
-        console.warning("no curves are drawn: what is compared was not measured during training")
+        console.warning("no curves are drawn: the compared values were not measured during training")
         return None
     from ganforge.figures.chart_renderers import draw_charts
     from ganforge.figures.charts import comparison_charts
@@ -141,7 +142,7 @@ def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> P
     picture = draw_charts(charts, title, note="line: median, band: all seeds", shared_legend=True)
     with out_option_hint():
         atomic_files.write_bytes(out, encode_png(picture))
-    console.note(f"curves drawn into {out}")
+    console.note(f"curves written to {out}")
     return out
 
 

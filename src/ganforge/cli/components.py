@@ -1,4 +1,4 @@
-"""``ganforge list`` and ``ganforge describe``: which components are installed, and what they take."""
+"""``ganforge list`` and ``ganforge describe``: installed components and their parameters."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def list_components(
         console.json_out({"schema": 1, "components": [component_facts(component, registry) for component in components]})
         return
     if not components:
-        console.note("nothing installed fits")
+        console.note("no installed component matches")
         return
     console.table(
         ("Kind", "Name", "What it is", "From"),
-        [(one.kind, registry.name_of(one), _told(one), f"{one.plugin.distribution} {one.plugin.version}") for one in components],
+        [(one.kind, registry.name_of(one), _summary(one), f"{one.plugin.distribution} {one.plugin.version}") for one in components],
     )
 
 
@@ -46,13 +46,13 @@ def describe(
     toml: Annotated[bool, typer.Option("--toml", help="Print a table to paste into a recipe.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show what a component is, takes and needs, and where it comes from."""
+    """Show one component: its parameters, requirements and source."""
     from ganforge.core.errors import UsageError
     from ganforge.recipe.toml_writer import component_template
     from ganforge.registry.params_description import describe_params
 
     if toml and as_json:
-        raise UsageError("--toml and --json do not go together", remedy="choose one")
+        raise UsageError("--toml and --json cannot be combined", remedy="use one of them")
     wanted = installed.kind_named(kind)
     registry = installed.registry()
     component = registry.find(wanted, name, usable=False)
@@ -96,13 +96,13 @@ def _show(component: Component, registry: Registry, parameters: tuple[Parameter,
 
     console.say()
     if not parameters:
-        console.say("  It takes no parameters.")
+        console.say("  No parameters.")
     else:
         parameter_table(parameters)
 
 
 def parameter_table(parameters: Iterable[Parameter]) -> None:
-    """Print what parameters are, may be and mean."""
+    """Print parameters with types, defaults, ranges and descriptions."""
     console.table(
         ("Parameter", "Type", "Default", "Range", "Meaning"),
         [(one.name, one.type, _default_text(one), one.range, " ".join(one.description.split())) for one in parameters],
@@ -110,7 +110,7 @@ def parameter_table(parameters: Iterable[Parameter]) -> None:
 
 
 def _source(component: Component, registry: Registry) -> str:
-    """How its distribution was installed: from an index, editable, …."""
+    """How its distribution was installed, such as from an index or editable."""
     plugin = component.plugin
     records = (one for one in registry.plugins if (one.name, one.distribution) == (plugin.name, plugin.distribution))
     return next((record.source for record in records), "unknown")
@@ -120,18 +120,18 @@ def _default_text(parameter: Parameter) -> str | None:
     from ganforge.recipe.toml_writer import format_default
 
     if parameter.required:
-        return "must be given"
+        return "required"
     return None if parameter.default is None else format_default(parameter.default)
 
 
-def _told(component: Component) -> str:
+def _summary(component: Component) -> str:
     if component.missing:
         return f"{component.summary} (unavailable: needs {', '.join(component.missing)})"
     return f"{component.summary} (deprecated: {component.deprecated})" if component.deprecated else component.summary
 
 
 def component_facts(component: Component, registry: Registry) -> dict[str, object]:
-    """A component as plain data, without its parameters."""
+    """A component as JSON-able data, without parameters."""
     return {
         "kind": component.kind,
         "name": component.name,
@@ -155,7 +155,7 @@ def component_facts(component: Component, registry: Registry) -> dict[str, objec
 
 
 def parameter_facts(parameter: Parameter) -> dict[str, object]:
-    """A parameter as plain data."""
+    """A parameter as JSON-able data."""
     return {
         "name": parameter.name,
         "type": parameter.type,

@@ -1,7 +1,7 @@
-"""The console's vocabulary: commands say what a line means, this module says how it looks.
+"""Console output: commands state the meaning of a line, this module its style.
 
 Results go to stdout; warnings, errors and notes to stderr, so that ``--json`` leaves exactly one object on stdout. Colours appear
-on a terminal only, and never where ``NO_COLOR`` is set.
+only on a terminal, and never if ``NO_COLOR`` is set.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ if TYPE_CHECKING:
 
 
 _CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-"""Control characters: texts come from plugins and recipes too, and may not steer the terminal."""
+"""Control characters, removed because text may come from plugins and recipes."""
 
 _NARROW = 60
-"""Columns of a terminal below which rows may become blocks."""
+"""Terminal width below which table rows may become blocks of lines."""
 
 _PADDED = 60
-"""Width to which cells are padded at most: one long text must not make every other line as long."""
+"""Maximum width that cells are padded to, so that one long cell does not lengthen every line."""
 
 
 def say(text: str = "", *, style: str = "") -> None:
-    """A line of the result, on stdout; ``style`` is one of rich's, such as ``bold``."""
+    """Print a line of the result to stdout; ``style`` is a rich style such as ``bold``."""
     _print(sys.stdout, text, style)
 
 
 def success(text: str) -> None:
-    """Something went well, on stdout."""
+    """Print a success message to stdout."""
     _print(sys.stdout, text, "green")
 
 
 def note(text: str) -> None:
-    """A remark beside the result, on stderr."""
+    """Print additional information to stderr."""
     _print(sys.stderr, text, "dim")
 
 
 def warning(text: str) -> None:
-    """Something the user should know and that stops nothing, on stderr."""
+    """Print a warning to stderr."""
     _print(sys.stderr, f"warning: {text}", "yellow")
 
 
 def failure(error: GanforgeError) -> None:
-    """What went wrong and what to do about it, on stderr; a recipe's problems one by one."""
+    """Print an error and its remedy to stderr; each problem of a recipe separately."""
     if isinstance(error, RecipeError):
         _recipe_failure(error)
         return
@@ -61,12 +61,12 @@ def failure(error: GanforgeError) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
-    """Rows under headings, on stdout; on a narrow terminal that would break words, each row as a block of lines.
+    """Print a table to stdout; on a terminal too narrow for its words, each row as a block of lines.
 
     Args:
-        headings: one for each column.
+        headings: one per column.
         rows: cells; ``None`` is shown as a dash.
-        right: indices of the columns that are aligned to the right, such as numbers.
+        right: indices of right-aligned columns, such as numbers.
     """
     cells = [["–" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
     numbers = set(right)
@@ -77,16 +77,16 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
     from rich.table import Table
     from rich.text import Text
 
-    terminal, named = _console(sys.stdout), [_one_line(heading) for heading in headings]
-    if terminal.width < _NARROW and _least_width([named, *cells]) > terminal.width:
+    terminal, names = _console(sys.stdout), [_one_line(heading) for heading in headings]
+    if terminal.width < _NARROW and _least_width([names, *cells]) > terminal.width:
         for row in cells:
             block = Table.grid("", "", padding=(0, 2, 0, 0))
-            for heading, cell in zip(named, row, strict=True):
+            for heading, cell in zip(names, row, strict=True):
                 block.add_row(Text(heading, style="bold"), Text(cell, overflow="fold"))
             terminal.print(block, "", sep="\n")
         return
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(named):
+    for index, heading in enumerate(names):
         grid.add_column(heading, justify="right" if index in numbers else "left", overflow="fold")
     for row in cells:
         grid.add_row(*map(Text, row))
@@ -94,7 +94,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
 
 
 def json_out(value: Mapping[str, object]) -> None:
-    """One JSON object on stdout; numbers that are not finite become ``null``, since JSON has no word for them."""
+    """Print one JSON object to stdout; numbers that are not finite become ``null``, as JSON cannot represent them."""
     sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
 
 
@@ -119,13 +119,13 @@ def _one_line(text: str) -> str:
 
 
 def _least_width(rows: list[list[str]]) -> int:
-    """Columns of a terminal on which no word of the table breaks."""
+    """The narrowest terminal on which no word of the table breaks."""
     longest = [max(len(word) for cell in column for word in (*cell.split(), "")) for column in zip(*rows, strict=True)]
     return sum(longest) + 2 * (len(longest) - 1)
 
 
 def _plain_table(rows: list[list[str]], numbers: set[int]) -> None:
-    """Whole lines for grep: never wrapped or cut, whatever the width of the terminal that is not there."""
+    """Unwrapped lines for pipes and grep."""
     widths = [min(max(map(len, column)), _PADDED) for column in zip(*rows, strict=True)]
     for row in rows:
         sized = enumerate(zip(row, widths, strict=True))

@@ -1,4 +1,4 @@
-"""``ganforge data``: the data sets that must first be brought here, and how they stand."""
+"""``ganforge data``: list and download data sets."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def data() -> None:
-    """See and prepare data sets that do not come with ganforge."""
+    """List and prepare data sets that are not included in ganforge."""
 
 
 @app.command("list")
 def list_data(*, as_json: options.Json = False) -> None:
-    """List the data sets that can be prepared: which are here, where, and what they are."""
+    """List the data sets that can be prepared, their state and location."""
     from ganforge.builtin.datasets.remote_datasets import KNOWN
     from ganforge.storage.data_folders import data_folders
 
@@ -43,7 +43,8 @@ def list_data(*, as_json: options.Json = False) -> None:
         ],
     )
     console.note(
-        f"`ganforge data prepare NAME` brings one to {folders[0]}, or mends it; it compares all sums, this list only sizes"
+        f"`ganforge data prepare NAME` downloads or repairs one in {folders[0]} and verifies its checksums; "
+        "this list only compares sizes"
     )
 
 
@@ -52,25 +53,25 @@ def prepare(
     name: Annotated[str, typer.Argument(help="Name of the data set, as in a recipe.")],
     *,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="FOLDER|URL", help="Take it from here: a folder, an archive, or a URL.")
+        str | None, typer.Option("--from", metavar="FOLDER|URL", help="Use this folder, archive or URL as the source.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Copy or download a data set into the data folder, and compare it with its known sums."""
+    """Copy or download a data set into the data folder, and verify its checksums."""
     from ganforge.session.data_preparation import known_named, prepare_data, size_on_disk
     from ganforge.storage.data_folders import data_folders
 
     known = known_named(name)
-    with _progress() as told:
-        done = prepare_data(known, source, data_folders(), told)
+    with _progress() as report:
+        done = prepare_data(known, source, data_folders(), report)
 
     if as_json:
         console.json_out({"schema": 1, **_facts(known, done.folder), "changed": done.changed})
         return
-    made = "" if name == known.name else f", which {name} is made of,"
-    how = "is ready" if done.changed else "was ready"
+    made = "" if name == known.name else f", which {name} uses,"
+    how = "is ready" if done.changed else "was already there"
     size = size_on_disk(done.folder) / 2**20
-    console.success(f"{known.name}{made} {how} in {done.folder} ({size:.1f} MiB, all sums right; licence: {known.licence})")
+    console.success(f"{known.name}{made} {how} in {done.folder} ({size:.1f} MiB, checksums verified; licence: {known.licence})")
 
 
 def _found(known: Known, folders: tuple[Path, ...]) -> Path | None:
@@ -78,7 +79,7 @@ def _found(known: Known, folders: tuple[Path, ...]) -> Path | None:
 
 
 def _state(known: Known, folder: Path | None) -> str:
-    """By names and sizes, which takes no time."""
+    """The state by file names and sizes, without checksums."""
     if folder is None:
         return "missing"
     return "ready" if known.seems_whole(folder) else "damaged"
@@ -103,7 +104,7 @@ def _facts(known: Known, folder: Path | None) -> dict[str, object]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar for each file on a terminal, else a line for each that is done; on stderr."""
+    """On stderr: a progress bar per file on a terminal, else a line per finished file."""
     import sys
 
     if not sys.stderr.isatty():

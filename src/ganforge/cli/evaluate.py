@@ -1,4 +1,4 @@
-"""``ganforge evaluate``: measure a finished run again."""
+"""``ganforge evaluate``: measure finished runs again."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ganforge.runs.evaluation_records import RecordedEvaluation
 
 _NOTHING_MEASURED = 2
-"""Exit code: no metric gave a value."""
+"""Exit code when no metric gave a value."""
 
 
 class Weights(enum.StrEnum):
-    """Which weights of the generator are measured."""
+    """Which generator weights to measure."""
 
     AVERAGE = "average"
     RAW = "raw"
@@ -33,18 +33,19 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME[:KEY=VALUE,...]",
-            help="Any installed metric, with its parameters and samples=; those of the recipe unless given. Repeatable.",
+            help="Any installed metric, with parameters and samples=. Default: the metrics of the recipe. Repeatable.",
         ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option("-n", "--count", min=2, help="Samples of each kind; each metric's own number unless given.")
+        int | None,
+        typer.Option("-n", "--count", min=2, help="Number of real and of generated samples. Default: each metric's own."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws; the run's own unless given.")] = None,
-    weights: Annotated[Weights, typer.Option(help="The generator's moving average, or the weights that training moves.")] = (
-        Weights.AVERAGE
-    ),
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed for drawing samples. Default: the run's own.")
+    ] = None,
+    weights: Annotated[Weights, typer.Option(help="The EMA of the generator, or its raw weights.")] = (Weights.AVERAGE),
     floor: Annotated[
-        bool, typer.Option("--floor", help="Measure other real samples too: what a perfect generator reaches at this size.")
+        bool, typer.Option("--floor", help="Also measure real samples against real samples: the value of a perfect generator.")
     ] = False,
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "auto",
@@ -53,8 +54,8 @@ def evaluate(
 ) -> None:
     """Measure finished or stopped runs again, from their folders alone.
 
-    The weights are those of the newest intact checkpoint. What is measured is kept in the run's folder, in evaluations.jsonl, each
-    value with its protocol; MLflow gets it too where it has the run. A metric that fails costs one line.
+    Uses the newest intact checkpoint. The values are recorded in the run folder (evaluations.jsonl) with their protocols, and in
+    MLflow if it has the run. A metric that fails does not stop the others.
     """
     from ganforge.core.errors import GanforgeError
     from ganforge.runs.evaluation import Wish
@@ -72,14 +73,14 @@ def evaluate(
                 raise
             console.warning(f"{folder.path.resolve().name} is not measured: {error}")
             continue
-        _tell(done[-1], quiet=json)
+        _print(done[-1], quiet=json)
     if json:
         console.json_out({"schema": 1, "runs": [_to_plain(one) for one in done]})
     if not any(one.evaluated.values for one in done):
         raise typer.Exit(_NOTHING_MEASURED)
 
 
-def _tell(recorded: RecordedEvaluation, *, quiet: bool) -> None:
+def _print(recorded: RecordedEvaluation, *, quiet: bool) -> None:
 
     evaluated = recorded.evaluated
     if evaluated.values and not quiet:
@@ -91,7 +92,7 @@ def _tell(recorded: RecordedEvaluation, *, quiet: bool) -> None:
         console.note(remark)
     if recorded.undelivered:
         console.warning(
-            f"MLflow did not get it ({recorded.undelivered}); ganforge sync {evaluated.folder.path.resolve().name} delivers it"
+            f"MLflow does not have it yet ({recorded.undelivered}); ganforge sync {evaluated.folder.path.resolve().name} sends it"
         )
 
 
@@ -105,7 +106,7 @@ def _rows(evaluated: Evaluated) -> list[tuple[object, ...]]:
 
 
 def _brief(protocol: Mapping[str, Any]) -> str:
-    """What matters most of a protocol, in one line."""
+    """The essential parts of a protocol, in one line."""
     own = {key.removeprefix("metric."): value for key, value in protocol.items() if key.startswith("metric.")}
     params = [f"{name}={value}" for name, value in protocol["params"].items() if name not in own]
     stated = [f"{key} {str(value)[:20]}" for key, value in own.items()]

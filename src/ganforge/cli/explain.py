@@ -1,4 +1,4 @@
-"""``ganforge explain``: where each value of a recipe comes from."""
+"""``ganforge explain``: show where each value of a recipe comes from."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def explain(
     recipe: options.Recipe,
     key: Annotated[
         str | None,
-        typer.Argument(help="Only this key, or what is below it, such as train.seed or generator.params.", show_default=False),
+        typer.Argument(help="Only this key and the keys below it, such as train.seed or generator.params.", show_default=False),
     ] = None,
     *,
     overrides: options.Overrides = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show every value that a run of the recipe would use, and where it comes from: file and line, --set, or whose default."""
+    """Show every value that a run would use and its origin: file and line, --set, or a default."""
     from ganforge.build.blueprint import resolve_recipe
     from ganforge.recipe import value_origins
     from ganforge.recipe.reader import read_recipe

@@ -1,4 +1,4 @@
-"""``ganforge export``: a run's generator for other programs."""
+"""``ganforge export``: export a generator for other programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganforge.cli import console, options
 
 
 class Form(enum.StrEnum):
-    """The formats, said here so that help needs no torch."""
+    """Export formats, listed here so that --help does not import torch."""
 
     ONNX = "onnx"
     PROGRAM = "torchscript-export"
@@ -32,16 +32,16 @@ def export(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write; generator.onnx, .pt2 or generator in the run folder unless given."),
+        typer.Option(help="Output path. Default: generator.onnx, .pt2 or generator in the run folder."),
     ] = None,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples are compared.")] = 64,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of samples to compare.")] = 64,
     runs_dir: options.RunsDir = Path("runs"),
     json: options.Json = False,
 ) -> None:
-    """Write a run's generator for other programs: tensors by name in, values in the data's own units out.
+    """Export the generator of a run: named tensors in, values in the data's units out, for any batch size.
 
-    It is the moving average (EMA) of the newest intact checkpoint, for any number of samples. What was written is read back and
-    compared with the generator; nothing is kept unless both give the same samples.
+    Exports the EMA of the newest intact checkpoint. The file is read back and compared with the generator, and kept only if both
+    give the same samples.
     """
     from ganforge.runs.generator_export import TOLERANCE
     from ganforge.runs.generator_export import export as write
@@ -54,18 +54,17 @@ def export(
     card = done.card
     if json:
         checked = {"samples": done.counts, "difference": done.difference, "tolerance": TOLERANCE}
-        told = {key: card[key] for key in ("run", "iteration", "inputs", "output")}
-        console.json_out({"schema": 1, **told, "format": form.value, "path": done.path, "checked": checked})
+        facts = {key: card[key] for key in ("run", "iteration", "inputs", "output")}
+        console.json_out({"schema": 1, **facts, "format": form.value, "path": done.path, "checked": checked})
         return
-    inputs = ", ".join(f"{name} {_shape(told)}" for name, told in card["inputs"].items())
-    console.success(f"generator of iteration {card['iteration']} written to {done.path}")
-    console.say(f"  {inputs} → values {_shape(card['output'])} in the data's own units")
+    inputs = ", ".join(f"{name} {_shape(spec)}" for name, spec in card["inputs"].items())
+    console.success(f"wrote the generator of iteration {card['iteration']} to {done.path}")
+    console.say(f"  {inputs} → values {_shape(card['output'])} in the data's units")
     console.say(
-        f"  read back and compared in batches of {done.counts[0]} and {done.counts[1]}: "
-        f"largest difference {done.difference:.1g} of the range"
+        f"  verified in batches of {done.counts[0]} and {done.counts[1]}: largest difference {done.difference:.1g} of the range"
     )
 
 
-def _shape(told: Mapping[str, Any]) -> str:
-    shape = told["shape"]
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}) {told['dtype']}"
+def _shape(spec: Mapping[str, Any]) -> str:
+    shape = spec["shape"]
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}) {spec['dtype']}"

@@ -1,4 +1,4 @@
-"""What is installed, for the commands that look at it."""
+"""Installed plugins and components, as commands need them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def registry(*, warn: bool = True) -> Registry:
-    """Load the installed plugins; those that fail cost one line on stderr."""
+    """Load the installed plugins; print one warning line about those that fail."""
     from ganforge.registry.plugin_loader import load_plugins
 
     loaded = load_plugins()
@@ -23,15 +23,15 @@ def registry(*, warn: bool = True) -> Registry:
     return loaded
 
 
-def surveyed() -> Registry:
-    """The same for commands that tell how plugins fared: they show it first, and call :func:`insist` last."""
+def registry_with_failures() -> Registry:
+    """Load for commands that report plugin status: they print it first and call :func:`require_loaded` last."""
     from ganforge.registry.plugin_loader import load_plugins
 
     return load_plugins(strict=False)
 
 
-def insist(loaded: Registry) -> None:
-    """Fail if a plugin did and the switches in force are strict.
+def require_loaded(loaded: Registry) -> None:
+    """Raise if a plugin failed and ``--strict-plugins`` is set.
 
     Raises:
         PluginError: with each plugin that is broken or incompatible.
@@ -44,10 +44,10 @@ def insist(loaded: Registry) -> None:
 
 
 def plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRecord, ...]:
-    """The plugins that a name means: those of a distribution, or the one with an entry point of that name.
+    """Find plugins by name: all of a distribution, or the one with that entry point.
 
     Raises:
-        UsageError: nothing has the name, or several distributions have it.
+        UsageError: no plugin has the name, or several distributions do.
     """
     from ganforge.core.errors import UsageError, did_you_mean
     from ganforge.registry.selection import normalise
@@ -67,12 +67,12 @@ def plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRec
         raise UsageError(f"no plugin named '{name}' is installed", remedy=f"{hint} {listed}" if hint else listed)
     if len({one.distribution for one in found}) > 1 or (found[0].distribution == "local" and len(found) > 1):
         ids = ", ".join(f"{one.distribution}/{one.name}" for one in found)
-        raise UsageError(f"plugin '{name}' is ambiguous", remedy=f"write one of: {ids}")
+        raise UsageError(f"plugin '{name}' is ambiguous", remedy=f"use one of: {ids}")
     return found
 
 
 def kind_named(text: str) -> Kind:
-    """The kind that ``loss`` or ``losses`` means.
+    """Find a kind by its singular or plural name, such as ``loss`` or ``losses``.
 
     Raises:
         UsageError: no such kind.
@@ -85,5 +85,5 @@ def kind_named(text: str) -> Kind:
     if kind is None:
         kinds = f"kinds: {', '.join(kind.plural for kind in Kind)}"
         hint = did_you_mean(text, names)
-        raise UsageError(f"no kind of component is named '{text}'", remedy=f"{hint} {kinds}" if hint else kinds)
+        raise UsageError(f"no component kind is named '{text}'", remedy=f"{hint} {kinds}" if hint else kinds)
     return kind

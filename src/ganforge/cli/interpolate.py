@@ -1,4 +1,4 @@
-"""``ganforge interpolate``: walks between latents of a finished run."""
+"""``ganforge interpolate``: interpolate between latents of a finished run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import typer
 from ganforge.cli import console, options
 
 
-class Way(StrEnum):
-    """How the noise gets from one latent to another."""
+class Method(StrEnum):
+    """How to interpolate the noise."""
 
     LINEAR = "linear"
     SPHERICAL = "spherical"
@@ -22,23 +22,23 @@ def interpolate(
     run: options.GeneratorArgument,
     *,
     steps: options.Steps = None,
-    rows: Annotated[int, typer.Option(min=1, help="How many walks.")] = 8,
+    rows: Annotated[int, typer.Option(min=1, help="Number of rows.")] = 8,
     seed: options.Seed = 0,
     how: Annotated[
-        Way | None, typer.Option(help="Straight, or on an arc; straight for noise with bounds, such as uniform noise, else an arc.")
+        Method | None, typer.Option(help="Default: linear for bounded noise such as uniform noise, else spherical.")
     ] = None,
     label: options.Label = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option(help="Where to write: .png or .gif. Repeatable; interpolation.png and .gif in the run folder unless given."),
+        typer.Option(help="Output file, .png or .gif. Repeatable. Default: interpolation.png and .gif in the run folder."),
     ] = None,
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",
     json: options.Json = False,
 ) -> None:
-    """Walk from one random latent to another, a row for each walk.
+    """Interpolate from one random latent to another, one row per pair.
 
-    Labels and categorical codes stay as they are at the start of a walk; continuous codes go straight.
+    Labels and categorical codes keep their first value; continuous codes are interpolated linearly.
     """
     from ganforge.runs.interpolation import default_method
     from ganforge.runs.latent_explorer import FORMATS, LatentExplorer, write_figures
@@ -49,16 +49,16 @@ def interpolate(
     generator = load_named(run, device=device, runs_dir=runs_dir)
     explorer = LatentExplorer(generator.network, generator.sampler, generator.data)
     ends = generator.draw(2 * rows, seed=seed, label=label).latent
-    assert ends is not None  # noqa: S101 - what a generator draws has its latents
+    assert ends is not None  # noqa: S101 - drawn samples carry their latents
 
     targets = out or [default_path(generator.path, f"interpolation{ending}") for ending in FORMATS]
     way = how.value if how else default_method(generator.sampler)
     with out_option_hint():
         write_figures(targets, lambda ending: explorer.interpolation(ends, ending, steps=steps, method=way))
     if json:
-        told = {"run": generator.path.resolve().name, "iteration": generator.iteration, "files": targets, "seed": seed}
-        asked = {"steps": steps, "rows": rows, "how": way, "label": label, "device": str(generator.device)}
-        console.json_out({"schema": 1, **told, **asked})
+        result = {"run": generator.path.resolve().name, "iteration": generator.iteration, "files": targets, "seed": seed}
+        arguments = {"steps": steps, "rows": rows, "how": way, "label": label, "device": str(generator.device)}
+        console.json_out({"schema": 1, **result, **arguments})
         return
     for target in targets:
-        console.success(f"walks of iteration {generator.iteration} written to {target}")
+        console.success(f"interpolation of iteration {generator.iteration} written to {target}")

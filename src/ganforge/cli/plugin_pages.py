@@ -1,4 +1,4 @@
-"""One plugin on a page: where it comes from, how it fared, and what each of its components takes."""
+"""``ganforge plugins info``: one plugin with its source, status and components."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_plugin(record: PluginRecord, registry: Registry) -> None:
-    """Print all that is known of a plugin."""
+    """Print everything known about a plugin."""
     console.say(f"{record.distribution} {record.version}", style="bold")
     facts = {
         "status": f"{record.status}: {record.reason}" if record.reason else record.status,
@@ -37,7 +37,7 @@ def show_plugin(record: PluginRecord, registry: Registry) -> None:
 
 
 def plugin_facts(record: PluginRecord) -> dict[str, object]:
-    """The same as plain data, without the components."""
+    """The plugin as JSON-able data, without its components."""
     return {
         "name": record.name,
         "distribution": record.distribution,
@@ -57,17 +57,17 @@ def plugin_facts(record: PluginRecord) -> dict[str, object]:
 
 
 def component_facts(record: PluginRecord, registry: Registry) -> list[dict[str, object]]:
-    """The plugin's components as plain data; the parameters of one whose model cannot be loaded are ``None``."""
-    told = []
+    """The plugin's components as JSON-able data; parameters are ``None`` if their model cannot be loaded."""
+    facts: list[dict[str, object]] = []
     for component in _components(record, registry):
         parameters, _ = _parameters(component)
         plain = None if parameters is None else [parameter_facts(one) for one in parameters]
-        told.append({**described(component, registry), "parameters": plain})
-    return told
+        facts.append({**described(component, registry), "parameters": plain})
+    return facts
 
 
 def milliseconds(load_ms: float | None) -> str | None:
-    """A load time in words; ``None`` for a plugin that was not imported."""
+    """A load time as text; ``None`` for a plugin that was not imported."""
     return None if load_ms is None else f"{load_ms:.0f} ms"
 
 
@@ -102,7 +102,7 @@ def _show(component: Component, registry: Registry) -> None:
 
 
 def _parameters(component: Component) -> tuple[tuple[Parameter, ...] | None, str | None]:
-    """The parameters, or why they cannot be told: the plugin's page is for finding out."""
+    """The parameters, or the reason why they cannot be loaded."""
     from ganforge.core.errors import PluginError
     from ganforge.registry.params_description import describe_params
 

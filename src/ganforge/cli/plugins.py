@@ -1,4 +1,4 @@
-"""``ganforge plugins``: what is installed, from where, and whether it works."""
+"""``ganforge plugins``: list, check, diagnose and create plugins."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def plugins() -> None:
-    """See and check the installed plugins."""
+    """List and check installed plugins."""
 
 
 @app.command("list")
 def list_plugins(
     *,
     status: Annotated[
-        str | None, typer.Option(help="Only active, local, disabled, broken, incompatible or unavailable ones.")
+        str | None,
+        typer.Option(help="Only plugins with this status: active, local, disabled, broken, incompatible or unavailable."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the installed plugins, with what they offer and how they fared."""
+    """List the installed plugins with their components and status."""
     wanted = _status_named(status) if status else None
-    registry = installed.surveyed()
+    registry = installed.registry_with_failures()
     records = registry.plugins
     shown = [record for record in records if wanted is None or record.status == wanted]
 
@@ -45,15 +46,15 @@ def list_plugins(
     else:
         if shown:
             console.table(
-                ("Plugin", "Distribution", "Version", "Source", "Status", "Offers", "Load"),
+                ("Plugin", "Distribution", "Version", "Source", "Status", "Components", "Load"),
                 [
-                    (one.name, one.distribution, one.version, one.source, one.status, _offers(one), milliseconds(one.load_ms))
+                    (one.name, one.distribution, one.version, one.source, one.status, _components(one), milliseconds(one.load_ms))
                     for one in shown
                 ],
                 right=(6,),
             )
         console.say(_summary(records))
-    installed.insist(registry)
+    installed.require_loaded(registry)
 
 
 @app.command("info")
@@ -62,8 +63,8 @@ def info(
     *,
     as_json: options.Json = False,
 ) -> None:
-    """Show one plugin: where it comes from, what each of its components takes, and the traceback when it is broken."""
-    registry = installed.surveyed()
+    """Show one plugin: its source, components and parameters, and the traceback if it is broken."""
+    registry = installed.registry_with_failures()
     records = installed.plugins_named(registry.plugins, name)
     if as_json:
         first, *others = [{**plugin_facts(one), "components": component_facts(one, registry)} for one in records]
@@ -71,12 +72,12 @@ def info(
     else:
         for record in records:
             show_plugin(record, registry)
-    installed.insist(registry)
+    installed.require_loaded(registry)
 
 
 @app.command("doctor")
 def doctor(*, as_json: options.Json = False) -> None:
-    """Look over all that concerns plugins; say the remedy for each fault, and exit with 1 if there is one."""
+    """Check everything about plugins; print a remedy for each fault and exit with 1 if there is one."""
     from ganforge.cli.plugin_doctor import diagnose_plugins
 
     raise typer.Exit(print_diagnoses(diagnose_plugins(Path.cwd()), as_json=as_json))
@@ -84,7 +85,7 @@ def doctor(*, as_json: options.Json = False) -> None:
 
 @app.command("freeze")
 def freeze(*, as_json: options.Json = False) -> None:
-    """Print pip requirements that install the plugins in use again: versions, or where they came from."""
+    """Print pip requirements that reinstall the active plugins."""
     from ganforge.registry.requirements import requirement, requirement_line
 
     records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
@@ -104,21 +105,21 @@ def check(
         str | None,
         typer.Argument(
             metavar="NAME|PATH",
-            help="A plugin or its distribution, by name; or a FILE.py or the folder of a project, which need not be installed.",
+            help="Name of a plugin or distribution; or a FILE.py or project folder, installed or not.",
             show_default=False,
         ),
     ] = None,
     *,
     every: Annotated[
-        bool, typer.Option("--all", help="Check every installed plugin, built-in components included; so does no name at all.")
+        bool, typer.Option("--all", help="Check every installed plugin, including the built-in one. This is the default.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Hold a plugin and all its components to their contracts; exit with 1 when one of them fails or nothing ran."""
+    """Run the conformance checks on a plugin and its components; exit with 1 if one fails or none ran."""
     from ganforge.core.errors import UsageError
 
     if target is not None and every:
-        raise UsageError("name one plugin, or give --all", remedy="ganforge plugins list shows the names")
+        raise UsageError("a name and --all cannot be combined", remedy="use one of them; ganforge plugins list shows the names")
     reports: list[Report] = []
     for report in _checked(target):
         reports.append(report)
@@ -131,7 +132,7 @@ def check(
 
 
 def _checked(target: str | None) -> Iterator[Report]:
-    """The report on one plugin, or on each that is installed and not switched off."""
+    """Check one plugin, or every installed plugin that is not disabled."""
     from ganforge.registry.registry import Status
     from ganforge.testing import check_path, check_plugin
     from ganforge.testing.conformance import check_records
@@ -158,10 +159,12 @@ def _checked(target: str | None) -> Iterator[Report]:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the distribution, such as acme-gan.")],
     *,
-    kinds: Annotated[str, typer.Option(help="What it offers, separated by commas.")] = "generator,discriminator,loss",
-    into: Annotated[Path, typer.Option(help="Folder that gets the package's folder.", file_okay=False)] = Path(),
+    kinds: Annotated[
+        str, typer.Option(help="Kinds of component to include, separated by commas.")
+    ] = "generator,discriminator,loss",
+    into: Annotated[Path, typer.Option(help="Parent folder of the new package.", file_okay=False)] = Path(),
 ) -> None:
-    """Write a plugin package to start from: it installs, passes its tests and trains, as it is."""
+    """Write a new plugin package that installs, passes its tests and trains as it is."""
     from ganforge.scaffold import write_plugin
 
     folder = write_plugin(name, _kinds_named(kinds), into)
@@ -181,7 +184,7 @@ def _kinds_named(text: str) -> list[Kind]:
         if found is None:
             listed = f"kinds: {', '.join(Kind)}"
             hint = did_you_mean(word, Kind)
-            raise UsageError(f"there is no kind of component called '{word}'", remedy=f"{hint} {listed}" if hint else listed)
+            raise UsageError(f"no component kind is named '{word}'", remedy=f"{hint} {listed}" if hint else listed)
         named.append(found)
     return named
 
@@ -220,11 +223,11 @@ def _status_named(text: str) -> str:
     return text
 
 
-def _offers(record: PluginRecord) -> str:
+def _components(record: PluginRecord) -> str:
     if record.reason:
         return record.reason
     counts = [f"{len(names)} {kind.plural if len(names) > 1 else kind.value}" for kind, names in record.offers.items()]
-    return "; ".join([", ".join(counts) or "nothing", *(f"! {remark}" for remark in record.remarks)])
+    return "; ".join([", ".join(counts) or "none", *(f"! {remark}" for remark in record.remarks)])
 
 
 def _summary(records: tuple[PluginRecord, ...]) -> str:

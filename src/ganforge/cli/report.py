@@ -1,4 +1,4 @@
-"""``ganforge report``: one page about a run, complete in itself."""
+"""``ganforge report``: a self-contained HTML page about a run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ganforge.cli import console, options
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="Folder, name or beginning of the id of a run, or of a sweep over seeds.")],
+    run: Annotated[str, typer.Argument(help="Run name, id prefix or folder; or that of a sweep.")],
     *,
-    out: Annotated[Path | None, typer.Option(help="Where to write; report.html in the run folder unless given.")] = None,
-    browser: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Output file. Default: report.html in the run folder.")] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     runs_dir: options.RunsDir = Path("runs"),
     json: options.Json = False,
 ) -> None:
-    """Write an HTML page about a run: verdict, samples, curves, metrics with their protocols, recipe and lock.
+    """Write an HTML page about a run: health, samples, curves, metrics with their protocols, recipe and lock.
 
-    The page loads nothing and runs no script: it can be sent, kept and printed as it is. Any run will do, also one that failed or
-    is still running; of a sweep the page compares the seeds.
+    The page is self-contained and runs no scripts. It works for any run, including one that failed or is still running; for a
+    sweep it compares the seeds.
     """
     from ganforge.report.report_file import report as write
     from ganforge.runs.run_lookup import find
@@ -34,7 +34,7 @@ def report(
     if json:
         console.json_out({"schema": 1, "run": folder.path.resolve().name, "file": page, "bytes": page.stat().st_size})
     else:
-        console.success(f"page of {folder.path.resolve().name} written to {page} ({page.stat().st_size / 2**20:.1f} MiB)")
+        console.success(f"wrote the report on {folder.path.resolve().name} to {page} ({page.stat().st_size / 2**20:.1f} MiB)")
     if browser:
         import webbrowser
 

@@ -1,4 +1,4 @@
-"""``ganforge run``: check, build, train, record."""
+"""``ganforge run``: check, build, train and record."""
 
 from __future__ import annotations
 
@@ -14,33 +14,28 @@ if TYPE_CHECKING:
 
 
 def run(
-    recipe: Annotated[Path | None, typer.Argument(help="The recipe; may be left out with --resume.", show_default=False)] = None,
+    recipe: Annotated[Path | None, typer.Argument(help="The recipe; optional with --resume.", show_default=False)] = None,
     *,
     overrides: options.Overrides = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Run this many seeds, from the recipe's on; prints their spread.")
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Run this many seeds, starting at the recipe's seed.")] = None,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a run: its folder, name or beginning of its id.")
-    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume a run: its name, id prefix or folder.")] = None,
     runs_dir: options.RunsDir = Path("runs"),
     tracking_uri: options.TrackingUri = None,
     locked: Annotated[
         Path | None,
-        typer.Option(metavar="LOCK", exists=True, help="Refuse other components or data than this lock.json, or run folder, says."),
+        typer.Option(metavar="LOCK", exists=True, help="Require the components and data of this lock.json or run folder."),
     ] = None,
-    unlocked: Annotated[
-        bool, typer.Option("--unlocked", help="With --resume: go on with other versions, files or data than the run began with.")
-    ] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live view.")] = False,
+    unlocked: Annotated[bool, typer.Option("--unlocked", help="With --resume: accept different versions, files or data.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print plain lines instead of the live view.")] = False,
     parent: Annotated[str | None, typer.Option(hidden=True)] = None,
     json: options.Json = False,
 ) -> None:
-    """Train what a recipe describes, and record it.
+    """Train a recipe and record the run.
 
-    A recipe with mistakes is refused before anything is built. Ctrl-C finishes the iteration, saves, and tells how to go on.
+    An invalid recipe is rejected before anything is built. Ctrl-C finishes the iteration, saves a
+    checkpoint, and prints how to resume.
     """
     from rich.console import Console
 
@@ -60,11 +55,9 @@ def run(
         unlocked=unlocked,
     )
     if unlocked and resume is None:
-        raise UsageError("--unlocked is for --resume", remedy="drop it: a new run takes what is installed")
+        raise UsageError("--unlocked requires --resume", remedy="remove it: a new run uses what is installed")
     if seeds is not None and resume is not None:
-        raise UsageError(
-            "--seeds and --resume do not go together", remedy="resume the seeds one by one; `ganforge runs` lists them"
-        )
+        raise UsageError("--seeds and --resume cannot be combined", remedy="resume each seed; `ganforge runs` lists them")
 
     screen = Console(stderr=True)
     if seeds is not None:
@@ -78,14 +71,14 @@ def run(
     from ganforge.session.training_run import run as run_one
 
     result = run_one(settings, screen)
-    _farewell(result)
+    _print_summary(result)
     if json:
         console.json_out(result.to_plain())
     raise typer.Exit(result.exit_code)
 
 
-def _farewell(result: Result) -> None:
-    """How it ended and what can be done now, on stderr."""
+def _print_summary(result: Result) -> None:
+    """Print the outcome and the next commands to stderr."""
     from ganforge.storage.checkpoints import list_checkpoints
     from ganforge.storage.run_folder import RunFolder
 
@@ -94,26 +87,28 @@ def _farewell(result: Result) -> None:
         case "finished":
             console.note(f"finished in {_duration(result.seconds)}: {result.folder}")
             console.note(f"  samples   ganforge sample {result.run}")
-        case "stopped" if result.exit_code == 1:  # nobody asked for it: the health watch did
+        case "stopped" if result.exit_code == 1:  # stopped by a health check, not by the user
             console.warning(f"stopped at iteration {result.iterations}: {result.reason}")
-            console.note(f"  kept in   {result.folder}")
-            console.note(f"  go on     ganforge run --resume {result.run} --set 'health.on_fail=\"warn\"'")
+            console.note(f"  folder    {result.folder}")
+            console.note(f"  resume    ganforge run --resume {result.run} --set 'health.on_fail=\"warn\"'")
         case "stopped":
             console.note(f"stopped at iteration {result.iterations}: {result.folder}")
-            console.note(f"  go on     ganforge run --resume {result.run}")
+            console.note(f"  resume    ganforge run --resume {result.run}")
         case _:
             console.warning(f"training diverged: {result.reason}")
             if list_checkpoints(RunFolder(result.folder)):
-                kept = f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged it diverges again"
+                kept = (
+                    f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged, it diverges again"
+                )
             else:
-                kept = "it came to no checkpoint, so there is nothing to sample or resume; run again it diverges again"
+                kept = "there is no checkpoint to sample or resume; without changes, running again diverges again"
             console.note(f"  {kept}:")
             console.note('  lower the learning rates, or add a penalty such as [[loss]] use = "r1"')
     if result.mlflow["undelivered"] and not result.mlflow["wanted"]:
-        console.note(f"  MLflow    off; ganforge sync {result.run} delivers the run")
+        console.note(f"  MLflow    off; ganforge sync {result.run} sends the run")
     elif result.mlflow["undelivered"]:
-        console.warning(f"MLflow did not get all of it ({result.mlflow['message'] or 'not delivered yet'})")
-        console.note(f"  deliver   ganforge sync {result.run}")
+        console.warning(f"MLflow did not receive everything ({result.mlflow['message'] or 'not sent yet'})")
+        console.note(f"  send      ganforge sync {result.run}")
     else:
         console.note(f"  MLflow    {result.mlflow['link'] or 'ganforge ui'}   ({result.mlflow['tracking_uri']})")
 

@@ -1,4 +1,4 @@
-"""``ganforge runs``: what was run, how it stands, and what MLflow still lacks of it."""
+"""``ganforge runs``: list runs, their status, and what MLflow does not have yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def runs(
 ) -> None:
     """List the runs, newest first.
 
-    Runs whose process vanished are marked as killed. Neither MLflow nor its server is needed.
+    Marks runs whose process has died as killed. Does not need MLflow.
     """
     from ganforge.runs.run_list import list_runs
 
@@ -75,12 +75,12 @@ def _waiting(waiting: Sequence[RunSummary]) -> str:
     }
     what = ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in counts.items() if count)
     names = ", ".join(run.run for run in waiting[:3]) + (f" and {len(waiting) - 3} more" if len(waiting) > 3 else "")
-    return f"MLflow lacks {what} of {names}; deliver them with `ganforge sync`"
+    return f"MLflow does not have {what} of {names} yet; send them with `ganforge sync`"
 
 
 def _nothing(runs_dir: Path, experiment: str | None) -> str:
     where = f"{runs_dir} has no runs" + (f" of the experiment '{experiment}'" if experiment else "")
-    return f"{where}; start one with `ganforge run RECIPE`, or say where they lie with --runs-dir"
+    return f"{where}; start one with `ganforge run RECIPE`, or name another folder with --runs-dir"
 
 
 def _to_plain(run: RunSummary) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``ganforge sample``: draw from a finished run."""
+"""``ganforge sample``: draw samples from a finished run."""
 
 from __future__ import annotations
 
@@ -17,39 +17,37 @@ if TYPE_CHECKING:
 def sample(
     run: options.GeneratorArgument,
     *,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 64,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Number of samples.")] = 64,
     seed: options.Seed = 0,
     label: options.Label = None,
     code: Annotated[
         str | None,
-        typer.Option(
-            help="Values of the codes, such as 1 or 1,0.5,-1: categorical ones first; a dash leaves one to be drawn: -,0.5."
-        ),
+        typer.Option(help="Codes, such as 1 or 1,0.5,-1: categorical first; a dash means random: -,0.5."),
     ] = None,
     neighbours: Annotated[
-        bool, typer.Option("--neighbours", help="Draw, in a yellow frame, the training image nearest to the last of each row.")
+        bool,
+        typer.Option("--neighbours", help="End each row with the training image nearest to its last sample, in a yellow frame."),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where to write: .png, .npz or .csv; samples.png, or neighbours.png, in the run folder unless given.",
+            help="Output file: .png, .npz or .csv. Default: samples.png or neighbours.png in the run folder.",
         ),
     ] = None,
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",
     json: options.Json = False,
 ) -> None:
-    """Draw samples from a run's generator, in the data's own units.
+    """Draw samples from a run's generator, in the data's units.
 
-    The generator is the moving average (EMA) of the newest intact checkpoint; the run folder is all that is needed, except that
-    --neighbours reads the data set again, all of it.
+    Uses the EMA of the newest intact checkpoint. Only the run folder is needed; --neighbours also reads the whole data set.
     """
     from ganforge.core.errors import UsageError
     from ganforge.runs.loaded_generator import load_named
     from ganforge.runs.sample_files import FORMATS, check_paths, default_path, out_option_hint, write_samples
 
     if neighbours and out is not None and out.suffix.lower() != ".png":
-        raise UsageError(f"neighbours are drawn, and {out.name} is no picture", remedy="let the name end in .png")
+        raise UsageError(f"--neighbours writes a PNG, not {out.name}", remedy="use a file name that ends in .png")
     codes = _codes(code)
     check_paths([out] if out else [], FORMATS)
     generator = load_named(run, device=device, runs_dir=runs_dir)
@@ -63,23 +61,23 @@ def sample(
             write_samples(target, samples, generator.data)
 
     if changes:
-        console.warning(f"the data are not what the run was trained on: {'; '.join(changes)}")
+        console.warning(f"the data set has changed since training: {'; '.join(changes)}")
     if json:
-        told = {
+        result = {
             "run": generator.path.resolve().name,
             "iteration": generator.iteration,
             "file": target,
             "count": count,
             "seed": seed,
         }
-        asked = {"label": label, "code": codes, "neighbours": neighbours, "device": str(generator.device)}
-        console.json_out({"schema": 1, **told, **asked, "data_changes": changes})
+        arguments = {"label": label, "code": codes, "neighbours": neighbours, "device": str(generator.device)}
+        console.json_out({"schema": 1, **result, **arguments, "data_changes": changes})
         return
-    console.success(f"{count} samples of iteration {generator.iteration} written to {target}")
+    console.success(f"wrote {count} samples of iteration {generator.iteration} to {target}")
 
 
 def _beside_nearest(folder: Path, samples: Samples, data: DataSpec, target: Path) -> tuple[str, ...]:
-    """Draw the sheet; gives in which respects the data are not what the run was trained on."""
+    """Write the image grid; return how the data set has changed since training."""
     from ganforge.runs.nearest_training import beside_nearest, require_images, training_images
     from ganforge.runs.sample_files import groups
     from ganforge.storage import atomic_files
@@ -100,4 +98,4 @@ def _codes(text: str | None) -> list[float | None] | None:
     try:
         return [None if part.strip() in ("", "-") else float(part) for part in text.split(",")]
     except ValueError as error:
-        raise UsageError(f"cannot read the codes '{text}'", remedy="give numbers with commas between, such as 1,0.5,-") from error
+        raise UsageError(f"cannot read the codes '{text}'", remedy="separate numbers by commas, such as 1,0.5,-") from error

@@ -1,4 +1,4 @@
-"""``ganforge schema``: the JSON Schema of recipes, with which TOML editors complete and judge them."""
+"""``ganforge schema``: write the JSON Schema of recipes, for completion and validation in TOML editors."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ganforge.cli import console, installed
 
 def schema(
     recipes: Annotated[
-        list[Path] | None, typer.Argument(help="Recipes that get a #:schema line on top, which taplo and tombi follow.")
+        list[Path] | None, typer.Argument(help="Recipes that get a #:schema line at the top, for taplo and tombi.")
     ] = None,
     *,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write the schema; .ganforge/recipe.schema.json where something refers to it, else stdout."),
+        typer.Option(help="Output file. Default: .ganforge/recipe.schema.json if something refers to it, else stdout."),
     ] = None,
     associate: Annotated[
         list[str] | None,
         typer.Option(
             metavar="GLOB",
-            help="Have taplo and tombi judge the files that match, by .taplo.toml and tombi.toml in this folder. Repeatable.",
+            help="Apply the schema to matching files, through .taplo.toml and tombi.toml in this folder. Repeatable.",
         ),
     ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Only say whether this schema knows what is installed; exit with 1, and the line to run, if not."
+            metavar="FILE", help="Only check that this schema is up to date; if not, exit with 1 and print the command to run."
         ),
     ] = None,
 ) -> None:
     """Write the JSON Schema of recipes, with all installed components, for TOML editors.
 
-    It knows every table, key, component and parameter with its type and range; 'ganforge check' knows more. Write it again after
-    plugins were installed, updated or removed.
+    It covers every table, key, component and parameter with its type and range; 'ganforge check' checks more. Write it again after
+    you install, update or remove plugins.
     """
     import json
 
@@ -49,7 +49,7 @@ def schema(
 
     if check is not None:
         if out or recipes or associate:
-            raise UsageError("--check writes nothing", remedy="give it alone")
+            raise UsageError("--check writes nothing", remedy="use it without other options")
         _check(check)
         return
     if out is not None and out.is_dir():
@@ -58,18 +58,18 @@ def schema(
     for complaint in complaints:
         console.warning(complaint)
     if out is None and not recipes and not associate:
-        sys.stdout.write(json.dumps(made, indent=1) + "\n")  # in ASCII: not every locale has a word for λ
+        sys.stdout.write(json.dumps(made, indent=1) + "\n")  # ASCII: not every locale can encode λ
         return
 
     out = out or editor_config.DEFAULT_SCHEMA
     for recipe in recipes or ():
-        load_toml(recipe)  # what is no recipe is told before anything is written
+        load_toml(recipe)  # reject an invalid file before anything is written
     settings = editor_config.updated_settings(associate, out, Path()) if associate else {}
     atomic_files.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     console.say(f"wrote {out}")
     for recipe in recipes or ():
         changed = editor_config.write_schema_directive(recipe, out)
-        console.say(f"{recipe}: {'#:schema line put on top' if changed else 'has its #:schema line'}")
+        console.say(f"{recipe}: {'#:schema line added' if changed else 'already has its #:schema line'}")
     for path, changed_text in settings.items():
         atomic_files.write_text(path, changed_text)
         console.say(f"rule added to {path}")
@@ -83,4 +83,4 @@ def _check(schema: Path) -> None:
         console.say(f"{schema} {behind}")
         console.say(f"  {update_command(schema)}")
         raise typer.Exit(1)
-    console.success(f"{schema} knows all that is installed")
+    console.success(f"{schema} is up to date")

@@ -1,4 +1,4 @@
-"""``ganforge sync``: deliver what an absent MLflow server missed."""
+"""``ganforge sync``: send what an unavailable MLflow server missed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from ganforge.tracking.supervisor import Summary
 
 _UNDELIVERED = 5
-"""Exit code: storage failed, here MLflow's."""
+"""Exit code when MLflow cannot be written."""
 
 
 def sync(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...", help="Folder, name or beginning of the id; all that wait unless given.", show_default=False
+            metavar="[RUN]...", help="Run names, id prefixes or folders. Default: all runs with unsent data.", show_default=False
         ),
     ] = None,
     *,
@@ -29,9 +29,9 @@ def sync(
     tracking_uri: options.RunTrackingUri = None,
     json: options.Json = False,
 ) -> None:
-    """Deliver to MLflow what its server missed.
+    """Send to MLflow what its server missed.
 
-    Nothing is sent twice. A run whose process vanished is marked as killed; one that goes on is left to its own shipper.
+    Nothing is sent twice. A run whose process has died is marked as killed; a running one has its own uploader.
     """
     from ganforge.runs.run_lookup import find
     from ganforge.tracking.resend import sync as deliver
@@ -40,7 +40,7 @@ def sync(
     delivered: dict[RunFolder, Summary] = {}
     for folder in folders:
         if not json:
-            console.note(f"{folder.path.name}: delivering")
+            console.note(f"{folder.path.name}: sending")
         delivered[folder] = deliver(folder, tracking_uri)
         if not json:
             _say(folder, delivered[folder])
@@ -54,14 +54,14 @@ def sync(
 
 
 def _waiting(runs_dir: Path) -> list[RunFolder]:
-    """Runs with something to deliver; those that go on have a shipper of their own."""
+    """Runs with unsent data; running ones have their own uploader."""
     from ganforge.runs.run_lookup import run_folders
     from ganforge.tracking.pending import pending
 
     folders = []
     for folder in (run.folder for run in run_folders(runs_dir)):
         if folder.holder() is not None:
-            console.note(f"{folder.path.name} goes on, and delivers by itself")
+            console.note(f"{folder.path.name} is running and sends its own data")
         elif pending(folder):
             folders.append(folder)
     return folders
@@ -74,7 +74,7 @@ def _say(folder: RunFolder, summary: Summary) -> None:
         console.warning(f"{name}: MLflow refused {_count(summary.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}")
     if summary.pending:
         console.warning(
-            f"{name}: {_count(summary.pending.points, 'point')} and {_count(summary.pending.images, 'image')} not delivered to "
+            f"{name}: {_count(summary.pending.points, 'point')} and {_count(summary.pending.images, 'image')} not sent to "
             f"{summary.store.shown}: {summary.message or 'it does not answer'}"
         )
         return

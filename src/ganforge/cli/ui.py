@@ -1,4 +1,4 @@
-"""``ganforge ui``: MLflow's pages, on the store that the runs are in."""
+"""``ganforge ui``: start the MLflow UI on the store of the runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ def ui(
     *,
     tracking_uri: options.TrackingUri = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port; the first free one from 5000 on unless given.", show_default=False)
+        int | None, typer.Option(min=1, max=65535, help="Port. Default: the first free one from 5000.", show_default=False)
     ] = None,
-    host: Annotated[str, typer.Option(help="Where to listen. Whoever reaches it can read and change every run.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Anyone who can reach it can read and change every run.")
+    ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
-    """Start the MLflow UI and print links that open on the right page. Ctrl-C stops it."""
+    """Start the MLflow UI and print links to your experiments. Ctrl-C stops it."""
     from ganforge.core.errors import UsageError
     from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, serving
     from ganforge.tracking.tracking_store import Store, resolve
@@ -35,11 +37,13 @@ def ui(
         return
     if store.database is not None and not store.database.exists():
         raise UsageError(
-            f"there is no {store.database} yet",
-            remedy="train something first, or name the store with --tracking-uri sqlite:////path/to/mlflow.db",
+            f"{store.database} does not exist yet",
+            remedy="train a recipe first, or name the store with --tracking-uri sqlite:////path/to/mlflow.db",
         )
     if host not in {LOOPBACK, "localhost"}:
-        console.warning(f"listening on {host}: MLflow has no login, so whoever reaches this machine can read and change every run")
+        console.warning(
+            f"listening on {host}: MLflow has no login, so anyone who can reach this machine can read and change every run"
+        )
 
     chosen = checked_port(host, port) if port else free_port(host)
     console.note(f"starting MLflow on {store.shown} …")
@@ -56,7 +60,7 @@ def ui(
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Take SIGTERM and a closed terminal for Ctrl-C, so that the server's processes end with this one in those cases too."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that the server's processes end with this one."""
     import signal
 
     def stop(*_: object) -> None:
@@ -84,7 +88,7 @@ def _show(store: Store, found: Sequence[tuple[str, str]], *, browser: bool) -> N
 
 
 def _progress(seconds: float) -> None:
-    """One line that counts, on a terminal only."""
+    """A line with the elapsed seconds, on a terminal only."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r  {seconds:4.0f} s (about 9 s on two cores)")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""``ganforge verify``: whether a recipe still reaches what it expects."""
+"""``ganforge verify``: check that a recipe still reaches its expected values."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def verify(
     tracking_uri: options.TrackingUri = None,
     json: options.Json = False,
 ) -> None:
-    """Run a recipe's seeds again and say whether it reaches the bands that it expects.
+    """Run a recipe's seeds again and check its [[expect]] bands.
 
-    As many seeds are run as the bands speak of, from the recipe's own on, each a run as `ganforge run --seeds` makes it. The exit
-    code is 0 where every band is reached, and 1 where one is missed.
+    Runs as many seeds as the bands require, starting at the recipe's seed, like `ganforge run --seeds`. Exits with 0 if every band
+    is met and with 1 otherwise.
     """
     from rich.console import Console
 
