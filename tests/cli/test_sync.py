@@ -71,9 +71,7 @@ def test_it_delivers_what_waits_once(folder, tmp_path, capsys):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_a_store_that_does_not_answer_is_exit_code_5_and_changes_nothing(folder, capsys, monkeypatch):
-    from ganforge.tracking import resend
-
-    monkeypatch.setattr(resend, "PATIENCE", 0.2)
+    monkeypatch.setattr("ganforge.tracking.supervisor.SYNC_TIMEOUT", 0.2)
     journal = folder.journal.read_bytes()
 
     assert main(["sync", "--tracking-uri", "http://127.0.0.1:9"]) == 5

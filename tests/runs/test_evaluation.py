@@ -16,8 +16,8 @@ from ganforge.runs.evaluation import Wish, _plainly, evaluate
 from ganforge.runs.evaluation_records import evaluate_and_record
 from ganforge.storage import journal
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking import resend
-from ganforge.tracking.acknowledgement import Ack
+from ganforge.tracking import supervisor
+from ganforge.tracking.upload_state import Acknowledgement
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
@@ -180,15 +180,15 @@ def test_a_run_that_was_never_delivered_is_measured_without_mlflow(folder):
     assert (found.delivered, found.undelivered) == (None, None)
     assert {key: one.value for key, one in found.evaluated.values.items()} == json.loads(folder.metrics.read_text())["metrics"]
     assert (folder.path / "evaluations.jsonl").exists()
-    assert Ack.load(folder.acknowledged).run_id is None
+    assert Acknowledgement.load(folder.acknowledged).run_id is None
 
 
 def test_what_mlflow_does_not_get_is_safe_in_the_folder(folder, monkeypatch):
     def refuse(folder, uri):
         raise UsageError("no such store")
 
-    Ack(store="sqlite:////nowhere.db", run_id="m1", begun=True).save(folder.acknowledged)
-    monkeypatch.setattr(resend, "sync", refuse)
+    Acknowledgement(store="sqlite:////nowhere.db", run_id="m1", described=True).save(folder.acknowledged)
+    monkeypatch.setattr(supervisor, "sync", refuse)
     assert evaluate_and_record(folder, Wish()).undelivered == "no such store"
     assert len((folder.path / "evaluations.jsonl").read_text().splitlines()) == 1
 
@@ -213,7 +213,7 @@ def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, t
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    delivered = resend.sync(folder, uri)
+    delivered = supervisor.sync(folder, uri)
     caplog.set_level("INFO", logger="ganforge")
     for samples in (50, 40):
         found = evaluate_and_record(folder, Wish(("wasserstein",), samples=samples), tracking_uri=uri)

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from ganforge.core.findings import Finding, report
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.acknowledgement import Ack
-from ganforge.tracking.delivery import Delivery
-from ganforge.tracking.pending import Pending, pending
-from ganforge.tracking.sink import Refused, Unreachable
+from ganforge.tracking.delivery import Delivery, PendingUploads, count_pending
+from ganforge.tracking.sink import RefusedError, UnreachableError
+from ganforge.tracking.upload_state import Acknowledgement
 
 
 class Memory:
@@ -26,40 +25,40 @@ class Memory:
 
     def _call(self, name, *details):
         if self._left <= 0:
-            raise Unreachable("no answer")
+            raise UnreachableError("no answer")
         self._left -= 1
         self.calls.append((name, *details))
 
-    def begin(self, start, run_id):
+    def open_run(self, start, run_id):
         self._call("begin", start.run_id)
         return "1", run_id or "m1"
 
-    def describe(self, start, folder):
+    def describe_run(self, start, folder):
         self._call("describe", dict(start.params))
         return []
 
-    def points(self, points):
+    def log_points(self, points):
         self._call("points", len(points))
         if any(self._refuse(point) for point in points):
-            raise Refused("bad point")
+            raise RefusedError("bad point")
         self.rows |= {(point.key, point.iteration, point.ms, "nan" if math.isnan(point.value) else point.value) for point in points}
 
-    def image(self, path, key, iteration, ms):
+    def log_image(self, path, key, iteration, ms):
         self._call("image", key, iteration)
 
-    def file(self, path, folder):
+    def log_file(self, path, folder):
         self._call("file", path.name, folder)
 
-    def tag(self, key, value):
+    def set_tag(self, key, value):
         self._call("tag", key, value)
 
-    def model(self, folder, record):
+    def log_model(self, folder, record):
         self._call("model", folder.name)
 
-    def running(self):
+    def set_running(self):
         self._call("running")
 
-    def ended(self, status, ms):
+    def set_ended(self, status, ms):
         self._call("ended", status)
 
     def named(self, name):
@@ -75,7 +74,7 @@ class Desk:
     def __init__(self, folder, sink):
         self.folder = folder
         self.sink = sink
-        self.ack = Ack()
+        self.ack = Acknowledgement()
         self.rejected = []
 
     def deliver(self, *, final=False, forget=False):
@@ -83,7 +82,7 @@ class Desk:
         delivery = Delivery(
             self.folder, self.sink, self.ack, save=(lambda _: None) if forget else self._save, reject=self.rejected.append
         )
-        delivery.pump(final=final)
+        delivery.upload_pending(final=final)
 
     def _save(self, ack):
         self.ack = ack
@@ -451,13 +450,13 @@ def test_whatever_is_cut_where_the_rows_are_those_of_one_smooth_delivery(resolut
             # The width stands in acknowledged.json before anything leaves, so it is never forgotten.
             forget = desk.ack.width is not None and data.draw(st.booleans(), label="dies before acknowledging")
             final = number == 3 and data.draw(st.booleans(), label="the trainer has died")
-            with suppress(Unreachable):
+            with suppress(UnreachableError):
                 desk.deliver(final=final, forget=forget)
     store._left = math.inf
     desk.deliver(final=True)
 
     smooth = Desk(trainer.folder, Memory())
-    smooth.ack = Ack(width=desk.ack.width)
+    smooth.ack = Acknowledgement(width=desk.ack.width)
     smooth.deliver(final=True)
     assert store.rows == smooth.sink.rows
     assert store.iterations("eval/wasserstein") == [900, 2000]
@@ -474,7 +473,7 @@ def test_what_is_pending_is_counted_without_a_store(trainer, desk):
     trainer.evaluate(300, wasserstein=0.5, modes=3.0)
     trainer.end()
 
-    waiting = pending(trainer.folder)
+    waiting = count_pending(trainer.folder)
     assert waiting.images == 1
     assert waiting.points >= 4
     assert waiting
@@ -482,8 +481,8 @@ def test_what_is_pending_is_counted_without_a_store(trainer, desk):
     desk.deliver(final=True)
     desk.ack.save(trainer.folder.acknowledged)
     assert desk.ack.points == waiting.points
-    assert pending(trainer.folder) == Pending()
-    assert not pending(trainer.folder)
+    assert count_pending(trainer.folder) == PendingUploads()
+    assert not count_pending(trainer.folder)
 
 
 def test_values_measured_again_after_the_end_get_names_of_their_own_and_leave_the_end_as_it_is(trainer, desk):

@@ -82,8 +82,8 @@ def weights(folder):
 def test_the_generator_is_logged_once_and_samples_with_params(trainer, weights, uri, read_back, loading, monkeypatch):
     import threading
 
-    from ganforge.tracking.tracking_store import resolve
-    from ganforge.tracking.upload_loop import ship
+    from ganforge.tracking.tracking_store import resolve_store
+    from ganforge.tracking.uploader import upload
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     trainer.begin()
@@ -92,9 +92,9 @@ def test_the_generator_is_logged_once_and_samples_with_params(trainer, weights, 
     trainer.end()
     over = threading.Event()
     over.set()
-    ship(trainer.folder, resolve(uri), over, drain_timeout=5.0)
+    upload(trainer.folder, resolve_store(uri), over, drain_timeout=5.0)
     trainer.folder.acknowledged.unlink()
-    state = ship(trainer.folder, resolve(uri), over, drain_timeout=5.0)  # delivered twice, logged once
+    state = upload(trainer.folder, resolve_store(uri), over, drain_timeout=5.0)  # delivered twice, logged once
 
     assert state.phase == "done", state.message
     assert state.rejected == 0, (trainer.folder.path / "rejected.jsonl").read_text()
@@ -128,9 +128,9 @@ def test_the_generator_is_logged_once_and_samples_with_params(trainer, weights, 
 
 
 def test_requirements_are_pinned_and_installable():
-    from ganforge.tracking.mlflow_model import pinned
+    from ganforge.tracking.mlflow_model import default_requirements
 
-    requirements = dict(line.split("==") for line in pinned())
+    requirements = dict(line.split("==") for line in default_requirements())
 
     assert {"ganforge", "torch", "mlflow", "numpy", "safetensors"} <= requirements.keys()
     assert all(version and "+" not in version for version in requirements.values())

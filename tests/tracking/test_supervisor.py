@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ganforge.core.errors import UsageError
-from ganforge.tracking.pending import Pending
+from ganforge.tracking.delivery import PendingUploads
 from ganforge.tracking.supervisor import supervise
 
 
@@ -39,9 +39,7 @@ def test_a_uri_that_cannot_work_is_refused_before_anything_starts(trainer):
 
 
 def test_the_trainers_side_imports_neither_mlflow_nor_torch():
-    program = (
-        "import sys, ganforge.tracking.supervisor, ganforge.tracking.resend, ganforge.tracking.server, ganforge.tracking.pending;"
-    )
+    program = "import sys, ganforge.tracking.supervisor, ganforge.tracking.server;"
     program += "print([name for name in ('mlflow', 'torch', 'numpy') if name in sys.modules])"
 
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -52,7 +50,7 @@ def test_the_trainers_side_imports_neither_mlflow_nor_torch():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 @pytest.mark.parametrize("mode", ["process", "inline"])
 def test_a_run_is_delivered_while_the_block_runs(trainer, uri, read_back, mode):
-    with supervise(trainer.folder.path, uri, mode=mode) as tracking:
+    with supervise(trainer.folder, uri, mode=mode) as tracking:
         trainer.begin()
         trainer.steps(1, 600)
         trainer.picture(600)
@@ -65,7 +63,7 @@ def test_a_run_is_delivered_while_the_block_runs(trainer, uri, read_back, mode):
     assert summary.experiment_id == record.run.info.experiment_id
     assert summary.points == sum(map(len, record.points.values()))
     assert summary.images == 1
-    assert summary.pending == Pending()
+    assert summary.pending == PendingUploads()
     assert tracking.state().phase == "done"
     assert replace(summary, message=None) == summary
 
@@ -84,14 +82,14 @@ def test_a_shipper_that_dies_is_started_again(trainer, uri, read_back):
     with supervise(trainer.folder, uri) as tracking:
         trainer.begin()
         trainer.steps(1, 300)
-        first = tracking._shipping._process
+        first = tracking._uploader._process
         os.kill(first.pid, signal.SIGKILL)
         deadline = time.monotonic() + 30
-        while tracking._shipping._process is first and time.monotonic() < deadline:
+        while tracking._uploader._process is first and time.monotonic() < deadline:
             time.sleep(0.05)
         trainer.end()
 
-    assert tracking._shipping._process is not first
+    assert tracking._uploader._process is not first
     assert read_back(uri, trainer.start.run_id).status == "FINISHED"
 
 
@@ -100,11 +98,11 @@ def test_after_three_restarts_training_goes_on_alone(trainer, tmp_path, monkeypa
     with supervise(trainer.folder, f"sqlite:///{tmp_path}/mlflow.db", drain_timeout=1.0) as tracking:
         trainer.begin()
         deadline = time.monotonic() + 60
-        while tracking.state().phase != "gone" and time.monotonic() < deadline:
+        while tracking.state().phase != "stopped" and time.monotonic() < deadline:
             time.sleep(0.1)
         trainer.end()
 
-        assert tracking.state().phase == "gone"
-        assert "died again and again" in tracking.state().message
+        assert tracking.state().phase == "stopped"
+        assert "died several times" in tracking.state().message
 
     assert tracking.summary.pending

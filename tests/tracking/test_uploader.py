@@ -10,8 +10,8 @@ import pytest
 
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking import upload_state as states
-from ganforge.tracking.pending import pending
-from ganforge.tracking.resend import sync
+from ganforge.tracking.delivery import count_pending
+from ganforge.tracking.supervisor import sync
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:")  # MLflow's and SQLAlchemy's own
 
@@ -32,7 +32,7 @@ def wait_for(what, patience=60.0):
 
 
 def phase(folder):
-    state = states.read(folder)
+    state = states.read_state(folder)
     return None if state is None else state.phase
 
 
@@ -120,7 +120,7 @@ def test_shippers_start_together_on_a_fresh_store(count, new_trainer, tmp_path, 
     records = [read_back(uri, trainer.start.run_id) for trainer in trainers]
     assert {record.status for record in records} == {"FINISHED"}
     assert len({record.run.info.experiment_id for record in records}) == 1
-    assert not list(tmp_path.glob("**/shipper.log"))
+    assert not list(tmp_path.glob("**/upload.log"))
 
 
 @pytest.mark.slow
@@ -134,17 +134,17 @@ def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_
     trainer.begin()
     trainer.picture(0)
     trainer.steps(1, 300)
-    wait_for(lambda: (states.read(folder) or states.ShipperState("off", 0)).points >= 600)
+    wait_for(lambda: (states.read_state(folder) or states.UploadState("off", 0)).points >= 600)
 
     server.kill()
     trainer.steps(301, 600)
     trainer.picture(600)
     wait_for(lambda: phase(folder) == "unreachable")
-    assert "API request" in states.read(folder).message
+    assert "API request" in states.read_state(folder).message
 
     server.start()
-    wait_for(lambda: phase(folder) == "delivering")
-    assert states.read(folder).outage > 0
+    wait_for(lambda: phase(folder) == "uploading")
+    assert states.read_state(folder).outage > 0
 
     server.signal(signal.SIGSTOP)
     trainer.steps(601, 900)
@@ -174,7 +174,7 @@ def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_ship
 
     assert end_trainer(process) == 0  # it gave up, which is no failure
     assert time.monotonic() - began < 60
-    waiting = pending(trainer.folder)
+    waiting = count_pending(trainer.folder)
     assert waiting.points > 0
     assert waiting.images == 1
 

@@ -105,7 +105,7 @@ def _mlflow(folder: Path) -> Iterator[Diagnosis]:
     else:
         yield Diagnosis("mlflow", "ok", metadata.version("mlflow"))
 
-    store = tracking_store.resolve(folder=folder)
+    store = tracking_store.resolve_store(folder=folder)
     source = f"{store.shown} (from {store.origin})"
     if store.is_http:
         yield _server(store.uri, source)

@@ -11,7 +11,7 @@ from ganforge.cli import console, options
 
 if TYPE_CHECKING:
     from ganforge.storage.run_folder import RunFolder
-    from ganforge.tracking.supervisor import Summary
+    from ganforge.tracking.supervisor import UploadSummary
 
 _UNDELIVERED = 5
 """Exit code when MLflow cannot be written."""
@@ -34,10 +34,10 @@ def sync(
     Nothing is sent twice. A run whose process has died is marked as killed; a running one has its own uploader.
     """
     from ganforge.runs.run_lookup import find
-    from ganforge.tracking.resend import sync as deliver
+    from ganforge.tracking.supervisor import sync as deliver
 
     folders = [find(name, runs_dir) for name in runs] if runs else _waiting(runs_dir)
-    delivered: dict[RunFolder, Summary] = {}
+    delivered: dict[RunFolder, UploadSummary] = {}
     for folder in folders:
         if not json:
             console.note(f"{folder.path.name}: sending")
@@ -56,18 +56,18 @@ def sync(
 def _waiting(runs_dir: Path) -> list[RunFolder]:
     """Runs with unsent data; running ones have their own uploader."""
     from ganforge.runs.run_lookup import run_folders
-    from ganforge.tracking.pending import pending
+    from ganforge.tracking.delivery import count_pending
 
     folders = []
     for folder in (run.folder for run in run_folders(runs_dir)):
         if folder.holder() is not None:
             console.note(f"{folder.path.name} is running and sends its own data")
-        elif pending(folder):
+        elif count_pending(folder):
             folders.append(folder)
     return folders
 
 
-def _say(folder: RunFolder, summary: Summary) -> None:
+def _say(folder: RunFolder, summary: UploadSummary) -> None:
 
     name = folder.path.name
     if summary.rejected:
@@ -85,7 +85,7 @@ def _say(folder: RunFolder, summary: Summary) -> None:
         console.say(f"  {summary.link}")
 
 
-def _to_plain(folder: RunFolder, summary: Summary) -> dict[str, Any]:
+def _to_plain(folder: RunFolder, summary: UploadSummary) -> dict[str, Any]:
     return {
         "run": folder.path.name,
         "folder": folder.path,

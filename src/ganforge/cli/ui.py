@@ -28,10 +28,10 @@ def ui(
 ) -> None:
     """Start the MLflow UI and print links to your experiments. Ctrl-C stops it."""
     from ganforge.core.errors import UsageError
-    from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, serving
-    from ganforge.tracking.tracking_store import Store, resolve
+    from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, run_server
+    from ganforge.tracking.tracking_store import Store, resolve_store
 
-    store = resolve(tracking_uri)
+    store = resolve_store(tracking_uri)
     if store.is_http:
         _show(store, [], browser=browser)
         return
@@ -48,7 +48,7 @@ def ui(
     chosen = checked_port(host, port) if port else free_port(host)
     console.note(f"starting MLflow on {store.shown} …")
     try:
-        with _stopped_by_signals(), serving(store, host=host, port=chosen, waiting=_progress) as server:
+        with _stopped_by_signals(), run_server(store, host=host, port=chosen, on_wait=_progress) as server:
             _clear_progress()
             _show(Store(server.address), experiments(server.address), browser=browser)
             console.note("Ctrl-C stops it.")

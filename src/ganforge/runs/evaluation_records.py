@@ -15,11 +15,11 @@ from ganforge.core.metric_goal import WAYS
 from ganforge.storage import atomic_files, strict_json
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.acknowledgement import Ack
+from ganforge.tracking.upload_state import Acknowledgement
 
 if TYPE_CHECKING:
     from ganforge.runs.evaluation import Evaluated, Wish
-    from ganforge.tracking.supervisor import Summary
+    from ganforge.tracking.supervisor import UploadSummary
 
 FILE = "evaluations.jsonl"
 
@@ -148,7 +148,7 @@ class RecordedEvaluation:
     """
 
     evaluated: Evaluated
-    delivered: Summary | None = None
+    delivered: UploadSummary | None = None
     undelivered: str | None = None
 
 
@@ -166,7 +166,7 @@ def evaluate_and_record(folder: RunFolder, wish: Wish, *, tracking_uri: str | No
         GanforgeError: the run cannot be measured at all.
     """
     from ganforge.runs.evaluation import evaluate
-    from ganforge.tracking.resend import sync
+    from ganforge.tracking.supervisor import sync
 
     with folder.locked():
         recorded(folder)  # a damaged file is refused before minutes are spent on measuring
@@ -174,7 +174,7 @@ def evaluate_and_record(folder: RunFolder, wish: Wish, *, tracking_uri: str | No
         if not evaluated.values:
             return RecordedEvaluation(evaluated)
         record(evaluated)
-    if Ack.load(folder.acknowledged).run_id is None:
+    if Acknowledgement.load(folder.acknowledged).run_id is None:
         return RecordedEvaluation(evaluated)
     try:
         summary = sync(folder, tracking_uri)

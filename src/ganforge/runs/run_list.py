@@ -19,8 +19,8 @@ from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
-from ganforge.tracking.pending import Pending, pending
-from ganforge.tracking.sink import Unreachable
+from ganforge.tracking.delivery import PendingUploads, count_pending
+from ganforge.tracking.sink import UnreachableError
 
 _SILENCE = 60.0
 """Seconds without a heartbeat after which a process counts as gone even where its id exists."""
@@ -66,7 +66,7 @@ class RunSummary:
     started: float | None = None
     seconds: float = 0.0
     health: str | None = None
-    undelivered: Pending | None = None
+    undelivered: PendingUploads | None = None
     remark: str | None = None
 
 
@@ -174,8 +174,8 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _undelivered(folder: RunFolder) -> Pending | None:
+def _undelivered(folder: RunFolder) -> PendingUploads | None:
     try:
-        return pending(folder)
-    except (StorageError, Unreachable):  # an unreadable folder, or a journal without a start record
+        return count_pending(folder)
+    except (StorageError, UnreachableError):  # an unreadable folder, or a journal without a start record
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ganforge.core.findings import NOT_WATCHED, by_severity
 
 if TYPE_CHECKING:
-    from ganforge.tracking.supervisor import Summary
+    from ganforge.tracking.supervisor import UploadSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class SweepResult:
         }
 
 
-def mlflow_facts(summary: Summary, *, wanted: bool = True) -> dict[str, Any]:
+def mlflow_facts(summary: UploadSummary, *, wanted: bool = True) -> dict[str, Any]:
     """What ``--json`` contains about MLflow; ``wanted`` is whether the recipe has records delivered at all."""
     return {
         "wanted": wanted,

@@ -24,8 +24,7 @@ from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
 from ganforge.session.run_plan import Options, RunPlan
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking import health_tags
-from ganforge.tracking.run_metadata import Artifact, DatasetFacts, StartRecord
+from ganforge.tracking.run_metadata import UNCHECKED_TAGS, Artifact, DatasetFacts, StartRecord
 
 if TYPE_CHECKING:
     from ganforge.core.records import Samples
@@ -176,7 +175,7 @@ def _tags(folder: RunFolder, identity: Mapping[str, Any]) -> dict[str, str]:
         "ganforge.device": str(identity["device"]),
         "ganforge.torch": str(identity["versions"]["torch"]),
         "ganforge.plugins": _plugins(folder),
-        **health_tags.AT_FIRST,
+        **UNCHECKED_TAGS,
     }
 
 

@@ -35,10 +35,10 @@ from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.terminal.log_handler import show_messages
 from ganforge.terminal.progress_ui import ProgressUI, create_ui
-from ganforge.tracking.mlflow_model import libraries
-from ganforge.tracking.supervisor import Summary, Supervisor, supervise
-from ganforge.tracking.tracking_store import resolve as resolve_store
-from ganforge.tracking.upload_state import ShipperState
+from ganforge.tracking.mlflow_model import library_requirements
+from ganforge.tracking.supervisor import Supervisor, UploadSummary, supervise
+from ganforge.tracking.tracking_store import resolve_store
+from ganforge.tracking.upload_state import UploadState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -247,13 +247,13 @@ def upload_news(delivery: Supervisor, clock: Callable[[], float] = time.monotoni
     yield handle
 
 
-def _log_phase(state: ShipperState, before: str) -> None:
+def _log_phase(state: UploadState, before: str) -> None:
     match state.phase:
         case "unreachable":
             _log.warning("MLflow is unreachable (%s); records are kept in the run folder", state.message)
-        case "gone":
+        case "stopped":
             _log.warning("MLflow gets no more records: %s; they are kept in the run folder", state.message)
-        case "delivering" if before == "unreachable":
+        case "uploading" if before == "unreachable":
             minutes, seconds = divmod(int(state.outage or 0), 60)
             _log.info("MLflow is back after %02d:%02d; %d points delivered so far", minutes, seconds, state.points)
 
@@ -300,7 +300,8 @@ def _write_model(context: RunContext, finished: Finished) -> None:
     except (RunFolderError, UsageError) as error:
         _log.warning("no model for MLflow: %s", error.message)
         return
-    context.journal.record("model", path="model", iteration=finished.iteration, requirements=[*libraries(), *distributions])
+    requirements = [*library_requirements(), *distributions]
+    context.journal.record("model", path="model", iteration=finished.iteration, requirements=requirements)
 
 
 def _record_failure(context: RunContext, error: BaseException) -> None:
@@ -332,7 +333,7 @@ def _exit_code(context: RunContext, finished: Finished) -> int:
     return 0 if finished.outcome == "finished" else 1  # 1: it diverged, or a health check stopped it
 
 
-def _result(context: RunContext, finished: Finished, delivered: Summary) -> Result:
+def _result(context: RunContext, finished: Finished, delivered: UploadSummary) -> Result:
     status = run_status.read(context.folder)
     return Result(
         run=context.folder.path.name,

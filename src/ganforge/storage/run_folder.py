@@ -138,7 +138,7 @@ class RunFolder:
 
     @property
     def acknowledged(self) -> Path:
-        """How much of the journal MLflow has accepted, :mod:`ganforge.tracking.acknowledgement`."""
+        """How much of the journal MLflow has accepted, :mod:`ganforge.tracking.upload_state`."""
         return self.path / "acknowledged.json"
 
     def write_json(self, path: Path, data: object) -> None:

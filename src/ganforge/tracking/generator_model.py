@@ -1,7 +1,7 @@
-"""A trained ganforge generator as an MLflow model: a model's code, which MLflow copies and runs. ganforge never imports it.
+"""The code of a trained ganforge generator as an MLflow model, which MLflow copies and runs. ganforge never imports it.
 
-``predict(None, params={"n": 64, "seed": 7})`` gives a DataFrame with one row per sample: the values in the data's own units,
-flattened, as columns ``x0``, ``x1``, …; then ``label`` of a conditional generator, and ``code0``, ``code1``, … for its codes.
+``predict(None, params={"n": 64, "seed": 7})`` returns a DataFrame with one row per sample: the flattened values in the units of the
+data, as columns ``x0``, ``x1``, …; then ``label`` for a conditional generator, and ``code0``, ``code1``, … for its codes.
 """
 
 import math
@@ -15,23 +15,23 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class Generator(PythonModel):
-    """Samples from the generator's average, rebuilt from its resolved recipe and safetensors."""
+    """Samples from the generator's EMA, rebuilt from its resolved recipe and safetensors."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Build the generator from the model's artifacts."""
-        # By name, because this file is run from the model's folder and stands in no layer of the package.
+        # By name, because this file runs from the model's folder and belongs to no layer of the package.
         loading = import_module("ganforge.runs.loaded_generator")
         self.generator = loading.load(Path(context.artifacts["run"]))
 
-    # The hint is what keeps MLflow from asking for one at every import; it makes no schema of a DataFrame.
+    # MLflow warns at every import without this type hint; it derives no schema from a DataFrame.
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
         """Draw samples; the input is ignored.
 
         Args:
-            context: MLflow's.
-            model_input: ignored; ``None`` will do.
-            params: ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class, -1 for any; ``code``: one
-                number per code in a list, categorical ones (as class indices) first; NaN and missing ones are drawn.
+            context: set by MLflow.
+            model_input: ignored; may be ``None``.
+            params: ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class, -1 for any; ``code``: a
+                list with one number per code, categorical ones (as class indices) first; NaN and missing ones are drawn at random.
         """
         wanted = {"n": 16, "seed": 0, "label": -1, "code": [], **(params or {})}
         label, code = int(wanted["label"]), [None if math.isnan(value) else float(value) for value in wanted["code"]]

@@ -1,33 +1,64 @@
-"""Metrics on their way from journal to store: thinned, each iteration once, measured values first."""
+"""Metrics on their way from the journal to MLflow: downsampled, each iteration once, evaluations first.
+
+MLflow's charts show 320 points. So the metrics of training become one point per window of iterations: the mean, at the window's
+last iteration. Windows are fixed by iteration, never by arrival, and their width is a function of the iteration alone. So a batch
+that is sent again after a crash holds the same rows, and MLflow's primary key drops them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from ganforge.storage import journal
-from ganforge.tracking.downsampling import FULL, Point, Windows, base_width, finite
 from ganforge.tracking.mlflow_names import metric_key
 
+FULL = 0
+"""The width that means "every point"."""
+
+_POINTS_AT_FIRST_WIDTH = 2000
+_MAX_WIDTH = 2**20
+_MAX_ITERATION = 2**63 - 1  # MLflow's steps have 64 bits
 _ENOUGH_ROWS = 256
 _ENOUGH_MS = 1000
-_JUDGED = "health/"
-"""Metrics that thresholds are held against: of a window the newest value, as it was judged, and no mean."""
+_HEALTH = "health/"
+"""Metrics that are compared with thresholds: a window gives its newest value, not the mean."""
 
 
-class PointStream:
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of one metric, as MLflow gets it.
+
+    Attributes:
+        key: name of the metric.
+        iteration: the iteration that it stands for.
+        ms: when it was measured, in unix milliseconds.
+        value: the value; never infinite.
+        since: byte of the journal from which the point can be made again.
+    """
+
+    key: str
+    iteration: int
+    ms: int
+    value: float
+    since: int
+
+
+class MetricBuffer:
     """Turns the journal's metrics into points that wait to be sent.
 
     Args:
-        width: width of the first windows, or ``None`` when it is to be chosen from the speed that the journal shows.
-        highest: highest iteration that was sent of each metric; what a resumed run logs again is left out.
+        width: width of the first windows, or ``None`` to choose it from the speed that the journal shows.
+        highest: highest iteration sent of each metric; what a resumed run logs again is left out.
 
     Attributes:
         waiting: points to be sent, in their order.
-        last_iteration: the newest iteration seen.
+        last_iteration: the latest iteration seen.
     """
 
     def __init__(self, width: int | None, highest: Mapping[str, int]) -> None:
@@ -42,8 +73,8 @@ class PointStream:
         """Width of the first windows, once it is known."""
         return None if self._windows is None else self._windows.base
 
-    def take_metrics(self, since: int, record: dict[str, Any]) -> None:
-        """Take an ``m`` record that begins at byte ``since``."""
+    def add_metrics(self, since: int, record: dict[str, Any]) -> None:
+        """Add a ``metrics`` record that begins at byte ``since``."""
         self.last_iteration = max(self.last_iteration, *record["iterations"], 0)
         if self._windows is None:
             self._held.append((since, record))
@@ -54,88 +85,188 @@ class PointStream:
             for iteration, ms, value in zip(record["iterations"], record["ms"], values, strict=True):
                 if iteration > newest:
                     newest = iteration
-                    self.waiting.extend(self._windows.add(key, iteration, ms, value, since, newest=name.startswith(_JUDGED)))
+                    self.waiting.extend(self._windows.add(key, iteration, ms, value, since, newest=name.startswith(_HEALTH)))
             self._newest[key] = newest
 
-    def take_evaluation(self, since: int, record: dict[str, Any]) -> None:
-        """Take an ``eval`` record. Measured values are few and matter most: never thinned, and before all that waits.
+    def add_evaluation(self, since: int, record: dict[str, Any]) -> None:
+        """Add an ``eval`` record. Evaluations are few and matter most: they are never downsampled and go first.
 
-        Those of ``evaluated``, which a run was measured with again, get names of their own, and are counted instead of placed at an
-        iteration: there may be several of one iteration, and the last one shall stand as the newest.
+        An ``evaluated`` record, of ``ganforge evaluate``, gets its own metric names. Its step is its number, not the iteration:
+        there may be several for one iteration, and MLflow must show the last one as the latest.
 
         Raises:
-            KeyError, TypeError, ValueError: the record is not one.
+            KeyError, TypeError, ValueError: the record is malformed.
         """
-        again = record.get("kind") == "evaluated"
-        prefix, iteration, ms = "evaluated/" if again else "eval/", record["number" if again else "iteration"], record["ms"]
+        later = record.get("kind") == "evaluated"
+        prefix, iteration, ms = "evaluated/" if later else "eval/", record["number" if later else "iteration"], record["ms"]
+        if iteration > _MAX_ITERATION:
+            raise ValueError(f"iteration {iteration} exceeds MLflow's limit of 2**63 - 1")
         for name, value in record["values"].items():
-            key = _prefixed(prefix, name)
+            key = _prefixed_key(prefix, name)
             if iteration > self._newest.get(key, -1):
                 self._newest[key] = iteration
-                self.waiting.appendleft(Point(key, iteration, ms, finite(float(value)), since))
+                self.waiting.appendleft(Point(key, iteration, ms, finite_or_nan(float(value)), since))
 
-    def settle(self, *, full: bool, final: bool) -> None:
-        """Choose the width as soon as the speed is known, or now when ``final``; ``full`` asks for no thinning."""
+    def choose_width(self, *, full: bool, final: bool) -> None:
+        """Choose the width as soon as the speed is known, or now if ``final``; ``full`` turns downsampling off."""
         if self._windows is not None or not (self._held or full):
             return
-        # A look of the watch is a row of its own beside its iteration's, and no iteration more.
-        times = sorted(ms for _, record in self._held for ms in record["ms"] if not _is_judged(record))
+        # Health checks add rows beside those of their iterations, which say nothing about the speed.
+        times = sorted(ms for _, record in self._held for ms in record["ms"] if not _is_health(record))
         enough = len(times) >= _ENOUGH_ROWS or (len(times) > 1 and times[-1] - times[0] >= _ENOUGH_MS)
         if not (full or enough or final):
             return
         self._windows = Windows(FULL if full else base_width(sorted(set(times)) if len(times) < _ENOUGH_ROWS else times))
         held, self._held = self._held, []
         for since, record in held:
-            self.take_metrics(since, record)
+            self.add_metrics(since, record)
 
-    def close(self) -> None:
-        """Let the open windows' points go as far as they got."""
+    def close_windows(self) -> None:
+        """Close the open windows early."""
         if self._windows is not None:
             self.waiting.extend(self._windows.close())
 
-    def batch(self, size: int) -> list[Point]:
-        """The first points that wait, at most ``size``; they stay until :meth:`drop`."""
+    def next_batch(self, size: int) -> list[Point]:
+        """The first waiting points, at most ``size``; they stay until :meth:`drop`."""
         return list(islice(self.waiting, size))
 
     def drop(self, count: int) -> None:
-        """Forget the first ``count`` points."""
+        """Drop the first ``count`` points."""
         for _ in range(count):
             self.waiting.popleft()
 
-    def since(self, position: int) -> int:
-        """Byte of the journal from which all that was not sent can be made again; ``position`` is where reading stands."""
-        bytes_needed = [position, *(point.since for point in self.waiting)]
+    def needed_from(self, position: int) -> int:
+        """Byte of the journal from which everything that was not sent can be made again; ``position`` is where reading is."""
+        needed = [position, *(point.since for point in self.waiting)]
         if self._held:
-            bytes_needed.append(self._held[0][0])
+            needed.append(self._held[0][0])
         if self._windows is not None and self._windows.since is not None:
-            bytes_needed.append(self._windows.since)
-        return min(bytes_needed)
+            needed.append(self._windows.since)
+        return min(needed)
 
 
-def _prefixed(prefix: str, name: str) -> str:
-    return metric_key(name if name.startswith(prefix) else f"{prefix}{name}")
+@dataclass(slots=True)
+class _Window:
+    last: int  # the window's last iteration
+    since: int
+    total: float = 0.0
+    count: int = 0
+    iteration: int = 0  # the latest iteration inside
+    ms: int = 0
 
 
-def _is_judged(record: Mapping[str, Any]) -> bool:
-    return all(name.startswith(_JUDGED) for name in record["values"])
+@dataclass(slots=True)
+class Windows:
+    """The open windows, one per key.
+
+    Attributes:
+        base: width of the first windows, or :data:`FULL` for none.
+    """
+
+    base: int
+    _open: dict[str, _Window] = field(default_factory=dict)
+
+    def add(self, key: str, iteration: int, ms: int, value: float, since: int, *, newest: bool = False) -> list[Point]:
+        """Add one value and return the points that are now complete (none, one or two).
+
+        Args:
+            key: name of the metric.
+            iteration: when it was measured.
+            ms: the same, in unix milliseconds.
+            value: the value.
+            since: byte of the journal where its record begins.
+            newest: whether the window's point is its newest value instead of the mean.
+        """
+        if self.base == FULL:
+            return [Point(key, iteration, ms, finite_or_nan(value), since)]
+
+        done: list[Point] = []
+        window = self._open.get(key)
+        if window is not None and iteration > window.last:
+            done.append(self._close(key))
+            window = None
+        if window is None:
+            width = width_at(iteration, self.base)
+            window = self._open[key] = _Window(last=math.ceil(iteration / width) * width, since=since)
+
+        window.total = finite_or_nan(value) + (0.0 if newest else window.total)
+        window.count = 1 if newest else window.count + 1
+        window.iteration, window.ms = iteration, ms
+        if iteration == window.last:
+            done.append(self._close(key))
+        return done
+
+    def close(self) -> list[Point]:
+        """Close all open windows and return their points."""
+        return [self._close(key) for key in list(self._open)]
+
+    @property
+    def since(self) -> int | None:
+        """Byte of the journal where the oldest open window begins."""
+        return min((window.since for window in self._open.values()), default=None)
+
+    def _close(self, key: str) -> Point:
+        window = self._open.pop(key)
+        return Point(key, window.iteration, window.ms, window.total / window.count, window.since)
 
 
-def last_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
-    """By metric, the newest value up to an iteration and which that was: of an iteration that came again, the last time counts.
+def width_at(iteration: int, base: int) -> int:
+    """Width of the window that holds ``iteration`` (from 1).
+
+    The first 2000 windows are ``base`` wide. The width doubles after them, and again after every further 1000, so that the number
+    of points grows with the logarithm of the run's length.
+    """
+    stretch = base * _POINTS_AT_FIRST_WIDTH
+    width = base
+    while iteration > stretch:
+        stretch *= 2
+        width *= 2
+    return width
+
+
+def base_width(milliseconds: Sequence[int]) -> int:
+    """About half a second of iterations, rounded up to a power of two.
+
+    Args:
+        milliseconds: when consecutive iterations were done. The slowest tenth of the gaps is ignored, since warm-up and evaluations
+            are not the speed of training.
+    """
+    gaps = sorted(later - earlier for earlier, later in pairwise(milliseconds))
+    steady = gaps[: max(1, math.ceil(len(gaps) * 0.9))]
+    mean = sum(steady) / len(steady) if steady else 500.0
+    iterations = 500.0 / mean if mean > 0 else float(_MAX_WIDTH)
+    return min(_MAX_WIDTH, 1 << max(0, math.ceil(math.log2(iterations))))
+
+
+def finite_or_nan(value: float) -> float:
+    """The value, or NaN if it is infinite: MLflow would store 1.797e308 and ruin the chart."""
+    return value if math.isfinite(value) else math.nan
+
+
+def surviving_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
+    """By metric, the iteration and value of the latest point up to an iteration; of repeated iterations, only the last one counts.
 
     Raises:
         StorageError: the journal cannot be read.
     """
     found: dict[str, tuple[int, float]] = {}
-    lasting = journal.surviving_iterations(path)
+    limits = journal.surviving_iterations(path)
     for _, record in journal.read(path):
-        limit = min(lasting[0], until)
+        limit = min(limits[0], until)
         if record["kind"] in journal.REWINDS:
-            lasting.popleft()
+            limits.popleft()
         elif record["kind"] == "eval" and record["iteration"] <= limit:
-            found |= {_prefixed("eval/", key): (record["iteration"], float(value)) for key, value in record["values"].items()}
+            found |= {_prefixed_key("eval/", key): (record["iteration"], float(value)) for key, value in record["values"].items()}
         elif record["kind"] == "metrics":
             rows = [row for row, at in enumerate(record["iterations"]) if at <= limit]
             for key, values in record["values"].items():
                 found |= {metric_key(key): (record["iterations"][row], values[row]) for row in rows[-1:]}
     return found
+
+
+def _prefixed_key(prefix: str, name: str) -> str:
+    return metric_key(name if name.startswith(prefix) else f"{prefix}{name}")
+
+
+def _is_health(record: Mapping[str, Any]) -> bool:
+    return all(name.startswith(_HEALTH) for name in record["values"])

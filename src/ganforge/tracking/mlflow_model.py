@@ -4,56 +4,54 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
+    from mlflow.models import Model
 
 NAME = "generator"
 CODE = Path(__file__).with_name("generator_model.py")
-"""The model's code; MLflow keeps a copy of it with each model and runs that copy when the model is loaded."""
+"""The model's code. MLflow stores a copy of it with each model, and runs that copy to load the model."""
 
 _MARK = "ganforge.model"
 _LIBRARIES = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 
 
-def libraries() -> list[str]:
-    """The libraries that sampling takes, pinned; beside them the model needs ganforge and the run's plugins."""
-    return _pins(_LIBRARIES)
+def library_requirements() -> list[str]:
+    """The libraries that sampling needs, pinned; the model also needs ganforge and the run's plugins."""
+    return _pin(_LIBRARIES)
 
 
-def pinned() -> list[str]:
-    """What loading takes where the run does not tell: ganforge, the libraries, and every installed plugin distribution."""
+def default_requirements() -> list[str]:
+    """The requirements if the run names none: ganforge, the libraries, and every installed plugin distribution."""
     plugins = {entry.dist.name for entry in metadata.entry_points(group="ganforge") if entry.dist is not None}
-    return _pins({*_LIBRARIES, "ganforge", *plugins})
+    return _pin({*_LIBRARIES, "ganforge", *plugins})
 
 
-def _pins(names: Iterable[str]) -> list[str]:
-    installed = {name: version for name in names if (version := _version(name))}
-    return [f"{name}=={version.partition('+')[0]}" for name, version in sorted(installed.items())]
+def _pin(names: Iterable[str]) -> list[str]:
+    pins = []
+    for name in sorted(names):
+        with suppress(metadata.PackageNotFoundError):
+            pins.append(f"{name}=={metadata.version(name).partition('+')[0]}")
+    return pins
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def save(path: Path, folder: Path, *, requirements: Sequence[str], mlflow_model: Any = None) -> None:
-    """Write the model as a folder that ``mlflow.pyfunc.load_model`` takes, with pickle forbidden too.
+def _save(path: Path, folder: Path, *, requirements: Sequence[str], mlflow_model: Model) -> None:
+    """Write the model as a folder for ``mlflow.pyfunc.load_model``, which loads it even where pickle is forbidden.
 
     ``predict`` ignores the input and takes the params ``n``, ``seed``, ``label`` (-1: any) and ``code`` (a list; NaN and missing
     ones: any); see ``generator_model.py``.
 
     Args:
-        path: where to; must not exist.
-        folder: what ``ganforge.runs.loaded_generator.load`` needs: the average's weights, the resolved recipe, sizes and versions.
+        path: the new folder; must not exist.
+        folder: what ``ganforge.runs.loaded_generator.load`` needs: the EMA's weights, the resolved recipe, sizes and versions.
         requirements: pip requirements.
-        mlflow_model: the :class:`mlflow.models.Model` to fill; a new one unless given.
+        mlflow_model: the model's metadata.
     """
     from mlflow import pyfunc
     from mlflow.models import ModelSignature
@@ -80,7 +78,7 @@ def save(path: Path, folder: Path, *, requirements: Sequence[str], mlflow_model:
 def log_generator(
     client: MlflowClient, *, experiment_id: str, run_id: str, folder: Path, iteration: int, requirements: Sequence[str] | None
 ) -> str:
-    """Log the generator as the run's model of this iteration, unless that was done before; its model id.
+    """Log the generator as the run's model of this iteration unless it is there, and return its model id.
 
     Raises:
         MlflowException: the store refused or did not answer.
@@ -89,7 +87,7 @@ def log_generator(
     for earlier in client.search_logged_models([experiment_id], filter_string=f"tags.`{_MARK}` = '{mark}'"):
         if str(earlier.status) == "READY":
             return str(earlier.model_id)
-        client.delete_logged_model(earlier.model_id)  # its shipper died half-way
+        client.delete_logged_model(earlier.model_id)  # its uploader died half-way
 
     params = client.get_run(run_id).data.params
     model = client.create_logged_model(
@@ -107,12 +105,12 @@ def _fill(client: MlflowClient, model: LoggedModel, *, run_id: str, folder: Path
     description = Model(artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id)
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary, "model")
-        save(path, folder, requirements=requirements or pinned(), mlflow_model=description)
+        _save(path, folder, requirements=requirements or default_requirements(), mlflow_model=description)
         client.log_model_artifacts(model.model_id, str(path))
 
 
 def _link(client: MlflowClient, model: LoggedModel, *, run_id: str, iteration: int) -> None:
-    """Show the model on the run's page, and what was measured at its iteration on the model's."""
+    """Show the model on the run's page, and the evaluations of its iteration on the model's page."""
     from mlflow.entities import LoggedModelOutput, Metric
 
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=iteration)])

@@ -1,4 +1,4 @@
-"""Names as MLflow takes them: whatever a plugin calls its metric, one odd character must not cost the run its record."""
+"""Names that MLflow accepts: one odd character in the name of a metric must not lose its values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CUT = " … (cut)"
 def metric_key(name: str) -> str:
     """A key for a metric, parameter or tag: letters, digits and ``_ - . space : /``, a clean relative path, at most 250 characters.
 
-    A name that has to change gets a digest of the original behind it, so that two names never become one.
+    A name that has to change gets a digest of the original as its suffix, so that different names stay different.
     """
     return _clean(name, allowed=r"\w\-. :", longest=LONGEST_KEY, flags=0)
 
 
 def image_key(name: str) -> str:
-    """A key for ``MlflowClient.log_image``, which takes fewer characters: ASCII letters, digits and ``_ - . space /``."""
+    """A key for ``MlflowClient.log_image``, which accepts fewer characters: ASCII letters, digits and ``_ - . space /``."""
     return _clean(name, allowed=r"\w\-. ", longest=120, flags=re.ASCII)  # it becomes part of a file name of at most 255
 
 
@@ -30,18 +30,18 @@ def artifact_folder(name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """A folder name that is safe everywhere and differs for different names."""
+    """A folder name that is safe on every system and differs for different names."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:40]
     return f"{readable}-{_digest(name)}" if readable else _digest(name)
 
 
 def one_line(name: str, longest: int) -> str:
-    """A name for people: control characters become spaces, and it ends after ``longest`` characters."""
+    """A name for display: control characters become spaces, and it is cut after ``longest`` characters."""
     return "".join(character if character.isprintable() else " " for character in name)[:longest]
 
 
 def cut(text: str, longest: int) -> str:
-    """Text of at most ``longest`` characters that says where it was cut; MLflow itself cuts silently."""
+    """Text of at most ``longest`` characters with a note where it was cut; MLflow itself cuts silently."""
     return text if len(text) <= longest else text[: longest - len(_CUT)] + _CUT
 
 

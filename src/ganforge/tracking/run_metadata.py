@@ -1,4 +1,4 @@
-"""What is said of a run once, when it begins: the journal's ``start`` record."""
+"""What MLflow gets of a run besides metrics and files: the journal's ``start`` record, and the health findings as tags."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from ganforge.core.findings import NOT_WATCHED, Finding, advice, headline
 from ganforge.core.redaction import mask, mask_all, mask_text
+
+HEALTH_TAG = "ganforge.health"
+UNCHECKED_TAGS = {HEALTH_TAG: NOT_WATCHED}
+"""Tags of a run until the health checks ran."""
+_NOTHING = "none"  # MLflow shows an empty tag like a missing one
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +21,9 @@ class DatasetFacts:
 
     Attributes:
         name: the component's name.
-        digest: beginning of a hash of the data; MLflow takes at most 36 characters.
-        source: where it comes from: a component id, a path, a URL.
-        profile: facts in words or JSON: number of samples, shape, classes.
+        digest: prefix of a hash of the data; MLflow takes at most 36 characters.
+        source: a component id, path or URL.
+        profile: number of samples, shape and classes, as text or JSON.
     """
 
     name: str
@@ -28,7 +34,7 @@ class DatasetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file to be kept with the MLflow run.
+    """A file to store with the MLflow run.
 
     Attributes:
         path: relative to the run folder.
@@ -41,21 +47,21 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class StartRecord:
-    """Everything that MLflow is told of a run when it begins; written to the journal once, and not again on resume.
+    """Everything that MLflow gets when a run starts. The journal gets it once, and not again when the run is resumed.
 
-    The journal gets it by ``journal.record("start", **start.to_record())``, without secrets, before anything reaches a disk.
+    Write it with ``journal.record("start", **start.to_record())``, which removes secrets.
 
     Attributes:
-        run_id: ganforge's own id of the run, by which it is found again in MLflow (tag ``ganforge.run_id``).
-        run_name: what MLflow shows.
+        run_id: ganforge's id of the run; the tag ``ganforge.run_id`` identifies it in MLflow.
+        run_name: the name that MLflow shows.
         experiment: name of the MLflow experiment.
         params: the resolved recipe, flattened with dots: ``generator.params.hidden`` → ``[128, 128]``.
         tags: ``mlflow.source.name``, ``mlflow.source.git.commit``, ``ganforge.seed``, … and the user's own.
         dataset: the real samples, or ``None``.
         note: Markdown shown on the run's page.
-        artifacts: files of the run folder that exist already, such as ``recipe.toml``.
-        parent_run_id: ganforge's id of the run that this one belongs to (a sweep over seeds), or ``None``.
-        resolution: ``"auto"`` thins the metrics for MLflow, ``"full"`` sends every point.
+        artifacts: files that are in the run folder already, such as ``recipe.toml``.
+        parent_run_id: ganforge's id of the parent run (a sweep over seeds), or ``None``.
+        resolution: ``"auto"`` downsamples the metrics for MLflow, ``"full"`` sends every point.
         experiment_tags: tags of the experiment, set when it is created.
     """
 
@@ -72,7 +78,7 @@ class StartRecord:
     experiment_tags: Mapping[str, str] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
-        """JSON-able fields for the journal, without secrets."""
+        """Plain data for the journal, without secrets."""
         record = asdict(self)
         record["params"] = mask_all(self.params)
         record["tags"] = mask_all(self.tags)
@@ -84,7 +90,7 @@ class StartRecord:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> StartRecord:
-        """Read the journal's record; fields of a newer ganforge are left out, missing ones keep their defaults.
+        """Read the journal's record. Unknown fields are ignored, missing ones get their defaults.
 
         Raises:
             KeyError: ``run_id``, ``run_name`` or ``experiment`` is missing.
@@ -109,3 +115,23 @@ class StartRecord:
 
 def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(key): str(value) for key, value in (values or {}).items()}
+
+
+def health_tags(record: Mapping[str, Any]) -> dict[str, str]:
+    """Tags for a ``health`` record of the journal: verdict, kinds of trouble, findings as text, and the counts of a sweep.
+
+    The findings are a separate tag instead of a part of the run's note, which you may edit in MLflow while the run continues.
+
+    Raises:
+        KeyError, TypeError: the record is malformed.
+    """
+    verdict = {HEALTH_TAG: str(record["verdict"])}
+    if "seeds" in record:
+        return {**verdict, f"{HEALTH_TAG}.seeds": ", ".join(f"{count} {name}" for name, count in record["seeds"].items())}
+    findings = [Finding.from_plain(plain) for plain in record["findings"]]
+    text = "\n".join(f"- {headline(finding)}; {advice(finding)}" for finding in findings)
+    return {
+        **verdict,
+        f"{HEALTH_TAG}.trouble": "; ".join(dict.fromkeys(finding.trouble for finding in findings)) or _NOTHING,
+        f"{HEALTH_TAG}.findings": text or _NOTHING,
+    }

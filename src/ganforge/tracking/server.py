@@ -1,4 +1,4 @@
-"""``ganforge ui``: an MLflow server on the store that the runs are in, lean and for this machine only."""
+"""``ganforge ui``: a small MLflow server for the store of your runs, which only this machine can reach."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from typing import IO
 
 from ganforge.core.errors import UsageError
 from ganforge.core.redaction import mask_text
-from ganforge.tracking.sqlite_lock import locked
 from ganforge.tracking.tracking_store import Store
 
 LOOPBACK = "127.0.0.1"
-EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; the user has to ask for them
+ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; the user has to ask for them
 FIRST_PORT = 5000
 
 _PORTS = 100
-_PATIENCE = 120.0  # seconds; on two cores it takes nine
+_TIMEOUT = 120.0  # seconds; on two cores it takes nine
 
 
 def command(*, host: str, port: int) -> list[str]:
-    """The server's command line: one worker instead of four."""
+    """The server's command line, with one worker instead of four."""
     return [sys.executable, "-P", "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
 
 
 def environment(uri: str) -> dict[str, str]:
-    """The server's environment: the store, which may hold a password and is therefore no argument; without telemetry.
+    """The server's environment: no telemetry, and no job workers, which take 13 processes and 2.6 GB.
 
-    And without job workers, which cost 13 processes and 2.6 GB.
+    The store is not an argument, because it may hold a password.
     """
     return {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -49,10 +48,10 @@ def environment(uri: str) -> dict[str, str]:
 
 
 def free_port(host: str, first: int = FIRST_PORT) -> int:
-    """The first port from ``first`` on that nobody listens at.
+    """The first free port from ``first`` on.
 
     Raises:
-        UsageError: a hundred ports are taken.
+        UsageError: a hundred ports are in use.
     """
     for port in range(first, min(first + _PORTS, 65536)):
         if _is_free(host, port):
@@ -61,14 +60,15 @@ def free_port(host: str, first: int = FIRST_PORT) -> int:
 
 
 def checked_port(host: str, port: int) -> int:
-    """The port that the user asked for.
+    """The port that the user named.
 
     Raises:
-        UsageError: somebody listens there, or ``host`` is none of this machine's addresses.
+        UsageError: it is in use, or ``host`` is not an address of this machine.
     """
     if not _is_free(host, port):
         raise UsageError(
-            f"cannot listen on {host}:{port}: it is taken or not ours", remedy="leave --port out to take the first free one"
+            f"cannot listen on {host}:{port}: it is in use, or not an address of this machine",
+            remedy="omit --port to use the first free one",
         )
     return port
 
@@ -84,62 +84,54 @@ def _is_free(host: str, port: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class RunningServer:
     """A server that answers.
 
     Attributes:
         address: its address.
-        process: the process that its workers belong to.
+        process: its main process.
     """
 
     address: str
     process: subprocess.Popen[bytes]
 
     def wait(self) -> None:
-        """Wait until it ends, which it does not by itself.
+        """Wait until the server ends.
 
         Raises:
-            UsageError: it did.
+            UsageError: it ended without being asked to.
         """
         code = self.process.wait()
         raise UsageError(f"the MLflow server ended (exit code {code})", remedy="start it again with 'ganforge ui'")
 
 
 @contextmanager
-def serving(store: Store, *, host: str, port: int, waiting: Callable[[float], None]) -> Iterator[Serving]:
-    """Run a server while the block runs; gives it once it answers. All of its processes end with the block.
+def run_server(store: Store, *, host: str, port: int, on_wait: Callable[[float], None]) -> Iterator[RunningServer]:
+    """Run a server while the block runs; yields it once it answers. All of its processes end with the block.
 
     Args:
         store: the store to show.
-        host: where to listen.
-        port: where to listen.
-        waiting: told several times a second how many seconds it has taken so far.
+        host: the address to listen on.
+        port: the port to listen on.
+        on_wait: called several times a second with the seconds since the start, until the server answers.
 
     Raises:
         UsageError: the server ended instead of answering.
     """
-    database = store.database
-    new = database is not None and not database.exists()
-    address = f"http://{LOOPBACK if host in EVERYWHERE else host}:{port}"
-    # A run may be starting on the same new sqlite file right now, hence the lock. What the server says goes to a file that has no
-    # name: a pipe that nobody empties would stop it.
-    with locked(store.lock if new else None), tempfile.TemporaryFile("w+") as said:
+    address = f"http://{LOOPBACK if host in ALL_ADDRESSES else host}:{port}"
+    with tempfile.TemporaryFile("w+") as output:  # not a pipe, which would fill up and stop the server
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            command(host=host, port=port), env=environment(store.uri), stdout=said, stderr=said, start_new_session=True
+            command(host=host, port=port), env=environment(store.uri), stdout=output, stderr=output, start_new_session=True
         )
         try:
-            _await_health(process, address, said, waiting)
-        except BaseException:
+            _await_health(process, address, output, on_wait)
+            yield RunningServer(address, process)
+        finally:
             _end(process)
-            raise
-    try:
-        yield Serving(address, process)
-    finally:
-        _end(process)
 
 
 def experiments(address: str, *, count: int = 20) -> list[tuple[str, str]]:
-    """``(id, name)`` of the experiments, the most recently used one first; the empty default one is left out."""
+    """``(id, name)`` of the experiments, the most recently used first, without the empty default one."""
     query = {"max_results": count, "order_by": ["last_update_time DESC"]}
     request = urllib.request.Request(  # noqa: S310 - our own http address
         f"{address}/api/2.0/mlflow/experiments/search",
@@ -151,29 +143,29 @@ def experiments(address: str, *, count: int = 20) -> list[tuple[str, str]]:
     return [(each["experiment_id"], each["name"]) for each in found if each["experiment_id"] != "0"]
 
 
-def _await_health(process: subprocess.Popen[bytes], address: str, said: IO[str], waiting: Callable[[float], None]) -> None:
-    began = time.monotonic()
-    while (taken := time.monotonic() - began) < _PATIENCE:
-        waiting(taken)
+def _await_health(process: subprocess.Popen[bytes], address: str, output: IO[str], on_wait: Callable[[float], None]) -> None:
+    start = time.monotonic()
+    while (elapsed := time.monotonic() - start) < _TIMEOUT:
+        on_wait(elapsed)
         if process.poll() is not None:
-            said.seek(0)
-            raise UsageError(f"the MLflow server ended at once: {_last_line(said.read())}", remedy="see 'ganforge doctor'")
+            output.seek(0)
+            raise UsageError(f"the MLflow server ended at once: {_last_line(output.read())}", remedy="see 'ganforge doctor'")
         with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(f"{address}/health", timeout=2) as answer:  # noqa: S310 - our own
             if answer.status == 200:
                 return
         time.sleep(0.2)
-    raise UsageError(f"the MLflow server did not answer within {_PATIENCE:.0f} s", remedy="see 'ganforge doctor'")
+    raise UsageError(f"the MLflow server did not answer within {_TIMEOUT:.0f} s", remedy="see 'ganforge doctor'")
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return mask_text(lines[-1]) if lines else "it said nothing"
+    return mask_text(lines[-1]) if lines else "it printed nothing"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the server and its workers; they are a process group of their own, so nothing else is met."""
-    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+    """End the server and its workers, which are a separate process group."""
+    for number, timeout in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+            process.wait(timeout)

@@ -1,4 +1,4 @@
-"""The trainer's side of tracking: start a shipper, start it again when it dies, and say at the end what was delivered."""
+"""The trainer's side of tracking: start an uploader, restart it if it dies, sum up what was delivered. And ``ganforge sync``."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Protocol
 
-from ganforge.core.errors import StorageError
+from ganforge.core.errors import RunFolderError, StorageError
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking import upload_state as states
-from ganforge.tracking.acknowledgement import Ack
-from ganforge.tracking.pending import Pending, pending
-from ganforge.tracking.tracking_store import Store, resolve
-from ganforge.tracking.upload_loop import DRAIN_TIMEOUT
-from ganforge.tracking.upload_state import ShipperState
+from ganforge.tracking.delivery import PendingUploads, count_pending
+from ganforge.tracking.mlflow_sink import set_environment
+from ganforge.tracking.tracking_store import Store, resolve_store
+from ganforge.tracking.upload_state import Acknowledgement, UploadState, read_state
+from ganforge.tracking.uploader import DRAIN_TIMEOUT, log_error, upload
 
 Mode = Literal["process", "inline", "off"]
 
+SYNC_TIMEOUT = 5.0
+"""Seconds that ``ganforge sync`` retries while the store does not answer."""
 _RESTARTS = 3
+_REQUEST_TIMEOUT = 12  # a request that is in progress when the time is up may take this long
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """What became of a run's records.
+class UploadSummary:
+    """What MLflow has of a run.
 
     Attributes:
-        store: where they go.
-        run_id: MLflow's id of the run, or ``None`` when MLflow never answered.
+        store: the store.
+        run_id: MLflow's id of the run, or ``None`` if MLflow never answered.
         experiment_id: MLflow's id of the experiment, likewise.
         points: points delivered in all.
         images: images delivered in all.
-        rejected: records that MLflow refused for good; they stand in ``rejected.jsonl``.
-        pending: what was not delivered; ``ganforge sync`` does it later.
-        still_delivering: whether the shipper goes on behind the trainer's back.
-        message: what stood in the way, or ``None``.
+        rejected: records that MLflow refused for good; ``rejected.jsonl`` holds them.
+        pending: what was not delivered; ``ganforge sync`` delivers it later.
+        message: the reason why something was not delivered, or ``None``.
     """
 
     store: Store
@@ -49,8 +49,7 @@ class Summary:
     points: int = 0
     images: int = 0
     rejected: int = 0
-    pending: Pending = field(default_factory=Pending)
-    still_delivering: bool = False
+    pending: PendingUploads = field(default_factory=PendingUploads)
     message: str | None = None
 
     @property
@@ -59,135 +58,148 @@ class Summary:
         return self.store.link(self.experiment_id, self.run_id) if self.experiment_id and self.run_id else None
 
 
-def summarise(folder: RunFolder, store: Store, *, still_delivering: bool = False) -> Summary:
-    """What became of a run's records, read from its folder."""
-    ack, state = Ack.load(folder.acknowledged).for_store(store.shown), states.read(folder)
-    waiting = pending(folder)
-    return Summary(
-        store=store,
-        run_id=ack.run_id,
-        experiment_id=ack.experiment_id,
-        points=ack.points,
-        images=ack.pictures,
-        rejected=ack.rejected,
-        pending=waiting,
-        still_delivering=still_delivering,
-        message=state.message if state is not None and waiting else None,
-    )
+def sync(folder: RunFolder, uri: str | None = None, *, timeout: float | None = None) -> UploadSummary:
+    """Deliver the rest of a run that has ended, and set its true final status.
 
+    Args:
+        folder: the run folder.
+        uri: tracking URI; by default the environment's, else the one that the run used.
+        timeout: seconds to retry while the store does not answer; by default :data:`SYNC_TIMEOUT`.
 
-class _Shipping(Protocol):
-    def stop(self, timeout: float) -> bool:
-        """Say that the trainer is done and wait; whether the shipper ended in time."""
-
-    @property
-    def given_up(self) -> bool:
-        """Whether there is no shipper any more although the run goes on."""
+    Raises:
+        RunFolderError: the run is in progress, or its last uploader is still at work.
+        UsageError: the URI is invalid.
+    """
+    store, state = resolve_store(uri), read_state(folder)
+    if store.origin == "default" and state is not None and state.uri:
+        store = resolve_store(state.uri)
+    with folder.locked():
+        set_environment(own_process=True)
+        run_over = threading.Event()
+        run_over.set()
+        state = upload(folder, store, run_over, drain_timeout=SYNC_TIMEOUT if timeout is None else timeout)
+        if state.phase == "busy":
+            raise RunFolderError(f"the uploader of run {folder.path} is still at work", remedy="wait until it is done")
+        return _summarize(folder, store)
 
 
 class Supervisor:
-    """The trainer's hold on its shipper.
+    """The trainer's control of its uploader.
 
     Attributes:
-        store: where the records go.
-        summary: what became of them, once the shipper was stopped; ``None`` before.
+        store: the destination.
+        summary: what was delivered, once the uploader was stopped; ``None`` before.
     """
 
-    def __init__(self, folder: RunFolder, store: Store, shipping: _Shipping | None, drain_timeout: float) -> None:
+    def __init__(self, folder: RunFolder, store: Store, uploader: _Uploader | None, drain_timeout: float) -> None:
         self.store = store
-        self.summary: Summary | None = None
+        self.summary: UploadSummary | None = None
         self._folder = folder
-        self._shipping = shipping
+        self._uploader = uploader
         self._drain_timeout = drain_timeout
-        self._began = time.time()
+        self._started = time.time()
 
-    def state(self) -> ShipperState:
-        """How delivery stands. Reads a small file: ask once a second, not in every iteration."""
-        if self._shipping is None:
-            return ShipperState("off", self._began, uri=self.store.shown)
-        told = states.read(self._folder) or ShipperState("starting", self._began, uri=self.store.shown)
-        if self._shipping.given_up:
-            return ShipperState("gone", told.since, "the shipper died again and again", self.store.shown)
-        return told
+    def state(self) -> UploadState:
+        """The state of the upload. This reads a small file: call it once a second, not in every iteration."""
+        if self._uploader is None:
+            return UploadState("off", self._started, uri=self.store.shown)
+        state = read_state(self._folder) or UploadState("starting", self._started, uri=self.store.shown)
+        if self._uploader.failed:
+            return UploadState("stopped", state.since, "the uploader died several times", self.store.shown)
+        return state
 
-    def stop(self) -> Summary:
-        """Tell the shipper that the run is over, wait while it delivers, and sum up. A second time does nothing."""
+    def stop(self) -> UploadSummary:
+        """Tell the uploader that the run is over, wait while it delivers, and sum up. A second call does nothing."""
         if self.summary is None:
-            ended = self._shipping is None or self._shipping.stop(self._drain_timeout)
+            if self._uploader is not None:
+                self._uploader.stop(self._drain_timeout)
             try:
-                self.summary = summarise(self._folder, self.store, still_delivering=not ended)
-            except StorageError as error:  # the run is over, and its end must not fail for a look back
-                self.summary = Summary(self.store, still_delivering=not ended, message=str(error))
+                self.summary = _summarize(self._folder, self.store)
+            except StorageError as error:  # the run is over, and must not fail because of its summary
+                self.summary = UploadSummary(self.store, message=str(error))
         return self.summary
 
 
 @contextmanager
 def supervise(
-    folder: RunFolder | Path,
-    uri: str | None = None,
-    *,
-    mode: Mode = "process",
-    drain_timeout: float = DRAIN_TIMEOUT,
+    folder: RunFolder, uri: str | None = None, *, mode: Mode = "process", drain_timeout: float = DRAIN_TIMEOUT
 ) -> Iterator[Supervisor]:
-    """Have a run delivered to MLflow while the block runs; at its end wait for the rest. Prints nothing and never fails for MLflow.
+    """Upload a run to MLflow while the block runs, and wait for the rest at its end.
 
-    Start it as early as there is a run folder: the shipper needs 3 s to import MLflow, which the trainer spends on importing torch.
-    Write the journal's ``end`` record before the block ends, else the run counts as KILLED.
+    This never prints, and never fails because of MLflow. Start it as soon as there is a run folder: the uploader needs 3 s to
+    import MLflow, while the trainer imports torch. Write the journal's ``end`` record before the block ends, or MLflow gets the
+    status KILLED.
 
     Args:
         folder: the run folder.
-        uri: tracking URI of the command line; see :func:`ganforge.tracking.tracking_store.resolve`.
-        mode: ``"process"``: a process of its own; ``"inline"``: a thread of this one, for notebooks; ``"off"``: nobody, until
+        uri: tracking URI of the command line; see :func:`ganforge.tracking.tracking_store.resolve_store`.
+        mode: ``"process"`` starts a process; ``"inline"`` a thread of this one, for notebooks; ``"off"`` leaves everything to
             ``ganforge sync``.
         drain_timeout: seconds to wait at the end.
 
     Raises:
-        UsageError: the URI is none that MLflow takes.
+        UsageError: the URI is invalid.
     """
-    folder = folder if isinstance(folder, RunFolder) else RunFolder(folder.absolute())
-    store = resolve(uri)
-    shipping: _Shipping | None = None
+    store = resolve_store(uri)
+    uploader: _Uploader | None = None
     if mode == "process":
-        shipping = _Process(folder, store, drain_timeout)
+        uploader = _UploaderProcess(folder, store, drain_timeout)
     elif mode == "inline":
-        shipping = _Thread(folder, store, drain_timeout)
+        uploader = _UploaderThread(folder, store, drain_timeout)
 
-    supervisor = Supervisor(folder, store, shipping, drain_timeout)
+    supervisor = Supervisor(folder, store, uploader, drain_timeout)
     try:
         yield supervisor
     finally:
         supervisor.stop()
 
 
-class _Process:
-    """The shipper as a process, started again when it dies."""
+def _summarize(folder: RunFolder, store: Store) -> UploadSummary:
+    ack, state = Acknowledgement.load(folder.acknowledged).for_store(store.shown), read_state(folder)
+    pending = count_pending(folder)
+    return UploadSummary(
+        store=store,
+        run_id=ack.run_id,
+        experiment_id=ack.experiment_id,
+        points=ack.points,
+        images=ack.pictures,
+        rejected=ack.rejected,
+        pending=pending,
+        message=state.message if state is not None and pending else None,
+    )
+
+
+class _Uploader(Protocol):
+    def stop(self, timeout: float) -> None:
+        """Tell the uploader that the run is over, and wait for it."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the uploader died for good although the run continues."""
+
+
+class _UploaderProcess:
+    """The uploader as a process, restarted if it dies."""
 
     def __init__(self, folder: RunFolder, store: Store, drain_timeout: float) -> None:
-        # -P: a file of the current folder that happens to be called mlflow.py must not stand in for MLflow.
+        # -P: a mlflow.py in the current folder must not replace MLflow.
         self._command = [sys.executable, "-P", "-m", "ganforge.tracking.uploader", str(folder.path)]
         self._command += ["--drain-timeout", str(drain_timeout)]
         self._environment = {**os.environ, "MLFLOW_TRACKING_URI": store.uri}  # not an argument: it may hold a password
         self._stopping = False
         self._guard = threading.Lock()
-        self.given_up = False
+        self.failed = False
         self._process = self._start()
-        threading.Thread(target=self._watch, daemon=True, name="ganforge-shipper-watch").start()
+        threading.Thread(target=self._watch, daemon=True, name="ganforge-uploader-watch").start()
 
-    def stop(self, timeout: float) -> bool:
+    def stop(self, timeout: float) -> None:
         with self._guard:
             self._stopping = True
             process = self._process
-        if process is None:
-            return True
-        if process.stdin is not None:
-            with suppress(OSError):
-                process.stdin.close()
-        try:
-            # A delivery that is under way when time is up may take one network timeout more.
-            process.wait(timeout + 12)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        if process is not None:
+            _close_input(process)
+            with suppress(subprocess.TimeoutExpired):  # it continues in the background
+                process.wait(timeout + _REQUEST_TIMEOUT)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         try:
@@ -199,50 +211,49 @@ class _Process:
                 env=self._environment,
                 start_new_session=True,
             )
-        except OSError:  # no memory or no process left: training goes on without it
+        except OSError:  # no memory or no process left: training continues without it
             return None
 
     def _watch(self) -> None:
-        """Start the shipper again when it dies, a few times."""
-        for turn in range(1 + _RESTARTS):
+        """Restart the process when it dies, a few times."""
+        for restarts in range(1 + _RESTARTS):
             process = self._process
             if process is None:
                 break
-            if process.wait() == 0:  # it ended by its own decision, such as after the run was deleted
+            if process.wait() == 0:  # it ended on purpose, such as after the run was deleted
                 return
-            if process.stdin is not None:
-                with suppress(OSError):
-                    process.stdin.close()
+            _close_input(process)
             with self._guard:
-                if self._stopping or turn == _RESTARTS:
+                if self._stopping or restarts == _RESTARTS:
                     break
                 self._process = self._start()
-        self.given_up = not self._stopping
+        self.failed = not self._stopping
 
 
-class _Thread:
-    """The shipper as a thread."""
+class _UploaderThread:
+    """The uploader as a thread."""
 
     def __init__(self, folder: RunFolder, store: Store, drain_timeout: float) -> None:
-        self.given_up = False
-        self._gone = threading.Event()
-        self._thread = threading.Thread(
-            target=self._ship, args=(folder, store, drain_timeout), daemon=True, name="ganforge-shipper"
-        )
+        self.failed = False
+        self._run_over = threading.Event()
+        arguments = (folder, store, drain_timeout)
+        self._thread = threading.Thread(target=self._upload, args=arguments, daemon=True, name="ganforge-uploader")
         self._thread.start()
 
-    def stop(self, timeout: float) -> bool:
-        self._gone.set()
-        self._thread.join(timeout + 12)
-        return not self._thread.is_alive()
+    def stop(self, timeout: float) -> None:
+        self._run_over.set()
+        self._thread.join(timeout + _REQUEST_TIMEOUT)
 
-    def _ship(self, folder: RunFolder, store: Store, drain_timeout: float) -> None:
-        from ganforge.tracking.mlflow_sink import set_environment
-        from ganforge.tracking.upload_loop import log, ship
-
+    def _upload(self, folder: RunFolder, store: Store, drain_timeout: float) -> None:
         set_environment(own_process=False)
         try:
-            ship(folder, store, self._gone, drain_timeout=drain_timeout)
-        except Exception as error:  # noqa: BLE001 - the thread's last boundary: training goes on without it
-            log(folder, error)
-            self.given_up = True
+            upload(folder, store, self._run_over, drain_timeout=drain_timeout)
+        except Exception as error:  # noqa: BLE001 - the thread's last boundary: training continues without it
+            log_error(folder, error)
+            self.failed = True
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with suppress(OSError):
+            process.stdin.close()

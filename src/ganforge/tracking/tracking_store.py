@@ -1,15 +1,20 @@
-"""Where the MLflow records go: the command line, the environment, or MLflow's own default in the current folder. Never a recipe."""
+"""The MLflow store of a run: from the command line, the environment or MLflow's default, never from a recipe."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from filelock import FileLock
+
 from ganforge.core.errors import UsageError
 from ganforge.core.redaction import mask_text
+from ganforge.storage.atomic_files import storage_errors
 from ganforge.tracking.mlflow_names import slug
 
 Origin = Literal["--tracking-uri", "MLFLOW_TRACKING_URI", "default"]
@@ -19,11 +24,11 @@ _SQLITE = "sqlite:///"
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A place that MLflow records go to.
+    """An MLflow store.
 
     Attributes:
-        uri: its tracking URI; an sqlite file's path is absolute.
-        origin: who said so.
+        uri: its tracking URI; the path of an sqlite file is absolute.
+        origin: where the URI comes from.
     """
 
     uri: str
@@ -31,7 +36,7 @@ class Store:
 
     @property
     def shown(self) -> str:
-        """The URI without user and password, for terminals and files."""
+        """The URI without user and password."""
         return mask_text(self.uri)
 
     @property
@@ -46,21 +51,35 @@ class Store:
             return None
         return Path(unquote(self.uri.removeprefix(_SQLITE).split("?")[0]))
 
-    @property
-    def lock(self) -> Path | None:
-        """The file that is locked while the sqlite file is used for the first time, beside it."""
-        database = self.database
-        return None if database is None else database.with_name(f"{database.name}.lock")
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold a lock beside an sqlite file: if several processes open a new one together, MLflow lets most of them die.
+
+        Raises:
+            StorageError: the lock file cannot be written.
+        """
+        if self.database is None:
+            yield
+            return
+        lock = self.database.with_name(f"{self.database.name}.lock")
+        with storage_errors(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            held = FileLock(lock)
+            held.acquire()
+        try:
+            yield
+        finally:
+            held.release()
 
     def artifacts(self, experiment: str) -> str | None:
-        """Where an experiment's artifacts go: beside the sqlite file; ``None`` leaves it to the server."""
+        """Where the artifacts of an experiment go: beside the sqlite file; ``None`` lets the server decide."""
         database = self.database
         return None if database is None else (database.parent / "mlartifacts" / slug(experiment)).as_uri()
 
     def link(self, experiment_id: str, run_id: str | None = None) -> str | None:
-        """Address of a run's or experiment's page; ``None`` for a store without a server.
+        """Address of the page of a run or experiment; ``None`` for a store without a server.
 
-        MLflow opens on a page for language models unless the address says otherwise.
+        Without ``workflowType``, MLflow opens a page for language models.
         """
         if not self.is_http:
             return None
@@ -70,15 +89,15 @@ class Store:
         return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
 
 
-def resolve(uri: str | None = None, *, folder: Path | None = None) -> Store:
+def resolve_store(uri: str | None = None, *, folder: Path | None = None) -> Store:
     """Find the store: ``--tracking-uri``, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///<folder>/mlflow.db``.
 
     Args:
-        uri: what the command line says.
-        folder: what relative paths are meant from; the current folder unless given.
+        uri: the URI of the command line.
+        folder: the base of relative paths; by default the current folder.
 
     Raises:
-        UsageError: the URI names MLflow's file store, which MLflow itself refuses since 3.13, or is no URI at all.
+        UsageError: the URI is invalid, or names MLflow's file store, which MLflow refuses since 3.13.
     """
     folder = Path.cwd() if folder is None else folder.absolute()
     if uri:
@@ -91,11 +110,11 @@ def resolve(uri: str | None = None, *, folder: Path | None = None) -> Store:
 def _checked(uri: str, folder: Path) -> str:
     uri = uri.strip()
     if uri.startswith("sqlite:") and not uri.startswith(_SQLITE):
-        raise UsageError(f"'{uri}' is no sqlite URI", remedy=f"write three slashes: {_SQLITE}mlflow.db")
+        raise UsageError(f"'{uri}' is not an sqlite URI", remedy=f"write three slashes: {_SQLITE}mlflow.db")
     if uri.startswith(_SQLITE):
         path, _, options = uri.removeprefix(_SQLITE).partition("?")
         if not path or path == ":memory:":
-            raise UsageError("an sqlite store in memory is lost at once", remedy=f"name a file: {_SQLITE}mlflow.db")
+            raise UsageError("an sqlite store in memory does not keep anything", remedy=f"name a file: {_SQLITE}mlflow.db")
         return f"{_SQLITE}{folder / path}" + (f"?{options}" if options else "")
 
     scheme = urlsplit(uri).scheme

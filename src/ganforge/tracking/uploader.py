@@ -1,62 +1,213 @@
-"""The shipper's process: ``python -m ganforge.tracking.uploader RUN_FOLDER [--uri URI]``, started by the trainer's.
+"""The uploader: a loop that delivers a run to MLflow while the run lives, and a while longer.
 
-It lives as long as its standard input is open: the end of file there means that the trainer is no more, however it ended. Ctrl-C is
-the trainer's affair, so the shipper ignores it. It prints nothing; what goes wrong stands in ``shipper.log``, without secrets.
+The trainer starts it as a process, ``python -m ganforge.tracking.uploader RUN_FOLDER [--uri URI]``, which lives as long as its
+standard input is open: the end of file there means that the trainer is gone, however it ended. Ctrl-C is for the trainer, so the
+uploader ignores it. It prints nothing; ``upload.log`` holds its errors, without secrets. ``ganforge sync`` runs the same loop
+without a trainer.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import signal
 import sys
 import threading
+import time
+import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ganforge.core.errors import StorageError
+from ganforge.core.redaction import mask_text
+from ganforge.storage import strict_json
+from ganforge.storage.atomic_files import fault_point
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.tracking_store import resolve
-from ganforge.tracking.upload_loop import DRAIN_TIMEOUT, log, ship
+from ganforge.tracking.delivery import Delivery, Rejection
+from ganforge.tracking.mlflow_sink import MlflowSink, set_environment
+from ganforge.tracking.sink import RefusedError, RunDeletedError, UnreachableError
+from ganforge.tracking.tracking_store import Store, resolve_store
+from ganforge.tracking.upload_state import Acknowledgement, Phase, StateWriter, UploadState
+
+INTERVAL = 2.0
+"""Seconds between deliveries."""
+DRAIN_TIMEOUT = 30.0
+"""Seconds that the uploader retries after the run's end, while the store accepts nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Deliver until the run has ended; exit code 0 however much could be delivered, 1 after an error of the shipper's own."""
+    """Upload until the run has ended; exit code 0 however much was delivered, 1 after an error in the uploader itself."""
     parser = argparse.ArgumentParser(prog="python -m ganforge.tracking.uploader")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--uri", help="tracking URI; MLFLOW_TRACKING_URI unless given")
+    parser.add_argument("--uri", help="tracking URI; by default MLFLOW_TRACKING_URI")
     parser.add_argument("--drain-timeout", type=float, default=DRAIN_TIMEOUT)
     options = parser.parse_args(arguments)
     folder = RunFolder(options.folder.absolute())
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)
-    warnings.simplefilter("ignore")  # MLflow's and SQLAlchemy's own; nobody reads them here, and -W error would end the shipper
+    warnings.simplefilter("ignore")  # those of MLflow and SQLAlchemy: nobody sees them here, and -W error would end the uploader
     trainer = os.getppid()
-    gone = threading.Event()
-    threading.Thread(target=_watch_parent, args=(gone,), daemon=True).start()
+    run_over = threading.Event()
+    threading.Thread(target=_wait_for_parent, args=(run_over,), daemon=True).start()
     try:
-        from ganforge.tracking.mlflow_sink import set_environment
-
         set_environment(own_process=True)
-        ship(folder, resolve(options.uri), gone, drain_timeout=options.drain_timeout, resumed=lambda: _resumed(folder, trainer))
+        store = resolve_store(options.uri)
+        upload(folder, store, run_over, drain_timeout=options.drain_timeout, resumed=lambda: _is_resumed(folder, trainer))
     except Exception as error:  # noqa: BLE001 - the last boundary: nobody reads this process's stderr
-        log(folder, error)
+        log_error(folder, error)
         return 1
     return 0
 
 
-def _watch_parent(gone: threading.Event) -> None:
+def upload(
+    folder: RunFolder,
+    store: Store,
+    run_over: threading.Event,
+    *,
+    drain_timeout: float = DRAIN_TIMEOUT,
+    interval: float = INTERVAL,
+    resumed: Callable[[], bool] = lambda: False,
+) -> UploadState:
+    """Deliver a run until it has ended and everything is delivered, or the store refuses for ``drain_timeout`` after its end.
+
+    Args:
+        folder: the run folder.
+        store: the destination.
+        run_over: set when the trainer is gone.
+        drain_timeout: seconds to retry after that.
+        interval: seconds between deliveries.
+        resumed: whether another process works in the run folder now: then this uploader must not mark the run as ended.
+
+    Returns:
+        The last state: ``done``, ``unreachable``, ``stopped`` or ``busy`` (another uploader is at work).
+    """
+    state = StateWriter(folder, store)
+    lock = FileLock(folder.path / "upload.lock")
+    if not _acquire(lock, run_over, drain_timeout):
+        return state.write("busy", "another process uploads this run")
+    try:
+        return _UploadLoop(folder, store, run_over, drain_timeout, interval, resumed, state).run()
+    finally:
+        lock.release()
+
+
+def log_error(folder: RunFolder, error: BaseException) -> None:
+    """Append an error's traceback to ``upload.log``, without secrets."""
+    text = "".join(traceback.format_exception(error))
+    with (folder.path / "upload.log").open("a", encoding="utf-8") as file:
+        file.write(mask_text(text))
+
+
+def _wait_for_parent(run_over: threading.Event) -> None:
     """Wait for the end of file on standard input; the parent never writes to it."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    gone.set()
+    run_over.set()
 
 
-def _resumed(folder: RunFolder, trainer: int) -> bool:
-    """Whether another process than our trainer works in the run folder by now; it brought a shipper of its own."""
+def _is_resumed(folder: RunFolder, trainer: int) -> bool:
+    """Whether a process other than our trainer works in the run folder now; it started its own uploader."""
     holder = folder.holder()
     return holder is not None and holder.pid != trainer
+
+
+def _acquire(lock: FileLock, run_over: threading.Event, timeout: float) -> bool:
+    """Wait for the lock while the run lives, and ``timeout`` longer: an earlier uploader of the run may still be draining."""
+    while not run_over.is_set():
+        with suppress(Timeout):
+            lock.acquire(timeout=0.1)
+            return True
+    with suppress(Timeout):
+        lock.acquire(timeout=timeout)
+        return True
+    return False
+
+
+@dataclass(slots=True)
+class _Backoff:
+    """Waiting times after failures: 0.2 s, doubling up to 5 s, each ±20 %, so that many uploaders do not retry in step."""
+
+    seconds: float = 0.2
+
+    def next(self) -> float:
+        wait = self.seconds * random.uniform(0.8, 1.2)  # noqa: S311 - not for cryptography
+        self.seconds = min(5.0, self.seconds * 2)
+        return wait
+
+
+@dataclass(slots=True)
+class _UploadLoop:
+    folder: RunFolder
+    store: Store
+    run_over: threading.Event
+    drain_timeout: float
+    interval: float
+    resumed: Callable[[], bool]
+    state: StateWriter
+    sink: MlflowSink = field(init=False)
+    ack: Acknowledgement = field(init=False)
+    delivery: Delivery | None = None
+    backoff: _Backoff = field(default_factory=_Backoff)
+    connected: bool = False
+
+    def __post_init__(self) -> None:
+        self.sink = MlflowSink(self.store)
+        self.ack = Acknowledgement.load(self.folder.acknowledged).for_store(self.store.shown)
+
+    def run(self) -> UploadState:
+        self._report("starting")
+        last_success = time.monotonic()
+        while True:
+            over = self.run_over.is_set()  # before reading, so that nothing written before the end is missed
+            try:
+                self._upload(final=over and not self.resumed())
+            except RunDeletedError as deleted:
+                return self._report("stopped", str(deleted))
+            except (UnreachableError, RefusedError, StorageError) as failure:
+                self.delivery = None
+                state = self._report("unreachable", mask_text(str(failure)))
+                if not over:
+                    last_success = time.monotonic()  # the drain timeout counts from the end of the run
+                    self.run_over.wait(self.backoff.next())
+                elif time.monotonic() - last_success > self.drain_timeout:
+                    return state
+                else:
+                    time.sleep(self.backoff.next())
+                continue
+            last_success = time.monotonic()
+            if over:
+                return self._report("done")
+            self._report("uploading")
+            self.run_over.wait(self.interval)
+
+    def _upload(self, *, final: bool) -> None:
+        if not self.connected:  # at once, not with the first record: it takes seconds, which the trainer needs to start anyway
+            self._save(self.ack)
+            self.sink.connect()
+            self.connected = True
+        if self.delivery is None:
+            self.delivery = Delivery(self.folder, self.sink, self.ack, save=self._save, reject=self._store_rejection)
+        self.delivery.upload_pending(final=final)
+        self.backoff = _Backoff()
+
+    def _report(self, phase: Phase, message: str | None = None) -> UploadState:
+        return self.state.write(phase, message, ack=self.ack)
+
+    def _save(self, ack: Acknowledgement) -> None:
+        ack.save(self.folder.acknowledged)
+        self.ack = ack
+        fault_point("acknowledged")
+
+    def _store_rejection(self, rejection: Rejection) -> None:
+        with (self.folder.path / "rejected.jsonl").open("a", encoding="utf-8") as file:
+            file.write(strict_json.dumps(rejection) + "\n")
 
 
 if __name__ == "__main__":

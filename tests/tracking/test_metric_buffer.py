@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganforge.tracking.downsampling import FULL, Windows, base_width, width_at
+from ganforge.tracking.metric_buffer import FULL, Windows, base_width, width_at
 
 
 def points_of(values, base):
