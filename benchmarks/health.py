@@ -139,13 +139,13 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     from ganforge.health.monitor import HealthMonitor, monitored
     from ganforge.recipe.reader import read_recipe
     from ganforge.registry.plugin_loader import load_plugins
-    from ganforge.registry.selection import Switches
+    from ganforge.registry.selection import PluginSelection
     from ganforge.storage.data_folders import data_folders
 
     torch.set_num_threads(1)
     began = time.perf_counter()
     source = read_recipe(ROOT / "recipes" / case.recipe, (*case.overrides, f"train.seed={seed}", "metric=[]"))
-    blueprint = resolve_recipe(source, load_plugins(Switches(local=(ROOT / "benchmarks" / "planted.py",))))
+    blueprint = resolve_recipe(source, load_plugins(PluginSelection(local=(ROOT / "benchmarks" / "planted.py",))))
     data, *others = data_folders()
     trainer = build_trainer(blueprint, device=choose_device("auto"), folders=Folders(ROOT / "recipes", data, tuple(others)))
     iterations = trainer.config.iterations

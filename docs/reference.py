@@ -16,11 +16,11 @@ from ganforge.core.contracts import MetricInfo
 from ganforge.recipe.toml_writer import format_default
 from ganforge.registry import hookspecs as hook_specs
 from ganforge.registry.component import Component, Kind
-from ganforge.registry.first_party import FIRST_PARTY
+from ganforge.registry.hookspecs import Registrar
 from ganforge.registry.params_description import Parameter, describe_params
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.registrar import Registrar
 from ganforge.registry.registry import Registry
+from ganforge.registry.reserved_names import FIRST_PARTY
 from ganforge.testing.component_case import Bench
 
 FOLDER = Path(__file__).resolve().parent / "reference"

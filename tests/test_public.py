@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ganforge import plugin, testing
 from ganforge.core import errors
-from ganforge.registry.hook_checks import HOOKS
-from ganforge.registry.registry import Status
+from ganforge.registry.hookspecs import HOOKS
+from ganforge.registry.registry import PluginStatus
 
 PAGE = (Path(__file__).parents[1] / "docs" / "explanation" / "plugins.md").read_text()
 
@@ -33,7 +33,7 @@ def test_the_page_names_every_hook():
 
 def test_the_page_names_every_status():
     told = re.findall(r"^\| (\w+) \|", between("| status | |", "\n\n"), flags=re.MULTILINE)
-    assert sorted(told) == sorted(Status)
+    assert sorted(told) == sorted(PluginStatus)
 
 
 def test_the_page_names_every_exit_code():

@@ -34,8 +34,7 @@ from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, Samples, Terms
 from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Scaling
-from ganforge.registry.hookspecs import hookimpl
-from ganforge.registry.registrar import Registrar
+from ganforge.registry.hookspecs import Registrar, hookimpl
 
 __all__ = [
     "BoundedNoise",

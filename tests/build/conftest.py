@@ -8,7 +8,7 @@ from ganforge.core.params import NoParams
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.registry import PluginRecord, Registry, Status
+from ganforge.registry.registry import PluginRecord, PluginStatus, Registry
 
 _STRANGER = PluginRef("acme", "acme-gan", "1.2.0")
 
@@ -64,7 +64,9 @@ def beside(registry):
 
     def beside(*components, broken=()):
         records = [
-            PluginRecord(name=name, distribution=name, version="0.4.1", status=Status.BROKEN, reason="ModuleNotFoundError: einops")
+            PluginRecord(
+                name=name, distribution=name, version="0.4.1", status=PluginStatus.BROKEN, reason="ModuleNotFoundError: einops"
+            )
             for name in broken
         ]
         return Registry([*registry.plugins, *records], [*registry.components(), *components])

@@ -111,9 +111,7 @@ def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, 
         blueprint = resolve_recipe(source(digits, ('use = "wasserstein"', table)), registry)
         return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).evaluator
 
-    with pytest.raises(
-        IncompatiblePartsError, match=f"metric '{metric}' needs distinct real samples: 359 are held out, and 2,000"
-    ):
+    with pytest.raises(IncompatiblePartsError, match=f"metric '{metric}' needs distinct real samples: 359 are held out, and 2,000"):
         observed()
     assert [one.samples for one in observed("samples = 359").metrics] == [359]
     left = observed("optional = true")

@@ -9,8 +9,8 @@ import pytest
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.lock import check_installed, check_parts, installed_differences, lock, read_lock
 from ganforge.core.errors import UsageError
-from ganforge.registry.current_selection import command_line
 from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.selection import command_line_selection
 from ganforge.testing import fake_plugin
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -171,7 +171,7 @@ def test_another_ganforge_is_refused(acme):
 def test_a_local_plugin_must_be_named_and_be_the_same(source, tmp_path):
     file = tmp_path / "my_gan.py"
     file.write_text(MINE)
-    with command_line(disabled=[], only=None, local=[file]):
+    with command_line_selection(disabled=[], only=None, local=[file]):
         locked = lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
         assert [(one.key, one.file) for one in locked.plugin_files] == [("my-gan", str(file))]
         assert "local" not in {one.name for one in locked.distributions}
@@ -193,7 +193,7 @@ def test_the_copy_that_a_run_keeps_is_the_remedy(source, tmp_path, name, copies)
     copy.parent.mkdir(parents=True)
     file.write_text(MINE)
     copy.write_text(MINE)
-    with command_line(disabled=[], only=None, local=[file]):
+    with command_line_selection(disabled=[], only=None, local=[file]):
         locked = lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
         assert installed_differences(locked, tmp_path) == ()
         file.write_text(MINE + "# edited\n")

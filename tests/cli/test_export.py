@@ -10,7 +10,7 @@ import pytest
 import ganforge
 from ganforge.cli.app import main
 from ganforge.cli.export import Form
-from ganforge.registry.current_selection import command_line
+from ganforge.registry.selection import command_line_selection
 from ganforge.runs.export_formats import FORMATS
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke" / "cgan_moons.toml"
@@ -72,7 +72,7 @@ def test_a_generator_of_a_local_file_is_exported_with_its_file(here, mine, capsy
     assert main(["export", "own", "--format", "torchscript-export", "--out", "own.pt2", *words]) == 0
     assert main(["export", "own", "--format", "safetensors", "--out", "own", *words]) == 0
     capsys.readouterr()
-    with command_line(disabled=[], only=None, local=[here / "own" / "plugins" / "my_gan.py"]):
+    with command_line_selection(disabled=[], only=None, local=[here / "own" / "plugins" / "my_gan.py"]):
         assert ganforge.load(here / "own").sample(3)["values"].shape == (3, 2)
     assert main(["export", "own", "--format", "torchscript-export", "--out", "again.pt2"]) == 2
     assert "name it with --plugin FILE.py" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.cli.app import main
-from ganforge.registry.discovery import installed
+from ganforge.registry.discovery import installed_plugins
 from ganforge.testing import fake_plugin
 
 BOUND = ["ganforge>=0.1,<9"]
@@ -160,7 +160,7 @@ def test_a_distribution_that_is_there_twice(site, tmp_path, monkeypatch, doctor,
     monkeypatch.syspath_prepend(tmp_path / "older")
     fake_plugin(tmp_path / "newer", requires=BOUND)
     monkeypatch.syspath_prepend(tmp_path / "newer")
-    assert [one.version for one in installed() if one.name == "acme-gan"] == ["1.0"]
+    assert [one.version for one in installed_plugins() if one.name == "acme-gan"] == ["1.0"]
 
     (found,) = doctor(part="copies", faults=state == "fault")
     assert (found["state"], found["where"]) == (state, str(tmp_path / "older"))

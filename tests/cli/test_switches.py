@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.cli.app import main
-from ganforge.registry.current_selection import CARRIER
+from ganforge.registry.selection import COMMAND_LINE
 from ganforge.testing import fake_plugin
 
 RECIPE = next(Path(__file__).parents[2].joinpath("recipes", "smoke").glob("vanilla_moons.toml"))
@@ -41,7 +41,7 @@ def test_a_switch_before_or_behind_the_command_keeps_a_plugin_from_being_importe
     assert statuses(*switch)["acme"] == "disabled"
     assert statuses(after=switch)["acme"] == "disabled"
     assert "acme_gan" not in sys.modules
-    assert CARRIER not in os.environ
+    assert COMMAND_LINE not in os.environ
 
     assert statuses()["acme"] == "active"
 
@@ -68,7 +68,7 @@ def test_every_command_refuses_a_misspelt_switch_and_says_which_it_is(here, caps
     assert main([*arguments, "--no-plugin", "acme-gna"]) == 2
 
     told = capsys.readouterr().err
-    assert "no plugin named 'acme-gna' is installed, so it can be neither disabled nor allowed by --no-plugin" in told
+    assert "--no-plugin names 'acme-gna', but no such plugin is installed" in told
     assert "did you mean 'acme-gan'?" in told
     assert not (here / "runs").exists()
 

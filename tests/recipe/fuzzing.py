@@ -22,7 +22,7 @@ from ganforge.recipe.dotted_keys import step_into
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml, toml_value
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.selection import Switches
+from ganforge.registry.selection import PluginSelection
 from ganforge.testing import fake_plugin
 
 BAITS = ("antigravity", "turtle", "this", "ftplib", "wsgiref", "xmlrpc", "turtledemo")
@@ -218,7 +218,7 @@ def registry_with_strangers(site):
     fake_plugin(site, source=STRANGE)
     (site / "my_gan.py").write_text(STRANGE)
     sys.path.insert(0, str(site))
-    registry = load_plugins(Switches(local=(site / "my_gan.py",)))
+    registry = load_plugins(PluginSelection(local=(site / "my_gan.py",)))
     status = {record.handle: record.status for record in registry.plugins}
     assert (status["acme-gan"], status["my-gan"]) == ("active", "local"), status
     return registry

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.selection import Switches
+from ganforge.registry.selection import PluginSelection
 from ganforge.testing import fake_plugin
 
 
@@ -27,6 +27,6 @@ def load():
     """Load the built-in and the given plugins only, whatever else this environment has installed."""
 
     def load(*names, **switches):
-        return load_plugins(Switches(allowed=frozenset(names), **switches))
+        return load_plugins(PluginSelection(allowed=frozenset(names), **switches))
 
     return load

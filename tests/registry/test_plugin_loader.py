@@ -10,11 +10,10 @@ from ganforge import __version__
 from ganforge.core.errors import PluginError, UsageError
 from ganforge.registry import plugin_loader
 from ganforge.registry.component import Kind
-from ganforge.registry.current_selection import from_environment
-from ganforge.registry.discovery import Found
-from ganforge.registry.hook_checks import HOOKS
-from ganforge.registry.registry import Status
-from ganforge.registry.selection import Switches
+from ganforge.registry.discovery import InstalledPlugin
+from ganforge.registry.hookspecs import HOOKS
+from ganforge.registry.registry import PluginStatus
+from ganforge.registry.selection import PluginSelection, from_environment
 
 GOOD = """
     from ganforge.plugin import hookimpl
@@ -71,11 +70,11 @@ FAULTS = {
         @hookimpl
         def ganforge_register_generator(register): ...
         """,
-        "ganforge_register_generator is no hook of ganforge",
+        "ganforge_register_generator is not a hook of ganforge",
     ),
     "unknown hook without a marker": (
         "def ganforge_register_models(register): ...\n",
-        "ganforge_register_models is no hook of ganforge",
+        "ganforge_register_models is not a hook of ganforge",
     ),
     "marked function that is no hook": (
         """
@@ -84,7 +83,7 @@ FAULTS = {
         @hookimpl
         def register_losses(register): ...
         """,
-        "register_losses is no hook of ganforge",
+        "register_losses is not a hook of ganforge",
     ),
     "missing marker": ("def ganforge_register_losses(register): ...\n", "ganforge_register_losses lacks @hookimpl"),
     "unknown argument": (
@@ -160,21 +159,21 @@ GARBAGE = {
         "TypeError: Registrar.__call__() got an unexpected keyword",
     ),
     "factory is no reference": ('register("x", "a.b", summary="s")', "loss 'x': 'a.b' is not of the form 'module:attribute'"),
-    "factory is a number": ('register("x", 3, summary="s")', "loss 'x': its factory 3 cannot be called"),
-    "params is a dict": ('register("x", "a:b", summary="s", params={})', "loss 'x': its params model {} is no subclass"),
-    "params is another class": ('register("x", "a:b", summary="s", params=int)', "is no subclass of ganforge.plugin.Params"),
-    "spec is a number": ('register("x", "a:b", summary="s", spec=1)', "loss 'x': its spec 1 cannot be called"),
+    "factory is a number": ('register("x", 3, summary="s")', "loss 'x': its factory 3 is not callable"),
+    "params is a dict": ('register("x", "a:b", summary="s", params={})', "loss 'x': its params model {} is not a subclass"),
+    "params is another class": ('register("x", "a:b", summary="s", params=int)', "is not a subclass of ganforge.plugin.Params"),
+    "spec is a number": ('register("x", "a:b", summary="s", spec=1)', "loss 'x': its spec 1 is not callable"),
     "empty summary": ('register("x", "a:b", summary=" ")', "loss 'x' has no summary"),
     "summary is None": ('register("x", "a:b", summary=None)', "loss 'x' has no summary"),
     "requires is a string": (
         'register("x", "a:b", summary="s", requires="labels")',
         "requires must be a tuple of strings, not 'labels'",
     ),
-    "cost is a number": ('register("x", "a:b", summary="s", cost=3)', "cost must be a text that says something, not 3"),
-    "deprecated is empty": ('register("x", "a:b", summary="s", deprecated=" ")', "deprecated must be a text that says something"),
+    "cost is a number": ('register("x", "a:b", summary="s", cost=3)', "cost must be a non-empty text, not 3"),
+    "deprecated is empty": ('register("x", "a:b", summary="s", deprecated=" ")', "deprecated must be a non-empty text"),
     "tags hold numbers": ('register("x", "a:b", summary="s", tags={1})', "tags must be a tuple of strings"),
-    "revision is text": ('register("x", "a:b", summary="s", revision="2")', "revision must be a whole number from 1, not '2'"),
-    "revision is zero": ('register("x", "a:b", summary="s", revision=0)', "revision must be a whole number from 1, not 0"),
+    "revision is text": ('register("x", "a:b", summary="s", revision="2")', "revision must be an integer from 1, not '2'"),
+    "revision is zero": ('register("x", "a:b", summary="s", revision=0)', "revision must be an integer from 1, not 0"),
     "check_params is a list": ('register("x", "a:b", summary="s", check_params=[1])', "check_params must be a table"),
     "params hold Any": (
         f'{TYPED}register("x", "a:b", summary="s", params=model(typing.Any))',
@@ -209,14 +208,14 @@ def only(registry, distribution):
 
 def assert_costs_itself_only(registry, reason):
     record = only(registry, "acme-gan")
-    assert record.status is Status.BROKEN
+    assert record.status is PluginStatus.BROKEN
     assert reason in record.reason
     assert "\n" not in record.reason
     assert registry.warning == "1 plugin failed to load (acme-gan); see: ganforge plugins list"
 
     assert not [component for component in registry.components() if component.plugin.distribution == "acme-gan"]
-    assert only(registry, "ganforge").status is Status.ACTIVE
-    assert only(registry, "good-gan").status is Status.ACTIVE
+    assert only(registry, "ganforge").status is PluginStatus.ACTIVE
+    assert only(registry, "good-gan").status is PluginStatus.ACTIVE
     assert registry.find(Kind.LOSS, "good").id == "good-gan/good"
 
 
@@ -251,7 +250,7 @@ def test_a_taken_name_takes_nothing_away(install, load, name):
 
     registry = load("acme-gan", "good-gan")
 
-    assert {only(registry, plugin).status for plugin in ("acme-gan", "good-gan", "ganforge")} == {Status.ACTIVE}
+    assert {only(registry, plugin).status for plugin in ("acme-gan", "good-gan", "ganforge")} == {PluginStatus.ACTIVE}
     assert registry.find(Kind.LOSS, f"acme-gan/{name}").plugin.distribution == "acme-gan"
     if name == "hinge":
         assert registry.find(Kind.LOSS, "hinge").id == "ganforge/hinge"
@@ -273,13 +272,13 @@ def test_a_garbage_registration_breaks_its_plugin_in_words(install, load, garbag
 @pytest.mark.parametrize("fault", FAULTS)
 def test_nothing_of_a_broken_plugin_stays_in_pluggy(install, fault):
     fake = install(source=FAULTS[fault][0])
-    host = plugin_loader._Host(Switches())
+    loader = plugin_loader._Loader(PluginSelection())
 
-    host.take(Found("acme-gan", "acme-gan", "1.0", importlib.metadata.EntryPoint("acme-gan", fake.module, "ganforge")))
+    loader.load(InstalledPlugin("acme-gan", "acme-gan", "1.0", importlib.metadata.EntryPoint("acme-gan", fake.module, "ganforge")))
 
-    assert host.manager.list_name_plugin() == []
-    assert not any(caller.get_hookimpls() for caller in vars(host.manager.hook).values())
-    assert host.components == []
+    assert loader.manager.list_name_plugin() == []
+    assert not any(caller.get_hookimpls() for caller in vars(loader.manager.hook).values())
+    assert loader.components == []
 
 
 def test_the_failure_is_kept_with_its_traceback(install, load):
@@ -297,7 +296,7 @@ def test_what_a_broken_plugin_had_announced_is_remembered(install, load):
 
     registry = load("acme-gan")
 
-    assert only(registry, "acme-gan").offers == {Kind.GENERATOR: ("first",), Kind.LOSS: ("second",)}
+    assert only(registry, "acme-gan").components == {Kind.GENERATOR: ("first",), Kind.LOSS: ("second",)}
     with pytest.raises(PluginError, match=r"generator 'first' comes from acme-gan 1\.0, which is broken: KeyError: 'third'"):
         registry.find(Kind.GENERATOR, "first")
 
@@ -335,13 +334,13 @@ def test_what_a_plugin_prints_goes_to_stderr(install, load, capsys):
 def test_a_disabled_plugin_is_not_imported(install, switches):
     fake = install(entry_point="acme")
 
-    registry = plugin_loader.load_plugins(Switches(**switches))
+    registry = plugin_loader.load_plugins(PluginSelection(**switches))
 
     record = only(registry, "acme-gan")
-    assert record.status is Status.DISABLED
+    assert record.status is PluginStatus.DISABLED
     assert record.file == fake.folder / "acme_gan.py"
     assert fake.module not in sys.modules
-    assert only(registry, "ganforge").status is Status.ACTIVE
+    assert only(registry, "ganforge").status is PluginStatus.ACTIVE
     with pytest.raises(UsageError, match=r"comes from acme-gan 1\.0, which is disabled"):
         registry.find(Kind.GENERATOR, "acme-gan/linear")
 
@@ -352,7 +351,7 @@ def test_a_switch_takes_either_name_in_any_spelling(install, name):
 
     registry = plugin_loader.load_plugins(from_environment({"GANFORGE_DISABLE_PLUGINS": name}))
 
-    assert only(registry, "acme-gan").status is Status.DISABLED
+    assert only(registry, "acme-gan").status is PluginStatus.DISABLED
 
 
 @pytest.mark.parametrize("requirement", ["ganforge>=99", "ganforge<0.1", "GANforge [x] ==7.*", "ganforge>=99; python_version>'3'"])
@@ -362,7 +361,7 @@ def test_an_incompatible_plugin_is_not_imported(install, load, requirement):
     registry = load("acme-gan")
 
     record = only(registry, "acme-gan")
-    assert record.status is Status.INCOMPATIBLE
+    assert record.status is PluginStatus.INCOMPATIBLE
     assert record.reason.endswith(f", this is {__version__}")
     assert "needs ganforge" in record.reason
     assert fake.module not in sys.modules
@@ -385,14 +384,14 @@ def test_an_incompatible_plugin_is_not_imported(install, load, requirement):
 def test_a_requirement_that_does_not_apply_is_no_fault(install, load, requires):
     install(requires=requires)
 
-    assert only(load("acme-gan"), "acme-gan").status is Status.ACTIVE
+    assert only(load("acme-gan"), "acme-gan").status is PluginStatus.ACTIVE
 
 
 def test_a_development_version_satisfies_a_bound(install, load, monkeypatch):
     monkeypatch.setattr("ganforge.registry.discovery.__version__", "0.3.0.dev0")
     install(requires=["ganforge>=0.2,<0.4"])
 
-    assert only(load("acme-gan"), "acme-gan").status is Status.ACTIVE
+    assert only(load("acme-gan"), "acme-gan").status is PluginStatus.ACTIVE
 
 
 def test_an_unreadable_requirement_is_said(install, load):
@@ -408,7 +407,7 @@ def test_a_distribution_seen_twice_loads_once(install, load, tmp_path, monkeypat
 
     registry = load("acme-gan")
 
-    assert [record.status for record in registry.plugins if record.distribution == "acme-gan"] == [Status.ACTIVE]
+    assert [record.status for record in registry.plugins if record.distribution == "acme-gan"] == [PluginStatus.ACTIVE]
     assert registry.warning is None
 
 
@@ -426,7 +425,7 @@ def test_an_equal_entry_point_twice_is_no_fault(install, load):
     fake = install()
     fake.info.joinpath("entry_points.txt").write_text("[ganforge]\nacme-gan = acme_gan\nacme-gan = acme_gan\n")
 
-    assert only(load("acme-gan"), "acme-gan").status is Status.ACTIVE
+    assert only(load("acme-gan"), "acme-gan").status is PluginStatus.ACTIVE
 
 
 def test_two_distributions_with_one_module_do_not_harm_each_other(install, load):
@@ -435,7 +434,7 @@ def test_two_distributions_with_one_module_do_not_harm_each_other(install, load)
 
     registry = load("good-gan", "acme-gan")
 
-    assert only(registry, "acme-gan").status is Status.ACTIVE
+    assert only(registry, "acme-gan").status is PluginStatus.ACTIVE
     assert only(registry, "good-gan").reason == "its module good_gan is already registered by acme-gan"
     assert registry.find(Kind.LOSS, "good").id == "acme-gan/good"
 
@@ -447,7 +446,7 @@ def test_two_entry_points_of_one_distribution_share_its_ids(install, load):
 
     records = {record.name: record for record in load("acme-gan").plugins}
 
-    assert records["one"].status is Status.ACTIVE
+    assert records["one"].status is PluginStatus.ACTIVE
     assert records["two"].reason == "loss 'acme-gan/good' is already registered by entry point 'one'"
 
 
@@ -460,8 +459,8 @@ def test_an_entry_point_that_names_no_module_is_said(install, load, value):
 
     registry = load("acme-gan")
 
-    assert registry.plugins[0].status is Status.ACTIVE
-    assert only(registry, "acme-gan").status is Status.BROKEN
+    assert registry.plugins[0].status is PluginStatus.ACTIVE
+    assert only(registry, "acme-gan").status is PluginStatus.BROKEN
     assert only(registry, "acme-gan").reason
 
 
@@ -479,7 +478,7 @@ def test_unreadable_metadata_is_the_plugins_fault(install, load):
 
     record = only(load("acme-gan"), "acme-gan")
 
-    assert record.status is Status.BROKEN
+    assert record.status is PluginStatus.BROKEN
     assert record.reason.startswith("its metadata cannot be read: ")
 
 
@@ -489,7 +488,7 @@ def test_a_plugin_without_the_modules_it_needs_is_unavailable(install, load):
     registry = load("acme-gan")
 
     record = only(registry, "acme-gan")
-    assert (record.status, record.reason) == (Status.UNAVAILABLE, "needs einops_is_not_here")
+    assert (record.status, record.reason) == (PluginStatus.UNAVAILABLE, "needs einops_is_not_here")
     assert registry.warning is None
     with pytest.raises(PluginError, match="loss 'acme-gan/good' is unavailable: needs einops_is_not_here"):
         registry.find(Kind.LOSS, "good")
@@ -539,7 +538,7 @@ def test_the_record_says_where_a_plugin_comes_from(install, load, record, source
 
     assert (found.name, found.version, found.source, found.origin) == ("acme", "2.1", source, origin)
     assert found.file == fake.folder / "acme_gan.py"
-    assert found.offers == {Kind.GENERATOR: ("linear",)}
+    assert found.components == {Kind.GENERATOR: ("linear",)}
     assert found.load_ms > 0
 
 
@@ -561,14 +560,14 @@ def test_the_order_of_the_path_decides_nothing(install, load, tmp_path, monkeypa
 
     assert [record.distribution for record in first.plugins] == [record.distribution for record in second.plugins]
     assert first.components() == second.components()
-    ours = [record.distribution for record in first.plugins if record.status is Status.ACTIVE]
+    ours = [record.distribution for record in first.plugins if record.status is PluginStatus.ACTIVE]
     assert ours == ["ganforge", "acme-gan", "mu-gan", "zeta-gan"]
 
 
 def test_strict_switches_stop_at_a_failure_with_its_place(install, load):
     install(source="raise RuntimeError('no GPU here')\n")
 
-    with pytest.raises(PluginError, match=r"^acme-gan 1.0 is broken: RuntimeError: no GPU here \(acme_gan.py:1\) \(mend"):
+    with pytest.raises(PluginError, match=r"^acme-gan 1.0 is broken: RuntimeError: no GPU here \(acme_gan.py:1\) \(fix"):
         load("acme-gan", strict=True)
 
 

@@ -3,9 +3,9 @@ import pytest
 from ganforge.core.errors import PluginError, UsageError
 from ganforge.core.params import Params
 from ganforge.registry.component import Component, Kind, PluginRef
-from ganforge.registry.first_party import FIRST_PARTY, home_of
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.registry import PluginRecord, Registry, Status
+from ganforge.registry.registry import PluginRecord, PluginStatus, Registry
+from ganforge.registry.reserved_names import FIRST_PARTY, owner_of
 
 
 def component(identity, kind=Kind.GENERATOR, **options):
@@ -65,7 +65,7 @@ def test_first_party_names_are_reserved_even_where_the_plugin_is_not_installed()
     with pytest.raises(UsageError) as caught:
         registry("acme-gan/dcgan").find(Kind.GENERATOR, "dcgan")
 
-    assert "it comes with the plugin ganforge-dcgan, which is not installed, or write 'acme-gan/dcgan'" in caught.value.remedy
+    assert "install the plugin ganforge-dcgan, which provides it, or write 'acme-gan/dcgan'" in caught.value.remedy
     assert "installed generators: acme-gan/dcgan" in caught.value.remedy
 
 
@@ -104,7 +104,7 @@ def test_a_missing_module_is_named():
 
 
 def test_a_component_of_a_broken_plugin_gives_the_original_error():
-    broken = registry(plugins=[record("acme-gan", Status.BROKEN)])
+    broken = registry(plugins=[record("acme-gan", PluginStatus.BROKEN)])
 
     with pytest.raises(PluginError) as caught:
         broken.find(Kind.GENERATOR, "acme-gan/swirl")
@@ -115,14 +115,14 @@ def test_a_component_of_a_broken_plugin_gives_the_original_error():
 
 
 def test_a_reserved_name_of_a_broken_plugin_gives_the_original_error():
-    broken = registry(plugins=[record("ganforge-dcgan", Status.BROKEN)])
+    broken = registry(plugins=[record("ganforge-dcgan", PluginStatus.BROKEN)])
 
     with pytest.raises(PluginError, match="comes from ganforge-dcgan"):
         broken.find(Kind.GENERATOR, "dcgan")
 
 
 def test_an_unknown_name_mentions_the_plugins_that_failed():
-    broken = registry("other/curl", plugins=[record("acme-gan", Status.BROKEN)])
+    broken = registry("other/curl", plugins=[record("acme-gan", PluginStatus.BROKEN)])
 
     with pytest.raises(UsageError) as caught:
         broken.find(Kind.GENERATOR, "swirl")
@@ -131,14 +131,20 @@ def test_an_unknown_name_mentions_the_plugins_that_failed():
 
 
 def test_a_wrong_name_of_an_active_plugin_is_the_users_mistake():
-    healthy = registry("acme-gan/swirl", plugins=[record("acme-gan", Status.ACTIVE, None)])
+    healthy = registry("acme-gan/swirl", plugins=[record("acme-gan", PluginStatus.ACTIVE, None)])
 
     with pytest.raises(UsageError, match="no generator named 'acme-gan/curl'"):
         healthy.find(Kind.GENERATOR, "acme-gan/curl")
 
 
 def test_the_warning_counts_what_failed():
-    statuses = {"a": Status.BROKEN, "b": Status.INCOMPATIBLE, "c": Status.DISABLED, "d": Status.UNAVAILABLE, "e": Status.ACTIVE}
+    statuses = {
+        "a": PluginStatus.BROKEN,
+        "b": PluginStatus.INCOMPATIBLE,
+        "c": PluginStatus.DISABLED,
+        "d": PluginStatus.UNAVAILABLE,
+        "e": PluginStatus.ACTIVE,
+    }
     many = Registry([record(name, status) for name, status in statuses.items()], ())
 
     assert many.warning == "2 plugins failed to load (a, b); see: ganforge plugins list"
@@ -146,11 +152,11 @@ def test_the_warning_counts_what_failed():
 
 
 def test_every_first_party_component_installed_has_its_short_name_reserved():
-    """A new component of a first-party plugin belongs in ``ganforge.registry.first_party``."""
+    """A new component of a first-party plugin belongs in ``ganforge.registry.reserved_names``."""
     installed = load_plugins().components()
 
     ours = [one for one in installed if one.plugin.distribution in FIRST_PARTY - {"ganforge"}]
-    assert {one.id: home_of(one.kind, one.name) for one in ours} == {one.id: one.plugin.distribution for one in ours}
+    assert {one.id: owner_of(one.kind, one.name) for one in ours} == {one.id: one.plugin.distribution for one in ours}
 
 
 def test_no_two_first_party_components_share_a_short_name():
@@ -163,10 +169,10 @@ def test_no_two_first_party_components_share_a_short_name():
     ("ref", "remedy"),
     [
         (PluginRef("a", "acme-gan", "1.2"), "reinstall or update acme-gan 1.2"),
-        (PluginRef("a", "acme-gan", "1.2", "editable", "file:///my%20src/acme"), "mend it in /my src/acme"),
-        (PluginRef("a", "acme-gan", "1.2", "local", "file:///usr"), "mend it in /usr, and install it again if it is installed"),
+        (PluginRef("a", "acme-gan", "1.2", "editable", "file:///my%20src/acme"), "fix it in /my src/acme"),
+        (PluginRef("a", "acme-gan", "1.2", "local", "file:///usr"), "fix it in /usr, and reinstall it if it is installed"),
         (PluginRef("a", "acme-gan", "1.2", "local", "file:///acme.whl"), "reinstall or update acme-gan 1.2"),
-        (PluginRef("my-gan", "local", "0123", "file", "/src/my_gan.py", "0123"), "mend /src/my_gan.py"),
+        (PluginRef("my-gan", "local", "0123", "file", "/src/my_gan.py", "0123"), "fix /src/my_gan.py"),
     ],
 )
 def test_a_factory_that_leads_nowhere_is_mended_where_it_stands(ref, remedy):

@@ -12,8 +12,8 @@ from torch import nn
 import ganforge
 from ganforge.core.errors import PluginError, StorageError, UsageError
 from ganforge.registry.component import Kind
-from ganforge.registry.first_party import FIRST_PARTY
 from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.reserved_names import FIRST_PARTY
 from ganforge.runs import export_formats, generator_export
 from ganforge.runs.export_formats import FORMATS
 from ganforge.runs.generator_export import TOLERANCE, export

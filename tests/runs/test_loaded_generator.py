@@ -9,7 +9,7 @@ import torch
 import ganforge
 from ganforge.core.errors import IncompatiblePartsError, PluginError, RecipeError, RunFolderError, UsageError
 from ganforge.core.records import Codes, Latent
-from ganforge.registry.current_selection import command_line
+from ganforge.registry.selection import command_line_selection
 from ganforge.session.training_run import Options, run
 from ganforge.testing import fake_plugin
 
@@ -98,7 +98,7 @@ def test_a_loss_that_is_gone_keeps_no_generator_from_drawing(trained, way):
         uninstall(plugin)
     if way == "broken":
         (plugin.folder / f"{plugin.module}.py").write_text("raise RuntimeError('no more')\n")
-    with command_line(disabled=["acme-gan"] if way == "switched off" else [], only=None, local=[]):
+    with command_line_selection(disabled=["acme-gan"] if way == "switched off" else [], only=None, local=[]):
         assert (ganforge.load("small").sample(5, seed=3)["values"] == before).all()
         assert (ganforge.load(result.folder / "model").sample(5, seed=3)["values"] == before).all()
 

@@ -10,7 +10,7 @@ import pytest
 from ganforge.build.lock import installed_differences
 from ganforge.build.lock_models import Lock
 from ganforge.cli.app import main
-from ganforge.registry.current_selection import command_line
+from ganforge.registry.selection import command_line_selection
 from ganforge.runs.loaded_generator import load
 from ganforge.storage import journal
 
@@ -329,5 +329,5 @@ def test_the_model_for_mlflow_holds_the_file_and_asks_for_the_runs_plugins_alone
     start = records[0]
     assert {"path": "plugins/my_gan.py", "folder": "recipe/plugins"} in start["artifacts"]
 
-    with command_line(disabled=[], only=None, local=[trained / "model" / "plugins" / "my_gan.py"]):
+    with command_line_selection(disabled=[], only=None, local=[trained / "model" / "plugins" / "my_gan.py"]):
         assert load(trained / "model").sample(3)["values"].shape == (3, 2)

@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 from ganforge.core.params import Params
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.selection import Switches
+from ganforge.registry.selection import PluginSelection
 from ganforge.testing import State, cases
 from ganforge.testing.conformance import all_checks
 
@@ -109,7 +109,7 @@ FAULTS = {
     "P05 params": ("P05", {"params": "ganforge.no_such_module:Params"}, "cannot load ganforge.no_such_module:Params"),
     "P05 factory": ("P05", {"factory": "ganforge:no_such_factory"}, "cannot load ganforge:no_such_factory"),
     "P05 spec": ("P05", {"spec": "ganforge:no_such_spec"}, "cannot load ganforge:no_such_spec"),
-    "P05 no params": ("P05", {"params": "ganforge.core.records:Terms"}, "is no subclass of ganforge.plugin.Params"),
+    "P05 no params": ("P05", {"params": "ganforge.core.records:Terms"}, "is not a subclass of ganforge.plugin.Params"),
     "P06 Any": ("P06", {"params": with_type(Any)}, "not plain data: odd (Any)"),
     "P06 deep Any": ("P06", {"params": with_type(dict[str, list[Any]] | None)}, "odd (Any)"),
     "P06 Callable": ("P06", {"params": with_type(Callable[[int], int] | None)}, "odd (Callable)"),
@@ -194,7 +194,7 @@ PLUGINS = {
 
 
 def judged_plugin(check):
-    registry = load_plugins(Switches(allowed=frozenset({"acme-gan"})))
+    registry = load_plugins(PluginSelection(allowed=frozenset({"acme-gan"})))
     return next(case for case in cases("acme-gan", registry=registry) if case.check.id == check).judge()
 
 

@@ -13,7 +13,7 @@ from ganforge.cli.app import main
 from ganforge.core.errors import UsageError
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.selection import Switches
+from ganforge.registry.selection import PluginSelection
 from ganforge.testing import (
     CheckFailed,
     Outcome,
@@ -58,7 +58,7 @@ def build_untaught(params, context):
 def acme(install):
     """A plugin with a sound and a faulty generator."""
     install(source=HOOKS).folder.joinpath("acme_gan_nets.py").write_text(NETS)
-    return load_plugins(Switches(allowed=frozenset({"acme-gan"})))
+    return load_plugins(PluginSelection(allowed=frozenset({"acme-gan"})))
 
 
 def test_everything_registered_is_checked(acme):
@@ -102,7 +102,7 @@ def test_a_registered_reason_does_not_outlive_its_cause(install):
     source = HOOKS.replace('summary="Sound."', 'summary="Sound.", expected_failures={"G04": "once it was so"}')
     install(source=source).folder.joinpath("acme_gan_nets.py").write_text(NETS)
 
-    report = check_plugin("acme-gan", registry=load_plugins(Switches(allowed=frozenset({"acme-gan"}))))
+    report = check_plugin("acme-gan", registry=load_plugins(PluginSelection(allowed=frozenset({"acme-gan"}))))
 
     failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED and outcome.subject == "generator sound"]
     assert [outcome.message for outcome in failed] == ["expected to fail (once it was so), but it passes: take it off the list"]

@@ -5,14 +5,14 @@ import pytest
 
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.selection import Switches
+from ganforge.registry.selection import PluginSelection
 from ganforge.testing import State, check_plugin, fake_plugin
 
 
 def test_a_fake_plugin_is_found_loaded_and_passes_the_kit(install):
     fake = install()
 
-    registry = load_plugins(Switches(allowed=frozenset({"acme-gan"})))
+    registry = load_plugins(PluginSelection(allowed=frozenset({"acme-gan"})))
 
     assert registry.find(Kind.GENERATOR, "linear").id == "acme-gan/linear"
     report = check_plugin("acme-gan", registry=registry)

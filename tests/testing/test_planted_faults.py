@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.selection import Switches
+from ganforge.registry.selection import PluginSelection
 from ganforge.testing import State, check_plugin, fake_plugin
 from ganforge.testing.conformance import all_checks
 
@@ -36,7 +36,7 @@ def failed(tmp_path_factory):
     fake_plugin(folder, name="faulty-gan", source=PLANTED.joinpath("plugin.py").read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        report = check_plugin("faulty-gan", registry=load_plugins(Switches(allowed=frozenset({"faulty-gan"}))))
+        report = check_plugin("faulty-gan", registry=load_plugins(PluginSelection(allowed=frozenset({"faulty-gan"}))))
     found = {outcome.subject.partition(" ")[2]: set() for outcome in report.outcomes}
     for outcome in report.outcomes:
         if outcome.state is State.FAILED:
@@ -61,7 +61,7 @@ def test_every_component_is_there_for_a_check(failed):
 def test_the_faulty_plugin_fails_that_check_alone(install, check):
     install(**{"source": WORKING, **PLUGINS[check]})
 
-    report = check_plugin("acme-gan", registry=load_plugins(Switches(allowed=frozenset({"acme-gan"}))))
+    report = check_plugin("acme-gan", registry=load_plugins(PluginSelection(allowed=frozenset({"acme-gan"}))))
 
     assert [outcome.check for outcome in report.outcomes if outcome.state is State.FAILED] == [check], str(report)
 
@@ -73,7 +73,7 @@ def test_every_check_of_a_plugin_has_a_faulty_one():
 def test_a_sound_plugin_fails_nothing(install):
     install(source=WORKING)
 
-    report = check_plugin("acme-gan", registry=load_plugins(Switches(allowed=frozenset({"acme-gan"}))))
+    report = check_plugin("acme-gan", registry=load_plugins(PluginSelection(allowed=frozenset({"acme-gan"}))))
 
     assert report.ok, str(report)
     assert report.count(State.SKIPPED) == 0

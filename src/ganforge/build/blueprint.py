@@ -20,9 +20,9 @@ from ganforge.core.errors import PluginError, Problem, RecipeError
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.tables import Recipe
 from ganforge.registry.component import Kind
-from ganforge.registry.first_party import FIRST_PARTY
 from ganforge.registry.registry import Registry
-from ganforge.registry.selection import normalise
+from ganforge.registry.reserved_names import FIRST_PARTY
+from ganforge.registry.selection import normalize_name
 
 __all__ = ["Blueprint", "Part", "resolve_recipe"]
 
@@ -190,7 +190,7 @@ def _plugin_complaint(text: str, registry: Registry) -> tuple[str, str] | None:
     if requirement.url or requirement.marker or requirement.extras:
         return f"{text[:60]!r}: only a name and versions can be required", 'such as "ganforge-infogan>=0.1"'
 
-    name = normalise(requirement.name)
+    name = normalize_name(requirement.name)
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -18,11 +18,8 @@ from ganforge.build.lock_models import Lock, LockedComponent, LockedDistribution
 from ganforge.core.errors import UsageError
 from ganforge.recipe.toml_writer import fingerprint
 from ganforge.registry.component import PluginRef
-from ganforge.registry.current_selection import in_force
-from ganforge.registry.discovery import builtin, installed
-from ganforge.registry.plugin_files import local_file
-from ganforge.registry.requirements import requirement
-from ganforge.registry.selection import normalise, plugin_name
+from ganforge.registry.discovery import builtin_plugin, installed_plugins, read_local_plugin
+from ganforge.registry.selection import current_selection, local_plugin_name, normalize_name
 
 if TYPE_CHECKING:
     from ganforge.build.blueprint import Blueprint, Part
@@ -42,7 +39,7 @@ def lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
     plugins = {part.component.plugin for part in blueprint.parts}
     files = sorted((one for one in plugins if one.sha256), key=lambda one: one.name)
     others = {one.distribution: one for one in plugins if not one.sha256}
-    others = {**_beneath(others), **others, "ganforge": builtin().ref}
+    others = {**_beneath(others), **others, "ganforge": builtin_plugin().ref}
     return Lock(
         schema=1,
         ganforge=__version__,
@@ -112,7 +109,7 @@ def check_installed(locked: Lock, origin: Path | None = None) -> tuple[str, ...]
         UsageError: a distribution or local plugin is missing or another one; the remedy is the command that mends it.
     """
     _refuse(installed_differences(locked, origin))
-    here = {one.distribution: one for one in (*installed(), builtin())}
+    here = {one.distribution: one for one in (*installed_plugins(), builtin_plugin())}
     loose = [one.name for one in locked.distributions if "editable" in (one.source, here[one.name].source)]
     return (f"editable, so that the lock knows their version but not their code: {', '.join(loose)}",) if loose else ()
 
@@ -152,7 +149,7 @@ def _refuse(differences: Sequence[Difference]) -> None:
 
 
 def _distribution_differences(locked: Lock) -> Iterator[Difference]:
-    here = {one.distribution: one.ref for one in (*installed(), builtin())}
+    here = {one.distribution: one.ref for one in (*installed_plugins(), builtin_plugin())}
     moving = {one.distribution for one in locked.components if one.kind != "metric"}
     moving |= set(_beneath(moving))
     for one in locked.distributions:
@@ -166,7 +163,7 @@ def _distribution_differences(locked: Lock) -> Iterator[Difference]:
 
 
 def _file_differences(locked: Lock, origin: Path | None) -> Iterator[Difference]:
-    named = {one.name: one for one in map(local_file, in_force().local)}
+    named = {one.name: one for one in map(read_local_plugin, current_selection().local)}
     for file in locked.plugin_files:
         mine = named.get(file.key)
         if mine is not None and mine.sha256 == file.sha256:
@@ -184,10 +181,10 @@ def _file_differences(locked: Lock, origin: Path | None) -> Iterator[Difference]
 def kept_file(file: LockedFile, origin: Path | None) -> Path | None:
     """A local plugin as the lock has it: where it lay, or the copy beside the lock; ``None`` where neither has that content."""
     places = [Path(file.file)]
-    if origin is not None and plugin_name(Path(file.key)) == file.key:  # of anybody's making: no path
+    if origin is not None and local_plugin_name(Path(file.key)) == file.key:  # of anybody's making: no path
         path = origin / "lock.json" if origin.is_dir() else origin
         places.append(path.with_name(path.stem.replace("lock", "plugins", 1)) / f"{file.key.replace('-', '_')}.py")
-    return next((one for one in places if one.is_file() and local_file(one).sha256 == file.sha256), None)
+    return next((one for one in places if one.is_file() and read_local_plugin(one).sha256 == file.sha256), None)
 
 
 def _component_differences(locked: Lock, now: Lock) -> Iterator[Difference]:
@@ -222,11 +219,11 @@ def _component(part: Part) -> LockedComponent:
 
 def _beneath(distributions: Iterable[str]) -> dict[str, PluginRef]:
     """The installed plugins that these require, and those that they require in turn: their code takes part in a run too."""
-    here = {one.distribution: one for one in installed()}
+    here = {one.distribution: one for one in installed_plugins()}
     found: dict[str, PluginRef] = {}
     left = [here[name] for name in distributions if name in here]
     while left:
-        required = {normalise(_NAME.split(line.strip(), maxsplit=1)[0]) for line in left.pop().requires}
+        required = {normalize_name(_NAME.split(line.strip(), maxsplit=1)[0]) for line in left.pop().requires}
         for name in sorted(required & here.keys() - found.keys()):
             found[name] = here[name].ref
             left.append(here[name])
@@ -258,6 +255,6 @@ def _folder(locked: LockedDistribution) -> str | None:
 
 
 def _argument(ref: PluginRef) -> str:
-    text = str(requirement(ref))
+    text = str(ref.requirement)
     option, _, path = text.partition(" ")
     return f"{option} {shlex.quote(path)}" if option == "-e" else shlex.quote(text)

@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field
 from ganforge.core.params import Params
 from ganforge.core.redaction import public_url
 from ganforge.registry.component import PluginRef
-from ganforge.registry.requirements import requirement
 
 Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f]+$", max_length=4096)]
 """One word: a lock may come from anybody, and parts of it are printed as a command."""
@@ -87,8 +86,7 @@ class Lock(Params):
     def requirements(self) -> list[str]:
         """The distributions as an index or repository gives them; files and editable folders are on one computer only."""
         return [
-            str(requirement(one.ref)) if one.source in ("vcs", "url") else f"{one.name}=={one.version}"
-            for one in self.distributions
+            str(one.ref.requirement) if one.source in ("vcs", "url") else f"{one.name}=={one.version}" for one in self.distributions
         ]
 
     def to_plain(self) -> dict[str, Any]:

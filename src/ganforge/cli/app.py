@@ -96,9 +96,11 @@ def ganforge(
 
     context.with_resource(show_messages(console.note, console.warning))
     if no_plugin or only_plugins or plugin or strict_plugins:
-        from ganforge.registry.current_selection import command_line
+        from ganforge.registry.selection import command_line_selection
 
-        selection = command_line(disabled=no_plugin or [], only=only_plugins or None, local=plugin or [], strict=strict_plugins)
+        selection = command_line_selection(
+            disabled=no_plugin or [], only=only_plugins or None, local=plugin or [], strict=strict_plugins
+        )
         context.with_resource(selection)
 
 

@@ -36,11 +36,11 @@ def require_loaded(loaded: Registry) -> None:
     Raises:
         PluginError: with each plugin that is broken or incompatible.
     """
-    from ganforge.registry.current_selection import in_force
-    from ganforge.registry.plugin_loader import refuse_failures
+    from ganforge.registry.plugin_loader import raise_on_failures
+    from ganforge.registry.selection import current_selection
 
-    if in_force().strict:
-        refuse_failures(loaded)
+    if current_selection().strict:
+        raise_on_failures(loaded)
 
 
 def plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRecord, ...]:
@@ -50,19 +50,19 @@ def plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRec
         UsageError: no plugin has the name, or several distributions do.
     """
     from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.registry.selection import normalise
+    from ganforge.registry.selection import normalize_name
 
     records = tuple(records)
-    distribution, _, entry = map(normalise, name.rpartition("/"))
+    distribution, _, entry = map(normalize_name, name.rpartition("/"))
     if distribution:
-        found = tuple(one for one in records if (one.distribution, normalise(one.name)) == (distribution, entry))
+        found = tuple(one for one in records if (one.distribution, normalize_name(one.name)) == (distribution, entry))
     else:
         found = tuple(one for one in records if entry == one.distribution) or tuple(
-            one for one in records if entry == normalise(one.name)
+            one for one in records if entry == normalize_name(one.name)
         )
     if not found:
-        known = sorted({one.handle for one in records} | {normalise(one.name) for one in records})
-        hint = did_you_mean(normalise(name), known)
+        known = sorted({one.handle for one in records} | {normalize_name(one.name) for one in records})
+        hint = did_you_mean(normalize_name(name), known)
         listed = f"installed: {', '.join(sorted({one.handle for one in records}))}"
         raise UsageError(f"no plugin named '{name}' is installed", remedy=f"{hint} {listed}" if hint else listed)
     if len({one.distribution for one in found}) > 1 or (found[0].distribution == "local" and len(found) > 1):

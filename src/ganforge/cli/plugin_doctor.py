@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from ganforge.registry.component import Component
-    from ganforge.registry.discovery import Found
-    from ganforge.registry.duplicate_distributions import Copy
+    from ganforge.registry.discovery import InstalledCopy, InstalledPlugin
     from ganforge.registry.registry import PluginRecord, Registry
 
 _UPPER_BOUND = frozenset({"<", "<=", "==", "===", "~="})
@@ -45,10 +44,9 @@ def diagnose_plugins(folder: Path) -> Iterator[Diagnosis]:
 
 def diagnose_registry(registry: Registry, folder: Path) -> Iterator[Diagnosis]:
     """Check each plugin of a registry, its metadata and names, and the schema files that the folder uses."""
-    from ganforge.registry.discovery import installed
-    from ganforge.registry.duplicate_distributions import find_copies
+    from ganforge.registry.discovery import find_copies, installed_plugins
 
-    found = {(one.distribution, one.name): one for one in installed()}
+    found = {(one.distribution, one.name): one for one in installed_plugins()}
     for record in registry.plugins:
         yield _plugin(record, found.get((record.distribution, record.name)))
     for plugin in found.values():
@@ -65,21 +63,21 @@ def diagnose_registry(registry: Registry, folder: Path) -> Iterator[Diagnosis]:
     yield from _schemas(folder, registry)
 
 
-def _plugin(record: PluginRecord, found: Found | None = None) -> Diagnosis:
+def _plugin(record: PluginRecord, found: InstalledPlugin | None = None) -> Diagnosis:
     """One plugin: its status and what fixes it."""
-    from ganforge.registry.registry import Status
+    from ganforge.registry.registry import PluginStatus
 
     where = str(record.file or record.origin or "") or None
     text = f"{record.title} {record.version} is {record.status}"
     if record.failed:
         return Diagnosis("plugins", "fault", f"{text}: {record.reason}", _remedy(record, found), where)
-    if record.status is Status.UNAVAILABLE:
+    if record.status is PluginStatus.UNAVAILABLE:
         modules = (record.reason or "").removeprefix("needs ")
         return Diagnosis("plugins", "note", f"{text}: {record.reason}", f"pip install {modules.replace(',', '')}", where)
-    if record.status is Status.DISABLED:
+    if record.status is PluginStatus.DISABLED:
         gone = "" if record.file else f"; its entry point {record.module} does not exist"
         return Diagnosis("plugins", "note" if gone else "ok", f"{text}: {record.reason}{gone}", where=where)
-    offers = ", ".join(f"{len(names)} {kind.plural if len(names) > 1 else kind.value}" for kind, names in record.offers.items())
+    offers = ", ".join(f"{len(names)} {kind.plural if len(names) > 1 else kind.value}" for kind, names in record.components.items())
     took = f", loaded in {record.load_ms:.0f} ms" if record.load_ms is not None else ""
     digest = f", sha256 {record.sha256[:12]}" if record.sha256 else ""
     heavy = [remark for remark in record.remarks if remark.startswith("imports ")]
@@ -113,15 +111,15 @@ def unmet_requirements(lines: Iterable[str]) -> Iterator[tuple[Requirement, str 
             yield wanted, version
 
 
-def _remedy(record: PluginRecord, found: Found | None) -> str:
+def _remedy(record: PluginRecord, found: InstalledPlugin | None) -> str:
     """The command that fixes a plugin that failed."""
-    from ganforge.registry.registry import Status
+    from ganforge.registry.registry import PluginStatus
 
     if record.sha256 or record.source == "file":
         return f"fix {record.origin}; for the traceback run: ganforge plugins info {record.id}"
     without = f"or pip uninstall {record.distribution}"
     details = f"details: ganforge plugins info {record.id}"
-    if record.status is Status.INCOMPATIBLE:
+    if record.status is PluginStatus.INCOMPATIBLE:
         return f"pip install --upgrade {record.distribution}, {without} if no release supports ganforge {__version__}; {details}"
     if missing := [f"'{one}'" for one, _ in unmet_requirements(found.requires if found else ()) if one.name != "ganforge"]:
         return f"pip install {' '.join(missing)}; {details}"
@@ -137,7 +135,7 @@ def _lighter(record: PluginRecord) -> str:
     return "the plugin should name its factories as 'module:attribute', so that listing them imports nothing heavy"
 
 
-def _bounds(plugin: Found) -> Iterator[Diagnosis]:
+def _bounds(plugin: InstalledPlugin) -> Iterator[Diagnosis]:
     """Whether a plugin's metadata states which ganforge versions it supports."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -157,7 +155,7 @@ def _bounds(plugin: Found) -> Iterator[Diagnosis]:
         yield Diagnosis("bounds", "note", text, remedy, where)
 
 
-def _copies(copies: tuple[Copy, ...]) -> Iterator[Diagnosis]:
+def _copies(copies: tuple[InstalledCopy, ...]) -> Iterator[Diagnosis]:
     first, *others = copies
     for other in others:
         same = (first.version, first.entries) == (other.version, other.entries)
@@ -172,11 +170,11 @@ def _copies(copies: tuple[Copy, ...]) -> Iterator[Diagnosis]:
 
 def _names(registry: Registry) -> Iterator[Diagnosis]:
     """Names shared by several plugins or components."""
-    from ganforge.registry.first_party import FIRST_PARTY
-    from ganforge.registry.selection import normalise
+    from ganforge.registry.reserved_names import FIRST_PARTY
+    from ganforge.registry.selection import normalize_name
 
-    by_name = sorted(registry.plugins, key=lambda one: normalise(one.name))
-    for name, same in groupby(by_name, key=lambda one: normalise(one.name)):
+    by_name = sorted(registry.plugins, key=lambda one: normalize_name(one.name))
+    for name, same in groupby(by_name, key=lambda one: normalize_name(one.name)):
         ids = sorted(f"{one.distribution}/{one.name}" for one in same)
         if len(ids) > 1:
             remedy = "use their distribution names in options and commands"
@@ -215,10 +213,10 @@ def _references(component: Component) -> Iterator[Diagnosis]:
 
 def _selection(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Diagnosis]:
     """Which plugins are disabled, allowed or added, and where that is set."""
-    from ganforge.registry import current_selection
+    from ganforge.registry import selection
 
     environ = os.environ if environ is None else environ
-    cli = current_selection.from_command_line(environ)
+    cli = selection.from_command_line(environ)
     listed = (("--no-plugin", cli.disabled or None), ("--only-plugins", cli.allowed), ("--plugin", cli.local or None))
     settings = [(name, _listed(names), "the command line") for name, names in listed if names is not None]
     settings += [("--strict-plugins", "", "the command line")] if cli.strict else []
@@ -227,10 +225,10 @@ def _selection(folder: Path, environ: Mapping[str, str] | None = None) -> Iterat
         for name in ("GANFORGE_PLUGINS", "GANFORGE_DISABLE_PLUGINS", "GANFORGE_STRICT_PLUGINS")
         if name in environ
     ]
-    project, file = current_selection.from_project(folder), current_selection.project_file(folder)
+    project, file = selection.from_project(folder), selection.project_file(folder)
     for key, names in (("only", project.allowed), ("disable", project.disabled or None), ("local", project.local or None)):
         if names is not None and file is not None:
-            line = current_selection.line_of(file, key)
+            line = selection.key_line(file, key)
             settings.append((key, f"= {_listed(names)}", f"{file}:{line}" if line else str(file)))
     for name, value, where in settings:
         yield Diagnosis("selection", "ok", f"{name} {value}".rstrip(), where=where)

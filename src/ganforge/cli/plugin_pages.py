@@ -25,7 +25,7 @@ def show_plugin(record: PluginRecord, registry: Registry) -> None:
         "sha256": record.sha256,
         "load": milliseconds(record.load_ms) or "not imported",
         "remarks": ", ".join(record.remarks),
-        **{kind.plural: ", ".join(names) for kind, names in record.offers.items()},
+        **{kind.plural: ", ".join(names) for kind, names in record.components.items()},
     }
     for key, text in facts.items():
         if text:
@@ -49,7 +49,7 @@ def plugin_facts(record: PluginRecord) -> dict[str, object]:
         "module": record.module,
         "file": record.file,
         "load_ms": None if record.load_ms is None else round(record.load_ms, 1),
-        "offers": {kind.value: names for kind, names in record.offers.items()},
+        "offers": {kind.value: names for kind, names in record.components.items()},
         "remarks": record.remarks,
         "sha256": record.sha256,
         "traceback": record.traceback,

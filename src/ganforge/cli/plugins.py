@@ -86,17 +86,15 @@ def doctor(*, as_json: options.Json = False) -> None:
 @app.command("freeze")
 def freeze(*, as_json: options.Json = False) -> None:
     """Print pip requirements that reinstall the active plugins."""
-    from ganforge.registry.requirements import requirement, requirement_line
-
     records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
     refs = {(one.distribution, one.name if one.sha256 else ""): one.ref for one in records}
     if as_json:
         files = [{"file": one.url, "sha256": one.sha256} for one in refs.values() if one.sha256]
-        lines = [line for one in refs.values() if (line := requirement(one))]
+        lines = [line for one in refs.values() if (line := one.requirement)]
         console.json_out({"schema": 1, "requirements": lines, "local": files})
         return
     for ref in refs.values():
-        console.say(requirement_line(ref))
+        console.say(ref.requirement_line)
 
 
 @app.command("check")
@@ -133,7 +131,7 @@ def check(
 
 def _checked(target: str | None) -> Iterator[Report]:
     """Check one plugin, or every installed plugin that is not disabled."""
-    from ganforge.registry.registry import Status
+    from ganforge.registry.registry import PluginStatus
     from ganforge.testing import check_path, check_plugin
     from ganforge.testing.conformance import check_records
     from ganforge.testing.local_plugins import is_path
@@ -147,7 +145,7 @@ def _checked(target: str | None) -> Iterator[Report]:
         return
     groups: dict[str, list[PluginRecord]] = {}
     for record in registry.plugins:
-        if record.status is Status.DISABLED:
+        if record.status is PluginStatus.DISABLED:
             console.note(f"{record.title} is not checked: {record.reason}")
         else:
             groups.setdefault(record.ref.url if record.sha256 and record.ref.url else record.distribution, []).append(record)
@@ -214,11 +212,11 @@ def _report_facts(report: Report) -> dict[str, object]:
 
 def _status_named(text: str) -> str:
     from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.registry.registry import Status
+    from ganforge.registry.registry import PluginStatus
 
-    if text not in list(Status):
-        listed = f"one of: {', '.join(Status)}"
-        hint = did_you_mean(text, Status)
+    if text not in list(PluginStatus):
+        listed = f"one of: {', '.join(PluginStatus)}"
+        hint = did_you_mean(text, PluginStatus)
         raise UsageError(f"no status is named '{text}'", remedy=f"{hint} {listed}" if hint else listed)
     return text
 
@@ -226,14 +224,14 @@ def _status_named(text: str) -> str:
 def _components(record: PluginRecord) -> str:
     if record.reason:
         return record.reason
-    counts = [f"{len(names)} {kind.plural if len(names) > 1 else kind.value}" for kind, names in record.offers.items()]
+    counts = [f"{len(names)} {kind.plural if len(names) > 1 else kind.value}" for kind, names in record.components.items()]
     return "; ".join([", ".join(counts) or "none", *(f"! {remark}" for remark in record.remarks)])
 
 
 def _summary(records: tuple[PluginRecord, ...]) -> str:
-    from ganforge.registry.registry import Status
+    from ganforge.registry.registry import PluginStatus
 
-    counts = [(sum(record.status is status for record in records), status) for status in Status]
+    counts = [(sum(record.status is status for record in records), status) for status in PluginStatus]
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)
     failed = next((record.id for record in records if record.failed), None)
     return f"{len(records)} installed: {listed}." + (f" Details: ganforge plugins info {failed}" if failed else "")

@@ -29,8 +29,8 @@ from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
 from ganforge.recipe.tables import Recipe
 from ganforge.registry.component import Component, Kind
-from ganforge.registry.current_selection import words
-from ganforge.registry.registry import Registry, Status
+from ganforge.registry.registry import PluginStatus, Registry
+from ganforge.registry.selection import command_line_options
 
 Schema = dict[str, Any]
 """A JSON Schema as plain data."""
@@ -84,7 +84,7 @@ def build_schema(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
 
 def schema_versions(registry: Registry) -> str:
     """The versions of ganforge and plugins that a schema depends on, in one line."""
-    usable = (one for one in registry.plugins if one.works or one.status is Status.UNAVAILABLE)
+    usable = (one for one in registry.plugins if one.works or one.status is PluginStatus.UNAVAILABLE)
     plugins = {f"{one.handle} {one.version}" for one in usable}
     return ", ".join([f"ganforge {__version__}", *sorted(plugins - {f"ganforge {__version__}"})])
 
@@ -114,7 +114,7 @@ def outdated_reason(schema: Path, registry: Registry) -> str | None:
 
 def update_command(schema: Path) -> str:
     """The command that writes a schema anew, with the current plugin options."""
-    return f"ganforge schema --out {shlex.quote(str(schema))}{words()}"
+    return f"ganforge schema --out {shlex.quote(str(schema))}{command_line_options()}"
 
 
 def export_schema(model: type[Params]) -> Schema:

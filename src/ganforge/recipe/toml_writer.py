@@ -16,7 +16,7 @@ from ganforge.recipe.dotted_keys import BARE
 from ganforge.recipe.tables import LIST_KINDS, Recipe
 from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component
-from ganforge.registry.params_description import Parameter, describe_params, plain
+from ganforge.registry.params_description import Parameter, describe_params, plain_value
 
 COSMETIC_KEYS = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
 """Keys that affect how a run is named, judged, shown and recorded, but not its results."""
@@ -202,7 +202,7 @@ def _examples(model: type[Params], check_params: Mapping[str, Any]) -> Mapping[s
         name: check_params[name] for name, field in model.model_fields.items() if field.is_required() and name in check_params
     }
     for table in (required, check_params):
-        given = {key: plain(item) for key, item in table.items()}
+        given = {key: plain_value(item) for key, item in table.items()}
         if isinstance(validate(model, given), model):
             return given
     return {}

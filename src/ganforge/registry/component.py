@@ -1,9 +1,10 @@
-"""A component as a plugin announces it: names and references; nothing is imported or built until a recipe uses it."""
+"""A component as a plugin registers it: names and references. Nothing is imported or built until a recipe uses it."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +16,16 @@ from urllib.parse import unquote, urlsplit
 from ganforge.core.errors import PluginError
 from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.params import Params
-from ganforge.registry.plain_types import unplain
+from ganforge.registry.params_description import non_plain_fields
 
 Factory = Callable[[Any, Any], object]
 """``(params, context) -> component``; the context's type depends on the kind."""
 
+_PLAIN_PATH = re.compile(r"[\w./@+-]+")
+
 
 class Kind(StrEnum):
-    """The kinds of component that a recipe names."""
+    """The kinds of components."""
 
     GENERATOR = "generator"
     DISCRIMINATOR = "discriminator"
@@ -33,21 +36,21 @@ class Kind(StrEnum):
 
     @property
     def plural(self) -> str:
-        """As in ``ganforge list losses``."""
+        """The plural, as in ``ganforge list losses``."""
         return "losses" if self is Kind.LOSS else f"{self.value}s"
 
 
 @dataclass(frozen=True, slots=True)
 class PluginRef:
-    """Whose component it is.
+    """The plugin that a component comes from.
 
     Attributes:
         name: entry-point name, such as ``dcgan``.
-        distribution: distribution name, normalised (PEP 503), such as ``ganforge-dcgan``.
-        version: the distribution's version; for a local file the beginning of its SHA-256.
-        source: how it came here: ``index``, ``editable``, ``local`` (a folder), ``vcs``, ``url``, or ``file`` for a local file.
-        url: where from, as pip takes it, unless it came from an index; for a local file its path.
-        sha256: of a local file's content.
+        distribution: normalized distribution name (PEP 503), such as ``ganforge-dcgan``.
+        version: the distribution's version; for a local file the first digits of its SHA-256.
+        source: how it was installed: ``index``, ``editable``, ``local`` (a folder), ``vcs``, ``url``, or ``file`` for a local file.
+        url: where from, in a form that pip accepts, unless it came from an index; for a local file its path.
+        sha256: hash of a local file.
     """
 
     name: str
@@ -57,31 +60,49 @@ class PluginRef:
     url: str | None = None
     sha256: str | None = None
 
+    @property
+    def requirement(self) -> str | None:
+        """What pip installs again: a pinned version or an address; ``None`` for a local file."""
+        if self.source == "file":
+            return None
+        if self.source == "editable" and self.url:
+            path = unquote(urlsplit(self.url).path)
+            return f"-e {path if _PLAIN_PATH.fullmatch(path) else self.url}"  # pip ends a path at a blank
+        return f"{self.distribution} @ {self.url}" if self.url else f"{self.distribution}=={self.version}"
+
+    @property
+    def requirement_line(self) -> str:
+        """:attr:`requirement` as a line of a requirements file; a comment for local files, which pip cannot install."""
+        line = self.requirement
+        if line is None:
+            return f"# {self.url} is a file of your own (sha256 {self.sha256}): --plugin {self.url}"
+        return f"{line}  # {self.distribution} {self.version}" if self.url else line
+
 
 @dataclass(frozen=True, slots=True)
 class Component:
     """One registered component.
 
     Attributes:
-        kind: what it is.
+        kind: its kind.
         name: short name, such as ``mlp``.
-        plugin: who provides it.
+        plugin: the plugin that provides it.
         factory: ``"module:attribute"`` or the function itself.
         params: ``"module:attribute"`` or the params model itself.
-        summary: one line that says what it is.
-        revision: grows when the same params give another result.
-        requires: capability words that other parts must provide: ``labels``, ``categorical-codes``, ``continuous-codes``,
+        summary: one-line description.
+        revision: raised when the same params give a different result.
+        requires: capabilities that other components must provide: ``labels``, ``categorical-codes``, ``continuous-codes``,
             ``codes``, ``points``, ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
-        provides: capability words this part adds, such as ``head:code``.
+        provides: capabilities that this component adds, such as ``head:code``.
         spec: datasets and samplers: ``"module:attribute"`` of a torch-free function giving the spec from the params
-            (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), so that a recipe can be checked without torch.
-        needs: modules that must be importable, such as ``torchvision``; looked for without importing them.
-        check_params: small, quick parameters for the conformance kit.
-        expected_failures: checks of the conformance kit that may fail, and why: ``{"G06": "batch statistics are the point"}``.
-        tags: words to filter listings by.
+            (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), to check recipes without torch.
+        needs: modules that must be installed, such as ``torchvision``; they are not imported to find out.
+        check_params: params that make the component small and fast for the conformance kit.
+        expected_failures: conformance checks that may fail, with the reason: ``{"G06": "batch statistics are the point"}``.
+        tags: words for filtering lists of components.
         references: papers, as text or URL.
         deprecated: what to use instead, or ``None``.
-        cost: how time and memory grow, such as ``time n²·d``; metrics say it, of n samples of d numbers.
+        cost: time and memory complexity of a metric for n samples of d numbers, such as ``time n²·d``.
     """
 
     kind: Kind
@@ -109,17 +130,17 @@ class Component:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The needed modules that are not installed."""
+        """Needed modules that are not installed."""
         return tuple(name for name in self.needs if importlib.util.find_spec(name.partition(".")[0]) is None)
 
     def load_params(self) -> type[Params]:
-        """The params model, imported now if it was given by name.
+        """The params model, imported if it was given by name.
 
         Raises:
-            PluginError: it cannot be imported, is no model of params, or would make more than plain data of a recipe's text.
+            PluginError: it cannot be imported, is not a subclass of ``Params``, or has fields that are not plain data.
         """
         model = self.load_model()
-        if faults := unplain(model):
+        if faults := non_plain_fields(model):
             raise PluginError(
                 f"{self.kind} '{self.id}': its params are not plain data: {'; '.join(faults)}",
                 remedy=f"report it to the authors of {self.plugin.distribution}",
@@ -127,28 +148,28 @@ class Component:
         return model
 
     def load_model(self) -> type[Params]:
-        """The params model as the plugin gives it, whatever its fields are; for looking at it, never for judging a recipe."""
+        """Like :meth:`load_params` but without the check of fields; do not validate recipes with it."""
         model = self._load(self.params)
         if not (isinstance(model, type) and issubclass(model, Params)):
             raise PluginError(
-                f"{self.kind} '{self.id}': its params model {self.params!r} is no subclass of ganforge.plugin.Params",
+                f"{self.kind} '{self.id}': its params model {self.params!r} is not a subclass of ganforge.plugin.Params",
                 remedy=f"report it to the authors of {self.plugin.distribution}",
             )
         return model
 
     def load_factory(self) -> Factory:
-        """The factory, imported now if it was given by name."""
+        """The factory, imported if it was given by name."""
         factory: Factory = self._load(self.factory)
         if not callable(factory):
-            raise PluginError(f"{self.kind} '{self.id}': its factory {self.factory!r} cannot be called")
+            raise PluginError(f"{self.kind} '{self.id}': its factory {self.factory!r} is not callable")
         return factory
 
     def load_spec(self) -> Callable[..., Any] | None:
-        """The torch-free spec function, or ``None`` when the component has none."""
+        """The torch-free spec function, or ``None`` if the component has none."""
         return None if self.spec is None else self._load(self.spec)
 
     def source(self) -> Path | None:
-        """The file that the factory stands in; one given by name is found without importing it."""
+        """The file that defines the factory; it is not imported to find out."""
         if not isinstance(self.factory, str):
             module = sys.modules.get(getattr(self.factory, "__module__", ""))
             file = getattr(module, "__file__", None)
@@ -166,15 +187,15 @@ class Component:
         except Exception as error:
             raise PluginError(
                 f"{self.kind} '{self.id}': cannot load {reference}: {describe_error(error)}",
-                remedy=_mending(self.plugin),
+                remedy=_remedy(self.plugin),
             ) from error
 
 
-def _mending(plugin: PluginRef) -> str:
-    """What to do about a reference that leads nowhere; pip mends nothing in a file or folder of the user's own."""
+def _remedy(plugin: PluginRef) -> str:
+    """How to repair a broken reference; reinstalling does not help with the user's own file or folder."""
     if plugin.source == "file":
-        return f"mend {plugin.url}"
+        return f"fix {plugin.url}"
     path = unquote(urlsplit(plugin.url or "").path)
     if plugin.source == "editable" or (plugin.source == "local" and Path(path).is_dir() and path):
-        return f"mend it in {path}" + ("" if plugin.source == "editable" else ", and install it again if it is installed")
+        return f"fix it in {path}" + ("" if plugin.source == "editable" else ", and reinstall it if it is installed")
     return f"reinstall or update {plugin.distribution} {plugin.version}"

@@ -1,40 +1,49 @@
-"""Finds installed plugins by their metadata alone. Nothing of a plugin is imported here."""
+"""Discovery of plugins: installed ones by their metadata, and local files. Nothing of an installed plugin is imported here.
+
+A local plugin is a Python file that the command line or the project names, never a recipe. It passes the same checks as an
+installed plugin. ganforge runs exactly the content that it hashed; the file's folder does not get onto the import path.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganforge import __version__
+from ganforge.core.errors import PluginError
 from ganforge.core.redaction import public_url
 from ganforge.registry.component import PluginRef
 from ganforge.registry.hookspecs import ENTRY_POINT_GROUP
-from ganforge.registry.selection import BUILTIN, LOCAL, normalise
+from ganforge.registry.selection import BUILTIN, LOCAL, local_plugin_name, normalize_name
 
 _NEEDS_GANFORGE = re.compile(r"ganforge(?![\w.-])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An installed plugin that was not imported yet.
+class InstalledPlugin:
+    """A plugin that was found and not imported yet.
 
     Attributes:
         name: entry-point name.
-        distribution: distribution name, normalised.
+        distribution: distribution name, normalized.
         version: the distribution's version.
-        entry_point: what to load.
-        requires: the distribution's requirements, as its metadata gives them.
-        source: how it was installed: ``index``, ``editable``, ``local``, ``vcs`` or ``url``.
-        origin: where it was installed from, where that is known.
-        url: the same as pip takes it, such as ``git+https://…@<commit>``; ``None`` for one from an index.
+        entry_point: the entry point to load.
+        requires: the distribution's requirements, from its metadata.
+        source: how it was installed: ``index``, ``editable``, ``local`` (a folder or archive), ``vcs`` or ``url``; ``file`` for a
+            local plugin.
+        origin: the folder, file or address it was installed from, if known.
+        url: the same in a form that pip accepts, such as ``git+https://…@<commit>``; ``None`` for one from an index.
         fault: why its metadata cannot be used, or ``None``.
-        sha256: of the file that is the plugin, for a local one.
+        sha256: hash of a local plugin's file.
     """
 
     name: str
@@ -49,19 +58,19 @@ class Found:
     sha256: str | None = None
 
     def load(self) -> object:
-        """What the entry point names; imports the plugin."""
+        """Import the object that the entry point names."""
         return self.entry_point.load()
 
     @property
     def ref(self) -> PluginRef:
-        """Whose its components are."""
+        """The origin that its components record."""
         return PluginRef(self.name, self.distribution, self.version, self.source, self.url, self.sha256)
 
     @property
     def incompatible(self) -> str | None:
-        """How the plugin's own requirement and this ganforge disagree, or ``None`` when they agree or nothing is required.
+        """Why its requirements exclude this version of ganforge, or ``None``.
 
-        pip checks this only when the plugin is installed, not when ganforge is updated later.
+        pip checks this when the plugin is installed, and not again when ganforge is updated.
         """
         lines = [line for line in self.requires if _NEEDS_GANFORGE.match(line)]
         if not lines:
@@ -80,11 +89,11 @@ class Found:
 
     @property
     def file(self) -> Path | None:
-        """Where the plugin's module should lie, found without importing it or its package."""
+        """The file of the plugin's module, found without importing it or its package."""
         top, _, rest = self.entry_point.value.partition(":")[0].strip().partition(".")
         try:
             spec = importlib.util.find_spec(top)
-        except (ImportError, ValueError, AttributeError):  # no name of a module, or a package that hides where it is from
+        except (ImportError, ValueError, AttributeError):  # not a module name, or a package without a spec
             spec = None
         if spec is None:
             return None
@@ -96,26 +105,92 @@ class Found:
         return next((file for file in files if file.is_file()), None)
 
 
-def builtin() -> Found:
-    """The components that ganforge itself ships: a plugin like any other, except that it is always there."""
+@dataclass(frozen=True, slots=True)
+class LocalPlugin(InstalledPlugin):
+    """A Python file that is a plugin. Its module's name contains the hash, so that an edited file is a new module.
+
+    Attributes:
+        content: the file's content.
+    """
+
+    content: bytes = b""
+
+    @property
+    def file(self) -> Path | None:
+        """The file itself."""
+        return Path(self.url) if self.url else None
+
+    def load(self) -> object:
+        """Run the file, once per process."""
+        digest = hashlib.sha256(f"{self.url}:{self.sha256}".encode()).hexdigest()[:8]
+        name = f"ganforge_local_{self.name.replace('-', '_')}_{digest}"
+        if name in sys.modules:
+            return sys.modules[name]
+        module = importlib.util.module_from_spec(ModuleSpec(name, None, origin=self.url))
+        module.__file__ = self.url
+        sys.modules[name] = module  # before it runs: pydantic looks up the module of a class there
+        try:
+            exec(compile(self.content, str(self.url), "exec"), module.__dict__)  # noqa: S102 - the user named this file to be run
+        except BaseException as error:
+            del sys.modules[name]
+            if isinstance(error, ImportError) and self._is_beside(error):
+                raise PluginError(
+                    f"{error}: a local plugin is a single file, and its folder is not on the import path",
+                    remedy="put everything into the file, or write a package: ganforge plugins new",
+                ) from error
+            raise
+        return module
+
+    def _is_beside(self, error: ImportError) -> bool:
+        """Whether the failed import means a module in the file's folder."""
+        beside = self.file and error.name and self.file.parent / error.name.partition(".")[0]
+        return "relative import" in str(error) or bool(beside and (beside.is_dir() or beside.with_suffix(".py").is_file()))
+
+
+def read_local_plugin(path: Path) -> LocalPlugin:
+    """Read a local plugin file without running it. Problems become its ``fault``."""
+    fault, content = None, b""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        fault = f"cannot read {path}: {error.strerror or error}"
+    if path.suffix != ".py":
+        fault = f"{path} is not a Python file (.py)"
+    digest = hashlib.sha256(content).hexdigest()
+    return LocalPlugin(
+        name=local_plugin_name(path),
+        distribution=LOCAL,
+        version="?" if fault else digest[:12],
+        entry_point=metadata.EntryPoint(local_plugin_name(path), str(path), ENTRY_POINT_GROUP),
+        source="file",
+        origin=str(path),
+        url=str(path),
+        fault=fault,
+        sha256=None if fault else digest,
+        content=content,
+    )
+
+
+def builtin_plugin() -> InstalledPlugin:
+    """The plugin with ganforge's own components; it is always present."""
     entry_point = metadata.EntryPoint(name=BUILTIN, value="ganforge.builtin.builtin_plugin", group=ENTRY_POINT_GROUP)
     try:
         source, origin, url = _installed_from(metadata.distribution("ganforge"))
-    except metadata.PackageNotFoundError:  # run from a source tree that nobody installed
+    except metadata.PackageNotFoundError:  # run from a source tree
         source, origin, url = "local", None, None
-    return Found(BUILTIN, "ganforge", __version__, entry_point, source=source, origin=origin, url=url)
+    return InstalledPlugin(BUILTIN, "ganforge", __version__, entry_point, source=source, origin=origin, url=url)
 
 
-def installed() -> list[Found]:
-    """Every installed plugin, by entry-point and distribution name; equal duplicates appear once, unequal ones carry a fault."""
-    found: dict[tuple[str, str], Found] = {}
+def installed_plugins() -> list[InstalledPlugin]:
+    """Every installed plugin, sorted. Equal entry points appear once; two different ones of the same name become a fault."""
+    found: dict[tuple[str, str], InstalledPlugin] = {}
     for entry_point in _entry_points():
         plugin = _describe(entry_point)
         key = (plugin.name, plugin.distribution)
         other = found.setdefault(key, plugin)
         if other.entry_point.value != entry_point.value:
             fault = f"its entry point '{plugin.name}' is declared twice: {other.entry_point.value} and {entry_point.value}"
-            found[key] = Found(*key, plugin.version, other.entry_point, fault=fault)
+            found[key] = InstalledPlugin(*key, plugin.version, other.entry_point, fault=fault)
     return [found[key] for key in sorted(found)]
 
 
@@ -123,31 +198,32 @@ def _entry_points() -> Iterable[metadata.EntryPoint]:
     try:
         return metadata.entry_points(group=ENTRY_POINT_GROUP)
     except Exception:  # noqa: BLE001 - one damaged distribution, of whatever package, must not hide all others
-        return _entry_points_one_by_one()
+        return _readable_entry_points()
 
 
-def _entry_points_one_by_one() -> Iterator[metadata.EntryPoint]:
+def _readable_entry_points() -> Iterator[metadata.EntryPoint]:
     seen: set[str] = set()
     for distribution in metadata.distributions():
         try:
-            name = normalise(distribution.name)
-            mine = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
+            name = normalize_name(distribution.name)
+            entry_points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
         except Exception:  # noqa: BLE001, S112 - see _entry_points; what cannot be read may be no plugin at all
             continue
         if name not in seen:
             seen.add(name)
-            yield from mine
+            yield from entry_points
 
 
-def _describe(entry_point: metadata.EntryPoint) -> Found:
+def _describe(entry_point: metadata.EntryPoint) -> InstalledPlugin:
     distribution = entry_point.dist
-    if distribution is None:  # only one made by hand belongs to none
-        return Found(entry_point.name, normalise(entry_point.name), "?", entry_point)
+    unknown = InstalledPlugin(entry_point.name, normalize_name(entry_point.name), "?", entry_point)
+    if distribution is None:  # only an entry point made by hand has none
+        return unknown
     try:
-        text = distribution.metadata  # once: it is read and parsed anew each time
-        name, version = normalise(text["Name"]), text["Version"]
+        text = distribution.metadata  # once: each access reads and parses it anew
+        name, version = normalize_name(text["Name"]), text["Version"]
         source, origin, url = _installed_from(distribution)
-        return Found(
+        return InstalledPlugin(
             name=entry_point.name,
             distribution=name,
             version=version or "?",
@@ -156,23 +232,23 @@ def _describe(entry_point: metadata.EntryPoint) -> Found:
             source=source,
             origin=origin,
             url=url,
-            fault=fault_of(name, version),
+            fault=distribution_error(name, version),
         )
     except Exception as error:  # noqa: BLE001 - metadata is the plugin's, so whatever is wrong with it is the plugin's fault
-        return Found(entry_point.name, normalise(entry_point.name), "?", entry_point, fault=f"its metadata cannot be read: {error}")
+        return replace(unknown, fault=f"its metadata cannot be read: {error}")
 
 
-def fault_of(name: str, version: str | None) -> str | None:
-    """Why a distribution of this normalised name and version can be no plugin, or ``None``."""
+def distribution_error(name: str, version: str | None) -> str | None:
+    """Why a distribution with this normalized name and version cannot be a plugin, or ``None``."""
     if name == LOCAL:
-        return f"a distribution cannot be called '{LOCAL}': that stands for files named by --plugin"
-    return None if version else "its metadata gives no version"
+        return f"a distribution cannot be called '{LOCAL}': the name is reserved for files given by --plugin"
+    return None if version else "its metadata has no version"
 
 
 def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | None, str | None]:
-    """How and from where a distribution was installed, and its address for pip, by the file that installers leave (PEP 610).
+    """``source``, ``origin`` and ``url`` of :class:`InstalledPlugin`, from the installer's ``direct_url.json`` (PEP 610).
 
-    Installers may leave logins and tokens in it, which end here: what comes from it is printed, locked and sent to MLflow.
+    Logins and tokens in the address are removed: it is printed, written to lock files and sent to MLflow.
     """
     text = distribution.read_text("direct_url.json")
     if text is None:
@@ -187,3 +263,56 @@ def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | Non
     if record.get("dir_info", {}).get("editable"):
         return "editable", path, url
     return ("local" if url.startswith("file:") else "url"), path, f"{url}{folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledCopy:
+    """A distribution with plugins, as it is installed in one folder of the import path.
+
+    Attributes:
+        distribution: its name, normalized.
+        version: its version.
+        folder: the folder of the import path.
+        entries: its entry points, each as ``name = module``.
+    """
+
+    distribution: str
+    version: str
+    folder: Path
+    entries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableMetadata:
+    """Damaged metadata of some distribution, which may or may not be a plugin.
+
+    Attributes:
+        place: its folder.
+        reason: what is wrong.
+    """
+
+    place: Path
+    reason: str
+
+
+def find_copies() -> tuple[dict[str, tuple[InstalledCopy, ...]], tuple[UnreadableMetadata, ...]]:
+    """All copies of each distribution with plugins, the one that Python imports first; and metadata that cannot be read."""
+    copies: dict[str, dict[InstalledCopy, None]] = {}
+    unreadable: dict[UnreadableMetadata, None] = {}
+    for distribution in metadata.distributions():
+        try:
+            entry_points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
+            if not entry_points:
+                continue
+            found = InstalledCopy(
+                normalize_name(distribution.metadata["Name"]),
+                distribution.metadata["Version"],
+                Path(str(distribution.locate_file(""))).resolve(),
+                tuple(sorted(f"{entry.name} = {entry.value}" for entry in entry_points)),
+            )
+        except Exception as error:  # noqa: BLE001 - a package's metadata may be damaged in any way
+            place = Path(str(getattr(distribution, "_path", None) or distribution.locate_file("")))
+            unreadable[UnreadableMetadata(place, f"{type(error).__name__}: {error}")] = None
+        else:
+            copies.setdefault(found.distribution, {})[found] = None
+    return {name: tuple(copies[name]) for name in sorted(copies)}, tuple(unreadable)

@@ -1,14 +1,16 @@
-"""A params model in words: for each parameter its type, default, range and description."""
+"""A params model described: each parameter's type, default, range and meaning, and whether it is plain data."""
 
 from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import ImportString
 from pydantic.fields import FieldInfo
 
 from ganforge.core.params import Params
@@ -16,7 +18,8 @@ from ganforge.core.params import Params
 _BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "multiple_of": "multiple of {}", "pattern": "matches {}"}
 _UNIONS = (Union, types.UnionType)
 _LISTS = (tuple, list, set, frozenset)
-_WORDS = {bool: "bool", int: "int", float: "float", str: "str"}
+_NAMES = {bool: "bool", int: "int", float: "float", str: "str"}
+_IMPORT: Any = ImportString
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,11 @@ class Parameter:
     Attributes:
         name: its key; dotted within a nested table, with ``[]`` for the tables of a list and ``.*`` for those of a table.
         type: in words, such as ``list of int``.
-        default: as plain data; ``None`` also when there is none.
-        required: whether a recipe must give it.
-        range: in words, such as ``≥ 1``; empty when unbounded.
+        default: as plain data; ``None`` also if there is none.
+        required: whether a recipe must set it.
+        range: in words, such as ``≥ 1``; empty if unbounded.
         description: what it means.
-        parent: name of the parameter in whose table it stands, or ``None``.
+        parent: name of the parameter that holds its table, or ``None``.
     """
 
     name: str
@@ -44,62 +47,57 @@ class Parameter:
 
 def describe_params(model: type[Params]) -> tuple[Parameter, ...]:
     """The parameters of a model, nested tables included, in the order of their declaration."""
-    return tuple(_described(model, "", None, (model,)))
-
-
-def _described(model: type[Params], prefix: str, parent: str | None, within: tuple[type[Params], ...]) -> Iterator[Parameter]:
-    for name, info in model.model_fields.items():
-        default = None if info.is_required() else plain(info.get_default(call_default_factory=True, validated_data={}))
-        yield Parameter(
-            name=prefix + name,
-            type=type_words(info.annotation),
-            default=default,
+    return tuple(
+        Parameter(
+            name=name,
+            type=type_name(info.annotation),
+            default=None if info.is_required() else plain_value(info.get_default(call_default_factory=True, validated_data={})),
             required=info.is_required(),
-            range=", ".join(dict.fromkeys([*_bounds(info.metadata), *_ranges(info.annotation)])),
+            range=", ".join(dict.fromkeys(f"{node.words}{bound}" for node in _walk(info) for bound in _bounds(node.marks))),
             description=info.description or "",
             parent=parent,
         )
-        for inner, step in _tables(info.annotation, "."):
-            if inner not in within:  # a table that may hold one of its own kind is told once
-                yield from _described(inner, f"{prefix}{name}{step}", prefix + name, (*within, inner))
+        for name, info, parent in _fields(model, "", None, (model,))
+    )
 
 
-def _tables(annotation: Any, step: str) -> Iterator[tuple[type[Params], str]]:
-    """The models of the tables that a value may hold, and how their keys are reached from it."""
-    if isinstance(annotation, type) and issubclass(annotation, Params):
-        yield annotation, step
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        yield from _tables(arguments[0], step)
-    elif origin in _UNIONS:
-        for part in arguments:
-            yield from _tables(part, step)
-    elif origin in _LISTS:
-        for part in dict.fromkeys(arguments):
-            yield from _tables(part, f"[]{step}")
-    elif origin is dict:
-        yield from _tables(arguments[1], f".*{step}")
+def iter_fields(model: type[Params]) -> Iterator[tuple[str, FieldInfo]]:
+    """Every field of a model by its name in :class:`Parameter`; a model that contains itself appears once."""
+    return ((name, info) for name, info, _ in _fields(model, "", None, (model,)))
 
 
-def type_words(annotation: Any) -> str:
-    """A type as a recipe's author would say it."""
+@cache
+def non_plain_fields(model: type[Params]) -> tuple[str, ...]:
+    """The fields that are not plain data, each with the types at fault: ``"layer (Callable)"``.
+
+    Recipes are data and must never name code. Plain are numbers, booleans, text, ``Literal``, ``Enum``, paths, tuples, lists and
+    dicts of those, and nested params. ``Any``, ``Callable``, ``type`` and ``ImportString`` are not: the last one looks like text in
+    a schema and imports whatever a recipe names.
+    """
+    found = ((name, list(_non_plain(info))) for name, info in iter_fields(model))
+    return tuple(f"{name} ({', '.join(dict.fromkeys(faults))})" for name, faults in found if faults)
+
+
+def type_name(annotation: Any) -> str:
+    """A type in the words of a recipe's author."""
     annotation = getattr(annotation, "__value__", annotation)  # a named alias, such as pydantic's JsonValue
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return type_words(arguments[0])
+        return type_name(arguments[0])
     if origin is Literal:
         return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in arguments)
     if origin in _UNIONS:
-        return " or ".join(dict.fromkeys(type_words(part) for part in arguments if part is not types.NoneType))
+        return " or ".join(dict.fromkeys(type_name(part) for part in arguments if part is not types.NoneType))
     if origin in _LISTS:
-        return _list_words(arguments)
+        names = [type_name(item) for item in arguments if item is not Ellipsis]
+        return f"list of {names[0]}" if len(names) == 1 else f"[{', '.join(names)}]"
     if origin is dict:
-        return f"table of {type_words(arguments[1])}"
-    return _plain_words(annotation)
+        return f"table of {type_name(arguments[1])}"
+    return _class_name(annotation)
 
 
-def plain(value: object) -> object:
-    """A default as plain data, as JSON and TOML have it."""
+def plain_value(value: object) -> object:
+    """A default as plain data, as in JSON and TOML."""
     match value:
         case Params():
             return value.model_dump(mode="json", exclude_none=True)
@@ -108,24 +106,98 @@ def plain(value: object) -> object:
         case PurePath():
             return str(value)
         case tuple() | list() | set() | frozenset():
-            return [plain(item) for item in value]
+            return [plain_value(item) for item in value]
         case dict():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): plain_value(item) for key, item in value.items()}
     return value
 
 
-def _list_words(arguments: tuple[Any, ...]) -> str:
-    items = [argument for argument in arguments if argument is not Ellipsis]
-    if len(items) == 1:
-        return f"list of {type_words(items[0])}"
-    return f"[{', '.join(map(type_words, items))}]"
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A part of a field's annotation.
+
+    Attributes:
+        type: the annotation without ``Annotated``.
+        marks: its metadata, such as bounds.
+        keys: the path to it from the field: ``[]`` for items of a list, ``.*`` for values of a table.
+        words: the same in words, for bounds: ``each`` or ``item 0``.
+    """
+
+    type: Any
+    marks: tuple[object, ...] = ()
+    keys: str = ""
+    words: str = ""
 
 
-def _plain_words(annotation: Any) -> str:
+def _walk(info: FieldInfo) -> Iterator[_Node]:
+    """All parts of a field's annotation, from the outside in."""
+    return _parts(_Node(info.annotation, tuple(info.metadata)))
+
+
+def _parts(node: _Node) -> Iterator[_Node]:
+    origin, arguments = get_origin(node.type), get_args(node.type)
+    if origin is Annotated:
+        marks = [mark for part in arguments[1:] for mark in (part.metadata if isinstance(part, FieldInfo) else [part])]
+        yield from _parts(_Node(arguments[0], (*node.marks, *marks), node.keys, node.words))
+        return
+    yield node
+    if origin in _UNIONS:
+        children = [_Node(part, (), node.keys, node.words) for part in arguments]
+    elif origin in _LISTS:
+        items = [item for item in arguments if item is not Ellipsis]
+        alike = len({repr(item) for item in items}) == 1
+        words = ["each " if alike else f"item {index} " for index in range(len(items))]
+        children = [_Node(item, (), f"{node.keys}[]", node.words + word) for item, word in zip(items, words, strict=True)]
+    elif origin is dict:
+        children = [
+            _Node(part, (), f"{node.keys}.*", f"{node.words}{word} ")
+            for part, word in zip(arguments, ("each key", "each"), strict=True)
+        ]
+    else:
+        children = []
+    for child in children:
+        yield from _parts(child)
+
+
+def _fields(
+    model: type[Params], prefix: str, parent: str | None, within: tuple[type[Params], ...]
+) -> Iterator[tuple[str, FieldInfo, str | None]]:
+    """Name, field and parent of every parameter; a model that contains itself is not entered again."""
+    if not model.__pydantic_complete__:  # it refers to a class that its module defines later
+        model.model_rebuild(raise_errors=False)
+    for name, info in model.model_fields.items():
+        yield prefix + name, info, parent
+        tables = dict.fromkeys((node.type, node.keys) for node in _walk(info) if _is_model(node.type))
+        for inner, keys in tables:
+            if inner not in within:
+                yield from _fields(inner, f"{prefix}{name}{keys}.", prefix + name, (*within, inner))
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, Params)
+
+
+def _non_plain(info: FieldInfo) -> Iterator[str]:
+    for node in _walk(info):
+        if any(mark is _IMPORT or isinstance(mark, _IMPORT) for mark in node.marks):
+            yield "ImportString"
+        elif not _is_plain(node.type):
+            yield getattr(node.type, "__name__", None) or str(node.type)
+
+
+def _is_plain(annotation: Any) -> bool:
+    if origin := get_origin(annotation):
+        return origin in (*_UNIONS, *_LISTS, dict, Literal)
+    if not isinstance(annotation, type):
+        return False
+    return annotation in (*_NAMES, types.NoneType) or issubclass(annotation, (enum.Enum, PurePath, Params))
+
+
+def _class_name(annotation: Any) -> str:
     if not isinstance(annotation, type):
         return str(annotation)
-    if annotation in _WORDS:
-        return _WORDS[annotation]
+    if annotation in _NAMES:
+        return _NAMES[annotation]
     if issubclass(annotation, enum.Enum):
         return " or ".join(f'"{member.value}"' for member in annotation)
     if issubclass(annotation, PurePath):
@@ -133,48 +205,22 @@ def _plain_words(annotation: Any) -> str:
     return "table" if issubclass(annotation, Params) else annotation.__name__
 
 
-def _ranges(annotation: Any) -> Iterator[str]:
-    """The bounds that stand within a type: of one of its alternatives, or of each item of a list."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        marks = [mark for part in arguments[1:] for mark in (part.metadata if isinstance(part, FieldInfo) else [part])]
-        yield from _bounds(marks)
-        yield from _ranges(arguments[0])
-    elif origin in _UNIONS:
-        for part in arguments:
-            yield from _ranges(part)
-    elif origin in _LISTS:
-        yield from _item_ranges([part for part in arguments if part is not Ellipsis])
-    elif origin is dict:
-        yield from (f"each {bound}" for bound in _ranges(arguments[1]))
-
-
-def _item_ranges(items: Sequence[Any]) -> Iterator[str]:
-    told = [tuple(_ranges(item)) for item in items]
-    if len(set(told)) == 1:
-        yield from (f"each {bound}" for bound in told[0])
-        return
-    for number, bounds in enumerate(told):
-        yield from (f"item {number} {bound}" for bound in bounds)
-
-
-def _bounds(metadata: Iterable[object]) -> Iterator[str]:
-    metadata = tuple(metadata)
-    for bound in metadata:
+def _bounds(marks: Iterable[object]) -> Iterator[str]:
+    marks = tuple(marks)
+    for mark in marks:
         for attribute, words in _BOUNDS.items():
-            value = getattr(bound, attribute, None)
+            value = getattr(mark, attribute, None)
             if value is not None:
                 yield words.format(value)
-    least, most = (_first(metadata, attribute) for attribute in ("min_length", "max_length"))
-    if least is not None and least == most:
-        yield f"{least} long"
-    elif least == 1:
-        yield "not empty"
-    elif least is not None:
-        yield f"at least {least} long"
-    if most is not None and least != most:
-        yield f"at most {most} long"
+    shortest, longest = (_first(marks, attribute) for attribute in ("min_length", "max_length"))
+    if shortest is not None and shortest == longest:
+        yield f"{shortest} long"
+        return
+    if shortest is not None:
+        yield "not empty" if shortest == 1 else f"at least {shortest} long"
+    if longest is not None:
+        yield f"at most {longest} long"
 
 
-def _first(metadata: Iterable[object], attribute: str) -> object:
-    return next((value for bound in metadata if (value := getattr(bound, attribute, None)) is not None), None)
+def _first(marks: Iterable[object], attribute: str) -> object:
+    return next((value for mark in marks if (value := getattr(mark, attribute, None)) is not None), None)

@@ -1,143 +1,312 @@
-"""Which plugins may load; decided by their names, before any of them is imported."""
+"""Which plugins may load. Their names decide, before any plugin is imported.
+
+Options on the command line override environment variables, which override ``[tool.ganforge.plugins]`` of the nearest
+``pyproject.toml`` with its keys ``disable``, ``only`` and ``local``. While a command runs, an environment variable holds its
+options, so that processes that it starts, such as the runs of a sweep, load the same plugins.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ganforge.core.errors import UsageError, did_you_mean
 
 BUILTIN = "builtin"
-"""Entry-point name of the components that ganforge itself ships."""
-
+"""Entry-point name of ganforge's own components."""
 LOCAL = "local"
-"""What stands for a distribution in the ids of components from files that the user names: ``local/my-gan``."""
+"""Distribution in the ids of components from local plugin files: ``local/my-gan``."""
+COMMAND_LINE = "GANFORGE_COMMAND_LINE"
+"""Environment variable with the command line's options; only ganforge sets it."""
+
+_OFF = ("", "0", "false", "no", "off")
+_KEYS = ("disable", "only", "local")
 
 
-def normalise(name: str) -> str:
-    """A distribution's or plugin's name as all of its spellings share it (PEP 503): ``Acme_GAN`` → ``acme-gan``."""
+def normalize_name(name: str) -> str:
+    """The normalized name of a distribution or plugin (PEP 503): ``Acme_GAN`` → ``acme-gan``."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def names_in(text: str) -> frozenset[str]:
-    """The names of a text in which commas or blanks separate them, normalised."""
-    return frozenset(normalise(part) for part in re.split(r"[,\s]+", text) if part)
+def local_plugin_name(file: Path) -> str:
+    """The plugin name of a local file: ``components/My_GAN.py`` → ``my-gan``."""
+    return re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "unnamed"
 
 
 @dataclass(frozen=True, slots=True)
-class Switches:
-    """What the user switched off, allowed or added; each name is an entry-point or a distribution name, normalised.
+class PluginSelection:
+    """Plugins that the user disabled, allowed or added; names are normalized entry-point or distribution names.
 
     Attributes:
         disabled: plugins that must not load.
-        allowed: the only installed plugins that may load beside the built-in ones; ``None`` allows all.
-        strict: whether a plugin that fails to load stops the command instead of costing a warning.
-        local: Python files that are plugins by themselves.
-        said_by: which switch it was: for each disabled name, and under ``""`` for the list of allowed ones.
+        allowed: the only installed plugins that may load besides the built-in one; ``None`` allows all.
+        strict: whether a plugin that fails to load stops the command; else it causes a warning.
+        local: Python files to load as plugins.
+        options: the option that disabled each name; under ``""`` the option that gave the allowed names.
     """
 
     disabled: frozenset[str] = frozenset()
     allowed: frozenset[str] | None = None
     strict: bool = False
     local: tuple[Path, ...] = ()
-    said_by: Mapping[str, str] = field(default_factory=dict, compare=False)
+    options: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def said(
+    def from_options(
         cls,
         disabled: tuple[str, frozenset[str]],
         allowed: tuple[str, frozenset[str] | None],
         *,
         strict: bool = False,
-        local: tuple[Path, ...] = (),
+        local: Iterable[Path] = (),
     ) -> Self:
-        """Switches of one source; each list comes with the name of the switch that gave it. Its own local files are allowed.
+        """The selection of one source. Its local files are always allowed.
+
+        Args:
+            disabled: the option, such as ``--no-plugin``, and its names.
+            allowed: the option and its names, ``None`` if it was not given.
+            strict: whether the source asks for strictness.
+            local: its local plugin files.
 
         Raises:
-            UsageError: two local files would be plugins of one name.
+            UsageError: two local files have the same plugin name.
         """
-        local = tuple(dict.fromkeys(local))
-        _refuse_twins(local)
-        named = None if allowed[1] is None else allowed[1] | _own_names(local)
-        return cls(disabled[1], named, strict, local, {**dict.fromkeys(disabled[1], disabled[0]), "": allowed[0]})
+        files = tuple(dict.fromkeys(local))
+        _check_unique(files)
+        names = None if allowed[1] is None else allowed[1] | _names_of(files)
+        return cls(disabled[1], names, strict, files, {**dict.fromkeys(disabled[1], disabled[0]), "": allowed[0]})
 
-    def over(self, lower: Switches) -> Switches:
-        """These switches where they say something, ``lower`` where they do not.
+    def over(self, lower: PluginSelection) -> PluginSelection:
+        """This selection, completed by one of lower priority.
 
-        A list of allowed plugins replaces all that ``lower`` says of plugins; disabled ones are added to those of ``lower``. A
-        local file takes the place of another one of its name.
+        If this one has a list of allowed plugins, disabled and allowed names of ``lower`` are ignored; else disabled names add up.
+        A local file replaces a file of ``lower`` with the same plugin name.
         """
-        local = (*self.local, *(file for file in lower.local if plugin_name(file) not in self.own_names))
+        local = (*self.local, *(file for file in lower.local if local_plugin_name(file) not in self.local_names))
         strict = self.strict or lower.strict
         if self.allowed is not None:
-            return Switches(self.disabled, self.allowed, strict, local, self.said_by)
-        allowed = None if lower.allowed is None else lower.allowed | _own_names(self.local)
-        said_by = {**lower.said_by, **{name: switch for name, switch in self.said_by.items() if name}}
-        return Switches(self.disabled | lower.disabled, allowed, strict, local, said_by)
+            return PluginSelection(self.disabled, self.allowed, strict, local, self.options)
+        allowed = None if lower.allowed is None else lower.allowed | self.local_names
+        options = {**lower.options, **{name: option for name, option in self.options.items() if name}}
+        return PluginSelection(self.disabled | lower.disabled, allowed, strict, local, options)
 
     @property
-    def own_names(self) -> frozenset[str]:
-        """Names of the local files."""
-        return _own_names(self.local)
+    def local_names(self) -> frozenset[str]:
+        """Plugin names of the local files."""
+        return _names_of(self.local)
 
     def refusal(self, name: str, distribution: str) -> str | None:
-        """Why the plugin may not load, or ``None`` when it may."""
-        names = {normalise(name), normalise(distribution)}
-        if off := names & self.disabled:
-            return f"switched off{self._by(' by ', min(off))}"
+        """The reason why the plugin may not load, or ``None``."""
+        names = {normalize_name(name), normalize_name(distribution)}
+        if disabled := names & self.disabled:
+            return f"switched off{self._by(min(disabled))}"
         if self.allowed is not None and not names & self.allowed:
-            return f"not named by {self.said_by['']}" if "" in self.said_by else "not among the allowed plugins"
+            return f"not named by {self.options['']}" if "" in self.options else "not among the allowed plugins"
         return None
 
-    def check(self, installed: Iterable[tuple[str, str]]) -> None:
-        """Compare the names with what is there, so that a misspelt switch does not pass for a working one.
+    def check_names(self, installed: Iterable[tuple[str, str]]) -> None:
+        """Reject names that match no plugin, so that a misspelt option cannot pass unnoticed.
 
         Args:
             installed: (entry-point name, distribution name) of each plugin, local files included.
 
         Raises:
-            UsageError: a name that no plugin has, or a switch that would disable the built-in components.
+            UsageError: an unknown name, or an attempt to disable the built-in components.
         """
-        if own := self.disabled & {BUILTIN, "ganforge"}:
-            where = self._by(" of ", min(own))
+        own = {BUILTIN, "ganforge"}
+        if disabled := self.disabled & own:
+            where = self._by(min(disabled))
+            raise UsageError(f"built-in components cannot be disabled{where}", remedy="remove 'ganforge' from the disabled plugins")
+
+        known = {normalize_name(name) for pair in installed for name in pair}
+        for name in sorted((self.disabled | (self.allowed or frozenset())) - known - own):
+            option = self._by(name if name in self.disabled else "").removeprefix(" by ")
+            listed = f"installed: {', '.join(sorted(known)) or 'none'}"
+            hint = did_you_mean(name, known | own)
             raise UsageError(
-                "the built-in components cannot be switched off", remedy=f"drop 'ganforge' from the disabled plugins{where}"
+                f"{option or 'the plugin selection'} names '{name}', but no such plugin is installed",
+                remedy=f"{hint} {listed}" if hint else listed,
             )
 
-        known = {normalise(name) for pair in installed for name in pair} | {BUILTIN, "ganforge"}
-        for name in sorted(self.disabled | (self.allowed or frozenset())):
-            if name not in known:
-                where = self._by(" by ", name if name in self.disabled else "")
-                plugins = ", ".join(sorted(known - {BUILTIN, "ganforge"})) or "none"
-                hint = did_you_mean(name, known)
-                raise UsageError(
-                    f"no plugin named '{name}' is installed, so it can be neither disabled nor allowed{where}",
-                    remedy=f"{hint} installed: {plugins}" if hint else f"installed: {plugins}",
-                )
-
-    def _by(self, word: str, name: str = "") -> str:
-        switch = self.said_by.get(name)
-        return f"{word}{switch}" if switch else ""
+    def _by(self, name: str) -> str:
+        return f" by {self.options[name]}" if self.options.get(name) else ""
 
 
-def plugin_name(file: Path) -> str:
-    """The name of the plugin that a local file is: ``components/My_GAN.py`` → ``my-gan``."""
-    return re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "unnamed"
+def current_selection(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> PluginSelection:
+    """The selection of the command line, the environment and the project, in this order of priority.
+
+    Args:
+        environ: the environment; default: this process's.
+        folder: where the search for a ``pyproject.toml`` starts, upwards; default: the working directory.
+
+    Raises:
+        UsageError: a ``pyproject.toml`` has an invalid ``[tool.ganforge.plugins]``.
+    """
+    environ = os.environ if environ is None else environ
+    try:
+        project = from_project(folder or Path.cwd())
+    except FileNotFoundError:  # the working directory was deleted
+        project = PluginSelection()
+    return from_command_line(environ).over(from_environment(environ)).over(project)
 
 
-def _refuse_twins(local: tuple[Path, ...]) -> None:
-    files: dict[str, Path] = {}
-    for file in local:
-        other = files.setdefault(plugin_name(file), file)
-        if other != file:
-            raise UsageError(
-                f"two local files would both be the plugin '{plugin_name(file)}': {other} and {file}",
-                remedy="rename one of them, or name one of them only",
-            )
+def from_environment(environ: Mapping[str, str]) -> PluginSelection:
+    """Read ``GANFORGE_DISABLE_PLUGINS``, ``GANFORGE_PLUGINS`` (empty: built-ins only) and ``GANFORGE_STRICT_PLUGINS``."""
+    allowed = environ.get("GANFORGE_PLUGINS")
+    return PluginSelection.from_options(
+        ("GANFORGE_DISABLE_PLUGINS", _split(environ.get("GANFORGE_DISABLE_PLUGINS", ""))),
+        ("GANFORGE_PLUGINS", None if allowed is None else _split(allowed)),
+        strict=environ.get("GANFORGE_STRICT_PLUGINS", "").strip().lower() not in _OFF,
+    )
 
 
-def _own_names(local: tuple[Path, ...]) -> frozenset[str]:
-    return frozenset(map(plugin_name, local))
+@contextmanager
+def command_line_selection(
+    *, disabled: list[str], only: list[str] | None, local: list[Path], strict: bool = False
+) -> Iterator[None]:
+    """Apply the command line's options within the block, in this process and in those that it starts.
+
+    Args:
+        disabled: values of ``--no-plugin``.
+        only: values of ``--only-plugins``, or ``None`` if it was not given.
+        local: values of ``--plugin``.
+        strict: whether ``--strict-plugins`` was given.
+    """
+    if not disabled and only is None and not local and not strict:
+        yield
+        return
+    before = os.environ.get(COMMAND_LINE)
+    files = [str(path.resolve()) for path in local]
+    os.environ[COMMAND_LINE] = json.dumps({"disabled": disabled, "only": only, "local": files, "strict": strict})
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[COMMAND_LINE]
+        else:
+            os.environ[COMMAND_LINE] = before
+
+
+def from_command_line(environ: Mapping[str, str]) -> PluginSelection:
+    """The options that :func:`command_line_selection` applies."""
+    text = environ.get(COMMAND_LINE)
+    if not text:
+        return PluginSelection()
+    try:
+        options = json.loads(text)
+        return PluginSelection.from_options(
+            ("--no-plugin", _split(",".join(options["disabled"]))),
+            ("--only-plugins", None if options["only"] is None else _split(",".join(options["only"]))),
+            strict=bool(options["strict"]),
+            local=map(Path, options["local"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{COMMAND_LINE} is reserved for ganforge and holds {text[:60]!r}", remedy="unset it") from error
+
+
+def command_line_options(environ: Mapping[str, str] | None = None) -> str:
+    """The command line's options as you would type them again, each after a blank; empty if there are none."""
+    chosen = from_command_line(os.environ if environ is None else environ)
+    parts = [f"--no-plugin {name}" for name in sorted(chosen.disabled)]
+    parts += [] if chosen.allowed is None else [f"--only-plugins {','.join(sorted(chosen.allowed - chosen.local_names))}"]
+    parts += [f"--plugin {shlex.quote(str(file))}" for file in chosen.local]
+    return "".join(f" {part}" for part in parts)
+
+
+def from_project(folder: Path) -> PluginSelection:
+    """Read ``[tool.ganforge.plugins]`` of the first ``pyproject.toml`` in ``folder`` or above it.
+
+    Raises:
+        UsageError: the file cannot be read, has an unknown key, or belongs to another user and names local files.
+    """
+    file = project_file(folder)
+    table = _table(file) if file else {}
+    if not file or not table:
+        return PluginSelection()
+
+    for key, value in table.items():
+        if key not in _KEYS:
+            raise _invalid(file, f"unknown key '{key}'", did_you_mean(key, _KEYS) or f"keys: {', '.join(_KEYS)}")
+        if not (isinstance(value, list) and all(isinstance(item, str) and item for item in value)):
+            example = "my_gan.py" if key == "local" else "acme-gan"
+            raise _invalid(file, f"'{key}' must be a list of names", f'such as {key} = ["{example}"]')
+    if table.get("local"):
+        _check_owner(file, folder)
+    only = table.get("only")
+    return PluginSelection.from_options(
+        (f"{file} (disable)", frozenset(map(normalize_name, table.get("disable", ())))),
+        (f"{file} (only)", None if only is None else frozenset(map(normalize_name, only))),
+        local=[(file.parent / item).resolve() for item in table.get("local", ())],
+    )
+
+
+def project_file(folder: Path) -> Path | None:
+    """The first ``pyproject.toml`` in the folder or above it."""
+    return next((path for place in (folder, *folder.parents) if (path := place / "pyproject.toml").is_file()), None)
+
+
+def key_line(file: Path, key: str) -> int | None:
+    """The line number of a key of ``[tool.ganforge.plugins]`` in a ``pyproject.toml``, if it is written in the usual way."""
+    table = ""
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([\w.\s-]+?)\s*\]", line):
+            table = re.sub(r"\s", "", header[1])
+        name = re.match(r"\s*([\w.-]+)\s*=", line)
+        if name and f"{table}.{name[1]}".removeprefix(".") == f"tool.ganforge.plugins.{key}":
+            return number
+    return None
+
+
+def _split(text: str) -> frozenset[str]:
+    """Normalized names, separated by commas or blanks."""
+    return frozenset(normalize_name(part) for part in re.split(r"[,\s]+", text) if part)
+
+
+def _names_of(files: Iterable[Path]) -> frozenset[str]:
+    return frozenset(map(local_plugin_name, files))
+
+
+def _check_unique(files: Iterable[Path]) -> None:
+    first: dict[str, Path] = {}
+    for file in files:
+        name = local_plugin_name(file)
+        if first.setdefault(name, file) != file:
+            raise UsageError(f"two local files are both the plugin '{name}': {first[name]} and {file}", remedy="rename one of them")
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        content = file.read_bytes()
+        if b"ganforge" not in content.replace(b"\0", b""):  # neither in UTF-8 nor in UTF-16: a broken file need not stop us
+            return {}
+        tool = tomllib.loads(content.decode()).get("tool", {})
+    except (OSError, ValueError) as error:
+        reason = "it is not UTF-8, as TOML must be" if isinstance(error, UnicodeDecodeError) else error
+        raise UsageError(
+            f"cannot read {file}: {reason}", remedy="fix it; ganforge looks there for [tool.ganforge.plugins]"
+        ) from error
+    for key in ("ganforge", "plugins"):
+        tool = tool.get(key, {}) if isinstance(tool, dict) else None
+    if not isinstance(tool, dict):
+        raise _invalid(file, "it must be a table", "see docs/how-to/manage-plugins.md")
+    return tool
+
+
+def _check_owner(file: Path, folder: Path) -> None:
+    """Anyone can put a ``pyproject.toml`` above a shared folder such as /tmp; its local files would run with your rights."""
+    if file.stat().st_uid not in {os.geteuid(), 0, folder.stat().st_uid}:
+        raise _invalid(
+            file, "the file belongs to another user, so its 'local' files are not run", "create a pyproject.toml of your own here"
+        )
+
+
+def _invalid(file: Path, message: str, remedy: str) -> UsageError:
+    return UsageError(f"{file}: [tool.ganforge.plugins]: {message}", remedy=remedy)

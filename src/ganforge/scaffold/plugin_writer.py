@@ -12,9 +12,8 @@ from string import Template
 from ganforge import __version__
 from ganforge.core.errors import StorageError, UsageError
 from ganforge.registry.component import Kind
-from ganforge.registry.first_party import FIRST_PARTY
-from ganforge.registry.reserved_names import fault_of_new
-from ganforge.registry.selection import normalise
+from ganforge.registry.reserved_names import FIRST_PARTY, new_name_error
+from ganforge.registry.selection import normalize_name
 
 _TOLD = {Kind.DATASET: "a data set"}
 _SPECS = {Kind.SAMPLER: ("DataSpec, LatentSpec", "SamplerParams"), Kind.DATASET: ("DataSpec", "DatasetParams")}
@@ -86,7 +85,7 @@ def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
 
 
 def _checked(name: str) -> str:
-    distribution = normalise(name)
+    distribution = normalize_name(name)
     if len(distribution) > _LONGEST:
         raise UsageError(
             f"'{name[:20]}…' is too long for a plugin's name: {len(name)} letters",
@@ -96,7 +95,7 @@ def _checked(name: str) -> str:
         raise UsageError(f"'{name}' is no name for a plugin", remedy=_FORM)
     if distribution in FIRST_PARTY or distribution.startswith("ganforge"):
         raise UsageError(f"'{name}' would pass for one of ganforge's own plugins", remedy="take a name of yours, such as acme-gan")
-    if fault := fault_of_new(distribution):
+    if fault := new_name_error(distribution):
         raise UsageError(
             f"no plugin can be called '{name}': {fault}", remedy=f"take a name of yours, such as {distribution}-of-mine"
         )

@@ -16,8 +16,8 @@ from ganforge.core.contracts import Dataset, Loss, Metric, Sampler
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.json_schema import export_schema
 from ganforge.registry.component import Kind
-from ganforge.registry.plain_types import fields, unplain
-from ganforge.registry.registry import PluginRecord, Status
+from ganforge.registry.params_description import iter_fields, non_plain_fields
+from ganforge.registry.registry import PluginRecord, PluginStatus
 from ganforge.testing.check_registry import CHECKS, LOADS, check
 from ganforge.testing.check_results import CheckFailed, NotApplicable
 from ganforge.testing.component_case import Bench, require
@@ -53,7 +53,10 @@ class PluginBench:
 
     def imported(self) -> Import:
         """What importing the plugin's module by itself does."""
-        if self.record.status not in (Status.ACTIVE, Status.UNAVAILABLE):  # a local file is run when its user asks, torch and all
+        if self.record.status not in (
+            PluginStatus.ACTIVE,
+            PluginStatus.UNAVAILABLE,
+        ):  # a local file is run when its user asks, torch and all
             raise NotApplicable(f"the plugin is {self.record.status}")
         if not self.imports:
             self.imports.append(imported(self.record.module))
@@ -76,11 +79,11 @@ def light(bench: PluginBench) -> None:
 def registers(bench: PluginBench) -> None:
     """The plugin loads, its hooks are known and marked, and it registers something."""
     record = bench.record
-    if record.status is Status.DISABLED:
+    if record.status is PluginStatus.DISABLED:
         raise NotApplicable(f"it is {record.reason}")
-    if not record.works and record.status is not Status.UNAVAILABLE:
+    if not record.works and record.status is not PluginStatus.UNAVAILABLE:
         raise CheckFailed(f"it is {record.status}: {record.reason}", traceback=record.traceback)
-    require(record.offers, "it registers nothing")
+    require(record.components, "it registers nothing")
 
 
 @check("P03")
@@ -101,7 +104,7 @@ def declares_its_host(bench: PluginBench) -> None:
     """The distribution's metadata requires ganforge, so that an unfit version is refused before import."""
     if bench.record.distribution == "ganforge":
         raise NotApplicable("these are the host's own components")
-    if bench.record.status is Status.DISABLED:
+    if bench.record.status is PluginStatus.DISABLED:
         raise NotApplicable(f"it is {bench.record.reason}")
     if bench.record.sha256:
         raise NotApplicable("a local file has no metadata")
@@ -122,14 +125,14 @@ def resolves(bench: Bench) -> None:
 @check("P06", *Kind, after=("P05",))
 def plain_types(bench: Bench) -> None:
     """Params are plain data: no Any, Callable, type or ImportString."""
-    faults = unplain(bench.component.load_model())
+    faults = non_plain_fields(bench.component.load_model())
     require(not faults, f"not plain data: {'; '.join(faults)}")
 
 
 @check("P07", *Kind, after=LOADS)
 def described(bench: Bench) -> None:
     """Every parameter has a description."""
-    silent = [name for name, info in fields(bench.component.load_params()) if not (info.description or "").strip()]
+    silent = [name for name, info in iter_fields(bench.component.load_params()) if not (info.description or "").strip()]
     require(not silent, f"without a description: {', '.join(silent)}; write a docstring below the field")
 
 

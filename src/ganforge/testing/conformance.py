@@ -31,7 +31,7 @@ from ganforge.core.isolation import describe_error, isolated
 from ganforge.registry.component import Component
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import PluginRecord, Registry
-from ganforge.registry.selection import normalise
+from ganforge.registry.selection import normalize_name
 from ganforge.testing.check_results import CheckFailed, NotApplicable, Outcome, Report, State
 from ganforge.testing.local_plugins import opened
 
@@ -201,8 +201,8 @@ def all_checks() -> tuple[Check, ...]:
 
 
 def _named(distribution: str, registry: Registry) -> list[PluginRecord]:
-    wanted = normalise(distribution)
-    records = [record for record in registry.plugins if wanted in (record.distribution, normalise(record.name))]
+    wanted = normalize_name(distribution)
+    records = [record for record in registry.plugins if wanted in (record.distribution, normalize_name(record.name))]
     if records:
         return records
     known = [record.handle for record in registry.plugins]

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import UsageError
-from ganforge.registry.current_selection import in_force
-from ganforge.registry.discovery import Found, builtin, fault_of, installed
+from ganforge.registry.discovery import InstalledPlugin, builtin_plugin, distribution_error, installed_plugins, read_local_plugin
 from ganforge.registry.hookspecs import ENTRY_POINT_GROUP
-from ganforge.registry.plugin_files import local_file
 from ganforge.registry.plugin_loader import load
 from ganforge.registry.registry import PluginRecord, Registry
-from ganforge.registry.reserved_names import shadowed
-from ganforge.registry.selection import normalise, plugin_name
+from ganforge.registry.reserved_names import shadowed_package
+from ganforge.registry.selection import current_selection, local_plugin_name, normalize_name
 
 _GUIDE = "docs/how-to/write-a-plugin.md shows a whole one"
 _TABLE = f"[project.entry-points.{ENTRY_POINT_GROUP}]"
@@ -31,10 +29,10 @@ def is_path(text: str) -> bool:
     """Whether a text means a file or folder: it is written like one, or names one that is there and no installed plugin."""
     if "/" in text or "\\" in text or text.endswith(".py") or text in (".", ".."):
         return True
-    known = {normalise(name) for one in (builtin(), *installed()) for name in (one.name, one.distribution)}
-    known |= {plugin_name(file) for file in in_force().local}
+    known = {normalize_name(name) for one in (builtin_plugin(), *installed_plugins()) for name in (one.name, one.distribution)}
+    known |= {local_plugin_name(file) for file in current_selection().local}
     try:
-        return normalise(text) not in known and Path(text).exists()
+        return normalize_name(text) not in known and Path(text).exists()
     except (OSError, ValueError):  # no file can have such a name
         return False
 
@@ -55,7 +53,7 @@ def opened(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]]]:
     if path.is_file():
         if path.suffix != ".py":
             raise UsageError(f"{path} is no plugin", remedy="name a Python file (.py), or a folder with a pyproject.toml")
-        yield _loaded([local_file(path)])
+        yield _loaded([read_local_plugin(path)])
         return
     found, places = _project(path)
     with _importable(places):
@@ -76,20 +74,20 @@ def _found(path: Path) -> Path:
     return found
 
 
-def _loaded(own: list[Found]) -> tuple[Registry, tuple[PluginRecord, ...]]:
-    switches = in_force()
-    names = {name for one in own for name in (normalise(one.name), one.distribution)}
+def _loaded(own: list[InstalledPlugin]) -> tuple[Registry, tuple[PluginRecord, ...]]:
+    switches = current_selection()
+    names = {name for one in own for name in (normalize_name(one.name), one.distribution)}
     allowed = None if switches.allowed is None else switches.allowed | names  # what is named here is meant to load
     switches = replace(switches, disabled=switches.disabled - names, allowed=allowed, strict=False)
 
     files = {one.url for one in own}
-    others = [one for one in installed() if one.distribution not in {own_one.distribution for own_one in own}]
-    locals_ = [one for one in map(local_file, switches.local) if one.url not in files]
-    registry = load([builtin(), *others, *locals_, *own], switches)
+    others = [one for one in installed_plugins() if one.distribution not in {own_one.distribution for own_one in own}]
+    locals_ = [one for one in map(read_local_plugin, switches.local) if one.url not in files]
+    registry = load([builtin_plugin(), *others, *locals_, *own], switches)
     return registry, registry.plugins[-len(own) :]
 
 
-def _project(folder: Path) -> tuple[list[Found], tuple[Path, ...]]:
+def _project(folder: Path) -> tuple[list[InstalledPlugin], tuple[Path, ...]]:
     """The plugins that a project's metadata announce, and the folders where their modules lie."""
     file = folder / "pyproject.toml"
     project = _project_table(file)
@@ -104,16 +102,16 @@ def _project(folder: Path) -> tuple[list[Found], tuple[Path, ...]]:
     wanted = project.get("dependencies", [])
     requires = tuple(line for line in wanted if isinstance(line, str)) if isinstance(wanted, list) else ()
     found = [
-        Found(
+        InstalledPlugin(
             name=entry,
-            distribution=normalise(name),
+            distribution=normalize_name(name),
             version=str(version),
             entry_point=metadata.EntryPoint(entry, value, ENTRY_POINT_GROUP),
             requires=requires,
             source="local",
             origin=str(folder),
             url=folder.as_uri(),
-            fault=fault_of(normalise(name), str(version)),
+            fault=distribution_error(normalize_name(name), str(version)),
         )
         for entry, value in sorted(plugins.items())
     ]
@@ -136,7 +134,7 @@ def _project_table(file: Path) -> dict[str, Any]:
 def _place(folder: Path, file: Path, value: str) -> Path:
     """What must be on the import path for an entry point's module to be found."""
     top = re.split(r"[.:]", value.strip(), maxsplit=1)[0]
-    if fault := shadowed(top):
+    if fault := shadowed_package(top):
         raise UsageError(f"{file}: {_TABLE} names '{value}', and {fault}", remedy="rename the package")
     for place in (folder / "src", folder):
         if (place / top).is_dir() or (place / f"{top}.py").is_file():

@@ -4,9 +4,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from ganforge.registry.component import PluginRef
-from ganforge.registry.discovery import installed
-from ganforge.registry.plugin_files import local_file
-from ganforge.registry.requirements import requirement, requirement_line
+from ganforge.registry.discovery import installed_plugins, read_local_plugin
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CASES = {
@@ -38,29 +36,29 @@ CASES = {
 @pytest.mark.parametrize(("direct_url", "expected"), CASES.values(), ids=CASES)
 def test_each_way_of_installing_has_its_line(install, direct_url, expected):
     install(name="acme-gan", version="1.2", direct_url=direct_url)
-    (found,) = [one for one in installed() if one.distribution == "acme-gan"]
+    (found,) = [one for one in installed_plugins() if one.distribution == "acme-gan"]
 
-    line = requirement(found.ref)
+    line = found.ref.requirement
 
     assert line == expected
     assert "hunter2" not in repr(found)
     if not expected.startswith("-e"):
         assert Requirement(line).name == "acme-gan"
-    assert requirement_line(found.ref) == (f"{expected}  # acme-gan 1.2" if direct_url else expected)
+    assert found.ref.requirement_line == (f"{expected}  # acme-gan 1.2" if direct_url else expected)
 
 
 def test_a_local_file_is_a_comment_with_its_hash(tmp_path):
     (tmp_path / "my_gan.py").write_text("")
-    ref = local_file(tmp_path / "my_gan.py").ref
+    ref = read_local_plugin(tmp_path / "my_gan.py").ref
 
-    assert requirement(ref) is None
-    assert requirement_line(ref) == (
+    assert ref.requirement is None
+    assert ref.requirement_line == (
         f"# {tmp_path / 'my_gan.py'} is a file of your own (sha256 {ref.sha256}): --plugin {tmp_path / 'my_gan.py'}"
     )
 
 
 def test_ganforge_run_from_a_tree_that_nobody_installed_is_a_version():
-    assert requirement(PluginRef("builtin", "ganforge", "0.1.0", "local")) == "ganforge==0.1.0"
+    assert PluginRef("builtin", "ganforge", "0.1.0", "local").requirement == "ganforge==0.1.0"
 
 
 def test_a_plugin_without_a_version_is_broken_rather_than_a_line(install, load):
@@ -70,4 +68,4 @@ def test_a_plugin_without_a_version_is_broken_rather_than_a_line(install, load):
 
     (acme,) = [one for one in load("acme-gan").plugins if one.distribution == "acme-gan"]
 
-    assert (acme.status, acme.reason) == ("broken", "its metadata gives no version")
+    assert (acme.status, acme.reason) == ("broken", "its metadata has no version")

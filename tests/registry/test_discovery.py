@@ -8,7 +8,8 @@ import pytest
 
 from ganforge.core.errors import PluginError, UsageError
 from ganforge.registry.component import Kind
-from ganforge.registry.registry import Status
+from ganforge.registry.discovery import UnreadableMetadata, find_copies
+from ganforge.registry.registry import PluginStatus
 
 FILE = """
 from pydantic import Field
@@ -56,9 +57,9 @@ def test_a_file_is_a_plugin(local, tmp_path):
 
     mine = record(registry)
     digest = hashlib.sha256(FILE.encode()).hexdigest()
-    assert (mine.status, mine.source, mine.sha256, mine.version) == (Status.LOCAL, "file", digest, digest[:12])
+    assert (mine.status, mine.source, mine.sha256, mine.version) == (PluginStatus.LOCAL, "file", digest, digest[:12])
     assert mine.file == tmp_path / "My_GAN.py"
-    assert mine.offers == {Kind.GENERATOR: ("by-name", "mine")}
+    assert mine.components == {Kind.GENERATOR: ("by-name", "mine")}
     assert registry.warning is None
 
     component = registry.find(Kind.GENERATOR, "mine")
@@ -109,7 +110,7 @@ def test_a_broken_file_is_one_line(local, text, reason):
     registry = local("my_gan.py", text=text)
 
     broken = record(registry)
-    assert broken.status is Status.BROKEN
+    assert broken.status is PluginStatus.BROKEN
     assert reason in broken.reason
     assert "\n" not in broken.reason
     assert registry.warning == "1 plugin failed to load (my_gan.py); see: ganforge plugins list"
@@ -124,8 +125,8 @@ def test_a_file_that_is_not_there_or_no_python_is_one_line(load, tmp_path):
 
     reasons = [one.reason for one in registry.plugins if one.distribution == "local"]
     assert reasons[0] == f"cannot read {tmp_path / 'none.py'}: No such file or directory"
-    assert reasons[1] == f"{tmp_path / 'notes.txt'} is no Python file (.py)"
-    assert "is no Python file" in reasons[2]
+    assert reasons[1] == f"{tmp_path / 'notes.txt'} is not a Python file (.py)"
+    assert "is not a Python file" in reasons[2]
 
 
 def test_first_party_names_keep_their_meaning_and_the_list_says_so(local):
@@ -157,7 +158,7 @@ def test_a_name_of_a_file_and_of_a_third_party_is_ambiguous(local, install):
 def test_two_files_with_one_name_do_not_replace_each_other(local):
     registry = local("my_gan.py", "other.py")
 
-    assert record(registry).status is Status.LOCAL
+    assert record(registry).status is PluginStatus.LOCAL
     assert record(registry, "other").reason == "generator 'local/mine' is already registered by entry point 'my-gan'"
 
 
@@ -165,21 +166,21 @@ def test_two_files_with_one_name_do_not_replace_each_other(local):
 def test_a_file_can_be_switched_off(local, name):
     registry = local("my_gan.py", disabled=frozenset({name.lower().replace("_", "-")}), text="raise SystemExit\n")
 
-    assert record(registry).status is Status.DISABLED
+    assert record(registry).status is PluginStatus.DISABLED
 
 
 def test_a_recipe_that_needs_a_file_which_nobody_named_is_told_how(load):
     with pytest.raises(UsageError) as caught:
         load().find(Kind.GENERATOR, "local/mine")
 
-    assert "name it with --plugin FILE.py" in caught.value.remedy
+    assert "name the file with --plugin FILE.py" in caught.value.remedy
 
 
 def test_no_distribution_can_pass_for_a_file(install, load):
     fake = install(name="local")
     registry = load("local")
 
-    assert record(registry, "local").status is Status.BROKEN
+    assert record(registry, "local").status is PluginStatus.BROKEN
     assert fake.module not in sys.modules
 
 
@@ -188,7 +189,7 @@ def test_an_entry_point_called_builtin_can_be_switched_off(install, load):
 
     (acme,) = [one for one in load().plugins if one.distribution == "acme-gan"]
 
-    assert acme.status is Status.DISABLED
+    assert acme.status is PluginStatus.DISABLED
     assert Path(acme.file).name == "acme_gan.py"
 
 
@@ -200,9 +201,39 @@ def test_an_import_from_the_files_folder_is_told_with_the_reason(local, tmp_path
     (tmp_path / "helpers_beside").mkdir()
     reason = record(local("my_gan.py", text=f"{line}\n")).reason
 
-    assert "a local plugin is one file" in reason
+    assert "a local plugin is a single file" in reason
     assert "ganforge plugins new" in reason
 
 
 def test_another_missing_module_has_its_own_name(local):
     assert record(local("my_gan.py", text="import no_such_module\n")).reason.startswith("ModuleNotFoundError: No module named")
+
+
+def test_copies_are_told_in_the_order_of_the_import_path(install, tmp_path, monkeypatch):
+    install(name="acme-gan", version="1.0")
+    install(name="acme-gan", version="2.0", folder=tmp_path / "first", entry_point="acme")
+    monkeypatch.syspath_prepend(tmp_path / "first")
+
+    copies, unreadable = find_copies()
+
+    assert [(one.version, one.folder, one.entries) for one in copies["acme-gan"]] == [
+        ("2.0", tmp_path / "first", ("acme = acme_gan",)),
+        ("1.0", tmp_path, ("acme-gan = acme_gan",)),
+    ]
+    assert unreadable == ()
+
+
+def test_two_versions_in_one_folder_are_two_copies(install):
+    install(version="1.0")
+    install(version="2.0")
+    assert sorted(one.version for one in find_copies()[0]["acme-gan"]) == ["1.0", "2.0"]
+
+
+def test_metadata_without_a_name_is_unreadable(install):
+    info = install().info
+    (info / "METADATA").unlink()
+
+    copies, (one,) = find_copies()
+    assert "acme-gan" not in copies
+    assert isinstance(one, UnreadableMetadata)
+    assert one.place == info
