@@ -230,7 +230,7 @@ def test_only_and_strict_switches_are_told(site, doctor, monkeypatch):
 
 def test_a_switch_that_names_nothing_is_a_fault(site, doctor):
     found = doctor("--no-plugin", "acme-gna", part="selection", faults=1)
-    assert "no plugin named 'acme-gna' is installed" in found[-1]["text"]
+    assert "--no-plugin names 'acme-gna', but no such plugin is installed" in found[-1]["text"]
 
 
 def test_a_broken_local_file_is_mended_by_hand(site, doctor):

@@ -236,7 +236,7 @@ def test_a_misspelt_switch_is_2(several, capsys, monkeypatch):
     monkeypatch.setenv("GANFORGE_DISABLE_PLUGINS", "of-gan")
 
     assert main(["plugins", "list"]) == 2
-    assert "no plugin named 'of-gan' is installed" in capsys.readouterr().err
+    assert "names 'of-gan', but no such plugin is installed" in capsys.readouterr().err
 
 
 def test_strictness_makes_a_broken_plugin_3_with_its_place(several, capsys, monkeypatch):

@@ -67,12 +67,12 @@ def test_a_name_that_nothing_can_have(name, tmp_path):
     [
         ("vanilla", "the plugin name 'vanilla' is reserved for ganforge-vanilla"),
         ("Builtin", "the plugin name 'builtin' is reserved for ganforge"),
-        ("local", "'local' stands for files named by --plugin"),
+        ("local", "'local' is reserved for files given by --plugin"),
         ("json", "'json' is a module of Python"),
         ("concurrent", "'concurrent' is a module of Python"),
-        ("torch", "'torch' is a distribution that ganforge runs on"),
-        ("scikit-learn", "'scikit-learn' is a distribution that ganforge runs on"),
-        ("sklearn", "'sklearn' is a package that ganforge runs on"),
+        ("torch", "'torch' is a distribution that ganforge depends on"),
+        ("scikit-learn", "'scikit-learn' is a distribution that ganforge depends on"),
+        ("sklearn", "'sklearn' is a package that ganforge depends on"),
     ],
 )
 def test_a_name_whose_package_could_not_work(name, reason, tmp_path):
