@@ -48,7 +48,8 @@ def draw_charts(
         findings: a vertical line marks where each of them began.
         shared_legend: one legend above the first panel, for charts with the same curves; each chart's meaning is beside it.
     """
-    height = (1.0 if shared_legend else 0.7) + 2.4 * len(charts)
+    described = shared_legend or all(chart.meaning for chart in charts)
+    height = (1.0 if shared_legend else 0.7) + (2.2 if described else 2.7) * len(charts)  # inches
     page, grid = mpl_style.figure(8.0, height, nrows=len(charts), sharex=True, squeeze=False)
     panels = list(grid[:, 0])
     kinds: dict[str, None] = {}
@@ -63,6 +64,7 @@ def draw_charts(
         mpl_style.add_legend(panels[0], loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=3, columnspacing=1.4)
     _mark_findings(panels, select_markers(findings))
     panels[-1].set_xlabel("iteration")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
     panels[-1].xaxis.set_major_formatter(lambda value, _: format_tick(value))
     top = (0.65 if shared_legend else 0.42) / height
     page.subplots_adjust(left=0.1, right=0.73, top=1 - top, bottom=0.45 / height, hspace=0.16)
