@@ -140,9 +140,9 @@ class Page(HTMLParser):
 @pytest.fixture
 def page_of():
     """``page_of(folder)`` → the page about a run, read; its file is ``report.html`` in the folder."""
-    from ganforge.report.report_file import report
+    from ganforge.report.page import write_report
 
     def page_of(folder):
-        return Page(report(folder).read_text("utf-8"))
+        return Page(write_report(folder).read_text("utf-8"))
 
     return page_of

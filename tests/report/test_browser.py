@@ -6,7 +6,7 @@ import socket
 import pytest
 from PIL import Image
 
-from ganforge.report.report_file import report
+from ganforge.report.page import write_report
 from ganforge.storage.run_folder import RunFolder
 
 WIDE, NARROW = 1280, 320
@@ -45,7 +45,7 @@ def browser(chromium, tmp_path_factory):
 def shown(made, browser):
     def shown(*, folder=None, hostile=False, **options):
         folder = folder or made(title=HOSTILE if hostile else "Two moons")
-        browser.open(report(folder).as_uri(), **options)
+        browser.open(write_report(folder).as_uri(), **options)
         return folder.report.as_uri()
 
     return shown
@@ -150,7 +150,7 @@ def test_the_page_of_a_sweep_is_as_good(made, browser, shown):
     identity = parent.read_json(parent.identity)
     parent.write_json(parent.identity, {**identity, "kind": "sweep", "seeds": [0, 2]})
     for seed in range(3):
-        report(RunFolder(made(seed=seed, parent=identity["id"]).path))
+        write_report(RunFolder(made(seed=seed, parent=identity["id"]).path))
     for width in (NARROW, WIDE):
         address = shown(folder=parent, width=width)
         assert browser.run(OVERFLOW) <= 0

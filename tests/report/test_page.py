@@ -11,14 +11,14 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-from ganforge.report import inline_images
-from ganforge.report.report_file import report
+from ganforge.report import report_images
+from ganforge.report.page import write_report
 from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
 
-SECTIONS = ["samples", "training", "losses", "metrics", "recipe", "lock", "surroundings", "onward"]
+SECTIONS = ["samples", "training", "losses", "metrics", "recipe", "lock", "environment", "next"]
 NOT_WATCHED = "Not watched: this run has no health findings."
 
 
@@ -58,15 +58,15 @@ def test_it_tells_all_of_a_finished_run(made, page_of):
     assert "iterations = 300 # a comment that explains" in text
     assert "ganforge/non-saturating@1" in text
     assert "ab" * 32 in text
-    assert "0123456789ab on main, with changes that are not committed" in text
+    assert "0123456789ab on main, with uncommitted changes" in text
     assert "cpu (1 thread)" in text
     assert "ganforge run '/tmp/my recipes/moons.toml'" in text
 
 
 def test_the_metrics_have_last_best_ideal_floor_direction_and_say_where_no_protocol_is(made, page_of):
     text = page_of(made()).text
-    assert "wasserstein exact W₂ 0.25 300 0.15 at 200 – 0.005 ↓ lower not written down" in text
-    assert "modes/captured modes that samples reach 6 300 6 at 300 8 – ↑ higher not written down" in text
+    assert "wasserstein exact W₂ 0.25 300 0.15 at 200 – 0.005 ↓ lower not recorded" in text
+    assert "modes/captured modes that samples reach 6 300 6 at 300 8 – ↑ higher not recorded" in text
 
 
 def test_protocols_stand_beside_their_values(made, page_of):
@@ -74,7 +74,7 @@ def test_protocols_stand_beside_their_values(made, page_of):
     protocol = {"samples": 2000, "params": {"order": 2}, "api_key": "canary-4711"}
     folder.write_json(folder.metrics, {"iteration": 300, "metrics": {"wasserstein": 0.25}, "protocols": {"wasserstein": protocol}})
     text = page_of(folder).text
-    assert 'protocol samples 2000 params {"order": 2} api_key ***' in text
+    assert 'show samples 2000 params {"order": 2} api_key ***' in text
     assert "canary" not in text
 
 
@@ -109,9 +109,9 @@ def test_pictures_are_in_the_page_and_have_words(made, page_of):
 def test_a_picture_that_is_too_large_is_told_with_its_place(made, page_of, monkeypatch):
     folder = made()
     Image.effect_noise((400, 400), 90).save(folder.pictures / "training.gif")
-    monkeypatch.setattr(inline_images.Album.__init__, "__defaults__", (30_000, 10**6))
+    monkeypatch.setattr(report_images.ImageEmbedder.__init__, "__defaults__", (30_000, 10**6))
     page = page_of(folder)
-    assert "MiB is too much for this page. It lies in the run folder: training.gif" in page.text
+    assert "MiB is too large for this page. See the file in the run folder: training.gif" in page.text
     assert "pictures/training.gif" in [attributes["href"] for attributes in page.all("a")]
 
 
@@ -153,19 +153,19 @@ def test_texts_of_the_run_stay_texts(made, page_of):
     assert page.all("script") == []
     assert not any("onerror" in attributes for _, attributes in page.elements)
     assert "{{ 7 * 7 }}" in page.text
-    assert "\u202e" not in page.text.split("As it was given")[0]
+    assert "\u202e" not in page.text.split("As given")[0]
 
 
 def test_what_a_resume_changed_stands_beside_what_the_run_began_with(made, page_of):
     folder = made()
-    assert "Changed when it was resumed" not in page_of(folder).text
+    assert "Changed when resumed" not in page_of(folder).text
     with JournalWriter(folder.journal) as writer:
         writer.record("changed", iteration=1107, values={"health.on_fail": ["stop", "roll-back"], "title": ["", "Moons"]})
         writer.record("resume", iteration=1107)
     text = page_of(folder).text
     assert "health.on_fail 1,107 stop roll-back" in text
     assert "title 1,107 not set Moons" in text
-    assert "With every default written out, as it began" in text
+    assert "With all defaults, original values" in text
 
 
 def test_secrets_stay_out(made, page_of):
@@ -211,7 +211,7 @@ def test_health_findings_are_told_with_remedy_and_key(made, page_of):
         "since": 100, "iteration": 300, "remedy": "lower its rate", "key": "discriminator.optimizer.lr",
     }  # fmt: skip
     text = page_of(made(health={"verdict": "fail", "findings": [finding]})).text
-    assert "Health Training does not do what it should. vanishing gradient iterations 100 to 300 D tells all apart" in text
+    assert "Health Training is failing. vanishing gradient iterations 100 to 300 D tells all apart" in text
     assert "What usually helps: lower its rate ( discriminator.optimizer.lr )" in text
     assert "Healthy" in page_of(made(health={"verdict": "healthy", "findings": []})).text
 
@@ -226,9 +226,9 @@ def test_later_evaluations_have_a_section_of_their_own(made, page_of):
     }  # fmt: skip
     (folder.path / "evaluations.jsonl").write_text(json.dumps(one) + "\n")
     page = page_of(folder)
-    assert sections(page)[4] == "later"
+    assert sections(page)[4] == "evaluations"
     assert "2026-11-22T16:00:00+00:00 iteration 300 · seed 0 Metric" in page.text
-    assert "parzen nats 242.7 – 250 ↑ higher protocol samples 10000 fid: no weights slow" in page.text
+    assert "parzen nats 242.7 – 250 ↑ higher show samples 10000 fid: no weights slow" in page.text
 
 
 @pytest.mark.parametrize(
@@ -247,15 +247,15 @@ def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, pag
             path.unlink()
     page = page_of(folder)
     assert sections(page) == SECTIONS
-    for told in ("never came to its first iteration", "Nothing was drawn.", "There is no animation", "The journal holds no losses.",
-                 "Nothing was measured", "The run folder holds no recipe.", "There is no lock of this run."):  # fmt: skip
+    for told in ("never reached its first iteration", "There are no pictures.", "There is no animation", "The journal contains no losses.",
+                 "No metrics were measured", "The run folder contains no recipe.", "There is no lock file of this run."):  # fmt: skip
         assert told in page.text
 
 
 def test_a_run_without_meanings_says_so(made, page_of):
     folder = made()
     folder.value_info.unlink()
-    assert "did not write down what its losses mean" in page_of(folder).text
+    assert "does not say what the losses mean" in page_of(folder).text
 
 
 @pytest.mark.parametrize(
@@ -314,12 +314,12 @@ def test_a_sweep_has_its_seeds_side_by_side(made, page_of):
     children = [made(seed=seed, parent=identity["id"]) for seed in (1, 0)]
     values = dict.fromkeys(("wasserstein", "modes/captured"), 0.75)
     run_status.write(children[1], Status(status="stopped", iteration=20, iterations=300, metrics=values, reason="Ctrl-C"))
-    report(children[0])
+    write_report(children[0])
     parent.write_json(parent.metrics, {"seeds": [{"seed": 2, "status": "failed", "reason": "no such file"}]})
 
     page = page_of(parent)
 
-    assert sections(page) == ["spread", "seeds", "recipe", "lock", "surroundings", "onward"]
+    assert sections(page) == ["spread", "seeds", "recipe", "lock", "environment", "next"]
     assert "3 of 3 seeds: 1 stopped, 1 finished, 1 failed." in page.text
     assert "wasserstein exact W₂ 0.5 0.25 0.75 2 – 0.005 ↓ lower" in page.text
     assert re.findall(r"seed (\d) (stopped|finished|failed)", page.text) == [("0", "stopped"), ("1", "finished"), ("2", "failed")]
@@ -333,15 +333,15 @@ def test_a_sweep_has_its_seeds_side_by_side(made, page_of):
 def test_a_sweep_without_seeds_has_a_page(made, page_of):
     parent = made(pictures=False)
     parent.write_json(parent.identity, {**parent.read_json(parent.identity), "kind": "sweep"})
-    assert "No seed has begun." in page_of(parent).text
+    assert "No seed has started." in page_of(parent).text
 
 
 def test_it_goes_where_it_is_told_and_replaces_as_a_whole(made, tmp_path):
     target = tmp_path / "elsewhere" / "page.html"
     folder = made()
-    assert report(folder, target) == target
+    assert write_report(folder, target) == target
     before = target.read_bytes()
-    report(folder, target)
+    write_report(folder, target)
     assert [path.name for path in target.parent.iterdir()] == ["page.html"]
     assert len(target.read_bytes()) == len(before)
     assert not RunFolder(folder.path).report.exists()
@@ -351,9 +351,9 @@ def test_making_it_imports_neither_torch_nor_mlflow_nor_a_plugin(made, tmp_path)
     script = """
 import sys
 from pathlib import Path
-from ganforge.report.report_file import report
+from ganforge.report.page import write_report
 from ganforge.storage.run_folder import RunFolder
-report(RunFolder(Path(sys.argv[1])))
+write_report(RunFolder(Path(sys.argv[1])))
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
     words = [sys.executable, "-c", script, str(made().path)]

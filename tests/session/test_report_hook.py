@@ -57,7 +57,7 @@ def test_a_page_that_cannot_be_written_costs_a_warning(tmp_path, console, monkey
     def refuse(facts):
         raise error
 
-    monkeypatch.setattr(page, "_of_run", lambda facts, target: refuse(facts))
+    monkeypatch.setattr(page, "_run_values", lambda facts, target: refuse(facts))
     result = trained(tmp_path, console, "metric=[]")
 
     assert (result.status, result.exit_code) == ("finished", 0)

@@ -23,14 +23,14 @@ def report(
     The page is self-contained and runs no scripts. It works for any run, including one that failed or is still running; for a
     sweep it compares the seeds.
     """
-    from ganforge.report.report_file import report as write
+    from ganforge.report.page import write_report
     from ganforge.runs.run_lookup import find
     from ganforge.runs.sample_files import check_paths, out_option_hint
 
     check_paths([out] if out else [], (".html", ".htm"))
     folder = find(run, runs_dir)
     with out_option_hint():
-        page = write(folder, out)
+        page = write_report(folder, out)
     if json:
         console.json_out({"schema": 1, "run": folder.path.resolve().name, "file": page, "bytes": page.stat().st_size})
     else:

@@ -1,10 +1,11 @@
-"""The page itself: facts in, HTML out. It needs no network, runs no script, and forbids both to whatever it might hold."""
+"""The HTML page about a run or a sweep. It is self-contained, runs no script, and forbids scripts and network by its CSP."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -19,104 +20,120 @@ from ganforge.core.redaction import mask_text
 from ganforge.figures.chart_renderers import chart_svg
 from ganforge.figures.charts import Chart, loss_charts, metric_charts
 from ganforge.report import report_tables
-from ganforge.report.inline_images import Album
-from ganforge.report.outcome_text import health, moment, outcome, tone
-from ganforge.report.report_data import Facts
-from ganforge.report.run_images import shown
-from ganforge.report.sweep_data import swept
+from ganforge.report.report_data import ReportData, read_report_data
+from ganforge.report.report_images import ImageEmbedder, collect_images
+from ganforge.report.sweep_data import summarize_sweep
+from ganforge.storage import atomic_files
+from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def render(facts: Facts, page: Path, *, now: float) -> str:
+def write_report(folder: RunFolder, target: Path | None = None) -> Path:
+    """Write the page about a run in any state, or about a sweep.
+
+    Args:
+        folder: the run's folder.
+        target: the file to write, ``report.html`` in the run folder by default; it is replaced atomically.
+
+    Raises:
+        StorageError: the disk or folder refused.
+    """
+    page = target or folder.report
+    html = render(read_report_data(folder), page, now=time.time())
+    # JSON may contain lone surrogates, which UTF-8 cannot encode.
+    atomic_files.write_bytes(page, html.encode("utf-8", errors="replace"), durable=False)
+    return page
+
+
+def render(data: ReportData, page: Path, *, now: float) -> str:
     """The page about a run or a sweep.
 
     Args:
-        facts: what its folder tells.
-        page: where it will lie, for its links.
-        now: unix seconds, which it tells.
+        data: the contents of its folder.
+        page: the file of the page, for its links.
+        now: unix seconds, shown on the page.
     """
-    values = _of_sweep(facts, page) if facts.is_sweep else _of_run(facts, page)
-    template = _environment().get_template("sweep.html.jinja" if facts.is_sweep else "run.html.jinja")
+    values = _sweep_values(data, page) if data.is_sweep else _run_values(data, page)
+    template = _environment().get_template("sweep.html.jinja" if data.is_sweep else "run.html.jinja")
     return template.render(
-        title=formatting.clean(facts.title),
-        word=facts.word,
-        tone=tone(facts.word),
-        description=_description(facts),
-        recipe=_highlighted(facts.recipe),
-        resolved=_highlighted(facts.resolved),
-        overrides=report_tables.overrides(facts),
-        changed=report_tables.resumed_with(facts),
-        components=report_tables.locked(facts),
-        sources=report_tables.sources(facts),
-        sums=report_tables.sums(facts),
-        surroundings=report_tables.surroundings(facts),
-        onward=report_tables.onward(facts),
-        troubles=facts.troubles,
-        made=moment(now),
+        title=formatting.clean(data.title),
+        word=data.word,
+        tone=report_tables.tone_of(data.word),
+        description=_description(data),
+        recipe=_highlight(data.recipe),
+        resolved=_highlight(data.resolved),
+        overrides=report_tables.list_overrides(data),
+        changes=report_tables.list_changes(data),
+        components=report_tables.list_components(data),
+        distributions=report_tables.list_distributions(data),
+        files=report_tables.list_files(data),
+        environment=report_tables.list_environment(data),
+        commands=report_tables.list_commands(data),
+        problems=data.problems,
+        made=report_tables.format_time(now),
         version=__version__,
         **_style(),
         **values,
     )
 
 
-def _of_run(facts: Facts, page: Path) -> dict[str, Any]:
-    reached = float(facts.status.iteration) if facts.status else 0.0
-    until = max([reached, *(at for points in facts.history.metrics.values() for at in points)])
+def _run_values(data: ReportData, page: Path) -> dict[str, Any]:
+    reached = float(data.status.iteration) if data.status else 0.0
+    until = max([reached, *(at for points in data.history.metrics.values() for at in points)])
     return {
-        "outcome": outcome(facts),
-        "health": health(facts),
-        "shown": shown(facts, Album(page)),
-        "losses": _draw(loss_charts(facts.history.terms, facts.meanings.terms), until),
-        "explained": bool(facts.meanings.terms),
-        "metrics": _draw(metric_charts(facts.history.metrics, facts.meanings.metrics), until),
-        "measured": report_tables.measured(facts),
-        "later": report_tables.later(facts),
-        "crash": facts.crash,
+        "outcome": report_tables.describe_outcome(data),
+        "health": report_tables.summarize_health(data),
+        "images": collect_images(data, ImageEmbedder(page)),
+        "losses": _draw(loss_charts(data.history.terms, data.value_info.terms), until),
+        "has_term_info": bool(data.value_info.terms),
+        "metrics": _draw(metric_charts(data.history.metrics, data.value_info.metrics), until),
+        "metric_rows": report_tables.list_metrics(data),
+        "evaluations": report_tables.list_evaluations(data),
+        "crash": data.crash,
     }
 
 
-def _of_sweep(facts: Facts, page: Path) -> dict[str, Any]:
-    sweep = swept(facts, page)
+def _sweep_values(data: ReportData, page: Path) -> dict[str, Any]:
+    sweep = summarize_sweep(data, page)
     return {"outcome": sweep.outcome, "sweep": sweep, "charts": _draw(sweep.charts, sweep.until)}
 
 
 def _draw(charts: Sequence[Chart], until: float) -> list[tuple[Chart, Markup]]:
-    """The charts with their drawings."""
     return [(chart, chart_svg(chart, until)) for chart in charts]
 
 
-def _description(facts: Facts) -> list[str]:
-    """What the recipe says of itself, by paragraphs."""
+def _description(data: ReportData) -> list[str]:
+    """The paragraphs of the recipe's description."""
     import tomllib
 
     try:
-        told = tomllib.loads(facts.resolved or "").get("description")
+        description = tomllib.loads(data.resolved or "").get("description")
     except (tomllib.TOMLDecodeError, RecursionError):
         return []
-    paragraphs = re.split(r"\n\s*\n", told) if isinstance(told, str) else []
+    paragraphs = re.split(r"\n\s*\n", description) if isinstance(description, str) else []
     return [formatting.clean(one).strip() for one in paragraphs if one.strip()]
 
 
-def _highlighted(text: str | None) -> Markup | None:
-    """TOML with its comments, tables and keys told apart; without secrets."""
+def _highlight(text: str | None) -> Markup | None:
+    """TOML with syntax highlighting and without secrets."""
     if text is None:
         return None
     from pygments import highlight
     from pygments.formatters.html import HtmlFormatter
     from pygments.lexers.configs import TOMLLexer
 
-    # Pygments escapes what it marks up.
+    # Pygments escapes the text.
     return Markup(highlight(mask_text(text), TOMLLexer(), HtmlFormatter(nowrap=True)))  # noqa: S704
 
 
 @cache
 def _style() -> dict[str, Any]:
-    """The style sheet, and its sum: the one style that the page's policy allows."""
+    """The style sheet, and its digest: the only style that the page's CSP allows."""
     text = files(__package__).joinpath("style.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return {"style": Markup(text), "style_sum": digest}  # noqa: S704 - our own
+    return {"style": Markup(text), "style_digest": digest}  # noqa: S704 - our own file
 
 
 @cache
@@ -135,5 +152,5 @@ def _environment() -> Environment:
 
 
 def _without_secrets(value: Any) -> Any:
-    """Texts of run files may hold secrets; what is markup was made here, and is long where it is a picture."""
+    """Mask secrets in texts of run files; markup is made here, and long where it is an image."""
     return mask_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,4 +1,4 @@
-"""The tables of a page: measured values with their protocols, the lock, the surroundings, how to go on."""
+"""The texts and tables of a report: outcome, health, metrics with their protocols, lock, environment, commands."""
 
 from __future__ import annotations
 
@@ -6,248 +6,355 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ganforge.core import formatting
 from ganforge.core.metric_goal import WAYS
 from ganforge.core.redaction import HIDDEN, mask, public_url
 from ganforge.figures.charts import best_value
-from ganforge.report.outcome_text import moment
-from ganforge.report.report_data import Facts, table, tables
+from ganforge.report.report_data import ReportData, get_table, get_tables
 from ganforge.storage.value_info import StoredMetricInfo
 
+Tone = Literal["good", "warn", "bad", "plain"]
 Row = tuple[str, str]
-"""What is told, and what of it."""
+"""Name and value."""
+
+_TONES: dict[str, Tone] = {
+    "finished": "good", "running": "plain", "starting": "plain", "stopped": "warn", "unstarted": "warn", "unknown": "warn",
+    "diverged": "bad", "failed": "bad", "killed": "bad", "healthy": "good", "warn": "warn", "fail": "bad",
+}  # fmt: skip
+_NOT_WATCHED = "not watched"
+_VERDICTS = {
+    "healthy": "Healthy: the health monitor found no problems.",
+    "warn": "There are warnings.",
+    "fail": "Training is failing.",
+    "diverged": "Diverged.",
+    _NOT_WATCHED: "Not watched: this run has no health findings.",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One metric's line.
+class FindingRow:
+    """A finding of the health monitor.
 
     Attributes:
-        name: the metric's.
-        meaning: in plain words; "" where nobody said.
+        trouble: what it is.
+        tone: how bad it is.
+        seen: what was observed.
+        since: the iterations at which it was observed.
+        remedy: what usually helps.
+        key: the recipe key to change; "" if there is none.
+    """
+
+    trouble: str
+    tone: Tone
+    seen: str
+    since: str
+    remedy: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSummary:
+    """The result of the health monitor.
+
+    Attributes:
+        verdict: in words.
+        tone: how bad it is.
+        findings: the worst first.
+    """
+
+    verdict: str
+    tone: Tone
+    findings: Sequence[FindingRow]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """A metric.
+
+    Attributes:
+        name: the metric.
+        meaning: what it means; "" if unknown.
         last: newest value.
-        at: its iteration; "" where that is not known.
+        ideal: value of a perfect generator.
+        floor: value of a perfect generator at this sample size.
+        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown.
+        protocol: how it was measured; empty if unknown.
+        at: iteration of the newest value; "" if unknown.
         best: best value with its iteration.
-        ideal: of a perfect generator.
-        floor: what a perfect generator has at this sample size.
-        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" where nobody said.
-        protocol: how it was measured; empty where nobody wrote that down.
     """
 
     name: str
     meaning: str
     last: str
-    at: str
-    best: str
     ideal: str
     floor: str
     better: str
     protocol: Sequence[Row]
+    at: str = ""
+    best: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
-    """What one evaluation after the training gave.
+class EvaluationSection:
+    """An evaluation after training.
 
     Attributes:
-        when: the moment.
-        facts: of which iteration, with what.
-        values: a line for each metric.
-        remarks: what else was said, such as why a metric failed.
+        time: when.
+        settings: iteration and settings.
+        metrics: its values.
+        remarks: remarks, such as why a metric failed.
     """
 
-    when: str
-    facts: Sequence[Row]
-    values: Sequence[Measured]
+    time: str
+    settings: Sequence[Row]
+    metrics: Sequence[MetricRow]
     remarks: Sequence[str]
 
 
-def measured(facts: Facts) -> list[Measured]:
-    """A line for each metric, in the order of their first values."""
-    known = facts.status.metrics if facts.status and isinstance(facts.status.metrics, Mapping) else {}
-    names = dict.fromkeys([*facts.history.metrics, *known])
-    protocols = {**table(facts.final, "protocols"), **facts.history.protocols}
-    return [_measured(name, facts, known.get(name), protocols) for name in names]
+def tone_of(word: str) -> Tone:
+    """How good a state or verdict is."""
+    return _TONES.get(word, "plain")
 
 
-def later(facts: Facts) -> list[Later]:
-    """What was measured after the training, oldest first."""
-    return [_later(one) for one in facts.evaluations]
+def format_time(seconds: object) -> str:
+    """Unix seconds as a UTC time; ``–`` for anything else."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return "–"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, OSError, ValueError):
+        return "–"
 
 
-def locked(facts: Facts) -> list[tuple[str, str, str]]:
-    """Components: the recipe's key, the id with its revision, the distribution with its version."""
+def describe_outcome(data: ReportData) -> str:
+    """The state of the run in one line."""
+    status = data.status
+    if status is None:
+        state = {"starting": "has just started", "unstarted": "never reached its first iteration"}.get(data.word)
+        return f"The run {state or 'has an unknown state'}{_because(data.remark)}"
+    of = f" of {status.iterations:,}" if status.iterations else ""
+    match data.word:
+        case "finished":
+            return f"All {status.iteration:,} iterations are done{_speed(data)}."
+        case "running":
+            share = f" ({formatting.share(status.iteration, status.iterations)})" if status.iterations else ""
+            return f"Still running: at iteration {status.iteration:,}{of}{share} when this page was made."
+        case "failed":
+            return f"Failed at iteration {status.iteration:,}{of}{_because(status.error or data.remark)}"
+    return f"{data.word.capitalize()} at iteration {status.iteration:,}{of}{_because(data.remark)}"
+
+
+def summarize_health(data: ReportData) -> HealthSummary:
+    """The verdict of the health monitor with its findings, or that there was none."""
+    health = data.status.health if data.status else None
+    verdict = formatting.clean(str(get_table({"health": health}, "health").get("verdict") or _NOT_WATCHED))
+    findings = [_finding_row(one) for one in get_tables(health, "findings")]
+    return HealthSummary(_VERDICTS.get(verdict, verdict), tone_of("fail" if verdict == "diverged" else verdict), findings)
+
+
+def list_metrics(data: ReportData) -> list[MetricRow]:
+    """The metrics measured during training, in the order of their first values."""
+    known = data.status.metrics if data.status and isinstance(data.status.metrics, Mapping) else {}
+    names = dict.fromkeys([*data.history.metrics, *known])
+    protocols = {**get_table(data.final, "protocols"), **data.history.protocols}
+    return [_metric_row(name, data, known.get(name), protocols) for name in names]
+
+
+def list_evaluations(data: ReportData) -> list[EvaluationSection]:
+    """The evaluations after training, oldest first."""
+    return [_evaluation(one) for one in data.evaluations]
+
+
+def list_components(data: ReportData) -> list[tuple[str, str, str]]:
+    """Components: recipe key, id with revision, distribution with version."""
     return [
-        (_said(one, "key"), f"{_said(one, 'id')}@{_said(one, 'revision')}", f"{_said(one, 'distribution')} {_said(one, 'version')}")
-        for one in tables(facts.lock, "components")
+        (_text(one, "key"), f"{_text(one, 'id')}@{_text(one, 'revision')}", f"{_text(one, 'distribution')} {_text(one, 'version')}")
+        for one in get_tables(data.lock, "components")
     ]
 
 
-def sources(facts: Facts) -> list[Row]:
-    """Distributions with their versions, and where they came from."""
+def list_distributions(data: ReportData) -> list[Row]:
+    """Distributions with their versions, and their sources."""
     return [
-        (f"{_said(one, 'name')} {_said(one, 'version')}", " ".join([_said(one, "source"), public_url(_said(one, "url"))]).strip())
-        for one in tables(facts.lock, "distributions")
+        (f"{_text(one, 'name')} {_text(one, 'version')}", " ".join([_text(one, "source"), public_url(_text(one, "url"))]).strip())
+        for one in get_tables(data.lock, "distributions")
     ]
 
 
-def sums(facts: Facts) -> list[tuple[str, str, str]]:
-    """Files that the result depends on: what they are, their names, their SHA-256 sums."""
-    files = [*tables(facts.lock, "plugin_files"), *tables(facts.lock, "data_files")]
-    return [(_said(one, "key"), _said(one, "file"), _said(one, "sha256")) for one in files]
+def list_files(data: ReportData) -> list[tuple[str, str, str]]:
+    """Files on which the result depends: key, name, SHA-256."""
+    files = [*get_tables(data.lock, "plugin_files"), *get_tables(data.lock, "data_files")]
+    return [(_text(one, "key"), _text(one, "file"), _text(one, "sha256")) for one in files]
 
 
-def surroundings(facts: Facts) -> list[Row]:
-    """Where and with what the run was made."""
-    identity, status, tags = facts.identity, facts.status, table(facts.history.start, "tags")
+def list_environment(data: ReportData) -> list[Row]:
+    """Hardware, software and provenance of the run."""
+    identity, status, tags = data.identity, data.status, get_table(data.history.start, "tags")
     commit = str(tags.get("mlflow.source.git.commit", ""))
-    dirty = ", with changes that are not committed" if tags.get("mlflow.source.git.dirty") == "true" else ""
-    versions = ", ".join(f"{name} {version}" for name, version in table(identity, "versions").items())
-    resumed = ", ".join(f"{iteration:,}" for iteration in facts.history.resumed)
-    returns = ", ".join(f"from {reached:,} to {iteration:,}" for reached, iteration in facts.history.rolled_back)
+    dirty = ", with uncommitted changes" if tags.get("mlflow.source.git.dirty") == "true" else ""
+    threads = identity.get("threads")
+    dataset = get_table(data.history.start, "dataset")
     rows = [
-        ("run", f"{facts.folder.path.name} (id {facts.run.id})"),
-        ("experiment", facts.run.experiment),
-        ("seed", _said(identity, "seed")),
-        ("device", " ".join(part for part in (_said(identity, "device"), _threads(identity)) if part)),
-        ("host", _said(identity, "host")),
-        ("platform", _said(identity, "platform")),
-        ("ganforge", _said(identity, "ganforge")),
-        ("Python", _said(identity, "python")),
-        ("libraries", versions),
-        ("begun", moment(identity.get("created"))),
-        ("last report", moment(status.heartbeat) if status else ""),
-        ("training took", formatting.duration(status.seconds) if status and status.seconds else ""),
-        ("resumed at iteration", resumed),
-        ("rolled back", returns),
+        ("run", f"{data.folder.path.name} (id {data.run.id})"),
+        ("experiment", data.run.experiment),
+        ("seed", _text(identity, "seed")),
+        ("device", _text(identity, "device") + (f" ({formatting.plural(threads, 'thread')})" if isinstance(threads, int) else "")),
+        ("host", _text(identity, "host")),
+        ("platform", _text(identity, "platform")),
+        ("ganforge", _text(identity, "ganforge")),
+        ("Python", _text(identity, "python")),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in get_table(identity, "versions").items())),
+        ("started", format_time(identity.get("created"))),
+        ("last update", format_time(status.heartbeat) if status else ""),
+        ("training time", formatting.duration(status.seconds) if status and status.seconds else ""),
+        ("resumed at iteration", ", ".join(f"{iteration:,}" for iteration in data.history.resumed)),
+        ("rolled back", ", ".join(f"from {reached:,} to {iteration:,}" for reached, iteration in data.history.rolled_back)),
         ("git commit", f"{commit[:12]} on {tags.get('mlflow.source.git.branch', '?')}{dirty}" if commit else ""),
         ("git repository", public_url(str(tags.get("mlflow.source.git.repoURL", "")))),
-        ("data", _data(facts)),
-        ("recipe's file", _said(identity, "recipe")),
-        ("recipe's fingerprint", _said(identity, "fingerprint")[:16]),
-        ("command", _said(identity, "command")),
+        (
+            "data",
+            ", ".join(part for part in (_text(dataset, "source") or _text(dataset, "name"), _text(dataset, "profile")) if part),
+        ),
+        ("recipe file", _text(identity, "recipe")),
+        ("recipe fingerprint", _text(identity, "fingerprint")[:16]),
+        ("command", _text(identity, "command")),
     ]
     return [(name, formatting.clean(value)) for name, value in rows if value and value != "–"]
 
 
-def overrides(facts: Facts) -> list[Row]:
-    """What the command line changed in the recipe: keys and values, as they were given."""
+def list_overrides(data: ReportData) -> list[Row]:
+    """Recipe keys changed on the command line, with their values as given."""
     try:
-        given = shlex.split(_said(facts.identity, "command"))
+        words = shlex.split(_text(data.identity, "command"))
     except ValueError:
         return []
-    texts = [after for before, after in pairwise(given) if before == "--set"]
-    texts += [word.removeprefix("--set=") for word in given if word.startswith("--set=")]
+    texts = [after for before, after in pairwise(words) if before == "--set"]
+    texts += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
     pairs = [text.partition("=") for text in texts]
     return [(formatting.clean(key.strip()), mask(key, formatting.clean(value.strip()))) for key, _, value in pairs]
 
 
-def resumed_with(facts: Facts) -> list[tuple[str, str, str, str]]:
-    """What a resume changed of the recipe: from which iteration on, the key, the value as it began, the value from there."""
+def list_changes(data: ReportData) -> list[tuple[str, str, str, str]]:
+    """Recipe values changed by a resume: first iteration, key, original value, new value."""
 
-    def told(key: str, value: str) -> str:
+    def shown(key: str, value: str) -> str:
         return mask(key, formatting.clean(value)) if value else "not set"
 
-    return [(f"{at:,}", formatting.clean(key), told(key, before), told(key, now)) for at, key, before, now in facts.history.changed]
-
-
-def onward(facts: Facts) -> list[Row]:
-    """What can be done with the run, and the command that does it."""
-    path = _reference(facts)
-    if facts.is_sweep:
-        return [("list its seeds", "ganforge runs"), ("this page again", f"ganforge report {path}")]
-    lines = [
-        ("draw samples", f"ganforge sample {path} -n 1000 --out samples.npz"),
-        ("walk between latents", f"ganforge interpolate {path}"),
-        ("measure again", f"ganforge evaluate {path}"),
-        ("use it in Python", f"ganforge.load({str(facts.folder.path.absolute())!r}).sample(1000)"),
+    return [
+        (f"{at:,}", formatting.clean(key), shown(key, before), shown(key, now)) for at, key, before, now in data.history.changed
     ]
-    if facts.word in {"stopped", "killed", "failed", "diverged"}:
-        lines.insert(0, ("go on", f"ganforge run --resume {path}"))
-    if recipe := _said(facts.identity, "recipe"):
-        lines.append(("train it again", f"ganforge run {shlex.quote(recipe)}"))
-    return [*lines, ("this page again", f"ganforge report {path}")]
 
 
-def protocol(told: Any) -> list[Row]:
-    """A protocol as rows; secrets are hidden by their keys."""
-    return (
-        [(formatting.clean(str(key)), _shown(str(key), value)) for key, value in told.items()] if isinstance(told, Mapping) else []
+def list_commands(data: ReportData) -> list[Row]:
+    """What you can do with the run, and the command for it."""
+    folder = str(data.folder.path.absolute())
+    path = shlex.quote(folder)
+    if data.is_sweep:
+        return [("list its seeds", "ganforge runs"), ("make this page again", f"ganforge report {path}")]
+    rows = [
+        ("draw samples", f"ganforge sample {path} -n 1000 --out samples.npz"),
+        ("interpolate between latents", f"ganforge interpolate {path}"),
+        ("measure again", f"ganforge evaluate {path}"),
+        ("use it in Python", f"ganforge.load({folder!r}).sample(1000)"),
+    ]
+    if data.word in {"stopped", "killed", "failed", "diverged"}:
+        rows.insert(0, ("resume", f"ganforge run --resume {path}"))
+    if recipe := _text(data.identity, "recipe"):
+        rows.append(("train it again", f"ganforge run {shlex.quote(recipe)}"))
+    return [*rows, ("make this page again", f"ganforge report {path}")]
+
+
+def _finding_row(one: Mapping[str, Any]) -> FindingRow:
+    first, last = one.get("since"), one.get("iteration")
+    since = ""
+    if isinstance(first, int) and isinstance(last, int):
+        since = f"iteration {first:,}" if first == last else f"iterations {first:,} to {last:,}"
+    return FindingRow(
+        trouble=_text(one, "trouble") or _text(one, "check") or "unnamed finding",
+        tone=tone_of(str(one.get("level"))),
+        seen=_text(one, "seen"),
+        since=since,
+        remedy=_text(one, "remedy"),
+        key=_text(one, "key"),
     )
 
 
-def _measured(name: str, facts: Facts, known: Any, protocols: Mapping[str, Any]) -> Measured:
-    points, meaning = facts.history.metrics.get(name, {}), facts.meanings.metrics.get(name, StoredMetricInfo())
+def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str, Any]) -> MetricRow:
+    points, info = data.history.metrics.get(name, {}), data.value_info.metrics.get(name, StoredMetricInfo())
     at = max(points, default=None)
-    value = points[at] if at is not None else known
-    found = best_value(points, meaning)
-    return Measured(
+    best = best_value(points, info)
+    return MetricRow(
         name=formatting.clean(name),
-        meaning=formatting.clean(meaning.label),
-        last=_number(value),
+        meaning=formatting.clean(info.label),
+        last=_number(points[at] if at is not None else known),
+        ideal=_number(info.ideal),
+        floor=_number(info.floor),
+        better=info.better if info.better in WAYS else "",
+        protocol=_protocol(name, protocols),
         at=f"{at:,}" if at is not None else "",
-        best=f"{formatting.number(found[1])} at {found[0]:,}" if found else "",
-        ideal=_number(meaning.ideal),
-        floor=_number(meaning.floor),
-        better=meaning.better if meaning.better in WAYS else "",
-        protocol=protocol(protocols.get(name) or protocols.get(name.partition("/")[0])),
+        best=f"{formatting.number(best[1])} at {best[0]:,}" if best else "",
     )
 
 
-def _later(one: Mapping[str, Any]) -> Later:
-    failed = [f"{name}: {_said(told, 'error')}" for name in table(one, "failed") if (told := table(table(one, "failed"), name))]
+def _evaluation(one: Mapping[str, Any]) -> EvaluationSection:
+    failed = [f"{name}: {_text(why, 'error')}" for name in get_table(one, "failed") if (why := get_table(one["failed"], name))]
     remarks = one.get("remarks")
-    told = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
-    return Later(
-        when=_said(one, "time") or "at a time that is not known",
-        facts=[(formatting.clean(key), _shown(key, value)) for key, value in told.items()],
-        values=[_measured_later(name, value, one) for name, value in table(one, "values").items()],
+    settings = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
+    return EvaluationSection(
+        time=_text(one, "time") or "at an unknown time",
+        settings=[(formatting.clean(key), _value(key, value)) for key, value in settings.items()],
+        metrics=[_evaluated_row(name, value, one) for name, value in get_table(one, "values").items()],
         remarks=[formatting.clean(text) for text in [*failed, *(map(str, remarks) if isinstance(remarks, list) else [])]],
     )
 
 
-def _measured_later(name: str, value: Any, one: Mapping[str, Any]) -> Measured:
-    meaning, protocols = table(table(one, "value_info"), name), table(one, "protocols")
-    floors = {**table(one, "floors"), **table(one, "measured_floors")}
-    better = meaning.get("better")
-    return Measured(
+def _evaluated_row(name: str, value: Any, one: Mapping[str, Any]) -> MetricRow:
+    info = get_table(get_table(one, "value_info"), name)
+    floors = {**get_table(one, "floors"), **get_table(one, "measured_floors")}
+    better = info.get("better")
+    return MetricRow(
         name=formatting.clean(name),
-        meaning=_said(meaning, "label"),
+        meaning=_text(info, "label"),
         last=_number(value),
-        at="",
-        best="",
-        ideal=_number(meaning.get("ideal")),
+        ideal=_number(info.get("ideal")),
         floor=_number(floors.get(name)),
         better=better if better in WAYS else "",
-        protocol=protocol(protocols.get(name) or protocols.get(name.partition("/")[0])),
+        protocol=_protocol(name, get_table(one, "protocols")),
     )
 
 
-def _data(facts: Facts) -> str:
-    told = table(facts.history.start, "dataset")
-    return ", ".join(part for part in (_said(told, "source") or _said(told, "name"), _said(told, "profile")) if part)
+def _protocol(name: str, protocols: Mapping[str, Any]) -> list[Row]:
+    """How a metric was measured; secrets are masked by their keys."""
+    protocol = protocols.get(name) or protocols.get(name.partition("/")[0])
+    if not isinstance(protocol, Mapping):
+        return []
+    return [(formatting.clean(str(key)), _value(str(key), value)) for key, value in protocol.items()]
 
 
-def _threads(identity: Mapping[str, Any]) -> str:
-    threads = identity.get("threads")
-    return f"({formatting.plural(threads, 'thread')})" if isinstance(threads, int) else ""
+def _because(reason: str | None) -> str:
+    return f": {formatting.clean(reason).rstrip('.')}." if reason else "."
 
 
-def _reference(facts: Facts) -> str:
-    """The run as commands take it, from wherever they are given."""
-    return shlex.quote(str(Path(facts.folder.path).absolute()))
+def _speed(data: ReportData) -> str:
+    status = data.status
+    if status is None or not status.seconds:
+        return ""
+    resumed = data.history.resumed[-1] if data.history.resumed else 0
+    since = f" since iteration {resumed:,}" if resumed else ""
+    done = status.iteration - resumed + data.history.redone
+    return f", in {formatting.duration(status.seconds)} of training{since} ({formatting.speed(done / status.seconds)})"
 
 
-def _said(found: Mapping[str, Any], key: str) -> str:
+def _text(found: Mapping[str, Any], key: str) -> str:
     value = found.get(key)
     return formatting.clean(str(value)) if value is not None else ""
 
 
-def _shown(key: str, value: Any) -> str:
+def _value(key: str, value: Any) -> str:
     if isinstance(value, str | int | float) or value is None:
         return formatting.clean(mask(key, str(value)))
     if mask(key, "x" * 8) == HIDDEN:

@@ -42,9 +42,9 @@ def write_final_report(folder: RunFolder, journal: JournalWriter) -> None:
     journal.flush()  # the report shows the journal
     try:
         with isolated():
-            from ganforge.report.report_file import report
+            from ganforge.report.page import write_report
 
-            page = report(folder)
+            page = write_report(folder)
     except Exception as error:  # noqa: BLE001 - a run that has ended must not fail for want of a page
         _log.warning("%s is missing: %s", folder.report.name, describe_error(error))
         return
