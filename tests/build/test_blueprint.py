@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field, model_validator
 
 from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.lock import make_lock
 from ganforge.core.errors import PluginError, RecipeError
 from ganforge.core.params import Params
 from ganforge.recipe.reader import read_recipe
@@ -50,8 +51,8 @@ def test_every_part_is_found_with_its_params_and_key(source, registry):
     ]
     assert blueprint.generator.params.hidden == (16, 16)
     assert blueprint.recipe.generator.params == {"hidden": [16, 16]}
-    assert blueprint.facts.data.shape == (2,)
-    assert blueprint.facts.latent.noise == 3
+    assert blueprint.specs.data.shape == (2,)
+    assert blueprint.specs.latent.noise == 3
     assert blueprint.warnings == ()
 
 
@@ -64,7 +65,7 @@ def test_shipped_recipes_are_right(path, registry, tmp_path):
     written.write_text(to_toml(blueprint.resolved))
     again = resolve_recipe(read_recipe(written), registry)
     assert again.recipe == blueprint.resolved == again.resolved
-    assert again.lock() == blueprint.lock()
+    assert make_lock(again) == make_lock(blueprint)
     assert [part.params for part in again.parts] == [part.params for part in blueprint.parts]
 
 
@@ -85,7 +86,7 @@ def test_defaults_that_toml_cannot_say_are_left_out(source, beside, component):
 
 
 def test_the_lock_names_what_the_run_is_made_of(source, registry):
-    lock = resolve_recipe(source(), registry).lock()
+    lock = make_lock(resolve_recipe(source(), registry)).to_plain()
     assert lock["components"][2] == {
         "key": "generator",
         "kind": "generator",
@@ -98,13 +99,13 @@ def test_the_lock_names_what_the_run_is_made_of(source, registry):
 
 
 def test_the_fingerprint_does_not_depend_on_how_much_is_spelt_out(source, registry):
-    short = resolve_recipe(source(), registry).lock()["fingerprint"]
+    short = make_lock(resolve_recipe(source(), registry)).fingerprint
     long = resolve_recipe(
         source(('use = "mlp"', 'use = "ganforge-vanilla/mlp"'), ("samples = 200", "samples = 200, noise = 0.05")), registry
     )
     other = resolve_recipe(source(("samples = 200", "samples = 201")), registry)
-    assert long.lock()["fingerprint"] == short
-    assert other.lock()["fingerprint"] != short
+    assert make_lock(long).fingerprint == short
+    assert make_lock(other).fingerprint != short
 
 
 def test_problems_of_schema_components_params_and_agreement_come_in_one_report(source, registry):
@@ -207,10 +208,10 @@ def test_a_spec_function_that_fails_is_its_plugin_s_fault(source, beside, compon
     ("line", "key", "message"),
     [
         ('ganforge = ">=99"', "requires.ganforge", "the recipe needs ganforge >=99"),
-        ('ganforge = "newest"', "requires.ganforge", "is no version specifier"),
+        ('ganforge = "newest"', "requires.ganforge", "is not a version specifier"),
         ('plugins = ["ganforge-vanilla>=99"]', "requires.plugins[0]", "the recipe needs ganforge-vanilla >=99, installed is"),
         ('plugins = ["acme-absent-gan"]', "requires.plugins[0]", "the plugin acme-absent-gan is not installed"),
-        ('plugins = ["ganforge-vanilla", "a b"]', "requires.plugins[1]", "'a b' is no requirement"),
+        ('plugins = ["ganforge-vanilla", "a b"]', "requires.plugins[1]", "'a b' is not a requirement"),
         ('plugins = ["x @ https://example.org/x.whl"]', "requires.plugins[0]", "only a name and versions"),
         ("plugins = [\"ganforge-vanilla; python_version > '3'\"]", "requires.plugins[0]", "only a name and versions"),
         ("plugins = [1]", "requires.plugins[0]", "must be text in quotes"),
@@ -248,10 +249,11 @@ def test_resolving_imports_no_torch():
     code = f"""
 import sys
 from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.lock import make_lock
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.recipe.reader import read_recipe
 for path in {[str(path) for path in RECIPES]!r}:
-    resolve_recipe(read_recipe(path), load_plugins()).lock()
+    make_lock(resolve_recipe(read_recipe(path), load_plugins()))
 sys.exit(", ".join({{"torch", "mlflow", "numpy"}} & set(sys.modules)) or 0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -93,7 +93,7 @@ def test_a_metric_is_refused_before_training_where_it_gets_too_few_samples(sourc
 
     assert len(built(samples).evaluator.metrics) == 1
     with pytest.raises(
-        IncompatiblePartsError, match=rf"'precision-recall' needs {samples} samples .*set metric\[0\].samples = {samples}\)"
+        IncompatiblePartsError, match=rf"'precision-recall' needs at least {samples} samples.*set metric\[0\].samples = {samples}\)"
     ):
         built(samples - 1)
 

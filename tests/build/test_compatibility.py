@@ -46,7 +46,7 @@ def test_labels_of_unlabelled_data_are_one_problem_of_the_data(told):
     ((key, message, hint),) = told(UNLABELLED, LABELLED, CGAN, CGAN)
     assert key == "dataset.use"
     assert message == (
-        "sampler 'labelled', generator 'cgan-mlp' and discriminator 'cgan-mlp' need labels, and dataset 'swiss-roll' has none"
+        "sampler 'labelled', generator 'cgan-mlp' and discriminator 'cgan-mlp' need labels, but dataset 'swiss-roll' has none"
     )
     assert hint == 'use labelled data such as "moons"'
 
@@ -58,7 +58,7 @@ def test_data_that_can_be_labelled_says_how(told):
 
 def test_labels_that_no_sampler_draws_are_a_problem_of_the_sampler(told):
     assert told(CGAN) == [
-        ("sampler.use", "generator 'cgan-mlp' needs labels, and sampler 'normal' draws none", 'set sampler.use = "labelled"')
+        ("sampler.use", "generator 'cgan-mlp' needs labels, but sampler 'normal' draws none", 'set sampler.use = "labelled"')
     ]
 
 
@@ -70,7 +70,7 @@ def test_a_generator_may_have_labels_that_a_sampler_makes_up(source, beside, com
 def test_codes_that_no_sampler_draws_are_a_problem_of_the_sampler(told):
     ((key, message, hint),) = told(INFOGAN, more=INFORMATION)
     assert key == "sampler.use"
-    assert message == "discriminator 'infogan-mlp' and loss 'mutual-information' need codes, and sampler 'normal' draws none"
+    assert message == "discriminator 'infogan-mlp' and loss 'mutual-information' need codes, but sampler 'normal' draws none"
     assert hint == 'set sampler.use = "structured" and sampler.params.categorical = [2]'
 
 
@@ -78,7 +78,7 @@ def test_codes_of_the_wrong_kind_are_told(told):
     continuous = (STRUCTURED[0], STRUCTURED[1].replace("categorical = [2]", "continuous = 1"))
     ((key, message, hint),) = told(continuous, INFOGAN, metric("code-recovery"), more=INFORMATION)
     assert (key, hint) == ("sampler.use", "set sampler.params.categorical = [2]")
-    assert message == "metric 'code-recovery' needs categorical codes, and sampler 'structured' draws none"
+    assert message == "metric 'code-recovery' needs categorical codes, but sampler 'structured' draws none"
 
 
 def test_continuous_codes_are_told(told, beside, component):
@@ -91,7 +91,7 @@ def test_continuous_codes_are_told(told, beside, component):
 def test_code_recovery_needs_labels_of_the_data_and_none_of_the_sampler(source, registry, told):
     assert resolve_recipe(source(STRUCTURED, INFOGAN, metric("code-recovery"), more=INFORMATION), registry)
     ((key, message, _),) = told(UNLABELLED, STRUCTURED, INFOGAN, metric("code-recovery"), more=INFORMATION)
-    assert (key, message) == ("dataset.use", "metric 'code-recovery' needs labels, and dataset 'swiss-roll' has none")
+    assert (key, message) == ("dataset.use", "metric 'code-recovery' needs labels, but dataset 'swiss-roll' has none")
 
 
 def test_label_match_needs_labels_of_both(told):
@@ -103,7 +103,7 @@ def test_a_loss_that_reads_a_missing_head_names_a_discriminator_that_has_it(told
     assert told(STRUCTURED, more=INFORMATION) == [
         (
             "discriminator.use",
-            "loss 'mutual-information' needs a head 'code', and discriminator 'mlp' has none",
+            "loss 'mutual-information' needs a head 'code', but discriminator 'mlp' has none",
             'set discriminator.use = "infogan-mlp"',
         )
     ]
@@ -122,13 +122,13 @@ def test_a_head_that_nobody_has_gets_no_hint(told, beside, component):
 
 
 def test_a_head_that_no_loss_teaches_is_a_warning(warned):
-    assert warned(STRUCTURED, INFOGAN) == [("discriminator.use", "no loss teaches the head 'code' of discriminator 'infogan-mlp'")]
+    assert warned(STRUCTURED, INFOGAN) == [("discriminator.use", "no loss trains the head 'code' of discriminator 'infogan-mlp'")]
     assert warned(STRUCTURED, INFOGAN, more=INFORMATION) == []
 
 
 def test_a_metric_of_a_known_density_on_other_data(told, source, registry):
     ((key, message, _),) = told(metric("modes"))
-    assert (key, message) == ("metric[0].use", "metric 'modes' needs a known density, and that of dataset 'moons' is not known")
+    assert (key, message) == ("metric[0].use", "metric 'modes' needs a known density, but that of dataset 'moons' is unknown")
     assert resolve_recipe(source(RING, metric("modes")), registry)
 
 
@@ -142,41 +142,42 @@ def test_networks_for_points_and_for_images(told, beside, component):
     ((key, message, _),) = told(images, registry=registry)
     assert (key, message) == (
         "generator.use",
-        "generator 'images' works on images, and the samples of dataset 'moons' have the shape (2,)",
+        "generator 'images' works on images, but the samples of dataset 'moons' have shape (2,)",
     )
     ((key, message, _),) = told(points, digits, registry=registry)
     assert (key, message) == (
         "generator.use",
-        "generator 'points' works on points, and the samples of dataset 'digits' have the shape (1, 8, 8)",
+        "generator 'points' works on points, but the samples of dataset 'digits' have shape (1, 8, 8)",
     )
 
 
 def test_one_loss_twice_and_two_adversarial_losses(told, source, registry):
     ((key, message, _),) = told(more='[[loss]]\nuse = "ganforge/non-saturating"\n')
-    assert (key, message) == ("loss[1].use", "loss 'non-saturating' stands in two [[loss]] tables")
+    assert (key, message) == ("loss[1].use", "loss 'non-saturating' is used in two [[loss]] tables")
     ((key, message, _),) = told(more='[[loss]]\nuse = "hinge"\n')
-    assert (key, message) == ("loss[1].use", "loss 'non-saturating' and loss 'hinge' give the generator one term, 'adversarial'")
+    assert (key, message) == (
+        "loss[1].use",
+        "loss 'non-saturating' and loss 'hinge' both define the generator's term 'adversarial'",
+    )
     assert resolve_recipe(source(more='[[loss]]\nuse = "r1"\n[[loss]]\nuse = "r2"\n'), registry)
 
 
 def test_penalties_alone_teach_nothing(told):
     ((key, message, hint),) = told(('use = "non-saturating"', 'use = "r1"'), more='[[loss]]\nuse = "r2"\n')
-    assert (key, message) == ("loss", "there is only loss 'r1' and loss 'r2': no loss teaches the generator")
+    assert (key, message) == ("loss", "no loss trains the generator: there is only loss 'r1' and loss 'r2'")
     assert "non-saturating" in hint
 
 
 def test_no_adversarial_loss_is_a_warning_where_it_is_known(warned, beside, component):
     assert warned(STRUCTURED, INFOGAN, ('use = "non-saturating"', 'use = "mutual-information"')) == [
-        ("loss", "no loss is adversarial: nothing asks the generated samples to be like the real ones")
+        ("loss", "no loss is adversarial: none makes generated samples resemble real ones")
     ]
     assert warned(('use = "non-saturating"', 'use = "theirs"'), registry=beside(component("loss", "theirs"))) == []
 
 
 def test_two_metrics_of_one_name(told, source, registry):
     again = '[[metric]]\nuse = "ganforge/wasserstein"\n'
-    assert told(more=again) == [
-        ("metric[1].use", "two metrics are called 'wasserstein' in logs", 'give this one a name = "wasserstein 2"')
-    ]
+    assert told(more=again) == [("metric[1].use", "two metrics are named 'wasserstein'", 'give this one a name = "wasserstein 2"')]
     assert told(more=again + 'name = "wasserstein"\n')[0][0] == "metric[1].use"
     assert resolve_recipe(source(more=again + 'name = "first order"\nparams = { order = 1 }\n'), registry)
 
@@ -195,13 +196,13 @@ def test_what_is_not_known_is_passed_over(source, beside, component):
     blueprint = resolve_recipe(
         source(('use = "moons"\nparams = { samples = 200 }', 'use = "files"'), LABELLED, CGAN, CGAN), registry
     )
-    assert blueprint.facts.data is None
-    assert blueprint.facts.latent is None
+    assert blueprint.specs.data is None
+    assert blueprint.specs.latent is None
 
 
 def test_a_spec_of_the_wrong_type_is_passed_over(source, beside, component):
     registry = beside(component("sampler", "odd", spec=lambda params, data: DataSpec((2,))))
-    assert resolve_recipe(source(('use = "normal"\nparams = { size = 3 }', 'use = "odd"')), registry).facts.latent is None
+    assert resolve_recipe(source(('use = "normal"\nparams = { size = 3 }', 'use = "odd"')), registry).specs.latent is None
 
 
 def test_a_word_from_the_future_is_a_warning(warned, beside, component):

@@ -63,7 +63,7 @@ def test_a_band_of_an_unknown_metric_is_told_with_line_and_key(blueprint):
     (problem,) = caught.value.problems
     assert problem.key == "expect[0].metric"
     assert problem.line == len(RECIPE.splitlines()) + 2
-    assert "measures nothing that is called 'wasserstein'" in problem.message
+    assert "does not measure 'wasserstein'" in problem.message
     assert problem.hint == "it measures modes"
 
 
@@ -83,7 +83,7 @@ def test_metrics_taken_away_by_set_leave_bands_alone(blueprint):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ('[[expect]]\nmetric = "modes/captured"\n', "neither min nor max"),
+        ('[[expect]]\nmetric = "modes/captured"\n', "needs min or max"),
         (band("modes/captured", min=2.0), r"min \(2\) must not be above max \(1\)"),
         (band("modes/captured", at_least=4), r"at_least \(4\) must not be more than seeds \(3\)"),
     ],

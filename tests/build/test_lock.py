@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ganforge.build.blueprint import resolve_recipe
-from ganforge.build.lock import check_installed, check_parts, installed_differences, lock, read_lock
+from ganforge.build.lock import make_lock, read_lock
+from ganforge.build.lock_differences import check_installed, check_parts, installed_differences
 from ganforge.core.errors import UsageError
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import command_line_selection
@@ -38,7 +39,7 @@ def acme(site, source):
 
     def locked(**options):
         fake = fake_plugin(site, name="acme-gan", version="1.2", **options)
-        return fake, lock(resolve_recipe(source((MLP, 'use = "linear"')), load_plugins()))
+        return fake, make_lock(resolve_recipe(source((MLP, 'use = "linear"')), load_plugins()))
 
     return locked
 
@@ -82,8 +83,8 @@ def test_the_lock_names_the_plugins_on_which_a_used_one_builds(acme, site):
     metadata = blocks.info / "METADATA"
     metadata.write_text(metadata.read_text().replace("Version: 2.0", "Version: 2.1"))
     (difference,) = installed_differences(locked)
-    assert difference.told == "acme-blocks 2.0 is locked, 2.1 is installed"
-    assert not difference.slight
+    assert difference.message == "acme-blocks 2.0 is locked, 2.1 is installed"
+    assert not difference.minor
 
 
 def test_a_lock_is_what_it_was_after_writing_and_reading(acme, tmp_path):
@@ -95,12 +96,13 @@ def test_a_lock_is_what_it_was_after_writing_and_reading(acme, tmp_path):
     assert json.loads(file.read_text())["schema"] == 1
 
 
-def test_the_same_set_passes_and_editable_ones_are_told(acme):
+def test_the_same_set_passes_and_editable_ones_are_told(acme, caplog):
     _, locked = acme(direct_url={"url": "file:///src", "dir_info": {"editable": True}})
 
-    (told,) = check_installed(locked)
+    check_installed(locked)
 
-    assert told.startswith("editable, so that the lock knows their version but not their code: acme-gan")
+    (told,) = caplog.messages
+    assert told.startswith("the lock knows the version but not the code of editable installations: acme-gan")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_another_version_is_refused_with_the_command_that_mends_it(acme, site, d
     error = refusal(locked)
 
     assert error.exit_code == 2
-    assert error.message == "this is not what is locked; nothing was created:\n  acme-gan 1.2 is locked, 1.3 is installed"
+    assert error.message == "this differs from the lock; nothing was created:\n  acme-gan 1.2 is locked, 1.3 is installed"
     assert error.remedy == remedy
 
 
@@ -172,7 +174,7 @@ def test_a_local_plugin_must_be_named_and_be_the_same(source, tmp_path):
     file = tmp_path / "my_gan.py"
     file.write_text(MINE)
     with command_line_selection(disabled=[], only=None, local=[file]):
-        locked = lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
+        locked = make_lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
         assert [(one.key, one.file) for one in locked.plugin_files] == [("my-gan", str(file))]
         assert "local" not in {one.name for one in locked.distributions}
         check_installed(locked)
@@ -183,7 +185,7 @@ def test_a_local_plugin_must_be_named_and_be_the_same(source, tmp_path):
 
     assert f"{file} is not the file that is locked (sha256 " in changed.message
     assert changed.remedy == f"restore {file}"
-    assert "the local plugin 'my-gan' is not named here" in unnamed.message
+    assert "the local plugin 'my-gan' is not loaded" in unnamed.message
     assert unnamed.remedy == f"--plugin {file}"
 
 
@@ -194,7 +196,7 @@ def test_the_copy_that_a_run_keeps_is_the_remedy(source, tmp_path, name, copies)
     file.write_text(MINE)
     copy.write_text(MINE)
     with command_line_selection(disabled=[], only=None, local=[file]):
-        locked = lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
+        locked = make_lock(resolve_recipe(source((MLP, 'use = "mine"')), load_plugins()))
         assert installed_differences(locked, tmp_path) == ()
         file.write_text(MINE + "# edited\n")
         (changed,) = installed_differences(locked, tmp_path / "run" / name)
@@ -202,19 +204,19 @@ def test_the_copy_that_a_run_keeps_is_the_remedy(source, tmp_path, name, copies)
     copy.write_text(MINE + "# edited, too\n")
     (lost,) = installed_differences(locked, tmp_path / "run" / name)
 
-    assert changed.remedy == f"name the file as it was instead: --plugin {copy}"
+    assert changed.remedy == f"use the original file: --plugin {copy}"
     assert unnamed.remedy == f"--plugin {copy}"
     assert lost.remedy == f"--plugin {file}"
 
 
 def test_other_components_are_refused(source, registry):
-    locked = lock(resolve_recipe(source(), registry))
-    now = lock(resolve_recipe(source(('use = "non-saturating"', 'use = "hinge"')), registry))
+    locked = make_lock(resolve_recipe(source(), registry))
+    now = make_lock(resolve_recipe(source(('use = "non-saturating"', 'use = "hinge"')), registry))
 
     check_parts(
-        locked, lock(resolve_recipe(source(("samples = 200", "samples = 201")), registry))
+        locked, make_lock(resolve_recipe(source(("samples = 200", "samples = 201")), registry))
     )  # a parameter is none of its business
-    with pytest.raises(UsageError, match=r"loss\[0\]: locked is ganforge/non-saturating@1, the recipe means ganforge/hinge@1"):
+    with pytest.raises(UsageError, match=r"loss\[0\]: locked is ganforge/non-saturating@1, the recipe has ganforge/hinge@1"):
         check_parts(locked, now)
 
 
@@ -224,19 +226,19 @@ def test_other_data_is_refused(source, registry, tmp_path):
     blueprint = resolve_recipe(
         source(('use = "moons"', 'use = "arrays"'), ("params = { samples = 200 }", 'params = { file = "points.npy" }')), registry
     )
-    locked = lock(blueprint, tmp_path)
+    locked = make_lock(blueprint, tmp_path)
     (file,) = locked.data_files
     assert (file.key, file.file) == ("dataset.params.file", "points.npy")
     assert file.sha256 == hashlib.sha256(points.read_bytes()).hexdigest()
-    assert lock(blueprint).data_files == ()
-    check_parts(locked, lock(blueprint, tmp_path))
+    assert make_lock(blueprint).data_files == ()
+    check_parts(locked, make_lock(blueprint, tmp_path))
 
     np.save(points, np.ones((4, 2), dtype=np.float32))
     with pytest.raises(UsageError, match=r"dataset\.params\.file: points\.npy is not the data that is locked"):
-        check_parts(locked, lock(blueprint, tmp_path))
+        check_parts(locked, make_lock(blueprint, tmp_path))
     points.unlink()
-    with pytest.raises(UsageError, match=r"there is no points\.npy, which is locked"):
-        check_parts(locked, lock(blueprint, tmp_path))
+    with pytest.raises(UsageError, match=r"points\.npy is locked but missing"):
+        check_parts(locked, make_lock(blueprint, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_what_is_no_lock_is_refused(acme, tmp_path, change, complaint):
     _, locked = acme()
     (tmp_path / "lock.json").write_text(json.dumps({**locked.to_plain(), **change}))
 
-    with pytest.raises(UsageError, match="is no lock of a run: ") as caught:
+    with pytest.raises(UsageError, match="is not the lock of a run: ") as caught:
         read_lock(tmp_path)
     assert complaint in caught.value.message
 

@@ -81,7 +81,7 @@ def test_warnings_go_to_stderr_and_stop_nothing(check):
     assert code == 0
     assert "is valid" in out
     assert "warning: " in err
-    assert "no loss teaches the head 'code'" in err
+    assert "no loss trains the head 'code'" in err
 
 
 def test_json_of_a_right_recipe(check):

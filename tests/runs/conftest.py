@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import build_network
+from ganforge.build.lock import make_lock
 from ganforge.core.contracts import BuildContext
 from ganforge.core.specs import Scaling
 from ganforge.recipe.reader import read_recipe
@@ -28,7 +29,7 @@ def bundle(tmp_path):
 
     def bundle(recipe, *overrides, folder=None):
         blueprint = resolve_recipe(read_recipe(SMOKE / f"{recipe}.toml", overrides), load_plugins())
-        data, latent = blueprint.facts.data, blueprint.facts.latent
+        data, latent = blueprint.specs.data, blueprint.specs.latent
         if blueprint.recipe.dataset.standardise:
             data = data.scaled(Scaling(offset=(0.5, 2.0)[: data.size], scale=(3.0, 0.25)[: data.size]))
         network = build_network(blueprint.generator, BuildContext(data, latent), seed=0)
@@ -42,7 +43,7 @@ def bundle(tmp_path):
         save_file(network_state("ema", network), folder / "generator.safetensors", {"iteration": "20"})
         (folder / "resolved.toml").write_text(to_toml(blueprint.resolved))
         (folder / "specs.json").write_text(json.dumps(plain_specs(data, latent)))
-        (folder / "lock.json").write_text(json.dumps(blueprint.lock()))
+        (folder / "lock.json").write_text(json.dumps(make_lock(blueprint).to_plain()))
         return folder
 
     return bundle

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from ganforge.build.lock import installed_differences
-from ganforge.build.lock_models import Lock
+from ganforge.build.lock import Lock
+from ganforge.build.lock_differences import installed_differences
 from ganforge.cli.app import main
 from ganforge.registry.selection import command_line_selection
 from ganforge.runs.loaded_generator import load
@@ -124,7 +124,7 @@ def test_another_recipe_is_2(trained, tmp_path, capsys):
 
     assert main([*arguments, "--set", 'generator.use="mlp"']) == 2
 
-    assert "generator: locked is local/mine@1, the recipe means ganforge-vanilla/mlp@1" in capsys.readouterr().err
+    assert "generator: locked is local/mine@1, the recipe has ganforge-vanilla/mlp@1" in capsys.readouterr().err
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -192,7 +192,7 @@ def test_a_version_from_which_nothing_comes_costs_a_warning(stopped, began_with,
     lock["distributions"].append({"name": "ganforge-infogan", "version": "0.0.3", "source": "index"})
     lock["components"].append(lock["components"][-1] | {"kind": "metric", "key": "metric[0]", "distribution": "ganforge-infogan"})
     differences = installed_differences(Lock.model_validate_json(json.dumps(lock)))
-    assert [one.slight for one in differences if one.requirement == "ganforge-infogan==0.0.3"] == [True]
+    assert [one.minor for one in differences if one.requirement == "ganforge-infogan==0.0.3"] == [True]
 
     lock["components"].pop()
     (stopped / "lock.json").write_text(json.dumps(lock))
@@ -220,7 +220,7 @@ def test_an_edited_local_file_goes_on_only_as_it_was(stopped, tmp_path, capsys):
     assert resume(stopped) == 2
     told = capsys.readouterr().err
     assert "my_gan.py is not the file that is locked" in told
-    kept = told.partition("name the file as it was instead: --plugin ")[2].partition(";")[0]
+    kept = told.partition("use the original file: --plugin ")[2].partition(";")[0]
     assert (tmp_path / kept).samefile(stopped / "plugins" / "my_gan.py")
 
     assert resume(stopped, plugin=kept) == 0
@@ -280,12 +280,12 @@ def test_every_former_lock_is_kept_with_its_local_files(stopped, tmp_path):
 def test_a_lost_lock_costs_a_warning_and_a_damaged_one_the_resumption(stopped, capsys, lost):
     (stopped / "lock.json").write_text("{")
     assert resume(stopped) == 2
-    assert "is no lock of a run" in capsys.readouterr().err
+    assert "is not the lock of a run" in capsys.readouterr().err
 
     if lost:
         (stopped / "lock.json").unlink()
     assert resume(stopped, *([] if lost else ["--unlocked"])) == 0
-    assert ("has no lock.json" if lost else "is no lock of a run") in capsys.readouterr().err
+    assert ("has no lock.json" if lost else "is not the lock of a run") in capsys.readouterr().err
     assert Lock.model_validate_json((stopped / "lock.json").read_text()).components
 
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ganforge.build.blueprint import Blueprint, Part
-from ganforge.build.expectations import require_measured
+from ganforge.build.blueprint import Blueprint, check_expectations
+from ganforge.build.parts import Part
 from ganforge.build.protocols import data_hashes, protocol
 from ganforge.core.contracts import (
     BuildContext,
@@ -104,7 +104,7 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
     metrics, left_out = _metrics(blueprint, context, dataset, folders)
-    require_measured(blueprint.source, {name for metric in metrics for name in metric.value_info}, left_out)
+    check_expectations(blueprint, {name for metric in metrics for name in metric.value_info}, left_out)
     evaluator = Evaluator(
         dataset=dataset,
         data=data,

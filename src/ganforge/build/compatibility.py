@@ -1,13 +1,13 @@
-"""Do the parts fit each other? Asked before anything is built, of what the components say about themselves. Torch-free.
+"""Check that the parts of a recipe fit each other, from what the components declare. Nothing is built; torch is not imported.
 
-Each problem names the key to change. What a component does not tell (a data set whose sizes only its files know) is passed over
-here and found when the parts are built.
+Each problem names the key to change. What a component does not declare, such as the sample shape of a data set that only its files
+determine, is skipped here and checked when the parts are built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ganforge.build.parts import Candidate, PartSearch
@@ -19,28 +19,23 @@ from ganforge.registry.registry import Registry
 from ganforge.registry.reserved_names import FIRST_PARTY
 
 _HEAD = "head:"
+_CODES = frozenset({"codes", "categorical-codes", "continuous-codes"})
 CAPABILITIES: Mapping[str, str] = {
-    "labels": "labelled data; a generator is content with labels that the sampler draws",
+    "labels": "labelled data; for a generator, labels drawn by the sampler are enough",
     "codes": "a sampler that draws categorical or continuous codes",
     "categorical-codes": "a sampler that draws categorical codes",
     "continuous-codes": "a sampler that draws continuous codes",
-    "points": "data of one axis: points rather than images",
+    "points": "data of one axis: points, not images",
     "images": "data of channels, height and width",
     "density": "data whose distribution is known",
-    "head:NAME": "a discriminator that provides this output beside its logits",
+    "head:NAME": "a discriminator with this output beside its logits",
 }
-"""What a component may require, and what fulfils it; a discriminator provides heads."""
-_CODES = frozenset({"codes", "categorical-codes", "continuous-codes"})
+"""What a component may require, and what provides it."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSpecs:
-    """What is known before building; ``None`` where nothing is.
-
-    Attributes:
-        data: the data's spec.
-        latent: the latent's spec.
-    """
+    """The specs known before building; ``None`` if unknown."""
 
     data: DataSpec | None = None
     latent: LatentSpec | None = None
@@ -48,58 +43,59 @@ class KnownSpecs:
 
 @dataclass(frozen=True, slots=True)
 class Compatibility:
-    """What came of joining the parts.
+    """The result of checking parts against each other.
 
     Attributes:
         problems: why they cannot be trained together.
-        warnings: what is odd and stops nothing.
-        facts: the sizes that the parts tell.
+        warnings: oddities that do not prevent training.
+        specs: the sizes that the parts declare.
     """
 
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    facts: KnownSpecs
+    specs: KnownSpecs
 
 
 def check_compatibility(source: RecipeSource, found: PartSearch, registry: Registry) -> Compatibility:
-    """Hold the parts against each other, as far as they were found.
+    """Check the parts that were found against each other.
 
     Raises:
-        PluginError: the function that tells a component's spec failed in a way that is no user's mistake.
+        PluginError: a component's spec function failed in a way that is not the user's mistake.
     """
-    facts, problems = _facts(source, found)
-    problems += _unlabelled(source, found, facts)
-    problems += _undrawn(source, found, facts)
-    problems += _wrong_data(source, found, facts)
-    problems += _missing_heads(source, found, facts, registry)
-    problems += _doubled(source, found)
-    problems += _no_game(source, found)
+    specs, problems = _declared_specs(source, found)
+    problems += _missing_labels(source, found, specs)
+    problems += _undrawn_latents(source, found, specs)
+    problems += _unsuitable_data(source, found, specs)
+    problems += _missing_heads(source, found, specs, registry)
+    problems += _conflicting_losses(source, found)
+    problems += _conflicting_metric_names(source, found)
+    problems += _only_penalties(source, found)
     warnings = [
-        *_untaught(source, found),
-        *_no_rivalry(source, found),
-        *_unknown_words(source, found),
+        *_untrained_heads(source, found),
+        *_no_adversarial_loss(source, found),
+        *_unknown_capabilities(source, found),
         *_deprecated(source, found),
     ]
-    return Compatibility(tuple(problems), tuple(warnings), facts)
+    return Compatibility(tuple(problems), tuple(warnings), specs)
 
 
-def _facts(source: RecipeSource, found: PartSearch) -> tuple[KnownSpecs, list[Problem]]:
-    """The specs that dataset and sampler tell from their params alone."""
+def _declared_specs(source: RecipeSource, found: PartSearch) -> tuple[KnownSpecs, list[Problem]]:
+    """The specs that data set and sampler declare for their params."""
     problems: list[Problem] = []
-    facts = KnownSpecs()
+    data: object = None
+    latent: object = None
     for dataset in found.of(Kind.DATASET):
-        spec = _told(source, dataset, problems)
-        facts = replace(facts, data=spec if isinstance(spec, DataSpec) else None)
+        data = _declared_spec(source, dataset, problems)
+    if not isinstance(data, DataSpec):
+        return KnownSpecs(), problems
     for sampler in found.of(Kind.SAMPLER):
-        if facts.data is None or ("labels" in sampler.component.requires and facts.data.classes is None):
-            continue
-        spec = _told(source, sampler, problems, facts.data)
-        facts = replace(facts, latent=spec if isinstance(spec, LatentSpec) else None)
-    return facts, problems
+        if "labels" not in sampler.component.requires or data.classes is not None:
+            latent = _declared_spec(source, sampler, problems, data)
+    return KnownSpecs(data, latent if isinstance(latent, LatentSpec) else None), problems
 
 
-def _told(source: RecipeSource, part: Candidate, problems: list[Problem], *context: DataSpec) -> object:
-    """What a component's spec function says; its complaint becomes a problem."""
+def _declared_spec(source: RecipeSource, part: Candidate, problems: list[Problem], *context: DataSpec) -> object:
+    """The result of a component's spec function; a user's mistake is added to ``problems``."""
     function: Callable[..., Any] | None = part.component.load_spec()
     if function is None or part.params is None:
         return None
@@ -110,177 +106,159 @@ def _told(source: RecipeSource, part: Candidate, problems: list[Problem], *conte
     except GanforgeError as error:
         problems.append(source.problem(f"{part.key}.params", error.message, error.remedy))
         return None
-    except Exception as error:  # the boundary: a stranger's function may raise anything
+    except Exception as error:  # a plugin's function may raise anything
         raise PluginError(
             f"{part.component.kind} '{part.component.id}': its spec function failed: {type(error).__name__}: {error}",
             remedy=f"report it to the authors of {part.component.plugin.distribution}",
         ) from error
 
 
-def _unlabelled(source: RecipeSource, found: PartSearch, facts: KnownSpecs) -> Iterator[Problem]:
-    """Parts that need labelled data, where the data has no labels. A generator is content with labels that a sampler makes up."""
-    made_up = facts.latent is not None and facts.latent.classes is not None
-    needing = [part for part in _requiring(found, "labels") if not (made_up and part.component.kind is Kind.GENERATOR)]
-    if facts.data is None or facts.data.classes is not None or not needing:
+def _missing_labels(source: RecipeSource, found: PartSearch, specs: KnownSpecs) -> Iterator[Problem]:
+    """Parts that need labels of unlabelled data. For a generator, labels drawn by the sampler are enough."""
+    drawn = specs.latent is not None and specs.latent.classes is not None
+    requiring = [part for part in _requiring(found, "labels") if not (drawn and part.component.kind is Kind.GENERATOR)]
+    if specs.data is None or specs.data.classes is not None or not requiring:
         return
     for dataset in found.of(Kind.DATASET):
         hint = 'use labelled data such as "moons"'
-        if dataset.params is not None and "labelled" in type(dataset.params).model_fields:
+        if "labelled" in _fields(dataset):
             hint = "set dataset.params.labelled = true"
-        yield source.problem("dataset.use", f"{_needing(needing)} labels, and {dataset} has none", hint)
+        yield source.problem("dataset.use", f"{_need(requiring)} labels, but {dataset} has none", hint)
 
 
-def _undrawn(source: RecipeSource, found: PartSearch, facts: KnownSpecs) -> Iterator[Problem]:
-    """Parts that need labels or codes which the sampler does not draw; of unlabelled data, the data is the one to change."""
-    latent = facts.latent
+def _undrawn_latents(source: RecipeSource, found: PartSearch, specs: KnownSpecs) -> Iterator[Problem]:
+    """Parts that need labels or codes that the sampler does not draw. Missing labels of unlabelled data are the data's problem."""
+    latent = specs.latent
     if latent is None:
         return
-    unlabelled = facts.data is not None and facts.data.classes is None
+    is_unlabelled = specs.data is not None and specs.data.classes is None
     drawn = {
-        "labels": latent.classes is not None or unlabelled,
+        "labels": latent.classes is not None or is_unlabelled,
         "codes": latent.has_codes,
         "categorical-codes": bool(latent.categorical),
         "continuous-codes": latent.continuous > 0,
     }
     for sampler in found.of(Kind.SAMPLER):
-        for word, is_drawn in drawn.items():
-            needing = [part for part in _requiring(found, word) if _needs_drawn(part, word)]
-            if needing and not is_drawn:
-                yield source.problem(
-                    "sampler.use", f"{_needing(needing)} {_plain(word)}, and {sampler} draws none", _draw_hint(sampler, word)
-                )
+        for word in (word for word, is_drawn in drawn.items() if not is_drawn):
+            if requiring := [part for part in _requiring(found, word) if _reads_latents(part, word)]:
+                message = f"{_need(requiring)} {word.replace('-', ' ')}, but {sampler} draws none"
+                yield source.problem("sampler.use", message, _sampler_hint(sampler, word))
 
 
-def _needs_drawn(part: Candidate, word: str) -> bool:
-    """Whether the sampler must draw it: a metric that matches codes with classes needs the data's labels only."""
+def _reads_latents(part: Candidate, word: str) -> bool:
+    """Whether the sampler must draw what the part requires: a metric that matches codes with classes reads the data's labels."""
     if part.component.kind is Kind.SAMPLER:
         return False
     return not (word == "labels" and part.component.kind is Kind.METRIC and _CODES & set(part.component.requires))
 
 
-def _draw_hint(sampler: Candidate, word: str) -> str:
-    fields = type(sampler.params).model_fields if sampler.params is not None else {}
+def _sampler_hint(sampler: Candidate, word: str) -> str:
     if word == "labels":
         return 'set sampler.use = "labelled"'
-    if word == "continuous-codes":
-        return (
-            "set sampler.params.continuous = 1"
-            if "continuous" in fields
-            else 'set sampler.use = "structured" and sampler.params.continuous = 1'
-        )
-    return (
-        "set sampler.params.categorical = [2]"
-        if "categorical" in fields
-        else 'set sampler.use = "structured" and sampler.params.categorical = [2]'
-    )
+    field, value = ("continuous", "1") if word == "continuous-codes" else ("categorical", "[2]")
+    setting = f"sampler.params.{field} = {value}"
+    return f"set {setting}" if field in _fields(sampler) else f'set sampler.use = "structured" and {setting}'
 
 
-def _wrong_data(source: RecipeSource, found: PartSearch, facts: KnownSpecs) -> Iterator[Problem]:
+def _unsuitable_data(source: RecipeSource, found: PartSearch, specs: KnownSpecs) -> Iterator[Problem]:
     """Parts made for another form of data."""
-    data = facts.data
+    data = specs.data
     if data is None:
         return
-    given = {"points": len(data.shape) == 1, "images": data.is_image, "density": data.density is not None}
-    told = {
-        "points": f"works on points, and the samples of %s have the shape {data.shape}",
-        "images": f"works on images, and the samples of %s have the shape {data.shape}",
-        "density": "needs a known density, and that of %s is not known",
+    reasons = {
+        "points": (len(data.shape) == 1, f"works on points, but the samples of %s have shape {data.shape}"),
+        "images": (data.is_image, f"works on images, but the samples of %s have shape {data.shape}"),
+        "density": (data.density is not None, "needs a known density, but that of %s is unknown"),
     }
     for dataset in found.of(Kind.DATASET):
-        for word, is_given in given.items():
+        for word, (is_given, reason) in reasons.items():
             for part in [] if is_given else _requiring(found, word):
-                yield source.problem(
-                    f"{part.key}.use", f"{part} {told[word] % dataset}", f"use another {part.component.kind}, or other data"
-                )
+                hint = f"use another {part.component.kind}, or other data"
+                yield source.problem(f"{part.key}.use", f"{part} {reason % dataset}", hint)
 
 
-def _missing_heads(source: RecipeSource, found: PartSearch, facts: KnownSpecs, registry: Registry) -> Iterator[Problem]:
-    """Losses and metrics that read an output which the discriminator does not have."""
+def _missing_heads(source: RecipeSource, found: PartSearch, specs: KnownSpecs, registry: Registry) -> Iterator[Problem]:
+    """Losses and metrics that read an output that the discriminator does not have."""
+    required = sorted({word for part in found.candidates for word in part.component.requires if word.startswith(_HEAD)})
     for discriminator in found.of(Kind.DISCRIMINATOR):
-        wanted = sorted({word for part in found.candidates for word in part.component.requires if word.startswith(_HEAD)})
-        for head in (word for word in wanted if word not in discriminator.component.provides):
-            having = [one for one in registry.components(Kind.DISCRIMINATOR) if head in one.provides]
-            fitting = min(having, key=lambda one: _strangeness(one, facts), default=None)
-            hint = f'set discriminator.use = "{registry.name_of(fitting)}"' if fitting else None
-            message = f"{_needing(_requiring(found, head))} a head '{head.removeprefix(_HEAD)}', and {discriminator} has none"
+        for head in (word for word in required if word not in discriminator.component.provides):
+            providers = [one for one in registry.components(Kind.DISCRIMINATOR) if head in one.provides]
+            best = min(providers, key=lambda one: _mismatch(one, specs), default=None)
+            hint = f'set discriminator.use = "{registry.name_of(best)}"' if best else None
+            message = f"{_need(_requiring(found, head))} a head '{head.removeprefix(_HEAD)}', but {discriminator} has none"
             yield source.problem("discriminator.use", message, hint)
 
 
-def _strangeness(component: Component, facts: KnownSpecs) -> tuple[bool, int]:
-    """How ill a component suits the data: made for another form of it, else not made for this form in particular."""
-    form = None if facts.data is None else "images" if facts.data.is_image else "points"
+def _mismatch(component: Component, specs: KnownSpecs) -> tuple[bool, int]:
+    """How badly a component suits the data: first whether it needs another form, then whether it is not made for this form."""
+    form = None if specs.data is None else "images" if specs.data.is_image else "points"
     forms = {"images", "points"} & set(component.requires)
     return bool(forms - {form}), -len(forms)
 
 
-def _doubled(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    """Losses whose terms share a name; metrics whose values would overwrite each other in logs."""
+def _conflicting_losses(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+    """A loss that is used twice, and two adversarial losses of one distribution, whose generator terms have the same name."""
     losses = found.of(Kind.LOSS)
     for index, part in enumerate(losses):
-        if part.component in [earlier.component for earlier in losses[:index]]:
+        earlier = losses[:index]
+        if part.component in [one.component for one in earlier]:
             hint = "drop one, and give the other the weight of both"
-            yield source.problem(f"{part.key}.use", f"{part} stands in two [[loss]] tables", hint)
-        elif rival := next((earlier for earlier in losses[:index] if _is_adversarial(earlier) and _is_adversarial(part)), None):
-            hint = "keep one adversarial loss; penalties and other terms may stand beside it"
-            yield source.problem(f"{part.key}.use", f"{rival} and {part} give the generator one term, 'adversarial'", hint)
+            yield source.problem(f"{part.key}.use", f"{part} is used in two [[loss]] tables", hint)
+        elif rival := next((one for one in earlier if _are_both_adversarial(one, part)), None):
+            hint = "keep one adversarial loss; it can be combined with penalties and other terms"
+            yield source.problem(f"{part.key}.use", f"{rival} and {part} both define the generator's term 'adversarial'", hint)
 
+
+def _are_both_adversarial(one: Candidate, other: Candidate) -> bool:
+    same_home = one.component.plugin.distribution == other.component.plugin.distribution
+    return same_home and "adversarial" in one.component.tags & other.component.tags
+
+
+def _conflicting_metric_names(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+    """Metrics that would overwrite each other's values in logs."""
     seen: set[str] = set()
     for part in found.of(Kind.METRIC):
-        name = _called(source, part)
+        given = source.value(f"{part.key}.name")
+        name = given if isinstance(given, str) else part.component.name
         if name in seen:
-            yield source.problem(
-                f"{part.key}.use", f"two metrics are called '{name}' in logs", f'give this one a name = "{name} 2"'
-            )
+            yield source.problem(f"{part.key}.use", f"two metrics are named '{name}'", f'give this one a name = "{name} 2"')
         seen.add(name)
 
 
-def _called(source: RecipeSource, metric: Candidate) -> str:
-    name = source.value(f"{metric.key}.name")
-    return name if isinstance(name, str) else metric.component.name
-
-
-def _is_adversarial(loss: Candidate) -> bool:
-    """Of the losses that ganforge ships, whose terms are called alike."""
-    return loss.component.plugin.distribution == "ganforge" and "adversarial" in loss.component.tags
-
-
-def _no_game(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    """Penalties alone leave the generator nothing to learn from."""
+def _only_penalties(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     losses = _all_losses(source, found)
     if losses and all("penalty" in part.component.tags for part in losses):
-        message = f"there is only {_joined(map(str, losses))}: no loss teaches the generator"
+        message = f"no loss trains the generator: there is only {_join(map(str, losses))}"
         yield source.problem("loss", message, 'add a [[loss]] with use = "non-saturating" or another adversarial loss')
 
 
-def _no_rivalry(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    """No loss compares real with generated samples; said of ganforge's own losses only, whose tags are known to tell."""
+def _no_adversarial_loss(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+    """A warning if no loss compares real with generated samples; only for first-party losses, whose tags are complete."""
     losses = _all_losses(source, found)
-    known = all(part.component.plugin.distribution in FIRST_PARTY for part in losses)
-    tags = {tag for part in losses for tag in part.component.tags}
-    if losses and known and "adversarial" not in tags:
-        yield source.problem("loss", "no loss is adversarial: nothing asks the generated samples to be like the real ones")
+    is_tagged = all(part.component.plugin.distribution in FIRST_PARTY for part in losses)
+    if losses and is_tagged and not any("adversarial" in part.component.tags for part in losses):
+        yield source.problem("loss", "no loss is adversarial: none makes generated samples resemble real ones")
 
 
 def _all_losses(source: RecipeSource, found: PartSearch) -> tuple[Candidate, ...]:
-    """The losses, if all that the recipe names were found; of a part of them nothing can be said."""
+    """The losses, if every loss of the recipe was found; nothing can be concluded from some of them."""
     losses = found.of(Kind.LOSS)
     tables = source.value("loss")
     return losses if isinstance(tables, list) and len(losses) == len(tables) else ()
 
 
-def _untaught(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    """Heads that no loss reads: their weights would stay as they were drawn."""
+def _untrained_heads(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+    """Heads that no loss reads, whose weights keep their initial values."""
     losses = _all_losses(source, found)
     read = {word for part in losses for word in part.component.requires}
     for discriminator in found.of(Kind.DISCRIMINATOR) if losses else ():
         for head in discriminator.component.provides:
             if head.startswith(_HEAD) and head not in read:
-                yield source.problem(
-                    "discriminator.use", f"no loss teaches the head '{head.removeprefix(_HEAD)}' of {discriminator}"
-                )
+                message = f"no loss trains the head '{head.removeprefix(_HEAD)}' of {discriminator}"
+                yield source.problem("discriminator.use", message)
 
 
-def _unknown_words(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+def _unknown_capabilities(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     for part in found.candidates:
         for word in part.component.requires:
             if word not in CAPABILITIES and not word.startswith(_HEAD):
@@ -297,16 +275,17 @@ def _requiring(found: PartSearch, word: str) -> list[Candidate]:
     return [part for part in found.candidates if word in part.component.requires]
 
 
-def _needing(parts: Iterable[Candidate]) -> str:
+def _fields(part: Candidate) -> Iterable[str]:
+    """The names of its parameters, if they are valid."""
+    return type(part.params).model_fields if part.params is not None else ()
+
+
+def _need(parts: Iterable[Candidate]) -> str:
     """``loss 'a' and metric 'b' need``."""
     names = list(dict.fromkeys(map(str, parts)))
-    return f"{_joined(names)} need{'s' if len(names) == 1 else ''}"
+    return f"{_join(names)} need{'s' if len(names) == 1 else ''}"
 
 
-def _joined(names: Iterable[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _plain(word: str) -> str:
-    return word.replace("-", " ")

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganforge.build.blueprint import Blueprint, Part
+from ganforge.build.blueprint import Blueprint
+from ganforge.build.parts import Part
 from ganforge.core.contracts import Loss
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError
 from ganforge.core.isolation import describe_error, isolated

@@ -1,4 +1,4 @@
-"""Each `use` of a recipe found among what is installed, and its params judged by the component's own model. Torch-free."""
+"""Find the components that a recipe names among the installed ones, and validate their parameters. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,24 +13,19 @@ from ganforge.core.errors import PluginError, Problem, UsageError
 from ganforge.core.params import Params
 from ganforge.recipe.dotted_keys import Key, format_key
 from ganforge.recipe.reader import RecipeSource
+from ganforge.recipe.tables import LIST_KINDS, SINGLE_KINDS
 from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 
-SINGLE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
-"""Kinds of which a recipe names exactly one."""
-
-MANY = (Kind.LOSS, Kind.METRIC)
-"""Kinds of which a recipe holds a list."""
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One component as a recipe asks for it.
+    """One component of a recipe, with its parameters.
 
     Attributes:
-        component: what is installed under the name.
-        params: its parameters, judged, defaults filled in.
+        component: the installed component.
+        params: its parameters, valid and including defaults.
         key: the recipe's table, such as ``generator`` or ``loss[1]``.
     """
 
@@ -40,11 +35,16 @@ class Part:
 
     @property
     def filled(self) -> dict[str, JsonValue]:
-        """All parameters as plain data, for a recipe that holds every default.
+        """All parameters as plain data, defaults included, for a resolved recipe.
 
-        What TOML has no word for, ``None`` and infinity, can only be a default, and is left out.
+        ``None`` and infinity are left out: TOML cannot represent them, so they are always defaults.
         """
-        return dict(_sayable(self.params.model_dump(mode="json")))
+        return dict(_toml_representable(self.params.model_dump(mode="json")))
+
+    @property
+    def identity(self) -> str:
+        """The component's full id with its revision."""
+        return f"{self.component.id}@{self.component.revision}"
 
     def __str__(self) -> str:
         return f"{self.component.kind} '{self.component.name}'"
@@ -52,11 +52,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A component that was found, whether or not its params are right; ``params`` is ``None`` where they are not."""
+    """A component that was found, whether or not its parameters are valid; ``params`` is ``None`` if they are not."""
 
     component: Component
     params: Params | None
     key: str
+
+    @property
+    def part(self) -> Part | None:
+        """The part, if the parameters are valid."""
+        return None if self.params is None else Part(self.component, self.params, self.key)
 
     def __str__(self) -> str:
         return f"{self.component.kind} '{self.component.name}'"
@@ -64,32 +69,32 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class PartSearch:
-    """What came of looking for all parts.
+    """The result of a search for parts.
 
     Attributes:
-        candidates: what was found, in the order of the recipe.
-        problems: the user's to mend.
-        failures: of plugins that are needed.
+        candidates: the components found, in the order of the recipe.
+        problems: problems of the recipe.
+        failures: keys of the recipe whose plugin failed, and the failure.
     """
 
     candidates: tuple[Candidate, ...]
-    problems: tuple[Problem, ...]
-    failures: tuple[tuple[str, PluginError], ...]
+    problems: tuple[Problem, ...] = ()
+    failures: tuple[tuple[str, PluginError], ...] = ()
 
     def of(self, kind: Kind) -> tuple[Candidate, ...]:
         """The candidates of one kind."""
         return tuple(candidate for candidate in self.candidates if candidate.component.kind is kind)
 
 
-def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind] = (*SINGLE, *MANY)) -> PartSearch:
-    """Find every component of these kinds that the recipe names and judge its params, tables with schema problems included."""
+def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind] = (*SINGLE_KINDS, *LIST_KINDS)) -> PartSearch:
+    """Find every component of these kinds that the recipe names and validate its parameters, even if a table has other problems."""
     candidates: list[Candidate] = []
     problems: list[Problem] = []
     failures: list[tuple[str, PluginError]] = []
-    for kind, key, table in _tables(source, kinds):
+    for kind, key, table in _component_tables(source, kinds):
         try:
             component = registry.find(kind, table["use"])
-            params = _judged(component, key, table.get("params", {}), source, problems)
+            params = _valid_params(component, key, table.get("params", {}), source, problems)
         except PluginError as failure:
             failures.append((format_key((*key, "use")), failure))
         except UsageError as error:
@@ -99,48 +104,49 @@ def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind]
     return PartSearch(tuple(candidates), tuple(problems), tuple(failures))
 
 
-def _tables(source: RecipeSource, kinds: Collection[Kind]) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
-    """Every table that names a component of these kinds, as far as it is a table and names one."""
-    for kind in (one for one in SINGLE if one in kinds):
-        table = source.table.get(kind.value)
-        if _names_one(table):
-            yield kind, (kind.value,), table
-    for kind in (one for one in MANY if one in kinds):
-        tables = source.table.get(kind.value)
-        for index, table in enumerate(tables if isinstance(tables, list) else ()):
-            if _names_one(table):
-                yield kind, (kind.value, index), table
+def _component_tables(source: RecipeSource, kinds: Collection[Kind]) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
+    """Every table that names a component of these kinds."""
+    for kind in (one for one in (*SINGLE_KINDS, *LIST_KINDS) if one in kinds):
+        given = source.table.get(kind.value)
+        tables = [((kind.value,), given)]
+        if kind in LIST_KINDS:
+            tables = [((kind.value, index), table) for index, table in enumerate(given if isinstance(given, list) else ())]
+        for key, table in tables:
+            if _names_component(table):
+                yield kind, key, table
 
 
-def _names_one(table: object) -> TypeGuard[Mapping[str, Any]]:
+def _names_component(table: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(table, Mapping) and isinstance(use := table.get("use"), str) and 0 < len(use) <= 200
 
 
-def _judged(component: Component, key: Key, table: object, source: RecipeSource, problems: list[Problem]) -> Params | None:
-    """The params, or ``None`` after adding what is wrong with them to ``problems``."""
+def _valid_params(component: Component, key: Key, table: object, source: RecipeSource, problems: list[Problem]) -> Params | None:
+    """The params, or ``None`` after adding their problems to ``problems``."""
     if not isinstance(table, Mapping):
-        return None  # the schema tells it
+        return None  # a problem of the recipe's schema
     model = component.load_params()
     try:
-        verdict = validate(model, table)
-    except Exception as error:  # the boundary: a stranger's validators may raise anything
+        result = validate(model, table)
+    except Exception as error:  # a plugin's validators may raise anything
         raise PluginError(
             f"{component.kind} '{component.id}': its params model failed: {type(error).__name__}: {error}",
             remedy=f"report it to the authors of {component.plugin.distribution}",
         ) from error
-    if isinstance(verdict, Params):
-        return verdict
-    problems += source.problems_at((*key, "params"), verdict)
+    if isinstance(result, Params):
+        return result
+    problems += source.problems_at((*key, "params"), result)
     return None
 
 
-def _sayable(value: Any) -> Any:
+def _toml_representable(value: Any) -> Any:
+    """The value without ``None`` and infinity in its tables."""
     if isinstance(value, Mapping):
-        return {name: _sayable(item) for name, item in value.items() if not _unsayable(item)}
+        kept = {name: item for name, item in value.items() if item is not None}
+        return {name: _toml_representable(item) for name, item in kept.items() if not _is_infinite(item)}
     if isinstance(value, list):
-        return [_sayable(item) for item in value]
+        return [_toml_representable(item) for item in value]
     return value
 
 
-def _unsayable(value: object) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+def _is_infinite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import get_args
 
-from ganforge.build.lock_data import locked_data
+from ganforge.build.lock import hash_data
 from ganforge.build.parts import Part
 from ganforge.core.contracts import EvaluationProtocol, Metric, TrainingDataMetric
 from ganforge.storage import strict_json
@@ -25,7 +25,7 @@ def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
     Raises:
         DataError: a file cannot be read.
     """
-    return {one.key.rpartition(".")[2]: one.sha256 for one in locked_data(dataset, folder)}
+    return {one.key.rpartition(".")[2]: one.sha256 for one in hash_data(dataset, folder)}
 
 
 def protocol(

@@ -11,6 +11,7 @@ _SPECS = "ganforge.builtin.component_specs"
 _IMAGES = "ganforge.builtin.datasets.image_params"
 _IMAGE_SPECS = "ganforge.builtin.datasets.image_specs"
 _MNIST = "ganforge.builtin.datasets.mnist"
+_REMOTE = "ganforge.builtin.datasets.remote_datasets"
 _ADVERSARIAL = "ganforge.builtin.adversarial_losses"
 _PENALTIES = "ganforge.builtin.gradient_penalties"
 _SAMPLERS = "ganforge.builtin.samplers"
@@ -207,6 +208,7 @@ def ganforge_register_datasets(register: Registrar) -> None:
         f"{_MNIST}:build_mnist",
         params=f"{_IMAGES}:MnistParams",
         spec=f"{_IMAGE_SPECS}:mnist_spec",
+        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
         summary="70,000 handwritten digits, 28×28, labelled; `ganforge data prepare mnist` gets them.",
         tags=frozenset({"images", "labels"}),
         references=("LeCun et al. 1998, https://doi.org/10.1109/5.726791",),
@@ -216,6 +218,7 @@ def ganforge_register_datasets(register: Registrar) -> None:
         f"{_MNIST}:build_fashion_mnist",
         params=f"{_IMAGES}:MnistParams",
         spec=f"{_IMAGE_SPECS}:fashion_mnist_spec",
+        checksums=f"{_REMOTE}:FASHION_MNIST_CHECKSUMS",
         summary="70,000 articles of clothing, 28×28, labelled; from Debian or `ganforge data prepare`.",
         tags=frozenset({"images", "labels"}),
         references=("Xiao et al. 2017, https://arxiv.org/abs/1708.07747",),
@@ -225,6 +228,7 @@ def ganforge_register_datasets(register: Registrar) -> None:
         f"{_MNIST}:build_stacked_mnist",
         params=f"{_IMAGES}:StackedMnistParams",
         spec=f"{_IMAGE_SPECS}:stacked_mnist_spec",
+        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
         summary="Three random digits of MNIST as red, green and blue: are all 1,000 modes found?",
         check_params={"samples": 2_000},
         tags=frozenset({"images", "labels"}),
@@ -235,6 +239,7 @@ def ganforge_register_datasets(register: Registrar) -> None:
         "ganforge.builtin.datasets.cifar10:build_cifar10",
         params=f"{_IMAGES}:Cifar10Params",
         spec=f"{_IMAGE_SPECS}:cifar10_spec",
+        checksums=f"{_REMOTE}:CIFAR10_CHECKSUMS",
         summary="60,000 photographs of ten kinds, 32×32, labelled; `ganforge data prepare cifar10` gets them.",
         tags=frozenset({"images", "labels"}),
         references=("Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",),

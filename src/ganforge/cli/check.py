@@ -51,7 +51,7 @@ def check(
         ("Table", "Component", "Version"),
         [(part.key, f"{part.component.id}@{part.component.revision}", part.component.plugin.version) for part in blueprint.parts],
     )
-    facts = blueprint.facts
+    facts = blueprint.specs
     for line in _sizes(built.data if built else facts.data, built.latent if built else facts.latent):
         console.say(line)
     for name, count in (built.parameters if built else {}).items():
@@ -82,7 +82,9 @@ def _built(source: RecipeSource, blueprint: Blueprint) -> Built:
 
 
 def _facts(blueprint: Blueprint, built: Built | None) -> dict[str, object]:
-    lock = blueprint.lock()
+    from ganforge.build.lock import make_lock
+
+    lock = make_lock(blueprint).to_plain()
     facts: dict[str, object] = {
         "title": blueprint.recipe.title,
         "iterations": blueprint.recipe.train.iterations,

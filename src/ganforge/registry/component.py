@@ -96,6 +96,8 @@ class Component:
         provides: capabilities that this component adds, such as ``head:code``.
         spec: datasets and samplers: ``"module:attribute"`` of a torch-free function giving the spec from the params
             (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), to check recipes without torch.
+        checksums: data sets with published files: ``"module:attribute"`` of a mapping from file names to checksums, or the mapping
+            itself, for ``lock.json``.
         needs: modules that must be installed, such as ``torchvision``; they are not imported to find out.
         check_params: params that make the component small and fast for the conformance kit.
         expected_failures: conformance checks that may fail, with the reason: ``{"G06": "batch statistics are the point"}``.
@@ -115,6 +117,7 @@ class Component:
     requires: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     spec: str | Callable[..., object] | None = None
+    checksums: str | Mapping[str, str] | None = None
     needs: tuple[str, ...] = ()
     check_params: Mapping[str, Any] = field(default_factory=dict)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
@@ -167,6 +170,10 @@ class Component:
     def load_spec(self) -> Callable[..., Any] | None:
         """The torch-free spec function, or ``None`` if the component has none."""
         return None if self.spec is None else self._load(self.spec)
+
+    def load_checksums(self) -> Mapping[str, str]:
+        """The checksums of the files that a data set reads, by file name; empty when it declares none."""
+        return {} if self.checksums is None else dict(self._load(self.checksums))
 
     def source(self) -> Path | None:
         """The file that defines the factory; it is not imported to find out."""

@@ -57,6 +57,7 @@ class Registrar:
         requires: tuple[str, ...] = (),
         provides: tuple[str, ...] = (),
         spec: str | Callable[..., object] | None = None,
+        checksums: str | Mapping[str, str] | None = None,
         needs: tuple[str, ...] = (),
         check_params: Mapping[str, Any] | None = None,
         expected_failures: Mapping[str, str] | None = None,
@@ -73,7 +74,7 @@ class Registrar:
         """
         self._check_plain(name, summary, revision, check_params)
         self._check_texts(name, deprecated=deprecated, cost=cost)
-        self._check_references(name, factory, params, spec)
+        self._check_references(name, factory, params, spec, checksums)
         self._check_reasons(name, expected_failures)
         self._check_words(name, requires=requires, provides=provides, needs=needs, tags=tags, references=references)
         if any(other.kind is self.kind and other.name == name for other in self._staged):
@@ -91,6 +92,7 @@ class Registrar:
                 requires=tuple(requires),
                 provides=tuple(provides),
                 spec=spec,
+                checksums=checksums,
                 needs=tuple(needs),
                 check_params=dict(check_params or {}),
                 expected_failures=dict(expected_failures or {}),
@@ -116,8 +118,8 @@ class Registrar:
             if not (text is None or (isinstance(text, str) and text.strip())):
                 raise PluginError(f"{self.kind} '{name}': {option} must be a non-empty text, not {text!r}")
 
-    def _check_references(self, name: str, factory: object, params: object, spec: object) -> None:
-        for reference in (factory, params, spec):
+    def _check_references(self, name: str, factory: object, params: object, spec: object, checksums: object) -> None:
+        for reference in (factory, params, spec, checksums):
             if isinstance(reference, str) and not _REFERENCE.fullmatch(reference):
                 raise PluginError(f"{self.kind} '{name}': {reference!r} is not of the form 'module:attribute'")
         if not (isinstance(factory, str) or callable(factory)):
@@ -128,6 +130,8 @@ class Registrar:
             raise PluginError(f"{self.kind} '{name}': its params are not plain data: {'; '.join(faults)}")
         if not (spec is None or isinstance(spec, str) or callable(spec)):
             raise PluginError(f"{self.kind} '{name}': its spec {spec!r} is not callable")
+        if not isinstance(checksums, str | Mapping | None):
+            raise PluginError(f"{self.kind} '{name}': checksums must be a table, not {checksums!r}")
 
     def _check_reasons(self, name: str, reasons: object) -> None:
         if reasons is None:

@@ -13,10 +13,11 @@ from typing import Literal
 from torch import nn
 
 from ganforge.build.builder import Folders, build_dataset, build_metric, build_network, choose_device, metric_context
-from ganforge.build.lock import data_changes, read_lock
-from ganforge.build.measured_parts import EvaluationParts, resolve_evaluation_parts
+from ganforge.build.lock import read_lock
+from ganforge.build.lock_differences import data_differences
 from ganforge.build.parts import Part
 from ganforge.build.protocols import data_hashes, protocol
+from ganforge.build.run_parts import EvaluationParts, resolve_evaluation_parts
 from ganforge.core.contracts import BuildContext, Dataset, MetricContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
 from ganforge.core.isolation import describe_error, isolated
@@ -193,8 +194,8 @@ def _folders(folder: RunFolder) -> Folders:
 def _dataset(folder: RunFolder, part: Part, generator: LoadedGenerator, seed: int, folders: Folders, remarks: list[str]) -> Dataset:
     """The run's data set as it is now."""
     if folder.lock.exists():
-        changes = data_changes(read_lock(folder.path), part, folders.recipe)
-        remarks += [f"the data are not what the run was trained on: {one.told}" for one in changes]
+        changes = data_differences(read_lock(folder.path), part, folders.recipe)
+        remarks += [f"the data are not what the run was trained on: {one.message}" for one in changes]
     dataset = build_dataset(part, seed=seed, folders=folders)
     if dataset.spec.shape != generator.data.shape:
         raise DataError(

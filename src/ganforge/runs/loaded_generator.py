@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.build.builder import build_network, build_sampler, choose_device
-from ganforge.build.sampled_parts import SamplingParts, resolve_sampling_parts
+from ganforge.build.run_parts import SamplingParts, resolve_sampling_parts
 from ganforge.core.contracts import BuildContext, Sampler
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.core.isolation import describe_error

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_dataset
-from ganforge.build.lock import data_changes, read_lock
+from ganforge.build.lock import read_lock
+from ganforge.build.lock_differences import data_differences
 from ganforge.core.contracts import ParallelSampleSource, SampleSource, StreamingDataset
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.formatting import clean
@@ -82,11 +83,11 @@ def training_images(folder: RunFolder) -> Training:
     identity = folder.read_json(folder.identity) or {}
     data, *others = data_folders()
     folders = Folders(Path(identity.get("recipe_folder", folder.path)), data, tuple(others))
-    changes = data_changes(read_lock(folder.path), blueprint.dataset, folders.recipe) if folder.lock.exists() else ()
+    changes = data_differences(read_lock(folder.path), blueprint.dataset, folders.recipe) if folder.lock.exists() else ()
     dataset = build_dataset(blueprint.dataset, seed=blueprint.recipe.train.seed, folders=folders)
     with isolated():
         images = dataset.streamed() if isinstance(dataset, StreamingDataset) else dataset.training().values
-    return Training(images, f"the data set '{blueprint.dataset.component.name}'", tuple(one.told for one in changes))
+    return Training(images, f"the data set '{blueprint.dataset.component.name}'", tuple(one.message for one in changes))
 
 
 def beside_nearest(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ganforge
+from ganforge.build.lock import make_lock
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask, mask_text
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
@@ -41,7 +42,7 @@ def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options:
 
     from ganforge.runs.loaded_generator import plain_specs
 
-    folder.write_json(folder.lock, plan.blueprint.lock(plan.recipe_folder))
+    folder.write_json(folder.lock, make_lock(plan.blueprint, plan.recipe_folder).to_plain())
     _copy_local_plugins(folder)
     folder.write_json(folder.path / "specs.json", plain_specs(trainer.evaluator.data, trainer.sampler.spec))
     facts = {
@@ -77,7 +78,7 @@ def update_lock(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> None:
         before = folder.read_json(folder.lock) or {}
     except StorageError:  # damaged, and accepted by --unlocked
         before = {}
-    now = plan.blueprint.lock(plan.recipe_folder)
+    now = make_lock(plan.blueprint, plan.recipe_folder).to_plain()
     now |= {"fingerprint": before.get("fingerprint", now["fingerprint"])}  # of the recipe that the run was created with
     if before == now:
         return

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.build.blueprint import Blueprint, resolve_recipe
-from ganforge.build.lock import (
-    Difference,
+from ganforge.build.lock import Lock, make_lock, read_lock
+from ganforge.build.lock_differences import (
+    LockDifference,
     check_installed,
     check_parts,
     installed_differences,
-    lock,
+    join_remedies,
     part_differences,
-    read_lock,
-    remedies,
 )
-from ganforge.build.lock_models import Lock
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.health.monitor import KEY, HealthMonitor
 from ganforge.recipe.reader import RecipeSource, read_recipe
@@ -143,8 +141,7 @@ class _Locks:
     def check_installed(self) -> None:
         """Compare distributions and local plugin files, before any of them runs."""
         if self.given:
-            for text in check_installed(self.given, self.given_file):
-                _log.warning(text)
+            check_installed(self.given, self.given_file)
         if self.resumed:
             self._check_resumed(installed_differences(self.resumed, self.run))
 
@@ -152,24 +149,26 @@ class _Locks:
         """Compare components and data."""
         if not (self.given or self.resumed):
             return
-        now = lock(plan.blueprint, plan.recipe_folder)
+        now = make_lock(plan.blueprint, plan.recipe_folder)
         if self.given:
             check_parts(self.given, now)
         if self.resumed:
             self._check_resumed(part_differences(self.resumed, now))
 
-    def _check_resumed(self, differences: Sequence[Difference]) -> None:
+    def _check_resumed(self, differences: Sequence[LockDifference]) -> None:
         """A run continues with what it was created with, unless the user allows otherwise or a difference changes no weight."""
-        grave = [one for one in differences if not one.slight]
+        grave = [one for one in differences if not one.minor]
         if grave and not self.unlocked:
-            lines = "\n  ".join(one.told for one in grave)
+            lines = "\n  ".join(one.message for one in grave)
             raise UsageError(
                 f"{self.run.name} was created with different versions, files or data (see its lock.json); nothing was changed:"
                 f"\n  {lines}",
-                remedy=f"{remedies(grave)}; or give --unlocked to go on with what is here",
+                remedy=f"{join_remedies(grave)}; or give --unlocked to go on with what is here",
             )
         for one in differences:
-            _log.warning("%s was created with something else: %s; to restore it: %s", self.run.name, one.told, remedies([one]))
+            _log.warning(
+                "%s was created with something else: %s; to restore it: %s", self.run.name, one.message, join_remedies([one])
+            )
 
 
 def _resumed_lock(run: RunFolder, *, unlocked: bool) -> Lock | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganforge import __version__
-from ganforge.build.expectations import require_bands
+from ganforge.build.blueprint import check_expectations
 from ganforge.core.errors import UsageError
 from ganforge.core.findings import unchecked_report
 from ganforge.recipe.tables import Expectation
@@ -273,7 +273,8 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
                 remedy='add a [[expect]] table, such as metric = "wasserstein", max = 0.1, seeds = 3',
             )
         evaluator = assemble(plan, "cpu").evaluator
-    require_bands(plan.blueprint, evaluator.value_info, evaluator.unavailable)  # before the first seed is run
+    # before the first seed is run
+    check_expectations(plan.blueprint, evaluator.value_info, evaluator.unavailable, required=True)
     swept = sweep(options, seeds=max(one.seeds for one in expected), jobs=jobs, console=console)
     first = plan.blueprint.recipe.train.seed
     return Verification(tuple(check_expectation(one, first, swept.seeds) for one in expected), swept)

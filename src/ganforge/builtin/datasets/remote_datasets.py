@@ -236,3 +236,8 @@ KNOWN = {known.name: known for known in (MNIST, FASHION_MNIST, CIFAR10)}
 """By name, in the order of listings."""
 MADE_OF = {"stacked-mnist": "mnist"}
 """Data sets that are made of another one's files."""
+
+MNIST_CHECKSUMS, FASHION_MNIST_CHECKSUMS, CIFAR10_CHECKSUMS = (
+    {file.name: file.sum for file in known.forms[0]} for known in (MNIST, FASHION_MNIST, CIFAR10)
+)
+"""Of the files of the first form, for registration: ``lock.json`` records them."""
