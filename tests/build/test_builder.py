@@ -116,4 +116,4 @@ def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, 
     assert [one.samples for one in observed("samples = 359").metrics] == [359]
     left = observed("optional = true")
     assert not left.metrics
-    assert "359 are held out" in left.left_out[metric]
+    assert "359 are held out" in left.unavailable[metric]

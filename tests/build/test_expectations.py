@@ -101,9 +101,9 @@ def test_a_metric_that_cannot_be_built_is_left_out_only_where_it_is_optional(blu
     with pytest.raises(IncompatiblePartsError, match="no weights"):
         built(blueprint(band("modes/captured")))
 
-    left = built(blueprint(band("modes/captured"), "metric[0].optional=true")).observer
+    left = built(blueprint(band("modes/captured"), "metric[0].optional=true")).evaluator
     assert not left.metrics
-    assert left.left_out == {"modes": "there are no weights (fetch them)"}
+    assert left.unavailable == {"modes": "there are no weights (fetch them)"}
 
 
 def test_a_metric_whose_package_is_missing_is_left_out_only_where_it_is_optional(blueprint, registry, monkeypatch):
@@ -124,7 +124,7 @@ def test_a_metric_whose_package_is_missing_is_left_out_only_where_it_is_optional
     assert [part.component.name for part in left.metrics] == ["modes"]
     assert [table.use for table in left.recipe.metric] == ["modes"]
     assert any("left out" in str(warning) and "install no_such_package" in str(warning) for warning in left.warnings)
-    assert [metric.name for metric in built(left).observer.metrics] == ["modes"]
+    assert [metric.name for metric in built(left).evaluator.metrics] == ["modes"]
 
 
 def test_a_metric_that_is_given_too_few_samples_is_refused_before_training(blueprint, monkeypatch):

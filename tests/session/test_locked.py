@@ -291,7 +291,7 @@ def test_a_lost_lock_costs_a_warning_and_a_damaged_one_the_resumption(stopped, c
 
 def test_unlocked_is_for_runs_that_go_on(trained, capsys):
     assert main(["run", "small.toml", "--unlocked"]) == 2
-    assert "--unlocked is for --resume" in capsys.readouterr().err
+    assert "--unlocked requires --resume" in capsys.readouterr().err
 
 
 def test_a_run_with_a_local_component_is_sampled_later(trained, tmp_path, capsys):
