@@ -57,7 +57,7 @@ def test_what_is_written_passes_ruff(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "-", "9lives", "3d-gan", "acme gan", "class", "ä-gan"])
 def test_a_name_that_nothing_can_have(name, tmp_path):
-    with pytest.raises(UsageError, match=r"is no name for a plugin \(.*begins with a letter and is no keyword"):
+    with pytest.raises(UsageError, match=r"is not a valid plugin name \(.*begin with a letter, and avoid keywords"):
         write_plugin(name, [Kind.LOSS], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -76,14 +76,14 @@ def test_a_name_that_nothing_can_have(name, tmp_path):
     ],
 )
 def test_a_name_whose_package_could_not_work(name, reason, tmp_path):
-    with pytest.raises(UsageError, match=f"no plugin can be called '{name}': {reason}"):
+    with pytest.raises(UsageError, match=f"a plugin cannot be called '{name}': {reason}"):
         write_plugin(name, [Kind.LOSS], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["ganforge-vanilla", "GanForge_new", "ganforge"])
 def test_a_name_that_would_pass_for_ganforges_own(name, tmp_path):
-    with pytest.raises(UsageError, match="would pass for one of ganforge's own"):
+    with pytest.raises(UsageError, match="looks like one of ganforge's own"):
         write_plugin(name, [Kind.LOSS], tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_names_are_spelt_as_pip_spells_them(tmp_path):
 def test_nothing_is_overwritten(tmp_path):
     write_plugin("acme-gan", [Kind.LOSS], tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_plugin("acme-gan", [Kind.GENERATOR], tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -113,7 +113,7 @@ def test_a_folder_that_may_not_be_looked_into(tmp_path):
 
 
 def test_a_name_that_no_file_can_have(tmp_path):
-    with pytest.raises(UsageError, match="is too long for a plugin's name: 300 letters"):
+    with pytest.raises(UsageError, match="is too long for a plugin's name: 300 characters"):
         write_plugin("a" * 300, [Kind.LOSS], tmp_path)
 
 
@@ -131,5 +131,5 @@ def test_an_unknown_kind_is_told(tmp_path, capsys):
 
 
 def test_no_kind_is_no_plugin(tmp_path):
-    with pytest.raises(UsageError, match="a plugin without components is none"):
+    with pytest.raises(UsageError, match="a plugin needs at least one component"):
         write_plugin("acme-gan", [], tmp_path)

@@ -1,4 +1,4 @@
-"""A plugin package to start from, written from the templates beside this file. Torch-free."""
+"""The template of new plugin packages. Torch-free."""
 
 from ganforge.scaffold.plugin_writer import write_plugin
 

@@ -1,4 +1,4 @@
-"""Puts a plugin package together: shared files, and for each kind of component a module, its parameters and its registration."""
+"""Writes a plugin package from templates: shared files, and for each kind of component a module, its params and registration."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from ganforge.registry.component import Kind
 from ganforge.registry.reserved_names import FIRST_PARTY, new_name_error
 from ganforge.registry.selection import normalize_name
 
-_TOLD = {Kind.DATASET: "a data set"}
+_NAMES = {Kind.DATASET: "a data set"}
 _SPECS = {Kind.SAMPLER: ("DataSpec, LatentSpec", "SamplerParams"), Kind.DATASET: ("DataSpec", "DatasetParams")}
 _RECIPE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC)
-_LONGEST = 100
-"""Letters of a name; file systems take 255 for a file that has the name within its own."""
-_FORM = "letters, digits and single hyphens; it begins with a letter and is no keyword of Python, such as acme-gan"
+_MAX_LENGTH = 100
+"""Characters of a name; file systems allow 255 for file names, which contain it."""
+_FORM = "use letters, digits and single hyphens, begin with a letter, and avoid keywords of Python, such as acme-gan"
 
 
 def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
-    """Write a package that installs, passes its tests and trains, as it is.
+    """Write a package that can be installed, passes its tests and trains without changes.
 
     Args:
         name: the distribution's name, such as ``acme-gan``.
-        kinds: what it offers, one component of each kind; at least one.
-        into: the folder that gets the package's folder.
+        kinds: the kinds of its components, one component of each; at least one.
+        into: the parent of the package's folder.
 
     Returns:
         The package's folder.
 
     Raises:
-        UsageError: a name that no distribution or module can have or that is ganforge's own, no kind, or a folder that is there.
-        StorageError: the disk refused.
+        UsageError: the name is invalid or reserved, there is no kind, or the folder exists.
+        StorageError: the files cannot be written.
     """
     chosen = tuple(kind for kind in Kind if kind in set(kinds))
     words = _words(name, chosen)
     folder = into / words["distribution"]
     try:
         if folder.exists():
-            raise UsageError(f"{folder} is there already", remedy="choose another name, or another folder with --into")
+            raise UsageError(f"{folder} already exists", remedy="choose another name, or another folder with --into")
         for path, text in _files(chosen, words):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,15 +56,15 @@ def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
 
 
 def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
-    """What the templates ask for."""
+    """The values of the templates' placeholders."""
     distribution = _checked(name)
     if not kinds:
-        raise UsageError("a plugin without components is none", remedy=f"--kinds {','.join(Kind)}, or some of them")
+        raise UsageError("a plugin needs at least one component", remedy=f"choose from --kinds {','.join(Kind)}")
     component = distribution.removesuffix("-gan") or distribution
-    offered = [_TOLD.get(kind, f"a {kind}") for kind in kinds]
-    told = " and ".join([", ".join(offered[:-1]), offered[-1]] if offered[1:] else offered)
-    ours = {Kind.GENERATOR, Kind.DISCRIMINATOR} <= set(kinds)
-    tests = ["pytest>=8.3", *([] if ours else ["ganforge-vanilla>=0.1"])]
+    names = [_NAMES.get(kind, f"a {kind}") for kind in kinds]
+    in_words = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    has_networks = {Kind.GENERATOR, Kind.DISCRIMINATOR} <= set(kinds)
+    tests = ["pytest>=8.3", *([] if has_networks else ["ganforge-vanilla>=0.1"])]
     return {
         "distribution": distribution,
         "package": distribution.replace("-", "_"),
@@ -73,32 +73,30 @@ def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
         "id": f"{distribution}/{component}",
         "Class": "".join(part.capitalize() for part in component.split("-")),
         "title": f"Trained with {distribution}",
-        "kinds_in_words": told,
-        "kinds_capitalised": told[0].upper() + told[1:],
-        "offers": "\n".join(f"| {kind} | `{component}` | say here what it does |" for kind in kinds),
+        "kinds_in_words": in_words,
+        "kinds_capitalised": in_words[0].upper() + in_words[1:],
+        "components": "\n".join(f"| {kind} | `{component}` | describe it here |" for kind in kinds),
         "ganforge_range": _range(__version__),
         "test_requirements": ", ".join(f'"{requirement}"' for requirement in tests),
         "spec_imports": _listed(imports for kind, (imports, _) in _SPECS.items() if kind in kinds),
         "spec_params": "",
-        "needs_vanilla": "" if ours else "ganforge-vanilla>=0.1",
+        "needs_vanilla": "" if has_networks else "ganforge-vanilla>=0.1",
     }
 
 
 def _checked(name: str) -> str:
     distribution = normalize_name(name)
-    if len(distribution) > _LONGEST:
+    if len(distribution) > _MAX_LENGTH:
         raise UsageError(
-            f"'{name[:20]}…' is too long for a plugin's name: {len(name)} letters",
-            remedy=f"take at most {_LONGEST}, such as acme-gan",
+            f"'{name[:20]}…' is too long for a plugin's name: {len(name)} characters",
+            remedy=f"use at most {_MAX_LENGTH}, such as acme-gan",
         )
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", distribution) or keyword.iskeyword(distribution):
-        raise UsageError(f"'{name}' is no name for a plugin", remedy=_FORM)
+        raise UsageError(f"'{name}' is not a valid plugin name", remedy=_FORM)
     if distribution in FIRST_PARTY or distribution.startswith("ganforge"):
-        raise UsageError(f"'{name}' would pass for one of ganforge's own plugins", remedy="take a name of yours, such as acme-gan")
+        raise UsageError(f"'{name}' looks like one of ganforge's own plugins", remedy="choose another name, such as acme-gan")
     if fault := new_name_error(distribution):
-        raise UsageError(
-            f"no plugin can be called '{name}': {fault}", remedy=f"take a name of yours, such as {distribution}-of-mine"
-        )
+        raise UsageError(f"a plugin cannot be called '{name}': {fault}", remedy=f"choose another name, such as my-{distribution}")
     return distribution
 
 
@@ -126,7 +124,7 @@ def _joined(head: str, kinds: Sequence[Kind], part: str, words: dict[str, str]) 
 
 
 def _recipe(kinds: Sequence[Kind], words: dict[str, str]) -> str:
-    """Its own components, and ganforge's for the kinds that it has none of."""
+    """A recipe with the plugin's components, and ganforge's for the other kinds."""
     tables = "".join(_filled(f"{kind}/{'recipe' if kind in kinds else 'other'}.toml", words) for kind in _RECIPE)
     needed = ", ".join(f'"{one}"' for one in (f"{words['distribution']}>=0.1", words["needs_vanilla"]) if one)
     return f"{_filled('recipe.toml', words)}{tables}\n[requires]\nplugins = [{needed}]\n"
@@ -138,7 +136,7 @@ def _filled(template: str, words: dict[str, str]) -> str:
 
 
 def _listed(parts: Iterable[str]) -> str:
-    """Names of comma-separated lists, each once, in order."""
+    """The names of comma-separated lists, without duplicates, sorted."""
     return ", ".join(sorted({name.strip() for part in parts for name in part.split(",")}))
 
 
