@@ -49,7 +49,7 @@ def test_the_table(data, capsys):
 def idx_files(folder, *, packed=False, cut=0):
     """Files of MNIST's names and sizes that hold nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    for file in MNIST.forms[0]:
+    for file in MNIST.layouts[0]:
         content = bytes(file.size - cut)
         name = f"{file.name}.gz" if packed else file.name
         (folder / name).write_bytes(gzip.compress(content, compresslevel=1) if packed else content)
@@ -73,7 +73,7 @@ def test_empty_files_are_no_data(data, capsys):
 
 def test_gzip_cut_short_and_gzip_in_parts(data, capsys):
     idx_files(data / "mnist", packed=True)
-    file = MNIST.forms[0][1]
+    file = MNIST.layouts[0][1]
     path = data / "mnist" / f"{file.name}.gz"
     path.write_bytes(path.read_bytes()[:-1])
     assert listed(capsys)["mnist"]["state"] == "damaged"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganforge.builtin.datasets.remote_datasets import Known, KnownFile
+from ganforge.builtin.datasets.remote_datasets import RemoteDataset, RemoteFile
 from ganforge.session.data_preparation import prepare_data
 
 ROOT = Path(__file__).parents[2]
@@ -104,14 +104,14 @@ ARCHIVE = b"an archive"
 
 
 def known_file(name, content, *, gzipped=False):
-    return KnownFile(name, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content), gzipped)
+    return RemoteFile(name, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content), gzipped)
 
 
 @pytest.fixture
 def known(tmp_path):
     form = tuple(known_file(name, content, gzipped=True) for name, content in CONTENT.items())
     archive = (known_file("all.tar.gz", ARCHIVE),)
-    return Known("tiny", "a tiny one", (form, archive), (), "none", (tmp_path / "system",), otherwise="ask a friend")
+    return RemoteDataset("tiny", "a tiny one", (form, archive), (), "none", (tmp_path / "system",), alternative="ask a friend")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from ganforge.builtin.datasets.remote_datasets import MNIST
 from ganforge.core.errors import DataError, StorageError, UsageError
-from ganforge.session.data_preparation import known_named, prepare_data
+from ganforge.session.data_preparation import find_dataset, prepare_data
 
 ARCHIVE = b"an archive"
 CONTENT = {"images": b"pixels" * 100, "labels": b"0123"}
@@ -110,7 +110,7 @@ def test_what_was_there_is_back_where_the_swap_fails(prepare, source, data, monk
     rename = Path.rename
 
     def refusing(path, target):
-        if path.name == "new":
+        if path.name == "tiny" and path.parent != data:
             raise OSError(28, "No space left on device")
         return rename(path, target)
 
@@ -130,12 +130,12 @@ def test_a_file_of_the_folders_name_is_not_touched(prepare, source, data):
 
 def test_what_a_killed_one_left_is_in_nobodys_way_and_goes_after_a_day(prepare, source, data):
     for number, age in ((os.getpid(), 0), (1, 2 * 24 * 3600)):
-        left = data / f".tiny-{number}"
+        left = data / f".tiny.tmp-{number}"
         left.mkdir(parents=True)
         (left / "images").write_bytes(b"half")
         os.utime(left, (time.time() - age, time.time() - age))
     assert prepare(source)[0].changed
-    assert sorted(path.name for path in data.iterdir()) == [f".tiny-{os.getpid()}", "tiny"]
+    assert sorted(path.name for path in data.iterdir()) == [f".tiny.tmp-{os.getpid()}", "tiny"]
 
 
 def test_nowhere_is_no_source(prepare, data):
@@ -184,9 +184,9 @@ def test_a_data_folder_that_cannot_be_written(known, source, tmp_path):
 
 
 def test_names():
-    assert known_named("stacked-mnist") is MNIST
+    assert find_dataset("stacked-mnist") is MNIST
     with pytest.raises(UsageError) as caught:
-        known_named("mnsit")
+        find_dataset("mnsit")
     assert "did you mean 'mnist'?" in caught.value.remedy
 
 

@@ -12,7 +12,7 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.builtin.datasets.remote_datasets import Known
+    from ganforge.builtin.datasets.remote_datasets import RemoteDataset
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -25,20 +25,24 @@ def data() -> None:
 @app.command("list")
 def list_data(*, as_json: options.Json = False) -> None:
     """List the data sets that can be prepared, their state and location."""
-    from ganforge.builtin.datasets.remote_datasets import KNOWN
+    from ganforge.builtin.datasets.remote_datasets import REMOTE_DATASETS
     from ganforge.storage.data_folders import data_folders
 
     folders = data_folders()
     if as_json:
         console.json_out(
-            {"schema": 1, "folder": folders[0], "datasets": [_facts(known, _found(known, folders)) for known in KNOWN.values()]}
+            {
+                "schema": 1,
+                "folder": folders[0],
+                "datasets": [_facts(known, _found(known, folders)) for known in REMOTE_DATASETS.values()],
+            }
         )
         return
     console.table(
         ("Name", "State", "Where", "What it is", "Licence"),
         [
             (known.name, _state(known, found), found, known.summary, known.licence)
-            for known in KNOWN.values()
+            for known in REMOTE_DATASETS.values()
             for found in [_found(known, folders)]
         ],
     )
@@ -58,10 +62,10 @@ def prepare(
     as_json: options.Json = False,
 ) -> None:
     """Copy or download a data set into the data folder, and verify its checksums."""
-    from ganforge.session.data_preparation import known_named, prepare_data, size_on_disk
+    from ganforge.session.data_preparation import find_dataset, prepare_data, size_on_disk
     from ganforge.storage.data_folders import data_folders
 
-    known = known_named(name)
+    known = find_dataset(name)
     with _progress() as report:
         done = prepare_data(known, source, data_folders(), report)
 
@@ -74,20 +78,26 @@ def prepare(
     console.success(f"{known.name}{made} {how} in {done.folder} ({size:.1f} MiB, checksums verified; licence: {known.licence})")
 
 
-def _found(known: Known, folders: tuple[Path, ...]) -> Path | None:
-    return known.found_in(known.folders(folders))
+def _found(known: RemoteDataset, folders: tuple[Path, ...]) -> Path | None:
+    from ganforge.builtin.datasets.remote_files import find_folder, search_folders
+
+    return find_folder(known, search_folders(known, folders))
 
 
-def _state(known: Known, folder: Path | None) -> str:
+def _state(known: RemoteDataset, folder: Path | None) -> str:
     """The state by file names and sizes, without checksums."""
+    from ganforge.builtin.datasets.remote_files import have_right_sizes
+
     if folder is None:
         return "missing"
-    return "ready" if known.seems_whole(folder) else "damaged"
+    return "ready" if have_right_sizes(known, folder) else "damaged"
 
 
-def _facts(known: Known, folder: Path | None) -> dict[str, object]:
+def _facts(known: RemoteDataset, folder: Path | None) -> dict[str, object]:
     """A data set as plain data."""
-    form = (known.form_in(folder) if folder else None) or known.forms[0]
+    from ganforge.builtin.datasets.remote_files import find_file, find_layout
+
+    form = (find_layout(known, folder) if folder else None) or known.layouts[0]
     return {
         "name": known.name,
         "state": _state(known, folder),
@@ -96,7 +106,7 @@ def _facts(known: Known, folder: Path | None) -> dict[str, object]:
         "licence": known.licence,
         "urls": known.urls,
         "files": [
-            {"name": file.name, "sum": file.sum, "file": file.lies_in(folder) if folder else None, "bytes": file.size}
+            {"name": file.name, "sum": file.checksum, "file": find_file(file, folder) if folder else None, "bytes": file.size}
             for file in form
         ],
     }

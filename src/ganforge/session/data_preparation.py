@@ -1,187 +1,350 @@
-"""Data sets brought to this computer: copied or downloaded, compared with known sums, and put in place whole or not at all."""
+"""Copies or downloads data sets, compares them with their checksums, and puts them in place whole or not at all."""
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from ganforge.builtin.datasets.gzip_files import read_raw
-from ganforge.builtin.datasets.remote_datasets import KNOWN, MADE_OF, Known, KnownFile
+from ganforge import __version__
+from ganforge.builtin.datasets.remote_datasets import DERIVED_DATASETS, REMOTE_DATASETS, Layout, RemoteDataset, RemoteFile
+from ganforge.builtin.datasets.remote_files import decompress, find_file, find_folder, find_layout, read_file, search_folders
 from ganforge.core.errors import DataError, StorageError, UsageError, did_you_mean
-from ganforge.session.data_checksums import archive_of, archives, insist, is_right, listed
-from ganforge.session.downloads import Told, downloaded, is_url
-from ganforge.storage.atomic_files import sync_folder, write_synced
+from ganforge.storage.atomic_files import staged, staging_prefix, storage_errors, sync_folder, write_synced
 
-_FORGOTTEN = 24 * 3600
-"""Seconds after which what a process gathered and could not take away is nobody's any more."""
+Report = Callable[[str, int, int | None], None]
+"""Called with the file's name, the bytes so far, and the bytes in all if known."""
+
+_TIMEOUT = 30
+"""Seconds without a byte until a server counts as dead."""
+_CHUNK = 1 << 18
+_STALE_SECONDS = 24 * 3600
+_NOT_FOUND = (403, 404)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A data set that is here.
+class PreparedDataset:
+    """A data set that is on this computer.
 
     Attributes:
-        known: which one.
-        folder: where it lies.
+        dataset: the data set.
+        folder: its folder.
         changed: whether it was put there now.
     """
 
-    known: Known
+    dataset: RemoteDataset
     folder: Path
     changed: bool
 
 
-def known_named(name: str) -> Known:
-    """The data set of that name, or the one that it is made of.
+def find_dataset(name: str) -> RemoteDataset:
+    """The data set of that name, or the one that it is derived from.
 
     Raises:
-        UsageError: ganforge knows no such data set.
+        UsageError: there is none.
     """
-    known = KNOWN.get(MADE_OF.get(name, name))
-    if known is None:
-        names = [*KNOWN, *MADE_OF]
+    dataset = REMOTE_DATASETS.get(DERIVED_DATASETS.get(name, name))
+    if dataset is None:
+        names = [*REMOTE_DATASETS, *DERIVED_DATASETS]
         hint = did_you_mean(name, names)
-        told = f"known: {', '.join(names)}; other data sets of `ganforge list datasets` need no preparing"
-        raise UsageError(f"no data set named '{name}' can be prepared", remedy=f"{hint} {told}" if hint else told)
-    return known
+        known = f"known: {', '.join(names)}; other data sets of `ganforge list datasets` need no preparation"
+        raise UsageError(f"no data set named '{name}' can be prepared", remedy=f"{hint} {known}" if hint else known)
+    return dataset
 
 
-def prepare_data(known: Known, source: str | None, folders: Iterable[Path], told: Told) -> Prepared:
-    """See to it that what a run would read is here, with the right sums.
+def prepare_data(dataset: RemoteDataset, source: str | None, folders: Iterable[Path], report: Report) -> PreparedDataset:
+    """Make sure that the files that a run would read are here, with the right checksums.
 
     Args:
-        known: which one.
-        source: the folder, archive or URL to take it from; unless given, a sound copy in another of the folders, else its own URLs.
-        folders: the data folders, of which the first is written to.
-        told: hears how it goes on.
+        dataset: the data set.
+        source: a folder, archive or URL; by default an intact copy in one of the folders, else the data set's URLs.
+        folders: the data folders; files are written to the first one.
+        report: called as files progress.
 
     Raises:
-        DataError: files that are missing or not the right ones, or a download that failed; nothing was changed.
+        DataError: files are missing or wrong, or no server delivered them; nothing was changed.
         StorageError: the disk or folder refused.
-        UsageError: the source is empty, or a URL of one file of several.
+        UsageError: the source is empty, or the URL of one file of several.
     """
-    own, *others = folders
     if source is not None and not source.strip():
         raise UsageError("--from is empty", remedy="name a folder, an archive or a URL")
-    target = own / known.name
-    places = known.folders((own, *others)) if source is None else [target]
-    read = known.found_in(places)
-    if read is not None and is_right(known, read):
-        return Prepared(known, read, changed=False)
+    own, *others = folders
+    target = own / dataset.name
+    candidates = [target] if source is not None else search_folders(dataset, (own, *others))
+    current = find_folder(dataset, candidates)
+    if current is not None and _is_intact(dataset, current):
+        return PreparedDataset(dataset, current, changed=False)
 
-    brought = _brought(known, source, places, told)
+    contents = _contents(dataset, source, candidates, report)
     try:
-        with _staged(target) as stage:
-            for name, raw in brought:
-                write_synced(stage / "new" / name, raw)
-            _put(stage, target, known)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror or error}",
-            remedy="free some space, or set GANFORGE_DATA to a folder you may write to",
-        ) from error
-    return Prepared(known, target, changed=True)
-
-
-def _brought(known: Known, source: str | None, places: Sequence[Path], told: Told) -> Iterator[tuple[str, bytes]]:
-    if source is None:
-        sound = next((found for place in places if (found := known.found_in([place])) and is_right(known, found)), None)
-        if sound is not None:
-            return _copied(known, _local(known, sound), told)
-        return downloaded(known, known.urls, told)
-    if is_url(source):
-        return downloaded(known, [source], told)
-    return _copied(known, _local(known, Path(source).expanduser()), told)
-
-
-def _local(known: Known, source: Path) -> list[tuple[KnownFile, Path]]:
-    """The files in a folder, or an archive, that make one of the data set's forms."""
-    if source.is_file():
-        if archives(known):
-            return [(archive_of(known, read_raw(source), source.name, source), source)]
-        raise DataError(f"{source} is a file", remedy=f"name the folder that holds {listed(known.forms[0])}")
-    if not source.is_dir():
-        raise DataError(f"there is no folder {source}", remedy="name a folder that is there, or a URL that begins with https://")
-
-    folder = known.found_in([source])
-    form = known.form_in(folder) if folder else None
-    if folder is None or form is None:
-        missing = [file for file in known.forms[0] if not file.lies_in(source)]
-        others = "".join(f"; or {listed(form)}" for form in known.forms[1:])
-        raise DataError(f"{source} lacks {listed(missing)}", remedy=f"it must hold {listed(known.forms[0])}{others}")
-    return [(file, path) for file in form if (path := file.lies_in(folder))]
-
-
-def _copied(known: Known, files: list[tuple[KnownFile, Path]], told: Told) -> Iterator[tuple[str, bytes]]:
-    for file, path in files:
-        raw = read_raw(path)
-        insist(known, file, raw, path)
-        name = path.name if file.gzipped else file.name
-        told(name, len(raw), len(raw))
-        yield name, raw
-
-
-@contextmanager
-def _staged(target: Path) -> Iterator[Path]:
-    """A folder beside the target, since a rename is one step within one file system only; files gather in its ``new``."""
-    beside = f".{target.name}-"
-    for left in target.parent.glob(f"{beside}*"):  # of processes that were killed
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _FORGOTTEN:
-                _clear(left)
-    stage = target.parent / f"{beside}{secrets.token_hex(8)}"
-    try:
-        (stage / "new").mkdir(parents=True)
-        yield stage
-    finally:
-        _clear(stage)
-
-
-def _clear(stage: Path) -> None:
-    """Take a stage away, unless it holds what lay in the target's place and came to no other."""
-    if not os.path.lexists(stage / "old"):
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _put(stage: Path, target: Path, known: Known) -> None:
-    """Put the new folder in its place as a whole. What was there goes, but for files that are none of the data set's."""
-    new, old = stage / "new", stage / "old"
-    sync_folder(new)
-    if not os.path.lexists(target):
-        new.rename(target)
-    elif target.is_dir() or target.is_symlink():
-        try:
-            target.rename(old)
-            new.rename(target)
-        except BaseException:
-            if os.path.lexists(old) and not os.path.lexists(target):
-                old.rename(target)
-            raise
-        _leave(old, target, known)
-    else:
-        raise NotADirectoryError(errno.ENOTDIR, "a file of this name is in the way")
-    sync_folder(target.parent)
-
-
-def _leave(old: Path, target: Path, known: Known) -> None:
-    """Take the old folder away: of a link the link alone, and other people's files stay."""
-    if old.is_symlink():
-        old.unlink()
-        return
-    ours = {name for form in known.forms for file in form for name in file.names}
-    for path in old.iterdir():
-        if path.name not in ours:
-            path.rename(target / path.name)
-    shutil.rmtree(old, ignore_errors=True)
+        _put_in_place(dataset, target, contents)
+    except StorageError as error:
+        error.remedy = "free some space, or set GANFORGE_DATA to a folder that you may write in"
+        raise
+    return PreparedDataset(dataset, target, changed=True)
 
 
 def size_on_disk(folder: Path) -> int:
     """Bytes of the files in a folder."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+# Files in place
+
+
+def _put_in_place(dataset: RemoteDataset, target: Path, contents: Iterable[tuple[str, bytes]]) -> None:
+    """Replace the folder as a whole; files in it that do not belong to the data set stay. Of a link, only the link is replaced."""
+    if target.is_file():
+        raise StorageError(f"cannot write {target}: a file of this name is in the way")
+    _remove_stale_stages(target)
+    remaining = iter(contents)
+    first = next(remaining)  # before anything is created
+    with staged(target) as stage:
+        with storage_errors(target):
+            stage.mkdir()
+        for name, raw in chain([first], remaining):
+            with storage_errors(target):
+                write_synced(stage / name, raw)
+        with storage_errors(target):
+            _copy_foreign_files(dataset, target, stage)
+            sync_folder(stage)
+
+
+def _copy_foreign_files(dataset: RemoteDataset, target: Path, stage: Path) -> None:
+    if target.is_symlink() or not target.exists():
+        return
+    own = {name for layout in dataset.layouts for file in layout for name in file.names}
+    for path in target.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, stage / path.name, symlinks=True)
+        elif path.name not in own:
+            shutil.copy2(path, stage / path.name, follow_symlinks=False)
+
+
+def _remove_stale_stages(target: Path) -> None:
+    """Remove what a killed process left, after a day."""
+    for stage in target.parent.glob(f"{staging_prefix(target)}*"):
+        with suppress(OSError):
+            if time.time() - stage.stat().st_mtime > _STALE_SECONDS and not os.path.lexists(stage / "former"):
+                shutil.rmtree(stage, ignore_errors=True)
+
+
+# Checksums
+
+
+def _verify(dataset: RemoteDataset, file: RemoteFile, raw: bytes, origin: Path | str) -> None:
+    """Compare a file, compressed or not, with its checksum.
+
+    Raises:
+        DataError: its gzip is damaged, or its checksum differs; names ``origin``.
+    """
+    content = _content(file, raw, origin)
+    if not file.matches(content):
+        found = file.checksum_of(content).partition(":")[2]
+        expected = file.checksum.partition(":")[2]
+        raise DataError(
+            f"{origin}: is not {file.name} of {dataset.name}: its {file.algorithm} is {found}, not {expected}",
+            remedy=f"get it from {' or '.join(dataset.urls)}",
+        )
+
+
+def _content(file: RemoteFile, raw: bytes, origin: Path | str) -> bytes:
+    return decompress(raw, origin, limit=file.size) if file.gzipped else raw
+
+
+def _is_intact(dataset: RemoteDataset, folder: Path) -> bool:
+    """Whether the files that a run would read in a folder have the right checksums."""
+    try:
+        paths = [(file, find_file(file, folder)) for file in find_layout(dataset, folder) or ()]
+        return bool(paths) and all(path and file.matches(_content(file, read_file(path), path)) for file, path in paths)
+    except DataError:
+        return False
+
+
+def _archives(dataset: RemoteDataset) -> list[RemoteFile]:
+    """The files that hold a whole data set each."""
+    return [layout[0] for layout in dataset.layouts if len(layout) == 1]
+
+
+def _identify_archive(dataset: RemoteDataset, raw: bytes, name: str, origin: Path | str) -> RemoteFile:
+    """The archive of a data set that this is, whatever its name.
+
+    Raises:
+        DataError: it is none of them; compares it with the one of that name.
+    """
+    archives = _archives(dataset)
+    matching = next((file for file in archives if file.matches(raw)), None)
+    if matching is None:
+        matching = next((file for file in archives if file.name == name), archives[0])
+        _verify(dataset, matching, raw, origin)
+    return matching
+
+
+def _enumerate(files: Iterable[RemoteFile]) -> str:
+    *first, last = [file.name for file in files]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+# Sources
+
+
+def _contents(dataset: RemoteDataset, source: str | None, folders: Sequence[Path], report: Report) -> Iterator[tuple[str, bytes]]:
+    """Name and verified content of each file, from the source."""
+    if source is None:
+        found = (find_folder(dataset, [folder]) for folder in folders)
+        intact = next((folder for folder in found if folder is not None and _is_intact(dataset, folder)), None)
+        return _download(dataset, dataset.urls, report) if intact is None else _copy(dataset, intact, report)
+    if source.lower().startswith(("http://", "https://")):
+        return _download(dataset, [source], report)
+    return _copy(dataset, Path(source).expanduser(), report)
+
+
+def _copy(dataset: RemoteDataset, source: Path, report: Report) -> Iterator[tuple[str, bytes]]:
+    for file, path in _local_files(dataset, source):
+        raw = read_file(path)
+        _verify(dataset, file, raw, path)
+        name = path.name if file.gzipped else file.name
+        report(name, len(raw), len(raw))
+        yield name, raw
+
+
+def _local_files(dataset: RemoteDataset, source: Path) -> list[tuple[RemoteFile, Path]]:
+    """The files of one layout in a folder, or an archive."""
+    if source.is_file():
+        if _archives(dataset):
+            return [(_identify_archive(dataset, read_file(source), source.name, source), source)]
+        raise DataError(f"{source} is a file", remedy=f"name the folder that holds {_enumerate(dataset.layouts[0])}")
+    if not source.is_dir():
+        raise DataError(f"there is no folder {source}", remedy="name an existing folder, or a URL that begins with https://")
+
+    folder = find_folder(dataset, [source])
+    layout = find_layout(dataset, folder) if folder else None
+    if folder is None or layout is None:
+        missing = [file for file in dataset.layouts[0] if not find_file(file, source)]
+        others = "".join(f"; or {_enumerate(other)}" for other in dataset.layouts[1:])
+        raise DataError(f"{source} lacks {_enumerate(missing)}", remedy=f"it must hold {_enumerate(dataset.layouts[0])}{others}")
+    return [(file, path) for file in layout if (path := find_file(file, folder))]
+
+
+def _download(dataset: RemoteDataset, urls: Iterable[str], report: Report) -> Iterator[tuple[str, bytes]]:
+    """Download from web folders or archives, one after the other: what one server lacks or has wrong, the next one may deliver.
+
+    Raises:
+        DataError: no server has the missing files; gives the reason of each.
+        UsageError: a URL is that of one file of several.
+    """
+    failures: list[str] = []
+    missing: list[RemoteFile] | None = None
+    for url in urls:
+        try:
+            if missing is None:
+                layout, first = _download_first(dataset, url, report)
+                missing = list(layout[1:])
+                yield first
+            while missing:
+                yield _download_file(dataset, missing[0], url, report)
+                del missing[0]
+        except DataError as error:
+            failures.append(error.message)
+        except (OSError, ValueError) as error:  # ValueError: an invalid URL
+            failures.append(f"{url}: {_reason(error)}")
+        else:
+            return
+    raise DataError(f"{dataset.name} could not be downloaded: {'; '.join(failures)}", remedy=_offline_instructions(dataset))
+
+
+def _download_first(dataset: RemoteDataset, url: str, report: Report) -> tuple[Layout, tuple[str, bytes]]:
+    """The layout that a server has, and its first file."""
+    name = unquote(urlsplit(url).path).rpartition("/")[2]
+    archives = _archives(dataset)
+    if archives and name.lower().endswith((".tar.gz", ".tgz")):
+        raw = _fetch(url, name, max((file.size or 0 for file in archives), default=0), report)
+        archive = _identify_archive(dataset, raw, name, url)
+        return (archive,), (archive.name, raw)
+    if any(name in file.names for layout in dataset.layouts for file in layout):
+        raise UsageError(f"{url} is one of several files", remedy="name the web folder that holds them all")
+
+    not_found: OSError | None = None
+    for layout in dataset.layouts:
+        try:
+            return layout, _download_file(dataset, layout[0], url, report)
+        except OSError as error:
+            if not _is_not_found(error):
+                raise
+            not_found = not_found or error
+    raise not_found or AssertionError("a data set has files")
+
+
+def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, report: Report) -> tuple[str, bytes]:
+    """Name and verified content of a file from a web folder, compressed if the server has it so."""
+    *compressed, plain = reversed(file.names)
+    for name in compressed:
+        try:
+            return _download_name(dataset, file, url, name, report)
+        except OSError as error:
+            if not _is_not_found(error):
+                raise
+    return _download_name(dataset, file, url, plain, report)
+
+
+def _download_name(dataset: RemoteDataset, file: RemoteFile, url: str, name: str, report: Report) -> tuple[str, bytes]:
+    parts = urlsplit(url)  # a query, such as a token, stays at the end
+    address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}", fragment=""))
+    raw = _fetch(address, name, file.size or 0, report)
+    _verify(dataset, file, raw, f"{url}: {name}")
+    return name, raw
+
+
+def _fetch(url: str, name: str, size: int, report: Report) -> bytes:
+    from pooch import HTTPDownloader
+
+    transfer = _Transfer(name, 2 * size + _CHUNK if size else None, report)
+    headers = {"User-Agent": f"ganforge/{__version__}", "Accept-Encoding": "identity"}
+    HTTPDownloader(progressbar=transfer, chunk_size=_CHUNK, timeout=_TIMEOUT, headers=headers)(url, transfer, None)
+    return b"".join(transfer.pieces)
+
+
+class _Transfer:
+    """The file that pooch writes to and its progress bar in one: it counts bytes, and stops a server that sends too many."""
+
+    def __init__(self, name: str, limit: int | None, report: Report) -> None:
+        self.pieces: list[bytes] = []
+        self.total = 0  # set by pooch
+        self._name, self._limit, self._report, self._done = name, limit, report, 0
+
+    def write(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+        self._done += len(piece)
+        self._report(self._name, self._done, self.total or None)
+        if self._limit is not None and self._done > self._limit:
+            raise OSError(f"{self._name} is larger than expected")
+
+    def _ignore(self, _: int = 0) -> None:
+        """Nothing to do: :meth:`write` reports the exact number of bytes."""
+
+    flush = update = reset = close = _ignore
+
+
+def _is_not_found(error: OSError) -> bool:
+    return getattr(getattr(error, "response", None), "status_code", None) in _NOT_FOUND
+
+
+def _reason(error: Exception) -> str:
+    """The innermost reason of an error of requests, which wraps those of urllib3."""
+    inner = error.args[0] if error.args else error
+    return str(getattr(inner, "reason", None) or error)
+
+
+def _offline_instructions(dataset: RemoteDataset) -> str:
+    compressed = ", each with or without .gz," if dataset.layouts[0][0].gzipped else ""
+    steps = (
+        f"without a network: get {_enumerate(dataset.layouts[0])}{compressed} on a computer that has one, from "
+        f"{' or '.join(dataset.urls)}; copy them here, and run `ganforge data prepare {dataset.name} --from FOLDER`"
+    )
+    return f"{steps}; or {dataset.alternative}" if dataset.alternative else steps

@@ -93,14 +93,14 @@ def staging_prefix(path: Path) -> str:
 
 
 def _exchange(new: Path, path: Path, former: Path) -> None:
-    """Move ``new`` to ``path``; a folder there moves to ``former`` first, since a rename cannot replace a folder."""
-    if not path.is_dir():
+    """Move ``new`` to ``path``; a folder or link there moves to ``former`` first, since a rename cannot replace it by a folder."""
+    if path.is_file() or not os.path.lexists(path):
         new.replace(path)
     else:
         path.rename(former)
         try:
             new.rename(path)
-        except OSError:
+        except BaseException:
             former.rename(path)
             raise
     sync_folder(path.parent)

@@ -14,7 +14,7 @@ import torch
 
 from ganforge.builtin.datasets.cifar10 import build, decode
 from ganforge.builtin.datasets.image_params import Cifar10Params
-from ganforge.builtin.datasets.remote_datasets import CIFAR10, CIFAR10_BATCHES, Known, KnownFile
+from ganforge.builtin.datasets.remote_datasets import CIFAR10, CIFAR10_BATCHES, RemoteDataset, RemoteFile
 from ganforge.plugin import DataError, DatasetContext
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.testing import check_component
@@ -60,7 +60,7 @@ FORMS = {"python": (python_form, ""), "binary": (binary_form, ".bin")}
 
 
 def form_of(files):
-    return tuple(KnownFile(name, f"sha256:{hashlib.sha256(raw).hexdigest()}") for name, raw in files.items())
+    return tuple(RemoteFile(name, f"sha256:{hashlib.sha256(raw).hexdigest()}") for name, raw in files.items())
 
 
 def archived(files, folder):
@@ -90,7 +90,7 @@ def tiny(request, files, tmp_path):
     target.mkdir(parents=True)
     for name, raw in files.items():
         (target / name).write_bytes(raw)
-    return Known("tiny", "a tiny one", (form_of(files),), (), "none", inside=CIFAR10.inside)
+    return RemoteDataset("tiny", "a tiny one", (form_of(files),), (), "none", subfolders=CIFAR10.subfolders)
 
 
 def context(tmp_path):
@@ -122,7 +122,7 @@ def test_it_keeps_the_contract(components, tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize("files", ["binary"], indirect=True)
 @pytest.mark.parametrize("tiny", ["flat", "archive"], indirect=True)
 def test_other_content_is_refused_before_it_is_looked_at(tiny, tmp_path):
-    file = tmp_path / "tiny" / tiny.forms[0][0].name
+    file = tmp_path / "tiny" / tiny.layouts[0][0].name
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(DataError, match=f"{file.name}: is not the file of tiny: its sha256 is another"):
         build(tiny, Cifar10Params(), context(tmp_path))
@@ -177,7 +177,7 @@ def test_a_damaged_archive(tmp_path):
     raw = b"\x1f\x8b no archive"
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "all.tar.gz").write_bytes(raw)
-    known = Known("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
+    known = RemoteDataset("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
     with pytest.raises(DataError, match=r"all\.tar\.gz: damaged archive"):
         build(known, Cifar10Params(), context(tmp_path))
 
@@ -186,6 +186,6 @@ def test_an_archive_that_lacks_a_batch(tmp_path):
     raw = archived({f"{name}.bin": binary_form(0) for name in CIFAR10_BATCHES[:-1]}, "cifar-10-batches-bin")
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "all.tar.gz").write_bytes(raw)
-    known = Known("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
+    known = RemoteDataset("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
     with pytest.raises(DataError, match="there is no test_batch"):
         build(known, Cifar10Params(), context(tmp_path))

@@ -4,8 +4,8 @@ import struct
 import pytest
 import torch
 
-from ganforge.builtin.datasets.gzip_files import read_unpacked
 from ganforge.builtin.datasets.idx_format import decode
+from ganforge.builtin.datasets.remote_files import read_gzip
 from ganforge.plugin import DataError
 
 IMAGES = struct.pack(">4I", 0x803, 2, 2, 3) + bytes(range(12))
@@ -13,7 +13,7 @@ LABELS = struct.pack(">2I", 0x801, 4) + bytes([3, 0, 2, 1])
 
 
 def read(path, dimensions):
-    return decode(read_unpacked(path), path, dimensions)
+    return decode(read_gzip(path), path, dimensions)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -58,9 +58,9 @@ def test_damaged_gzip(tmp_path, damage):
     path = tmp_path / "images.gz"
     path.write_bytes(damage(gzip.compress(IMAGES * 50)))
     with pytest.raises(DataError, match=r"images\.gz: damaged gzip"):
-        read_unpacked(path)
+        read_gzip(path)
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
-        read_unpacked(tmp_path)
+        read_gzip(tmp_path)

