@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ganforge.runs.export_formats import FORMATS
+from ganforge.runs.generator_export import FORMATS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "how-to" / "use-a-generator.md").read_text()

@@ -12,8 +12,7 @@ from rich.console import Console
 
 from ganforge.cli.app import main
 from ganforge.cli.compare import _joint_significance
-from ganforge.runs.comparison_result import Compared, Trial
-from ganforge.runs.rank_test import RankTest
+from ganforge.runs.comparison import GroupTest, MetricComparison, RankTest
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
@@ -88,8 +87,8 @@ def test_a_picture_must_be_a_png(runs, capsys):
 @pytest.mark.parametrize(("corrected", "told"), [(0.03, "w remain"), (0.2, "none remains")])
 def test_how_many_tests_were_made_is_told_where_one_names_a_winner(corrected, told):
     def one(metric, p, verdict, p_of_all):
-        trial = Trial("b", "a", RankTest(p, 0.01, 1.0), p, 1.0, verdict, p_of_all)
-        return Compared(metric, {}, {}, ("training",), (), (trial,), {})
+        trial = GroupTest("b", "a", RankTest(p, 0.01, 1.0), p, 1.0, verdict, p_of_all)
+        return MetricComparison(metric, {}, {}, ("training",), (), (trial,), {})
 
     winner, other = one("w", 0.02, "b is better", corrected), one("v", 0.5, "no difference is shown", 0.5)
     text = _joint_significance([winner, other])

@@ -11,7 +11,7 @@ import ganforge
 from ganforge.cli.app import main
 from ganforge.cli.export import Form
 from ganforge.registry.selection import command_line_selection
-from ganforge.runs.export_formats import FORMATS
+from ganforge.runs.generator_export import FORMATS
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke" / "cgan_moons.toml"
 
@@ -53,7 +53,7 @@ def test_wrong_words_are_2_and_leave_nothing(here, capsys):
     for words, told in {
         ("cgan_mons", "--format", "onnx"): "did you mean 'cgan_moons'",
         ("cgan_moons", "--format", "onnx", "--out", "it.pt2"): "let it end in .onnx",
-        ("cgan_moons", "--format", "safetensors", "--out", "runs"): "holds other things",
+        ("cgan_moons", "--format", "safetensors", "--out", "runs"): "contains other files",
         ("cgan_moons", "--format", "tflite"): "tflite",
         ("cgan_moons",): "--format",
     }.items():

@@ -146,7 +146,7 @@ def test_data_that_changed_since_the_run_are_told(tmp_path, monkeypatch, capsys)
 
     np.save(images, np.zeros((40, 3, 8, 8), np.float32))
     assert main(command) == 2
-    assert "'arrays' are not of the samples' shape" in capsys.readouterr().err.replace("\n", " ")
+    assert "'arrays' no longer have the samples' shape" in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("command", ["sample", "interpolate", "traverse", "export"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import re
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from scipy.stats import mannwhitneyu, rankdata
 
 from ganforge.core.errors import RunFolderError, StorageError, UsageError
 from ganforge.runs import evaluation_records
-from ganforge.runs.comparison import compare
-from ganforge.runs.comparison_result import Compared, LeftOut
-from ganforge.runs.groups import gather, recipe_differences
+from ganforge.runs.comparison import MetricComparison, SkippedMetric, compare, holm, rank_test
+from ganforge.runs.run_groups import group_runs, recipe_differences
 from ganforge.storage import journal
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -119,14 +120,14 @@ def evaluated(root):
 
 
 def compared(root, *runs, **options):
-    groups, _ = gather(runs, root)
+    groups, _ = group_runs(runs, root)
     found, left_out = compare(groups, **options)
     return {one.metric: one for one in [*found, *left_out]}["modes/high-quality"]
 
 
 def test_runs_are_gathered_by_recipe_and_ordered_by_seed(made, root):
     runs = [made(seed=2), made(batch=32, seed=0), made(seed=1)]
-    groups, remarks = gather(runs, root)
+    groups, remarks = group_runs(runs, root)
     assert [[run.seed for run in group.runs] for group in groups] == [[1, 2], [0]]
     assert [group.name for group in groups] == ["rings (batch_size=16)", "rings (batch_size=32)"]
     assert recipe_differences(groups) == {"train.batch_size": ["16", "32"]}
@@ -135,17 +136,17 @@ def test_runs_are_gathered_by_recipe_and_ordered_by_seed(made, root):
 
 def test_of_two_runs_of_one_seed_the_newest_counts(made, root):
     runs = [made(seed=1, values=[0.1]), made(seed=1, values=[0.2])]
-    ((group,), remarks) = gather(runs, root)
+    ((group,), remarks) = group_runs(runs, root)
     assert [run.run for run in group.runs] == [runs[1]]
-    assert remarks == [f"{runs[0]} is left out: {runs[1]} is of the same recipe and seed, and newer"]
+    assert remarks == [f"{runs[0]} is left out: {runs[1]} has the same recipe and seed, and is newer"]
 
 
 def test_a_sweep_stands_for_its_seeds(made, root):
     sweep = made(name="rings-seeds", kind="sweep", id="f" * 32)
     with pytest.raises(UsageError, match="none of its seeds"):
-        gather([sweep], root)
+        group_runs([sweep], root)
     children = [made(seed=seed, parent="f" * 32) for seed in range(3)]
-    ((group,), _) = gather([sweep], root)
+    ((group,), _) = group_runs([sweep], root)
     assert [run.run for run in group.runs] == children
 
 
@@ -153,10 +154,10 @@ def test_median_spread_and_test_over_seeds(made, root):
     first = [made(seed=seed, values=[0.1, 0.5 + 0.01 * seed]) for seed in range(4)]
     second = [made(batch=32, seed=seed, values=[0.1, 0.9 + 0.01 * seed]) for seed in range(4)]
     found = compared(root, *first, *second)
-    one, two = found.sides
+    one, two = found.stats
     assert (one.median, one.least, one.greatest) == pytest.approx((0.515, 0.5, 0.53))
     assert two.values == pytest.approx((0.9, 0.91, 0.92, 0.93))
-    (trial,) = found.trials
+    (trial,) = found.tests
     assert (trial.p, trial.better) == (pytest.approx(2 / 70), 1.0)
     assert trial.verdict == "rings (batch_size=32) is better"
     assert found.origins == ("training",)
@@ -164,7 +165,7 @@ def test_median_spread_and_test_over_seeds(made, root):
 
 def test_three_seeds_each_are_too_few_to_name_a_winner(made, root):
     runs = [made(batch=batch, seed=seed, values=[0.01 * batch + 0.001 * seed]) for batch in (16, 32) for seed in range(3)]
-    (trial,) = compared(root, *runs).trials
+    (trial,) = compared(root, *runs).tests
     assert trial.better == 1.0
     assert trial.verdict == "too few seeds to tell: 3 against 3 cannot give a p below 0.1"
 
@@ -193,59 +194,61 @@ def judged(made, root):
 
 
 def test_the_nearer_to_a_perfect_generator_is_the_better_and_neither_more_nor_less_is(judged):
-    (trial,) = judged("nearer", [0.018, 0.02, 0.03, 0.99], [0.49, 0.5, 0.51, 0.48], ideal=None, floor=0.4998).trials
+    (trial,) = judged("nearer", [0.018, 0.02, 0.03, 0.99], [0.49, 0.5, 0.51, 0.48], ideal=None, floor=0.4998).tests
     assert (trial.better, trial.verdict) == (1.0, "rings (batch_size=32) is better")
 
 
 def test_a_floor_is_what_is_neared_where_it_is_not_the_ideal(judged):
-    (trial,) = judged("nearer", [1.0, 1.1, 1.2, 1.3], [0.9, 0.89, 0.88, 0.91], ideal=1.0, floor=0.9).trials
+    (trial,) = judged("nearer", [1.0, 1.1, 1.2, 1.3], [0.9, 0.89, 0.88, 0.91], ideal=1.0, floor=0.9).tests
     assert trial.better == 1.0
 
 
 @pytest.mark.parametrize("better", ["none", "nearer", "unheard-of"])
 def test_what_is_not_judged_is_shown_without_a_verdict(judged, better):
     found = judged(better, [1.0] * 4, [2.0] * 4, ideal=None)
-    assert [side.median for side in found.sides] == [1.0, 2.0]
-    assert found.trials == ()
+    assert [side.median for side in found.stats] == [1.0, 2.0]
+    assert found.tests == ()
 
 
 def test_with_several_rivals_p_is_raised(made, root):
     runs = [made(batch=batch, seed=seed, values=[batch + 0.1 * seed]) for batch in (16, 32, 64) for seed in range(5)]
     found = compared(root, *runs)
-    assert [trial.p for trial in found.trials] == pytest.approx([2 * 2 / 252] * 2)
-    assert [trial.against for trial in found.trials] == ["rings (batch_size=16)"] * 2
+    assert [trial.p for trial in found.tests] == pytest.approx([2 * 2 / 252] * 2)
+    assert [trial.against for trial in found.tests] == ["rings (batch_size=16)"] * 2
 
 
 def test_what_is_not_finite_counts_as_worst(made, root):
     first = [made(seed=seed, values=[0.5]) for seed in range(4)]
     second = [made(batch=32, seed=seed, values=[math.nan]) for seed in range(4)]
     found = compared(root, *first, *second)
-    assert found.sides[1].not_finite == 4
-    assert math.isnan(found.sides[1].median)
-    assert found.trials[0].better == 0.0
-    assert found.sides[0].early == 4  # measured at 1 of 2 iterations
+    assert found.stats[1].not_finite == 4
+    assert math.isnan(found.stats[1].median)
+    assert found.tests[0].better == 0.0
+    assert found.stats[0].early == 4  # measured at 1 of 2 iterations
 
 
 def test_unequal_protocols_are_refused_with_the_difference_named(made, root):
     runs = [made(seed=0), made(batch=32, samples=50)]
     found = compared(root, *runs)
-    assert isinstance(found, LeftOut)
+    assert isinstance(found, SkippedMetric)
     assert found.differences == {"samples": (20, 50)}
     assert f"samples: 20 of {runs[0]}, 50 of {runs[1]}" in found.reason
-    assert found.reason.endswith("`ganforge evaluate -n COUNT` measures them alike, and --ignore samples lets it pass")
+    assert found.reason.endswith(
+        "`ganforge evaluate -n COUNT` measures them alike, and --ignore samples compares them all the same"
+    )
 
     passed = compared(root, *runs, ignore=["samples"])
-    assert isinstance(passed, Compared)
+    assert isinstance(passed, MetricComparison)
     assert passed.ignored == {"samples": (20, 50)}
     assert "samples" not in passed.protocol
 
 
 def test_values_measured_alike_later_are_compared_instead(made, root):
-    from ganforge.runs.evaluation import Wish, evaluate
+    from ganforge.runs.evaluation import EvaluationRequest, evaluate
 
     runs = [made(seed=0), made(batch=32, samples=50)]
     for run in runs:
-        evaluation_records.record(evaluate(RunFolder(root / "rings" / run), Wish(("modes",), samples=30)))
+        evaluation_records.record_evaluation(evaluate(RunFolder(root / "rings" / run), EvaluationRequest(("modes",), samples=30)))
     found = compared(root, *runs)
     assert found.origins == ("evaluation 1",)
     assert found.protocol["samples"] == 30
@@ -265,12 +268,12 @@ def test_what_was_measured_before_a_run_went_on_does_not_displace_its_end(made, 
         }
         (folder.path / "evaluations.jsonl").write_text(json.dumps(evaluation) + "\n")
     before = compared(root, *runs)
-    assert (before.origins, [side.values for side in before.sides]) == (("evaluation 1",), [(0.05,), (0.05,)])
+    assert (before.origins, [side.values for side in before.stats]) == (("evaluation 1",), [(0.05,), (0.05,)])
     for run in runs:
         with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
             writer.record("eval", iteration=2, values={"eval/modes/high-quality": 0.9})
     after = compared(root, *runs)
-    assert (after.origins, [side.values for side in after.sides]) == (("training",), [(0.9,), (0.9,)])
+    assert (after.origins, [side.values for side in after.stats]) == (("training",), [(0.9,), (0.9,)])
 
 
 def test_a_run_that_was_killed_is_judged_by_the_weights_that_it_left_once_these_are_measured(made, root, evaluated):
@@ -281,7 +284,7 @@ def test_a_run_that_was_killed_is_judged_by_the_weights_that_it_left_once_these_
     for run in runs:
         evaluated(run, 0.25, samples=100)
     found = compared(root, *runs)
-    assert (found.origins, [side.values for side in found.sides]) == (("evaluation 1",), [(0.25,), (0.25,)])
+    assert (found.origins, [side.values for side in found.stats]) == (("evaluation 1",), [(0.25,), (0.25,)])
 
 
 def test_a_newer_checkpoint_that_is_damaged_holds_no_weights(made, root, evaluated):
@@ -301,7 +304,7 @@ def test_what_was_given_up_counts_no_more_whoever_measured_it(made, root, evalua
     evaluated(run, 0.35, iteration=3)
     with JournalWriter(RunFolder(root / "rings" / run).journal) as writer:
         writer.record(turn, iteration=1, reached=3)
-    ((group,), _) = gather([run], root)
+    ((group,), _) = group_runs([run], root)
     (found,) = group.runs[0].measurements["modes/high-quality"]
     assert (found.origin, found.iteration, found.value) == ("training", 1, 0.1)
     assert group.runs[0].curves["modes/high-quality"] == {1: 0.1}
@@ -330,8 +333,8 @@ def test_evaluations_are_judged_by_the_floor_of_their_own_number_of_samples(made
             runs.append(made(batch=batch, seed=seed))
             evaluated(runs[-1], low + 0.001 * seed, samples=500, better="nearer", ideal=None, floor=0.4995)
     found = compared(root, *runs)
-    assert (found.origins, found.measure["floor"], found.protocol["samples"]) == (("evaluation 1",), 0.4995, 500)
-    assert found.trials[0].verdict == "rings (batch_size=16) is better"
+    assert (found.origins, found.info["floor"], found.protocol["samples"]) == (("evaluation 1",), 0.4995, 500)
+    assert found.tests[0].verdict == "rings (batch_size=16) is better"
 
 
 def test_where_samples_may_differ_each_value_is_held_against_its_own_floor(made, root, evaluated):
@@ -343,9 +346,9 @@ def test_where_samples_may_differ_each_value_is_held_against_its_own_floor(made,
     assert compared(root, *runs).origins == ("training",)
     found = compared(root, *runs, ignore=["samples"])
     assert found.ignored == {"samples": (10, 500)}
-    assert [set(side.aims) for side in found.sides] == [{0.3}, {0.5}]
-    assert (found.measure["better"], found.measure["floor"]) == ("nearer", None)
-    assert (found.trials[0].better, found.trials[0].verdict) == (1.0, "rings (batch_size=32) is better")
+    assert [set(side.aims) for side in found.stats] == [{0.3}, {0.5}]
+    assert (found.info["better"], found.info["floor"]) == ("nearer", None)
+    assert (found.tests[0].better, found.tests[0].verdict) == (1.0, "rings (batch_size=32) is better")
 
 
 def test_values_that_mean_different_things_are_not_judged(made, root, evaluated):
@@ -353,7 +356,7 @@ def test_values_that_mean_different_things_are_not_judged(made, root, evaluated)
     for number, run in enumerate(runs):
         evaluated(run, number / 10, better="lower" if number % 2 else "higher")
     found = compared(root, *runs)
-    assert (found.measure["better"], found.trials) == ("none", ())
+    assert (found.info["better"], found.tests) == ("none", ())
 
 
 def test_two_folders_of_one_name_are_two_runs(made, root, tmp_path):
@@ -361,7 +364,7 @@ def test_two_folders_of_one_name_are_two_runs(made, root, tmp_path):
     other = tmp_path / "elsewhere" / "rings" / run
     shutil.move(root / "rings" / made(seed=1, values=[0.9]), other)
     found = compared(root, str(root / "rings" / run), str(other))
-    (side,) = found.sides
+    (side,) = found.stats
     assert side.values == (0.1, 0.9)
     assert side.runs == (str(root / "rings" / run), str(other))
 
@@ -375,7 +378,7 @@ def test_metrics_and_a_watch_that_only_warns_do_not_make_another_recipe(made, ro
         path = root / "rings" / run / "resolved.toml"
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
-    groups, _ = gather(runs, root)
+    groups, _ = group_runs(runs, root)
     assert [[run.seed for run in group.runs] for group in groups] == [[0, 1, 2], [3]]
     assert recipe_differences(groups) == {"health.on_fail": ["warn", "stop"]}
 
@@ -387,7 +390,7 @@ def test_files_of_one_name_with_other_content_are_other_data(made, root):
         lock = json.loads(folder.lock.read_text())
         file = {"key": "dataset.params.file", "file": "data.npy", "sha256": sum_, "covers": None}
         folder.lock.write_text(json.dumps({**lock, "data_files": [file]}))
-    groups, _ = gather(runs, root)
+    groups, _ = group_runs(runs, root)
     assert recipe_differences(groups) == {"dataset.params.file sha256": ["a" * 12, "b" * 12]}
 
 
@@ -400,7 +403,7 @@ def test_a_local_file_with_other_code_makes_another_recipe_unless_it_only_measur
             if one["key"] == key:
                 one |= {"distribution": "local", "id": "local/mine", "version": version}
         folder.lock.write_text(json.dumps(lock))
-    groups, _ = gather(runs, root)
+    groups, _ = group_runs(runs, root)
     assert [[run.seed for run in group.runs] for group in groups] == [[0], [1], [2]]
     assert recipe_differences(groups) == {"generator sha256": ["a" * 12, "b" * 12, None]}
 
@@ -415,9 +418,12 @@ def _measured(meaning):
     ("line", "fault"),
     [
         ("{}", "'number' is missing"),
-        ("[1]", "it is no table"),
+        ("[1]", "it is not a table"),
         ('{"number": 1, "iteration": 1, "values": 3}', "'values' is 3"),
-        ('{"number": 1, "iteration": 1, "values": {"w": 1}, "value_info": {}, "protocols": {}}', "nothing says what 'w' means"),
+        (
+            '{"number": 1, "iteration": 1, "values": {"w": 1}, "value_info": {}, "protocols": {}}',
+            "'w' has no meaning in value_info",
+        ),
         (
             '{"number": 1, "iteration": 1, "values": {"w/a": 1}, "value_info": {"w/a": {}}, "protocols": {}}',
             "'w/a' has no protocol",
@@ -425,8 +431,8 @@ def _measured(meaning):
         ('{"number": 1, "iteration": 1, "values": {"w": "x"}, "value_info": {}, "protocols": {}}', "the value of 'w' is 'x'"),
         (_measured('"floor": "x", "better": "nearer"'), "the floor of 'w' is 'x'"),
         (_measured('"ideal": [1], "better": "lower"'), "the ideal of 'w' is [1]"),
-        (_measured('"better": "up"'), "what is better of 'w' is 'up', and not one of lower, higher, nearer, none"),
-        (_measured('"better": ["lower"]'), "what is better of 'w' is ['lower']"),
+        (_measured('"better": "up"'), "'better' of 'w' is 'up', not one of lower, higher, nearer, none"),
+        (_measured('"better": ["lower"]'), "'better' of 'w' is ['lower']"),
         ('{"number": 1', "Expecting"),
     ],
 )
@@ -435,7 +441,7 @@ def test_a_damaged_evaluation_is_told_with_its_line(made, root, line, fault):
     path = root / "rings" / run / "evaluations.jsonl"
     path.write_text("\n" + line + "\n")
     with pytest.raises(StorageError, match=re.escape(f"{path}:2 is damaged: {fault}")):
-        gather([run], root)
+        group_runs([run], root)
 
 
 def test_p_is_corrected_for_all_metrics_too(made, root):
@@ -446,15 +452,15 @@ def test_p_is_corrected_for_all_metrics_too(made, root):
             path = RunFolder(root / "rings" / runs[-1]).journal
             with JournalWriter(path) as writer:
                 writer.record("eval", iteration=1, values={"eval/modes/reverse-kl": 1.0, "eval/modes/captured": 8 - batch + seed})
-    found, _ = compare(gather(runs, root)[0])
-    trials = {one.metric: one.trials[0] for one in found}
+    found, _ = compare(group_runs(runs, root)[0])
+    trials = {one.metric: one.tests[0] for one in found}
     assert [trials[key].p for key in ("modes/high-quality", "modes/captured")] == pytest.approx([2 / 252] * 2)
     assert [trials[key].p_of_all for key in ("modes/high-quality", "modes/captured")] == pytest.approx([6 / 252] * 2)
     assert [trials[key].names_a_winner for key in trials].count(True) == 2
 
 
 def test_a_key_that_no_protocol_has_cannot_be_ignored(made, root):
-    groups, _ = gather([made(), made(batch=32)], root)
+    groups, _ = group_runs([made(), made(batch=32)], root)
     with pytest.raises(UsageError, match="--ignore generatr") as caught:
         compare(groups, ignore=["generatr"])
     assert caught.value.remedy == "did you mean 'generator'?"
@@ -463,12 +469,12 @@ def test_a_key_that_no_protocol_has_cannot_be_ignored(made, root):
 def test_old_runs_without_protocols_are_told_how_to_get_them(made, root):
     old = made(stated=False)
     found = compared(root, old, made(batch=32))
-    assert isinstance(found, LeftOut)
-    assert found.reason == f"{old} never said how it was measured; `ganforge evaluate {old}` measures again"
+    assert isinstance(found, SkippedMetric)
+    assert found.reason == f"{old} has no recorded evaluation protocol; `ganforge evaluate {old}` measures again"
 
 
 def test_metrics_can_be_chosen(made, root):
-    groups, _ = gather([made(), made(batch=32)], root)
+    groups, _ = group_runs([made(), made(batch=32)], root)
     assert [one.metric for one in compare(groups, metrics=["modes"])[0]] == ["modes/high-quality"]
     _, (missing,) = compare(groups, metrics=["wasserstein"])
     assert "have no value of it" in missing.reason
@@ -478,5 +484,74 @@ def test_a_recipe_that_cannot_be_read_is_named(made, root):
     run = made()
     path = Path(root, "rings", run, "resolved.toml")
     path.write_text(path.read_text().replace("iterations = 2", "iterations = 0"))
-    with pytest.raises(RunFolderError, match="another version of ganforge, or damaged"):
-        gather([run], root)
+    with pytest.raises(RunFolderError, match="damaged, or from another version of ganforge"):
+        group_runs([run], root)
+
+
+def counted(first, second):
+    """Two-sided p, twice the smaller tail, by trying every arrangement of the pooled values, ties and all."""
+    pooled = rankdata([*first, *second])
+    seen = sum(pooled[: len(first)])
+    sums = [sum(chosen) for chosen in itertools.combinations(pooled, len(first))]
+    tails = [sum(one <= seen + 1e-9 for one in sums), sum(one >= seen - 1e-9 for one in sums)]
+    return min(1.0, 2 * min(tails) / len(sums))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]),
+        ([0.0637, 0.0595, 0.0768, 0.0944, 0.0636], [0.0615, 0.0658, 0.0761, 0.0631, 0.0584, 0.0597]),
+        ([25.0, 25.0, 24.0, 25.0], [25.0, 22.0, 23.0, 22.0]),
+        ([1.0, 1.0], [1.0, 2.0, 3.0, math.inf]),
+        ([8.0, 8.0, 7.0], [8.0]),
+        ([1.0], [2.0, 2.0]),
+    ],
+)
+def test_p_is_that_of_all_arrangements(first, second):
+    assert rank_test(first, second).p == pytest.approx(counted(first, second), abs=1e-9)
+
+
+def test_without_ties_p_is_scipys_exact_one():
+    first, second = [0.1 * i for i in range(10)], [0.1 * i + 0.37 for i in range(10)]
+    assert rank_test(first, second).p == pytest.approx(mannwhitneyu(first, second, method="exact").pvalue, rel=1e-12)
+
+
+def test_ten_against_ten_with_ties_name_no_false_winner():
+    assert rank_test([8.0] * 10, [8.0] * 6 + [7.0] * 4).p == pytest.approx(2 * math.comb(16, 6) / math.comb(20, 10))
+
+
+def test_twenty_against_twenty_are_counted_exactly():
+    first, second = [0.1 * i for i in range(20)], [0.1 * i + 0.57 for i in range(20)]
+    assert rank_test(first, second).p == pytest.approx(mannwhitneyu(first, second, method="exact").pvalue, rel=1e-9)
+
+
+def test_above_forty_values_the_normal_approximation_is_close():
+    first, second = [float(i) for i in range(21)], [i + 5.5 for i in range(21)]
+    assert rank_test(first, second).p == pytest.approx(mannwhitneyu(first, second, method="exact").pvalue, rel=0.15)
+
+
+def test_three_against_three_cannot_be_told_apart():
+    found = rank_test([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+    assert (found.p, found.least_p, found.greater) == (pytest.approx(0.1), pytest.approx(0.1), 1.0)
+    assert rank_test([1.0] * 4, [2.0] * 4).least_p == pytest.approx(2 / 70)
+
+
+def test_the_effect_is_the_share_of_pairs_with_ties_counted_half():
+    assert rank_test([1.0, 2.0], [2.0, 0.0]).greater == (1 + 0 + 0.5 + 0) / 4
+
+
+def test_values_that_are_all_equal_show_nothing():
+    assert rank_test([8.0] * 10, [8.0] * 10).p == 1.0
+
+
+@pytest.mark.parametrize("first", [[], [math.nan]])
+def test_what_cannot_be_ranked_is_refused(first):
+    with pytest.raises(ValueError, match="two sets"):
+        rank_test(first, [1.0])
+
+
+def test_holm_raises_p_by_the_number_of_tests_that_are_left():
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

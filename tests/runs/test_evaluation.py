@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ganforge.core.errors import IncompatiblePartsError, RunFolderError, StorageError, UsageError
 from ganforge.runs import evaluation_records
-from ganforge.runs.evaluation import Wish, _plainly, evaluate
+from ganforge.runs.evaluation import EvaluationRequest, _without_recipe_keys, evaluate, parse_metric_args
 from ganforge.runs.evaluation_records import evaluate_and_record
 from ganforge.storage import journal
 from ganforge.storage.run_folder import RunFolder
@@ -41,15 +41,15 @@ def folder(_finished, tmp_path):
 
 def test_measuring_again_gives_what_training_measured(folder):
     before = json.loads(folder.metrics.read_text())
-    found = evaluate(folder, Wish())
+    found = evaluate(folder, EvaluationRequest())
     assert {key: one.value for key, one in found.values.items()} == before["metrics"]
     assert found.protocols == before["protocols"]
     assert (found.iteration, found.weights, found.seed, found.failed, found.remarks) == (20, "average", 0, {}, ())
 
 
 def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
-    (error,) = evaluate(folder, Wish(("precision-recall",), samples=3)).failed.values()
-    assert str(error) == "metric 'precision-recall' needs 6 samples or more, and is given 3 (set samples = 6)"
+    (error,) = evaluate(folder, EvaluationRequest(("precision-recall",), samples=3)).failed.values()
+    assert str(error) == "metric 'precision-recall' needs at least 6 samples, got 3 (set samples = 6)"
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,26 @@ def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
     ],
 )
 def test_keys_of_tables_become_those_of_the_command_line(text, told):
-    assert _plainly(IncompatiblePartsError(text)).message == told
+    assert _without_recipe_keys(IncompatiblePartsError(text)).message == told
 
 
 def test_any_metric_can_be_measured_with_other_samples_weights_and_draws(folder):
-    wish = Wish(("wasserstein:order=1",), samples=50, seed=3, weights="raw", device="cpu")
-    raw = evaluate(folder, wish)
+    request = EvaluationRequest(("wasserstein:order=1",), samples=50, seed=3, weights="raw", device="cpu")
+    raw = evaluate(folder, request)
     assert raw.protocols["wasserstein"]["params"] == {"order": 1}
     assert [raw.protocols["wasserstein"][key] for key in ("samples", "generator", "seed")] == [50, "raw", 3]
     value = raw.values["wasserstein"].value
-    assert value == evaluate(folder, wish).values["wasserstein"].value
-    for other in (Wish(wish.metrics, 50, 3, "average"), Wish(wish.metrics, 50, 4, "raw"), Wish(("wasserstein",), 50, 3, "raw")):
+    assert value == evaluate(folder, request).values["wasserstein"].value
+    for other in (
+        EvaluationRequest(request.metrics, 50, 3, "average"),
+        EvaluationRequest(request.metrics, 50, 4, "raw"),
+        EvaluationRequest(("wasserstein",), 50, 3, "raw"),
+    ):
         assert evaluate(folder, other).values["wasserstein"].value != value
 
 
 def test_a_metric_that_cannot_be_measured_stops_no_other_one(folder):
-    found = evaluate(folder, Wish(("label-match", "wasserstein:order=7", "nosuch", "modes")))
+    found = evaluate(folder, EvaluationRequest(("label-match", "wasserstein:order=7", "nosuch", "modes")))
     assert set(found.protocols) == {"modes"}
     assert list(found.failed) == ["label-match", "wasserstein:order=7", "nosuch"]
     told = [str(error) for error in found.failed.values()]
@@ -89,12 +93,12 @@ def test_a_strangers_error_is_one_line_that_blames_its_plugin(folder, monkeypatc
     from ganforge.builtin.metrics.basic_metrics import Modes
 
     monkeypatch.setattr(Modes, "measure", lambda self, evaluation: 1 / 0)
-    (error,) = evaluate(folder, Wish()).failed.values()
+    (error,) = evaluate(folder, EvaluationRequest()).failed.values()
     assert "metric 'ganforge/modes' failed: ZeroDivisionError" in str(error)
 
 
 def test_the_floor_is_what_other_real_samples_reach(folder):
-    found = evaluate(folder, Wish(("wasserstein:samples=400", "modes:samples=2500"), floor=True)).values
+    found = evaluate(folder, EvaluationRequest(("wasserstein:samples=400", "modes:samples=2500"), floor=True)).values
     assert 0.9 < found["modes/high-quality"].floor <= 1
     assert found["modes/high-quality"].floor == pytest.approx(0.9889, abs=0.01)
     assert 0 < found["wasserstein"].floor < found["wasserstein"].value
@@ -113,7 +117,7 @@ def test_a_floor_of_samples_that_are_drawn_twice_is_doubted(folder, monkeypatch)
         return Samples(torch.cat([drawn, drawn]))
 
     monkeypatch.setattr(Drawn, "held_out", twice)
-    found = evaluate(folder, Wish(("wasserstein",), samples=40, floor=True))
+    found = evaluate(folder, EvaluationRequest(("wasserstein",), samples=40, floor=True))
     assert found.values["wasserstein"].floor == 0
     assert found.remarks == (
         "the floor of wasserstein is too good: 100% of its real samples are drawn twice; give it fewer with -n",
@@ -123,7 +127,7 @@ def test_a_floor_of_samples_that_are_drawn_twice_is_doubted(folder, monkeypatch)
 def test_a_discriminator_that_is_gone_is_missed_by_none_that_needs_it_not(folder):
     begun, header, rest = folder.resolved.read_text().partition("[discriminator]\n")
     folder.resolved.write_text(begun + header + rest.replace("ganforge-vanilla/mlp@1", "gone", 1))
-    found = evaluate(folder, Wish())
+    found = evaluate(folder, EvaluationRequest())
     assert set(found.values) == {"modes/captured", "modes/high-quality", "modes/reverse-kl"}
     assert any("measured without the discriminator: no discriminator named 'gone'" in remark for remark in found.remarks)
 
@@ -142,28 +146,28 @@ def test_a_damaged_recipe_is_told_before_anything_is_built(folder, line, now, to
     assert line in text
     folder.resolved.write_text(text.replace(line, now, 1))
     with pytest.raises(RunFolderError, match=r"resolved.toml is damaged, or from another version of ganforge") as caught:
-        evaluate(folder, Wish(("modes",)))
+        evaluate(folder, EvaluationRequest(("modes",)))
     assert told in caught.value.message
 
 
 def test_a_run_that_never_began_cannot_be_measured(folder):
     folder.resolved.unlink()
     with pytest.raises(RunFolderError, match=r"has no resolved\.toml: the run never started"):
-        evaluate(folder, Wish(("modes",)))
+        evaluate(folder, EvaluationRequest(("modes",)))
 
 
 def test_a_run_without_a_checkpoint_cannot_be_measured(folder):
     shutil.rmtree(folder.checkpoints)
     folder.checkpoints.mkdir()
     with pytest.raises(RunFolderError, match="no checkpoint"):
-        evaluate(folder, Wish())
+        evaluate(folder, EvaluationRequest())
 
 
 def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_it_was(folder):
     final, status = folder.metrics.read_bytes(), folder.status.read_bytes()
     for samples in (40, 50):
-        evaluation_records.record(evaluate(folder, Wish(samples=samples)))
-    first, second = evaluation_records.recorded(folder)
+        evaluation_records.record_evaluation(evaluate(folder, EvaluationRequest(samples=samples)))
+    first, second = evaluation_records.read_evaluations(folder)
     assert [first["number"], second["number"]] == [1, 2]
     assert [one["protocols"]["modes"]["samples"] for one in (first, second)] == [40, 50]
     assert {"torch", "ganforge"} <= set(first["versions"])
@@ -176,7 +180,7 @@ def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_
 
 
 def test_a_run_that_was_never_delivered_is_measured_without_mlflow(folder):
-    found = evaluate_and_record(folder, Wish())
+    found = evaluate_and_record(folder, EvaluationRequest())
     assert (found.delivered, found.undelivered) == (None, None)
     assert {key: one.value for key, one in found.evaluated.values.items()} == json.loads(folder.metrics.read_text())["metrics"]
     assert (folder.path / "evaluations.jsonl").exists()
@@ -189,13 +193,13 @@ def test_what_mlflow_does_not_get_is_safe_in_the_folder(folder, monkeypatch):
 
     Acknowledgement(store="sqlite:////nowhere.db", run_id="m1", described=True).save(folder.acknowledged)
     monkeypatch.setattr(supervisor, "sync", refuse)
-    assert evaluate_and_record(folder, Wish()).undelivered == "no such store"
+    assert evaluate_and_record(folder, EvaluationRequest()).undelivered == "no such store"
     assert len((folder.path / "evaluations.jsonl").read_text().splitlines()) == 1
 
 
 def test_nothing_is_written_where_nothing_was_measured(folder):
     before = folder.journal.read_bytes()
-    found = evaluate_and_record(folder, Wish(("nosuch",)))
+    found = evaluate_and_record(folder, EvaluationRequest(("nosuch",)))
     assert set(found.evaluated.failed) == {"nosuch"}
     assert folder.journal.read_bytes() == before
     assert not (folder.path / "evaluations.jsonl").exists()
@@ -204,7 +208,7 @@ def test_nothing_is_written_where_nothing_was_measured(folder):
 def test_a_torn_file_is_refused_before_anything_is_measured(folder, caplog):
     (folder.path / "evaluations.jsonl").write_text('{"number": 1, "val')
     with caplog.at_level("INFO", logger="ganforge"), pytest.raises(StorageError, match=r"evaluations.jsonl:1 is damaged"):
-        evaluate_and_record(folder, Wish())
+        evaluate_and_record(folder, EvaluationRequest())
     assert "measuring" not in caplog.text
 
 
@@ -216,7 +220,7 @@ def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, t
     delivered = supervisor.sync(folder, uri)
     caplog.set_level("INFO", logger="ganforge")
     for samples in (50, 40):
-        found = evaluate_and_record(folder, Wish(("wasserstein",), samples=samples), tracking_uri=uri)
+        found = evaluate_and_record(folder, EvaluationRequest(("wasserstein",), samples=samples), tracking_uri=uri)
         assert found.undelivered is None
     assert "measuring wasserstein" in caplog.text
 
@@ -227,3 +231,60 @@ def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, t
     assert [metric.step for metric in history] == [1, 2]
     assert history[1].value == found.evaluated.values["wasserstein"].value
     assert {"evaluations.jsonl", "metrics.json"} <= {item.path for item in client.list_artifacts(delivered.run_id)}
+
+
+KNOWN = [{"use": "ganforge/wasserstein@1", "name": "wasserstein", "params": {"order": 2}, "samples": 2000, "every": 5}]
+
+
+def tables(*texts, known=KNOWN, samples=None):
+    return [dict(request.table) for request in parse_metric_args(texts, known, samples)]
+
+
+def test_without_a_text_all_metrics_of_the_recipe_are_meant():
+    assert tables() == [{"use": "ganforge/wasserstein@1", "name": "wasserstein", "params": {"order": 2}, "samples": 2000}]
+    assert tables(samples=50)[0]["samples"] == 50
+
+
+def test_a_name_of_the_recipe_keeps_its_parameters_and_any_other_is_a_component():
+    (own,) = tables("wasserstein:samples=500", samples=50)
+    assert own == {"use": "ganforge/wasserstein@1", "name": "wasserstein", "params": {"order": 2}, "samples": 500}
+    (other,) = tables("acme-gan/modes@2:name=again")
+    assert other == {"use": "acme-gan/modes@2", "name": "again", "params": {}}
+    assert tables("ganforge/modes")[0]["name"] == "modes"
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        (
+            "kernel:features=raw,widths=[1.0, 2.0],deep={ a = [1, 2] }",
+            {"features": "raw", "widths": [1.0, 2.0], "deep": {"a": [1, 2]}},
+        ),
+        ("kernel:params.samples=3", {"samples": 3}),
+        ("kernel:label='a, b',on=true", {"label": "a, b", "on": True}),
+    ],
+)
+def test_values_are_toml(text, params):
+    assert tables(text)[0]["params"] == params
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([""], "names no metric"),
+        (["modes:"], "ends in a colon"),
+        (["modes:order"], "'order' is not of the form key=value"),
+        (["modes:order=1 2"], "order: '1 2' is not a TOML value"),
+        (["parzen:widths=[inf]"], r"widths: recipes cannot hold inf"),
+        (["parzen:name=nan"], r"name: recipes cannot hold nan"),
+        (["modes", "modes:order=1"], "two metrics are named 'modes'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(texts, message):
+    with pytest.raises(UsageError, match=message):
+        tables(*texts)
+
+
+def test_a_recipe_without_metrics_needs_a_text():
+    with pytest.raises(UsageError, match="names no metric"):
+        tables(known=[])

@@ -14,10 +14,8 @@ from ganforge.core.errors import PluginError, StorageError, UsageError
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.reserved_names import FIRST_PARTY
-from ganforge.runs import export_formats, generator_export
-from ganforge.runs.export_formats import FORMATS
-from ganforge.runs.generator_export import TOLERANCE, export
-from ganforge.runs.tensor_generator import TensorGenerator, named_tensors
+from ganforge.runs import generator_export
+from ganforge.runs.generator_export import FORMATS, TOLERANCE, TensorGenerator, export, named_tensors
 from ganforge.train.random_streams import stream
 
 CASES = {
@@ -88,8 +86,8 @@ def test_onnx_gives_the_same_samples_in_onnxruntime(generator, tmp_path, case):
         assert {one.name: one.shape[0] for one in session.get_inputs()} == dict.fromkeys(tensors, "n")
         (given,) = session.run(["values"], {name: tensor.numpy() for name, tensor in tensors.items()})
         torch.testing.assert_close(torch.from_numpy(given), values, rtol=1e-4, atol=1e-5)
-    card = {entry.key: entry.value for entry in onnx.load(tmp_path / "it.onnx").metadata_props}["ganforge.json"]
-    assert json.loads(card) == json.loads(json.dumps(done.card))
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "it.onnx").metadata_props}["ganforge.json"]
+    assert json.loads(metadata) == json.loads(json.dumps(done.metadata))
 
 
 @pytest.mark.parametrize("case", SOMETIMES)
@@ -125,22 +123,22 @@ def test_what_was_loaded_is_exported_though_its_run_goes_on(generator, tmp_path)
     assert (ganforge.load(tmp_path / "it").sample(5)["values"] == made.sample(5)["values"]).all()
 
 
-def test_the_card_says_what_goes_in_and_what_comes_out(generator, tmp_path):
+def test_the_metadata_says_what_goes_in_and_what_comes_out(generator, tmp_path):
     made = generator("infogan_moons")
     export(made, "safetensors", tmp_path / "it")
 
-    card = json.loads((tmp_path / "it" / "ganforge.json").read_text())
-    assert card["inputs"] == {
+    metadata = json.loads((tmp_path / "it" / "ganforge.json").read_text())
+    assert metadata["inputs"] == {
         "noise": {"shape": ["n", 3], "dtype": "float32"},
         "categorical": {"shape": ["n", 1], "dtype": "int64"},
         "continuous": {"shape": ["n", 1], "dtype": "float32"},
     }
-    assert card["output"] == {"name": "values", "shape": ["n", 2], "dtype": "float32", "units": "the data's own"}
-    assert card["data"]["scaling"] == {"offset": [0.5, 2.0], "scale": [3.0, 0.25]}
-    assert card["latent"]["categorical"] == [2]
-    assert card["recipe"]["sampler"]["use"] == "ganforge/structured@1"
-    assert [one["id"] for one in card["components"]] == ["ganforge/structured", "ganforge-vanilla/mlp"]
-    assert (card["iteration"], card["ganforge"]) == (20, ganforge.__version__)
+    assert metadata["output"] == {"name": "values", "shape": ["n", 2], "dtype": "float32", "units": "the data's own"}
+    assert metadata["data"]["scaling"] == {"offset": [0.5, 2.0], "scale": [3.0, 0.25]}
+    assert metadata["latent"]["categorical"] == [2]
+    assert metadata["recipe"]["sampler"]["use"] == "ganforge/structured@1"
+    assert [one["id"] for one in metadata["components"]] == ["ganforge/structured", "ganforge-vanilla/mlp"]
+    assert (metadata["iteration"], metadata["ganforge"]) == (20, ganforge.__version__)
 
 
 class Restless(nn.Module):
@@ -184,7 +182,7 @@ def test_the_check_sees_small_differences_and_other_shapes(generator, tmp_path, 
     write, read = FORMATS["safetensors"].write, FORMATS["safetensors"].read
 
     def spoilt(spoil):
-        spoiled = export_formats.Format("", write, lambda path: lambda tensors: spoil(read(path)(tensors)))
+        spoiled = generator_export.Format("", write, lambda path: lambda tensors: spoil(read(path)(tensors)))
         monkeypatch.setattr(generator_export, "FORMATS", {"safetensors": spoiled})
         return export(made, "safetensors", tmp_path / "it").difference
 
@@ -209,9 +207,9 @@ def test_a_folder_that_is_no_export_is_never_replaced(generator, tmp_path):
     export(made, "safetensors", tmp_path / "it")  # an earlier export may be
     (tmp_path / "it" / "thesis.tex").write_text("")
 
-    with pytest.raises(UsageError, match="holds other things"):
+    with pytest.raises(UsageError, match="contains other files"):
         export(made, "safetensors", tmp_path / "it")
-    with pytest.raises(UsageError, match=r"come in a folder.*name a folder, such as"):
+    with pytest.raises(UsageError, match=r"are written into a folder.*name a folder, such as"):
         export(made, "safetensors", tmp_path / "it.safetensors")
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="is a file"):

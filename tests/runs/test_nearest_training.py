@@ -82,7 +82,7 @@ class Stream:
 
 
 def test_a_source_is_searched_as_a_whole_and_in_parts(monkeypatch):
-    monkeypatch.setattr(nearest_training, "_PART_BYTES", 12)  # three images
+    monkeypatch.setattr(nearest_training, "_CHUNK_BYTES", 12)  # three images
     source = Stream(BYTES)
     values = shades(-0.9, 0.9, -0.5, 0.1)
 
@@ -104,7 +104,7 @@ def test_images_without_a_range_are_drawn_in_that_of_samples_and_neighbours_toge
 
 
 def test_data_of_another_shape_are_named():
-    with pytest.raises(DataError, match=r"'digits' are not of the samples' shape any more: 3×2×2 and 1×2×2") as caught:
+    with pytest.raises(DataError, match=r"'digits' no longer have the samples' shape: 3×2×2 and 1×2×2") as caught:
         beside_nearest(Samples(shades(0.5)), None, BYTES.expand(4, 3, 2, 2), DATA, name="the data set 'digits'")
     assert "restore the data" in caught.value.remedy
 
@@ -120,6 +120,6 @@ def test_a_note_stands_below_the_sheet():
 
 
 def test_points_have_no_picture_of_neighbours():
-    with pytest.raises(UsageError, match="this run's are points"):
+    with pytest.raises(UsageError, match="this run's data are points"):
         require_images(DataSpec((2,)))
     require_images(DATA)

@@ -12,8 +12,8 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.runs.comparison_result import Compared, LeftOut, Side, Trial
-    from ganforge.runs.groups import Group
+    from ganforge.runs.comparison import GroupStats, GroupTest, MetricComparison, SkippedMetric
+    from ganforge.runs.run_groups import RunGroup
 
 _NOTHING_COMPARED = 2
 """Exit code when no metric can be compared."""
@@ -37,12 +37,12 @@ def compare(
     measured with different protocols are not compared; the difference is shown.
     """
     from ganforge.runs.comparison import compare as compared_groups
-    from ganforge.runs.groups import gather, recipe_differences
+    from ganforge.runs.run_groups import group_runs, recipe_differences
     from ganforge.runs.sample_files import check_paths
 
     if out is not None:
         check_paths([out], (".png",))
-    groups, remarks = gather(runs, runs_dir)
+    groups, remarks = group_runs(runs, runs_dir)
     compared, left_out = compared_groups(groups, metrics=metric or (), ignore=ignore or ())
     apart = recipe_differences(groups)
     for remark in remarks:
@@ -57,7 +57,7 @@ def compare(
         raise typer.Exit(_NOTHING_COMPARED)
 
 
-def _print(groups: Sequence[Group], compared: Sequence[Compared], apart: Mapping[str, Sequence[str | None]]) -> None:
+def _print(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], apart: Mapping[str, Sequence[str | None]]) -> None:
 
     if compared:
         headings = ("Metric", "Better", "Runs", "n", "Median", "Least", "Greatest", "p", "Better pairs", "Verdict")
@@ -67,34 +67,34 @@ def _print(groups: Sequence[Group], compared: Sequence[Compared], apart: Mapping
         console.table(("Recipe key", *(group.name for group in groups)), [(key, *values) for key, values in apart.items()])
 
 
-def _rows(one: Compared) -> list[tuple[object, ...]]:
-    trials = {trial.group: trial for trial in one.trials}
+def _rows(one: MetricComparison) -> list[tuple[object, ...]]:
+    trials = {trial.group: trial for trial in one.tests}
     return [
-        (one.metric, one.measure.get("better"), side.group, len(side.values), *_numbers(side), *_tested(trials.get(side.group)))
-        for side in one.sides
+        (one.metric, one.info.get("better"), side.group, len(side.values), *_numbers(side), *_tested(trials.get(side.group)))
+        for side in one.stats
     ]
 
 
-def _numbers(side: Side) -> tuple[str, ...]:
+def _numbers(side: GroupStats) -> tuple[str, ...]:
     return tuple(f"{number:.4g}" for number in (side.median, side.least, side.greatest))
 
 
-def _tested(trial: Trial | None) -> tuple[object, ...]:
+def _tested(trial: GroupTest | None) -> tuple[object, ...]:
     return (None, None, None) if trial is None else (f"{trial.p:.2g}", f"{trial.better:.0%}", trial.verdict)
 
 
-def _print_remarks(groups: Sequence[Group], compared: Sequence[Compared], left_out: Sequence[LeftOut]) -> None:
+def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], left_out: Sequence[SkippedMetric]) -> None:
     """Print remarks and warnings about the comparison."""
     if len(groups) == 1:
         console.note(f"all runs use one recipe, {groups[0].name}: nothing to test")
     for one in compared:
         for key, values in one.ignored.items():
             console.warning(f"{one.metric}: compared although {key} differs: {', '.join(map(str, values))}")
-        for side in one.sides:
+        for side in one.stats:
             facts = [(side.missing, "without a value"), (side.not_finite, "not finite"), (side.early, "before the end of training")]
             if remarks := [f"{count} {what}" for count, what in facts if count]:
                 console.warning(f"{one.metric} of {side.group}: {', '.join(remarks)}")
-    if any(len(one.trials) > 1 for one in compared):
+    if any(len(one.tests) > 1 for one in compared):
         console.note("p is corrected for the number of recipes compared with the first one (Holm)")
     if together := _joint_significance(compared):
         console.note(together)
@@ -104,11 +104,11 @@ def _print_remarks(groups: Sequence[Group], compared: Sequence[Compared], left_o
         console.warning("the runs have no metric values; run `ganforge evaluate` to measure them")
 
 
-def _joint_significance(compared: Sequence[Compared]) -> str | None:
+def _joint_significance(compared: Sequence[MetricComparison]) -> str | None:
     """How many tests were made, and which remain significant after correction for all of them."""
-    from ganforge.runs.rank_test import LEVEL
+    from ganforge.runs.comparison import LEVEL
 
-    tests = [(one.metric, trial) for one in compared for trial in one.trials]
+    tests = [(one.metric, trial) for one in compared for trial in one.tests]
     winning = [(metric, trial) for metric, trial in tests if trial.names_a_winner]
     if len(tests) < 2 or not winning:
         return None
@@ -120,7 +120,7 @@ def _joint_significance(compared: Sequence[Compared]) -> str | None:
     )
 
 
-def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> Path | None:
+def _draw(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], out: Path) -> Path | None:
     """Draw the training curves of the metrics that were compared."""
     from ganforge.runs.sample_files import out_option_hint
 
@@ -138,7 +138,7 @@ def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> P
         for one in trained
     }
     title = " and ".join(group.name for group in groups)
-    charts = comparison_charts(panels, {one.metric: one.measure for one in trained})
+    charts = comparison_charts(panels, {one.metric: one.info for one in trained})
     picture = draw_charts(charts, title, note="line: median, band: all seeds", shared_legend=True)
     with out_option_hint():
         atomic_files.write_bytes(out, encode_png(picture))
@@ -147,9 +147,9 @@ def _draw(groups: Sequence[Group], compared: Sequence[Compared], out: Path) -> P
 
 
 def _to_plain(
-    groups: Sequence[Group],
-    compared: Sequence[Compared],
-    left_out: Sequence[LeftOut],
+    groups: Sequence[RunGroup],
+    compared: Sequence[MetricComparison],
+    left_out: Sequence[SkippedMetric],
     apart: Mapping[str, Sequence[str | None]],
     drawn: Path | None,
 ) -> dict[str, Any]:
@@ -167,9 +167,9 @@ def _to_plain(
     }
 
 
-def _metric(one: Compared) -> dict[str, Any]:
+def _metric(one: MetricComparison) -> dict[str, Any]:
     return {
-        **one.measure,
+        **one.info,
         "protocol": one.protocol,
         "origins": one.origins,
         "ignored": one.ignored,
@@ -187,7 +187,7 @@ def _metric(one: Compared) -> dict[str, Any]:
                 "not_finite": side.not_finite,
                 "early": side.early,
             }
-            for side in one.sides
+            for side in one.stats
         ],
-        "tests": [asdict(trial) for trial in one.trials],
+        "tests": [asdict(trial) for trial in one.tests],
     }

@@ -12,7 +12,7 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.runs.evaluation import Evaluated
+    from ganforge.runs.evaluation import EvaluationResult
     from ganforge.runs.evaluation_records import RecordedEvaluation
 
 _NOTHING_MEASURED = 2
@@ -58,16 +58,16 @@ def evaluate(
     MLflow if it has the run. A metric that fails does not stop the others.
     """
     from ganforge.core.errors import GanforgeError
-    from ganforge.runs.evaluation import Wish
+    from ganforge.runs.evaluation import EvaluationRequest
     from ganforge.runs.evaluation_records import evaluate_and_record
     from ganforge.runs.run_lookup import find, members
 
-    wish = Wish(tuple(metric or ()), count, seed, weights.value, device, floor)
+    request = EvaluationRequest(tuple(metric or ()), count, seed, weights.value, device, floor)
     folders = [folder for run in runs for folder in members(find(run, runs_dir))]
     done: list[RecordedEvaluation] = []
     for folder in folders:
         try:
-            done.append(evaluate_and_record(folder, wish, tracking_uri=tracking_uri))
+            done.append(evaluate_and_record(folder, request, tracking_uri=tracking_uri))
         except GanforgeError as error:
             if len(folders) == 1:
                 raise
@@ -96,12 +96,12 @@ def _print(recorded: RecordedEvaluation, *, quiet: bool) -> None:
         )
 
 
-def _rows(evaluated: Evaluated) -> list[tuple[object, ...]]:
+def _rows(evaluated: EvaluationResult) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for key, value in evaluated.values.items():
         floor = value.known_floor if value.floor is None else value.floor
-        numbers = [None if number is None else f"{number:.4g}" for number in (value.value, value.measure.ideal, floor)]
-        rows.append((key, *numbers, value.measure.better, _brief(evaluated.protocols[value.metric])))
+        numbers = [None if number is None else f"{number:.4g}" for number in (value.value, value.info.ideal, floor)]
+        rows.append((key, *numbers, value.info.better, _brief(evaluated.protocols[value.metric])))
     return rows
 
 

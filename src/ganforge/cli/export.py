@@ -51,15 +51,15 @@ def export(
     generator = load_named(run, runs_dir=runs_dir)
     with out_option_hint():
         done = write(generator, form.value, out, count=count)
-    card = done.card
+    metadata = done.metadata
     if json:
         checked = {"samples": done.counts, "difference": done.difference, "tolerance": TOLERANCE}
-        facts = {key: card[key] for key in ("run", "iteration", "inputs", "output")}
+        facts = {key: metadata[key] for key in ("run", "iteration", "inputs", "output")}
         console.json_out({"schema": 1, **facts, "format": form.value, "path": done.path, "checked": checked})
         return
-    inputs = ", ".join(f"{name} {_shape(spec)}" for name, spec in card["inputs"].items())
-    console.success(f"wrote the generator of iteration {card['iteration']} to {done.path}")
-    console.say(f"  {inputs} → values {_shape(card['output'])} in the data's units")
+    inputs = ", ".join(f"{name} {_shape(spec)}" for name, spec in metadata["inputs"].items())
+    console.success(f"wrote the generator of iteration {metadata['iteration']} to {done.path}")
+    console.say(f"  {inputs} → values {_shape(metadata['output'])} in the data's units")
     console.say(
         f"  verified in batches of {done.counts[0]} and {done.counts[1]}: largest difference {done.difference:.1g} of the range"
     )

@@ -1,24 +1,158 @@
-"""Groups of runs side by side: each metric with its spread over seeds and a rank test, where the protocols are equal. No torch."""
+"""Groups of runs compared: each metric with its spread over seeds and a rank test, where the protocols are equal. No torch."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from ganforge.build.protocols import protocol_differences
 from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.core.metric_goal import aim, cost
-from ganforge.runs.comparison_result import BETTER, Compared, LeftOut, Side, Trial
-from ganforge.runs.groups import Gathered, Group
-from ganforge.runs.measurements import Measurement
-from ganforge.runs.rank_test import LEVEL, RankTest, holm, rank_test
+from ganforge.runs.run_groups import MeasuredRun, Measurement, RunGroup
+
+LEVEL = 0.05
+"""A difference is shown where p is not greater."""
+_BETTER = " is better"
+"""The end of a verdict that names a winner."""
+_EXACT = 40
+"""Values in all up to which the exact distribution of ranks is used; for more, the normal approximation is close."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStats:
+    """One metric of one group.
+
+    Attributes:
+        group: the group's name.
+        values: by run, in the order of seeds.
+        aims: for metrics where the nearer is the better, the target at each value's number of samples; ``None`` if unknown.
+        runs: the runs that have a value, in the same order.
+        missing: runs of the group without one.
+        early: values of weights that were not trained to the end.
+        worst: what a value that is not finite counts as in the median.
+        costs: what is ranked, the smaller the better: values, their negatives, or distances to the target.
+    """
+
+    group: str
+    values: tuple[float, ...]
+    aims: tuple[float | None, ...]
+    runs: tuple[str, ...]
+    missing: int
+    early: int
+    worst: float
+    costs: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median; NaN where it is not finite."""
+        middle = statistics.median(value if math.isfinite(value) else self.worst for value in self.values)
+        return middle if math.isfinite(middle) else math.nan
+
+    @property
+    def least(self) -> float:
+        """Smallest finite value."""
+        return min(filter(math.isfinite, self.values), default=math.nan)
+
+    @property
+    def greatest(self) -> float:
+        """Greatest finite value."""
+        return max(filter(math.isfinite, self.values), default=math.nan)
+
+    @property
+    def not_finite(self) -> int:
+        """How many values are not finite."""
+        return sum(not math.isfinite(value) for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class RankTest:
+    """A two-sided Mann–Whitney U test.
+
+    Attributes:
+        p: probability of ranks at least so uneven if both sets came from one distribution.
+        least_p: the smallest p that sets of these sizes can have.
+        greater: share of pairs in which the second set's value is greater, ties counted half: the effect size, 0.5 for none.
+    """
+
+    p: float
+    least_p: float
+    greater: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTest:
+    """The test of one group against the first one.
+
+    Attributes:
+        group: the group.
+        against: the first group.
+        test: the rank test of the costs.
+        p: its p, corrected for the number of groups (Holm).
+        better: share of pairs of runs in which the group is better than the first one, ties counted half.
+        verdict: names a winner where the test shows one.
+        p_of_all: the test's p, corrected for all groups and all metrics (Holm).
+    """
+
+    group: str
+    against: str
+    test: RankTest
+    p: float
+    better: float
+    verdict: str
+    p_of_all: float = math.nan
+
+    @property
+    def names_a_winner(self) -> bool:
+        """Whether a difference is shown, by this metric alone."""
+        return self.verdict.endswith(_BETTER)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricComparison:
+    """One metric, compared.
+
+    Attributes:
+        metric: ``wasserstein`` or ``modes/captured``.
+        info: what its values mean: ``label``, ``better``, ``ideal``, ``floor``; ``None`` for what differs.
+        protocol: what the protocols of all values share.
+        origins: where the values come from: ``training``, ``evaluation 1``.
+        stats: one for each group.
+        tests: one for each group but the first; none where no value is better than another.
+        ignored: differences of the protocols that the user ignores, with all their values.
+    """
+
+    metric: str
+    info: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    origins: tuple[str, ...]
+    stats: tuple[GroupStats, ...]
+    tests: tuple[GroupTest, ...]
+    ignored: Mapping[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedMetric:
+    """A metric that is not compared.
+
+    Attributes:
+        metric: its name.
+        reason: why.
+        differences: the differences of its protocols, if these are the reason.
+    """
+
+    metric: str
+    reason: str
+    differences: Mapping[str, tuple[object, object]]
 
 
 def compare(
-    groups: Sequence[Group], *, metrics: Collection[str] = (), ignore: Collection[str] = ()
-) -> tuple[list[Compared], list[LeftOut]]:
+    groups: Sequence[RunGroup], *, metrics: Collection[str] = (), ignore: Collection[str] = ()
+) -> tuple[list[MetricComparison], list[SkippedMetric]]:
     """Compare all metrics that the groups share.
 
     Args:
@@ -27,179 +161,217 @@ def compare(
         ignore: keys of protocols that may differ.
 
     Returns:
-        What is compared, and what is left out and why.
+        The comparisons, and the metrics that cannot be compared, with the reasons.
 
     Raises:
-        UsageError: a key that no protocol has.
+        UsageError: an ignored key that no protocol has.
     """
-    _insist_on_keys(groups, ignore)
-    compared: list[Compared] = []
-    left_out: list[LeftOut] = []
-    for metric in _metrics(groups, metrics):
-        found = _compared(metric, groups, ignore)
-        if isinstance(found, Compared):
-            compared.append(found)
-        else:
-            left_out.append(found)
-    return _together(compared), left_out
+    _check_keys(groups, ignore)
+    found = [_compare(metric, groups, ignore) for metric in _select(groups, metrics)]
+    compared = [one for one in found if isinstance(one, MetricComparison)]
+    return _correct_for_all(compared), [one for one in found if isinstance(one, SkippedMetric)]
 
 
-def _insist_on_keys(groups: Sequence[Group], ignore: Collection[str]) -> None:
+def _check_keys(groups: Sequence[RunGroup], ignore: Collection[str]) -> None:
     every = [one for group in groups for run in group.runs for each in run.measurements.values() for one in each]
     known = sorted({key for one in every for key in one.protocol or {}})
     for key in ignore:
         if key not in known:
-            hint = did_you_mean(key, known) or f"they have {', '.join(known) or 'no keys at all'}"
-            raise UsageError(f"--ignore {key}: no protocol of these runs has such a key", remedy=hint)
+            hint = did_you_mean(key, known) or f"their keys: {', '.join(known) or 'none'}"
+            raise UsageError(f"--ignore {key}: no protocol of these runs has this key", remedy=hint)
 
 
-def _together(compared: Sequence[Compared]) -> list[Compared]:
-    """With each p corrected for the tests of all metrics too."""
-    corrected = iter(holm([trial.test.p for one in compared for trial in one.trials]))
-    return [replace(one, trials=tuple(replace(trial, p_of_all=next(corrected)) for trial in one.trials)) for one in compared]
+def _correct_for_all(compared: Sequence[MetricComparison]) -> list[MetricComparison]:
+    corrected = iter(holm([test.test.p for one in compared for test in one.tests]))
+    return [replace(one, tests=tuple(replace(test, p_of_all=next(corrected)) for test in one.tests)) for one in compared]
 
 
-def _metrics(groups: Sequence[Group], wanted: Collection[str]) -> Iterator[str]:
+def _select(groups: Sequence[RunGroup], metrics: Collection[str]) -> Iterator[str]:
     known = dict.fromkeys(metric for group in groups for run in group.runs for metric in run.measurements)
-    if not wanted:
+    if not metrics:
         yield from known
         return
-    for name in wanted:
+    for name in metrics:
         yield from [metric for metric in known if name in (metric, metric.partition("/")[0])] or [name]
 
 
-def _compared(metric: str, groups: Sequence[Group], ignore: Collection[str]) -> Compared | LeftOut:
+def _compare(metric: str, groups: Sequence[RunGroup], ignore: Collection[str]) -> MetricComparison | SkippedMetric:
     lacking = [group.name for group in groups if not any(run.measurements.get(metric) for run in group.runs)]
     if lacking:
-        return LeftOut(metric, f"{_joined(lacking)} {'has' if len(lacking) == 1 else 'have'} no value of it", {})
+        return SkippedMetric(metric, f"{_listed(lacking)} {'has' if len(lacking) == 1 else 'have'} no value of it", {})
     runs = [run for group in groups for run in group.runs if run.measurements.get(metric)]
-    unstated = [run.run for run in runs if not _stated(run, metric)]
-    if unstated:
-        names = " ".join(unstated)
-        return LeftOut(
-            metric, f"{_joined(unstated)} never said how it was measured; `ganforge evaluate {names}` measures again", {}
-        )
-    chosen = _agreeing(metric, runs, ignore)
-    if isinstance(chosen, LeftOut):
+    if unknown := [run.run for run in runs if not _with_protocol(run, metric)]:
+        reason = f"{_listed(unknown)} has no recorded evaluation protocol; `ganforge evaluate {' '.join(unknown)}` measures again"
+        return SkippedMetric(metric, reason.replace(" has ", " have ", 1) if len(unknown) > 1 else reason, {})
+    chosen = _with_equal_protocols(metric, runs, ignore)
+    if isinstance(chosen, SkippedMetric):
         return chosen
-    measure = _meaning(list(chosen.values()))
-    sides = tuple(_side(group, chosen, measure["better"]) for group in groups)
-    first = next(iter(chosen.values())).protocol or {}
-    return Compared(
+    info, first = _common_info(list(chosen.values())), next(iter(chosen.values())).protocol or {}
+    stats = tuple(_stats(group, chosen, info["better"]) for group in groups)
+    judged = not any(math.isnan(each) for one in stats for each in one.costs)
+    return MetricComparison(
         metric=metric,
-        measure=measure,
+        info=info,
         protocol={key: value for key, value in first.items() if key not in ("seed", *ignore)},
         origins=tuple(dict.fromkeys(one.origin for one in chosen.values())),
-        sides=sides,
-        trials=_trials(sides, measure["better"]) if _judged(sides) else (),
+        stats=stats,
+        tests=_tests(stats, info["better"]) if judged else (),
         ignored=_ignored(list(chosen.values()), ignore),
     )
 
 
-def _agreeing(metric: str, runs: Sequence[Gathered], ignore: Collection[str]) -> dict[str, Measurement] | LeftOut:
-    """For each run the newest measurement by a protocol that all of them have, or what keeps them apart."""
+def _with_equal_protocols(
+    metric: str, runs: Sequence[MeasuredRun], ignore: Collection[str]
+) -> dict[str, Measurement] | SkippedMetric:
+    """For each run the newest measurement by a protocol that all of them have, or how they differ."""
     first = runs[0]
-    for wanted in _stated(first, metric):
-        chosen = {run.run: _by(wanted, run, metric, ignore) for run in runs}
-        if all(chosen.values()):
-            return {name: found for name, found in chosen.items() if found is not None}
-    newest = _stated(first, metric)[0]
-    other = next(run for run in runs if _by(newest, run, metric, ignore) is None)
-    apart = _apart(newest, _stated(other, metric)[0], ignore)
-    told = "; ".join(f"{key}: {one!r} of {first.run}, {two!r} of {other.run}" for key, (one, two) in apart.items())
-    ways = f"{' '.join(f'--ignore {key}' for key in apart)} lets it pass"
-    if not any(key.partition(".")[0] == "data" and key != "data.code" for key in apart):  # of other data no measurement is alike
-        ways = f"`ganforge evaluate{_options(metric, apart)}` measures them alike, and {ways}"
-    return LeftOut(metric, f"it was measured by different protocols: {told}; {ways}", apart)
+    for wanted in _with_protocol(first, metric):
+        chosen = {run.run: found for run in runs if (found := _measured_like(wanted, run, metric, ignore)) is not None}
+        if len(chosen) == len(runs):
+            return chosen
+    newest = _with_protocol(first, metric)[0]
+    other = next(run for run in runs if _measured_like(newest, run, metric, ignore) is None)
+    apart = _differences(newest, _with_protocol(other, metric)[0], ignore)
+    listed = "; ".join(f"{key}: {one!r} of {first.run}, {two!r} of {other.run}" for key, (one, two) in apart.items())
+    remedy = f"{' '.join(f'--ignore {key}' for key in apart)} compares them all the same"
+    if not any(key.partition(".")[0] == "data" and key != "data.code" for key in apart):  # other data cannot be measured alike
+        remedy = f"`ganforge evaluate{_evaluate_options(metric, apart)}` measures them alike, and {remedy}"
+    return SkippedMetric(metric, f"it was measured by different protocols: {listed}; {remedy}", apart)
 
 
-def _options(metric: str, apart: Collection[str]) -> str:
-    """Without which two recipes would be measured by their own words again."""
-    told = {"samples": " -n COUNT", "generator": " --weights raw", "params": f" --metric {metric.partition('/')[0]}:KEY=VALUE"}
-    return "".join(option for key, option in told.items() if key in apart)
+def _evaluate_options(metric: str, apart: Collection[str]) -> str:
+    """The options without which two recipes would again be measured as each of them says."""
+    options = {"samples": " -n COUNT", "generator": " --weights raw", "params": f" --metric {metric.partition('/')[0]}:KEY=VALUE"}
+    return "".join(option for key, option in options.items() if key in apart)
 
 
-def _stated(run: Gathered, metric: str) -> list[Measurement]:
+def _with_protocol(run: MeasuredRun, metric: str) -> list[Measurement]:
     return [one for one in run.measurements[metric] if one.protocol is not None]
 
 
-def _by(wanted: Measurement, run: Gathered, metric: str, ignore: Collection[str]) -> Measurement | None:
-    return next((one for one in _stated(run, metric) if not _apart(wanted, one, ignore)), None)
+def _measured_like(wanted: Measurement, run: MeasuredRun, metric: str, ignore: Collection[str]) -> Measurement | None:
+    return next((one for one in _with_protocol(run, metric) if not _differences(wanted, one, ignore)), None)
 
 
-def _apart(one: Measurement, other: Measurement, ignore: Collection[str]) -> dict[str, tuple[object, object]]:
+def _differences(one: Measurement, other: Measurement, ignore: Collection[str]) -> dict[str, tuple[object, object]]:
     found = protocol_differences(one.protocol or {}, other.protocol or {})
     return {key: values for key, values in found.items() if key not in ignore}
 
 
 def _ignored(chosen: Sequence[Measurement], ignore: Collection[str]) -> dict[str, tuple[object, ...]]:
-    """Ignored keys that do differ, with all that the protocols say."""
-    said: dict[str, list[object]] = {}
-    for key in ignore:
+    """Ignored keys whose values differ, with all values."""
+    found: dict[str, list[object]] = {key: [] for key in ignore}
+    for key, values in found.items():
         for one in chosen:
             value = (one.protocol or {}).get(key)
-            if value not in said.setdefault(key, []):
-                said[key].append(value)
-    return {key: tuple(values) for key, values in said.items() if len(values) > 1}
+            if value not in values:
+                values.append(value)
+    return {key: tuple(values) for key, values in found.items() if len(values) > 1}
 
 
-def _meaning(chosen: Sequence[Measurement]) -> dict[str, Any]:
-    """What the values mean in common: a floor that differs, as it does at other numbers of samples, is none that all share."""
-    first, *others = [one.measure for one in chosen]
+def _common_info(chosen: Sequence[Measurement]) -> dict[str, Any]:
+    """What the values mean in common; a floor that differs, as it does at other numbers of samples, is ``None``."""
+    first, *others = [one.info for one in chosen]
     shared = {key: value if all(other.get(key) == value for other in others) else None for key, value in first.items()}
-    ways = {_better(one.measure) for one in chosen}
+    goals = {str(one.info.get("better", "lower")) for one in chosen}
     label = {"label": first["label"]} if "label" in first else {}
-    return {**shared, **label, "better": ways.pop() if len(ways) == 1 else "none"}
+    return {**shared, **label, "better": goals.pop() if len(goals) == 1 else "none"}
 
 
-def _better(measure: Mapping[str, Any]) -> str:
-    return str(measure.get("better", "lower"))
-
-
-def _side(group: Group, chosen: Mapping[str, Measurement], better: str) -> Side:
-    having = [run.run for run in group.runs if run.run in chosen]
-    values = tuple(chosen[run].value for run in having)
-    aims = tuple(aim(chosen[run].measure.get("ideal"), chosen[run].measure.get("floor")) for run in having)
-    return Side(
+def _stats(group: RunGroup, chosen: Mapping[str, Measurement], better: str) -> GroupStats:
+    found = {run.run: chosen[run.run] for run in group.runs if run.run in chosen}
+    values = tuple(one.value for one in found.values())
+    aims = tuple(aim(one.info.get("ideal"), one.info.get("floor")) for one in found.values())
+    return GroupStats(
         group=group.name,
         values=values,
         aims=aims,
-        runs=tuple(having),
-        missing=len(group.runs) - len(having),
-        early=sum(chosen[run].iteration < int(group.keys["train.iterations"]) for run in having),
+        runs=tuple(found),
+        missing=len(group.runs) - len(found),
+        early=sum(one.iteration < int(group.keys["train.iterations"]) for one in found.values()),
         worst=-math.inf if better == "higher" else math.inf,
         costs=tuple(cost(value, better, target) for value, target in zip(values, aims, strict=True)),
     )
 
 
-def _judged(sides: Sequence[Side]) -> bool:
-    return not any(math.isnan(each) for side in sides for each in side.costs)
-
-
-def _trials(sides: Sequence[Side], better: str) -> tuple[Trial, ...]:
-    first, *others = sides
-    tests = [_test(first, side, better) for side in others]
-    trials = []
-    for side, test, p in zip(others, tests, holm([test.p for test in tests]), strict=True):
-        share = test.greater if better == "higher" else 1 - test.greater
-        verdict = _verdict(first, side, p, share, least=min(1.0, test.least_p * len(tests)))
-        trials.append(Trial(side.group, first.group, test, p, share, verdict))
-    return tuple(trials)
-
-
-def _test(first: Side, side: Side, better: str) -> RankTest:
+def _tests(stats: Sequence[GroupStats], better: str) -> tuple[GroupTest, ...]:
+    first, *others = stats
     sign = -1 if better == "higher" else 1
-    return rank_test([sign * one for one in first.costs], [sign * one for one in side.costs])
+    ranked = [rank_test([sign * one for one in first.costs], [sign * one for one in other.costs]) for other in others]
+    tests = []
+    for other, test, p in zip(others, ranked, holm([test.p for test in ranked]), strict=True):
+        share = test.greater if better == "higher" else 1 - test.greater
+        verdict = _verdict(first, other, p, share, least_p=min(1.0, test.least_p * len(ranked)))
+        tests.append(GroupTest(other.group, first.group, test, p, share, verdict))
+    return tuple(tests)
 
 
-def _verdict(first: Side, side: Side, p: float, better: float, *, least: float) -> str:
-    if least > LEVEL:
-        return f"too few seeds to tell: {len(first.values)} against {len(side.values)} cannot give a p below {least:.2g}"
+def _verdict(first: GroupStats, other: GroupStats, p: float, better: float, *, least_p: float) -> str:
+    if least_p > LEVEL:
+        return f"too few seeds to tell: {len(first.values)} against {len(other.values)} cannot give a p below {least_p:.2g}"
     if p > LEVEL:
         return "no difference is shown"
-    return f"{side.group if better > 0.5 else first.group}{BETTER}"
+    return f"{other.group if better > 0.5 else first.group}{_BETTER}"
 
 
-def _joined(names: Sequence[str]) -> str:
+def rank_test(first: Sequence[float], second: Sequence[float]) -> RankTest:
+    """Compare two sets of values of independent runs.
+
+    Args:
+        first: ``n`` values; infinite ones are ranked as such.
+        second: ``m`` values.
+
+    Raises:
+        ValueError: a set is empty, or holds NaN.
+
+    References:
+        Mann & Whitney 1947, "On a test of whether one of two random variables is stochastically larger than the other".
+    """
+    if not first or not second or any(math.isnan(value) for value in (*first, *second)):
+        raise ValueError("two sets of numbers are needed, and none of them may be empty")
+    pairs = [(one, other) for one in first for other in second]
+    greater = sum(1.0 if other > one else 0.5 if other == one else 0.0 for one, other in pairs) / len(pairs)
+    return RankTest(_p(first, second), min(1.0, 2 / math.comb(len(first) + len(second), len(first))), greater)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p of several tests, each raised so that together they keep the level (Holm 1979)."""
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    adjusted = [0.0] * len(values)
+    highest = 0.0
+    for place, index in enumerate(order):
+        highest = max(highest, min(1.0, values[index] * (len(values) - place)))
+        adjusted[index] = highest
+    return adjusted
+
+
+def _p(first: Sequence[float], second: Sequence[float]) -> float:
+    from scipy.stats import mannwhitneyu
+
+    if len({*first, *second}) == 1:
+        return 1.0
+    if len(first) + len(second) > _EXACT:
+        return float(mannwhitneyu(first, second, method="asymptotic").pvalue)
+    return _exact_p(first, second)
+
+
+def _exact_p(first: Sequence[float], second: Sequence[float]) -> float:
+    """Twice the smaller tail of the sum of the first set's ranks, over all assignments of the pooled ranks, ties included.
+
+    The sums are counted value by value: ``ways[k, s]`` is how many sets of ``k`` of the values so far have ranks that sum to ``s``.
+    """
+    from scipy.stats import rankdata
+
+    doubled = (2 * rankdata([*first, *second])).astype(int)  # tied values share a rank that may end in a half
+    ways = np.zeros((len(first) + 1, int(doubled.sum()) + 1), dtype=np.int64)
+    ways[0, 0] = 1
+    for rank in doubled:
+        ways[1:, rank:] += ways[:-1, :-rank].copy()
+    counts, seen = ways[-1], int(doubled[: len(first)].sum())
+    smaller_tail = min(int(counts[: seen + 1].sum()), int(counts[seen:].sum()))
+    return min(1.0, 2 * smaller_tail / math.comb(len(doubled), len(first)))
+
+
+def _listed(names: Sequence[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

@@ -1,4 +1,4 @@
-"""What runs were measured with again: ``evaluations.jsonl`` in the run folder, one evaluation a line, each with its protocols."""
+"""Later evaluations of a run: ``evaluations.jsonl`` in its folder, one evaluation a line, each value with its protocol."""
 
 from __future__ import annotations
 
@@ -18,14 +18,80 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.upload_state import Acknowledgement
 
 if TYPE_CHECKING:
-    from ganforge.runs.evaluation import Evaluated, Wish
+    from ganforge.runs.evaluation import EvaluationRequest, EvaluationResult
     from ganforge.tracking.supervisor import UploadSummary
 
 FILE = "evaluations.jsonl"
+_FIELDS = {"number": int, "iteration": int, "values": Mapping, "value_info": Mapping, "protocols": Mapping}
 
 
-def recorded(folder: RunFolder) -> list[dict[str, Any]]:
-    """All evaluations of a run, the oldest first.
+@dataclass(frozen=True, slots=True)
+class RecordedEvaluation:
+    """A run that was measured again.
+
+    Attributes:
+        evaluated: the values.
+        delivered: what MLflow received; ``None`` where the run was never delivered.
+        undelivered: why MLflow did not receive it, or ``None``.
+    """
+
+    evaluated: EvaluationResult
+    delivered: UploadSummary | None = None
+    undelivered: str | None = None
+
+
+def evaluate_and_record(folder: RunFolder, request: EvaluationRequest, *, tracking_uri: str | None = None) -> RecordedEvaluation:
+    """Measure a run again, record the values in its folder, and send them to MLflow where the run itself was sent.
+
+    Args:
+        folder: the run's folder.
+        request: what to measure.
+        tracking_uri: the MLflow store; the one that has the run unless given.
+
+    Raises:
+        RunFolderError: the run is still training, or has no intact checkpoint.
+        StorageError: earlier evaluations cannot be read.
+        GanforgeError: the run cannot be measured at all.
+    """
+    from ganforge.runs.evaluation import evaluate
+    from ganforge.tracking.supervisor import sync
+
+    with folder.locked():
+        read_evaluations(folder)  # a damaged file is refused before minutes are spent on measuring
+        evaluated = evaluate(folder, request)
+        if not evaluated.values:
+            return RecordedEvaluation(evaluated)
+        record_evaluation(evaluated)
+    if Acknowledgement.load(folder.acknowledged).run_id is None:
+        return RecordedEvaluation(evaluated)
+    try:
+        summary = sync(folder, tracking_uri)
+    except GanforgeError as error:  # the values are safe in the folder
+        return RecordedEvaluation(evaluated, undelivered=str(error))
+    return RecordedEvaluation(evaluated, summary, summary.message or "not delivered yet" if summary.pending else None)
+
+
+def record_evaluation(evaluated: EvaluationResult) -> dict[str, Any]:
+    """Append an evaluation to the run's folder, and for MLflow to its journal; returns what was written.
+
+    The caller holds the folder's lock. What the run itself recorded does not change.
+
+    Raises:
+        StorageError: the disk or folder refused.
+    """
+    folder = evaluated.folder
+    before = read_evaluations(folder)
+    facts = {"number": len(before) + 1, "time": datetime.now(UTC).isoformat(timespec="seconds"), **to_plain(evaluated)}
+    lines = "".join(strict_json.dumps(one) + "\n" for one in [*before, facts])
+    atomic_files.write_text(folder.path / FILE, lines)
+    with JournalWriter(folder.journal) as journal:
+        journal.record("evaluated", number=facts["number"], iteration=evaluated.iteration, values=facts["values"])
+        journal.record("file", path=FILE, folder="")
+    return facts
+
+
+def read_evaluations(folder: RunFolder) -> list[dict[str, Any]]:
+    """All later evaluations of a run, the oldest first.
 
     Raises:
         StorageError: the file cannot be read, or a line of it is damaged.
@@ -41,143 +107,68 @@ def recorded(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def _read(line: bytes, where: str) -> dict[str, Any]:
-    """An evaluation, as far as others rely on it."""
     try:
         found = strict_json.loads(line)
         fault = _fault(found)
     except ValueError as error:
         found, fault = {}, str(error)
     if fault:
-        raise StorageError(f"{where} is damaged: {fault}", remedy="restore the file from a copy, or take this line out of it")
+        raise StorageError(f"{where} is damaged: {fault}", remedy="restore the file from a copy, or remove this line")
     return dict(found)
 
 
 def _fault(found: Any) -> str | None:
-    """What keeps a line from being an evaluation: every value needs a number, its meaning and its protocol."""
+    """Why a line is no evaluation, in which every value is a number with its meaning and protocol; ``None`` if it is one."""
     if not isinstance(found, Mapping):
-        return "it is no table"
-    for name, kind in (("number", int), ("iteration", int), ("values", Mapping), ("value_info", Mapping), ("protocols", Mapping)):
+        return "it is not a table"
+    for name, kind in _FIELDS.items():
         if not isinstance(found.get(name), kind):
             return f"'{name}' is {'missing' if name not in found else f'{found[name]!r:.40}'}"
     for key, value in found["values"].items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _is_number(value):
             return f"the value of '{key}' is {value!r:.40}"
-        if fault := _unclear(key, found["value_info"].get(key)):
+        if fault := _info_fault(key, found["value_info"].get(key)):
             return fault
         if not isinstance(found["protocols"].get(key.partition("/")[0]), Mapping):
             return f"'{key}' has no protocol"
     return None
 
 
-def _unclear(key: str, measure: Any) -> str | None:
-    """What keeps a value from being judged by what is said of it; a word for what is better that is not known judges nothing."""
-    if not isinstance(measure, Mapping):
-        return f"nothing says what '{key}' means"
+def _info_fault(key: str, info: Any) -> str | None:
+    if not isinstance(info, Mapping):
+        return f"'{key}' has no meaning in value_info"
     for name in ("ideal", "floor"):
-        told = measure.get(name)
-        if told is not None and (isinstance(told, bool) or not isinstance(told, int | float)):
-            return f"the {name} of '{key}' is {told!r:.40}"
-    better = measure.get("better", "lower")
-    return None if better in WAYS else f"what is better of '{key}' is {better!r:.40}, and not one of {', '.join(WAYS)}"
+        if info.get(name) is not None and not _is_number(info[name]):
+            return f"the {name} of '{key}' is {info[name]!r:.40}"
+    better = info.get("better", "lower")
+    return None if better in WAYS else f"'better' of '{key}' is {better!r:.40}, not one of {', '.join(WAYS)}"
 
 
-def record(evaluated: Evaluated) -> dict[str, Any]:
-    """Append an evaluation to the run's folder, and tell the journal, by which MLflow gets it; give what was written.
-
-    Whoever calls it holds the folder's lock. What the run itself recorded stays as it is.
-
-    Raises:
-        StorageError: the disk or folder refused.
-    """
-    folder = evaluated.folder
-    before = recorded(folder)
-    facts = {"number": len(before) + 1, "time": datetime.now(UTC).isoformat(timespec="seconds"), **to_plain(evaluated)}
-    path = folder.path / FILE
-    lines = "".join(strict_json.dumps(one) + "\n" for one in [*before, facts])
-    atomic_files.write_text(path, lines)
-    with JournalWriter(folder.journal) as journal:
-        journal.record("evaluated", number=facts["number"], iteration=evaluated.iteration, values=facts["values"])
-        journal.record("file", path=FILE, folder="")
-    return facts
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def to_plain(evaluated: Evaluated) -> dict[str, Any]:
+def to_plain(evaluated: EvaluationResult) -> dict[str, Any]:
     """JSON-able, with stable keys."""
     values = evaluated.values
+    samples = {name: protocol.get("samples") for name, protocol in evaluated.protocols.items()}
     return {
         "iteration": evaluated.iteration,
         "weights": evaluated.weights,
         "seed": evaluated.seed,
         "device": evaluated.device,
-        "versions": _versions(),
+        "versions": {
+            "ganforge": ganforge.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "numpy")},
+        },
         "values": {key: one.value for key, one in values.items()},
-        "floors": _given({key: one.known_floor for key, one in values.items()}),
-        "measured_floors": _given({key: one.floor for key, one in values.items()}),
-        "value_info": {key: one.measure.to_plain(_samples(evaluated.protocols[one.metric])) for key, one in values.items()},
+        "floors": {key: one.known_floor for key, one in values.items() if one.known_floor is not None},
+        "measured_floors": {key: one.floor for key, one in values.items() if one.floor is not None},
+        "value_info": {
+            key: one.info.to_plain(count if isinstance(count := samples[one.metric], int) else None) for key, one in values.items()
+        },
         "protocols": {name: dict(protocol) for name, protocol in evaluated.protocols.items()},
         "failed": {text: {"error": error.message, "remedy": error.remedy} for text, error in evaluated.failed.items()},
         "remarks": list(evaluated.remarks),
     }
-
-
-def _given(values: Mapping[str, float | None]) -> dict[str, float]:
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def _samples(protocol: Mapping[str, object]) -> int | None:
-    samples = protocol.get("samples")
-    return samples if isinstance(samples, int) else None
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "ganforge": ganforge.__version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "numpy")},
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedEvaluation:
-    """A run that was measured again.
-
-    Attributes:
-        evaluated: the values.
-        delivered: what MLflow received; ``None`` where the run was never delivered.
-        undelivered: why MLflow did not receive it, or ``None``.
-    """
-
-    evaluated: Evaluated
-    delivered: UploadSummary | None = None
-    undelivered: str | None = None
-
-
-def evaluate_and_record(folder: RunFolder, wish: Wish, *, tracking_uri: str | None = None) -> RecordedEvaluation:
-    """Measure a run again, record the values in its folder, and send them to MLflow where the run itself was sent.
-
-    Args:
-        folder: the run's folder.
-        wish: what to measure.
-        tracking_uri: the MLflow store; the one that has the run unless given.
-
-    Raises:
-        RunFolderError: the run is still training, or has no intact checkpoint.
-        StorageError: earlier evaluations cannot be read.
-        GanforgeError: the run cannot be measured at all.
-    """
-    from ganforge.runs.evaluation import evaluate
-    from ganforge.tracking.supervisor import sync
-
-    with folder.locked():
-        recorded(folder)  # a damaged file is refused before minutes are spent on measuring
-        evaluated = evaluate(folder, wish)
-        if not evaluated.values:
-            return RecordedEvaluation(evaluated)
-        record(evaluated)
-    if Acknowledgement.load(folder.acknowledged).run_id is None:
-        return RecordedEvaluation(evaluated)
-    try:
-        summary = sync(folder, tracking_uri)
-    except GanforgeError as error:  # the values are safe in the folder
-        return RecordedEvaluation(evaluated, undelivered=str(error))
-    return RecordedEvaluation(evaluated, summary, summary.message or "not delivered yet" if summary.pending else None)

@@ -1,44 +1,132 @@
-"""A generator written for other programs, and compared with what it was made from before it counts as written."""
+"""A generator exported for other programs, as ONNX, ``.pt2`` or safetensors, and compared with the original before it is kept."""
 
 from __future__ import annotations
 
+import importlib.util
+import io
+import logging
 import tomllib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganforge import __version__
-from ganforge.core.errors import PluginError, UsageError
+from ganforge.core.errors import GanforgeError, PluginError, UsageError
 from ganforge.core.isolation import describe_error, isolated
-from ganforge.core.specs import DataSpec
-from ganforge.runs.export_formats import FOLDER_HOLDS, FORMATS, Card, Format, Program
-from ganforge.runs.loaded_generator import LoadedGenerator, locked_components, plain_specs
+from ganforge.core.records import Codes, Latent
+from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, plain_specs, write_loaded
 from ganforge.runs.sample_files import default_path
-from ganforge.runs.tensor_generator import named_tensors
-from ganforge.storage import atomic_files
+from ganforge.storage import atomic_files, strict_json
 from ganforge.train.random_streams import stream
 
+Metadata = Mapping[str, Any]
+"""An export's description of itself, as plain data."""
+Program = Callable[[Mapping[str, Tensor]], Tensor]
+"""An exported generator read back: named tensors → values in the data's own units."""
+
+METADATA = "ganforge.json"
+"""Name of the metadata: the key in an ONNX file, the extra file of a ``.pt2``, the file in a folder of safetensors."""
 TOLERANCE = 1e-4
 """The greatest difference that an export may have, as a share of the values' range."""
+_FOLDER_FILES = frozenset({*BUNDLE, METADATA, "plugins"})
+"""Everything that an exported folder may contain."""
+_EXAMPLES = 5
+"""Latents that torch traces the network with; their number stays open in the export."""
+
+
+class TensorGenerator(nn.Module):
+    """The averaged generator for programs without latents: tensors by name in, values in the data's own units out.
+
+    Shapes: n samples, z noise dimensions, k categorical and c continuous codes.
+    """
+
+    def __init__(self, generator: LoadedGenerator) -> None:
+        super().__init__()
+        self.network = generator.network
+        self.data = generator.data
+        self.latent = generator.latent
+        self.eval()
+
+    def forward(
+        self, noise: Tensor, labels: Tensor | None = None, categorical: Tensor | None = None, continuous: Tensor | None = None
+    ) -> Tensor:
+        """``noise (n, z)`` and the other inputs of this generator (:func:`named_tensors`) → values ``(n, *shape)``.
+
+        Args:
+            noise: ``(n, z)`` floats.
+            labels: ``(n,)`` int64 classes, of a conditional generator.
+            categorical: ``(n, k)`` int64 class indices, where there are such codes.
+            continuous: ``(n, c)`` floats, where there are such codes.
+        """
+        codes = None
+        if self.latent.has_codes:
+            count = noise.shape[0]
+            codes = Codes(
+                categorical=noise.new_zeros((count, 0)).long() if categorical is None else categorical,
+                continuous=noise.new_zeros((count, 0)) if continuous is None else continuous,
+            )
+        return self.data.to_own(self.network(Latent(noise, labels, codes)))
+
+
+def named_tensors(latent: Latent, spec: LatentSpec) -> dict[str, Tensor]:
+    """The inputs of :class:`TensorGenerator` for these latents: ``noise``, and what else they have."""
+    tensors = {"noise": latent.noise}
+    if latent.labels is not None:
+        tensors["labels"] = latent.labels
+    if latent.codes is not None and spec.categorical:
+        tensors["categorical"] = latent.codes.categorical
+    if latent.codes is not None and spec.continuous:
+        tensors["continuous"] = latent.codes.continuous
+    return tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An export format.
+
+    Attributes:
+        ending: of the file's name; empty for a folder.
+        write: writes a generator with its metadata to a path.
+        read: reads the file as a program that has nothing else would.
+        needs: modules that must be installed.
+    """
+
+    ending: str
+    write: Callable[[LoadedGenerator, Metadata, Path], None]
+    read: Callable[[Path], Program]
+    needs: tuple[str, ...] = ()
+
+    def check_installed(self) -> None:
+        """Check that the modules are installed.
+
+        Raises:
+            UsageError: with the pip command.
+        """
+        missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UsageError(f"this format needs {', '.join(missing)}", remedy='pip install "ganforge[onnx]"')
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written.
+    """An exported generator.
 
     Attributes:
         path: the file, or the folder of safetensors.
-        card: what it says of itself.
-        difference: the largest difference from the generator that was seen, as a share of the values' range.
+        metadata: its description of itself.
+        difference: the largest difference from the original that was found, as a share of the values' range.
         counts: samples in each batch that was compared.
     """
 
     path: Path
-    card: Card
+    metadata: Metadata
     difference: float
     counts: tuple[int, ...]
 
@@ -48,14 +136,14 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
 
     Args:
         generator: on the CPU.
-        format_name: one of :data:`~ganforge.runs.export_formats.FORMATS`.
-        path: where to; a file there is replaced, and so is an exported folder. Unless given, ``generator`` with the format's ending
-            in the run's folder, or beside an exported folder that the generator came from.
+        format_name: one of :data:`FORMATS`.
+        path: where to write; an existing file or exported folder is replaced. By default ``generator`` with the format's ending in
+            the run's folder, or beside an exported folder that the generator came from.
         count: samples that are compared at once; the same is done with a batch of another size.
 
     Raises:
-        UsageError: no such format, a package that it needs is missing, or ``path`` is not for it.
-        PluginError: torch cannot follow the generator's forward, or what was written gives other samples.
+        UsageError: an unknown format, a missing package, or an unsuitable path.
+        PluginError: torch cannot trace the generator's forward, or the export gives other samples.
         StorageError: the disk or folder refused.
     """
     if format_name not in FORMATS:
@@ -65,43 +153,41 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
     path = path or default_path(generator.path, f"generator{chosen.ending}")
     _check_path(path, chosen, format_name)
 
-    card, counts = describe(generator), (count, 1 if count > 1 else 2)
+    metadata, counts = describe(generator), (count, 1 if count > 1 else 2)
     with atomic_files.staged(path) as draft:
-        chosen.write(generator, card, draft)
+        chosen.write(generator, metadata, draft)
         difference = _difference(generator, chosen.read(draft), counts)
         if not difference <= TOLERANCE:
             raise PluginError(
-                f"the exported generator gives other samples: they differ by {difference:.2g} of the values' range, and "
+                f"the exported generator gives other samples: they differ by {difference:.2g} of the values' range, "
                 f"{TOLERANCE:.0e} is allowed; nothing was written",
-                remedy="a generator that draws random numbers of its own in eval mode cannot be exported",
+                remedy="a generator that draws random numbers in eval mode cannot be exported",
             )
-    return Export(path, card, difference, counts)
+    return Export(path, metadata, difference, counts)
 
 
 def describe(generator: LoadedGenerator) -> dict[str, Any]:
-    """What an export says of itself, as plain data: what goes in, what comes out, and where it comes from."""
-    latent = generator.sampler.draw(1, stream(0, "export"))
-    folder = generator.path
-    components = locked_components(folder)
+    """An export's metadata: its inputs, its output, and where it comes from."""
+    latent, folder = generator.sampler.draw(1, stream(0, "export")), generator.path
     return {
         "run": folder.resolve().name,
         "iteration": generator.iteration,
-        "inputs": {name: _told(tensor) for name, tensor in named_tensors(latent, generator.latent).items()},
-        "output": {"name": "values", **_told(generator(latent).values), "units": "the data's own"},
+        "inputs": {name: _describe_tensor(tensor) for name, tensor in named_tensors(latent, generator.latent).items()},
+        "output": {"name": "values", **_describe_tensor(generator(latent).values), "units": "the data's own"},
         **plain_specs(generator.data, generator.latent),
-        "components": [one for one in components if one["key"] in ("generator", "sampler")],
+        "components": [one for one in locked_components(folder) if one["key"] in ("generator", "sampler")],
         "recipe": tomllib.loads((folder / "resolved.toml").read_text(encoding="utf-8")),
         "ganforge": __version__,
         "torch": torch.__version__,
     }
 
 
-def _told(tensor: Tensor) -> dict[str, Any]:
+def _describe_tensor(tensor: Tensor) -> dict[str, Any]:
     return {"shape": ["n", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
 
 
 def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int, ...]) -> float:
-    """The largest one over batches of these sizes; NaN where the values of either are no numbers, infinite for other shapes."""
+    """The largest difference over batches of these sizes; NaN where values are not finite, infinite for other shapes."""
     expected: list[Tensor] = []
     differences: list[Tensor] = []
     for count in counts:
@@ -112,7 +198,7 @@ def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int,
             return float("inf")
         differences.append((given.double() - values.double()).abs().flatten())
         expected.append(values.flatten())
-    return float(torch.cat(differences).max()) / _width(generator.data, torch.cat(expected))
+    return float(torch.cat(differences).max()) / _range_width(generator.data, torch.cat(expected))
 
 
 def _run(generator: LoadedGenerator, program: Program, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -122,12 +208,12 @@ def _run(generator: LoadedGenerator, program: Program, tensors: Mapping[str, Ten
     except Exception as error:
         raise PluginError(
             f"the exported {type(generator.network).__name__} cannot be run: {describe_error(error)}",
-            remedy="--format safetensors takes any generator",
+            remedy="--format safetensors works for any generator",
         ) from error
 
 
-def _width(data: DataSpec, values: Tensor) -> float:
-    """How wide the values' range is: as declared, or as wide as these values and zero lie apart."""
+def _range_width(data: DataSpec, values: Tensor) -> float:
+    """The width of the values' range: as declared, or that of these values and zero."""
     if data.value_range is not None and data.scaling is None:
         low, high = data.value_range
         return high - low
@@ -135,7 +221,7 @@ def _width(data: DataSpec, values: Tensor) -> float:
 
 
 def _check_path(path: Path, chosen: Format, format_name: str) -> None:
-    """Refuse a name that would mislead, and a folder that holds anything else.
+    """Refuse a misleading name, and a folder that contains anything else.
 
     Raises:
         UsageError: naming the path.
@@ -148,10 +234,138 @@ def _check_path(path: Path, chosen: Format, format_name: str) -> None:
         return
     if path.suffix.lower() == ".safetensors":
         remedy = f"name a folder, such as {path.with_suffix('')}"
-        raise UsageError("safetensors come in a folder, with recipe and sizes beside the weights", remedy=remedy)
+        raise UsageError("safetensors are written into a folder, with recipe and sizes beside the weights", remedy=remedy)
     if path.is_file():
         raise UsageError(f"{path} is a file", remedy="name a folder")
-    if path.name in ("", ".."):  # the working folder, empty as it may be, is nothing to replace
+    if path.name in ("", ".."):  # the working folder must not be replaced, even if it is empty
         raise UsageError(f"'{path}' is no name for a folder", remedy="name one within it")
-    if path.is_dir() and not {entry.name for entry in path.iterdir()} <= FOLDER_HOLDS:
-        raise UsageError(f"{path} holds other things than an exported generator", remedy="name a new folder, or an empty one")
+    if path.is_dir() and not {entry.name for entry in path.iterdir()} <= _FOLDER_FILES:
+        raise UsageError(f"{path} contains other files than an exported generator", remedy="name a new folder, or an empty one")
+
+
+def _write_onnx(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
+    traced = _trace(generator)
+    with _quiet(), _attributed(generator, "ONNX"):
+        batch = _open_batch(generator, "n")
+        try:
+            program = torch.onnx.export(traced, dynamo=True, verbose=False, output_names=["values"], dynamic_shapes=batch)
+        except ImportError as error:
+            raise UsageError(
+                f"this torch needs newer packages for ONNX: {describe_error(error)}",
+                remedy='pip install --upgrade "ganforge[onnx]"',
+            ) from error
+        model = cast("torch.onnx.ONNXProgram", program).model_proto
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA, strict_json.dumps(metadata)
+    with atomic_files.storage_errors(path):
+        atomic_files.write_synced(path, model.SerializeToString())
+
+
+def _read_onnx(path: Path) -> Program:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(tensors: Mapping[str, Tensor]) -> Tensor:
+        (values,) = session.run(["values"], {name: tensor.numpy() for name, tensor in tensors.items()})
+        return torch.from_numpy(values)
+
+    return run
+
+
+def _write_program(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
+    traced, file = _trace(generator), io.BytesIO()
+    with _quiet(), _attributed(generator, "a .pt2 file"):
+        torch.export.save(traced, file, extra_files={METADATA: strict_json.dumps(metadata)})
+    with atomic_files.storage_errors(path):
+        atomic_files.write_synced(path, file.getvalue())
+
+
+def _read_program(path: Path) -> Program:
+    with _quiet():
+        module = torch.export.load(path).module()
+
+    def run(tensors: Mapping[str, Tensor]) -> Tensor:
+        values: Tensor = module(**tensors)
+        return values
+
+    return run
+
+
+def _write_weights(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
+    write_loaded(generator, path)
+    atomic_files.write_json(path / METADATA, metadata)
+
+
+def _read_weights(path: Path) -> Program:
+    module = TensorGenerator(load(path))
+    return lambda tensors: module(**tensors)
+
+
+FORMATS: Mapping[str, Format] = {
+    "onnx": Format(".onnx", _write_onnx, _read_onnx, needs=("onnx", "onnxscript", "onnxruntime")),
+    "torchscript-export": Format(".pt2", _write_program, _read_program),
+    "safetensors": Format("", _write_weights, _read_weights),
+}
+"""By the name that ``ganforge export --format`` takes."""
+
+
+def _trace(generator: LoadedGenerator) -> torch.export.ExportedProgram:
+    """The generator as a program of torch.export, for any number of samples.
+
+    Raises:
+        PluginError: its forward cannot be traced.
+    """
+    latent = generator.sampler.draw(_EXAMPLES, stream(0, "export"))
+    module, tensors = TensorGenerator(generator), named_tensors(latent, generator.latent)
+    batch = torch.export.Dim("n", min=1)
+
+    def trace(*, strict: bool) -> torch.export.ExportedProgram:
+        with _quiet():
+            return torch.export.export(module, (), tensors, dynamic_shapes=_open_batch(generator, batch), strict=strict)
+
+    # Reading the bytecode (strict) keeps the number of samples open where a network uses len(values); plain tracing accepts some
+    # code that strict mode cannot read.
+    try:
+        with isolated():
+            return trace(strict=True)
+    except Exception:  # noqa: BLE001 - a plugin's forward; whatever is wrong with it, the second way says it more plainly
+        with _attributed(generator, "a program"):
+            return trace(strict=False)
+
+
+def _open_batch(generator: LoadedGenerator, batch: Any) -> dict[str, dict[int, Any]]:
+    latent = generator.sampler.draw(1, stream(0, "export"))
+    return {name: {0: batch} for name in named_tensors(latent, generator.latent)}
+
+
+@contextmanager
+def _attributed(generator: LoadedGenerator, wanted: str) -> Iterator[None]:
+    """Name the generator's class in errors of torch's exporters.
+
+    Raises:
+        PluginError: with that name.
+    """
+    try:
+        with isolated():
+            yield
+    except GanforgeError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{type(generator.network).__name__} cannot be made {wanted}: {describe_error(error)}",
+            remedy="torch.export supports no branches on values or their number; --format safetensors works for any generator",
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppress the exporters' messages about themselves and about packages that are not needed, printed graphs included."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -16,9 +16,8 @@ from ganforge.core.contracts import Sampler
 from ganforge.core.formatting import clean
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures import Floats, mpl_style
+from ganforge.figures import Floats, Pixels, mpl_style
 from ganforge.figures.images import (
-    Pixels,
     add_captions,
     arrange_in_order,
     encode_gif,

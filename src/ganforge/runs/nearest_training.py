@@ -1,19 +1,15 @@
-"""Generated images beside their nearest training images, as in Figure 2 of Goodfellow et al. 2014: has it learnt by heart?"""
+"""Generated images beside their nearest training images, which reveals memorization, as in Figure 2 of Goodfellow et al. 2014."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge.build.blueprint import resolve_recipe
-from ganforge.build.builder import Folders, build_dataset
-from ganforge.build.lock import read_lock
-from ganforge.build.lock_differences import data_differences
 from ganforge.core.contracts import ParallelSampleSource, SampleSource, StreamingDataset
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.formatting import clean
@@ -38,12 +34,12 @@ from ganforge.figures.plot_data import Groups
 from ganforge.metrics import nearest_neighbours
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.storage.data_folders import data_folders
+from ganforge.runs.loaded_generator import rebuild_dataset
 from ganforge.storage.run_folder import RunFolder
 
 FRAME = (255, 214, 0)
 _SIDE = 1024  # pixels that a sheet is enlarged to, at most
-_PART_BYTES = 2**26  # of images of bytes that are read at once
+_CHUNK_BYTES = 2**26  # of images of bytes that are read at once
 
 
 def require_images(data: DataSpec) -> None:
@@ -53,17 +49,19 @@ def require_images(data: DataSpec) -> None:
         UsageError: the data are no images.
     """
     if not data.is_image:
-        raise UsageError("nearest training samples are drawn of images, and this run's are points", remedy="drop --neighbours")
+        raise UsageError(
+            "nearest training samples can be shown for images only; this run's data are points", remedy="drop --neighbours"
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """What a run was trained on, read again.
+class TrainingImages:
+    """The images that a run was trained on, as they are now.
 
     Attributes:
-        images: all of them, in memory or as a source that reads them when they are asked for; floats or bytes.
-        name: what the data set is called.
-        changes: in which respects the data are not what the run's lock has.
+        images: all of them, in memory or as a source to read; floats or bytes.
+        name: the data set's name.
+        changes: how the data differ from the run's lock.
     """
 
     images: Tensor | SampleSource
@@ -71,8 +69,8 @@ class Training:
     changes: tuple[str, ...] = ()
 
 
-def training_images(folder: RunFolder) -> Training:
-    """What a run was trained on, read again by its own data set.
+def training_images(folder: RunFolder) -> TrainingImages:
+    """The images that a run was trained on, read again.
 
     Raises:
         DataMissingError: the data set is not on this computer.
@@ -80,14 +78,11 @@ def training_images(folder: RunFolder) -> Training:
         PluginError: its plugin is missing or broken.
     """
     blueprint = resolve_recipe(read_recipe(folder.resolved), load_plugins())
-    identity = folder.read_json(folder.identity) or {}
-    data, *others = data_folders()
-    folders = Folders(Path(identity.get("recipe_folder", folder.path)), data, tuple(others))
-    changes = data_differences(read_lock(folder.path), blueprint.dataset, folders.recipe) if folder.lock.exists() else ()
-    dataset = build_dataset(blueprint.dataset, seed=blueprint.recipe.train.seed, folders=folders)
+    found = rebuild_dataset(folder, blueprint.dataset, seed=blueprint.recipe.train.seed)
+    dataset = found.dataset
     with isolated():
         images = dataset.streamed() if isinstance(dataset, StreamingDataset) else dataset.training().values
-    return Training(images, f"the data set '{blueprint.dataset.component.name}'", tuple(one.message for one in changes))
+    return TrainingImages(images, f"the data set '{blueprint.dataset.component.name}'", found.changes)
 
 
 def beside_nearest(
@@ -99,21 +94,21 @@ def beside_nearest(
     name: str = "the data set",
     note: str = "",
 ) -> bytes:
-    """A sheet as PNG: rows of samples, and on the right, in yellow, the training image nearest to the last sample of each row.
+    """A sheet as PNG: rows of samples, and framed on the right the training image nearest to the last sample of each row.
 
     Args:
         samples: generated images in the data's own units.
-        groups: labels or codes that make rows.
-        training: ``(m, *shape)`` training images, floats or bytes, or a source of them, which is read in parts.
+        groups: labels or codes, each of which gets its rows.
+        training: ``(m, *shape)`` training images, floats or bytes, or a source, which is read in chunks.
         data: the images' spec.
-        name: what the data set is called.
-        note: stands below the sheet.
+        name: the data set's name.
+        note: a text below the sheet.
 
     Raises:
         DataError: the training images are of another shape than the samples.
     """
     arrangement = arrange_by_group(groups, len(samples))
-    # A row's last sample stands at its end, beside its neighbour, whatever is missing at its beginning.
+    # A row's last sample goes to its end, beside its neighbour; blanks go to its beginning.
     order = np.argsort(arrangement.places != BLANK, axis=1, kind="stable")
     rows = np.take_along_axis(arrangement.places, order, axis=1)
     nearest, places = _nearest(samples.values[torch.from_numpy(rows[:, -1])], training, data, name)
@@ -129,17 +124,17 @@ def beside_nearest(
 
 
 def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, name: str) -> tuple[Tensor, GridIndices]:
-    """The nearest training images, and where they lie; nothing lies beside what is not finite."""
+    """The nearest training images, and their places; samples that are not finite have none."""
     best = torch.full((len(values),), torch.inf, dtype=torch.float64)
     nearest = torch.zeros_like(values)
-    for part in _parts(training, data):
+    for part in _chunks(training, data):
         if part.shape[1:] != values.shape[1:]:
             shapes = " and ".join("×".join(map(str, shape)) for shape in (part.shape[1:], values.shape[1:]))
             raise DataError(
-                f"the images of {name} are not of the samples' shape any more: {shapes} (channels×height×width)",
+                f"the images of {name} no longer have the samples' shape: {shapes} (channels×height×width)",
                 remedy="restore the data that the run was trained on, or drop --neighbours",
             )
-        found = nearest_neighbours(_in_numbers_of(part, values, data), part)
+        found = nearest_neighbours(_in_range_of(part, values, data), part)
         nearer = found.distances < best  # never where it is NaN
         best = torch.where(nearer, found.distances, best)
         nearest[nearer] = data.unpacked(part[found.indices[nearer]]).to(nearest.dtype)
@@ -147,21 +142,21 @@ def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, na
     return nearest, places.numpy()[:, None]
 
 
-def _parts(training: Tensor | SampleSource, data: DataSpec) -> Iterator[Tensor]:
-    """All training images, so many at once that they take little memory."""
+def _chunks(training: Tensor | SampleSource, data: DataSpec) -> Iterator[Tensor]:
+    """All training images, in chunks that take little memory."""
     if isinstance(training, Tensor):
         yield training
         return
     read = training.read_parallel if isinstance(training, ParallelSampleSource) else training.read
-    step = max(1, _PART_BYTES // data.size)
+    step = max(1, _CHUNK_BYTES // data.size)
     for start in range(0, len(training), step):
         with isolated():
             part = read(range(start, min(start + step, len(training)))).values
         yield part
 
 
-def _in_numbers_of(part: Tensor, values: Tensor, data: DataSpec) -> Tensor:
-    """The samples in the training images' numbers, so that these may stay bytes."""
+def _in_range_of(part: Tensor, values: Tensor, data: DataSpec) -> Tensor:
+    """The samples in the range of the training images, so that these may stay bytes."""
     if part.is_floating_point() or data.value_range is None:
         return values.double()
     low, high = data.value_range
@@ -169,7 +164,7 @@ def _in_numbers_of(part: Tensor, values: Tensor, data: DataSpec) -> Tensor:
 
 
 def _framed(images: Pixels, places: GridIndices, width: int) -> Pixels:
-    """Images below each other, yellow between and around them."""
+    """Images below each other, with a frame around each."""
     column = lay_out(images, places, gap=width)
     framed = np.empty((column.shape[0] + 2 * width, column.shape[1] + 2 * width, 3), np.uint8)
     framed[:] = FRAME

@@ -1,0 +1,267 @@
+"""Runs grouped by recipe over their seeds, with their measurements, protocols and curves, for comparisons. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ganforge.core.health_config import Health
+from ganforge.recipe.tables import Recipe
+from ganforge.recipe.toml_writer import COSMETIC_KEYS, fingerprint, flatten
+from ganforge.registry.selection import LOCAL
+from ganforge.runs.evaluation_records import read_evaluations
+from ganforge.runs.run_lookup import IdentifiedRun, find, identify, members, read_run_recipe
+from ganforge.storage import checkpoints, journal
+from ganforge.storage.run_folder import RunFolder
+
+TRAINING = "training"
+"""Origin of values that training measured."""
+_SHOWN_KEYS = 2
+"""Recipe keys in a group's name at most."""
+_SHOWN_DIGITS = 12
+"""Digits of a hash that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One value of one metric of one run.
+
+    Attributes:
+        value: the value.
+        iteration: iterations of the weights.
+        protocol: how it was measured, or ``None`` where that was never recorded.
+        info: what the value means at this number of samples: ``label``, ``better``, ``ideal``, ``floor``.
+        origin: ``training``, or ``evaluation 2`` for the second ``ganforge evaluate``.
+    """
+
+    value: float
+    iteration: int
+    protocol: Mapping[str, Any] | None
+    info: Mapping[str, Any]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """One run with its values.
+
+    Attributes:
+        run: its folder's name, or its whole path where two folders have the same name.
+        name: the name as given, which runs of one recipe share.
+        folder: its folder.
+        seed: its seed.
+        created: unix seconds.
+        fingerprint: identifies everything that training depends on except the seed: the resolved recipe without metrics and without
+            health checks that only warn, the data files, and local plugin files.
+        keys: its resolved recipe by dotted key, without the seed and keys that change no result.
+        measurements: by ``wasserstein`` or ``modes/captured``, of the run's final weights, the newest first.
+        curves: by metric, the values of training by iteration.
+    """
+
+    run: str
+    name: str
+    folder: Path
+    seed: int
+    created: float
+    fingerprint: str
+    keys: Mapping[str, str]
+    measurements: Mapping[str, Sequence[Measurement]]
+    curves: Mapping[str, Mapping[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunGroup:
+    """Runs of one recipe at different seeds.
+
+    Attributes:
+        name: a name that no other group has.
+        runs: in the order of seeds.
+    """
+
+    name: str
+    runs: tuple[MeasuredRun, ...]
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The recipe that they share."""
+        return self.runs[0].keys
+
+
+def group_runs(references: Sequence[str], root: Path) -> tuple[list[RunGroup], list[str]]:
+    """The groups of the named runs, in the order given, and remarks on runs that are left out.
+
+    Args:
+        references: runs, or sweeps, which stand for their seeds.
+        root: the folder that contains the runs.
+
+    Raises:
+        UsageError: an unknown run, or a sweep without seeds.
+        RunFolderError: a run's recipe cannot be read.
+    """
+    found: dict[Path, MeasuredRun] = {}
+    for reference in references:
+        for folder in members(find(reference, root)):
+            found.setdefault(folder.path.resolve(), _measured(identify(folder)))
+    groups: dict[str, list[MeasuredRun]] = {}
+    names = Counter(run.run for run in found.values())
+    for path, run in found.items():
+        groups.setdefault(run.fingerprint, []).append(run if names[run.run] == 1 else replace(run, run=str(path)))
+    remarks: list[str] = []
+    return _with_unique_names([RunGroup(runs[0].name, tuple(_one_per_seed(runs, remarks))) for runs in groups.values()]), remarks
+
+
+def recipe_differences(groups: Sequence[RunGroup]) -> dict[str, list[str | None]]:
+    """Keys of the resolved recipes whose values differ, with the value of each group."""
+    keys = dict.fromkeys(key for group in groups for key in group.keys)
+    values = {key: [group.keys.get(key) for group in groups] for key in keys}
+    return {key: each for key, each in values.items() if len(set(each)) > 1}
+
+
+def _measured(run: IdentifiedRun) -> MeasuredRun:
+    folder, created = run.folder, run.identity.get("created")
+    recipe = read_run_recipe(folder).recipe
+    trained = _training_recipe(recipe)
+    measurements, curves = _measurements(folder)
+    hashes = _file_hashes(folder)
+    return MeasuredRun(
+        run=folder.path.resolve().name,
+        name=run.name,
+        folder=folder.path,
+        seed=recipe.train.seed,
+        created=float(created) if isinstance(created, int | float) else 0.0,
+        fingerprint=" ".join([fingerprint(trained), *(f"{key}={sha256}" for key, sha256 in hashes.items())]),
+        keys={**_keys(trained), **{f"{key} sha256": sha256[:_SHOWN_DIGITS] for key, sha256 in hashes.items()}},
+        measurements=measurements,
+        curves=curves,
+    )
+
+
+def _file_hashes(folder: RunFolder) -> dict[str, str]:
+    """SHA-256 by recipe key of the files that the recipe only names: data files and local plugins, from the run's lock.
+
+    The same path means other files in other folders, and local files rarely get a new revision. Metrics do not affect training.
+    """
+    lock = folder.read_json(folder.lock)
+    files = {str(one.get("key")): str(one.get("sha256")) for one in _tables(lock, "data_files")}
+    own = [one for one in _tables(lock, "components") if one.get("distribution") == LOCAL and one.get("kind") != "metric"]
+    return {**files, **{str(one.get("key")): str(one.get("version")) for one in own}}
+
+
+def _tables(lock: Any, key: str) -> list[Mapping[str, Any]]:
+    found = lock.get(key) if isinstance(lock, Mapping) else None
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def _training_recipe(recipe: Recipe) -> Recipe:
+    """The parts of a recipe that training depends on, all else as by default; health checks count where they may stop a run."""
+    without: dict[str, Any] = {"train": recipe.train.model_copy(update={"seed": 0}), "metric": ()}
+    if recipe.health.on_fail == "warn" or not recipe.health.on:
+        without["health"] = Health()
+    return recipe.model_copy(update=without)
+
+
+def _keys(recipe: Recipe) -> dict[str, str]:
+    flat = flatten(recipe)
+    return {key: value for key, value in flat.items() if key != "train.seed" and key.partition(".")[0] not in COSMETIC_KEYS}
+
+
+def _one_per_seed(runs: Iterable[MeasuredRun], remarks: list[str]) -> list[MeasuredRun]:
+    """The newest run of each seed: two runs of one seed are one observation."""
+    newest: dict[int, MeasuredRun] = {}
+    for run in sorted(runs, key=lambda run: run.created):
+        if run.seed in newest:
+            remarks.append(f"{newest[run.seed].run} is left out: {run.run} has the same recipe and seed, and is newer")
+        newest[run.seed] = run
+    return [newest[seed] for seed in sorted(newest)]
+
+
+def _with_unique_names(groups: Sequence[RunGroup]) -> list[RunGroup]:
+    return [replace(group, name=_unique_name(group, groups)) for group in groups]
+
+
+def _unique_name(group: RunGroup, groups: Sequence[RunGroup]) -> str:
+    """Its name; where others have it too, with the recipe keys that differ, or with a number."""
+    alike = [other for other in groups if other.name == group.name]
+    keys = list(recipe_differences(alike))
+    if len(alike) == 1:
+        return group.name
+    if 0 < len(keys) <= _SHOWN_KEYS:
+        values = (f"{key.rpartition('.')[2]}={group.keys.get(key, 'not set')}" for key in keys)
+        return f"{group.name} ({', '.join(values)})"
+    return f"{group.name} #{1 + alike.index(group)}"
+
+
+def _measurements(folder: RunFolder) -> tuple[dict[str, list[Measurement]], dict[str, dict[int, float]]]:
+    """Measurements of the run's final weights, newest first, and the curves of training."""
+    trained, curves, discarded = _trained(folder)
+    later = [one for one in reversed(read_evaluations(folder)) if one["number"] not in discarded]
+    found: dict[str, list[Measurement]] = {}
+    for one in later:
+        for key, value in one["values"].items():
+            protocol, origin = one["protocols"].get(key.partition("/")[0]), f"evaluation {one['number']}"
+            found.setdefault(key, []).append(Measurement(value, one["iteration"], protocol, one["value_info"][key], origin))
+    for key, measurement in trained.items():
+        found.setdefault(key, []).append(measurement)
+    held = _held(folder, {one["iteration"] for one in later})
+    return {key: _of_final_weights(each, held) for key, each in found.items()}, curves
+
+
+def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[int, float]], set[int]]:
+    """What training measured last, its curves, and the numbers of evaluations of weights that were discarded later.
+
+    Each value has the protocol that was in force when it was measured; iterations that were repeated count once, as repeated.
+    """
+    limits = journal.surviving_iterations(folder.journal)
+    protocols: dict[str, Mapping[str, Any]] = {}
+    value_info: dict[str, Mapping[str, Any]] = {}
+    last: dict[str, Measurement] = {}
+    curves: dict[str, dict[int, float]] = {}
+    discarded: set[int] = set()
+    for record in journal.read_kinds(folder.journal, "protocols", "eval", "evaluated", *journal.REWINDS):
+        survives = record.get("iteration", 0) <= limits[0]
+        match record["kind"]:
+            case "protocols":
+                protocols |= record["protocols"]
+                value_info |= record["value_info"]
+            case "evaluated" if not survives:
+                discarded.add(record["number"])
+            case "eval" if survives:
+                at, values = record["iteration"], {key.removeprefix("eval/"): one for key, one in record["values"].items()}
+                new = {
+                    key: Measurement(value, at, protocols.get(key.partition("/")[0]), value_info.get(key, {}), TRAINING)
+                    for key, value in values.items()
+                }
+                last = journal.merge_metrics(last, new, record.get("missing", ()))
+                for key, value in values.items():
+                    curves.setdefault(key, {})[at] = value
+            case "resume" | "rollback":
+                limits.popleft()
+    return last, curves, discarded
+
+
+def _held(folder: RunFolder, evaluated: Collection[int]) -> int | None:
+    """Iterations of the weights in the run's folder, where these were evaluated; else ``None``."""
+    for path in checkpoints.list_checkpoints(folder):
+        if int(path.name) in evaluated:
+            return int(path.name)
+        try:
+            checkpoints.read_verified(path)
+        except checkpoints.DamagedCheckpointError:
+            continue  # `ganforge evaluate` skips it too
+        return None
+    return None
+
+
+def _of_final_weights(found: Sequence[Measurement], held: int | None) -> list[Measurement]:
+    """Measurements of the weights in the folder, where these were evaluated; else of those trained longest.
+
+    Values measured before a run was resumed do not describe its end, and a process that was killed loses what it trained since its
+    last checkpoint.
+    """
+    if any(one.iteration == held and one.origin != TRAINING for one in found):
+        return [one for one in found if one.iteration == held]
+    end = max(one.iteration for one in found)
+    return [one for one in found if one.iteration == end]
