@@ -31,9 +31,8 @@ def test_saves_and_remembers_the_last(folder):
     assert checkpoints.load_newest(folder).state.values == {"iteration": 30}
 
 
-def test_a_save_that_fails_is_told_once_and_training_goes_on(folder):
-    messages = []
-    callback = CheckpointSaver(folder, keep=2, warn=messages.append)
+def test_a_save_that_fails_is_told_once_and_training_goes_on(folder, caplog):
+    callback = CheckpointSaver(folder, keep=2)
 
     with callback as handle:
         handle(saved(10))
@@ -46,9 +45,9 @@ def test_a_save_that_fails_is_told_once_and_training_goes_on(folder):
         (folder.path / "away").rename(folder.checkpoints)
         handle(saved(40))
 
-    assert len(messages) == 1
-    assert messages[0].startswith(f"no checkpoint at iteration 20: cannot write {folder.checkpoints}")
-    assert messages[0].endswith(f"training continues, the last checkpoint is {folder.checkpoints / '00000010'}")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"no checkpoint at iteration 20: cannot write {folder.checkpoints}")
+    assert caplog.messages[0].endswith(f"training continues, the last checkpoint is {folder.checkpoints / '00000010'}")
     assert callback.last == folder.checkpoints / "00000040"
 
 

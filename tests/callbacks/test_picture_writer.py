@@ -22,9 +22,9 @@ def folder(tmp_path):
     return RunFolder.create(tmp_path, "moons", "vanilla")
 
 
-def draw(folder, stream, warn=pytest.fail):
+def draw(folder, stream):
     recorded = []
-    with pictures(folder, title="Two moons", recorded=lambda *record: recorded.append(record), warn=warn) as handle:
+    with pictures(folder, title="Two moons", recorded=lambda *record: recorded.append(record)) as handle:
         for event in stream:
             handle(event)
     return recorded
@@ -196,12 +196,11 @@ def test_a_long_title_stops_before_the_iteration(events, kind):
 
 
 @pytest.mark.parametrize("kind", ["moons", "bell"])
-def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(folder, events, kind):
+def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(folder, events, kind, caplog):
     started, first, *_, last, _ = (event for event in events(kind, every=50) if not isinstance(event, Stepped | Evaluated))
     lost = replace(last, field=None, missing="RuntimeError: no statistics yet")
-    messages = []
-    draw(folder, [started, first, lost, lost], messages.append)
-    (text,) = messages
+    draw(folder, [started, first, lost, lost])
+    (text,) = caplog.messages
     assert "iteration 100 is drawn without the discriminator" in text
     assert "no statistics yet; training continues" in text
 
@@ -210,20 +209,19 @@ def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(
     assert np.array_equal(figure.draw(lost), blank.draw(lost))
 
 
-def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, events):
-    messages = []
+def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, events, caplog):
     stream = events(every=25)
     folder.pictures.rmdir()
     folder.pictures.write_text("not a folder")
     recorded = []
-    with pictures(folder, title="", recorded=lambda *record: recorded.append(record), warn=messages.append) as handle:
+    with pictures(folder, title="", recorded=lambda *record: recorded.append(record)) as handle:
         for event in stream:
             if isinstance(event, SamplesDrawn) and event.iteration == 75:
                 folder.pictures.unlink()
             handle(event)
 
-    assert len(messages) == 1
-    assert messages[0].startswith("no pictures from iteration 0 on: cannot write")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("no pictures from iteration 0 on: cannot write")
     assert [iteration for _, iteration, _ in recorded] == [75, 100]
 
 

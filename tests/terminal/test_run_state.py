@@ -60,7 +60,7 @@ def test_the_best_score_may_be_the_nearest_one():
     score = MetricHistory(MetricInfo("", "nearer", floor=lambda count: (count - 1) / (2 * count - 1)), 1000)
     for iteration, value in enumerate((0.02, 0.49, 0.9), start=1):
         score.add(iteration, value)
-    assert (score.best, score.best_iteration, score.progress) == (0.49, 2, -1)
+    assert (score.best, score.progress) == (0.49, -1)
 
 
 def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
@@ -95,7 +95,7 @@ def test_a_part_that_is_given_up_has_no_best_no_health_and_no_picture(clock, eve
     state.update(RolledBack(40, 60))
 
     score = state.scores["wasserstein"]
-    assert (score.value, score.before, score.best, score.best_iteration, score.times) == (0.5 / 40, 0.5 / 20, 0.5 / 40, 40, 2)
+    assert (score.values, score.best) == ([0.5 / 20, 0.5 / 40], 0.5 / 40)
     assert (state.iteration, state.health, state.healthy_since) == (40, None, None)
     assert state.picture is None
     assert state.terms() == {}

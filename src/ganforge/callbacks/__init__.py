@@ -6,7 +6,7 @@ A callback is a context manager that returns an event handler, best written as o
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
@@ -20,13 +20,7 @@ Handler = Callable[[Event], None]
 Callback = AbstractContextManager[Handler]
 """Opens and closes a handler."""
 
-Warn = Callable[[str], None]
-"""Shows a message to the user."""
-
-
-def emit_warning(message: str) -> None:
-    """Issue a Python warning; the default where no other output is available."""
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+_log = logging.getLogger(__name__)
 
 
 def broadcast(
@@ -34,18 +28,16 @@ def broadcast(
     callbacks: Iterable[Callback] = (),
     *,
     essential: Iterable[Callback] = (),
-    warn: Warn = emit_warning,
 ) -> Finished | None:
     """Send every event to every callback, the essential ones first, each in the order given.
 
-    A callback that raises is closed and skipped from then on, with one warning: a failed picture must not end training. An error
-    of an essential callback (journal, checkpoints) ends training. No callback can hide an error of the training itself.
+    A callback that raises is closed and skipped from then on, with one logged warning: a failed picture must not end training. An
+    error of an essential callback (journal, checkpoints) ends training. No callback can hide an error of the training itself.
 
     Args:
         events: the training; a generator is closed at the end.
         callbacks: may fail.
         essential: their errors propagate.
-        warn: receives the warnings.
 
     Returns:
         The last event, or ``None`` if the events ended without a ``Finished``.
@@ -53,7 +45,7 @@ def broadcast(
     finished = None
     with ExitStack() as stack:
         handlers: list[Handler] = [stack.enter_context(_Essential(callback)) for callback in essential]
-        handlers += [stack.enter_context(_Optional(callback, warn)) for callback in callbacks]
+        handlers += [stack.enter_context(_Optional(callback)) for callback in callbacks]
         if isinstance(events, Generator):
             stack.callback(events.close)
 
@@ -81,9 +73,8 @@ class _Essential:
 class _Optional:
     """A callback that is dropped when it fails."""
 
-    def __init__(self, callback: Callback, warn: Warn) -> None:
+    def __init__(self, callback: Callback) -> None:
         self._callback = callback
-        self._warn = warn
         self._handle: Handler | None = None
 
     def __enter__(self) -> Self:
@@ -118,4 +109,5 @@ class _Optional:
     def _report(self, error: Exception) -> None:
         function = getattr(self._callback, "gen", None)  # the generator behind a @contextmanager has the function's name
         name = getattr(function, "__name__", type(self._callback).__name__)
-        self._warn(f"the callback '{name}' failed and is disabled for the rest of the run: {type(error).__name__}: {error}")
+        failure = f"{type(error).__name__}: {error}"
+        _log.warning("the callback '%s' failed and is disabled for the rest of the run: %s", name, failure)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from ganforge.callbacks import Handler, Warn, emit_warning
+from ganforge.callbacks import Handler
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Event, Saved
 from ganforge.storage import checkpoints
 from ganforge.storage.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
 
 
 class CheckpointSaver:
@@ -19,26 +22,17 @@ class CheckpointSaver:
     Args:
         folder: the run's folder, locked by this process.
         keep: number of checkpoints to keep, the newest ones.
-        on_save_error: whether a failed save causes a warning or ends training.
-        warn: receives the warning, once until a save succeeds again.
+        on_save_error: whether a failed save ends training or is logged, once until a save succeeds again.
 
     Attributes:
         last: the newest checkpoint saved, or ``None``.
         failures: number of failed saves.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        keep: int,
-        *,
-        on_save_error: Literal["warn", "fail"] = "warn",
-        warn: Warn = emit_warning,
-    ) -> None:
+    def __init__(self, folder: RunFolder, keep: int, *, on_save_error: Literal["warn", "fail"] = "warn") -> None:
         self.folder = folder
         self.keep = keep
         self.on_save_error = on_save_error
-        self.warn = warn
         self.last: Path | None = None
         self.failures = 0
         self._failing = False
@@ -61,5 +55,5 @@ class CheckpointSaver:
             self.failures += 1
             if not self._failing:
                 last = f"the last checkpoint is {self.last}" if self.last else "this process has not saved a checkpoint yet"
-                self.warn(f"no checkpoint at iteration {event.iteration}: {error}; training continues, {last}")
+                _log.warning("no checkpoint at iteration %d: %s; training continues, %s", event.iteration, error, last)
             self._failing = True

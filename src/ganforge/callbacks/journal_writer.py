@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ganforge.callbacks import Handler, Warn, emit_warning
+from ganforge.callbacks import Handler
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Saved, Started, Stepped
 from ganforge.core.findings import non_finite, report
@@ -28,15 +29,11 @@ WINDOW = 0.5
 
 Clock = Callable[[], float]
 
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
-def journal(
-    folder: RunFolder,
-    writer: JournalWriter,
-    *,
-    warn: Warn = emit_warning,
-    clock: Clock = time.perf_counter,
-) -> Iterator[Handler]:
+def journal(folder: RunFolder, writer: JournalWriter, *, clock: Clock = time.perf_counter) -> Iterator[Handler]:
     """An essential callback, to be put first, so that the journal is always ahead of the checkpoints.
 
     Terms and rates are written as ``loss/…`` and ``rate/…``, the speed as ``perf/iterations_per_second``, metrics as ``eval/…``,
@@ -47,7 +44,7 @@ def journal(
 
     Give ``writer`` an ``on_error`` so that a full disk causes only a warning. The session writes the records ``start`` and ``end``.
     """
-    journal_writer = _JournalCallback(folder, writer, warn, clock)
+    journal_writer = _JournalCallback(folder, writer, clock)
     try:
         yield journal_writer.handle
     finally:
@@ -56,10 +53,9 @@ def journal(
 
 
 class _JournalCallback:
-    def __init__(self, folder: RunFolder, writer: JournalWriter, warn: Warn, clock: Clock) -> None:
+    def __init__(self, folder: RunFolder, writer: JournalWriter, clock: Clock) -> None:
         self._folder = folder
         self._writer = writer
-        self._warn = warn
         self._clock = clock
         self._speed = Speed()
         self._status = Status(status="running")
@@ -121,7 +117,7 @@ class _JournalCallback:
         try:
             value_info.write(self._folder, ValueInfo.resolve(event.term_info, event.value_info, _samples(event), floors=floors))
         except StorageError as error:
-            self._warn(f"{error}; training continues")
+            _log.warning("%s; training continues", error)
 
     def _previous_health(self) -> Mapping[str, object] | None:
         try:
@@ -145,7 +141,7 @@ class _JournalCallback:
         for name, reason in event.missing.items():
             if name not in self._missing:
                 self._missing.add(name)
-                self._warn(f"metric '{name}' could not be measured: {reason}; training continues without it")
+                _log.warning("metric '%s' could not be measured: %s; training continues without it", name, reason)
 
     def _handle_rolled_back(self, event: RolledBack, now: float) -> None:
         """Reset the status to what was known at that iteration; the journal keeps what came after it."""
@@ -198,7 +194,7 @@ class _JournalCallback:
             self._failing = False
         except StorageError as error:
             if not self._failing:
-                self._warn(f"{error}; training continues")
+                _log.warning("%s; training continues", error)
             self._failing = True
 
 

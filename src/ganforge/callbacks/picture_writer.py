@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganforge.callbacks import Handler, Warn, emit_warning
+from ganforge.callbacks import Handler
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Finished, SamplesDrawn, Started, Stepped
 from ganforge.storage import atomic_files, value_info
@@ -33,6 +34,8 @@ MAX_FRAMES = 60
 FRAME_WIDTH = 640
 """Largest width of the animation in pixels."""
 
+_log = logging.getLogger(__name__)
+
 _HEAD_START = 1.0  # seconds of training before the first picture
 _CURVES_SHARE = 0.01  # share of the time that drawing curves may take
 _FRAME_PACE, _LAST_FRAME_PACE = 120, 2000  # milliseconds
@@ -41,19 +44,18 @@ _MAX_BYTES = 3_000_000  # of the animation, so that MLflow's page and a README l
 
 
 @contextmanager
-def pictures(folder: RunFolder, *, title: str, recorded: RecordPicture, warn: Warn = emit_warning) -> Iterator[Handler]:
+def pictures(folder: RunFolder, *, title: str, recorded: RecordPicture) -> Iterator[Handler]:
     """Write ``pictures/samples-<iteration>.png`` at each :class:`~ganforge.core.events.SamplesDrawn`.
 
     The first picture waits for one second of training (or for the end, a save or another picture): importing matplotlib takes
-    about that long, and the progress display should appear first.
+    about that long, and the progress display should appear first. Pictures that cannot be written are left out with one warning.
 
     Args:
         folder: the run's folder.
         title: above each picture.
         recorded: receives each file.
-        warn: called once if a picture cannot be written, and once if the discriminator fails on one; others are still tried.
     """
-    writer = _PictureWriter(folder, title, recorded, warn)
+    writer = _PictureWriter(folder, title, recorded)
     first: SamplesDrawn | None = None
     begin = 0.0
 
@@ -81,8 +83,8 @@ def pictures(folder: RunFolder, *, title: str, recorded: RecordPicture, warn: Wa
 class _PictureWriter:
     """Writes the sample pictures of one run; the figure, and with it matplotlib, is loaded with the first one."""
 
-    def __init__(self, folder: RunFolder, title: str, recorded: RecordPicture, warn: Warn) -> None:
-        self._folder, self._title, self._recorded, self._warn = folder, title, recorded, warn
+    def __init__(self, folder: RunFolder, title: str, recorded: RecordPicture) -> None:
+        self._folder, self._title, self._recorded = folder, title, recorded
         self.started: Started | None = None
         self.figure: SampleFigure | None = None
         self._failed = self._warned = False
@@ -90,10 +92,10 @@ class _PictureWriter:
     def warn_about_missing_logits(self, picture: SamplesDrawn) -> None:
         if picture.missing and not self._warned:
             self._warned = True
-            self._warn(
-                f"the picture of iteration {picture.iteration} is drawn without the discriminator, which fails in eval mode: "
-                f"{picture.missing}; training continues"
+            text = (
+                "the picture of iteration %d is drawn without the discriminator, which fails in eval mode: %s; training continues"
             )
+            _log.warning(text, picture.iteration, picture.missing)
 
     def write(self, picture: SamplesDrawn) -> None:
         if self.figure is None:
@@ -103,7 +105,7 @@ class _PictureWriter:
             _write_png(path, self.figure.draw(picture))
         except StorageError as error:
             if not self._failed:
-                self._warn(f"no pictures from iteration {picture.iteration} on: {error.message}")
+                _log.warning("no pictures from iteration %d on: %s", picture.iteration, error.message)
             self._failed = True
             return
         self._recorded(KEY, picture.iteration, path)
@@ -128,9 +130,7 @@ def sample_pictures(folder: RunFolder, until: float = float("inf")) -> dict[int,
 
 
 @contextmanager
-def curves(
-    folder: RunFolder, *, title: str, warn: Warn = emit_warning, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Handler]:
+def curves(folder: RunFolder, *, title: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Handler]:
     """Draw ``pictures/losses.png`` at evaluations, at most once a minute, and with ``pictures/metrics.png`` at the end.
 
     The curves come from the journal, so a resumed run shows its earlier part too. Reading and drawing take at most 1 % of the time.
@@ -138,7 +138,6 @@ def curves(
     Args:
         folder: the run's folder; its journal must be written before, by an earlier callback.
         title: above the curves.
-        warn: called once if a picture cannot be written.
         clock: seconds, monotonic.
     """
     due = clock() + CURVES_INTERVAL
@@ -151,7 +150,7 @@ def curves(
             _write_curves(folder, title, metrics=metrics)
         except StorageError as error:
             if not failed:
-                warn(f"no curves: {error.message}")
+                _log.warning("no curves: %s", error.message)
             failed = True
         due = clock() + max(CURVES_INTERVAL, (clock() - began) / _CURVES_SHARE)
 
@@ -189,12 +188,11 @@ def _write_png(path: Path, picture: Pixels) -> None:
 
 
 @contextmanager
-def animation(folder: RunFolder, *, warn: Warn = emit_warning) -> Iterator[Handler]:
+def animation(folder: RunFolder) -> Iterator[Handler]:
     """Write ``pictures/training.gif`` from the sample pictures when training ends, for whatever reason.
 
     Args:
         folder: the run's folder; the pictures of an earlier part of the run are included.
-        warn: called if the file cannot be written.
     """
 
     def handle(event: Event) -> None:
@@ -206,7 +204,7 @@ def animation(folder: RunFolder, *, warn: Warn = emit_warning) -> Iterator[Handl
         try:
             atomic_files.write_bytes(folder.pictures / "training.gif", _animate(paths), durable=False)
         except StorageError as error:
-            warn(f"no animation: {error.message}")
+            _log.warning("no animation: %s", error.message)
 
     yield handle
 

@@ -79,13 +79,14 @@ def run(
 
 def _print_summary(result: Result) -> None:
     """Print the outcome and the next commands to stderr."""
+    from ganforge.core import formatting
     from ganforge.storage.checkpoints import list_checkpoints
     from ganforge.storage.run_folder import RunFolder
 
     console.note("")
     match result.status:
         case "finished":
-            console.note(f"finished in {_duration(result.seconds)}: {result.folder}")
+            console.note(f"finished in {formatting.duration(result.seconds)}: {result.folder}")
             console.note(f"  samples   ganforge sample {result.run}")
         case "stopped" if result.exit_code == 1:  # stopped by a health check, not by the user
             console.warning(f"stopped at iteration {result.iterations}: {result.reason}")
@@ -111,8 +112,3 @@ def _print_summary(result: Result) -> None:
         console.note(f"  send      ganforge sync {result.run}")
     else:
         console.note(f"  MLflow    {result.mlflow['link'] or 'ganforge ui'}   ({result.mlflow['tracking_uri']})")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -37,6 +37,7 @@ def runs(
 
 
 def _print(found: Sequence[RunSummary]) -> None:
+    from ganforge.core import formatting
 
     watched = any(run.health for run in found)
     health = ("Health",) if watched else ()
@@ -51,7 +52,7 @@ def _print(found: Sequence[RunSummary]) -> None:
                 f"{run.iteration:,}/{run.iterations:,}" if run.iterations else None,
                 _metrics(run.metrics) or None,
                 _moment(run.started),
-                _duration(run.seconds) if run.seconds else None,
+                formatting.duration(run.seconds) if run.seconds else None,
                 run.title,
             )
             for run in found
@@ -97,9 +98,3 @@ def _moment(seconds: float | None) -> str | None:
     from datetime import datetime
 
     return None if seconds is None else f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ganforge.core.contracts import TermInfo
-from ganforge.core.events import Finished
-from ganforge.core.specs import DataSpec
+if TYPE_CHECKING:
+    from ganforge.core.contracts import TermInfo
+    from ganforge.core.events import Finished
+    from ganforge.core.specs import DataSpec
 
 TOTAL = "discriminator/total"
 ADVERSARIAL = "generator/total"

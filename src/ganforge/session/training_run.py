@@ -204,9 +204,9 @@ def _broadcast(context: RunContext) -> Finished:
         known_health=context.known_health,
     )
     keep = max(recipe.checkpoints.keep, MIN_CHECKPOINTS) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
-    saver = CheckpointSaver(folder, keep, warn=_log.warning)
-    essential: list[Callback] = [journal_writer(folder, journal, warn=_log.warning), saver]
-    finished = broadcast(loop.events(), _callbacks(context), essential=essential, warn=_log.warning)
+    saver = CheckpointSaver(folder, keep)
+    essential: list[Callback] = [journal_writer(folder, journal), saver]
+    finished = broadcast(loop.events(), _callbacks(context), essential=essential)
     assert finished is not None  # noqa: S101 - the trainer's last event
     if saver.failures:
         journal.record("tag", key="ganforge.degraded", value=f"{saver.failures} checkpoints could not be written")
@@ -223,10 +223,10 @@ def _callbacks(context: RunContext) -> list[Callback]:
     callbacks: list[Callback] = [
         context.ui.callback,
         upload_news(context.delivery),
-        pictures(folder, title=title, recorded=recorded, warn=_log.warning),
-        curves(folder, title=title, warn=_log.warning),
+        pictures(folder, title=title, recorded=recorded),
+        curves(folder, title=title),
     ]
-    return [*callbacks, animation(folder, warn=_log.warning)] if context.recipe.pictures.gif else callbacks
+    return [*callbacks, animation(folder)] if context.recipe.pictures.gif else callbacks
 
 
 @contextmanager

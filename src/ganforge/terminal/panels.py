@@ -123,13 +123,13 @@ def metrics(scores: Mapping[str, MetricHistory], width: int) -> tuple[Table, lis
     table.add_column("best", justify="right", width=_NUMBER_WIDTH)
     notes = []
     for key, score in scores.items():
-        ideal, known = score.info.ideal, score.times and not score.missing
+        value, ideal, best = score.value, score.info.ideal, score.best
         table.add_row(
             _cell(key),
-            _cell(formatting.number(score.value) if known else "–", BOLD if math.isfinite(score.value) else WORSE),
+            _cell("–") if value is None else _cell(formatting.number(value), BOLD if math.isfinite(value) else WORSE),
             _movement(score, with_word=arrows > 2),
             _cell(formatting.number(ideal) if ideal is not None else "–", DIM),
-            _cell(formatting.number(score.best) if math.isfinite(score.best) else "–"),
+            _cell(formatting.number(best) if math.isfinite(best) else "–"),
         )
         label = f"{formatting.clean(score.info.label)}; {in_words(score.info.better, score.aim)}"
         notes.append(wrap(label, max(width - 4, 12)) if score.info.label else [])
@@ -241,7 +241,8 @@ def _by_network(keys: Mapping[str, object]) -> list[str]:
 def _movement(score: MetricHistory, *, with_word: bool) -> Text:
     if score.progress == 0:
         return Text()
-    arrow = "↑" if score.value > score.before else "↓"
+    before, now = score.values[-2:]
+    arrow = "↑" if now > before else "↓"
     word, style = ("better", BETTER) if score.progress > 0 else ("worse", WORSE)
     return Text(f"{arrow} {word}" if with_word else arrow, style)
 

@@ -63,15 +63,10 @@ class _Pace:
 
 
 class MetricHistory:
-    """The values of one metric: the newest, the previous and the best.
+    """The values of one metric.
 
     Attributes:
-        value: the newest value, NaN before the first measurement.
-        before: the previous value, or NaN.
-        best: the best finite value; NaN if it is undefined which values are better.
-        best_iteration: iteration of the best value.
-        times: number of measurements.
-        missing: whether the last measurement failed.
+        info: what the metric means.
         aim: the target value, if values nearer to it are better.
     """
 
@@ -79,42 +74,45 @@ class MetricHistory:
         self.info = info
         self.aim = info.aim_at(samples)
         self._points: dict[int, float | None] = {}
-        self._clear()
-
-    def _clear(self) -> None:
-        self.value = self.before = self.best = math.nan
-        self.best_iteration = self.times = 0
-        self.missing = False
-
-    def drop_after(self, iteration: int) -> None:
-        """Forget values measured after an iteration to which training was rolled back."""
-        kept = [(at, value) for at, value in self._points.items() if at <= iteration]
-        self._points = {}
-        self._clear()
-        for at, value in kept:
-            self.add(at, value)
 
     def add(self, iteration: int, value: float | None) -> None:
         """Add a measurement; ``None`` if it failed."""
         self._points[iteration] = value
-        self.missing = value is None
-        if value is None:
-            return
-        self.before, self.value, self.times = self.value, value, self.times + 1
-        if self._beats(value, self.best):
-            self.best, self.best_iteration = value, iteration
+
+    def drop_after(self, iteration: int) -> None:
+        """Forget values measured after an iteration to which training was rolled back."""
+        self._points = {at: value for at, value in self._points.items() if at <= iteration}
+
+    @property
+    def values(self) -> list[float]:
+        """All successful measurements."""
+        return [value for value in self._points.values() if value is not None]
+
+    @property
+    def value(self) -> float | None:
+        """The newest value; ``None`` if the last measurement failed or there is none."""
+        return next(reversed(self._points.values()), None)
+
+    @property
+    def best(self) -> float:
+        """The best finite value; NaN if there is none, or if it is undefined which values are better."""
+        finite = [value for value in self.values if math.isfinite(value)]
+        if not metric_goal.judges(self.info.better, self.aim):
+            return math.nan
+        return min(finite, key=self._cost, default=math.nan)
 
     @property
     def progress(self) -> int:
         """1 if the newest value is better than the previous one, -1 if worse, 0 if equal, unknown or undefined."""
-        if self.missing or not (math.isfinite(self.value) and math.isfinite(self.before)):
+        if self.value is None or len(self.values) < 2:
             return 0
-        return self._beats(self.value, self.before) - self._beats(self.before, self.value)
+        before, now = self.values[-2:]
+        if not (math.isfinite(before) and math.isfinite(now)):
+            return 0
+        return (self._cost(now) < self._cost(before)) - (self._cost(now) > self._cost(before))
 
-    def _beats(self, value: float, other: float) -> bool:
-        """Whether a value is finite and better than another one, which may be non-finite."""
-        one, two = (metric_goal.cost(number, self.info.better, self.aim) for number in (value, other))
-        return one < two
+    def _cost(self, value: float) -> float:
+        return metric_goal.cost(value, self.info.better, self.aim)
 
 
 class RunState:
@@ -221,7 +219,7 @@ class RunState:
 
     def measured(self) -> dict[str, float]:
         """The newest value of each metric whose last measurement succeeded."""
-        return {key: score.value for key, score in self.scores.items() if score.times and not score.missing}
+        return {key: value for key, score in self.scores.items() if (value := score.value) is not None}
 
     def pace(self) -> tuple[float, float | None]:
         """Iterations per second, and the seconds left or ``None`` while unknown."""
