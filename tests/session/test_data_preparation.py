@@ -1,8 +1,11 @@
-"""Bringing data sets here from folders and archives, with small ones that the tests make up."""
+"""Data sets from folders, archives, and servers on this computer that are intact, odd or hostile."""
 
+import contextlib
 import gzip
 import os
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -196,4 +199,271 @@ def test_ctrl_c_under_way_leaves_nothing(prepare, source, data, known):
 
     with pytest.raises(KeyboardInterrupt):
         prepare_data(known, str(source), (data,), told)
+    assert nothing_left(data)
+
+
+def test_a_server_is_asked_for_packed_files_first(prepare, source, serve, data):
+    done, told = prepare(serve(source))
+    assert done.changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+    assert told[-1] == ("labels", 4, 4)
+
+
+def test_a_server_that_lacks_a_file(prepare, source, serve, data):
+    (source / "labels").unlink()
+    with pytest.raises(DataError) as caught:
+        prepare(serve(source))
+    assert "tiny could not be downloaded: http://127.0.0.1" in caught.value.message
+    assert "File not found" in caught.value.message
+    assert "ganforge data prepare tiny --from FOLDER" in caught.value.remedy
+    assert caught.value.remedy.endswith("or ask a friend")
+    assert nothing_left(data)
+
+
+def test_a_download_that_breaks_off(prepare, source, serve, data):
+    class Broken(serve.quiet):
+        def copyfile(self, source, outputfile):
+            outputfile.write(source.read()[:-3])
+
+    with pytest.raises(DataError, match="IncompleteRead"):
+        prepare(serve(source, Broken))
+    assert nothing_left(data)
+
+
+def test_a_server_with_other_content(prepare, source, serve, data):
+    (source / "labels").write_bytes(b"9999")
+    with pytest.raises(DataError, match=r"labels: is not labels of tiny"):
+        prepare(serve(source))
+    assert nothing_left(data)
+
+
+def test_nobody_answers(prepare, data):
+    with pytest.raises(DataError, match="refused"):
+        prepare("http://127.0.0.1:9/")
+    assert nothing_left(data)
+
+
+def test_a_server_that_says_nothing_is_given_up(prepare, source, serve, data, monkeypatch):
+    class Silent(serve.quiet):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"1")
+            self.wfile.flush()
+            released.wait(60)
+
+    released = threading.Event()
+    monkeypatch.setattr("ganforge.session.data_preparation._TIMEOUT", 0.3)
+    try:
+        with pytest.raises(DataError, match=r"could not be downloaded: http://127.+timed out"):
+            prepare(serve(source, Silent))
+    finally:
+        released.set()
+    assert nothing_left(data)
+
+
+def test_a_server_that_drips_is_waited_for(prepare, source, serve, data, monkeypatch):
+    class Dripping(serve.quiet):
+        def copyfile(self, source, outputfile):
+            while piece := source.read(40):
+                outputfile.write(piece)
+                outputfile.flush()
+                waited.wait(0.02)
+
+    waited = threading.Event()
+    assert prepare(serve(source, Dripping))[0].changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+@pytest.mark.parametrize(
+    ("length", "told"),
+    [(lambda size: size + 7, "IncompleteRead"), (lambda size: size - 1, "is not|damaged gzip"), (lambda size: None, None)],
+)
+def test_sizes_that_a_server_tells_wrongly_or_not_at_all(prepare, source, serve, data, length, told):
+    class Misjudging(serve.quiet):
+        def send_header(self, name, value):
+            if name == "Content-Length":
+                value = length(int(value))
+            if value is not None:
+                super().send_header(name, value)
+
+    url = serve(source, Misjudging)
+    if told is None:
+        assert prepare(url)[0].changed
+        return
+    with pytest.raises(DataError, match=told):
+        prepare(url)
+    assert nothing_left(data)
+
+
+def test_a_server_that_never_ends_is_cut_off(prepare, source, serve, data):
+    class Endless(serve.quiet):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+
+    with pytest.raises(DataError, match="is larger than expected"):
+        prepare(serve(source, Endless))
+    assert nothing_left(data)
+
+
+def test_gzip_that_unpacks_to_far_more_than_the_file_is_refused(prepare, source, serve, data):
+    (source / "images.gz").write_bytes(gzip.compress(bytes(50_000_000)))
+    with pytest.raises(DataError, match=r"images\.gz: unpacks to more than the 600 bytes"):
+        prepare(serve(source))
+    assert nothing_left(data)
+
+
+def test_a_redirection_is_followed(prepare, source, serve, data):
+    class Moved(serve.quiet):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", target + self.path.lstrip("/"))
+            self.end_headers()
+
+    target = serve(source)
+    assert prepare(serve(source, Moved))[0].changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://127.0.0.1/images", "http://"])
+def test_a_redirection_elsewhere_than_the_web_is_refused(prepare, source, serve, data, where):
+    class Moved(serve.quiet):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", where)
+            self.end_headers()
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Moved))
+    assert nothing_left(data)
+
+
+def test_a_redirection_in_a_circle_ends(prepare, source, serve, data):
+    class Circling(serve.quiet):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Circling))
+    assert nothing_left(data)
+
+
+@pytest.mark.parametrize("answer", [b"", b"noise\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+def test_what_is_no_http_is_told(prepare, source, serve, data, answer):
+    class Garbled(serve.quiet):
+        def handle(self):
+            self.rfile.readline()
+            self.wfile.write(answer)
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Garbled))
+    assert nothing_left(data)
+
+
+@pytest.mark.parametrize("code", [401, 429, 500, 503])
+def test_a_server_with_an_error_of_its_own(prepare, source, serve, data, code):
+    class Failing(serve.quiet):
+        def do_GET(self):
+            self.send_error(code)
+
+    with pytest.raises(DataError, match="could not be downloaded"):
+        prepare(serve(source, Failing))
+    assert nothing_left(data)
+
+
+def test_the_next_server_is_asked_where_the_first_one_breaks_off(known, source, serve, data):
+    class Broken(serve.quiet):
+        def copyfile(self, source, outputfile):
+            outputfile.write(source.read()[:-3])
+
+    both = replace(known, urls=(serve(source, Broken), serve(source)))
+    assert prepare_data(both, None, (data,), lambda *words: None).changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+@pytest.fixture
+def portal(serve):
+    """A server that answers whatever is asked with a page, as the network of a hotel does."""
+
+    class Portal(serve.quiet):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>pay first</html>")
+
+    asked = []
+    return lambda: (serve(".", Portal), asked)
+
+
+def test_the_next_server_is_asked_where_the_first_one_has_other_content(known, source, serve, data, portal):
+    url, asked = portal()
+    both = replace(known, urls=(url, serve(source)))
+    assert prepare_data(both, None, (data,), lambda *words: None).changed
+    assert (data / "tiny" / "labels").read_bytes() == CONTENT["labels"]
+    assert asked == ["/images.gz"]  # the first sum is enough
+
+
+def test_what_one_server_had_right_is_not_asked_of_the_next(known, source, serve, data, tmp_path):
+    (tmp_path / "other").mkdir()
+    (source / "labels").rename(tmp_path / "other" / "labels")
+    both = replace(known, urls=(serve(source), serve(tmp_path / "other")))
+    assert prepare_data(both, None, (data,), lambda *words: None).changed
+    assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
+
+
+def test_every_server_is_told_with_its_failure(known, data, portal):
+    both = replace(known, urls=(portal()[0], "http://127.0.0.1:9/"))
+    with pytest.raises(DataError, match=r"images\.gz: is not images of tiny: .+; http://127\.0\.0\.1:9/: .+refused"):
+        prepare_data(both, None, (data,), lambda *words: None)
+    assert nothing_left(data)
+
+
+@pytest.mark.parametrize("name", ["all.tar.gz", "renamed.tgz", "all.tar.gz?token=a/b", "./"])
+def test_a_url_of_an_archive_is_that_archive(prepare, serve, data, tmp_path, name):
+    (tmp_path / "web").mkdir()
+    for file in ("all.tar.gz", "renamed.tgz"):
+        (tmp_path / "web" / file).write_bytes(ARCHIVE)
+    assert prepare(serve(tmp_path / "web").replace("http", "HTTP") + name)[0].changed
+    assert [path.name for path in (data / "tiny").iterdir()] == ["all.tar.gz"]
+
+
+def test_a_url_of_another_archive(prepare, serve, data, tmp_path):
+    (tmp_path / "all.tar.gz").write_bytes(b"other")
+    with pytest.raises(DataError, match=r"all\.tar\.gz: is not all\.tar\.gz of tiny"):
+        prepare(f"{serve(tmp_path)}all.tar.gz")
+    assert nothing_left(data)
+
+
+def test_a_url_of_one_file_of_several(prepare, serve, source, data):
+    with pytest.raises(UsageError, match=r"images\.gz is one of several files"):
+        prepare(f"{serve(source)}images.gz")
+    assert nothing_left(data)
+
+
+def test_a_query_stays_behind_the_name(prepare, serve, source, data):
+    class Asking(serve.quiet):
+        def do_GET(self):
+            asked.append(self.path)
+            super().do_GET()
+
+    asked = []
+    assert prepare(f"{serve(source.parent, Asking)}source/?token=1#top")[0].changed
+    assert asked == ["/source/images.gz?token=1", "/source/labels.gz?token=1", "/source/labels?token=1"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http:///", "http://127.0.0.1:port/", "http://[::1/", "https://a b/", "http://127.0.0.1:99999/"]
+)
+def test_an_address_that_is_none(prepare, data, url):
+    with pytest.raises(DataError) as caught:
+        prepare(url)
+    assert "could not be downloaded" in caught.value.message
     assert nothing_left(data)

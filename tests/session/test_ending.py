@@ -199,7 +199,7 @@ def test_a_part_that_ends_the_program_ends_a_failed_run(recipe, ganforge, plugin
     assert status(run_folder(tmp_path))["status"] == "failed"
 
 
-def test_a_killed_run_is_marked_by_its_shipper(recipe, ganforge, plugins, tmp_path):
+def test_a_killed_run_is_marked_by_its_uploader(recipe, ganforge, plugins, tmp_path):
     process = ganforge("run", recipe(iterations=10_000_000, mode="process"), plugins=plugins)
     folder = run_folder(tmp_path)
     wait_for(lambda: status(folder).get("iteration", 0) > 20)
@@ -209,7 +209,7 @@ def test_a_killed_run_is_marked_by_its_shipper(recipe, ganforge, plugins, tmp_pa
     wait_for(lambda: mlflow_run(tmp_path, folder).info.status == "KILLED")
 
 
-def test_a_killed_run_without_shipper_is_found_later(recipe, ganforge, plugins, tmp_path, empty_store, monkeypatch, capsys):
+def test_a_killed_run_without_uploader_is_found_later(recipe, ganforge, plugins, tmp_path, empty_store, monkeypatch, capsys):
     empty_store(tmp_path)
     process = ganforge("run", recipe(iterations=10_000_000, mode="off"), plugins=plugins)
     folder = run_folder(tmp_path)

@@ -151,7 +151,7 @@ def ganforge_register_generators(register):
 
 
 @pytest.mark.slow
-def test_shipper_sync_and_sample_stand_under_the_switches_of_the_run(ganforge, recipe, tmp_path):
+def test_uploader_sync_and_sample_stand_under_the_switches_of_the_run(ganforge, recipe, tmp_path):
     """A local generator, and an installed plugin that leaves a trace wherever it is imported."""
     from mlflow import MlflowClient
 

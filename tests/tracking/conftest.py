@@ -192,8 +192,8 @@ def server(uri, tmp_path):
 
 
 @pytest.fixture
-def start_shipper():
-    """Starts shipper processes; kills those that are left."""
+def start_uploader():
+    """Starts uploader processes; kills those that are left."""
     import os
 
     processes = []

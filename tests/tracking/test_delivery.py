@@ -69,7 +69,7 @@ class Memory:
 
 
 class Desk:
-    """Delivers a folder again and again, as the shipper does, and keeps what it acknowledged."""
+    """Delivers a folder again and again, as the uploader does, and keeps what it acknowledged."""
 
     def __init__(self, folder, sink):
         self.folder = folder
@@ -429,7 +429,7 @@ def test_a_lost_start_record_is_made_up_for_by_the_run_folder(trainer, desk):
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_whatever_is_cut_where_the_rows_are_those_of_one_smooth_delivery(resolution, data, new_trainer):
-    """The store may fail at any call, the shipper may die between sending and acknowledging, the trainer may die and resume."""
+    """The store may fail at any call, the uploader may die between sending and acknowledging, the trainer may die and resume."""
     trainer = new_trainer(resolution=resolution)
     parts = [
         trainer.begin,

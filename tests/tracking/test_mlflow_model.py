@@ -1,4 +1,4 @@
-"""The generator as an MLflow model: logged by the shipper, loaded with pickle forbidden, sampled with params."""
+"""The generator as an MLflow model: logged by the uploader, loaded with pickle forbidden, sampled with params."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# MLflow's and SQLAlchemy's own; the shipper's process ignores them all
+# MLflow's and SQLAlchemy's own; the uploader's process ignores them all
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:", "ignore::UserWarning:")
 
 # A stand-in for ganforge.runs.loaded_generator: a real module with the real signature, whose samples show what was asked of it.

@@ -18,7 +18,7 @@ def _quick_answers(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-def test_without_a_shipper_the_journal_waits_for_sync(trainer, tmp_path, monkeypatch):
+def test_without_a_uploader_the_journal_waits_for_sync(trainer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with supervise(trainer.folder, mode="off") as tracking:
         assert tracking.state().phase == "off"
@@ -78,7 +78,7 @@ def test_an_exception_in_the_block_goes_on_and_the_run_counts_as_killed(trainer,
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
-def test_a_shipper_that_dies_is_started_again(trainer, uri, read_back):
+def test_a_uploader_that_dies_is_started_again(trainer, uri, read_back):
     with supervise(trainer.folder, uri) as tracking:
         trainer.begin()
         trainer.steps(1, 300)
@@ -94,7 +94,7 @@ def test_a_shipper_that_dies_is_started_again(trainer, uri, read_back):
 
 
 def test_after_three_restarts_training_goes_on_alone(trainer, tmp_path, monkeypatch):
-    monkeypatch.setenv("GANFORGE_FAULT", "kill@acknowledged")  # each shipper dies as soon as it notes where it delivers
+    monkeypatch.setenv("GANFORGE_FAULT", "kill@acknowledged")  # each uploader dies as soon as it notes where it delivers
     with supervise(trainer.folder, f"sqlite:///{tmp_path}/mlflow.db", drain_timeout=1.0) as tracking:
         trainer.begin()
         deadline = time.monotonic() + 60

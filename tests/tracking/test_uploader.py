@@ -1,4 +1,4 @@
-"""Shipper processes: they live as long as their trainer, die at any time, and meet servers that come and go."""
+"""Uploader processes: they live as long as their trainer, die at any time, and meet servers that come and go."""
 
 import itertools
 import os
@@ -37,7 +37,7 @@ def phase(folder):
 
 
 def end_trainer(process):
-    """End of file, which is all that a shipper ever hears of its trainer's death."""
+    """End of file, which is all that a uploader ever hears of its trainer's death."""
     process.stdin.close()
     return process.wait(60)
 
@@ -46,8 +46,8 @@ def rows(record, key="loss/generator/total"):
     return [step for step, _ in record.points[key]]
 
 
-def test_the_end_of_its_trainer_makes_the_run_killed(trainer, uri, start_shipper, read_back):
-    process = start_shipper(trainer.folder, uri)
+def test_the_end_of_its_trainer_makes_the_run_killed(trainer, uri, start_uploader, read_back):
+    process = start_uploader(trainer.folder, uri)
     trainer.begin()
     trainer.steps(1, 500)
 
@@ -61,8 +61,8 @@ def test_the_end_of_its_trainer_makes_the_run_killed(trainer, uri, start_shipper
     assert phase(trainer.folder) == "done"
 
 
-def test_it_ignores_ctrl_c_and_is_no_part_of_the_terminals_group(trainer, uri, start_shipper, read_back):
-    process = start_shipper(trainer.folder, uri)
+def test_it_ignores_ctrl_c_and_is_no_part_of_the_terminals_group(trainer, uri, start_uploader, read_back):
+    process = start_uploader(trainer.folder, uri)
     trainer.begin()
     wait_for(lambda: phase(trainer.folder) is not None)
 
@@ -77,8 +77,8 @@ def test_it_ignores_ctrl_c_and_is_no_part_of_the_terminals_group(trainer, uri, s
 @pytest.mark.parametrize(
     ("resolution", "places"), [pytest.param("auto", ("image", "sent"), marks=pytest.mark.slow), ("full", ("sent",))]
 )
-def test_a_shipper_killed_between_sending_and_acknowledging_doubles_nothing(
-    new_trainer, uri, start_shipper, read_back, resolution, places
+def test_a_uploader_killed_between_sending_and_acknowledging_doubles_nothing(
+    new_trainer, uri, start_uploader, read_back, resolution, places
 ):
     trainer = new_trainer(resolution=resolution)
     trainer.begin()
@@ -87,11 +87,11 @@ def test_a_shipper_killed_between_sending_and_acknowledging_doubles_nothing(
     trainer.evaluate(600, wasserstein=0.5)
     trainer.end()
     for place in places:
-        dying = start_shipper(trainer.folder, uri, fault=f"kill@{place}")
+        dying = start_uploader(trainer.folder, uri, fault=f"kill@{place}")
         dying.stdin.close()
         assert dying.wait(60) == -signal.SIGKILL
 
-    assert end_trainer(start_shipper(trainer.folder, uri)) == 0
+    assert end_trainer(start_uploader(trainer.folder, uri)) == 0
 
     record = read_back(uri, trainer.start.run_id)
     steps = rows(record)
@@ -104,7 +104,7 @@ def test_a_shipper_killed_between_sending_and_acknowledging_doubles_nothing(
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(6, marks=pytest.mark.slow)])
-def test_shippers_start_together_on_a_fresh_store(count, new_trainer, tmp_path, start_shipper, read_back):
+def test_uploaders_start_together_on_a_fresh_store(count, new_trainer, tmp_path, start_uploader, read_back):
     uri = f"sqlite:///{tmp_path}/fresh.db"
     trainers = [new_trainer() for _ in range(count)]
     for trainer in trainers:
@@ -112,7 +112,7 @@ def test_shippers_start_together_on_a_fresh_store(count, new_trainer, tmp_path, 
         trainer.steps(1, 300)
         trainer.end()
 
-    processes = [start_shipper(trainer.folder, uri, drain_timeout=60) for trainer in trainers]
+    processes = [start_uploader(trainer.folder, uri, drain_timeout=60) for trainer in trainers]
     for process in processes:
         process.stdin.close()
 
@@ -125,12 +125,12 @@ def test_shippers_start_together_on_a_fresh_store(count, new_trainer, tmp_path, 
 
 @pytest.mark.slow
 def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_nothing_twice(
-    new_trainer, uri, server, start_shipper, read_back
+    new_trainer, uri, server, start_uploader, read_back
 ):
     trainer = new_trainer(resolution="full")
     folder = trainer.folder
     server.start()
-    process = start_shipper(folder, server.uri, drain_timeout=30)
+    process = start_uploader(folder, server.uri, drain_timeout=30)
     trainer.begin()
     trainer.picture(0)
     trainer.steps(1, 300)
@@ -163,9 +163,9 @@ def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_
     assert record.status == "FINISHED"
 
 
-def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_shipper, read_back):
+def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_uploader, read_back):
     began = time.monotonic()
-    process = start_shipper(trainer.folder, server.uri, drain_timeout=1.0)
+    process = start_uploader(trainer.folder, server.uri, drain_timeout=1.0)
     trainer.begin()
     trainer.picture(0)
     trainer.steps(1, 600)
@@ -179,7 +179,7 @@ def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_ship
     assert waiting.images == 1
 
     server.start()
-    summary = sync(trainer.folder)  # it knows where the shipper tried to deliver
+    summary = sync(trainer.folder)  # it knows where the uploader tried to deliver
 
     assert summary.points == waiting.points
     assert summary.images == 1
@@ -191,9 +191,9 @@ def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_ship
     assert record.images == [("images/samples", 0)]
 
 
-def test_trainer_and_shipper_killed_and_the_run_resumed(trainer, uri, start_shipper, read_back):
+def test_trainer_and_uploader_killed_and_the_run_resumed(trainer, uri, start_uploader, read_back):
     """A checkpoint at 500, both killed at 700 with a torn tail, then resumed from 500."""
-    process = start_shipper(trainer.folder, uri, fault="kill@acknowledged:3")
+    process = start_uploader(trainer.folder, uri, fault="kill@acknowledged:3")
     trainer.begin()
     trainer.steps(1, 700)
     process.wait(60)
@@ -201,7 +201,7 @@ def test_trainer_and_shipper_killed_and_the_run_resumed(trainer, uri, start_ship
         journal.write(b'deadbeef {"kind":"metrics"')
 
     trainer.record("resume", iteration=500)
-    second = start_shipper(trainer.folder, uri)
+    second = start_uploader(trainer.folder, uri)
     trainer.steps(501, 1200)
     trainer.end()
     assert end_trainer(second) == 0
@@ -213,15 +213,15 @@ def test_trainer_and_shipper_killed_and_the_run_resumed(trainer, uri, start_ship
     assert record.status == "FINISHED"
 
 
-def test_a_draining_shipper_leaves_a_resumed_run_alone(trainer, uri, start_shipper, read_back):
-    """The trainer died, and somebody resumed the run before its old shipper looked: the run is not to be marked KILLED."""
+def test_a_draining_uploader_leaves_a_resumed_run_alone(trainer, uri, start_uploader, read_back):
+    """The trainer died, and somebody resumed the run before its old uploader looked: the run is not to be marked KILLED."""
     trainer.begin()
     trainer.steps(1, 300)
     with RunFolder(trainer.folder.path).locked():
         import subprocess
         import sys
 
-        # A trainer of its own, so that the lock is held by another process than the shipper's parent.
+        # A trainer of its own, so that the lock is held by another process than the uploader's parent.
         program = (
             "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'ganforge.tracking.uploader', sys.argv[1]],"
             " stdin=subprocess.PIPE); p.stdin.close(); sys.exit(p.wait(240))"
@@ -232,8 +232,8 @@ def test_a_draining_shipper_leaves_a_resumed_run_alone(trainer, uri, start_shipp
     assert read_back(uri, trainer.start.run_id).status == "RUNNING"
 
 
-def test_no_password_stands_in_a_command_line_or_file(trainer, start_shipper):
-    process = start_shipper(trainer.folder, "http://me:canary@127.0.0.1:9", drain_timeout=0.1)
+def test_no_password_stands_in_a_command_line_or_file(trainer, start_uploader):
+    process = start_uploader(trainer.folder, "http://me:canary@127.0.0.1:9", drain_timeout=0.1)
     trainer.begin()
     assert b"canary" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
 

@@ -42,7 +42,8 @@ def journal(folder: RunFolder, writer: JournalWriter, *, clock: Clock = time.per
     cannot be measured is listed in ``missing`` of its ``eval``, and has no last value from then on. At a roll-back, the session
     writes a record ``rollback`` before the iterations that are repeated; of two values of one iteration the later one counts.
 
-    Give ``writer`` an ``on_error`` so that a full disk causes only a warning. The session writes the records ``start`` and ``end``.
+    Open ``writer`` with ``keep_going=True`` so that a full disk causes only a warning. The session writes the records ``start`` and
+    ``end``.
     """
     journal_writer = _JournalCallback(folder, writer, clock)
     try:

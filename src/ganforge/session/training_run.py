@@ -158,7 +158,7 @@ def _opened(
         write_run_files(plan, folder, trainer, options)
     with (
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
-        JournalWriter(folder.journal, on_error=lambda error: _log.warning("%s; training goes on", error)) as journal,
+        JournalWriter(folder.journal, keep_going=True) as journal,
     ):
         yield RunContext(plan, folder, trainer, monitor, known_health, journal, ui, stop, delivery)
 

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: atomic files, the run folder and its lock, the journal, checkpoints and the status."""
+"""What a run leaves on disk: the run folder and its lock, the journal, checkpoints, status, and atomic files."""

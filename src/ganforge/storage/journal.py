@@ -7,11 +7,12 @@ However the process ends, a reader finds whole records, and the next writer cuts
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ REWINDS = ("resume", "rollback")
 BACKLOG = 4 << 20
 """Bytes of metrics that are kept in memory while the disk refuses writes; later ones are lost."""
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _Row = tuple[int, int, "Mapping[str, Tensor | float]"]  # iteration, unix milliseconds, values
 
@@ -127,16 +129,16 @@ class JournalWriter:
 
     Args:
         path: the journal; it is created with mode 0600 if missing. A torn tail is cut off.
-        on_error: called once per outage when the disk refuses a write, instead of raising. What could not be written is kept in
-            memory (metrics up to 4 MiB) and written once the disk has room again.
+        keep_going: whether to log one warning per outage when the disk refuses a write, instead of raising. What could not be
+            written is kept in memory (metrics up to 4 MiB) and written once the disk has room again.
 
     Raises:
-        StorageError: the file cannot be opened; without ``on_error``, every method raises it too when the disk refuses a write.
+        StorageError: the file cannot be opened; without ``keep_going``, every method raises it too when the disk refuses a write.
     """
 
-    def __init__(self, path: Path, *, on_error: Callable[[StorageError], None] | None = None) -> None:
+    def __init__(self, path: Path, *, keep_going: bool = False) -> None:
         self.path = path
-        self._on_error = on_error
+        self._keep_going = keep_going
         self._failing = False
         self._rows: list[_Row] = []
         self._unwritten = bytearray()
@@ -238,10 +240,10 @@ class JournalWriter:
     def _fail(self, error: OSError) -> None:
         reported, self._failing = self._failing, True
         failure = StorageError(f"cannot write the journal {self.path}: {error.strerror or error}", remedy="free some space")
-        if self._on_error is None:
+        if not self._keep_going:
             raise failure from error
         if not reported:
-            self._on_error(failure)
+            _log.warning("%s; training continues", failure)
 
     def _now(self) -> int:
         """Unix milliseconds, but never before an earlier record: a clock that is set back must not reorder the journal."""

@@ -1,1 +1,1 @@
-"""MLflow by journal and shipper: the trainer writes to a run folder, another process delivers, at once or by ``ganforge sync``."""
+"""Tracking with MLflow: the trainer writes a journal, and another process uploads it, during the run or by ``ganforge sync``."""
