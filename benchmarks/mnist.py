@@ -90,7 +90,7 @@ def real_digits() -> Digits:
     dataset = build_mnist(MnistParams(value_range=(0.0, 1.0)), DatasetContext(0, ROOT, first, tuple(others)))
     train, spec = dataset.training(), dataset.spec
     test = dataset.held_out(10_000, torch.Generator().manual_seed(0))
-    return Digits(Samples(spec.unpacked(train.values), train.labels), test, dataset)
+    return Digits(Samples(spec.to_float(train.values), train.labels), test, dataset)
 
 
 def row(folder: RunFolder, network: nn.Module, digits: Digits) -> dict[str, str]:

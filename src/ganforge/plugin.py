@@ -30,9 +30,8 @@ from ganforge.core.contracts import (
     ValidationSplit,
 )
 from ganforge.core.errors import DataError, DataMissingError, GanforgeError, IncompatiblePartsError
-from ganforge.core.params import NoParams, Params
+from ganforge.core.params import NoParams, Params, Schedule
 from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, Samples, Terms
-from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Scaling
 from ganforge.registry.hookspecs import Registrar, hookimpl
 

@@ -58,7 +58,7 @@ def test_what_is_not_finite_is_never_good(bench, share, bad, cache):
     assert found.keys() == intact.keys()
     for key, value in found.items():
         measure = metric.value_info[key]
-        if math.isnan(value) or not metric_goal.judges(measure.better, aim := measure.aim_at(len(fake))):
+        if math.isnan(value) or not metric_goal.is_ranked(measure.better, aim := measure.aim_at(len(fake))):
             continue
         worse = metric_goal.cost(value, measure.better, aim) - metric_goal.cost(intact[key], measure.better, aim)
         # without one sample, shares are a little nearer to the true ones, or farther

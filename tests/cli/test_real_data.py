@@ -102,7 +102,7 @@ def test_the_protocol_of_2014_splits_the_training_images(dataset, data, sums):
 @pytest.mark.parametrize(("value_range", "black", "white"), [([-1, 1], -1, 1), ([0, 1], 0, 1)])
 def test_black_and_white_become_the_ends_of_the_range(dataset, value_range, black, white):
     made = dataset("mnist", value_range=value_range)
-    first = made.spec.unpacked(made.training().values[:100])
+    first = made.spec.to_float(made.training().values[:100])
     held = made.held_out(100, torch.Generator())
 
     for values in (first, held.values):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.core.errors import PluginError
-from ganforge.core.isolation import ForeignExit, describe_error, isolated
+from ganforge.core.isolation import ForeignExitError, describe_error, isolated
 
 
 class Rude(Exception):
@@ -22,7 +22,7 @@ class Foreign(BaseException):
     [(SystemExit(0), "it called sys.exit(0)"), (GeneratorExit("over"), "GeneratorExit: over"), (Foreign("x\ny"), "Foreign: x")],
 )
 def test_what_is_no_exception_becomes_one(raised, told):
-    with pytest.raises(ForeignExit) as caught, isolated():
+    with pytest.raises(ForeignExitError) as caught, isolated():
         raise raised
     assert describe_error(caught.value) == told
     assert caught.value.__cause__ is raised
@@ -61,6 +61,6 @@ def test_the_innermost_place_in_the_folder_is_said(tmp_path):
     assert describe_error(caught.value, tmp_path) == "ValueError: could not convert string to float: 'x' (nets.py:2)"
     assert describe_error(caught.value, Path("/elsewhere")) == "ValueError: could not convert string to float: 'x'"
 
-    with pytest.raises(ForeignExit) as left, isolated():
+    with pytest.raises(ForeignExitError) as left, isolated():
         space["leave"]()
     assert describe_error(left.value, tmp_path) == "it called sys.exit(3) (nets.py:5)"

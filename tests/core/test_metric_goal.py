@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ganforge.core.contracts import MetricInfo
-from ganforge.core.metric_goal import aim, cost, in_words, judges
+from ganforge.core.metric_goal import aim, cost, describe_goal, is_ranked
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ def test_costs_put_values_in_order_and_what_is_not_finite_last(better, target, i
 
 
 def test_what_is_not_judged_has_no_cost():
-    assert not judges("none")
-    assert not judges("nearer")
-    assert not judges("")
+    assert not is_ranked("none")
+    assert not is_ranked("nearer")
+    assert not is_ranked("")
     assert math.isnan(cost(1.0, "none"))
-    assert judges("nearer", 0.0)
+    assert is_ranked("nearer", 0.0)
 
 
 def test_near_to_the_floor_before_the_ideal():
@@ -35,11 +35,11 @@ def test_near_to_the_floor_before_the_ideal():
 
 
 def test_words():
-    assert in_words("higher") == "higher is better"
-    assert in_words("nearer", 0.49975) == "the nearer to 0.4998, the better"
-    assert in_words("nearer") == "the nearer to that of real samples, the better"
-    assert in_words("none") == "neither way is better"
-    assert in_words("") == ""
+    assert describe_goal("higher") == "higher is better"
+    assert describe_goal("nearer", 0.49975) == "the nearer to 0.4998, the better"
+    assert describe_goal("nearer") == "the nearer to that of real samples, the better"
+    assert describe_goal("none") == "neither way is better"
+    assert describe_goal("") == ""
 
 
 def test_a_measure_that_cannot_be_judged_is_refused():

@@ -62,23 +62,23 @@ def test_shares_of_modes_are_equal_unless_given():
 def test_scaling_is_applied_feature_by_feature_and_undone():
     spec = DataSpec((2,), value_range=(0.0, 1.0)).scaled(Scaling((1.0, -2.0), (2.0, 0.5)))
     own = torch.tensor([[1.0, -2.0], [3.0, -1.5]])
-    assert torch.equal(spec.from_own(own), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-    assert torch.equal(spec.to_own(spec.from_own(own)), own)
+    assert torch.equal(spec.normalize(own), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+    assert torch.equal(spec.denormalize(spec.normalize(own)), own)
     assert spec.value_range is None
 
 
 def test_scaling_keeps_the_shape_of_images():
     scaling = Scaling(tuple(range(12)), (2.0,) * 12)
     own = torch.arange(24.0).reshape(2, 3, 2, 2)
-    assert scaling.from_own(own).shape == own.shape
-    assert torch.equal(scaling.to_own(scaling.from_own(own)), own)
-    assert scaling.from_own(own)[0].abs().sum() == 0
+    assert scaling.normalize(own).shape == own.shape
+    assert torch.equal(scaling.denormalize(scaling.normalize(own)), own)
+    assert scaling.normalize(own)[0].abs().sum() == 0
 
 
 def test_unscaled_data_is_seen_as_it_is():
     values = torch.randn(3, 2)
-    assert DataSpec((2,)).to_own(values) is values
-    assert DataSpec((2,)).from_own(values) is values
+    assert DataSpec((2,)).denormalize(values) is values
+    assert DataSpec((2,)).normalize(values) is values
 
 
 def test_a_flat_latent_holds_noise_one_hot_codes_and_continuous_codes():

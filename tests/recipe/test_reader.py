@@ -3,7 +3,7 @@
 import pytest
 
 from ganforge.core.errors import RecipeError
-from ganforge.core.schedules import Schedule
+from ganforge.core.params import Schedule
 from ganforge.recipe.reader import MAX_PROBLEMS, read_recipe
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from ganforge.core.params import Params
-from ganforge.core.schedules import Schedule
+from ganforge.core.params import Params, Schedule
 from ganforge.recipe.dotted_keys import format_key
 from ganforge.recipe.validation import validate
 

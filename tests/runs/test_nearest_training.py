@@ -31,7 +31,7 @@ def sheet(content, rows, columns):
     return small
 
 
-@pytest.mark.parametrize("training", [BYTES, DATA.unpacked(BYTES)])
+@pytest.mark.parametrize("training", [BYTES, DATA.to_float(BYTES)])
 def test_the_nearest_training_image_stands_in_yellow_at_the_end_of_each_row(training):
     values = shades(-0.9, 0.9, -0.5, 0.1)  # of two rows, the last ones are near to 250 and 130
 

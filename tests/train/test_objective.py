@@ -7,8 +7,8 @@ import torch
 
 from ganforge.builtin.gradient_penalties import R1, R2
 from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.params import Schedule
 from ganforge.core.records import Samples, Terms
-from ganforge.core.schedules import Schedule
 from ganforge.games.two_player import with_input_grad
 from ganforge.train.objective import Objective, WeightedLoss, cached
 

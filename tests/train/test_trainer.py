@@ -9,7 +9,7 @@ import torch
 
 from ganforge.core.errors import RunFolderError
 from ganforge.core.events import Evaluated, Finished, RolledBack, SamplesDrawn, Saved, Started, State, Stepped
-from ganforge.core.schedules import Schedule
+from ganforge.core.params import Schedule
 from ganforge.train.objective import WeightedLoss
 
 

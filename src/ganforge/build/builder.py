@@ -30,8 +30,8 @@ from ganforge.core.contracts import (
 )
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError
 from ganforge.core.isolation import describe_error, isolated
+from ganforge.core.params import Schedule
 from ganforge.core.records import Samples
-from ganforge.core.schedules import Schedule
 from ganforge.core.specs import DataSpec, Scaling
 from ganforge.games.two_player import TwoPlayerGame
 from ganforge.recipe.tables import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
@@ -162,7 +162,7 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
         return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
     training = dataset.training()
     data = _seen(dataset.spec, training, standardise=table.standardise)
-    seen = Samples(data.from_own(training.values), training.labels)
+    seen = Samples(data.normalize(training.values), training.labels)
     return Batches(seen, data, size=size, seed=seed, device=device), data
 
 

@@ -1,20 +1,20 @@
-"""The errors that are the user's to mend; each says what is wrong, where, and what to do.
+"""Errors that the user can fix. Each says what is wrong, where, and what to do.
 
 ::
 
-    GanforgeError             exit code
-    ├── UsageError            2   a wrong command line, an unknown run or component
-    │   └── RecipeError       2   one or more problems in a recipe, all at once
-    ├── IncompatiblePartsError          2   parts that do not fit each other
-    ├── DataError             2   a data set that cannot be read or used
+    GanforgeError                  exit code
+    ├── UsageError                 2   invalid command line, unknown run or component
+    │   └── RecipeError            2   one or more problems in a recipe
+    ├── IncompatiblePartsError     2   components that do not fit each other
+    ├── DataError                  2   a data set that cannot be read or used
     │   └── DataMissingError       2   a data set that is not on this computer
-    ├── PluginError           3   a plugin that is needed failed
-    ├── TrainingError         1   training cannot go on
+    ├── PluginError                3   a required plugin failed
+    ├── TrainingError              1   training cannot continue
     │   └── DivergedError          1   a loss or weight is no longer finite
-    ├── RunFolderError        4   a run folder in use, or without a usable checkpoint
-    └── StorageError          5   the disk or folder refused
+    ├── RunFolderError             4   a run folder is in use or has no usable checkpoint
+    └── StorageError               5   a file cannot be read or written
 
-Anything else that escapes is a bug in ganforge or a plugin and keeps its traceback.
+Any other exception is a bug in ganforge or a plugin and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import ClassVar
 
 
 class GanforgeError(Exception):
-    """Base of all errors that a user can mend.
+    """Base class of all errors that the user can fix.
 
     Attributes:
         message: what is wrong, and where.
@@ -46,20 +46,20 @@ class GanforgeError(Exception):
 
 
 class UsageError(GanforgeError):
-    """The command line asks for something that does not exist or makes no sense."""
+    """The command line is invalid or names something that does not exist."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a recipe.
+    """One problem in a recipe.
 
     Attributes:
         key: dotted path of the key, such as ``generator.params.hidden`` or ``loss[1].use``; "" for the whole file.
         message: what is wrong with it.
-        file: the file it stands in, or ``None`` when it came from ``--set``.
-        line: line in that file, from 1, or ``None``.
+        file: its file, or ``None`` if it came from ``--set``.
+        line: its line in the file, from 1, or ``None``.
         hint: a suggestion, or ``None``.
     """
 
@@ -88,29 +88,29 @@ class RecipeError(UsageError):
 
 
 class IncompatiblePartsError(GanforgeError):
-    """Two parts that do not fit each other, such as a conditional network on unlabelled data."""
+    """Components do not fit each other, such as a conditional network and unlabelled data."""
 
     exit_code = 2
 
 
 class DataError(GanforgeError):
-    """A data set that is missing, broken or of a wrong form."""
+    """A data set is missing, damaged or has a wrong form."""
 
     exit_code = 2
 
 
 class DataMissingError(DataError):
-    """A data set that is not on this computer and would first have to be prepared; checks that need it are skipped."""
+    """A data set must be prepared first; checks that need it are skipped."""
 
 
 class PluginError(GanforgeError):
-    """A plugin that the command needs could not be loaded, or its component could not be built."""
+    """A required plugin could not be loaded, or its component could not be built."""
 
     exit_code = 3
 
 
 class TrainingError(GanforgeError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class DivergedError(TrainingError):
@@ -118,18 +118,18 @@ class DivergedError(TrainingError):
 
 
 class RunFolderError(GanforgeError):
-    """The run folder is in use by another process, or holds no usable checkpoint."""
+    """The run folder is in use by another process or has no usable checkpoint."""
 
     exit_code = 4
 
 
 class StorageError(GanforgeError):
-    """A file could not be written or read: full disk, missing rights, damaged file."""
+    """A file cannot be read or written: full disk, missing permissions, damaged file."""
 
     exit_code = 5
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """``"did you mean 'adam'?"`` for the nearest known name, or ``None`` when nothing is near."""
+    """``"did you mean 'adam'?"`` for the most similar known name, or ``None`` if none is similar."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else None

@@ -1,4 +1,4 @@
-"""The boundary to strangers' code, which may raise anything and print anywhere."""
+"""Isolation of foreign code, such as plugins and data readers, which may raise anything and print anywhere."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from ganforge.core.errors import GanforgeError
 
 
-class ForeignExit(Exception):  # noqa: N818 - what it means: somebody else's way out of the program
-    """A stranger's code raised what is no :class:`Exception`: ``sys.exit``, ``GeneratorExit``, another library's own."""
+class ForeignExitError(Exception):
+    """Foreign code raised a ``BaseException`` that is not an ``Exception``, for example by calling ``sys.exit``."""
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(describe_error(cause))
@@ -19,12 +19,12 @@ class ForeignExit(Exception):  # noqa: N818 - what it means: somebody else's way
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Run a stranger's code: it can neither end the program nor write to stdout, where ``--json`` promises one object.
+    """Run foreign code that can neither exit the program nor write to stdout, where ``--json`` promises one object.
 
-    Ctrl-C stays what it is.
+    Ordinary exceptions and Ctrl-C pass unchanged.
 
     Raises:
-        Escape: for what is no :class:`Exception` and no Ctrl-C.
+        ForeignExitError: for any other ``BaseException``.
     """
     with redirect_stdout(sys.stderr):
         try:
@@ -32,27 +32,27 @@ def isolated() -> Iterator[None]:
         except (Exception, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise ForeignExit(error) from error
+            raise ForeignExitError(error) from error
 
 
 def describe_error(error: BaseException, folder: Path | None = None) -> str:
-    """An error in one line: type, first line of its text, and the place in ``folder`` where it was raised, innermost."""
+    """An error in one line: its type, the first line of its text, and the innermost file and line in ``folder``."""
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
     try:
         text = str(error).strip().partition("\n")[0]
-    except Exception:  # noqa: BLE001 - even the text of a stranger's error is a stranger's code
+    except Exception:  # noqa: BLE001 - the text of a foreign error is foreign code, too
         text = ""
     kind = type(error).__name__
-    told = text if isinstance(error, GanforgeError | ForeignExit) else f"{kind}: {text}" if text else kind
+    message = text if isinstance(error, GanforgeError | ForeignExitError) else f"{kind}: {text}" if text else kind
     place = None if folder is None or isinstance(error, GanforgeError | SyntaxError) else _place(error, folder)
-    return f"{told} ({place})" if place else told
+    return f"{message} ({place})" if place else message
 
 
 def _place(error: BaseException, folder: Path) -> str | None:
     place = None
     trace = error.__traceback__
-    if isinstance(error, ForeignExit) and error.__cause__ is not None:
+    if isinstance(error, ForeignExitError) and error.__cause__ is not None:
         trace = error.__cause__.__traceback__
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)

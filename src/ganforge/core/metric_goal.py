@@ -1,4 +1,4 @@
-"""Which of two values of a metric is the better one."""
+"""The goal of a metric: which of two values is better."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import math
 from typing import Literal, get_args
 
 Better = Literal["lower", "higher", "nearer", "none"]
-"""Which way is better: lower values, higher ones, those nearer to what a perfect generator has, or none."""
+"""Which values are better: lower ones, higher ones, those nearer to the value of a perfect generator, or none."""
 WAYS: tuple[str, ...] = get_args(Better)
 
 
 def aim(ideal: float | None, floor: float | None) -> float | None:
-    """What "nearer" is near to: what a perfect generator has at this sample size, else the ideal; ``None`` if unknown."""
+    """The value that "nearer" refers to: the floor at this number of samples, else the ideal; ``None`` if unknown."""
     return ideal if floor is None else floor
 
 
 def cost(value: float, better: str, target: float | None = None) -> float:
-    """A number that is the smaller the better the value: infinite for what is not finite, NaN where values are not judged.
+    """A number that is lower for better values: infinite for non-finite values, NaN if values are not ranked.
 
     Args:
-        value: of a metric.
-        better: one of :data:`WAYS`; of any other word nothing is judged.
-        target: what "nearer" is near to.
+        value: a value of the metric.
+        better: one of :data:`WAYS`; any other word means no ranking.
+        target: the value that "nearer" refers to.
     """
     match better:
         case "lower" | "higher":
@@ -33,13 +33,13 @@ def cost(value: float, better: str, target: float | None = None) -> float:
     return found if math.isfinite(value) else math.inf
 
 
-def judges(better: str, target: float | None = None) -> bool:
+def is_ranked(better: str, target: float | None = None) -> bool:
     """Whether one value can be better than another."""
     return not math.isnan(cost(0.0, better, target))
 
 
-def in_words(better: str, target: float | None = None) -> str:
-    """``lower is better``; "" for a word that nobody knows."""
+def describe_goal(better: str, target: float | None = None) -> str:
+    """``lower is better``; "" for an unknown word."""
     match better:
         case "lower" | "higher":
             return f"{better} is better"

@@ -1,4 +1,4 @@
-"""Secrets are cut out before anything is written down: MLflow stores ``api_key=sk-…`` as it is, and shows it to everyone."""
+"""Redaction of secrets before anything is stored: MLflow would store ``api_key=sk-…`` unchanged and show it to everyone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HIDDEN = "***"
 _SECRET_KEY = re.compile(r"pass|secret|token|api[_-]?key|credential", re.IGNORECASE)
 _HARMLESS = re.compile(r"true|false|none|-?\d{1,3}|-?\d*\.\d{1,4}", re.IGNORECASE)  # passes = 3, drop_tokens = true
 _SECRET_SHAPE = re.compile(
-    r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}"  # OpenAI and its many imitators
+    r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}"  # OpenAI and others
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
     r"|\bhf_[A-Za-z0-9]{16,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
@@ -26,15 +26,13 @@ _ASSIGNMENT = re.compile(
     r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;}\]]+)""",
     re.IGNORECASE,
 )
-
-
 _USER = re.compile(r"(?P<scheme>^[a-zA-Z][\w+.-]*://)(?P<user>[^/?#]*)@")
 _NO_SECRET_USER = re.compile(r"(?:\$\{[\w-]+\}(?::\$\{[\w-]+\})?|git)")  # PEP 610: names of variables, and git's usual user
 _SECRET_PART = re.compile(r"pass|pwd|secret|token|key|credential|signature|\bsig\b|\bauth|jwt|session", re.IGNORECASE)
 
 
 def mask(key: str, value: str) -> str:
-    """The value, or ``***`` where the key says that it is a secret; secrets inside other values are cut out too."""
+    """The value, or ``***`` if the key names a secret; secrets inside other values are masked, too."""
     if _SECRET_KEY.search(key) and not _HARMLESS.fullmatch(value):
         return HIDDEN
     return mask_text(value)
@@ -61,9 +59,9 @@ def _hide_assignment(match: re.Match[str]) -> str:
 
 
 def public_url(url: str) -> str:
-    """An address without its login and without the parts of its query that are secrets; all else stays as it is, byte for byte.
+    """An address without its login and without secret parts of its query; everything else is unchanged.
 
-    What pip takes stays usable: a user of SSH is no secret, nor are ``git@`` and names of variables such as ``${TOKEN}@``.
+    Addresses that pip accepts stay usable: users of SSH, ``git@`` and variables such as ``${TOKEN}@`` are no secrets.
     """
     url = _USER.sub(_public_user, url)
     address, hash_sign, fragment = url.partition("#")

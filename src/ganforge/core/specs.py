@@ -1,4 +1,4 @@
-"""Sizes and facts that are said once: the data set's and the sampler's, handed to all that need them. Torch-free."""
+"""Specs of data and latents: sizes and facts that data set and sampler declare and other components use. Torch-free."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GaussianMixture:
-    """A density that is known: Gaussians of one standard deviation, as rings, grids and bells are made of.
+    """A known density: Gaussians with one standard deviation, such as rings and grids.
 
     Attributes:
         means: one point per mode.
         std: standard deviation along every axis.
-        weights: share of each mode; empty means equal shares.
+        weights: share of each mode; empty for equal shares.
     """
 
     means: tuple[tuple[float, ...], ...]
@@ -37,34 +37,34 @@ class GaussianMixture:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How the values that networks see follow from the data's own units: ``seen = (own - offset) / scale``, feature by feature."""
+    """Normalization of data for the networks, feature by feature: ``normalized = (value - offset) / scale``."""
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]
 
-    def to_own(self, values: Tensor) -> Tensor:
-        """``(n, *shape)`` values as networks see them → the data's own units."""
+    def denormalize(self, values: Tensor) -> Tensor:
+        """Convert normalized values ``(n, *shape)`` to the data's own units."""
         offset, scale = values.new_tensor(self.offset), values.new_tensor(self.scale)
         return (values.flatten(1) * scale + offset).reshape(values.shape)
 
-    def from_own(self, values: Tensor) -> Tensor:
-        """``(n, *shape)`` values in the data's own units → what networks see."""
+    def normalize(self, values: Tensor) -> Tensor:
+        """Normalize values ``(n, *shape)`` in the data's own units."""
         offset, scale = values.new_tensor(self.offset), values.new_tensor(self.scale)
         return ((values.flatten(1) - offset) / scale).reshape(values.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """What a data set says of itself.
+    """Shape, classes and range of a data set.
 
     Attributes:
         shape: shape of one sample: ``(d,)`` for points, ``(channels, height, width)`` for images.
         classes: number of classes, or ``None`` for unlabelled data.
-        class_names: names of the classes, where they have any.
+        class_names: names of the classes, if they have names.
         class_shares: share of each class in the training data; empty for equal shares or unlabelled data.
-        value_range: least and greatest value that networks see, or ``None`` when unbounded.
-        density: the true density in the data's own units, where it is known.
-        scaling: how the values that networks see follow from the data's own units; ``None`` when they are the same.
+        value_range: smallest and largest value that networks see, or ``None`` if unbounded.
+        density: the true density in the data's own units, if it is known.
+        scaling: normalization for the networks; ``None`` if they see the data's own units.
     """
 
     shape: tuple[int, ...]
@@ -77,7 +77,7 @@ class DataSpec:
 
     @property
     def size(self) -> int:
-        """Numbers per sample: the product of the shape."""
+        """Numbers per sample, the product of the shape."""
         return math.prod(self.shape)
 
     @property
@@ -86,12 +86,12 @@ class DataSpec:
         return len(self.shape) == 3
 
     def to_plain(self) -> dict[str, Any]:
-        """The spec as JSON-able data, for the run folder."""
+        """The spec as JSON-able data."""
         return asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> DataSpec:
-        """The spec that :meth:`to_plain` wrote, read back from JSON."""
+        """The spec from the data of :meth:`to_plain`."""
         parts = {key: _as_tuple(value) for key, value in plain.items()}
         if parts.get("density"):
             parts["density"] = GaussianMixture(**{key: _as_tuple(value) for key, value in parts["density"].items()})
@@ -100,41 +100,39 @@ class DataSpec:
         return cls(**parts)
 
     def scaled(self, scaling: Scaling) -> DataSpec:
-        """The same data, seen by networks through ``scaling``; a declared value range no longer holds then."""
+        """The same data, normalized by ``scaling``; the value range no longer holds."""
         return replace(self, scaling=scaling, value_range=None)
 
-    def to_own(self, values: Tensor) -> Tensor:
-        """``(n, *shape)`` values as networks see them → the data's own units."""
-        return self.scaling.to_own(values) if self.scaling else values
+    def denormalize(self, values: Tensor) -> Tensor:
+        """Convert normalized values ``(n, *shape)`` to the data's own units."""
+        return self.scaling.denormalize(values) if self.scaling else values
 
-    def from_own(self, values: Tensor) -> Tensor:
-        """``(n, *shape)`` values in the data's own units → what networks see."""
-        return self.scaling.from_own(values) if self.scaling else values
+    def normalize(self, values: Tensor) -> Tensor:
+        """Normalize values ``(n, *shape)`` in the data's own units."""
+        return self.scaling.normalize(values) if self.scaling else values
 
-    def unpacked(self, values: Tensor) -> Tensor:
-        """Bytes (uint8) → floats in :attr:`value_range`, 0 its least and 255 its greatest value; floats stay as they are.
+    def to_float(self, values: Tensor) -> Tensor:
+        """Convert bytes (uint8) to floats, 0 and 255 to the ends of :attr:`value_range`; floats are returned unchanged.
 
         Raises:
-            IncompatiblePartsError: bytes of data whose range is not declared.
+            IncompatiblePartsError: bytes, but the spec has no value range.
         """
         if values.is_floating_point():
             return values
         if self.value_range is None:
-            raise IncompatiblePartsError(
-                "bytes stand for a range of values, and the data set declares none", remedy="give value_range"
-            )
+            raise IncompatiblePartsError("the data are bytes, but the data set has no value range", remedy="set value_range")
         low, high = self.value_range
-        # in this order 0 and 255 become the ends of the range exactly
+        # in this order, 0 and 255 become exactly the ends of the range
         return values.float().div_(255).mul_(high - low).add_(low)
 
 
 @dataclass(frozen=True, slots=True)
 class LatentSpec:
-    """What a sampler draws.
+    """Widths of the latents that a sampler draws.
 
     Attributes:
         noise: width z of the noise.
-        classes: number of classes that labels are drawn from, or ``None`` when no labels are drawn.
+        classes: number of classes of the labels, or ``None`` without labels.
         categorical: number of values of each categorical code.
         continuous: number of continuous codes, each in [-1, 1].
     """
@@ -145,29 +143,29 @@ class LatentSpec:
     continuous: int = 0
 
     def to_plain(self) -> dict[str, Any]:
-        """The spec as JSON-able data, for the run folder."""
+        """The spec as JSON-able data."""
         return asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> LatentSpec:
-        """The spec that :meth:`to_plain` wrote, read back from JSON."""
+        """The spec from the data of :meth:`to_plain`."""
         return cls(**{key: _as_tuple(value) for key, value in plain.items()})
 
     @property
     def has_codes(self) -> bool:
-        """Whether there is any structured code."""
+        """Whether there are structured codes."""
         return bool(self.categorical) or self.continuous > 0
 
     @property
     def width(self) -> int:
-        """Width of :meth:`flatten`'s result: noise, one-hot categorical codes and continuous codes side by side (no labels)."""
+        """Width of :meth:`flatten`: noise, one-hot categorical codes and continuous codes, without labels."""
         return self.noise + sum(self.categorical) + self.continuous
 
     def flatten(self, latent: Latent) -> Tensor:
-        """``(n, width)``: noise, one-hot categorical codes and continuous codes side by side; labels are left out.
+        """``(n, width)``: noise, one-hot categorical codes and continuous codes, concatenated; labels are left out.
 
         Raises:
-            IncompatiblePartsError: the latent lacks the codes that this spec promises.
+            IncompatiblePartsError: the latent has no codes, but the spec has.
         """
         if not self.has_codes:
             return latent.noise

@@ -16,7 +16,7 @@ from ganforge.core import formatting
 from ganforge.core.contracts import TermInfo
 from ganforge.core.findings import Finding
 from ganforge.core.loss_interpretation import interpret
-from ganforge.core.metric_goal import cost, in_words, judges
+from ganforge.core.metric_goal import cost, describe_goal, is_ranked
 from ganforge.figures import Floats
 from ganforge.figures.run_history import BinnedCurve
 from ganforge.storage.value_info import StoredMetricInfo
@@ -270,7 +270,7 @@ def spread_over_seeds(curves: Sequence[Points]) -> tuple[list[int], Floats]:
 def best_value(points: Points, meaning: StoredMetricInfo) -> tuple[int, float] | None:
     """Iteration and value of the best measurement; ``None`` if it is unknown which values are better."""
     finite = {at: value for at, value in points.items() if math.isfinite(value)}
-    if not finite or not judges(meaning.better, meaning.aim):
+    if not finite or not is_ranked(meaning.better, meaning.aim):
         return None
     at = min(sorted(finite), key=lambda at: cost(finite[at], meaning.better, meaning.aim))
     return at, finite[at]
@@ -375,7 +375,7 @@ def _reference_levels(meaning: StoredMetricInfo) -> list[Level]:
 
 
 def _meaning_of(meaning: StoredMetricInfo) -> str:
-    return "; ".join(part for part in (formatting.clean(meaning.label), in_words(meaning.better, meaning.aim)) if part)
+    return "; ".join(part for part in (formatting.clean(meaning.label), describe_goal(meaning.better, meaning.aim)) if part)
 
 
 def _summarize_metric(points: Points, meaning: StoredMetricInfo) -> str:

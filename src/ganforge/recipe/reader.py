@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
-from ganforge.core.schedules import Schedule
+from ganforge.core.params import Schedule
 from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices, step_into
 from ganforge.recipe.layers import Place, apply_overrides, load_chain
 from ganforge.recipe.tables import Recipe

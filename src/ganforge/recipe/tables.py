@@ -7,8 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
 
 from ganforge.core.health_config import Health
-from ganforge.core.params import Params
-from ganforge.core.schedules import Schedule
+from ganforge.core.params import Params, Schedule
 from ganforge.registry.component import Kind
 
 Scalar = float | Schedule

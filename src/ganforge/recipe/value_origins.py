@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import UsageError, did_you_mean
-from ganforge.core.params import Params
-from ganforge.core.schedules import Schedule
+from ganforge.core.params import Params, Schedule
 from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices
 from ganforge.recipe.layers import Place
 from ganforge.recipe.reader import RecipeSource

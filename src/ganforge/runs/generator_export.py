@@ -72,7 +72,7 @@ class TensorGenerator(nn.Module):
                 categorical=noise.new_zeros((count, 0)).long() if categorical is None else categorical,
                 continuous=noise.new_zeros((count, 0)) if continuous is None else continuous,
             )
-        return self.data.to_own(self.network(Latent(noise, labels, codes)))
+        return self.data.denormalize(self.network(Latent(noise, labels, codes)))
 
 
 def named_tensors(latent: Latent, spec: LatentSpec) -> dict[str, Tensor]:

@@ -137,7 +137,7 @@ def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, na
         found = nearest_neighbours(_in_range_of(part, values, data), part)
         nearer = found.distances < best  # never where it is NaN
         best = torch.where(nearer, found.distances, best)
-        nearest[nearer] = data.unpacked(part[found.indices[nearer]]).to(nearest.dtype)
+        nearest[nearer] = data.to_float(part[found.indices[nearer]]).to(nearest.dtype)
     places = torch.where(best.isfinite(), torch.arange(len(values)), BLANK)
     return nearest, places.numpy()[:, None]
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from ganforge.core import formatting, health_lines, loss_interpretation
 from ganforge.core.events import Started
 from ganforge.core.findings import Finding, advice, headline
-from ganforge.core.metric_goal import in_words
+from ganforge.core.metric_goal import describe_goal
 from ganforge.figures import Floats
 from ganforge.terminal.run_state import MetricHistory, RunHeading, RunState
 
@@ -131,7 +131,7 @@ def metrics(scores: Mapping[str, MetricHistory], width: int) -> tuple[Table, lis
             _cell(formatting.number(ideal) if ideal is not None else "–", DIM),
             _cell(formatting.number(best) if math.isfinite(best) else "–"),
         )
-        label = f"{formatting.clean(score.info.label)}; {in_words(score.info.better, score.aim)}"
+        label = f"{formatting.clean(score.info.label)}; {describe_goal(score.info.better, score.aim)}"
         notes.append(wrap(label, max(width - 4, 12)) if score.info.label else [])
     return table, notes
 

@@ -97,7 +97,7 @@ class MetricHistory:
     def best(self) -> float:
         """The best finite value; NaN if there is none, or if it is undefined which values are better."""
         finite = [value for value in self.values if math.isfinite(value)]
-        if not metric_goal.judges(self.info.better, self.aim):
+        if not metric_goal.is_ranked(self.info.better, self.aim):
             return math.nan
         return min(finite, key=self._cost, default=math.nan)
 

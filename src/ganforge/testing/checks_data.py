@@ -144,7 +144,7 @@ def has_its_density(bench: Bench) -> None:
         if density is None:
             raise NotApplicable("its spec knows no density")
         for what, samples in (("training", dataset.training()), ("held-out", _held_out(dataset, _MANY))):
-            values = dataset.spec.unpacked(samples.values).flatten(1).double()
+            values = dataset.spec.to_float(samples.values).flatten(1).double()
             shares, means = torch.tensor(density.shares).double(), torch.tensor(density.means).double()
             mean = (shares[:, None] * means).sum(0)
             variance = (shares[:, None] * (means - mean).square()).sum(0) + density.std**2
@@ -255,7 +255,7 @@ def _require_classes(labels: Tensor | None, classes: int | None, count: int, wha
 def _floats(spec: DataSpec, training: Any) -> Any:
     """Training samples as batches hold them: bytes stand for the values of a declared range."""
     packed = isinstance(training, Samples) and training.values.dtype == torch.uint8
-    return Samples(spec.unpacked(training.values), training.labels) if packed else training
+    return Samples(spec.to_float(training.values), training.labels) if packed else training
 
 
 def _require_shares(spec: DataSpec, training: Samples) -> None:

@@ -121,7 +121,7 @@ class Batches:
         return self._as_floats(self.samples[subsample_rows(len(self), most)].to("cpu"))
 
     def _as_floats(self, samples: Samples) -> Samples:
-        return replace(samples, values=self._data.unpacked(samples.values))
+        return replace(samples, values=self._data.to_float(samples.values))
 
     @contextmanager
     def prefetching(self) -> Iterator[None]:
@@ -167,7 +167,7 @@ class StreamedBatches:
         """
         samples = self._source.read(self._rows(index)) if self._pool is None else self._read_queued(self._pool, index)
         moved = self._to_device(samples)
-        return replace(moved, values=self._data.unpacked(moved.values))
+        return replace(moved, values=self._data.to_float(moved.values))
 
     def head(self, count: int) -> Samples:
         """The first ``count`` training samples, but at most 256, since they must be read."""
@@ -176,7 +176,7 @@ class StreamedBatches:
     def subsample(self, most: int) -> Samples:
         """At most ``most`` evenly spaced training samples: floats on the CPU, as networks see them."""
         read = self._source.read(subsample_rows(len(self), most).tolist())
-        return Samples(self._data.unpacked(read.values), read.labels)
+        return Samples(self._data.to_float(read.values), read.labels)
 
     @contextmanager
     def prefetching(self) -> Iterator[None]:

@@ -82,7 +82,7 @@ def draw_samples(generator: nn.Module, latent: Latent, data: DataSpec) -> Sample
     """Samples on the CPU in the data's own units, generated in eval mode; modes and buffers stay as they were."""
     with evaluating(generator):
         values = torch.cat([generate(generator, latent[at : at + _CHUNK]).values for at in range(0, len(latent), _CHUNK)])
-    return Samples(data.to_own(values), latent.labels, latent).to("cpu")
+    return Samples(data.denormalize(values), latent.labels, latent).to("cpu")
 
 
 def run_discriminator(discriminator: nn.Module, samples: Samples, data: DataSpec) -> DiscriminatorOutput:
@@ -94,7 +94,7 @@ def run_discriminator(discriminator: nn.Module, samples: Samples, data: DataSpec
         data: the data as the discriminator sees it.
     """
     device = next(discriminator.parameters()).device
-    normalized = replace(samples, values=data.from_own(samples.values))
+    normalized = replace(samples, values=data.normalize(samples.values))
     with evaluating(discriminator):
         outputs = [discriminator(normalized[at : at + _CHUNK].to(device)) for at in range(0, len(samples), _CHUNK)]
     features = [output.features for output in outputs if output.features is not None]
@@ -262,7 +262,7 @@ class Evaluator:
     def _training_subsample(self, most: int) -> Samples:
         training = self._dataset.training()
         samples = training[subsample_rows(len(training), most)]
-        return replace(samples, values=self.data.unpacked(samples.values))
+        return replace(samples, values=self.data.to_float(samples.values))
 
     def _validation(self) -> Callable[[int], Samples] | None:
         dataset = self._dataset
@@ -281,7 +281,7 @@ class Evaluator:
             return None
         points = torch.cartesian_prod(*self._axes).reshape(-1, len(self._axes))  # (m, d)
         with evaluating(discriminator):
-            output = discriminator(Samples(self.data.from_own(points.to(self._device))))
+            output = discriminator(Samples(self.data.normalize(points.to(self._device))))
         return LogitGrid(points, output.logits.cpu(), tuple(len(axis) for axis in self._axes))
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from ganforge.core.contracts import Critic, Discriminator, LogOddsLoss, Loss, TermInfo
 from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import DiscriminatorOutput, Samples, Terms
-from ganforge.core.schedules import Schedule, value_at
 
 Side = Literal["discriminator", "generator"]
 

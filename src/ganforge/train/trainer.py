@@ -27,7 +27,7 @@ from ganforge.core.events import (
     Stepped,
 )
 from ganforge.core.isolation import describe_error
-from ganforge.core.schedules import Schedule, value_at
+from ganforge.core.params import Schedule, value_at
 from ganforge.train.batches import Batches, StreamedBatches
 from ganforge.train.diagnostics import Diagnostics
 from ganforge.train.evaluator import Evaluator

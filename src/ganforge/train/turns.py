@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ganforge.core.params import Schedule
 from ganforge.core.records import Latent, Samples, Terms
-from ganforge.core.schedules import Schedule
 from ganforge.train.modules import frozen
 
 _Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)

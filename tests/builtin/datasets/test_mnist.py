@@ -19,7 +19,7 @@ def mnist(tmp_path, mnist_files):
 def test_mnist_is_the_mnist_that_everybody_knows(dataset, mnist):
     made = dataset("mnist")
     train, held = made.training(), made.held_out(10_000, torch.Generator())
-    values = made.spec.unpacked(train.values) / 2 + 0.5
+    values = made.spec.to_float(train.values) / 2 + 0.5
 
     assert train.values.dtype == torch.uint8
     assert (len(train), train.labels[:10].tolist()) == (60_000, [5, 0, 4, 1, 9, 2, 1, 3, 1, 4])

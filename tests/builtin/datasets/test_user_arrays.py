@@ -20,7 +20,7 @@ LABELS = np.arange(40) % 4
 
 def everything(built) -> torch.Tensor:
     """Training and kept-back values as batches hold them, sorted by their first number."""
-    values = built.spec.unpacked(torch.cat([built.training().values, built.held.values]))
+    values = built.spec.to_float(torch.cat([built.training().values, built.held.values]))
     return values[values.flatten(1)[:, 0].argsort()]
 
 

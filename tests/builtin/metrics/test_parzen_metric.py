@@ -77,7 +77,7 @@ def test_real_mnist_images_as_samples_give_the_known_value(dataset, metric, tmp_
     (tmp_path / "mnist").symlink_to(mnist_files)
     data = dataset("mnist", split="train-50k")
     chosen = torch.randperm(50_000, generator=torch.Generator().manual_seed(0))[:10_000]
-    fake = Samples(data.spec.unpacked(data.training().values[chosen]))
+    fake = Samples(data.spec.to_float(data.training().values[chosen]))
     real = data.held_out(10_000, torch.Generator().manual_seed(1))
 
     found = metric("parzen", data.spec).measure(Evaluation(real, fake, torch.Generator(), validation=data.validation))

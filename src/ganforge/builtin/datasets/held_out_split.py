@@ -43,14 +43,14 @@ class Kept:
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the samples kept back, in random order; with replacement where there are fewer."""
         chosen = self.held[drawn_rows(len(self.held), count, generator)]
-        return Samples(self.spec.unpacked(chosen.values), chosen.labels)
+        return Samples(self.spec.to_float(chosen.values), chosen.labels)
 
     def validation(self, count: int) -> Samples | None:
         """The first ``count`` of the samples set aside, if there are any."""
         if self.aside is None:
             return None
         chosen = self.aside[:count]
-        return Samples(self.spec.unpacked(chosen.values), chosen.labels)
+        return Samples(self.spec.to_float(chosen.values), chosen.labels)
 
 
 def drawn_rows(held: int, count: int, generator: Generator) -> Tensor:

@@ -63,7 +63,7 @@ class Stacked:
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` fresh images, made of digits that no training image holds."""
         drawn = _stacked(self.test, count, generator)
-        return Samples(self.spec.unpacked(drawn.values), drawn.labels)
+        return Samples(self.spec.to_float(drawn.values), drawn.labels)
 
 
 def _stacked(digits: Samples, count: int, generator: Generator) -> Samples:

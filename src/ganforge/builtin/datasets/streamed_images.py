@@ -117,4 +117,4 @@ class Streamed:
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the pictures kept back, in random order; with replacement where there are fewer."""
         drawn = self.held.read_parallel(drawn_rows(len(self.held), count, generator).tolist())
-        return Samples(self.spec.unpacked(drawn.values), drawn.labels)
+        return Samples(self.spec.to_float(drawn.values), drawn.labels)

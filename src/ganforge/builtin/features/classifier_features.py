@@ -136,9 +136,9 @@ def fit(data: DataSpec, learnt: Samples) -> Classifier:
         labels = torch.stack([labels // 10 ** (channels - 1 - at) % 10 for at in range(channels)], dim=1).flatten()
         values = values.flatten(0, 1).unsqueeze(1)
     if is_large(data.shape):
-        values = torch.cat([shrunk(data.unpacked(part)) for part in torch.split(values, 500)])
+        values = torch.cat([shrunk(data.to_float(part)) for part in torch.split(values, 500)])
     offset, scale = _scaling(data, values)
-    return fitted(lambda: _network(data, offset, scale), values, labels, data.unpacked)
+    return fitted(lambda: _network(data, offset, scale), values, labels, data.to_float)
 
 
 def _network(data: DataSpec, offset: Tensor, scale: Tensor) -> Classifier:

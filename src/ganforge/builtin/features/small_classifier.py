@@ -55,14 +55,14 @@ class Classifier(nn.Module):
         return logits
 
 
-def fitted(network: Callable[[], Classifier], values: Tensor, labels: Tensor, unpacked: Callable[[Tensor], Tensor]) -> Classifier:
+def fitted(network: Callable[[], Classifier], values: Tensor, labels: Tensor, to_float: Callable[[Tensor], Tensor]) -> Classifier:
     """A network that has learnt, in eval mode and without gradients; no global random stream moves.
 
     Args:
         network: makes it, with weights drawn at random.
         values: ``(n, *shape)``, bytes or floats.
         labels: ``(n,)``.
-        unpacked: turns some values into floats in the data's own units.
+        to_float: converts values to floats in the data's own units.
     """
     steps = max(_LEAST_STEPS, min(_MOST_STEPS, _EPOCHS * len(values) // _BATCH))
     with torch.random.fork_rng(devices=[]), _few_threads(), torch.enable_grad():
@@ -72,7 +72,7 @@ def fitted(network: Callable[[], Classifier], values: Tensor, labels: Tensor, un
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _, rows in zip(range(steps), _batches(len(values)), strict=False):
             optimizer.zero_grad()
-            functional.cross_entropy(made(unpacked(values[rows])), labels[rows]).backward()  # type: ignore[no-untyped-call]
+            functional.cross_entropy(made(to_float(values[rows])), labels[rows]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     return at_rest(made)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ganforge.core.schedules import Schedule, value_at
+from ganforge.core.params import Schedule, value_at
 
 numbers = st.floats(1e-6, 1e6)
 runs = st.integers(1, 100_000).flatmap(lambda iterations: st.tuples(st.integers(0, iterations), st.just(iterations)))
@@ -100,8 +100,8 @@ def test_constants_and_schedules_are_asked_alike():
     ("table", "message"),
     [
         ({"schedule": "linear", "start": 1.0}, "give 'end'"),
-        ({"schedule": "linear", "start": 1.0, "end": 0.0, "factor": 0.5}, "'factor' goes with schedule"),
-        ({"schedule": "cosine", "start": 1.0, "factor": 0.5}, "'factor' goes with schedule"),
+        ({"schedule": "linear", "start": 1.0, "end": 0.0, "factor": 0.5}, "'factor' requires schedule"),
+        ({"schedule": "cosine", "start": 1.0, "factor": 0.5}, "'factor' requires schedule"),
         ({"schedule": "exponential", "start": 1.0}, "give 'end'"),
         ({"schedule": "exponential", "start": 1.0, "end": 0.5, "factor": 0.5}, "not both"),
         ({"schedule": "exponential", "start": 1.0, "end": 0.0}, "above 0"),
