@@ -65,7 +65,6 @@ class MlflowSink:
         self._cached_client: MlflowClient | None = None
         self._experiment_id = ""
         self._run_id = ""
-        self._parent: str | None = None  # ganforge's id of a parent that MLflow does not have yet
         self._pictures: set[tuple[str, str]] | None = None  # (key, iteration) of the pictures in the store
 
     def connect(self) -> None:
@@ -83,10 +82,7 @@ class MlflowSink:
             if not self._find_acknowledged(run_id):
                 self._experiment_id = self._find_experiment(start)
                 self._run_id = self._find_run(start.run_id) or self._create_run(start)
-            self._parent = start.parent_run_id
-            self._link_parent()
-            if start.parent_run_id is None:
-                self._link_children(start.run_id)
+            self._link_family(start)
         return self._experiment_id, self._run_id
 
     def describe_run(self, start: StartRecord, folder: Path) -> list[Refusal]:
@@ -107,7 +103,6 @@ class MlflowSink:
         from mlflow.entities import Metric
 
         with self._errors():
-            self._link_parent()
             metrics = [Metric(point.key, point.value, point.ms, point.iteration) for point in points]
             self._client.log_batch(self._run_id, metrics=metrics, synchronous=True)
         fault_point("sent")
@@ -155,7 +150,6 @@ class MlflowSink:
     def set_ended(self, status: str, ms: int) -> None:
         """Set the final status; see :class:`Sink`."""
         with self._errors():
-            self._link_parent()
             self._client.set_terminated(self._run_id, status=status, end_time=ms)
 
     @property
@@ -249,19 +243,13 @@ class MlflowSink:
         self._pictures = set()  # a new run has none
         return str(run.info.run_id)
 
-    def _link_children(self, ganforge_id: str) -> None:
-        """Link runs that name this one as their parent and were delivered first: short runs may have ended already."""
-        for child in self._search("ganforge.parent_run_id", ganforge_id):
-            self._client.set_tag(child.info.run_id, "mlflow.parentRunId", self._run_id, synchronous=True)
-
-    def _link_parent(self) -> None:
-        """Link the run to its parent as soon as MLflow has that one, whose uploader may be later than ours."""
-        if self._parent is None:
-            return
-        parent = self._find_run(self._parent)
-        if parent is not None:
+    def _link_family(self, start: StartRecord) -> None:
+        """Link the run to its parent or its children. Each is created before it searches, so the later one finds the earlier."""
+        if start.parent_run_id is None:
+            for child in self._search("ganforge.parent_run_id", start.run_id):
+                self._client.set_tag(child.info.run_id, "mlflow.parentRunId", self._run_id, synchronous=True)
+        elif (parent := self._find_run(start.parent_run_id)) is not None:
             self._client.set_tag(self._run_id, "mlflow.parentRunId", parent, synchronous=True)
-            self._parent = None
 
     def _log_dataset(self, facts: DatasetFacts) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

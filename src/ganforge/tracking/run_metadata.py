@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from ganforge.core.findings import NOT_WATCHED, Finding, advice, headline
@@ -95,26 +95,14 @@ class StartRecord:
         Raises:
             KeyError: ``run_id``, ``run_name`` or ``experiment`` is missing.
         """
-        dataset = record.get("dataset")
-        return cls(
-            run_id=str(record["run_id"]),
-            run_name=str(record["run_name"]),
-            experiment=str(record["experiment"]),
-            params=_texts(record.get("params")),
-            tags=_texts(record.get("tags")),
-            dataset=DatasetFacts(**{key: str(dataset.get(key, "")) for key in ("name", "digest", "source", "profile")})
-            if dataset
-            else None,
-            note=str(record.get("note", "")),
-            artifacts=tuple(Artifact(path=item["path"], folder=item.get("folder", "")) for item in record.get("artifacts", ())),
-            parent_run_id=record.get("parent_run_id"),
-            resolution="full" if record.get("resolution") == "full" else "auto",
-            experiment_tags=_texts(record.get("experiment_tags")),
-        )
-
-
-def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
-    return {str(key): str(value) for key, value in (values or {}).items()}
+        values = {each.name: record[each.name] for each in fields(cls) if each.name in record}
+        for key in ("params", "tags", "experiment_tags"):
+            values[key] = {str(name): str(value) for name, value in (record.get(key) or {}).items()}
+        if dataset := record.get("dataset"):
+            values["dataset"] = DatasetFacts(**{each.name: str(dataset.get(each.name, "")) for each in fields(DatasetFacts)})
+        artifacts = (Artifact(item["path"], item.get("folder", "")) for item in record.get("artifacts", ()))
+        names = {key: str(record[key]) for key in ("run_id", "run_name", "experiment")}
+        return cls(**{**values, **names, "artifacts": tuple(artifacts)})
 
 
 def health_tags(record: Mapping[str, Any]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ganforge.core.errors import StorageError
 from ganforge.storage import atomic_files, strict_json
@@ -15,6 +15,8 @@ from ganforge.tracking.tracking_store import Store
 
 Phase = Literal["off", "starting", "uploading", "unreachable", "done", "stopped", "busy"]
 """``unreachable``: MLflow does not answer, and the uploader retries; ``stopped``: for good; ``busy``: another one is at work."""
+
+_Stored = TypeVar("_Stored", "Acknowledgement", "UploadState")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,7 @@ class Acknowledgement:
     @classmethod
     def load(cls, path: Path) -> Acknowledgement:
         """Read the file; a missing or damaged one acknowledges nothing, since sending records twice does no harm."""
-        stored = _read(path)
-        try:
-            return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
-        except TypeError:
-            return cls()
+        return _load(cls, path) or cls()
 
     def save(self, path: Path) -> None:
         """Replace the file as a whole.
@@ -108,11 +106,7 @@ class UploadState:
 
 def read_state(folder: RunFolder) -> UploadState | None:
     """The last state that the uploader wrote; ``None`` if there is none, or the file is damaged."""
-    stored = _read(_state_file(folder))
-    try:
-        return UploadState(**{each.name: stored[each.name] for each in fields(UploadState) if each.name in stored})
-    except TypeError:
-        return None
+    return _load(UploadState, _state_file(folder))
 
 
 class StateWriter:
@@ -150,9 +144,10 @@ def _state_file(folder: RunFolder) -> Path:
     return folder.path / "upload_state.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _load(kind: type[_Stored], path: Path) -> _Stored | None:
+    """Read a dataclass; unknown fields are ignored."""
     try:
-        stored = strict_json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
+        stored: dict[str, Any] = strict_json.loads(path.read_bytes())
+        return kind(**{each.name: stored[each.name] for each in fields(kind) if each.name in stored})
+    except (OSError, ValueError, TypeError):
+        return None
