@@ -175,3 +175,15 @@ def test_a_held_lock_with_an_unreadable_note_is_still_held(folder, note):
 
 def test_a_holder_of_another_day_is_told_with_the_day():
     assert str(LockHolder(4711, "x", 0.0)).startswith("pid 4711 on host x since 19")
+
+
+WITHOUT_FCNTL = """
+import sys, warnings
+warnings.simplefilter("ignore")  # filelock warns of the weaker lock that it falls back to here
+sys.modules["fcntl"] = None
+import ganforge.session.training_run, ganforge.tracking.uploader
+"""
+
+
+def test_everything_imports_where_there_is_no_fcntl_as_on_windows(python):
+    python(WITHOUT_FCNTL)
