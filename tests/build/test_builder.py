@@ -60,7 +60,7 @@ def test_a_network_that_starts_from_data_is_shown_the_training_samples_as_networ
 
 def test_large_data_is_shown_in_part_from_all_of_it(built, monkeypatch):
     everything = built(Starting).networks["generator"].shown
-    monkeypatch.setattr(builder, "_SHOWN", 2 * 50)
+    monkeypatch.setattr(builder, "_INIT_VALUES", 2 * 50)
 
     shown = built(Starting).networks["generator"].shown
 

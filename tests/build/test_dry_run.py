@@ -10,8 +10,7 @@ from torch import nn
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
-from ganforge.build.dry_run import dry_run
-from ganforge.build.known_bad_pairs import find_known_bad_pairs
+from ganforge.build.dry_run import dry_run, find_known_bad_pairs
 from ganforge.core.contracts import TermInfo
 from ganforge.core.errors import IncompatiblePartsError, PluginError
 from ganforge.core.records import DiscriminatorOutput, Terms
@@ -164,18 +163,18 @@ def test_parts_that_fit_are_left_as_they_were(stage):
     [
         (
             {"generator": Wide},
-            r"^generator: generator 'acme-gan/theirs' gives \((\d+), 3\) for \1 latents, and the data ask for \(\1, 2\)",
+            r"^generator: generator 'acme-gan/theirs' returns \((\d+), 3\) for \1 latents, expected \(\1, 2\)",
         ),
         (
             {"generator": Forgetful},
-            r"^generator: generator 'acme-gan/theirs' cannot work with what it is given: RuntimeError: .*3.*64",
+            r"^generator: generator 'acme-gan/theirs' fails on its inputs: RuntimeError: .*3.*64",
         ),
-        ({"generator": Detached}, "^generator: generator 'acme-gan/theirs' learns nothing: no loss depends on its weights"),
-        ({"discriminator": Column}, r"^discriminator: discriminator 'acme-gan/theirs' gives logits \((\d+), 1\) for \1 samples"),
-        ({"discriminator": Bare}, "^discriminator: discriminator 'acme-gan/theirs' cannot work with what it is given"),
+        ({"generator": Detached}, "^generator: generator 'acme-gan/theirs' does not learn: no loss depends on its weights"),
+        ({"discriminator": Column}, r"^discriminator: discriminator 'acme-gan/theirs' returns logits \((\d+), 1\) for \1 samples"),
+        ({"discriminator": Bare}, "^discriminator: discriminator 'acme-gan/theirs' fails on its inputs"),
         (
             {"loss": Unsummed},
-            r"^loss\[0\]: loss 'acme-gan/theirs' gives the discriminator a term 'adversarial' of the shape \(\d+,\)",
+            r"^loss\[0\]: loss 'acme-gan/theirs' returns the discriminator term 'adversarial' with shape \(\d+,\)",
         ),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",
@@ -194,7 +193,7 @@ def test_a_part_that_needs_numbers_costs_a_remark_only(stage):
     remark = dry_run(blueprint, trainer)
 
     assert remark is not None
-    assert remark.startswith("generator: acme-gan/theirs could not be tried on shapes alone: RuntimeError")
+    assert remark.startswith("generator: acme-gan/theirs could not be checked with shapes only: RuntimeError")
     assert torch.equal(torch.get_rng_state(), random)
     assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
 
@@ -256,7 +255,7 @@ def test_pairs_that_train_badly_are_warned_of(stage):
 
     assert [text.partition(":")[0] for text in told] == ["loss[1]", "discriminator"]
     assert "batch normalisation" in told[0]
-    assert "ends in Sigmoid" in told[1]
+    assert "its last layer is Sigmoid" in told[1]
 
 
 def test_pairs_that_train_well_are_not(stage):

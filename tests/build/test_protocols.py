@@ -12,7 +12,7 @@ import torch
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.build.parts import Part
-from ganforge.build.protocols import protocol, protocol_differences
+from ganforge.build.protocols import metric_protocol, protocol_differences
 from ganforge.builtin.features import small_classifier
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Kind
@@ -129,7 +129,7 @@ def test_weights_are_known_by_their_sum_and_not_by_their_path(registry):
     found, data = registry.find(Kind.METRIC, "kernel"), registry.find(Kind.DATASET, "moons")
     dataset, model = Part(data, data.load_params()(), "dataset"), found.load_params()
     told = [
-        protocol(Part(found, params, "metric[0]"), Seeing(), dataset, sums={}, samples=20, average=True, seed=0)
+        metric_protocol(Part(found, params, "metric[0]"), Seeing(), dataset, data_hashes={}, samples=20, use_ema=True, seed=0)
         for params in (model(features="inception", weights_path=path) for path in ("here.pth", "there.pth"))
     ]
     assert not protocol_differences(*told)
@@ -146,7 +146,7 @@ def test_local_files_are_known_by_their_sums_and_installed_plugins_by_revisions(
             found = registry.find(kind, name)
             found = replace(found, plugin=replace(found.plugin, sha256=sha256, version="2" if sha256 else "1"))
             parts.append(Part(found, found.load_params()(), kind.value))
-        return protocol(parts[0], Plain(), parts[1], sums={}, samples=20, average=True, seed=0)
+        return metric_protocol(parts[0], Plain(), parts[1], data_hashes={}, samples=20, use_ema=True, seed=0)
 
     assert protocol_differences(told("a" * 64, None), told("b" * 64, None)) == {"code": ("a" * 64, "b" * 64)}
     assert protocol_differences(told(None, "a" * 64), told(None, "b" * 64)) == {"data.code": ("a" * 64, "b" * 64)}

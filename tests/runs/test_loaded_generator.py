@@ -84,7 +84,7 @@ def test_a_run_is_loaded_by_name_id_and_folder(trained, tmp_path):
         ganforge.load("small", runs_dir=tmp_path / "elsewhere")
     with pytest.raises(UsageError, match=r"is not a run folder: it has no run\.json"):
         ganforge.load(tmp_path / "site")
-    with pytest.raises(IncompatiblePartsError, match="no device is called 'abacus'"):
+    with pytest.raises(IncompatiblePartsError, match="unknown device 'abacus'"):
         ganforge.load("small", device="abacus")
 
 

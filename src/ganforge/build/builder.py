@@ -1,20 +1,19 @@
-"""From a blueprint to parts that fit: data → sampler → networks → losses → trainer, each handed the sizes of those before it."""
+"""Build a trainer from a blueprint: data set, sampler, networks, losses, metrics, each with the sizes of those before it."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 
 from ganforge.build.blueprint import Blueprint, check_expectations
-from ganforge.build.parts import Part
-from ganforge.build.protocols import data_hashes, protocol
+from ganforge.build.parts import Part, plugin_errors
+from ganforge.build.protocols import data_hashes, metric_protocol
 from ganforge.core.contracts import (
     BuildContext,
     DataDependentInit,
@@ -29,8 +28,8 @@ from ganforge.core.contracts import (
     StreamingDataset,
 )
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError
-from ganforge.core.isolation import describe_error, isolated
-from ganforge.core.params import Schedule
+from ganforge.core.isolation import isolated
+from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, Scaling
 from ganforge.games.two_player import TwoPlayerGame
@@ -43,19 +42,19 @@ from ganforge.train.random_streams import derive, seeded
 from ganforge.train.trainer import TrainConfig, Trainer
 from ganforge.train.turns import ScheduledOptimizer, eager
 
-_SHOWN = 40_000_000
-"""Numbers of the training data that a network may start from, 160 MB: all of MNIST's 50,000 images."""
+_INIT_VALUES = 40_000_000
+"""Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where components may look for files.
+    """Where components look for files.
 
     Attributes:
-        recipe: what relative paths in params are meant from.
-        data: where prepared data sets lie.
-        fallbacks: where to look for those that are not there.
-        cache: where metrics keep what takes long to make.
+        recipe: the folder that relative paths in params refer to.
+        data: the folder of prepared data sets.
+        fallbacks: folders to search for data sets that are not there.
+        cache: the folder where metrics cache expensive results.
     """
 
     recipe: Path
@@ -65,10 +64,10 @@ class Folders:
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` takes an accelerator where there is one.
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` prefers an accelerator.
 
     Raises:
-        IncompatiblePartsError: the device is not here.
+        IncompatiblePartsError: the device is not available.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted == "auto":
@@ -76,23 +75,23 @@ def choose_device(wanted: str = "auto") -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise IncompatiblePartsError(f"no device is called '{wanted}'", remedy="use auto, cpu, cuda, cuda:1 or mps") from error
+        raise IncompatiblePartsError(f"unknown device '{wanted}'", remedy="use auto, cpu, cuda, cuda:1 or mps") from error
 
-    here = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}
-    if not here.get(device.type, False):
-        raise IncompatiblePartsError(
-            f"the device '{wanted}' is not available here", remedy="use --device auto; `ganforge doctor` tells what torch sees"
-        )
+    available = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}
+    if not available.get(device.type, False):
+        remedy = "use --device auto; `ganforge doctor` shows what torch finds"
+        raise IncompatiblePartsError(f"the device '{wanted}' is not available", remedy=remedy)
     return device
 
 
 def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Trainer:
-    """Build every part and join them to a trainer.
+    """Build every part and the trainer.
 
     Raises:
-        IncompatiblePartsError: parts that do not fit each other.
+        IncompatiblePartsError: parts do not fit each other.
         DataError: the data cannot be read.
-        PluginError: a factory raised, or what it built is not what its kind promises.
+        PluginError: a factory failed, or its result does not fulfil the contract of its kind.
+        RecipeError: a value with an expected band is not measured.
     """
     recipe, seed = blueprint.recipe, blueprint.recipe.train.seed
     dataset = build_dataset(blueprint.dataset, seed=seed, folders=folders)
@@ -103,8 +102,8 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     generator = _network(blueprint.generator, context, batches, seed).to(device)
     discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
     objective = Objective(_losses(blueprint, context, seed))
-    metrics, left_out = _metrics(blueprint, context, dataset, folders)
-    check_expectations(blueprint, {name for metric in metrics for name in metric.value_info}, left_out)
+    metrics, unavailable = _metrics(blueprint, context, dataset, folders)
+    check_expectations(blueprint, {name for metric in metrics for name in metric.value_info}, unavailable)
     evaluator = Evaluator(
         dataset=dataset,
         data=data,
@@ -113,7 +112,7 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
         seed=seed,
         device=device,
         picture_samples=recipe.pictures.samples,
-        unavailable=left_out,
+        unavailable=unavailable,
     )
     return Trainer(
         config=_train_config(recipe),
@@ -135,98 +134,32 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
 
 
 def build_dataset(part: Part, *, seed: int, folders: Folders) -> Dataset:
-    """The data set of a recipe."""
+    """Build a data set."""
     context = DatasetContext(derive(seed, "data"), folders.recipe, folders.data, folders.fallbacks)
-    return cast("Dataset", _made(part, context, derive(seed, "data"), lambda made: isinstance(made, Dataset)))
+    dataset: Dataset = _build(part, context, derive(seed, "data"), Dataset)
+    return dataset
 
 
 def build_sampler(part: Part, data: DataSpec) -> Sampler:
-    """The sampler of a recipe."""
-    return cast("Sampler", _made(part, SamplerContext(data), 0, lambda made: isinstance(made, Sampler)))
+    """Build a sampler."""
+    sampler: Sampler = _build(part, SamplerContext(data), 0, Sampler)
+    return sampler
 
 
 def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
-    """A generator or discriminator, its weights drawn from a random stream of its own."""
-    own_seed = derive(seed, "initialisation", part.component.kind)
-    return cast("nn.Module", _made(part, context, own_seed, lambda made: isinstance(made, nn.Module)))
-
-
-def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches | StreamedBatches, DataSpec]:
-    """The training data in memory, or streamed where the data set can be, and its spec as networks see it."""
-    table, size, seed = recipe.dataset, recipe.train.batch_size, recipe.train.seed
-    if isinstance(dataset, StreamingDataset):
-        if table.standardise:
-            raise IncompatiblePartsError("data that is streamed is not standardised", remedy="set dataset.standardise = false")
-        with isolated():
-            source = dataset.streamed()
-        return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
-    training = dataset.training()
-    data = _seen(dataset.spec, training, standardise=table.standardise)
-    seen = Samples(data.normalize(training.values), training.labels)
-    return Batches(seen, data, size=size, seed=seed, device=device), data
-
-
-def _network(part: Part, context: BuildContext, batches: Batches | StreamedBatches, seed: int) -> nn.Module:
-    """A network as training begins with it: one that starts from the data has been shown some."""
-    network = build_network(part, context, seed=seed)
-    if isinstance(network, DataDependentInit):
-        with _blaming(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
-            network.init_from_data(batches.subsample(max(1, _SHOWN // context.data.size)))
+    """Build a generator or discriminator, with weights drawn from its own random stream."""
+    network: nn.Module = _build(part, context, derive(seed, "initialisation", part.component.kind), nn.Module)
     return network
 
 
-def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[WeightedLoss]:
-    return [
-        WeightedLoss(
-            part.component.name, _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Loss)), table.weight
-        )
-        for part, table in zip(blueprint.losses, blueprint.recipe.loss, strict=True)
-    ]
-
-
-def _metrics(
-    blueprint: Blueprint, sizes: BuildContext, dataset: Dataset, folders: Folders
-) -> tuple[list[ScheduledMetric], dict[str, str]]:
-    """What is measured, and which optional metrics cannot be built, and why."""
-    seed = blueprint.recipe.train.seed
-    context = metric_context(sizes, blueprint.dataset, folders)
-    default = max(1, blueprint.recipe.train.iterations // 10)
-    sums = data_hashes(blueprint.dataset, folders.recipe) if blueprint.metrics else {}
-    average = blueprint.recipe.train.average != 0
-    scheduled, left_out = [], {}
-    for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):
-        name = table.name or part.component.name
-        try:
-            metric = build_metric(part, context, seed=seed, samples=table.samples)
-            require_distinct(metric, name, dataset, table.samples)
-        except GanforgeError as error:
-            if not table.optional:
-                raise
-            left_out[name] = str(error)
-            continue
-        stated = protocol(part, metric, blueprint.dataset, sums=sums, samples=table.samples, average=average, seed=seed)
-        scheduled.append(ScheduledMetric(name, metric, table.every or default, table.samples, stated, table.optional))
-    return scheduled, left_out
-
-
-def metric_context(sizes: BuildContext, dataset: Part, folders: Folders) -> MetricContext:
-    """What metrics of a recipe are built with; its data are read once for all that learn from them, and only if there are any."""
-
-    @functools.cache
-    def read() -> Dataset:
-        return build_dataset(dataset, seed=0, folders=folders)
-
-    return MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, read)
-
-
 def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int) -> Metric:
-    """A metric that is given so many samples.
+    """Build a metric that will be measured on this number of samples.
 
     Raises:
         IncompatiblePartsError: it does not fit the data or latents, or needs more samples.
-        PluginError: its factory raised.
+        PluginError: its factory failed.
     """
-    metric = cast("Metric", _made(part, context, derive(seed, part.key), lambda made: isinstance(made, Metric)))
+    metric: Metric = _build(part, context, derive(seed, part.key), Metric)
     if isinstance(metric, MinimumSamples) and samples < metric.min_samples:
         raise IncompatiblePartsError(
             f"{part.key}: metric '{part.component.name}' needs at least {metric.min_samples:,} samples, got {samples:,}",
@@ -235,52 +168,112 @@ def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int)
     return metric
 
 
-def _made(part: Part, context: object, seed: int, is_right: Callable[[object], bool]) -> Any:
-    """What the part's factory builds, drawing from a random stream of its own; its errors say whose they are."""
+def metric_context(sizes: BuildContext, dataset: Part, folders: Folders) -> MetricContext:
+    """The context of a recipe's metrics; its data set is built at most once, when the first metric asks for it."""
+
+    @functools.cache
+    def build() -> Dataset:
+        return build_dataset(dataset, seed=0, folders=folders)
+
+    return MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, build)
+
+
+def _build(part: Part, context: object, seed: int, contract: Any) -> Any:
+    """The result of a part's factory, with its own random stream.
+
+    Raises:
+        PluginError: the factory failed, or its result does not fulfil the contract of its kind.
+    """
     component = part.component
     factory = component.load_factory()
-    with _blaming(part), seeded(seed):
-        made = factory(part.params, context)
-    if not is_right(made):
+    with _build_errors(part), seeded(seed):
+        built = factory(part.params, context)
+    if not isinstance(built, contract):
         raise PluginError(
-            f"{component.kind} '{component.id}' built a {type(made).__name__}, which lacks what a {component.kind} must have",
+            f"{component.kind} '{component.id}' built a {type(built).__name__}, which is not a valid {component.kind}",
             remedy=f"run `ganforge plugins check {component.plugin.distribution}` and report it to its authors",
         )
-    return made
+    return built
 
 
-@contextmanager
-def _blaming(part: Part) -> Iterator[None]:
-    """Say whose the errors of a stranger's code are."""
-    component = part.component
-    try:
+def _build_errors(part: Part) -> AbstractContextManager[None]:
+    remedy = f"change {part.key}.params; if they are right, {part.report_hint}"
+    return plugin_errors(part, f"{part.title} {part.component.plugin.version} cannot be built", remedy)
+
+
+def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches | StreamedBatches, DataSpec]:
+    """The training data, in memory or streamed if the data set can be, and its spec as networks see it."""
+    table, size, seed = recipe.dataset, recipe.train.batch_size, recipe.train.seed
+    if isinstance(dataset, StreamingDataset):
+        if table.standardise:
+            raise IncompatiblePartsError("streamed data cannot be standardised", remedy="set dataset.standardise = false")
         with isolated():
-            yield
-    except GanforgeError:
-        raise
-    except Exception as error:
-        source = component.source()
-        raise PluginError(
-            f"{part.key}: {component.kind} '{component.id}' {component.plugin.version} cannot be built: "
-            f"{describe_error(error, source and source.parent)}",
-            remedy=f"change {part.key}.params; if they are right, report it to the authors of {component.plugin.distribution}",
-        ) from error
+            source = dataset.streamed()
+        return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
+    training = dataset.training()
+    data = _standardised(dataset.spec, training) if table.standardise else dataset.spec
+    return Batches(Samples(data.normalize(training.values), training.labels), data, size=size, seed=seed, device=device), data
 
 
-def _seen(spec: DataSpec, training: Samples, *, standardise: bool) -> DataSpec:
-    """The spec as networks see the data: standardised feature by feature, if the recipe says so."""
-    if not standardise:
-        return spec
+def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
+    """The spec with every feature scaled to mean 0 and variance 1."""
     if spec.is_image:
-        own = "" if spec.value_range else "; if networks are to see values from -1 to 1, store them so"
-        raise IncompatiblePartsError("images are not standardised", remedy=f"drop dataset.standardise{own}")
+        advice = "" if spec.value_range else "; to train on values from -1 to 1, store them so"
+        raise IncompatiblePartsError("images cannot be standardised", remedy=f"drop dataset.standardise{advice}")
     values = training.values.flatten(1).double()
     scale = values.std(0)
     if bool((scale <= 0).any()):
         raise IncompatiblePartsError(
-            "a feature of the data never changes, so it cannot be standardised", remedy="set dataset.standardise = false"
+            "a feature of the data is constant, so it cannot be standardised", remedy="set dataset.standardise = false"
         )
     return spec.scaled(Scaling(tuple(values.mean(0).tolist()), tuple(scale.tolist())))
+
+
+def _network(part: Part, context: BuildContext, batches: Batches | StreamedBatches, seed: int) -> nn.Module:
+    """A network as training begins with it, after its data-dependent initialisation."""
+    network = build_network(part, context, seed=seed)
+    if isinstance(network, DataDependentInit):
+        with _build_errors(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
+            network.init_from_data(batches.subsample(max(1, _INIT_VALUES // context.data.size)))
+    return network
+
+
+def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[WeightedLoss]:
+    return [
+        WeightedLoss(part.component.name, _build(part, context, derive(seed, part.key), Loss), table.weight)
+        for part, table in zip(blueprint.losses, blueprint.recipe.loss, strict=True)
+    ]
+
+
+def _metrics(
+    blueprint: Blueprint, sizes: BuildContext, dataset: Dataset, folders: Folders
+) -> tuple[list[ScheduledMetric], dict[str, str]]:
+    """The metrics, and why optional ones are not available."""
+    train, context = blueprint.recipe.train, metric_context(sizes, blueprint.dataset, folders)
+    default_every = max(1, train.iterations // 10)
+    hashes = data_hashes(blueprint.dataset, folders.recipe) if blueprint.metrics else {}
+    metrics, unavailable = [], {}
+    for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):
+        name = table.name or part.component.name
+        try:
+            metric = build_metric(part, context, seed=train.seed, samples=table.samples)
+            require_distinct(metric, name, dataset, table.samples)
+        except GanforgeError as error:
+            if not table.optional:
+                raise
+            unavailable[name] = str(error)
+            continue
+        protocol = metric_protocol(
+            part,
+            metric,
+            blueprint.dataset,
+            data_hashes=hashes,
+            samples=table.samples,
+            use_ema=train.average != 0,
+            seed=train.seed,
+        )
+        metrics.append(ScheduledMetric(name, metric, table.every or default_every, table.samples, protocol, table.optional))
+    return metrics, unavailable
 
 
 def _train_config(recipe: Recipe) -> TrainConfig:
@@ -299,22 +292,20 @@ def _train_config(recipe: Recipe) -> TrainConfig:
 
 
 def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
-    """The optimizer of a network, with those of its numbers that move; the fused kernels take all tensors in one call."""
-    optimizer = table.optimizer
-    moving = {key: value for key, value in optimizer if isinstance(value, Schedule)}
-    fixed: dict[str, Any] = {
-        key: value.at(0, 1) if isinstance(value, Schedule) else value for key, value in optimizer if key != "use"
-    }
+    """The optimizer of a network, with its scheduled settings; fused kernels update all tensors in one call."""
+    settings = {key: value for key, value in table.optimizer if key != "use"}
+    schedules = {key: value for key, value in settings.items() if isinstance(value, Schedule)}
+    fixed: dict[str, Any] = {key: value_at(value, 0, 1) for key, value in settings.items()}
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
-        raise IncompatiblePartsError(f"the network '{table.use}' has nothing to learn")
-    match optimizer:
+        raise IncompatiblePartsError(f"the network '{table.use}' has no trainable parameters")
+    match table.optimizer:
         case AdamTable(use="adam"):
-            made: torch.optim.Optimizer = eager(torch.optim.Adam)(parameters, fused=True, **fixed)
+            optimizer: torch.optim.Optimizer = eager(torch.optim.Adam)(parameters, fused=True, **fixed)
         case AdamTable():
-            made = eager(torch.optim.AdamW)(parameters, fused=True, **fixed)
+            optimizer = eager(torch.optim.AdamW)(parameters, fused=True, **fixed)
         case SgdTable():
-            made = eager(torch.optim.SGD)(parameters, fused=True, **fixed)
+            optimizer = eager(torch.optim.SGD)(parameters, fused=True, **fixed)
         case RmspropTable():
-            made = eager(torch.optim.RMSprop)(parameters, **fixed)
-    return ScheduledOptimizer(made, moving)
+            optimizer = eager(torch.optim.RMSprop)(parameters, **fixed)
+    return ScheduledOptimizer(optimizer, schedules)

@@ -1,8 +1,8 @@
-"""A turn of each player that counts for nothing: with numbers where they are few, else on the meta device, with shapes only.
+"""Checks of the built parts before training: one loss evaluation for each player, and warnings about known bad pairs.
 
-What the parts declare was compared before they were built (:mod:`ganforge.build.compatibility`). Here they are tried on
-each other with the recipe's real sizes, before anything is created or trained, in milliseconds however large they are. A mistake is
-told with the recipe's key, and only if it also shows on the real device: the meta device cannot do all that others can.
+:mod:`ganforge.build.compatibility` compares what the parts declare. The dry run calls them with the recipe's real sizes, in
+milliseconds however large they are: small networks run with real numbers, large ones on the meta device, with shapes only. An
+error on the meta device counts only if it also occurs on the real device, since the meta device does not support everything.
 
 Shapes: n samples of a batch.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
@@ -29,67 +30,102 @@ from ganforge.train.objective import cached
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
 
-_FEW = 4
-"""Samples that confirm on the real device what failed without numbers."""
-_LIGHT = 10**8
-"""Weights times samples up to which numbers are tried at once, in milliseconds; the meta device imports torch's compiler first."""
+_CONFIRMING_SAMPLES = 4
+"""Samples for the run on the real device that confirms an error on the meta device."""
+_SMALL_RUN = 10**8
+"""Weights times samples up to which real numbers are used; importing the meta device's compiler takes longer than that."""
+_OUTPUT_RANGES: tuple[tuple[type[nn.Module], tuple[float, float]], ...] = ((nn.Tanh, (-1.0, 1.0)), (nn.Sigmoid, (0.0, 1.0)))
 
 
-class _Missed(Exception):  # noqa: N818 - ends a rehearsal; nobody else sees it
-    """A part failed on stage."""
+class _PartError(Exception):
+    """A part failed in the dry run."""
 
     def __init__(self, part: Part, error: Exception) -> None:
         super().__init__(str(error))
         self.part, self.error = part, error
 
+    def for_user(self) -> IncompatiblePartsError:
+        """The error with the key to change."""
+        part, error = self.part, self.error
+        if isinstance(error, GanforgeError):
+            return IncompatiblePartsError(f"{part.title} {error.message}", remedy=error.remedy)
+        source = part.component.source()
+        return IncompatiblePartsError(
+            f"{part.title} fails on its inputs: {describe_error(error, source and source.parent)}",
+            remedy=f"change {part.key}.params; if they are right, {part.report_hint}",
+        )
+
 
 def dry_run(blueprint: Blueprint, trainer: Trainer) -> str | None:
-    """Try the parts on each other without changing any of them.
+    """Evaluate the losses of both players once, without changing any part.
 
     Returns:
-        ``None``, or in one line why a part could not be tried on shapes alone, although it works with numbers.
+        ``None``, or a warning that a part could not be checked with shapes only, although it works with real numbers.
 
     Raises:
-        IncompatiblePartsError: a part cannot work with what another one gives; it names the key to change.
+        IncompatiblePartsError: a part fails on the output of another; names the key to change.
     """
     size = trainer.batches.size
-    if _is_light(trainer):
-        missed = _rehearsed(blueprint, trainer, trainer.device, size)
-        if missed is None:
+    if _is_small(trainer):
+        error = _find_error(blueprint, trainer, trainer.device, size)
+        if error is None:
             return None
-        raise _told(missed) from missed.error
+        raise error.for_user() from error.error
 
-    missed = _rehearsed(blueprint, trainer, torch.device("meta"), size)
-    if missed is None:
+    error = _find_error(blueprint, trainer, torch.device("meta"), size)
+    if error is None:
         return None
-    confirmed = _rehearsed(blueprint, trainer, trainer.device, min(_FEW, size))
+    confirmed = _find_error(blueprint, trainer, trainer.device, min(_CONFIRMING_SAMPLES, size))
     if confirmed is None:
-        return f"{missed.part.key}: {missed.part.component.id} could not be tried on shapes alone: {describe_error(missed.error)}"
-    raise _told(confirmed) from confirmed.error
+        return f"{error.part.key}: {error.part.component.id} could not be checked with shapes only: {describe_error(error.error)}"
+    raise confirmed.for_user() from confirmed.error
 
 
-def _is_light(trainer: Trainer) -> bool:
+def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str]:
+    """Warnings about parts that fit each other, but are known to train badly together. Each names the key to change."""
+    generator, discriminator = (trainer.networks[name] for name in ("generator", "discriminator"))
+    last, data = _last_module(generator), trainer.evaluator.data
+    penalties = [part for part in blueprint.losses if "penalty" in part.component.tags]
+    if penalties and _has_batch_norm(discriminator):  # the gradient of a logit depends on the batch (Gulrajani et al. 2017, sec. 4)
+        yield (
+            f"{penalties[0].key}: '{penalties[0].component.name}' penalises the gradient of each sample, but batch normalisation "
+            "in the discriminator makes it depend on the batch; use layer or instance normalisation, or none"
+        )
+    for activation, reach in _OUTPUT_RANGES:
+        if isinstance(last, activation) and data.value_range is not None and data.value_range != reach:
+            low, high = data.value_range
+            yield (
+                f"generator: its last layer, {type(last).__name__}, has range [{reach[0]:g}, {reach[1]:g}], but the data have "
+                f"range [{low:g}, {high:g}]; change generator.params, or the data's range"
+            )
+    if isinstance(last := _last_module(discriminator), nn.Sigmoid | nn.Tanh):
+        yield f"discriminator: its last layer is {type(last).__name__}, but losses expect logits; remove that layer"
+    for name, network in trainer.networks.items() if trainer.batches.size == 1 else ():
+        if _has_batch_norm(network):
+            yield f"train.batch_size: batch normalisation in the {name} needs batches of 2 or more samples"
+
+
+def _is_small(trainer: Trainer) -> bool:
     weights = sum(weight.numel() for network in trainer.networks.values() for weight in network.parameters())
-    return not trainer.evaluator.data.is_image and weights * trainer.batches.size <= _LIGHT
+    return not trainer.evaluator.data.is_image and weights * trainer.batches.size <= _SMALL_RUN
 
 
-def _rehearsed(blueprint: Blueprint, trainer: Trainer, device: torch.device, count: int) -> _Missed | None:
-    """What went wrong on a device, or ``None``."""
+def _find_error(blueprint: Blueprint, trainer: Trainer, device: torch.device, count: int) -> _PartError | None:
     try:
         with seeded(0):
-            _Stage.of(blueprint, trainer, device).play(count)
-    except _Missed as missed:
-        return missed
+            _DryRun.of(blueprint, trainer, device).run(count)
+    except _PartError as error:
+        return error
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
+class _DryRun:
     """The parts, with copies of the networks' weights on a device."""
 
     blueprint: Blueprint
-    generator: _Double
-    discriminator: _Double
+    generator: _ShadowModule
+    discriminator: _ShadowModule
     losses: tuple[Loss, ...]
     second_order: bool
     data: DataSpec
@@ -97,95 +133,93 @@ class _Stage:
     device: torch.device
 
     @classmethod
-    def of(cls, blueprint: Blueprint, trainer: Trainer, device: torch.device) -> _Stage:
+    def of(cls, blueprint: Blueprint, trainer: Trainer, device: torch.device) -> _DryRun:
         return cls(
             blueprint,
-            _Double.of(trainer.networks["generator"], device),
-            _Double.of(trainer.networks["discriminator"], device),
-            tuple(_copied(weighted.loss) for weighted in trainer.objective.losses),
+            _ShadowModule.of(trainer.networks["generator"], device),
+            _ShadowModule.of(trainer.networks["discriminator"], device),
+            tuple(_copy_loss(weighted.loss) for weighted in trainer.objective.losses),
             trainer.objective.second_order,
             trainer.evaluator.data,
             trainer.sampler.spec,
             device,
         )
 
-    def play(self, count: int) -> None:
+    def run(self, count: int) -> None:
         """The generator's turn, then the discriminator's, as the trainer takes them.
 
         Raises:
-            _Missed: a part failed.
+            _PartError: a part failed.
         """
         latent = _latent(self.latent, count, self.device)
-        real, fake = _real(self.data, count, self.device), Samples(self._imagined(latent), latent.labels, latent)
+        real, fake = _real(self.data, count, self.device), Samples(self._generate(latent), latent.labels, latent)
 
-        critic = cached(self._judged)
-        total = self._turn("generator", lambda loss: loss.generator(critic, real, fake))
-        self._learn(self.blueprint.generator, self.generator, total)
+        critic = cached(self._discriminate)
+        total = self._loss("generator", lambda loss: loss.generator(critic, real, fake))
+        self._differentiate(self.blueprint.generator, self.generator, total)
 
         if self.second_order:
             real, fake = with_input_grad(real), with_input_grad(fake)
-        critic = cached(self._judged)
-        total = self._turn("discriminator", lambda loss: loss.discriminator(critic, real, fake))
-        self._learn(self.blueprint.discriminator, self.discriminator, total)
+        critic = cached(self._discriminate)
+        total = self._loss("discriminator", lambda loss: loss.discriminator(critic, real, fake))
+        self._differentiate(self.blueprint.discriminator, self.discriminator, total)
 
-    def _imagined(self, latent: Latent) -> Tensor:
+    def _generate(self, latent: Latent) -> Tensor:
         part = self.blueprint.generator
-        with _blaming(part):
+        with _errors_of(part):
             values = self.generator(latent)
-            wanted = (len(latent), *self.data.shape)
-            if not isinstance(values, Tensor) or tuple(values.shape) != wanted:
+            expected = (len(latent), *self.data.shape)
+            if not isinstance(values, Tensor) or tuple(values.shape) != expected:
                 raise IncompatiblePartsError(
-                    f"gives {_form(values)} for {len(latent)} latents, and the data ask for {wanted}",
-                    remedy=f"change {part.key}.params, or take a generator for samples of the shape {self.data.shape}",
+                    f"returns {_shape(values)} for {len(latent)} latents, expected {expected}",
+                    remedy=f"change {part.key}.params, or use a generator for samples of shape {self.data.shape}",
                 )
             return values
 
-    def _judged(self, samples: Samples) -> DiscriminatorOutput:
+    def _discriminate(self, samples: Samples) -> DiscriminatorOutput:
         part = self.blueprint.discriminator
-        with _blaming(part):
-            verdict = self.discriminator(samples)
-            if not isinstance(verdict, DiscriminatorOutput) or tuple(verdict.logits.shape) != (len(samples),):
-                given = f"logits {_form(verdict.logits)}" if isinstance(verdict, DiscriminatorOutput) else _form(verdict)
+        with _errors_of(part):
+            output = self.discriminator(samples)
+            if not isinstance(output, DiscriminatorOutput) or tuple(output.logits.shape) != (len(samples),):
+                returned = f"logits {_shape(output.logits)}" if isinstance(output, DiscriminatorOutput) else _shape(output)
                 raise IncompatiblePartsError(
-                    f"gives {given} for {len(samples)} samples, where a Verdict with logits ({len(samples)},) is asked for",
-                    remedy=f"change {part.key}.params, or report it to the authors of {part.component.plugin.distribution}",
+                    f"returns {returned} for {len(samples)} samples, expected a DiscriminatorOutput with logits ({len(samples)},)",
+                    remedy=f"change {part.key}.params, or {part.report_hint}",
                 )
-            return verdict
+            return output
 
-    def _turn(self, side: str, ask: Callable[[Loss], Terms]) -> Tensor:
+    def _loss(self, side: str, terms: Callable[[Loss], Terms]) -> Tensor:
         """The sum of all losses' terms for one player."""
         total = torch.zeros((), device=self.device)
         for part, loss in zip(self.blueprint.losses, self.losses, strict=True):
-            with _blaming(part):
-                for name, value in ask(loss).values.items():
+            with _errors_of(part):
+                for name, value in terms(loss).values.items():
                     if value.shape != ():
-                        raise IncompatiblePartsError(
-                            f"gives the {side} a term '{name}' of the shape {_form(value)}, not one number",
-                            remedy=f"report it to the authors of {part.component.plugin.distribution}",
-                        )
+                        message = f"returns the {side} term '{name}' with shape {_shape(value)}, expected a scalar"
+                        raise IncompatiblePartsError(message, remedy=part.report_hint)
                     total = total + value
         return total
 
-    def _learn(self, part: Part, player: _Double, total: Tensor) -> None:
-        """One backward pass, the second one where a penalty took the first."""
-        with _blaming(part):
-            slopes = torch.autograd.grad(total, player.learning, allow_unused=True)
-            if all(slope is None for slope in slopes):
+    def _differentiate(self, part: Part, network: _ShadowModule, total: Tensor) -> None:
+        """One backward pass; with a gradient penalty it is the second one."""
+        with _errors_of(part):
+            gradients = torch.autograd.grad(total, network.trainable, allow_unused=True)
+            if all(gradient is None for gradient in gradients):
                 raise IncompatiblePartsError(
-                    "learns nothing: no loss depends on its weights", remedy=f"change the [[loss]] tables or {part.key}.use"
+                    "does not learn: no loss depends on its weights", remedy=f"change the [[loss]] tables or {part.key}.use"
                 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Double:
-    """Stands in for a network, with copies of its weights and buffers on a device; the network itself stays as it is."""
+class _ShadowModule:
+    """A network called with copies of its weights and buffers on a device; the network itself does not change."""
 
     network: nn.Module
     weights: dict[str, Tensor]
     buffers: dict[str, Tensor]
 
     @classmethod
-    def of(cls, network: nn.Module, device: torch.device) -> _Double:
+    def of(cls, network: nn.Module, device: torch.device) -> _ShadowModule:
         weights = {
             name: weight.detach().to(device, copy=True).requires_grad_(weight.requires_grad)
             for name, weight in network.named_parameters()
@@ -193,8 +227,7 @@ class _Double:
         return cls(network, weights, {name: buffer.detach().to(device, copy=True) for name, buffer in network.named_buffers()})
 
     @property
-    def learning(self) -> list[Tensor]:
-        """The weights that the player moves."""
+    def trainable(self) -> list[Tensor]:
         return [weight for weight in self.weights.values() if weight.requires_grad]
 
     def __call__(self, *arguments: object) -> object:
@@ -202,28 +235,28 @@ class _Double:
 
 
 @contextmanager
-def _blaming(part: Part) -> Iterator[None]:
-    """Whose fault it is; of parts that call each other, the innermost one's."""
+def _errors_of(part: Part) -> Iterator[None]:
+    """Attribute errors to a part; if parts call each other, to the innermost one."""
     try:
         with isolated():
             yield
-    except _Missed:
+    except _PartError:
         raise
-    except Exception as error:  # the boundary: a stranger's part may raise anything
-        raise _Missed(part, error) from error
+    except Exception as error:  # a plugin's part may raise anything
+        raise _PartError(part, error) from error
 
 
-def _copied(loss: Loss) -> Loss:
-    """A loss may remember what it saw; one that cannot be copied, such as one with an open file, is tried itself."""
+def _copy_loss(loss: Loss) -> Loss:
+    """A copy, since losses may have state; a loss that cannot be copied, such as one with an open file, is used itself."""
     try:
         with isolated():
             return copy.deepcopy(loss)
-    except Exception:  # noqa: BLE001 - the boundary: a stranger's loss may refuse in any way
+    except Exception:  # noqa: BLE001 - a plugin's loss may raise anything
         return loss
 
 
 def _latent(spec: LatentSpec, count: int, device: torch.device) -> Latent:
-    """Zeros, as labels and codes too: they are valid classes."""
+    """Normal noise, with zeros as labels and codes, which are valid classes."""
     labels = torch.zeros(count, dtype=torch.int64, device=device) if spec.classes else None
     codes = None
     if spec.has_codes:
@@ -237,18 +270,15 @@ def _real(data: DataSpec, count: int, device: torch.device) -> Samples:
     return Samples(torch.rand(count, *data.shape, device=device), labels)
 
 
-def _told(missed: _Missed) -> IncompatiblePartsError:
-    part, error = missed.part, missed.error
-    component = part.component
-    source = component.source()
-    shown = f"{part.key}: {component.kind} '{component.id}'"
-    if isinstance(error, GanforgeError):
-        return IncompatiblePartsError(f"{shown} {error.message}", remedy=error.remedy)
-    return IncompatiblePartsError(
-        f"{shown} cannot work with what it is given: {describe_error(error, source and source.parent)}",
-        remedy=f"change {part.key}.params; if they are right, report it to the authors of {component.plugin.distribution}",
-    )
-
-
-def _form(value: object) -> str:
+def _shape(value: object) -> str:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def _has_batch_norm(network: nn.Module) -> bool:
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+def _last_module(network: nn.Module) -> nn.Module | None:
+    """The last module without submodules in order of registration, which in a plain network is its output layer."""
+    leaves = [module for module in network.modules() if not any(True for _ in module.children())]
+    return leaves[-1] if leaves else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from pydantic import JsonValue
 
-from ganforge.core.errors import PluginError, Problem, UsageError
+from ganforge.core.errors import GanforgeError, PluginError, Problem, UsageError
+from ganforge.core.isolation import describe_error, isolated
 from ganforge.core.params import Params
 from ganforge.recipe.dotted_keys import Key, format_key
 from ganforge.recipe.reader import RecipeSource
@@ -45,6 +47,16 @@ class Part:
     def identity(self) -> str:
         """The component's full id with its revision."""
         return f"{self.component.id}@{self.component.revision}"
+
+    @property
+    def title(self) -> str:
+        """Table, kind and full id, as the beginning of a message."""
+        return f"{self.key}: {self.component.kind} '{self.component.id}'"
+
+    @property
+    def report_hint(self) -> str:
+        """Whom to report an error of the component to."""
+        return f"report it to the authors of {self.component.plugin.distribution}"
 
     def __str__(self) -> str:
         return f"{self.component.kind} '{self.component.name}'"
@@ -86,6 +98,29 @@ class PartSearch:
         return tuple(candidate for candidate in self.candidates if candidate.component.kind is kind)
 
 
+@contextmanager
+def plugin_errors(part: Part, problem: str, remedy: str | None = None) -> Iterator[None]:
+    """Run a component's code, and raise its errors as `PluginError` with the component and the line of its code.
+
+    Args:
+        part: whose code runs.
+        problem: message before the error, such as ``metric 'acme/fid' failed``.
+        remedy: what to do; by default, report it to the authors.
+
+    Raises:
+        PluginError: the code raised something other than a `GanforgeError`.
+    """
+    try:
+        with isolated():
+            yield
+    except GanforgeError:
+        raise
+    except Exception as error:
+        source = part.component.source()
+        message = f"{problem}: {describe_error(error, source and source.parent)}"
+        raise PluginError(message, remedy=remedy or part.report_hint) from error
+
+
 def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind] = (*SINGLE_KINDS, *LIST_KINDS)) -> PartSearch:
     """Find every component of these kinds that the recipe names and validate its parameters, even if a table has other problems."""
     candidates: list[Candidate] = []
@@ -108,7 +143,7 @@ def _component_tables(source: RecipeSource, kinds: Collection[Kind]) -> Iterator
     """Every table that names a component of these kinds."""
     for kind in (one for one in (*SINGLE_KINDS, *LIST_KINDS) if one in kinds):
         given = source.table.get(kind.value)
-        tables = [((kind.value,), given)]
+        tables: list[tuple[Key, object]] = [((kind.value,), given)]
         if kind in LIST_KINDS:
             tables = [((kind.value, index), table) for index, table in enumerate(given if isinstance(given, list) else ())]
         for key, table in tables:

@@ -1,4 +1,4 @@
-"""How a metric is measured: what two values must have in common before they may be compared."""
+"""How a metric is measured: what two values must have in common to be comparable."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ganforge.core.contracts import EvaluationProtocol, Metric, TrainingDataMetr
 from ganforge.storage import strict_json
 
 UNCOMPARED = frozenset({"seed"})
-"""What a protocol records and two seeds of one recipe differ in."""
+"""Keys of a protocol in which comparable values may differ."""
 
 
 def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
-    """SHA-256 of the files and folders that a data set is read from, as ``lock.json`` has them, by the parameter that names each.
+    """SHA-256 of a data set's files and folders, as in ``lock.json``, by the parameter that names each.
 
     Args:
-        dataset: the data set as the recipe asks for it.
+        dataset: the data set.
         folder: the recipe's folder.
 
     Raises:
@@ -28,48 +28,54 @@ def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
     return {one.key.rpartition(".")[2]: one.sha256 for one in hash_data(dataset, folder)}
 
 
-def protocol(
-    part: Part, metric: Metric, dataset: Part, *, sums: Mapping[str, str], samples: int, average: bool, seed: int
+def metric_protocol(
+    part: Part,
+    metric: Metric,
+    dataset: Part,
+    *,
+    data_hashes: Mapping[str, str],
+    samples: int,
+    use_ema: bool,
+    seed: int,
 ) -> dict[str, object]:
-    """How one metric is measured, as plain data: stored with every value.
+    """How a metric is measured, as plain data; it is stored with every value.
 
     Args:
-        part: the metric as the recipe or command asks for it.
-        metric: what was built of it.
-        dataset: where the real samples come from.
-        sums: of its files, as :func:`data_hashes` finds them; they stand in the place of paths.
-        samples: generated samples, and as many real ones.
-        average: whether the moving average of the generator is measured, or its raw weights.
+        part: the metric in the recipe or command.
+        metric: the built metric.
+        dataset: the data set of the real samples.
+        data_hashes: of its files, from :func:`data_hashes`; they replace paths.
+        samples: number of generated, and of real, samples.
+        use_ema: whether the generator's moving average is measured, or its raw weights.
         seed: seed of the draws.
     """
     own = metric.protocol if isinstance(metric, EvaluationProtocol) else {}
-    sees_training = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
-    training_only = frozenset() if sees_training else dataset.params.training_only
+    uses_training_data = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
+    training_only = frozenset() if uses_training_data else dataset.params.training_only
     return {
-        "metric": _identity(part),
-        **_code("code", part),
-        "params": _without(part.filled, _paths(part) if "sha256" in own else ()),
+        "metric": part.identity,
+        **_code_hash("code", part),
+        "params": _without(part.filled, _path_fields(part) if "sha256" in own else ()),
         "samples": samples,
         "real": "held out",
-        "data": _identity(dataset),
-        **_code("data.code", dataset),
-        "data.params": _without(dataset.filled, training_only | sums.keys()),
-        **({"data.sums": dict(sums)} if sums else {}),
-        "generator": "average" if average else "raw",
+        "data": dataset.identity,
+        **_code_hash("data.code", dataset),
+        "data.params": _without(dataset.filled, training_only | data_hashes.keys()),
+        **({"data.sums": dict(data_hashes)} if data_hashes else {}),
+        "generator": "average" if use_ema else "raw",
         "mode": "eval",
         "seed": seed,
-        **{f"metric.{key}": _plain(value) for key, value in own.items()},
+        **{f"metric.{key}": _storable(value) for key, value in own.items()},
     }
 
 
 def protocol_differences(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
-    """What keeps two values from being compared: by key, what each protocol says, ``None`` where it says nothing."""
+    """The keys in which two protocols differ, so that their values are not comparable, with both entries; ``None`` if missing."""
     keys = dict.fromkeys([*one, *other])
     return {key: (one.get(key), other.get(key)) for key in keys if key not in UNCOMPARED and one.get(key) != other.get(key)}
 
 
-def _paths(part: Part) -> list[str]:
-    """Parameters that name files."""
+def _path_fields(part: Part) -> list[str]:
     fields = type(part.params).model_fields.items()
     return [name for name, field in fields if Path in (field.annotation, *get_args(field.annotation))]
 
@@ -78,18 +84,14 @@ def _without(params: Mapping[str, object], names: Collection[str]) -> dict[str, 
     return {name: value for name, value in params.items() if name not in names}
 
 
-def _identity(part: Part) -> str:
-    return f"{part.component.id}@{part.component.revision}"
-
-
-def _code(key: str, part: Part) -> dict[str, object]:
-    """SHA-256 of a local file: nobody gives it a new revision when it is changed."""
+def _code_hash(key: str, part: Part) -> dict[str, object]:
+    """SHA-256 of a local plugin file, which may change without a new revision."""
     plugin = part.component.plugin
     return {key: plugin.sha256} if plugin.sha256 else {}
 
 
-def _plain(value: object) -> object:
-    """What a stranger states, in a form that can be stored."""
+def _storable(value: object) -> object:
+    """A plugin's value, or its ``repr`` if JSON cannot represent it."""
     try:
         strict_json.dumps(value)
     except (TypeError, ValueError):

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import nn
 
 from ganforge.build.builder import build_metric, build_network, choose_device, metric_context
-from ganforge.build.parts import Part
-from ganforge.build.protocols import data_hashes, protocol
+from ganforge.build.parts import Part, plugin_errors
+from ganforge.build.protocols import data_hashes, metric_protocol
 from ganforge.build.run_parts import EvaluationParts, resolve_evaluation_parts
 from ganforge.core.contracts import BuildContext, MetricContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
-from ganforge.core.isolation import describe_error, isolated
 from ganforge.recipe.layers import parse_value
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.tables import MetricTable, Recipe
@@ -214,12 +212,12 @@ def _measure(
     samples = int(request.table.get("samples", MetricTable.model_fields["samples"].default))
     metric = build_metric(part, session.context, seed=session.seed, samples=samples)
     scheduled = ScheduledMetric(request.name, metric, 1, samples)
-    with _attributed(part):
+    with plugin_errors(part, f"metric '{part.component.id}' failed"):
         found = session.evaluator.measure(session.generator.network, session.discriminator, [scheduled]).values
     average = session.request.weights == "average" and session.recipe.train.average != 0
     floors = _floors(session, scheduled, part) if session.request.floor else {}
-    protocols[request.name] = protocol(
-        part, metric, session.parts.dataset, sums=session.hashes, samples=samples, average=average, seed=session.seed
+    protocols[request.name] = metric_protocol(
+        part, metric, session.parts.dataset, data_hashes=session.hashes, samples=samples, use_ema=average, seed=session.seed
     )
     return {
         key: EvaluatedValue(request.name, value, info, info.floor(samples) if info.floor else None, floors.get(key))
@@ -231,7 +229,7 @@ def _measure(
 def _floors(session: _Session, scheduled: ScheduledMetric, part: Part) -> dict[str, float]:
     """The values of real samples in the place of generated ones; none where the metric looks at latents too."""
     try:
-        with _attributed(part):
+        with plugin_errors(part, f"metric '{part.component.id}' failed"):
             found, shared = session.evaluator.measure_real(scheduled.metric, scheduled.samples, scheduled.name)
     except GanforgeError as error:
         session.remarks.append(f"no floor of {scheduled.name}: {_without_recipe_keys(error)}")
@@ -241,23 +239,6 @@ def _floors(session: _Session, scheduled: ScheduledMetric, part: Part) -> dict[s
             f"the floor of {scheduled.name} is too good: {shared:.0%} of its real samples are drawn twice; give it fewer with -n"
         )
     return {value_key(scheduled.name, key): value for key, value in found.items()}
-
-
-@contextmanager
-def _attributed(part: Part) -> Iterator[None]:
-    """Name the metric's plugin in errors of its code."""
-    component = part.component
-    try:
-        with isolated():
-            yield
-    except GanforgeError:
-        raise
-    except Exception as error:
-        source = component.source()
-        raise PluginError(
-            f"metric '{component.id}' failed: {describe_error(error, source and source.parent)}",
-            remedy=f"report it to the authors of {component.plugin.distribution}",
-        ) from error
 
 
 def _without_recipe_keys(error: GanforgeError) -> GanforgeError:

@@ -221,8 +221,7 @@ def assemble(plan: RunPlan, device: str) -> Trainer:
         PluginError: a component could not be built.
     """
     from ganforge.build.builder import Folders, build_trainer, choose_device
-    from ganforge.build.dry_run import dry_run
-    from ganforge.build.known_bad_pairs import find_known_bad_pairs
+    from ganforge.build.dry_run import dry_run, find_known_bad_pairs
 
     data, *others = data_folders()
     trainer = build_trainer(plan.blueprint, device=choose_device(device), folders=Folders(plan.recipe_folder, data, tuple(others)))
