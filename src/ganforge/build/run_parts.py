@@ -57,8 +57,9 @@ def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> Sampling
         raise RecipeError(source.sorted(found.problems))
     if found.failures:
         raise found.failures[0][1]
-    sampler, generator = (_part(kind.value, source, found) for kind in kinds)
-    return SamplingParts(_available(sampler), _available(generator))
+    valid = {candidate.component.kind: candidate.part for candidate in found.candidates}
+    sampler, generator = (valid.get(kind) or _available(_part(kind.value, source, found)) for kind in kinds)
+    return SamplingParts(sampler, generator)
 
 
 def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> EvaluationParts:
