@@ -71,7 +71,7 @@ CASES = (
         "100 training images", "dcgan_digits.toml", ("dataset.params={ held_out = 0.944 }", "train.iterations=4000"),
         ("discriminator over-fitting",),
     ),
-    Case("InfoGAN with λ = 0", "infogan_moons.toml", ("loss[1].weight=0.0",), ("codes without meaning",), "loss"),
+    Case("InfoGAN with λ = 0", "infogan_moons.toml", ("loss[1].weight=0.0",), ("codes ignored",), "loss"),
     Case("NaN", "vanilla_moons.toml", ("generator.optimizer.lr=1e30",), ("non-finite values",), "generator.optimizer.lr"),
     *(
         Case(f"{name}, as shipped", f"{name}.toml")
@@ -160,9 +160,9 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
             break
         if isinstance(event, HealthChecked):
             for finding in event.findings:
-                first[finding.level].setdefault(finding.trouble, event.iteration)
+                first[finding.level].setdefault(finding.problem, event.iteration)
                 if finding.level == "fail":
-                    keys.setdefault(finding.trouble, finding.key)
+                    keys.setdefault(finding.problem, finding.key)
         elif isinstance(event, Finished):
             outcome = event.outcome
     return {

@@ -49,7 +49,7 @@ def _measure(recipe: Path, iterations: int, rounds: int) -> None:
     signs: list[float] = []
     looks: list[float] = []
     for _ in range(rounds):
-        runs = [_seconds(recipe, health) for health in ("on=false", "probes=0", "on=true")]
+        runs = [_seconds(recipe, health) for health in ("enabled=false", "sample_checks=0", "enabled=true")]
         for run in runs:
             next(run)
         blocks = [_block(runs) for _ in range(iterations // (_PIECE * _PIECES))]
@@ -86,7 +86,7 @@ def _seconds(recipe: Path, health: str) -> Iterator[float]:
     data, *others = data_folders()
     trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(recipe.parent, data, tuple(others)))
     table: Health = blueprint.recipe.health
-    events: Iterator[Event] = monitored(trainer.run(), HealthMonitor(table)) if table.on else trainer.run()
+    events: Iterator[Event] = monitored(trainer.run(), HealthMonitor(table)) if table.enabled else trainer.run()
     while True:
         yield _piece(events)
 

@@ -47,7 +47,7 @@ COURSE = """
 [train]
 iterations = {iterations}
 batch_size = 50
-average = 0
+ema_decay = 0
 [dataset]
 use = "moons"
 params = {{ samples = 2000, noise = 0.05 }}

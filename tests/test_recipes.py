@@ -161,7 +161,7 @@ def test_one_seed_repeats_bit_for_bit_however_often_one_looks(path):
 def test_the_bell_ends_with_a_discriminator_of_one_half(seed):
     events = list(built(ROOT / "recipes" / "gaussian_1d.toml", f"train.seed={seed}", "metric=[]").run())
 
-    field = next(event.field for event in reversed(events) if isinstance(event, SamplesDrawn))
+    field = next(event.logit_grid for event in reversed(events) if isinstance(event, SamplesDrawn))
     middle = field.points[:, 0].abs() <= 2  # where 95 % of the data lie
     assert (torch.sigmoid(field.logits[middle]) - 0.5).abs().max() < 0.05
     terms = [event.terms["discriminator/total"] for event in events[-200:] if isinstance(event, Stepped)]

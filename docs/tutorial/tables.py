@@ -36,7 +36,7 @@ def equilibrium() -> str:
 
 
 def _settled(run: Run) -> list[str]:
-    field = run.pictures[-1].field
+    field = run.pictures[-1].logit_grid
     assert field is not None  # noqa: S101 - data on a line has one
     middle = field.points[:, 0].abs() <= 2
     gap = (field.logits[middle].sigmoid() - 0.5).abs().max().item()
@@ -81,7 +81,7 @@ def lengths() -> str:
 
 RINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "`ring_collapse`": ("ring_collapse", ()),
-    "… `train.average=0.999`": ("ring_collapse", ("train.average=0.999",)),
+    "… `train.ema_decay=0.999`": ("ring_collapse", ("train.ema_decay=0.999",)),
     "… with `r1`": ("ring_collapse", ('loss=[{use="non-saturating"},{use="r1",weight=0.1}]',)),
     "… with `relativistic`, `r1`, `r2`": (
         "ring_collapse",

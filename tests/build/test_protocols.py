@@ -21,7 +21,7 @@ RECIPE = """
 [train]
 iterations = 2
 seed = {seed}
-average = {average}
+ema_decay = {average}
 [dataset]
 use = "moons"
 params = {{ noise = {noise} }}

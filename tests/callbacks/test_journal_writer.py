@@ -234,7 +234,7 @@ def test_what_the_watch_measures_is_logged_like_terms(handle, writer, folder):
 
 def test_findings_are_recorded_when_they_change_and_as_they_were_seen_last(folder, writer, clock, finding):
     warned, failed, other = finding(level="warn"), finding(), finding("duplicates", "near-duplicates", "warn")
-    seen_again = replace(failed, seen="coverage 0.11 of 0.97 expected", iteration=7)
+    seen_again = replace(failed, evidence="coverage 0.11 of 0.97 expected", iteration=7)
     looks = [(), (warned,), (warned,), (failed,), (failed, other), (failed,), (seen_again,)]
     events = [started(), *(event for at, found in enumerate(looks, 1) for event in (stepped(at), looked(at, *found)))]
 
@@ -291,7 +291,7 @@ def test_a_run_that_diverged_has_failed_whatever_was_seen(handle, folder, findin
     assert health["verdict"] == "fail"
     assert len(health["findings"]) == (2 if watched == "warned" else 1)
     if watched != "failed":
-        assert health["findings"][0]["seen"] == "generator/total is NaN at iteration 7"
+        assert health["findings"][0]["evidence"] == "generator/total is NaN at iteration 7"
     assert records(folder, "health")[-1]["findings"] == health["findings"]
 
 

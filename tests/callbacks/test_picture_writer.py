@@ -107,7 +107,7 @@ def test_axes_stay_where_they_are_however_far_the_samples_stray(events):
     stray = Samples(torch.full((200, 2), 50.0), latent=stream[1].fake.latent)
 
     first = figure.draw(stream[1])
-    lost = figure.draw(SamplesDrawn(1, stray, stream[1].field))
+    lost = figure.draw(SamplesDrawn(1, stray, stream[1].logit_grid))
     again = figure.draw(stream[1])
 
     assert (figure._axes.get_xlim(), figure._axes.get_ylim()) == tuple(map(tuple, figure._plane.limits))
@@ -198,7 +198,7 @@ def test_a_long_title_stops_before_the_iteration(events, kind):
 @pytest.mark.parametrize("kind", ["moons", "bell"])
 def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(folder, events, kind, caplog):
     started, first, *_, last, _ = (event for event in events(kind, every=50) if not isinstance(event, Stepped | Evaluated))
-    lost = replace(last, field=None, missing="RuntimeError: no statistics yet")
+    lost = replace(last, logit_grid=None, grid_error="RuntimeError: no statistics yet")
     draw(folder, [started, first, lost, lost])
     (text,) = caplog.messages
     assert "iteration 100 is drawn without the discriminator" in text

@@ -13,7 +13,7 @@ LEAN = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "tr
 
 def test_a_run_that_the_watch_stopped_says_why_and_its_command_goes_on(tmp_path, capsys):
     runs = ["--runs-dir", str(tmp_path)]
-    table = ('health.on_fail="stop"', "health.probes=0", "health.weights={ warn = 0.01, fail = 0.02 }")
+    table = ('health.on_fail="stop"', "health.sample_checks=0", "health.weights={ warn = 0.01, fail = 0.02 }")
     words = [word for override in (*LEAN, *table) for word in ("--set", override)]
     assert main(["run", str(SMOKE), *runs, "--plain", *words]) == 1
     said = capsys.readouterr().err

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ganforge.core.findings import Finding, advice, by_severity, headline, report, unchecked_report, verdict
 
 COLLAPSE = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 1200, 1250, "packing", "a.b")
-DUPLICATES = replace(COLLAPSE, check="duplicates", trouble="near-duplicates", level="warn", key=None)
+DUPLICATES = replace(COLLAPSE, check="duplicates", problem="near-duplicates", level="warn", key=None)
 
 
 def test_the_verdict_is_the_worst_level():
@@ -20,7 +20,7 @@ def test_a_report_survives_json():
     assert told["verdict"] == "fail"
     assert [Finding.from_plain(plain) for plain in told["findings"]] == [COLLAPSE, DUPLICATES]
     assert report([])["verdict"] == "healthy"
-    assert unchecked_report() == {"verdict": "not watched", "findings": []}
+    assert unchecked_report() == {"verdict": "not monitored", "findings": []}
 
 
 def test_findings_in_words():
@@ -30,4 +30,4 @@ def test_findings_in_words():
 
 
 def test_verdicts_by_severity():
-    assert by_severity(["healthy", "fail", "not watched", "warn"]) == ["fail", "warn", "not watched", "healthy"]
+    assert by_severity(["healthy", "fail", "not monitored", "warn"]) == ["fail", "warn", "not monitored", "healthy"]

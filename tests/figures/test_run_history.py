@@ -141,6 +141,6 @@ def test_findings_are_kept_in_their_newest_form_when_they_are_gone(tmp_path, fin
         writer.record("health", iteration=10, verdict="fail", findings=[gone.to_plain()])
         writer.record("health", iteration=30, verdict="healthy", findings=[])
         writer.record("health", iteration=60, verdict="warn", findings=[other.to_plain()])
-        writer.record("health", iteration=80, verdict="warn", findings=[replace(other, seen="fewer").to_plain()])
+        writer.record("health", iteration=80, verdict="warn", findings=[replace(other, evidence="fewer").to_plain()])
 
-    assert read_history(folder).findings == [gone, replace(other, seen="fewer")]
+    assert read_history(folder).findings == [gone, replace(other, evidence="fewer")]

@@ -19,8 +19,8 @@ VARIED = {"collapse": 0.9, "collapse/precision": 0.9, "collapse/spread": 1.0}
 
 
 def seen(check: str, values: dict[str, float], levels=None):
-    sight = CHECKS[check].judge(CheckInputs(Health(), values, levels or {}))
-    return sight and (sight.level, sight.trouble)
+    sight = CHECKS[check].observe(CheckInputs(Health(), values, levels or {}))
+    return sight and (sight.level, sight.problem)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def seen(check: str, values: dict[str, float], levels=None):
         ("oscillation", {"oscillation": 6.0, **NEAR}, ("fail", "oscillation")),
         ("oscillation", {"oscillation": 6.0, "oscillation/away": 0.6}, None),  # an average that lags behind a runaway
         ("labels", {"labels": 0.95}, None),
-        ("labels", {"labels": 0.02}, ("fail", "labels without meaning")),
-        ("codes", {"codes": 0.7}, ("warn", "codes without meaning")),
-        ("codes", {"codes": -0.1}, ("fail", "codes without meaning")),
+        ("labels", {"labels": 0.02}, ("fail", "labels ignored")),
+        ("codes", {"codes": 0.7}, ("warn", "codes ignored")),
+        ("codes", {"codes": -0.1}, ("fail", "codes ignored")),
     ],
 )
 def test_limits_are_those_of_the_table(check, values, expected):
@@ -97,10 +97,10 @@ def test_what_was_not_measured_is_no_trouble(check):
 
 @pytest.mark.parametrize(("before", "level"), [(0.1, "warn"), (0.17, "fail"), (0.0, "fail"), (0.3, "fail")])
 def test_coverage_that_still_rises_counts_one_level_less(before, level):
-    now = CheckInputs(Health(), {**VARIED, "collapse": 0.18}, before={"collapse": before})
-    assert CHECKS["collapse"].judge(now).level == level
-    now = CheckInputs(Health(), {**VARIED, "collapse": 0.4}, before={"collapse": 0.3})
-    assert CHECKS["collapse"].judge(now) is None
+    now = CheckInputs(Health(), {**VARIED, "collapse": 0.18}, previous={"collapse": before})
+    assert CHECKS["collapse"].observe(now).level == level
+    now = CheckInputs(Health(), {**VARIED, "collapse": 0.4}, previous={"collapse": 0.3})
+    assert CHECKS["collapse"].observe(now) is None
 
 
 def test_a_gradient_vanishes_where_the_discriminator_dominates():
@@ -121,20 +121,20 @@ def test_a_value_upon_a_limit_does_not_flicker(check, around, between):
 
 def test_a_limit_of_a_recipe_counts():
     table = Health.model_validate({"dominance": {"warn": 0.1, "fail": 0.2}})
-    sight = CHECKS["dominance"].judge(CheckInputs(table, {"dominance": 0.25, **SURE}))
+    sight = CHECKS["dominance"].observe(CheckInputs(table, {"dominance": 0.25, **SURE}))
     assert sight.level == "fail"
 
 
 def test_an_exploding_gradient_blames_neither_network_alone():
-    remedy_for = REMEDIES["exploding gradients"]
-    assert CHECKS["gradients"].judge(CheckInputs(Health(), {"gradients/discriminator": 1e5})).key is remedy_for.key is None
-    assert {"generator.optimizer.lr", "discriminator.optimizer.lr"} <= set(remedy_for.remedy.replace(";", " ").split())
+    remedy = REMEDIES["exploding gradients"]
+    assert CHECKS["gradients"].observe(CheckInputs(Health(), {"gradients/discriminator": 1e5})).key is remedy.key is None
+    assert {"generator.optimizer.lr", "discriminator.optimizer.lr"} <= set(remedy.text.replace(";", " ").split())
 
 
-def test_every_check_has_its_table_and_every_trouble_its_cure():
-    tables = set(Health.model_fields) - {"on", "on_fail", "every", "probes", "samples", "settling"}
+def test_every_check_has_its_table_and_every_problem_its_remedy():
+    tables = set(Health.model_fields) - {"enabled", "on_fail", "every", "sample_checks", "samples", "warmup"}
     assert tables == set(CHECKS)
-    assert all(remedy_for.remedy for remedy_for in REMEDIES.values())
+    assert all(remedy.text for remedy in REMEDIES.values())
 
 
 def test_looks_may_take_as_many_samples_as_their_pairs_can_be_compared():
@@ -165,8 +165,8 @@ def test_a_table_that_makes_no_sense_is_refused(wrong):
         Health.model_validate(wrong)
 
 
-def test_nobody_is_told_to_use_what_he_uses():
-    for trouble, losses in (
+def test_no_remedy_recommends_losses_that_the_recipe_uses():
+    for problem, losses in (
         ("exploding gradients", ["r1"]),
         ("discriminator dominance", ["r1", "minimax"]),
         ("vanishing gradient", ["non-saturating"]),
@@ -175,7 +175,7 @@ def test_nobody_is_told_to_use_what_he_uses():
         ("mode collapse", ["relativistic", "r1", "r2"]),
         ("duplicates", ["relativistic", "r1", "r2"]),
     ):
-        told = remedy_for(trouble, losses)
-        assert told.remedy != REMEDIES[trouble].remedy, trouble
-        assert not re.search(r"such as r1|use losses|use the non-saturating|losses r1", told.remedy), trouble
+        remedy = remedy_for(problem, losses)
+        assert remedy.text != REMEDIES[problem].text, problem
+        assert not re.search(r"such as r1|use losses|use the non-saturating|losses r1", remedy.text), problem
     assert remedy_for("mode collapse", ["relativistic"]) == REMEDIES["mode collapse"], "one of three is not all"

@@ -38,7 +38,7 @@ def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there()
     told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
     failing = [event for event in told if verdict(event.findings) == "fail"]
     (finding,) = failing[0].findings
-    assert (finding.check, finding.trouble, finding.level) == ("dominance", "discriminator dominance", "fail")
+    assert (finding.check, finding.problem, finding.level) == ("dominance", "discriminator dominance", "fail")
     assert 2000 < finding.since <= 2160, "smoothed over 50 iterations, it takes some to pass both limits"
     assert 2200 < failing[0].iteration <= 2500
     assert {event.findings[0].since for event in failing} == {finding.since}
@@ -76,14 +76,14 @@ def test_the_beginning_is_not_judged_by_what_is_not_learned_yet_but_by_its_gradi
     told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, 0.01) for at in range(10, 510, 10))])
     assert not any(event.findings for event in told)
     told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=1e6) for at in range(10, 510, 10))])
-    assert told[-1].findings[0].trouble == "exploding gradients"
+    assert told[-1].findings[0].problem == "exploding gradients"
 
 
 def test_a_gradient_is_set_beside_its_median_at_first():
     norms = [(at, 2.0 if at <= 500 else 2e-3) for at in range(10, 2010, 10)]
     told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
     assert told[-1].values["vanishing"] == pytest.approx(1e-3, rel=1e-3)
-    assert [finding.trouble for finding in told[-1].findings] == ["vanishing gradient"]
+    assert [finding.problem for finding in told[-1].findings] == ["vanishing gradient"]
 
 
 def test_the_worst_comes_first_and_a_cause_stands_for_its_symptoms():
@@ -106,7 +106,7 @@ def test_the_worst_comes_first_and_a_cause_stands_for_its_symptoms():
 
 
 def test_a_check_that_is_off_says_nothing():
-    table = Health.model_validate({"dominance": {"on": False}})
+    table = Health.model_validate({"dominance": {"enabled": False}})
     assert not any(
         event.findings for event in examined(HealthMonitor(table), [started(1000), *(odds(at, 0.01) for at in range(10, 1010, 10))])
     )
@@ -120,7 +120,11 @@ def test_divergence_is_told_before_the_end():
     )
     assert [type(event).__name__ for event in events] == ["Started", "HealthChecked", "Finished"]
     (finding,) = events[1].findings
-    assert (finding.trouble, finding.level, finding.seen) == ("non-finite values", "fail", "generator/total is nan at iteration 7")
+    assert (finding.problem, finding.level, finding.evidence) == (
+        "non-finite values",
+        "fail",
+        "generator/total is nan at iteration 7",
+    )
 
 
 def test_a_resumed_run_is_watched_without_a_break():
@@ -146,7 +150,7 @@ def test_going_back_forgets_what_was_seen_since():
     assert watch.findings
     watch.roll_back(None)
     assert watch.findings == ()
-    told = [found for at in range(10, 110, 10) if (found := watch.hear(odds(at, 1.38)))]
+    told = [found for at in range(10, 110, 10) if (found := watch.handle(odds(at, 1.38)))]
     assert told
     assert not any(event.findings for event in told)
 
@@ -190,10 +194,10 @@ def test_a_failure_is_dated_to_its_own_beginning_not_to_another_trouble_before_i
     far = ring(256, 3) + 5
     looks = [probed(at, far if at < 600 else ONE_MODE) for at in range(100, 800, 50)]
     told = {event.iteration: event.findings for event in examined(HealthMonitor(Health()), [started(1000), *looks])}
-    assert {(one.trouble, one.level, one.since) for one in told[550] if one.check == "collapse"} == {
+    assert {(one.problem, one.level, one.since) for one in told[550] if one.check == "collapse"} == {
         ("samples unlike the data", "warn", 100)
     }
-    assert {(one.trouble, one.level, one.since) for one in told[750] if one.check == "collapse"} == {("mode collapse", "fail", 600)}
+    assert {(one.problem, one.level, one.since) for one in told[750] if one.check == "collapse"} == {("mode collapse", "fail", 600)}
 
 
 def test_a_failure_is_dated_to_when_it_became_one():
@@ -206,7 +210,7 @@ def test_a_failure_is_dated_to_when_it_became_one():
 
 def test_samples_that_are_not_finite_are_a_failure_at_once_and_while_they_last():
     told = examined(HealthMonitor(Health()), [started(1000), probed(50, torch.full((256, 2), math.nan)), probed(100, ring(256, 3))])
-    assert [[(one.check, one.trouble, one.level) for one in event.findings] for event in told] == [
+    assert [[(one.check, one.problem, one.level) for one in event.findings] for event in told] == [
         [("finite", "non-finite values", "fail")],
         [],
     ]
@@ -228,12 +232,12 @@ def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
     told = examined(
         HealthMonitor(Health()), [started(10_000), odds(10, 0.01), CheckUnavailable(10, "slopes", "RuntimeError: no grad"), *losses]
     )
-    assert [(one.check, one.trouble, one.level, one.key) for one in told[0].findings] == [
-        ("slopes", "not watched", "warn", "health.slopes.on")
+    assert [(one.check, one.problem, one.level, one.key) for one in told[0].findings] == [
+        ("slopes", "check unavailable", "warn", "health.slopes.enabled")
     ]
-    assert "no grad" in told[0].findings[0].seen
+    assert "no grad" in told[0].findings[0].evidence
     assert [(one.check, one.level) for one in told[-1].findings] == [("dominance", "fail"), ("slopes", "warn")]
-    off = Health.model_validate({"slopes": {"on": False}})
+    off = Health.model_validate({"slopes": {"enabled": False}})
     assert examined(HealthMonitor(off), [started(10_000), CheckUnavailable(10, "slopes", "RuntimeError: no grad")]) == []
 
 
@@ -242,7 +246,7 @@ def test_a_check_that_is_lost_later_says_no_more_what_it_saw():
     examined(watch, [started(1000), probed(500, ONE_MODE), probed(550, ONE_MODE)])
     assert verdict(watch.findings) == "fail"
     examined(watch, [CheckUnavailable(600, "samples", "RuntimeError: out of memory")])
-    assert [(one.check, one.trouble) for one in watch.findings] == [("samples", "not watched")]
+    assert [(one.check, one.problem) for one in watch.findings] == [("samples", "check unavailable")]
 
 
 def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
@@ -254,8 +258,8 @@ def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
         )
     )
     told = [event for event in events if isinstance(event, HealthChecked)]
-    assert told[-1].findings[0].trouble == "not watched"
-    assert told[-1].findings[0].key == "health.on"
+    assert told[-1].findings[0].problem == "check unavailable"
+    assert told[-1].findings[0].key == "health.enabled"
     assert type(events[-1]).__name__ == "Finished"
     later = HealthMonitor(Health())
     later.restore(next(event for event in events if isinstance(event, Saved)).state.values[KEY])
@@ -265,35 +269,35 @@ def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
 @pytest.mark.parametrize(
     ("table", "events"),
     [
-        ({"on": False}, [odds(10, 0.01)]),
-        ({"on": False}, [odds(10, 0.01), probed(50, ONE_MODE), probed(100, ONE_MODE)]),
+        ({"enabled": False}, [odds(10, 0.01)]),
+        ({"enabled": False}, [odds(10, 0.01), probed(50, ONE_MODE), probed(100, ONE_MODE)]),
         ({}, []),
-        ({"probes": 0}, []),
+        ({"sample_checks": 0}, []),
     ],
 )
-def test_a_run_that_nobody_looked_at_is_not_called_healthy(table, events):
+def test_a_run_that_was_not_monitored_is_not_called_healthy(table, events):
     watch = HealthMonitor(Health.model_validate(table))
     assert examined(watch, [started(100), *events, Finished(100, "finished", 1.0)]) == []
-    (diverged,) = examined(HealthMonitor(Health(on=False)), [started(100), Finished(3, "diverged", 1.0, "a loss is nan")])
+    (diverged,) = examined(HealthMonitor(Health(enabled=False)), [started(100), Finished(3, "diverged", 1.0, "a loss is nan")])
     assert verdict(diverged.findings) == "fail"
 
 
 def test_a_verdict_waits_for_the_checks_that_come_last():
     looks = [probed(at, ring(256, 3)) for at in range(50, 250, 50)]
     told = examined(HealthMonitor(Health()), [started(1000), *looks])
-    assert [(event.iteration, event.judged) for event in told] == [(50, False), (100, True), (150, True), (200, True)]
-    assert report(told[0].findings, judged=told[0].judged)["verdict"] == "not watched"
+    assert [(event.iteration, event.conclusive) for event in told] == [(50, False), (100, True), (150, True), (200, True)]
+    assert report(told[0].findings, conclusive=told[0].conclusive)["verdict"] == "not monitored"
 
     signals = [odds(at, 1.38) for at in range(10, 210, 10)]
-    assert not any(event.judged for event in examined(HealthMonitor(Health()), [started(1000), *signals]))
-    assert examined(HealthMonitor(Health(probes=0)), [started(1000), *signals])[-1].judged
+    assert not any(event.conclusive for event in examined(HealthMonitor(Health()), [started(1000), *signals]))
+    assert examined(HealthMonitor(Health(sample_checks=0)), [started(1000), *signals])[-1].conclusive
 
 
 @pytest.mark.parametrize(
-    ("iterations", "probes", "apart"), [(200, 20, 50), (10, 20, 50), (1000, 20, 50), (20_000, 20, 1000), (200, 2, 100)]
+    ("iterations", "sample_checks", "apart"), [(200, 20, 50), (10, 20, 50), (1000, 20, 50), (20_000, 20, 1000), (200, 2, 100)]
 )
-def test_looks_at_samples_are_not_crowded_in_a_short_run(iterations, probes, apart):
-    assert Health(probes=probes).between(iterations) == apart
+def test_looks_at_samples_are_not_crowded_in_a_short_run(iterations, sample_checks, apart):
+    assert Health(sample_checks=sample_checks).sample_interval(iterations) == apart
 
 
 def test_a_divergence_is_one_finding_whoever_tells_it():
@@ -308,7 +312,7 @@ def test_a_distance_of_nothing_is_no_oscillation():
     told = examined(
         HealthMonitor(Health()), [started(1000), *(HealthSamples(at, evaluation, Samples(same)) for at in range(100, 800, 50))]
     )
-    assert not any(one.trouble == "not watched" for event in told for one in event.findings)
+    assert not any(one.problem == "check unavailable" for event in told for one in event.findings)
 
 
 def test_the_last_iteration_is_judged_at_once():
@@ -320,13 +324,13 @@ def test_what_is_not_watched_is_told_again_with_the_iteration_it_is_missing_sinc
     watch = HealthMonitor(Health())
     missing = CheckUnavailable(30, "dominance", "RuntimeError: no logits")
     saved = [*monitored(iter([started(10_000), missing, Saved(40, State({}, {}))]), watch)][-1]
-    assert watch.findings[0].seen == "dominance, and overfitting: RuntimeError: no logits"
+    assert watch.findings[0].evidence == "dominance, and overfitting: RuntimeError: no logits"
 
     later = HealthMonitor(Health())
     later.restore(json.loads(json.dumps(saved.state.values))[KEY])
     again = [*monitored(iter([started(10_000, 40), CheckUnavailable(50, "dominance", "RuntimeError: no logits")]), later)]
-    assert (again[-1].findings[0].trouble, again[-1].findings[0].since) == ("not watched", 30)
-    assert later.to_plain()["missed"] == {"dominance": 30}
+    assert (again[-1].findings[0].problem, again[-1].findings[0].since) == ("check unavailable", 30)
+    assert later.to_plain()["unavailable"] == {"dominance": 30}
 
     mended = HealthMonitor(Health())
     mended.restore(json.loads(json.dumps(saved.state.values))[KEY])

@@ -1,4 +1,4 @@
-"""What the watch says, as the documentation shows it."""
+"""Findings, as the documentation shows them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ganforge.health.remedies import REMEDIES
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "look-at-a-run.md"
 
 
-def test_the_example_in_the_documentation_is_what_the_watch_says():
+def test_the_example_in_the_documentation_is_a_finding():
     told, helps = re.search(r"```\n(fail: .*)\n  (what usually helps: .*)\n", PAGE.read_text()).groups()
-    cure = REMEDIES["mode collapse"]
-    seen = "all samples are nearly the same: they spread 1.3% as widely as the data"
-    finding = Finding("collapse", "mode collapse", "fail", seen, 200, 300, cure.remedy, cure.key)
+    remedy = REMEDIES["mode collapse"]
+    seen = "all samples are nearly the same: their spread is 1.3% of the data's"
+    finding = Finding("collapse", "mode collapse", "fail", seen, 200, 300, remedy.text, remedy.key)
     assert (told, helps) == (headline(finding), advice(finding))

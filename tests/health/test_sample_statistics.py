@@ -13,11 +13,18 @@ from ganforge.core.health_config import Health
 from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.core.specs import LatentSpec
 from ganforge.health.checks import CheckInputs
-from ganforge.health.sample_checks import repeating
-from ganforge.health.sample_statistics import measured, sliced
+from ganforge.health.sample_checks import check_duplicates
+from ganforge.health.sample_statistics import measure_samples, sliced_distance
 
 NOISE = LatentSpec(2)
 N = 256
+
+
+def measured(samples: HealthSamples, latent: LatentSpec) -> dict[str, float]:
+    """The values of samples of which everything can be measured."""
+    values, errors = measure_samples(samples, latent)
+    assert errors == {}
+    return values
 
 
 def drawn(count: int, seed: int) -> torch.Tensor:
@@ -160,20 +167,17 @@ def test_what_cannot_be_measured_is_named_and_the_rest_is_measured():
     def broken(samples: Samples) -> DiscriminatorOutput:
         raise RuntimeError("no eval mode here")
 
-    unable: dict[str, str] = {}
-    values = measured(probe(drawn(N, 3), critic=broken), NOISE, (), unable)
-    assert unable == {"overfitting": "RuntimeError: no eval mode here"}
+    values, errors = measure_samples(probe(drawn(N, 3), critic=broken), NOISE)
+    assert errors == {"overfitting": "RuntimeError: no eval mode here"}
     assert values["collapse"] > 0.9
-    measured(probe(drawn(N, 3), critic=broken), NOISE, unable)  # not tried again
-    with pytest.raises(RuntimeError, match="no eval mode"):
-        measured(probe(drawn(N, 3), critic=broken), NOISE)
+    assert measure_samples(probe(drawn(N, 3), critic=broken), NOISE, skip=errors)[1] == {}, "it is not tried again"
 
 
 def test_the_sliced_distance_of_a_shift_is_the_mean_of_its_projections():
     points = drawn(N, 3).double()
     shift = torch.tensor([3.0, 4.0], dtype=torch.float64)
-    assert sliced(points, points) == 0
-    assert sliced(points, points + shift) == pytest.approx(5 * 2 / math.pi, rel=0.15)  # E|cos| = 2/π, of 64 directions
+    assert sliced_distance(points, points) == 0
+    assert sliced_distance(points, points + shift) == pytest.approx(5 * 2 / math.pi, rel=0.15)  # E|cos| = 2/π, of 64 directions
 
 
 def counts(seed: int, rate: float = 3.0) -> torch.Tensor:
@@ -192,25 +196,24 @@ def of_counts(fake: torch.Tensor, real: torch.Tensor, training: torch.Tensor) ->
 def test_data_that_repeat_by_themselves_are_no_collapse(rate):
     for seed in range(20):
         probe = of_counts(counts(seed, rate), counts(seed + 100, rate), counts(seed + 200, rate))
-        found = measured(probe, NOISE, unable={})
-        assert repeating(CheckInputs(Health(), found)) is None, seed
+        found, _ = measure_samples(probe, NOISE)
+        assert check_duplicates(CheckInputs(Health(), found)) is None, seed
         assert found["duplicates/same"] == pytest.approx(found["duplicates/usual"], rel=0.3)
 
 
 def test_of_data_that_repeat_more_repeats_than_that_are_told():
     same = torch.full((N, 1), 20.0)
-    found = measured(of_counts(same, counts(1, 20.0), counts(2, 20.0)), NOISE, unable={})
-    told = repeating(CheckInputs(Health(), found))
-    assert (told.level, told.trouble) == ("fail", "mode collapse")
-    assert told.seen.startswith("samples repeat exactly: there are about 1 different ones, and ")
+    found, _ = measure_samples(of_counts(same, counts(1, 20.0), counts(2, 20.0)), NOISE)
+    told = check_duplicates(CheckInputs(Health(), found))
+    assert (told.level, told.problem) == ("fail", "mode collapse")
+    assert told.evidence.startswith("samples repeat exactly: about 1 different ones, and ")
 
 
 def test_of_data_that_repeat_neighbours_tell_nothing_and_that_is_said():
-    unable: dict[str, str] = {}
-    found = measured(of_counts(counts(1), counts(2), counts(3)), NOISE, unable=unable)
+    found, errors = measure_samples(of_counts(counts(1), counts(2), counts(3)), NOISE)
     assert "collapse" not in found
     assert "separation" not in found
-    assert re.search(r"256 are of \d+ kinds", unable["collapse"])
+    assert re.search(r"only \d+ of 256 real samples are distinct", errors["collapse"])
 
 
 def test_an_average_that_lags_behind_a_runaway_is_not_near_the_data():

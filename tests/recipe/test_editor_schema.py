@@ -117,7 +117,7 @@ MISTAKES = {
     "key-of-another-than-the-default": Mistake(generator("optimizer = { momentum = 0.1 }"), ("generator", "optimizer", "momentum")),
     "beta-out-of-range": Mistake(generator("optimizer = { betas = [0.5, 1.5] }"), ("generator", "optimizer", "betas", 1)),
     "rate-out-of-range": Mistake(generator("optimizer = { lr = -1e-3 }"), ("generator", "optimizer", "lr")),
-    "decay-out-of-range": Mistake(recipe(train=PARTS["train"] + "average = 1.0\n"), ("train", "average")),
+    "decay-out-of-range": Mistake(recipe(train=PARTS["train"] + "ema_decay = 1.0\n"), ("train", "ema_decay")),
     "rate-of-wrong-type": Mistake(generator('optimizer = { lr = "1e-3" }'), ("generator", "optimizer", "lr")),
     "schedule-with-unknown-key": Mistake(
         generator('optimizer = { lr = { schedule = "linear", start = 1, end = 0, untill = 0.1 } }'),

@@ -67,11 +67,11 @@ def test_the_same_component_inherits_parameters(write):
 def test_another_optimizer_and_another_curve_start_anew(write):
     layers = merged(
         write,
-        '[generator]\noptimizer = { use = "adam", eps = 1 }\n[train]\naverage = { schedule = "linear", start = 1, end = 0 }\n',
-        '[generator]\noptimizer.use = "sgd"\n[train]\naverage = { schedule = "exponential", start = 1, factor = 0.9 }\n',
+        '[generator]\noptimizer = { use = "adam", eps = 1 }\n[train]\nema_decay = { schedule = "linear", start = 1, end = 0 }\n',
+        '[generator]\noptimizer.use = "sgd"\n[train]\nema_decay = { schedule = "exponential", start = 1, factor = 0.9 }\n',
     )
     assert layers.table["generator"]["optimizer"] == {"use": "sgd"}
-    assert layers.table["train"]["average"] == {"schedule": "exponential", "start": 1, "factor": 0.9}
+    assert layers.table["train"]["ema_decay"] == {"schedule": "exponential", "start": 1, "factor": 0.9}
 
 
 def test_a_table_replaces_a_number_and_the_reverse(write):
@@ -229,7 +229,7 @@ def test_a_wrong_value_is_judged_like_one_from_a_file(source):
     ("texts", "key"),
     [
         (("health.collapse.warn=0.1",), "health.collapse.warn"),
-        (("health.collapse.warn=0.1", "health.collapse.on=true"), "health.collapse.warn"),
+        (("health.collapse.warn=0.1", "health.collapse.enabled=true"), "health.collapse.warn"),
         (("health.collapse.warn=0.1", "health.collapse.fail=0.15"), "health.collapse.fail"),
         (("health.collapse={ warn = 0.1 }",), "health.collapse"),
         (("loss[1].weight.end=-1",), "loss[1].weight.end"),

@@ -50,7 +50,7 @@ def tables(**more):
 recipes = st.fixed_dictionaries(
     {
         "train": st.fixed_dictionaries(
-            {"iterations": st.integers(1, 2**60)}, optional={"seed": st.integers(0, 2**62), "average": decays}
+            {"iterations": st.integers(1, 2**60)}, optional={"seed": st.integers(0, 2**62), "ema_decay": decays}
         ),
         "dataset": tables(standardise=st.booleans()),
         "sampler": tables(),

@@ -124,14 +124,14 @@ def test_what_nobody_gave_says_whose_default_it_is(explained, key, value, owner)
 
 def test_overrides_are_told(explained):
     values = explained(
-        "train.seed=7", "generator.optimizer={ lr = 1 }", "train.average={ schedule = 'linear', start = 0, end = 0.9 }"
+        "train.seed=7", "generator.optimizer={ lr = 1 }", "train.ema_decay={ schedule = 'linear', start = 0, end = 0.9 }"
     )
     assert {key for key, value in values.items() if value.origin == "--set"} == {
         "train.seed",
         "generator.optimizer.lr",
-        "train.average.schedule",
-        "train.average.start",
-        "train.average.end",
+        "train.ema_decay.schedule",
+        "train.ema_decay.start",
+        "train.ema_decay.end",
     }
 
 

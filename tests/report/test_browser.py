@@ -103,7 +103,7 @@ def test_dark_and_light_are_two_schemes_of_one_drawing(shown, browser):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_letters_stand_out_from_their_ground(shown, browser, made, dark):
     findings = [
-        {"trouble": level, "level": level, "seen": "s", "since": 1, "iteration": 2, "remedy": "r", "key": "k"}
+        {"problem": level, "level": level, "evidence": "s", "since": 1, "iteration": 2, "remedy": "r", "key": "k"}
         for level in ("warn", "fail")
     ]
     shown(folder=made(standing="diverged", reason="nan", health={"verdict": "fail", "findings": findings}), dark=dark)

@@ -19,7 +19,7 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
 
 SECTIONS = ["samples", "training", "losses", "metrics", "recipe", "lock", "environment", "next"]
-NOT_WATCHED = "Not watched: this run has no health findings."
+NOT_MONITORED = "Not monitored: this run has no health findings."
 
 
 def sections(page):
@@ -50,7 +50,7 @@ def test_it_tells_all_of_a_finished_run(made, page_of):
     text = page_of(made()).text
 
     assert "finished All 300 iterations are done, in 00:20 of training (15 it/s)." in text
-    assert NOT_WATCHED in text
+    assert NOT_MONITORED in text
     assert "What it is. And why." in text
     assert "Generated samples over real ones at iteration 300" in text
     assert "real : cost of taking real samples for fakes" in text
@@ -133,7 +133,7 @@ HOSTILE = "<script>document.title='x'</script>\"'><img src=x onerror=alert(1)>\x
 
 
 def test_texts_of_the_run_stay_texts(made, page_of):
-    finding = {"check": HOSTILE, "trouble": HOSTILE, "level": HOSTILE, "seen": HOSTILE, "remedy": HOSTILE, "key": HOSTILE}
+    finding = {"check": HOSTILE, "problem": HOSTILE, "level": HOSTILE, "evidence": HOSTILE, "remedy": HOSTILE, "key": HOSTILE}
     folder = made(title=HOSTILE, standing="stopped", reason=HOSTILE, health={"verdict": HOSTILE, "findings": [finding]})
     folder.recipe.write_text(f"title = '''{HOSTILE}'''  # {HOSTILE}\n</code></pre><script>")
     folder.resolved.write_text(f'description = """</p>{HOSTILE}"""')
@@ -207,7 +207,7 @@ def test_the_traceback_of_a_run_that_failed_comes_first(made, page_of):
 
 def test_health_findings_are_told_with_remedy_and_key(made, page_of):
     finding = {
-        "check": "discriminator-dominance", "trouble": "vanishing gradient", "level": "fail", "seen": "D tells all apart",
+        "check": "discriminator-dominance", "problem": "vanishing gradient", "level": "fail", "evidence": "D tells all apart",
         "since": 100, "iteration": 300, "remedy": "lower its rate", "key": "discriminator.optimizer.lr",
     }  # fmt: skip
     text = page_of(made(health={"verdict": "fail", "findings": [finding]})).text
@@ -247,7 +247,8 @@ def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, pag
             path.unlink()
     page = page_of(folder)
     assert sections(page) == SECTIONS
-    for told in ("never reached its first iteration", "There are no pictures.", "There is no animation", "The journal contains no losses.",
+    for told in ("never reached its first iteration", "There are no pictures.",
+            "There is no animation", "The journal contains no losses.",
                  "No metrics were measured", "The run folder contains no recipe.", "There is no lock file of this run."):  # fmt: skip
         assert told in page.text
 

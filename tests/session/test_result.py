@@ -22,7 +22,7 @@ def test_a_result_comes_back_from_json():
     ("verdicts", "counts"),
     [
         (["healthy", "fail", "healthy", "warn"], {"fail": 1, "warn": 1, "healthy": 2}),
-        (["healthy", "not watched"], {"not watched": 1, "healthy": 1}),
+        (["healthy", "not monitored"], {"not monitored": 1, "healthy": 1}),
         (["healthy"], {"healthy": 1}),
         ([], {}),
     ],
@@ -30,7 +30,7 @@ def test_a_result_comes_back_from_json():
 def test_a_sweep_has_the_worst_verdict_of_its_seeds_and_how_many_have_which(verdicts, counts):
     swept = SweepResult("sweep", Path("y"), [seed(*one) for one in enumerate(verdicts)], 1.0, 0)
 
-    assert swept.to_plain()["health"] == {"verdict": next(iter(counts), "not watched"), "findings": [], "seeds": counts}
+    assert swept.to_plain()["health"] == {"verdict": next(iter(counts), "not monitored"), "findings": [], "seeds": counts}
     assert list(swept.verdicts) == list(counts)
 
 

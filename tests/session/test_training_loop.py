@@ -24,7 +24,7 @@ def failing(recipe, tmp_path, console):
     """Run a recipe in which the watch sees a failure soon."""
 
     def go(on_fail: str, *, extra: str = "", table: str = ALWAYS, iterations: int = 40, every: int = 10, **options):
-        text = f'[health]\non_fail = "{on_fail}"\nevery = {every}\nprobes = 0\n{table}\n[checkpoints]\nevery = 5\n{extra}'
+        text = f'[health]\non_fail = "{on_fail}"\nevery = {every}\nsample_checks = 0\n{table}\n[checkpoints]\nevery = 5\n{extra}'
         return run(Options(recipe(text, iterations=iterations), runs_dir=tmp_path / "runs", plain=True, **options), console)
 
     return go

@@ -61,7 +61,7 @@ def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, 
         plain
     )
     assert set(plain["health"]) == {"verdict", "findings"}
-    assert plain["health"]["verdict"] in {"healthy", "warn", "fail", "not watched"}
+    assert plain["health"]["verdict"] in {"healthy", "warn", "fail", "not monitored"}
     assert json.loads(result.folder.joinpath("metrics.json").read_text())["health"] == plain["health"]
     assert plain["mlflow"]["tracking_uri"].startswith("sqlite:////")
 
@@ -210,7 +210,7 @@ def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path
     values = [value for record in records if record["kind"] == "metrics" for value in record["values"].get("health/diversity", [])]
     assert values == [1 / 5, 1 / 10, 1 / 15]
     assert [record["verdict"] for record in records if record["kind"] == "health"] == ["healthy", "fail"]
-    assert records[0]["tags"]["ganforge.health"] == "not watched"
+    assert records[0]["tags"]["ganforge.health"] == "not monitored"
     shown = console.file.getvalue()
     assert "health at 10: fail: mode collapse since iteration 10: samples near 12% of the data only" in shown
     assert shown.count("what usually helps: packing (a.b)") == 2  # when it appeared, and at the end
@@ -225,7 +225,7 @@ def test_divergence_is_a_result_and_keeps_the_last_good_checkpoint(recipe, conso
     assert (result.status, result.exit_code) == ("diverged", 1)
     assert result.reason
     (trouble,) = result.health["findings"]
-    assert (result.health["verdict"], trouble["trouble"], trouble["seen"]) == ("fail", "non-finite values", result.reason)
+    assert (result.health["verdict"], trouble["problem"], trouble["evidence"]) == ("fail", "non-finite values", result.reason)
     assert json.loads(result.folder.joinpath("metrics.json").read_text())["health"] == result.health
     tensors = newest(result.folder)
     assert all(bool(value.isfinite().all()) for value in tensors.values() if value.is_floating_point())

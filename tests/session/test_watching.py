@@ -19,12 +19,12 @@ def test_a_run_that_is_watched_is_bit_for_bit_the_one_that_is_not(name, tmp_path
     def tensors(*, on: bool):
         changes = (
             "train.iterations=12", "train.batch_size=16", "metric=[]", 'tracking.mode="off"', "pictures.album=false",
-            "pictures.report=false", f"health.on={str(on).lower()}", "health.every=1", "health.samples=64",
+            "pictures.report=false", f"health.enabled={str(on).lower()}", "health.every=1", "health.samples=64",
         )  # fmt: skip
         result = run(
             Options(ROOT / "recipes" / f"{name}.toml", overrides=changes, runs_dir=tmp_path / str(on), plain=True), console
         )
-        assert (result.health["verdict"] == "not watched") == (not on)
+        assert (result.health["verdict"] == "not monitored") == (not on)
         (folder,) = (result.folder / "checkpoints").glob("*12")
         return {f"{path.name}/{key}": value for path in folder.glob("*.safetensors") for key, value in load_file(path).items()}
 

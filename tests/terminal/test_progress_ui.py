@@ -82,8 +82,8 @@ def test_health_has_a_line_when_it_changes_and_not_at_each_look(lines, clock, ev
         f"health at 20: warn: {collapse}; {helps} (dataset.params)",
         f"health at 40: fail: {collapse}; {helps} (dataset.params)",
         f"health at 40: warn: near-duplicates since iteration 40: samples near 12% of the data only; {helps}",
-        "health at 50: near-duplicates is no longer seen by the check duplicates (since iteration 40 it was)",
-        "health at 60: mode collapse is no longer seen by the check diversity (since iteration 20 it was)",
+        "health at 50: near-duplicates is over for the check duplicates (it began at iteration 40)",
+        "health at 60: mode collapse is over for the check diversity (it began at iteration 20)",
         "health at 60: healthy since iteration 60",
         "health: healthy since iteration 60",
     ]

@@ -287,7 +287,7 @@ def test_findings_become_tags_and_go_again(trainer, desk):
     said = "samples near 12% of the data only; what usually helps: several samples at once (a.b)"
     assert desk.sink.named("tag") == [
         ("ganforge.health", "fail"),
-        ("ganforge.health.trouble", "mode collapse; near-duplicates"),
+        ("ganforge.health.problem", "mode collapse; near-duplicates"),
         (
             "ganforge.health.findings",
             f"- fail: mode collapse since iteration 1,200: {said}\n- warn: near-duplicates since iteration 1,200: {said}",
@@ -299,7 +299,7 @@ def test_findings_become_tags_and_go_again(trainer, desk):
     desk.deliver(final=True)
     assert dict(desk.sink.named("tag")) | {"ganforge.exit_code": ""} == {
         "ganforge.health": "healthy",
-        "ganforge.health.trouble": "none",
+        "ganforge.health.problem": "none",
         "ganforge.health.findings": "none",
         "ganforge.exit_code": "",
     }

@@ -70,7 +70,7 @@ def test_a_run_reads_back_as_it_was_written(trainer, deliver, uri, read_back, tm
     assert tags["mlflow.source.name"] == "recipes/rings.toml"
     assert tags["ganforge.verdict"] == "healthy"
     assert tags["ganforge.exit_code"] == "0"
-    assert (tags["ganforge.health"], tags["ganforge.health.trouble"]) == ("fail", "mode collapse")
+    assert (tags["ganforge.health"], tags["ganforge.health.problem"]) == ("fail", "mode collapse")
     assert tags["ganforge.health.findings"] == (
         "- fail: mode collapse since iteration 1,000: samples near 12% of the data only; what usually helps: packing (a.b)"
     )

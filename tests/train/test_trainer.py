@@ -139,11 +139,11 @@ def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(
     trainer.evaluator.metrics = ()
     trainer.networks["discriminator"].register_forward_pre_hook(refuse)
     pictures = [event for event in trainer.run() if isinstance(event, SamplesDrawn)]
-    assert {(picture.field, picture.missing) for picture in pictures} == {(None, "RuntimeError: no statistics yet")}
+    assert {(picture.logit_grid, picture.grid_error) for picture in pictures} == {(None, "RuntimeError: no statistics yet")}
     assert [len(picture.fake) for picture in pictures] == [
         len(event.fake)
         for event in whole.run()
-        if isinstance(event, SamplesDrawn) and event.field is not None and event.missing is None
+        if isinstance(event, SamplesDrawn) and event.logit_grid is not None and event.grid_error is None
     ]
     assert trainer.networks["discriminator"].training
     assert_equal(weights(trainer), weights(whole))

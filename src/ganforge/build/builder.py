@@ -269,7 +269,7 @@ def _metrics(
             blueprint.dataset,
             data_hashes=hashes,
             samples=table.samples,
-            use_ema=train.average != 0,
+            use_ema=train.ema_decay != 0,
             seed=train.seed,
         )
         metrics.append(ScheduledMetric(name, metric, table.every or default_every, table.samples, protocol, table.optional))
@@ -284,9 +284,9 @@ def _train_config(recipe: Recipe) -> TrainConfig:
         picture_every=recipe.pictures.every or max(1, train.iterations // 40),
         save_every=recipe.checkpoints.every or max(1, train.iterations // 10),
         updates=train.updates,
-        ema_decay=train.average,
-        diagnostics_every=health.every if health.on else 0,
-        health_samples_every=health.between(train.iterations) if health.on and health.probes else 0,
+        ema_decay=train.ema_decay,
+        diagnostics_every=health.every if health.enabled else 0,
+        health_samples_every=health.sample_interval(train.iterations) if health.enabled and health.sample_checks else 0,
         health_samples=health.samples,
     )
 

@@ -154,9 +154,9 @@ class _JournalCallback:
         if event.values:
             self._writer.metrics(event.iteration, {f"health/{key}": value for key, value in event.values.items()})
         self._checked = event
-        self._status = self._status.now(health=report(event.findings, judged=event.judged))
+        self._status = self._status.now(health=report(event.findings, conclusive=event.conclusive))
         written = self._written
-        if written is None or written.judged != event.judged or not unchanged(written.findings, event.findings):
+        if written is None or written.conclusive != event.conclusive or not unchanged(written.findings, event.findings):
             self.write_health()
             self._write_status(event.iteration, now)
 
@@ -164,8 +164,10 @@ class _JournalCallback:
         """Write the newest health check, unless the journal already has its findings."""
         written, checked = self._written, self._checked
         self._written = checked
-        if checked is not None and (written is None or (written.findings, written.judged) != (checked.findings, checked.judged)):
-            self._writer.record("health", iteration=checked.iteration, **report(checked.findings, judged=checked.judged))
+        if checked is not None and (
+            written is None or (written.findings, written.conclusive) != (checked.findings, checked.conclusive)
+        ):
+            self._writer.record("health", iteration=checked.iteration, **report(checked.findings, conclusive=checked.conclusive))
 
     def _handle_finished(self, event: Finished) -> None:
         if event.outcome == "diverged":

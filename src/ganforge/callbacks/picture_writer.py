@@ -90,12 +90,12 @@ class _PictureWriter:
         self._failed = self._warned = False
 
     def warn_about_missing_logits(self, picture: SamplesDrawn) -> None:
-        if picture.missing and not self._warned:
+        if picture.grid_error and not self._warned:
             self._warned = True
             text = (
                 "the picture of iteration %d is drawn without the discriminator, which fails in eval mode: %s; training continues"
             )
-            _log.warning(text, picture.iteration, picture.missing)
+            _log.warning(text, picture.iteration, picture.grid_error)
 
     def write(self, picture: SamplesDrawn) -> None:
         if self.figure is None:

@@ -1,4 +1,4 @@
-"""What the trainer tells: frozen records, one after another. Observers listen; nothing flows back."""
+"""Events: what the trainer and the health monitor report, as frozen records in order. Callbacks read them; nothing flows back."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Outcome = Literal["finished", "stopped", "diverged"]
-"""How training ended: all iterations done, asked to stop, or a value no longer finite."""
+"""How training ended: all iterations done, stopped earlier, or a value no longer finite."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything a trainer needs to go on as if it had never stopped.
+    """Everything a trainer needs to continue as if it had never stopped.
 
     Attributes:
         tensors: by dotted name; the part before the first "/" names the file: ``generator/layers.0.weight``.
@@ -33,19 +33,19 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Training begins, or goes on.
+    """Training starts or is resumed.
 
     Attributes:
         iteration: iterations already done (0 unless resumed).
-        iterations: iterations in all.
-        device: where the networks live, such as ``cpu`` or ``cuda:0``.
+        iterations: total number of iterations.
+        device: the networks' device, such as ``cpu`` or ``cuda:0``.
         data: the data's spec.
         latent: the latent's spec.
         parameters: number of trainable parameters by network.
         term_info: what each loss term means, by ``"discriminator/real"``; totals included.
         value_info: what each metric value means, by ``"wasserstein"`` or ``"modes/captured"``.
         real: real samples to show beside generated ones, on the CPU, in the data's own units.
-        protocols: how each metric is measured, by its name: all that two values must share to be comparable, and the seed.
+        protocols: how each metric is measured, by its name: everything two values must share to be comparable, and the seed.
     """
 
     iteration: int
@@ -66,9 +66,9 @@ class Stepped:
 
     Attributes:
         iteration: iterations done, from 1.
-        terms: every loss term and each turn's ``total``, detached scalars still on the device. Turning one into a float waits for
-            the device: do it rarely, and for many at once.
-        rates: scheduled numbers in force: ``lr/generator``, ``weight/r1``, ``average``.
+        terms: every loss term and each turn's ``total``, detached scalars still on the device. Converting one to a float waits for
+            the device, so convert rarely, and many at once.
+        rates: present values of what is scheduled: ``lr/generator``, ``weight/r1``, ``ema_decay``.
         diagnostics: scalars for the health monitor, on the device too, such as ``gradients/generator``; empty in most iterations.
     """
 
@@ -85,8 +85,8 @@ class Evaluated:
     Attributes:
         iteration: iterations done.
         values: by ``"wasserstein"`` or ``"modes/captured"``.
-        seconds: what it took.
-        missing: optional metrics that could not be measured, by name, and why.
+        seconds: how long it took.
+        missing: the error of each optional metric that failed, by its name.
     """
 
     iteration: int
@@ -97,12 +97,12 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class HealthSamples:
-    """Samples for the health watch to look at, which alone hears of them.
+    """Samples for the health monitor; callbacks do not get this event.
 
     Attributes:
         iteration: iterations done.
-        evaluation: held-out real samples and those of the average generator, as for metrics.
-        raw: those of the generator itself, from the same latents.
+        evaluation: held-out real samples and samples of the EMA, as for metrics.
+        raw: samples of the generator itself, from the same latents.
     """
 
     iteration: int
@@ -112,11 +112,11 @@ class HealthSamples:
 
 @dataclass(frozen=True, slots=True)
 class CheckUnavailable:
-    """Something that the health watch asks for cannot be measured, and is asked for no more; the watch alone hears of it.
+    """A health check cannot be measured and is not tried again; callbacks do not get this event.
 
     Attributes:
         iteration: iterations done.
-        check: the check that goes without, such as ``slopes``, or ``samples`` for all that look at samples.
+        check: the check, such as ``slopes``, or ``samples`` for all checks of samples.
         reason: the error, in a line.
     """
 
@@ -127,19 +127,19 @@ class CheckUnavailable:
 
 @dataclass(frozen=True, slots=True)
 class HealthChecked:
-    """The health watch has looked.
+    """Health checks ran.
 
     Attributes:
         iteration: iterations done.
         values: what was measured, by the check's name or ``"check/part"``; logs put ``health/`` before it.
-        findings: all troubles that are seen now, the worst first; none of a healthy run.
-        judged: whether it may be called healthy where there are none, as it may not while checks still wait.
+        findings: all present findings, failures first; empty for a healthy run.
+        conclusive: whether a run without findings counts as healthy; not while checks still wait for the end of the warm-up.
     """
 
     iteration: int
     values: Mapping[str, float]
     findings: tuple[Finding, ...]
-    judged: bool = True
+    conclusive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +149,19 @@ class SamplesDrawn:
     Attributes:
         iteration: iterations done.
         fake: on the CPU, in the data's own units, with labels and latent.
-        field: the discriminator over the plane or line, for one- and two-dimensional data; else ``None``.
-        missing: why there is no field where there should be one: the discriminator failed on it.
+        logit_grid: the discriminator's logits over the plane or line, for one- and two-dimensional data; else ``None``.
+        grid_error: the error, if the discriminator failed on the grid.
     """
 
     iteration: int
     fake: Samples
-    field: LogitGrid | None
-    missing: str | None = None
+    logit_grid: LogitGrid | None
+    grid_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A state worth keeping; finite throughout.
+    """A state to save; it is finite throughout.
 
     Attributes:
         iteration: iterations done.
@@ -174,10 +174,10 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """Training went back to an earlier state: what came after it is given up, and its iterations come again.
+    """Training went back to an earlier state; the iterations after it are discarded and done again.
 
     Attributes:
-        iteration: iterations done in the state from which training goes on.
+        iteration: iterations done in the restored state.
         reached: iterations that had been done.
     """
 
@@ -193,7 +193,7 @@ class Finished:
         iteration: iterations done.
         outcome: how it ended.
         seconds: wall time of this process's training, evaluations included.
-        reason: in words, for all but ``finished``.
+        reason: why, unless it finished.
     """
 
     iteration: int

@@ -1,4 +1,4 @@
-"""What a health watch says of a run: findings in words, and the worst of them as the verdict."""
+"""Findings of the health checks, and the verdict on a run."""
 
 from __future__ import annotations
 
@@ -8,56 +8,58 @@ from typing import Any, Literal
 
 Level = Literal["warn", "fail"]
 Verdict = Literal["healthy", "warn", "fail"]
-"""Of a run that is watched: nothing seen, something to look at, or training that does not do what it should."""
-NOT_WATCHED = "not watched"
-"""What stands in the verdict's place where nobody has looked."""
-_SEVERITY = ("fail", "warn", NOT_WATCHED, "healthy")
+"""The verdict on a monitored run: no findings, only warnings, or failures."""
+NOT_MONITORED = "not monitored"
+"""The verdict on a run without health checks."""
+UNAVAILABLE = "check unavailable"
+"""The problem of a check that cannot be measured."""
+_SEVERITY = ("fail", "warn", NOT_MONITORED, "healthy")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One trouble that is seen now.
+    """One problem of a run.
 
     Attributes:
-        check: which check saw it, such as ``dominance``; also its name in ``[health]`` and in ``health/…``.
-        trouble: what it is, in the field's words: mode collapse, convergence failure, vanishing gradient, memorisation ….
-        level: how bad.
-        seen: what was seen, in words and numbers.
-        since: iteration from which on this trouble has been seen without a break, at this level or worse.
-        iteration: iteration at which it was last seen.
+        check: the check that found it, such as ``dominance``; also its name in ``[health]`` and in ``health/…``.
+        problem: what is wrong, in the field's words: mode collapse, vanishing gradient, memorisation ….
+        level: how bad it is.
+        evidence: what was measured, in words and numbers.
+        since: iteration since which the problem lasts without a break, at this level or worse.
+        iteration: iteration at which it was last observed.
         remedy: what usually helps.
         key: the recipe key to change, or ``None``.
     """
 
     check: str
-    trouble: str
+    problem: str
     level: Level
-    seen: str
+    evidence: str
     since: int
     iteration: int
     remedy: str
     key: str | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """JSON-able, with stable keys."""
+        """The finding as JSON-able data."""
         return asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Finding:
-        """The finding that :meth:`to_plain` gave."""
+        """The finding that :meth:`to_plain` returned."""
         return cls(**plain)
 
 
 NON_FINITE = "non-finite values"
-"""The trouble that ends a run."""
+"""The problem that ends a run."""
 NON_FINITE_REMEDY = ("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr")
-"""What usually helps there, and the recipe key."""
+"""What usually helps against it, and the recipe key."""
 
 
 def non_finite(iteration: int, reason: str | None) -> Finding:
     """The finding of a run that diverged."""
-    seen = reason or "a value is no longer finite"
-    return Finding("finite", NON_FINITE, "fail", seen, iteration, iteration, *NON_FINITE_REMEDY)
+    evidence = reason or "a value is no longer finite"
+    return Finding("finite", NON_FINITE, "fail", evidence, iteration, iteration, *NON_FINITE_REMEDY)
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
@@ -67,30 +69,30 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
 
 
 def by_severity(verdicts: Iterable[str]) -> list[str]:
-    """Several runs' verdicts, the worst first; not to have been watched is worse than healthy, and better than any trouble."""
+    """The verdicts of several runs, the worst first; not monitored is worse than healthy, and better than any finding."""
     return sorted(verdicts, key=_SEVERITY.index)
 
 
-def report(findings: Sequence[Finding], *, judged: bool = True) -> dict[str, Any]:
-    """What is kept of a look at the run: ``verdict`` and ``findings``, JSON-able.
+def report(findings: Sequence[Finding], *, conclusive: bool = True) -> dict[str, Any]:
+    """The health of a run as JSON-able data: ``verdict`` and ``findings``.
 
     Args:
-        findings: what is seen.
-        judged: whether to see nothing means anything yet.
+        findings: the present findings.
+        conclusive: whether a run without findings counts as healthy.
     """
-    if not (judged or findings):
+    if not (conclusive or findings):
         return unchecked_report()
     return {"verdict": verdict(findings), "findings": [finding.to_plain() for finding in findings]}
 
 
 def unchecked_report() -> dict[str, Any]:
-    """What stands in a report's place where nobody has looked."""
-    return {"verdict": NOT_WATCHED, "findings": []}
+    """The report on a run without health checks."""
+    return {"verdict": NOT_MONITORED, "findings": []}
 
 
 def headline(finding: Finding) -> str:
     """``fail: mode collapse since iteration 400: all samples are nearly the same …``."""
-    return f"{finding.level}: {finding.trouble} since iteration {finding.since:,}: {finding.seen}"
+    return f"{finding.level}: {finding.problem} since iteration {finding.since:,}: {finding.evidence}"
 
 
 def advice(finding: Finding) -> str:

@@ -1,4 +1,4 @@
-"""What a health watch has found, as lines: beside the losses' meaning in views, and as changes in a log."""
+"""Health findings as lines of text: in full for views, and as changes for logs."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from ganforge.core.findings import Finding, advice, headline
 
 
 def lost(terms: Mapping[str, float]) -> list[str]:
-    """Terms that are not finite."""
+    """A line for each term that is not finite."""
     return [f"{formatting.term(key)} is no longer finite" for key, value in terms.items() if not math.isfinite(value)]
 
 
-def judged(examined: HealthChecked | None, healthy_since: int | None) -> list[str]:
-    """The verdict in full: ``healthy since iteration n``, or each finding with what usually helps; nothing where nobody watches."""
-    if examined is None:
+def health_status(checked: HealthChecked | None, healthy_since: int | None) -> list[str]:
+    """``healthy since iteration n``, or each finding with its remedy; nothing for a run that is not monitored."""
+    if checked is None:
         return []
-    if not (examined.findings or examined.judged):
-        return ["nothing judged yet"]
-    if not examined.findings:
-        return [formatting.healthy(healthy_since if healthy_since is not None else examined.iteration)]
-    return [f"{headline(finding)}; {advice(finding)}" for finding in examined.findings]
+    if not (checked.findings or checked.conclusive):
+        return ["health: no verdict yet"]
+    if not checked.findings:
+        return [formatting.healthy(healthy_since if healthy_since is not None else checked.iteration)]
+    return [f"{headline(finding)}; {advice(finding)}" for finding in checked.findings]
 
 
 def changes(before: Sequence[Finding], now: HealthChecked) -> Iterator[str]:
-    """What has appeared, got worse or better, or gone since the findings ``before``."""
-    known = {(finding.check, finding.trouble): finding for finding in before}
-    seen = {(finding.check, finding.trouble) for finding in now.findings}
+    """What is new, has another level, or is over, compared with the findings ``before``."""
+    known = {(finding.check, finding.problem): finding for finding in before}
+    present = {(finding.check, finding.problem) for finding in now.findings}
     for finding in now.findings:
-        earlier = known.get((finding.check, finding.trouble))
+        earlier = known.get((finding.check, finding.problem))
         if earlier is None or earlier.level != finding.level:
             yield f"{headline(finding)}; {advice(finding)}"
     for key, finding in known.items():
-        if key not in seen:
-            # Another check may still see a trouble of this name.
-            yield f"{finding.trouble} is no longer seen by the check {finding.check} (since iteration {finding.since:,} it was)"
-    if before and not now.findings and now.judged:
+        if key not in present:
+            # Another check may still find a problem of this name.
+            yield f"{finding.problem} is over for the check {finding.check} (it began at iteration {finding.since:,})"
+    if before and not now.findings and now.conclusive:
         yield formatting.healthy(now.iteration)
 
 
 def unchanged(before: Sequence[Finding], now: Sequence[Finding]) -> bool:
-    """Whether both tell of the same troubles, at the same levels and without a break; what was seen may be another number."""
+    """Whether both are the same findings at the same levels without a break; their evidence may differ."""
     return _identity(before) == _identity(now)
 
 
 def _identity(findings: Sequence[Finding]) -> set[tuple[str, str, str, int]]:
-    return {(finding.check, finding.trouble, finding.level, finding.since) for finding in findings}
+    return {(finding.check, finding.problem, finding.level, finding.since) for finding in findings}

@@ -111,7 +111,7 @@ def _mark_findings(panels: Sequence[Axes], findings: Mapping[int, Sequence[Findi
         colour = mpl_style.FAIL if any(finding.level == "fail" for finding in found) else mpl_style.WARN
         for panel in panels:
             panel.axvline(since, color=colour, linewidth=0.8, alpha=0.9, zorder=1)
-        text = mpl_style.escape_math(formatting.clean(", ".join(dict.fromkeys(finding.trouble for finding in found))))
+        text = mpl_style.escape_math(formatting.clean(", ".join(dict.fromkeys(finding.problem for finding in found))))
         panels[0].text(
             since, 0.98, text, transform=panels[0].get_xaxis_transform(), rotation=90, va="top", ha="right", size=7, color=colour,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}, zorder=1.5,

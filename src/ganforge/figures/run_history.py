@@ -155,8 +155,8 @@ def _add_record(history: RunHistory, record: Mapping[str, Any], limits: deque[fl
                 history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
         case "health":
             new = [Finding.from_plain(plain) for plain in record["findings"]]
-            seen = {(finding.trouble, finding.since) for finding in new}
-            history.findings = [one for one in history.findings if (one.trouble, one.since) not in seen] + new
+            seen = {(finding.problem, finding.since) for finding in new}
+            history.findings = [one for one in history.findings if (one.problem, one.since) not in seen] + new
         case "start":
             history.start = record
         case "resume" | "rollback" as kind:

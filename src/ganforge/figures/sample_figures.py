@@ -98,8 +98,8 @@ class PlaneFigure:
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The plane at this iteration."""
         self._remove_field()
-        if picture.field is not None:
-            self._draw_field(picture.field)
+        if picture.logit_grid is not None:
+            self._draw_field(picture.logit_grid)
         self._draw_points(picture)
         self._note.set_text(f"iteration {count(picture.iteration)}")
         layers = (self._real, self._half, self._fake, self._note)
@@ -175,7 +175,7 @@ class LineFigure:
         generated = estimate_density(samples, self._points)
         self._curves["generated"].set_ydata(generated)
         self._curves["optimum"].set_ydata(optimal_discriminator(self._data, generated))
-        across, logits = line_logits(picture.field) if picture.field is not None else (np.empty(0), np.empty(0))
+        across, logits = line_logits(picture.logit_grid) if picture.logit_grid is not None else (np.empty(0), np.empty(0))
         self._curves["discriminator"].set_data(across, probability(logits))
         moving = [*self._curves.values(), self._note]
         if self._mapping is not None and picture.fake.latent is not None:

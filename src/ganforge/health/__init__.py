@@ -1,1 +1,1 @@
-"""The health watch: what goes wrong in training, said in words while it happens."""
+"""Health monitoring: checks that find failing training while it runs, such as mode collapse or vanishing gradients."""

@@ -1,152 +1,126 @@
-"""Checks of generated samples: are they varied, new, like the data, and what was asked for?"""
+"""Checks of generated samples: varied, new, like the data, and following their labels and codes."""
 
 from __future__ import annotations
 
-from ganforge.health.checks import Check, CheckInputs, Observation, known
+from ganforge.health.checks import CheckInputs, HealthCheck, Observation
 
-_SAME = 0.05
-"""Spread beside that of real samples, below which all samples are as good as one."""
-_REPEATED = 1e-4
-"""Share of exact repeats among all pairs of samples that a continuous latent does not come to."""
-_OFTENER = 3.0
-"""How many times as often as real samples, where those repeat too: counts, of words, or of few kinds, do so by chance."""
+_MIN_SPREAD = 0.05
+"""Spread relative to real samples below which all samples count as one."""
+_MAX_REPEATED = 1e-4
+"""Share of exact repeats among pairs of samples that a continuous latent does not reach by chance."""
+_MAX_REPEATED_RATIO = 3.0
+"""Factor by which repeats may exceed those of real samples, for data that repeat too, such as counts."""
 _NEAR = 0.5
-"""Distance of an average's samples to the data, over the data's own width, up to which it is near them."""
+"""Distance of the EMA's samples to the data, relative to the data's width, up to which they count as near."""
 _RISING = 1.15
-"""Coverage over that of the look before, from which on training is getting there."""
+"""Factor from the previous coverage from which on it counts as rising."""
 
 
-def unreal(now: CheckInputs) -> Observation | None:
-    """Generated samples that are no numbers: nothing else can be measured of them."""
-    share = now.values.get("finite/samples", 1.0)
+def check_finite(inputs: CheckInputs) -> Observation | None:
+    """Generated samples that are not finite; nothing else can be measured then."""
+    share = inputs.values.get("finite/samples", 1.0)
     if share >= 1:
         return None
     return Observation("fail", "non-finite values", f"{1 - share:.3g} of the generated samples are NaN or infinite")
 
 
-def collapsed(now: CheckInputs) -> Observation | None:
-    """Large parts of the data are never made, though what is made is like the data; or all samples are as good as one.
+def check_collapse(inputs: CheckInputs) -> Observation | None:
+    """Samples cover only a part of the data, or all samples are nearly the same.
 
-    Samples that miss the data altogether cover none of it either, but that is another trouble, and no more than a warning: every
-    training begins so.
+    Samples that are far from the data cover none of it either, but that is another problem and only a warning, because every
+    training begins that way.
     """
-    if not known(now.values, "collapse", "collapse/precision", "collapse/spread"):
+    if not inputs.has("collapse", "collapse/precision", "collapse/spread"):
         return None
-    coverage, precision, spread = (now.values[name] for name in ("collapse", "collapse/precision", "collapse/spread"))
-    level = now.level("collapse", coverage)
+    coverage, precision, spread = (inputs.values[name] for name in ("collapse", "collapse/precision", "collapse/spread"))
+    level = inputs.level("collapse", coverage)
     if level is None:
         return None
-    if spread < _SAME:
-        return Observation(
-            level, "mode collapse", f"all samples are nearly the same: they spread {spread:.1%} as widely as the data"
-        )
-    if coverage > _RISING * now.before.get("collapse", 0.0) > 0:  # on its way: one level less
+    if spread < _MIN_SPREAD:
+        return Observation(level, "mode collapse", f"all samples are nearly the same: their spread is {spread:.1%} of the data's")
+    if coverage > _RISING * inputs.previous.get("collapse", 0.0) > 0:  # improving: one level less
         if level == "warn":
             return None
         level = "warn"
     if precision < 0.5:
-        return Observation(
-            "warn",
-            "samples unlike the data",
-            f"{precision:.0%} of the samples are near real ones, and near {coverage:.0%} of these",
-        )
-    return Observation(
-        level, "mode collapse", f"samples come near to {coverage:.0%} of the data only; {precision:.0%} of them are like it"
-    )
+        evidence = f"{precision:.0%} of the samples are near real ones, and cover {coverage:.0%} of them"
+        return Observation("warn", "samples unlike the data", evidence)
+    evidence = f"samples cover only {coverage:.0%} of the data; {precision:.0%} of them are near real ones"
+    return Observation(level, "mode collapse", evidence)
 
 
-def repeating(now: CheckInputs) -> Observation | None:
-    """More pairs of samples are alike than chance allows: the birthday test (Arora & Zhang 2017)."""
-    if not known(now.values, "duplicates", "duplicates/same", "duplicates/usual"):
+def check_duplicates(inputs: CheckInputs) -> Observation | None:
+    """More pairs of samples are alike than among real samples: the birthday test (Arora & Zhang 2017)."""
+    if not inputs.has("duplicates/same", "duplicates/usual"):
         return None
-    times, same, usual = (now.values[name] for name in ("duplicates", "duplicates/same", "duplicates/usual"))
-    if same > max(_REPEATED, _OFTENER * usual):
-        beside = f", and {round(1 / usual)} among real ones" if usual else ""
-        return Observation(
-            "fail", "mode collapse", f"samples repeat exactly: there are about {round(1 / same)} different ones{beside}"
-        )
-    level = now.level("duplicates", times)
-    return level and Observation(level, "duplicates", f"{times:.3g} times as many pairs of samples are alike as among real ones")
+    same, usual = inputs.values["duplicates/same"], inputs.values["duplicates/usual"]
+    if same > max(_MAX_REPEATED, _MAX_REPEATED_RATIO * usual):
+        among_real = f", and {round(1 / usual)} among real ones" if usual else ""
+        evidence = f"samples repeat exactly: about {round(1 / same)} different ones{among_real}"
+        return Observation("fail", "mode collapse", evidence)
+    return _by_limit(inputs, "duplicates", "duplicates", "{:.3g} times as many pairs are alike as among real samples")
 
 
-def apart(now: CheckInputs) -> Observation | None:
-    """The nearest neighbour tells generated from real samples (Xu et al. 2018).
+def check_separation(inputs: CheckInputs) -> Observation | None:
+    """Nearest neighbours separate generated from real samples (Xu et al. 2018).
 
-    For images that is the rule as long as the generator is not perfect, so it is a warning and no more.
+    For images this is the rule unless the generator is perfect, so it is only a warning.
     """
-    if not known(now.values, "separation"):
+    evidence = "nearest neighbours classify {:.0%} of samples as real or generated correctly"
+    return _by_limit(inputs, "separation", "samples unlike the data", evidence)
+
+
+def check_memorisation(inputs: CheckInputs) -> Observation | None:
+    """Samples that are copies of training samples: much nearer to them than held-out samples are."""
+    return _by_limit(inputs, "memorisation", "memorisation", "{:.0%} of the samples are copies of training samples, or nearly so")
+
+
+def check_overfitting(inputs: CheckInputs) -> Observation | None:
+    """The discriminator memorises the training samples and classifies held-out ones as fakes (Karras et al. 2020)."""
+    if not inputs.has("dominance/sign") or inputs.values["dominance/sign"] <= inputs.config.overfitting.min_sign:
         return None
-    accuracy = now.values["separation"]
-    level = now.level("separation", accuracy)
-    return level and Observation(
-        level, "samples unlike the data", f"the nearest neighbour tells {accuracy:.0%} of samples, real or generated"
-    )
+    evidence = "D places held-out samples {:.0%} of the way from training samples to fakes"
+    return _by_limit(inputs, "overfitting", "discriminator over-fitting", evidence)
 
 
-def memorised(now: CheckInputs) -> Observation | None:
-    """Samples that are copies of training samples, much nearer to them than other real samples ever are."""
-    if not known(now.values, "memorisation"):
-        return None
-    share = now.values["memorisation"]
-    level = now.level("memorisation", share)
-    return level and Observation(level, "memorisation", f"{share:.0%} of the samples are copies of training samples, or nearly so")
+def check_oscillation(inputs: CheckInputs) -> Observation | None:
+    """The networks circle around the equilibrium: the EMA is near the data, and the generator itself is not.
 
-
-def overfitted(now: CheckInputs) -> Observation | None:
-    """The discriminator knows the training samples by heart and takes other real ones for fakes (Karras et al. 2020)."""
-    if not known(now.values, "overfitting", "dominance/sign"):  # the sign, of log odds alone, is smoothed over iterations
-        return None
-    share = now.values["overfitting"]
-    if now.values["dominance/sign"] <= now.table.overfitting.signs:
-        return None
-    level = now.level("overfitting", share)
-    return level and Observation(
-        level,
-        "discriminator over-fitting",
-        f"D judges real samples that it has not seen {share:.0%} of the way from those it has to fakes",
-    )
-
-
-def circling(now: CheckInputs) -> Observation | None:
-    """The players circle: the average is near the goal, and the generator itself is not.
-
-    An average that is far from the data itself only lags behind a generator that is on its way, whatever that way is.
+    If the EMA is far from the data too, it merely lags behind the generator.
     """
-    if not known(now.values, "oscillation", "oscillation/away") or now.values["oscillation/away"] > _NEAR:
+    if not inputs.has("oscillation/away") or inputs.values["oscillation/away"] > _NEAR:
         return None
-    times = now.values["oscillation"]
-    level = now.level("oscillation", times)
-    return level and Observation(
-        level, "oscillation", f"the generator is {times:.3g} times as far from the data as its moving average"
-    )
+    return _by_limit(inputs, "oscillation", "oscillation", "the generator is {:.3g} times as far from the data as its EMA")
 
 
-def unlabelled(now: CheckInputs) -> Observation | None:
-    """A conditional generator that does not make what it is asked for."""
-    return _meaning(now, "labels", "labels without meaning", "samples agree with their label {:.0%} as well as real ones do")
+def check_labels(inputs: CheckInputs) -> Observation | None:
+    """A conditional generator that ignores its labels."""
+    return _by_limit(inputs, "labels", "labels ignored", "samples match their label {:.0%} as well as real ones do", least=0.0)
 
 
-def uncoded(now: CheckInputs) -> Observation | None:
-    """Codes that cannot be read off the samples: the generator ignores them (Chen et al. 2016)."""
-    return _meaning(now, "codes", "codes without meaning", "{:.0%} of the codes' information can be read off the samples")
+def check_codes(inputs: CheckInputs) -> Observation | None:
+    """A generator that ignores its codes: they cannot be read from the samples (Chen et al. 2016)."""
+    evidence = "{:.0%} of the codes' information can be read from the samples"
+    return _by_limit(inputs, "codes", "codes ignored", evidence, least=0.0)
 
 
-def _meaning(now: CheckInputs, check: str, trouble: str, text: str) -> Observation | None:
-    if not known(now.values, check):
+def _by_limit(inputs: CheckInputs, check: str, problem: str, evidence: str, *, least: float | None = None) -> Observation | None:
+    """The observation if the check's own value crosses a limit; ``evidence`` formats the value, or ``least`` if that is more."""
+    if not inputs.has(check):
         return None
-    share = now.values[check]
-    level = now.level(check, share)
-    return level and Observation(level, trouble, text.format(max(0.0, share)))
+    value = inputs.values[check]
+    level = inputs.level(check, value)
+    return level and Observation(level, problem, evidence.format(value if least is None else max(least, value)))
 
 
 CHECKS = (
-    Check("finite", "samples", unreal, settles=False, at_once=True),
-    Check("memorisation", "samples", memorised),
-    Check("overfitting", "samples", overfitted),
-    Check("collapse", "samples", collapsed),
-    Check("duplicates", "samples", repeating),
-    Check("codes", "samples", uncoded),
-    Check("labels", "samples", unlabelled),
-    Check("separation", "samples", apart),
-    Check("oscillation", "samples", circling),
+    HealthCheck("finite", "samples", check_finite, waits=False, immediate=True),
+    HealthCheck("memorisation", "samples", check_memorisation),
+    HealthCheck("overfitting", "samples", check_overfitting),
+    HealthCheck("collapse", "samples", check_collapse),
+    HealthCheck("duplicates", "samples", check_duplicates),
+    HealthCheck("codes", "samples", check_codes),
+    HealthCheck("labels", "samples", check_labels),
+    HealthCheck("separation", "samples", check_separation),
+    HealthCheck("oscillation", "samples", check_oscillation),
 )

@@ -158,7 +158,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource
 
 def _overflowing_schedules(recipe: Recipe) -> Iterator[ValidationIssue]:
     iterations = recipe.train.iterations
-    scalars: list[tuple[Key, object]] = [(("train", "average"), recipe.train.average)]
+    scalars: list[tuple[Key, object]] = [(("train", "ema_decay"), recipe.train.ema_decay)]
     for name, network in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
         scalars += [((name, "optimizer", key), value) for key, value in network.optimizer]
     scalars += [(("loss", index, "weight"), table.weight) for index, table in enumerate(recipe.loss)]

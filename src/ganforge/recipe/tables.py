@@ -62,7 +62,7 @@ class Train(Params):
     """k of Algorithm 1 (Goodfellow et al. 2014): discriminator updates per generator update."""
     updates: Literal["alternating", "simultaneous"] = "alternating"
     """Whether the generator trains against the updated discriminator, or both use the same weights and the same batch."""
-    average: Decay = 0.999
+    ema_decay: Decay = 0.999
     """Decay per iteration of the generator's moving average (EMA), which is used for pictures and metrics; 0 switches it off."""
 
     @model_validator(mode="after")

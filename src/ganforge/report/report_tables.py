@@ -25,13 +25,13 @@ _TONES: dict[str, Tone] = {
     "finished": "good", "running": "plain", "starting": "plain", "stopped": "warn", "unstarted": "warn", "unknown": "warn",
     "diverged": "bad", "failed": "bad", "killed": "bad", "healthy": "good", "warn": "warn", "fail": "bad",
 }  # fmt: skip
-_NOT_WATCHED = "not watched"
+_NOT_MONITORED = "not monitored"
 _VERDICTS = {
     "healthy": "Healthy: the health monitor found no problems.",
     "warn": "There are warnings.",
     "fail": "Training is failing.",
     "diverged": "Diverged.",
-    _NOT_WATCHED: "Not watched: this run has no health findings.",
+    _NOT_MONITORED: "Not monitored: this run has no health findings.",
 }
 
 
@@ -40,17 +40,17 @@ class FindingRow:
     """A finding of the health monitor.
 
     Attributes:
-        trouble: what it is.
+        problem: what is wrong.
         tone: how bad it is.
-        seen: what was observed.
+        evidence: what was measured.
         since: the iterations at which it was observed.
         remedy: what usually helps.
         key: the recipe key to change; "" if there is none.
     """
 
-    trouble: str
+    problem: str
     tone: Tone
-    seen: str
+    evidence: str
     since: str
     remedy: str
     key: str
@@ -151,7 +151,7 @@ def describe_outcome(data: ReportData) -> str:
 def summarize_health(data: ReportData) -> HealthSummary:
     """The verdict of the health monitor with its findings, or that there was none."""
     health = data.status.health if data.status else None
-    verdict = formatting.clean(str(get_table({"health": health}, "health").get("verdict") or _NOT_WATCHED))
+    verdict = formatting.clean(str(get_table({"health": health}, "health").get("verdict") or _NOT_MONITORED))
     findings = [_finding_row(one) for one in get_tables(health, "findings")]
     return HealthSummary(_VERDICTS.get(verdict, verdict), tone_of("fail" if verdict == "diverged" else verdict), findings)
 
@@ -274,9 +274,9 @@ def _finding_row(one: Mapping[str, Any]) -> FindingRow:
     if isinstance(first, int) and isinstance(last, int):
         since = f"iteration {first:,}" if first == last else f"iterations {first:,} to {last:,}"
     return FindingRow(
-        trouble=_text(one, "trouble") or _text(one, "check") or "unnamed finding",
+        problem=_text(one, "problem") or _text(one, "check") or "unnamed finding",
         tone=tone_of(str(one.get("level"))),
-        seen=_text(one, "seen"),
+        evidence=_text(one, "evidence"),
         since=since,
         remedy=_text(one, "remedy"),
         key=_text(one, "key"),

@@ -145,7 +145,7 @@ def _summarize_seed(
         tone=tone_of(word),
         iteration=f"{status.iteration:,}" if status else "",
         duration=formatting.duration(status.seconds) if status else "",
-        verdict=str(health.get("verdict", "not watched")) if isinstance(health, Mapping) else "not watched",
+        verdict=str(health.get("verdict", "not monitored")) if isinstance(health, Mapping) else "not monitored",
         metrics={name: formatting.number(float(value)) for name, value in (status.metrics if status else {}).items()},
         remark=formatting.clean(remark or ""),
         name=run.folder.path.name,

@@ -214,7 +214,7 @@ def _measure(
     scheduled = ScheduledMetric(request.name, metric, 1, samples)
     with plugin_errors(part, f"metric '{part.component.id}' failed"):
         found = session.evaluator.measure(session.generator.network, session.discriminator, [scheduled]).values
-    average = session.request.weights == "average" and session.recipe.train.average != 0
+    average = session.request.weights == "average" and session.recipe.train.ema_decay != 0
     floors = _floors(session, scheduled, part) if session.request.floor else {}
     protocols[request.name] = metric_protocol(
         part, metric, session.parts.dataset, data_hashes=session.hashes, samples=samples, use_ema=average, seed=session.seed

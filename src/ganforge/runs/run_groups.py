@@ -158,7 +158,7 @@ def _tables(lock: Any, key: str) -> list[Mapping[str, Any]]:
 def _training_recipe(recipe: Recipe) -> Recipe:
     """The parts of a recipe that training depends on, all else as by default; health checks count where they may stop a run."""
     without: dict[str, Any] = {"train": recipe.train.model_copy(update={"seed": 0}), "metric": ()}
-    if recipe.health.on_fail == "warn" or not recipe.health.on:
+    if recipe.health.on_fail == "warn" or not recipe.health.enabled:
         without["health"] = Health()
     return recipe.model_copy(update=without)
 

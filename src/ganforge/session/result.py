@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.findings import NOT_WATCHED, by_severity
+from ganforge.core.findings import NOT_MONITORED, by_severity
 
 if TYPE_CHECKING:
     from ganforge.tracking.supervisor import UploadSummary
@@ -28,7 +28,7 @@ class Result:
         iterations_per_second: over this process's training, evaluations and pictures included; iterations that a roll-back
             discarded count, since they took their time.
         metrics: last value of each metric.
-        health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not watched``, and ``findings``, the worst first.
+        health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not monitored``, and ``findings``, the worst first.
         mlflow: what :func:`mlflow_facts` gives.
         exit_code: the command's exit code.
         seed: the run's seed.
@@ -105,7 +105,7 @@ class SweepResult:
     @property
     def verdict(self) -> str:
         """The worst verdict of all seeds."""
-        return next(iter(self.verdicts), NOT_WATCHED)
+        return next(iter(self.verdicts), NOT_MONITORED)
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with the keys of one run's result and ``seeds`` and ``spread`` beside them."""

@@ -91,7 +91,7 @@ class TrainingLoop:
     def _roll_back(self) -> RolledBack | None:
         """Roll back to a state from before the failure, if there is a failure, such a state, and a rollback left."""
         trainer, finding = self._trainer, self._failure()
-        reason = trainer.divergence or (finding and f"{finding.trouble}: {finding.seen}")
+        reason = trainer.divergence or (finding and f"{finding.problem}: {finding.evidence}")
         if not reason or self._first_state is None or trainer.rollbacks >= MAX_ROLLBACKS:
             return None
         since = finding.since if finding and not trainer.divergence else trainer.iteration
@@ -125,7 +125,7 @@ class TrainingLoop:
         finding, rollbacks = self._failure(), self._trainer.rollbacks
         if finding is None or self._on_fail == "warn" or self._trainer.iteration == self._first_iteration:
             return None
-        reason = f"{finding.trouble} since iteration {finding.since}: {finding.seen}"
+        reason = f"{finding.problem} since iteration {finding.since}: {finding.evidence}"
         if rollbacks:
             reason += f"; rolled back {rollbacks} times"
         if self._on_fail == "roll-back" and rollbacks < MAX_ROLLBACKS:

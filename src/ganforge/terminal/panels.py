@@ -148,7 +148,7 @@ def health(state: RunState, started: Started, terms: Mapping[str, float], width:
     """
     lines = [Text(text, WORSE) for text in health_lines.lost(terms)[:2]]
     if state.health is None or not state.health.findings:
-        lines += [Text(text, BETTER) for text in health_lines.judged(state.health, state.healthy_since)]
+        lines += [Text(text, BETTER) for text in health_lines.health_status(state.health, state.healthy_since)]
         return [*lines, *_interpretations(started, terms, width, height - len(lines))]
     meanings = _interpretations(started, terms, width, 0)
     return [*lines, *fit_findings(state.health.findings, width, max(height - len(lines) - len(meanings), 1)), *meanings]
@@ -221,7 +221,7 @@ def _headline(finding: Finding) -> Text:
 
 
 def _omitted(findings: Sequence[Finding]) -> str:
-    return f"and {len(findings)} more: " + ", ".join(f"{finding.trouble} ({finding.level})" for finding in findings)
+    return f"and {len(findings)} more: " + ", ".join(f"{finding.problem} ({finding.level})" for finding in findings)
 
 
 def _table() -> Table:

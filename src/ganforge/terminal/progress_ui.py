@@ -162,7 +162,7 @@ class PlainLines:
         terms = state.terms()
         for line in health_lines.lost(terms):
             self._write(line)
-        for line in health_lines.judged(state.health, state.healthy_since):
+        for line in health_lines.health_status(state.health, state.healthy_since):
             self._write(f"health: {line}")
         for line in loss_interpretation.describe_losses(state.started.term_info if state.started else {}, terms):
             self._write(line)

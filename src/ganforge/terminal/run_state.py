@@ -190,7 +190,7 @@ class RunState:
     def _add_health(self, event: HealthChecked) -> None:
         if event.findings:
             self.healthy_since = None
-        elif self.healthy_since is None and event.judged:
+        elif self.healthy_since is None and event.conclusive:
             self.healthy_since = event.iteration
         self.health = event
 

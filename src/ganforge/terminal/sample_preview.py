@@ -102,15 +102,15 @@ class SamplePreview:
         known = self.started.data.density
         data = mixture_density(known, points) if known else estimate_density(self._real[:, 0], points)
         discriminator = None
-        if picture.field is not None:
-            across, logits = line_logits(picture.field)
+        if picture.logit_grid is not None:
+            across, logits = line_logits(picture.logit_grid)
             discriminator = probability(np.interp(points, across, logits, left=np.nan, right=np.nan))
         generated = estimate_density(flatten(picture.fake)[:, 0], points)
         return line_drawing(data, generated, discriminator, size, (_REAL, _REAL, _FAKE[0], _CURVE))
 
     def _line_legend(self, picture: SamplesDrawn) -> Text:
         entries = [("data", _REAL), ("generated", _FAKE[0])]
-        return _legend([*entries, ("D(x), ½ dotted", _CURVE)] if picture.field is not None else entries)
+        return _legend([*entries, ("D(x), ½ dotted", _CURVE)] if picture.logit_grid is not None else entries)
 
     def _images(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
         height, width, columns, down = _fit_images(self.started.data.shape[1:], (size[0], 2 * size[1]))

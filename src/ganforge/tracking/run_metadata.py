@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from ganforge.core.findings import NOT_WATCHED, Finding, advice, headline
+from ganforge.core.findings import NOT_MONITORED, Finding, advice, headline
 from ganforge.core.redaction import mask, mask_all, mask_text
 
 HEALTH_TAG = "ganforge.health"
-UNCHECKED_TAGS = {HEALTH_TAG: NOT_WATCHED}
+UNCHECKED_TAGS = {HEALTH_TAG: NOT_MONITORED}
 """Tags of a run until the health checks ran."""
 _NOTHING = "none"  # MLflow shows an empty tag like a missing one
 
@@ -106,7 +106,7 @@ class StartRecord:
 
 
 def health_tags(record: Mapping[str, Any]) -> dict[str, str]:
-    """Tags for a ``health`` record of the journal: verdict, kinds of trouble, findings as text, and the counts of a sweep.
+    """Tags for a ``health`` record of the journal: verdict, problems, findings as text, and the counts of a sweep.
 
     The findings are a separate tag instead of a part of the run's note, which you may edit in MLflow while the run continues.
 
@@ -120,6 +120,6 @@ def health_tags(record: Mapping[str, Any]) -> dict[str, str]:
     text = "\n".join(f"- {headline(finding)}; {advice(finding)}" for finding in findings)
     return {
         **verdict,
-        f"{HEALTH_TAG}.trouble": "; ".join(dict.fromkeys(finding.trouble for finding in findings)) or _NOTHING,
+        f"{HEALTH_TAG}.problem": "; ".join(dict.fromkeys(finding.problem for finding in findings)) or _NOTHING,
         f"{HEALTH_TAG}.findings": text or _NOTHING,
     }
