@@ -247,9 +247,15 @@ def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, pag
             path.unlink()
     page = page_of(folder)
     assert sections(page) == SECTIONS
-    for told in ("never reached its first iteration", "There are no pictures.",
-            "There is no animation", "The journal contains no losses.",
-                 "No metrics were measured", "The run folder contains no recipe.", "There is no lock file of this run."):  # fmt: skip
+    for told in (
+        "never reached its first iteration",
+        "There are no pictures.",
+        "There is no animation",
+        "The journal contains no losses.",
+        "No metrics were measured",
+        "The run folder contains no recipe.",
+        "There is no lock file of this run.",
+    ):
         assert told in page.text
 
 
