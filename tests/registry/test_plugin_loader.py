@@ -274,7 +274,11 @@ def test_nothing_of_a_broken_plugin_stays_in_pluggy(install, fault):
     fake = install(source=FAULTS[fault][0])
     loader = plugin_loader._Loader(PluginSelection())
 
-    loader.load(InstalledPlugin("acme-gan", "acme-gan", "1.0", importlib.metadata.EntryPoint("acme-gan", fake.module, "ganforge")))
+    loader.load(
+        InstalledPlugin(
+            "acme-gan", "acme-gan", "1.0", entry_point=importlib.metadata.EntryPoint("acme-gan", fake.module, "ganforge")
+        )
+    )
 
     assert loader.manager.list_name_plugin() == []
     assert not any(caller.get_hookimpls() for caller in vars(loader.manager.hook).values())

@@ -15,7 +15,7 @@ def component(identity, kind=Kind.GENERATOR, **options):
 
 
 def record(distribution, status, reason="ModuleNotFoundError: No module named 'einops'", **options):
-    return PluginRecord(distribution, distribution, "1.0", status, reason=reason, **options)
+    return PluginRecord(distribution, distribution, "1.0", status=status, reason=reason, **options)
 
 
 def registry(*identities, plugins=(), kind=Kind.GENERATOR):

@@ -42,7 +42,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PluginRef:
-    """The plugin that a component comes from.
+    """The identity of a plugin.
 
     Attributes:
         name: entry-point name, such as ``dcgan``.
@@ -59,6 +59,11 @@ class PluginRef:
     source: str = "index"
     url: str | None = None
     sha256: str | None = None
+
+    @property
+    def ref(self) -> PluginRef:
+        """The identity alone, without the fields of subclasses."""
+        return PluginRef(self.name, self.distribution, self.version, self.source, self.url, self.sha256)
 
     @property
     def requirement(self) -> str | None:

@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -29,42 +29,24 @@ _NEEDS_GANFORGE = re.compile(r"ganforge(?![\w.-])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class InstalledPlugin:
+class InstalledPlugin(PluginRef):
     """A plugin that was found and not imported yet.
 
     Attributes:
-        name: entry-point name.
-        distribution: distribution name, normalized.
-        version: the distribution's version.
         entry_point: the entry point to load.
         requires: the distribution's requirements, from its metadata.
-        source: how it was installed: ``index``, ``editable``, ``local`` (a folder or archive), ``vcs`` or ``url``; ``file`` for a
-            local plugin.
         origin: the folder, file or address it was installed from, if known.
-        url: the same in a form that pip accepts, such as ``git+https://…@<commit>``; ``None`` for one from an index.
         fault: why its metadata cannot be used, or ``None``.
-        sha256: hash of a local plugin's file.
     """
 
-    name: str
-    distribution: str
-    version: str
-    entry_point: metadata.EntryPoint
+    entry_point: metadata.EntryPoint = field(kw_only=True)
     requires: tuple[str, ...] = ()
-    source: str = "index"
     origin: str | None = None
-    url: str | None = None
     fault: str | None = None
-    sha256: str | None = None
 
     def load(self) -> object:
         """Import the object that the entry point names."""
         return self.entry_point.load()
-
-    @property
-    def ref(self) -> PluginRef:
-        """The origin that its components record."""
-        return PluginRef(self.name, self.distribution, self.version, self.source, self.url, self.sha256)
 
     @property
     def incompatible(self) -> str | None:
@@ -178,7 +160,7 @@ def builtin_plugin() -> InstalledPlugin:
         source, origin, url = _installed_from(metadata.distribution("ganforge"))
     except metadata.PackageNotFoundError:  # run from a source tree
         source, origin, url = "local", None, None
-    return InstalledPlugin(BUILTIN, "ganforge", __version__, entry_point, source=source, origin=origin, url=url)
+    return InstalledPlugin(BUILTIN, "ganforge", __version__, source, url, entry_point=entry_point, origin=origin)
 
 
 def installed_plugins() -> list[InstalledPlugin]:
@@ -190,7 +172,7 @@ def installed_plugins() -> list[InstalledPlugin]:
         other = found.setdefault(key, plugin)
         if other.entry_point.value != entry_point.value:
             fault = f"its entry point '{plugin.name}' is declared twice: {other.entry_point.value} and {entry_point.value}"
-            found[key] = InstalledPlugin(*key, plugin.version, other.entry_point, fault=fault)
+            found[key] = InstalledPlugin(*key, plugin.version, entry_point=other.entry_point, fault=fault)
     return [found[key] for key in sorted(found)]
 
 
@@ -216,7 +198,7 @@ def _readable_entry_points() -> Iterator[metadata.EntryPoint]:
 
 def _describe(entry_point: metadata.EntryPoint) -> InstalledPlugin:
     distribution = entry_point.dist
-    unknown = InstalledPlugin(entry_point.name, normalize_name(entry_point.name), "?", entry_point)
+    unknown = InstalledPlugin(entry_point.name, normalize_name(entry_point.name), "?", entry_point=entry_point)
     if distribution is None:  # only an entry point made by hand has none
         return unknown
     try:

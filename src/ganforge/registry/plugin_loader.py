@@ -222,16 +222,11 @@ def _names(components: Iterable[Component]) -> dict[Kind, tuple[str, ...]]:
 
 def _record(plugin: InstalledPlugin, status: PluginStatus, **facts: object) -> PluginRecord:
     return PluginRecord(
-        name=plugin.name,
-        distribution=plugin.distribution,
-        version=plugin.version,
+        *(plugin.name, plugin.distribution, plugin.version, plugin.source, plugin.url, plugin.sha256),
         status=status,
-        source=plugin.source,
         origin=plugin.origin,
         module=plugin.entry_point.value,
         file=plugin.file,
-        url=plugin.url,
-        sha256=plugin.sha256,
         requires=plugin.requires,
         **facts,  # type: ignore[arg-type]  # named fields of the record, each checked where it is given
     )

@@ -34,16 +34,11 @@ class PluginStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PluginRecord:
+class PluginRecord(PluginRef):
     """One installed plugin and the outcome of loading it.
 
     Attributes:
-        name: entry-point name.
-        distribution: distribution name, normalized.
-        version: the distribution's version.
         status: the outcome.
-        source: how it was installed: ``index``, ``editable``, ``local`` (a folder or archive), ``vcs``, ``url``; ``file`` for a
-            local file.
         origin: the folder, address or commit it was installed from, if known.
         module: the module that its entry point names.
         file: the module's file, if known.
@@ -52,16 +47,10 @@ class PluginRecord:
         reason: why it is not active, in one line.
         traceback: the traceback of the failure, as text.
         remarks: peculiarities of a plugin that works, such as "imports torch".
-        url: where it was installed from, in a form that pip accepts, unless from an index.
-        sha256: hash of a local file.
         requires: its distribution's requirements, from its metadata.
     """
 
-    name: str
-    distribution: str
-    version: str
-    status: PluginStatus
-    source: str = "index"
+    status: PluginStatus = field(kw_only=True)
     origin: str | None = None
     module: str = ""
     file: Path | None = None
@@ -70,19 +59,12 @@ class PluginRecord:
     reason: str | None = None
     traceback: str | None = None
     remarks: tuple[str, ...] = ()
-    url: str | None = None
-    sha256: str | None = None
     requires: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """Its name in messages: its distribution, or its file for a local plugin."""
         return Path(self.origin).name if self.distribution == LOCAL and self.origin else self.distribution
-
-    @property
-    def ref(self) -> PluginRef:
-        """The origin that its components record."""
-        return PluginRef(self.name, self.distribution, self.version, self.source, self.url, self.sha256)
 
     @property
     def handle(self) -> str:

@@ -24,6 +24,7 @@ DEPENDENCIES = {
     "packaging": "packaging",
     "pillow": "PIL",
     "pluggy": "pluggy",
+    "pooch": "pooch",
     "pydantic": "pydantic",
     "pygments": "pygments",
     "rich": "rich",
