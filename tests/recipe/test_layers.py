@@ -170,7 +170,7 @@ def test_a_value_is_put_in_its_place(source, text, key, value):
     read = source(text)
     assert read.problems == ()
     assert read.value(key) == value
-    assert read.origin(key) == "--set"
+    assert str(read.place(key)) == "--set"
 
 
 def test_the_last_of_two_wins(source):
@@ -179,15 +179,15 @@ def test_the_last_of_two_wins(source):
 
 def test_other_values_stay_where_they_were(source):
     read = source("train.seed=1")
-    assert read.origin("train.iterations").endswith("recipe.toml:4")
-    assert read.origin("train.batch_size") == "default"
+    assert str(read.place("train.iterations")).endswith("recipe.toml:4")
+    assert read.place("train.batch_size") is None
 
 
 def test_what_was_replaced_is_forgotten(source):
     read = source("loss=[{ use = 'hinge' }]")
     assert [loss.use for loss in read.recipe.loss] == ["hinge"]
-    assert read.origin("loss[0].use") == "--set"
-    assert read.where("loss[1].weight") is None
+    assert str(read.place("loss[0].use")) == "--set"
+    assert read.problem("loss[1].weight", "").line is None
 
 
 @pytest.mark.parametrize(

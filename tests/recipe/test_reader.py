@@ -31,12 +31,11 @@ def test_a_right_recipe_is_read(write, whole):
 def test_places_and_origins(write, whole):
     path = write(whole)
     source = read_recipe(str(path))
-    assert source.where("train.iterations") == (path, 4)
-    assert source.where("loss[1].weight.start") == (path, 27)
-    assert source.where("train.seed") == (path, 3)
-    assert source.where("checkpoints.keep") is None
-    assert source.origin("train.iterations") == f"{path}:4"
-    assert source.origin("train.seed") == "default"
+    keys = ("train.iterations", "loss[1].weight.start", "train.seed", "checkpoints.keep")
+    assert [source.problem(key, "").line for key in keys] == [4, 27, 3, None]
+    assert source.problem("train.seed", "").file == path
+    assert str(source.place("train.iterations")) == f"{path}:4"
+    assert source.place("train.seed") is None
     assert source.value("loss[0].use") == "non-saturating"
     assert source.value("loss[0].nothing") is None
 

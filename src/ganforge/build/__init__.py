@@ -1,1 +1,1 @@
-"""From recipes to trainers: parts resolved, held against each other and built."""
+"""From recipes to trainers: parts found, checked against each other, and built."""

@@ -1,1 +1,1 @@
-"""Recipes: read from TOML with the place of every value, judged at once, written out whole. Imports no torch."""
+"""Recipes: read from TOML with the place of every value, validated, and written. Imports no torch."""

@@ -31,7 +31,6 @@ class RecipeSource:
         path: the recipe's file.
         text: that file's text.
         files: every file that was read: the recipe's and those it extends.
-        overrides: the ``--set`` texts.
         table: the merged tables; values that no recipe may hold, such as dates, are `problems` and replaced by harmless ones.
         places: where each key was given.
         replaced: the keys of the replaced values, about which no other problem is reported.
@@ -41,7 +40,6 @@ class RecipeSource:
     path: Path
     text: str
     files: tuple[Path, ...]
-    overrides: tuple[str, ...]
     table: Mapping[str, Any]
     places: Mapping[Key, Place]
     replaced: frozenset[Key] = frozenset()
@@ -59,11 +57,6 @@ class RecipeSource:
             raise RecipeError(self.problems)
         return self._recipe
 
-    def where(self, key: str | Key) -> tuple[Path, int] | None:
-        """File and line of a key or of the nearest table around it; ``None`` for ``--set`` and unknown keys."""
-        place = self._nearest_place(self._key(key))
-        return (place.file, place.line) if place and place.file and place.line else None
-
     def place(self, key: str | Key) -> Place | None:
         """Where a value was given, or ``None`` for a default."""
         full = self._key(key)
@@ -75,10 +68,6 @@ class RecipeSource:
             if place and (length == len(full) or place.file is None):
                 return place
         return None
-
-    def origin(self, key: str | Key) -> str:
-        """Where a value comes from: ``recipe.toml:12``, ``--set`` or ``default``."""
-        return str(self.place(key) or "default")
 
     def value(self, key: str | Key) -> Any:
         """The value of a key in the recipe's files and ``--set``, or ``None``."""
@@ -144,7 +133,6 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource
         path=path,
         text=layers.documents[0].text,
         files=tuple(document.path for document in layers.documents),
-        overrides=tuple(overrides),
         table=table,
         places=places,
         replaced=frozenset(issue.key for issue in unusable),

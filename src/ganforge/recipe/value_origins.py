@@ -1,4 +1,4 @@
-"""Each value of a recipe with its origin: a line of the recipe or of one that it extends, ``--set``, or whose default it is."""
+"""Where each value of a recipe comes from: a line of the recipe or of a file that it extends, ``--set``, or a default."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ExplainedValue:
     """One value of a resolved recipe.
 
     Attributes:
-        key: where it stands.
-        value: what it is, as plain data; ``None`` when it is not set.
-        place: where it was given, or ``None`` where nobody gave it.
-        default_of: in words, whose default it is, or ``None`` where somebody gave it.
+        key: its key.
+        value: the value as plain data; ``None`` if it is not set.
+        place: where it was given, or ``None`` for a default.
+        default_of: what defines the default, or ``None`` for a given value.
         description: what it means.
     """
 
@@ -35,12 +35,12 @@ class ExplainedValue:
 
     @property
     def file(self) -> Path | None:
-        """The file that gives it, or ``None``."""
+        """The file that it was given in, or ``None``."""
         return self.place.file if self.place else None
 
     @property
     def line(self) -> int | None:
-        """The line that gives it, or ``None``."""
+        """The line that it was given in, or ``None``."""
         return self.place.line if self.place else None
 
     @property
@@ -51,11 +51,11 @@ class ExplainedValue:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A component that a table names.
+    """The component of a table.
 
     Attributes:
         name: its id and revision.
-        params: its parameters, defaults filled in.
+        params: its parameters, including defaults.
     """
 
     name: str
@@ -66,9 +66,9 @@ def explain_values(source: RecipeSource, resolved: Recipe, owners: Mapping[str, 
     """All values of a recipe, in the order of its schema.
 
     Args:
-        source: what was read.
+        source: the recipe as read.
         resolved: the recipe with full names.
-        owners: for each table that names a component, such as ``generator`` or ``loss[1]``, that component.
+        owners: the component of each table that has one, such as ``generator`` or ``loss[1]``.
     """
     return tuple(_explained(source, resolved, (), None, {parse_key(table): owner for table, owner in owners.items()}))
 
@@ -77,16 +77,16 @@ def select_values(values: Sequence[ExplainedValue], text: str) -> tuple[Explaine
     """The values at or below a key.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such value.
     """
     shown = text if len(text) <= 60 else f"{text[:59]}…"
     try:
         key = parse_key(text)
     except ValueError:
         raise UsageError(
-            f"'{shown}' is no dotted key", remedy="write it as in train.seed, loss[1].weight or generator.params"
+            f"'{shown}' is not a dotted key", remedy="write it as in train.seed, loss[1].weight or generator.params"
         ) from None
-    key = resolve_indices(key, _nested(values))
+    key = resolve_indices(key, _lists(values))
     chosen = tuple(value for value in values if value.key[: len(key)] == key)
     if not chosen:
         known = dict.fromkeys(format_key(value.key[:length]) for value in values for length in range(1, len(value.key) + 1))
@@ -98,7 +98,7 @@ def select_values(values: Sequence[ExplainedValue], text: str) -> tuple[Explaine
 def _explained(
     source: RecipeSource, model: Params, at: Key, owner: str | None, owners: Mapping[Key, Owner]
 ) -> Iterator[ExplainedValue]:
-    """The values of one table and of those in it; ``owner`` is the component in whose params it stands."""
+    """The values of a table and of the tables in it; ``owner`` is the component whose params they are."""
     plain = model.model_dump(mode="json")
     for name, field in type(model).model_fields.items():
         key, value = (*at, name), getattr(model, name)
@@ -111,12 +111,12 @@ def _explained(
                 yield from _explained(source, item, (*key, index), owner, owners)
         else:
             place = source.place(key)
-            default_of = None if place else owner or _owner(model, at, name, owners)
+            default_of = None if place else owner or _default_owner(model, at, name, owners)
             yield ExplainedValue(key, plain[name], place, default_of, " ".join((field.description or "").split()))
 
 
-def _owner(model: Params, at: Key, name: str, owners: Mapping[Key, Owner]) -> str:
-    """Whose default a value outside of params is."""
+def _default_owner(model: Params, at: Key, name: str, owners: Mapping[Key, Owner]) -> str:
+    """What defines the default of a value outside params."""
     if isinstance(model, Schedule):
         return "a schedule"
     if at[-1:] == ("optimizer",) and name != "use":
@@ -128,8 +128,8 @@ def _owner(model: Params, at: Key, name: str, owners: Mapping[Key, Owner]) -> st
     return f"[[{at[0]}]]" if len(at) > 1 and isinstance(at[1], int) else f"[{at[0]}]"
 
 
-def _nested(values: Sequence[ExplainedValue]) -> dict[str, object]:
-    """Lists as long as the recipe's, for the top-level keys that hold tables: enough to tell indices from names."""
+def _lists(values: Sequence[ExplainedValue]) -> dict[str, object]:
+    """Lists as long as the recipe's arrays of tables, which is enough to distinguish indices from names."""
     lists: dict[str, object] = {}
     for value in values:
         name = value.key[0]
