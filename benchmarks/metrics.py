@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganforge.builtin.datasets.image_params import MnistParams
+from ganforge.builtin.datasets.dataset_specs import MnistParams
 from ganforge.builtin.datasets.mnist import build_fashion_mnist, build_mnist
-from ganforge.builtin.features.feature_extractors import features
-from ganforge.builtin.metrics.feature_params import FeatureParams
+from ganforge.builtin.features.feature_extractors import build_features
+from ganforge.builtin.metrics.metric_params import FeatureParams
 from ganforge.metrics import (
     frechet_distance,
     kernel_distance,
@@ -79,7 +79,9 @@ def measure_features() -> str:
     """Both distances of images of Fashion-MNIST, on features of the backbone."""
     dataset = mnist(build_fashion_mnist, 255.0)
     values, labels = drawn(dataset, 5 * SEEN)
-    seen = features(FeatureParams(features="imagenet"), MetricContext(dataset.spec, LatentSpec(2), HERE, HERE, lambda: dataset))
+    seen = build_features(
+        FeatureParams(features="imagenet"), MetricContext(dataset.spec, LatentSpec(2), HERE, HERE, lambda: dataset)
+    )
     real = seen(values[:SEEN])
     found = {name: seen(part) for name, part in damaged(values, labels).items()}
     rows = ((name, f"{frechet_distance(real, part):,.0f}", f"{kernel_distance(real, part):.3f}") for name, part in found.items())

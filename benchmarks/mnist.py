@@ -31,9 +31,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.builtin.datasets.image_params import MnistParams
+from ganforge.builtin.datasets.dataset_specs import MnistParams
 from ganforge.builtin.datasets.mnist import build_mnist
-from ganforge.builtin.features.classifier_features import classifier, read_classes
+from ganforge.builtin.features.classifier_features import classify, load_classifier
 from ganforge.core.records import Samples
 from ganforge.metrics import class_coverage, hungarian_accuracy, parzen_log_likelihood
 from ganforge.plugin import Dataset, DatasetContext, LatentSpec, MetricContext
@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
 
     digits = real_digits()
-    reader = classifier(MetricContext(digits.dataset.spec, LatentSpec(1), ROOT, cache_folder(), lambda: digits.dataset))
+    reader = load_classifier(MetricContext(digits.dataset.spec, LatentSpec(1), ROOT, cache_folder(), lambda: digits.dataset))
     rows = [row(find(run, options.runs_dir), reader.network, digits) for run in options.runs]
     page = options.out.read_text() if options.out.exists() else ""
     text = section(joined(earlier(page), rows), right=reader.accuracy)
@@ -132,7 +132,7 @@ def measured(generator: LoadedGenerator, network: nn.Module, digits: Digits) -> 
     values = _unit(samples.values, generator)
     found = parzen_log_likelihood(values, digits.train.values[50_000:51_000], digits.test.values)
     yield "Parzen", f"{found.mean:.1f} ± {found.standard_error:.1f} (σ {found.width:.3f})"
-    read = read_classes(network, values)
+    read = classify(network, values)
     if samples.labels is not None:
         yield "digit asked for", f"{float((read == samples.labels).double().mean()):.2%}"
     if samples.latent is not None and samples.latent.codes is not None:
@@ -161,7 +161,7 @@ def drawn(generator: LoadedGenerator, count: int) -> Samples:
 
 def modes(values: Tensor, network: nn.Module) -> str:
     """Triples found, and KL(found ‖ uniform) in nats."""
-    found = class_coverage(read_classes(network, values, channels=3), [1e-3] * 1000)
+    found = class_coverage(classify(network, values, channels=3), [1e-3] * 1000)
     return f"{found.captured:,} of 1,000, KL {found.reverse_kl:.3f}"
 
 

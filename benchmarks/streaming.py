@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ganforge.builtin.datasets.dataset_specs import ImageFolderParams
 from ganforge.builtin.datasets.image_folder import build_image_folder
-from ganforge.builtin.datasets.image_params import ImageFolderParams
 from ganforge.plugin import Dataset, DatasetContext, StreamingDataset
 from ganforge.train.batches import Batches, StreamedBatches
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 HEAVY = {"torch", "mlflow", "numpy", "matplotlib", "sklearn", "scipy"}
 TRAINERS_VERBS = {"zero_grad", "backward", "step", "train", "eval"}
-OUTSIDE_THE_GAME = {"small_classifier.py"}
+OUTSIDE_THE_GAME = {"classifier_features.py"}
 """Trains the classifier that features are made of, when a metric is built."""
 
 

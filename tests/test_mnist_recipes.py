@@ -9,7 +9,7 @@ from torch import nn
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
-from ganforge.builtin.datasets.idx_format import decode
+from ganforge.builtin.datasets.mnist import decode_idx as decode
 from ganforge.builtin.datasets.remote_files import read_gzip
 from ganforge.core.events import Stepped
 from ganforge.recipe.reader import read_recipe

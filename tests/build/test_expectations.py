@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -97,7 +99,7 @@ def test_a_metric_that_cannot_be_built_is_left_out_only_where_it_is_optional(blu
     def build_modes(params, context):
         raise IncompatiblePartsError("there are no weights", remedy="fetch them")
 
-    monkeypatch.setattr("ganforge.builtin.metrics.basic_metrics.build_modes", build_modes)
+    monkeypatch.setattr("ganforge.builtin.metrics.BAD_basic_metrics.build_modes", build_modes)
     with pytest.raises(IncompatiblePartsError, match="no weights"):
         built(blueprint(band("modes/captured")))
 
@@ -128,9 +130,10 @@ def test_a_metric_whose_package_is_missing_is_left_out_only_where_it_is_optional
 
 
 def test_a_metric_that_is_given_too_few_samples_is_refused_before_training(blueprint, monkeypatch):
-    from ganforge.builtin.metrics.basic_metrics import Modes
+    from ganforge.builtin.metrics import density_metrics
 
-    monkeypatch.setattr(Modes, "min_samples", 50, raising=False)
+    build = density_metrics.build_modes
+    monkeypatch.setattr(density_metrics, "build_modes", lambda *arguments: replace(build(*arguments), min_samples=50))
     with pytest.raises(IncompatiblePartsError, match=r"metric\[0\]: metric 'modes' needs at least 50 samples, got 20") as caught:
         built(blueprint(""))
     assert caught.value.remedy == "set metric[0].samples = 50"

@@ -13,7 +13,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.build.parts import Part
 from ganforge.build.protocols import metric_protocol, protocol_differences
-from ganforge.builtin.features import small_classifier
+from ganforge.builtin.features import classifier_features
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Kind
 
@@ -155,7 +155,7 @@ def test_local_files_are_known_by_their_sums_and_installed_plugins_by_revisions(
 
 def test_features_that_are_learnt_are_the_same_for_all_seeds_of_a_recipe_and_other_for_other_data(stated, monkeypatch):
     """Moons of two seeds are other points, so what is learnt from them would differ, and no two seeds could be compared."""
-    monkeypatch.setattr(small_classifier, "_LEAST_STEPS", 20)
+    monkeypatch.setattr(classifier_features, "_LEAST_STEPS", 20)
     learnt = {"use": "kernel", "params": '{ features = "classifier" }'}
     one, other = stated(**learnt, seed=1), stated(**learnt, seed=2)
     assert len(one["metric.sha256"]) == 64

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ganforge.builtin.datasets.image_params import MnistParams, StackedMnistParams
+from ganforge.builtin.datasets.dataset_specs import MnistParams, StackedMnistParams
 from ganforge.builtin.datasets.mnist import build_fashion_mnist, build_stacked_mnist
-from ganforge.builtin.features import small_classifier
-from ganforge.builtin.features.feature_extractors import features
-from ganforge.builtin.metrics.feature_params import FeatureParams
+from ganforge.builtin.features import classifier_features
+from ganforge.builtin.features.feature_extractors import build_features
+from ganforge.builtin.metrics.metric_params import FeatureParams
 from ganforge.metrics import frechet_distance, kernel_distance
 from ganforge.plugin import DatasetContext, Evaluation, LatentSpec, MetricContext, Samples
 
@@ -34,7 +34,9 @@ def distances(fashion_files, tmp_path_factory):
         "half the classes": drawn.values[drawn.labels < 5][-COUNT:],
         "ten repeated": other[:10].repeat(COUNT // 10, 1, 1, 1),
     }
-    seen = features(FeatureParams(features="imagenet"), MetricContext(data.spec, LatentSpec(2), nowhere, nowhere, lambda: data))
+    seen = build_features(
+        FeatureParams(features="imagenet"), MetricContext(data.spec, LatentSpec(2), nowhere, nowhere, lambda: data)
+    )
     reference = seen(real)
     found = {name: seen(values) for name, values in sets.items()}
     return {name: (frechet_distance(reference, rows), kernel_distance(reference, rows)) for name, rows in found.items()}
@@ -50,7 +52,7 @@ def test_every_damage_to_real_images_is_seen(distances) -> None:
 
 
 def test_real_stacked_digits_reach_the_floor_of_their_modes(mnist_files, tmp_path, components, monkeypatch) -> None:
-    monkeypatch.setattr(small_classifier, "_MOST_STEPS", 1000)
+    monkeypatch.setattr(classifier_features, "_MOST_STEPS", 1000)
     data = build_stacked_mnist(StackedMnistParams(samples=30_000), DatasetContext(0, tmp_path, mnist_files.parent))
     context = MetricContext(data.spec, LatentSpec(2), tmp_path, tmp_path, lambda: data)
     component = components["metric", "class-modes"]

@@ -135,7 +135,7 @@ from ganforge.registry.component import Kind, PluginRef
 from ganforge.plugin import DataSpec, Registrar
 
 for kind in Kind:
-    hook = getattr(plugin, f"ganforge_register_{kind.plural}", None)
+    hook = getattr(builtin_plugin, f"ganforge_register_{kind.plural}", None)
     staged = []
     if hook:
         hook(Registrar(kind, PluginRef("builtin", "ganforge", "0"), staged))

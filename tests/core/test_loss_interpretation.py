@@ -8,13 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.builtin import adversarial_losses
+from ganforge.builtin import losses as builtin_losses
 from ganforge.core.contracts import Divergence, TermInfo
 from ganforge.core.loss_interpretation import describe_losses, interpret, measure_progress
+from ganforge.core.params import NoParams
 from ganforge.core.records import DiscriminatorOutput, Samples
 
 P, Q = np.array([5, 3, 1, 1]), np.array([1, 2, 2, 5])  # how often of ten each of four points is real or generated
-LOGISTIC = adversarial_losses.NonSaturating().term_info
+
+
+def built(name, params=None):
+    """The built-in loss of that name."""
+    return getattr(builtin_losses, f"build_{name}")(params or NoParams(), None)
+
+
+def least_squares(**targets):
+    return built("least_squares", builtin_losses.LeastSquaresParams(**targets))
+
+
+LOGISTIC = built("non_saturating").term_info
 
 
 def best_terms(loss, score):
@@ -36,11 +48,11 @@ def divergences():
     ratio, posterior = np.log(p / q), p / (p + q)
     there, back = np.outer(p, q), np.outer(q, p)
     return {
-        "logistic": (adversarial_losses.NonSaturating(), ratio, jensen_shannon(p, q)),
-        "least squares": (adversarial_losses.LeastSquares(), posterior, float(((p - q) ** 2 / (p + q)).sum())),
-        "shifted squares": (adversarial_losses.LeastSquares(a=-1, b=2), 3 * posterior - 1, float(((p - q) ** 2 / (p + q)).sum())),
-        "hinge": (adversarial_losses.Hinge(), np.sign(p - q), float(np.abs(p - q).sum()) / 2),
-        "relativistic": (adversarial_losses.Relativistic(), ratio, jensen_shannon(there, back)),
+        "logistic": (built("non_saturating"), ratio, jensen_shannon(p, q)),
+        "least squares": (least_squares(), posterior, float(((p - q) ** 2 / (p + q)).sum())),
+        "shifted squares": (least_squares(a=-1, b=2), 3 * posterior - 1, float(((p - q) ** 2 / (p + q)).sum())),
+        "hinge": (built("hinge"), np.sign(p - q), float(np.abs(p - q).sum()) / 2),
+        "relativistic": (built("relativistic"), ratio, jensen_shannon(there, back)),
     }
 
 
@@ -91,7 +103,7 @@ def test_the_logistic_discriminator_in_words(total, said):
 
 
 def test_the_critic_has_a_gap_and_no_success_rate():
-    term_info = adversarial_losses.Wasserstein().term_info
+    term_info = built("wasserstein").term_info
     assert interpret("discriminator", {"discriminator/adversarial": -1.23}, term_info) == (
         "critic gap (W₁ up to the critic's slope) 1.230"
     )
@@ -101,9 +113,9 @@ def test_the_critic_has_a_gap_and_no_success_rate():
 @pytest.mark.parametrize(
     ("loss", "undecided", "recognised"),
     [
-        (adversarial_losses.NonSaturating(), math.log(2), 3.0),
-        (adversarial_losses.Minimax(), -math.log(2), -0.05),
-        (adversarial_losses.Relativistic(), 0.7, 2.0),
+        (built("non_saturating"), math.log(2), 3.0),
+        (built("minimax"), -math.log(2), -0.05),
+        (built("relativistic"), 0.7, 2.0),
     ],
 )
 def test_the_generator_in_words(loss, undecided, recognised):
@@ -115,7 +127,7 @@ def test_the_generator_in_words(loss, undecided, recognised):
     assert said(2 * undecided - recognised) == "its samples pass for real"
 
 
-@pytest.mark.parametrize("loss", [adversarial_losses.Hinge(), adversarial_losses.Wasserstein(), adversarial_losses.LeastSquares()])
+@pytest.mark.parametrize("loss", [built("hinge"), built("wasserstein"), least_squares()])
 def test_nothing_is_said_of_generators_whose_value_does_not_tell(loss):
     assert interpret("generator", {"generator/adversarial": 0.3}, loss.term_info) == ""
 

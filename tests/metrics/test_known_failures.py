@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ganforge.builtin.datasets.idx_format import decode
+from ganforge.builtin.datasets.mnist import decode_idx as decode
 from ganforge.builtin.datasets.remote_files import read_gzip
 from ganforge.metrics import expected_coverage, memorisation, near_duplicates, one_nearest_neighbour, precision_recall
 

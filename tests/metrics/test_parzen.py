@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from scipy.stats import gaussian_kde, multivariate_normal
 
-from ganforge.builtin.datasets.idx_format import decode
+from ganforge.builtin.datasets.mnist import decode_idx as decode
 from ganforge.builtin.datasets.remote_files import read_gzip
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import PARZEN_WIDTHS, log_densities, parzen_log_likelihood

@@ -90,9 +90,9 @@ def test_a_metric_that_cannot_be_measured_stops_no_other_one(folder):
 
 
 def test_a_strangers_error_is_one_line_that_blames_its_plugin(folder, monkeypatch):
-    from ganforge.builtin.metrics.basic_metrics import Modes
+    from ganforge.builtin.metrics.function_metric import FunctionMetric
 
-    monkeypatch.setattr(Modes, "measure", lambda self, evaluation: 1 / 0)
+    monkeypatch.setattr(FunctionMetric, "measure", lambda self, evaluation: 1 / 0)
     (error,) = evaluate(folder, EvaluationRequest()).failed.values()
     assert "metric 'ganforge/modes' failed: ZeroDivisionError" in str(error)
 
@@ -107,16 +107,16 @@ def test_the_floor_is_what_other_real_samples_reach(folder):
 def test_a_floor_of_samples_that_are_drawn_twice_is_doubted(folder, monkeypatch):
     import torch
 
-    from ganforge.builtin.datasets.points import Drawn
+    from ganforge.builtin.datasets.points import SyntheticPoints
     from ganforge.core.records import Samples
 
-    held_out = Drawn.held_out
+    held_out = SyntheticPoints.held_out
 
     def twice(self, count, generator):
         drawn = held_out(self, max(1, count // 2), generator).values
         return Samples(torch.cat([drawn, drawn]))
 
-    monkeypatch.setattr(Drawn, "held_out", twice)
+    monkeypatch.setattr(SyntheticPoints, "held_out", twice)
     found = evaluate(folder, EvaluationRequest(("wasserstein",), samples=40, floor=True))
     assert found.values["wasserstein"].floor == 0
     assert found.remarks == (

@@ -7,8 +7,16 @@ import math
 import pytest
 import torch
 
-from ganforge.builtin.component_params import LabelledParams, NormalParams, StructuredParams, UniformParams
-from ganforge.builtin.samplers import build_labelled, build_normal, build_structured, build_uniform
+from ganforge.builtin.samplers import (
+    LabelledParams,
+    NormalParams,
+    StructuredParams,
+    UniformParams,
+    build_labelled,
+    build_normal,
+    build_structured,
+    build_uniform,
+)
 from ganforge.core.contracts import SamplerContext
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec

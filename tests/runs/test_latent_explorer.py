@@ -10,8 +10,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganforge.builtin.component_params import LabelledParams, NormalParams, StructuredParams, UniformParams
-from ganforge.builtin.samplers import build_labelled, build_normal, build_structured, build_uniform
+from ganforge.builtin.samplers import (
+    LabelledParams,
+    NormalParams,
+    StructuredParams,
+    UniformParams,
+    build_labelled,
+    build_normal,
+    build_structured,
+    build_uniform,
+)
 from ganforge.core.contracts import SamplerContext
 from ganforge.core.errors import StorageError, UsageError
 from ganforge.core.specs import DataSpec

@@ -21,7 +21,7 @@ LOSS = """
         register("sharper", "acme_gan_loss:build", summary="Another one.")
 """
 BUILD = """
-from ganforge.builtin.adversarial_losses import build_non_saturating as build
+from ganforge.builtin.losses import build_non_saturating as build
 """
 
 

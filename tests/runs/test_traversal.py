@@ -9,8 +9,16 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.builtin.component_params import LabelledParams, NormalParams, StructuredParams, UniformParams
-from ganforge.builtin.samplers import build_labelled, build_normal, build_structured, build_uniform
+from ganforge.builtin.samplers import (
+    LabelledParams,
+    NormalParams,
+    StructuredParams,
+    UniformParams,
+    build_labelled,
+    build_normal,
+    build_structured,
+    build_uniform,
+)
 from ganforge.core.contracts import SamplerContext
 from ganforge.core.errors import UsageError
 from ganforge.core.records import Latent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ganforge.builtin.datasets import streamed_images
+from ganforge.builtin.datasets import image_folder
 from ganforge.core.errors import StorageError
 from ganforge.runs import nearest_training
 from ganforge.session import final_figures
@@ -67,7 +67,7 @@ def test_of_a_streamed_folder_the_album_searches_a_part_and_says_so_and_sample_s
     pictures.mkdir()
     for number in range(40):
         Image.new("L", (8, 8), 6 * number).save(pictures / f"{number}.png")
-    monkeypatch.setattr(streamed_images, "_PART", 10)
+    monkeypatch.setattr(image_folder, "_SUBSET", 10)
     notes = []
     monkeypatch.setattr(final_figures, "beside_nearest", lambda *_, note: notes.append(note) or b"")
 

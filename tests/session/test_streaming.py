@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.builtin.datasets.held_out_split import held_mask
+from ganforge.builtin.datasets.held_out_split import held_out_mask
 from ganforge.session.run_plan import Options
 from ganforge.session.training_run import run
 from ganforge.storage import checkpoints
@@ -109,7 +109,7 @@ def test_going_on_in_the_middle_of_an_epoch_equals_never_having_stopped(recipe, 
         patched.setattr(Trainer, "run", lambda self, should_stop, rescue: unbroken(self, lambda: self.iteration >= at))
         broken = run(Options(recipe, (f"dataset.workers={before}",), runs_dir=tmp_path / "broken"), console)
     assert (broken.status, broken.iterations) == ("stopped", at)
-    assert at * 2 * BATCH % int((~held_mask(COUNT, None, 0.1)).sum()) != 0
+    assert at * 2 * BATCH % int((~held_out_mask(COUNT, None, 0.1)).sum()) != 0
 
     torch.rand(5)
     options = Options(recipe, (f"dataset.workers={after}",), resume=str(broken.folder), runs_dir=tmp_path / "broken")
@@ -179,7 +179,7 @@ def trains(process, folder):
 @waiting
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_picture_damaged_or_gone_under_way_ends_the_run_with_its_name(recipe, command, pictures, workers):
-    mask = held_mask(COUNT, None, 0.1)
+    mask = held_out_mask(COUNT, None, 0.1)
     victim = pictures[(~mask).nonzero()[5].item()]
     victim.write_bytes(victim.read_bytes()[:-40])  # its head is sound, so this shows when it is decoded
 

@@ -319,13 +319,13 @@ def test_every_value_has_its_protocol_beside_it_also_after_resuming(recipe, cons
 
 
 def test_an_optional_metric_that_fails_does_not_end_training(recipe, console, tmp_path, monkeypatch):
-    from ganforge.builtin.metrics.basic_metrics import WassersteinDistance
+    from ganforge.builtin.metrics.function_metric import FunctionMetric
     from ganforge.core.errors import DataError
 
     def refuse(self, evaluation):
         raise DataError("too few samples", remedy="give it more")
 
-    monkeypatch.setattr(WassersteinDistance, "measure", refuse)
+    monkeypatch.setattr(FunctionMetric, "measure", refuse)
     path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\nevery = 5\n')
     with pytest.raises(DataError, match="too few samples"):
         run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
@@ -337,9 +337,9 @@ def test_an_optional_metric_that_fails_does_not_end_training(recipe, console, tm
 
 
 def test_a_value_from_before_a_metric_failed_is_not_passed_off_as_the_last_one(recipe, console, tmp_path, monkeypatch):
-    from ganforge.builtin.metrics.basic_metrics import WassersteinDistance
+    from ganforge.builtin.metrics.function_metric import FunctionMetric
 
-    measure, looks = WassersteinDistance.measure, []
+    measure, looks = FunctionMetric.measure, []
 
     def fail_later(self, evaluation):
         looks.append(1)
@@ -347,7 +347,7 @@ def test_a_value_from_before_a_metric_failed_is_not_passed_off_as_the_last_one(r
             raise ValueError("no luck")
         return measure(self, evaluation)
 
-    monkeypatch.setattr(WassersteinDistance, "measure", fail_later)
+    monkeypatch.setattr(FunctionMetric, "measure", fail_later)
     path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\nevery = 10\noptional = true\n')
     result = run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
     assert (result.status, result.metrics, len(looks)) == ("finished", {}, 2)

@@ -95,7 +95,7 @@ def test_a_sound_metric_passes(judged, check, requires):
 def test_a_metric_that_keeps_its_claims_passes(judged, check, requires):
     kept = {"value_info": {"": MetricInfo("distance of the means", "lower", 0.0, symmetric=True)}, "measure": exact}
 
-    outcome = judged(check, Kind.METRIC, lambda params, context: type("Kept", (Distance,), kept)(), requires=requires)
+    outcome = judged(check, Kind.METRIC, lambda params, context: type("SplitDataset", (Distance,), kept)(), requires=requires)
 
     assert outcome.state is State.PASSED, outcome
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganforge.builtin.gradient_penalties import R1, R2
+from ganforge.builtin.losses import build_r1, build_r2
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.core.params import Schedule
+from ganforge.core.params import NoParams, Schedule
 from ganforge.core.records import Samples, Terms
 from ganforge.games.two_player import with_input_grad
 from ganforge.train.objective import Objective, WeightedLoss, cached
@@ -54,7 +54,11 @@ def test_the_totals_equilibrium_needs_every_terms(parts):
 
 
 def test_penalties_cost_no_forward_pass_of_their_own(make_trainer, parts):
-    losses = [WeightedLoss("ns", parts.NonSaturating()), WeightedLoss("r1", R1(), 0.1), WeightedLoss("r2", R2(), 0.1)]
+    losses = [
+        WeightedLoss("ns", parts.NonSaturating()),
+        WeightedLoss("r1", build_r1(NoParams(), None), 0.1),
+        WeightedLoss("r2", build_r2(NoParams(), None), 0.1),
+    ]
     trainer = make_trainer(losses=losses)
     discriminator = trainer.networks["discriminator"]
     trainer.game.turns[0].update(trainer._next_batch(), trainer.objective.weights(0, 20))
@@ -65,7 +69,13 @@ def test_a_shared_pass_gives_the_gradients_of_separate_ones(parts):
     torch.manual_seed(0)
     discriminator = parts.Discriminator().eval()  # without dropout, whose mask a shared pass shares
     real, fake = (parts.Points().held_out(16, torch.Generator().manual_seed(seed)) for seed in (1, 2))
-    objective = Objective([WeightedLoss("ns", parts.NonSaturating()), WeightedLoss("r1", R1(), 0.3), WeightedLoss("r2", R2(), 0.2)])
+    objective = Objective(
+        [
+            WeightedLoss("ns", parts.NonSaturating()),
+            WeightedLoss("r1", build_r1(NoParams(), None), 0.3),
+            WeightedLoss("r2", build_r2(NoParams(), None), 0.2),
+        ]
+    )
 
     def gradients(real, fake):
         terms = objective.terms("discriminator", cached(discriminator), real, fake, [1.0, 0.3, 0.2])
@@ -81,7 +91,7 @@ def test_r1_is_half_the_squared_slope_by_finite_differences(parts):
     discriminator = parts.Discriminator().eval().double()
     values = torch.randn(8, 2, dtype=torch.float64)
     samples = with_input_grad(Samples(values))
-    found = R1().discriminator(cached(discriminator), samples, samples).values["r1"]
+    found = build_r1(NoParams(), None).discriminator(cached(discriminator), samples, samples).values["r1"]
 
     def logits(points):
         return discriminator(Samples(points)).logits

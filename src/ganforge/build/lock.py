@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from ganforge import __version__
 from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
-from ganforge.builtin.datasets.file_listing import files_below
+from ganforge.builtin.datasets.image_files import files_below
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.params import Params
 from ganforge.core.redaction import public_url

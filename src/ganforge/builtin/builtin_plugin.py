@@ -1,268 +1,332 @@
-"""What ganforge itself brings: losses, samplers, data sets and metrics, announced by the same hooks as a stranger's."""
+"""The built-in plugin: losses, samplers, data sets and metrics, registered by the same hooks as third-party components."""
 
 from __future__ import annotations
 
-from ganforge.builtin.metrics.metric_registration import register_metrics
+from collections.abc import Callable
+from typing import Any
+
 from ganforge.plugin import Registrar, hookimpl
 
-_PARAMS = "ganforge.builtin.component_params"
-_DATA = "ganforge.builtin.datasets.dataset_params"
-_SPECS = "ganforge.builtin.component_specs"
-_IMAGES = "ganforge.builtin.datasets.image_params"
-_IMAGE_SPECS = "ganforge.builtin.datasets.image_specs"
-_MNIST = "ganforge.builtin.datasets.mnist"
-_REMOTE = "ganforge.builtin.datasets.remote_datasets"
-_ADVERSARIAL = "ganforge.builtin.adversarial_losses"
-_PENALTIES = "ganforge.builtin.gradient_penalties"
+_LOSSES = "ganforge.builtin.losses"
 _SAMPLERS = "ganforge.builtin.samplers"
-_POINTS = "ganforge.builtin.datasets.points"
+_DATA = "ganforge.builtin.datasets"
+_METRICS = "ganforge.builtin.metrics"
 
-_ADVERSARIAL_TAG = frozenset({"adversarial"})
-_PENALTY_TAG = frozenset({"penalty"})
+_GOODFELLOW_2014 = "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661"
+_CHEN_2016 = "Chen et al. 2016, https://arxiv.org/abs/1606.03657"
+_THEIS_2016 = "Theis et al. 2016, https://arxiv.org/abs/1511.01844"
+_GULRAJANI_2017 = "Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028"
+_LIM_2017 = "Lim & Ye 2017, https://arxiv.org/abs/1705.02894"
+_METZ_2017 = "Metz et al. 2017, https://arxiv.org/abs/1611.02163"
+_VEEGAN = "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761"
+_MESCHEDER_2018 = "Mescheder et al. 2018, https://arxiv.org/abs/1801.04406"
+_PACGAN = "Lin et al. 2018, https://arxiv.org/abs/1712.04086"
+_RPGAN = "Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734"
+_KYNKAANNIEMI_2019 = "Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991"
+_SAGAN = "Zhang et al. 2019, https://arxiv.org/abs/1805.08318"
+_MEEHAN_2020 = "Meehan et al. 2020, https://arxiv.org/abs/2004.05675"
+_NAEEM_2020 = "Naeem et al. 2020, https://arxiv.org/abs/2002.09797"
+_ALAA_2022 = "Alaa et al. 2022, https://arxiv.org/abs/2102.08921"
+_R3GAN = "Huang et al. 2025, https://arxiv.org/abs/2501.05441"
 
 
 @hookimpl
 def ganforge_register_losses(register: Registrar) -> None:
     """Six adversarial losses and three gradient penalties."""
-    register(
-        "minimax",
-        f"{_ADVERSARIAL}:build_minimax",
-        summary="Original zero-sum game: the generator descends log(1 - D(G(z))).",
-        tags=_ADVERSARIAL_TAG,
-        references=("Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",),
-    )
-    register(
-        "non-saturating",
-        f"{_ADVERSARIAL}:build_non_saturating",
-        summary="Original game as played in practice: the generator descends -log D(G(z)).",
-        tags=_ADVERSARIAL_TAG,
-        references=("Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",),
-    )
-    register(
+    add = _adder(register, _LOSSES, tags=frozenset({"adversarial"}))
+    add("minimax", "Original zero-sum game: the generator descends log(1 - D(G(z))).", _GOODFELLOW_2014)
+    add("non-saturating", "Original game as played in practice: the generator descends -log D(G(z)).", _GOODFELLOW_2014)
+    add(
         "least-squares",
-        f"{_ADVERSARIAL}:build_least_squares",
-        params=f"{_PARAMS}:LeastSquaresParams",
-        summary="LSGAN: halved squared distance of the logits from targets a, b and c.",
-        tags=_ADVERSARIAL_TAG,
-        references=("Mao et al. 2017, https://arxiv.org/abs/1611.04076",),
+        "LSGAN: halved squared distance of the logits from targets a, b and c.",
+        "Mao et al. 2017, https://arxiv.org/abs/1611.04076",
+        params="LeastSquaresParams",
     )
-    register(
-        "hinge",
-        f"{_ADVERSARIAL}:build_hinge",
-        summary="Hinge loss with margin 1, as in SAGAN.",
-        tags=_ADVERSARIAL_TAG,
-        references=("Lim & Ye 2017, https://arxiv.org/abs/1705.02894", "Zhang et al. 2019, https://arxiv.org/abs/1805.08318"),
-    )
-    register(
+    add("hinge", "Hinge loss with margin 1, as in SAGAN.", _LIM_2017, _SAGAN)
+    add(
         "wasserstein",
-        f"{_ADVERSARIAL}:build_wasserstein",
-        summary="WGAN: difference of mean scores; add a gradient penalty to bound the slope.",
-        tags=_ADVERSARIAL_TAG,
-        references=("Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875",),
+        "WGAN: difference of mean scores; add a gradient penalty to bound the slope.",
+        "Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875",
     )
-    register(
-        "relativistic",
-        f"{_ADVERSARIAL}:build_relativistic",
-        summary="RpGAN: every fake is judged against a paired real sample; with r1 and r2 it is R3GAN's loss.",
-        tags=_ADVERSARIAL_TAG,
-        references=(
-            "Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734",
-            "Huang et al. 2025, https://arxiv.org/abs/2501.05441",
-        ),
-    )
-    register(
+    add("relativistic", "RpGAN: compares each fake with a paired real sample; with r1 and r2 it is R3GAN's loss.", _RPGAN, _R3GAN)
+
+    add = _adder(register, _LOSSES, tags=frozenset({"penalty"}))
+    add(
         "gradient-penalty",
-        f"{_PENALTIES}:build_gradient_penalty",
-        params=f"{_PARAMS}:GradientPenaltyParams",
-        summary="WGAN-GP: keeps the critic's slope near 1 between real and fake; the paper's λ is the weight.",
-        tags=_PENALTY_TAG,
-        references=("Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028",),
+        "WGAN-GP: keeps the critic's slope near 1 between real and fake; the paper's λ is the weight.",
+        _GULRAJANI_2017,
+        params="GradientPenaltyParams",
     )
-    register(
-        "r1",
-        f"{_PENALTIES}:build_r1",
-        summary="R₁: half the squared slope at real samples; the paper's γ is the weight.",
-        tags=_PENALTY_TAG,
-        references=("Mescheder et al. 2018, https://arxiv.org/abs/1801.04406",),
-    )
-    register(
-        "r2",
-        f"{_PENALTIES}:build_r2",
-        summary="R₂: half the squared slope at generated samples; the paper's γ is the weight.",
-        tags=_PENALTY_TAG,
-        references=("Mescheder et al. 2018, https://arxiv.org/abs/1801.04406",),
-    )
+    add("r1", "R₁: half the squared slope at real samples; the paper's γ is the weight.", _MESCHEDER_2018)
+    add("r2", "R₂: half the squared slope at generated samples; the paper's γ is the weight.", _MESCHEDER_2018)
 
 
 @hookimpl
 def ganforge_register_samplers(register: Registrar) -> None:
     """Plain, labelled and structured noise."""
-    register(
-        "normal",
-        f"{_SAMPLERS}:build_normal",
-        params=f"{_PARAMS}:NormalParams",
-        spec=f"{_SPECS}:noise_spec",
-        summary="Standard normal noise.",
-        check_params={"size": 3},
-    )
-    register(
-        "uniform",
-        f"{_SAMPLERS}:build_uniform",
-        params=f"{_PARAMS}:UniformParams",
-        spec=f"{_SPECS}:noise_spec",
-        summary="Uniform noise.",
-        check_params={"size": 3},
-    )
-    register(
+    add, size = _adder(register, _SAMPLERS), {"size": 3}
+    add("normal", "Standard normal noise.", params="NormalParams", spec="noise_spec", check_params=size)
+    add("uniform", "Uniform noise.", params="UniformParams", spec="noise_spec", check_params=size)
+    add(
         "labelled",
-        f"{_SAMPLERS}:build_labelled",
-        params=f"{_PARAMS}:LabelledParams",
-        spec=f"{_SPECS}:labelled_spec",
+        "Noise with a label drawn from the data's class shares.",
+        "Mirza & Osindero 2014, https://arxiv.org/abs/1411.1784",
+        params="LabelledParams",
+        spec="labelled_spec",
         requires=("labels",),
-        summary="Noise with a label drawn from the data's class shares.",
-        check_params={"size": 3},
+        check_params=size,
         tags=frozenset({"conditional"}),
-        references=("Mirza & Osindero 2014, https://arxiv.org/abs/1411.1784",),
     )
-    register(
+    add(
         "structured",
-        f"{_SAMPLERS}:build_structured",
-        params=f"{_PARAMS}:StructuredParams",
-        spec=f"{_SPECS}:structured_spec",
-        summary="Noise with categorical and continuous codes.",
-        check_params={"size": 3, "categorical": (2, 3), "continuous": 1},
+        "Noise with categorical and continuous codes.",
+        _CHEN_2016,
+        params="StructuredParams",
+        spec="structured_spec",
+        check_params={**size, "categorical": (2, 3), "continuous": 1},
         tags=frozenset({"codes"}),
-        references=("Chen et al. 2016, https://arxiv.org/abs/1606.03657",),
     )
 
 
 @hookimpl
 def ganforge_register_datasets(register: Registrar) -> None:
-    """Points with a known truth, images, and the user's own arrays."""
-    register(
-        "moons",
-        f"{_POINTS}:build_moons",
-        params=f"{_DATA}:MoonsParams",
-        spec=f"{_SPECS}:moons_spec",
-        summary="Two interleaved half circles, labelled.",
-        check_params={"samples": 200},
-        tags=frozenset({"points", "labels"}),
-    )
-    register(
+    """Points of known distributions, images, and the user's own files."""
+    specs, points, few = f"{_DATA}.dataset_specs", frozenset({"points"}), {"samples": 200}
+    add = _adder(register, f"{_DATA}.points", specs, check_params=few)
+    add("moons", "Two interleaved half circles, labelled.", params="MoonsParams", spec="moons_spec", tags=points | {"labels"})
+    add(
         "gaussian-1d",
-        f"{_POINTS}:build_gaussian",
-        params=f"{_DATA}:GaussianParams",
-        spec=f"{_SPECS}:gaussian_spec",
-        summary="Numbers under one bell, as in Figure 1 of the 2014 paper.",
-        check_params={"samples": 200},
-        tags=frozenset({"points", "density"}),
-        references=("Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661",),
+        "Numbers from one Gaussian, as in Figure 1 of the 2014 paper.",
+        _GOODFELLOW_2014,
+        params="GaussianParams",
+        spec="gaussian_spec",
+        tags=points | {"density"},
     )
-    register(
+    add(
         "ring",
-        f"{_POINTS}:build_ring",
-        params=f"{_DATA}:RingParams",
-        spec=f"{_SPECS}:ring_spec",
-        summary="Narrow Gaussians on a circle: does the generator find every mode?",
-        check_params={"samples": 200},
-        tags=frozenset({"points", "density"}),
-        references=(
-            "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761",
-            "Lin et al. 2018, https://arxiv.org/abs/1712.04086",
-        ),
+        "Narrow Gaussians on a circle: does the generator find every mode?",
+        _VEEGAN,
+        _PACGAN,
+        params="RingParams",
+        spec="ring_spec",
+        tags=points | {"density"},
     )
-    register(
+    add(
         "grid",
-        f"{_POINTS}:build_grid",
-        params=f"{_DATA}:GridParams",
-        spec=f"{_SPECS}:grid_spec",
-        summary="Narrow Gaussians on a square grid.",
-        check_params={"samples": 200},
-        tags=frozenset({"points", "density"}),
-        references=(
-            "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761",
-            "Lin et al. 2018, https://arxiv.org/abs/1712.04086",
-        ),
+        "Narrow Gaussians on a square grid.",
+        _VEEGAN,
+        _PACGAN,
+        params="GridParams",
+        spec="grid_spec",
+        tags=points | {"density"},
     )
-    register(
-        "swiss-roll",
-        f"{_POINTS}:build_swiss_roll",
-        params=f"{_DATA}:SwissRollParams",
-        spec=f"{_SPECS}:swiss_roll_spec",
-        summary="A spiral in the plane.",
-        check_params={"samples": 200},
-        tags=frozenset({"points"}),
-        references=("Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028",),
-    )
-    register(
+    add("swiss-roll", "A spiral in the plane.", _GULRAJANI_2017, params="SwissRollParams", spec="swiss_roll_spec", tags=points)
+
+    remote, labelled = f"{_DATA}.remote_datasets", frozenset({"images", "labels"})
+    add = _adder(register, f"{_DATA}.mnist", specs, tags=labelled)
+    add(
         "digits",
-        "ganforge.builtin.datasets.digits:build_digits",
-        params=f"{_DATA}:DigitsParams",
-        spec=f"{_SPECS}:digits_spec",
-        summary="Scikit-learn's 1,797 handwritten digits, 8×8, in [-1, 1], labelled.",
-        tags=frozenset({"images", "labels"}),
-        references=("Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80",),
+        "Scikit-learn's 1,797 handwritten digits, 8×8, in [-1, 1], labelled.",
+        "Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80",
+        params="DigitsParams",
+        spec="digits_spec",
     )
-    register(
+    add(
         "mnist",
-        f"{_MNIST}:build_mnist",
-        params=f"{_IMAGES}:MnistParams",
-        spec=f"{_IMAGE_SPECS}:mnist_spec",
-        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
-        summary="70,000 handwritten digits, 28×28, labelled; `ganforge data prepare mnist` gets them.",
-        tags=frozenset({"images", "labels"}),
-        references=("LeCun et al. 1998, https://doi.org/10.1109/5.726791",),
+        "70,000 handwritten digits, 28×28, labelled; download with `ganforge data prepare mnist`.",
+        "LeCun et al. 1998, https://doi.org/10.1109/5.726791",
+        params="MnistParams",
+        spec="mnist_spec",
+        checksums=f"{remote}:MNIST_CHECKSUMS",
     )
-    register(
+    add(
         "fashion-mnist",
-        f"{_MNIST}:build_fashion_mnist",
-        params=f"{_IMAGES}:MnistParams",
-        spec=f"{_IMAGE_SPECS}:fashion_mnist_spec",
-        checksums=f"{_REMOTE}:FASHION_MNIST_CHECKSUMS",
-        summary="70,000 articles of clothing, 28×28, labelled; from Debian or `ganforge data prepare`.",
-        tags=frozenset({"images", "labels"}),
-        references=("Xiao et al. 2017, https://arxiv.org/abs/1708.07747",),
+        "70,000 articles of clothing, 28×28, labelled; from Debian or `ganforge data prepare`.",
+        "Xiao et al. 2017, https://arxiv.org/abs/1708.07747",
+        params="MnistParams",
+        spec="fashion_mnist_spec",
+        checksums=f"{remote}:FASHION_MNIST_CHECKSUMS",
     )
-    register(
+    add(
         "stacked-mnist",
-        f"{_MNIST}:build_stacked_mnist",
-        params=f"{_IMAGES}:StackedMnistParams",
-        spec=f"{_IMAGE_SPECS}:stacked_mnist_spec",
-        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
-        summary="Three random digits of MNIST as red, green and blue: are all 1,000 modes found?",
+        "Three random digits of MNIST as red, green and blue: are all 1,000 modes found?",
+        _METZ_2017,
+        _PACGAN,
+        params="StackedMnistParams",
+        spec="stacked_mnist_spec",
+        checksums=f"{remote}:MNIST_CHECKSUMS",
         check_params={"samples": 2_000},
-        tags=frozenset({"images", "labels"}),
-        references=("Metz et al. 2017, https://arxiv.org/abs/1611.02163", "Lin et al. 2018, https://arxiv.org/abs/1712.04086"),
     )
-    register(
+    _adder(register, f"{_DATA}.cifar10", specs, tags=labelled)(
         "cifar10",
-        "ganforge.builtin.datasets.cifar10:build_cifar10",
-        params=f"{_IMAGES}:Cifar10Params",
-        spec=f"{_IMAGE_SPECS}:cifar10_spec",
-        checksums=f"{_REMOTE}:CIFAR10_CHECKSUMS",
-        summary="60,000 photographs of ten kinds, 32×32, labelled; `ganforge data prepare cifar10` gets them.",
-        tags=frozenset({"images", "labels"}),
-        references=("Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",),
+        "60,000 photographs of ten classes, 32×32, labelled; download with `ganforge data prepare cifar10`.",
+        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
+        params="Cifar10Params",
+        spec="cifar10_spec",
+        checksums=f"{remote}:CIFAR10_CHECKSUMS",
     )
-    register(
+    _adder(register, f"{_DATA}.image_folder", specs, tags=labelled)(
         "image-folder",
-        "ganforge.builtin.datasets.image_folder:build_image_folder",
-        params=f"{_IMAGES}:ImageFolderParams",
-        summary="Your own pictures from a folder, cropped and resized; its sub-folders are classes.",
+        "Your own pictures from a folder, cropped and resized; its sub-folders are classes.",
+        params="ImageFolderParams",
         check_params={"folder": "images"},
-        tags=frozenset({"images", "labels"}),
     )
-    register(
+    _adder(register, f"{_DATA}.user_arrays", specs, tags=points | {"images"})(
         "arrays",
-        "ganforge.builtin.datasets.user_arrays:build_arrays",
-        params=f"{_DATA}:ArraysParams",
-        summary="Your own points or images from .npy, .npz or .csv, with labels if there are any.",
+        "Your own points or images from .npy, .npz or .csv files, with optional labels.",
+        params="ArraysParams",
         check_params={"file": "samples.npz"},
-        tags=frozenset({"points", "images"}),
     )
 
 
 @hookimpl
 def ganforge_register_metrics(register: Registrar) -> None:
-    """Measures against held-out real samples."""
-    register_metrics(register)
+    """Comparisons with held-out real samples."""
+    params = f"{_METRICS}.metric_params"
+    by_neighbours = "time 3·n²·f for f features; memory n·f"
+    by_features = "for f features, and one pass of each sample through their network"
+
+    add = _adder(register, f"{_METRICS}.distribution_metrics", params)
+    add(
+        "wasserstein",
+        "Exact optimal-transport distance to as many held-out real samples.",
+        params="WassersteinParams",
+        cost="time about n²·d and, for the plan, more than n² log n; memory five times n²; on a line n log n",
+    )
+    add(
+        "sliced-wasserstein",
+        "Wasserstein distance along random lines: cheap where the exact one is expensive.",
+        "Bonneel et al. 2015, https://doi.org/10.1007/s10851-014-0506-3",
+        params="SlicedWassersteinParams",
+        cost="time directions·n·(d + log n); memory n·d",
+    )
+    add(
+        "frechet",
+        "Fréchet distance of named features; with Inception features it is FID. Biased for few samples.",
+        "Heusel et al. 2017, https://arxiv.org/abs/1706.08500",
+        params="FeatureParams",
+        cost=f"time n·f² + f³ {by_features}",
+    )
+    add(
+        "kernel",
+        "Kernel distance of named features, without bias; with Inception features it is KID.",
+        "Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401",
+        params="KernelParams",
+        cost=f"time n²·f {by_features}",
+    )
+    add(
+        "mmd",
+        "Unbiased squared maximum mean discrepancy of named features, with Gaussian kernels.",
+        "Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html",
+        params="MmdParams",
+        cost=by_neighbours,
+    )
+    add(
+        "precision-recall",
+        "Precision and recall, density and coverage: quality and diversity apart, on named features.",
+        _KYNKAANNIEMI_2019,
+        _NAEEM_2020,
+        params="PrecisionRecallParams",
+        cost=by_neighbours,
+    )
+    add(
+        "one-nearest-neighbour",
+        "Does the nearest other sample separate real from generated? 1: separate sets, 0: copies of real samples.",
+        "Xu et al. 2018, https://arxiv.org/abs/1806.07755",
+        params="OneNearestNeighbourParams",
+        cost=by_neighbours,
+    )
+    add(
+        "duplicates",
+        "The birthday test: near and exact repeats among generated samples, compared with real ones.",
+        "Arora & Zhang 2017, https://arxiv.org/abs/1706.08224",
+        params="DuplicatesParams",
+        cost="time n²·f for f features; memory n·f",
+    )
+    add(
+        "memorisation",
+        "Copies of training data: nearest training neighbours of generated compared with held-out samples.",
+        _MEEHAN_2020,
+        _ALAA_2022,
+        params="MemorisationParams",
+        cost="time 4·n·t·f for f features and t training samples; memory (n + t)·f",
+    )
+
+    add = _adder(register, f"{_METRICS}.label_metrics", params)
+    add(
+        "label-match",
+        "Share of conditional samples that have the requested class, by 1-NN or by a classifier.",
+        params="LabelMatchParams",
+        requires=("labels",),
+        cost="time n²·d by nearest samples, n passes by a classifier",
+    )
+    add(
+        "code-recovery",
+        "Does a categorical code mean a class? Accuracy under the best matching; classes by 1-NN or a classifier.",
+        _CHEN_2016,
+        params="CodeRecoveryParams",
+        requires=("categorical-codes", "labels"),
+        cost="time n²·d by nearest samples, n passes by a classifier",
+    )
+    add(
+        "class-modes",
+        "Classes that a classifier finds, and KL of their shares: the 1,000 modes of stacked MNIST.",
+        _METZ_2017,
+        _PACGAN,
+        params="ClassModesParams",
+        requires=("labels",),
+        cost="one pass of each sample through the classifier",
+    )
+    add(
+        "information",
+        "InfoGAN's bound on the information between categorical codes and samples, in nats beside H(c).",
+        _CHEN_2016,
+        params="InformationParams",
+        requires=("categorical-codes", "head:code"),
+        cost="one pass of each sample through the discriminator",
+    )
+
+    add = _adder(register, f"{_METRICS}.density_metrics", params)
+    add(
+        "modes",
+        "Captured modes, high-quality share (3σ) and reverse KL, as VEEGAN and PacGAN count them.",
+        _VEEGAN,
+        _PACGAN,
+        requires=("density",),
+        cost="time n·m·d for m modes",
+    )
+    add(
+        "optimal-discriminator",
+        "Gap of the discriminator to D* = p/(p + q), and divergences of the densities, where p is known.",
+        _GOODFELLOW_2014,
+        params="OptimalDiscriminatorParams",
+        requires=("density",),
+        cost="time n and cells of the grid; one pass of each through the discriminator",
+    )
+    add(
+        "parzen",
+        "Log-likelihood estimate of the 2014 papers; their protocol has 10,000 samples. Not a measure of quality.",
+        _GOODFELLOW_2014,
+        _THEIS_2016,
+        params="ParzenParams",
+        cost="time n·(validation + test)·d; memory n·d",
+    )
+
+
+def _adder(register: Registrar, module: str, light: str | None = None, **common: Any) -> Callable[..., None]:
+    """``register`` in short for the components of one module.
+
+    Args:
+        register: the registrar.
+        module: module of the factories, which are called ``build_`` and the component's name.
+        light: module of params and specs, which must not import torch; by default the same.
+        common: options that all components share.
+    """
+
+    def add(name: str, summary: str, *references: str, params: str = "", spec: str = "", **options: Any) -> None:
+        named = {"params": params, "spec": spec}
+        options |= {key: f"{light or module}:{attribute}" for key, attribute in named.items() if attribute}
+        factory = f"{module}:build_{name.replace('-', '_')}"
+        register(name, factory, summary=summary, references=references, **(common | options))
+
+    return add

@@ -1,21 +1,25 @@
-"""Samplers of latents. Everything is drawn from the given generator, on its device."""
+"""Samplers of latents, with their params and specs. All randomness comes from the given generator, on its device.
+
+This module imports torch inside functions only: params and specs are read whenever components are listed or recipes are checked.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-import torch
-from torch import Generator, Tensor
+from pydantic import Field, model_validator
 
-from ganforge.builtin.component_params import LabelledParams, NormalParams, StructuredParams, UniformParams
-from ganforge.builtin.component_specs import labelled_spec, noise_spec, structured_spec
-from ganforge.plugin import Codes, Latent, LatentSpec, Sampler, SamplerContext
+from ganforge.plugin import Codes, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Params, Sampler, SamplerContext
 
-Noise = Callable[[int, int, Generator], Tensor]
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+Noise = Callable[[int, int, "Generator"], "Tensor"]
 """``(count, width, generator) -> (count, width)``."""
-Classes = Callable[[int, Generator], Tensor]
+Classes = Callable[[int, "Generator"], "Tensor"]
 """``(count, generator) -> (count,)`` int64 class indices."""
 Moments = tuple[float, float]
 """Mean and standard deviation of each dimension of the noise."""
@@ -25,13 +29,110 @@ Bounds = tuple[float, float]
 _STANDARD: Moments = (0.0, 1.0)
 
 
+class NormalParams(Params):
+    """Parameters of the normal sampler."""
+
+    size: int = Field(ge=1)
+    """Width of the noise."""
+
+
+class UniformParams(Params):
+    """Parameters of the uniform sampler."""
+
+    size: int = Field(ge=1)
+    """Width of the noise."""
+    low: float = -1.0
+    """Least value. The 2014 paper's code draws from [-√3, √3], which has variance 1."""
+    high: float = 1.0
+    """Greatest value."""
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        return self
+
+
+class LabelledParams(UniformParams):
+    """Parameters of the labelled sampler."""
+
+    distribution: Literal["normal", "uniform"] = "normal"
+    """Distribution of the noise."""
+    low: float = -1.0
+    """Least value of uniform noise; ignored for normal noise. The cGAN paper draws from [0, 1]."""
+    high: float = 1.0
+    """Greatest value of uniform noise; ignored for normal noise."""
+    stratified: bool = False
+    """Whether each draw contains every class in its share, to within one sample, in random order; else labels are independent."""
+
+
+class StructuredParams(Params):
+    """Parameters of the structured sampler."""
+
+    size: int = Field(ge=1)
+    """Width of the noise, without the codes."""
+    categorical: tuple[Annotated[int, Field(ge=2)], ...] = ()
+    """Number of values of each categorical code; all values are equally likely."""
+    continuous: int = Field(0, ge=0)
+    """Number of continuous codes, each uniform in [-1, 1]."""
+    distribution: Literal["normal", "uniform"] = "normal"
+    """Distribution of the noise: standard normal, or uniform in [-1, 1]."""
+    stratified: bool = False
+    """Whether each draw contains every value equally often, to within one sample, in random order; else codes are independent."""
+
+    @model_validator(mode="after")
+    def _has_a_code(self) -> Self:
+        if not self.categorical and not self.continuous:
+            raise ValueError("give at least one code, such as categorical = [10]; without codes use the sampler 'normal'")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class LatentSampler:
+    """Noise and, independent of it, labels or codes.
+
+    Attributes:
+        spec: sizes of the latents.
+        noise: draws the noise.
+        noise_moments: mean and standard deviation of each dimension of the noise.
+        noise_bounds: least and greatest value of the noise; ``None`` if unbounded.
+        labels: draws labels, if the spec has classes.
+        codes: draw the categorical codes of the spec, one each. Continuous codes are uniform in [-1, 1].
+    """
+
+    spec: LatentSpec
+    noise: Noise
+    noise_moments: Moments
+    noise_bounds: Bounds | None
+    labels: Classes | None = None
+    codes: tuple[Classes, ...] = ()
+
+    def draw(self, count: int, generator: Generator) -> Latent:
+        """``count`` latents."""
+        noise = self.noise(count, self.spec.noise, generator)
+        if self.spec.has_codes:
+            return Latent(noise, codes=self._draw_codes(count, generator))
+        return Latent(noise, labels=None if self.labels is None else self.labels(count, generator))
+
+    def _draw_codes(self, count: int, generator: Generator) -> Codes:
+        """``(count, k)`` int64 and ``(count, c)`` floats."""
+        import torch
+
+        columns = [code(count, generator) for code in self.codes]
+        categorical = torch.stack(columns, dim=1) if columns else torch.empty(count, 0, dtype=torch.int64, device=generator.device)
+        return Codes(categorical, uniform(-1.0, 1.0)(count, self.spec.continuous, generator))
+
+
 def normal(count: int, width: int, generator: Generator) -> Tensor:
     """``(count, width)`` from a standard normal."""
+    import torch
+
     return torch.randn(count, width, generator=generator, device=generator.device)
 
 
 def uniform(low: float, high: float) -> Noise:
     """``(count, width)`` from [low, high)."""
+    import torch
 
     def draw(count: int, width: int, generator: Generator) -> Tensor:
         return low + (high - low) * torch.rand(count, width, generator=generator, device=generator.device)
@@ -39,13 +140,10 @@ def uniform(low: float, high: float) -> Noise:
     return draw
 
 
-def spread(low: float, high: float) -> Moments:
-    """The moments of uniform noise from [low, high)."""
-    return (low + high) / 2, (high - low) / math.sqrt(12)
-
-
 def independent(shares: Sequence[float]) -> Classes:
-    """Each class by itself, with probabilities proportional to ``shares``."""
+    """Independent classes with probabilities proportional to ``shares``."""
+    import torch
+
     chances = torch.tensor(shares)  # (k,)
 
     def draw(count: int, generator: Generator) -> Tensor:
@@ -55,11 +153,13 @@ def independent(shares: Sequence[float]) -> Classes:
 
 
 def stratified(shares: Sequence[float]) -> Classes:
-    """Classes in random order, each as often as its share says, to within one.
+    """Classes in random order, the count of each in its share to within one.
 
     Systematic sampling: one random offset for ``count`` evenly spaced points of the cumulated shares, so that the expected counts
-    are exact. It takes the chance out of how often a class comes, and with it a part of every batch's gradient noise.
+    are exact. It removes the randomness of the counts, and with it a part of every batch's gradient noise.
     """
+    import torch
+
     parts = torch.tensor(shares).double()  # (k,)
     cumulated = parts.cumsum(0) / parts.sum()
 
@@ -73,71 +173,38 @@ def stratified(shares: Sequence[float]) -> Classes:
     return draw
 
 
-@dataclass(frozen=True, slots=True)
-class NoiseSampler:
-    """Noise alone."""
-
-    spec: LatentSpec
-    noise: Noise
-    noise_moments: Moments
-    noise_bounds: Bounds | None = None
-
-    def draw(self, count: int, generator: Generator) -> Latent:
-        """``count`` noise vectors."""
-        return Latent(self.noise(count, self.spec.noise, generator))
+def noise_spec(params: NormalParams | UniformParams, _data: DataSpec) -> LatentSpec:
+    """Spec of ``normal`` and ``uniform``."""
+    return LatentSpec(noise=params.size)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledSampler:
-    """Noise and, independent of it, a label drawn from the data's class shares.
+def labelled_spec(params: LabelledParams, data: DataSpec) -> LatentSpec:
+    """Spec of ``labelled``.
 
-    Attributes:
-        labels: draws the labels.
+    Raises:
+        IncompatiblePartsError: the data has no labels.
     """
-
-    spec: LatentSpec
-    noise: Noise
-    noise_moments: Moments
-    labels: Classes
-    noise_bounds: Bounds | None = None
-
-    def draw(self, count: int, generator: Generator) -> Latent:
-        """``count`` noise vectors with labels."""
-        return Latent(self.noise(count, self.spec.noise, generator), labels=self.labels(count, generator))
+    if data.classes is None:
+        raise IncompatiblePartsError(
+            "sampler 'labelled' draws labels, but the data set has none",
+            remedy="change sampler.use to 'normal', or dataset.use to labelled data",
+        )
+    return LatentSpec(noise=params.size, classes=data.classes)
 
 
-@dataclass(frozen=True, slots=True)
-class StructuredSampler:
-    """Noise, categorical codes with equally likely values, and continuous codes uniform in [-1, 1] (InfoGAN, Chen et al. 2016).
-
-    Attributes:
-        codes: draws each of the categorical codes.
-    """
-
-    spec: LatentSpec
-    noise: Noise
-    noise_moments: Moments
-    codes: tuple[Classes, ...]
-    noise_bounds: Bounds | None = None
-
-    def draw(self, count: int, generator: Generator) -> Latent:
-        """``count`` noise vectors with codes: ``(count, k)`` int64 and ``(count, c)`` floats."""
-        noise = self.noise(count, self.spec.noise, generator)
-        columns = [code(count, generator) for code in self.codes]
-        categorical = torch.stack(columns, dim=1) if columns else torch.empty(count, 0, dtype=torch.int64, device=generator.device)
-        continuous = uniform(-1.0, 1.0)(count, self.spec.continuous, generator)
-        return Latent(noise, codes=Codes(categorical, continuous))
+def structured_spec(params: StructuredParams, _data: DataSpec) -> LatentSpec:
+    """Spec of ``structured``."""
+    return LatentSpec(noise=params.size, categorical=params.categorical, continuous=params.continuous)
 
 
 def build_normal(params: NormalParams, context: SamplerContext) -> Sampler:
     """Factory of ``normal``."""
-    return NoiseSampler(noise_spec(params, context.data), normal, _STANDARD)
+    return LatentSampler(noise_spec(params, context.data), *_noise("normal"))
 
 
 def build_uniform(params: UniformParams, context: SamplerContext) -> Sampler:
     """Factory of ``uniform``."""
-    bounds = (params.low, params.high)
-    return NoiseSampler(noise_spec(params, context.data), uniform(*bounds), spread(*bounds), bounds)
+    return LatentSampler(noise_spec(params, context.data), *_noise("uniform", params.low, params.high))
 
 
 def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
@@ -148,20 +215,21 @@ def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
     """
     spec = labelled_spec(params, context.data)
     shares = context.data.class_shares or (1.0,) * (spec.classes or 0)
-    is_normal = params.distribution == "normal"
-    noise = normal if is_normal else uniform(params.low, params.high)
-    moments = _STANDARD if is_normal else spread(params.low, params.high)
-    bounds = None if is_normal else (params.low, params.high)
-    return LabelledSampler(spec, noise, moments, _classes(shares, stratify=params.stratified), bounds)
+    noise = _noise(params.distribution, params.low, params.high)
+    return LatentSampler(spec, *noise, labels=_classes(shares, stratify=params.stratified))
 
 
 def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
-    """Factory of ``structured``."""
-    is_normal = params.distribution == "normal"
-    noise, moments = (normal, _STANDARD) if is_normal else (uniform(-1.0, 1.0), spread(-1.0, 1.0))
+    """Factory of ``structured`` (InfoGAN, Chen et al. 2016)."""
     spec = structured_spec(params, context.data)
     codes = tuple(_classes((1.0,) * values, stratify=params.stratified) for values in spec.categorical)
-    return StructuredSampler(spec, noise, moments, codes, None if is_normal else (-1.0, 1.0))
+    return LatentSampler(spec, *_noise(params.distribution), codes=codes)
+
+
+def _noise(distribution: str, low: float = -1.0, high: float = 1.0) -> tuple[Noise, Moments, Bounds | None]:
+    if distribution == "normal":
+        return normal, _STANDARD, None
+    return uniform(low, high), ((low + high) / 2, (high - low) / math.sqrt(12)), (low, high)
 
 
 def _classes(shares: Sequence[float], *, stratify: bool) -> Classes:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.builtin.datasets.cifar10 import build, decode
-from ganforge.builtin.datasets.image_params import Cifar10Params
+from ganforge.builtin.datasets.cifar10 import build_remote, decode_batch
+from ganforge.builtin.datasets.dataset_specs import Cifar10Params
 from ganforge.builtin.datasets.remote_datasets import CIFAR10, CIFAR10_BATCHES, RemoteDataset, RemoteFile
 from ganforge.plugin import DataError, DatasetContext
 from ganforge.registry.component import Component, Kind, PluginRef
@@ -81,7 +81,7 @@ def files(request):
 
 @pytest.fixture(params=["flat", "unpacked", "archive"])
 def tiny(request, files, tmp_path):
-    """A small CIFAR-10 below ``tmp_path``, and what would be known of it."""
+    """A small CIFAR-10 below ``tmp_path``, and what would be remote of it."""
     folder = tmp_path / "tiny"
     inside = "cifar-10-batches-bin" if "test_batch.bin" in files else "cifar-10-batches-py"
     if request.param == "archive":
@@ -98,7 +98,7 @@ def context(tmp_path):
 
 
 def test_every_form_holds_the_same_images(tiny, tmp_path):
-    made = build(tiny, Cifar10Params(), context(tmp_path))
+    made = build_remote(tiny, Cifar10Params(), context(tmp_path))
     train, held = made.training(), made.held_out(PER_BATCH, torch.Generator())
 
     wanted = np.concatenate([batch(number)[0] for number in range(5)])
@@ -114,7 +114,13 @@ def test_it_keeps_the_contract(components, tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("GANFORGE_DATA", str(tmp_path))
     real = components["dataset", "cifar10"]
     small = Component(
-        Kind.DATASET, "tiny", PluginRef("kit", "kit", "1"), partial(build, tiny), Cifar10Params, "Tiny.", spec=real.load_spec()
+        Kind.DATASET,
+        "tiny",
+        PluginRef("kit", "kit", "1"),
+        partial(build_remote, tiny),
+        Cifar10Params,
+        "Tiny.",
+        spec=real.load_spec(),
     )
     assert {one.check for one in check_component(small) if one.state != "passed"} <= {"T05", "T06"}
 
@@ -124,29 +130,29 @@ def test_it_keeps_the_contract(components, tiny, tmp_path, monkeypatch):
 def test_other_content_is_refused_before_it_is_looked_at(tiny, tmp_path):
     file = tmp_path / "tiny" / tiny.layouts[0][0].name
     file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(DataError, match=f"{file.name}: is not the file of tiny: its sha256 is another"):
-        build(tiny, Cifar10Params(), context(tmp_path))
+    with pytest.raises(DataError, match=f"{file.name}: is not the file of tiny: its sha256 differs"):
+        build_remote(tiny, Cifar10Params(), context(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("origin", "raw", "told"),
     [
-        ("batch.bin", binary_form(0)[:-1], "3072 bytes behind the last whole record of 3,073"),
+        ("batch.bin", binary_form(0)[:-1], "3072 bytes after the last whole record of 3,073"),
         ("batch.bin", b"", "the file is empty"),
         ("batch.bin", binary_form(0) + bytes([10]) + bytes(3072), r"image 20 \(counted from 0\) is of class 10"),
-        ("batch", python_form(0)[:-300], "is no readable batch"),
-        ("batch", b"", "is no readable batch: EOFError"),
-        ("batch", pickled([1, 2]), "holds no images"),
-        ("batch", pickled({"data": batch(0)[0]}), "holds no images with a label for each"),
-        ("batch", pickled({"data": batch(0)[0], "labels": batch(0)[1][1:]}), "holds no images with a label for each"),
-        ("batch", pickled({"data": batch(0)[0].astype("int8"), "labels": batch(0)[1]}), "holds no images"),
+        ("batch", python_form(0)[:-300], "not a readable batch"),
+        ("batch", b"", "not a readable batch: EOFError"),
+        ("batch", pickled([1, 2]), "does not contain images"),
+        ("batch", pickled({"data": batch(0)[0]}), "does not contain images with a label each"),
+        ("batch", pickled({"data": batch(0)[0], "labels": batch(0)[1][1:]}), "does not contain images with a label each"),
+        ("batch", pickled({"data": batch(0)[0].astype("int8"), "labels": batch(0)[1]}), "does not contain images"),
         ("batch", pickled({"data": batch(0)[0], "labels": [*batch(0)[1][1:], 11]}), "image 19 .* is of class 11"),
-        ("batch", pickled({"data": batch(0)[0], "labels": [*batch(0)[1][1:], True]}), "holds no images"),
+        ("batch", pickled({"data": batch(0)[0], "labels": [*batch(0)[1][1:], True]}), "does not contain images"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file(origin, raw, told):
     with pytest.raises(DataError, match=told) as caught:
-        decode(raw, origin)
+        decode_batch(raw, origin)
     assert caught.value.message.startswith(origin)
     assert caught.value.remedy
 
@@ -163,29 +169,29 @@ class Evil:
 def test_no_code_of_a_pickle_is_run(call, tmp_path):
     written = tmp_path / "written"
     evil = Evil(call, f"open({str(written)!r}, 'w')" if call is eval else f"touch {written}")
-    with pytest.raises(DataError, match=r"asks for .+, which no batch of CIFAR-10 holds"):
-        decode(pickle.dumps({b"data": evil}, protocol=2), "batch")
+    with pytest.raises(DataError, match=r"refers to .+, which no batch of CIFAR-10 contains"):
+        decode_batch(pickle.dumps({b"data": evil}, protocol=2), "batch")
     assert not written.exists()
 
 
 def test_no_object_from_elsewhere_is_asked_for():
-    with pytest.raises(DataError, match="asks for persistent object"):
-        decode(b"\x80\x02X\x01\x00\x00\x00aQ.", "batch")
+    with pytest.raises(DataError, match="refers to persistent object"):
+        decode_batch(b"\x80\x02X\x01\x00\x00\x00aQ.", "batch")
 
 
 def test_a_damaged_archive(tmp_path):
     raw = b"\x1f\x8b no archive"
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "all.tar.gz").write_bytes(raw)
-    known = RemoteDataset("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
+    remote = RemoteDataset("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
     with pytest.raises(DataError, match=r"all\.tar\.gz: damaged archive"):
-        build(known, Cifar10Params(), context(tmp_path))
+        build_remote(remote, Cifar10Params(), context(tmp_path))
 
 
 def test_an_archive_that_lacks_a_batch(tmp_path):
     raw = archived({f"{name}.bin": binary_form(0) for name in CIFAR10_BATCHES[:-1]}, "cifar-10-batches-bin")
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "all.tar.gz").write_bytes(raw)
-    known = RemoteDataset("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
+    remote = RemoteDataset("tiny", "", (form_of({"all.tar.gz": raw}),), (), "none")
     with pytest.raises(DataError, match="there is no test_batch"):
-        build(known, Cifar10Params(), context(tmp_path))
+        build_remote(remote, Cifar10Params(), context(tmp_path))

@@ -4,9 +4,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ganforge.builtin.component_specs import DIGITS
+from ganforge.builtin.datasets.dataset_specs import DIGIT_COUNTS, held_out_counts, training_shares
 from ganforge.builtin.datasets.held_out_split import split
-from ganforge.builtin.datasets.split_sizes import held_out_size, training_shares
 
 
 def stream(seed: int = 0) -> torch.Generator:
@@ -28,7 +27,7 @@ def test_digits_are_scikit_learns_in_order_and_range(dataset) -> None:
 
 
 def test_the_constant_class_counts_of_digits_are_true() -> None:
-    assert torch.tensor(load_digits().target).bincount().tolist() == list(DIGITS)
+    assert torch.tensor(load_digits().target).bincount().tolist() == list(DIGIT_COUNTS)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.01, 0.9])
@@ -81,5 +80,5 @@ def test_labels_stay_with_their_values() -> None:
     ],
 )
 def test_something_is_kept_back_and_something_left(counts: list[int], share: float, held: list[int]) -> None:
-    assert held_out_size(counts, share) == held
+    assert held_out_counts(counts, share) == held
     assert sum(training_shares(counts, share)) == pytest.approx(1)

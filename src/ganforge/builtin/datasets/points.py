@@ -1,4 +1,4 @@
-"""Synthetic points whose truth is known. The training points follow from the run's data seed; held-out ones are always fresh."""
+"""Synthetic points from known distributions. The run's data seed determines the training points; held-out ones are always fresh."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from ganforge.builtin.component_specs import gaussian_spec, grid_spec, moons_spec, ring_spec, swiss_roll_spec
-from ganforge.builtin.datasets.dataset_params import GaussianParams, GridParams, MoonsParams, RingParams, SwissRollParams
+from ganforge.builtin.datasets.dataset_specs import (
+    GaussianParams,
+    GridParams,
+    MoonsParams,
+    RingParams,
+    SwissRollParams,
+    gaussian_spec,
+    grid_spec,
+    moons_spec,
+    ring_spec,
+    swiss_roll_spec,
+)
 from ganforge.plugin import Dataset, DatasetContext, DataSpec, GaussianMixture, Samples
 
 Draw = Callable[[int, Generator], Samples]
@@ -19,13 +29,13 @@ Draw = Callable[[int, Generator], Samples]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SyntheticPoints:
     """Points drawn from a known distribution.
 
     Attributes:
-        spec: what the data set says of itself.
+        spec: sizes and facts of the data set.
         samples: number of training points.
-        seed: what the training points follow from.
+        seed: seed of the training points.
         draw: draws points.
     """
 
@@ -44,7 +54,7 @@ class Drawn:
 
 
 def draw_moons(noise: float, count: int, generator: Generator) -> Samples:
-    """Two interleaved half circles, as scikit-learn's ``make_moons`` draws them: evenly spaced angles, then noise, in random order.
+    """Two interleaved half circles, as in scikit-learn's ``make_moons``: evenly spaced angles, then noise, in random order.
 
     With t in [0, π], the upper moon, label 0, has ``count // 2`` points (cos t, sin t), the lower, label 1, the rest at
     (1 - cos t, ½ - sin t).
@@ -80,10 +90,10 @@ def _unit_steps(points: int) -> Tensor:
 
 def build_moons(params: MoonsParams, context: DatasetContext) -> Dataset:
     """Factory of ``moons``."""
-    return Drawn(moons_spec(params), params.samples, context.seed, partial(draw_moons, params.noise))
+    return SyntheticPoints(moons_spec(params), params.samples, context.seed, partial(draw_moons, params.noise))
 
 
-def build_gaussian(params: GaussianParams, context: DatasetContext) -> Dataset:
+def build_gaussian_1d(params: GaussianParams, context: DatasetContext) -> Dataset:
     """Factory of ``gaussian-1d``."""
     return _build_mixture(gaussian_spec(params), params.samples, context)
 
@@ -100,10 +110,10 @@ def build_grid(params: GridParams, context: DatasetContext) -> Dataset:
 
 def build_swiss_roll(params: SwissRollParams, context: DatasetContext) -> Dataset:
     """Factory of ``swiss-roll``."""
-    return Drawn(swiss_roll_spec(params), params.samples, context.seed, partial(draw_swiss_roll, params.noise))
+    return SyntheticPoints(swiss_roll_spec(params), params.samples, context.seed, partial(draw_swiss_roll, params.noise))
 
 
 def _build_mixture(spec: DataSpec, samples: int, context: DatasetContext) -> Dataset:
     if spec.density is None:
         raise AssertionError("a mixture's spec has a density")
-    return Drawn(spec, samples, context.seed, partial(draw_mixture, spec.density, spec.classes is not None))
+    return SyntheticPoints(spec, samples, context.seed, partial(draw_mixture, spec.density, spec.classes is not None))

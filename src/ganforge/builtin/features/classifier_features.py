@@ -1,4 +1,8 @@
-"""What a small classifier sees that has learnt the data's classes once and is kept: features, and the classes of samples."""
+"""A small classifier of the data: trained once on the data's labels and cached. Metrics use its features and its classes.
+
+The same samples give the same weights on one machine. No other built-in module trains a network; this one is trained when a metric
+is built, and takes no part in the game.
+"""
 
 from __future__ import annotations
 
@@ -6,149 +10,248 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from ganforge.builtin.features.small_classifier import THREADS, Classifier, at_rest, fitted, in_parts, is_large, shrunk
 from ganforge.plugin import Dataset, DataSpec, IncompatiblePartsError, MetricContext, Samples
 
 _log = logging.getLogger(__name__)
 _REVISION = 1
-"""Grows when the same samples give other weights."""
+"""Increase it when the same samples give other weights."""
 _MOST, _MOST_LARGE = 60_000, 20_000
+"""Training samples, and those of large images."""
 _LONG = 5_000
-"""Samples from which on learning takes so long that it is announced."""
-_MOST_NUMBERS = 200_000_000
-"""Of the held-out samples that it is tried on, which are floats."""
+"""Number of samples from which training takes long enough to announce it."""
+_HELD_VALUES = 200_000_000
+"""Limit of values in the held-out samples that measure its accuracy."""
+_SIDE = 32
+"""Larger images are averaged down to this many pixels a side: enough to recognise classes, and cheap for images of any size."""
+_BATCH = 100
+_LEAST_STEPS, _MOST_STEPS, _EPOCHS = 600, 2_400, 4
+_CHUNK = 1_000
+_THREADS = 1
+"""CPU threads of the training: another number of threads rounds sums differently and gives other weights."""
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class SmallNetwork(nn.Module):
+    """Two convolutions for images, two hidden layers for points; 128 features before the classes.
+
+    Args:
+        shape: shape of one sample, ``(channels, height, width)`` or any other.
+        classes: number of classes.
+        offset: subtracted from values in the data's own units, broadcast to a sample.
+        scale: what the difference is divided by.
+    """
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, ...], classes: int, offset: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("offset", offset)
+        self.register_buffer("scale", scale)
+        self.body = _image_body(shape) if len(shape) == 3 else _point_body(shape)
+        self.head = nn.Linear(128, classes)
+
+    def features(self, values: Tensor) -> Tensor:
+        """``(n, 128)`` for values ``(n, *shape)`` in the data's own units."""
+        found: Tensor = self.body((values - self.offset) / self.scale)
+        return found
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Logits ``(n, classes)``."""
+        logits: Tensor = self.head(self.features(values))
+        return logits
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """A classifier of the data, known by its SHA-256.
+class Classifier:
+    """A trained classifier of the data, identified by its SHA-256.
 
     Attributes:
-        network: what has learnt, on single channels where classes are digits of several.
-        channels: channels that are read one by one, each a digit of the class's number; 0 where a sample is read as a whole.
-        accuracy: its share of right answers on held-out real samples.
+        network: the network; for stacked digits, of single channels.
+        channels: number of channels that are classified one by one, each a digit of the class's number; 0 if samples are
+            classified as a whole.
+        accuracy: share of right answers on held-out real samples.
         sha256: of its file.
     """
 
-    network: Classifier
+    network: SmallNetwork
     channels: int
     accuracy: float
     sha256: str
 
     @property
     def protocol(self) -> Mapping[str, str]:
-        """What a value depends on that is read by it."""
+        """What values computed with it depend on."""
         return {"classifier": f"small@{_REVISION}", "sha256": self.sha256, "accuracy": f"{self.accuracy:.2%}"}
 
     def features(self, values: Tensor) -> Tensor:
-        """``(n, 128)``, or that many for each channel, for values ``(n, *shape)`` in the data's own units."""
+        """``(n, 128)``, or 128 for each channel, for values ``(n, *shape)`` in the data's own units."""
         values = values.detach().cpu().float()
         if not self.channels:
-            return in_parts(self.network.features, values)
-        parts = [in_parts(self.network.features, values[:, at : at + 1]) for at in range(self.channels)]
+            return _in_chunks(self.network.features, values)
+        parts = [_in_chunks(self.network.features, values[:, at : at + 1]) for at in range(self.channels)]
         return torch.cat(parts, dim=1)
 
     def classes(self, values: Tensor) -> Tensor:
-        """``(n,)`` int64: what it takes the samples for; -1 for those that it cannot read, since they are not finite."""
-        return read_classes(self.network, values.detach().cpu().float(), self.channels)
+        """``(n,)`` int64 class of each sample; -1 for samples that are not finite."""
+        return classify(self.network, values.detach().cpu().float(), self.channels)
 
 
 class ClassifierFeatures:
-    """What the classifier makes of samples before it names a class."""
+    """The classifier's features: its last layer before the classes."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.protocol: Mapping[str, str] = {"features": "classifier", **reader.protocol}
-        self.told = "features of a classifier of the data"
+    label = "features of a classifier of the data"
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.protocol: Mapping[str, str] = {"features": "classifier", **classifier.protocol}
 
     def __call__(self, values: Tensor) -> Tensor:
-        """``(n, 128)``, or that many for each channel of stacked digits."""
-        return self.reader.features(values)
+        """``(n, 128)``, or 128 for each channel of stacked digits."""
+        return self.classifier.features(values)
 
 
-def read_classes(network: nn.Module, values: Tensor, channels: int = 0) -> Tensor:
-    """``(n,)`` classes that the network sees, -1 where it sees NaN; of several channels the number whose digits it sees in each."""
+def classify(network: nn.Module, values: Tensor, channels: int = 0) -> Tensor:
+    """``(n,)`` predicted classes, -1 for NaN logits; for several channels the number whose digits are predicted for each."""
 
     def classes(part: Tensor) -> Tensor:
         logits: Tensor = network(part)
         return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
 
     if not channels:
-        return in_parts(classes, values)
-    digits = [in_parts(classes, values[:, at : at + 1]) for at in range(channels)]
+        return _in_chunks(classes, values)
+    digits = [_in_chunks(classes, values[:, at : at + 1]) for at in range(channels)]
     number = sum((digit * 10 ** (channels - 1 - at) for at, digit in enumerate(digits)), torch.zeros_like(digits[0]))
     return torch.where(torch.stack(digits).amin(0) < 0, -1, number)
 
 
 def stacked_channels(data: DataSpec) -> int:
-    """How many channels hold a digit of the class's number each, as those of stacked MNIST; 0 for all other data."""
+    """Number of channels that each contain one digit of the class's number, as in stacked MNIST; 0 for all other data."""
     channels = data.shape[0] if data.is_image else 0
     names = tuple(f"{number:0{channels}}" for number in range(data.classes or 0))
     return channels if channels > 1 and data.classes == 10**channels and data.class_names == names else 0
 
 
-def classifier(context: MetricContext) -> Reader:
-    """The classifier of the recipe's data: the one that is kept, or a new one, which takes a minute for 60,000 images.
+def load_classifier(context: MetricContext) -> Classifier:
+    """The classifier of the recipe's data, from the cache or newly trained, which takes a minute for 60,000 images.
 
-    It is kept by the SHA-256 of what it learns from, so that other data, and other params of the data, have one of their own. A
-    cache that cannot be written to only costs that time again.
+    The cache key is the SHA-256 of the training samples, so other data, and other params of the data, have their own classifier.
+    If the cache is not writable, it is trained each time.
 
     Raises:
-        IncompatiblePartsError: the data have no labels.
+        IncompatiblePartsError: the data has no labels.
     """
     data = context.data
     if data.classes is None:
         raise IncompatiblePartsError(
-            "a classifier learns from labelled data, and these have no labels",
+            "a classifier needs labelled data, but this data set has no labels",
             remedy="use features = 'raw' or 'imagenet', or data with labels",
         )
     dataset = context.dataset()
-    channels = stacked_channels(dataset.spec)
-    learnt = _learnt_from(dataset)
-    path = context.cache_folder / "classifiers" / f"{_key(dataset.spec, learnt)}.safetensors"
-    kept = _kept(path, dataset.spec, channels)
-    if kept is not None:
-        return kept
+    samples = _training_samples(dataset)
+    path = context.cache_folder / "classifiers" / f"{_key(dataset.spec, samples)}.safetensors"
+    cached = _read(path, dataset.spec)
+    if cached is not None:
+        return cached
 
-    level = logging.WARNING if len(learnt) >= _LONG else logging.INFO
-    _log.log(level, "a small classifier learns from %s samples, once; it is kept in %s", f"{len(learnt):,}", path.parent)
-    network = fit(dataset.spec, learnt)
-    content = _packed(network, _accuracy(network, dataset, channels))
+    level = logging.WARNING if len(samples) >= _LONG else logging.INFO
+    _log.log(level, "training a small classifier on %s samples, once; it is cached in %s", f"{len(samples):,}", path.parent)
+    network = fit(dataset.spec, samples)
+    content = _to_bytes(network, _accuracy(network, dataset))
     with suppress(OSError):
         _write(path, content)
-    return _unpacked(content, dataset.spec, channels)
+    return _from_bytes(content, dataset.spec)
 
 
-def fit(data: DataSpec, learnt: Samples) -> Classifier:
-    """A classifier of these samples, bytes or in the data's own units; of single digits where they are stacked."""
-    assert learnt.labels is not None  # noqa: S101 - labelled data
-    channels = stacked_channels(data)
-    values, labels = learnt.values, learnt.labels
+def fit(data: DataSpec, samples: Samples) -> SmallNetwork:
+    """A network trained on these samples, bytes or in the data's own units; on single digits if they are stacked."""
+    labels, values, channels = _labels(samples), samples.values, stacked_channels(data)
     if channels:
         labels = torch.stack([labels // 10 ** (channels - 1 - at) % 10 for at in range(channels)], dim=1).flatten()
         values = values.flatten(0, 1).unsqueeze(1)
-    if is_large(data.shape):
-        values = torch.cat([shrunk(data.to_float(part)) for part in torch.split(values, 500)])
+    if _is_large(data.shape):
+        values = torch.cat([shrink(data.to_float(part)) for part in torch.split(values, 500)])
     offset, scale = _scaling(data, values)
-    return fitted(lambda: _network(data, offset, scale), values, labels, data.to_float)
+    return _train(lambda: _network(data, offset, scale), values, labels, data.to_float)
 
 
-def _network(data: DataSpec, offset: Tensor, scale: Tensor) -> Classifier:
+def freeze(network: Network) -> Network:
+    """The same network in eval mode and without gradients."""
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def shrink(values: Tensor) -> Tensor:
+    """Images ``(n, channels, height, width)`` as floats, averaged down to at most 32 pixels a side."""
+    height, width = values.shape[2:]
+    if max(height, width) <= _SIDE:
+        return values
+    return functional.adaptive_avg_pool2d(values.float(), _shrunk_size(height, width))
+
+
+def _train(make: Callable[[], SmallNetwork], values: Tensor, labels: Tensor, to_float: Callable[[Tensor], Tensor]) -> SmallNetwork:
+    """A trained network, frozen; no global random stream changes.
+
+    Args:
+        make: makes it, with random weights.
+        values: ``(n, *shape)``, bytes or floats.
+        labels: ``(n,)``.
+        to_float: converts values to floats in the data's own units.
+    """
+    steps = max(_LEAST_STEPS, min(_MOST_STEPS, _EPOCHS * len(values) // _BATCH))
+    with torch.random.fork_rng(devices=[]), _few_threads(), torch.enable_grad():
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would also change the streams of other devices
+        network = make().train()
+        optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _, rows in zip(range(steps), _batches(len(values)), strict=False):
+            optimizer.zero_grad()
+            functional.cross_entropy(network(to_float(values[rows])), labels[rows]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return freeze(network)
+
+
+def _batches(count: int) -> Iterator[Tensor]:
+    """Row numbers of batches, epoch after epoch, without end."""
+    while True:
+        yield from torch.split(torch.randperm(count), _BATCH)
+
+
+@contextmanager
+def _few_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(_THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.no_grad()
+def _in_chunks(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """The function of ``(n, *shape)`` values, a thousand at a time."""
+    return torch.cat([function(part) for part in torch.split(values, _CHUNK)])
+
+
+def _network(data: DataSpec, offset: Tensor, scale: Tensor) -> SmallNetwork:
     channels = stacked_channels(data)
     shape, classes = ((1, *data.shape[1:]), 10) if channels else (data.shape, data.classes or 1)
-    return Classifier(shape, classes, offset, scale)
+    return SmallNetwork(shape, classes, offset, scale)
 
 
 def _scaling(data: DataSpec, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Values of a known range become those from 0 to 1; others are standardised, images all pixels alike, points each feature."""
+    """Values of a known range are scaled to [0, 1]; others are standardised, images over all pixels, points by feature."""
     if data.value_range is not None:
         low, high = data.value_range
         return torch.tensor(low), torch.tensor(high - low)
@@ -157,40 +260,42 @@ def _scaling(data: DataSpec, values: Tensor) -> tuple[Tensor, Tensor]:
     return offset.float(), torch.where(scale > 0, scale, 1.0).float()
 
 
-def _learnt_from(dataset: Dataset) -> Samples:
-    """Training samples, evenly taken from all of them where they are more than it needs."""
+def _training_samples(dataset: Dataset) -> Samples:
+    """Training samples, at equal steps if there are more than it needs."""
     training = dataset.training()
-    assert training.labels is not None  # noqa: S101 - labelled data
-    most = _MOST_LARGE if is_large(dataset.spec.shape) else _MOST
+    most = _MOST_LARGE if _is_large(dataset.spec.shape) else _MOST
     rows = torch.linspace(0, len(training) - 1, min(most, len(training))).round().long()
-    return Samples(training.values[rows], training.labels[rows])
+    return training[rows]
 
 
-def _accuracy(network: Classifier, dataset: Dataset, channels: int) -> float:
-    count = max(100, min(10_000, _MOST_NUMBERS // dataset.spec.size))
+def _accuracy(network: SmallNetwork, dataset: Dataset) -> float:
+    count = max(100, min(10_000, _HELD_VALUES // dataset.spec.size))
     held = dataset.held_out(count, torch.Generator().manual_seed(0))
-    assert held.labels is not None  # noqa: S101 - labelled data
-    return float((read_classes(network, held.values.float(), channels) == held.labels).double().mean())
+    return float((classify(network, held.values.float(), stacked_channels(dataset.spec)) == _labels(held)).double().mean())
 
 
-def _key(data: DataSpec, learnt: Samples) -> str:
-    """What the weights follow from."""
-    assert learnt.labels is not None  # noqa: S101 - labelled data
-    facts = [_REVISION, THREADS, data.shape, data.classes, data.value_range, stacked_channels(data), str(learnt.values.dtype)]
+def _labels(samples: Samples) -> Tensor:
+    assert samples.labels is not None  # noqa: S101 - the data is labelled
+    return samples.labels
+
+
+def _key(data: DataSpec, samples: Samples) -> str:
+    """Digest of everything that determines the weights."""
+    facts = [_REVISION, _THREADS, data.shape, data.classes, data.value_range, stacked_channels(data), str(samples.values.dtype)]
     digest = hashlib.sha256(json.dumps(facts).encode())
-    for part in (learnt.values, learnt.labels):
+    for part in (samples.values, _labels(samples)):
         digest.update(part.numpy().tobytes())
     return digest.hexdigest()[:32]
 
 
-def _packed(network: Classifier, accuracy: float) -> bytes:
+def _to_bytes(network: SmallNetwork, accuracy: float) -> bytes:
     from safetensors.torch import save
 
-    # one key of metadata: several would be written in random order, and each file would have a SHA-256 of its own
+    # one key of metadata: several would be written in random order, and each file would have another SHA-256
     return bytes(save(network.state_dict(), {"ganforge": json.dumps({"accuracy": accuracy})}))
 
 
-def _unpacked(content: bytes, data: DataSpec, channels: int) -> Reader:
+def _from_bytes(content: bytes, data: DataSpec) -> Classifier:
     from safetensors.torch import load
 
     length = int.from_bytes(content[:8], "little")
@@ -199,23 +304,23 @@ def _unpacked(content: bytes, data: DataSpec, channels: int) -> Reader:
     with torch.random.fork_rng(devices=[]):
         network = _network(data, torch.zeros_like(weights["offset"]), torch.ones_like(weights["scale"]))
     network.load_state_dict(weights)
-    return Reader(at_rest(network), channels, float(accuracy), hashlib.sha256(content).hexdigest())
+    return Classifier(freeze(network), stacked_channels(data), float(accuracy), hashlib.sha256(content).hexdigest())
 
 
-def _kept(path: Path, data: DataSpec, channels: int) -> Reader | None:
-    """The classifier in a file; none where there is none, or the file is damaged."""
+def _read(path: Path, data: DataSpec) -> Classifier | None:
+    """The classifier in a file; ``None`` if there is no file or it is damaged."""
     try:
-        return _unpacked(path.read_bytes(), data, channels)
+        return _from_bytes(path.read_bytes(), data)
     except FileNotFoundError:
         return None
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a file of the cache, a new one mends it
+    except Exception as error:  # noqa: BLE001 - a new file replaces one with any defect
         if path.exists():
-            _log.warning("%s is damaged (%s), and made anew", path, error)
+            _log.warning("%s is damaged (%s) and is created again", path, error)
         return None
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all; of two runs that begin together, the later one's file stays."""
+    """Write the whole file or nothing; if two runs write it at once, the later file stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
@@ -223,3 +328,39 @@ def _write(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_large(shape: tuple[int, ...]) -> bool:
+    """Whether samples of that shape are images that :func:`shrink` reduces."""
+    return len(shape) == 3 and max(shape[1:]) > _SIDE
+
+
+def _shrunk_size(height: int, width: int) -> tuple[int, int]:
+    share = _SIDE / max(height, width, _SIDE)
+    return max(1, round(height * share)), max(1, round(width * share))
+
+
+class _Shrink(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return shrink(values)
+
+
+def _image_body(shape: tuple[int, ...]) -> nn.Sequential:
+    channels, height, width = shape
+    height, width = (-(-side // 4) for side in _shrunk_size(height, width))  # two strides of 2, rounded up
+    return nn.Sequential(
+        _Shrink(),
+        nn.Conv2d(channels, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.25),
+        nn.Linear(64 * height * width, 128),
+        nn.ReLU(),
+    )
+
+
+def _point_body(shape: tuple[int, ...]) -> nn.Sequential:
+    size = int(torch.tensor(shape).prod())
+    return nn.Sequential(nn.Flatten(), nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU())

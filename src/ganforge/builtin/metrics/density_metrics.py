@@ -1,62 +1,58 @@
-"""What can be measured where the data's density is known."""
+"""Metrics that use a density: of the data, where it is known (modes, optimal discriminator), or an estimate of it (Parzen)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from ganforge.builtin.metrics.metric_params import OptimalDiscriminatorParams
-from ganforge.builtin.metrics.simulated_floors import simulated_floors
-from ganforge.metrics import SmoothedGrid, smoothed_grid
-from ganforge.plugin import BuildContext, Evaluation, GaussianMixture, IncompatiblePartsError, Metric, MetricInfo, Samples
+import torch
+from torch import Tensor
+
+from ganforge.builtin.metrics.function_metric import FunctionMetric, simulated_floors
+from ganforge.builtin.metrics.metric_params import OptimalDiscriminatorParams, ParzenParams
+from ganforge.metrics import class_coverage_floor, mode_coverage, parzen_log_likelihood, perfect_modes, smoothed_grid
+from ganforge.plugin import BuildContext, Evaluation, IncompatiblePartsError, Metric, MetricInfo, NoParams, Samples
 
 
-class OptimalDiscriminator:
-    """How far the discriminator is from the best one for this generator, and the generator from the data, on a grid of cells."""
+def build_modes(_params: NoParams, context: BuildContext) -> Metric:
+    """Captured modes, high-quality share and reverse KL, by the protocol of VEEGAN and PacGAN (2,500 samples there).
 
-    def __init__(self, density: GaussianMixture, *, cells: int) -> None:
-        self.density, self.cells = density, cells
-        self.protocol: Mapping[str, str] = {"density": "kernel estimate, Scott's width for one mode, the data smoothed alike"}
-        floors = simulated_floors(density, self.measure)
-        self.value_info: Mapping[str, MetricInfo] = {
-            "gap": MetricInfo("mean |D - D*| in probability, for losses whose D is the sigmoid of its logits", "lower"),
-            "js": MetricInfo(
-                "Jensen–Shannon divergence of generated and true density, in nats, at most log 2", "lower", floor=floors("js")
-            ),
-            "kl": MetricInfo("KL(true ‖ generated) in nats: large where something real is missed", "lower", floor=floors("kl")),
-            "reverse-kl": MetricInfo(
-                "KL(generated ‖ true) in nats: large where something false is made", "lower", floor=floors("reverse-kl")
-            ),
-            "total-variation": MetricInfo(
-                "total variation of generated and true density, at most 1", "lower", floor=floors("total-variation")
-            ),
-        }
+    Raises:
+        IncompatiblePartsError: the data's density is not known.
+    """
+    density = context.data.density
+    if density is None:
+        raise IncompatiblePartsError(
+            "metric 'modes' needs data whose modes are known",
+            remedy="change metric.use to 'wasserstein', or dataset.use to 'ring', 'grid' or 'gaussian-1d'",
+        )
+    perfect, shares = perfect_modes(density), density.shares
 
-    def __repr__(self) -> str:
-        return f"OptimalDiscriminator({len(self.density.means)} modes, cells={self.cells})"
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        centres = torch.tensor(density.means, dtype=torch.float64)
+        found = mode_coverage(evaluation.fake.values.flatten(1), centres, density.std, shares)
+        return {"captured": float(found.captured), "high-quality": found.high_quality, "reverse-kl": found.reverse_kl}
 
-    def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """The gap and four divergences; these alone where there is no discriminator."""
-        grid = smoothed_grid(evaluation.fake.values, self.density, self.cells)
-        found = grid.divergences()
-        return {
-            **self._gap(grid, evaluation),
-            "js": found.js,
-            "kl": found.kl,
-            "reverse-kl": found.reverse_kl,
-            "total-variation": found.total_variation,
-        }
+    def reverse_kl(count: int) -> float:
+        """The exact mean for the mean number of high-quality samples; if that is 0, the value of :func:`mode_coverage`."""
+        good = round(count * perfect.high_quality)
+        return class_coverage_floor(perfect.shares, shares, good).reverse_kl if good else -math.log(min(shares))
 
-    def _gap(self, grid: SmoothedGrid, evaluation: Evaluation) -> Mapping[str, float]:
-        if evaluation.critic is None:
-            return {}
-        return {"gap": grid.gap(evaluation.critic(Samples(grid.points.to(evaluation.fake.values.dtype))).logits)}
+    return FunctionMetric(
+        measure,
+        {
+            "captured": MetricInfo("modes with at least one high-quality sample", "higher", float(len(density.means))),
+            "high-quality": MetricInfo("share of samples within 3 standard deviations of a mode", "nearer", perfect.high_quality),
+            "reverse-kl": MetricInfo("KL(generated ‖ true) of the modes' shares, in nats", "lower", floor=reverse_kl),
+        },
+    )
 
 
 def build_optimal_discriminator(params: OptimalDiscriminatorParams, context: BuildContext) -> Metric:
-    """Factory of ``optimal-discriminator``.
+    """Distance of the discriminator from the best one for this generator, and of the generator from the data, on a grid.
 
     Raises:
-        IncompatiblePartsError: the density is not known or has more than two dimensions, or the discriminator is told labels.
+        IncompatiblePartsError: the density is not known or has more than two dimensions, or the discriminator takes labels.
     """
     density = context.data.density
     if density is None or context.data.shape not in ((1,), (2,)):
@@ -66,7 +62,62 @@ def build_optimal_discriminator(params: OptimalDiscriminatorParams, context: Bui
         )
     if context.latent.classes is not None:
         raise IncompatiblePartsError(
-            "metric 'optimal-discriminator' asks the discriminator about points without labels, and here it is told labels",
+            "metric 'optimal-discriminator' evaluates the discriminator at points without labels, but here it takes labels",
             remedy="drop the metric, or change sampler.use to one without labels, such as 'normal'",
         )
-    return OptimalDiscriminator(density, cells=params.cells)
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        """The gap, unless there is no discriminator, and four divergences."""
+        grid = smoothed_grid(evaluation.fake.values, density, params.cells)
+        gap = {}
+        if evaluation.critic is not None:
+            gap["gap"] = grid.gap(evaluation.critic(Samples(grid.points.to(evaluation.fake.values.dtype))).logits)
+        found = grid.divergences()
+        return gap | {"js": found.js, "kl": found.kl, "reverse-kl": found.reverse_kl, "total-variation": found.total_variation}
+
+    floors = simulated_floors(density, measure)
+    labels = {
+        "js": "Jensen–Shannon divergence of generated and true density, in nats, at most log 2",
+        "kl": "KL(true ‖ generated) in nats: large where something real is missed",
+        "reverse-kl": "KL(generated ‖ true) in nats: large where something false is made",
+        "total-variation": "total variation of generated and true density, at most 1",
+    }
+    gap_info = MetricInfo("mean |D - D*| in probability, for losses whose D is the sigmoid of its logits", "lower")
+    info = {"gap": gap_info} | {key: MetricInfo(label, "lower", floor=floors(key)) for key, label in labels.items()}
+    return FunctionMetric(measure, info, {"density": "kernel estimate, Scott's width for one mode, the data smoothed alike"})
+
+
+def build_parzen(params: ParzenParams, context: BuildContext) -> Metric:
+    """Log-likelihood of held-out samples under Gaussian windows on the generated ones; images are scaled to [0, 1].
+
+    The width is chosen on validation samples, or on training samples if the data set has none. Which of the two follows from the
+    data set's params, which are part of every protocol.
+    """
+    bounds, widths = context.data.value_range, params.widths
+
+    def scaled(values: Tensor) -> Tensor:
+        return values if bounds is None else torch.sub(values, bounds[0]).div_(bounds[1] - bounds[0])
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        aside = evaluation.validation or evaluation.training
+        if aside is None:
+            raise IncompatiblePartsError("metric 'parzen' needs validation or training samples that choose its width, got neither")
+        parts = (evaluation.fake.values, aside(params.validation).values, evaluation.real.values)
+        found = parzen_log_likelihood(*map(scaled, parts), widths)
+        return {"log-likelihood": found.mean, "standard-error": found.standard_error, "width": found.width}
+
+    likelihood = "Parzen estimate of the mean log-likelihood of held-out samples, in nats (not a measure of quality)"
+    width = "σ of the windows: the narrower, the closer the data lie to generated samples"
+    return FunctionMetric(
+        measure,
+        {
+            "log-likelihood": MetricInfo(likelihood, "higher"),
+            "standard-error": MetricInfo("standard error of that mean over the held-out samples, in nats", "none"),
+            "width": MetricInfo(width, "none"),
+        },
+        {
+            "values": "as they are" if bounds is None else "scaled to [0, 1]",
+            "window": f"best of {len(widths)} on {params.validation} samples set aside, or of the training samples where none are",
+        },
+        uses_training_data=True,
+    )

@@ -51,9 +51,9 @@ def test_a_certain_reader_is_at_the_ideal(metric):
     ("given", "message"),
     [
         (evaluation(None), "needs a discriminator with a head 'code' .*'infogan-mlp'"),
-        (evaluation(torch.zeros(60, 8)), r"head 'code' is \(60, 8\), the codes ask for \(60, 10\)"),
+        (evaluation(torch.zeros(60, 8)), r"head 'code' has the shape \(60, 8\), but the codes need \(60, 10\)"),
         (replace(evaluation(None), critic=None), "needs the discriminator"),
-        (replace(evaluation(None), fake=Samples(torch.zeros(60, 2))), "carry no codes"),
+        (replace(evaluation(None), fake=Samples(torch.zeros(60, 2))), "generated from codes, got none"),
     ],
 )
 def test_what_is_missing_is_said(given, message, metric):
@@ -64,7 +64,7 @@ def test_what_is_missing_is_said(given, message, metric):
 @pytest.mark.parametrize(
     ("latent", "column", "message"),
     [
-        (CODED, 2, "code 2, and the sampler draws 2"),
+        (CODED, 2, "code 2, but the sampler draws 2"),
         (LatentSpec(2), None, "draws 0"),
     ],
 )

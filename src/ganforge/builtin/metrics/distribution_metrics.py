@@ -1,0 +1,223 @@
+"""Metrics that compare generated with real samples as distributions, on raw values or on named features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from torch import Tensor
+
+from ganforge.builtin.features.feature_extractors import Features, build_features
+from ganforge.builtin.metrics.function_metric import FunctionMetric, simulated_floors
+from ganforge.builtin.metrics.metric_params import (
+    DuplicatesParams,
+    FeatureParams,
+    KernelParams,
+    MemorisationParams,
+    MmdParams,
+    OneNearestNeighbourParams,
+    PrecisionRecallParams,
+    SlicedWassersteinParams,
+    WassersteinParams,
+)
+from ganforge.metrics import (
+    MMD_SCALES,
+    NEAR,
+    expected_close,
+    expected_coverage,
+    frechet_distance,
+    kernel_distance,
+    kernel_distance_of_subsets,
+    memorisation,
+    mmd,
+    near_duplicates,
+    one_nearest_neighbour,
+    precision_recall,
+    random_directions,
+    sliced_wasserstein,
+    wasserstein1,
+    wasserstein2,
+)
+from ganforge.plugin import BuildContext, Evaluation, IncompatiblePartsError, Metric, MetricContext, MetricInfo
+
+_Result = TypeVar("_Result")
+
+
+def build_wasserstein(params: WassersteinParams, context: BuildContext) -> Metric:
+    """Exact W₁ or W₂ to held-out real samples."""
+    distance = wasserstein1 if params.order == 1 else wasserstein2
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        return {"": distance(evaluation.real.values, evaluation.fake.values)}
+
+    floor = simulated_floors(context.data.density, measure, pairs=8_000_000)("")
+    label = f"exact Wasserstein distance {_order(params)} to real samples, in the data's units"
+    return FunctionMetric(measure, {"": MetricInfo(label, "lower", symmetric=True, floor=floor)})
+
+
+def build_sliced_wasserstein(params: SlicedWassersteinParams, context: BuildContext) -> Metric:
+    """Wasserstein distance of projections onto random lines, the same lines in each evaluation."""
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        real, fake = evaluation.real.values, evaluation.fake.values
+        directions = random_directions(math.prod(real.shape[1:]), params.projections, evaluation.generator)
+        return {"": sliced_wasserstein(real, fake, directions, params.order)}
+
+    floor = simulated_floors(context.data.density, measure)("")
+    label = f"sliced Wasserstein distance {_order(params)} to real samples, in the data's units"
+    return FunctionMetric(measure, {"": MetricInfo(label, "lower", symmetric=True, floor=floor)})
+
+
+def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
+    """Fréchet distance of features, treated as Gaussians.
+
+    Raises:
+        IncompatiblePartsError: the features do not fit the data, or a package that they need is not installed.
+        DataError: their file of weights is missing or a different one.
+    """
+    features = build_features(params, context)
+    measure = _on(features, frechet_distance, lambda distance: {"": distance})
+    floor = simulated_floors(context.data.density, measure)("")
+    label = f"Fréchet distance of {features.label}; above 0 for a perfect generator too, the more so the fewer the samples"
+    protocol = {**features.protocol, "distance": "frechet, float64, covariance with n - 1"}
+    return FunctionMetric(measure, {"": MetricInfo(label, "lower", symmetric=True, floor=floor)}, protocol, min_samples=2)
+
+
+def build_kernel(params: KernelParams, context: MetricContext) -> Metric:
+    """Unbiased squared MMD of features with the cubic kernel, of all samples or of random subsets; errors as `build_frechet`."""
+    features = build_features(params, context)
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        real, fake = features(evaluation.real.values), features(evaluation.fake.values)
+        if not params.subsets:
+            return {"": kernel_distance(real, fake)}
+        stream, size = evaluation.generator, params.subset_size
+        found = kernel_distance_of_subsets(real, fake, generator=stream, subsets=params.subsets, size=size)
+        return {"mean": found.mean, "deviation": found.deviation}
+
+    # random subsets of real and generated samples differ, so exchanging the two changes the value
+    info = MetricInfo(f"kernel distance of {features.label}, without bias", "lower", 0.0, symmetric=not params.subsets)
+    deviation = MetricInfo("standard deviation of the kernel distance over the subsets", "none")
+    return FunctionMetric(
+        measure,
+        {"mean": info, "deviation": deviation} if params.subsets else {"": info},
+        {**features.protocol, "distance": "unbiased MMD² with (x·y/d + 1)³, float64"},
+        min_samples=params.subset_size if params.subsets else 2,
+        needs_distinct_real=True,
+    )
+
+
+def build_mmd(params: MmdParams, context: MetricContext) -> Metric:
+    """Unbiased squared MMD of features with Gaussian kernels; it may be slightly negative."""
+    features = build_features(params, context)
+    scales = ", ".join(f"{scale:g}" for scale in MMD_SCALES)
+    label = "squared maximum mean discrepancy under Gaussian kernels, unbiased: 0 for equal distributions"
+    return FunctionMetric(
+        _on(features, mmd, lambda distance: {"": distance}),
+        {"": MetricInfo(label, "lower", 0.0)},
+        {**features.protocol, "kernels": f"gaussian, σ = {scales} × median real distance"},
+        needs_distinct_real=True,
+    )
+
+
+def build_precision_recall(params: PrecisionRecallParams, context: MetricContext) -> Metric:
+    """Precision, recall, density and coverage of features."""
+    features, k = build_features(params, context), params.neighbours
+    measure = _on(
+        features,
+        lambda real, fake: precision_recall(real, fake, k),
+        lambda found: {"precision": found.precision, "recall": found.recall, "density": found.density, "coverage": found.coverage},
+    )
+    floors = simulated_floors(context.data.density, measure)
+    return FunctionMetric(
+        measure,
+        {
+            "precision": MetricInfo("share of generated samples that lie among real ones", "higher", floor=floors("precision")),
+            "recall": MetricInfo("share of real samples that lie among generated ones", "higher", floor=floors("recall")),
+            "density": MetricInfo("density of real samples around generated ones; 1 if both are alike", "nearer", 1.0),
+            "coverage": MetricInfo(
+                "share of real samples with a generated one nearby",
+                "higher",
+                floor=lambda count: expected_coverage(count, count, k),
+            ),
+        },
+        {**features.protocol, "neighbours": str(k)},
+        min_samples=k + 1,
+        needs_distinct_real=True,
+    )
+
+
+def build_one_nearest_neighbour(params: OneNearestNeighbourParams, context: MetricContext) -> Metric:
+    """Leave-one-out accuracy of a 1-NN classifier of real against generated samples."""
+
+    def chance(count: int) -> float:  # of 2n equal samples, n - 1 of the 2n - 1 others are of the sample's own kind
+        return (count - 1) / (2 * count - 1)
+
+    features = build_features(params, context)
+    label = "share of {} samples whose nearest other sample is of their own kind; 0 for copies of real ones, 1 for separate sets"
+    kinds = {"accuracy": "all", "real": "real", "fake": "generated"}
+    return FunctionMetric(
+        _on(features, one_nearest_neighbour, lambda found: {"accuracy": found.accuracy, "real": found.real, "fake": found.fake}),
+        {key: MetricInfo(label.format(kind), "nearer", floor=chance) for key, kind in kinds.items()},
+        features.protocol,
+        needs_distinct_real=True,
+    )
+
+
+def build_duplicates(params: DuplicatesParams, context: MetricContext) -> Metric:
+    """The birthday test: near and exact repeats among generated samples."""
+
+    def near(count: int) -> float:  # the nearest thousandth of the pairs is at least one pair
+        pairs = math.comb(count, 2)
+        return math.ceil(NEAR * pairs) / pairs
+
+    features = build_features(params, context)
+    info = {
+        "near": MetricInfo("share of pairs of generated samples as near as the nearest 0.1 % of real pairs", "nearer", floor=near),
+        "exact": MetricInfo("pairs of equal generated samples, beyond those of as many real ones", "nearer", 0.0),
+    }
+    measure = _on(features, near_duplicates, lambda found: {"near": found.near, "exact": found.exact - found.expected_exact})
+    return FunctionMetric(measure, info, features.protocol, needs_distinct_real=True)
+
+
+def build_memorisation(params: MemorisationParams, context: MetricContext) -> Metric:
+    """Distances to the training data, of generated compared with held-out samples."""
+    features = build_features(params, context)
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        if evaluation.training is None:
+            raise IncompatiblePartsError("metric 'memorisation' needs training samples, but this evaluation has none")
+        training = evaluation.training(params.training).values
+        found = memorisation(*map(features, (training, evaluation.real.values, evaluation.fake.values)))
+        return {"copying": found.copying, "close": found.close, "ratio": found.ratio}
+
+    copying = "test of distances to training data, in standard deviations: below -3 samples are copies"
+    close = "share of samples nearer to training data than the nearest 1 % of held-out ones"
+    ratio = "median distance to training data, divided by that of held-out samples; 0 for copies"
+    return FunctionMetric(
+        measure,
+        {
+            "copying": MetricInfo(copying, "nearer", 0.0),
+            "close": MetricInfo(close, "nearer", floor=expected_close),
+            "ratio": MetricInfo(ratio, "nearer", 1.0),
+        },
+        features.protocol,
+        needs_distinct_real=True,
+        uses_training_data=True,
+    )
+
+
+def _order(params: WassersteinParams) -> str:
+    return "W₁" if params.order == 1 else "W₂"
+
+
+def _on(
+    features: Features, compare: Callable[[Tensor, Tensor], _Result], values: Callable[[_Result], Mapping[str, float]]
+) -> Callable[[Evaluation], Mapping[str, float]]:
+    """A measure that compares the features of real and generated samples."""
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        return values(compare(features(evaluation.real.values), features(evaluation.fake.values)))
+
+    return measure
