@@ -53,7 +53,7 @@ class GradientPenaltyParams(Params):
     """Whether norms below the target are penalised too, as in the paper."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FunctionLoss:
     """A loss made of functions ``(critic, real, fake) -> named scalars``.
 

@@ -102,8 +102,8 @@ def build_parzen(params: ParzenParams, context: BuildContext) -> Metric:
         aside = evaluation.validation or evaluation.training
         if aside is None:
             raise IncompatiblePartsError("metric 'parzen' needs validation or training samples that choose its width, got neither")
-        parts = (evaluation.fake.values, aside(params.validation).values, evaluation.real.values)
-        found = parzen_log_likelihood(*map(scaled, parts), widths)
+        chosen = scaled(aside(params.validation).values)
+        found = parzen_log_likelihood(scaled(evaluation.fake.values), chosen, scaled(evaluation.real.values), widths)
         return {"log-likelihood": found.mean, "standard-error": found.standard_error, "width": found.width}
 
     likelihood = "Parzen estimate of the mean log-likelihood of held-out samples, in nats (not a measure of quality)"

@@ -20,7 +20,7 @@ Floor = Callable[[int], float]
 """Number of samples → mean value of a perfect generator."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FunctionMetric:
     """A metric that is a function.
 
