@@ -99,7 +99,7 @@ def test_a_metric_that_cannot_be_built_is_left_out_only_where_it_is_optional(blu
     def build_modes(params, context):
         raise IncompatiblePartsError("there are no weights", remedy="fetch them")
 
-    monkeypatch.setattr("ganforge.builtin.metrics.BAD_basic_metrics.build_modes", build_modes)
+    monkeypatch.setattr("ganforge.builtin.metrics.density_metrics.build_modes", build_modes)
     with pytest.raises(IncompatiblePartsError, match="no weights"):
         built(blueprint(band("modes/captured")))
 

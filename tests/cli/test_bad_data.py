@@ -64,24 +64,24 @@ def pictures(**files):
 CASES = {
     "idx truncated": (MNIST, mnist(**{IMAGES: idx(0x803, 3, 28, 28)[:-9]}), IMAGES, "is cut short"),
     "idx ends in its header": (MNIST, mnist(**{IMAGES: idx(0x803, 3, 28, 28)[:9]}), IMAGES, "ends within its header"),
-    "idx empty": (MNIST, mnist(**{IMAGES: b""}), IMAGES, "it begins with nothing"),
-    "idx too long": (MNIST, mnist(**{IMAGES: idx(0x803, 3, 28, 28) + b"1"}), IMAGES, "has bytes behind its end"),
-    "idx of another magic": (MNIST, mnist(**{IMAGES: idx(0x1234, 3, 28, 28)}), IMAGES, "is no idx file of bytes in 3 dimensions"),
-    "idx exchanged": (MNIST, mnist(**{IMAGES: idx(0x801, 3)}), IMAGES, "is no idx file of bytes in 3 dimensions"),
+    "idx empty": (MNIST, mnist(**{IMAGES: b""}), IMAGES, "it starts with nothing"),
+    "idx too long": (MNIST, mnist(**{IMAGES: idx(0x803, 3, 28, 28) + b"1"}), IMAGES, "has extra bytes at its end"),
+    "idx of another magic": (MNIST, mnist(**{IMAGES: idx(0x1234, 3, 28, 28)}), IMAGES, "not an idx file of bytes in 3 dimensions"),
+    "idx exchanged": (MNIST, mnist(**{IMAGES: idx(0x801, 3)}), IMAGES, "not an idx file of bytes in 3 dimensions"),
     "another sha256": (MNIST, mnist(), IMAGES, "its SHA-256 differs"),
     "gzip cut short": (MNIST, mnist(**{IMAGES: gzip.compress(idx(0x803, 3, 28, 28))[:-6]}), IMAGES, "damaged gzip"),
     "gzip with another sum": (MNIST, mnist(**{IMAGES: gzip.compress(b"x")[:-8] + bytes(8)}), IMAGES, "damaged gzip"),
     "gzip of nothing known": (MNIST, mnist(**{IMAGES: b"\x1f\x8b" + b"noise" * 9}), IMAGES, "damaged gzip"),
     "a folder in a file's place": (MNIST, mnist(**{IMAGES: None}), "data/mnist", "is not on this computer"),
     "no pictures": (FOLDER, {"pictures/note.txt": b"text"}, "pictures/note.txt", "is not a picture that Pillow can read"),
-    "an empty folder": (FOLDER, {"pictures": None}, "pictures", "holds no pictures"),
+    "an empty folder": (FOLDER, {"pictures": None}, "pictures", "contains no pictures"),
     "no folder": (FOLDER, {}, "pictures", "there is no folder"),
     "a file in a folder's place": (FOLDER, {"pictures": b"text"}, "pictures", "there is no folder"),
-    "a folder named as a picture": (FOLDER, {"pictures/1.png": None}, "pictures", "holds no pictures"),
+    "a folder named as a picture": (FOLDER, {"pictures/1.png": None}, "pictures", "contains no pictures"),
     "a JPEG cut short": (FOLDER, pictures(**{"3.jpg": picture(form="jpeg", cut=99)}), "pictures/3.jpg", "is damaged"),
     "a JPEG of noise": (FOLDER, pictures(**{"3.jpg": b"\xff\xd8\xff\xe0" + bytes(99)}), "pictures/3.jpg", "is not a picture"),
     "an empty picture": (FOLDER, pictures(**{"3.png": b""}), "pictures/3.png", "is not a picture"),
-    "sizes that differ": (FOLDER, pictures(**{"3.png": picture(9, 7)}), "pictures/3.png", "is 9×7, and "),
+    "sizes that differ": (FOLDER, pictures(**{"3.png": picture(9, 7)}), "pictures/3.png", "is 9×7, but "),
     "labels missing": (
         FOLDER.replace(" }", ", labels = true }"),
         pictures(),
@@ -197,4 +197,4 @@ def test_a_file_without_rights_is_named(ends, tmp_path, monkeypatch, dataset, fi
 def test_a_fifo_among_pictures_is_named_and_not_waited_for(ends, tmp_path, stream):
     dataset = FOLDER.replace(" }", f"{stream} }}")
     errors = ends(dataset, pictures(), lambda: os.mkfifo(tmp_path / "pictures" / "0.png"))
-    assert f"{tmp_path / 'pictures' / '0.png'} is a FIFO, no file" in errors
+    assert f"{tmp_path / 'pictures' / '0.png'} is a FIFO, not a file" in errors
