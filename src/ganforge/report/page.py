@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ganforge import __version__
 from ganforge.core import formatting
@@ -58,9 +58,8 @@ def render(data: ReportData, page: Path, *, now: float) -> str:
     values = _sweep_values(data, page) if data.is_sweep else _run_values(data, page)
     template = _environment().get_template("sweep.html.jinja" if data.is_sweep else "run.html.jinja")
     return template.render(
-        title=formatting.clean(data.title),
+        title=data.title,
         word=data.word,
-        tone=report_tables.tone_of(data.word),
         description=_description(data),
         recipe=_highlight(data.recipe),
         resolved=_highlight(data.resolved),
@@ -91,7 +90,7 @@ def _run_values(data: ReportData, page: Path) -> dict[str, Any]:
         "metrics": _draw(metric_charts(data.history.metrics, data.value_info.metrics), until),
         "metric_rows": report_tables.list_metrics(data),
         "evaluations": report_tables.list_evaluations(data),
-        "crash": data.crash,
+        "crash": escape(mask_text(data.crash)) if data.crash else None,
     }
 
 
@@ -113,7 +112,7 @@ def _description(data: ReportData) -> list[str]:
     except (tomllib.TOMLDecodeError, RecursionError):
         return []
     paragraphs = re.split(r"\n\s*\n", description) if isinstance(description, str) else []
-    return [formatting.clean(one).strip() for one in paragraphs if one.strip()]
+    return [one.strip() for one in paragraphs if one.strip()]
 
 
 def _highlight(text: str | None) -> Markup | None:
@@ -140,17 +139,28 @@ def _style() -> dict[str, Any]:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader(__package__, "."),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_without_secrets,
+        finalize=_format,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["tone_of"] = report_tables.tone_of
+    return environment
 
 
-def _without_secrets(value: Any) -> Any:
-    """Mask secrets in texts of run files; markup is made here, and long where it is an image."""
-    return mask_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _format(value: Any) -> str:
+    """Format a value of a template: texts of run files lose line breaks, control characters and secrets; markup stays as it is."""
+    match value:
+        case Markup():
+            return value
+        case None:
+            return "–"
+        case float():
+            return formatting.number(value)
+        case int():
+            return formatting.count(value)
+    return mask_text(formatting.clean(value))

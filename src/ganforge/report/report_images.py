@@ -13,7 +13,6 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ganforge.callbacks.picture_writer import sample_pictures
-from ganforge.core import formatting
 from ganforge.report.report_data import ReportData
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
@@ -119,7 +118,7 @@ def collect_images(data: ReportData, embedder: ImageEmbedder) -> RunImages:
     samples = _embed_samples(data, embedder)
     sheets = _embed_existing(folder, _SHEETS, embedder)
     path = folder / "training.gif"
-    alternative = formatting.clean(f"{data.title}: an animation of the samples during training")
+    alternative = f"{data.title}: an animation of the samples during training"
     training = embedder.embed(path, "The training, from noise to samples", alternative) if path.is_file() else None
     return RunImages(samples, sheets, training, _embed_existing(folder, _ANIMATIONS, embedder))
 
@@ -161,7 +160,7 @@ def _embed_samples(data: ReportData, embedder: ImageEmbedder) -> InlineImage | N
         return None
     when = f"iteration {int(path.stem.rpartition('-')[2]):,}"
     what = "Generated images" if data.is_image else "Generated samples over real ones"
-    return embedder.embed(path, f"{what} at {when}", formatting.clean(f"{what} of the run “{data.title}” at {when}"))
+    return embedder.embed(path, f"{what} at {when}", f"{what} of the run “{data.title}” at {when}")
 
 
 def _embed_existing(folder: Path, known: Sequence[tuple[str, str, str]], embedder: ImageEmbedder) -> list[InlineImage]:

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from ganforge.core import formatting
-from ganforge.core.metric_goal import WAYS
 from ganforge.core.redaction import HIDDEN, mask, public_url
 from ganforge.figures.charts import best_value
 from ganforge.report.report_data import ReportData, get_table, get_tables
@@ -41,7 +40,7 @@ class FindingRow:
 
     Attributes:
         problem: what is wrong.
-        tone: how bad it is.
+        level: how bad it is.
         evidence: what was measured.
         since: the iterations at which it was observed.
         remedy: what usually helps.
@@ -49,7 +48,7 @@ class FindingRow:
     """
 
     problem: str
-    tone: Tone
+    level: str
     evidence: str
     since: str
     remedy: str
@@ -61,13 +60,13 @@ class HealthSummary:
     """The result of the health monitor.
 
     Attributes:
-        verdict: in words.
-        tone: how bad it is.
+        verdict: the verdict.
+        text: the verdict in words.
         findings: the worst first.
     """
 
     verdict: str
-    tone: Tone
+    text: str
     findings: Sequence[FindingRow]
 
 
@@ -77,25 +76,19 @@ class MetricRow:
 
     Attributes:
         name: the metric.
-        meaning: what it means; "" if unknown.
+        info: what it means.
         last: newest value.
-        ideal: value of a perfect generator.
-        floor: value of a perfect generator at this sample size.
-        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown.
         protocol: how it was measured; empty if unknown.
-        at: iteration of the newest value; "" if unknown.
-        best: best value with its iteration.
+        at: iteration of the newest value, ``None`` if unknown.
+        best: iteration and value of the best measurement, ``None`` if unknown.
     """
 
     name: str
-    meaning: str
-    last: str
-    ideal: str
-    floor: str
-    better: str
+    info: StoredMetricInfo
+    last: float | None
     protocol: Sequence[Row]
-    at: str = ""
-    best: str = ""
+    at: int | None = None
+    best: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +144,9 @@ def describe_outcome(data: ReportData) -> str:
 def summarize_health(data: ReportData) -> HealthSummary:
     """The verdict of the health monitor with its findings, or that there was none."""
     health = data.status.health if data.status else None
-    verdict = formatting.clean(str(get_table({"health": health}, "health").get("verdict") or _NOT_MONITORED))
+    verdict = str(get_table({"health": health}, "health").get("verdict") or _NOT_MONITORED)
     findings = [_finding_row(one) for one in get_tables(health, "findings")]
-    return HealthSummary(_VERDICTS.get(verdict, verdict), tone_of("fail" if verdict == "diverged" else verdict), findings)
+    return HealthSummary(verdict, _VERDICTS.get(verdict, verdict), findings)
 
 
 def list_metrics(data: ReportData) -> list[MetricRow]:
@@ -223,7 +216,7 @@ def list_environment(data: ReportData) -> list[Row]:
         ("recipe fingerprint", _text(identity, "fingerprint")[:16]),
         ("command", _text(identity, "command")),
     ]
-    return [(name, formatting.clean(value)) for name, value in rows if value and value != "–"]
+    return [(name, value) for name, value in rows if value and value != "–"]
 
 
 def list_overrides(data: ReportData) -> list[Row]:
@@ -235,18 +228,12 @@ def list_overrides(data: ReportData) -> list[Row]:
     texts = [after for before, after in pairwise(words) if before == "--set"]
     texts += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
     pairs = [text.partition("=") for text in texts]
-    return [(formatting.clean(key.strip()), mask(key, formatting.clean(value.strip()))) for key, _, value in pairs]
+    return [(key.strip(), mask(key, value.strip())) for key, _, value in pairs]
 
 
-def list_changes(data: ReportData) -> list[tuple[str, str, str, str]]:
+def list_changes(data: ReportData) -> list[tuple[int, str, str, str]]:
     """Recipe values changed by a resume: first iteration, key, original value, new value."""
-
-    def shown(key: str, value: str) -> str:
-        return mask(key, formatting.clean(value)) if value else "not set"
-
-    return [
-        (f"{at:,}", formatting.clean(key), shown(key, before), shown(key, now)) for at, key, before, now in data.history.changed
-    ]
+    return [(at, key, mask(key, before) or "not set", mask(key, now) or "not set") for at, key, before, now in data.history.changed]
 
 
 def list_commands(data: ReportData) -> list[Row]:
@@ -275,7 +262,7 @@ def _finding_row(one: Mapping[str, Any]) -> FindingRow:
         since = f"iteration {first:,}" if first == last else f"iterations {first:,} to {last:,}"
     return FindingRow(
         problem=_text(one, "problem") or _text(one, "check") or "unnamed finding",
-        tone=tone_of(str(one.get("level"))),
+        level=_text(one, "level"),
         evidence=_text(one, "evidence"),
         since=since,
         remedy=_text(one, "remedy"),
@@ -286,18 +273,8 @@ def _finding_row(one: Mapping[str, Any]) -> FindingRow:
 def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str, Any]) -> MetricRow:
     points, info = data.history.metrics.get(name, {}), data.value_info.metrics.get(name, StoredMetricInfo())
     at = max(points, default=None)
-    best = best_value(points, info)
-    return MetricRow(
-        name=formatting.clean(name),
-        meaning=formatting.clean(info.label),
-        last=_number(points[at] if at is not None else known),
-        ideal=_number(info.ideal),
-        floor=_number(info.floor),
-        better=info.better if info.better in WAYS else "",
-        protocol=_protocol(name, protocols),
-        at=f"{at:,}" if at is not None else "",
-        best=f"{formatting.number(best[1])} at {best[0]:,}" if best else "",
-    )
+    last = _number(points[at] if at is not None else known)
+    return MetricRow(name, info, last, _protocol(name, protocols), at, best_value(points, info))
 
 
 def _evaluation(one: Mapping[str, Any]) -> EvaluationSection:
@@ -306,25 +283,17 @@ def _evaluation(one: Mapping[str, Any]) -> EvaluationSection:
     settings = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
     return EvaluationSection(
         time=_text(one, "time") or "at an unknown time",
-        settings=[(formatting.clean(key), _value(key, value)) for key, value in settings.items()],
+        settings=[(key, _value(key, value)) for key, value in settings.items()],
         metrics=[_evaluated_row(name, value, one) for name, value in get_table(one, "values").items()],
-        remarks=[formatting.clean(text) for text in [*failed, *(map(str, remarks) if isinstance(remarks, list) else [])]],
+        remarks=[*failed, *(map(str, remarks) if isinstance(remarks, list) else [])],
     )
 
 
 def _evaluated_row(name: str, value: Any, one: Mapping[str, Any]) -> MetricRow:
     info = get_table(get_table(one, "value_info"), name)
     floors = {**get_table(one, "floors"), **get_table(one, "measured_floors")}
-    better = info.get("better")
-    return MetricRow(
-        name=formatting.clean(name),
-        meaning=_text(info, "label"),
-        last=_number(value),
-        ideal=_number(info.get("ideal")),
-        floor=_number(floors.get(name)),
-        better=better if better in WAYS else "",
-        protocol=_protocol(name, get_table(one, "protocols")),
-    )
+    stored = StoredMetricInfo(_text(info, "label"), _text(info, "better"), _number(info.get("ideal")), _number(floors.get(name)))
+    return MetricRow(name, stored, _number(value), _protocol(name, get_table(one, "protocols")))
 
 
 def _protocol(name: str, protocols: Mapping[str, Any]) -> list[Row]:
@@ -332,11 +301,11 @@ def _protocol(name: str, protocols: Mapping[str, Any]) -> list[Row]:
     protocol = protocols.get(name) or protocols.get(name.partition("/")[0])
     if not isinstance(protocol, Mapping):
         return []
-    return [(formatting.clean(str(key)), _value(str(key), value)) for key, value in protocol.items()]
+    return [(str(key), _value(str(key), value)) for key, value in protocol.items()]
 
 
 def _because(reason: str | None) -> str:
-    return f": {formatting.clean(reason).rstrip('.')}." if reason else "."
+    return f": {reason.rstrip('.')}." if reason else "."
 
 
 def _speed(data: ReportData) -> str:
@@ -351,17 +320,16 @@ def _speed(data: ReportData) -> str:
 
 def _text(found: Mapping[str, Any], key: str) -> str:
     value = found.get(key)
-    return formatting.clean(str(value)) if value is not None else ""
+    return str(value) if value is not None else ""
 
 
 def _value(key: str, value: Any) -> str:
     if isinstance(value, str | int | float) or value is None:
-        return formatting.clean(mask(key, str(value)))
+        return mask(key, str(value))
     if mask(key, "x" * 8) == HIDDEN:
         return HIDDEN
-    return formatting.clean(json.dumps(value, ensure_ascii=False, default=str))
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _number(value: Any) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return formatting.number(float(value)) if is_number else ""
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from ganforge.figures.charts import Chart, seed_charts
 from ganforge.figures.run_history import read_history
 from ganforge.report.report_data import ReportData, get_tables, read_valid_status
 from ganforge.report.report_images import InlineImage, relative_link, thumbnail
-from ganforge.report.report_tables import Tone, tone_of
 from ganforge.runs.run_lookup import IdentifiedRun, run_folders
 from ganforge.storage import value_info
 from ganforge.storage.run_status import Status
@@ -31,8 +30,7 @@ class SeedSummary:
     Attributes:
         seed: its number.
         word: its state.
-        tone: how good that is.
-        iteration: iterations done.
+        iteration: iterations done, ``None`` if unknown.
         duration: duration of the training.
         verdict: verdict of the health monitor.
         metrics: last values by name.
@@ -44,11 +42,10 @@ class SeedSummary:
 
     seed: str
     word: str
-    tone: Tone
-    iteration: str = ""
+    iteration: int | None = None
     duration: str = ""
     verdict: str = ""
-    metrics: Mapping[str, str] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
     remark: str = ""
     name: str = ""
     page: str = ""
@@ -61,25 +58,19 @@ class MetricSpread:
 
     Attributes:
         name: the metric.
-        meaning: what it means.
+        info: what it means.
         median: median of the last values.
         low: their minimum.
         high: their maximum.
         count: number of seeds with a value.
-        ideal: value of a perfect generator.
-        floor: value of a perfect generator at this sample size.
-        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown.
     """
 
     name: str
-    meaning: str
-    median: str
-    low: str
-    high: str
+    info: StoredMetricInfo
+    median: float
+    low: float
+    high: float
     count: int
-    ideal: str
-    floor: str
-    better: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +115,17 @@ def summarize_sweep(data: ReportData, page: Path) -> SweepSummary:
         for name, points in read_history(run.folder).metrics.items():
             curves.setdefault(name, {})[seed] = points
     seeds += _seeds_without_run(data, {seed.seed for seed in seeds})
-    spreads = [_spread(name, list(own.values()), info.metrics.get(name, StoredMetricInfo())) for name, own in values.items()]
+    spreads = [
+        MetricSpread(
+            name,
+            info.metrics.get(name, StoredMetricInfo()),
+            statistics.median(own.values()),
+            min(own.values()),
+            max(own.values()),
+            len(own),
+        )
+        for name, own in values.items()
+    ]
     return SweepSummary(seeds, spreads, seed_charts(curves, info.metrics), until, _outcome(seeds, data))
 
 
@@ -142,12 +143,11 @@ def _summarize_seed(
     return SeedSummary(
         seed=seed,
         word=word,
-        tone=tone_of(word),
-        iteration=f"{status.iteration:,}" if status else "",
+        iteration=status.iteration if status else None,
         duration=formatting.duration(status.seconds) if status else "",
         verdict=str(health.get("verdict", "not monitored")) if isinstance(health, Mapping) else "not monitored",
-        metrics={name: formatting.number(float(value)) for name, value in (status.metrics if status else {}).items()},
-        remark=formatting.clean(remark or ""),
+        metrics={name: float(value) for name, value in (status.metrics if status else {}).items()},
+        remark=remark or "",
         name=run.folder.path.name,
         page=relative_link(run.folder.report, page) if run.folder.report.is_file() else "",
         image=image,
@@ -160,9 +160,8 @@ def _seeds_without_run(data: ReportData, known: set[str]) -> list[SeedSummary]:
         SeedSummary(
             seed=str(one.get("seed", "?")),
             word=str(one.get("status", "unknown")),
-            tone=tone_of(str(one.get("status"))),
-            iteration=str(one.get("iterations", "")),
-            remark=formatting.clean(str(one.get("reason") or "its run folder is missing")),
+            iteration=iterations if isinstance(iterations := one.get("iterations"), int) else None,
+            remark=str(one.get("reason") or "its run folder is missing"),
         )
         for one in get_tables(data.final, "seeds")
         if str(one.get("seed", "?")) not in known
@@ -175,20 +174,6 @@ def _read_value_info(run: IdentifiedRun) -> ValueInfo | None:
     except StorageError:
         return None
     return found if found.metrics else None
-
-
-def _spread(name: str, values: Sequence[float], info: StoredMetricInfo) -> MetricSpread:
-    return MetricSpread(
-        name=formatting.clean(name),
-        meaning=formatting.clean(info.label),
-        median=formatting.number(statistics.median(values)),
-        low=formatting.number(min(values)),
-        high=formatting.number(max(values)),
-        count=len(values),
-        ideal="" if info.ideal is None else formatting.number(info.ideal),
-        floor="" if info.floor is None else formatting.number(info.floor),
-        better=info.better,
-    )
 
 
 def _outcome(seeds: Sequence[SeedSummary], data: ReportData) -> str:
