@@ -21,7 +21,7 @@ from ganforge.registry.params_description import Parameter, describe_params
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry
 from ganforge.registry.reserved_names import FIRST_PARTY
-from ganforge.testing.component_case import Bench
+from ganforge.testing.component_case import ComponentCase
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 
@@ -156,9 +156,11 @@ def _component(component: Component, registry: Registry) -> Iterator[str]:
     else:
         yield "It takes no parameters."
     if component.kind is Kind.LOSS:
-        yield from _term_info(Bench(component, registry).build())
+        yield from _term_info(ComponentCase(component, registry).build())
     if component.kind is Kind.METRIC:
-        rows = [_measure(component.name, key, measure) for key, measure in Bench(component, registry).build().value_info.items()]
+        rows = [
+            _measure(component.name, key, measure) for key, measure in ComponentCase(component, registry).build().value_info.items()
+        ]
         yield _table(("value", "what it is", "better", "of a perfect generator"), rows)
 
 

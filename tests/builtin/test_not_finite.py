@@ -13,7 +13,7 @@ from ganforge.plugin import Samples
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.testing.checks_metrics import _compared, _perfect
-from ganforge.testing.component_case import Bench
+from ganforge.testing.component_case import ComponentCase
 
 REGISTRY = load_plugins()
 METRICS = [one for one in REGISTRY.components(Kind.METRIC) if one.plugin.distribution == "ganforge"]
@@ -23,11 +23,11 @@ MORE = {"label-match": {"by": "classifier"}, "kernel": {"features": "classifier"
 def benches():
     """Every metric as it is checked, and some of them with the classifier of labelled data."""
     for one in METRICS:
-        yield pytest.param(Bench(one, REGISTRY), id=one.name)
+        yield pytest.param(ComponentCase(one, REGISTRY), id=one.name)
         if one.name in MORE:
             requires = tuple({*one.requires, "labels"})
             yield pytest.param(
-                Bench(replace(one, check_params=MORE[one.name], requires=requires), REGISTRY), id=f"{one.name}-classifier"
+                ComponentCase(replace(one, check_params=MORE[one.name], requires=requires), REGISTRY), id=f"{one.name}-classifier"
             )
 
 
@@ -39,10 +39,10 @@ def cache(tmp_path_factory):
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("share", ["one sample", "all samples"])
 @pytest.mark.parametrize("bench", [*benches()])
-def test_what_is_not_finite_is_never_good(bench, share, bad, cache):
-    context, perfect = _perfect(bench)
+def test_what_is_not_finite_is_never_good(subject, share, bad, cache):
+    context, perfect = _perfect(subject)
     context = replace(context, cache_folder=cache)  # so that the classifier learns once
-    metric = bench.build_for(context)
+    metric = subject.build_for(context)
     broken = torch.full_like(perfect.fake.values, bad) if share == "all samples" else perfect.fake.values.clone()
     broken[3] = bad
     fake = Samples(broken, perfect.fake.labels, perfect.fake.latent)
@@ -53,7 +53,7 @@ def test_what_is_not_finite_is_never_good(bench, share, bad, cache):
         readable = samples.values.flatten(1).isfinite().all(1, keepdim=True)
         return replace(verdict, heads={name: torch.where(readable, head, math.nan) for name, head in verdict.heads.items()})
 
-    intact, found = (metric.measure(_compared(bench, perfect.real, made, critic)) for made in (perfect.fake, fake))
+    intact, found = (metric.measure(_compared(subject, perfect.real, made, critic)) for made in (perfect.fake, fake))
 
     assert found.keys() == intact.keys()
     for key, value in found.items():

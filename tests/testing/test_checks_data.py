@@ -11,8 +11,8 @@ from ganforge.core.params import Params
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.registry.component import Kind
-from ganforge.testing import State
-from ganforge.testing.component_case import randomness_untouched
+from ganforge.testing import CheckState
+from ganforge.testing.component_case import require_random_state_unchanged
 from ganforge.testing.conformance import all_checks
 
 LATENT = LatentSpec(noise=3, classes=2, categorical=(2, 4), continuous=1)
@@ -49,17 +49,17 @@ SAMPLERS = {
     "S01 width": (
         "S01",
         drawing(lambda latent, _: replace(latent, noise=latent.noise[:, :2])),
-        "noise is (1, 2), the spec says (1, 3)",
+        "noise is (1, 2), but the spec says (1, 3)",
     ),
     "S01 not finite": (
         "S01",
         drawing(lambda latent, _: replace(latent, noise=latent.noise / 0)),
-        "the noise holds values that are not finite",
+        "the noise contains values that are not finite",
     ),
     "S01 no labels": (
         "S01",
         drawing(lambda latent, _: replace(latent, labels=None)),
-        "labels: the spec says 2 classes, there are none",
+        "labels: the spec says 2 classes, but there are none",
     ),
     "S01 label type": (
         "S01",
@@ -74,24 +74,24 @@ SAMPLERS = {
         "codes are ((1, 1), (1, 1)), the spec says",
     ),
     "S01 code range": ("S01", recoded(categorical=lambda codes: codes.categorical + 1), "categorical code 0 run from"),
-    "S01 continuous": ("S01", recoded(continuous=lambda codes: codes.continuous * 9), "continuous codes lie outside [-1, 1]"),
-    "S01 type": ("S01", drawing(lambda latent, _: latent.noise), "draw gives a Tensor, not a Latent"),
-    "P11 no sampler": ("P11", dict, "the factory gives a dict without spec, draw"),
+    "S01 continuous": ("S01", recoded(continuous=lambda codes: codes.continuous * 9), "continuous codes are outside [-1, 1]"),
+    "S01 type": ("S01", drawing(lambda latent, _: latent.noise), "draw returns a Tensor, not a Latent"),
+    "P11 no sampler": ("P11", dict, "the factory returns a dict without spec, draw"),
     "P11 no spec": ("P11", type("Faulty", (Sampler,), {"spec": {}}), "its spec is a dict, not a LatentSpec"),
     "S02 stream": (
         "S02",
         drawing(lambda latent, _: replace(latent, noise=torch.randn(len(latent), 3))),
-        "drawing moved the global random stream of torch",
+        "drawing changed the global random state of torch",
     ),
     "S02 fresh stream": (
         "S02",
         drawing(lambda latent, _: replace(latent, noise=torch.randn(len(latent), 3, generator=fresh()))),
-        "two draws from equal streams differ",
+        "two draws from equal generators differ",
     ),
     "S02 fixed": (
         "S02",
         drawing(lambda latent, _: Sampler().draw(len(latent), torch.Generator().manual_seed(0))),
-        "different streams are equal",
+        "different generators are equal",
     ),
     "S04 moments": (
         "S04",
@@ -106,12 +106,12 @@ SAMPLERS = {
     "S04 batch": (
         "S04",
         drawing(lambda latent, _: replace(latent, noise=latent.noise * len(latent))),
-        "the noise of large draws has the variance",
+        "large draws have the noise variance",
     ),
     "S04 still": (
         "S04",
         drawing(lambda latent, _: replace(latent, noise=latent.noise * torch.tensor([1, 1, 0]))),
-        "a dimension of the noise never changes",
+        "a noise dimension is constant",
     ),
     "S04 label": ("S04", drawing(lambda latent, _: replace(latent, labels=latent.labels * 0)), "class 1 is never drawn"),
     "S04 code": (
@@ -119,8 +119,8 @@ SAMPLERS = {
         recoded(categorical=lambda codes: codes.categorical.clamp_max(2)),
         "value of categorical code 1 3 is never drawn",
     ),
-    "S04 continuous": ("S04", recoded(continuous=lambda codes: codes.continuous * 0), "continuous codes that never change: 0"),
-    "S03": ("S03", type("Faulty", (Sampler,), {"spec": replace(LATENT, noise=9)}), "the function says LatentSpec(noise=3"),
+    "S04 continuous": ("S04", recoded(continuous=lambda codes: codes.continuous * 0), "constant continuous codes: 0"),
+    "S03": ("S03", type("Faulty", (Sampler,), {"spec": replace(LATENT, noise=9)}), "the function returns LatentSpec(noise=3"),
 }
 
 
@@ -136,13 +136,13 @@ def test_a_planted_fault_of_a_sampler_is_found(judged, fault):
 
     outcome = judged(check, Kind.SAMPLER, lambda params, context: sampler(), spec=tell)
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert message in outcome.message
 
 
 @pytest.mark.parametrize("check", ["S01", "S02", "S03", "S04"])
 def test_a_sound_sampler_passes(judged, check):
-    assert judged(check, Kind.SAMPLER, lambda params, context: Sampler(), spec=tell).state is State.PASSED
+    assert judged(check, Kind.SAMPLER, lambda params, context: Sampler(), spec=tell).state is CheckState.PASSED
 
 
 def test_a_sampler_without_a_spec_function_is_found(judged):
@@ -255,9 +255,9 @@ DATASETS = {
     "T01 not finite": (
         "T01",
         changed(values=lambda samples: samples.values / 0),
-        "the training samples holds values that are not finite",
+        "the training samples contains values that are not finite",
     ),
-    "T01 no labels": ("T01", changed(labels=lambda samples: None), "the spec says 2 classes, there are none"),
+    "T01 no labels": ("T01", changed(labels=lambda samples: None), "the spec says 2 classes, but there are none"),
     "T01 class": ("T01", changed(labels=lambda samples: samples.labels + 1), "run from 1 to 2, the spec says 2 classes"),
     "T01 shares": (
         "T01",
@@ -265,20 +265,20 @@ DATASETS = {
         "class shares are [0.75, 0.25], the spec says [0.25, 0.75]",
     ),
     "T01 empty": ("T01", changed(values=lambda samples: samples.values[:0]), "the training samples are empty"),
-    "T01 held out": ("T01", holding(held_out=lambda self, count, generator: self.samples), "held_out(1) gives 80 samples"),
+    "T01 held out": ("T01", holding(held_out=lambda self, count, generator: self.samples), "held_out(1) returns 80 samples"),
     "T01 type": ("T01", holding(training=lambda self: self.samples.values), "the training samples are a Tensor, not Samples"),
-    "P11 no data set": ("P11", lambda context: [], "the factory gives a list without spec, training, held_out"),
+    "P11 no data set": ("P11", lambda context: [], "the factory returns a list without spec, training, held_out"),
     "P11 no spec": ("P11", holding(spec=(2,)), "its spec is a tuple, not a DataSpec"),
-    "T02 order": ("T02", holding(training=shuffled), "training() gives another order when it is called again"),
-    "T02 seed": ("T02", Unseeded, "two data sets built with one seed differ"),
+    "T02 order": ("T02", holding(training=shuffled), "training() returns another order when called again"),
+    "T02 seed": ("T02", Unseeded, "two data sets built with the same seed differ"),
     "T02 held out": (
         "T02",
         holding(held_out=lambda self, count, generator: Dataset.held_out(self, count, fresh())),
-        "held_out() gives other samples from an equal stream",
+        "held_out() returns other samples for an equal generator",
     ),
-    "T02 stream": ("T02", GloballySeeded, "building and reading the data moved the global random stream of torch"),
-    "T03": ("T03", holding(spec=replace(DATA, classes=3)), "the function says DataSpec(shape=(2,), classes=2"),
-    "T04 swallowed": ("T04", Phoning, "it reaches for the network (data.example.org)"),
+    "T02 stream": ("T02", GloballySeeded, "building and reading the data changed the global random state of torch"),
+    "T03": ("T03", holding(spec=replace(DATA, classes=3)), "the function returns DataSpec(shape=(2,), classes=2"),
+    "T04 swallowed": ("T04", Phoning, "it accesses the network (data.example.org)"),
     "T05 mean": (
         "T05",
         type("Faulty", (Dense,), {"training": lambda self: Samples(self.samples.values + 0.5)}),
@@ -287,20 +287,24 @@ DATASETS = {
     "T05 variance": (
         "T05",
         type("Faulty", (Dense,), {"training": lambda self: Samples(self.samples.values * 2)}),
-        "the density [0.0, 0.0] and [1.25, 0.25]",
+        "the density has [0.0, 0.0] and [1.25, 0.25]",
     ),
-    "T04": ("T04", holding(training=downloading), "it reaches for the network (127.0.0.1)"),
-    "T06 order": ("T06", streaming(read=lambda rows: sorted(rows)), "reads rows in another order than they are asked for"),
+    "T04": ("T04", holding(training=downloading), "it accesses the network (127.0.0.1)"),
+    "T06 order": ("T06", streaming(read=lambda rows: sorted(rows)), "returns rows in another order than requested"),
     "T06 again": (
         "T06",
         streaming(read=lambda rows: torch.randint(80, (len(rows),), generator=fresh()).tolist()),
-        "reads other samples for the same rows",
+        "returns other samples for the same rows",
     ),
-    "T06 count": ("T06", streaming(read=lambda rows: list(rows)[:2]), "reads 2 samples for 4 rows"),
-    "T06 others": ("T06", streaming(read=lambda rows: [79 - row for row in rows]), "streamed() and training() hold other samples"),
-    "T06 fewer": ("T06", streaming(count=70), "streamed() has 70 samples, training() gives 80"),
-    "T06 no source": ("T06", holding(streamed=lambda self: [1]), "streamed() gives a list without __len__ and read"),
-    "T06 range": ("T06", streaming(scale=3), "the samples that the source reads lie in"),
+    "T06 count": ("T06", streaming(read=lambda rows: list(rows)[:2]), "returns 2 samples for 4 rows"),
+    "T06 others": (
+        "T06",
+        streaming(read=lambda rows: [79 - row for row in rows]),
+        "streamed() and training() have different samples",
+    ),
+    "T06 fewer": ("T06", streaming(count=70), "streamed() has 70 samples, training() returns 80"),
+    "T06 no source": ("T06", holding(streamed=lambda self: [1]), "streamed() returns a list without __len__ and read"),
+    "T06 range": ("T06", streaming(scale=3), "the samples of the source lie in"),
 }
 
 
@@ -314,7 +318,7 @@ def test_a_planted_fault_of_a_data_set_is_found(judged, fault):
 
     outcome = judged(check, Kind.DATASET, lambda params, context: dataset(context), spec=tell_data)
 
-    assert outcome.state is State.FAILED, outcome
+    assert outcome.state is CheckState.FAILED, outcome
     assert message in outcome.message
 
 
@@ -323,14 +327,14 @@ def test_a_global_seed_is_seen_also_where_the_stream_already_stood_at_it(judged)
 
     outcome = judged("T02", Kind.DATASET, lambda params, context: GloballySeeded(context), spec=tell_data)
 
-    assert outcome.state is State.FAILED, outcome
+    assert outcome.state is CheckState.FAILED, outcome
 
 
 def test_checking_gives_the_global_streams_back():
     torch.manual_seed(7)
     before = torch.get_rng_state()
 
-    with randomness_untouched("nothing"):
+    with require_random_state_unchanged("nothing"):
         pass
 
     assert torch.equal(torch.get_rng_state(), before)
@@ -340,23 +344,23 @@ def test_checking_gives_the_global_streams_back():
 def test_a_sound_data_set_passes(judged, check):
     outcome = judged(check, Kind.DATASET, lambda params, context: Dataset(context), spec=tell_data)
 
-    assert outcome.state is State.PASSED, outcome
+    assert outcome.state is CheckState.PASSED, outcome
 
 
 def test_a_known_density_that_is_true_passes(judged):
     outcome = judged("T05", Kind.DATASET, lambda params, context: Dense(context))
 
-    assert outcome.state is State.PASSED, outcome
+    assert outcome.state is CheckState.PASSED, outcome
 
 
 def test_a_sound_data_set_that_streams_passes(judged):
     for check in ("T01", "T02", "T04", "T06"):
         outcome = judged(check, Kind.DATASET, lambda params, context: streaming()(context))
-        assert outcome.state is State.PASSED, outcome
+        assert outcome.state is CheckState.PASSED, outcome
 
 
 def test_one_that_holds_everything_has_nothing_to_stream(judged):
-    assert judged("T06", Kind.DATASET, lambda params, context: Dataset(context)).state is State.SKIPPED
+    assert judged("T06", Kind.DATASET, lambda params, context: Dataset(context)).state is CheckState.SKIPPED
 
 
 class Download(Params):
@@ -367,8 +371,8 @@ def test_a_download_that_is_asked_for_is_no_fault(judged):
     asked = judged("T04", Kind.DATASET, lambda params, context: Phoning(context), params=Download, check_params={"download": True})
     unasked = judged("T04", Kind.DATASET, lambda params, context: Phoning(context), params=Download)
 
-    assert (asked.state, asked.message) == (State.SKIPPED, "its check_params ask for a download")
-    assert unasked.state is State.FAILED
+    assert (asked.state, asked.message) == (CheckState.SKIPPED, "its check_params request a download")
+    assert unasked.state is CheckState.FAILED
 
 
 def test_a_local_socket_is_no_network(judged, tmp_path):
@@ -377,11 +381,11 @@ def test_a_local_socket_is_no_network(judged, tmp_path):
             local.connect(str(tmp_path / "nobody"))
         return Dataset(context)
 
-    assert judged("T04", Kind.DATASET, build).state is State.PASSED
+    assert judged("T04", Kind.DATASET, build).state is CheckState.PASSED
 
 
 def test_a_data_set_whose_sizes_only_its_files_know_needs_no_spec_function(judged):
-    assert judged("T03", Kind.DATASET, lambda params, context: Dataset(context)).state is State.SKIPPED
+    assert judged("T03", Kind.DATASET, lambda params, context: Dataset(context)).state is CheckState.SKIPPED
 
 
 def test_every_check_has_a_planted_fault():

@@ -14,8 +14,8 @@ from ganforge.core.records import DiscriminatorOutput, Terms
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry
-from ganforge.testing import State, check_component, stub_components
-from ganforge.testing.component_case import Bench
+from ganforge.testing import CheckState, check_component, stub_components
+from ganforge.testing.component_case import ComponentCase
 from ganforge.testing.conformance import all_checks
 
 
@@ -149,26 +149,26 @@ class NoLoss:
 
 
 FAULTS = {
-    "L01 silent": ("L01", Silent, "it gives no term for either turn"),
-    "L01 vector": ("L01", Vector, "term generator/game is no scalar tensor"),
-    "L01 not finite": ("L01", Infinite, "term generator/game holds values that are not finite"),
-    "L01 no terms": ("L01", Bare, "the generator's turn gives a Tensor, not Terms"),
-    "P11 no loss": ("P11", NoLoss, "the factory gives a NoLoss without readings, second_order, generator"),
-    "L02 missing": ("L02", Unread, "terms without a reading: generator/game"),
-    "L02 spare": ("L02", Overread, "readings of terms that are never given: generator/penalty"),
-    "L02 unlabelled": ("L02", Unlabelled, "readings without a label: generator/game"),
-    "L03 zero": ("L03", DetachedJudge, "no parameter of the discriminator gets a gradient"),
-    "L03 no graph": ("L03", NoGraph, "the terms carry no graph"),
-    "L04": ("L04", DetachedFake, "the generated values get no gradient: are they detached?"),
+    "L01 silent": ("L01", Silent, "it returns no terms for either turn"),
+    "L01 vector": ("L01", Vector, "term generator/game is not a scalar tensor"),
+    "L01 not finite": ("L01", Infinite, "term generator/game contains values that are not finite"),
+    "L01 no terms": ("L01", Bare, "the generator's turn returns a Tensor, not Terms"),
+    "P11 no loss": ("P11", NoLoss, "the factory returns a NoLoss without term_info, second_order, generator"),
+    "L02 missing": ("L02", Unread, "terms missing from term_info: generator/game"),
+    "L02 spare": ("L02", Overread, "term_info entries without a term: generator/penalty"),
+    "L02 unlabelled": ("L02", Unlabelled, "term_info entries without a label: generator/game"),
+    "L03 zero": ("L03", DetachedJudge, "no parameter of the discriminator receives a gradient"),
+    "L03 no graph": ("L03", NoGraph, "the terms have no graph"),
+    "L04": ("L04", DetachedFake, "the generated values receive no gradient; are they detached?"),
     "L05": ("L05", Twice, "differentiated twice, but second_order is False"),
-    "L07 generator": ("L07", Backwards, "the generator is pushed to lower the logits of its samples"),
-    "L07 fake": ("L07", HalfBackwards, "pushed to raise the logits of generated samples"),
-    "L07 real": ("L07", OtherwiseBackwards, "pushed to lower the logits of real samples"),
-    "L08": ("L08", Misdeclared, "at equilibrium 'generator/game' is 0.6931, and its reading declares 0.5"),
+    "L07 generator": ("L07", Backwards, "the generator's gradient lowers the logits of its own samples"),
+    "L07 fake": ("L07", HalfBackwards, "gradient raises the logits of generated samples"),
+    "L07 real": ("L07", OtherwiseBackwards, "gradient lowers the logits of real samples"),
+    "L08": ("L08", Misdeclared, "at equilibrium 'generator/game' is 0.6931, but term_info declares 0.5"),
     "L09": ("L09", Overpromised, "where its player has won 'discriminator/game' is 0.0005"),
     "L09 bound": ("L09", Boundless, "'generator/game' is 0.0002"),
     "L06 backward": ("L06", Descends, "after the generator's terms these parameters have gradients: features.weight"),
-    "L06 weights": ("L06", Moves, "after the discriminator's terms these weights have moved: realness.weight"),
+    "L06 weights": ("L06", Moves, "after the discriminator's terms these weights have changed: realness.weight"),
     "L06 mode": ("L06", Switches, "after the discriminator's terms the discriminator is in eval mode"),
     "L06 samples": ("L06", Spoils, "the discriminator's terms changed the samples in place"),
 }
@@ -180,13 +180,13 @@ def test_a_planted_fault_is_found(judged, fault):
 
     outcome = judged(check, Kind.LOSS, lambda params, context: loss())
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert message in outcome.message
 
 
 @pytest.mark.parametrize("check", [f"L0{n}" for n in range(1, 8)])
 def test_a_sound_loss_passes(judged, check):
-    assert judged(check, Kind.LOSS, lambda params, context: Sound()).state is State.PASSED
+    assert judged(check, Kind.LOSS, lambda params, context: Sound()).state is CheckState.PASSED
 
 
 def shifted(by, **declared):
@@ -206,9 +206,9 @@ def shifted(by, **declared):
 
 @pytest.mark.parametrize("by", [-3.0, 0.0, 0.1, 2.5])
 def test_the_equilibrium_is_found_wherever_it_lies(judged, by):
-    assert judged("L08", Kind.LOSS, shifted(by, discriminator=2.0, generator=1.0)).state is State.PASSED
-    assert judged("L08", Kind.LOSS, shifted(by, discriminator=2.0, generator=1.1)).state is State.FAILED
-    assert judged("L08", Kind.LOSS, shifted(by, discriminator=1.9)).state is State.FAILED
+    assert judged("L08", Kind.LOSS, shifted(by, discriminator=2.0, generator=1.0)).state is CheckState.PASSED
+    assert judged("L08", Kind.LOSS, shifted(by, discriminator=2.0, generator=1.1)).state is CheckState.FAILED
+    assert judged("L08", Kind.LOSS, shifted(by, discriminator=1.9)).state is CheckState.FAILED
 
 
 @pytest.mark.parametrize("by", [-3.0, 0.0, 2.5])
@@ -218,9 +218,9 @@ def test_what_winning_costs_is_found_wherever_it_lies(judged, by):
         loss.term_info = {key: replace(reading, best=best) for key, reading in loss.term_info.items()}
         return judged("L09", Kind.LOSS, lambda params, context: loss).state
 
-    assert won(0.0) is State.PASSED
-    assert won(0.1) is State.FAILED
-    assert won(None) is State.SKIPPED
+    assert won(0.0) is CheckState.PASSED
+    assert won(0.1) is CheckState.FAILED
+    assert won(None) is CheckState.SKIPPED
 
 
 def test_a_loss_without_logits_or_equilibrium_has_nothing_to_look_at(judged):
@@ -232,16 +232,16 @@ def test_a_loss_without_logits_or_equilibrium_has_nothing_to_look_at(judged):
             return Terms({"game": (critic(real).features.mean(0) - critic(fake).features.mean(0)).square().sum()})
 
     outcome = judged("L07", Kind.LOSS, lambda params, context: Matching())
-    assert (outcome.state, outcome.message) == (State.SKIPPED, "its terms do not depend on the logits")
+    assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "its terms do not depend on the logits")
     outcome = judged("L08", Kind.LOSS, lambda params, context: Matching())
-    assert (outcome.state, outcome.message) == (State.SKIPPED, "its readings declare no equilibrium")
+    assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "term_info declares no equilibrium")
 
 
 def test_a_declared_second_order_is_no_fault(judged):
     twice = type("Declared", (Twice,), {"second_order": True})
 
-    assert judged("L05", Kind.LOSS, lambda params, context: twice()).state is State.SKIPPED
-    assert judged("L03", Kind.LOSS, lambda params, context: twice()).state is State.PASSED
+    assert judged("L05", Kind.LOSS, lambda params, context: twice()).state is CheckState.SKIPPED
+    assert judged("L03", Kind.LOSS, lambda params, context: twice()).state is CheckState.PASSED
 
 
 def test_a_loss_for_one_turn_has_nothing_to_look_at_in_the_other(judged):
@@ -249,7 +249,7 @@ def test_a_loss_for_one_turn_has_nothing_to_look_at_in_the_other(judged):
 
     outcome = judged("L04", Kind.LOSS, lambda params, context: one_sided())
 
-    assert (outcome.state, outcome.message) == (State.SKIPPED, "it gives no terms for the generator's turn")
+    assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "it returns no terms for the generator's turn")
 
 
 class Reads(Sound):
@@ -270,7 +270,7 @@ class Styled(stub_components.LinearDiscriminator):
 def test_a_head_that_nobody_provides_is_said(judged):
     outcome = judged("L01", Kind.LOSS, lambda params, context: Reads(), requires=("head:style",))
 
-    assert (outcome.state, outcome.message) == (State.SKIPPED, "no installed discriminator provides head:style")
+    assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "no installed discriminator provides head:style")
 
 
 class Imaging(Styled):
@@ -308,29 +308,29 @@ def reading(component):
 def test_the_head_comes_from_an_installed_discriminator(partner, component):
     loss = reading(component)
     outcomes = check_component(loss, registry=Registry((), [partner, loss]), only=("L01", "L04", "L06", "E01"))
-    assert [outcome.state for outcome in outcomes] == [State.PASSED] * 4
+    assert [outcome.state for outcome in outcomes] == [CheckState.PASSED] * 4
 
 
 def test_the_partner_that_asks_for_least_is_taken(component):
     loss = reading(component)
-    bench = Bench(loss, Registry((), [reader(Imaging, "imaging", ("images",)), reader(Styled), loss]))
+    subject = ComponentCase(loss, Registry((), [reader(Imaging, "imaging", ("images",)), reader(Styled), loss]))
 
-    assert bench.partner.name == "styled"
-    assert bench.data.shape == (2,)
+    assert subject.partner.name == "styled"
+    assert subject.data.shape == (2,)
 
 
 def test_the_stand_in_has_heads_for_codes_and_classes(judged):
     for head, words in (("code", "codes"), ("class", "labels")):
         reads = type("ReadsOther", (Reads,), {"head": head})
         outcome = judged("L01", Kind.LOSS, lambda params, context, reads=reads: reads(), requires=(words, f"head:{head}"))
-        assert outcome.state is State.PASSED
+        assert outcome.state is CheckState.PASSED
 
 
 @pytest.mark.parametrize("component", load_plugins().components(Kind.LOSS), ids=lambda one: one.id)
 def test_every_installed_loss_passes(component):
     outcomes = check_component(component, registry=load_plugins())
 
-    assert [outcome for outcome in outcomes if outcome.state is State.FAILED] == []
+    assert [outcome for outcome in outcomes if outcome.state is CheckState.FAILED] == []
 
 
 def test_every_check_has_a_planted_fault():

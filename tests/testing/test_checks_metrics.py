@@ -4,7 +4,7 @@ import torch
 
 from ganforge.core.contracts import MetricInfo
 from ganforge.registry.component import Kind
-from ganforge.testing import State
+from ganforge.testing import CheckState
 from ganforge.testing.conformance import all_checks
 
 
@@ -44,20 +44,20 @@ def draws_afresh(self, evaluation):
 
 
 FAULTS = {
-    "M01 key": ("M01", giving({"distance": 1.0}), "it gives ['distance'], and declares ['']"),
+    "M01 key": ("M01", giving({"distance": 1.0}), "it returns ['distance'] but declares ['']"),
     "M01 not finite": ("M01", giving({"": float("nan")}), "value '' is nan"),
     "M01 tensor": ("M01", giving({"": torch.ones(())}), "value '' is a Tensor"),
-    "M01 no mapping": ("M01", giving(1.0), "measure gives a float, not a mapping"),
-    "P11 no metric": ("P11", dict, "the factory gives a dict without measures, measure"),
+    "M01 no mapping": ("M01", giving(1.0), "measure returns a float, not a mapping"),
+    "P11 no metric": ("P11", dict, "the factory returns a dict without value_info, measure"),
     "M01 unlabelled": (
         "M01",
         type("Faulty", (Distance,), {"value_info": {"": MetricInfo("", "lower")}}),
-        "measures without a label: ['']",
+        "value_info entries without a label: ['']",
     ),
     "M02 global stream": (
         "M02",
         type("Faulty", (Distance,), {"measure": draws}),
-        "measuring moved the global random stream of torch",
+        "measuring changed the global random state of torch",
     ),
     "M02 fresh stream": ("M02", type("Faulty", (Distance,), {"measure": draws_afresh}), "draw from evaluation.generator"),
     "M04": (
@@ -80,14 +80,14 @@ def test_a_planted_fault_is_found(judged, fault):
 
     outcome = judged(check, Kind.METRIC, lambda params, context: metric())
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert message in outcome.message
 
 
 @pytest.mark.parametrize("check", ["M01", "M02", "M03"])
 @pytest.mark.parametrize("requires", [(), ("density",), ("labels", "codes"), ("images",)], ids="+".join)
 def test_a_sound_metric_passes(judged, check, requires):
-    assert judged(check, Kind.METRIC, lambda params, context: Distance(), requires=requires).state is State.PASSED
+    assert judged(check, Kind.METRIC, lambda params, context: Distance(), requires=requires).state is CheckState.PASSED
 
 
 @pytest.mark.parametrize("check", ["M04", "M05"])
@@ -97,14 +97,14 @@ def test_a_metric_that_keeps_its_claims_passes(judged, check, requires):
 
     outcome = judged(check, Kind.METRIC, lambda params, context: type("SplitDataset", (Distance,), kept)(), requires=requires)
 
-    assert outcome.state is State.PASSED, outcome
+    assert outcome.state is CheckState.PASSED, outcome
 
 
 def test_a_metric_that_claims_nothing_has_nothing_to_keep(judged):
     modest = type("Modest", (Distance,), {"value_info": {"": MetricInfo("distance of the means", "lower")}})
 
     for check in ("M04", "M05"):
-        assert judged(check, Kind.METRIC, lambda params, context: modest()).state is State.SKIPPED
+        assert judged(check, Kind.METRIC, lambda params, context: modest()).state is CheckState.SKIPPED
 
 
 def test_every_check_has_a_planted_fault():

@@ -10,7 +10,7 @@ from torch import nn
 
 from ganforge.core.records import DiscriminatorOutput
 from ganforge.registry.component import Kind
-from ganforge.testing import State, stub_components
+from ganforge.testing import CheckState, stub_components
 from ganforge.testing.conformance import all_checks
 
 
@@ -91,23 +91,35 @@ class Homebound(stub_components.LinearGenerator):
 
 GENERATORS = {
     "G01 shape": ("G01", faulty(lambda values: values[:, :1]), "values have shape (32, 1), not (n, *(2,))"),
-    "G01 type": ("G01", faulty(torch.Tensor.tolist), "a generator gives a tensor of values, not a list"),
+    "G01 type": ("G01", faulty(torch.Tensor.tolist), "a generator returns a tensor, not a list"),
     "G01 integers": ("G01", faulty(lambda values: values.long()), "the samples is torch.int64, not a float"),
-    "G01 not finite": ("G01", faulty(lambda values: values / 0), "the samples holds values that are not finite"),
-    "P11 no module": ("P11", lambda params, context: len, "the factory gives a builtin_function_or_method, not a torch.nn.Module"),
+    "G01 not finite": ("G01", faulty(lambda values: values / 0), "the samples contains values that are not finite"),
+    "P11 no module": (
+        "P11",
+        lambda params, context: len,
+        "the factory returns a builtin_function_or_method, not a torch.nn.Module",
+    ),
     "P11 no parameters": ("P11", lambda params, context: nn.Identity(), "the network has no parameters"),
-    "G02": ("G02", faulty(lambda values: values[: len(values) // 2 * 2]), "1 latents gave 0 samples"),
+    "G02": ("G02", faulty(lambda values: values[: len(values) // 2 * 2]), "1 latents give 0 samples"),
     "G02 raises": ("G02", faulty(lambda values: nn.BatchNorm1d(2)(values)), "ValueError: Expected more than 1 value per channel"),
-    "G03 randomness": ("G03", faulty(moves_randomness), "sampling in eval mode moved the global random stream of Python"),
-    "G03 dropout": ("G03", faulty(lambda values: nn.functional.dropout(values)), "moved the global random stream of torch"),
-    "G03 seed": ("G03", lambda params, context: Unseeded(context), "two networks built with one seed give different samples"),
-    "G04 unused": ("G04", lambda params, context: Untaught(context), "untaught: forgotten.weight, forgotten.bias"),
-    "G04 detached": ("G04", lambda params, context: Cut(context), "untaught: layer.weight, layer.bias"),
-    "G05": ("G05", lambda params, context: Unsaved(context), "something that it computes with is not in its state_dict"),
-    "G07 deaf": ("G07", lambda params, context: Obstinate(context), "after eval() these are not in that mode: the network itself"),
-    "G07 changes": ("G07", lambda params, context: Counting(context), "used in eval mode, it changes seen"),
-    "G08": ("G08", lambda params, context: Homebound(context), "moved to the meta device it fails: "),
-    "G06": ("G06", faulty(lambda values: values - values.mean(0)), "in eval mode a latent gives another sample"),
+    "G03 randomness": ("G03", faulty(moves_randomness), "sampling in eval mode changed the global random state of Python"),
+    "G03 dropout": ("G03", faulty(lambda values: nn.functional.dropout(values)), "changed the global random state of torch"),
+    "G03 seed": ("G03", lambda params, context: Unseeded(context), "two networks built with the same seed give different samples"),
+    "G04 unused": (
+        "G04",
+        lambda params, context: Untaught(context),
+        "parameters without a gradient: forgotten.weight, forgotten.bias",
+    ),
+    "G04 detached": ("G04", lambda params, context: Cut(context), "parameters without a gradient: layer.weight, layer.bias"),
+    "G05": ("G05", lambda params, context: Unsaved(context), "some state is not in its state_dict"),
+    "G07 deaf": (
+        "G07",
+        lambda params, context: Obstinate(context),
+        "after eval() these submodules are not in that mode: the network itself",
+    ),
+    "G07 changes": ("G07", lambda params, context: Counting(context), "a forward pass in eval mode changes seen"),
+    "G08": ("G08", lambda params, context: Homebound(context), "it fails on the meta device: "),
+    "G06": ("G06", faulty(lambda values: values - values.mean(0)), "in eval mode a sample depends on the rest of its batch"),
 }
 
 
@@ -117,14 +129,14 @@ def test_a_planted_fault_of_a_generator_is_found(judged, fault):
 
     outcome = judged(check, Kind.GENERATOR, factory)
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert message in outcome.message
 
 
 def test_values_out_of_range_are_found(judged):
     outcome = judged("G01", Kind.GENERATOR, faulty(lambda values: 3 * values), requires=("images",))
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert "the data in [-1, 1]" in outcome.message
 
 
@@ -190,8 +202,8 @@ def relogit(function):
 
 DISCRIMINATORS = {
     "D01 shape": ("D01", relogit(lambda logits: logits[:, None]), "logits of 1 samples have shape (1, 1), not (1,)"),
-    "D01 not finite": ("D01", relogit(lambda logits: logits.log() * 0 / 0), "the logits holds values that are not finite"),
-    "D01 type": ("D01", misjudging(lambda verdict: verdict.logits), "a discriminator gives a Verdict, not a Tensor"),
+    "D01 not finite": ("D01", relogit(lambda logits: logits.log() * 0 / 0), "the logits contains values that are not finite"),
+    "D01 type": ("D01", misjudging(lambda verdict: verdict.logits), "a discriminator returns a DiscriminatorOutput, not a Tensor"),
     "D02 missing": (
         "D02",
         misjudging(lambda verdict: DiscriminatorOutput(verdict.logits)),
@@ -205,23 +217,27 @@ DISCRIMINATORS = {
     "D02 undeclared": (
         "D02",
         misjudging(lambda verdict: replace(verdict, heads={**verdict.heads, "spare": verdict.logits})),
-        "it has heads that it does not declare: spare",
+        "it has undeclared heads: spare",
     ),
-    "D03": ("D03", misjudging(lambda verdict: DiscriminatorOutput(verdict.logits)), "untaught: heads.code.weight, heads.code.bias"),
+    "D03": (
+        "D03",
+        misjudging(lambda verdict: DiscriminatorOutput(verdict.logits)),
+        "parameters without a gradient: heads.code.weight, heads.code.bias",
+    ),
     "D04 flat": ("D04", lambda params, context: Flat(context), "the logits do not depend on the samples' values"),
     "D04 once": ("D04", relogit(lambda logits: Once.apply(logits).square()), "once_differentiable"),
     "D04 not finite": (
         "D04",
         lambda params, context: Saturated(context),
-        "the gradient at the input holds values that are not finite",
+        "the input gradient contains values that are not finite",
     ),
     "D05": (
         "D05",
         relogit(lambda logits: logits + torch.randn(())),
-        "judging in eval mode moved the global random stream of torch",
+        "a forward pass in eval mode changed the global random state of torch",
     ),
-    "D07": ("D07", lambda params, context: Lecturing(context), "used in training mode, it leaves it"),
-    "D08": ("D08", relogit(lambda logits: logits + torch.ones(len(logits))), "moved to the meta device it fails: "),
+    "D07": ("D07", lambda params, context: Lecturing(context), "a forward pass in training mode changes the mode"),
+    "D08": ("D08", relogit(lambda logits: logits + torch.ones(len(logits))), "it fails on the meta device: "),
     "D06": ("D06", lambda params, context: UnsavedDiscriminator(context), "not in its state_dict"),
 }
 
@@ -232,7 +248,7 @@ def test_a_planted_fault_of_a_discriminator_is_found(judged, fault):
 
     outcome = judged(check, Kind.DISCRIMINATOR, factory, requires=("codes",), provides=("head:code",))
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert message in outcome.message
 
 
@@ -250,7 +266,7 @@ SITUATIONS = [
 @pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
 @pytest.mark.parametrize("check", sorted(identity for identity in [f"G0{n}" for n in range(1, 9)]))
 def test_the_stand_in_generator_passes_in_each_situation(judged, check, requires):
-    assert judged(check, Kind.GENERATOR, stub_components.build_generator, requires=requires).state is State.PASSED
+    assert judged(check, Kind.GENERATOR, stub_components.build_generator, requires=requires).state is CheckState.PASSED
 
 
 @pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
@@ -260,7 +276,7 @@ def test_the_stand_in_discriminator_passes_in_each_situation(judged, check, requ
 
     outcome = judged(check, Kind.DISCRIMINATOR, stub_components.build_discriminator, requires=requires, provides=tuple(heads))
 
-    assert outcome.state is (State.SKIPPED if check == "D02" and not heads else State.PASSED), outcome
+    assert outcome.state is (CheckState.SKIPPED if check == "D02" and not heads else CheckState.PASSED), outcome
 
 
 def test_every_check_of_a_network_has_a_planted_fault():

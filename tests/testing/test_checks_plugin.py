@@ -13,7 +13,7 @@ from ganforge.core.params import Params
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import PluginSelection
-from ganforge.testing import State, cases
+from ganforge.testing import CheckState, cases
 from ganforge.testing.conformance import all_checks
 
 
@@ -119,14 +119,14 @@ FAULTS = {
     "P06 typed ImportString": ("P06", {"params": with_type(ImportString[Callable[[], int]] | None)}, "ImportString"),
     "P07": ("P07", {"params": Undescribed}, "without a description: untold; write a docstring below the field"),
     "P07 nested": ("P07", {"params": NestedUndescribed}, "without a description: deep.untold"),
-    "P08 required": ("P08", {"params": Required}, "check_params do not make valid params: needed: Field required"),
+    "P08 required": ("P08", {"params": Required}, "check_params are not valid: needed: Field required"),
     "P08 invalid": ("P08", {"params": Sound, "check_params": {"number": 0}}, "number: Input should be greater than or equal to 1"),
     "P08 coerced": ("P08", {"params": Sound, "check_params": {"number": "3"}}, "number: Input should be a valid integer"),
     "P08 drifting": ("P08", {"params": Drifting}, "became"),
-    "P09 no schema": ("P09", {"params": Unlowered}, "no schema can be made of Unlowered: Cannot generate a JsonSchema"),
-    "P09 alias": ("P09", {"params": Aliased}, "the schema does not tell odd; drop the fields' aliases"),
+    "P09 no schema": ("P09", {"params": Unlowered}, "Unlowered has no JSON Schema: Cannot generate a JsonSchema"),
+    "P09 alias": ("P09", {"params": Aliased}, "the schema lacks odd; remove the fields' aliases"),
     "P10": ("P10", {"params": Lenient}, "an unknown key is accepted"),
-    "P10 loose": ("P10", {"params": Loose}, "strict and frozen switched off"),
+    "P10 loose": ("P10", {"params": Loose}, "strict and frozen are off"),
     "P11": ("P11", {"params": Sound}, "TypeError: len() takes exactly one argument (2 given)"),
     "P12": ("P12", {"expected_failures": {"G01": "a loss has no such check"}}, "expected_failures names G01; a loss has: E01, L01"),
 }
@@ -139,7 +139,7 @@ def test_a_planted_fault_of_a_params_model_is_found(component, judged, fault):
 
     outcome = judged(check, Kind.LOSS, options.pop("factory"), **options)
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert message in outcome.message
 
 
@@ -148,7 +148,7 @@ def test_a_planted_fault_of_a_params_model_is_found(component, judged, fault):
 def test_sound_params_pass(judged, kind, check):
     outcome = judged(check, kind, len, params=Sound, check_params={"sizes": [3], "inner": {"depth": 1}})
 
-    assert outcome.state is State.PASSED, outcome
+    assert outcome.state is CheckState.PASSED, outcome
 
 
 IMPORTS = "from ganforge.plugin import hookimpl\n"
@@ -165,8 +165,8 @@ def ganforge_register_generators(register):
     register("x", "acme_gan:build", params=Open, summary="s")
 """
 PLUGINS = {
-    "P01 heavy": ("P01", {"source": f"import numpy\n{IMPORTS}"}, "importing acme_gan brings in numpy; name factories as"),
-    "P01 alone": ("P01", {"source": f"{IMPORTS}import __main__\n__main__.torch_free_host\n"}, "it cannot be imported by itself: "),
+    "P01 heavy": ("P01", {"source": f"import numpy\n{IMPORTS}"}, "importing acme_gan imports numpy; name factories as"),
+    "P01 alone": ("P01", {"source": f"{IMPORTS}import __main__\n__main__.torch_free_host\n"}, "it cannot be imported alone: "),
     "P02 broken": ("P02", {"source": "raise RuntimeError('no GPU here')\n"}, "it is broken: RuntimeError: no GPU here"),
     "P02 incompatible": ("P02", {"requires": ["ganforge>=99"]}, "it is incompatible: needs ganforge >=99"),
     "P02 empty": ("P02", {"source": IMPORTS}, "it registers nothing"),
@@ -195,7 +195,7 @@ PLUGINS = {
 
 def judged_plugin(check):
     registry = load_plugins(PluginSelection(allowed=frozenset({"acme-gan"})))
-    return next(case for case in cases("acme-gan", registry=registry) if case.check.id == check).judge()
+    return next(case for case in cases("acme-gan", registry=registry) if case.check.id == check).outcome()
 
 
 @pytest.mark.parametrize("fault", PLUGINS)
@@ -206,7 +206,7 @@ def test_a_planted_fault_of_a_plugin_is_found(install, monkeypatch, fault):
 
     outcome = judged_plugin(check)
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is CheckState.FAILED
     assert message in outcome.message
 
 
@@ -214,7 +214,7 @@ def test_a_planted_fault_of_a_plugin_is_found(install, monkeypatch, fault):
 def test_a_sound_plugin_passes(install, check):
     install()
 
-    assert judged_plugin(check).state is State.PASSED
+    assert judged_plugin(check).state is CheckState.PASSED
 
 
 def test_a_broken_plugin_is_not_imported_once_more(install):
@@ -222,7 +222,7 @@ def test_a_broken_plugin_is_not_imported_once_more(install):
 
     outcome = judged_plugin("P01")
 
-    assert (outcome.state, outcome.message) == (State.SKIPPED, "the plugin is broken")
+    assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "the plugin is broken")
 
 
 def test_every_check_has_a_planted_fault():

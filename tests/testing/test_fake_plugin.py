@@ -6,7 +6,7 @@ import pytest
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import PluginSelection
-from ganforge.testing import State, check_plugin, fake_plugin
+from ganforge.testing import CheckState, check_plugin, fake_plugin
 
 
 def test_a_fake_plugin_is_found_loaded_and_passes_the_kit(install):
@@ -17,7 +17,7 @@ def test_a_fake_plugin_is_found_loaded_and_passes_the_kit(install):
     assert registry.find(Kind.GENERATOR, "linear").id == "acme-gan/linear"
     report = check_plugin("acme-gan", registry=registry)
     assert report.ok
-    assert report.count(State.SKIPPED) == 0
+    assert report.count(CheckState.SKIPPED) == 0
     assert fake.module in sys.modules
 
 

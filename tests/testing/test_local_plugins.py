@@ -10,8 +10,8 @@ from ganforge.cli.app import main
 from ganforge.core.errors import UsageError
 from ganforge.registry.component import Kind
 from ganforge.scaffold import write_plugin
-from ganforge.testing import State, check_path
-from ganforge.testing.local_plugins import is_path, opened
+from ganforge.testing import CheckState, check_path
+from ganforge.testing.local_plugins import is_path, open_plugin
 
 HOOKS = """
 from ganforge.plugin import hookimpl
@@ -56,7 +56,7 @@ def test_a_project_is_checked_as_it_lies_there(project, source):
     assert report.ok, str(report)
     assert (report.distribution, report.version) == ("acme-own", "0.3")
     assert {outcome.subject for outcome in report.outcomes} == {"plugin own", "generator own"}
-    assert report.count(State.SKIPPED) == 0
+    assert report.count(CheckState.SKIPPED) == 0
     assert sys.path == path
     assert not [name for name in sys.modules if name.startswith("acme_own")]
 
@@ -66,7 +66,7 @@ def test_an_edited_project_is_checked_as_it_is_now(project):
     assert check_path(folder).ok
     folder.joinpath("src/acme_own/nets.py").write_text("def build(params, context):\n    raise ValueError('edited')\n")
 
-    failed = [outcome for outcome in check_path(folder).outcomes if outcome.state is State.FAILED]
+    failed = [outcome for outcome in check_path(folder).outcomes if outcome.state is CheckState.FAILED]
 
     assert [(outcome.check, outcome.message) for outcome in failed] == [("P11", "ValueError: edited (nets.py:2)")]
 
@@ -74,7 +74,7 @@ def test_an_edited_project_is_checked_as_it_is_now(project):
 def test_a_project_takes_the_place_of_its_installed_distribution(project, install):
     install("acme-own", source="raise RuntimeError('the installed one')\n", module="acme_other")
 
-    with opened(project()) as (registry, (record,)):
+    with open_plugin(project()) as (registry, (record,)):
         assert (record.works, record.source) == (True, "local")
         assert [one.distribution for one in registry.plugins].count("acme-own") == 1
         assert registry.find(Kind.GENERATOR, "acme-own/own")
@@ -99,10 +99,10 @@ def test_a_project_whose_import_fails_fails_its_check(project, capsys):
 def test_a_project_without_a_word_of_ganforge_fails_that_check(project):
     report = check_path(project(pyproject=PYPROJECT.replace("ganforge>=0.1", "torch")))
 
-    assert [outcome.check for outcome in report.outcomes if outcome.state is State.FAILED] == ["P04"]
+    assert [outcome.check for outcome in report.outcomes if outcome.state is CheckState.FAILED] == ["P04"]
 
 
-@pytest.mark.parametrize(("name", "told"), [("Local", "cannot be called 'local'"), ("vanilla", "is reserved for ganforge-vanilla")])
+@pytest.mark.parametrize(("name", "told"), [("Local", "is not callable 'local'"), ("vanilla", "is reserved for ganforge-vanilla")])
 def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, name, told):
     assert main(["plugins", "check", str(project(pyproject=PYPROJECT.replace("Acme_Own", name)))]) == 1
     assert told in capsys.readouterr().out
@@ -111,12 +111,12 @@ def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, na
 NO_PLUGINS = {
     "a module of Python": (PYPROJECT.replace("acme_own.plugin", "json.plugin"), "'json' is a module of Python"),
     "a package of a dependency": (PYPROJECT.replace("acme_own", "torch"), "'torch' is a package that ganforge runs on"),
-    "no entry point": ('[project]\nname = "a"\n', "announces no plugin"),
-    "another group": ('[project]\nname = "a"\n[project.entry-points.other]\nx = "y"\n', "announces no plugin"),
-    "a list": ('[project]\nname = "a"\nentry-points = []\n', "announces no plugin"),
-    "no text": ('[project]\nname = "a"\n[project.entry-points.ganforge]\nx = 3\n', "announces no plugin"),
-    "no project": ("[tool.ruff]\n", "announces no plugin"),
-    "no name": ('[project.entry-points.ganforge]\nx = "acme_own"\n', "gives the project no name"),
+    "no entry point": ('[project]\nname = "a"\n', "declares no plugin"),
+    "another group": ('[project]\nname = "a"\n[project.entry-points.other]\nx = "y"\n', "declares no plugin"),
+    "a list": ('[project]\nname = "a"\nentry-points = []\n', "declares no plugin"),
+    "no text": ('[project]\nname = "a"\n[project.entry-points.ganforge]\nx = 3\n', "declares no plugin"),
+    "no project": ("[tool.ruff]\n", "declares no plugin"),
+    "no name": ('[project.entry-points.ganforge]\nx = "acme_own"\n', "has no project name"),
     "no TOML": ("[project\n", "cannot be read: "),
     "no module": (
         PYPROJECT.replace("acme_own.plugin", "acme_gone.plugin"),
@@ -136,7 +136,7 @@ def test_a_folder_that_is_no_plugin_is_said_in_one_line(project, capsys, case):
 
 
 def test_paths_that_are_no_plugin_are_said(tmp_path):
-    for path, message in ((tmp_path / "gone.py", "there is no file or folder"), (tmp_path, "it has no pyproject.toml")):
+    for path, message in ((tmp_path / "gone.py", "does not exist"), (tmp_path, "it has no pyproject.toml")):
         with pytest.raises(UsageError, match=message):
             check_path(path)
     tmp_path.joinpath("recipe.toml").touch()
@@ -147,7 +147,7 @@ def test_paths_that_are_no_plugin_are_said(tmp_path):
 @pytest.mark.parametrize("text", ["~nobody-has-this-name/x.py", "a\0b.py", "a" * 300 + ".py"])
 def test_paths_that_nothing_can_have_are_said(capsys, text):
     assert main(["plugins", "check", text]) == 2
-    assert "cannot be looked at: " in capsys.readouterr().err
+    assert "cannot be read: " in capsys.readouterr().err
 
 
 def test_a_name_that_no_file_can_have_is_no_path():

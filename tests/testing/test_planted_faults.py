@@ -6,7 +6,7 @@ import pytest
 
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import PluginSelection
-from ganforge.testing import State, check_plugin, fake_plugin
+from ganforge.testing import CheckState, check_plugin, fake_plugin
 from ganforge.testing.conformance import all_checks
 
 PLANTED = Path(__file__).parent / "planted"
@@ -39,7 +39,7 @@ def failed(tmp_path_factory):
         report = check_plugin("faulty-gan", registry=load_plugins(PluginSelection(allowed=frozenset({"faulty-gan"}))))
     found = {outcome.subject.partition(" ")[2]: set() for outcome in report.outcomes}
     for outcome in report.outcomes:
-        if outcome.state is State.FAILED:
+        if outcome.state is CheckState.FAILED:
             found[outcome.subject.partition(" ")[2]].add((outcome.check, outcome.message))
     return found
 
@@ -63,7 +63,7 @@ def test_the_faulty_plugin_fails_that_check_alone(install, check):
 
     report = check_plugin("acme-gan", registry=load_plugins(PluginSelection(allowed=frozenset({"acme-gan"}))))
 
-    assert [outcome.check for outcome in report.outcomes if outcome.state is State.FAILED] == [check], str(report)
+    assert [outcome.check for outcome in report.outcomes if outcome.state is CheckState.FAILED] == [check], str(report)
 
 
 def test_every_check_of_a_plugin_has_a_faulty_one():
@@ -76,4 +76,4 @@ def test_a_sound_plugin_fails_nothing(install):
     report = check_plugin("acme-gan", registry=load_plugins(PluginSelection(allowed=frozenset({"acme-gan"}))))
 
     assert report.ok, str(report)
-    assert report.count(State.SKIPPED) == 0
+    assert report.count(CheckState.SKIPPED) == 0

@@ -188,14 +188,14 @@ def _kinds_named(text: str) -> list[Kind]:
 
 
 def _report_facts(report: Report) -> dict[str, object]:
-    from ganforge.testing import State
+    from ganforge.testing import CheckState
 
     return {
         "distribution": report.distribution,
         "version": report.version,
         "ok": report.ok,
         "seconds": round(report.seconds, 2),
-        "counts": {state.value: report.count(state) for state in State},
+        "counts": {state.value: report.count(state) for state in CheckState},
         "outcomes": [
             {
                 "check": one.check,

@@ -15,9 +15,8 @@ from ganforge.core.params import NoParams
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.registry.component import Kind
 from ganforge.testing import stub_components
-from ganforge.testing.check_registry import check
-from ganforge.testing.check_results import CheckFailed, NotApplicable
-from ganforge.testing.component_case import Bench, draw_latents, metric_context, randomness_untouched, require
+from ganforge.testing.component_case import ComponentCase, metric_context, random_latents, require, require_random_state_unchanged
+from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check
 
 _MANY = 60
 _PERFECT = 240
@@ -27,78 +26,78 @@ _CERTAIN = 50.0
 
 
 @check("M01", Kind.METRIC)
-def measures_what_it_says(bench: Bench) -> None:
-    """The values are finite numbers under exactly the declared keys."""
-    metric = _metric(bench)
-    values = _measure(metric, _evaluation(bench))
-    require(set(values) == set(metric.value_info), f"it gives {sorted(values)}, and declares {sorted(metric.value_info)}")
+def values_are_as_declared(subject: ComponentCase) -> None:
+    """Values are finite numbers under exactly the declared keys."""
+    metric = _metric(subject)
+    values = _measure(metric, _evaluation(subject))
+    require(set(values) == set(metric.value_info), f"it returns {sorted(values)} but declares {sorted(metric.value_info)}")
     numbers: Mapping[str, Any] = values
     for key, value in numbers.items():
         require(isinstance(value, float | int) and not isinstance(value, bool), f"value '{key}' is a {type(value).__name__}")
         require(math.isfinite(value), f"value '{key}' is {value}")
     silent = [key for key, measure in metric.value_info.items() if not measure.label.strip()]
-    require(not silent, f"measures without a label: {silent}")
+    require(not silent, f"value_info entries without a label: {silent}")
 
 
 @check("M02", Kind.METRIC)
-def measures_the_same_again(bench: Bench) -> None:
-    """Equal samples and streams give equal values, and the global random streams stay still."""
-    metric = _metric(bench)
-    with randomness_untouched("measuring"):
-        one, two = _measure(metric, _evaluation(bench)), _measure(metric, _evaluation(bench))
+def is_deterministic(subject: ComponentCase) -> None:
+    """Equal samples and random generators give equal values, and global random states do not change."""
+    metric = _metric(subject)
+    with require_random_state_unchanged("measuring"):
+        one, two = _measure(metric, _evaluation(subject)), _measure(metric, _evaluation(subject))
     require(one == two, f"measured again, {dict(one)} became {dict(two)}: draw from evaluation.generator")
 
 
 @check("M03", Kind.METRIC)
-def leaves_samples_alone(bench: Bench) -> None:
-    """The samples that are measured stay as they were."""
-    evaluation, untouched = _evaluation(bench), _evaluation(bench)
-    _measure(_metric(bench), evaluation)
+def samples_stay_unchanged(subject: ComponentCase) -> None:
+    """Measuring does not modify the samples."""
+    evaluation, untouched = _evaluation(subject), _evaluation(subject)
+    _measure(_metric(subject), evaluation)
     for name in ("real", "fake"):
         same = torch.equal(getattr(evaluation, name).values, getattr(untouched, name).values)
         require(same, f"measuring changed the {name} samples in place")
 
 
 @check("M04", Kind.METRIC)
-def knows_perfection(bench: Bench) -> None:
-    """A perfect generator gets the declared ideal, to within a twentieth.
+def perfect_generator_gets_ideal(subject: ComponentCase) -> None:
+    """A perfect generator gets the declared ideal, within 5 %.
 
-    Its samples are the real ones in another order. Their labels and categorical codes stand for the classes, which lie far apart.
+    Its samples are the real ones in another order, with labels and categorical codes that match well separated classes.
     """
-    context, evaluation = _perfect(bench)
-    metric: Metric = bench.build_for(context)
+    context, evaluation = _perfect(subject)
+    metric: Metric = subject.build_for(context)
     ideals = {key: measure.ideal for key, measure in metric.value_info.items() if measure.ideal is not None}
     if not ideals:
-        raise NotApplicable("it declares no ideal")
+        raise NotApplicableError("it declares no ideal")
     values = _measure(metric, evaluation)
     for key, ideal in ideals.items():
         near = abs(values[key] - ideal) <= _NEAR * max(1.0, abs(ideal))
-        require(near, f"a perfect generator gets {values[key]:g} for '{key}', and the declared ideal is {ideal:g}")
+        require(near, f"a perfect generator gets {values[key]:g} for '{key}', but the declared ideal is {ideal:g}")
 
 
 @check("M05", Kind.METRIC)
-def is_symmetric(bench: Bench) -> None:
-    """Values declared symmetric stay the same when real and generated samples change places."""
-    metric = _metric(bench)
+def symmetry_is_as_declared(subject: ComponentCase) -> None:
+    """Values declared symmetric do not change when real and generated samples are swapped."""
+    metric = _metric(subject)
     symmetric = [key for key, measure in metric.value_info.items() if measure.symmetric]
     if not symmetric:
-        raise NotApplicable("it declares no value symmetric")
-    there = _measure(metric, _evaluation(bench))
-    evaluation = _evaluation(bench)
+        raise NotApplicableError("it declares no value symmetric")
+    there = _measure(metric, _evaluation(subject))
+    evaluation = _evaluation(subject)
     back = _measure(metric, replace(evaluation, real=evaluation.fake, fake=evaluation.real))
     for key in symmetric:
         same = math.isclose(there[key], back[key], rel_tol=1e-4, abs_tol=1e-6)
         require(same, f"'{key}' is {there[key]:g} from real to generated samples, and {back[key]:g} the other way")
 
 
-def _metric(bench: Bench) -> Metric:
-    metric: Metric = bench.build()
+def _metric(subject: ComponentCase) -> Metric:
+    metric: Metric = subject.build()
     return metric
 
 
-def _perfect(bench: Bench) -> tuple[BuildContext, Evaluation]:
-    """What a perfect generator of labelled, coded samples makes: as many values for each code as there are classes."""
-    data, latent = bench.data, bench.latent
+def _perfect(subject: ComponentCase) -> tuple[BuildContext, Evaluation]:
+    """Samples of a perfect generator, with labels, and one code value per class."""
+    data, latent = subject.data, subject.latent
     density = data.density
     classes = len(density.means) if density else _GROUPS
     labels = torch.arange(_PERFECT) % classes
@@ -111,62 +110,62 @@ def _perfect(bench: Bench) -> tuple[BuildContext, Evaluation]:
     values = centres[labels] + spread * noise
 
     order = torch.randperm(_PERFECT, generator=torch.Generator().manual_seed(22))
-    told = labels if data.classes is not None else None
+    data_labels = labels if data.classes is not None else None
     latent = replace(latent, categorical=tuple(classes for _ in latent.categorical))
-    drawn = draw_latents(latent, _PERFECT, torch.Generator().manual_seed(23))
+    drawn = random_latents(latent, _PERFECT, torch.Generator().manual_seed(23))
     codes = drawn.codes
     if codes is not None:
         codes = replace(codes, categorical=labels[order, None].expand(_PERFECT, len(latent.categorical)))
-    asked = Latent(drawn.noise, labels[order] if latent.classes is not None else None, codes)
-    real, fake = Samples(values, told), Samples(values[order], None if told is None else told[order], asked)
+    latents = Latent(drawn.noise, labels[order] if latent.classes is not None else None, codes)
+    real, fake = Samples(values, data_labels), Samples(values[order], None if data_labels is None else data_labels[order], latents)
     context = metric_context(data, latent, real)
     critic = _critic(context)
 
     def reading(samples: Samples) -> DiscriminatorOutput:
-        """A discriminator that reads every code for certain."""
-        verdict = critic(samples)
+        """A discriminator that reads every code with certainty."""
+        output = critic(samples)
         if samples.latent is None or samples.latent.codes is None:
-            return verdict
+            return output
         hot = [F.one_hot(column, classes) * _CERTAIN for column in samples.latent.codes.categorical.T]
-        return replace(verdict, heads={**verdict.heads, "code": torch.cat([*hot, samples.latent.codes.continuous], dim=1)})
+        return replace(output, heads={**output.heads, "code": torch.cat([*hot, samples.latent.codes.continuous], dim=1)})
 
-    return context, _compared(bench, real, fake, reading)
+    return context, _compared(subject, real, fake, reading)
 
 
 def _measure(metric: Metric, evaluation: Evaluation) -> Mapping[str, float]:
     values = metric.measure(evaluation)
     if not isinstance(values, Mapping):
-        raise CheckFailed(f"measure gives a {type(values).__name__}, not a mapping")
+        raise CheckFailedError(f"measure returns a {type(values).__name__}, not a mapping")
     return values
 
 
-def _evaluation(bench: Bench) -> Evaluation:
-    fake = bench.samples(_MANY, seed=22, latent=bench.latents(_MANY))
-    return _compared(bench, bench.samples(_MANY, seed=21), fake, _critic(bench.context))
+def _evaluation(subject: ComponentCase) -> Evaluation:
+    fake = subject.samples(_MANY, seed=22, latent=subject.latents(_MANY))
+    return _compared(subject, subject.samples(_MANY, seed=21), fake, _critic(subject.context))
 
 
-def _compared(bench: Bench, real: Samples, fake: Samples, critic: Callable[[Samples], DiscriminatorOutput]) -> Evaluation:
-    """All that an evaluation may hold, so that every metric can be checked."""
+def _compared(subject: ComponentCase, real: Samples, fake: Samples, critic: Callable[[Samples], DiscriminatorOutput]) -> Evaluation:
+    """An evaluation with every optional field, so that every metric can be checked."""
 
     def training(most: int) -> Samples:
-        return bench.samples(min(most, _MANY), seed=25)
+        return subject.samples(min(most, _MANY), seed=25)
 
     def validation(most: int) -> Samples:
-        return bench.samples(min(most, _MANY), seed=26)
+        return subject.samples(min(most, _MANY), seed=26)
 
     stream = torch.Generator().manual_seed(4)
     return Evaluation(real, fake, stream, training=training, validation=validation, critic=critic)
 
 
 def _critic(context: BuildContext) -> Callable[[Samples], DiscriminatorOutput]:
-    """A discriminator that has learnt nothing; the global random stream stays where it is."""
+    """An untrained discriminator; does not change the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         network = stub_components.build_discriminator(NoParams(), context)
 
     def critic(samples: Samples) -> DiscriminatorOutput:
         with torch.no_grad():
-            verdict: DiscriminatorOutput = network(samples)
-        return verdict
+            output: DiscriminatorOutput = network(samples)
+        return output
 
     return critic

@@ -1,8 +1,10 @@
-"""P checks: the plugin as a whole, and what its components say about themselves before any is built."""
+"""P checks: the plugin as a whole, its import in a fresh interpreter, and the declarations of its components."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,183 +20,272 @@ from ganforge.recipe.json_schema import export_schema
 from ganforge.registry.component import Kind
 from ganforge.registry.params_description import iter_fields, non_plain_fields
 from ganforge.registry.registry import PluginRecord, PluginStatus
-from ganforge.testing.check_registry import CHECKS, LOADS, check
-from ganforge.testing.check_results import CheckFailed, NotApplicable
-from ganforge.testing.component_case import Bench, require
-from ganforge.testing.import_probe import Import, imported
-from ganforge.testing.network_guard import offline
+from ganforge.testing.component_case import ComponentCase, require
+from ganforge.testing.conformance_checks import CHECKS, LOADS, CheckFailedError, NotApplicableError, check
+from ganforge.testing.network_guard import forbid_network
 
-_UNKNOWN = "no_such_parameter_zz"
-_LATER = ("$ref", "$defs", "const", "prefixItems", "unevaluatedProperties", "dependentRequired", "dependentSchemas")
-"""Words of JSON Schema that came after draft-07, or that editors do not follow."""
+HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
+"""Modules that a plugin module must not import."""
+
+_PROBE = """
+import sys
+sys.dont_write_bytecode = True
+import importlib, json, logging, os, random, threading, warnings
+path, module, heavy = json.loads(sys.argv[1])
+sys.path[:] = path
+import ganforge.plugin
+
+did, looking = [], True
+REACHING = ("socket.connect", "socket.getaddrinfo", "urllib.Request")
+def look(event, arguments):
+    if not looking:
+        return
+    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        did.append(f"writes {arguments[0]}")
+    elif event in REACHING:
+        did.append("reaches for the network")
+    elif event in ("subprocess.Popen", "os.system", "os.fork"):
+        did.append("starts a process")
+    elif event in ("os.putenv", "os.unsetenv"):  # comparing would miss what this process, the plugin's host, has inherited to it
+        did.append(f"changes the environment ({os.fsdecode(arguments[0])})")
+
+def state():
+    root = logging.getLogger()
+    return {
+        "starts a thread": threading.active_count(),
+        "moves Python's random stream": random.getstate(),
+        "changes the working directory": os.getcwd(),
+        "sets up logging": (len(root.handlers), root.level),
+    }
+
+class Written:
+    def __init__(self, stream):
+        self.stream, self.any = stream, False
+    def write(self, text):
+        self.any = True
+        return self.stream.write(text)
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+sys.addaudithook(look)
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    before, out = state(), Written(sys.stdout)
+    sys.stdout = out
+    try:
+        importlib.import_module(module)
+    finally:
+        sys.stdout = out.stream
+    after, looking = state(), False
+did += [what for what in after if after[what] != before[what]]
+did += [f"warns ({one.message})" for one in warned] + ["prints"] * out.any
+sys.stderr.write("\\n" + json.dumps([[name for name in heavy if name in sys.modules], list(dict.fromkeys(did))]))
+sys.stderr.flush()
+os._exit(0)  # a thread that the module left running must not keep the probe
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class PluginBench:
+class ImportReport:
+    """What came of importing a module.
+
+    Attributes:
+        failure: why it cannot be imported by itself, or ``None``.
+        brought: the heavy modules that came with it.
+        did: what else it did, such as ``starts a thread``.
+    """
+
+    failure: str | None = None
+    brought: tuple[str, ...] = ()
+    did: tuple[str, ...] = ()
+
+
+def probe_import(module: str) -> ImportReport:
+    """Import a module in a fresh interpreter that looks where this one does."""
+    question = json.dumps([sys.path, module, HEAVY])
+    command = [sys.executable, "-c", _PROBE, question]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own probe
+    except subprocess.TimeoutExpired:
+        return ImportReport(failure="the import takes more than two minutes")
+    last = answer.stderr.strip().rpartition("\n")[2]
+    if answer.returncode != 0 or not last.startswith("[["):
+        return ImportReport(failure=last or "the interpreter ended without a word")
+    brought, did = json.loads(last)
+    return ImportReport(None, tuple(brought), tuple(did))
+
+
+_UNKNOWN = "no_such_parameter_zz"
+_LATER = ("$ref", "$defs", "const", "prefixItems", "unevaluatedProperties", "dependentRequired", "dependentSchemas")
+"""JSON Schema keywords that are newer than draft-07 or that editors do not support."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginCase:
     """One plugin as a whole.
 
     Attributes:
-        record: how it fared when it was loaded.
-        imports: what importing its module did, once somebody asked.
+        record: its loading result.
+        imports: the cached import report.
     """
 
     record: PluginRecord
-    imports: list[Import] = field(default_factory=list, compare=False, repr=False)
+    imports: list[ImportReport] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def name(self) -> str:
-        """As reports show it."""
+        """Name in reports."""
         return f"plugin {self.record.name}"
 
     @property
     def folder(self) -> Path | None:
-        """Where its source lies, for the places of errors."""
+        """Folder of its source, for locations in error messages."""
         return self.record.file and self.record.file.parent
 
-    def imported(self) -> Import:
-        """What importing the plugin's module by itself does."""
-        if self.record.status not in (
-            PluginStatus.ACTIVE,
-            PluginStatus.UNAVAILABLE,
-        ):  # a local file is run when its user asks, torch and all
-            raise NotApplicable(f"the plugin is {self.record.status}")
+    def import_report(self) -> ImportReport:
+        """Import the plugin's module alone, in a fresh interpreter."""
+        if self.record.status not in (PluginStatus.ACTIVE, PluginStatus.UNAVAILABLE):  # a local file may import torch
+            raise NotApplicableError(f"the plugin is {self.record.status}")
         if not self.imports:
-            self.imports.append(imported(self.record.module))
+            self.imports.append(probe_import(self.record.module))
         return self.imports[0]
 
 
 @check("P01")
-def light(bench: PluginBench) -> None:
-    """Importing the plugin's module brings in no torch, numpy or MLflow.
+def imports_no_heavy_module(subject: PluginCase) -> None:
+    """Importing the plugin's module does not import torch, numpy or MLflow.
 
-    In a fresh interpreter, since listing what is installed imports every plugin.
+    Tested in a fresh interpreter, since listing components imports every plugin.
     """
-    seen = bench.imported()
-    require(not seen.failure, f"it cannot be imported by itself: {seen.failure}")
+    seen = subject.import_report()
+    require(not seen.failure, f"it cannot be imported alone: {seen.failure}")
     brought = ", ".join(seen.brought)
-    require(not brought, f"importing {bench.record.module} brings in {brought}; name factories as 'module:attribute'")
+    require(not brought, f"importing {subject.record.module} imports {brought}; name factories as 'module:attribute'")
 
 
 @check("P02")
-def registers(bench: PluginBench) -> None:
-    """The plugin loads, its hooks are known and marked, and it registers something."""
-    record = bench.record
+def loads_and_registers(subject: PluginCase) -> None:
+    """The plugin loads, its hooks exist and are marked, and it registers something."""
+    record = subject.record
     if record.status is PluginStatus.DISABLED:
-        raise NotApplicable(f"it is {record.reason}")
+        raise NotApplicableError(f"it is {record.reason}")
     if not record.works and record.status is not PluginStatus.UNAVAILABLE:
-        raise CheckFailed(f"it is {record.status}: {record.reason}", traceback=record.traceback)
+        raise CheckFailedError(f"it is {record.status}: {record.reason}", traceback=record.traceback)
     require(record.components, "it registers nothing")
 
 
 @check("P03")
-def quiet(bench: PluginBench) -> None:
-    """Importing the plugin's module does nothing else.
+def import_has_no_side_effects(subject: PluginCase) -> None:
+    """Importing the plugin's module has no side effects.
 
-    It prints nothing, warns of nothing, writes no file, starts no thread or process, and leaves Python's random stream, logging,
-    environment, working directory and network alone.
+    It does not print, warn, write files, start threads or processes, access the network, or change Python's random state, logging,
+    environment or working directory.
     """
-    seen = bench.imported()
-    if seen.failure or seen.brought:  # torch and its like do much of this at their own import
-        raise NotApplicable("P01 fails")
-    require(not seen.did, f"importing {bench.record.module} {', '.join(seen.did)}")
+    seen = subject.import_report()
+    if seen.failure or seen.brought:  # importing torch alone has such side effects
+        raise NotApplicableError("P01 fails")
+    require(not seen.did, f"importing {subject.record.module} {', '.join(seen.did)}")
 
 
 @check("P04")
-def declares_its_host(bench: PluginBench) -> None:
-    """The distribution's metadata requires ganforge, so that an unfit version is refused before import."""
-    if bench.record.distribution == "ganforge":
-        raise NotApplicable("these are the host's own components")
-    if bench.record.status is PluginStatus.DISABLED:
-        raise NotApplicable(f"it is {bench.record.reason}")
-    if bench.record.sha256:
-        raise NotApplicable("a local file has no metadata")
-    names = list(_required(bench.record.requires))
+def requires_ganforge(subject: PluginCase) -> None:
+    """The distribution's metadata requires ganforge, so that an incompatible version is rejected before import."""
+    if subject.record.distribution == "ganforge":
+        raise NotApplicableError("it is part of ganforge")
+    if subject.record.status is PluginStatus.DISABLED:
+        raise NotApplicableError(f"it is {subject.record.reason}")
+    if subject.record.sha256:
+        raise NotApplicableError("a local file has no metadata")
+    names = list(_required(subject.record.requires))
     require("ganforge" in names, "its dependencies do not name ganforge; add one such as 'ganforge>=0.1,<1'")
 
 
 @check("P05", *Kind, after=())
-def resolves(bench: Bench) -> None:
-    """Factory, params model and spec function can be imported, and are what their places ask for."""
-    component = bench.component
+def references_resolve(subject: ComponentCase) -> None:
+    """Factory, params model and spec function can be imported and have the right types."""
+    component = subject.component
     component.load_model()
     component.load_factory()
     spec: Any = component.load_spec()
-    require(spec is None or callable(spec), f"its spec {component.spec!r} cannot be called")
+    require(spec is None or callable(spec), f"its spec {component.spec!r} is not callable")
 
 
 @check("P06", *Kind, after=("P05",))
-def plain_types(bench: Bench) -> None:
+def params_are_plain_data(subject: ComponentCase) -> None:
     """Params are plain data: no Any, Callable, type or ImportString."""
-    faults = non_plain_fields(bench.component.load_model())
+    faults = non_plain_fields(subject.component.load_model())
     require(not faults, f"not plain data: {'; '.join(faults)}")
 
 
 @check("P07", *Kind, after=LOADS)
-def described(bench: Bench) -> None:
+def params_are_described(subject: ComponentCase) -> None:
     """Every parameter has a description."""
-    silent = [name for name, info in iter_fields(bench.component.load_params()) if not (info.description or "").strip()]
+    silent = [name for name, info in iter_fields(subject.component.load_params()) if not (info.description or "").strip()]
     require(not silent, f"without a description: {', '.join(silent)}; write a docstring below the field")
 
 
 @check("P08", *Kind, after=LOADS)
-def round_trip(bench: Bench) -> None:
-    """Defaults with check_params are valid, and survive being written as JSON and read again."""
+def params_survive_json(subject: ComponentCase) -> None:
+    """Defaults with check_params are valid and survive a JSON round trip."""
     try:
-        params = bench.params()
+        params = subject.params()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise CheckFailed(f"check_params do not make valid params: {where}: {first['msg']}") from error
+        raise CheckFailedError(f"check_params are not valid: {where}: {first['msg']}") from error
     again = type(params).model_validate_json(params.model_dump_json())
     require(again == params, f"{params!r} became {again!r}")
 
 
 @check("P09", *Kind, after=LOADS)
-def lowers(bench: Bench) -> None:
-    """Params have a JSON Schema in the form that TOML editors judge by (draft-07)."""
-    model = bench.component.load_params()
+def params_have_json_schema(subject: ComponentCase) -> None:
+    """Params have a JSON Schema that TOML editors support (draft-07)."""
+    model = subject.component.load_params()
     try:
         schema = export_schema(model)
     except Exception as error:
-        raise CheckFailed(f"no schema can be made of {model.__name__}: {str(error).strip().splitlines()[0]}") from error
-    told = schema.get("properties", {})
-    silent = [name for name in model.model_fields if name not in told]
-    require(not silent, f"the schema does not tell {', '.join(silent)}; drop the fields' aliases")
+        raise CheckFailedError(f"{model.__name__} has no JSON Schema: {str(error).strip().splitlines()[0]}") from error
+    properties = schema.get("properties", {})
+    silent = [name for name in model.model_fields if name not in properties]
+    require(not silent, f"the schema lacks {', '.join(silent)}; remove the fields' aliases")
     later = sorted({word for word in _words(schema) if word in _LATER})
-    require(not later, f"the schema holds {', '.join(later)}, which draft-07 does not know")
+    require(not later, f"the schema uses {', '.join(later)}, which draft-07 does not have")
     json.dumps(schema)
 
 
 @check("P10", *Kind, after=LOADS)
-def strict(bench: Bench) -> None:
-    """Unknown keys are refused, and params are strict and frozen."""
-    model = bench.component.load_params()
+def params_are_strict(subject: ComponentCase) -> None:
+    """Unknown keys are rejected, and params are strict and frozen."""
+    model = subject.component.load_params()
     try:
-        model.model_validate_json(json.dumps({**bench.component.check_params, _UNKNOWN: 1}))
+        model.model_validate_json(json.dumps({**subject.component.check_params, _UNKNOWN: 1}))
     except ValidationError as error:
         refused = any(part["type"] == "extra_forbidden" and part["loc"] == (_UNKNOWN,) for part in error.errors())
     else:
         refused = False
-    require(refused, "an unknown key is accepted; leave extra='forbid' as ganforge.plugin.Params has it")
+    require(refused, "an unknown key is accepted; keep extra='forbid' of ganforge.plugin.Params")
     loosened = [name for name in ("strict", "frozen") if model.model_config.get(name) is not True]
-    require(not loosened, f"{' and '.join(loosened)} switched off; leave the configuration as ganforge.plugin.Params has it")
+    require(
+        not loosened,
+        f"{' and '.join(loosened)} {'is' if len(loosened) == 1 else 'are'} off; keep the configuration of ganforge.plugin.Params",
+    )
 
 
 @check("P11", *Kind, after=(*LOADS, "P08"))
-def can_be_built(bench: Bench) -> None:
-    """The factory makes of check_params what a component of its kind is.
+def builds(subject: ComponentCase) -> None:
+    """The factory builds a component of its kind from check_params.
 
-    A network is a torch.nn.Module with parameters; the others have the attributes and methods of their protocol.
+    A network is a torch.nn.Module with parameters; the other kinds have the members of their protocol.
     """
-    kind = bench.component.kind
+    kind = subject.component.kind
     if kind is Kind.DATASET:
-        with offline(), bench.built_dataset() as dataset:
+        with forbid_network(), subject.built_dataset() as dataset:
             _require_members(dataset, Dataset, "spec", "training", "held_out")
             require(isinstance(dataset.spec, DataSpec), f"its spec is a {type(dataset.spec).__name__}, not a DataSpec")
         return
-    made = bench.build()
+    made = subject.build()
     if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
-        require(isinstance(made, nn.Module), f"the factory gives a {type(made).__name__}, not a torch.nn.Module")
+        require(isinstance(made, nn.Module), f"the factory returns a {type(made).__name__}, not a torch.nn.Module")
         require(next(made.parameters(), None) is not None, "the network has no parameters")
     elif kind is Kind.LOSS:
         _require_members(made, Loss, "term_info", "second_order", "discriminator", "generator")
@@ -206,11 +297,11 @@ def can_be_built(bench: Bench) -> None:
 
 
 @check("P12", *Kind, after=())
-def excuses_what_exists(bench: Bench) -> None:
-    """Each expected failure that is registered names a check of that kind."""
-    mine = [one.id for one in CHECKS.values() if bench.component.kind in one.kinds]
-    unknown = [name for name in bench.component.expected_failures if name not in mine]
-    require(not unknown, f"expected_failures names {', '.join(unknown)}; a {bench.component.kind} has: {', '.join(sorted(mine))}")
+def expected_failures_exist(subject: ComponentCase) -> None:
+    """Every registered expected failure names a check of that kind."""
+    mine = [one.id for one in CHECKS.values() if subject.component.kind in one.kinds]
+    unknown = [name for name in subject.component.expected_failures if name not in mine]
+    require(not unknown, f"expected_failures names {', '.join(unknown)}; a {subject.component.kind} has: {', '.join(sorted(mine))}")
 
 
 def _required(lines: tuple[str, ...]) -> Iterator[str]:
@@ -218,11 +309,11 @@ def _required(lines: tuple[str, ...]) -> Iterator[str]:
         try:
             yield Requirement(line).name.lower()
         except InvalidRequirement as error:
-            raise CheckFailed(f"its requirement {line!r} cannot be read") from error
+            raise CheckFailedError(f"its requirement {line!r} cannot be read") from error
 
 
 def _words(schema: Any) -> Iterator[str]:
-    """The keywords of a schema and of those in it; names of fields are none."""
+    """The keywords of a schema and its sub-schemas, without field names."""
     if isinstance(schema, list):
         for item in schema:
             yield from _words(item)
@@ -239,4 +330,4 @@ def _words(schema: Any) -> Iterator[str]:
 def _require_members(made: object, protocol: type, *members: str) -> None:
     if not isinstance(made, protocol):
         lacking = [name for name in members if not hasattr(made, name)]
-        raise CheckFailed(f"the factory gives a {type(made).__name__} without {', '.join(lacking)}")
+        raise CheckFailedError(f"the factory returns a {type(made).__name__} without {', '.join(lacking)}")

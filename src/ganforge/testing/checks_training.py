@@ -1,4 +1,4 @@
-"""E check: a component in a small recipe, trained end to end by the real engine."""
+"""E check: a component trained end to end in a small recipe."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.registry import Registry
 from ganforge.storage.data_folders import data_folders
 from ganforge.testing import stub_components
-from ganforge.testing.check_registry import BUILDS, check
-from ganforge.testing.check_results import CheckFailed
-from ganforge.testing.component_case import Bench, draw_latents, draw_samples, recipe_folder, require
-from ganforge.testing.loss_harness import TURNS, provider, terms_of
+from ganforge.testing.checks_losses import TURNS, find_discriminator, random_terms
+from ganforge.testing.component_case import ComponentCase, random_latents, random_samples, recipe_folder, require
+from ganforge.testing.conformance_checks import BUILDS, CheckFailedError, check
 from ganforge.train.trainer import Trainer
 
 _ITERATIONS = 20
@@ -35,30 +34,30 @@ _RECIPE = "end_to_end.toml"
 
 
 @check("E01", *Kind, after=(*BUILDS, "T04"))
-def trains(bench: Bench) -> None:
-    """Twenty iterations of a small recipe with the component end well, at a finite pace, and change both networks.
+def trains(subject: ComponentCase) -> None:
+    """Twenty iterations of a small recipe with the component finish and change both networks.
 
-    What the recipe needs beside it are stand-ins; a loss that is no whole game of two players stands beside a plain one.
+    The other components are stubs; a loss with terms for one turn only is combined with a stub loss.
     """
     with recipe_folder() as folder:
-        trainer = _trainer(bench, folder)
+        trainer = _trainer(subject, folder)
         before = _weights(trainer)
         steps, end = _run(trainer)
     require(end.outcome == "finished", f"it ends after {end.iteration} iterations: {end.reason or end.outcome}")
-    require(steps == _ITERATIONS, f"{steps} of {_ITERATIONS} iterations were told")
-    require(math.isfinite(end.seconds) and end.seconds > 0, f"it says it took {end.seconds} s")
+    require(steps == _ITERATIONS, f"{steps} of {_ITERATIONS} iterations were reported")
+    require(math.isfinite(end.seconds) and end.seconds > 0, f"it reports a duration of {end.seconds} s")
     for name, weights in _weights(trainer).items():
         moved = any(not torch.equal(tensor, before[name][key]) for key, tensor in weights.items())
-        require(moved, f"after {_ITERATIONS} iterations the {name} is as it was before")
+        require(moved, f"after {_ITERATIONS} iterations the {name} has not changed")
 
 
-def _trainer(bench: Bench, folder: Path) -> Trainer:
-    parts = dict(_stand_ins(bench))
-    named = parts | {bench.component.kind: bench.component}
-    if bench.component.kind is Kind.LOSS and (reader := provider(bench)):
+def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
+    parts = dict(_stubs(subject))
+    named = parts | {subject.component.kind: subject.component}
+    if subject.component.kind is Kind.LOSS and (reader := find_discriminator(subject)):
         named[Kind.DISCRIMINATOR] = reader
     losses = [named[Kind.LOSS]]
-    if bench.component.kind is Kind.LOSS and not all(terms_of(bench, turn).values for turn in TURNS):
+    if subject.component.kind is Kind.LOSS and not all(random_terms(subject, turn).values for turn in TURNS):
         losses.append(parts[Kind.LOSS])
 
     single = {kind.value: _table(named[kind]) for kind in (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)}
@@ -88,7 +87,7 @@ def _run(trainer: Trainer) -> tuple[int, Finished]:
             steps += 1
         elif isinstance(event, Finished):
             return steps, event
-    raise CheckFailed("training ends without saying so")
+    raise CheckFailedError("training ends without a Finished event")
 
 
 def _weights(trainer: Trainer) -> Mapping[str, Mapping[str, torch.Tensor]]:
@@ -103,38 +102,38 @@ def _table(component: Component) -> dict[str, object]:
 
 
 def _plain(item: object) -> object:
-    """Plain data as a recipe's model takes them: lists, where plugins may write tuples."""
+    """Convert check_params to TOML data: tuples become lists."""
     if isinstance(item, Mapping):
         return {str(name): _plain(part) for name, part in item.items()}
     return [_plain(part) for part in item] if isinstance(item, list | tuple) else item
 
 
-def _stand_ins(bench: Bench) -> Iterator[tuple[Kind, Component]]:
-    """All that a recipe needs and the component is not, made for the bench's data and latents."""
-    data, latent = bench.data, bench.latent
+def _stubs(subject: ComponentCase) -> Iterator[tuple[Kind, Component]]:
+    """Stubs for every other component of a recipe, with the data and latents of the case."""
+    data, latent = subject.data, subject.latent
 
     def build_data(_params: NoParams, context: DatasetContext) -> _Data:
         return _Data(data, context.seed)
 
     def build_sampler(_params: NoParams, context: SamplerContext) -> _Latents:
-        return _Latents(tell_latent(_params, context.data))
+        return _Latents(latent_spec(_params, context.data))
 
-    def tell_data(_params: Params) -> DataSpec:
+    def data_spec(_params: Params) -> DataSpec:
         return data
 
-    def tell_latent(_params: Params, spec: DataSpec) -> LatentSpec:
+    def latent_spec(_params: Params, spec: DataSpec) -> LatentSpec:
         return replace(latent, classes=spec.classes)
 
     shape = BuildContext(data, latent)
     heads = tuple(f"head:{name}" for name in stub_components.build_discriminator(NoParams(), shape).heads)
-    yield Kind.DATASET, Component(Kind.DATASET, "data", _KIT, build_data, NoParams, "Stands in.", spec=tell_data)
-    yield Kind.SAMPLER, Component(Kind.SAMPLER, "latents", _KIT, build_sampler, NoParams, "Stands in.", spec=tell_latent)
-    yield Kind.GENERATOR, Component(Kind.GENERATOR, "linear", _KIT, stub_components.build_generator, NoParams, "Stands in.")
+    yield Kind.DATASET, Component(Kind.DATASET, "data", _KIT, build_data, NoParams, "Stub.", spec=data_spec)
+    yield Kind.SAMPLER, Component(Kind.SAMPLER, "latents", _KIT, build_sampler, NoParams, "Stub.", spec=latent_spec)
+    yield Kind.GENERATOR, Component(Kind.GENERATOR, "linear", _KIT, stub_components.build_generator, NoParams, "Stub.")
     yield (
         Kind.DISCRIMINATOR,
-        Component(Kind.DISCRIMINATOR, "linear", _KIT, stub_components.build_discriminator, NoParams, "Stands in.", provides=heads),
+        Component(Kind.DISCRIMINATOR, "linear", _KIT, stub_components.build_discriminator, NoParams, "Stub.", provides=heads),
     )
-    yield Kind.LOSS, Component(Kind.LOSS, "game", _KIT, stub_components.build_loss, NoParams, "Stands in.")
+    yield Kind.LOSS, Component(Kind.LOSS, "game", _KIT, stub_components.build_loss, NoParams, "Stub.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +144,10 @@ class _Data:
     seed: int
 
     def training(self) -> Samples:
-        return draw_samples(self.spec, 64, torch.Generator().manual_seed(self.seed))
+        return random_samples(self.spec, 64, torch.Generator().manual_seed(self.seed))
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:
-        return draw_samples(self.spec, count, generator)
+        return random_samples(self.spec, count, generator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +157,4 @@ class _Latents:
     spec: LatentSpec
 
     def draw(self, count: int, generator: torch.Generator) -> Latent:
-        return draw_latents(self.spec, count, generator)
+        return random_latents(self.spec, count, generator)

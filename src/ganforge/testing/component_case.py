@@ -1,4 +1,4 @@
-"""What components are checked with: a situation that fits what they require, and random samples of it."""
+"""A component under test: specs that meet its requirements, and random samples of them."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 from ganforge.storage.data_folders import data_folders
-from ganforge.testing.check_results import CheckFailed
+from ganforge.testing.conformance_checks import CheckFailedError
 
 _CLASSES = 3
 _DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
 _IMAGES = "images"
-"""A folder of small pictures in two sub-folders, beside it: ``check_params={"folder": "images"}``."""
+"""A folder of small images in two sub-folders: ``check_params={"folder": "images"}``."""
 _ARRAYS = "samples.npz"
-"""A file of labelled points in the recipe's folder, for data sets that read one: ``check_params={"file": "samples.npz"}``."""
+"""A file of labelled points, for data sets that read one: ``check_params={"file": "samples.npz"}``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """One component, and what is needed to check it.
+class ComponentCase:
+    """One component under test.
 
     Attributes:
-        component: what is checked.
+        component: the component under test.
         registry: where to look for a partner, such as a discriminator with the head that a loss reads.
-        passed: which of the checks that others wait for pass, as far as they were asked.
+        passed: results of prerequisite checks that have run.
     """
 
     component: Component
@@ -49,20 +49,20 @@ class Bench:
 
     @property
     def name(self) -> str:
-        """As reports show it."""
+        """Name in reports."""
         return f"{self.component.kind} {self.component.name}"
 
     @property
     def folder(self) -> Path | None:
-        """Where its source lies, for the places of errors."""
+        """Folder of its source, for locations in error messages."""
         source = self.component.source()
         return source and source.parent
 
     @property
     def partner(self) -> Component | None:
-        """The installed discriminator with the heads that a loss reads; none where it reads no head, or nobody has them.
+        """The installed discriminator with the heads that a loss reads; ``None`` if it reads no head or none provides them.
 
-        One of the loss's own distribution comes first, and among those the one that asks least beyond what the loss asks.
+        Prefers the loss's own distribution, then the discriminator with the fewest additional requirements.
         """
         heads = {word for word in self.component.requires if word.startswith("head:")}
         if self.component.kind is not Kind.LOSS or not heads:
@@ -73,13 +73,13 @@ class Bench:
 
     @property
     def words(self) -> frozenset[str]:
-        """What the situation must fulfil: the requirements of the component, and of its partner if it has one."""
+        """Requirements of the component, and of its partner if it has one."""
         partner = self.partner
         return frozenset(self.component.requires) | frozenset(partner.requires if partner else ())
 
     @property
     def data(self) -> DataSpec:
-        """Points in the plane, or small images; with classes or a density where the component requires them."""
+        """Two-dimensional points or small images; with classes or a density if the component requires them."""
         words = self.words
         shape, value_range = ((1, 32, 32), (-1.0, 1.0)) if "images" in words else ((2,), None)
         return DataSpec(
@@ -91,7 +91,7 @@ class Bench:
 
     @property
     def latent(self) -> LatentSpec:
-        """Four dimensions of noise; with classes or codes where the component requires them."""
+        """Four noise dimensions; with classes or codes if the component requires them."""
         words = self.words
         return LatentSpec(
             noise=4,
@@ -102,50 +102,50 @@ class Bench:
 
     @property
     def context(self) -> BuildContext:
-        """The two together; for a metric with folders that vanish, and random samples to learn from."""
+        """The build context; for a metric with a random data set to learn from."""
         if self.component.kind is not Kind.METRIC:
             return BuildContext(self.data, self.latent)
         return metric_context(self.data, self.latent)
 
     def params(self) -> Params:
-        """The component's params as a recipe with its ``check_params`` would give them."""
+        """The component's params, made from its ``check_params``."""
         return self.component.load_params().model_validate_json(json.dumps(self.component.check_params))
 
     def build(self, seed: int = 0) -> Any:
-        """The component, built as a run with that seed would build it."""
+        """Build the component as a run with this seed would."""
         return self.build_for(SamplerContext(self.data) if self.component.kind is Kind.SAMPLER else self.context, seed)
 
     def build_for(self, context: BuildContext | SamplerContext, seed: int = 0) -> Any:
-        """The component, built for sizes that another bench has."""
+        """Build the component for a given context."""
         torch.manual_seed(seed)
         return self.component.load_factory()(self.params(), context)
 
     @contextlib.contextmanager
     def built_dataset(self, seed: int = 0) -> Iterator[Any]:
-        """The data set, with folders of its own that vanish afterwards, and what the user has prepared to read from."""
+        """The data set, built with temporary folders, and the user's prepared data sets as fallback."""
         with recipe_folder() as folder:
             context = DatasetContext(seed, folder, data_folder=folder / "data", fallback_folders=data_folders())
             yield self.component.load_factory()(self.params(), context)
 
     def latents(self, count: int, seed: int = 1) -> Latent:
-        """Random latents of the bench's spec."""
-        return draw_latents(self.latent, count, torch.Generator().manual_seed(seed))
+        """Random latents of :attr:`latent`."""
+        return random_latents(self.latent, count, torch.Generator().manual_seed(seed))
 
     def samples(self, count: int, seed: int = 2, latent: Latent | None = None) -> Samples:
-        """Random samples of the bench's data; made from ``latent`` where one is given, whose labels they share."""
-        return draw_samples(self.data, count, torch.Generator().manual_seed(seed), latent)
+        """Random samples of :attr:`data`; with the labels of ``latent`` if given."""
+        return random_samples(self.data, count, torch.Generator().manual_seed(seed), latent)
 
 
 def metric_context(data: DataSpec, latent: LatentSpec, real: Samples | None = None) -> MetricContext:
-    """What a metric is built with: folders that no file can be in, and samples to learn from, random unless they are given."""
-    nowhere = Path(os.devnull)
-    samples = real or draw_samples(data, 200, torch.Generator().manual_seed(11))
-    return MetricContext(data, latent, nowhere, nowhere, lambda: _Given(data, samples))
+    """The build context of a metric: unusable folders, and ``real`` or random samples as data set."""
+    no_folder = Path(os.devnull)
+    samples = real or random_samples(data, 200, torch.Generator().manual_seed(11))
+    return MetricContext(data, latent, no_folder, no_folder, lambda: _FixedDataset(data, samples))
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A data set of these samples, which are also those held out."""
+class _FixedDataset:
+    """A data set of the given samples, which it also holds out."""
 
     spec: DataSpec
     samples: Samples
@@ -159,7 +159,7 @@ class _Given:
 
 @contextlib.contextmanager
 def recipe_folder() -> Iterator[Path]:
-    """A folder that vanishes afterwards, with a file of labelled points and a folder of pictures for data sets that read them."""
+    """A temporary folder with a file of labelled points and a folder of images, for data sets that read files."""
     from PIL import Image
 
     with tempfile.TemporaryDirectory() as name:
@@ -173,8 +173,8 @@ def recipe_folder() -> Iterator[Path]:
         yield folder
 
 
-def draw_latents(spec: LatentSpec, count: int, stream: torch.Generator) -> Latent:
-    """``count`` latents of a spec: normal noise, uniform labels and codes."""
+def random_latents(spec: LatentSpec, count: int, stream: torch.Generator) -> Latent:
+    """Draw ``count`` latents of a spec: normal noise, uniform labels and codes."""
     codes = None
     if spec.has_codes:
         columns = [torch.randint(values, (count,), generator=stream) for values in spec.categorical]
@@ -185,8 +185,8 @@ def draw_latents(spec: LatentSpec, count: int, stream: torch.Generator) -> Laten
     return Latent(noise, labels, codes)
 
 
-def draw_samples(data: DataSpec, count: int, stream: torch.Generator, latent: Latent | None = None) -> Samples:
-    """``count`` samples of a spec: from its density where it has one, within its range where it has one, else normal."""
+def random_samples(data: DataSpec, count: int, stream: torch.Generator, latent: Latent | None = None) -> Samples:
+    """Draw ``count`` samples of a spec: from its density if any, within its range if any, else normal."""
     values = torch.randn(count, *data.shape, generator=stream)
     if data.density is not None:
         means = torch.tensor(data.density.means)
@@ -201,9 +201,9 @@ def draw_samples(data: DataSpec, count: int, stream: torch.Generator, latent: La
 
 
 @contextlib.contextmanager
-def own_randomness() -> Iterator[None]:
-    """Give the streams of torch, numpy and Python back as they were, so that checking leaves no trace in the caller's numbers."""
-    python, numbers = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - the global stream is what is kept
+def preserve_random_state() -> Iterator[None]:
+    """Restore the global random states of torch, numpy and Python on exit."""
+    python, numbers = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - the global state is saved
     try:
         with torch.random.fork_rng(devices=[]):
             yield
@@ -213,39 +213,39 @@ def own_randomness() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def randomness_untouched(doing: str) -> Iterator[None]:
-    """Fail when the global random streams of torch, numpy or Python move inside.
+def require_random_state_unchanged(doing: str) -> Iterator[None]:
+    """Fail if the block changes the global random state of torch, numpy or Python.
 
-    They start where no seed leads: a component that seeds them would otherwise go unseen wherever
-    something before it had left them at the same seed. Afterwards they are given back as they were.
+    The states are randomised first, so that a component that seeds them is noticed even if the same seed was set before. They are
+    restored afterwards.
 
     Raises:
-        CheckFailed: naming the stream.
+        CheckFailedError: names the random state that changed.
     """
 
     def streams() -> dict[str, object]:
-        numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy stream is the one that must stay still
+        numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy global state must not change
         return {"torch": torch.get_rng_state().tolist(), "numpy": repr(numbers), "Python": random.getstate()}
 
-    with own_randomness():
-        _unsettle()
+    with preserve_random_state():
+        _randomise_global_state()
         before = streams()
         yield
         moved = [name for name, state in streams().items() if state != before[name]]
     if moved:
-        raise CheckFailed(f"{doing} moved the global random stream of {' and '.join(moved)}")
+        raise CheckFailedError(f"{doing} changed the global random state of {' and '.join(moved)}")
 
 
-def _unsettle() -> None:
+def _randomise_global_state() -> None:
     torch.seed()
-    torch.rand(1)  # one step past the seed, so that even the same seed is seen
-    np.random.seed(None)  # noqa: NPY002 - the global stream is what is moved
+    torch.rand(1)  # one draw after seeding, so that even the same seed is noticed
+    np.random.seed(None)  # noqa: NPY002 - the global state is changed on purpose
     random.seed()
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: what is checked is so small that several would only wait for each other."""
+def single_thread() -> Iterator[None]:
+    """Compute on one thread, which is faster for networks this small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -255,21 +255,21 @@ def one_thread() -> Iterator[None]:
 
 
 def require(condition: object, message: str) -> None:
-    """Fail a check unless the condition holds.
+    """Fail the check unless the condition holds.
 
     Raises:
-        CheckFailed: with the message.
+        CheckFailedError: with the message.
     """
     if not condition:
-        raise CheckFailed(message)
+        raise CheckFailedError(message)
 
 
 def require_finite(values: Tensor, what: str) -> None:
-    """Fail a check unless all values are finite floats."""
+    """Fail the check unless all values are finite floats."""
     require(values.is_floating_point(), f"{what} is {values.dtype}, not a float")
-    require(bool(torch.isfinite(values).all()), f"{what} holds values that are not finite")
+    require(bool(torch.isfinite(values).all()), f"{what} contains values that are not finite")
 
 
-def untaught(parameters: Iterable[tuple[str, Tensor]]) -> list[str]:
-    """Names of the parameters that no gradient reached."""
+def without_gradient(parameters: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the parameters that received no gradient."""
     return [name for name, one in parameters if one.requires_grad and (one.grad is None or not bool(one.grad.abs().sum() > 0))]

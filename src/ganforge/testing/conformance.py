@@ -1,4 +1,4 @@
-"""The conformance kit: every check that fits, on everything a plugin registers.
+"""Conformance testing: every applicable check on everything a plugin registers.
 
 In a plugin's tests, one test per component and check::
 
@@ -9,10 +9,12 @@ In a plugin's tests, one test per component and check::
     def test_conformance(case):
         case.run()
 
-A check may fail only for a reason, given where the component is registered, ``expected_failures={"G06": "batch statistics are the
-point"}``, or here for all of the plugin, ``expected_failures={"G06:swirl": "…"}``. One that passes after all is a failure, so that
-reasons do not outlive their cause. Without pytest, :func:`check_plugin` gives a report, and :func:`check_path` one of a plugin that
-is not installed.
+A check may fail only for a stated reason, given where the component is registered
+(``expected_failures={"G06": "batch statistics are the point"}``) or here for the whole plugin
+(``expected_failures={"G06:swirl": "…"}``). An expected failure that passes counts as a failure, so that outdated reasons are
+noticed.
+Without pytest, :func:`check_plugin` returns a report; :func:`check_path`
+does so for a plugin that is not installed.
 """
 
 from __future__ import annotations
@@ -32,14 +34,14 @@ from ganforge.registry.component import Component
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import PluginRecord, Registry
 from ganforge.registry.selection import normalize_name
-from ganforge.testing.check_results import CheckFailed, NotApplicable, Outcome, Report, State
-from ganforge.testing.local_plugins import opened
+from ganforge.testing.conformance_checks import CheckFailedError, CheckState, NotApplicableError, Outcome, Report
+from ganforge.testing.local_plugins import open_plugin
 
 if TYPE_CHECKING:
-    from ganforge.testing.check_registry import Check
+    from ganforge.testing.conformance_checks import Check
 
 _LETTERS = "PGDLSTME"
-"""First letters of the checks' ids, in the order in which they run."""
+"""First letters of check ids, in the order in which they run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,66 +49,66 @@ class Case:
     """One check on one subject.
 
     Attributes:
-        check: what is asked.
-        bench: the subject, with what is needed to check it.
-        expected: why it may fail, or ``None``.
+        check: the check to run.
+        subject: the component or plugin under test.
+        expected: reason why it may fail, or ``None``.
     """
 
     check: Check
-    bench: Any
+    subject: Any
     expected: str | None = None
 
     def __str__(self) -> str:
-        # A generator and a discriminator of one name share some checks, so there the kind is part of the name.
-        kind, _, name = self.bench.name.partition(" ")
+        # A check for several kinds needs the kind in its name: a generator and a discriminator may have the same name.
+        kind, _, name = self.subject.name.partition(" ")
         return f"{self.check.id}:{name}" if len(self.check.kinds) == 1 else f"{self.check.id}:{kind}/{name}"
 
-    def judge(self) -> Outcome:
-        """Run the check; whatever it or the component raises is part of the outcome."""
-        from ganforge.testing.component_case import own_randomness
+    def outcome(self) -> Outcome:
+        """Run the check; any exception of the check or component becomes part of the outcome."""
+        from ganforge.testing.component_case import preserve_random_state
 
-        state, message, text = State.PASSED, "", None
+        state, message, text = CheckState.PASSED, "", None
         try:
-            with own_randomness(), isolated():
-                _require_met(self.check, self.bench)
-                self.check.function(self.bench)
-        except (NotApplicable, DataMissingError) as reason:
-            state, message = State.SKIPPED, str(reason)
-        except CheckFailed as failure:
-            state, message, text = State.FAILED, str(failure), failure.traceback
-        except Exception as error:  # noqa: BLE001 - the boundary: a stranger's component may raise anything
-            state, message = State.FAILED, describe_error(error, self.bench.folder)
+            with preserve_random_state(), isolated():
+                _require_prerequisites(self.check, self.subject)
+                self.check.function(self.subject)
+        except (NotApplicableError, DataMissingError) as reason:
+            state, message = CheckState.SKIPPED, str(reason)
+        except CheckFailedError as failure:
+            state, message, text = CheckState.FAILED, str(failure), failure.traceback
+        except Exception as error:  # noqa: BLE001 - a third-party component may raise anything
+            state, message = CheckState.FAILED, describe_error(error, self.subject.folder)
             text = "".join(traceback.format_exception(error))
 
-        if self.expected and state is State.FAILED:
-            state, message = State.EXPECTED, f"{self.expected} ({message})"
-        elif self.expected and state is State.PASSED:
-            state, message = State.FAILED, f"expected to fail ({self.expected}), but it passes: take it off the list"
-        return Outcome(self.check.id, self.check.title, self.bench.name, state, message, text)
+        if self.expected and state is CheckState.FAILED:
+            state, message = CheckState.EXPECTED, f"{self.expected} ({message})"
+        elif self.expected and state is CheckState.PASSED:
+            state, message = CheckState.FAILED, f"expected to fail ({self.expected}), but it passes: remove the expected failure"
+        return Outcome(self.check.id, self.check.title, self.subject.name, state, message, text)
 
     def run(self) -> None:
         """Run the check as a test.
 
         Raises:
             AssertionError: it failed.
-            unittest.SkipTest: it has nothing to look at, or failed as expected; pytest shows the reason.
+            unittest.SkipTest: it does not apply, or failed as expected; pytest shows the reason.
         """
-        outcome = self.judge()
-        if outcome.state is State.FAILED:
-            raise CheckFailed(f"{outcome.check}: {outcome.title}: {outcome.message}\n{outcome.traceback or ''}".rstrip())
-        if outcome.state in (State.SKIPPED, State.EXPECTED):
+        outcome = self.outcome()
+        if outcome.state is CheckState.FAILED:
+            raise CheckFailedError(f"{outcome.check}: {outcome.title}: {outcome.message}\n{outcome.traceback or ''}".rstrip())
+        if outcome.state in (CheckState.SKIPPED, CheckState.EXPECTED):
             raise unittest.SkipTest(f"{outcome.state}: {outcome.message}")
 
 
 def cases(
     distribution: str, *, expected_failures: Mapping[str, str] | None = None, registry: Registry | None = None
 ) -> tuple[Case, ...]:
-    """Every check that fits, on the plugin itself and on each component that it registers.
+    """Every applicable check on the plugin and on each component it registers.
 
     Args:
         distribution: name of an installed distribution, or of its entry point.
         expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
-        registry: what is installed; loaded unless given.
+        registry: the installed plugins. Default: load them.
 
     Raises:
         UsageError: no such plugin is installed, or an expected failure names no check.
@@ -123,7 +125,7 @@ def check_plugin(
     Args:
         distribution: name of an installed distribution, or of its entry point.
         expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
-        registry: what is installed; loaded unless given.
+        registry: the installed plugins. Default: load them.
 
     Raises:
         UsageError: no such plugin is installed, or an expected failure names no check.
@@ -140,9 +142,9 @@ def check_path(path: Path, *, expected_failures: Mapping[str, str] | None = None
         expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
 
     Raises:
-        UsageError: the path is not there or is no plugin, or an expected failure names no check.
+        UsageError: the path does not exist or is not a plugin, or an expected failure names no check.
     """
-    with opened(path) as (registry, records):
+    with open_plugin(path) as (registry, records):
         return check_records(records, registry, expected_failures=expected_failures)
 
 
@@ -152,18 +154,18 @@ def check_records(
     """Check the plugins of one distribution, or one that is a file.
 
     Args:
-        records: how they fared when they were loaded; at least one.
-        registry: what was loaded with them.
+        records: their loading results; at least one.
+        registry: the registry they belong to.
         expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
 
     Raises:
         UsageError: an expected failure names no check.
     """
-    from ganforge.testing.component_case import one_thread
+    from ganforge.testing.component_case import single_thread
 
     started = time.perf_counter()
-    with one_thread():
-        outcomes = tuple(case.judge() for case in _cases(records, registry, expected_failures))
+    with single_thread():
+        outcomes = tuple(case.outcome() for case in _cases(records, registry, expected_failures))
     return Report(records[0].title, records[0].version, outcomes, time.perf_counter() - started)
 
 
@@ -171,13 +173,13 @@ def check_component(component: Component, *, registry: Registry | None = None, o
     """Check one component, installed or not.
 
     Args:
-        component: what is checked.
-        registry: where to look for partners, such as a discriminator with the head that a loss reads; none unless given.
-        only: ids of the checks to run; all unless given.
+        component: the component under test.
+        registry: where to look for partners, such as a discriminator with the head that a loss reads. Default: empty.
+        only: ids of the checks to run. Default: all.
     """
     chosen = set(only)
     found = _cases_of(component, registry or Registry((), ()))
-    return tuple(case.judge() for case in found if not chosen or case.check.id in chosen)
+    return tuple(case.outcome() for case in found if not chosen or case.check.id in chosen)
 
 
 def conformance_cases(
@@ -195,7 +197,7 @@ def all_checks() -> tuple[Check, ...]:
     """Every check, by id; importing their modules, which import torch, defines them."""
     for name in ("data", "equilibrium", "losses", "metrics", "networks", "plugin", "training"):
         importlib.import_module(f"ganforge.testing.checks_{name}")
-    from ganforge.testing.check_registry import CHECKS
+    from ganforge.testing.conformance_checks import CHECKS
 
     return tuple(CHECKS[identity] for identity in sorted(CHECKS, key=lambda one: (_LETTERS.index(one[0]), one)))
 
@@ -213,9 +215,9 @@ def _named(distribution: str, registry: Registry) -> list[PluginRecord]:
 
 def _cases(records: Sequence[PluginRecord], registry: Registry, reasons: Mapping[str, str] | None) -> tuple[Case, ...]:
     """Every check that fits, on the plugins and on what they register."""
-    from ganforge.testing.checks_plugin import PluginBench
+    from ganforge.testing.checks_plugin import PluginCase
 
-    found = [Case(one, PluginBench(record)) for record, one in _pairs(records)]
+    found = [Case(one, PluginCase(record)) for record, one in _pairs(records)]
     refs = [record.ref for record in records]
     for component in registry.components():
         if component.plugin in refs:
@@ -230,58 +232,58 @@ def _pairs(records: Sequence[PluginRecord]) -> Iterator[tuple[PluginRecord, Chec
                 yield record, one
 
 
-def _unmet(check: Check, bench: Any) -> str | None:
-    """The first of the checks that this one waits for which fails; each is asked once for each component."""
-    from ganforge.testing.check_registry import CHECKS
+def _failed_prerequisite(check: Check, subject: Any) -> str | None:
+    """The first prerequisite of this check that fails, if any; each runs once per component."""
+    from ganforge.testing.conformance_checks import CHECKS
 
     for name in check.after:
         other = CHECKS[name]
-        if bench.component.kind not in other.kinds:
+        if subject.component.kind not in other.kinds:
             continue
-        if name not in bench.passed:
-            bench.passed[name] = _unmet(other, bench) is None and _holds(other, bench)
-        if not bench.passed[name]:
+        if name not in subject.passed:
+            subject.passed[name] = _failed_prerequisite(other, subject) is None and _passes(other, subject)
+        if not subject.passed[name]:
             return name
     return None
 
 
-def _require_met(check: Check, bench: Any) -> None:
-    if failed := _unmet(check, bench):
-        raise NotApplicable(f"{failed} fails")
+def _require_prerequisites(check: Check, subject: Any) -> None:
+    if failed := _failed_prerequisite(check, subject):
+        raise NotApplicableError(f"{failed} fails")
 
 
-def _holds(check: Check, bench: Any) -> bool:
-    from ganforge.testing.component_case import own_randomness
+def _passes(check: Check, subject: Any) -> bool:
+    from ganforge.testing.component_case import preserve_random_state
 
     try:
-        with own_randomness(), isolated():
-            check.function(bench)
-    except (NotApplicable, DataMissingError):
+        with preserve_random_state(), isolated():
+            check.function(subject)
+    except (NotApplicableError, DataMissingError):
         return True
-    except Exception:  # noqa: BLE001 - the boundary: its own case tells what is wrong
+    except Exception:  # noqa: BLE001 - its own case reports the error
         return False
     return True
 
 
 def _cases_of(component: Component, registry: Registry) -> list[Case]:
-    from ganforge.testing.check_registry import Check
-    from ganforge.testing.component_case import Bench
+    from ganforge.testing.component_case import ComponentCase
+    from ganforge.testing.conformance_checks import Check
 
-    bench = Bench(component, registry)
+    subject = ComponentCase(component, registry)
     mine = [one for one in all_checks() if component.kind in one.kinds]
     if component.missing:
-        # What cannot run here is said once for each check, so that the count stays honest.
-        def unavailable(_: Bench) -> None:
-            raise NotApplicable(f"needs {', '.join(component.missing)}")
+        # A check that cannot run counts as skipped.
+        def unavailable(_: ComponentCase) -> None:
+            raise NotApplicableError(f"needs {', '.join(component.missing)}")
 
         mine = [Check(one.id, one.kinds, (), unavailable) for one in mine]
     excused = {} if component.missing else component.expected_failures
-    return [Case(one, bench, excused.get(one.id)) for one in mine]
+    return [Case(one, subject, excused.get(one.id)) for one in mine]
 
 
 def _with_reasons(found: list[Case], reasons: Mapping[str, str]) -> tuple[Case, ...]:
     names = [str(case) for case in found]
     for name in reasons:
         if name not in names:
-            raise UsageError(f"expected_failures names '{name}', and there is no such check", remedy=did_you_mean(name, names))
-    return tuple(Case(case.check, case.bench, reasons.get(str(case), case.expected)) for case in found)
+            raise UsageError(f"expected_failures names '{name}', which is not a check", remedy=did_you_mean(name, names))
+    return tuple(Case(case.check, case.subject, reasons.get(str(case), case.expected)) for case in found)

@@ -1,4 +1,4 @@
-"""Plugins that are not installed: a Python file, or a project's folder; loaded beside the installed ones."""
+"""Load a plugin that is not installed, from a Python file or project folder, next to the installed ones."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ _TABLE = f"[project.entry-points.{ENTRY_POINT_GROUP}]"
 
 
 def is_path(text: str) -> bool:
-    """Whether a text means a file or folder: it is written like one, or names one that is there and no installed plugin."""
+    """Whether a text is a path: it looks like one, or it names an existing file or folder and no installed plugin."""
     if "/" in text or "\\" in text or text.endswith(".py") or text in (".", ".."):
         return True
     known = {normalize_name(name) for one in (builtin_plugin(), *installed_plugins()) for name in (one.name, one.distribution)}
     known |= {local_plugin_name(file) for file in current_selection().local}
     try:
         return normalize_name(text) not in known and Path(text).exists()
-    except (OSError, ValueError):  # no file can have such a name
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]]]:
-    """Load the plugin that a path is, beside the installed ones; a project takes the place of its installed distribution.
+def open_plugin(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]]]:
+    """Load the plugin at a path next to the installed ones; a project replaces its installed distribution.
 
-    While the block runs, a project's modules are found as if it were installed; afterwards nothing of them is left.
+    Within the block, the project's modules are importable as if it were installed.
 
     Yields:
-        What is installed with it, and the records of the path's own plugins.
+        The registry, and the records of the plugins at the path.
 
     Raises:
-        UsageError: the path is not there or is no plugin.
+        UsageError: the path does not exist or is not a plugin.
     """
     path = _found(path)
     if path.is_file():
         if path.suffix != ".py":
-            raise UsageError(f"{path} is no plugin", remedy="name a Python file (.py), or a folder with a pyproject.toml")
+            raise UsageError(f"{path} is not a plugin", remedy="name a Python file (.py), or a folder with a pyproject.toml")
         yield _loaded([read_local_plugin(path)])
         return
     found, places = _project(path)
@@ -64,20 +64,18 @@ def _found(path: Path) -> Path:
     try:
         found = path.expanduser().resolve()
         there = found.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: nobody is called as in ~nobody
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: unknown user, as in ~nobody
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise UsageError(
-            f"{path} cannot be looked at: {reason}", remedy="write the whole path, of a file that you may read"
-        ) from error
+        raise UsageError(f"{path} cannot be read: {reason}", remedy="give the full path of a readable file") from error
     if not there:
-        raise UsageError(f"there is no file or folder {found}", remedy="ganforge plugins list shows what is installed")
+        raise UsageError(f"{found} does not exist", remedy="ganforge plugins list shows what is installed")
     return found
 
 
 def _loaded(own: list[InstalledPlugin]) -> tuple[Registry, tuple[PluginRecord, ...]]:
     switches = current_selection()
     names = {name for one in own for name in (normalize_name(one.name), one.distribution)}
-    allowed = None if switches.allowed is None else switches.allowed | names  # what is named here is meant to load
+    allowed = None if switches.allowed is None else switches.allowed | names  # an explicitly named plugin always loads
     switches = replace(switches, disabled=switches.disabled - names, allowed=allowed, strict=False)
 
     files = {one.url for one in own}
@@ -88,16 +86,16 @@ def _loaded(own: list[InstalledPlugin]) -> tuple[Registry, tuple[PluginRecord, .
 
 
 def _project(folder: Path) -> tuple[list[InstalledPlugin], tuple[Path, ...]]:
-    """The plugins that a project's metadata announce, and the folders where their modules lie."""
+    """The plugins in a project's metadata, and the folders of their modules."""
     file = folder / "pyproject.toml"
     project = _project_table(file)
     entries = project.get("entry-points", {})
     plugins = entries.get(ENTRY_POINT_GROUP) if isinstance(entries, dict) else None
     if not isinstance(plugins, dict) or not plugins or not all(isinstance(value, str) for value in plugins.values()):
-        raise UsageError(f"{file} announces no plugin", remedy=f'add {_TABLE} with a line such as acme = "acme_gan.plugin"')
+        raise UsageError(f"{file} declares no plugin", remedy=f'add {_TABLE} with a line such as acme = "acme_gan.plugin"')
     name, version = project.get("name"), project.get("version", "0")
     if not isinstance(name, str) or not name:
-        raise UsageError(f"{file} gives the project no name", remedy="add [project] name")
+        raise UsageError(f"{file} has no project name", remedy="add [project] name")
 
     wanted = project.get("dependencies", [])
     requires = tuple(line for line in wanted if isinstance(line, str)) if isinstance(wanted, list) else ()
@@ -123,23 +121,23 @@ def _project_table(file: Path) -> dict[str, Any]:
     try:
         project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
     except FileNotFoundError as error:
-        raise UsageError(f"{file.parent} is no plugin: it has no pyproject.toml", remedy=_GUIDE) from error
+        raise UsageError(f"{file.parent} is not a plugin: it has no pyproject.toml", remedy=_GUIDE) from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", remedy="mend it") from error
+        raise UsageError(f"{file} cannot be read: {error}", remedy="fix the file") from error
     if not isinstance(project, dict):
         raise UsageError(f"{file}: 'project' must be a table", remedy=_GUIDE)
     return project
 
 
 def _place(folder: Path, file: Path, value: str) -> Path:
-    """What must be on the import path for an entry point's module to be found."""
+    """The folder that must be on sys.path to import an entry point's module."""
     top = re.split(r"[.:]", value.strip(), maxsplit=1)[0]
     if fault := shadowed_package(top):
-        raise UsageError(f"{file}: {_TABLE} names '{value}', and {fault}", remedy="rename the package")
+        raise UsageError(f"{file}: {_TABLE} names '{value}', but {fault}", remedy="rename the package")
     for place in (folder / "src", folder):
         if (place / top).is_dir() or (place / f"{top}.py").is_file():
             return place
-    raise UsageError(f"{file}: {_TABLE} names '{value}', and there is no '{top}' in {folder / 'src'} or {folder}", remedy=_GUIDE)
+    raise UsageError(f"{file}: {_TABLE} names '{value}', but there is no '{top}' in {folder / 'src'} or {folder}", remedy=_GUIDE)
 
 
 @contextlib.contextmanager

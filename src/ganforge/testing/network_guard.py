@@ -1,4 +1,4 @@
-"""Without a network: Python's audit events tell every attempt to reach one, whatever library makes it and whoever swallows it."""
+"""Detects network access by any library through Python's audit events, even if the error is swallowed."""
 
 from __future__ import annotations
 
@@ -8,56 +8,56 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ganforge.testing.check_results import CheckFailed
+from ganforge.testing.conformance_checks import CheckFailedError
 
-_REACHING = ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
+_NETWORK_EVENTS = ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 class _Guard:
-    """The one audit hook of this process, which Python cannot take back: it sleeps outside of :func:`offline`."""
+    """The audit hook of this process, which cannot be removed; inactive outside of :func:`forbid_network`."""
 
     def __init__(self) -> None:
-        self.on_duty = False
-        self.tried: list[str] = []
+        self.active = False
+        self.addresses: list[str] = []
         self.installed = False
 
     def install(self) -> None:
         if not self.installed:
-            sys.addaudithook(self.look)
+            sys.addaudithook(self.audit)
             self.installed = True
 
-    def look(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.on_duty or event not in _REACHING:
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.active or event not in _NETWORK_EVENTS:
             return
         if isinstance(arguments[0], socket.socket):
-            if arguments[0].family not in _INTERNET:  # a socket of this computer's own, as libraries use among threads
+            if arguments[0].family not in _INTERNET:  # a local socket, as libraries use between threads
                 return
             arguments = arguments[1:]
-        self.tried.append(str(arguments[0]))
-        raise CheckFailed(_told(self.tried[0]))
+        self.addresses.append(str(arguments[0]))
+        raise CheckFailedError(_message(self.addresses[0]))
 
 
 _GUARD = _Guard()
 
 
 @contextlib.contextmanager
-def offline() -> Iterator[None]:
-    """Refuse every connection inside, and fail at the end even where the refusal was swallowed.
+def forbid_network() -> Iterator[None]:
+    """Refuse every connection in the block, and fail at the end even if the refusal was swallowed.
 
     Raises:
-        CheckFailed: naming what was to be reached first.
+        CheckFailedError: names the first address.
     """
     _GUARD.install()
-    _GUARD.tried.clear()
-    _GUARD.on_duty = True
+    _GUARD.addresses.clear()
+    _GUARD.active = True
     try:
         yield
     finally:
-        _GUARD.on_duty = False
-    if _GUARD.tried:
-        raise CheckFailed(_told(_GUARD.tried[0]))
+        _GUARD.active = False
+    if _GUARD.addresses:
+        raise CheckFailedError(_message(_GUARD.addresses[0]))
 
 
-def _told(address: str) -> str:
-    return f"it reaches for the network ({address}); a data set downloads only when its params ask for it"
+def _message(address: str) -> str:
+    return f"it accesses the network ({address}); a data set may download only if its params request it"

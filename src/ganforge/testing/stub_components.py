@@ -1,4 +1,4 @@
-"""The smallest real networks, and a game for them: they honour labels and codes, and are quick. For tests of all else.
+"""Minimal networks and a loss that use labels and codes, for tests of other components.
 
 Shapes: n samples, w flattened latent width, d numbers per sample.
 """
@@ -20,22 +20,22 @@ _FEATURES = 6
 
 
 def build_generator(_params: NoParams, context: BuildContext) -> LinearGenerator:
-    """A factory as plugins have it."""
+    """Factory."""
     return LinearGenerator(context)
 
 
 def build_discriminator(_params: NoParams, context: BuildContext) -> LinearDiscriminator:
-    """A factory as plugins have it."""
+    """Factory."""
     return LinearDiscriminator(context)
 
 
-def build_loss(_params: NoParams, _context: BuildContext) -> Game:
-    """A factory as plugins have it."""
-    return Game()
+def build_loss(_params: NoParams, _context: BuildContext) -> StubLoss:
+    """Factory."""
+    return StubLoss()
 
 
 class LinearGenerator(nn.Module):
-    """One linear layer from noise, codes and one-hot labels to a sample, squashed into the data's value range if there is one."""
+    """One linear layer from noise, codes and one-hot labels to a sample, squashed into the data's value range if any."""
 
     def __init__(self, context: BuildContext) -> None:
         super().__init__()
@@ -54,10 +54,10 @@ class LinearGenerator(nn.Module):
 
 
 class LinearDiscriminator(nn.Module):
-    """Linear features of a sample and its one-hot label, a logit from them, and a head for what the latent holds.
+    """Linear features of a sample and its one-hot label, a logit, and heads for codes and classes.
 
     Heads: ``code``, the logits of each categorical code side by side and then the continuous codes' means, and ``class``, the class
-    logits; each where the context has codes or classes.
+    logits; each only if the context has codes or classes.
     """
 
     def __init__(self, context: BuildContext) -> None:
@@ -75,8 +75,8 @@ class LinearDiscriminator(nn.Module):
         return DiscriminatorOutput(self.realness(features).squeeze(1), heads=heads, features=features)
 
 
-class Game:
-    """The non-saturating game, under terms that no other loss has: ``stand-in``."""
+class StubLoss:
+    """The non-saturating loss, with unique term names: ``stand-in``."""
 
     term_info: Mapping[str, TermInfo] = {
         "discriminator/stand-in": TermInfo("cost of misjudging"),
@@ -88,7 +88,7 @@ class Game:
         """-log D(x) - log(1 - D(G(z)))."""
         return Terms({"stand-in": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - the contract hands both over
+    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - required by the contract
         """-log D(G(z))."""
         return Terms({"stand-in": F.softplus(-critic(fake).logits).mean()})
 
@@ -97,5 +97,5 @@ def _hot(labels: Tensor | None, classes: int | None) -> list[Tensor]:
     if classes is None:
         return []
     if labels is None:
-        raise IncompatiblePartsError("a conditional stand-in was given no labels", remedy="give labels, or a spec without classes")
+        raise IncompatiblePartsError("a conditional stub received no labels", remedy="pass labels, or use a spec without classes")
     return [F.one_hot(labels, classes).float()]
