@@ -213,7 +213,7 @@ def _temporary_modules_forgotten(tmp_path_factory):
 def pytest_collection_modifyitems(items):
     """Tests that need what not every machine has run only where all is run, with the slow ones."""
     for item in items:
-        if {"mnist_files", "fashion_files", "chromium"}.intersection(item.fixturenames):
+        if {"mnist_files", "fashion_files", "data_folder", "chromium"}.intersection(item.fixturenames):
             item.add_marker("slow")
 
 

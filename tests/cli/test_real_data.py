@@ -12,6 +12,8 @@ from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.storage.data_folders import data_folders
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 [train]
 iterations = 3
