@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from ganforge.callbacks import Handler
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Saved, Started, Stepped
-from ganforge.core.findings import non_finite, report
-from ganforge.core.health_lines import unchanged
+from ganforge.core.findings import non_finite, report, same_findings
 from ganforge.storage import run_status, value_info
 from ganforge.storage.journal import JournalWriter, last_metrics, merge_metrics
 from ganforge.storage.run_folder import RunFolder
@@ -156,7 +155,7 @@ class _JournalCallback:
         self._checked = event
         self._status = self._status.now(health=report(event.findings, conclusive=event.conclusive))
         written = self._written
-        if written is None or written.conclusive != event.conclusive or not unchanged(written.findings, event.findings):
+        if written is None or written.conclusive != event.conclusive or not same_findings(written.findings, event.findings):
             self.write_health()
             self._write_status(event.iteration, now)
 

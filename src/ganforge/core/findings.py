@@ -1,10 +1,15 @@
-"""Findings of the health checks, and the verdict on a run."""
+"""Findings of the health checks, the verdict on a run, and both as lines of text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from ganforge.core import formatting
+
+if TYPE_CHECKING:
+    from ganforge.core.events import HealthChecked
 
 Level = Literal["warn", "fail"]
 Verdict = Literal["healthy", "warn", "fail"]
@@ -98,3 +103,39 @@ def headline(finding: Finding) -> str:
 def advice(finding: Finding) -> str:
     """``what usually helps: a lower learning rate (discriminator.optimizer.lr)``."""
     return f"what usually helps: {finding.remedy}" + (f" ({finding.key})" if finding.key else "")
+
+
+def describe_health(checked: HealthChecked | None, healthy_since: int | None) -> list[str]:
+    """``healthy since iteration n``, or each finding with its remedy; nothing for a run that is not monitored."""
+    if checked is None:
+        return []
+    if not (checked.findings or checked.conclusive):
+        return ["health: no verdict yet"]
+    if not checked.findings:
+        return [formatting.healthy(healthy_since if healthy_since is not None else checked.iteration)]
+    return [f"{headline(finding)}; {advice(finding)}" for finding in checked.findings]
+
+
+def describe_changes(before: Sequence[Finding], now: HealthChecked) -> Iterator[str]:
+    """What is new, has another level, or is over, compared with the findings ``before``."""
+    known = {(finding.check, finding.problem): finding for finding in before}
+    present = {(finding.check, finding.problem) for finding in now.findings}
+    for finding in now.findings:
+        earlier = known.get((finding.check, finding.problem))
+        if earlier is None or earlier.level != finding.level:
+            yield f"{headline(finding)}; {advice(finding)}"
+    for key, finding in known.items():
+        if key not in present:
+            # Another check may still find a problem of this name.
+            yield f"{finding.problem} is over for the check {finding.check} (it began at iteration {finding.since:,})"
+    if before and not now.findings and now.conclusive:
+        yield formatting.healthy(now.iteration)
+
+
+def same_findings(before: Sequence[Finding], now: Sequence[Finding]) -> bool:
+    """Whether both are the same findings at the same levels without a break; their evidence may differ."""
+    return _identity(before) == _identity(now)
+
+
+def _identity(findings: Sequence[Finding]) -> set[tuple[str, str, str, int]]:
+    return {(finding.check, finding.problem, finding.level, finding.since) for finding in findings}

@@ -74,6 +74,11 @@ def interpret(player: str, terms: Mapping[str, float], term_info: Mapping[str, T
     return _describe_generator(progress) if player == "generator" else _describe_discriminator(progress)
 
 
+def describe_non_finite(terms: Mapping[str, float]) -> list[str]:
+    """A line for each term that is not finite."""
+    return [f"{formatting.term(key)} is no longer finite" for key, value in terms.items() if not math.isfinite(value)]
+
+
 def describe_losses(term_info: Mapping[str, TermInfo], terms: Mapping[str, float], *, brief: bool = False) -> list[str]:
     """For each total its value, its value at equilibrium, and what that means; totals without either are omitted.
 

@@ -13,9 +13,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ganforge.core import formatting, health_lines, loss_interpretation
+from ganforge.core import formatting, loss_interpretation
 from ganforge.core.events import Started
-from ganforge.core.findings import Finding, advice, headline
+from ganforge.core.findings import Finding, advice, describe_health, headline
 from ganforge.core.metric_goal import describe_goal
 from ganforge.figures import Floats
 from ganforge.terminal.run_state import MetricHistory, RunHeading, RunState
@@ -146,9 +146,9 @@ def health(state: RunState, started: Started, terms: Mapping[str, float], width:
         width: columns.
         height: largest number of lines; non-finite terms, a verdict and the losses get one line each in any case.
     """
-    lines = [Text(text, WORSE) for text in health_lines.lost(terms)[:2]]
+    lines = [Text(text, WORSE) for text in loss_interpretation.describe_non_finite(terms)[:2]]
     if state.health is None or not state.health.findings:
-        lines += [Text(text, BETTER) for text in health_lines.health_status(state.health, state.healthy_since)]
+        lines += [Text(text, BETTER) for text in describe_health(state.health, state.healthy_since)]
         return [*lines, *_interpretations(started, terms, width, height - len(lines))]
     meanings = _interpretations(started, terms, width, 0)
     return [*lines, *fit_findings(state.health.findings, width, max(height - len(lines) - len(meanings), 1)), *meanings]

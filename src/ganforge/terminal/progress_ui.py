@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ganforge.core import formatting, health_lines, loss_interpretation
+from ganforge.core import findings, formatting, loss_interpretation
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, Started, Stepped
 from ganforge.terminal.run_state import Clock, RunHeading, RunState
 
@@ -106,7 +106,7 @@ class PlainLines:
             case Evaluated() if event.values:
                 self._write_evaluation(event)
             case HealthChecked():
-                for change in health_lines.changes(before.findings if before else (), event):
+                for change in findings.describe_changes(before.findings if before else (), event):
                     self._write(f"health at {formatting.count(event.iteration)}: {change}")
             case RolledBack():
                 self._write(f"rolled back from iteration {formatting.count(event.reached)} to {formatting.count(event.iteration)}")
@@ -160,9 +160,9 @@ class PlainLines:
     def _write_end(self, event: Finished) -> None:
         state = self._state
         terms = state.terms()
-        for line in health_lines.lost(terms):
+        for line in loss_interpretation.describe_non_finite(terms):
             self._write(line)
-        for line in health_lines.health_status(state.health, state.healthy_since):
+        for line in findings.describe_health(state.health, state.healthy_since):
             self._write(f"health: {line}")
         for line in loss_interpretation.describe_losses(state.started.term_info if state.started else {}, terms):
             self._write(line)
