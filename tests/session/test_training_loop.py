@@ -14,6 +14,7 @@ from ganforge.session.training_loop import TrainingLoop
 from ganforge.session.training_run import run
 from ganforge.storage import checkpoints, journal
 from ganforge.storage.run_folder import RunFolder
+from ganforge.train.trainer import Trainer
 
 ALWAYS = "weights = { warn = 0.01, fail = 0.02 }"
 """A table by which every generator diverges, as is seen at iteration 10."""
@@ -211,3 +212,19 @@ def test_a_run_resumed_in_the_middle_of_a_failure_does_not_go_back_into_it(faili
     assert (again.status, again.exit_code) == ("stopped", 1)
     assert again.reason.endswith("no earlier state is kept")
     assert not records(again.folder, "rollback")
+
+
+def test_a_state_that_is_not_finite_sends_the_run_back_and_is_never_saved(failing, monkeypatch):
+    real = Trainer.save
+
+    def save(self):
+        if self.iteration == 10 and not self.rollbacks:
+            self.divergence = "ema/weight is not finite at iteration 10"
+            return None
+        return real(self)
+
+    monkeypatch.setattr(Trainer, "save", save)
+    result = failing("roll-back", table="", iterations=15)
+    assert (result.status, result.iterations) == ("finished", 15)
+    (record,) = records(result.folder, "rollback")
+    assert (record["reached"], record["iteration"], record["reason"]) == (10, 5, "ema/weight is not finite at iteration 10")
