@@ -1,13 +1,13 @@
-"""Does the health watch name what is wrong, and keep silent where nothing is? Planted failures and shipped recipes over seeds.
+"""Do the health checks find planted failures, and nothing in healthy recipes? Over several seeds.
 
     python benchmarks/health.py [CASE …] [--seeds 10] [--first-seed 1] [--jobs 2] [--rows health-rows.jsonl]
         [--out docs/results.md] [--list]
 
-A planted failure is a shipped recipe with an override or with a generator of ``benchmarks/planted.py``; it is trained for a fifth
-of its iterations, and counts as named when a finding of level fail names it by then. A healthy recipe is trained to its end, and
-counts as quiet when no finding was ever a failure. One row for each case and seed is appended to the rows' file as it is measured,
-and what is there already is not measured again, so an interrupted benchmark goes on where it stopped. The table in the page is made
-from that file. The limits of the watch were fitted on seed 0, so the seeds that count begin at 1.
+A planted failure is a shipped recipe with an override or with a generator of ``benchmarks/planted.py``. It is trained for a fifth of
+its iterations, and counts as found when a finding of level fail names it by then. A healthy recipe is trained to its end, and counts
+as quiet when no finding was ever a failure. Each case and seed appends a row to the rows' file, and rows that exist are not measured
+again, so an interrupted benchmark continues where it stopped. The table in the page is made from that file. The limits were fitted on
+seed 0, so the seeds that count begin at 1.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Case:
         name: in the table.
         recipe: file name below ``recipes/``.
         overrides: ``--set`` texts.
-        right: troubles of which one must be named; empty for a healthy recipe.
+        right: problems of which one must be named; empty for a healthy recipe.
         key: the recipe key that must be named with it, where the failure has one.
     """
 
@@ -130,7 +130,7 @@ def _apart(case: Case, seed: int) -> dict[str, Any]:
 
 
 def measured(case: Case, seed: int) -> dict[str, Any]:
-    """Train one case; what the watch said, with the iteration at which it first did."""
+    """Train one case; the findings, with the iteration of the first of each."""
     import torch
 
     from ganforge.build.blueprint import resolve_recipe
@@ -151,11 +151,11 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     iterations = trainer.config.iterations
     until = int(_SHARE * iterations) if case.right else iterations
 
-    watch = HealthMonitor(blueprint.recipe.health, [part.component.name for part in blueprint.losses])
+    monitor = HealthMonitor(blueprint.recipe.health, [part.component.name for part in blueprint.losses])
     first: dict[str, dict[str, int]] = {"fail": {}, "warn": {}}
     keys: dict[str, str | None] = {}
     outcome = ""
-    for event in monitored(trainer.run(), watch):
+    for event in monitored(trainer.run(), monitor):
         if isinstance(event, Stepped) and event.iteration > until:
             break
         if isinstance(event, HealthChecked):
@@ -235,7 +235,7 @@ def written(page: str, text: str) -> str:
         return before + section + rest.partition(END)[2]
     return (
         page.rstrip("\n")
-        + "\n\n## Health\n\nWhat the health watch says of failures that were planted, and of the recipes as they are shipped; "
+        + "\n\n## Health\n\nWhat the health checks find in planted failures and in the recipes as shipped; "
         + "`python benchmarks/health.py --out docs/results.md` measures it, with seeds 1 to 10: limits were fitted on seed 0.\n\n"
         + section
     )

@@ -1,12 +1,12 @@
-"""What the health watch costs, as ratios measured side by side in one process.
+"""The cost of health monitoring, as ratios measured side by side in one process.
 
     python benchmarks/health_cost.py [RECIPE …] [--iterations 3000] [--rounds 3]
 
-The same recipe is trained with and without the watch, by default vanilla_moons and dcgan_digits. Pieces of 10 iterations of each
-alternate, in turning order, so that what else the machine does meets all; CPU time of the process is compared over blocks of 100
-iterations, in which everything comes that the watch does but for samples. *Vital signs* is that part: signals in the engine, their
-way to the watch, and its judgements; the median over all blocks, with the middle half of the blocks and, as the median's own error,
-its 95 % interval by order statistics. *With samples* adds the probes, which most blocks lack, so it is the ratio of the sums.
+The same recipe is trained with and without monitoring, by default vanilla_moons and dcgan_digits. Pieces of 10 iterations of each
+alternate, in rotating order, so that other load affects all alike. The process's CPU time is compared over blocks of 100 iterations.
+*Diagnostics* is everything but samples: measuring, converting and checking; the median over all blocks, with the middle half of the
+blocks and the median's 95 % interval by order statistics. *With samples* adds the checks of samples, which most blocks lack, so it is
+the ratio of the sums.
 """
 
 from __future__ import annotations

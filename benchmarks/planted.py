@@ -1,9 +1,9 @@
-"""Generators that fail in ways that are known: a local plugin, for the health watch to tell them apart.
+"""Generators with known failures, as a local plugin: test cases for the health checks.
 
     ganforge run recipes/vanilla_ring.toml --plugin benchmarks/planted.py --set generator.use=local/planted \
         --set 'generator.params={ failure = "one-mode" }'
 
-What they make comes from the training samples that they are shown, so nothing is learned but by ``constant``, a point that moves.
+They return training samples that they were initialised with, so only ``constant``, a point that moves, learns anything.
 """
 
 from __future__ import annotations

@@ -254,10 +254,10 @@ def _limit_threads(trainer: Trainer) -> None:
 
 
 def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> object:
-    """Load the newest intact checkpoint into trainer and watch; warn of what keeps the continuation from being bit-identical.
+    """Load the newest intact checkpoint into trainer and monitor; warn of what keeps the continuation from being bit-identical.
 
     Returns:
-        The watch's part of the state.
+        The monitor's part of the state.
     """
     import torch
 
