@@ -38,9 +38,6 @@ class Registrar:
         plugin: the plugin that registers them.
     """
 
-    api_version = 1
-    """Raised when the registrar gets new options."""
-
     def __init__(self, kind: Kind, plugin: PluginRef, staged: list[Component]) -> None:
         self.kind = kind
         self.plugin = plugin
