@@ -150,3 +150,39 @@ def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path):
         pass  # nothing was written, so there is nothing to take its place
 
     assert (path / "inside").read_text() == "old"
+
+
+@pytest.mark.parametrize("leads_to", ["folder", "nothing"])
+def test_of_a_link_only_the_link_is_replaced(tmp_path, leads_to):
+    target, path = tmp_path / "target", tmp_path / "it"
+    if leads_to == "folder":
+        target.mkdir()
+        (target / "inside").write_text("old")
+    path.symlink_to(target)
+
+    with atomic_files.staged(path) as draft:
+        draft.mkdir()
+        (draft / "inside").write_text("new")
+
+    assert not path.is_symlink()
+    assert (path / "inside").read_text() == "new"
+    assert leads_to == "nothing" or (target / "inside").read_text() == "old"
+
+
+def test_ctrl_c_between_the_renames_brings_the_folder_back(tmp_path, monkeypatch):
+    path = tmp_path / "it"
+    path.mkdir()
+    (path / "inside").write_text("old")
+    rename = Path.rename
+
+    def interrupted(source, destination):
+        if destination == path and source.name == "it":
+            raise KeyboardInterrupt
+        return rename(source, destination)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_files.staged(path) as draft:
+        draft.mkdir()
+
+    assert (path / "inside").read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["it"]

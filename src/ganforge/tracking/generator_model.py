@@ -14,7 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
-class Generator(PythonModel):
+class GeneratorModel(PythonModel):
     """Samples from the generator's EMA, rebuilt from its resolved recipe and safetensors."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -56,4 +56,4 @@ def _table(samples: dict[str, np.ndarray | None]) -> pd.DataFrame:
     return table
 
 
-set_model(Generator())
+set_model(GeneratorModel())
