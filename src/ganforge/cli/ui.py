@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +27,8 @@ def ui(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Start the MLflow UI and print links to your experiments. Ctrl-C stops it."""
+    from rich.console import Console
+
     from ganforge.core.errors import UsageError
     from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, run_server
     from ganforge.tracking.tracking_store import Store, resolve_store
@@ -48,13 +50,13 @@ def ui(
     chosen = checked_port(host, port) if port else free_port(host)
     console.note(f"starting MLflow on {store.shown} …")
     try:
-        with _stopped_by_signals(), run_server(store, host=host, port=chosen, on_wait=_progress) as server:
-            _clear_progress()
+        with _stopped_by_signals(), ExitStack() as stack:
+            with Console(stderr=True).status("waiting for the server (about 9 s on two cores)"):
+                server = stack.enter_context(run_server(store, host=host, port=chosen))
             _show(Store(server.address), experiments(server.address), browser=browser)
             console.note("Ctrl-C stops it.")
             server.wait()
     except KeyboardInterrupt:
-        _clear_progress()
         console.note("stopped.")
 
 
@@ -85,16 +87,3 @@ def _show(store: Store, found: Sequence[tuple[str, str]], *, browser: bool) -> N
         import webbrowser
 
         webbrowser.open((store.link(found[0][0]) if found else None) or start)
-
-
-def _progress(seconds: float) -> None:
-    """A line with the elapsed seconds, on a terminal only."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r  {seconds:4.0f} s (about 9 s on two cores)")
-        sys.stderr.flush()
-
-
-def _clear_progress() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()

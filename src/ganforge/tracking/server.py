@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
@@ -106,14 +106,13 @@ class RunningServer:
 
 
 @contextmanager
-def run_server(store: Store, *, host: str, port: int, on_wait: Callable[[float], None]) -> Iterator[RunningServer]:
+def run_server(store: Store, *, host: str, port: int) -> Iterator[RunningServer]:
     """Run a server while the block runs; yields it once it answers. All of its processes end with the block.
 
     Args:
         store: the store to show.
         host: the address to listen on.
         port: the port to listen on.
-        on_wait: called several times a second with the seconds since the start, until the server answers.
 
     Raises:
         UsageError: the server ended instead of answering.
@@ -124,7 +123,7 @@ def run_server(store: Store, *, host: str, port: int, on_wait: Callable[[float],
             command(host=host, port=port), env=environment(store.uri), stdout=output, stderr=output, start_new_session=True
         )
         try:
-            _await_health(process, address, output, on_wait)
+            _await_health(process, address, output)
             yield RunningServer(address, process)
         finally:
             _end(process)
@@ -143,10 +142,9 @@ def experiments(address: str, *, count: int = 20) -> list[tuple[str, str]]:
     return [(each["experiment_id"], each["name"]) for each in found if each["experiment_id"] != "0"]
 
 
-def _await_health(process: subprocess.Popen[bytes], address: str, output: IO[str], on_wait: Callable[[float], None]) -> None:
-    start = time.monotonic()
-    while (elapsed := time.monotonic() - start) < _TIMEOUT:
-        on_wait(elapsed)
+def _await_health(process: subprocess.Popen[bytes], address: str, output: IO[str]) -> None:
+    deadline = time.monotonic() + _TIMEOUT
+    while time.monotonic() < deadline:
         if process.poll() is not None:
             output.seek(0)
             raise UsageError(f"the MLflow server ended at once: {_last_line(output.read())}", remedy="see 'ganforge doctor'")
