@@ -162,6 +162,10 @@ GARBAGE = {
     "factory is a number": ('register("x", 3, summary="s")', "loss 'x': its factory 3 is not callable"),
     "params is a dict": ('register("x", "a:b", summary="s", params={})', "loss 'x': its params model {} is not a subclass"),
     "params is another class": ('register("x", "a:b", summary="s", params=int)', "is not a subclass of ganforge.plugin.Params"),
+    "checksums are a list": (
+        'register("x", "a:b", summary="s", checksums=["a"])',
+        "checksums must be a table, not ['a']",
+    ),
     "spec is a number": ('register("x", "a:b", summary="s", spec=1)', "loss 'x': its spec 1 is not callable"),
     "empty summary": ('register("x", "a:b", summary=" ")', "loss 'x' has no summary"),
     "summary is None": ('register("x", "a:b", summary=None)', "loss 'x' has no summary"),
