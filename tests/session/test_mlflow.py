@@ -187,7 +187,7 @@ def test_uploader_sync_and_sample_stand_under_the_switches_of_the_run(ganforge, 
     env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     refused = subprocess.run(sampling, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
-    assert "name it with --plugin FILE.py or in pyproject.toml" in refused.stderr
+    assert "name the file with --plugin FILE.py or in pyproject.toml" in refused.stderr
     copy = tmp_path / ran["folder"] / "plugins" / "my_gan.py"
     (tmp_path / "pyproject.toml").write_text(f"[tool.ganforge.plugins]\nlocal = ['{copy}']\n")
     answered = subprocess.run(sampling, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
