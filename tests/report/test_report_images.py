@@ -26,14 +26,14 @@ def test_a_picture_is_held_byte_for_byte_with_its_size(drawn, tmp_path, name, ki
     head, _, tail = str(picture.source).partition(",")
     assert head == f"data:{kind};base64"
     assert base64.b64decode(tail) == path.read_bytes()
-    assert (picture.width, picture.height, picture.grid_error) == (20, 20, "")
+    assert (picture.width, picture.height, picture.missing) == (20, 20, "")
 
 
 def test_one_that_is_too_large_is_left_out_with_its_size_and_place(drawn, tmp_path):
     path = drawn("large.png", side=200)
     picture = ImageEmbedder(tmp_path / "pages" / "report.html", max_image=1000).embed(path, "", "")
     assert picture.source is None
-    assert picture.grid_error == f"{path.stat().st_size / 2**20:.1f} MiB is too large for this page"
+    assert picture.missing == f"{path.stat().st_size / 2**20:.1f} MiB is too large for this page"
     assert picture.link == "../large.png"
 
 
@@ -49,12 +49,12 @@ def test_what_is_no_whole_picture_is_left_out(drawn, tmp_path, content):
     path = drawn("a.png")
     path.write_bytes(path.read_bytes()[:60] if content == b"half" else content)
     picture = ImageEmbedder(tmp_path / "report.html").embed(path, "", "")
-    assert (picture.source, picture.grid_error) == (None, "it is not an image, or damaged")
+    assert (picture.source, picture.missing) == (None, "it is not an image, or damaged")
 
 
 def test_one_that_is_missing_is_told(tmp_path):
     picture = ImageEmbedder(tmp_path / "report.html").embed(tmp_path / "a.png", "", "")
-    assert picture.grid_error == "it cannot be read: No such file or directory"
+    assert picture.missing == "it cannot be read: No such file or directory"
 
 
 def test_links_are_relative_and_quoted():
