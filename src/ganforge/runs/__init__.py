@@ -1,1 +1,1 @@
-"""Runs that were made: found by name, listed, marked when their process vanished, loaded, sampled from and exported."""
+"""Finished runs: found, listed, loaded, sampled, evaluated, compared and exported."""

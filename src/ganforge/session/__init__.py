@@ -1,1 +1,1 @@
-"""The plot in one place: read → resolve → build → run → broadcast, for one run or for many seeds."""
+"""One run or a sweep of seeds, from recipe to result: read → resolve → build → train → callbacks → result."""
