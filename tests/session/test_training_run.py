@@ -15,9 +15,10 @@ from ganforge.core.events import HealthChecked, HealthSamples, Stepped
 from ganforge.core.findings import Finding
 from ganforge.recipe.tables import Expectation
 from ganforge.runs.loaded_generator import load
-from ganforge.session import training_run
+from ganforge.session import training_loop
 from ganforge.session.run_plan import Options
 from ganforge.session.sweep import check_expectation
+from ganforge.session.training_loop import TrainingLoop
 from ganforge.session.training_run import run
 from ganforge.storage import checkpoints, journal
 from ganforge.storage.run_folder import RunFolder
@@ -39,14 +40,12 @@ def assert_same_state(found: Path, expected: Path) -> None:
 
 def stop_at(iteration: int, monkeypatch) -> None:
     """Have the next run asked to stop after ``iteration``, as a signal would."""
-    from ganforge.train.trainer import Trainer
+    start = TrainingLoop.__init__
 
-    whole = Trainer.run
+    def stopping(self, on_fail, trainer, *others, stop_requested, **options):
+        start(self, on_fail, trainer, *others, stop_requested=lambda: trainer.iteration >= iteration, **options)
 
-    def until(self, should_stop, rescue):
-        return whole(self, lambda: self.iteration >= iteration)
-
-    monkeypatch.setattr(Trainer, "run", until)
+    monkeypatch.setattr(TrainingLoop, "__init__", stopping)
 
 
 def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, tmp_path):
@@ -190,7 +189,7 @@ def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path
 
     collapse = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 10, 10, "packing", "a.b")
 
-    def watched(events, watch):
+    def monitored(events, monitor):
         for event in events:
             if isinstance(event, HealthSamples):
                 continue
@@ -199,7 +198,7 @@ def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path
                 found = (collapse,) if event.iteration > 5 else ()
                 yield HealthChecked(event.iteration, {"diversity": 1 / event.iteration}, found)
 
-    monkeypatch.setattr(training_run, "watched", watched)
+    monkeypatch.setattr(training_loop, "monitored", monitored)
     result = run(Options(recipe(), runs_dir=tmp_path / "runs"), console)
 
     expected = {"verdict": "fail", "findings": [collapse.to_plain()]}

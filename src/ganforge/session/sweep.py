@@ -264,16 +264,15 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
         RecipeError: an expectation names a value that the recipe does not measure, or that cannot be measured here.
         GanforgeError: as for a run, before anything is created.
     """
-    with show_messages(lambda _: None):  # the sweep shows them
+    with show_messages(lambda _: None):  # the sweep shows these messages
         plan = prepare(options)
-        expected = plan.blueprint.recipe.expect
-        if not expected:
-            raise UsageError(
-                f"{plan.source.path} has no expectations",
-                remedy='add a [[expect]] table, such as metric = "wasserstein", max = 0.1, seeds = 3',
-            )
-        evaluator = assemble(plan, "cpu").evaluator
-    # before the first seed is run
+    expected = plan.blueprint.recipe.expect
+    if not expected:
+        raise UsageError(
+            f"{plan.source.path} has no expectations",
+            remedy='add a [[expect]] table, such as metric = "wasserstein", max = 0.1, seeds = 3',
+        )
+    evaluator = assemble(plan, "cpu").evaluator
     check_expectations(plan.blueprint, evaluator.value_info, evaluator.unavailable, required=True)
     swept = sweep(options, seeds=max(one.seeds for one in expected), jobs=jobs, console=console)
     first = plan.blueprint.recipe.train.seed
