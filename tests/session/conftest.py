@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from ganforge.builtin.datasets.remote_datasets import RemoteDataset, RemoteFile
 from ganforge.session.data_preparation import prepare_data
+from ganforge.session.training_loop import TrainingLoop
 
 ROOT = Path(__file__).parents[2]
 SMOKE = sorted((ROOT / "recipes" / "smoke").glob("*.toml"))
@@ -70,6 +72,24 @@ mode = "{mode}"
 def console() -> Console:
     """A console that is no terminal."""
     return Console(file=io.StringIO(), width=100)
+
+
+@pytest.fixture
+def stop_at() -> Callable[[int], AbstractContextManager[None]]:
+    """``with stop_at(7):`` runs are asked to stop after iteration 7, as a signal would."""
+
+    @contextmanager
+    def stop_at(iteration: int) -> Iterator[None]:
+        start = TrainingLoop.__init__
+
+        def stopping(self, on_fail, trainer, *others, stop_requested, **options):
+            start(self, on_fail, trainer, *others, stop_requested=lambda: trainer.iteration >= iteration, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingLoop, "__init__", stopping)
+            yield
+
+    return stop_at
 
 
 @pytest.fixture

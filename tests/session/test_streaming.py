@@ -100,13 +100,9 @@ def test_streamed_or_not_and_by_how_many_makes_no_difference(recipe, console, tm
 
 
 @pytest.mark.parametrize(("at", "before", "after"), [(1, 2, 0), (7, 0, 2)])
-def test_going_on_in_the_middle_of_an_epoch_equals_never_having_stopped(recipe, console, tmp_path, monkeypatch, at, before, after):
-    from ganforge.train.trainer import Trainer
-
+def test_going_on_in_the_middle_of_an_epoch_equals_never_having_stopped(recipe, console, tmp_path, stop_at, at, before, after):
     whole = run(Options(recipe, runs_dir=tmp_path / "whole"), console)
-    with monkeypatch.context() as patched:
-        unbroken = Trainer.run
-        patched.setattr(Trainer, "run", lambda self, should_stop, rescue: unbroken(self, lambda: self.iteration >= at))
+    with stop_at(at):
         broken = run(Options(recipe, (f"dataset.workers={before}",), runs_dir=tmp_path / "broken"), console)
     assert (broken.status, broken.iterations) == ("stopped", at)
     assert at * 2 * BATCH % int((~held_out_mask(COUNT, None, 0.1)).sum()) != 0

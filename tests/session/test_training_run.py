@@ -18,7 +18,6 @@ from ganforge.runs.loaded_generator import load
 from ganforge.session import training_loop
 from ganforge.session.run_plan import Options
 from ganforge.session.sweep import check_expectation
-from ganforge.session.training_loop import TrainingLoop
 from ganforge.session.training_run import run
 from ganforge.storage import checkpoints, journal
 from ganforge.storage.run_folder import RunFolder
@@ -36,16 +35,6 @@ def assert_same_state(found: Path, expected: Path) -> None:
     ours, theirs = newest(found), newest(expected)
     assert ours.keys() == theirs.keys()
     assert [key for key in theirs if not torch.equal(ours[key], theirs[key])] == []
-
-
-def stop_at(iteration: int, monkeypatch) -> None:
-    """Have the next run asked to stop after ``iteration``, as a signal would."""
-    start = TrainingLoop.__init__
-
-    def stopping(self, on_fail, trainer, *others, stop_requested, **options):
-        start(self, on_fail, trainer, *others, stop_requested=lambda: trainer.iteration >= iteration, **options)
-
-    monkeypatch.setattr(TrainingLoop, "__init__", stopping)
 
 
 def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, tmp_path):
@@ -91,12 +80,11 @@ def test_a_run_leaves_all_that_is_needed_and_says_how_it_ended(recipe, console, 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SMOKE, ids=lambda path: path.stem)
 @pytest.mark.parametrize("at", [1, 13])
-def test_every_smoke_recipe_resumes_bit_equal(path, at, console, tmp_path, monkeypatch):
+def test_every_smoke_recipe_resumes_bit_equal(path, at, console, tmp_path, stop_at):
     whole = run(Options(path, LEAN, runs_dir=tmp_path / "whole"), console)
     assert whole.status == "finished"
 
-    with monkeypatch.context() as patched:
-        stop_at(at, patched)
+    with stop_at(at):
         broken = run(Options(path, LEAN, runs_dir=tmp_path / "broken"), console)
     assert (broken.status, broken.iterations) == ("stopped", at)
 
@@ -123,20 +111,18 @@ def _first_weight(folder: Path) -> str:
     return next(key.removeprefix("generator/") for key in newest(folder) if key.startswith("generator/") and key.endswith("weight"))
 
 
-def test_resume_alone_takes_the_runs_own_recipe(recipe, console, tmp_path, monkeypatch):
+def test_resume_alone_takes_the_runs_own_recipe(recipe, console, tmp_path, stop_at):
     path = recipe()
-    with monkeypatch.context() as patched:
-        stop_at(7, patched)
+    with stop_at(7):
         broken = run(Options(path, runs_dir=tmp_path / "runs"), console)
     path.unlink()
     resumed = run(Options(None, resume=broken.run, runs_dir=tmp_path / "runs"), console)
     assert (resumed.status, resumed.iterations, resumed.folder) == ("finished", 20, broken.folder)
 
 
-def test_a_changed_recipe_is_not_resumed(recipe, console, tmp_path, monkeypatch):
+def test_a_changed_recipe_is_not_resumed(recipe, console, tmp_path, stop_at):
     path = recipe()
-    with monkeypatch.context() as patched:
-        stop_at(7, patched)
+    with stop_at(7):
         broken = run(Options(path, runs_dir=tmp_path / "runs"), console)
     with pytest.raises(UsageError, match=r"train\.batch_size: 16 → 32"):
         run(Options(path, ("train.batch_size=32",), resume=broken.run, runs_dir=tmp_path / "runs"), console)
@@ -300,10 +286,9 @@ def test_a_run_that_is_not_to_be_delivered_is_no_warning(recipe, ganforge):
     assert "MLflow    off; ganforge sync small-" in errors
 
 
-def test_every_value_has_its_protocol_beside_it_also_after_resuming(recipe, console, tmp_path, monkeypatch):
+def test_every_value_has_its_protocol_beside_it_also_after_resuming(recipe, console, tmp_path, stop_at):
     path = recipe('[[metric]]\nuse = "wasserstein"\nsamples = 50\nevery = 5\n')
-    with monkeypatch.context() as patch:
-        stop_at(10, patch)
+    with stop_at(10):
         stopped = run(Options(path, (OFF,), runs_dir=tmp_path / "runs"), console)
     run(Options(None, resume=str(stopped.folder), runs_dir=tmp_path / "runs"), console)
 
