@@ -4,10 +4,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganforge.plugin import BuildContext, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_cgan.convolutions import build_classifying, build_discriminator, build_generator, build_projection
+from ganforge_cgan.convolutions import build_acgan, build_discriminator, build_generator, build_projection
 from ganforge_cgan.params import ConvDiscriminatorParams, ConvGeneratorParams
 
-JUDGES = [build_discriminator, build_projection, build_classifying]
+JUDGES = [build_discriminator, build_projection, build_acgan]
 TOLD = [build_discriminator, build_projection]
 """Discriminators that are told the class."""
 DIGITS = BuildContext(DataSpec((1, 8, 8), classes=3, value_range=(-1.0, 1.0)), LatentSpec(4, classes=3))
@@ -37,7 +37,7 @@ def test_shapes(build, side):
     assert values.shape == (7, 3, side, side)
     assert verdict.logits.shape == (7,)
     assert verdict.features.shape[0] == 7
-    assert {name: head.shape for name, head in verdict.heads.items()} == ({"class": (7, 5)} if build is build_classifying else {})
+    assert {name: head.shape for name, head in verdict.heads.items()} == ({"class": (7, 5)} if build is build_acgan else {})
 
 
 @pytest.mark.parametrize("build", JUDGES)
@@ -94,7 +94,7 @@ def test_projection_is_the_papers_formula():
 
 
 def test_the_classifier_reads_the_class_from_the_image_alone():
-    network = judge(build_classifying).eval()
+    network = judge(build_acgan).eval()
     values = torch.randn(4, 1, 8, 8)
     told, untold = network(Samples(values, torch.tensor([0, 1, 2, 0]))), network(Samples(values))
 

@@ -61,13 +61,13 @@ def test_a_discriminator_without_classifier_is_refused_with_the_key_to_change():
 
 def test_a_classifier_of_other_classes_is_refused_with_both_shapes():
     fake = samples()
-    with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), the data ask for \(6, 3\)"):
+    with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), but the data need \(6, 3\)"):
         loss().generator(critic({id(fake): torch.zeros(COUNT, 5)}), fake, fake)
 
 
 def test_samples_without_labels_are_refused():
     fake = Samples(torch.randn(COUNT, 2))
-    with pytest.raises(IncompatiblePartsError, match="without labels"):
+    with pytest.raises(IncompatiblePartsError, match="needs samples with labels, got none"):
         loss().generator(critic({id(fake): torch.zeros(COUNT, 3)}), fake, fake)
 
 

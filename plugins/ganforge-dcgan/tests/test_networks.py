@@ -175,7 +175,7 @@ def test_without_normalisation_samples_are_judged_each_alone_in_training_too():
     ("shape", "problem", "remedy"),
     [
         ((2,), r"needs images .* shape \(2,\)", "choose a data set of images"),
-        ((1, 28, 32), "needs square images, these are 28×32", "crop or resize"),
+        ((1, 28, 32), "needs square images, got 28×32", "crop or resize"),
         ((1, 4, 4), "cannot halve a side of 4", "resize the images: 8, 16"),
         ((1, 7, 7), "cannot halve a side of 7", "resize the images: 8, 16"),
         ((1, 36, 36), "cannot halve a side of 36 down to a map of 4 to 7", "resize the images: 8, 16"),

@@ -123,7 +123,7 @@ def test_every_parameter_of_the_reader_is_taught_in_the_discriminators_turn_and_
 
 
 def test_samples_without_codes_are_refused():
-    with pytest.raises(IncompatiblePartsError, match="samples without codes"):
+    with pytest.raises(IncompatiblePartsError, match="needs samples with codes, got none"):
         loss().generator(critic(torch.zeros(2, 7)), Samples(torch.zeros(2, 2)), Samples(torch.zeros(2, 2)))
 
 
@@ -134,7 +134,7 @@ def test_a_discriminator_without_reader_is_refused_with_the_key_to_change():
 
 
 def test_a_reader_of_another_width_is_refused_with_both_shapes():
-    with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), the codes ask for \(6, 7\)"):
+    with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), but codes need \(6, 7\)"):
         loss().generator(critic(torch.zeros(COUNT, 5)), fakes(codes()), fakes(codes()))
 
 

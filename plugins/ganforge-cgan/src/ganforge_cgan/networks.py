@@ -40,7 +40,7 @@ class ConditionalGenerator(nn.Module):
         check_range(params.output, context.data)
         if context.latent.classes is None:
             raise IncompatiblePartsError(
-                "generator 'cgan-mlp' needs labels, the sampler draws none", remedy='set sampler.use = "labelled"'
+                "generator 'cgan-mlp' needs labels, but the sampler draws none", remedy='set sampler.use = "labelled"'
             )
         self.latent = context.latent
         self.classes = context.latent.classes
@@ -53,7 +53,7 @@ class ConditionalGenerator(nn.Module):
         """Labelled latents of n → values ``(n, *shape)``.
 
         Raises:
-            IncompatiblePartsError: the latents carry no labels, or a label that is no class.
+            IncompatiblePartsError: the latents have no labels, or a label is not a class.
         """
         label = one_hot(latent.labels, self.classes).to(latent.noise.dtype)
         joined = torch.cat([self.latent.flatten(latent), label], dim=1)  # (n, w + k)
@@ -72,7 +72,7 @@ class ConditionalDiscriminator(nn.Module):
         super().__init__()
         if context.data.classes is None:
             raise IncompatiblePartsError(
-                "discriminator 'cgan-mlp' needs labels, the data set has none", remedy="choose labelled data"
+                "discriminator 'cgan-mlp' needs labels, but the data set has none", remedy="choose labelled data"
             )
         self.classes = context.data.classes
         self.trunk, width = hidden_layers(context.data.size + self.classes, params)
@@ -82,7 +82,7 @@ class ConditionalDiscriminator(nn.Module):
         """Labelled samples of n → logits ``(n,)`` and features ``(n, h)``.
 
         Raises:
-            IncompatiblePartsError: the samples carry no labels, or a label that is no class.
+            IncompatiblePartsError: the samples have no labels, or a label is not a class.
         """
         label = one_hot(samples.labels, self.classes).to(samples.values.dtype)
         features = self.trunk(torch.cat([samples.values.flatten(1), label], dim=1))  # (n, d + k) → (n, h)
@@ -100,26 +100,26 @@ def one_hot(labels: Tensor | None, classes: int) -> Tensor:
 
     try:
         return F.one_hot(labels, classes)
-    except RuntimeError as error:  # one_hot looks at every label anyway; looking twice would cost each step of training
+    except RuntimeError as error:  # one_hot checks every label anyway; a second check would slow down each step
         raise wrong_label(classes, error) from error
 
 
 def missing_labels() -> IncompatiblePartsError:
-    """What to say where labels are needed and there are none."""
+    """The error for missing labels."""
     return IncompatiblePartsError(
-        "a conditional network was given no labels", remedy='set sampler.use = "labelled" and choose labelled data'
+        "a conditional network needs labels, but got no labels", remedy='set sampler.use = "labelled" and choose labelled data'
     )
 
 
 def wrong_label(classes: int, error: Exception) -> IncompatiblePartsError:
-    """What to say of a label that is no class."""
+    """The error for a label that is not a class."""
     return IncompatiblePartsError(
-        f"a label lies outside the {classes} classes: {error}", remedy=f"use labels 0 to {classes - 1}, as whole numbers"
+        f"a label lies outside the {classes} classes: {error}", remedy=f"use labels 0 to {classes - 1}, as integers"
     )
 
 
 def hidden_layers(width: int, params: NetworkParams) -> tuple[nn.Sequential, int]:
-    """The hidden layers, and the width of what leaves them."""
+    """The hidden layers, and the width of their output."""
     layers: list[nn.Module] = []
     for units in params.hidden:
         layers.append(nn.Linear(width, units))
@@ -131,10 +131,10 @@ def hidden_layers(width: int, params: NetworkParams) -> tuple[nn.Sequential, int
 
 
 def check_range(output: str, data: DataSpec) -> None:
-    """Refuse a bounded output that does not match a declared value range.
+    """Reject a bounded output that does not match a declared value range.
 
     Raises:
-        IncompatiblePartsError: naming the output that fits.
+        IncompatiblePartsError: it does not match; the error names the output that fits.
     """
     if output == "linear" or data.value_range is None:
         return

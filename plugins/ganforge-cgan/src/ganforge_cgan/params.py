@@ -12,23 +12,23 @@ from ganforge_dcgan.params import GeneratorParams as DcganGeneratorParams
 
 
 class NetworkParams(Params):
-    """What both networks share."""
+    """Parameters that both networks share."""
 
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128, 128)
     """Units of each hidden layer, from input to output."""
     activation: Literal["relu", "leaky-relu"] = "leaky-relu"
-    """What follows each hidden layer."""
+    """Activation of each hidden layer."""
     slope: float = Field(0.2, ge=0, le=1)
-    """Slope of leaky-relu below zero; relu ignores it."""
+    """Slope of leaky-relu below zero; ignored by relu."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of hidden units switched off in training; the paper used 0.5 in both networks."""
+    """Dropout rate of the hidden units; the paper used 0.5 in both networks."""
 
 
 class GeneratorParams(NetworkParams):
     """Parameters of the conditional generator."""
 
     output: Literal["linear", "tanh", "sigmoid"] = "linear"
-    """What follows the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
+    """Activation of the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
 
 
 class DiscriminatorParams(NetworkParams):
@@ -39,7 +39,7 @@ class ConvGeneratorParams(DcganGeneratorParams):
     """Parameters of the convolutional generator."""
 
     embedding: int = Field(16, ge=1)
-    """Width of the learnt vector that stands for a class beside the noise."""
+    """Width of the class embedding, which is concatenated with the noise."""
 
 
 class ConvDiscriminatorParams(DcganDiscriminatorParams):

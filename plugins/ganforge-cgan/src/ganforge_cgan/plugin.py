@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: names and references only, no torch."""
+"""Registers this plugin's components by name; imports no torch."""
 
 from ganforge.plugin import Registrar, hookimpl
 
@@ -13,12 +13,12 @@ _CONVOLUTIONS = "ganforge_cgan.convolutions"
 
 @hookimpl
 def ganforge_register_generators(register: Registrar) -> None:
-    """Announce the conditional generators."""
+    """Register the conditional generators."""
     register(
         "cgan-mlp",
         "ganforge_cgan.networks:build_generator",
         params="ganforge_cgan.params:GeneratorParams",
-        summary="Fully connected generator that is told which class to make.",
+        summary="Fully connected generator of samples of a given class.",
         requires=("labels",),
         check_params={"hidden": [8, 8]},
         tags=_CONDITIONAL,
@@ -28,7 +28,7 @@ def ganforge_register_generators(register: Registrar) -> None:
         "cgan-conv",
         f"{_CONVOLUTIONS}:build_generator",
         params="ganforge_cgan.params:ConvGeneratorParams",
-        summary="Convolutional generator that is told which class to make.",
+        summary="Convolutional generator of images of a given class.",
         requires=("labels", "images"),
         check_params={"width": 2},
         tags=_IMAGES,
@@ -38,12 +38,12 @@ def ganforge_register_generators(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_discriminators(register: Registrar) -> None:
-    """Announce the conditional discriminators."""
+    """Register the conditional discriminators."""
     register(
         "cgan-mlp",
         "ganforge_cgan.networks:build_discriminator",
         params="ganforge_cgan.params:DiscriminatorParams",
-        summary="Fully connected discriminator that judges samples together with their class.",
+        summary="Fully connected discriminator of samples together with their class.",
         requires=("labels",),
         check_params={"hidden": [8, 8]},
         tags=_CONDITIONAL,
@@ -53,7 +53,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
         "cgan-conv",
         f"{_CONVOLUTIONS}:build_discriminator",
         params="ganforge_cgan.params:ConvDiscriminatorParams",
-        summary="Convolutional discriminator that sees a map for each class beside the image.",
+        summary="Convolutional discriminator with an additional input map for each class.",
         requires=("labels", "images"),
         check_params={"width": 2},
         tags=_IMAGES,
@@ -63,7 +63,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
         "projection-conv",
         f"{_CONVOLUTIONS}:build_projection",
         params="ganforge_cgan.params:ConvDiscriminatorParams",
-        summary="Convolutional discriminator in which the class meets the features in an inner product.",
+        summary="Convolutional discriminator with an inner product of class embedding and features.",
         requires=("labels", "images"),
         check_params={"width": 2},
         tags=_IMAGES,
@@ -71,9 +71,9 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     )
     register(
         "acgan-conv",
-        f"{_CONVOLUTIONS}:build_classifying",
+        f"{_CONVOLUTIONS}:build_acgan",
         params="ganforge_cgan.params:ConvDiscriminatorParams",
-        summary="Convolutional discriminator whose second head names the class.",
+        summary="Convolutional discriminator with a second head that predicts the class.",
         requires=("labels", "images"),
         provides=("head:class",),
         check_params={"width": 2},
@@ -84,11 +84,11 @@ def ganforge_register_discriminators(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_losses(register: Registrar) -> None:
-    """Announce AC-GAN's class term."""
+    """Register AC-GAN's class term."""
     register(
         "auxiliary-classifier",
         "ganforge_cgan.losses:build_auxiliary_classifier",
-        summary="Makes samples show the class that was asked for: cross-entropy of the discriminator's class head.",
+        summary="Trains samples to have the requested class: cross-entropy of the discriminator's class head.",
         requires=("head:class", "labels"),
         tags=_CONDITIONAL,
         references=(_ACGAN,),

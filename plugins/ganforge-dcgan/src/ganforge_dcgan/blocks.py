@@ -1,7 +1,7 @@
-"""What DCGAN's networks are made of (Radford et al. 2015), for this plugin's networks and for those of others.
+"""Building blocks of DCGAN's networks (Radford et al. 2015), for this plugin and for others.
 
-The paper's rules: strided and transposed convolutions instead of pooling; batch normalisation everywhere but at the generator's
-output and the discriminator's input; no hidden layer that is fully connected; ReLU in the generator, whose output is bounded like
+The paper's rules: strided and transposed convolutions instead of pooling; batch normalisation everywhere except at the generator's
+output and the discriminator's input; no fully connected hidden layers; ReLU in the generator, whose output is bounded like
 the data; LeakyReLU in the discriminator; weights from N(0, 0.02).
 
 Shapes: n samples, w latent width, c channels, s side of the smallest map, C its channels.
@@ -19,15 +19,15 @@ from ganforge.plugin import DataSpec, IncompatiblePartsError
 from ganforge_dcgan.params import ConvolutionParams, DiscriminatorParams, GeneratorParams
 
 STD = 0.02
-"""Standard deviation of all weights at the start."""
+"""Standard deviation of the initial weights."""
 _WIDEST = 7
-"""Greatest side of the smallest map: that of 28×28, halved twice. With greater ones the first layer holds most of the weights."""
+"""Largest side of the smallest map: that of 28×28, halved twice. With larger ones the first layer has most of the weights."""
 _OUTPUTS: dict[tuple[float, float], type[nn.Module]] = {(-1.0, 1.0): nn.Tanh, (0.0, 1.0): nn.Sigmoid}
 
 
 @dataclass(frozen=True, slots=True)
 class Pyramid:
-    """The maps between the smallest one and the image.
+    """The sizes of the maps between the smallest one and the image.
 
     Attributes:
         channels: channels of the image.
@@ -43,25 +43,25 @@ class Pyramid:
     def of(cls, data: DataSpec, params: ConvolutionParams, *, part: str) -> Pyramid:
         """The maps for images of a data set.
 
-        28×28 becomes 7, 14, 28, which is how InfoGAN and most others draw MNIST. Framing it to 32×32 would have networks learn a
-        frame that no measure of 784 pixels wants to see.
+        28×28 becomes 7, 14, 28, as in InfoGAN and most other work on MNIST. Padding it to 32×32 would make networks learn a border
+        that metrics of 784 pixels do not expect.
 
         Args:
-            data: of what shape the images are.
-            params: how wide the maps are, and how small they become.
-            part: who asks, for the error: ``"generator 'dcgan'"``.
+            data: spec of the images.
+            params: widths of the maps, and how small they become.
+            part: name of the network in error messages, such as ``"generator 'dcgan'"``.
 
         Raises:
-            IncompatiblePartsError: points, images that are not square, or a side that cannot be halved down to a small map.
+            IncompatiblePartsError: points, images that are not square, or a side that cannot be halved to a small map.
         """
         if not data.is_image:
             raise IncompatiblePartsError(
-                f"{part} needs images of channels, height and width; the data have the shape {data.shape}",
+                f"{part} needs images (channels, height, width), but the data have the shape {data.shape}",
                 remedy="choose a data set of images, or a fully connected network such as 'mlp'",
             )
         channels, height, width = data.shape
         if height != width:
-            raise IncompatiblePartsError(f"{part} needs square images, these are {height}×{width}", remedy="crop or resize them")
+            raise IncompatiblePartsError(f"{part} needs square images, got {height}×{width}", remedy="crop or resize them")
 
         side, halvings = height, 0
         while side % 2 == 0 and side // 2 >= params.smallest:
@@ -74,26 +74,26 @@ class Pyramid:
         return cls(channels, side, tuple(params.width << step for step in reversed(range(halvings))))
 
 
-def upward(latent: int, pyramid: Pyramid, params: GeneratorParams, data: DataSpec) -> nn.Sequential:
+def upsampling_layers(latent: int, pyramid: Pyramid, params: GeneratorParams, data: DataSpec) -> nn.Sequential:
     """``(n, w, 1, 1)`` latents → ``(n, c, side, side)`` images in the data's value range."""
-    # The projection of the paper: on a 1×1 map a transposed convolution is a matrix product.
+    # the projection of the paper: on a 1×1 map a transposed convolution is a matrix product
     first = nn.ConvTranspose2d(latent, pyramid.widths[0], pyramid.smallest, bias=False)
     layers = [first, nn.BatchNorm2d(pyramid.widths[0]), nn.ReLU()]
     for inputs, outputs in pairwise(pyramid.widths):
-        layers += [*_doubled(inputs, outputs, params, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-    layers += _doubled(pyramid.widths[-1], pyramid.channels, params, bias=True)
+        layers += [*_upsample(inputs, outputs, params, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    layers += _upsample(pyramid.widths[-1], pyramid.channels, params, bias=True)
     if data.value_range in _OUTPUTS:
         layers.append(_OUTPUTS[data.value_range]())
     return nn.Sequential(*layers)
 
 
-def downward(channels: int, pyramid: Pyramid, params: DiscriminatorParams) -> nn.Sequential:
-    """``(n, channels, side, side)`` images, perhaps with maps beside them → ``(n, C, s, s)``."""
+def downsampling_layers(channels: int, pyramid: Pyramid, params: DiscriminatorParams) -> nn.Sequential:
+    """``(n, channels, side, side)`` images, possibly with additional maps → ``(n, C, s, s)``."""
     widths = (channels, *reversed(pyramid.widths))
     layers: list[nn.Module] = []
     for step, (inputs, outputs) in enumerate(pairwise(widths)):
         normalised = step > 0 and params.normalisation == "batch"
-        # Padding 1 for kernels of 4 and 2 for those of 5: half the side either way. Batch norm would take a bias away again.
+        # padding 1 for kernels of 4 and 2 for those of 5: half the side in both cases; batch norm would cancel a bias
         layers.append(nn.Conv2d(inputs, outputs, params.kernel, stride=2, padding=(params.kernel - 1) // 2, bias=not normalised))
         if normalised:
             layers.append(nn.BatchNorm2d(outputs))
@@ -101,14 +101,14 @@ def downward(channels: int, pyramid: Pyramid, params: DiscriminatorParams) -> nn
     return nn.Sequential(*layers)
 
 
-def outlook(pyramid: Pyramid, outputs: int) -> nn.Conv2d:
+def output_layer(pyramid: Pyramid, outputs: int) -> nn.Conv2d:
     """``(n, C, s, s)`` → ``(n, outputs, 1, 1)``: an output layer, as a convolution over the whole smallest map."""
     return nn.Conv2d(pyramid.widths[0], outputs, pyramid.smallest)
 
 
 @torch.no_grad()
-def start_normal(network: nn.Module) -> None:
-    """Weights from N(0, 0.02), those of batch normalisation from N(1, 0.02), biases 0; embeddings are left as they are."""
+def init_normal(network: nn.Module) -> None:
+    """Weights from N(0, 0.02), those of batch normalisation from N(1, 0.02), biases 0; embeddings stay unchanged."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             module.weight.normal_(0.0, STD)
@@ -120,11 +120,11 @@ def start_normal(network: nn.Module) -> None:
             module.bias.zero_()
 
 
-def _doubled(inputs: int, outputs: int, params: GeneratorParams, *, bias: bool) -> list[nn.Module]:
-    """Twice the side."""
+def _upsample(inputs: int, outputs: int, params: GeneratorParams, *, bias: bool) -> list[nn.Module]:
+    """Layers that double the side."""
     around = (params.kernel - 1) // 2
     if params.upsample == "resize":
-        kernel = 2 * around + 1  # only odd kernels have a middle
+        kernel = 2 * around + 1  # only odd kernels have a centre
         return [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, kernel, padding=around, bias=bias)]
     beyond = params.kernel % 2
     return [nn.ConvTranspose2d(inputs, outputs, params.kernel, stride=2, padding=around, output_padding=beyond, bias=bias)]

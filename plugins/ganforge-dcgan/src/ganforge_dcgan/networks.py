@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ganforge.plugin import BuildContext, DiscriminatorOutput, Latent, Samples
-from ganforge_dcgan.blocks import Pyramid, downward, outlook, start_normal, upward
+from ganforge_dcgan.blocks import Pyramid, downsampling_layers, init_normal, output_layer, upsampling_layers
 from ganforge_dcgan.params import DiscriminatorParams, GeneratorParams
 
 
@@ -23,20 +23,20 @@ def build_discriminator(params: DiscriminatorParams, context: BuildContext) -> D
 
 
 class DcganGenerator(nn.Module):
-    """Noise and codes as a map of one pixel, whose side grows to that of the images.
+    """Noise and codes as a map of one pixel, upsampled to the side of the images.
 
     The output follows the data's value range: tanh for [-1, 1], sigmoid for [0, 1], else linear.
 
     Raises:
-        IncompatiblePartsError: the data are no images, or not of a side that convolutions can grow to.
+        IncompatiblePartsError: the data are not images, or their side does not fit.
     """
 
     def __init__(self, params: GeneratorParams, context: BuildContext) -> None:
         super().__init__()
         self.latent = context.latent
         pyramid = Pyramid.of(context.data, params, part="generator 'dcgan'")
-        self.layers = upward(context.latent.width, pyramid, params, context.data)
-        start_normal(self)
+        self.layers = upsampling_layers(context.latent.width, pyramid, params, context.data)
+        init_normal(self)
 
     def forward(self, latent: Latent) -> Tensor:
         """Latents of n → values ``(n, c, side, side)``."""
@@ -45,18 +45,18 @@ class DcganGenerator(nn.Module):
 
 
 class DcganDiscriminator(nn.Module):
-    """Strided convolutions down to a small map, and from all of it one logit; that map is offered as features.
+    """Strided convolutions down to a small map, and one logit from all of it; that map is returned as features.
 
     Raises:
-        IncompatiblePartsError: the data are no images, or not of a side that convolutions can halve.
+        IncompatiblePartsError: the data are not images, or their side does not fit.
     """
 
     def __init__(self, params: DiscriminatorParams, context: BuildContext) -> None:
         super().__init__()
         pyramid = Pyramid.of(context.data, params, part="discriminator 'dcgan'")
-        self.trunk = downward(pyramid.channels, pyramid, params)
-        self.realness = outlook(pyramid, 1)
-        start_normal(self)
+        self.trunk = downsampling_layers(pyramid.channels, pyramid, params)
+        self.realness = output_layer(pyramid, 1)
+        init_normal(self)
 
     def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)`` and features ``(n, C·s·s)``."""

@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: names and references only, no torch."""
+"""Registers this plugin's components by name; imports no torch."""
 
 from ganforge.plugin import Registrar, hookimpl
 
@@ -9,7 +9,7 @@ _IMAGE = frozenset({"image"})
 
 @hookimpl
 def ganforge_register_generators(register: Registrar) -> None:
-    """Announce the convolutional generator."""
+    """Register the convolutional generator."""
     register(
         "dcgan",
         "ganforge_dcgan.networks:build_generator",
@@ -24,7 +24,7 @@ def ganforge_register_generators(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_discriminators(register: Registrar) -> None:
-    """Announce the convolutional discriminator."""
+    """Register the convolutional discriminator."""
     register(
         "dcgan",
         "ganforge_dcgan.networks:build_discriminator",

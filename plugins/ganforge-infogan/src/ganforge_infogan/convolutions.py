@@ -1,4 +1,4 @@
-"""InfoGAN's discriminator for images, made of DCGAN's blocks. The generator is DCGAN's own, which takes codes beside the noise.
+"""InfoGAN's discriminator for images, built from DCGAN's blocks. Its generator is DCGAN's, which takes noise and codes.
 
 Shapes: n samples, s side of the smallest map, C its channels, q = Σ values of the categorical codes + number of continuous codes.
 """
@@ -8,34 +8,34 @@ from __future__ import annotations
 from torch import nn
 
 from ganforge.plugin import BuildContext, DiscriminatorOutput, Samples
-from ganforge_dcgan.blocks import Pyramid, downward, outlook, start_normal
+from ganforge_dcgan.blocks import Pyramid, downsampling_layers, init_normal, output_layer
 from ganforge_infogan.networks import check_codes
 from ganforge_infogan.params import ConvDiscriminatorParams
 
 
-def build_discriminator(params: ConvDiscriminatorParams, context: BuildContext) -> ReadingConvDiscriminator:
+def build_discriminator(params: ConvDiscriminatorParams, context: BuildContext) -> InfoganConvDiscriminator:
     """The ``infogan-conv`` discriminator for the context's codes and images."""
-    return ReadingConvDiscriminator(params, context)
+    return InfoganConvDiscriminator(params, context)
 
 
-class ReadingConvDiscriminator(nn.Module):
+class InfoganConvDiscriminator(nn.Module):
     """A shared trunk of convolutions with two heads: one logit for realness, and the code reader Q.
 
     The head ``code`` is that of ``infogan-mlp``: the logits of each categorical code side by side, then the mean of each
     continuous one.
 
     Raises:
-        IncompatiblePartsError: the sampler draws no codes, or the data are no images of a fitting side.
+        IncompatiblePartsError: the sampler draws no codes, or the data are not images of a side that fits.
     """
 
     def __init__(self, params: ConvDiscriminatorParams, context: BuildContext) -> None:
         super().__init__()
         check_codes("discriminator 'infogan-conv'", context.latent)
         pyramid = Pyramid.of(context.data, params, part="discriminator 'infogan-conv'")
-        self.trunk = downward(pyramid.channels, pyramid, params)
-        self.realness = outlook(pyramid, 1)
-        self.reader = reading_layers(pyramid, params, sum(context.latent.categorical) + context.latent.continuous)
-        start_normal(self)
+        self.trunk = downsampling_layers(pyramid.channels, pyramid, params)
+        self.realness = output_layer(pyramid, 1)
+        self.reader = reader_layers(pyramid, params, sum(context.latent.categorical) + context.latent.continuous)
+        init_normal(self)
 
     def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)``, head ``code`` ``(n, q)`` and features ``(n, C·s·s)``."""
@@ -47,15 +47,15 @@ class ReadingConvDiscriminator(nn.Module):
         )
 
 
-def reading_layers(pyramid: Pyramid, params: ConvDiscriminatorParams, outputs: int) -> nn.Sequential:
-    """``(n, C, s, s)`` → ``(n, q, 1, 1)``: the reader's own layers, of which the first looks at the whole map."""
+def reader_layers(pyramid: Pyramid, params: ConvDiscriminatorParams, outputs: int) -> nn.Sequential:
+    """``(n, C, s, s)`` → ``(n, q, 1, 1)``: layers of the reader alone; the first covers the whole map."""
     normalised = params.normalisation == "batch"
     layers: list[nn.Module] = []
-    inputs, look = pyramid.widths[0], pyramid.smallest
+    inputs, kernel = pyramid.widths[0], pyramid.smallest
     for width in params.reader:
-        layers.append(nn.Conv2d(inputs, width, look, bias=not normalised))
+        layers.append(nn.Conv2d(inputs, width, kernel, bias=not normalised))
         if normalised:
             layers.append(nn.BatchNorm2d(width))
         layers.append(nn.LeakyReLU(negative_slope=params.slope))
-        inputs, look = width, 1
-    return nn.Sequential(*layers, nn.Conv2d(inputs, outputs, look))
+        inputs, kernel = width, 1
+    return nn.Sequential(*layers, nn.Conv2d(inputs, outputs, kernel))

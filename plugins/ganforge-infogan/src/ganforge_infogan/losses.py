@@ -1,9 +1,9 @@
 """The information loss of InfoGAN (Chen et al. 2016, eq. 5).
 
 With Q the code reader, ``I(c; G(z, c)) ≥ H(c) + E[log Q(c | G(z, c))]``. H(c) is fixed by the sampler, so the loss is the negative
-log-likelihood ``−E[log Q(c | x)]`` in nats, on generated samples, whose codes are known. It stands in both turns: in the
-discriminator's turn the reader learns to read, in the generator's turn the generator learns to be readable. In one turn only, the
-reader would never be taught, and no loss curve would tell.
+log-likelihood ``−E[log Q(c | x)]`` in nats, on generated samples, whose codes are known. It is part of both turns: the
+discriminator's turn trains the reader, the generator's turn trains the generator to make codes readable. Without the former the
+reader would never learn, and no loss curve would show it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def build_mutual_information(params: MutualInformationParams, context: BuildCont
 class MutualInformation:
     """``−log Q(c | x)`` on generated samples, in both turns.
 
-    - ``categorical``: cross-entropy, summed over the categorical codes; 0 when every code is read back for certain.
+    - ``categorical``: cross-entropy, summed over the categorical codes; 0 when every code is recovered with certainty.
     - ``continuous``: Gaussian negative log-likelihood around the reader's means with a fixed σ,
       ``(c − m)²/2σ² + log σ + ½ log 2π``, summed over the continuous codes. The constants stay in, so that ``H(c)`` minus the value
       is the paper's bound on the information; with σ = 1 the least value is 0.919 per code.
@@ -41,7 +41,7 @@ class MutualInformation:
     def __init__(self, params: MutualInformationParams, latent: LatentSpec) -> None:
         if not latent.has_codes:
             raise IncompatiblePartsError(
-                "loss 'mutual-information' needs codes, the sampler draws none",
+                "loss 'mutual-information' needs codes, but the sampler draws none",
                 remedy='set sampler.use = "structured" with categorical or continuous codes',
             )
         self.params = params
@@ -50,14 +50,14 @@ class MutualInformation:
         self.term_info = self._term_info()
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - only fakes have known codes
-        """What teaches the reader to read."""
-        return self._unread(critic, fake)
+        """The terms that train the code reader."""
+        return self._code_terms(critic, fake)
 
     def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - only fakes have known codes
-        """What teaches the generator to be readable."""
-        return self._unread(critic, fake)
+        """The terms that train the generator to make codes readable."""
+        return self._code_terms(critic, fake)
 
-    def _unread(self, critic: Critic, fake: Samples) -> Terms:
+    def _code_terms(self, critic: Critic, fake: Samples) -> Terms:
         codes = self._codes(fake)
         head = self._head(critic, fake)
         *logits, means = torch.split(head, [*self.latent.categorical, self.latent.continuous], dim=1)  # (n, k) each, (n, c)
@@ -74,7 +74,7 @@ class MutualInformation:
     def _codes(self, fake: Samples) -> Codes:
         if fake.latent is None or fake.latent.codes is None:
             raise IncompatiblePartsError(
-                "loss 'mutual-information' was given samples without codes", remedy='set sampler.use = "structured"'
+                "loss 'mutual-information' needs samples with codes, got none", remedy='set sampler.use = "structured"'
             )
         return fake.latent.codes
 
@@ -88,13 +88,13 @@ class MutualInformation:
         width = sum(self.latent.categorical) + self.latent.continuous
         if heads["code"].shape != (len(fake), width):
             raise IncompatiblePartsError(
-                f"the discriminator's head 'code' is {tuple(heads['code'].shape)}, the codes ask for {(len(fake), width)}",
-                remedy="give the logits of each categorical code side by side, then the means of the continuous ones",
+                f"the discriminator's head 'code' has the shape {tuple(heads['code'].shape)}, but codes need {(len(fake), width)}",
+                remedy="return the logits of all categorical codes side by side, then the means of the continuous ones",
             )
         return heads["code"]
 
     def _term_info(self) -> Mapping[str, TermInfo]:
-        # With a weight of its own the term would enter the turn's total differently from its value, so no line is promised then.
+        # with another weight the term enters the total with a different value, so no equilibrium is declared
         certain = self.latent.continuous * self.constant if self.params.continuous_weight == 1.0 else None
         term_info: dict[str, TermInfo] = {}
         for turn, doing in (("discriminator", "reading the {} codes"), ("generator", "making the {} codes readable")):

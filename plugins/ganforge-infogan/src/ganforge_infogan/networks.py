@@ -1,4 +1,4 @@
-"""InfoGAN's networks (Chen et al. 2016): a generator of noise and codes, and a discriminator that also reads the codes back.
+"""InfoGAN's networks (Chen et al. 2016): a generator of noise and codes, and a discriminator that also recovers the codes.
 
 Shapes: n samples, w flattened latent width, d numbers per sample, h units of a hidden layer,
 q = Σ values of the categorical codes + number of continuous codes.
@@ -17,17 +17,17 @@ _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": n
 _RANGES: dict[tuple[float, float], str] = {(-1.0, 1.0): "tanh", (0.0, 1.0): "sigmoid"}
 
 
-def build_generator(params: GeneratorParams, context: BuildContext) -> CodedGenerator:
+def build_generator(params: GeneratorParams, context: BuildContext) -> InfoganGenerator:
     """The ``infogan-mlp`` generator for the context's latent and data."""
-    return CodedGenerator(params, context)
+    return InfoganGenerator(params, context)
 
 
-def build_discriminator(params: DiscriminatorParams, context: BuildContext) -> ReadingDiscriminator:
+def build_discriminator(params: DiscriminatorParams, context: BuildContext) -> InfoganDiscriminator:
     """The ``infogan-mlp`` discriminator for the context's codes and data."""
-    return ReadingDiscriminator(params, context)
+    return InfoganDiscriminator(params, context)
 
 
-class CodedGenerator(nn.Module):
+class InfoganGenerator(nn.Module):
     """Noise, one-hot categorical codes and continuous codes side by side through hidden layers to one sample.
 
     Raises:
@@ -50,11 +50,11 @@ class CodedGenerator(nn.Module):
         return values.reshape(len(values), *self.shape)
 
 
-class ReadingDiscriminator(nn.Module):
+class InfoganDiscriminator(nn.Module):
     """A shared trunk with two heads: one logit for realness, and the code reader Q.
 
     The head ``code`` is ``(n, q)``: the logits of each categorical code side by side, in the sampler's order, then the mean of each
-    continuous code. Logits, so that the loss can fall to zero when the reader is certain and right.
+    continuous code. Logits let the loss reach zero when the reader is certain and right.
 
     Raises:
         IncompatiblePartsError: the sampler draws no codes.
@@ -79,7 +79,7 @@ class ReadingDiscriminator(nn.Module):
 
 
 def hidden_layers(width: int, hidden: tuple[int, ...], params: NetworkParams) -> tuple[nn.Sequential, int]:
-    """The hidden layers, and the width of what leaves them."""
+    """The hidden layers, and the width of their output."""
     layers: list[nn.Module] = []
     for units in hidden:
         layers.append(nn.Linear(width, units))
@@ -89,23 +89,23 @@ def hidden_layers(width: int, hidden: tuple[int, ...], params: NetworkParams) ->
 
 
 def check_codes(part: str, latent: LatentSpec) -> None:
-    """Refuse a latent without codes.
+    """Reject a latent without codes.
 
     Raises:
-        IncompatiblePartsError: naming the sampler that draws them.
+        IncompatiblePartsError: the error names the sampler that draws them.
     """
     if not latent.has_codes:
         raise IncompatiblePartsError(
-            f"{part} needs codes, the sampler draws none",
+            f"{part} needs codes, but the sampler draws none",
             remedy='set sampler.use = "structured" with categorical or continuous codes',
         )
 
 
 def check_range(output: str, data: DataSpec) -> None:
-    """Refuse a bounded output that does not match a declared value range.
+    """Reject a bounded output that does not match a declared value range.
 
     Raises:
-        IncompatiblePartsError: naming the output that fits.
+        IncompatiblePartsError: it does not match; the error names the output that fits.
     """
     if output == "linear" or data.value_range is None:
         return

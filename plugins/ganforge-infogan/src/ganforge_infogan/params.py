@@ -13,35 +13,35 @@ Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
 
 class NetworkParams(Params):
-    """What both networks share."""
+    """Parameters that both networks share."""
 
     hidden: Widths = (128, 128)
     """Units of each hidden layer, from input to output."""
     activation: Literal["relu", "leaky-relu"] = "leaky-relu"
-    """What follows each hidden layer."""
+    """Activation of each hidden layer."""
     slope: float = Field(0.2, ge=0, le=1)
-    """Slope of leaky-relu below zero; relu ignores it."""
+    """Slope of leaky-relu below zero; ignored by relu."""
 
 
 class GeneratorParams(NetworkParams):
     """Parameters of the generator."""
 
     output: Literal["linear", "tanh", "sigmoid"] = "linear"
-    """What follows the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
+    """Activation of the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
 
 
 class DiscriminatorParams(NetworkParams):
     """Parameters of the discriminator and its code reader."""
 
     reader: Widths = ()
-    """Units of hidden layers that belong to the code reader alone; the paper used one of 128 on MNIST."""
+    """Units of hidden layers of the code reader alone; the paper used one of 128 on MNIST."""
 
 
 class ConvDiscriminatorParams(DcganDiscriminatorParams):
     """Parameters of the convolutional discriminator and its code reader."""
 
     reader: Widths = (128,)
-    """Channels of hidden layers that belong to the code reader alone; the paper used one of 128 on MNIST."""
+    """Channels of hidden layers of the code reader alone; the paper used one of 128 on MNIST."""
 
 
 class MutualInformationParams(Params):
@@ -50,4 +50,4 @@ class MutualInformationParams(Params):
     continuous_std: float = Field(1.0, gt=0)
     """Standard deviation of the Gaussian that the reader predicts around each continuous code; fixed, as in the paper's code."""
     continuous_weight: float = Field(1.0, ge=0)
-    """What the continuous codes count beside the categorical ones."""
+    """Weight of the continuous codes, relative to the categorical ones."""

@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: names and references only, no torch."""
+"""Registers this plugin's components by name; imports no torch."""
 
 from ganforge.plugin import Registrar, hookimpl
 
@@ -8,7 +8,7 @@ _DCGAN = "Radford et al. 2015, Unsupervised Representation Learning with DCGAN, 
 
 @hookimpl
 def ganforge_register_generators(register: Registrar) -> None:
-    """Announce the generator that takes codes."""
+    """Register the generator that takes codes."""
     register(
         "infogan-mlp",
         "ganforge_infogan.networks:build_generator",
@@ -22,12 +22,12 @@ def ganforge_register_generators(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_discriminators(register: Registrar) -> None:
-    """Announce the discriminators with a code reader."""
+    """Register the discriminators with a code reader."""
     register(
         "infogan-mlp",
         "ganforge_infogan.networks:build_discriminator",
         params="ganforge_infogan.params:DiscriminatorParams",
-        summary="Fully connected discriminator whose second head reads the codes back.",
+        summary="Fully connected discriminator with a second head that recovers the codes.",
         requires=("codes",),
         provides=("head:code",),
         check_params={"hidden": [8, 8]},
@@ -37,7 +37,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
         "infogan-conv",
         "ganforge_infogan.convolutions:build_discriminator",
         params="ganforge_infogan.params:ConvDiscriminatorParams",
-        summary="Convolutional discriminator whose second head reads the codes back.",
+        summary="Convolutional discriminator with a second head that recovers the codes.",
         requires=("codes", "images"),
         provides=("head:code",),
         check_params={"width": 2, "reader": [6]},
@@ -48,7 +48,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_losses(register: Registrar) -> None:
-    """Announce the information loss."""
+    """Register the information loss."""
     register(
         "mutual-information",
         "ganforge_infogan.losses:build_mutual_information",

@@ -15,7 +15,7 @@ from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, Incompa
 from ganforge_vanilla.params import Activation, MaxoutParams, MlpDiscriminatorParams, MlpGeneratorParams, MlpParams
 
 _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
-_REACHING: dict[str, Callable[[Tensor], Tensor]] = {
+_INVERSES: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda mean: mean,
     "tanh": lambda mean: torch.logit((mean + 1) / 2, eps=1e-7) / 2,  # artanh
     "sigmoid": lambda mean: torch.logit(mean, eps=1e-7),
@@ -53,7 +53,7 @@ class MlpGenerator(nn.Module):
         self.trunk, width = hidden_layers(context.latent.width, params)
         self.last = nn.Linear(width, context.data.size)
         self.output = _OUTPUTS[params.output]()
-        start_uniform(self, params.initial_range)
+        init_uniform(self, params.initial_range)
 
     def forward(self, latent: Latent) -> Tensor:
         """Latents of n → values ``(n, *shape)``."""
@@ -62,29 +62,29 @@ class MlpGenerator(nn.Module):
 
 
 class MlpGeneratorFromMean(MlpGenerator):
-    """The same, with last biases that zeros before them turn into the training data's mean; only this one needs to see the data."""
+    """The same, with last biases whose outputs are the training data's mean; a class of its own, since only this one reads data."""
 
     def __init__(self, params: MlpGeneratorParams, context: BuildContext) -> None:
         super().__init__(params, context)
-        self.reaching = _REACHING[params.output]
+        self.inverse_output = _INVERSES[params.output]
 
     def init_from_data(self, real: Samples) -> None:
-        """Set the last biases to what becomes the mean of ``real`` ``(n, *shape)``.
+        """Set the last biases so that their outputs are the mean of ``real`` ``(n, *shape)``.
 
-        Means at an end of the range, where the bias would be infinite, are moved inwards by 1e-7 of it, as in pylearn2.
+        Means at an end of the range, whose bias would be infinite, are moved inwards by 1e-7 of the range, as in pylearn2.
         """
         mean = real.values.flatten(1).mean(0, dtype=torch.float64)  # (d,)
-        self.last.bias.copy_(self.reaching(mean))
+        self.last.bias.copy_(self.inverse_output(mean))
 
 
 class MlpDiscriminator(nn.Module):
-    """Flattened values through hidden layers to one logit; the last hidden layer is offered as features."""
+    """Flattened values through hidden layers to one logit; the last hidden layer is returned as features."""
 
     def __init__(self, params: MlpDiscriminatorParams, context: BuildContext) -> None:
         super().__init__()
         self.trunk, width = hidden_layers(context.data.size, params)
         self.realness = nn.Linear(width, 1)
-        start_uniform(self, params.initial_range)
+        init_uniform(self, params.initial_range)
 
     def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)`` and features ``(n, h)``."""
@@ -95,8 +95,8 @@ class MlpDiscriminator(nn.Module):
 class MaxoutDiscriminator(nn.Module):
     """Maxout layers with dropout before each, to one logit (the 2014 paper's discriminator on MNIST).
 
-    Dropout is inverted: what stays is scaled up in training (by 1.25 at the input and 2 at the hidden layers with the paper's
-    rates), so that evaluation needs no scaling.
+    Dropout is inverted: the remaining units are scaled up in training (with the paper's rates by 1.25 at the input and 2 at the
+    hidden layers), so that evaluation needs no scaling.
     """
 
     def __init__(self, params: MaxoutParams, context: BuildContext) -> None:
@@ -106,7 +106,7 @@ class MaxoutDiscriminator(nn.Module):
         self.dropouts = nn.ModuleList(nn.Dropout(rate) for rate in rates)
         self.layers = nn.ModuleList(Maxout(width, units, pieces=params.pieces) for width, units in pairwise(widths))
         self.realness = nn.Linear(widths[-1], 1)
-        start_uniform(self, params.initial_range)
+        init_uniform(self, params.initial_range)
 
     def forward(self, samples: Samples) -> DiscriminatorOutput:
         """Samples of n → logits ``(n,)`` and features ``(n, h)``, the last maxout layer before its dropout."""
@@ -136,10 +136,10 @@ class Maxout(nn.Module):
 
 
 def hidden_layers(width: int, params: MlpParams) -> tuple[nn.Sequential, int]:
-    """The hidden layers, and the width of what leaves them."""
+    """The hidden layers, and the width of their output."""
     layers: list[nn.Module] = []
     for units in params.hidden:
-        layers.append(nn.Linear(width, units, bias=not params.batch_norm))  # batch norm would take a bias away again
+        layers.append(nn.Linear(width, units, bias=not params.batch_norm))  # batch norm would cancel a bias
         if params.batch_norm:
             layers.append(nn.BatchNorm1d(units))
         layers.append(activation(params.activation, slope=params.slope))
@@ -150,7 +150,7 @@ def hidden_layers(width: int, params: MlpParams) -> tuple[nn.Sequential, int]:
 
 
 def activation(name: Activation, *, slope: float) -> nn.Module:
-    """The activation of that name; ``slope`` is leaky-relu's below zero."""
+    """The activation of that name; ``slope`` is that of leaky-relu below zero."""
     made: dict[Activation, Callable[[], nn.Module]] = {
         "relu": nn.ReLU,
         "leaky-relu": lambda: nn.LeakyReLU(negative_slope=slope),
@@ -163,10 +163,10 @@ def activation(name: Activation, *, slope: float) -> nn.Module:
 
 
 def check_range(output: str, data: DataSpec) -> None:
-    """Refuse a bounded output that does not match a declared value range.
+    """Reject a bounded output that does not match a declared value range.
 
     Raises:
-        IncompatiblePartsError: naming the output that fits.
+        IncompatiblePartsError: it does not match; the error names the output that fits.
     """
     if output == "linear" or data.value_range is None:
         return
@@ -180,8 +180,8 @@ def check_range(output: str, data: DataSpec) -> None:
 
 
 @torch.no_grad()
-def start_uniform(network: nn.Module, bound: float | None) -> None:
-    """Set linear weights uniform in ±bound and biases to 0, as the 2014 code's ``irange`` did; ``None`` leaves PyTorch's start."""
+def init_uniform(network: nn.Module, bound: float | None) -> None:
+    """Set linear weights uniform in ±bound and biases to 0, like ``irange`` in the 2014 code; ``None`` keeps PyTorch's default."""
     if bound is None:
         return
     for module in network.modules():

@@ -14,29 +14,29 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class MlpParams(Params):
-    """What both MLPs share."""
+    """Parameters that both MLPs share."""
 
     hidden: tuple[Width, ...] = (128, 128)
     """Units of each hidden layer, from input to output."""
     activation: Activation = "leaky-relu"
-    """What follows each hidden layer."""
+    """Activation of each hidden layer."""
     slope: float = Field(0.2, ge=0, le=1)
-    """Slope of leaky-relu below zero; the other activations ignore it."""
+    """Slope of leaky-relu below zero; ignored by the other activations."""
     batch_norm: bool = False
-    """Whether each hidden layer is batch-normalised before its activation (Ioffe & Szegedy 2015)."""
+    """Whether each hidden layer has batch normalisation before its activation (Ioffe & Szegedy 2015)."""
     dropout: Rate = 0.0
-    """Share of hidden units switched off in training (Srivastava et al. 2014)."""
+    """Dropout rate of the hidden units (Srivastava et al. 2014)."""
     initial_range: float | None = Field(None, gt=0)
-    """Weights start uniform between minus and plus this, biases at 0; PyTorch's own start unless given."""
+    """Initial weights are uniform between minus and plus this, biases 0; by default PyTorch's initialisation."""
 
 
 class MlpGeneratorParams(MlpParams):
     """Parameters of the fully connected generator."""
 
     output: Literal["linear", "tanh", "sigmoid"] = "linear"
-    """What follows the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
+    """Activation of the last layer: linear for unbounded data, tanh for [-1, 1], sigmoid for [0, 1]."""
     start_at_mean: bool = False
-    """Whether the last layer's biases start so that zeros before it become the training data's mean, as in the 2014 code."""
+    """Whether the initial biases of the last layer give the training data's mean as output, as in the 2014 code."""
 
 
 class MlpDiscriminatorParams(MlpParams):
@@ -49,10 +49,10 @@ class MaxoutParams(Params):
     units: tuple[Width, ...] = Field((240, 240), min_length=1)
     """Units of each maxout layer."""
     pieces: int = Field(5, ge=1)
-    """Linear pieces of which each unit takes the greatest."""
+    """Linear pieces of each unit, which returns their maximum."""
     input_dropout: Rate = 0.2
-    """Share of inputs switched off in training."""
+    """Dropout rate of the inputs."""
     dropout: Rate = 0.5
-    """Share of hidden units switched off in training."""
+    """Dropout rate of the hidden units."""
     initial_range: float | None = Field(0.005, gt=0)
-    """Weights start uniform between minus and plus this, biases at 0."""
+    """Initial weights are uniform between minus and plus this, biases 0."""

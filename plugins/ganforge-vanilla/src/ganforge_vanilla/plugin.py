@@ -1,4 +1,4 @@
-"""What this plugin offers. Light: names and references only, no torch."""
+"""Registers this plugin's components by name; imports no torch."""
 
 from ganforge.plugin import Registrar, hookimpl
 
@@ -8,7 +8,7 @@ _MAXOUT = "Goodfellow et al. 2013, Maxout Networks, https://arxiv.org/abs/1302.4
 
 @hookimpl
 def ganforge_register_generators(register: Registrar) -> None:
-    """Announce the fully connected generator."""
+    """Register the fully connected generator."""
     register(
         "mlp",
         "ganforge_vanilla.networks:build_generator",
@@ -21,7 +21,7 @@ def ganforge_register_generators(register: Registrar) -> None:
 
 @hookimpl
 def ganforge_register_discriminators(register: Registrar) -> None:
-    """Announce the fully connected discriminator and the maxout one."""
+    """Register the fully connected discriminator and the maxout one."""
     register(
         "mlp",
         "ganforge_vanilla.networks:build_discriminator",
