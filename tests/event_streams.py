@@ -1,4 +1,4 @@
-"""Streams of events as a trainer would tell them, made by hand: moons with codes, a bell curve, little images."""
+"""Event streams as of a trainer, made by hand: moons with codes, a bell curve, small images."""
 
 import math
 
@@ -91,7 +91,7 @@ def _events(kind="moons", *, begin=0, end=100, iterations=100, every=25, outcome
 
 @pytest.fixture
 def events():
-    """``events("moons" | "bell" | "images", begin=…, end=…, every=…)`` → what a trainer would tell."""
+    """``events("moons" | "bell" | "images", begin=…, end=…, every=…)`` → the events of a training."""
     return _events
 
 
@@ -120,7 +120,7 @@ def watched():
 
 
 class _Clock:
-    """Seconds that pass only when told."""
+    """A clock that advances only by hand."""
 
     def __init__(self):
         self.now = 1000.0
@@ -131,5 +131,5 @@ class _Clock:
 
 @pytest.fixture
 def clock():
-    """A clock with a hand: ``clock.now += 2``."""
+    """A clock that is advanced by ``clock.now += 2``."""
     return _Clock()

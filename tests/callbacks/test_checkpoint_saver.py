@@ -31,7 +31,7 @@ def test_saves_and_remembers_the_last(folder):
     assert checkpoints.load_newest(folder).state.values == {"iteration": 30}
 
 
-def test_a_save_that_fails_is_told_once_and_training_goes_on(folder, caplog):
+def test_a_failed_save_causes_one_warning_and_training_continues(folder, caplog):
     callback = CheckpointSaver(folder, keep=2)
 
     with callback as handle:

@@ -19,7 +19,7 @@ from ganforge.storage.run_folder import RunFolder
 
 
 class Clock:
-    """Seconds that pass only when told to."""
+    """A clock that advances only by hand."""
 
     def __init__(self):
         self.now = 100.0
@@ -112,7 +112,7 @@ def test_the_end_record_is_left_to_the_session(folder, writer, clock):
     assert len(records(folder, "metrics")) == 1
 
 
-def test_the_status_tells_how_it_stands(handle, folder, clock):
+def test_the_status_has_the_progress(handle, folder, clock):
     handle(started())
     assert (run_status.read(folder).status, run_status.read(folder).iterations) == ("running", 100)
 
@@ -138,7 +138,7 @@ def test_a_heartbeat_comes_every_two_seconds_and_no_sooner(handle, folder, clock
 
 
 @pytest.mark.parametrize(("outcome", "reason"), [("finished", None), ("stopped", "asked to stop"), ("diverged", "loss is NaN")])
-def test_the_end_is_told_with_its_reason(handle, folder, outcome, reason):
+def test_the_status_has_the_outcome_with_its_reason(handle, folder, outcome, reason):
     handle(started())
     handle(Evaluated(7, {"modes/captured": 8.0}, 0.0))
     handle(Finished(7, outcome, 1.0, reason))
@@ -240,8 +240,8 @@ def test_findings_are_recorded_when_they_change_and_as_they_were_seen_last(folde
 
     broadcast([*events, Finished(7, "finished", 1.0)], essential=[journal(folder, writer, clock=clock)])
 
-    told = [(record["iteration"], record["verdict"], len(record["findings"])) for record in records(folder, "health")]
-    assert told == [(1, "healthy", 0), (2, "warn", 1), (4, "fail", 1), (5, "fail", 2), (6, "fail", 1), (7, "fail", 1)]
+    found = [(record["iteration"], record["verdict"], len(record["findings"])) for record in records(folder, "health")]
+    assert found == [(1, "healthy", 0), (2, "warn", 1), (4, "fail", 1), (5, "fail", 2), (6, "fail", 1), (7, "fail", 1)]
     assert Finding.from_plain(records(folder, "health")[-1]["findings"][0]) == seen_again
     assert run_status.read(folder).health == {"verdict": "fail", "findings": [seen_again.to_plain()]}
 
@@ -257,7 +257,7 @@ def test_the_newest_findings_are_recorded_also_when_training_raises(folder, writ
     assert [record["iteration"] for record in records(folder, "health")] == [1, 2]
 
 
-def test_the_status_tells_of_health_at_once_when_it_changes(handle, folder, finding):
+def test_the_status_has_changes_of_health_at_once(handle, folder, finding):
     handle(started())
     assert run_status.read(folder).health is None
 
@@ -295,7 +295,7 @@ def test_a_run_that_diverged_has_failed_whatever_was_seen(handle, folder, findin
     assert records(folder, "health")[-1]["findings"] == health["findings"]
 
 
-def test_floors_are_asked_for_when_training_has_ended(handle, folder):
+def test_floors_are_computed_after_training(handle, folder):
     asked = []
 
     def floor(count):

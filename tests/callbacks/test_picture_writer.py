@@ -41,7 +41,7 @@ def near(picture, colour, tolerance=24):
 
 
 @pytest.mark.parametrize("kind", ["moons", "bell", "images"])
-def test_each_picture_is_a_file_of_one_size_told_to_the_journal(folder, events, kind):
+def test_each_picture_is_a_recorded_file_of_the_same_size(folder, events, kind):
     recorded = draw(folder, events(kind, every=50))
 
     paths = [folder.pictures / f"samples-{iteration:08}.png" for iteration in (0, 50, 100)]
@@ -196,7 +196,7 @@ def test_a_long_title_stops_before_the_iteration(events, kind):
 
 
 @pytest.mark.parametrize("kind", ["moons", "bell"])
-def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(folder, events, kind, caplog):
+def test_a_failing_discriminator_causes_one_warning_and_is_not_drawn_as_before(folder, events, kind, caplog):
     started, first, *_, last, _ = (event for event in events(kind, every=50) if not isinstance(event, Stepped | Evaluated))
     lost = replace(last, logit_grid=None, grid_error="RuntimeError: no statistics yet")
     draw(folder, [started, first, lost, lost])
@@ -209,7 +209,7 @@ def test_a_discriminator_that_fails_is_told_once_and_not_drawn_as_it_was_before(
     assert np.array_equal(figure.draw(lost), blank.draw(lost))
 
 
-def test_a_full_disk_is_told_once_and_later_pictures_are_tried_again(folder, events, caplog):
+def test_a_full_disk_causes_one_warning_and_later_pictures_are_tried(folder, events, caplog):
     stream = events(every=25)
     folder.pictures.rmdir()
     folder.pictures.write_text("not a folder")

@@ -28,7 +28,7 @@ def test_two_dimensions_are_shown_as_they_are():
     np.testing.assert_allclose(plane.limits, [[-0.3, 2.3], [-0.15, 1.15]])
 
 
-def test_more_dimensions_are_shown_along_their_main_directions():
+def test_more_dimensions_are_projected_onto_principal_components():
     draw = torch.Generator().manual_seed(0)
     points = torch.randn(500, 5, generator=draw) * torch.tensor([0.1, 5.0, 0.1, 2.0, 0.1]) + 7
     plane = fit_projection(Samples(points))

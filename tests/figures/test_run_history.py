@@ -36,7 +36,7 @@ def test_bins_hold_least_mean_and_greatest_of_their_iterations(count):
     assert curve.last == values[-1]
 
 
-def test_values_that_are_not_finite_are_told_and_spoil_no_bin():
+def test_non_finite_values_are_reported_and_affect_no_bin():
     curve = binned([1.0, 2.0, math.nan, math.inf, 5.0])
     assert curve.lost_at == 3
     assert curve.last == 5.0
@@ -98,7 +98,7 @@ def test_what_was_rolled_back_is_in_no_mean(tmp_path):
     assert history.redone == 4 * BINS - 201 + 60
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_kept(tmp_path):
+def test_unreadable_records_are_reported_and_the_rest_is_kept(tmp_path):
     folder = RunFolder.create(tmp_path, "moons", "two")
     with JournalWriter(folder.journal) as writer:
         writer.record("eval", iteration=1, values={"eval/w": 1.0})

@@ -63,7 +63,7 @@ def test_pictures_are_complete_and_curves_have_a_length(shown, browser):
     browser.run("for (const one of document.querySelectorAll('details')) one.open = true")
     pictures = browser.run(PICTURES)
     assert len(pictures) == 6
-    assert all(complete and width == 40 and told for complete, width, told in pictures)
+    assert all(complete and width == 40 and alt for complete, width, alt in pictures)
     lengths = browser.run(CURVES)
     assert len(lengths) == 6
     assert min(lengths) > 400

@@ -46,7 +46,7 @@ def test_sections_stand_in_order_with_headings_and_links_to_them(made, page_of):
     assert set(named) <= set(identities)
 
 
-def test_it_tells_all_of_a_finished_run(made, page_of):
+def test_the_page_of_a_finished_run_is_complete(made, page_of):
     text = page_of(made()).text
 
     assert "finished All 300 iterations are done, in 00:20 of training (15 it/s)." in text
@@ -106,7 +106,7 @@ def test_pictures_are_in_the_page_and_have_words(made, page_of):
     assert all(attributes["alt"] and attributes["width"] == "40" and attributes["height"] == "30" for attributes in pictures)
 
 
-def test_a_picture_that_is_too_large_is_told_with_its_place(made, page_of, monkeypatch):
+def test_an_image_that_is_too_large_is_a_link(made, page_of, monkeypatch):
     folder = made()
     Image.effect_noise((400, 400), 90).save(folder.pictures / "training.gif")
     monkeypatch.setattr(report_images.ImageEmbedder.__init__, "__defaults__", (30_000, 10**6))
@@ -188,13 +188,13 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("told", ENDINGS)
-def test_every_way_of_ending_has_its_page(made, page_of, told):
-    page = page_of(made(**ENDINGS[told]))
-    assert told in page.text
+@pytest.mark.parametrize("text", ENDINGS)
+def test_every_way_of_ending_has_its_page(made, page_of, text):
+    page = page_of(made(**ENDINGS[text]))
+    assert text in page.text
     assert sections(page) == SECTIONS
     goes_on = "ganforge run --resume" in page.text
-    assert goes_on == ("running" not in told)
+    assert goes_on == ("running" not in text)
 
 
 def test_the_traceback_of_a_run_that_failed_comes_first(made, page_of):
@@ -205,7 +205,7 @@ def test_the_traceback_of_a_run_that_failed_comes_first(made, page_of):
     assert "Traceback: <b> boom" in page.text
 
 
-def test_health_findings_are_told_with_remedy_and_key(made, page_of):
+def test_health_findings_have_remedy_and_key(made, page_of):
     finding = {
         "check": "discriminator-dominance", "problem": "vanishing gradient", "level": "fail", "evidence": "D tells all apart",
         "since": 100, "iteration": 300, "remedy": "lower its rate", "key": "discriminator.optimizer.lr",
@@ -234,7 +234,7 @@ def test_later_evaluations_have_a_section_of_their_own(made, page_of):
 @pytest.mark.parametrize(
     "line", ["{}", "[]", '{"values": 3, "failed": [1], "remarks": {"a": 1}}', '{"values": {"w": "x"}, "value_info": {"w": 3}}']
 )
-def test_an_evaluation_of_another_form_keeps_nobody_from_the_page(made, page_of, line):
+def test_an_evaluation_of_another_form_does_not_prevent_the_page(made, page_of, line):
     folder = made()
     (folder.path / "evaluations.jsonl").write_text(line)
     assert page_of(folder)
@@ -247,7 +247,7 @@ def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, pag
             path.unlink()
     page = page_of(folder)
     assert sections(page) == SECTIONS
-    for told in (
+    for text in (
         "never reached its first iteration",
         "There are no pictures.",
         "There is no animation",
@@ -256,7 +256,7 @@ def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, pag
         "The run folder contains no recipe.",
         "There is no lock file of this run.",
     ):
-        assert told in page.text
+        assert text in page.text
 
 
 def test_a_run_without_meanings_says_so(made, page_of):
@@ -272,7 +272,7 @@ def test_a_run_without_meanings_says_so(made, page_of):
     "content",
     [b"", b"{", b"[]", b"3", b'{"status": [], "iteration": "x", "health": 3, "terms": [], "data": {"shape": 2}}', b"\xff\xfe\x00"],
 )
-def test_a_damaged_file_keeps_nobody_from_the_page(made, page_of, name, content):
+def test_a_damaged_file_does_not_prevent_the_page(made, page_of, name, content):
     folder = made()
     (folder.path / name).write_bytes(content)
     assert sections(page_of(folder)) == SECTIONS
@@ -280,7 +280,7 @@ def test_a_damaged_file_keeps_nobody_from_the_page(made, page_of, name, content)
 
 @pytest.mark.parametrize("key", ["reason", "error", "seconds", "heartbeat", "iteration", "iterations"])
 @pytest.mark.parametrize("value", ["-1", "3.5", "true", "[[1]]", "1e400", "-1e400", "1" + 400 * "0", "NaN", '"x"', "null"])
-def test_a_report_with_another_kind_of_value_keeps_nobody_from_the_page(made, page_of, key, value):
+def test_a_report_with_another_kind_of_value_does_not_prevent_the_page(made, page_of, key, value):
     folder = made()
     kept = ", ".join(
         f"{json.dumps(name)}: {json.dumps(one)}" for name, one in folder.read_json(folder.status).items() if name != key
@@ -343,7 +343,7 @@ def test_a_sweep_without_seeds_has_a_page(made, page_of):
     assert "No seed has started." in page_of(parent).text
 
 
-def test_it_goes_where_it_is_told_and_replaces_as_a_whole(made, tmp_path):
+def test_it_is_written_to_the_given_file_and_replaces_it_atomically(made, tmp_path):
     target = tmp_path / "elsewhere" / "page.html"
     folder = made()
     assert write_report(folder, target) == target

@@ -1,4 +1,4 @@
-"""Pictures in a page: whole ones only, within bounds, and told where the others lie."""
+"""Images in a page: complete ones only, within limits, and links to the others."""
 
 import base64
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_what_is_no_whole_picture_is_left_out(drawn, tmp_path, content):
     assert (picture.source, picture.missing) == (None, "it is not an image, or damaged")
 
 
-def test_one_that_is_missing_is_told(tmp_path):
+def test_a_missing_image_is_reported(tmp_path):
     picture = ImageEmbedder(tmp_path / "report.html").embed(tmp_path / "a.png", "", "")
     assert picture.missing == "it cannot be read: No such file or directory"
 

@@ -53,10 +53,10 @@ class Screen:
 def play(screen, events, clock, *, seconds=0.0):
     """Show a whole run; while the clock stands still, only its start and its end are drawn, which spares the slow emulator."""
     live = LiveView(screen.console, HEADING, clock)
-    with live.callback() as tell:
+    with live.callback() as handle:
         for event in events:
             clock.now += seconds
-            tell(event)
+            handle(event)
     return live
 
 
@@ -88,7 +88,7 @@ def test_the_last_state_stays_on_the_screen(clock, events):
     assert not any("Ctrl-C" in line for line in lines)
 
 
-def test_a_healthy_run_is_said_to_be_so_since_when(clock, events, watched, finding):
+def test_a_healthy_run_is_shown_with_its_first_healthy_iteration(clock, events, watched, finding):
     screen = Screen(120, 40)
     play(screen, watched(events(), {20: [finding()], 40: [], 80: []}), clock)
 
@@ -103,15 +103,15 @@ TROUBLES = (
 )
 
 
-def test_findings_are_told_in_full_where_there_is_room(clock, events, watched, finding):
+def test_findings_are_shown_in_full_if_there_is_room(clock, events, watched, finding):
     screen = Screen(120, 40)
     play(screen, watched(events(), {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
     lines = screen.look()
 
     for _, trouble, level in TROUBLES:
-        told = at(f"{trouble} since iteration 40", lines)
-        assert told == f"{level}: {trouble} since iteration 40: samples near 12% of the data only"
-        advised = lines[lines.index(told) + 1]
+        found = at(f"{trouble} since iteration 40", lines)
+        assert found == f"{level}: {trouble} since iteration 40: samples near 12% of the data only"
+        advised = lines[lines.index(found) + 1]
         assert advised == "  what usually helps: several samples judged at once (dataset.params)"
     at("discriminator total 1.367: cannot tell real from generated", lines)
     assert not any("healthy" in line for line in lines)
@@ -137,9 +137,9 @@ def test_the_worst_findings_come_first_and_those_left_out_are_counted(clock, eve
     lines = screen.look()
 
     assert len(live.frame()) < size[1]
-    told = [line for line in lines if line.startswith(("fail: ", "warn: "))]
-    assert told[0].startswith("fail: exploding gradient")
-    assert any(line.startswith(f"and {len(TROUBLES) - len(told)} more: ") for line in lines) == (len(told) < len(TROUBLES))
+    found = [line for line in lines if line.startswith(("fail: ", "warn: "))]
+    assert found[0].startswith("fail: exploding gradient")
+    assert any(line.startswith(f"and {len(TROUBLES) - len(found)} more: ") for line in lines) == (len(found) < len(TROUBLES))
     assert all(len(line) <= size[0] for line in lines)
 
 
@@ -156,7 +156,7 @@ def test_levels_have_colours_of_their_own_and_words_where_there_are_none(clock, 
     assert found == {False: ["red", "brown"], True: ["default", "default"]}
 
 
-def test_what_is_no_longer_finite_is_said_before_all_else(clock, events, watched, finding):
+def test_non_finite_terms_are_shown_first(clock, events, watched, finding):
     stream = [
         replace(event, terms={**event.terms, "generator/total": event.terms["generator/total"] * float("inf")})
         if isinstance(event, Stepped)
@@ -174,17 +174,17 @@ def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(cl
     screen = Screen(120, 40)
     live = LiveView(screen.console, HEADING, clock)
     *earlier, _ = events(end=60)
-    with live.callback() as tell:
+    with live.callback() as handle:
         for event in [
             *earlier,
             RolledBack(40, 60),
             *(event for event in events() if isinstance(event, Stepped) and 40 < event.iteration <= 50),
         ]:
             clock.now += 0.1
-            tell(event)
+            handle(event)
         clock.now += 5
         live.notify("look")
-        tell(earlier[-1])
+        handle(earlier[-1])
         lines = screen.look()
 
     assert "it/s" in lines[3]
@@ -194,10 +194,10 @@ def test_training_that_was_rolled_back_shows_its_speed_and_its_present_course(cl
 def test_progress_and_time_left_while_it_goes(clock, events):
     screen = Screen(100, 30)
     live = LiveView(screen.console, HEADING, clock)
-    with live.callback() as tell:
+    with live.callback() as handle:
         for event in events():
             clock.now += 0.1
-            tell(event)
+            handle(event)
             if getattr(event, "iteration", 0) == 50:
                 break
         lines = screen.look()
@@ -266,13 +266,13 @@ def test_no_color_means_no_colours(clock, events):
 def test_a_resize_leaves_no_remains(clock, events):
     screen = Screen(120, 40)
     live = LiveView(screen.console, HEADING, clock)
-    with live.callback() as tell:
+    with live.callback() as handle:
         for event in events():
             if getattr(event, "iteration", 0) == 40:
                 screen.look()
                 screen.resize(80, 24)
             clock.now += 0.1
-            tell(event)
+            handle(event)
     lines = screen.look()
 
     assert lines[0] == "InfoGAN finds the moons"
@@ -284,14 +284,14 @@ def test_messages_are_shown_at_the_next_event_and_after_the_end(clock, events):
     screen = Screen(100, 40)
     live = LiveView(screen.console, HEADING, clock)
     stream = events()
-    with live.callback() as tell:
-        tell(next(stream))
+    with live.callback() as handle:
+        handle(next(stream))
         live.notify("saving \x1b[2J; press Ctrl-C again to stop at once")
         assert not any("saving" in line for line in screen.look())
-        tell(next(stream))
+        handle(next(stream))
         at("saving  [2J; press Ctrl-C again to stop at once", screen.look())
         for event in stream:
-            tell(event)
+            handle(event)
     live.notify("MLflow back after 00:16")
 
     lines = screen.look()
@@ -305,7 +305,7 @@ def test_at_most_four_refreshes_a_second(clock, events):
     assert 30 <= live.refreshes <= 4 * 10 + 3
 
 
-def test_a_dear_refresh_comes_more_rarely(clock, events):
+def test_slow_refreshes_are_less_frequent(clock, events):
     """Each refresh of 0.1 s may take 1.5 % of the time, so that 100 s see about fifteen."""
     screen = Screen(100, 30)
     live = LiveView(screen.console, HEADING, clock)
@@ -316,10 +316,10 @@ def test_a_dear_refresh_comes_more_rarely(clock, events):
         return frame()
 
     live.frame = slow_frame
-    with live.callback() as tell:
+    with live.callback() as handle:
         for event in events(end=1000, iterations=1000, every=500):
             clock.now += 0.1
-            tell(event)
+            handle(event)
 
     assert 12 <= live.refreshes <= 20
 
@@ -327,8 +327,8 @@ def test_a_dear_refresh_comes_more_rarely(clock, events):
 def test_the_cursor_is_given_back_whatever_happens(clock, events):
     screen = Screen(100, 30)
     live = LiveView(screen.console, HEADING, clock)
-    with pytest.raises(KeyboardInterrupt), live.callback() as tell:
-        tell(next(events()))
+    with pytest.raises(KeyboardInterrupt), live.callback() as handle:
+        handle(next(events()))
         screen.look()
         assert screen.emulator.cursor.hidden
         raise KeyboardInterrupt
@@ -348,7 +348,7 @@ def test_terms_and_scores_that_are_not_finite_are_shown_as_such(clock, events):
     assert "nan " in at("wasserstein  ", lines)
 
 
-def test_what_a_metric_means_is_told_to_its_last_word(clock, events):
+def test_the_meaning_of_a_metric_is_shown_to_its_last_word(clock, events):
     screen = Screen(120, 40)
     started, *others = events()
     meaning = "share of samples whose code stands for their class, the best matching of codes and classes"
@@ -389,11 +389,11 @@ PROGRAM = """
     from pathlib import Path
     from ganforge.terminal.progress_ui import create_ui
 
-    face = create_ui(Console(stderr=True), plain=False, title="In a pty", folder=Path("runs/x"), seed=0)
+    ui = create_ui(Console(stderr=True), plain=False, title="In a pty", folder=Path("runs/x"), seed=0)
     try:
-        with face.callback as tell:
+        with ui.callback as handle:
             for event in _events(end=5000, iterations=5000, every=100):
-                tell(event)
+                handle(event)
                 time.sleep(0.002)
     except KeyboardInterrupt:  # a traceback would be as long as the stack is where the signal strikes, and push the view out
         sys.exit("interrupted")

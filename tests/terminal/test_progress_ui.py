@@ -21,15 +21,15 @@ def written(lines):
 
 
 def play(lines, clock, events, seconds=1.0):
-    with lines.callback() as tell:
+    with lines.callback() as handle:
         for event in events:
             clock.now += seconds if isinstance(event, Stepped) else 0
-            tell(event)
+            handle(event)
 
 
-def test_the_start_is_told_at_once(lines, events):
-    with lines.callback() as tell:
-        tell(next(events()))
+def test_the_start_is_written_at_once(lines, events):
+    with lines.callback() as handle:
+        handle(next(events()))
 
         assert written(lines) == [
             "Two  [31mmoons",
@@ -99,14 +99,14 @@ def test_the_verdict_and_what_the_losses_mean_stand_before_the_outcome(lines, cl
     assert outcome.startswith("finished: 100 iterations done")
 
 
-def test_a_roll_back_is_told_and_progress_goes_on(lines, clock, events):
+def test_a_roll_back_is_written_and_progress_continues(lines, clock, events):
     earlier = [event for event in events(iterations=1000) if not isinstance(event, Finished)]
     again = [event for event in earlier if isinstance(event, Stepped) and 20 < event.iteration <= 90]
     play(lines, clock, [*earlier, RolledBack(20, 100), *again])
 
-    told = written(lines)
-    assert told.count("rolled back from iteration 100 to 20") == 1
-    after = told[told.index("rolled back from iteration 100 to 20") + 1 :]
+    found = written(lines)
+    assert found.count("rolled back from iteration 100 to 20") == 1
+    after = found[found.index("rolled back from iteration 100 to 20") + 1 :]
     assert any(line.startswith("82/1,000") for line in after), after
     assert not any("– it/s" in line for line in after)
 
@@ -118,9 +118,9 @@ def test_what_was_seen_before_a_roll_back_is_neither_gone_nor_known_after_it(lin
         clock,
         [HealthChecked(100, {}, (fail,)), RolledBack(50, 100), HealthChecked(80, {}, ()), HealthChecked(90, {}, (fail,))],
     )
-    told = "\n".join(written(lines))
-    assert "no longer" not in told
-    assert told.count("fail: mode collapse since iteration 60") == 2
+    found = "\n".join(written(lines))
+    assert "no longer" not in found
+    assert found.count("fail: mode collapse since iteration 60") == 2
 
 
 def test_there_are_about_twenty_progress_lines_and_never_two_within_two_seconds(lines, clock, events):
@@ -132,15 +132,15 @@ def test_there_are_about_twenty_progress_lines_and_never_two_within_two_seconds(
     assert len([line for line in written(other) if " it/s" in line]) == 2  # 5 s in all
 
 
-def test_a_slow_run_is_told_each_minute(lines, clock, events):
+def test_a_slow_run_has_a_line_each_minute(lines, clock, events):
     play(lines, clock, events(every=1000, end=60, iterations=1_000_000), seconds=10)
 
     assert len([line for line in written(lines) if "s/it" in line]) == pytest.approx(10, abs=1)
 
 
 def test_a_run_that_goes_on_says_from_where(lines, events):
-    with lines.callback() as tell:
-        tell(next(events(begin=60)))
+    with lines.callback() as handle:
+        handle(next(events(begin=60)))
 
     assert written(lines)[-1] == "from iteration 60 to 100"
 
@@ -150,11 +150,11 @@ def test_messages_come_at_the_next_event_and_at_once_outside(lines, events):
     lines.notify("before")
     assert written(lines) == ["before"]
 
-    with lines.callback() as tell:
-        tell(next(stream))
+    with lines.callback() as handle:
+        handle(next(stream))
         lines.notify("saving")
         assert "saving" not in written(lines)
-        tell(next(stream))
+        handle(next(stream))
         assert written(lines)[-1] == "saving"
         lines.notify("left over")
 
@@ -176,12 +176,12 @@ def test_a_log_that_cannot_be_written_stops_nothing(clock, events):
 @pytest.mark.parametrize("terminal", [True, False])
 def test_no_control_codes_even_on_a_terminal(events, kind, terminal, tmp_path):
     console = Console(file=io.StringIO(), force_terminal=terminal, color_system="truecolor" if terminal else None)
-    face = create_ui(console, plain=terminal, title="Moons", folder=tmp_path, seed=0)
+    ui = create_ui(console, plain=terminal, title="Moons", folder=tmp_path, seed=0)
 
-    with face.callback as tell:
+    with ui.callback as handle:
         for event in events(kind):
-            tell(event)
-            face.notify("a message")
+            handle(event)
+            ui.notify("a message")
 
     text = console.file.getvalue()
     assert "\x1b" not in text
