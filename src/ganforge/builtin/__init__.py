@@ -1,1 +1,1 @@
-"""Losses, samplers, data sets and metrics of the core. They come in by the door that a stranger's plugin uses."""
+"""Built-in losses, samplers, data sets and metrics, registered by the same hooks as third-party components."""

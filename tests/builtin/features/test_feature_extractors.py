@@ -69,7 +69,7 @@ def test_it_is_kept_and_read_back_the_same(blobs, metric_context, tmp_path, capl
     first = load_classifier(context)
     (file,) = (tmp_path / "cache" / "classifiers").iterdir()
     assert hashlib.sha256(file.read_bytes()).hexdigest() == first.sha256 == first.protocol["sha256"]
-    assert "learns from 200 samples, once" in caplog.text
+    assert "training a small classifier on 200 samples, once" in caplog.text
 
     caplog.clear()
     again = load_classifier(context)
@@ -130,7 +130,7 @@ def test_only_numbers_of_as_many_digits_as_channels_are_stacked() -> None:
 
 
 def test_unlabelled_data_has_no_classifier(metric_context) -> None:
-    with pytest.raises(IncompatiblePartsError, match="these have no labels"):
+    with pytest.raises(IncompatiblePartsError, match="this data set has no labels"):
         build_features(FeatureParams(features="classifier"), metric_context(GREY))
 
 
@@ -182,8 +182,8 @@ def test_grey_images_are_seen_in_three_equal_channels_and_the_range_is_that_of_b
     ("data", "message"),
     [
         (DataSpec((2,)), "the data are points"),
-        (DataSpec((2, 8, 8), value_range=(0.0, 1.0)), "1 or 3 channels, and the data have 2"),
-        (DataSpec((3, 8, 8)), "which values are black and white .*value_range"),
+        (DataSpec((2, 8, 8), value_range=(0.0, 1.0)), "1 or 3 channels, but the data have 2"),
+        (DataSpec((3, 8, 8)), "the values of black and white .*value_range"),
     ],
 )
 @pytest.mark.parametrize("name", ["imagenet", "inception"])
@@ -236,7 +236,7 @@ def test_a_torchvision_of_another_torch_is_told_in_one_line(inception, monkeypat
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    with pytest.raises(IncompatiblePartsError, match="installed and broken: operator torchvision::nms does not exist") as caught:
+    with pytest.raises(IncompatiblePartsError, match="the installed one is broken: operator torchvision::nms does not exist") as caught:
         inception()
     assert "\n" not in str(caught.value)
 
@@ -268,7 +268,7 @@ def test_missing_and_wrong_weights_of_inception_are_told_in_one_line(inception, 
     with pytest.raises(DataError, match=r"weights.pth: the weights cannot be read: No such file.*change weights_path"):
         inception()
     (tmp_path / "weights.pth").write_bytes(b"something else")
-    with pytest.raises(DataError, match=r"holds no weights of this Inception network: Error\(s\) in loading") as caught:
+    with pytest.raises(DataError, match=r"does not contain weights of this Inception network: Error\(s\) in loading") as caught:
         inception()
     assert "\n" not in str(caught.value)
 
@@ -279,7 +279,7 @@ def test_inception_sees_bytes_and_its_protocol_names_the_weights(inception, fide
     values = images(0, GREY)
     assert torch.allclose(found(values), ((values + 1) * 127.5).round().mean((2, 3)).expand(-1, 3), atol=1e-3)
     assert found.protocol["sha256"] == hashlib.sha256(b"weights").hexdigest()
-    assert "other weights than published" in found.told
+    assert "other weights than published" in found.label
 
 
 @pytest.fixture(autouse=True)

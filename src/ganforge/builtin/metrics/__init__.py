@@ -1,1 +1,1 @@
-"""Built-in metrics as components."""
+"""Built-in metrics."""
