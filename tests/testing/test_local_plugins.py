@@ -102,7 +102,7 @@ def test_a_project_without_a_word_of_ganforge_fails_that_check(project):
     assert [outcome.check for outcome in report.outcomes if outcome.state is CheckState.FAILED] == ["P04"]
 
 
-@pytest.mark.parametrize(("name", "told"), [("Local", "is not callable 'local'"), ("vanilla", "is reserved for ganforge-vanilla")])
+@pytest.mark.parametrize(("name", "told"), [("Local", "cannot be called 'local'"), ("vanilla", "is reserved for ganforge-vanilla")])
 def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, name, told):
     assert main(["plugins", "check", str(project(pyproject=PYPROJECT.replace("Acme_Own", name)))]) == 1
     assert told in capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, na
 
 NO_PLUGINS = {
     "a module of Python": (PYPROJECT.replace("acme_own.plugin", "json.plugin"), "'json' is a module of Python"),
-    "a package of a dependency": (PYPROJECT.replace("acme_own", "torch"), "'torch' is a package that ganforge runs on"),
+    "a package of a dependency": (PYPROJECT.replace("acme_own", "torch"), "'torch' is a package that ganforge depends on"),
     "no entry point": ('[project]\nname = "a"\n', "declares no plugin"),
     "another group": ('[project]\nname = "a"\n[project.entry-points.other]\nx = "y"\n', "declares no plugin"),
     "a list": ('[project]\nname = "a"\nentry-points = []\n', "declares no plugin"),
@@ -120,7 +120,7 @@ NO_PLUGINS = {
     "no TOML": ("[project\n", "cannot be read: "),
     "no module": (
         PYPROJECT.replace("acme_own.plugin", "acme_gone.plugin"),
-        "names 'acme_gone.plugin', and there is no 'acme_gone'",
+        "names 'acme_gone.plugin', but there is no 'acme_gone'",
     ),
 }
 

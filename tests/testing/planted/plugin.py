@@ -59,4 +59,4 @@ def ganforge_register_datasets(register):
 
 @hookimpl
 def ganforge_register_metrics(register):
-    announce(register, "faulty_value_info", [f"m0{number}" for number in range(1, 6)])
+    announce(register, "faulty_metrics", [f"m0{number}" for number in range(1, 6)])
