@@ -3,11 +3,11 @@
     python benchmarks/health.py [CASE …] [--seeds 10] [--first-seed 1] [--jobs 2] [--rows health-rows.jsonl]
         [--out docs/results.md] [--list]
 
-A planted failure is a shipped recipe with an override or with a generator of ``benchmarks/planted.py``. It is trained for a fifth of
-its iterations, and counts as found when a finding of level fail names it by then. A healthy recipe is trained to its end, and counts
-as quiet when no finding was ever a failure. Each case and seed appends a row to the rows' file, and rows that exist are not measured
-again, so an interrupted benchmark continues where it stopped. The table in the page is made from that file. The limits were fitted on
-seed 0, so the seeds that count begin at 1.
+A planted failure is a shipped recipe with an override or with a generator of ``benchmarks/planted.py``. It is trained for a fifth
+of its iterations, and counts as found when a finding of level fail names it by then. A healthy recipe is trained to its end, and
+counts as quiet when no finding was ever a failure. Each case and seed appends a row to the rows' file, and rows that exist are
+not measured again, so an interrupted benchmark continues where it stopped. The table in the page is made from that file. The
+limits were fitted on seed 0, so the seeds that count begin at 1.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     python benchmarks/health_cost.py [RECIPE …] [--iterations 3000] [--rounds 3]
 
 The same recipe is trained with and without monitoring, by default vanilla_moons and dcgan_digits. Pieces of 10 iterations of each
-alternate, in rotating order, so that other load affects all alike. The process's CPU time is compared over blocks of 100 iterations.
-*Diagnostics* is everything but samples: measuring, converting and checking; the median over all blocks, with the middle half of the
-blocks and the median's 95 % interval by order statistics. *With samples* adds the checks of samples, which most blocks lack, so it is
-the ratio of the sums.
+alternate, in rotating order, so that other load affects all alike. The process's CPU time is compared over blocks of 100
+iterations. *Diagnostics* is everything but samples: measuring, converting and checking; the median over all blocks, with the
+middle half of the blocks and the median's 95 % interval by order statistics. *With samples* adds the checks of samples, which
+most blocks lack, so it is the ratio of the sums.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def observer(dataset) -> Evaluator:
 
 
 def measured(dataset, metric, samples: int):
-    return observer(dataset).measure(Plane(4, 2), None, [ScheduledMetric("neighbours", metric, 1, samples)]).values
+    return observer(dataset).measure(Plane(4, 2), None, [ScheduledMetric("neighbours", metric, 1, samples)])[0]
 
 
 def test_more_than_are_held_out_are_refused_in_one_line():

@@ -213,7 +213,7 @@ def _measure(
     metric = build_metric(part, session.context, seed=session.seed, samples=samples)
     scheduled = ScheduledMetric(request.name, metric, 1, samples)
     with plugin_errors(part, f"metric '{part.component.id}' failed"):
-        found = session.evaluator.measure(session.generator.network, session.discriminator, [scheduled]).values
+        found, _ = session.evaluator.measure(session.generator.network, session.discriminator, [scheduled])
     average = session.request.weights == "average" and session.recipe.train.ema_decay != 0
     floors = _floors(session, scheduled, part) if session.request.floor else {}
     protocols[request.name] = metric_protocol(

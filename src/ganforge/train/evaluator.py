@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -61,21 +60,6 @@ class ScheduledMetric:
 def value_key(name: str, key: str) -> str:
     """``wasserstein`` for a metric's only value, ``modes/captured`` for one of several."""
     return f"{name}/{key}" if key else name
-
-
-@dataclass(frozen=True, slots=True)
-class MetricValues:
-    """The result of a measurement.
-
-    Attributes:
-        values: by ``"wasserstein"`` or ``"modes/captured"``.
-        seconds: how long it took.
-        missing: the error of each optional metric that failed, by its name.
-    """
-
-    values: Mapping[str, float]
-    seconds: float
-    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def draw_samples(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
@@ -165,9 +149,14 @@ class Evaluator:
             self._latent = sampler.draw(picture_samples, stream(seed, "pictures", "latent", device=device))
         self._axes = _grid_axes(self.real.values) if sampler.spec.classes is None else None
 
-    def measure(self, generator: nn.Module, discriminator: nn.Module | None, metrics: Sequence[ScheduledMetric]) -> MetricValues:
-        """The values of ``metrics`` for ``generator``; without a discriminator, metrics get no critic."""
-        began = time.perf_counter()
+    def measure(
+        self, generator: nn.Module, discriminator: nn.Module | None, metrics: Sequence[ScheduledMetric]
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        """Measure ``generator``; without a discriminator, metrics get no critic.
+
+        Returns:
+            The values by ``"wasserstein"`` or ``"modes/captured"``, and the error of each optional metric that failed, by its name.
+        """
         values: dict[str, float] = {}
         missing: dict[str, str] = {}
         with seeded(self._seed):
@@ -181,7 +170,7 @@ class Evaluator:
                     missing[scheduled.name] = describe_error(error)
                     continue
                 values |= {value_key(scheduled.name, key): float(value) for key, value in found.items()}
-        return MetricValues(values, time.perf_counter() - began, missing)
+        return values, missing
 
     def measure_real(self, metric: Metric, count: int, name: str = "") -> tuple[Mapping[str, float], float]:
         """The metric's floor: its values when ``count`` further real samples take the place of generated ones.

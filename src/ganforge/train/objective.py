@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,16 +114,10 @@ def _term_info(losses: Sequence[WeightedLoss]) -> dict[str, TermInfo]:
 
 def _total_equilibrium(side: str, losses: Sequence[WeightedLoss]) -> float | None:
     """The total at equilibrium, or ``None`` unless every term has an equilibrium that no scheduled weight changes."""
+    terms = [(part.weight, info) for part in losses for key, info in part.loss.term_info.items() if key.startswith(f"{side}/")]
     total = 0.0
-    for weight, equilibrium in _equilibria(side, losses):
-        if equilibrium is None or (isinstance(weight, Schedule) and equilibrium != 0):
+    for weight, info in terms:
+        if info.equilibrium is None or (isinstance(weight, Schedule) and info.equilibrium != 0):
             return None
-        total += equilibrium * (0.0 if isinstance(weight, Schedule) else weight)
+        total += info.equilibrium * (0.0 if isinstance(weight, Schedule) else weight)
     return total
-
-
-def _equilibria(side: str, losses: Sequence[WeightedLoss]) -> Iterator[tuple[float | Schedule, float | None]]:
-    for part in losses:
-        for key, info in part.loss.term_info.items():
-            if key.startswith(f"{side}/"):
-                yield part.weight, info.equilibrium
