@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ganforge.core.formatting import clean
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures import Pixels
@@ -143,6 +144,14 @@ def lay_out(images: Pixels, places: GridIndices, *, gap: int = 1, shade: int = _
         top, left = row * (height + gap), column * (width + gap)
         sheet[top : top + height, left : left + width] = images[places[row, column]]
     return sheet
+
+
+def draw_grid(samples: Samples, limits: tuple[float, float], arrangement: Arrangement, side: int) -> Pixels:
+    """``(n, c, h, w)`` images on a grid, enlarged by an integer factor to at most ``side`` pixels, with the names of the rows."""
+    drawn = lay_out(to_pixels(samples, limits), arrangement.places)
+    factor = scale_factor(drawn, side)
+    names = [clean(name) for name in arrangement.names]
+    return add_captions(enlarge(drawn, factor), names, factor * (samples.values.shape[2] + 1))
 
 
 def add_captions(picture: Pixels, names: Sequence[str], pitch: float) -> Pixels:

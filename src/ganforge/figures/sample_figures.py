@@ -10,7 +10,7 @@ from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean, count
 from ganforge.core.records import LogitGrid
 from ganforge.figures import Floats, Pixels, mpl_style
-from ganforge.figures.images import add_captions, enlarge, lay_out, scale_factor, select_images, to_pixels, value_range
+from ganforge.figures.images import draw_grid, select_images, value_range
 from ganforge.figures.plot_data import (
     Groups,
     axis_limits,
@@ -66,10 +66,7 @@ class ImageFigure:
         """The grid of images."""
         groups = find_groups(picture.fake, self._started.data, self._started.latent.categorical)
         arrangement = select_images(groups, len(picture.fake), ungrouped=_UNGROUPED, grouped=_GROUPED)
-        drawn = lay_out(to_pixels(picture.fake, self._range), arrangement.places)
-        factor = scale_factor(drawn, _GRID_SIDE)
-        pitch = factor * (self._started.data.shape[1] + 1)
-        return add_captions(enlarge(drawn, factor), [clean(name) for name in arrangement.names], pitch)
+        return draw_grid(picture.fake, self._range, arrangement, _GRID_SIDE)
 
 
 class PlaneFigure:

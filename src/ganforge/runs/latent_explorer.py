@@ -18,8 +18,9 @@ from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures import Floats, Pixels, mpl_style
 from ganforge.figures.images import (
-    add_captions,
+    Arrangement,
     arrange_in_order,
+    draw_grid,
     encode_gif,
     encode_png,
     enlarge,
@@ -160,9 +161,8 @@ def write_figures(paths: Sequence[Path], draw: Callable[[str], bytes]) -> None:
 
 
 def _image_sheet(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
-    drawn = lay_out(to_pixels(samples, value_range(data, samples)), arrange_in_order(len(samples), grid.columns).places)
-    factor = scale_factor(drawn, _SHEET_SIDE)
-    return encode_png(add_captions(enlarge(drawn, factor), [clean(name) for name in grid.names], factor * (data.shape[1] + 1)))
+    arrangement = Arrangement(arrange_in_order(len(samples), grid.columns).places, grid.names)
+    return encode_png(draw_grid(samples, value_range(data, samples), arrangement, _SHEET_SIDE))
 
 
 def _image_gif(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:

@@ -146,13 +146,9 @@ def _png(samples: Samples, data: DataSpec) -> bytes:
 
 def _sheet(samples: Samples, data: DataSpec) -> Pixels:
     """Images in rows of their labels or values of their first categorical code, else in the order given."""
-    from ganforge.core.formatting import clean
-    from ganforge.figures.images import add_captions, arrange_by_group, enlarge, lay_out, scale_factor, to_pixels, value_range
+    from ganforge.figures.images import arrange_by_group, draw_grid, value_range
 
-    arrangement = arrange_by_group(groups(samples, data), len(samples))
-    drawn = lay_out(to_pixels(samples, value_range(data, samples)), arrangement.places)
-    factor = scale_factor(drawn, _SIDE)
-    return add_captions(enlarge(drawn, factor), [clean(name) for name in arrangement.names], factor * (data.shape[1] + 1))
+    return draw_grid(samples, value_range(data, samples), arrange_by_group(groups(samples, data), len(samples)), _SIDE)
 
 
 def _scatter(samples: Samples, data: DataSpec) -> Any:

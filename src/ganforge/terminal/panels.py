@@ -157,18 +157,18 @@ def health(state: RunState, started: Started, terms: Mapping[str, float], width:
 def fit_findings(findings: Sequence[Finding], width: int, room: int) -> list[Text]:
     """Each finding with what usually helps. Without enough room: the worst in full, others on one line, the rest counted."""
     room = max(room, min(len(findings), 2))
-    full = [_finding(finding, width) for finding in findings]
-    if sum(map(len, full)) <= room:
-        return [line for block in full for line in block]
-    lines = _shorten(findings[0], full[0], width, room - 1 if len(findings) > 1 else room)
-    for number, (finding, block) in enumerate(zip(findings[1:], full[1:], strict=True), 1):
-        after = len(findings) - number - 1
-        free = room - len(lines)
-        if free < 1:
-            break
+    lines: list[Text] = []
+    for number, finding in enumerate(findings):
+        after, free = len(findings) - number - 1, room - len(lines)
         if free == 1 and after:
             return [*lines, Text(_omitted(findings[number:]), _LEVELS[finding.level])]
-        lines += block if len(block) + min(after, 1) <= free else [_headline(finding)]
+        if free < 1:
+            break
+        block = _finding(finding, width)
+        if number == 0:
+            lines += _shorten(finding, block, width, free - min(after, 1))
+        else:
+            lines += block if len(block) + min(after, 1) <= free else [_headline(finding)]
     return lines
 
 
