@@ -82,14 +82,14 @@ def images(seed: int, count: int = 60) -> Samples:
     return Samples(torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(seed)) * 2 - 1)
 
 
-def evaluation_of_parzen_metric() -> Evaluation:
+def parzen_evaluation() -> Evaluation:
     return Evaluation(
         images(0), images(1), torch.Generator(), training=lambda most: images(2, most), validation=lambda most: images(3, most)
     )
 
 
 def test_images_are_scaled_to_one_and_the_width_is_chosen_on_the_samples_set_aside(metric):
-    given = evaluation_of_parzen_metric()
+    given = parzen_evaluation()
     ones = [samples.values / 2 + 0.5 for samples in (given.fake, images(3, 20), given.real)]
     expected = parzen_log_likelihood(*ones)
 
@@ -104,7 +104,7 @@ def test_images_are_scaled_to_one_and_the_width_is_chosen_on_the_samples_set_asi
 
 
 def test_without_samples_set_aside_training_samples_choose_it(metric):
-    given = replace(evaluation_of_parzen_metric(), validation=None)
+    given = replace(parzen_evaluation(), validation=None)
     ones = [samples.values / 2 + 0.5 for samples in (given.fake, images(2, 1000), given.real)]
     assert metric("parzen", IMAGES).measure(given)["log-likelihood"] == pytest.approx(parzen_log_likelihood(*ones).mean, rel=1e-5)
 
@@ -130,7 +130,7 @@ def test_the_default_widths_are_those_of_2014():
 
 
 def test_the_samples_that_are_measured_stay_as_they_were(metric):
-    given = evaluation_of_parzen_metric()
+    given = parzen_evaluation()
     metric("parzen", IMAGES).measure(given)
     assert torch.equal(given.real.values, images(0).values)
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torchmetrics.image.fid import FrechetInceptionDistance
 
+from ganforge.builtin.datasets.held_out_split import SplitDataset
+from ganforge.builtin.features import classifier_features
+from ganforge.builtin.features.feature_extractors import build_features
+from ganforge.builtin.metrics.metric_params import FeatureParams
 from ganforge.metrics import (
+    class_coverage_floor,
+    frechet_distance,
+    kernel_distance,
     memorisation,
     mmd,
     near_duplicates,
@@ -18,7 +27,7 @@ from ganforge.metrics import (
     random_directions,
     sliced_wasserstein,
 )
-from ganforge.plugin import DataSpec, Evaluation, IncompatiblePartsError, Samples
+from ganforge.plugin import Codes, DataSpec, Evaluation, IncompatiblePartsError, Latent, LatentSpec, Samples
 
 PLANE = DataSpec((2,))
 
@@ -72,14 +81,14 @@ def test_lines_have_a_limit_that_fits_into_memory(metric):
         metric("sliced-wasserstein", PLANE, projections=10**9)
 
 
-def evaluation_of_neighbour_metrics(seed: int = 0, count: int = 200, shift: float = 0.0) -> Evaluation:
+def neighbour_evaluation(seed: int = 0, count: int = 200, shift: float = 0.0) -> Evaluation:
     stream = torch.Generator().manual_seed(seed)
     real, fake = (torch.randn(count, 2, generator=stream) for _ in range(2))
     return Evaluation(Samples(real), Samples(fake + shift), torch.Generator())
 
 
 def test_values_are_those_of_the_functions(metric):
-    given = evaluation_of_neighbour_metrics(shift=0.5)
+    given = neighbour_evaluation(shift=0.5)
     real, fake = given.real.values, given.fake.values
 
     found = metric("precision-recall", PLANE, neighbours=3).measure(given)
@@ -107,7 +116,7 @@ def test_a_perfect_sampler_is_at_the_floor_in_the_mean(name, key, near, metric):
     """In the mean of 60 evaluations; 24 samples of each kind, where the floors are far from their limits, as well."""
     built = metric(name, PLANE)
     for count in (24, 200) if key != "near" else (200,):
-        values = [built.measure(evaluation_of_neighbour_metrics(seed, count))[key] for seed in range(60)]
+        values = [built.measure(neighbour_evaluation(seed, count))[key] for seed in range(60)]
         assert np.mean(values) == pytest.approx(built.value_info[key].floor(count), abs=near * (200 / count) ** 0.5), count
 
 
@@ -138,14 +147,155 @@ def test_features_and_neighbours_are_stated(metric):
 
 def test_too_few_samples_say_how_many_are_needed(metric):
     with pytest.raises(IncompatiblePartsError, match=r"needs at least 6 real and generated samples, got 5 .*`samples = 6`"):
-        metric("precision-recall", PLANE).measure(evaluation_of_neighbour_metrics(count=5))
+        metric("precision-recall", PLANE).measure(neighbour_evaluation(count=5))
 
 
-def test_keys_and_labels_of_neighbour_metrics(metric):
+def test_keys_and_representation(metric):
     for name in ("precision-recall", "one-nearest-neighbour", "duplicates"):
         built = metric(name, PLANE)
-        found = built.measure(evaluation_of_neighbour_metrics())
+        found = built.measure(neighbour_evaluation())
         assert found.keys() == built.value_info.keys()
         assert all(type(value) is float for value in found.values())
         assert all(len(measure.label) > 20 for measure in built.value_info.values())
         assert all(repr(key) in repr(built) for key in found)
+
+
+CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+
+
+SHARES = (0.5, 0.3, 0.2)
+
+
+def drawn(seed: int, n: int) -> Samples:
+    stream = torch.Generator().manual_seed(seed)
+    labels = torch.multinomial(torch.tensor(SHARES), n, replacement=True, generator=stream)
+    return Samples(CENTRES[labels] + 0.3 * torch.randn(n, 2, generator=stream), labels)
+
+
+def comparison(real: Samples, fake: Samples) -> Evaluation:
+    return Evaluation(real, fake, torch.Generator().manual_seed(4))
+
+
+@pytest.fixture
+def blobs(monkeypatch):
+    monkeypatch.setattr(classifier_features, "_LEAST_STEPS", 100)  # enough for them
+    return SplitDataset(DataSpec((2,), classes=3, class_shares=SHARES), drawn(0, 300), drawn(1, 300))
+
+
+def test_distances_of_raw_values_are_the_functions(metric) -> None:
+    compared = comparison(drawn(0, 50), drawn(1, 60))
+    real, fake = compared.real.values, compared.fake.values
+    assert metric("frechet", PLANE).measure(compared) == {"": frechet_distance(real, fake)}
+    assert metric("kernel", PLANE).measure(compared) == {"": kernel_distance(real, fake)}
+
+
+def test_subsets_are_drawn_from_the_evaluations_stream_and_told_with_their_spread(metric) -> None:
+    made = metric("kernel", PLANE, subsets=20, subset_size=30)
+    compared = comparison(drawn(0, 50), drawn(1, 60))
+    found = made.measure(compared)
+    assert found.keys() == made.value_info.keys() == {"mean", "deviation"}
+    assert found["deviation"] > 0
+    assert found == made.measure(comparison(compared.real, compared.fake))
+    assert made.measure(compared) != found  # the stream has moved on
+
+
+@pytest.mark.parametrize("name", ["frechet", "kernel"])
+def test_features_of_a_classifier_are_named_with_their_sha256(name, blobs, metric) -> None:
+    made = metric(name, blobs, features="classifier")
+    assert made.protocol["features"] == "classifier"
+    assert len(made.protocol["sha256"]) == 64
+    assert made.protocol["sha256"] != metric(name, blobs).protocol.get("sha256")
+    assert float(made.protocol["accuracy"].rstrip("%")) > 99
+    near, far = (made.measure(comparison(blobs.held, fake))[""] for fake in (drawn(2, 300), Samples(torch.zeros(300, 2))))
+    assert near < far
+
+
+def test_frechet_on_the_backbone_equals_torchmetrics_with_the_same_module(metric, metric_context) -> None:
+    spec = DataSpec((3, 16, 16), value_range=(0.0, 1.0))
+    made = metric("frechet", spec, features="imagenet")
+    features = build_features(FeatureParams(features="imagenet"), metric_context(spec))
+    stream = torch.Generator().manual_seed(0)
+    real, fake = (torch.rand(40, 3, 16, 16, generator=stream).round(decimals=1) for _ in range(2))
+
+    class Module(torch.nn.Module):
+        num_features = 1280
+
+        def forward(self, values):
+            return features(values)
+
+    oracle = FrechetInceptionDistance(feature=Module(), normalize=True)
+    oracle.update(real, real=True)
+    oracle.update(fake * 0.8, real=False)
+    found = made.measure(comparison(Samples(real), Samples(fake * 0.8)))[""]
+    assert found == pytest.approx(float(oracle.compute()), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "count", "message"),
+    [
+        ("frechet", {}, 1, "needs at least 2 real and generated samples, got 1"),
+        ("kernel", {}, 1, "needs at least 2 real and generated samples, got 1"),
+        ("kernel", {"subsets": 10}, 500, r"needs at least 1,000 real and generated samples, got 500 .*`samples = 1000` or more"),
+    ],
+)
+def test_too_few_samples_are_told_with_the_key_to_change(name, params, count, message, metric) -> None:
+    with pytest.raises(IncompatiblePartsError, match=message):
+        metric(name, PLANE, **params).measure(comparison(drawn(0, count), drawn(1, count)))
+
+
+def test_classes_are_counted_and_compared_with_equal_shares_or_the_datas(blobs, metric) -> None:
+    uniform, data = (metric("class-modes", blobs, target=target) for target in ("uniform", "data"))
+    fake = Samples(blobs.held.values[blobs.held.labels != 2])
+    shares = np.bincount(blobs.held.labels[blobs.held.labels != 2]) / len(fake)
+
+    found = uniform.measure(comparison(blobs.held, fake))
+    assert found["captured"] == 2
+    assert uniform.value_info["captured"].ideal == 3
+    assert found["reverse-kl"] == pytest.approx((shares * np.log(3 * shares)).sum(), abs=1e-3)
+    other = data.measure(comparison(blobs.held, fake))["reverse-kl"]
+    assert other == pytest.approx((shares * np.log(shares / SHARES[:2])).sum(), abs=1e-3)
+
+
+def test_the_floor_of_class_modes_is_what_real_samples_get(blobs, metric) -> None:
+    made = metric("class-modes", blobs)
+    found = np.mean([made.measure(comparison(blobs.held, drawn(seed, 200)))["reverse-kl"] for seed in range(100)])
+    assert made.value_info["reverse-kl"].floor(200) == pytest.approx(found, rel=0.1)
+    assert made.value_info["reverse-kl"].floor(200) == class_coverage_floor(SHARES, [1 / 3] * 3, 200).reverse_kl
+    assert made.value_info["captured"].floor(200) == 3
+
+
+def test_a_class_that_the_data_lack_gives_a_finite_divergence(blobs, metric) -> None:
+    lacking = SplitDataset(replace(blobs.spec, class_shares=(0.5, 0.5, 0.0)), blobs.train, blobs.held)
+    found = metric("class-modes", lacking, target="data").measure(comparison(blobs.held, blobs.held))
+    assert math.isfinite(found["reverse-kl"])
+
+
+def accuracy_of(metric) -> float:
+    return float(metric.protocol["accuracy"].rstrip("%")) / 100
+
+
+def test_label_match_by_classifier_needs_no_real_neighbours(blobs, metric) -> None:
+    made = metric("label-match", blobs, LatentSpec(2, classes=3), by="classifier")
+    asked = blobs.held.labels.clone()
+    asked[:75] = (asked[:75] + 1) % 3
+    fake = Samples(blobs.held.values, asked, Latent(torch.zeros(300, 2), asked))
+    unlabelled = Samples(torch.zeros(300, 2))
+    assert made.measure(comparison(unlabelled, fake))[""] == pytest.approx(0.75, abs=0.01)
+    assert made.value_info[""].ideal == pytest.approx(accuracy_of(made), abs=1e-4)
+    assert accuracy_of(made) > 0.99
+    assert made.protocol["by"] == "classifier"
+    assert metric("label-match", blobs, LatentSpec(2, classes=3)).protocol == {"by": "nearest"}
+
+
+def test_code_recovery_by_classifier_matches_codes_to_what_it_reads(blobs, metric) -> None:
+    made = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier", column=1)
+    codes = torch.stack([torch.zeros_like(blobs.held.labels), (blobs.held.labels + 1) % 3], dim=1)
+    codes[:60, 1] = (codes[:60, 1] + 1) % 3
+    fake = Samples(blobs.held.values, latent=Latent(torch.zeros(300, 2), codes=Codes(codes, torch.zeros(300, 0))))
+    unlabelled = Samples(torch.zeros(300, 2))
+    assert made.measure(comparison(unlabelled, fake))[""] == pytest.approx(0.8, abs=0.01)
+    # each of three equally likely codes can stand for a third of the samples at most, and half of them are of the first class
+    assert made.value_info[""].ideal == pytest.approx((1 / 3 + 0.3 + 0.2) * accuracy_of(made), abs=1e-4)
+    assert made.protocol["by"] == "classifier"
+    few = metric("code-recovery", blobs, LatentSpec(2, categorical=(2, 3)), by="classifier")
+    assert few.value_info[""].ideal == pytest.approx((0.5 + 0.3) * accuracy_of(few), abs=1e-4)  # of three classes
