@@ -10,6 +10,7 @@ from ganforge.plugin import Registrar, hookimpl
 _LOSSES = "ganforge.builtin.losses"
 _SAMPLERS = "ganforge.builtin.samplers"
 _DATA = "ganforge.builtin.datasets"
+_REMOTE = "ganforge.builtin.datasets.remote_datasets"
 _METRICS = "ganforge.builtin.metrics"
 
 _GOODFELLOW_2014 = "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661"
@@ -28,6 +29,8 @@ _MEEHAN_2020 = "Meehan et al. 2020, https://arxiv.org/abs/2004.05675"
 _NAEEM_2020 = "Naeem et al. 2020, https://arxiv.org/abs/2002.09797"
 _ALAA_2022 = "Alaa et al. 2022, https://arxiv.org/abs/2102.08921"
 _R3GAN = "Huang et al. 2025, https://arxiv.org/abs/2501.05441"
+
+_Add = Callable[..., None]
 
 
 @hookimpl
@@ -91,8 +94,33 @@ def ganforge_register_samplers(register: Registrar) -> None:
 @hookimpl
 def ganforge_register_datasets(register: Registrar) -> None:
     """Points of known distributions, images, and the user's own files."""
-    specs, points, few = f"{_DATA}.dataset_specs", frozenset({"points"}), {"samples": 200}
-    add = _adder(register, f"{_DATA}.points", specs, check_params=few)
+    specs, images = f"{_DATA}.dataset_specs", frozenset({"images", "labels"})
+    _add_points(_adder(register, f"{_DATA}.points", specs, check_params={"samples": 200}))
+    _add_digits(_adder(register, f"{_DATA}.mnist", specs, tags=images))
+    _adder(register, f"{_DATA}.cifar10", specs, tags=images)(
+        "cifar10",
+        "60,000 photographs of ten classes, 32×32, labelled; download with `ganforge data prepare cifar10`.",
+        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
+        params="Cifar10Params",
+        spec="cifar10_spec",
+        checksums=f"{_REMOTE}:CIFAR10_CHECKSUMS",
+    )
+    _adder(register, f"{_DATA}.image_folder", specs, tags=images)(
+        "image-folder",
+        "Your own pictures from a folder, cropped and resized; its sub-folders are classes.",
+        params="ImageFolderParams",
+        check_params={"folder": "images"},
+    )
+    _adder(register, f"{_DATA}.user_arrays", specs, tags=frozenset({"points", "images"}))(
+        "arrays",
+        "Your own points or images from .npy, .npz or .csv files, with optional labels.",
+        params="ArraysParams",
+        check_params={"file": "samples.npz"},
+    )
+
+
+def _add_points(add: _Add) -> None:
+    points = frozenset({"points"})
     add("moons", "Two interleaved half circles, labelled.", params="MoonsParams", spec="moons_spec", tags=points | {"labels"})
     add(
         "gaussian-1d",
@@ -122,8 +150,8 @@ def ganforge_register_datasets(register: Registrar) -> None:
     )
     add("swiss-roll", "A spiral in the plane.", _GULRAJANI_2017, params="SwissRollParams", spec="swiss_roll_spec", tags=points)
 
-    remote, labelled = f"{_DATA}.remote_datasets", frozenset({"images", "labels"})
-    add = _adder(register, f"{_DATA}.mnist", specs, tags=labelled)
+
+def _add_digits(add: _Add) -> None:
     add(
         "digits",
         "Scikit-learn's 1,797 handwritten digits, 8×8, in [-1, 1], labelled.",
@@ -137,7 +165,7 @@ def ganforge_register_datasets(register: Registrar) -> None:
         "LeCun et al. 1998, https://doi.org/10.1109/5.726791",
         params="MnistParams",
         spec="mnist_spec",
-        checksums=f"{remote}:MNIST_CHECKSUMS",
+        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
     )
     add(
         "fashion-mnist",
@@ -145,7 +173,7 @@ def ganforge_register_datasets(register: Registrar) -> None:
         "Xiao et al. 2017, https://arxiv.org/abs/1708.07747",
         params="MnistParams",
         spec="fashion_mnist_spec",
-        checksums=f"{remote}:FASHION_MNIST_CHECKSUMS",
+        checksums=f"{_REMOTE}:FASHION_MNIST_CHECKSUMS",
     )
     add(
         "stacked-mnist",
@@ -154,39 +182,23 @@ def ganforge_register_datasets(register: Registrar) -> None:
         _PACGAN,
         params="StackedMnistParams",
         spec="stacked_mnist_spec",
-        checksums=f"{remote}:MNIST_CHECKSUMS",
+        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
         check_params={"samples": 2_000},
-    )
-    _adder(register, f"{_DATA}.cifar10", specs, tags=labelled)(
-        "cifar10",
-        "60,000 photographs of ten classes, 32×32, labelled; download with `ganforge data prepare cifar10`.",
-        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
-        params="Cifar10Params",
-        spec="cifar10_spec",
-        checksums=f"{remote}:CIFAR10_CHECKSUMS",
-    )
-    _adder(register, f"{_DATA}.image_folder", specs, tags=labelled)(
-        "image-folder",
-        "Your own pictures from a folder, cropped and resized; its sub-folders are classes.",
-        params="ImageFolderParams",
-        check_params={"folder": "images"},
-    )
-    _adder(register, f"{_DATA}.user_arrays", specs, tags=points | {"images"})(
-        "arrays",
-        "Your own points or images from .npy, .npz or .csv files, with optional labels.",
-        params="ArraysParams",
-        check_params={"file": "samples.npz"},
     )
 
 
 @hookimpl
 def ganforge_register_metrics(register: Registrar) -> None:
-    """Comparisons with held-out real samples."""
+    """Comparisons with held-out real samples: of distributions, of labels and codes, and of densities."""
     params = f"{_METRICS}.metric_params"
+    _add_distribution_metrics(_adder(register, f"{_METRICS}.distribution_metrics", params))
+    _add_label_metrics(_adder(register, f"{_METRICS}.label_metrics", params))
+    _add_density_metrics(_adder(register, f"{_METRICS}.density_metrics", params))
+
+
+def _add_distribution_metrics(add: _Add) -> None:
     by_neighbours = "time 3·n²·f for f features; memory n·f"
     by_features = "for f features, and one pass of each sample through their network"
-
-    add = _adder(register, f"{_METRICS}.distribution_metrics", params)
     add(
         "wasserstein",
         "Exact optimal-transport distance to as many held-out real samples.",
@@ -252,7 +264,8 @@ def ganforge_register_metrics(register: Registrar) -> None:
         cost="time 4·n·t·f for f features and t training samples; memory (n + t)·f",
     )
 
-    add = _adder(register, f"{_METRICS}.label_metrics", params)
+
+def _add_label_metrics(add: _Add) -> None:
     add(
         "label-match",
         "Share of conditional samples that have the requested class, by 1-NN or by a classifier.",
@@ -286,7 +299,8 @@ def ganforge_register_metrics(register: Registrar) -> None:
         cost="one pass of each sample through the discriminator",
     )
 
-    add = _adder(register, f"{_METRICS}.density_metrics", params)
+
+def _add_density_metrics(add: _Add) -> None:
     add(
         "modes",
         "Captured modes, high-quality share (3σ) and reverse KL, as VEEGAN and PacGAN count them.",
@@ -313,7 +327,7 @@ def ganforge_register_metrics(register: Registrar) -> None:
     )
 
 
-def _adder(register: Registrar, module: str, light: str | None = None, **common: Any) -> Callable[..., None]:
+def _adder(register: Registrar, module: str, light: str | None = None, **common: Any) -> _Add:
     """``register`` in short for the components of one module.
 
     Args:
