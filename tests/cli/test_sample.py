@@ -92,7 +92,7 @@ def test_each_label_or_code_has_a_row_and_a_name(trained, tmp_path, name):
         ("infogan_digits", ["--code", "1,inf"], "training draws it from -1 to 1"),
         ("infogan_digits", ["--code", "1,2,3"], "the generator has 2"),
         ("infogan_digits", ["--code", "x"], "cannot read the codes 'x'"),
-        ("infogan_moons", ["--neighbours"], "this run's are points"),
+        ("infogan_moons", ["--neighbours"], "this run's data are points"),
         ("dcgan_digits", ["--neighbours", "--out", "x.npz"], "--neighbours writes a PNG, not x.npz"),
     ],
 )

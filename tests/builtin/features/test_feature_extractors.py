@@ -236,7 +236,9 @@ def test_a_torchvision_of_another_torch_is_told_in_one_line(inception, monkeypat
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    with pytest.raises(IncompatiblePartsError, match="the installed one is broken: operator torchvision::nms does not exist") as caught:
+    with pytest.raises(
+        IncompatiblePartsError, match="the installed one is broken: operator torchvision::nms does not exist"
+    ) as caught:
         inception()
     assert "\n" not in str(caught.value)
 
