@@ -20,7 +20,7 @@ METRICS = [one for one in REGISTRY.components(Kind.METRIC) if one.plugin.distrib
 MORE = {"label-match": {"by": "classifier"}, "kernel": {"features": "classifier"}}
 
 
-def benches():
+def subjects():
     """Every metric as it is checked, and some of them with the classifier of labelled data."""
     for one in METRICS:
         yield pytest.param(ComponentCase(one, REGISTRY), id=one.name)
@@ -38,7 +38,7 @@ def cache(tmp_path_factory):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("share", ["one sample", "all samples"])
-@pytest.mark.parametrize("bench", [*benches()])
+@pytest.mark.parametrize("subject", [*subjects()])
 def test_what_is_not_finite_is_never_good(subject, share, bad, cache):
     context, perfect = _perfect(subject)
     context = replace(context, cache_folder=cache)  # so that the classifier learns once
