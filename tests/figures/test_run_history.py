@@ -38,7 +38,7 @@ def test_bins_hold_least_mean_and_greatest_of_their_iterations(count):
 
 def test_non_finite_values_are_reported_and_affect_no_bin():
     curve = binned([1.0, 2.0, math.nan, math.inf, 5.0])
-    assert curve.lost_at == 3
+    assert curve.non_finite_at == 3
     assert curve.last == 5.0
     assert curve.series()[2].tolist() == [1.0, 2.0, 5.0]
 
@@ -65,7 +65,7 @@ def test_a_run_that_went_on_is_drawn_once(tmp_path):
     at, _, mean, _ = history.terms["generator/total"].series()
     assert at.tolist() == [1, 2, 3, 4, 5, 6, 7]
     assert mean.tolist() == [1, 1, 1, 1, 2, 2, 2]
-    assert history.terms["generator/total"].lost_at is None
+    assert history.terms["generator/total"].non_finite_at is None
     assert history.metrics == {"w": {4: 1.0}}
     assert history.resumed == [4]
 
@@ -88,7 +88,7 @@ def test_what_was_rolled_back_is_in_no_mean(tmp_path):
     history = read_history(folder)
 
     at, low, mean, high = history.terms["generator/total"].series()
-    assert (high.max(), history.terms["generator/total"].lost_at) == (3.0, None)
+    assert (high.max(), history.terms["generator/total"].non_finite_at) == (3.0, None)
     expected = {iteration: 1.0 if iteration <= 201 else 2.0 if iteration <= 240 else 3.0 for iteration in range(1, 261)}
     np.testing.assert_allclose(mean, [expected[int(iteration)] for iteration in at])
     np.testing.assert_array_equal(low, high)
@@ -110,12 +110,12 @@ def test_unreadable_records_are_reported_and_the_rest_is_kept(tmp_path):
 
     assert history.metrics == {"w": {1: 1.0, 2: 2.0}}
     assert history.protocols == {"w": {"samples": 5}}
-    assert history.trouble == "the journal contains records that cannot be read"
+    assert history.read_error == "the journal contains records that cannot be read"
 
 
 def test_no_journal_is_an_empty_history(tmp_path):
     history = read_history(RunFolder(tmp_path))
-    assert (history.terms, history.metrics, history.trouble) == ({}, {}, None)
+    assert (history.terms, history.metrics, history.read_error) == ({}, {}, None)
 
 
 def test_floats_of_rows_with_different_terms():

@@ -1,1 +1,1 @@
-"""From recipes to trainers: parts found, checked against each other, and built."""
+"""Turns a recipe into a trainer: finds the components, checks their compatibility, and builds them."""

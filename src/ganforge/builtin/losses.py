@@ -1,4 +1,6 @@
-"""Adversarial losses and gradient penalties. All are arithmetic on logits l, never on probabilities.
+"""Adversarial losses and gradient penalties, registered in :mod:`ganforge.builtin.builtin_plugin`.
+
+All are arithmetic on logits l, never on probabilities.
 
 With D(x) = σ(l(x)): -log D = softplus(-l) and -log(1 - D) = softplus(l), which stay finite where log σ(l) does not.
 The weight of a penalty in a recipe is the paper's λ or γ. This module imports torch inside functions only: its params are read

@@ -22,7 +22,7 @@ class CheckpointSaver:
     Args:
         folder: the run's folder, locked by this process.
         keep: number of checkpoints to keep, the newest ones.
-        on_save_error: whether a failed save ends training or is logged, once until a save succeeds again.
+        on_save_error: whether a failed save ends training or is logged (only once until a save succeeds).
 
     Attributes:
         last: the newest checkpoint saved, or ``None``.

@@ -337,8 +337,8 @@ def _rolling(values: Floats, points: int, reduce: Callable[..., Floats]) -> Floa
 
 
 def _summarize_term(term: BinnedCurve, equilibrium: float | None) -> str:
-    if term.lost_at is not None:
-        return f"not finite since iteration {term.lost_at:,}"
+    if term.non_finite_at is not None:
+        return f"not finite since iteration {term.non_finite_at:,}"
     recent = _recent_mean(term)
     if recent is None:
         return "no values"
@@ -348,7 +348,7 @@ def _summarize_term(term: BinnedCurve, equilibrium: float | None) -> str:
 
 def _recent_mean(term: BinnedCurve) -> float | None:
     """The mean of the last twentieth; ``None`` without values, or if a value was not finite."""
-    if term.lost_at is not None or term.last is None:
+    if term.non_finite_at is not None or term.last is None:
         return None
     *_, mean, _ = term.series()
     return float(np.mean(mean[-max(1, len(mean) // 20) :]))

@@ -1,4 +1,4 @@
-"""What figures show of samples: projections onto a plane, logits over it, groups, and densities on a line."""
+"""Data for figures: samples projected onto a plane, logits over the plane, groups, and densities on a line."""
 
 from __future__ import annotations
 

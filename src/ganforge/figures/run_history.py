@@ -31,13 +31,13 @@ class BinnedCurve:
 
     Attributes:
         width: iterations per bin.
-        lost_at: first iteration whose value was not finite, or ``None``.
+        non_finite_at: first iteration whose value was not finite, or ``None``.
         last: the newest finite value, or ``None``.
     """
 
     def __init__(self, bins: int = BINS) -> None:
         self.width = 1
-        self.lost_at: int | None = None
+        self.non_finite_at: int | None = None
         self.last: float | None = None
         self._bins = bins
         self._sums: Floats = np.zeros(bins)
@@ -49,8 +49,8 @@ class BinnedCurve:
         """Add values ``(n,)`` at iterations ``(n,)``, counted from 1."""
         at, added = np.asarray(list(iterations), dtype=np.int64), np.asarray(list(values), dtype=np.float64)
         finite = np.isfinite(added)
-        if not finite.all() and self.lost_at is None:
-            self.lost_at = int(at[~finite].min())
+        if not finite.all() and self.non_finite_at is None:
+            self.non_finite_at = int(at[~finite].min())
         at, added = at[finite & (at > 0)], added[finite & (at > 0)]
         if not len(at):
             return
@@ -106,7 +106,7 @@ class RunHistory:
         changed: recipe values changed by a resume: first iteration, key, original value, new value.
         rolled_back: for each roll-back, the iteration that had been reached and the one training returned to.
         redone: iterations discarded by roll-backs since the run was started or last resumed.
-        trouble: why the journal could not be read completely, or ``None``.
+        read_error: why the journal could not be read completely, or ``None``.
     """
 
     terms: dict[str, BinnedCurve] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class RunHistory:
     changed: list[tuple[int, str, str, str]] = field(default_factory=list)
     rolled_back: list[tuple[int, int]] = field(default_factory=list)
     redone: int = 0
-    trouble: str | None = None
+    read_error: str | None = None
 
 
 def terms_to_floats(rows: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
@@ -139,9 +139,9 @@ def read_history(folder: RunFolder) -> RunHistory:
             try:
                 _add_record(history, record, limits)
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-                history.trouble = "the journal contains records that cannot be read"
+                history.read_error = "the journal contains records that cannot be read"
     except (StorageError, ValueError, KeyError) as error:
-        history.trouble = f"the journal cannot be read completely: {error}"
+        history.read_error = f"the journal cannot be read completely: {error}"
     return history
 
 

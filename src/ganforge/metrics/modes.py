@@ -94,8 +94,8 @@ def perfect_modes(mixture: GaussianMixture) -> PerfectModes:
     """Share of high-quality samples, and shares of modes, of a perfect sampler of the mixture.
 
     For separate modes these are :func:`perfect_high_quality` and the mixture's shares. If two modes are nearer than 8 standard
-    deviations, samples of one may be of high quality by another; the values then come from 200,000 draws, the same every time,
-    which give the share of high quality to 0.0003.
+    deviations, a sample of one mode may lie within 3σ of another; the values then come from 200,000 draws, the same every time,
+    which give the high-quality share within about 0.0003.
     """
     means, shares = (torch.tensor(part, dtype=torch.float64) for part in (mixture.means, mixture.shares))
     if len(means) < 2 or float(torch.pdist(means).min()) >= _APART * mixture.std:

@@ -102,7 +102,7 @@ class RecipeSource:
         return resolve_indices(parse_key(key) if isinstance(key, str) else key, self.table) if key else ()
 
     def _overridden(self, key: Key, message: str) -> Key:
-        """Of the values that a message about a whole table names, the last one given by ``--set``; else the table."""
+        """The key of the last ``--set`` value that a message about this table mentions, or the key of the table itself."""
         given = [other for other, place in self.places.items() if place.file is None and other[:-1] == key]
         return next((other for other in reversed(given) if re.search(rf"\b{re.escape(str(other[-1]))}\b", message)), key)
 

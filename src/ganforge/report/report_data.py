@@ -96,8 +96,8 @@ def read_report_data(folder: RunFolder) -> ReportData:
     except StorageError as error:
         info = ValueInfo()
         reader.problems.append(error.message)
-    if history.trouble:
-        reader.problems.append(history.trouble)
+    if history.read_error:
+        reader.problems.append(history.read_error)
     return ReportData(
         run=run,
         title=str(run.identity.get("title") or run.name),

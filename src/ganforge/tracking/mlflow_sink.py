@@ -1,4 +1,4 @@
-"""The only place that sends a run to MLflow; a :class:`ganforge.tracking.sink.Sink`."""
+"""Sends metrics, params, tags and files of a run to MLflow; a :class:`ganforge.tracking.sink.Sink`."""
 
 from __future__ import annotations
 

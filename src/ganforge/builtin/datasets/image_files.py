@@ -26,7 +26,7 @@ _ROTATED = frozenset({5, 6, 7, 8})
 
 
 class UnusablePictureError(Exception):
-    """A file that is not a picture as wanted; the text says why. It never leaves the data set."""
+    """A file is not a usable picture; the message says why. Raised and caught within the data set."""
 
 
 def files_below(folder: Path, failed: Callable[[OSError], object]) -> Iterator[Path]:

@@ -1,1 +1,1 @@
-"""Built-in metrics."""
+"""Built-in metric components; their functions are in :mod:`ganforge.metrics`."""
