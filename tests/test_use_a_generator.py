@@ -55,7 +55,7 @@ import json
 assert values.shape == noise.shape[:1] + (2,) == (64, 2)
 assert drawn["codes"].shape == (1000, 1) and drawn["values"].shape == (1000, 2)
 assert moon.shape == upper.shape == (200, 2) and calmer.shape == (10, 2)
-assert json.loads(card["ganforge.json"])["run"].startswith("cgan_moons-")
+assert json.loads(metadata["ganforge.json"])["run"].startswith("cgan_moons-")
 """
     said = follow(script([block for block in REST if not block[0]]) + checks, tmp_path)
 
