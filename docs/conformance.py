@@ -12,16 +12,16 @@ PAGE = Path(__file__).resolve().parent / "reference" / "conformance.md"
 HEAD = """\
 # What the conformance kit checks
 
-Written by `docs/conformance.py` from the checks themselves. `ganforge plugins check` runs every check that fits, on the plugin
-and on all that it registers, with the component's `check_params`, on the CPU. Each ends as passed, failed, skipped (with the
-reason), or as an expected failure. A check that waits for another one is skipped where that one fails, so that a fault is told
-once. Where nothing ran, the check of the plugin fails.
+`docs/conformance.py` writes this page from the checks themselves. `ganforge plugins check` runs every check that applies to the
+plugin and to its components, with each component's `check_params`, on the CPU. A check passes, fails, is skipped (with the reason),
+or fails as expected. If a check fails, those that depend on it are skipped, so that each fault is reported once. If no check ran,
+the command fails.
 
-A failure is expected only for a reason, which stands where the component is registered, `expected_failures={"G06": "why"}`, or in
-the plugin's tests, `conformance_cases("acme-gan", expected_failures={"G06:swirl": "why"})`. One that passes after all is a failure.
+An expected failure needs a reason. Give it where you register the component, `expected_failures={"G06": "why"}`, or in the plugin's
+tests, `conformance_cases("acme-gan", expected_failures={"G06:swirl": "why"})`. If such a check passes, that is a failure.
 """
 FAMILIES = {
-    "P": "The plugin, and what its components say of themselves",
+    "P": "The plugin and the declarations of its components",
     "G": "Generators",
     "D": "Discriminators",
     "L": "Losses",
@@ -40,11 +40,11 @@ def written() -> str:
 
 
 def _table(letter: str, checks: list[Check]) -> str:
-    rows = [f"| {one.id} | {_asked(one)} | {_told(one)} |" for one in checks]
-    return "\n".join([f"## {FAMILIES[letter]}", "", "| check | asks | what |", "|---|---|---|", *rows, ""])
+    rows = [f"| {one.id} | {_subject(one)} | {_description(one)} |" for one in checks]
+    return "\n".join([f"## {FAMILIES[letter]}", "", "| check | applies to | description |", "|---|---|---|", *rows, ""])
 
 
-def _asked(check: Check) -> str:
+def _subject(check: Check) -> str:
     if not check.kinds:
         return "the plugin"
     if check.kinds == frozenset(Kind):
@@ -52,7 +52,7 @@ def _asked(check: Check) -> str:
     return ", ".join(kind.plural for kind in Kind if kind in check.kinds)
 
 
-def _told(check: Check) -> str:
+def _description(check: Check) -> str:
     details = f" {check.details}" if check.details else ""
     return f"**{check.title}.**{details}".replace("``", "`").replace("|", "\\|")
 

@@ -39,7 +39,7 @@ _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.DATASET: (records.Samples, specs.DataSpec),
     Kind.METRIC: (records.Evaluation, records.Samples, contracts.MetricInfo),
 }
-"""What crosses the contract of each kind."""
+"""Records that the contract of each kind uses."""
 _ABILITIES: Mapping[Kind, tuple[type, ...]] = {
     **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR), (contracts.DataDependentInit,)),
     Kind.LOSS: (contracts.LogOddsLoss,),
@@ -60,7 +60,7 @@ _ABILITIES: Mapping[Kind, tuple[type, ...]] = {
 }
 """Optional protocols of each kind."""
 _SAMPLES = 2000
-"""What a recipe's metrics look at unless told otherwise: floors are told for so many."""
+"""A recipe's default number of evaluation samples; floors are given for it."""
 
 _LOGARITHMS = {f"{sign * math.log(number):.6f}": f"{'-' if sign < 0 else ''}log {number}" for number in (2, 4) for sign in (1, -1)}
 
@@ -78,37 +78,38 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     yield "<!-- written by docs/reference.py from hooks, contracts and registrations: change those, then run it -->"
     yield f"# {kind.plural.capitalize()}"
     yield (
-        "What a plugin calls to announce one, what it must be able to do, and what comes with ganforge and its own plugins. "
-        "[Write a plugin](../how-to/write-a-plugin.md) goes through a whole one; "
-        f"`ganforge list {kind.plural}` shows what is installed with you."
+        f"How a plugin registers {kind.plural.replace('datasets', 'data sets')}, their contract, "
+        "and those that ganforge and its own plugins provide. "
+        "[Write a plugin](../how-to/write-a-plugin.md) explains a whole plugin step by step. "
+        f"`ganforge list {kind.plural}` shows what is installed."
     )
 
     yield "## The hook"
     yield f"```python\n@hookimpl\ndef {hook.__name__}(register: Registrar) -> None: ...\n```"
     yield _prose(hook)
-    yield "Each call of `register` announces one component:"
+    yield "Each call of `register` registers one component:"
     yield f"```python\n{_registrar()}\n```"
     yield _table(
-        ("option", "what it says"),
+        ("option", "meaning"),
         [(f"`{name}`", text) for name, text in _attributes(Component).items() if name not in ("kind", "plugin")],
     )
 
     yield "## The contract"
     yield f"The factory is called as `factory(params, context)`; `context` is a `{context.__name__}`. {_summary(context)}"
     if fields := _attributes(context):
-        yield _table((f"`{context.__name__}`", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
-    yield "The component must offer this; no base class is needed:"
+        yield _table((f"`{context.__name__}`", "meaning"), [(f"`{name}`", text) for name, text in fields.items()])
+    yield "The component must implement this; no base class is needed:"
     yield _source(contract)
     if abilities := _ABILITIES[kind]:
-        yield "These abilities are optional. A component has one when it defines its member:"
+        yield "These abilities are optional. A component has one if it defines its member:"
         yield from map(_source, abilities)
     for record in _RECORDS[kind]:
         yield f"`{record.__name__}`: {_summary(record)}"
         if fields := _attributes(record):
-            yield _table(("field", "what it is"), [(f"`{name}`", text) for name, text in fields.items()])
+            yield _table(("field", "meaning"), [(f"`{name}`", text) for name, text in fields.items()])
 
     yield from _capabilities(kind, registry)
-    yield "## What there is"
+    yield "## Components"
     for component in _ours(kind, registry):
         yield from _component(component, registry)
 
@@ -118,23 +119,25 @@ def _source(contract: type) -> str:
 
 
 def _capabilities(kind: Kind, registry: Registry) -> Iterator[str]:
-    """What may be required and provided, and who does."""
-    yield "## What it may require and provide"
+    """The capabilities that may be required and provided, and the components that do."""
+    yield "## Requirements"
     if kind is Kind.DATASET:
-        yield "A data set requires nothing. Its `DataSpec` tells what others ask for: labels, shape, range, a known density."
+        yield "A data set requires nothing. Its `DataSpec` provides what others require: labels, shape, range, a known density."
         return
     ours = _ours(kind, registry)
-    users = {word: [one.name for one in ours if any(_matches(word, said) for said in one.requires)] for word in CAPABILITIES}
-    yield "`requires` names what other parts must give. A recipe whose other parts do not is refused before anything is built."
+    users = {
+        word: [one.name for one in ours if any(_matches(word, required) for required in one.requires)] for word in CAPABILITIES
+    }
+    yield "`requires` names what other parts must provide. A recipe whose other parts do not is rejected before anything is built."
     yield _table(
-        ("word", "what fulfils it", "who requires it"),
+        ("word", "provided by", "required by"),
         [(f"`{word}`", text, _code(users[word])) for word, text in CAPABILITIES.items()],
     )
     if kind is Kind.DISCRIMINATOR:
         heads = [f"`{one.name}`: {_code(one.provides)}" for one in ours if one.provides]
-        yield "`provides` names outputs beside the logits, as `head:NAME`, which losses then require: " + "; ".join(heads) + "."
+        yield "`provides` names outputs beside the logits, as `head:NAME`, which losses may require: " + "; ".join(heads) + "."
     else:
-        yield f"Only discriminators provide anything, their heads; a {kind.value} provides nothing."
+        yield f"Only discriminators provide capabilities, their heads; a {kind.value} provides none."
 
 
 def _component(component: Component, registry: Registry) -> Iterator[str]:
@@ -159,37 +162,32 @@ def _component(component: Component, registry: Registry) -> Iterator[str]:
         yield from _term_info(ComponentCase(component, registry).build())
     if component.kind is Kind.METRIC:
         rows = [
-            _measure(component.name, key, measure) for key, measure in ComponentCase(component, registry).build().value_info.items()
+            _metric_info(component.name, key, info) for key, info in ComponentCase(component, registry).build().value_info.items()
         ]
-        yield _table(("value", "what it is", "better", "of a perfect generator"), rows)
+        yield _table(("value", "meaning", "better", "perfect generator"), rows)
 
 
 def _term_info(loss: contracts.Loss) -> Iterator[str]:
-    rows = [
-        (f"`{term}`", reading.label, _number(reading.equilibrium), _number(reading.best))
-        for term, reading in loss.term_info.items()
-    ]
-    yield _table(("term", "what it is", "at equilibrium", "where its player has won"), rows)
+    rows = [(f"`{term}`", info.label, _number(info.equilibrium), _number(info.best)) for term, info in loss.term_info.items()]
+    yield _table(("term", "meaning", "at equilibrium", "when its player has won"), rows)
     divergences = {one.divergence.name: one.divergence.greatest for one in loss.term_info.values() if one.divergence}
     for name, greatest in divergences.items():
-        yield f"The best discriminator's terms estimate: {name}" + (
+        yield f"With the best discriminator, the terms estimate: {name}" + (
             "." if math.isinf(greatest) else f", at most {_number(greatest)}."
         )
     if loss.second_order:
         yield "It differentiates through a gradient, so the discriminator must allow double backward."
 
 
-def _measure(name: str, key: str, measure: MetricInfo) -> tuple[str, ...]:
-    perfect = _number(measure.ideal)
-    if measure.floor is not None:
-        perfect = f"{_number(measure.floor(_SAMPLES))} with {_SAMPLES:,} samples"
-    return f"`{name}/{key}`" if key else f"`{name}`", measure.label, "–" if measure.better == "none" else measure.better, perfect
+def _metric_info(name: str, key: str, info: MetricInfo) -> tuple[str, ...]:
+    perfect = _number(info.ideal)
+    if info.floor is not None:
+        perfect = f"{_number(info.floor(_SAMPLES))} with {_SAMPLES:,} samples"
+    return f"`{name}/{key}`" if key else f"`{name}`", info.label, "–" if info.better == "none" else info.better, perfect
 
 
 def _parameter(parameter: Parameter) -> tuple[str, ...]:
-    default = (
-        "must be given" if parameter.required else "" if parameter.default is None else f"`{format_default(parameter.default)}`"
-    )
+    default = "required" if parameter.required else "" if parameter.default is None else f"`{format_default(parameter.default)}`"
     return f"`{parameter.name}`", parameter.type, default, parameter.range, parameter.description
 
 
@@ -203,7 +201,7 @@ def _number(value: float | None) -> str:
 
 
 def _registrar() -> str:
-    """The registrar's call as it stands in its source, up to its docstring."""
+    """The registrar's call in its source, up to its docstring."""
     source = textwrap.dedent(inspect.getsource(Registrar.__call__))
     (docstring,) = (node.body[0] for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
     head = "\n".join(source.splitlines()[: docstring.lineno - 1])
@@ -211,12 +209,12 @@ def _registrar() -> str:
 
 
 def _ours(kind: Kind, registry: Registry) -> list[Component]:
-    """Built-in and first-party ones, whatever else is installed."""
+    """The built-in and first-party components."""
     return [one for one in registry.components(kind) if one.plugin.distribution in FIRST_PARTY]
 
 
-def _matches(word: str, said: str) -> bool:
-    return word == said or (word == "head:NAME" and said.startswith("head:"))
+def _matches(word: str, required: str) -> bool:
+    return word == required or (word == "head:NAME" and required.startswith("head:"))
 
 
 def _summary(documented: object) -> str:
