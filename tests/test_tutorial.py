@@ -174,7 +174,7 @@ def bells(tutorial, logits=None):
         gaussian_mixture_density(points[:, None], GaussianMixture(((mean,),), 1.0)).clamp_min(1e-300) for mean in (-0.5, 0.5)
     )
     best = -points  # log p_data - log p_g of two bells of spread 1, one apart
-    return tutorial.experiments.Verdicts(points, data, generated, best if logits is None else logits(best), (0.5, 1.0))
+    return tutorial.experiments.DiscriminatorCurve(points, data, generated, best if logits is None else logits(best), (0.5, 1.0))
 
 
 def test_value_of_the_best_discriminator_is_the_divergence(tutorial):
@@ -193,22 +193,22 @@ def test_value_of_any_other_discriminator_is_lower(tutorial):
         assert other.gap > 0.01
 
 
-def test_verdicts_take_the_generators_bell_from_its_weights(tutorial):
+def test_curves_take_the_generators_bell_from_its_weights(tutorial):
     trainer = tutorial.experiments.built("tutorial/optimal_discriminator", "dataset.params.samples=100")
     noise = trainer.sampler.draw(20_000, torch.Generator().manual_seed(0))
     with torch.no_grad():
         made = trainer.networks["generator"](noise)
-    verdicts = tutorial.experiments.verdicts(trainer)
-    assert verdicts.bell == pytest.approx((made.mean().item(), made.std().item()), abs=0.02)
-    assert torch.trapezoid(verdicts.generated, verdicts.points).item() == pytest.approx(1)
-    assert torch.trapezoid(verdicts.data, verdicts.points).item() == pytest.approx(1)
+    curve = tutorial.experiments.discriminator_curve(trainer)
+    assert curve.bell == pytest.approx((made.mean().item(), made.std().item()), abs=0.02)
+    assert torch.trapezoid(curve.generated, curve.points).item() == pytest.approx(1)
+    assert torch.trapezoid(curve.data, curve.points).item() == pytest.approx(1)
 
 
 def test_generator_of_page_three_stands_still(tutorial):
     settings = ("dataset.params.samples=100", "train.iterations=3", "metric=[]")
-    before = tutorial.experiments.verdicts(tutorial.experiments.built("tutorial/optimal_discriminator", *settings)).bell
+    before = tutorial.experiments.discriminator_curve(tutorial.experiments.built("tutorial/optimal_discriminator", *settings)).bell
     run = tutorial.experiments.trained("tutorial/optimal_discriminator", *settings)
-    assert tutorial.experiments.verdicts(run.trainer).bell == before
+    assert tutorial.experiments.discriminator_curve(run.trainer).bell == before
 
 
 def test_two_players_circle_until_a_penalty_stops_them(tutorial):

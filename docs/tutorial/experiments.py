@@ -105,13 +105,13 @@ def trained(
     return run
 
 
-# Page 2: what a generator is told.
+# Page 2: the generator's gradient.
 
 
 def slope(recipe: str, logits: Tensor) -> Tensor:
     """``(n,)`` derivative of the generator's loss of a recipe by the logit of each of ``(n,)`` fakes, found by autograd.
 
-    The discriminator is one that says a fake's own value, so that logits can be given.
+    The stub discriminator returns a fake's value as its logit, so that any logits can be chosen.
     """
     objective = built(recipe).objective
     values = logits.detach().double()[:, None].requires_grad_()
@@ -139,14 +139,14 @@ def found_at(recipe: str, distance: float, seed: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class DiscriminatorCurve:
     """A trained and the best discriminator on a line of ``(m,)`` points.
 
     Attributes:
-        points: where.
+        points: the points.
         data: density of the data.
         generated: density of the generator.
-        logits: what the trained discriminator says.
+        logits: output of the trained discriminator.
         bell: mean and standard deviation of the generator.
     """
 
@@ -189,8 +189,8 @@ class Verdicts:
         return float(torch.trapezoid((halves[0] + halves[1]) / 2, self.points))
 
 
-def verdicts(trainer: Trainer) -> Verdicts:
-    """What the discriminator says beside what it should, for a bell of data and a generator z ↦ wz + b of normal z."""
+def discriminator_curve(trainer: Trainer) -> DiscriminatorCurve:
+    """The trained and the best discriminator, for normal data and a generator z ↦ wz + b of normal z."""
     last: Any = trainer.networks["generator"].last
     mean, std = last.bias.item(), abs(last.weight.item())
     data = trainer.evaluator.data.density
@@ -201,7 +201,7 @@ def verdicts(trainer: Trainer) -> Verdicts:
         logits = trainer.networks["discriminator"](Samples(points.float())).logits.double()
     generated = GaussianMixture(((mean,),), std)
     densities = [gaussian_mixture_density(points, bell).clamp_min(1e-300) for bell in (data, generated)]
-    return Verdicts(points[:, 0], densities[0], densities[1], logits, (mean, std))
+    return DiscriminatorCurve(points[:, 0], densities[0], densities[1], logits, (mean, std))
 
 
 # Page 7: three troubles.

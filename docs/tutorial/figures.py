@@ -58,7 +58,7 @@ def losses() -> Pixels:
 
 
 def slopes() -> Pixels:
-    """Page 2: what one fake's logit is told by each loss, found by autograd from the losses themselves."""
+    """Page 2: the gradient of each loss by the logit of one fake, computed by autograd from the losses themselves."""
     logits = torch.linspace(-6, 6, 241, dtype=torch.float64)
     page, axes = mpl_style.figure(6.4, 3.2)
     for loss, name, colour in (
@@ -89,17 +89,17 @@ def saturation() -> Pixels:
 
 def optimal() -> Pixels:
     """Page 3: the trained discriminator on the best one."""
-    verdicts = experiments.verdicts(trained("tutorial/optimal_discriminator", "metric=[]").trainer)
+    curve = experiments.discriminator_curve(trained("tutorial/optimal_discriminator", "metric=[]").trainer)
     page, axes = mpl_style.figure(6.4, 3.4)
-    shown = verdicts.points.abs() < 3
-    points = verdicts.points[shown]
+    shown = curve.points.abs() < 3
+    points = curve.points[shown]
     for density, name, colour, style in (
-        (verdicts.data, "p_data", mpl_style.DATA_1D, ":"),
-        (verdicts.generated, "p_g", mpl_style.GENERATED_1D, "-"),
+        (curve.data, "p_data", mpl_style.DATA_1D, ":"),
+        (curve.generated, "p_g", mpl_style.GENERATED_1D, "-"),
     ):
         axes.plot(points, density[shown], style, color=colour, linewidth=1.5, label=name)
-    axes.plot(points, verdicts.best[shown], color=mpl_style.OPTIMUM_1D, linewidth=4, label="D*")
-    axes.plot(points, verdicts.trained[shown], "--", color=mpl_style.DISCRIMINATOR_1D, linewidth=1.6, label="trained D")
+    axes.plot(points, curve.best[shown], color=mpl_style.OPTIMUM_1D, linewidth=4, label="D*")
+    axes.plot(points, curve.trained[shown], "--", color=mpl_style.DISCRIMINATOR_1D, linewidth=1.6, label="trained D")
     axes.set(xlabel="x", xlim=(-3, 3), ylim=(0, 1.25))
     return _done(page, axes, ncols=4)
 

@@ -25,7 +25,7 @@ COMMAND = "python docs/tutorial/tables.py"
 Cells = Iterable[Sequence[str]]
 
 QUIET = "pictures.every=1_000_000"
-"""Nobody looks at these runs' pictures."""
+"""Draws no pictures in these runs."""
 
 
 def equilibrium() -> str:
@@ -60,9 +60,11 @@ def optimal() -> str:
     """Page 3: a trained discriminator beside the best one."""
     rows = []
     for seed in SEEDS:
-        verdicts = experiments.verdicts(trained("tutorial/optimal_discriminator", f"train.seed={seed}", QUIET, "metric=[]").trainer)
-        mean, std = verdicts.bell
-        values = (verdicts.gap, verdicts.value(verdicts.logits), verdicts.best_value, 2 * verdicts.divergence - LOG4)
+        curve = experiments.discriminator_curve(
+            trained("tutorial/optimal_discriminator", f"train.seed={seed}", QUIET, "metric=[]").trainer
+        )
+        mean, std = curve.bell
+        values = (curve.gap, curve.value(curve.logits), curve.best_value, 2 * curve.divergence - LOG4)
         rows.append([str(seed), f"{mean:.2f}, {std:.2f}", *(f"{value:.4f}" for value in values)])
     heads = ("seed", "the generator's mean, spread", "largest gap between D and D*", "V(D)", "V(D*)", "2·JSD − log 4")
     return _table(heads, rows)

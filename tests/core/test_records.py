@@ -121,5 +121,5 @@ def test_records_are_frozen(record):
         setattr(record, name, None)
 
 
-def test_verdicts_share_no_heads():
+def test_discriminator_outputs_share_no_heads():
     assert DiscriminatorOutput(torch.zeros(1)).heads is not DiscriminatorOutput(torch.zeros(1)).heads
