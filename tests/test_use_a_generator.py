@@ -60,7 +60,7 @@ assert json.loads(metadata["ganforge.json"])["run"].startswith("cgan_moons-")
     said = follow(script([block for block in REST if not block[0]]) + checks, tmp_path)
 
     assert said.startswith("<generator of infogan_moons-")
-    assert said.count("read back and compared in batches of 64 and 1") == 3
+    assert said.count("verified in batches of 64 and 1") == 3
     assert {"moons", "moons.onnx", "moons.pt2"} <= {path.name for path in tmp_path.iterdir()}
 
 
