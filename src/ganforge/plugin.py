@@ -1,4 +1,4 @@
-"""The one door for plugin authors: everything a plugin may import from ganforge. Light: it brings in no torch."""
+"""Public API for plugins: everything a plugin may import from ganforge. Does not import torch."""
 
 from ganforge.core.contracts import (
     BoundedNoise,
