@@ -203,18 +203,18 @@ def _describe(entry_point: metadata.EntryPoint) -> InstalledPlugin:
         return unknown
     try:
         text = distribution.metadata  # once: each access reads and parses it anew
-        name, version = normalize_name(text["Name"]), text["Version"]
+        name, versions = normalize_name(text["Name"]), text.get_all("Version") or [""]  # text["Version"] may raise KeyError
         source, origin, url = _installed_from(distribution)
         return InstalledPlugin(
             name=entry_point.name,
             distribution=name,
-            version=version or "?",
+            version=versions[0] or "?",
             entry_point=entry_point,
             requires=tuple(text.get_all("Requires-Dist") or distribution.requires or ()),
             source=source,
             origin=origin,
             url=url,
-            fault=distribution_error(name, version),
+            fault=distribution_error(name, versions[0]),
         )
     except Exception as error:  # noqa: BLE001 - metadata is the plugin's, so whatever is wrong with it is the plugin's fault
         return replace(unknown, fault=f"its metadata cannot be read: {error}")

@@ -302,33 +302,22 @@ def _download_name(dataset: RemoteDataset, file: RemoteFile, url: str, name: str
 
 
 def _fetch(url: str, name: str, size: int, report: Report) -> bytes:
-    from pooch import HTTPDownloader
+    """Download a file into memory; stops a server that sends far more than ``size`` bytes (0: no limit)."""
+    import requests
 
-    transfer = _Transfer(name, 2 * size + _CHUNK if size else None, report)
     headers = {"User-Agent": f"ganforge/{__version__}", "Accept-Encoding": "identity"}
-    HTTPDownloader(progressbar=transfer, chunk_size=_CHUNK, timeout=_TIMEOUT, headers=headers)(url, transfer, None)
-    return b"".join(transfer.pieces)
-
-
-class _Transfer:
-    """The file that pooch writes to and its progress bar in one: it counts bytes, and stops a server that sends too many."""
-
-    def __init__(self, name: str, limit: int | None, report: Report) -> None:
-        self.pieces: list[bytes] = []
-        self.total = 0  # set by pooch
-        self._name, self._limit, self._report, self._done = name, limit, report, 0
-
-    def write(self, piece: bytes) -> None:
-        self.pieces.append(piece)
-        self._done += len(piece)
-        self._report(self._name, self._done, self.total or None)
-        if self._limit is not None and self._done > self._limit:
-            raise OSError(f"{self._name} is larger than expected")
-
-    def _ignore(self, _: int = 0) -> None:
-        """Nothing to do: :meth:`write` reports the exact number of bytes."""
-
-    flush = update = reset = close = _ignore
+    pieces: list[bytes] = []
+    done = 0
+    with requests.get(url, headers=headers, timeout=_TIMEOUT, stream=True) as response:
+        response.raise_for_status()
+        total = int(response.headers.get("Content-Length") or 0) or None
+        for piece in response.iter_content(_CHUNK):
+            pieces.append(piece)
+            done += len(piece)
+            report(name, done, total)
+            if size and done > 2 * size + _CHUNK:
+                raise OSError(f"{name} is larger than expected")
+    return b"".join(pieces)
 
 
 def _is_not_found(error: OSError) -> bool:
