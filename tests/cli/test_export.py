@@ -78,6 +78,7 @@ def test_a_generator_of_a_local_file_is_exported_with_its_file(here, mine, capsy
     assert "name the file with --plugin FILE.py" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_program_needs_neither_ganforge_nor_its_plugins(here):
     assert main(["export", "cgan_moons", "--format", "torchscript-export", "--out", "it.pt2"]) == 0
     program = """

@@ -142,6 +142,7 @@ def test_a_recipe_cannot_name_a_file(here, capsys):
     assert "no generator named 'my_gan.py'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_sweep_have_the_switches_of_its_command(here, capsys):
     recipe = here / "own.toml"
     recipe.write_text(RECIPE.read_text().replace('use = "mlp"', 'use = "mine"', 1))

@@ -153,7 +153,7 @@ def test_texts_of_the_run_stay_texts(made, page_of):
     assert page.all("script") == []
     assert not any("onerror" in attributes for _, attributes in page.elements)
     assert "{{ 7 * 7 }}" in page.text
-    assert "\u202e" not in page.text.split("As given")[0]
+    assert "\u202e" not in page.text.split("As written")[0]
 
 
 def test_what_a_resume_changed_stands_beside_what_the_run_began_with(made, page_of):
@@ -254,7 +254,7 @@ def test_an_old_or_empty_folder_has_a_page_that_says_what_is_not_there(made, pag
         "The journal contains no losses.",
         "No metrics were measured",
         "The run folder contains no recipe.",
-        "There is no lock file of this run.",
+        "There is no lock file for this run.",
     ):
         assert text in page.text
 

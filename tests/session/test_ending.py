@@ -108,7 +108,7 @@ def mlflow_run(tmp_path: Path, folder: RunFolder):
         ("training", signal.SIGINT, 130),
         pytest.param("training", signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param("evaluation", signal.SIGINT, 130, marks=pytest.mark.slow),
-        ("evaluation", signal.SIGTERM, 143),
+        pytest.param("evaluation", signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param("pictures", signal.SIGINT, 130, marks=pytest.mark.slow),
         pytest.param("pictures", signal.SIGTERM, 143, marks=pytest.mark.slow),
     ],

@@ -113,6 +113,7 @@ def test_the_model_samples_with_pickle_forbidden(finished, tmp_path, monkeypatch
     assert set(np.load(out)["codes"][:, 0]) == {1.0}
 
 
+@pytest.mark.slow
 def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
     from mlflow import MlflowClient
 

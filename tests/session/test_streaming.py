@@ -191,7 +191,14 @@ def test_a_picture_damaged_or_gone_under_way_ends_the_run_with_its_name(recipe, 
 
 
 @waiting
-@pytest.mark.parametrize(("signals", "code"), [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGINT] * 2, 130)])
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ([signal.SIGINT], 130),
+        pytest.param([signal.SIGTERM], 143, marks=pytest.mark.slow),
+        pytest.param([signal.SIGINT] * 2, 130, marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_ends_the_workers_too_and_saves_first(recipe, command, signals, code):
     process = command("--set", "train.iterations=1000000", "--set", "checkpoints.every=1000000")
     wait_for(trains(process, recipe.parent))
@@ -210,7 +217,7 @@ def test_ctrl_c_ends_the_workers_too_and_saves_first(recipe, command, signals, c
 
 
 @waiting
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_to_the_workers_leaves_the_training_its_data(recipe, command, number):
     process = command("--set", "train.iterations=1000000", "--set", "checkpoints.every=1000000")
     reached = trains(process, recipe.parent)

@@ -61,6 +61,7 @@ def test_the_end_of_its_trainer_makes_the_run_killed(trainer, uri, start_uploade
     assert phase(trainer.folder) == "done"
 
 
+@pytest.mark.slow
 def test_it_ignores_ctrl_c_and_is_no_part_of_the_terminals_group(trainer, uri, start_uploader, read_back):
     process = start_uploader(trainer.folder, uri)
     trainer.begin()
@@ -103,7 +104,8 @@ def test_a_uploader_killed_between_sending_and_acknowledging_doubles_nothing(
     assert record.status == "FINISHED"
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 6])
 def test_uploaders_start_together_on_a_fresh_store(count, new_trainer, tmp_path, start_uploader, read_back):
     uri = f"sqlite:///{tmp_path}/fresh.db"
     trainers = [new_trainer() for _ in range(count)]
@@ -191,6 +193,7 @@ def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_uplo
     assert record.images == [("images/samples", 0)]
 
 
+@pytest.mark.slow
 def test_trainer_and_uploader_killed_and_the_run_resumed(trainer, uri, start_uploader, read_back):
     """A checkpoint at 500, both killed at 700 with a torn tail, then resumed from 500."""
     process = start_uploader(trainer.folder, uri, fault="kill@acknowledged:3")
