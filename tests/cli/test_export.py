@@ -91,6 +91,7 @@ print(tuple(module(noise=torch.randn(7, 3), labels=torch.ones(7, dtype=torch.int
     assert done.stdout == "(7, 2)\n"
 
 
+@pytest.mark.slow
 def test_nothing_else_pays_for_exporting(here):
     program = "import sys, ganforge; ganforge.load('cgan_moons').sample(2); print([n for n in sys.modules if n in {heavy}])"
     heavy = ("torch._dynamo", "torch.export._trace", "torch.onnx._internal.exporter", "onnx", "onnxscript", "onnxruntime")

@@ -49,13 +49,13 @@ def test_thousands_of_hostile_recipes_are_only_read(fuzz, tmp_path):
     ("plant", "seen"),
     [
         ("import", "import wsgiref"),
-        ("socket", "socket."),
-        ("process", "subprocess.Popen"),
+        pytest.param("socket", "socket.", marks=pytest.mark.slow),
+        pytest.param("process", "subprocess.Popen", marks=pytest.mark.slow),
         ("write", "opened to write"),
-        ("remove", "os.remove"),
-        ("create", "created "),
-        ("code", "compile"),
-        ("plugin", "blames another plugin: ganforge-vanilla failed"),
+        pytest.param("remove", "os.remove", marks=pytest.mark.slow),
+        pytest.param("create", "created ", marks=pytest.mark.slow),
+        pytest.param("code", "compile", marks=pytest.mark.slow),
+        pytest.param("plugin", "blames another plugin: ganforge-vanilla failed", marks=pytest.mark.slow),
     ],
 )
 def test_what_must_not_happen_is_seen_when_it_does(fuzz, plant, seen):
@@ -63,6 +63,7 @@ def test_what_must_not_happen_is_seen_when_it_does(fuzz, plant, seen):
     assert [fault for fault in report["bad"] if fault.startswith(seen)] != []
 
 
+@pytest.mark.slow
 def test_a_traceback_is_seen_when_there_is_one(fuzz):
     done = fuzz(60, "traceback")
     assert done.returncode == 1

@@ -99,7 +99,7 @@ def test_streamed_or_not_and_by_how_many_makes_no_difference(recipe, console, tm
         assert result.metrics == inside.metrics
 
 
-@pytest.mark.parametrize(("at", "before", "after"), [(1, 2, 0), (7, 0, 2)])
+@pytest.mark.parametrize(("at", "before", "after"), [pytest.param(1, 2, 0, marks=pytest.mark.slow), (7, 0, 2)])
 def test_going_on_in_the_middle_of_an_epoch_equals_never_having_stopped(recipe, console, tmp_path, stop_at, at, before, after):
     whole = run(Options(recipe, runs_dir=tmp_path / "whole"), console)
     with stop_at(at):
@@ -173,7 +173,7 @@ def trains(process, folder):
 
 
 @waiting
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_picture_damaged_or_gone_under_way_ends_the_run_with_its_name(recipe, command, pictures, workers):
     mask = held_out_mask(COUNT, None, 0.1)
     victim = pictures[(~mask).nonzero()[5].item()]

@@ -326,6 +326,7 @@ def test_the_stand_in_has_heads_for_codes_and_classes(judged):
         assert outcome.state is CheckState.PASSED
 
 
+@pytest.mark.slow  # tests/builtin and plugins run the same checks
 @pytest.mark.parametrize("component", load_plugins().components(Kind.LOSS), ids=lambda one: one.id)
 def test_every_installed_loss_passes(component):
     outcomes = check_component(component, registry=load_plugins())
