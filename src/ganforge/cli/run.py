@@ -104,7 +104,7 @@ def _print_summary(result: Result) -> None:
             else:
                 kept = "there is no checkpoint to sample or resume; without changes, running again diverges again"
             console.note(f"  {kept}:")
-            console.note('  lower the learning rates, or add a penalty such as [[loss]] use = "r1"')
+            console.note('  start a new run with lower learning rates or a penalty such as [[loss]] use = "r1"')
     if result.mlflow["undelivered"] and not result.mlflow["wanted"]:
         console.note(f"  MLflow    off; ganforge sync {result.run} sends the run")
     elif result.mlflow["undelivered"]:

@@ -133,7 +133,7 @@ def current_status(folder: RunFolder, identity: Mapping[str, Any]) -> tuple[str,
 def mark_killed(folder: RunFolder, status: Status) -> Status | None:
     """Mark a run whose process has disappeared as killed, in its status and, for MLflow, in its journal.
 
-    The process has disappeared where nobody holds the folder's lock, and the process is dead or has been silent for a minute. Only
+    The process has disappeared if no process holds the folder's lock, and the process is dead or has been silent for a minute. Only
     the run's own host can tell.
 
     Returns:

@@ -212,7 +212,7 @@ class RunFolder:
 
     @property
     def _holder_file(self) -> Path:
-        """Beside the lock, because Windows lets nobody read a locked file."""
+        """A file next to the lock, because a locked file cannot be read on Windows."""
         return self.path / "run.lock.json"
 
     def _read_holder(self) -> LockHolder:

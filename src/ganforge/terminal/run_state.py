@@ -116,7 +116,7 @@ class MetricHistory:
 
 
 class RunState:
-    """Everything the events have said so far.
+    """The state of the run according to the events so far.
 
     Attributes:
         started: how the run started, ``None`` before.

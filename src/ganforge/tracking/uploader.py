@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)
-    warnings.simplefilter("ignore")  # those of MLflow and SQLAlchemy: nobody sees them here, and -W error would end the uploader
+    warnings.simplefilter("ignore")  # from MLflow and SQLAlchemy: not visible here, and -W error would end the uploader
     trainer = os.getppid()
     run_over = threading.Event()
     threading.Thread(target=_wait_for_parent, args=(run_over,), daemon=True).start()
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         set_environment(own_process=True)
         store = resolve_store(options.uri)
         upload(folder, store, run_over, drain_timeout=options.drain_timeout, resumed=lambda: _is_resumed(folder, trainer))
-    except Exception as error:  # noqa: BLE001 - the last boundary: nobody reads this process's stderr
+    except Exception as error:  # noqa: BLE001 - the last boundary: this process's stderr is not read
         log_error(folder, error)
         return 1
     return 0
