@@ -46,20 +46,20 @@ def main() -> None:
 
 
 def _measure(recipe: Path, iterations: int, rounds: int) -> None:
-    signs: list[float] = []
-    looks: list[float] = []
+    light: list[float] = []
+    full: list[float] = []
     for _ in range(rounds):
         runs = [_seconds(recipe, health) for health in ("enabled=false", "sample_checks=0", "enabled=true")]
         for run in runs:
             next(run)
         blocks = [_block(runs) for _ in range(iterations // (_PIECE * _PIECES))]
-        signs += [vital / bare for bare, vital, _ in blocks]
-        looks.append(sum(whole for *_, whole in blocks) / sum(bare for bare, *_ in blocks))
-    low, middle, high = statistics.quantiles(signs, n=4)
-    least, most = median_interval(signs)
-    print(f"{recipe.stem}, {len(signs)} blocks in {rounds} rounds")
-    print(f"  vital signs: {middle:.3f} (median; 95 % interval {least:.3f} to {most:.3f}; middle half {low:.3f} to {high:.3f})")
-    print(f"  with samples: {statistics.median(looks):.3f} ({min(looks):.3f} to {max(looks):.3f})", flush=True)
+        light += [with_statistics / bare for bare, with_statistics, _ in blocks]
+        full.append(sum(whole for *_, whole in blocks) / sum(bare for bare, *_ in blocks))
+    low, middle, high = statistics.quantiles(light, n=4)
+    least, most = median_interval(light)
+    print(f"{recipe.stem}, {len(light)} blocks in {rounds} rounds")
+    print(f"  statistics: {middle:.3f} (median; 95 % interval {least:.3f} to {most:.3f}; middle half {low:.3f} to {high:.3f})")
+    print(f"  with samples: {statistics.median(full):.3f} ({min(full):.3f} to {max(full):.3f})", flush=True)
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -80,7 +80,7 @@ def _block(runs: Sequence[Iterator[float]]) -> list[float]:
 
 
 def _seconds(recipe: Path, health: str) -> Iterator[float]:
-    """Begin when first asked; then the CPU seconds of each further piece."""
+    """Build the trainer on the first step; then yield the CPU seconds of each further piece."""
     overrides = (f"health.{health}", "metric=[]", "pictures.every=1_000_000", "checkpoints.every=1_000_000")
     blueprint = resolve_recipe(read_recipe(recipe, overrides), load_plugins())
     data, *others = data_folders()

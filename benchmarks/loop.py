@@ -2,7 +2,7 @@
 
     python benchmarks/loop.py [--iterations 4000] [--rounds 3]
 
-Two comparisons, both in CPU time of the process (wall time on a shared machine says little):
+Two comparisons, both in CPU time of the process (wall time depends on the load of the machine):
 
 - *against the course*: the moons networks of the course notebook (32-128-2 and 2-128-1, batch 50, Adam), trained by a plain loop as
   a student writes it (DataLoader, sigmoid, log) and by ganforge's trainer. A ratio below 1 means that ganforge is faster.
@@ -132,7 +132,7 @@ def trainer(recipe: Path, iterations: int) -> Trainer:
 
 
 def bare(made: Trainer) -> None:
-    """The same turns, and nothing else."""
+    """The same turns without callbacks."""
     for _ in range(made.config.iterations):
         made.step()
 
@@ -141,7 +141,7 @@ def observed(made: Trainer, root: Path) -> float:
     """All that ``ganforge run`` has on: live view, journal, checkpoints, pictures, curves, animation.
 
     Returns:
-        CPU seconds of what happens once: everything told the events Started and Finished.
+        CPU seconds spent once: in all callbacks for the events Started and Finished.
     """
     folder = RunFolder.create(root, "benchmark", "loop")
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40)
@@ -152,7 +152,7 @@ def observed(made: Trainer, root: Path) -> float:
         nonlocal once
         for event in events:
             began = time.process_time()
-            yield event  # until the observers have been told
+            yield event  # until all callbacks have handled it
             if isinstance(event, Started | Finished):
                 once += time.process_time() - began
 

@@ -101,8 +101,8 @@ def measure_neighbours() -> str:
     real, other = values.split(NEIGHBOURS)
     rows = []
     for name, made in (("other real ones", other), ("ten, each 200 times", other[:10].repeat(NEIGHBOURS // 10, 1, 1, 1))):
-        found, told = precision_recall(real, made), one_nearest_neighbour(real, made)
-        shown = (found.precision, found.recall, found.density, found.coverage, told.accuracy)
+        found, neighbours = precision_recall(real, made), one_nearest_neighbour(real, made)
+        shown = (found.precision, found.recall, found.density, found.coverage, neighbours.accuracy)
         rows.append((name, *(f"{value:.3f}" for value in shown)))
     return table((f"{NEIGHBOURS:,} images", "precision", "recall", "density", "coverage", "1-NN accuracy"), rows)
 

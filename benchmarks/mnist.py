@@ -1,18 +1,18 @@
-"""What runs on MNIST and stacked MNIST reached, by the protocols of their papers, and the table of it in docs/results.md.
+"""Measure runs on MNIST and stacked MNIST by the protocols of their papers, and write the table in docs/results.md.
 
     python benchmarks/mnist.py RUN … [--runs-dir runs] [--out docs/results.md]
 
 - *Parzen* (Goodfellow et al. 2014, Mirza & Osindero 2014): 10,000 samples, 1,000 of each class where there are labels; σ chosen on
   the images 50,000 to 50,999 of the training files; mean and standard error over the 10,000 test images, in nats, pixels in [0, 1].
-- *digit asked for*: share of 10,000 samples that a classifier takes for the digit of their label.
-- *code is digit* (Chen et al. 2016): share of 10,000 samples whose first code stands for the classifier's digit, best matching.
-- *information* (Chen et al. 2016): H(c) minus the reader's cost of the categorical codes, mean of the last 100 iterations, in nats:
-  a lower bound of what a sample tells of its codes, log 10 = 2.303 at most for a code of ten values.
+- *requested digit*: share of 10,000 samples that a classifier assigns to their label.
+- *code is digit* (Chen et al. 2016): share of 10,000 samples whose first code matches the classifier's digit, best assignment.
+- *information* (Chen et al. 2016): H(c) minus the code head's cross-entropy, mean of the last 100 iterations, in nats:
+  a lower bound of the mutual information between sample and codes, at most log 10 = 2.303 for a code of ten values.
 - *modes* (Metz et al. 2017): triples that the classifier finds in 26,000 samples, and KL(found ‖ uniform), whose floor is 0.019.
   The metric `class-modes` measures the same.
 
-Rows of earlier calls stay; of one command the newer counts. The classifier is that of the features 'classifier', which learns from
-the 60,000 real digits and is kept; its share of right answers on the test images is told beside the table.
+Rows of earlier calls are kept; a newer row replaces one of the same command. The classifier is that of the features 'classifier',
+trained on the 60,000 real digits and cached; its accuracy on the test images stands beside the table.
 Recipe, seed, device and seconds are read from the run folder.
 """
 
@@ -134,7 +134,7 @@ def measured(generator: LoadedGenerator, network: nn.Module, digits: Digits) -> 
     yield "Parzen", f"{found.mean:.1f} ± {found.standard_error:.1f} (σ {found.width:.3f})"
     read = classify(network, values)
     if samples.labels is not None:
-        yield "digit asked for", f"{float((read == samples.labels).double().mean()):.2%}"
+        yield "requested digit", f"{float((read == samples.labels).double().mean()):.2%}"
     if samples.latent is not None and samples.latent.codes is not None:
         yield "code is digit", f"{hungarian_accuracy(samples.latent.codes.categorical[:, 0], read):.2%}"
 
@@ -186,11 +186,11 @@ def joined(older: list[dict[str, str]], newer: list[dict[str, str]]) -> list[dic
 def section(rows: list[dict[str, str]], *, right: float) -> str:
     """The table as Markdown."""
     heads = list(dict.fromkeys(key for row in rows for key in row))
-    told = f"the classifier takes {right:.2%} of the real test digits for what they are"
+    accuracy = f"the classifier recognises {right:.2%} of the real test digits"
     lines = [
         "## MNIST",
         "",
-        f"`python benchmarks/mnist.py RUN …` · {told} · torch {torch.__version__}",
+        f"`python benchmarks/mnist.py RUN …` · {accuracy} · torch {torch.__version__}",
         "",
         f"| {' | '.join(heads)} |",
         "|---" * len(heads) + "|",

@@ -63,7 +63,7 @@ def watched(command: Sequence[str], signs: Mapping[str, bytes]) -> dict[str, flo
 
 
 def drain(screen: int) -> None:
-    """Read what comes until nobody can write any more."""
+    """Read the output until its end."""
     try:
         while os.read(screen, 65_536):
             pass

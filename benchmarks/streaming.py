@@ -3,11 +3,11 @@
     python benchmarks/streaming.py [--pictures 400] [--side 128] [--workers 1 2] [--rounds 3] [--device cpu]
 
 A folder of JPEG files is read as ``image-folder`` with ``size = 64`` reads it: in memory, streamed without workers, and streamed by
-workers. Two loops take batches of 64 from each by turns: one that does nothing else, and one that computes for about as long as a
-batch takes to decode, as training does, so that workers have something to hide behind.
+workers. Two loops take batches of 64 from each in turn: one does nothing else, the other computes for about as long as a batch
+takes to decode, as training does, so that decoding can overlap with it.
 
-Told are, for each batch, the CPU time of the process that trains, which a busy machine does not change, and the wall time, which is
-what workers save and can be judged only where cores are idle; each with its ratio to memory: the median over rounds and its spread.
+For each batch it prints the CPU time of the training process, which does not depend on the machine's load, and the wall time, which
+workers reduce and which is meaningful only on idle cores. Each has its ratio to memory: median over rounds and spread.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def main() -> None:
         ways = opened(Path(name), options.workers, torch.device(options.device))
         decoding, _ = seconds(ways["0 workers"], 0, lambda: None)
         print(f"decoding a batch of {BATCH} here: {decoding * 1e3:.1f} ms")
-        for told, work in (("nothing else", lambda: None), ("as much computing", computing(decoding))):
-            print(f"\n{told}")
+        for title, work in (("nothing else", lambda: None), ("as much computing", computing(decoding))):
+            print(f"\n{title}")
             report(compared(ways, work, options.rounds))
 
 
@@ -122,8 +122,8 @@ def report(found: dict[str, list[Seconds]]) -> None:
     for name, times in found.items():
         for kind, column, floor in zip(("cpu", "wall"), zip(*times, strict=True), zip(*found["memory"], strict=True), strict=True):
             ratios = sorted(one / memory for one, memory in zip(column, floor, strict=True))
-            told = f"{statistics.median(ratios):8.2f} × memory ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-            print(f"  {name:10} {kind:5} {statistics.median(column) * 1e3:8.2f} ms {told}")
+            row = f"{statistics.median(ratios):8.2f} × memory ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            print(f"  {name:10} {kind:5} {statistics.median(column) * 1e3:8.2f} ms {row}")
 
 
 if __name__ == "__main__":

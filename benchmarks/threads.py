@@ -2,7 +2,7 @@
 
     python benchmarks/threads.py [--rounds 7]
 
-Told are wall and CPU time of an iteration (median), and the ratio of two threads to one, round by round. Run it without
+Prints wall and CPU time of an iteration (median), and the ratio of two threads to one, round by round. Run it without
 ``OMP_NUM_THREADS``, on the CPU. ``ganforge.session.run_plan`` holds the rule that follows from it.
 """
 
@@ -75,8 +75,8 @@ def report(name: str, trainer: Trainer, rounds: int) -> None:
     for place, kind in enumerate(("wall", "cpu")):
         one, two = ([found[place] for found in times[threads]] for threads in (1, 2))
         ratios = sorted(b / a for a, b in zip(one, two, strict=True))
-        told = f"{statistics.median(one) * 1e3:.2f} ms on one thread, {statistics.median(two) * 1e3:.2f} ms on two"
-        print(f"  {kind:5} {told}: {statistics.median(ratios):.2f} × ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+        times = f"{statistics.median(one) * 1e3:.2f} ms on one thread, {statistics.median(two) * 1e3:.2f} ms on two"
+        print(f"  {kind:5} {times}: {statistics.median(ratios):.2f} × ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 
 
 def taken(trainer: Trainer) -> tuple[float, float]:
