@@ -1,4 +1,4 @@
-"""Axes and charts: positions, ticks, curves, reference values."""
+"""Axes and charts: positions, ticks, curves, reference values, and all of them as PNG."""
 
 import math
 
@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganforge.core.contracts import TermInfo
-from ganforge.figures.charts import Axis, best_value, fit_axis, format_tick, loss_charts, smooth, spread_over_seeds
+from ganforge.figures import mpl_style
+from ganforge.figures.charts import (
+    Axis,
+    best_value,
+    comparison_charts,
+    draw_charts,
+    fit_axis,
+    format_tick,
+    loss_charts,
+    metric_charts,
+    smooth,
+    spread_over_seeds,
+)
 from ganforge.figures.run_history import BinnedCurve
 from ganforge.storage.value_info import StoredMetricInfo
 
@@ -128,3 +140,94 @@ def test_a_term_that_is_its_networks_total_is_drawn_once_and_the_total_has_colou
     assert [(curve.name, curve.colour) for curve in first.curves] == [("real", 1), ("fake", 2), ("total", 0)]
     assert [(level.name, level.colour) for level in first.levels] == [("equilibrium log 2 = 0.693", None)]
     assert [curve.name for curve in second.curves] == ["adversarial"]
+
+
+def binned(values):
+    curve = BinnedCurve()
+    curve.add(range(1, len(values) + 1), values)
+    return curve
+
+
+def draw_losses(terms, term_info, title="t", findings=()):
+    return draw_charts(loss_charts({key: binned(values) for key, values in terms.items()}, term_info), title, findings=findings)
+
+
+def test_values_that_are_never_finite_can_be_drawn():
+    terms = {"discriminator/total": np.full(10, np.nan), "generator/$odd": np.linspace(1e-5, 1e3, 10)}
+    assert draw_losses(terms, {"generator/$odd": TermInfo("costs $5 or $6", 0.5)}).shape[2] == 3
+
+
+LONG = "a title of many words, " * 6
+WORDY = "total discriminator loss (the weighted sum of all its terms)"
+
+
+def test_no_text_is_cut_off_at_the_edges():
+    values = np.geomspace(1e-5, 2.0, 50)  # a logarithmic axis has the widest numbers
+    terms = {"discriminator/r1": values, "discriminator/total": 1 + values, "generator/total": values}
+    losses = draw_losses(terms, dict.fromkeys(terms, TermInfo(WORDY, 0.5)), LONG)
+    metrics = draw_charts(
+        metric_charts({"wasserstein": {1: 1e-5, 2: 3e-5}}, {"wasserstein": StoredMetricInfo(WORDY, "lower", 0.0)}), LONG
+    )
+
+    for picture in (losses, metrics):
+        assert (picture[:, :4] == 255).all()
+        assert (picture[:, -4:] == 255).all()
+
+
+def test_dashed_lines_are_explained_only_if_there_are_any():
+    def has_note(ideal):
+        picture = draw_charts(metric_charts({"w": {1: 0.5, 2: 0.4}}, {"w": StoredMetricInfo("distance", "lower", ideal)}), "t")
+        return (picture[:35, 750:] < 255).any()
+
+    assert has_note(0.0)
+    assert not has_note(None)
+
+
+def test_the_equilibrium_is_a_dashed_line_at_its_value():
+    values = np.full(50, 0.2) + np.linspace(0, 1, 50)
+
+    def changed(equilibrium):  # rows below the heading that only the line explains
+        with_line, without = (draw_losses({"g/total": values}, {"g/total": TermInfo("", e)}) for e in (equilibrium, None))
+        return np.flatnonzero((with_line[40:] != without[40:]).any(axis=(1, 2)))
+
+    high, low = changed(1.0), changed(0.5)
+    assert 1 <= len(high) <= 4
+    assert 1 <= len(low) <= 4
+    assert high.max() < low.min()
+
+
+def red(picture):
+    """Columns that are redder than anything else in the figure."""
+    levels = picture.astype(int)
+    return np.flatnonzero(((levels[..., 0] - levels[..., 1:].max(axis=2)) > 90).sum(axis=0) > 100)
+
+
+def test_a_thin_line_with_a_name_marks_where_a_finding_began(finding):
+    values = np.arange(100.0) / 100
+    terms = {"generator/total": 1 + values, "discriminator/total": 2 + values}
+
+    def marked(*findings):
+        return red(draw_losses(terms, {}, findings=findings))
+
+    early, late = (marked(finding(since=since)) for since in (20, 80))
+    assert len(marked()) == 0
+    assert 1 <= len(early) <= 20  # the line, and the text beside it
+    assert early.max() < late.min()
+    assert len(marked(*(finding(f"check {n}", since=10 * n) for n in range(1, 10)))) >= 8
+
+
+@pytest.mark.parametrize("curves", [[{1: 0.5}], [{1: 0.5, 2: 0.4}, {1: 30.0, 2: 20.0}], [{}]])
+def test_each_compared_metric_is_a_panel(curves):
+    info = {"label": "distance that costs $1", "better": "lower", "ideal": 0.0}
+
+    def draw(metrics, value_info):
+        return draw_charts(
+            comparison_charts(metrics, value_info), "title", note="line: median, band: all seeds", shared_legend=True
+        )
+
+    one = draw({"w": {"a": curves}}, {"w": info})
+    two = draw({"w": {"a": curves, "b": curves}, "modes/captured": {"a": curves}}, {})
+    assert one.shape[1] == two.shape[1] == 1000
+    assert two.shape[0] > one.shape[0]
+    colour = np.array([int(mpl_style.GROUPS[0][place : place + 2], 16) for place in (1, 3, 5)])
+    assert bool((one == colour).all(-1).any())

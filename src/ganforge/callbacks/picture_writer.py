@@ -162,8 +162,7 @@ def curves(folder: RunFolder, *, title: str, clock: Callable[[], float] = time.m
 
 
 def _write_curves(folder: RunFolder, title: str, *, metrics: bool) -> None:
-    from ganforge.figures.chart_renderers import draw_charts
-    from ganforge.figures.charts import loss_charts, metric_charts
+    from ganforge.figures.charts import draw_charts, loss_charts, metric_charts
     from ganforge.figures.run_history import read_history
 
     history, meanings = read_history(folder), _read_meanings(folder)

@@ -128,8 +128,7 @@ def _draw(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], out:
     if not trained:
         console.warning("no curves are drawn: the compared values were not measured during training")
         return None
-    from ganforge.figures.chart_renderers import draw_charts
-    from ganforge.figures.charts import comparison_charts
+    from ganforge.figures.charts import comparison_charts, draw_charts
     from ganforge.figures.images import encode_png
     from ganforge.storage import atomic_files
 

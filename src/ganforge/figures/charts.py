@@ -1,14 +1,12 @@
-"""Charts over iterations, described independently of how they are drawn: curves, bands, reference values, axes.
-
-:mod:`ganforge.figures.chart_renderers` draws them as PNG and as SVG.
-"""
+"""Charts over iterations: curves, bands, reference values and axes. The report draws them as SVG, :func:`draw_charts` as PNG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,13 +15,15 @@ from ganforge.core.contracts import TermInfo
 from ganforge.core.findings import Finding
 from ganforge.core.loss_interpretation import interpret
 from ganforge.core.metric_goal import cost, describe_goal, is_ranked
-from ganforge.figures import Floats
+from ganforge.figures import Floats, Pixels, mpl_style
 from ganforge.figures.run_history import BinnedCurve
 from ganforge.storage.value_info import StoredMetricInfo
 
-COLOURS = 10
-"""Number of curve colours; they count from 1, and 0 is the colour of a network's total."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
+_COLOURS = (mpl_style.INK, *mpl_style.GROUPS)
+"""The first is that of a network's total."""
 _LOG_FACTOR = 20.0  # positive values that span more than this factor get a logarithmic axis
 _MANTISSAS = (1.0, 2.0, 5.0)
 _MAX_BANDS = 4  # more bands would hide each other
@@ -31,24 +31,16 @@ _SMOOTHING = 40  # the running mean spans one fortieth of a curve
 _MAX_METRICS = 60
 _MAX_DOTS = 80  # with more dots, the curve looks like a thick line
 _MAX_MARKERS = 8
+_EMPTY: Floats = np.zeros(0)
+_WRAP = 28  # letters per line beside a panel
 
 Points = Mapping[int, float]
 """Values by iteration."""
 
 
-def _no_values() -> Floats:
-    return np.zeros(0)
-
-
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Maps values to positions.
-
-    Attributes:
-        low: the lowest value shown.
-        high: the highest value shown.
-        log: whether the axis is logarithmic.
-    """
+    """Maps values to positions; ``low`` and ``high`` are the lowest and highest value shown."""
 
     low: float
     high: float
@@ -57,11 +49,8 @@ class Axis:
     def place(self, values: Floats) -> Floats:
         """Positions of ``(p,)`` values: 0 at ``low``, 1 at ``high``; values outside are clipped to the edge."""
         clipped = np.clip(values, self.low, self.high)
-        if self.log:
-            placed: Floats = np.log(clipped / self.low) / math.log(self.high / self.low)
-        else:
-            placed = (clipped - self.low) / (self.high - self.low)
-        return placed
+        placed: Floats = (clipped - self.low) / (self.high - self.low)
+        return np.log(clipped / self.low) / math.log(self.high / self.low) if self.log else placed
 
     def ticks(self, most: int) -> list[float]:
         """About ``most`` round values."""
@@ -73,10 +62,8 @@ class Curve:
     """One curve and its entry in the chart's legend.
 
     Attributes:
-        name: its name.
         at: iterations, ``(p,)``.
         values: ``(p,)``; a non-finite value is a gap.
-        colour: number of its colour.
         low: lower edge of the band around it, ``(p,)`` or empty.
         high: upper edge.
         dotted: whether its points are marked.
@@ -88,8 +75,8 @@ class Curve:
     at: Floats
     values: Floats
     colour: int
-    low: Floats = field(default_factory=_no_values)
-    high: Floats = field(default_factory=_no_values)
+    low: Floats = field(default_factory=lambda: _EMPTY)
+    high: Floats = field(default_factory=lambda: _EMPTY)
     dotted: bool = False
     meaning: str = ""
     summary: str = ""
@@ -100,7 +87,6 @@ class Level:
     """A reference value, drawn as a dashed line.
 
     Attributes:
-        value: the value.
         name: what it is; its first word, such as ``equilibrium``, says what kind of reference.
         colour: number of the colour that it shares with a curve, or ``None``.
     """
@@ -115,8 +101,6 @@ class Chart:
     """Curves over iterations on one pair of axes.
 
     Attributes:
-        name: heading.
-        curves: what is drawn.
         levels: reference values; those far from all curves are not drawn.
         meaning: what all its curves show; "" if each curve has its own meaning.
         remark: what the present values mean together; "" if they do not tell.
@@ -148,12 +132,7 @@ class Chart:
 
 
 def fit_axis(values: Sequence[Floats], levels: Sequence[float] = ()) -> Axis:
-    """An axis on which curves are readable: a few spikes do not stretch it, and it includes the levels near the curves.
-
-    Args:
-        values: the curves, ``(p,)`` each.
-        levels: reference values.
-    """
+    """An axis on which ``(p,)`` curves are readable: a few spikes do not stretch it, and it includes the levels near the curves."""
     finite = np.concatenate([np.zeros(0), *(each[np.isfinite(each)] for each in values)])
     if not len(finite):
         return Axis(0.0, 1.0)
@@ -190,12 +169,7 @@ def smooth(values: Floats, points: int) -> Floats:
 
 
 def loss_charts(terms: Mapping[str, BinnedCurve], term_info: Mapping[str, TermInfo]) -> list[Chart]:
-    """A chart for each network: its terms and their total, each with its value at equilibrium.
-
-    Args:
-        terms: by ``discriminator/real``.
-        term_info: what the terms mean, by the same keys.
-    """
+    """A chart for each network: its terms (by ``discriminator/real``) and their total, each with its value at equilibrium."""
     networks: dict[str, dict[str, BinnedCurve]] = {}
     for key, term in terms.items():
         networks.setdefault(key.partition("/")[0], {})[key] = term
@@ -206,17 +180,13 @@ def metric_charts(metrics: Mapping[str, Points], meanings: Mapping[str, StoredMe
     """A chart for each metric, with its ideal and its floor: what a perfect generator reaches at this sample size."""
     charts = []
     for index, (name, points) in enumerate(list(metrics.items())[:_MAX_METRICS]):
-        meaning = meanings.get(name, StoredMetricInfo())
-        dotted = len(points) <= _MAX_DOTS
-        curve = _metric_curve(
-            name,
-            points,
-            1 + index % COLOURS,
-            dotted=dotted,
-            meaning=_meaning_of(meaning),
-            summary=_summarize_metric(points, meaning),
+        info = meanings.get(name, StoredMetricInfo())
+        curve = replace(
+            _metric_curve(name, points, index, _summarize_metric(points, info)),
+            dotted=len(points) <= _MAX_DOTS,
+            meaning=_meaning_of(info),
         )
-        charts.append(Chart(curve.name, [curve], _reference_levels(meaning), curve.meaning))
+        charts.append(Chart(curve.name, [curve], _reference_levels(info), curve.meaning))
     return charts
 
 
@@ -226,7 +196,7 @@ def seed_charts(metrics: Mapping[str, Mapping[str, Points]], meanings: Mapping[s
         Chart(
             formatting.clean(name),
             [
-                _metric_curve(f"seed {seed}", points, 1 + index % COLOURS, summary=f"last {_last(points)}")
+                _metric_curve(f"seed {seed}", points, index, f"last {_last(points)}")
                 for index, (seed, points) in enumerate(seeds.items())
             ],
             _reference_levels(meanings.get(name, StoredMetricInfo())),
@@ -242,14 +212,14 @@ def comparison_charts(
 
     Args:
         metrics: by metric and group, one curve per seed.
-        value_info: by metric: ``label``, ``better``, ``ideal`` and ``floor``.
+        value_info: by metric, as in the journal's record ``protocols``.
     """
     groups = list(dict.fromkeys(group for own in metrics.values() for group in own))
     charts = []
     for metric, own in metrics.items():
-        info = value_info.get(metric, {})
-        meaning = StoredMetricInfo(str(info.get("label", "")), str(info.get("better", "")), info.get("ideal"), info.get("floor"))
-        curves = [_spread_curve(name, seeds, 1 + groups.index(name) % COLOURS) for name, seeds in own.items()]
+        info = {key: value for key, value in value_info.get(metric, {}).items() if value is not None}
+        meaning = StoredMetricInfo(info.get("label", ""), info.get("better", ""), info.get("ideal"), info.get("floor"))
+        curves = [_spread_curve(name, seeds, 1 + groups.index(name) % len(mpl_style.GROUPS)) for name, seeds in own.items()]
         charts.append(Chart(formatting.clean(metric), curves, _reference_levels(meaning), _meaning_of(meaning)))
     return charts
 
@@ -284,11 +254,49 @@ def select_markers(findings: Sequence[Finding]) -> dict[int, list[Finding]]:
     return marked
 
 
+def draw_charts(
+    charts: Sequence[Chart], title: str, *, note: str = "", findings: Sequence[Finding] = (), shared_legend: bool = False
+) -> Pixels:
+    """The charts as panels below each other, with a common horizontal axis: ``(H, W, 3)`` bytes.
+
+    Args:
+        charts: at least one.
+        title: above the panels.
+        note: on the right of the title; the kinds of reference values are added.
+        findings: a vertical line marks where each of them began.
+        shared_legend: one legend above the first panel, for charts with the same curves; each chart's meaning is beside it.
+    """
+    described = shared_legend or all(chart.meaning for chart in charts)
+    height = (1.0 if shared_legend else 0.7) + (2.2 if described else 2.7) * len(charts)  # inches
+    page, grid = mpl_style.figure(8.0, height, nrows=len(charts), sharex=True, squeeze=False)
+    panels = list(grid[:, 0])
+    kinds: dict[str, None] = {}
+    for panel, chart in zip(panels, charts, strict=True):
+        kinds |= dict.fromkeys(level.name.partition(" ")[0] for level in _draw_panel(panel, chart))
+        if shared_legend or chart.meaning:
+            _describe(panel, chart)
+        else:
+            panel.set_ylabel(chart.name)
+            mpl_style.add_legend(panel, loc="upper left", bbox_to_anchor=(1.005, 1.02), labelspacing=0.8)
+    if shared_legend:
+        mpl_style.add_legend(panels[0], loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=3, columnspacing=1.4)
+    _mark_findings(panels, select_markers(findings))
+    panels[-1].set_xlabel("iteration")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
+    panels[-1].xaxis.set_major_formatter(lambda value, _: format_tick(value))
+    top = (0.65 if shared_legend else 0.42) / height
+    page.subplots_adjust(left=0.1, right=0.73, top=1 - top, bottom=0.45 / height, hspace=0.16)
+    note = "; ".join(part for part in (note, f"dashed: {', '.join(kinds)}" if kinds else "") if part)
+    mpl_style.add_title(page, formatting.clean(title), left=0.1, right=0.98, top=1 - 0.2 / height, note=note)
+    page.align_ylabels()
+    return mpl_style.render(page)
+
+
 def _loss_chart(network: str, terms: Mapping[str, BinnedCurve], term_info: Mapping[str, TermInfo]) -> Chart:
     shown = _distinct_terms(network, terms)
     curves, levels = [], {}
     for index, (key, term) in enumerate(shown.items()):
-        colour = 0 if key.endswith("/total") and len(shown) > 1 else 1 + index % COLOURS
+        colour = 0 if key.endswith("/total") and len(shown) > 1 else 1 + index % len(mpl_style.GROUPS)
         info = term_info.get(key, TermInfo(""))
         curves.append(_loss_curve(key.removeprefix(f"{network}/"), term, colour, info, with_band=len(shown) <= _MAX_BANDS))
         if info.equilibrium is not None:
@@ -316,17 +324,9 @@ def _loss_curve(name: str, term: BinnedCurve, colour: int, info: TermInfo, *, wi
     """The running mean; the band spans the extremes of the same neighbours."""
     at, low, mean, high = term.series()
     points = len(mean) // _SMOOTHING
-    band = (_rolling(low, points, np.min), _rolling(high, points, np.max)) if with_band else (_no_values(), _no_values())
-    meaning = formatting.clean(info.label)
-    return Curve(
-        formatting.clean(name),
-        at,
-        smooth(mean, points),
-        colour,
-        *band,
-        meaning=meaning,
-        summary=_summarize_term(term, info.equilibrium),
-    )
+    band = (_rolling(low, points, np.min), _rolling(high, points, np.max)) if with_band else (_EMPTY, _EMPTY)
+    label, summary = formatting.clean(info.label), _summarize_term(term, info.equilibrium)
+    return Curve(formatting.clean(name), at, smooth(mean, points), colour, *band, meaning=label, summary=summary)
 
 
 def _rolling(values: Floats, points: int, reduce: Callable[..., Floats]) -> Floats:
@@ -354,17 +354,15 @@ def _recent_mean(term: BinnedCurve) -> float | None:
     return float(np.mean(mean[-max(1, len(mean) // 20) :]))
 
 
-def _metric_curve(name: str, points: Points, colour: int, *, dotted: bool = False, meaning: str = "", summary: str = "") -> Curve:
-    at = sorted(points)
-    values = np.array([points[one] for one in at], dtype=np.float64)
-    return Curve(
-        formatting.clean(name), np.array(at, dtype=np.float64), values, colour, dotted=dotted, meaning=meaning, summary=summary
-    )
+def _metric_curve(name: str, points: Points, index: int, summary: str) -> Curve:
+    at = np.array(sorted(points), dtype=np.float64)
+    values = np.array([points[one] for one in sorted(points)], dtype=np.float64)
+    return Curve(formatting.clean(name), at, values, 1 + index % len(mpl_style.GROUPS), summary=summary)
 
 
 def _spread_curve(name: str, seeds: Sequence[Points], colour: int) -> Curve:
     at, (least, median, greatest) = spread_over_seeds(seeds)
-    low, high = (least, greatest) if len(seeds) > 1 else (_no_values(), _no_values())
+    low, high = (least, greatest) if len(seeds) > 1 else (_EMPTY, _EMPTY)
     label = f"{formatting.clean(name)}, {formatting.plural(len(seeds), 'seed')}"
     return Curve(label, np.array(at, dtype=np.float64), median, colour, low, high, dotted=True)
 
@@ -405,3 +403,47 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
         return shown
     tens = [float(f"{10.0**power:.6g}") for power in decades if low <= 10.0**power <= high]
     return tens[:: max(1, math.ceil(len(tens) / most))]
+
+
+def _draw_panel(panel: Axes, chart: Chart) -> list[Level]:
+    """Draw curves and reference values; the reference values drawn are returned."""
+    axis = chart.axis
+    for curve in chart.curves:
+        colour: Any = _COLOURS[curve.colour]
+        if len(curve.low):
+            panel.fill_between(curve.at, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
+        label = fill(": ".join(part for part in (curve.name, "" if chart.meaning else curve.meaning) if part), _WRAP)
+        marker = "o" if curve.dotted or len(curve.at) == 1 else None
+        panel.plot(
+            curve.at, curve.values, color=colour, linewidth=1.6, marker=marker, markersize=3.5, label=mpl_style.escape_math(label)
+        )
+    levels = chart.shown_levels(axis)
+    for level in levels:
+        colour = mpl_style.HALF if level.colour is None else _COLOURS[level.colour]
+        panel.axhline(level.value, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
+    panel.set_yscale("log" if axis.log else "linear")
+    panel.set_ylim(axis.low, axis.high)
+    panel.set_yticks(ticks := axis.ticks(5), [format_tick(tick) for tick in ticks])
+    panel.tick_params(which="minor", left=False, labelleft=False)
+    panel.grid(axis="y", color=mpl_style.GRID, linewidth=0.8)
+    return levels
+
+
+def _describe(panel: Axes, chart: Chart) -> None:
+    text: dict[str, Any] = {"transform": panel.transAxes, "va": "top"}
+    panel.text(1.01, 0.98, mpl_style.escape_math(chart.name), size=8, weight="bold", color=mpl_style.INK, **text)
+    meaning = fill(chart.meaning, _WRAP)
+    panel.text(1.01, 0.86, mpl_style.escape_math(meaning), size=7.5, color=mpl_style.MUTED, **text)
+
+
+def _mark_findings(panels: Sequence[Axes], findings: Mapping[int, Sequence[Finding]]) -> None:
+    """A vertical line for each iteration; the text is in the first panel."""
+    for since, found in findings.items():
+        colour = mpl_style.FAIL if any(finding.level == "fail" for finding in found) else mpl_style.WARN
+        for panel in panels:
+            panel.axvline(since, color=colour, linewidth=0.8, alpha=0.9, zorder=1)
+        text = mpl_style.escape_math(formatting.clean(", ".join(dict.fromkeys(finding.problem for finding in found))))
+        panels[0].text(
+            since, 0.98, text, transform=panels[0].get_xaxis_transform(), rotation=90, va="top", ha="right", size=7, color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}, zorder=1.5,
+        )  # fmt: skip

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import time
+import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -16,11 +17,11 @@ from markupsafe import Markup, escape
 
 from ganforge import __version__
 from ganforge.core import formatting
-from ganforge.core.redaction import mask_text
-from ganforge.figures.chart_renderers import chart_svg
+from ganforge.core.redaction import mask_text, public_url
 from ganforge.figures.charts import Chart, loss_charts, metric_charts
 from ganforge.report import report_tables
-from ganforge.report.report_data import ReportData, read_report_data
+from ganforge.report.chart_svg import lay_out_chart
+from ganforge.report.report_data import ReportData, get_tables, read_report_data
 from ganforge.report.report_images import ImageEmbedder, collect_images
 from ganforge.report.sweep_data import summarize_sweep
 from ganforge.storage import atomic_files
@@ -41,22 +42,16 @@ def write_report(folder: RunFolder, target: Path | None = None) -> Path:
         StorageError: the disk or folder refused.
     """
     page = target or folder.report
-    html = render(read_report_data(folder), page, now=time.time())
+    html = _render(read_report_data(folder), page)
     # JSON may contain lone surrogates, which UTF-8 cannot encode.
     atomic_files.write_bytes(page, html.encode("utf-8", errors="replace"), durable=False)
     return page
 
 
-def render(data: ReportData, page: Path, *, now: float) -> str:
-    """The page about a run or a sweep.
-
-    Args:
-        data: the contents of its folder.
-        page: the file of the page, for its links.
-        now: unix seconds, shown on the page.
-    """
+def _render(data: ReportData, page: Path) -> str:
     values = _sweep_values(data, page) if data.is_sweep else _run_values(data, page)
     template = _environment().get_template("sweep.html.jinja" if data.is_sweep else "run.html.jinja")
+    style, digest = _style()
     return template.render(
         title=data.title,
         word=data.word,
@@ -65,15 +60,16 @@ def render(data: ReportData, page: Path, *, now: float) -> str:
         resolved=_highlight(data.resolved),
         overrides=report_tables.list_overrides(data),
         changes=report_tables.list_changes(data),
-        components=report_tables.list_components(data),
-        distributions=report_tables.list_distributions(data),
-        files=report_tables.list_files(data),
+        components=get_tables(data.lock, "components"),
+        distributions=get_tables(data.lock, "distributions"),
+        files=[*get_tables(data.lock, "plugin_files"), *get_tables(data.lock, "data_files")],
         environment=report_tables.list_environment(data),
         commands=report_tables.list_commands(data),
         problems=data.problems,
-        made=report_tables.format_time(now),
+        made=report_tables.format_time(time.time()),
         version=__version__,
-        **_style(),
+        style=style,
+        style_digest=digest,
         **values,
     )
 
@@ -83,11 +79,11 @@ def _run_values(data: ReportData, page: Path) -> dict[str, Any]:
     until = max([reached, *(at for points in data.history.metrics.values() for at in points)])
     return {
         "outcome": report_tables.describe_outcome(data),
-        "health": report_tables.summarize_health(data),
+        **report_tables.summarize_health(data),
         "images": collect_images(data, ImageEmbedder(page)),
-        "losses": _draw(loss_charts(data.history.terms, data.value_info.terms), until),
+        "losses": _lay_out(loss_charts(data.history.terms, data.value_info.terms), until),
         "has_term_info": bool(data.value_info.terms),
-        "metrics": _draw(metric_charts(data.history.metrics, data.value_info.metrics), until),
+        "metrics": _lay_out(metric_charts(data.history.metrics, data.value_info.metrics), until),
         "metric_rows": report_tables.list_metrics(data),
         "evaluations": report_tables.list_evaluations(data),
         "crash": escape(mask_text(data.crash)) if data.crash else None,
@@ -96,17 +92,15 @@ def _run_values(data: ReportData, page: Path) -> dict[str, Any]:
 
 def _sweep_values(data: ReportData, page: Path) -> dict[str, Any]:
     sweep = summarize_sweep(data, page)
-    return {"outcome": sweep.outcome, "sweep": sweep, "charts": _draw(sweep.charts, sweep.until)}
+    return {"outcome": sweep.outcome, "seeds": sweep.seeds, "spreads": sweep.spreads, "charts": _lay_out(sweep.charts, sweep.until)}
 
 
-def _draw(charts: Sequence[Chart], until: float) -> list[tuple[Chart, Markup]]:
-    return [(chart, chart_svg(chart, until)) for chart in charts]
+def _lay_out(charts: Sequence[Chart], until: float) -> list[tuple[Chart, dict[str, Any]]]:
+    return [(chart, lay_out_chart(chart, until)) for chart in charts]
 
 
 def _description(data: ReportData) -> list[str]:
     """The paragraphs of the recipe's description."""
-    import tomllib
-
     try:
         description = tomllib.loads(data.resolved or "").get("description")
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -128,11 +122,11 @@ def _highlight(text: str | None) -> Markup | None:
 
 
 @cache
-def _style() -> dict[str, Any]:
+def _style() -> tuple[Markup, str]:
     """The style sheet, and its digest: the only style that the page's CSP allows."""
     text = files(__package__).joinpath("style.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return {"style": Markup(text), "style_digest": digest}  # noqa: S704 - our own file
+    return Markup(text), digest  # noqa: S704 - our own file
 
 
 @cache
@@ -149,6 +143,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals["tone_of"] = report_tables.tone_of
+    environment.filters["public_url"] = public_url
     return environment
 
 
@@ -163,4 +158,4 @@ def _format(value: Any) -> str:
             return formatting.number(value)
         case int():
             return formatting.count(value)
-    return mask_text(formatting.clean(value))
+    return mask_text(formatting.clean(str(value)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from ganforge.core.errors import StorageError
 from ganforge.figures.run_history import RunHistory, read_history
@@ -17,12 +20,8 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
 from ganforge.storage.value_info import ValueInfo
 
-EVALUATIONS = "evaluations.jsonl"
-"""The file of evaluations after training."""
-MAX_TEXT = 200_000
+_MAX_TEXT = 200_000
 """Largest number of letters of one text on the page."""
-
-_MAX_NUMBER = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +29,10 @@ class ReportData:
     """The contents of a run folder.
 
     Attributes:
-        run: the folder with the run's names.
-        title: title of its recipe, or its name.
         word: its state, as in ``ganforge runs``.
-        status: its last status, or ``None``.
         remark: why it ended, or ``None``.
-        history: its journal.
-        value_info: what its terms and metrics mean.
-        specs: sizes and units.
-        recipe: the recipe as given; ``None`` if it is missing.
+        specs: sizes and units, as in ``specs.json``.
         resolved: the recipe with all defaults.
-        lock: components and versions.
         final: its ``metrics.json``.
         evaluations: evaluations after training, oldest first.
         crash: traceback of a failed run.
@@ -61,7 +53,7 @@ class ReportData:
     final: Mapping[str, Any]
     evaluations: list[Mapping[str, Any]]
     crash: str | None
-    problems: list[str] = field(default_factory=list)
+    problems: list[str]
 
     @property
     def folder(self) -> RunFolder:
@@ -87,7 +79,7 @@ class ReportData:
 
 def read_report_data(folder: RunFolder) -> ReportData:
     """Read everything in a run folder that its page shows."""
-    reader = _Reader(folder)
+    problems: list[str] = []
     run = identify(folder)
     word, status, remark = read_valid_status(run)
     history = read_history(folder)
@@ -95,9 +87,9 @@ def read_report_data(folder: RunFolder) -> ReportData:
         info = value_info.read(folder)
     except StorageError as error:
         info = ValueInfo()
-        reader.problems.append(error.message)
+        problems.append(error.message)
     if history.read_error:
-        reader.problems.append(history.read_error)
+        problems.append(history.read_error)
     return ReportData(
         run=run,
         title=str(run.identity.get("title") or run.name),
@@ -106,21 +98,39 @@ def read_report_data(folder: RunFolder) -> ReportData:
         remark=remark,
         history=history,
         value_info=info,
-        specs=reader.mapping(folder.path / "specs.json"),
-        recipe=reader.text(folder.recipe),
-        resolved=reader.text(folder.resolved),
-        lock=reader.mapping(folder.lock),
-        final=reader.mapping(folder.metrics),
-        evaluations=reader.lines(folder.path / EVALUATIONS),
-        crash=reader.text(folder.path / "crash.txt") if word == "failed" else None,
-        problems=reader.problems,
+        specs=_read_mapping(folder, folder.path / "specs.json", problems),
+        recipe=_read_text(folder.recipe, problems),
+        resolved=_read_text(folder.resolved, problems),
+        lock=_read_mapping(folder, folder.lock, problems),
+        final=_read_mapping(folder, folder.metrics, problems),
+        evaluations=_read_lines(folder.path / "evaluations.jsonl", problems),
+        crash=_read_text(folder.path / "crash.txt", problems) if word == "failed" else None,
+        problems=problems,
     )
+
+
+_Plausible = Annotated[float, Field(gt=-1e15, lt=1e15)]
+"""A time or count that dates and texts can show."""
+
+
+class _StatusValues(BaseModel, strict=True):
+    status: str
+    iteration: Annotated[int, Field(gt=-1e15, lt=1e15)]
+    iterations: Annotated[int, Field(gt=-1e15, lt=1e15)]
+    seconds: _Plausible
+    heartbeat: _Plausible
+    reason: str | None
+    error: str | None
+    metrics: dict[str, float]
 
 
 def read_valid_status(run: IdentifiedRun) -> tuple[str, Status | None, str | None]:
     """As :func:`~ganforge.runs.run_list.current_status`, but a status with invalid values counts as damaged."""
     word, status, remark = current_status(run.folder, run.identity)
-    if status is not None and not _is_valid(status):
+    try:
+        if status is not None:
+            _StatusValues.model_validate(dataclasses.asdict(status))
+    except ValidationError:
         return "unknown", None, f"{run.folder.status.name} is damaged"
     return word, status, remark
 
@@ -137,62 +147,37 @@ def get_tables(found: Any, key: str) -> list[Mapping[str, Any]]:
     return [one for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
 
 
-class _Reader:
-    """Reads a folder's files and collects the problems.
+def _read_mapping(folder: RunFolder, path: Path, problems: list[str]) -> Mapping[str, Any]:
+    """The table in a JSON file; empty if it is missing or damaged."""
+    try:
+        found = folder.read_json(path)
+    except StorageError as error:
+        problems.append(error.message)
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
-    Attributes:
-        problems: what could not be read.
-    """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self.problems: list[str] = []
+def _read_text(path: Path, problems: list[str]) -> str | None:
+    """A file's text, truncated if it is very long."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(_MAX_TEXT + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        problems.append(f"cannot read {path}: {error.strerror or error}")
+        return None
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}\n… (truncated; see the file {path.name})"
 
-    def mapping(self, path: Path) -> Mapping[str, Any]:
-        """The table in a JSON file; empty if it is missing or damaged."""
+
+def _read_lines(path: Path, problems: list[str]) -> list[Mapping[str, Any]]:
+    """The tables in a file of JSON lines, with or without checksums."""
+    found = []
+    for line in (_read_text(path, problems) or "").splitlines():
         try:
-            found = self._folder.read_json(path)
-        except StorageError as error:
-            self.problems.append(error.message)
-            return {}
-        return found if isinstance(found, Mapping) else {}
-
-    def text(self, path: Path) -> str | None:
-        """A file's text, truncated if it is very long."""
-        try:
-            with path.open(encoding="utf-8", errors="replace") as file:
-                text = file.read(MAX_TEXT + 1)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self.problems.append(f"cannot read {path}: {error.strerror or error}")
-            return None
-        return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n… (truncated; see the file {path.name})"
-
-    def lines(self, path: Path) -> list[Mapping[str, Any]]:
-        """The tables in a file of JSON lines, with or without checksums."""
-        text, found = self.text(path) or "", []
-        for line in text.splitlines():
-            try:
-                record = json.loads(line[max(line.find("{"), 0) :])
-            except ValueError:
-                self.problems.append(f"{path.name} contains a line that cannot be read")
-                continue
-            found += [record] if isinstance(record, Mapping) else []
-        return found
-
-
-def _is_valid(status: Any) -> bool:
-    return (
-        isinstance(status.status, str)
-        and all(isinstance(one, int) and _is_number(one) for one in (status.iteration, status.iterations))
-        and all(_is_number(one) for one in (status.seconds, status.heartbeat))
-        and all(isinstance(one, str | None) for one in (status.reason, status.error))
-        and isinstance(status.metrics, Mapping)
-        and all(isinstance(one, float) or _is_number(one) for one in status.metrics.values())
-    )
-
-
-def _is_number(value: Any) -> bool:
-    """Whether it is a plausible time or count: neither NaN nor too large for dates and text."""
-    return isinstance(value, int | float) and abs(value) < _MAX_NUMBER
+            record = json.loads(line[max(line.find("{"), 0) :])
+        except ValueError:
+            problems.append(f"{path.name} contains a line that cannot be read")
+            continue
+        found += [record] if isinstance(record, Mapping) else []
+    return found

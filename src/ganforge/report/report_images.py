@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -17,21 +18,15 @@ from ganforge.report.report_data import ReportData
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
 
-MAX_IMAGE_BYTES = 8 << 20
-"""Largest size of one image."""
-MAX_TOTAL_BYTES = 20 << 20
-"""Largest size of all images of a page together."""
-
 _MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif"}
-_THUMBNAIL_SIDE = 520  # pixels
 _SHEETS = (
-    ("interpolation.png", "Interpolations", "each row goes from one random latent to another"),
-    ("traversal.png", "One input varied, all others held", "rows and columns vary labels, codes or noise"),
-    ("neighbours.png", "Nearest training images", "the yellow column is the training image nearest to the sample beside it"),
+    ("interpolation.png", "Interpolations: each row goes from one random latent to another"),
+    ("traversal.png", "One input varied, all others held: rows and columns vary labels, codes or noise"),
+    ("neighbours.png", "Nearest training images: the yellow column is the training image nearest to the sample beside it"),
 )
 _ANIMATIONS = (
-    ("interpolation.gif", "Interpolations, forwards and backwards", "the samples change as the latent moves"),
-    ("traversal.gif", "One input varied, forwards and backwards", "the samples change with a label, code or noise"),
+    ("interpolation.gif", "Interpolations, forwards and backwards: the samples change as the latent moves"),
+    ("traversal.gif", "One input varied, forwards and backwards: the samples change with a label, code or noise"),
 )
 
 
@@ -41,8 +36,6 @@ class InlineImage:
 
     Attributes:
         name: its file's name.
-        caption: what it shows.
-        alternative: alternative text.
         link: its file, relative to the page.
         source: the image as a ``data:`` URI; ``None`` if it is left out.
         width: in pixels.
@@ -60,33 +53,10 @@ class InlineImage:
     missing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunImages:
-    """The images of a run; each may be left out, with a reason.
-
-    Attributes:
-        samples: the newest samples, ``None`` if nothing was drawn.
-        sheets: interpolations, traversals and nearest training images.
-        training: animation of the training, or ``None``.
-        animations: animated interpolations and traversals.
-    """
-
-    samples: InlineImage | None
-    sheets: Sequence[InlineImage]
-    training: InlineImage | None
-    animations: Sequence[InlineImage]
-
-
 class ImageEmbedder:
-    """Embeds images until the page is full: the first ones have precedence.
+    """Embeds images until the page is full: the first ones have precedence. The limits are in bytes."""
 
-    Args:
-        page: the page's file.
-        max_image: largest size of one image in bytes.
-        max_total: largest size of all images in bytes.
-    """
-
-    def __init__(self, page: Path, max_image: int = MAX_IMAGE_BYTES, max_total: int = MAX_TOTAL_BYTES) -> None:
+    def __init__(self, page: Path, max_image: int = 8 << 20, max_total: int = 20 << 20) -> None:
         self._page = page
         self._max_image = max_image
         self._left = max_total
@@ -112,46 +82,25 @@ class ImageEmbedder:
         return InlineImage(path.name, caption, alternative, link, _data_uri(content, media_type), width, height)
 
 
-def collect_images(data: ReportData, embedder: ImageEmbedder) -> RunImages:
+def collect_images(data: ReportData, embedder: ImageEmbedder) -> dict[str, Any]:
     """Embed the run's images, the most important ones first, so that animations are the first to be left out."""
-    folder = data.folder.pictures
     samples = _embed_samples(data, embedder)
-    sheets = _embed_existing(folder, _SHEETS, embedder)
-    path = folder / "training.gif"
+    sheets = _embed_existing(data, _SHEETS, embedder)
+    path = data.folder.pictures / "training.gif"
     alternative = f"{data.title}: an animation of the samples during training"
     training = embedder.embed(path, "The training, from noise to samples", alternative) if path.is_file() else None
-    return RunImages(samples, sheets, training, _embed_existing(folder, _ANIMATIONS, embedder))
+    return {"samples": samples, "sheets": sheets, "training": training, "animations": _embed_existing(data, _ANIMATIONS, embedder)}
 
 
-def thumbnail(folder: RunFolder, status: Status | None, seed: str, page: Path) -> InlineImage | None:
-    """The newest samples of one seed of a sweep, reduced in size."""
-    import PIL.Image
-
-    path = newest_samples(folder, status)
-    if path is None:
-        return None
-    try:
-        with PIL.Image.open(path, formats=("PNG",)) as picture:
-            small = picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
-        return None
-    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-    file = io.BytesIO()
-    small.save(file, "PNG")
-    source = _data_uri(file.getvalue(), "image/png")
-    link = relative_link(path, page)
-    return InlineImage(path.name, f"seed {seed}", f"Samples of seed {seed}", link, source, small.width, small.height)
+def relative_link(path: Path, page: Path) -> str:
+    """A link from the page to a file, relative, so that both can be moved together."""
+    return quote(os.path.relpath(path.absolute(), page.absolute().parent))
 
 
 def newest_samples(folder: RunFolder, status: Status | None) -> Path | None:
     """The file of a run's newest samples; newer ones than the reported iteration were discarded by a roll-back."""
     found = sample_pictures(folder, until=status.iteration) if status else sample_pictures(folder)
     return found[max(found)] if found else None
-
-
-def relative_link(path: Path, page: Path) -> str:
-    """A link from the page to a file, relative, so that both can be moved together."""
-    return quote(os.path.relpath(path.absolute(), page.absolute().parent))
 
 
 def _embed_samples(data: ReportData, embedder: ImageEmbedder) -> InlineImage | None:
@@ -163,12 +112,9 @@ def _embed_samples(data: ReportData, embedder: ImageEmbedder) -> InlineImage | N
     return embedder.embed(path, f"{what} at {when}", f"{what} of the run “{data.title}” at {when}")
 
 
-def _embed_existing(folder: Path, known: Sequence[tuple[str, str, str]], embedder: ImageEmbedder) -> list[InlineImage]:
-    return [
-        embedder.embed(folder / name, f"{caption}: {detail}", f"{caption}: {detail}")
-        for name, caption, detail in known
-        if (folder / name).is_file()
-    ]
+def _embed_existing(data: ReportData, known: Sequence[tuple[str, str]], embedder: ImageEmbedder) -> list[InlineImage]:
+    paths = [(data.folder.pictures / name, caption) for name, caption in known]
+    return [embedder.embed(path, caption, caption) for path, caption in paths if path.is_file()]
 
 
 def _data_uri(content: bytes, media_type: str) -> Markup:

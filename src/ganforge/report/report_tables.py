@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from ganforge.core import formatting
+from ganforge.core.findings import NOT_MONITORED
 from ganforge.core.redaction import HIDDEN, mask, public_url
 from ganforge.figures.charts import best_value
 from ganforge.report.report_data import ReportData, get_table, get_tables
@@ -24,64 +25,18 @@ _TONES: dict[str, Tone] = {
     "finished": "good", "running": "plain", "starting": "plain", "stopped": "warn", "unstarted": "warn", "unknown": "warn",
     "diverged": "bad", "failed": "bad", "killed": "bad", "healthy": "good", "warn": "warn", "fail": "bad",
 }  # fmt: skip
-_NOT_MONITORED = "not monitored"
 _VERDICTS = {
     "healthy": "Healthy: the health monitor found no problems.",
     "warn": "There are warnings.",
     "fail": "Training is failing.",
     "diverged": "Diverged.",
-    _NOT_MONITORED: "Not monitored: this run has no health findings.",
+    NOT_MONITORED: "Not monitored: this run has no health findings.",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class FindingRow:
-    """A finding of the health monitor.
-
-    Attributes:
-        problem: what is wrong.
-        level: how bad it is.
-        evidence: what was measured.
-        since: the iterations at which it was observed.
-        remedy: what usually helps.
-        key: the recipe key to change; "" if there is none.
-    """
-
-    problem: str
-    level: str
-    evidence: str
-    since: str
-    remedy: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class HealthSummary:
-    """The result of the health monitor.
-
-    Attributes:
-        verdict: the verdict.
-        text: the verdict in words.
-        findings: the worst first.
-    """
-
-    verdict: str
-    text: str
-    findings: Sequence[FindingRow]
-
-
-@dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A metric.
-
-    Attributes:
-        name: the metric.
-        info: what it means.
-        last: newest value.
-        protocol: how it was measured; empty if unknown.
-        at: iteration of the newest value, ``None`` if unknown.
-        best: iteration and value of the best measurement, ``None`` if unknown.
-    """
+    """The newest value of a metric; with its iteration, and the iteration and value of its best measurement, if they are known."""
 
     name: str
     info: StoredMetricInfo
@@ -91,26 +46,9 @@ class MetricRow:
     best: tuple[int, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationSection:
-    """An evaluation after training.
-
-    Attributes:
-        time: when.
-        settings: iteration and settings.
-        metrics: its values.
-        remarks: remarks, such as why a metric failed.
-    """
-
-    time: str
-    settings: Sequence[Row]
-    metrics: Sequence[MetricRow]
-    remarks: Sequence[str]
-
-
-def tone_of(word: str) -> Tone:
+def tone_of(word: object) -> Tone:
     """How good a state or verdict is."""
-    return _TONES.get(word, "plain")
+    return _TONES.get(str(word), "plain")
 
 
 def format_time(seconds: object) -> str:
@@ -141,12 +79,11 @@ def describe_outcome(data: ReportData) -> str:
     return f"{data.word.capitalize()} at iteration {status.iteration:,}{of}{_because(data.remark)}"
 
 
-def summarize_health(data: ReportData) -> HealthSummary:
+def summarize_health(data: ReportData) -> dict[str, Any]:
     """The verdict of the health monitor with its findings, or that there was none."""
     health = data.status.health if data.status else None
-    verdict = str(get_table({"health": health}, "health").get("verdict") or _NOT_MONITORED)
-    findings = [_finding_row(one) for one in get_tables(health, "findings")]
-    return HealthSummary(verdict, _VERDICTS.get(verdict, verdict), findings)
+    verdict = str(get_table({"health": health}, "health").get("verdict") or NOT_MONITORED)
+    return {"verdict": verdict, "verdict_text": _VERDICTS.get(verdict, verdict), "findings": get_tables(health, "findings")}
 
 
 def list_metrics(data: ReportData) -> list[MetricRow]:
@@ -157,31 +94,9 @@ def list_metrics(data: ReportData) -> list[MetricRow]:
     return [_metric_row(name, data, known.get(name), protocols) for name in names]
 
 
-def list_evaluations(data: ReportData) -> list[EvaluationSection]:
-    """The evaluations after training, oldest first."""
+def list_evaluations(data: ReportData) -> list[dict[str, Any]]:
+    """The evaluations after training, oldest first, with the reasons why metrics failed among the remarks."""
     return [_evaluation(one) for one in data.evaluations]
-
-
-def list_components(data: ReportData) -> list[tuple[str, str, str]]:
-    """Components: recipe key, id with revision, distribution with version."""
-    return [
-        (_text(one, "key"), f"{_text(one, 'id')}@{_text(one, 'revision')}", f"{_text(one, 'distribution')} {_text(one, 'version')}")
-        for one in get_tables(data.lock, "components")
-    ]
-
-
-def list_distributions(data: ReportData) -> list[Row]:
-    """Distributions with their versions, and their sources."""
-    return [
-        (f"{_text(one, 'name')} {_text(one, 'version')}", " ".join([_text(one, "source"), public_url(_text(one, "url"))]).strip())
-        for one in get_tables(data.lock, "distributions")
-    ]
-
-
-def list_files(data: ReportData) -> list[tuple[str, str, str]]:
-    """Files on which the result depends: key, name, SHA-256."""
-    files = [*get_tables(data.lock, "plugin_files"), *get_tables(data.lock, "data_files")]
-    return [(_text(one, "key"), _text(one, "file"), _text(one, "sha256")) for one in files]
 
 
 def list_environment(data: ReportData) -> list[Row]:
@@ -255,21 +170,6 @@ def list_commands(data: ReportData) -> list[Row]:
     return [*rows, ("make this page again", f"ganforge report {path}")]
 
 
-def _finding_row(one: Mapping[str, Any]) -> FindingRow:
-    first, last = one.get("since"), one.get("iteration")
-    since = ""
-    if isinstance(first, int) and isinstance(last, int):
-        since = f"iteration {first:,}" if first == last else f"iterations {first:,} to {last:,}"
-    return FindingRow(
-        problem=_text(one, "problem") or _text(one, "check") or "unnamed finding",
-        level=_text(one, "level"),
-        evidence=_text(one, "evidence"),
-        since=since,
-        remedy=_text(one, "remedy"),
-        key=_text(one, "key"),
-    )
-
-
 def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str, Any]) -> MetricRow:
     points, info = data.history.metrics.get(name, {}), data.value_info.metrics.get(name, StoredMetricInfo())
     at = max(points, default=None)
@@ -277,16 +177,16 @@ def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str,
     return MetricRow(name, info, last, _protocol(name, protocols), at, best_value(points, info))
 
 
-def _evaluation(one: Mapping[str, Any]) -> EvaluationSection:
+def _evaluation(one: Mapping[str, Any]) -> dict[str, Any]:
     failed = [f"{name}: {_text(why, 'error')}" for name in get_table(one, "failed") if (why := get_table(one["failed"], name))]
     remarks = one.get("remarks")
     settings = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
-    return EvaluationSection(
-        time=_text(one, "time") or "at an unknown time",
-        settings=[(key, _value(key, value)) for key, value in settings.items()],
-        metrics=[_evaluated_row(name, value, one) for name, value in get_table(one, "values").items()],
-        remarks=[*failed, *(map(str, remarks) if isinstance(remarks, list) else [])],
-    )
+    return {
+        "time": _text(one, "time") or "at an unknown time",
+        "settings": [(key, _value(key, value)) for key, value in settings.items()],
+        "metrics": [_evaluated_row(name, value, one) for name, value in get_table(one, "values").items()],
+        "remarks": [*failed, *(remarks if isinstance(remarks, list) else [])],
+    }
 
 
 def _evaluated_row(name: str, value: Any, one: Mapping[str, Any]) -> MetricRow:

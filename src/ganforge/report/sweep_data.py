@@ -7,20 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ganforge.core import formatting
 from ganforge.core.errors import StorageError
+from ganforge.core.findings import NOT_MONITORED
 from ganforge.figures.charts import Chart, seed_charts
 from ganforge.figures.run_history import read_history
-from ganforge.report.report_data import ReportData, get_tables, read_valid_status
-from ganforge.report.report_images import InlineImage, relative_link, thumbnail
+from ganforge.report.report_data import ReportData, get_table, get_tables, read_valid_status
+from ganforge.report.report_images import ImageEmbedder, InlineImage, newest_samples, relative_link
 from ganforge.runs.run_lookup import IdentifiedRun, run_folders
 from ganforge.storage import value_info
-from ganforge.storage.run_status import Status
 from ganforge.storage.value_info import StoredMetricInfo, ValueInfo
-
-_MAX_THUMBNAILS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +25,12 @@ class SeedSummary:
     """The result of one seed.
 
     Attributes:
-        seed: its number.
         word: its state.
-        iteration: iterations done, ``None`` if unknown.
-        duration: duration of the training.
-        verdict: verdict of the health monitor.
         metrics: last values by name.
         remark: why it ended; "" if it finished.
         name: its folder's name; "" if it has no run.
         page: link to its own page; "" if there is none.
-        image: its newest samples, reduced in size.
+        image: its newest samples.
     """
 
     seed: str
@@ -54,16 +47,7 @@ class SeedSummary:
 
 @dataclass(frozen=True, slots=True)
 class MetricSpread:
-    """The last values of one metric over the seeds.
-
-    Attributes:
-        name: the metric.
-        info: what it means.
-        median: median of the last values.
-        low: their minimum.
-        high: their maximum.
-        count: number of seeds with a value.
-    """
+    """The last values of one metric over the ``count`` seeds that have one."""
 
     name: str
     info: StoredMetricInfo
@@ -75,15 +59,7 @@ class MetricSpread:
 
 @dataclass(frozen=True, slots=True)
 class SweepSummary:
-    """The results of all seeds.
-
-    Attributes:
-        seeds: by their numbers.
-        spreads: one for each metric.
-        charts: a chart for each metric with a curve for each seed.
-        until: last iteration on the charts' axis.
-        outcome: the states of the seeds in one line.
-    """
+    """The results of all seeds; ``until`` is the last iteration on the charts' axis."""
 
     seeds: Sequence[SeedSummary]
     spreads: Sequence[MetricSpread]
@@ -93,64 +69,40 @@ class SweepSummary:
 
 
 def summarize_sweep(data: ReportData, page: Path) -> SweepSummary:
-    """Summarize the seeds of a sweep: those whose run folders are beside it, and those without a run.
-
-    Args:
-        data: of the sweep's own folder.
-        page: the file of its page.
-    """
-    values: dict[str, dict[str, float]] = {}
+    """Summarize the seeds of a sweep: those whose run folders are beside it, and those without a run."""
+    runs, embedder = _runs_of(data), ImageEmbedder(page)
+    seeds = [_summarize_seed(run, page, embedder) for run in runs]
     curves: dict[str, dict[str, Mapping[int, float]]] = {}
-    seeds: list[SeedSummary] = []
     info, until = ValueInfo(), 1.0
-    for run in _runs_of(data):
-        seed = str(run.identity.get("seed", "?"))
-        word, status, remark = read_valid_status(run)
-        image = thumbnail(run.folder, status, seed, page) if len(seeds) < _MAX_THUMBNAILS else None
-        seeds.append(_summarize_seed(run, seed, word, status, remark, page, image))
-        until = max(until, status.iterations if status else 0)
+    for run, seed in zip(runs, seeds, strict=True):
         info = _read_value_info(run) or info
-        for name, value in (status.metrics if status else {}).items():
-            values.setdefault(name, {})[seed] = float(value)
         for name, points in read_history(run.folder).metrics.items():
-            curves.setdefault(name, {})[seed] = points
+            curves.setdefault(name, {})[seed.seed] = points
+            until = max([until, *points])
     seeds += _seeds_without_run(data, {seed.seed for seed in seeds})
-    spreads = [
-        MetricSpread(
-            name,
-            info.metrics.get(name, StoredMetricInfo()),
-            statistics.median(own.values()),
-            min(own.values()),
-            max(own.values()),
-            len(own),
-        )
-        for name, own in values.items()
-    ]
-    return SweepSummary(seeds, spreads, seed_charts(curves, info.metrics), until, _outcome(seeds, data))
+    return SweepSummary(seeds, _spreads(seeds, info), seed_charts(curves, info.metrics), until, _outcome(seeds, data))
 
 
 def _runs_of(data: ReportData) -> list[IdentifiedRun]:
     """The runs that name this sweep as their parent, in the same folder of runs."""
-    root = data.folder.path.absolute().parent.parent
-    own = [run for run in run_folders(root) if run.identity.get("parent") == data.run.id]
-    return sorted(own, key=lambda run: (_integer(run.identity.get("seed")), run.folder.path.name))
+    own = [run for run in run_folders(data.folder.path.absolute().parent.parent) if run.identity.get("parent") == data.run.id]
+    return sorted(own, key=lambda run: (seed if isinstance(seed := run.identity.get("seed"), int) else -1, run.folder.path.name))
 
 
-def _summarize_seed(
-    run: IdentifiedRun, seed: str, word: str, status: Status | None, remark: str | None, page: Path, image: InlineImage | None
-) -> SeedSummary:
-    health = status.health if status else None
+def _summarize_seed(run: IdentifiedRun, page: Path, embedder: ImageEmbedder) -> SeedSummary:
+    word, status, remark = read_valid_status(run)
+    seed, samples = str(run.identity.get("seed", "?")), newest_samples(run.folder, status)
     return SeedSummary(
         seed=seed,
         word=word,
         iteration=status.iteration if status else None,
         duration=formatting.duration(status.seconds) if status else "",
-        verdict=str(health.get("verdict", "not monitored")) if isinstance(health, Mapping) else "not monitored",
+        verdict=str(get_table({"health": status and status.health}, "health").get("verdict", NOT_MONITORED)),
         metrics={name: float(value) for name, value in (status.metrics if status else {}).items()},
         remark=remark or "",
         name=run.folder.path.name,
         page=relative_link(run.folder.report, page) if run.folder.report.is_file() else "",
-        image=image,
+        image=embedder.embed(samples, f"seed {seed}", f"Samples of seed {seed}") if samples else None,
     )
 
 
@@ -176,6 +128,17 @@ def _read_value_info(run: IdentifiedRun) -> ValueInfo | None:
     return found if found.metrics else None
 
 
+def _spreads(seeds: Sequence[SeedSummary], info: ValueInfo) -> list[MetricSpread]:
+    values: dict[str, list[float]] = {}
+    for seed in seeds:
+        for name, value in seed.metrics.items():
+            values.setdefault(name, []).append(value)
+    return [
+        MetricSpread(name, info.metrics.get(name, StoredMetricInfo()), statistics.median(own), min(own), max(own), len(own))
+        for name, own in values.items()
+    ]
+
+
 def _outcome(seeds: Sequence[SeedSummary], data: ReportData) -> str:
     counts = Counter(seed.word for seed in seeds)
     states = ", ".join(f"{count} {word}" for word, count in counts.items()) or "none has started yet"
@@ -183,7 +146,3 @@ def _outcome(seeds: Sequence[SeedSummary], data: ReportData) -> str:
         case [int(first), int(last)]:
             return f"{len(seeds)} of {formatting.plural(last - first + 1, 'seed')}: {states}."
     return f"{formatting.plural(len(seeds), 'seed')}: {states}."
-
-
-def _integer(value: Any) -> int:
-    return value if isinstance(value, int) else -1
