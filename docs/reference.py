@@ -19,8 +19,7 @@ from ganforge.registry.component import Component, Kind
 from ganforge.registry.hookspecs import Registrar
 from ganforge.registry.params_description import Parameter, describe_params
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.registry import Registry
-from ganforge.registry.reserved_names import FIRST_PARTY
+from ganforge.registry.registry import FIRST_PARTY, Registry
 from ganforge.testing.component_case import ComponentCase
 
 FOLDER = Path(__file__).resolve().parent / "reference"

@@ -13,7 +13,7 @@ from ganforge.cli.app import app, main
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.params_description import describe_params
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.reserved_names import FIRST_PARTY
+from ganforge.registry.registry import FIRST_PARTY
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

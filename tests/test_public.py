@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ganforge import plugin, testing
 from ganforge.core import errors
+from ganforge.registry.discovery import PluginStatus
 from ganforge.registry.hookspecs import HOOKS
-from ganforge.registry.registry import PluginStatus
 
 PAGE = (Path(__file__).parents[1] / "docs" / "explanation" / "plugins.md").read_text()
 

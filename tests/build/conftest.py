@@ -7,8 +7,9 @@ import pytest
 from ganforge.core.params import NoParams
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Component, Kind, PluginRef
+from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.registry import PluginRecord, PluginStatus, Registry
+from ganforge.registry.registry import Registry
 
 _STRANGER = PluginRef("acme", "acme-gan", "1.2.0")
 

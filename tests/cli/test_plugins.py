@@ -1,4 +1,5 @@
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -220,10 +221,10 @@ def test_the_hint_at_a_broken_file_leads_to_it_though_an_installed_plugin_has_it
 
     assert main(["plugins", "list", *named]) == 0
     hint = capsys.readouterr().out.splitlines()[-1].partition("Details: ganforge ")[2]
-    assert hint == "plugins info local/vanilla"
+    assert hint == f"plugins info local/vanilla --only-plugins '' --plugin {several / 'vanilla.py'}"
     assert main(["plugins", "doctor", *named]) == 1
     assert f"ganforge {hint}" in capsys.readouterr().out
-    assert main([*hint.split(), *named]) == 0
+    assert main(shlex.split(hint)) == 0
     assert "is reserved for ganforge-vanilla" in capsys.readouterr().out
 
 

@@ -1,11 +1,20 @@
-"""The errors that are the user's to mend: exit codes, sentences, suggestions."""
+"""The errors that users can fix: exit codes, messages, suggestions; and the isolation of foreign code."""
 
 from pathlib import Path
 
 import pytest
 
 from ganforge.core import errors
-from ganforge.core.errors import GanforgeError, Problem, RecipeError, did_you_mean
+from ganforge.core.errors import (
+    ForeignExitError,
+    GanforgeError,
+    PluginError,
+    Problem,
+    RecipeError,
+    describe_error,
+    did_you_mean,
+    isolated,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +25,6 @@ from ganforge.core.errors import GanforgeError, Problem, RecipeError, did_you_me
         ("DataError", 2),
         ("PluginError", 3),
         ("TrainingError", 1),
-        ("DivergedError", 1),
         ("RunFolderError", 4),
         ("StorageError", 5),
     ],
@@ -31,7 +39,7 @@ def test_exit_codes(name, code):
 
 def test_the_tree_is_the_one_that_the_docstring_draws():
     drawn = {word for line in errors.__doc__.splitlines() for word in line.split() if word[0].isupper() and word.isidentifier()}
-    classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.GanforgeError)}
     assert classes <= drawn
 
 
@@ -66,3 +74,61 @@ def test_suggestions():
     assert did_you_mean("dcgna", iter(["mlp", "dcgan"])) == "did you mean 'dcgan'?"
     assert did_you_mean("something else", ["mlp", "dcgan"]) is None
     assert did_you_mean("x", []) is None
+
+
+class Rude(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Foreign(BaseException):
+    """Such as pytest's own way to skip."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "text"),
+    [(SystemExit(0), "it called sys.exit(0)"), (GeneratorExit("over"), "GeneratorExit: over"), (Foreign("x\ny"), "Foreign: x")],
+)
+def test_what_is_no_exception_becomes_one(raised, text):
+    with pytest.raises(ForeignExitError) as caught, isolated():
+        raise raised
+    assert describe_error(caught.value) == text
+    assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), ValueError("v"), PluginError("p")])
+def test_exceptions_and_ctrl_c_stay_what_they_are(raised):
+    with pytest.raises(type(raised)) as caught, isolated():
+        raise raised
+    assert caught.value is raised
+
+
+def test_nothing_reaches_stdout(capsys):
+    with isolated():
+        print("hello")
+    print("{}")
+    assert capsys.readouterr() == ("{}\n", "hello\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(ValueError("one\ntwo"), "ValueError: one"), (KeyError(), "KeyError"), (PluginError("plain"), "plain"), (Rude(), "Rude")],
+)
+def test_an_error_is_given_in_one_line(error, text):
+    assert describe_error(error) == text
+
+
+def test_the_innermost_place_in_the_folder_is_given(tmp_path):
+    file = tmp_path / "nets.py"
+    file.write_text("def build():\n    return float('x')\n\ndef leave():\n    raise SystemExit(3)\n")
+    space = {}
+    exec(compile(file.read_text(), str(file), "exec"), space)
+
+    with pytest.raises(ValueError, match="x") as caught:
+        space["build"]()
+    assert describe_error(caught.value, tmp_path) == "ValueError: could not convert string to float: 'x' (nets.py:2)"
+    assert describe_error(caught.value, Path("/elsewhere")) == "ValueError: could not convert string to float: 'x'"
+
+    with pytest.raises(ForeignExitError) as left, isolated():
+        space["leave"]()
+    assert describe_error(left.value, tmp_path) == "it called sys.exit(3) (nets.py:5)"

@@ -3,9 +3,10 @@ import pytest
 from ganforge.core.errors import PluginError, UsageError
 from ganforge.core.params import Params
 from ganforge.registry.component import Component, Kind, PluginRef
+from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.registry import PluginRecord, PluginStatus, Registry
-from ganforge.registry.reserved_names import FIRST_PARTY, owner_of
+from ganforge.registry.registry import FIRST_PARTY, Registry, new_name_error, owner_of, shadowed_package
+from ganforge.registry.selection import command_line_selection
 
 
 def component(identity, kind=Kind.GENERATOR, **options):
@@ -152,7 +153,7 @@ def test_the_warning_counts_what_failed():
 
 
 def test_every_first_party_component_installed_has_its_short_name_reserved():
-    """A new component of a first-party plugin belongs in ``ganforge.registry.reserved_names``."""
+    """A new component of a first-party plugin belongs in ``ganforge.registry.registry``."""
     installed = load_plugins().components()
 
     ours = [one for one in installed if one.plugin.distribution in FIRST_PARTY - {"ganforge"}]
@@ -181,3 +182,35 @@ def test_a_factory_that_leads_nowhere_is_mended_where_it_stands(ref, remedy):
     with pytest.raises(PluginError) as caught:
         lost.load_factory()
     assert caught.value.remedy == remedy
+
+
+@pytest.mark.parametrize("package", ["json", "torch", "PIL", "pil", "ganforge"])
+def test_packages_that_others_have(package):
+    assert shadowed_package(package)
+
+
+def test_a_name_of_ones_own():
+    assert shadowed_package("acme_gan") is None
+    assert new_name_error("acme-gan") is None
+    assert new_name_error("pillow")
+
+
+def test_a_plugin_that_is_not_installed_is_named_before_any_guess():
+    with pytest.raises(UsageError) as caught:
+        registry("other/moon").find(Kind.GENERATOR, "acme/moons")
+
+    assert caught.value.remedy.startswith("the plugin acme is not installed: install it; installed generators: moon")
+
+
+def test_a_name_of_another_kind_is_named_before_any_guess():
+    parts = Registry((), [component("acme-gan/swirl", Kind.DISCRIMINATOR), component("acme-gan/swirls")])
+    with pytest.raises(UsageError, match="'swirl' is a discriminator, not a generator"):
+        parts.find(Kind.GENERATOR, "swirl")
+
+
+def test_the_suggested_command_has_the_options_of_this_one(tmp_path):
+    broken = registry(plugins=[record("acme-gan", PluginStatus.BROKEN)])
+    with command_line_selection(disabled=[], only=None, local=[tmp_path / "my_gan.py"]):
+        assert broken.warning.endswith(f"see: ganforge plugins list --plugin {tmp_path / 'my_gan.py'}")
+        with pytest.raises(PluginError, match="plugins list --status broken --plugin"):
+            broken.find(Kind.GENERATOR, "acme-gan/swirl")

@@ -13,7 +13,7 @@ import ganforge
 from ganforge.core.errors import PluginError, StorageError, UsageError
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.reserved_names import FIRST_PARTY
+from ganforge.registry.registry import FIRST_PARTY
 from ganforge.runs import generator_export
 from ganforge.runs.generator_export import FORMATS, TOLERANCE, TensorGenerator, export, named_tensors
 from ganforge.train.random_streams import stream

@@ -67,7 +67,7 @@ def test_a_name_that_nothing_can_have(name, tmp_path):
     [
         ("vanilla", "the plugin name 'vanilla' is reserved for ganforge-vanilla"),
         ("Builtin", "the plugin name 'builtin' is reserved for ganforge"),
-        ("local", "'local' is reserved for files given by --plugin"),
+        ("local", "the name 'local' is reserved for files given by --plugin"),
         ("json", "'json' is a module of Python"),
         ("concurrent", "'concurrent' is a module of Python"),
         ("torch", "'torch' is a distribution that ganforge depends on"),

@@ -17,8 +17,7 @@ from ganforge.core.errors import PluginError, Problem, RecipeError, did_you_mean
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.tables import LIST_KINDS, SINGLE_KINDS, Recipe
 from ganforge.registry.component import Kind
-from ganforge.registry.registry import Registry
-from ganforge.registry.reserved_names import FIRST_PARTY
+from ganforge.registry.registry import FIRST_PARTY, Registry
 from ganforge.registry.selection import normalize_name
 
 

@@ -27,8 +27,7 @@ from ganforge.core.contracts import (
     SamplerContext,
     StreamingDataset,
 )
-from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError
-from ganforge.core.isolation import isolated
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, isolated
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, Scaling

@@ -15,8 +15,7 @@ from ganforge.core.errors import GanforgeError, PluginError, Problem
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import RecipeSource
 from ganforge.registry.component import Component, Kind
-from ganforge.registry.registry import Registry
-from ganforge.registry.reserved_names import FIRST_PARTY
+from ganforge.registry.registry import FIRST_PARTY, Registry
 
 _HEAD = "head:"
 _CODES = frozenset({"codes", "categorical-codes", "continuous-codes"})

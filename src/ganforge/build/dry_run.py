@@ -21,8 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
 from ganforge.core.contracts import Loss
-from ganforge.core.errors import GanforgeError, IncompatiblePartsError
-from ganforge.core.isolation import describe_error, isolated
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe_error, isolated
 from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.games.two_player import with_input_grad

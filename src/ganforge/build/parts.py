@@ -10,8 +10,7 @@ from typing import Any, TypeGuard
 
 from pydantic import JsonValue
 
-from ganforge.core.errors import GanforgeError, PluginError, Problem, UsageError
-from ganforge.core.isolation import describe_error, isolated
+from ganforge.core.errors import GanforgeError, PluginError, Problem, UsageError, describe_error, isolated
 from ganforge.core.params import Params
 from ganforge.recipe.dotted_keys import Key, format_key
 from ganforge.recipe.reader import RecipeSource

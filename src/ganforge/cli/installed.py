@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ganforge.registry.component import Kind
-    from ganforge.registry.registry import PluginRecord, Registry
+    from ganforge.registry.discovery import PluginRecord
+    from ganforge.registry.registry import Registry
 
 
 def registry(*, warn: bool = True) -> Registry:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from ganforge.registry.component import Component
-    from ganforge.registry.discovery import InstalledCopy, InstalledPlugin
-    from ganforge.registry.registry import PluginRecord, Registry
+    from ganforge.registry.discovery import InstalledCopy, PluginRecord
+    from ganforge.registry.registry import Registry
 
 _UPPER_BOUND = frozenset({"<", "<=", "==", "===", "~="})
 """Version operators that set an upper bound."""
@@ -46,31 +46,30 @@ def diagnose_registry(registry: Registry, folder: Path) -> Iterator[Diagnosis]:
     """Check each plugin of a registry, its metadata and names, and the schema files that the folder uses."""
     from ganforge.registry.discovery import find_copies, installed_plugins
 
-    found = {(one.distribution, one.name): one for one in installed_plugins()}
     for record in registry.plugins:
-        yield _plugin(record, found.get((record.distribution, record.name)))
-    for plugin in found.values():
+        yield _plugin(record)
+    for plugin in installed_plugins():
         yield from _bounds(plugin)
     copies, unreadable = find_copies()
     for several in copies.values():
         yield from _copies(several)
-    for one in unreadable:
+    for place, reason in unreadable.items():
         remedy = "pip install --force-reinstall the package it belongs to, or remove the folder"
-        yield Diagnosis("metadata", "fault", f"cannot be read: {one.reason}", remedy, where=str(one.place))
+        yield Diagnosis("metadata", "fault", f"cannot be read: {reason}", remedy, where=str(place))
     yield from _names(registry)
     for component in registry.components():
         yield from _references(component)
     yield from _schemas(folder, registry)
 
 
-def _plugin(record: PluginRecord, found: InstalledPlugin | None = None) -> Diagnosis:
+def _plugin(record: PluginRecord) -> Diagnosis:
     """One plugin: its status and what fixes it."""
-    from ganforge.registry.registry import PluginStatus
+    from ganforge.registry.discovery import PluginStatus
 
     where = str(record.file or record.origin or "") or None
     text = f"{record.title} {record.version} is {record.status}"
     if record.failed:
-        return Diagnosis("plugins", "fault", f"{text}: {record.reason}", _remedy(record, found), where)
+        return Diagnosis("plugins", "fault", f"{text}: {record.reason}", _remedy(record), where)
     if record.status is PluginStatus.UNAVAILABLE:
         modules = (record.reason or "").removeprefix("needs ")
         return Diagnosis("plugins", "note", f"{text}: {record.reason}", f"pip install {modules.replace(',', '')}", where)
@@ -111,17 +110,19 @@ def unmet_requirements(lines: Iterable[str]) -> Iterator[tuple[Requirement, str 
             yield wanted, version
 
 
-def _remedy(record: PluginRecord, found: InstalledPlugin | None) -> str:
+def _remedy(record: PluginRecord) -> str:
     """The command that fixes a plugin that failed."""
-    from ganforge.registry.registry import PluginStatus
+    from ganforge.registry.discovery import PluginStatus
+    from ganforge.registry.selection import command_line_options
 
-    if record.sha256 or record.source == "file":
-        return f"fix {record.origin}; for the traceback run: ganforge plugins info {record.id}"
+    info = f"ganforge plugins info {record.id}{command_line_options()}"
+    if record.source == "file":
+        return f"fix {record.origin}; for the traceback run: {info}"
     without = f"or pip uninstall {record.distribution}"
-    details = f"details: ganforge plugins info {record.id}"
+    details = f"details: {info}"
     if record.status is PluginStatus.INCOMPATIBLE:
         return f"pip install --upgrade {record.distribution}, {without} if no release supports ganforge {__version__}; {details}"
-    if missing := [f"'{one}'" for one, _ in unmet_requirements(found.requires if found else ()) if one.name != "ganforge"]:
+    if missing := [f"'{one}'" for one, _ in unmet_requirements(record.requires) if one.name != "ganforge"]:
         return f"pip install {' '.join(missing)}; {details}"
     if record.source == "editable":
         return f"fix it in {record.origin}, {without}; {details}"
@@ -135,7 +136,7 @@ def _lighter(record: PluginRecord) -> str:
     return "the plugin should name its factories as 'module:attribute', so that listing them imports nothing heavy"
 
 
-def _bounds(plugin: InstalledPlugin) -> Iterator[Diagnosis]:
+def _bounds(plugin: PluginRecord) -> Iterator[Diagnosis]:
     """Whether a plugin's metadata states which ganforge versions it supports."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -170,7 +171,7 @@ def _copies(copies: tuple[InstalledCopy, ...]) -> Iterator[Diagnosis]:
 
 def _names(registry: Registry) -> Iterator[Diagnosis]:
     """Names shared by several plugins or components."""
-    from ganforge.registry.reserved_names import FIRST_PARTY
+    from ganforge.registry.registry import FIRST_PARTY
     from ganforge.registry.selection import normalize_name
 
     by_name = sorted(registry.plugins, key=lambda one: normalize_name(one.name))

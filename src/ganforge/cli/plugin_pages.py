@@ -10,8 +10,9 @@ from ganforge.cli.components import parameter_facts, parameter_table
 
 if TYPE_CHECKING:
     from ganforge.registry.component import Component
+    from ganforge.registry.discovery import PluginRecord
     from ganforge.registry.params_description import Parameter
-    from ganforge.registry.registry import PluginRecord, Registry
+    from ganforge.registry.registry import Registry
 
 
 def show_plugin(record: PluginRecord, registry: Registry) -> None:
@@ -23,7 +24,7 @@ def show_plugin(record: PluginRecord, registry: Registry) -> None:
         "source": f"{record.source} {record.origin or ''}".strip(),
         "file": record.file or "not found",
         "sha256": record.sha256,
-        "load": milliseconds(record.load_ms) or "not imported",
+        "load": milliseconds(record.load_ms) or ("failed" if record.traceback else "not imported"),
         "remarks": ", ".join(record.remarks),
         **{kind.plural: ", ".join(names) for kind, names in record.components.items()},
     }

@@ -15,7 +15,7 @@ from ganforge.cli.plugin_pages import component_facts, milliseconds, plugin_fact
 
 if TYPE_CHECKING:
     from ganforge.registry.component import Kind
-    from ganforge.registry.registry import PluginRecord
+    from ganforge.registry.discovery import PluginRecord
     from ganforge.testing import Report
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -131,7 +131,7 @@ def check(
 
 def _checked(target: str | None) -> Iterator[Report]:
     """Check one plugin, or every installed plugin that is not disabled."""
-    from ganforge.registry.registry import PluginStatus
+    from ganforge.registry.discovery import PluginStatus
     from ganforge.testing import check_path, check_plugin
     from ganforge.testing.conformance import check_records
     from ganforge.testing.local_plugins import is_path
@@ -212,7 +212,7 @@ def _report_facts(report: Report) -> dict[str, object]:
 
 def _status_named(text: str) -> str:
     from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.registry.registry import PluginStatus
+    from ganforge.registry.discovery import PluginStatus
 
     if text not in list(PluginStatus):
         listed = f"one of: {', '.join(PluginStatus)}"
@@ -229,9 +229,12 @@ def _components(record: PluginRecord) -> str:
 
 
 def _summary(records: tuple[PluginRecord, ...]) -> str:
-    from ganforge.registry.registry import PluginStatus
+    from ganforge.registry.discovery import PluginStatus
+    from ganforge.registry.selection import command_line_options
 
     counts = [(sum(record.status is status for record in records), status) for status in PluginStatus]
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)
     failed = next((record.id for record in records if record.failed), None)
-    return f"{len(records)} installed: {listed}." + (f" Details: ganforge plugins info {failed}" if failed else "")
+    return f"{len(records)} installed: {listed}." + (
+        f" Details: ganforge plugins info {failed}{command_line_options()}" if failed else ""
+    )

@@ -1,4 +1,6 @@
-"""Errors that the user can fix. Each says what is wrong, where, and what to do.
+"""Errors that the user can fix, and isolation of foreign code, such as plugins and data readers, which may raise anything.
+
+Each error of ganforge says what is wrong, where, and what to do.
 
 ::
 
@@ -10,7 +12,6 @@
     │   └── DataMissingError       2   a data set that is not on this computer
     ├── PluginError                3   a required plugin failed
     ├── TrainingError              1   training cannot continue
-    │   └── DivergedError          1   a loss or weight is no longer finite
     ├── RunFolderError             4   a run folder is in use or has no usable checkpoint
     └── StorageError               5   a file cannot be read or written
 
@@ -19,7 +20,9 @@ Any other exception is a bug in ganforge or a plugin and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -113,10 +116,6 @@ class TrainingError(GanforgeError):
     """Training cannot continue."""
 
 
-class DivergedError(TrainingError):
-    """A loss term or a weight is no longer finite."""
-
-
 class RunFolderError(GanforgeError):
     """The run folder is in use by another process or has no usable checkpoint."""
 
@@ -133,3 +132,52 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """``"did you mean 'adam'?"`` for the most similar known name, or ``None`` if none is similar."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else None
+
+
+class ForeignExitError(Exception):
+    """Foreign code raised a ``BaseException`` that is not an ``Exception``, for example by calling ``sys.exit``."""
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Run foreign code that can neither exit the program nor write to stdout, where ``--json`` promises one object.
+
+    Ordinary exceptions and Ctrl-C pass unchanged.
+
+    Raises:
+        ForeignExitError: for any other ``BaseException``.
+    """
+    with redirect_stdout(sys.stderr):
+        try:
+            yield
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise ForeignExitError(describe_error(error)) from error
+
+
+def describe_error(error: BaseException, folder: Path | None = None) -> str:
+    """An error in one line: its type, the first line of its text, and the innermost file and line in ``folder``."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r})"
+    try:
+        text = str(error).strip().partition("\n")[0]
+    except Exception:  # noqa: BLE001 - the text of a foreign error is foreign code, too
+        text = ""
+    kind = type(error).__name__
+    message = text if isinstance(error, GanforgeError | ForeignExitError) else f"{kind}: {text}" if text else kind
+    place = None if folder is None or isinstance(error, GanforgeError | SyntaxError) else _place(error, folder)
+    return f"{message} ({place})" if place else message
+
+
+def _place(error: BaseException, folder: Path) -> str | None:
+    place = None
+    trace = error.__traceback__
+    if isinstance(error, ForeignExitError) and error.__cause__ is not None:
+        trace = error.__cause__.__traceback__
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        if file.is_relative_to(folder):
+            place = f"{file.name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

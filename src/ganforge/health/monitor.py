@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ganforge.core.errors import describe_error
 from ganforge.core.events import CheckUnavailable, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
 from ganforge.core.findings import UNAVAILABLE, Finding, non_finite
 from ganforge.core.health_config import Health, PersistentLimits
-from ganforge.core.isolation import describe_error
 from ganforge.health import sample_checks, training_checks
 from ganforge.health.checks import CheckHistory, CheckInputs, HealthCheck
 

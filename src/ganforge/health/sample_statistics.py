@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.errors import IncompatiblePartsError, describe_error
 from ganforge.core.events import HealthSamples
-from ganforge.core.isolation import describe_error
 from ganforge.core.records import Samples
 from ganforge.core.specs import LatentSpec
 from ganforge.metrics import (

@@ -29,7 +29,8 @@ from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
 from ganforge.recipe.tables import Recipe
 from ganforge.registry.component import Component, Kind
-from ganforge.registry.registry import PluginStatus, Registry
+from ganforge.registry.discovery import PluginStatus
+from ganforge.registry.registry import Registry
 from ganforge.registry.selection import command_line_options
 
 Schema = dict[str, Any]

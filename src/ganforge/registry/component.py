@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from ganforge.core.errors import PluginError
-from ganforge.core.isolation import describe_error, isolated
+from pydantic import AfterValidator, Field, StrictInt, StringConstraints
+from pydantic.dataclasses import dataclass as validated_dataclass
+from pydantic_core import PydanticCustomError
+
+from ganforge.core.errors import PluginError, describe_error, isolated
 from ganforge.core.params import Params
 from ganforge.registry.params_description import non_plain_fields
 
@@ -22,6 +25,20 @@ Factory = Callable[[Any, Any], object]
 """``(params, context) -> component``; the context's type depends on the kind."""
 
 _PLAIN_PATH = re.compile(r"[\w./@+-]+")
+
+
+def _form(pattern: str, words: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise PydanticCustomError("form", "must be {words}", {"words": words})
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, _form(r"[a-z0-9]+(-[a-z0-9]+)*", "lower-case letters, digits and single hyphens")]
+Reference = Annotated[str, _form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "of the form 'module:attribute'")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Kind(StrEnum):
@@ -84,14 +101,12 @@ class PluginRef:
         return f"{line}  # {self.distribution} {self.version}" if self.url else line
 
 
-@dataclass(frozen=True, slots=True)
+@validated_dataclass(frozen=True, slots=True)
 class Component:
     """One registered component.
 
     Attributes:
-        kind: its kind.
         name: short name, such as ``mlp``.
-        plugin: the plugin that provides it.
         factory: ``"module:attribute"`` or the function itself.
         params: ``"module:attribute"`` or the params model itself.
         summary: one-line description.
@@ -110,26 +125,29 @@ class Component:
         references: papers, as text or URL.
         deprecated: what to use instead, or ``None``.
         cost: time and memory complexity of a metric for n samples of d numbers, such as ``time n²·d``.
+
+    Raises:
+        pydantic.ValidationError: a value has a wrong type or form.
     """
 
     kind: Kind
-    name: str
+    name: Name
     plugin: PluginRef
-    factory: str | Factory
-    params: str | type[Params]
-    summary: str
-    revision: int = 1
+    factory: Reference | Factory
+    params: Reference | type[Params]
+    summary: Text
+    revision: Annotated[StrictInt, Field(ge=1)] = 1
     requires: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
-    spec: str | Callable[..., object] | None = None
-    checksums: str | Mapping[str, str] | None = None
+    spec: Reference | Callable[..., object] | None = None
+    checksums: Reference | Mapping[str, str] | None = None
     needs: tuple[str, ...] = ()
     check_params: Mapping[str, Any] = field(default_factory=dict)
-    expected_failures: Mapping[str, str] = field(default_factory=dict)
+    expected_failures: Mapping[Text, Text] = field(default_factory=dict)
     tags: frozenset[str] = frozenset()
     references: tuple[str, ...] = ()
-    deprecated: str | None = None
-    cost: str | None = None
+    deprecated: Text | None = None
+    cost: Text | None = None
 
     @property
     def id(self) -> str:
@@ -149,21 +167,19 @@ class Component:
         """
         model = self.load_model()
         if faults := non_plain_fields(model):
-            raise PluginError(
-                f"{self.kind} '{self.id}': its params are not plain data: {'; '.join(faults)}",
-                remedy=f"report it to the authors of {self.plugin.distribution}",
-            )
+            raise self._params_error(f"params are not plain data: {'; '.join(faults)}")
         return model
 
     def load_model(self) -> type[Params]:
         """Like :meth:`load_params` but without the check of fields; do not validate recipes with it."""
         model = self._load(self.params)
         if not (isinstance(model, type) and issubclass(model, Params)):
-            raise PluginError(
-                f"{self.kind} '{self.id}': its params model {self.params!r} is not a subclass of ganforge.plugin.Params",
-                remedy=f"report it to the authors of {self.plugin.distribution}",
-            )
+            raise self._params_error(f"params model {self.params!r} is not a subclass of ganforge.plugin.Params")
         return model
+
+    def _params_error(self, fault: str) -> PluginError:
+        remedy = f"report it to the authors of {self.plugin.distribution}"
+        return PluginError(f"{self.kind} '{self.id}': its {fault}", remedy=remedy)
 
     def load_factory(self) -> Factory:
         """The factory, imported if it was given by name."""

@@ -11,42 +11,94 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ganforge import __version__
 from ganforge.core.errors import PluginError
 from ganforge.core.redaction import public_url
-from ganforge.registry.component import PluginRef
+from ganforge.registry.component import Kind, PluginRef
 from ganforge.registry.hookspecs import ENTRY_POINT_GROUP
 from ganforge.registry.selection import BUILTIN, LOCAL, local_plugin_name, normalize_name
 
 _NEEDS_GANFORGE = re.compile(r"ganforge(?![\w.-])", re.IGNORECASE)
 
 
+class PluginStatus(StrEnum):
+    """The outcome of loading a plugin."""
+
+    ACTIVE = "active"
+    """Loaded; its components are available."""
+    LOCAL = "local"
+    """Loaded from a local file; its components are available."""
+    DISABLED = "disabled"
+    """Excluded by the user's selection; not imported."""
+    BROKEN = "broken"
+    """Failed to import or to register; none of its components is available."""
+    INCOMPATIBLE = "incompatible"
+    """Requires another version of ganforge; not imported."""
+    UNAVAILABLE = "unavailable"
+    """Loaded, but all of its components need modules that are not installed."""
+
+
 @dataclass(frozen=True, slots=True)
-class InstalledPlugin(PluginRef):
-    """A plugin that was found and not imported yet.
+class PluginRecord(PluginRef):
+    """A plugin that was found, and the outcome of loading it.
 
     Attributes:
-        entry_point: the entry point to load.
-        requires: the distribution's requirements, from its metadata.
-        origin: the folder, file or address it was installed from, if known.
-        fault: why its metadata cannot be used, or ``None``.
+        module: what its entry point names.
+        requires: its distribution's requirements, from its metadata.
+        origin: the folder, file, address or commit it was installed from, if known.
+        content: the source of a local file.
+        status: the outcome; ``ACTIVE`` before loading, unless its metadata cannot be used.
+        reason: why it is not active, in one line.
+        traceback: the traceback of the failure, as text.
+        load_ms: milliseconds for import and registration, if both succeeded.
+        components: names of its components by kind; for a plugin that failed, those registered before.
+        remarks: peculiarities of a plugin that works, such as "imports torch".
     """
 
-    entry_point: metadata.EntryPoint = field(kw_only=True)
+    module: str = ""
     requires: tuple[str, ...] = ()
     origin: str | None = None
-    fault: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+    status: PluginStatus = PluginStatus.ACTIVE
+    reason: str | None = None
+    traceback: str | None = None
+    load_ms: float | None = None
+    components: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
-    def load(self) -> object:
-        """Import the object that the entry point names."""
-        return self.entry_point.load()
+    @property
+    def title(self) -> str:
+        """Its name in messages: its distribution, or its file for a local plugin."""
+        return Path(self.origin).name if self.distribution == LOCAL and self.origin else self.distribution
+
+    @property
+    def handle(self) -> str:
+        """The name by which commands find it."""
+        return self.name if self.distribution == LOCAL else self.distribution
+
+    @property
+    def id(self) -> str:
+        """A name that is unique even if an installed plugin has the name of a local file."""
+        return f"{LOCAL}/{self.name}" if self.distribution == LOCAL else self.distribution
+
+    @property
+    def works(self) -> bool:
+        """Whether its components are available."""
+        return self.status in (PluginStatus.ACTIVE, PluginStatus.LOCAL)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it should have loaded and did not."""
+        return self.status in (PluginStatus.BROKEN, PluginStatus.INCOMPATIBLE)
 
     @property
     def incompatible(self) -> str | None:
@@ -54,12 +106,9 @@ class InstalledPlugin(PluginRef):
 
         pip checks this when the plugin is installed, and not again when ganforge is updated.
         """
-        lines = [line for line in self.requires if _NEEDS_GANFORGE.match(line)]
-        if not lines:
-            return None
         from packaging.requirements import InvalidRequirement, Requirement
 
-        for line in lines:
+        for line in filter(_NEEDS_GANFORGE.match, self.requires):
             try:
                 wanted = Requirement(line)
             except InvalidRequirement:
@@ -72,7 +121,9 @@ class InstalledPlugin(PluginRef):
     @property
     def file(self) -> Path | None:
         """The file of the plugin's module, found without importing it or its package."""
-        top, _, rest = self.entry_point.value.partition(":")[0].strip().partition(".")
+        if self.source == "file" and self.url:
+            return Path(self.url)
+        top, _, rest = self.module.partition(":")[0].strip().partition(".")
         try:
             spec = importlib.util.find_spec(top)
         except (ImportError, ValueError, AttributeError):  # not a module name, or a package without a spec
@@ -86,24 +137,11 @@ class InstalledPlugin(PluginRef):
         files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
         return next((file for file in files if file.is_file()), None)
 
-
-@dataclass(frozen=True, slots=True)
-class LocalPlugin(InstalledPlugin):
-    """A Python file that is a plugin. Its module's name contains the hash, so that an edited file is a new module.
-
-    Attributes:
-        content: the file's content.
-    """
-
-    content: bytes = b""
-
-    @property
-    def file(self) -> Path | None:
-        """The file itself."""
-        return Path(self.url) if self.url else None
-
     def load(self) -> object:
-        """Run the file, once per process."""
+        """Import the object that the entry point names, or run the local file, once per process."""
+        if self.content is None:
+            return metadata.EntryPoint(self.name, self.module, ENTRY_POINT_GROUP).load()
+        # The name contains the hash, so that an edited file is a new module.
         digest = hashlib.sha256(f"{self.url}:{self.sha256}".encode()).hexdigest()[:8]
         name = f"ganforge_local_{self.name.replace('-', '_')}_{digest}"
         if name in sys.modules:
@@ -129,172 +167,115 @@ class LocalPlugin(InstalledPlugin):
         return "relative import" in str(error) or bool(beside and (beside.is_dir() or beside.with_suffix(".py").is_file()))
 
 
-def read_local_plugin(path: Path) -> LocalPlugin:
-    """Read a local plugin file without running it. Problems become its ``fault``."""
-    fault, content = None, b""
+def read_local_plugin(path: Path) -> PluginRecord:
+    """Read a local plugin file without running it. A file that cannot be read becomes a broken plugin."""
+    found = PluginRecord(local_plugin_name(path), LOCAL, "?", "file", str(path), module=str(path), origin=str(path))
+    if path.suffix != ".py":
+        return replace(found, status=PluginStatus.BROKEN, reason=f"{path} is not a Python file (.py)")
     try:
         content = path.read_bytes()
     except OSError as error:
-        fault = f"cannot read {path}: {error.strerror or error}"
-    if path.suffix != ".py":
-        fault = f"{path} is not a Python file (.py)"
+        return replace(found, status=PluginStatus.BROKEN, reason=f"cannot read {path}: {error.strerror or error}")
     digest = hashlib.sha256(content).hexdigest()
-    return LocalPlugin(
-        name=local_plugin_name(path),
-        distribution=LOCAL,
-        version="?" if fault else digest[:12],
-        entry_point=metadata.EntryPoint(local_plugin_name(path), str(path), ENTRY_POINT_GROUP),
-        source="file",
-        origin=str(path),
-        url=str(path),
-        fault=fault,
-        sha256=None if fault else digest,
-        content=content,
-    )
+    return replace(found, version=digest[:12], sha256=digest, content=content)
 
 
-def builtin_plugin() -> InstalledPlugin:
+def builtin_plugin() -> PluginRecord:
     """The plugin with ganforge's own components; it is always present."""
-    entry_point = metadata.EntryPoint(name=BUILTIN, value="ganforge.builtin.builtin_plugin", group=ENTRY_POINT_GROUP)
     try:
-        source, origin, url = _installed_from(metadata.distribution("ganforge"))
+        source = _installed_from(metadata.distribution("ganforge"))
     except metadata.PackageNotFoundError:  # run from a source tree
-        source, origin, url = "local", None, None
-    return InstalledPlugin(BUILTIN, "ganforge", __version__, source, url, entry_point=entry_point, origin=origin)
+        source = {"source": "local"}
+    return PluginRecord(BUILTIN, "ganforge", __version__, module="ganforge.builtin.builtin_plugin", **source)
 
 
-def installed_plugins() -> list[InstalledPlugin]:
-    """Every installed plugin, sorted. Equal entry points appear once; two different ones of the same name become a fault."""
-    found: dict[tuple[str, str], InstalledPlugin] = {}
-    for entry_point in _entry_points():
-        plugin = _describe(entry_point)
+def installed_plugins() -> list[PluginRecord]:
+    """Every installed plugin, sorted. Equal entry points appear once; two different ones of the same name make it broken."""
+    try:
+        entry_points = list(metadata.entry_points(group=ENTRY_POINT_GROUP))
+    except Exception:  # noqa: BLE001 - one damaged distribution, of whatever package, must not hide all others
+        entry_points = [entry_point for first, *_ in find_copies()[0].values() for entry_point in first.entries]
+
+    found: dict[tuple[str, str], PluginRecord] = {}
+    for plugin in map(_describe, entry_points):
         key = (plugin.name, plugin.distribution)
         other = found.setdefault(key, plugin)
-        if other.entry_point.value != entry_point.value:
-            fault = f"its entry point '{plugin.name}' is declared twice: {other.entry_point.value} and {entry_point.value}"
-            found[key] = InstalledPlugin(*key, plugin.version, entry_point=other.entry_point, fault=fault)
+        if other.module != plugin.module:
+            fault = f"its entry point '{plugin.name}' is declared twice: {other.module} and {plugin.module}"
+            found[key] = replace(other, status=PluginStatus.BROKEN, reason=fault)
     return [found[key] for key in sorted(found)]
 
 
-def _entry_points() -> Iterable[metadata.EntryPoint]:
-    try:
-        return metadata.entry_points(group=ENTRY_POINT_GROUP)
-    except Exception:  # noqa: BLE001 - one damaged distribution, of whatever package, must not hide all others
-        return _readable_entry_points()
-
-
-def _readable_entry_points() -> Iterator[metadata.EntryPoint]:
-    seen: set[str] = set()
-    for distribution in metadata.distributions():
-        try:
-            name = normalize_name(distribution.name)
-            entry_points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
-        except Exception:  # noqa: BLE001, S112 - see _entry_points; what cannot be read may be no plugin at all
-            continue
-        if name not in seen:
-            seen.add(name)
-            yield from entry_points
-
-
-def _describe(entry_point: metadata.EntryPoint) -> InstalledPlugin:
+def _describe(entry_point: metadata.EntryPoint) -> PluginRecord:
+    found = PluginRecord(entry_point.name, normalize_name(entry_point.name), "?", module=entry_point.value)
     distribution = entry_point.dist
-    unknown = InstalledPlugin(entry_point.name, normalize_name(entry_point.name), "?", entry_point=entry_point)
     if distribution is None:  # only an entry point made by hand has none
-        return unknown
+        return found
     try:
         text = distribution.metadata  # once: each access reads and parses it anew
-        name, versions = normalize_name(text["Name"]), text.get_all("Version") or [""]  # text["Version"] may raise KeyError
-        source, origin, url = _installed_from(distribution)
-        return InstalledPlugin(
-            name=entry_point.name,
-            distribution=name,
-            version=versions[0] or "?",
-            entry_point=entry_point,
+        found = replace(
+            found,
+            distribution=normalize_name(text["Name"]),
+            version=(text.get_all("Version") or [""])[0],  # text["Version"] may raise KeyError
             requires=tuple(text.get_all("Requires-Dist") or distribution.requires or ()),
-            source=source,
-            origin=origin,
-            url=url,
-            fault=distribution_error(name, versions[0]),
+            **_installed_from(distribution),
         )
     except Exception as error:  # noqa: BLE001 - metadata is the plugin's, so whatever is wrong with it is the plugin's fault
-        return replace(unknown, fault=f"its metadata cannot be read: {error}")
+        return replace(found, status=PluginStatus.BROKEN, reason=f"its metadata cannot be read: {error}")
+    if not found.version:
+        return replace(found, version="?", status=PluginStatus.BROKEN, reason="its metadata has no version")
+    return found
 
 
-def distribution_error(name: str, version: str | None) -> str | None:
-    """Why a distribution with this normalized name and version cannot be a plugin, or ``None``."""
-    if name == LOCAL:
-        return f"a distribution cannot be called '{LOCAL}': the name is reserved for files given by --plugin"
-    return None if version else "its metadata has no version"
-
-
-def _installed_from(distribution: metadata.Distribution) -> tuple[str, str | None, str | None]:
-    """``source``, ``origin`` and ``url`` of :class:`InstalledPlugin`, from the installer's ``direct_url.json`` (PEP 610).
+def _installed_from(distribution: metadata.Distribution) -> dict[str, Any]:
+    """``source``, ``origin`` and ``url`` of a :class:`PluginRecord`, from the installer's ``direct_url.json`` (PEP 610).
 
     Logins and tokens in the address are removed: it is printed, written to lock files and sent to MLflow.
     """
     text = distribution.read_text("direct_url.json")
     if text is None:
-        return "index", None, None
+        return {}
     record = json.loads(text)
     url = re.sub(r"\s", lambda blank: f"%{ord(blank[0]):02X}", public_url(str(record.get("url", ""))))
     path = unquote(urlsplit(url).path) if url.startswith("file:") else url
     folder = f"#subdirectory={record['subdirectory']}" if record.get("subdirectory") else ""
     if vcs := record.get("vcs_info"):
         commit = str(vcs.get("commit_id", ""))
-        return "vcs", f"{url}@{commit[:12]}", f"{vcs.get('vcs', 'git')}+{url}@{commit}{folder}"
+        address = f"{vcs.get('vcs', 'git')}+{url}@{commit}{folder}"
+        return {"source": "vcs", "origin": f"{url}@{commit[:12]}", "url": address}
     if record.get("dir_info", {}).get("editable"):
-        return "editable", path, url
-    return ("local" if url.startswith("file:") else "url"), path, f"{url}{folder}"
+        return {"source": "editable", "origin": path, "url": url}
+    return {"source": "local" if url.startswith("file:") else "url", "origin": path, "url": f"{url}{folder}"}
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledCopy:
-    """A distribution with plugins, as it is installed in one folder of the import path.
-
-    Attributes:
-        distribution: its name, normalized.
-        version: its version.
-        folder: the folder of the import path.
-        entries: its entry points, each as ``name = module``.
-    """
+    """A distribution with plugins, as it is installed in one folder of the import path."""
 
     distribution: str
     version: str
     folder: Path
-    entries: tuple[str, ...]
+    entries: tuple[metadata.EntryPoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableMetadata:
-    """Damaged metadata of some distribution, which may or may not be a plugin.
+def find_copies() -> tuple[dict[str, tuple[InstalledCopy, ...]], dict[Path, str]]:
+    """All copies of each distribution with plugins, the one that Python imports first.
 
-    Attributes:
-        place: its folder.
-        reason: what is wrong.
+    Returns:
+        The copies by normalized name; and the folders of metadata that cannot be read, which may belong to plugins, with the error.
     """
-
-    place: Path
-    reason: str
-
-
-def find_copies() -> tuple[dict[str, tuple[InstalledCopy, ...]], tuple[UnreadableMetadata, ...]]:
-    """All copies of each distribution with plugins, the one that Python imports first; and metadata that cannot be read."""
     copies: dict[str, dict[InstalledCopy, None]] = {}
-    unreadable: dict[UnreadableMetadata, None] = {}
+    unreadable: dict[Path, str] = {}
     for distribution in metadata.distributions():
         try:
             entry_points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
             if not entry_points:
                 continue
-            found = InstalledCopy(
-                normalize_name(distribution.metadata["Name"]),
-                distribution.metadata["Version"],
-                Path(str(distribution.locate_file(""))).resolve(),
-                tuple(sorted(f"{entry.name} = {entry.value}" for entry in entry_points)),
-            )
+            name, version = normalize_name(distribution.metadata["Name"]), distribution.metadata["Version"]
+            folder = Path(str(distribution.locate_file(""))).resolve()
         except Exception as error:  # noqa: BLE001 - a package's metadata may be damaged in any way
             place = Path(str(getattr(distribution, "_path", None) or distribution.locate_file("")))
-            unreadable[UnreadableMetadata(place, f"{type(error).__name__}: {error}")] = None
+            unreadable[place] = f"{type(error).__name__}: {error}"
         else:
-            copies.setdefault(found.distribution, {})[found] = None
-    return {name: tuple(copies[name]) for name in sorted(copies)}, tuple(unreadable)
+            copies.setdefault(name, {})[InstalledCopy(name, version, folder, tuple(sorted(entry_points)))] = None
+    return {name: tuple(copies[name]) for name in sorted(copies)}, unreadable

@@ -1,90 +1,85 @@
-"""The registry: installed plugins with their status, and their components by the names that recipes use."""
+"""The registry: installed plugins and their components by the names that recipes use, and the names that are reserved.
+
+A recipe that names ``dcgan`` must mean the same component on every computer. So short names of ganforge's distributions are
+reserved even if the distribution is not installed: another package's ``dcgan`` is only available as ``acme-gan/dcgan``.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from pathlib import Path
+import sys
+from collections.abc import Iterable
+from importlib import metadata
 
 from ganforge.core.errors import PluginError, UsageError, did_you_mean
 from ganforge.registry.component import Component, Kind, PluginRef
-from ganforge.registry.reserved_names import FIRST_PARTY, owner_of
-from ganforge.registry.selection import LOCAL, normalize_name
+from ganforge.registry.discovery import PluginRecord, PluginStatus
+from ganforge.registry.selection import BUILTIN, LOCAL, command_line_options, normalize_name
 
 _REFERENCE = re.compile(r"(?:(?P<distribution>[A-Za-z0-9][\w.-]*)/)?(?P<name>[^/@\s]+)(?:@(?P<revision>[0-9]+))?")
 
+FIRST_PARTY = frozenset({"ganforge", "ganforge-vanilla", "ganforge-dcgan", "ganforge-cgan", "ganforge-infogan"})
+"""Distributions whose short names are reserved."""
 
-class PluginStatus(StrEnum):
-    """The outcome of loading a plugin."""
+_PACKAGES = {"pillow": "PIL", "scikit-learn": "sklearn"}
+"""Requirements whose package has another name."""
 
-    ACTIVE = "active"
-    """Loaded; its components are available."""
-    LOCAL = "local"
-    """Loaded from a local file; its components are available."""
-    DISABLED = "disabled"
-    """Excluded by the user's selection; not imported."""
-    BROKEN = "broken"
-    """Failed to import or to register; none of its components is available."""
-    INCOMPATIBLE = "incompatible"
-    """Requires another version of ganforge; not imported."""
-    UNAVAILABLE = "unavailable"
-    """Loaded, but all of its components need modules that are not installed."""
+_PLUGIN_NAMES = {BUILTIN: "ganforge"} | {
+    name: distribution for distribution in FIRST_PARTY for name in (distribution, distribution.removeprefix("ganforge-"))
+}
+"""The distribution that options and commands mean by a plugin name."""
+
+_OWNED = {
+    "ganforge-vanilla": "generator/mlp discriminator/mlp discriminator/maxout",
+    "ganforge-dcgan": "generator/dcgan discriminator/dcgan",
+    "ganforge-cgan": "generator/cgan-mlp generator/cgan-conv discriminator/cgan-mlp discriminator/cgan-conv"
+    " discriminator/projection-conv discriminator/acgan-conv loss/auxiliary-classifier",
+    "ganforge-infogan": "generator/infogan-mlp discriminator/infogan-mlp discriminator/infogan-conv loss/mutual-information",
+}
+_OWNERS = {name: distribution for distribution, names in _OWNED.items() for name in names.split()}
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRecord(PluginRef):
-    """One installed plugin and the outcome of loading it.
+def owner_of(kind: Kind, name: str) -> str | None:
+    """The first-party plugin that owns a short name, or ``None``. Built-in components are always installed and not listed."""
+    return _OWNERS.get(f"{kind}/{name}")
 
-    Attributes:
-        status: the outcome.
-        origin: the folder, address or commit it was installed from, if known.
-        module: the module that its entry point names.
-        file: the module's file, if known.
-        load_ms: milliseconds for import and registration; ``None`` if it was not imported.
-        components: names of its components by kind; for a plugin that failed, those registered before.
-        reason: why it is not active, in one line.
-        traceback: the traceback of the failure, as text.
-        remarks: peculiarities of a plugin that works, such as "imports torch".
-        requires: its distribution's requirements, from its metadata.
-    """
 
-    status: PluginStatus = field(kw_only=True)
-    origin: str | None = None
-    module: str = ""
-    file: Path | None = None
-    load_ms: float | None = None
-    components: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
-    reason: str | None = None
-    traceback: str | None = None
-    remarks: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
+def reserved_name_error(plugin: PluginRef) -> str | None:
+    """Why a plugin may not have its name, or ``None``: ``--only-plugins vanilla`` must never load another package."""
+    if plugin.distribution == LOCAL and plugin.source != "file":
+        return f"the name '{LOCAL}' is reserved for files given by --plugin"
+    taken = [word for word in (plugin.name, plugin.distribution) if normalize_name(word) in _PLUGIN_NAMES]
+    if not taken or plugin.distribution in FIRST_PARTY:
+        return None
+    remedy = "rename the file" if plugin.distribution == LOCAL else "its authors must choose another name"
+    return f"the plugin name '{taken[0]}' is reserved for {_PLUGIN_NAMES[normalize_name(taken[0])]}; {remedy}"
 
-    @property
-    def title(self) -> str:
-        """Its name in messages: its distribution, or its file for a local plugin."""
-        return Path(self.origin).name if self.distribution == LOCAL and self.origin else self.distribution
 
-    @property
-    def handle(self) -> str:
-        """The name by which commands find it."""
-        return self.name if self.distribution == LOCAL else self.distribution
+def shadowed_package(package: str) -> str | None:
+    """What a plugin's package of this name would shadow, or ``None``."""
+    if package in sys.stdlib_module_names:
+        return f"'{package}' is a module of Python"
+    used = ["ganforge", *(_PACKAGES.get(name, name) for name in _requirements())]
+    if owner := next((name for name in used if name.casefold() == package.casefold()), None):  # file systems may ignore case
+        return f"'{owner}' is a package that ganforge depends on"
+    return None
 
-    @property
-    def id(self) -> str:
-        """A name that is unique even if an installed plugin has the name of a local file."""
-        return f"{LOCAL}/{self.name}" if self.distribution == LOCAL else self.distribution
 
-    @property
-    def works(self) -> bool:
-        """Whether its components are available."""
-        return self.status in (PluginStatus.ACTIVE, PluginStatus.LOCAL)
+def _requirements() -> list[str]:
+    try:
+        lines = metadata.requires("ganforge") or []
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return []
+    return [normalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines]
 
-    @property
-    def failed(self) -> bool:
-        """Whether it should have loaded and did not."""
-        return self.status in (PluginStatus.BROKEN, PluginStatus.INCOMPATIBLE)
+
+def new_name_error(distribution: str) -> str | None:
+    """Why a new plugin's distribution may not have this normalized name, or ``None``."""
+    if reserved := reserved_name_error(PluginRef(distribution, distribution, "0")):
+        return reserved.partition(";")[0]
+    if distribution in _requirements():
+        return f"'{distribution}' is a distribution that ganforge depends on"
+    return shadowed_package(distribution.replace("-", "_"))
 
 
 class Registry:
@@ -110,7 +105,7 @@ class Registry:
         if not failed:
             return None
         count = "1 plugin" if len(failed) == 1 else f"{len(failed)} plugins"
-        return f"{count} failed to load ({', '.join(failed)}); see: ganforge plugins list"
+        return f"{count} failed to load ({', '.join(failed)}); see: {_list_command()}"
 
     def name_of(self, component: Component) -> str:
         """The shortest name of the component: its short name, or its full id if the short name means another component."""
@@ -166,15 +161,17 @@ class Registry:
         return () if owner_of(kind, name) else named
 
     def _unknown(self, kind: Kind, name: str, distribution: str | None) -> UsageError | PluginError:
+        """The error for a name that no component has: first the cause, if it is known, else a guess at the spelling."""
         shown = f"{distribution}/{name}" if distribution else name
         if failure := self._failure(kind, name, distribution or owner_of(kind, name)):
             return failure
 
         names = [self.name_of(component) for component in self.components(kind)]
+        failed = [f"{record.title} ({record.reason})" for record in self.plugins if record.failed]
         hints = [
-            did_you_mean(shown, names) or self._owner_hint(kind, name, distribution) or self._other_kind_hint(kind, name),
+            self._cause(kind, name, distribution) or did_you_mean(shown, names),
             f"installed {kind.plural}: {', '.join(names) or 'none'}",
-            self._broken_note(),
+            f"failed to load: {', '.join(failed)}" if failed else None,
         ]
         return UsageError(f"no {kind} named '{shown}'", remedy="; ".join(hint for hint in hints if hint).replace("?;", "?"))
 
@@ -187,23 +184,25 @@ class Registry:
             message = f"{kind} '{name}' comes from {record.title} {record.version}, which is {record.status}: {record.reason}"
             if record.status is PluginStatus.DISABLED:
                 return UsageError(message, remedy="remove the option that disables it")
-            return PluginError(message, remedy=f"fix or update it; see: ganforge plugins list --status {record.status}")
+            return PluginError(message, remedy=f"fix or update it; see: {_list_command(f' --status {record.status}')}")
         return None
 
-    def _owner_hint(self, kind: Kind, name: str, distribution: str | None) -> str | None:
-        if distribution == LOCAL:
-            return "it comes from a local plugin file: name the file with --plugin FILE.py or in pyproject.toml"
-        owner = owner_of(kind, name)
-        if owner is None or distribution:
-            return None
-        others = [component.id for component in self.components(kind) if component.name == name]
-        instead = f", or write '{others[0]}' for the installed one" if others else ""
-        return f"install the plugin {owner}, which provides it{instead}"
+    def _cause(self, kind: Kind, name: str, distribution: str | None) -> str | None:
+        """What is missing, or another kind that has a component of this name."""
+        of_name = [component for component in self._components if component.name == name]
+        kinds = sorted({component.kind for component in of_name if component.kind is not kind})
+        alike = [component.id for component in of_name if component.kind is kind]
+        if distribution and distribution not in {record.distribution for record in self.plugins}:
+            if distribution == LOCAL:
+                return "it comes from a local plugin file: name the file with --plugin FILE.py or in pyproject.toml"
+            others = f", or write one of: {', '.join(alike)}" if alike else ""
+            return f"the plugin {distribution} is not installed: install it{others}"
+        if (owner := owner_of(kind, name)) and not distribution:
+            instead = f", or write '{alike[0]}' for the installed one" if alike else ""
+            return f"install the plugin {owner}, which provides it{instead}"
+        return f"'{name}' is a {' and a '.join(kinds)}, not a {kind}" if kinds else None
 
-    def _other_kind_hint(self, kind: Kind, name: str) -> str | None:
-        kinds = sorted({component.kind for component in self._components if component.name == name and component.kind is not kind})
-        return f"'{name}' is a {' and a '.join(kinds)}" if kinds else None
 
-    def _broken_note(self) -> str | None:
-        failed = [f"{record.title} ({record.reason})" for record in self.plugins if record.failed]
-        return f"failed to load: {', '.join(failed)}" if failed else None
+def _list_command(option: str = "") -> str:
+    """The command that shows the plugins of this command."""
+    return f"ganforge plugins list{option}{command_line_options()}"

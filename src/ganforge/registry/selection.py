@@ -216,7 +216,9 @@ def command_line_options(environ: Mapping[str, str] | None = None) -> str:
     """The command line's options as you would type them again, each after a blank; empty if there are none."""
     chosen = from_command_line(os.environ if environ is None else environ)
     parts = [f"--no-plugin {name}" for name in sorted(chosen.disabled)]
-    parts += [] if chosen.allowed is None else [f"--only-plugins {','.join(sorted(chosen.allowed - chosen.local_names))}"]
+    parts += (
+        [] if chosen.allowed is None else [f"--only-plugins {shlex.quote(','.join(sorted(chosen.allowed - chosen.local_names)))}"]
+    )
     parts += [f"--plugin {shlex.quote(str(file))}" for file in chosen.local]
     return "".join(f" {part}" for part in parts)
 

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge import __version__
-from ganforge.core.errors import GanforgeError, PluginError, UsageError
-from ganforge.core.isolation import describe_error, isolated
+from ganforge.core.errors import GanforgeError, PluginError, UsageError, describe_error, isolated
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, plain_specs, write_loaded

@@ -17,8 +17,7 @@ from ganforge.build.lock_differences import data_differences
 from ganforge.build.parts import Part
 from ganforge.build.run_parts import SamplingParts, resolve_sampling_parts
 from ganforge.core.contracts import BuildContext, Dataset, Sampler
-from ganforge.core.errors import RunFolderError, UsageError
-from ganforge.core.isolation import describe_error
+from ganforge.core.errors import RunFolderError, UsageError, describe_error
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import read_recipe

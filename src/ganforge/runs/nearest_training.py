@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.contracts import ParallelSampleSource, SampleSource, StreamingDataset
-from ganforge.core.errors import DataError, UsageError
+from ganforge.core.errors import DataError, UsageError, isolated
 from ganforge.core.formatting import clean
-from ganforge.core.isolation import isolated
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures import Pixels

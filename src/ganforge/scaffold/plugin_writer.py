@@ -12,7 +12,7 @@ from string import Template
 from ganforge import __version__
 from ganforge.core.errors import StorageError, UsageError
 from ganforge.registry.component import Kind
-from ganforge.registry.reserved_names import FIRST_PARTY, new_name_error
+from ganforge.registry.registry import FIRST_PARTY, new_name_error
 from ganforge.registry.selection import normalize_name
 
 _NAMES = {Kind.DATASET: "a data set"}

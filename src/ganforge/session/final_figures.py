@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from ganforge.core.errors import StorageError
-from ganforge.core.isolation import describe_error, isolated
+from ganforge.core.errors import StorageError, describe_error, isolated
 from ganforge.core.records import Latent
 from ganforge.figures.plot_data import find_groups
 from ganforge.runs.latent_explorer import FORMATS, ROWS, LatentExplorer

@@ -20,10 +20,9 @@ from ganforge.callbacks import Callback, Handler, broadcast
 from ganforge.callbacks.checkpoint_saver import CheckpointSaver
 from ganforge.callbacks.journal_writer import journal as journal_writer
 from ganforge.callbacks.picture_writer import animation, curves, pictures
-from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError
+from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError, describe_error
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import unchecked_report
-from ganforge.core.isolation import describe_error
 from ganforge.health.monitor import HealthMonitor
 from ganforge.session.graceful_signals import StopRequest, graceful_signals
 from ganforge.session.result import Result, mlflow_facts

@@ -18,8 +18,8 @@ from ganforge.core.contracts import Dataset, Loss, Metric, Sampler
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.json_schema import export_schema
 from ganforge.registry.component import Kind
+from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.params_description import iter_fields, non_plain_fields
-from ganforge.registry.registry import PluginRecord, PluginStatus
 from ganforge.testing.component_case import ComponentCase, require
 from ganforge.testing.conformance_checks import CHECKS, LOADS, CheckFailedError, NotApplicableError, check
 from ganforge.testing.network_guard import forbid_network

@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import DataMissingError, UsageError, did_you_mean
-from ganforge.core.isolation import describe_error, isolated
+from ganforge.core.errors import DataMissingError, UsageError, describe_error, did_you_mean, isolated
 from ganforge.registry.component import Component
+from ganforge.registry.discovery import PluginRecord
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.registry.registry import PluginRecord, Registry
+from ganforge.registry.registry import Registry
 from ganforge.registry.selection import normalize_name
 from ganforge.testing.conformance_checks import CheckFailedError, CheckState, NotApplicableError, Outcome, Report
 from ganforge.testing.local_plugins import open_plugin

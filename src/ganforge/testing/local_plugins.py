@@ -9,16 +9,14 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import UsageError
-from ganforge.registry.discovery import InstalledPlugin, builtin_plugin, distribution_error, installed_plugins, read_local_plugin
+from ganforge.registry.discovery import PluginRecord, builtin_plugin, installed_plugins, read_local_plugin
 from ganforge.registry.hookspecs import ENTRY_POINT_GROUP
 from ganforge.registry.plugin_loader import load
-from ganforge.registry.registry import PluginRecord, Registry
-from ganforge.registry.reserved_names import shadowed_package
+from ganforge.registry.registry import Registry, shadowed_package
 from ganforge.registry.selection import current_selection, local_plugin_name, normalize_name
 
 _GUIDE = "docs/how-to/write-a-plugin.md shows a whole one"
@@ -72,7 +70,7 @@ def _found(path: Path) -> Path:
     return found
 
 
-def _loaded(own: list[InstalledPlugin]) -> tuple[Registry, tuple[PluginRecord, ...]]:
+def _loaded(own: list[PluginRecord]) -> tuple[Registry, tuple[PluginRecord, ...]]:
     switches = current_selection()
     names = {name for one in own for name in (normalize_name(one.name), one.distribution)}
     allowed = None if switches.allowed is None else switches.allowed | names  # an explicitly named plugin always loads
@@ -85,7 +83,7 @@ def _loaded(own: list[InstalledPlugin]) -> tuple[Registry, tuple[PluginRecord, .
     return registry, registry.plugins[-len(own) :]
 
 
-def _project(folder: Path) -> tuple[list[InstalledPlugin], tuple[Path, ...]]:
+def _project(folder: Path) -> tuple[list[PluginRecord], tuple[Path, ...]]:
     """The plugins in a project's metadata, and the folders of their modules."""
     file = folder / "pyproject.toml"
     project = _project_table(file)
@@ -100,20 +98,19 @@ def _project(folder: Path) -> tuple[list[InstalledPlugin], tuple[Path, ...]]:
     wanted = project.get("dependencies", [])
     requires = tuple(line for line in wanted if isinstance(line, str)) if isinstance(wanted, list) else ()
     found = [
-        InstalledPlugin(
+        PluginRecord(
             name=entry,
             distribution=normalize_name(name),
             version=str(version),
-            entry_point=metadata.EntryPoint(entry, value, ENTRY_POINT_GROUP),
+            module=value,
             requires=requires,
             source="local",
             origin=str(folder),
             url=folder.as_uri(),
-            fault=distribution_error(normalize_name(name), str(version)),
         )
         for entry, value in sorted(plugins.items())
     ]
-    places = dict.fromkeys(_place(folder, file, one.entry_point.value) for one in found)
+    places = dict.fromkeys(_place(folder, file, one.module) for one in found)
     return found, tuple(places)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ganforge.core.isolation import describe_error
+from ganforge.core.errors import describe_error
 from ganforge.core.records import Samples
 from ganforge.train.modules import frozen, in_eval_mode
 from ganforge.train.random_streams import seeded

@@ -19,8 +19,7 @@ from ganforge.core.contracts import (
     StreamingDataset,
     ValidationSplit,
 )
-from ganforge.core.errors import IncompatiblePartsError
-from ganforge.core.isolation import describe_error
+from ganforge.core.errors import IncompatiblePartsError, describe_error
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.train.batches import subsample_rows

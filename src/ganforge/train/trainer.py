@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.core.contracts import Sampler
-from ganforge.core.errors import RunFolderError
+from ganforge.core.errors import RunFolderError, describe_error
 from ganforge.core.events import (
     CheckUnavailable,
     Evaluated,
@@ -26,7 +26,6 @@ from ganforge.core.events import (
     State,
     Stepped,
 )
-from ganforge.core.isolation import describe_error
 from ganforge.core.params import Schedule, value_at
 from ganforge.train.batches import Batches, StreamedBatches
 from ganforge.train.diagnostics import Diagnostics
