@@ -29,9 +29,9 @@ def folder(tmp_path):
     return folder
 
 
-def test_with_nothing_to_deliver_it_says_so(capsys):
+def test_without_runs_it_says_where_it_looked(tmp_path, capsys):
     assert main(["sync"]) == 0
-    assert "MLflow has everything." in capsys.readouterr().out
+    assert f"no runs in {tmp_path}/runs; name another folder with --runs-dir" in capsys.readouterr().err
 
 
 def test_an_unknown_run_is_an_error(capsys):

@@ -17,7 +17,7 @@ from ganforge.runs.evaluation_records import evaluate_and_record
 from ganforge.storage import journal
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking import supervisor
-from ganforge.tracking.upload_state import Acknowledgement
+from ganforge.tracking.delivery import Acknowledgement
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 

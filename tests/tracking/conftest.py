@@ -14,7 +14,7 @@ import pytest
 
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.run_metadata import Artifact, DatasetFacts, StartRecord
+from ganforge.tracking.run_metadata import DatasetFacts, StartRecord
 
 
 class Trainer:
@@ -32,7 +32,7 @@ class Trainer:
                 "tags": {"mlflow.source.name": "recipes/rings.toml", "ganforge.seed": "0"},
                 "dataset": DatasetFacts("ring", "0a1b2c", "ganforge/ring", "8 modes"),
                 "note": "Eight modes on a ring.",
-                "artifacts": (Artifact("recipe.toml", "recipe"),),
+                "artifacts": {"recipe.toml": "recipe"},
                 **start,
             }
         )

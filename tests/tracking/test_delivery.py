@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from ganforge.core.findings import Finding, report
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.delivery import Delivery, PendingUploads, count_pending
-from ganforge.tracking.sink import RefusedError, UnreachableError
-from ganforge.tracking.upload_state import Acknowledgement
+from ganforge.tracking.delivery import Acknowledgement, Delivery, PendingUploads, count_pending
+from ganforge.tracking.mlflow_sink import RefusedError, UnreachableError
 
 
 class Memory:
@@ -498,3 +497,34 @@ def test_values_measured_again_after_the_end_get_names_of_their_own_and_leave_th
     assert rows == {("eval/wasserstein", 7): 0.5, ("evaluated/wasserstein", 1): 0.4, ("evaluated/wasserstein", 2): 0.3}
     assert desk.ack.status == "FINISHED"
     assert [call[0] for call in desk.sink.calls].count("ended") == 1
+
+
+def test_an_acknowledgement_comes_back_as_it_was_saved(tmp_path):
+    ack = Acknowledgement("sqlite:///x", "1", "abc", True, 10, 8, 64, {"loss/total": 4}, {"images/samples": 0}, "KILLED", 5, 1, 0)
+
+    ack.save(tmp_path / "acknowledged.json")
+
+    assert Acknowledgement.load(tmp_path / "acknowledged.json") == ack
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"7", b"\xff\xfe", b'{"novelty": 1}'])
+def test_a_missing_or_damaged_acknowledgement_acknowledges_nothing(tmp_path, content):
+    path = tmp_path / "acknowledged.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert Acknowledgement.load(path) == Acknowledgement()
+
+
+def test_another_store_starts_again_with_the_same_windows():
+    ack = Acknowledgement(store="sqlite:///x", run_id="abc", offset=10, width=64, highest={"loss": 4})
+
+    assert ack.for_store("sqlite:///x") == ack
+    assert ack.for_store("http://y") == Acknowledgement(store="http://y", width=64)
+    assert Acknowledgement().for_store("http://y") == Acknowledgement(store="http://y")
+
+
+def test_the_highest_iteration_never_sinks():
+    ack = Acknowledgement(highest={"a": 10}).with_points({"a": 4, "b": 2}, 7)
+
+    assert ack == Acknowledgement(highest={"a": 10, "b": 2}, points=7)

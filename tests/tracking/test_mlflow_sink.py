@@ -2,17 +2,22 @@
 
 import math
 import os
+import posixpath
+import re
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ganforge.core.findings import Finding, report
 from ganforge.core.redaction import HIDDEN
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.mlflow_sink import cut, image_key, metric_key, one_line
 from ganforge.tracking.run_metadata import DatasetFacts
 from ganforge.tracking.tracking_store import resolve_store
 from ganforge.tracking.uploader import upload
@@ -140,7 +145,7 @@ def test_what_mlflow_will_never_take_is_put_aside_and_the_rest_arrives(new_train
     assert len(record.run.data.params) == 153
     assert record.run.data.params["long"].endswith("… (cut)")
     rejected = (trainer.folder.path / "rejected.jsonl").read_text().splitlines()
-    assert len(rejected) == state.rejected == 1
+    assert len(rejected) == 1
     assert f"evaluation at iteration {2**70}" in rejected[0]
 
 
@@ -298,3 +303,46 @@ def test_no_run_is_uploaded_twice_at_once(trainer, uri):
         state = upload(RunFolder(trainer.folder.path), resolve_store(uri), over, drain_timeout=0.2)
 
     assert state.phase == "busy"
+
+
+@pytest.mark.parametrize("name", ["loss/generator/total", "eval/modes/captured", "rate/lr/generator", "perf.x-y z:1", "größe"])
+def test_good_names_stay(name):
+    assert metric_key(name) == name
+
+
+@given(st.text(max_size=400))
+def test_every_metric_key_is_one_that_mlflow_takes(name):
+    key = metric_key(name)
+
+    assert re.fullmatch(r"[/\w.\- :]+", key)
+    assert posixpath.normpath(key) == key
+    assert not key.startswith(("..", "/"))
+    assert 1 <= len(key) <= 250
+
+
+@given(st.text(max_size=300))
+def test_every_image_key_is_one_that_mlflow_takes_and_no_path_out(name):
+    key = image_key(name)
+
+    assert re.fullmatch(r"[a-zA-Z0-9_\-./ ]+", key)
+    assert posixpath.normpath(key) == key
+    assert not key.startswith(("..", "/"))
+    assert len(key) <= 120
+
+
+@given(st.sets(st.text(alphabet="a/.%#ä", min_size=1, max_size=8), min_size=2, max_size=2))
+def test_two_names_never_become_one(names):
+    one, other = names
+
+    assert metric_key(one) != metric_key(other)
+    assert image_key(one) != image_key(other)
+
+
+def test_names_for_people_hold_no_control_characters():
+    assert one_line("a\nb\x00c\x1b[31m", 5) == "a b c"
+
+
+def test_long_texts_say_where_they_were_cut():
+    assert cut("x" * 10, 10) == "x" * 10
+    assert cut("x" * 5000, 100).endswith("… (cut)")
+    assert len(cut("x" * 5000, 100)) == 100

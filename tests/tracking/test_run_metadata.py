@@ -3,7 +3,7 @@ import json
 from ganforge.core.redaction import HIDDEN
 from ganforge.storage import journal
 from ganforge.storage.journal import JournalWriter
-from ganforge.tracking.run_metadata import Artifact, DatasetFacts, StartRecord
+from ganforge.tracking.run_metadata import DatasetFacts, StartRecord
 
 START = StartRecord(
     run_id="0123",
@@ -13,10 +13,9 @@ START = StartRecord(
     tags={"ganforge.seed": "0"},
     dataset=DatasetFacts("moons", "abc", "ganforge/moons", "2 classes"),
     note="**Two** moons",
-    artifacts=(Artifact("recipe.toml", "recipe"), Artifact("run.json")),
+    artifacts={"recipe.toml": "recipe", "run.json": ""},
     parent_run_id="4567",
     resolution="full",
-    experiment_tags={"mlflow.experiment.primaryMetric.name": "eval/wasserstein"},
 )
 
 

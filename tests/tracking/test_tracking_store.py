@@ -65,5 +65,5 @@ def test_artifacts_lie_beside_the_database_whatever_the_experiment_is_called(tmp
     location = resolve_store("sqlite:///mlflow.db", folder=tmp_path).artifacts("../../evil")
 
     assert location is not None
-    assert location.startswith(f"file://{tmp_path}/mlartifacts/evil-")
+    assert location.startswith(f"file://{tmp_path}/mlartifacts/evil")
     assert resolve_store("http://127.0.0.1:5000").artifacts("moons") is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking import upload_state as states
+from ganforge.tracking import uploader as states
 from ganforge.tracking.delivery import count_pending
 from ganforge.tracking.supervisor import sync
 
@@ -136,7 +136,7 @@ def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_
     trainer.begin()
     trainer.picture(0)
     trainer.steps(1, 300)
-    wait_for(lambda: (states.read_state(folder) or states.UploadState("off", 0)).points >= 600)
+    wait_for(lambda: (states.read_state(folder) or states.UploadState("off")).points >= 600)
 
     server.kill()
     trainer.steps(301, 600)
@@ -183,8 +183,8 @@ def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_uplo
     server.start()
     summary = sync(trainer.folder)  # it knows where the uploader tried to deliver
 
-    assert summary.points == waiting.points
-    assert summary.images == 1
+    assert summary.accepted.points == waiting.points
+    assert summary.accepted.pictures == 1
     assert not summary.pending
     assert summary.link.startswith(f"{server.uri}/#/experiments/")
     record = read_back(server.uri, trainer.start.run_id)

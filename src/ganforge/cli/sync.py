@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,10 +34,11 @@ def sync(
 
     Nothing is sent twice. A run whose process has died is marked as killed; a running one has its own uploader.
     """
-    from ganforge.runs.run_lookup import find
+    from ganforge.runs.run_lookup import find, run_folders
     from ganforge.tracking.supervisor import sync as deliver
 
-    folders = [find(name, runs_dir) for name in runs] if runs else _waiting(runs_dir)
+    every = [run.folder for run in run_folders(runs_dir)]
+    folders = [find(name, runs_dir) for name in runs] if runs else [folder for folder in every if _waits(folder)]
     delivered: dict[RunFolder, UploadSummary] = {}
     for folder in folders:
         if not json:
@@ -47,40 +49,36 @@ def sync(
 
     if json:
         console.json_out({"schema": 1, "runs": [_to_plain(folder, summary) for folder, summary in delivered.items()]})
+    elif not every:
+        console.note(f"no runs in {runs_dir.absolute()}; name another folder with --runs-dir")
     elif not folders:
         console.success("MLflow has everything.")
     if any(summary.pending for summary in delivered.values()):
         raise typer.Exit(_UNDELIVERED)
 
 
-def _waiting(runs_dir: Path) -> list[RunFolder]:
-    """Runs with unsent data; running ones have their own uploader."""
-    from ganforge.runs.run_lookup import run_folders
+def _waits(folder: RunFolder) -> bool:
+    """Whether a run has unsent data; a running one has its own uploader."""
     from ganforge.tracking.delivery import count_pending
 
-    folders = []
-    for folder in (run.folder for run in run_folders(runs_dir)):
-        if folder.holder() is not None:
-            console.note(f"{folder.path.name} is running and sends its own data")
-        elif count_pending(folder):
-            folders.append(folder)
-    return folders
+    if folder.holder() is not None:
+        console.note(f"{folder.path.name} is running and sends its own data")
+        return False
+    return bool(count_pending(folder))
 
 
 def _say(folder: RunFolder, summary: UploadSummary) -> None:
-
-    name = folder.path.name
-    if summary.rejected:
-        console.warning(f"{name}: MLflow refused {_count(summary.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}")
+    name, accepted = folder.path.name, summary.accepted
+    if accepted.rejected:
+        console.warning(f"{name}: MLflow refused {_count(accepted.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}")
     if summary.pending:
         console.warning(
             f"{name}: {_count(summary.pending.points, 'point')} and {_count(summary.pending.images, 'image')} not sent to "
             f"{summary.store.shown}: {summary.message or 'it does not answer'}"
         )
         return
-    console.success(
-        f"{name}: MLflow has all {_count(summary.points, 'point')} and {_count(summary.images, 'image')} ({summary.store.shown})"
-    )
+    what = f"{_count(accepted.points, 'point')} and {_count(accepted.pictures, 'image')}"
+    console.success(f"{name}: MLflow has all {what} ({summary.store.shown})")
     if summary.link:
         console.say(f"  {summary.link}")
 
@@ -90,11 +88,11 @@ def _to_plain(folder: RunFolder, summary: UploadSummary) -> dict[str, Any]:
         "run": folder.path.name,
         "folder": folder.path,
         "tracking_uri": summary.store.shown,
-        "run_id": summary.run_id,
-        "points": summary.points,
-        "images": summary.images,
-        "rejected": summary.rejected,
-        "pending": {"points": summary.pending.points, "images": summary.pending.images, "others": summary.pending.others},
+        "run_id": summary.accepted.run_id,
+        "points": summary.accepted.points,
+        "images": summary.accepted.pictures,
+        "rejected": summary.accepted.rejected,
+        "pending": asdict(summary.pending),
         "link": summary.link,
         "message": summary.message,
     }

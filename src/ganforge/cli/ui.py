@@ -52,10 +52,11 @@ def ui(
     try:
         with _stopped_by_signals(), ExitStack() as stack:
             with Console(stderr=True).status("waiting for the server (about 9 s on two cores)"):
-                server = stack.enter_context(run_server(store, host=host, port=chosen))
-            _show(Store(server.address), experiments(server.address), browser=browser)
+                address, server = stack.enter_context(run_server(store, host=host, port=chosen))
+            _show(Store(address), experiments(address), browser=browser)
             console.note("Ctrl-C stops it.")
-            server.wait()
+            code = server.wait()
+            raise UsageError(f"the MLflow server ended (exit code {code})", remedy="start it again with 'ganforge ui'")
     except KeyboardInterrupt:
         console.note("stopped.")
 

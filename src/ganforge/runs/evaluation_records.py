@@ -15,7 +15,7 @@ from ganforge.core.metric_goal import WAYS
 from ganforge.storage import atomic_files, strict_json
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.upload_state import Acknowledgement
+from ganforge.tracking.delivery import Acknowledgement
 
 if TYPE_CHECKING:
     from ganforge.runs.evaluation import EvaluationRequest, EvaluationResult

@@ -20,7 +20,6 @@ from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
 from ganforge.tracking.delivery import PendingUploads, count_pending
-from ganforge.tracking.sink import UnreachableError
 
 _SILENCE = 60.0
 """Seconds without a heartbeat after which a process counts as gone even where its id exists."""
@@ -177,5 +176,5 @@ def _is_alive(pid: int) -> bool:
 def _undelivered(folder: RunFolder) -> PendingUploads | None:
     try:
         return count_pending(folder)
-    except (StorageError, UnreachableError):  # an unreadable folder, or a journal without a start record
+    except StorageError:  # an unreadable folder
         return None

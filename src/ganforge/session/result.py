@@ -132,11 +132,11 @@ def mlflow_facts(summary: UploadSummary, *, wanted: bool = True) -> dict[str, An
     return {
         "wanted": wanted,
         "tracking_uri": summary.store.shown,
-        "run_id": summary.run_id,
-        "experiment_id": summary.experiment_id,
+        "run_id": summary.accepted.run_id,
+        "experiment_id": summary.accepted.experiment_id,
         "link": summary.link,
-        "points": summary.points,
-        "images": summary.images,
+        "points": summary.accepted.points,
+        "images": summary.accepted.pictures,
         "undelivered": bool(summary.pending),
         "message": summary.message,
     }

@@ -25,7 +25,7 @@ from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
 from ganforge.session.run_plan import Options, RunPlan
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.run_metadata import UNCHECKED_TAGS, Artifact, DatasetFacts, StartRecord
+from ganforge.tracking.run_metadata import UNCHECKED_TAGS, DatasetFacts, StartRecord
 
 if TYPE_CHECKING:
     from ganforge.core.records import Samples
@@ -91,12 +91,12 @@ def update_lock(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> None:
 def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRecord:
     """The journal's start record of a run, which MLflow receives."""
     recipe, identity = plan.blueprint.recipe, folder.read_json(folder.identity)
-    plugins = (Artifact(f"{folder.plugins.name}/{path.name}", "recipe/plugins") for path in sorted(folder.plugins.glob("*.py")))
+    plugins = {f"{folder.plugins.name}/{path.name}": "recipe/plugins" for path in sorted(folder.plugins.glob("*.py"))}
     common = common_start_record(plan, folder, f"s{recipe.train.seed}", _tags(folder, identity))
     return replace(
         common,
         dataset=_dataset_facts(plan, trainer),
-        artifacts=(*common.artifacts, *(Artifact(path.name, "recipe") for path in (folder.lock, folder.identity)), *plugins),
+        artifacts={**common.artifacts, folder.lock.name: "recipe", folder.identity.name: "recipe", **plugins},
         parent_run_id=identity.get("parent"),
         resolution=recipe.tracking.resolution,
     )
@@ -125,8 +125,7 @@ def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Map
             **recipe.tracking.tags,
         },
         note=_note(plan, folder),
-        artifacts=tuple(Artifact(file.name, "recipe") for file in (folder.recipe, folder.resolved)),
-        experiment_tags={"mlflow.experimentKind": "custom_model_development"},
+        artifacts={folder.recipe.name: "recipe", folder.resolved.name: "recipe"},
     )
 
 

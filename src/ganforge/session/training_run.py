@@ -37,7 +37,7 @@ from ganforge.terminal.progress_ui import ProgressUI, create_ui
 from ganforge.tracking.mlflow_model import library_requirements
 from ganforge.tracking.supervisor import Supervisor, UploadSummary, supervise
 from ganforge.tracking.tracking_store import resolve_store
-from ganforge.tracking.upload_state import UploadState
+from ganforge.tracking.uploader import UploadState
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""The delivery of a journal to a sink: read on, downsample, send, acknowledge.
+"""The delivery of a journal to MLflow: read on, downsample, send, acknowledge.
 
 A delivery keeps nothing that is not in the journal and in ``acknowledged.json``. After any failure, drop it and start a new one
 from the acknowledgement. A crash does the same, so there is only one way to recover, and it is in constant use.
@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ganforge.core.redaction import mask, mask_text
-from ganforge.storage import journal
+from ganforge.storage import atomic_files, journal, strict_json
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.metric_buffer import MetricBuffer, Point, finite_or_nan, surviving_values
-from ganforge.tracking.mlflow_names import image_key, metric_key
+from ganforge.tracking.mlflow_sink import MlflowSink, Refusal, RefusedError, UnreachableError, isolate_refused
 from ganforge.tracking.run_metadata import StartRecord, health_tags
-from ganforge.tracking.sink import Refusal, RefusedError, Sink, UnreachableError, isolate_refused
-from ganforge.tracking.upload_state import Acknowledgement
 
 BATCH = 500
 """Metrics per request: sending a batch a second time costs thirteen times as much as the first time."""
@@ -31,8 +29,72 @@ Rejection = dict[str, object]
 """A record that the store refused for good: what, reason, unix ms and, for a metric, its value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What MLflow has accepted, ``acknowledged.json`` in the run folder.
+
+    It is written after each acceptance. A crash in between means that records are sent again, which changes nothing: metrics are
+    the same rows, files the same files, and the uploader checks whether images and models exist.
+
+    Attributes:
+        store: the store that accepted, without login; another store starts again.
+        experiment_id: MLflow's id of the experiment.
+        run_id: MLflow's id of the run.
+        described: whether params, tags, data set and first artifacts were accepted.
+        offset: byte of the journal from which points may still be needed.
+        handled: byte of the journal before which all records other than metrics are done.
+        width: width of the first windows of downsampling, 0 for none, ``None`` until it is chosen.
+        highest: highest accepted iteration of each metric.
+        images: highest accepted iteration of each image key.
+        status: the final status that MLflow has, or ``None`` while the run continues.
+        points: number of accepted points.
+        pictures: number of accepted images.
+        rejected: number of records that MLflow refused for good; ``rejected.jsonl`` holds them.
+    """
+
+    store: str = ""
+    experiment_id: str | None = None
+    run_id: str | None = None
+    described: bool = False
+    offset: int = 0
+    handled: int = 0
+    width: int | None = None
+    highest: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
+    status: str | None = None
+    points: int = 0
+    pictures: int = 0
+    rejected: int = 0
+
+    @classmethod
+    def load(cls, path: Path) -> Acknowledgement:
+        """Read the file; a missing or damaged one acknowledges nothing, since sending records twice does no harm."""
+        try:
+            stored = strict_json.loads(path.read_bytes())
+            return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+    def save(self, path: Path) -> None:
+        """Replace the file as a whole.
+
+        Raises:
+            StorageError: the folder or disk refused.
+        """
+        atomic_files.write_json(path, asdict(self))
+
+    def for_store(self, store: str) -> Acknowledgement:
+        """This one; for another store, one that acknowledges nothing but keeps the windows, so that points stay the same rows."""
+        return replace(self, store=store) if self.store in {"", store} else Acknowledgement(store=store, width=self.width)
+
+    def with_points(self, sent: Mapping[str, int], count: int) -> Acknowledgement:
+        """After ``count`` points were accepted; ``sent`` holds the highest iteration of each metric among them."""
+        highest = {key: max(iteration, self.highest.get(key, iteration)) for key, iteration in sent.items()}
+        return replace(self, highest={**self.highest, **highest}, points=self.points + count)
+
+
 class Delivery:
-    """Delivers a run's journal to a sink.
+    """Delivers a run's journal to a sink, from an acknowledgement on.
 
     Args:
         folder: the run folder.
@@ -40,15 +102,12 @@ class Delivery:
         ack: what was accepted before.
         save: stores a new acknowledgement; called after each acceptance.
         reject: stores what the sink refused for good.
-
-    Attributes:
-        ack: what has been accepted so far.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        sink: Sink,
+        sink: MlflowSink | _CountingSink,
         ack: Acknowledgement,
         *,
         save: Callable[[Acknowledgement], None],
@@ -68,9 +127,7 @@ class Delivery:
     def upload_pending(self, *, final: bool = False) -> None:
         """Deliver everything that the journal holds now.
 
-        Args:
-            final: whether nothing more will come. Windows that are still open are sent too, and a run without an ``end`` record is
-                marked KILLED.
+        If it is ``final``, windows that are still open are sent too, and a run without an ``end`` record is marked KILLED.
 
         Raises:
             UnreachableError: the store accepts nothing now; drop this delivery.
@@ -78,16 +135,14 @@ class Delivery:
             StorageError: the run folder cannot be read or written.
         """
         for end, record in journal.read(self.folder.journal, self._position):
-            if self._start is None:
-                self._open_run(record)
+            self._open_run()
             self._handle(self._position, end, record)
             self._position = end
             self._choose_width()
             while len(self._buffer.waiting) >= BATCH:
                 self._send_batch()
-        if self._start is None and final and not self._ended:  # everything was delivered except how the run ended
-            for _, first in islice(journal.read(self.folder.journal), 1):
-                self._open_run(first)
+        if final and not self._ended and self._position:  # everything was delivered except how the run ended
+            self._open_run()
         if self._start is None:
             return  # the journal has nothing new, or is still empty
         if final:
@@ -96,17 +151,18 @@ class Delivery:
         if final and not self._ended:
             self._mark_vanished()
 
-    def _open_run(self, record: dict[str, Any]) -> None:
-        """Find or create the run from the start record: this one, or the first of the journal."""
-        if record.get("kind") != "start":
-            record = next((first for _, first in journal.read(self.folder.journal)), record)
-        if record.get("kind") != "start":  # damaged: the run folder still identifies the run
+    def _open_run(self) -> None:
+        """Find or create the run of the journal's start record."""
+        if self._start is not None:
+            return
+        first = next((record for _, record in journal.read(self.folder.journal)), {})
+        if first.get("kind") != "start":  # damaged: the run folder still identifies the run
             identity = self.folder.read_json(self.folder.identity) or {}
-            record = {f"{'run_' if key in {'id', 'name'} else ''}{key}": value for key, value in identity.items()}
+            first = {f"{'run_' if key in {'id', 'name'} else ''}{key}": value for key, value in identity.items()}
         try:
-            start = StartRecord.from_record(record)
-        except KeyError as error:
-            raise UnreachableError(f"the journal has no start record ({error} is missing)") from error
+            start = StartRecord.from_record(first)
+        except ValueError as error:
+            raise UnreachableError(f"the journal has no start record: {error}") from error
 
         experiment_id, run_id = self._sink.open_run(start, self.ack.run_id)
         self._start = start
@@ -155,18 +211,19 @@ class Delivery:
         self._acknowledge(self.ack)
 
     def _send_batch(self) -> None:
-        batch = self._buffer.next_batch(BATCH)
+        batch = list(islice(self._buffer.waiting, BATCH))
         refused = isolate_refused(batch, self._sink.log_points)
         for point, reason in refused:
             self._reject(f"metric {point.key} at iteration {point.iteration}", reason, value=repr(point.value))
-        self._buffer.drop(len(batch))
+        for _ in batch:
+            self._buffer.waiting.popleft()
         highest = {point.key: point.iteration for point in sorted(batch, key=lambda point: point.iteration)}
         self._acknowledge(self.ack.with_points(highest, len(batch) - len(refused)))
 
     # Other records
 
     def _handle_other(self, kind: str, record: dict[str, Any]) -> None:
-        handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+        handlers = {
             "image": self._log_image,
             "file": self._log_file,
             "tag": self._set_tag,
@@ -185,7 +242,7 @@ class Delivery:
             self._reject(what, str(error) if isinstance(error, RefusedError) else repr(error))
 
     def _log_image(self, record: dict[str, Any]) -> None:
-        key, iteration = image_key(record["key"]), int(record["iteration"])
+        key, iteration = str(record["key"]), int(record["iteration"])
         if iteration <= self.ack.images.get(key, -1):
             return
         self._sink.log_image(self._inside(record["path"]), key, iteration, int(record["ms"]))
@@ -195,7 +252,7 @@ class Delivery:
         self._sink.log_file(self._inside(record["path"]), str(record.get("folder") or ""))
 
     def _set_tag(self, record: dict[str, Any]) -> None:
-        self._sink.set_tag(metric_key(record["key"]), mask(record["key"], str(record["value"])))
+        self._sink.set_tag(record["key"], mask(record["key"], str(record["value"])))
 
     def _set_health_tags(self, record: dict[str, Any]) -> None:
         for key, value in health_tags(record).items():
@@ -213,7 +270,10 @@ class Delivery:
     def _roll_back(self, record: dict[str, Any]) -> None:
         """Training returns to an earlier iteration. MLflow keeps the points of the discarded ones: it cannot remove points."""
         self._end_windows(record["kind"])
-        rollbacks = [_describe_rollback(each) for each in journal.read_kinds(self.folder.journal, "rollback")]
+        rollbacks = [
+            f"from iteration {each['reached']} to {each['iteration']}" + (f": {each['reason']}" if each.get("reason") else "")
+            for each in journal.read_kinds(self.folder.journal, "rollback")
+        ]
         self._sink.set_tag("ganforge.rolled_back", mask_text("\n".join(rollbacks)))
 
     def _end(self, record: dict[str, Any]) -> None:
@@ -279,20 +339,9 @@ class Delivery:
         return resolved
 
 
-def _describe_rollback(record: dict[str, Any]) -> str:
-    reason = f": {record['reason']}" if record.get("reason") else ""
-    return f"from iteration {int(record['reached'])} to {int(record['iteration'])}{reason}"
-
-
 @dataclass(frozen=True, slots=True)
 class PendingUploads:
-    """What waits to be delivered.
-
-    Attributes:
-        points: metric points, downsampled as they would be sent.
-        images: pictures.
-        others: everything else: files, tags, the model, the run's status.
-    """
+    """What waits to be delivered: metric points (downsampled), images, and others (files, tags, the model, the status)."""
 
     points: int = 0
     images: int = 0
@@ -310,12 +359,9 @@ def count_pending(folder: RunFolder) -> PendingUploads:
     """
     sink = _CountingSink()
     with suppress(UnreachableError):  # the journal does not identify the run
-        Delivery(folder, sink, Acknowledgement.load(folder.acknowledged), save=_ignore, reject=_ignore).upload_pending(final=True)
+        ack = Acknowledgement.load(folder.acknowledged)
+        Delivery(folder, sink, ack, save=lambda _: None, reject=lambda _: None).upload_pending(final=True)
     return PendingUploads(**sink.counts)
-
-
-def _ignore(_: object) -> None:
-    """Nothing was sent, so there is nothing to store."""
 
 
 class _CountingSink:

@@ -11,17 +11,15 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ganforge.storage import journal
-from ganforge.tracking.mlflow_names import metric_key
 
 FULL = 0
 """The width that means "every point"."""
 
-_POINTS_AT_FIRST_WIDTH = 2000
 _MAX_WIDTH = 2**20
 _MAX_ITERATION = 2**63 - 1  # MLflow's steps have 64 bits
 _ENOUGH_ROWS = 256
@@ -32,21 +30,16 @@ _HEALTH = "health/"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of one metric, as MLflow gets it.
-
-    Attributes:
-        key: name of the metric.
-        iteration: the iteration that it stands for.
-        ms: when it was measured, in unix milliseconds.
-        value: the value; never infinite.
-        since: byte of the journal from which the point can be made again.
-    """
+    """One point of one metric, as MLflow gets it."""
 
     key: str
     iteration: int
     ms: int
+    """When it was measured, in unix milliseconds."""
     value: float
+    """Never infinite."""
     since: int
+    """Byte of the journal from which the point can be made again."""
 
 
 class MetricBuffer:
@@ -79,13 +72,12 @@ class MetricBuffer:
         if self._windows is None:
             self._held.append((since, record))
             return
-        for name, values in record["values"].items():
-            key = metric_key(name)
+        for key, values in record["values"].items():
             newest = self._newest.get(key, -1)
             for iteration, ms, value in zip(record["iterations"], record["ms"], values, strict=True):
                 if iteration > newest:
                     newest = iteration
-                    self.waiting.extend(self._windows.add(key, iteration, ms, value, since, newest=name.startswith(_HEALTH)))
+                    self.waiting.extend(self._windows.add(key, iteration, ms, value, since))
             self._newest[key] = newest
 
     def add_evaluation(self, since: int, record: dict[str, Any]) -> None:
@@ -112,7 +104,8 @@ class MetricBuffer:
         if self._windows is not None or not (self._held or full):
             return
         # Health checks add rows beside those of their iterations, which say nothing about the speed.
-        times = sorted(ms for _, record in self._held for ms in record["ms"] if not _is_health(record))
+        losses = [record for _, record in self._held if not all(key.startswith(_HEALTH) for key in record["values"])]
+        times = sorted(ms for record in losses for ms in record["ms"])
         enough = len(times) >= _ENOUGH_ROWS or (len(times) > 1 and times[-1] - times[0] >= _ENOUGH_MS)
         if not (full or enough or final):
             return
@@ -126,23 +119,11 @@ class MetricBuffer:
         if self._windows is not None:
             self.waiting.extend(self._windows.close())
 
-    def next_batch(self, size: int) -> list[Point]:
-        """The first waiting points, at most ``size``; they stay until :meth:`drop`."""
-        return list(islice(self.waiting, size))
-
-    def drop(self, count: int) -> None:
-        """Drop the first ``count`` points."""
-        for _ in range(count):
-            self.waiting.popleft()
-
     def needed_from(self, position: int) -> int:
         """Byte of the journal from which everything that was not sent can be made again; ``position`` is where reading is."""
-        needed = [position, *(point.since for point in self.waiting)]
-        if self._held:
-            needed.append(self._held[0][0])
-        if self._windows is not None and self._windows.since is not None:
-            needed.append(self._windows.since)
-        return min(needed)
+        waiting = [point.since for point in self.waiting]
+        held = [since for since, _ in self._held[:1]]
+        return min([position, *waiting, *held, *(self._windows.since() if self._windows is not None else [])])
 
 
 @dataclass(slots=True)
@@ -157,26 +138,14 @@ class _Window:
 
 @dataclass(slots=True)
 class Windows:
-    """The open windows, one per key.
-
-    Attributes:
-        base: width of the first windows, or :data:`FULL` for none.
-    """
+    """The open windows, one per key."""
 
     base: int
+    """Width of the first windows, or :data:`FULL` for none."""
     _open: dict[str, _Window] = field(default_factory=dict)
 
-    def add(self, key: str, iteration: int, ms: int, value: float, since: int, *, newest: bool = False) -> list[Point]:
-        """Add one value and return the points that are now complete (none, one or two).
-
-        Args:
-            key: name of the metric.
-            iteration: when it was measured.
-            ms: the same, in unix milliseconds.
-            value: the value.
-            since: byte of the journal where its record begins.
-            newest: whether the window's point is its newest value instead of the mean.
-        """
+    def add(self, key: str, iteration: int, ms: int, value: float, since: int) -> list[Point]:
+        """Add one value and return the points that are now complete (none, one or two)."""
         if self.base == FULL:
             return [Point(key, iteration, ms, finite_or_nan(value), since)]
 
@@ -189,8 +158,9 @@ class Windows:
             width = width_at(iteration, self.base)
             window = self._open[key] = _Window(last=math.ceil(iteration / width) * width, since=since)
 
-        window.total = finite_or_nan(value) + (0.0 if newest else window.total)
-        window.count = 1 if newest else window.count + 1
+        newest_only = key.startswith(_HEALTH)
+        window.total = finite_or_nan(value) + (0.0 if newest_only else window.total)
+        window.count = 1 if newest_only else window.count + 1
         window.iteration, window.ms = iteration, ms
         if iteration == window.last:
             done.append(self._close(key))
@@ -200,10 +170,9 @@ class Windows:
         """Close all open windows and return their points."""
         return [self._close(key) for key in list(self._open)]
 
-    @property
-    def since(self) -> int | None:
-        """Byte of the journal where the oldest open window begins."""
-        return min((window.since for window in self._open.values()), default=None)
+    def since(self) -> list[int]:
+        """For each open window, the byte of the journal where it begins."""
+        return [window.since for window in self._open.values()]
 
     def _close(self, key: str) -> Point:
         window = self._open.pop(key)
@@ -216,8 +185,7 @@ def width_at(iteration: int, base: int) -> int:
     The first 2000 windows are ``base`` wide. The width doubles after them, and again after every further 1000, so that the number
     of points grows with the logarithm of the run's length.
     """
-    stretch = base * _POINTS_AT_FIRST_WIDTH
-    width = base
+    stretch, width = base * 2000, base
     while iteration > stretch:
         stretch *= 2
         width *= 2
@@ -225,11 +193,9 @@ def width_at(iteration: int, base: int) -> int:
 
 
 def base_width(milliseconds: Sequence[int]) -> int:
-    """About half a second of iterations, rounded up to a power of two.
+    """About half a second of iterations, rounded up to a power of two; ``milliseconds`` is when consecutive ones were done.
 
-    Args:
-        milliseconds: when consecutive iterations were done. The slowest tenth of the gaps is ignored, since warm-up and evaluations
-            are not the speed of training.
+    The slowest tenth of the gaps is ignored, since warm-up and evaluations are not the speed of training.
     """
     gaps = sorted(later - earlier for earlier, later in pairwise(milliseconds))
     steady = gaps[: max(1, math.ceil(len(gaps) * 0.9))]
@@ -259,14 +225,10 @@ def surviving_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
             found |= {_prefixed_key("eval/", key): (record["iteration"], float(value)) for key, value in record["values"].items()}
         elif record["kind"] == "metrics":
             rows = [row for row, at in enumerate(record["iterations"]) if at <= limit]
-            for key, values in record["values"].items():
-                found |= {metric_key(key): (record["iterations"][row], values[row]) for row in rows[-1:]}
+            if rows:
+                found |= {key: (record["iterations"][rows[-1]], values[rows[-1]]) for key, values in record["values"].items()}
     return found
 
 
 def _prefixed_key(prefix: str, name: str) -> str:
-    return metric_key(name if name.startswith(prefix) else f"{prefix}{name}")
-
-
-def _is_health(record: Mapping[str, Any]) -> bool:
-    return all(name.startswith(_HEALTH) for name in record["values"])
+    return name if name.startswith(prefix) else f"{prefix}{name}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,73 +11,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
-    from mlflow.models import Model
 
-NAME = "generator"
-CODE = Path(__file__).with_name("generator_model.py")
-"""The model's code. MLflow stores a copy of it with each model, and runs that copy to load the model."""
-
+_CODE = Path(__file__).with_name("generator_model.py")  # MLflow stores a copy with each model, and runs that copy to load it
 _MARK = "ganforge.model"
-_LIBRARIES = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 
 
 def library_requirements() -> list[str]:
     """The libraries that sampling needs, pinned; the model also needs ganforge and the run's plugins."""
-    return _pin(_LIBRARIES)
-
-
-def default_requirements() -> list[str]:
-    """The requirements if the run names none: ganforge, the libraries, and every installed plugin distribution."""
-    plugins = {entry.dist.name for entry in metadata.entry_points(group="ganforge") if entry.dist is not None}
-    return _pin({*_LIBRARIES, "ganforge", *plugins})
-
-
-def _pin(names: Iterable[str]) -> list[str]:
-    pins = []
-    for name in sorted(names):
-        with suppress(metadata.PackageNotFoundError):
-            pins.append(f"{name}=={metadata.version(name).partition('+')[0]}")
-    return pins
-
-
-def _save(path: Path, folder: Path, *, requirements: Sequence[str], mlflow_model: Model) -> None:
-    """Write the model as a folder for ``mlflow.pyfunc.load_model``, which loads it even where pickle is forbidden.
-
-    ``predict`` ignores the input and takes the params ``n``, ``seed``, ``label`` (-1: any) and ``code`` (a list; NaN and missing
-    ones: any); see ``generator_model.py``.
-
-    Args:
-        path: the new folder; must not exist.
-        folder: what ``ganforge.runs.loaded_generator.load`` needs: the EMA's weights, the resolved recipe, sizes and versions.
-        requirements: pip requirements.
-        mlflow_model: the model's metadata.
-    """
-    from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ParamSchema, ParamSpec
-
-    params = ParamSchema(
-        [
-            ParamSpec("n", "long", 16),
-            ParamSpec("seed", "long", 0),
-            ParamSpec("label", "long", -1),
-            ParamSpec("code", "double", [], shape=(-1,)),
-        ]
-    )
-    pyfunc.save_model(
-        path=str(path),
-        python_model=str(CODE),
-        artifacts={"run": str(folder)},
-        signature=ModelSignature(params=params),
-        pip_requirements=list(requirements),
-        mlflow_model=mlflow_model,
-    )
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in ("mlflow", "numpy", "pandas", "safetensors", "torch")]
 
 
 def log_generator(
-    client: MlflowClient, *, experiment_id: str, run_id: str, folder: Path, iteration: int, requirements: Sequence[str] | None
-) -> str:
-    """Log the generator as the run's model of this iteration unless it is there, and return its model id.
+    client: MlflowClient, experiment_id: str, run_id: str, folder: Path, *, iteration: int, requirements: Sequence[str]
+) -> None:
+    """Log the generator as the run's model of this iteration unless it is there.
+
+    Args:
+        client: the store.
+        experiment_id: MLflow's id of the experiment.
+        run_id: MLflow's id of the run.
+        folder: what ``ganforge.runs.loaded_generator.load`` needs: the EMA's weights, the resolved recipe, sizes and versions.
+        iteration: iterations done.
+        requirements: pip requirements.
 
     Raises:
         MlflowException: the store refused or did not answer.
@@ -86,27 +40,42 @@ def log_generator(
     mark = f"{run_id}@{iteration}"
     for earlier in client.search_logged_models([experiment_id], filter_string=f"tags.`{_MARK}` = '{mark}'"):
         if str(earlier.status) == "READY":
-            return str(earlier.model_id)
+            return
         client.delete_logged_model(earlier.model_id)  # its uploader died half-way
 
     params = client.get_run(run_id).data.params
     model = client.create_logged_model(
-        experiment_id, name=NAME, source_run_id=run_id, tags={_MARK: mark}, params=params, model_type="generator"
+        experiment_id, name="generator", source_run_id=run_id, tags={_MARK: mark}, params=params, model_type="generator"
     )
-    _fill(client, model, run_id=run_id, folder=folder, requirements=requirements)
-    client.finalize_logged_model(model.model_id, "READY")
-    _link(client, model, run_id=run_id, iteration=iteration)
-    return str(model.model_id)
-
-
-def _fill(client: MlflowClient, model: LoggedModel, *, run_id: str, folder: Path, requirements: Sequence[str] | None) -> None:
-    from mlflow.models import Model
-
-    description = Model(artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id)
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary, "model")
-        _save(path, folder, requirements=requirements or default_requirements(), mlflow_model=description)
+        _save(path, model, folder, run_id=run_id, requirements=requirements)
         client.log_model_artifacts(model.model_id, str(path))
+    client.finalize_logged_model(model.model_id, "READY")
+    _link(client, model, run_id=run_id, iteration=iteration)
+
+
+def _save(path: Path, model: LoggedModel, folder: Path, *, run_id: str, requirements: Sequence[str]) -> None:
+    """Write a folder for ``mlflow.pyfunc.load_model``, which loads it even where pickle is forbidden.
+
+    ``predict`` ignores the input and takes the params ``n``, ``seed``, ``label`` (-1: any) and ``code`` (a list; NaN and missing
+    ones: any); see ``generator_model.py``.
+    """
+    from mlflow import pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec
+
+    defaults = [ParamSpec("n", "long", 16), ParamSpec("seed", "long", 0), ParamSpec("label", "long", -1)]
+    pyfunc.save_model(
+        path=str(path),
+        python_model=str(_CODE),
+        artifacts={"run": str(folder)},
+        signature=ModelSignature(params=ParamSchema([*defaults, ParamSpec("code", "double", [], shape=(-1,))])),
+        pip_requirements=list(requirements),
+        mlflow_model=Model(
+            artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
+        ),
+    )
 
 
 def _link(client: MlflowClient, model: LoggedModel, *, run_id: str, iteration: int) -> None:

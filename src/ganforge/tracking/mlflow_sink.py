@@ -1,23 +1,24 @@
-"""Sends metrics, params, tags and files of a run to MLflow; a :class:`ganforge.tracking.sink.Sink`."""
+"""Sends metrics, params, tags and files of a run to MLflow: valid names, translated errors, and refused records one by one."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ganforge.core.redaction import mask_text
 from ganforge.storage.atomic_files import fault_point
 from ganforge.tracking.metric_buffer import Point
 from ganforge.tracking.mlflow_model import log_generator
-from ganforge.tracking.mlflow_names import LONGEST_PARAM, LONGEST_TAG, artifact_folder, cut, metric_key, one_line
 from ganforge.tracking.run_metadata import DatasetFacts, StartRecord
-from ganforge.tracking.sink import Refusal, RefusedError, RunDeletedError, UnreachableError, isolate_refused, translate_errors
 from ganforge.tracking.tracking_store import Store
 
 if TYPE_CHECKING:
@@ -25,9 +26,16 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
     from PIL.Image import Image
 
+_T = TypeVar("_T")
+
+Refusal = tuple[str, str]
+"""What was refused, and why."""
+
 _CHUNK = 100  # params or tags per request
+_LONGEST_TAG = 8000
 _TEXT_FILES = {".toml", ".json", ".txt", ".log", ".md", ".csv", ".diff", ".yaml", ".yml"}
 _LONGEST_TEXT = 1 << 20
+_PATIENCE = 4  # failed attempts after which a record may be to blame instead of the store
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -37,6 +45,30 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
+_PERMANENT_CODES = {
+    "INVALID_PARAMETER_VALUE",
+    "BAD_REQUEST",
+    "RESOURCE_DOES_NOT_EXIST",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "RESOURCE_ALREADY_EXISTS",
+    "NOT_IMPLEMENTED",
+}
+"""MLflow's error codes for requests that will never succeed. Missing permissions are not among them: someone may grant them."""
+_PERMANENT_STATUS = {400, 404, 413, 415, 422}
+_PERMANENT_ERRNO = {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
+
+
+class UnreachableError(Exception):
+    """The store cannot accept anything now: retry later."""
+
+
+class RefusedError(Exception):
+    """The store will never accept this record: a retry is useless."""
+
+
+class RunDeletedError(Exception):
+    """The user deleted the run in the store, so there is nowhere to deliver to."""
 
 
 def set_environment(*, own_process: bool) -> None:
@@ -49,35 +81,39 @@ def set_environment(*, own_process: bool) -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     if own_process:
-        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-        os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"
+        os.environ |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
 
 
 class MlflowSink:
     """A run in an MLflow store.
 
-    Args:
-        store: the store.
+    Every method may be called again after a crash and then changes nothing. Every method may raise :class:`UnreachableError`,
+    :class:`RefusedError` or :class:`RunDeletedError`.
+
+    Attributes:
+        failures: attempts to upload that have failed since the last one that succeeded.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.failures = 0
         self._cached_client: MlflowClient | None = None
         self._experiment_id = ""
         self._run_id = ""
         self._pictures: set[tuple[str, str]] | None = None  # (key, iteration) of the pictures in the store
 
     def connect(self) -> None:
-        """Import MLflow and open the store; a new sqlite file gets its tables.
-
-        Raises:
-            UnreachableError: the store does not answer.
-        """
+        """Import MLflow and open the store; a new sqlite file gets its tables. Never refused for good."""
         with _retry_refusals(), translate_errors(), self.store.locked():
             self._client.search_experiments(max_results=1)
 
     def open_run(self, start: StartRecord, run_id: str | None) -> tuple[str, str]:
-        """Find or create the run and its experiment; see :class:`Sink`. Never refused for good."""
+        """Find or create the run, and return ``(experiment id, run id)``. Never refused for good.
+
+        Args:
+            start: the run.
+            run_id: the MLflow id that was acknowledged.
+        """
         with _retry_refusals(), translate_errors(), self.store.locked():
             if not self._find_acknowledged(run_id):
                 self._experiment_id = self._find_experiment(start)
@@ -86,30 +122,30 @@ class MlflowSink:
         return self._experiment_id, self._run_id
 
     def describe_run(self, start: StartRecord, folder: Path) -> list[Refusal]:
-        """Send params, tags, data set and first artifacts; see :class:`Sink`."""
+        """Send params, tags, data set and first artifacts, and return what was refused."""
         from mlflow.entities import Param, RunTag
 
-        params = [Param(metric_key(key), cut(value, LONGEST_PARAM)) for key, value in start.params.items()]
+        params = [Param(metric_key(key), cut(value, 6000)) for key, value in start.params.items()]
         tags = [RunTag(key, value) for key, value in _tags(start).items()]
         refusals = self._log_batches("params", params) + self._log_batches("tags", tags)
         if start.dataset is not None:
             refusals += _attempt("data set", partial(self._log_dataset, start.dataset))
-        for artifact in start.artifacts:
-            refusals += _attempt(f"artifact {artifact.path}", partial(self.log_file, folder / artifact.path, artifact.folder))
+        for path, place in start.artifacts.items():
+            refusals += _attempt(f"artifact {path}", partial(self.log_file, folder / path, place))
         return refusals
 
     def log_points(self, points: Sequence[Point]) -> None:
-        """Send metrics; see :class:`Sink`."""
+        """Send metrics, all or none."""
         from mlflow.entities import Metric
 
-        with self._errors():
-            metrics = [Metric(point.key, point.value, point.ms, point.iteration) for point in points]
+        with self._errors(may_blame=True):
+            metrics = [Metric(metric_key(point.key), point.value, point.ms, point.iteration) for point in points]
             self._client.log_batch(self._run_id, metrics=metrics, synchronous=True)
         fault_point("sent")
 
     def log_image(self, path: Path, key: str, iteration: int, ms: int) -> None:
-        """Send a picture unless it is there; see :class:`Sink`."""
-        picture = _open_image(path)
+        """Send a picture unless it is there."""
+        picture, key = _open_image(path), image_key(key)
         with self._errors():
             if self._pictures is None:
                 self._pictures = self._list_pictures()
@@ -121,34 +157,28 @@ class MlflowSink:
         fault_point("image")
 
     def log_file(self, path: Path, folder: str) -> None:
-        """Send a file, text without secrets; see :class:`Sink`."""
+        """Send a file, without secrets if it is text, to a folder of artifacts; "" is the top."""
         with self._errors(), _without_secrets(path) as clean:
-            self._client.log_artifact(self._run_id, str(clean), artifact_folder(folder) or None)
+            self._client.log_artifact(self._run_id, str(clean), artifact_folder(folder) if folder else None)
 
     def set_tag(self, key: str, value: str) -> None:
-        """Set a tag of the run; see :class:`Sink`."""
-        with self._errors():
-            self._client.set_tag(self._run_id, key, cut(value, LONGEST_TAG), synchronous=True)
+        """Set a tag of the run."""
+        with self._errors(may_blame=True):
+            self._client.set_tag(self._run_id, metric_key(key), cut(value, _LONGEST_TAG), synchronous=True)
 
     def log_model(self, folder: Path, record: dict[str, Any]) -> None:
-        """Send the trained generator unless it is there; see :class:`Sink`."""
+        """Send the trained generator unless it is there."""
+        run, iteration, requirements = self._run_id, int(record["iteration"]), record["requirements"]
         with self._errors():
-            log_generator(
-                self._client,
-                experiment_id=self._experiment_id,
-                run_id=self._run_id,
-                folder=folder,
-                iteration=int(record.get("iteration", 0)),
-                requirements=record.get("requirements"),
-            )
+            log_generator(self._client, self._experiment_id, run, folder, iteration=iteration, requirements=requirements)
 
     def set_running(self) -> None:
-        """Mark the run as running again; see :class:`Sink`."""
+        """Mark the run as running again."""
         with self._errors():
             self._client.update_run(self._run_id, status="RUNNING")
 
     def set_ended(self, status: str, ms: int) -> None:
-        """Set the final status; see :class:`Sink`."""
+        """Set the final status: FINISHED, FAILED or KILLED."""
         with self._errors():
             self._client.set_terminated(self._run_id, status=status, end_time=ms)
 
@@ -161,11 +191,19 @@ class MlflowSink:
         return self._cached_client
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Translate errors; a refusal because the run was deleted becomes a :class:`RunDeletedError`."""
+    def _errors(self, *, may_blame: bool = False) -> Iterator[None]:
+        """Translate errors; a refusal because the run was deleted becomes a :class:`RunDeletedError`.
+
+        With ``may_blame``, a request that keeps failing while the store accepts another one counts as refused: a single record that
+        MLflow cannot store must not block the others for ever.
+        """
         try:
             with translate_errors():
                 yield
+        except UnreachableError as failure:
+            if may_blame and self.failures >= _PATIENCE and self._accepts_writes():
+                raise RefusedError(str(failure)) from failure
+            raise
         except RefusedError as refusal:
             with translate_errors():
                 run = self._client.get_run(self._run_id)
@@ -173,11 +211,19 @@ class MlflowSink:
                 raise RunDeletedError(f"the run {self._run_id} was deleted in MLflow") from refusal
             raise
 
+    def _accepts_writes(self) -> bool:
+        try:
+            with translate_errors():
+                self._client.set_tag(self._run_id, "ganforge.upload_failures", str(self.failures), synchronous=True)
+        except (UnreachableError, RefusedError):
+            return False
+        return True
+
     def _log_batches(self, what: str, items: Sequence[Any]) -> list[Refusal]:
         """Send params or tags in chunks."""
 
         def send(chunk: Sequence[Any]) -> None:
-            with self._errors():
+            with self._errors(may_blame=True):
                 self._client.log_batch(self._run_id, synchronous=True, **{what: chunk})
 
         chunks = [items[begin : begin + _CHUNK] for begin in range(0, len(items), _CHUNK)]
@@ -211,7 +257,6 @@ class MlflowSink:
         from mlflow import MlflowException
 
         name = one_line(start.experiment, 480) or "ganforge"
-        tags = {metric_key(key): cut(value, LONGEST_TAG) for key, value in start.experiment_tags.items()}
         number = 1
         while True:
             numbered = name if number == 1 else f"{name} ({number})"
@@ -222,8 +267,8 @@ class MlflowSink:
                 number += 1
                 continue
             try:
-                all_tags = {"mlflow.experimentKind": "custom_model_development"} | tags
-                return str(self._client.create_experiment(numbered, self.store.artifacts(numbered), all_tags))
+                tags = {"mlflow.experimentKind": "custom_model_development"}
+                return str(self._client.create_experiment(numbered, self.store.artifacts(numbered), tags))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":  # else another run was faster: look again
                     raise
@@ -289,10 +334,10 @@ def _attempt(what: str, send: Callable[[], None]) -> list[Refusal]:
 
 
 def _tags(start: StartRecord) -> Mapping[str, str]:
-    tags = {metric_key(key): cut(value, LONGEST_TAG) for key, value in start.tags.items()}
+    tags = {metric_key(key): cut(value, _LONGEST_TAG) for key, value in start.tags.items()}
     tags["ganforge.run_id"] = start.run_id
     if start.note:
-        tags["mlflow.note.content"] = cut(start.note, LONGEST_TAG)
+        tags["mlflow.note.content"] = cut(start.note, _LONGEST_TAG)
     if start.parent_run_id is not None:
         tags["ganforge.parent_run_id"] = start.parent_run_id
     return tags
@@ -324,3 +369,87 @@ def _without_secrets(path: Path) -> Iterator[Path]:
         copy = Path(folder, path.name)
         copy.write_text(clean, "utf-8")
         yield copy
+
+
+def isolate_refused(items: Sequence[_T], send: Callable[[Sequence[_T]], None]) -> list[tuple[_T, str]]:
+    """Send items together; if the store refuses them, halve until each refused item is alone. Returns those, with reasons.
+
+    Raises:
+        UnreachableError, RunDeletedError: from ``send``.
+    """
+    try:
+        send(items)
+    except RefusedError as refusal:
+        if len(items) == 1:
+            return [(items[0], str(refusal))]
+        middle = len(items) // 2
+        return isolate_refused(items[:middle], send) + isolate_refused(items[middle:], send)
+    return []
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turn every error from MLflow, its store or the network into one of the errors of this module."""
+    try:
+        yield
+    except (UnreachableError, RefusedError, RunDeletedError):
+        raise
+    except Exception as error:  # database drivers and cloud storage have their own errors; none of them may reach the training
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> UnreachableError | RefusedError:
+    from mlflow import MlflowException
+
+    message = mask_text(str(error) if isinstance(error, MlflowException) else f"{type(error).__name__}: {error}")
+    if "database schema" in message or "Can't locate revision" in message:
+        remedy = "another version of MLflow made the store: back it up, then run `mlflow db upgrade URI`"
+        return UnreachableError(f"{message} ({remedy})")
+
+    is_system = isinstance(error, OSError)  # a full disk; and the errors of requests
+    permanent = (
+        getattr(error, "error_code", None) in _PERMANENT_CODES
+        or getattr(getattr(error, "response", None), "status_code", None) in _PERMANENT_STATUS
+        or getattr(error, "errno", None) in _PERMANENT_ERRNO
+        or (isinstance(error, ValueError | TypeError | OverflowError | KeyError) and not is_system)
+    )
+    return RefusedError(message) if permanent else UnreachableError(message)
+
+
+def metric_key(name: str) -> str:
+    """A key for a metric, parameter or tag: letters, digits and ``_ - . space : /``, a clean relative path, at most 250 characters.
+
+    A name that has to change gets a digest of the original as its suffix, so that different names stay different.
+    """
+    return _clean(name, allowed=r"\w\-. :", longest=250, flags=0)
+
+
+def image_key(name: str) -> str:
+    """A key for ``MlflowClient.log_image``, which accepts fewer characters: ASCII letters, digits and ``_ - . space /``."""
+    return _clean(name, allowed=r"\w\-. ", longest=120, flags=re.ASCII)  # it becomes part of a file name of at most 255
+
+
+def artifact_folder(name: str) -> str:
+    """A folder for artifacts inside the run: a clean relative path."""
+    return _clean(name, allowed=r"\w\-. ", longest=200, flags=0)
+
+
+def one_line(name: str, longest: int) -> str:
+    """A name for display: control characters become spaces, and it is cut after ``longest`` characters."""
+    return "".join(character if character.isprintable() else " " for character in name)[:longest]
+
+
+def cut(text: str, longest: int) -> str:
+    """Text of at most ``longest`` characters with a note where it was cut; MLflow itself cuts silently."""
+    note = " … (cut)"
+    return text if len(text) <= longest else text[: longest - len(note)] + note
+
+
+def _clean(name: str, *, allowed: str, longest: int, flags: int) -> str:
+    parts = [re.sub(rf"[^{allowed}]", "_", part, flags=flags) for part in name.split("/")]
+    parts = [part for part in parts if part not in {"", "."}]
+    clean = "/".join("__" if part == ".." else part for part in parts)
+    if clean and clean == name and len(clean) <= longest and not clean.startswith(".."):
+        return clean
+    clean, digest = clean.lstrip("."), hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{clean[: longest - 7]}-{digest}" if clean else digest

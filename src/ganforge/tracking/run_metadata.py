@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from ganforge.core.findings import NOT_MONITORED, Finding, advice, headline
-from ganforge.core.redaction import mask, mask_all, mask_text
+from ganforge.core.redaction import mask_all, mask_text
 
 HEALTH_TAG = "ganforge.health"
 UNCHECKED_TAGS = {HEALTH_TAG: NOT_MONITORED}
@@ -33,19 +35,6 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Artifact:
-    """A file to store with the MLflow run.
-
-    Attributes:
-        path: relative to the run folder.
-        folder: artifact folder in MLflow; "" for the top.
-    """
-
-    path: str
-    folder: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class StartRecord:
     """Everything that MLflow gets when a run starts. The journal gets it once, and not again when the run is resumed.
 
@@ -59,10 +48,9 @@ class StartRecord:
         tags: ``mlflow.source.name``, ``mlflow.source.git.commit``, ``ganforge.seed``, … and the user's own.
         dataset: the real samples, or ``None``.
         note: Markdown shown on the run's page.
-        artifacts: files that are in the run folder already, such as ``recipe.toml``.
+        artifacts: files that are in the run folder already, such as ``recipe.toml``, each with its folder in MLflow.
         parent_run_id: ganforge's id of the parent run (a sweep over seeds), or ``None``.
         resolution: ``"auto"`` downsamples the metrics for MLflow, ``"full"`` sends every point.
-        experiment_tags: tags of the experiment, set when it is created.
     """
 
     run_id: str
@@ -72,37 +60,24 @@ class StartRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetFacts | None = None
     note: str = ""
-    artifacts: tuple[Artifact, ...] = ()
+    artifacts: Mapping[str, str] = field(default_factory=dict)
     parent_run_id: str | None = None
     resolution: Literal["auto", "full"] = "auto"
-    experiment_tags: Mapping[str, str] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for the journal, without secrets."""
         record = asdict(self)
-        record["params"] = mask_all(self.params)
-        record["tags"] = mask_all(self.tags)
-        record["experiment_tags"] = mask_all(self.experiment_tags)
-        record["note"] = mask_text(self.note)
-        if self.dataset is not None:
-            record["dataset"] = {key: mask(key, value) for key, value in asdict(self.dataset).items()}
-        return record
+        masked = {key: mask_all(record[key]) for key in ("params", "tags", "dataset") if record[key]}
+        return {**record, **masked, "note": mask_text(self.note)}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> StartRecord:
-        """Read the journal's record. Unknown fields are ignored, missing ones get their defaults.
+        """Read the journal's record; unknown fields are ignored.
 
         Raises:
-            KeyError: ``run_id``, ``run_name`` or ``experiment`` is missing.
+            ValueError: ``run_id``, ``run_name`` or ``experiment`` is missing.
         """
-        values = {each.name: record[each.name] for each in fields(cls) if each.name in record}
-        for key in ("params", "tags", "experiment_tags"):
-            values[key] = {str(name): str(value) for name, value in (record.get(key) or {}).items()}
-        if dataset := record.get("dataset"):
-            values["dataset"] = DatasetFacts(**{each.name: str(dataset.get(each.name, "")) for each in fields(DatasetFacts)})
-        artifacts = (Artifact(item["path"], item.get("folder", "")) for item in record.get("artifacts", ()))
-        names = {key: str(record[key]) for key in ("run_id", "run_name", "experiment")}
-        return cls(**{**values, **names, "artifacts": tuple(artifacts)})
+        return TypeAdapter(cls).validate_python(record)
 
 
 def health_tags(record: Mapping[str, Any]) -> dict[str, str]:

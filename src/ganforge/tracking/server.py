@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,22 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import IO
+
+import requests
 
 from ganforge.core.errors import UsageError
 from ganforge.core.redaction import mask_text
 from ganforge.tracking.tracking_store import Store
 
 LOOPBACK = "127.0.0.1"
-ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; the user has to ask for them
-FIRST_PORT = 5000
-
-_PORTS = 100
 _TIMEOUT = 120.0  # seconds; on two cores it takes nine
 
 
@@ -47,15 +41,15 @@ def environment(uri: str) -> dict[str, str]:
     }
 
 
-def free_port(host: str, first: int = FIRST_PORT) -> int:
+def free_port(host: str, first: int = 5000) -> int:
     """The first free port from ``first`` on.
 
     Raises:
         UsageError: a hundred ports are in use.
     """
-    for port in range(first, min(first + _PORTS, 65536)):
-        if _is_free(host, port):
-            return port
+    for port in range(first, min(first + 100, 65536)):
+        with suppress(UsageError):
+            return checked_port(host, port)
     raise UsageError(f"no free port from {first} on", remedy="name one with --port")
 
 
@@ -65,80 +59,43 @@ def checked_port(host: str, port: int) -> int:
     Raises:
         UsageError: it is in use, or ``host`` is not an address of this machine.
     """
-    if not _is_free(host, port):
-        raise UsageError(
-            f"cannot listen on {host}:{port}: it is in use, or not an address of this machine",
-            remedy="omit --port to use the first free one",
-        )
-    return port
-
-
-def _is_free(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """A server that answers.
-
-    Attributes:
-        address: its address.
-        process: its main process.
-    """
-
-    address: str
-    process: subprocess.Popen[bytes]
-
-    def wait(self) -> None:
-        """Wait until the server ends.
-
-        Raises:
-            UsageError: it ended without being asked to.
-        """
-        code = self.process.wait()
-        raise UsageError(f"the MLflow server ended (exit code {code})", remedy="start it again with 'ganforge ui'")
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen on {host}:{port}: it is in use, or not an address of this machine",
+                remedy="omit --port to use the first free one",
+            ) from error
+    return port
 
 
 @contextmanager
-def run_server(store: Store, *, host: str, port: int) -> Iterator[RunningServer]:
-    """Run a server while the block runs; yields it once it answers. All of its processes end with the block.
-
-    Args:
-        store: the store to show.
-        host: the address to listen on.
-        port: the port to listen on.
+def run_server(store: Store, *, host: str, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a server while the block runs; yields its address and main process once it answers. All processes end with the block.
 
     Raises:
         UsageError: the server ended instead of answering.
     """
-    address = f"http://{LOOPBACK if host in ALL_ADDRESSES else host}:{port}"
+    is_any = host in {"0.0.0.0", "::"}  # noqa: S104 - only compared; the user has to ask for them
+    address = f"http://{LOOPBACK if is_any else host}:{port}"
     with tempfile.TemporaryFile("w+") as output:  # not a pipe, which would fill up and stop the server
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             command(host=host, port=port), env=environment(store.uri), stdout=output, stderr=output, start_new_session=True
         )
         try:
             _await_health(process, address, output)
-            yield RunningServer(address, process)
+            yield address, process
         finally:
             _end(process)
 
 
-def experiments(address: str, *, count: int = 20) -> list[tuple[str, str]]:
-    """``(id, name)`` of the experiments, the most recently used first, without the empty default one."""
-    query = {"max_results": count, "order_by": ["last_update_time DESC"]}
-    request = urllib.request.Request(  # noqa: S310 - our own http address
-        f"{address}/api/2.0/mlflow/experiments/search",
-        data=json.dumps(query).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
-        found = json.load(answer).get("experiments", [])
+def experiments(address: str) -> list[tuple[str, str]]:
+    """``(id, name)`` of 20 experiments, the most recently used first, without the empty default one."""
+    url = f"{address}/api/2.0/mlflow/experiments/search"
+    answer = requests.post(url, json={"max_results": 20, "order_by": ["last_update_time DESC"]}, timeout=10)
+    found = answer.json().get("experiments", [])
     return [(each["experiment_id"], each["name"]) for each in found if each["experiment_id"] != "0"]
 
 
@@ -148,8 +105,8 @@ def _await_health(process: subprocess.Popen[bytes], address: str, output: IO[str
         if process.poll() is not None:
             output.seek(0)
             raise UsageError(f"the MLflow server ended at once: {_last_line(output.read())}", remedy="see 'ganforge doctor'")
-        with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(f"{address}/health", timeout=2) as answer:  # noqa: S310 - our own
-            if answer.status == 200:
+        with suppress(requests.RequestException):
+            if requests.get(f"{address}/health", timeout=2).ok:
                 return
         time.sleep(0.2)
     raise UsageError(f"the MLflow server did not answer within {_TIMEOUT:.0f} s", remedy="see 'ganforge doctor'")

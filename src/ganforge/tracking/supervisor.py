@@ -6,19 +6,17 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal
 
 from ganforge.core.errors import RunFolderError, StorageError
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.delivery import PendingUploads, count_pending
+from ganforge.tracking.delivery import Acknowledgement, PendingUploads, count_pending
 from ganforge.tracking.mlflow_sink import set_environment
 from ganforge.tracking.tracking_store import Store, resolve_store
-from ganforge.tracking.upload_state import Acknowledgement, UploadState, read_state
-from ganforge.tracking.uploader import DRAIN_TIMEOUT, log_error, upload
+from ganforge.tracking.uploader import DRAIN_TIMEOUT, UploadState, log_error, read_state, upload
 
 Mode = Literal["process", "inline", "off"]
 
@@ -34,28 +32,21 @@ class UploadSummary:
 
     Attributes:
         store: the store.
-        run_id: MLflow's id of the run, or ``None`` if MLflow never answered.
-        experiment_id: MLflow's id of the experiment, likewise.
-        points: points delivered in all.
-        images: images delivered in all.
-        rejected: records that MLflow refused for good; ``rejected.jsonl`` holds them.
+        accepted: what it accepted, in all.
         pending: what was not delivered; ``ganforge sync`` delivers it later.
         message: the reason why something was not delivered, or ``None``.
     """
 
     store: Store
-    run_id: str | None = None
-    experiment_id: str | None = None
-    points: int = 0
-    images: int = 0
-    rejected: int = 0
-    pending: PendingUploads = field(default_factory=PendingUploads)
+    accepted: Acknowledgement
+    pending: PendingUploads
     message: str | None = None
 
     @property
     def link(self) -> str | None:
         """Address of the run's page, or ``None`` without a server; ``ganforge ui`` starts one."""
-        return self.store.link(self.experiment_id, self.run_id) if self.experiment_id and self.run_id else None
+        experiment_id, run_id = self.accepted.experiment_id, self.accepted.run_id
+        return self.store.link(experiment_id, run_id) if experiment_id and run_id else None
 
 
 def sync(folder: RunFolder, uri: str | None = None, *, timeout: float | None = None) -> UploadSummary:
@@ -70,9 +61,9 @@ def sync(folder: RunFolder, uri: str | None = None, *, timeout: float | None = N
         RunFolderError: the run is in progress, or its last uploader is still at work.
         UsageError: the URI is invalid.
     """
-    store, state = resolve_store(uri), read_state(folder)
-    if store.origin == "default" and state is not None and state.uri:
-        store = resolve_store(state.uri)
+    store, used = resolve_store(uri), Acknowledgement.load(folder.acknowledged).store
+    if store.origin == "default" and used:
+        store = resolve_store(used)
     with folder.locked():
         set_environment(own_process=True)
         run_over = threading.Event()
@@ -87,36 +78,32 @@ class Supervisor:
     """The trainer's control of its uploader.
 
     Attributes:
-        store: the destination.
         summary: what was delivered, once the uploader was stopped; ``None`` before.
     """
 
-    def __init__(self, folder: RunFolder, store: Store, uploader: _Uploader | None, drain_timeout: float) -> None:
-        self.store = store
+    def __init__(self, folder: RunFolder, store: Store, uploader: _UploaderProcess | _UploaderThread | None) -> None:
         self.summary: UploadSummary | None = None
         self._folder = folder
+        self._store = store
         self._uploader = uploader
-        self._drain_timeout = drain_timeout
-        self._started = time.time()
 
     def state(self) -> UploadState:
         """The state of the upload. This reads a small file: call it once a second, not in every iteration."""
         if self._uploader is None:
-            return UploadState("off", self._started, uri=self.store.shown)
-        state = read_state(self._folder) or UploadState("starting", self._started, uri=self.store.shown)
+            return UploadState("off")
         if self._uploader.failed:
-            return UploadState("stopped", state.since, "the uploader died several times", self.store.shown)
-        return state
+            return UploadState("stopped", "the uploader died several times")
+        return read_state(self._folder) or UploadState("starting")
 
     def stop(self) -> UploadSummary:
         """Tell the uploader that the run is over, wait while it delivers, and sum up. A second call does nothing."""
         if self.summary is None:
             if self._uploader is not None:
-                self._uploader.stop(self._drain_timeout)
+                self._uploader.stop()
             try:
-                self.summary = _summarize(self._folder, self.store)
+                self.summary = _summarize(self._folder, self._store)
             except StorageError as error:  # the run is over, and must not fail because of its summary
-                self.summary = UploadSummary(self.store, message=str(error))
+                self.summary = UploadSummary(self._store, Acknowledgement(), PendingUploads(), str(error))
         return self.summary
 
 
@@ -141,13 +128,13 @@ def supervise(
         UsageError: the URI is invalid.
     """
     store = resolve_store(uri)
-    uploader: _Uploader | None = None
+    uploader: _UploaderProcess | _UploaderThread | None = None
     if mode == "process":
         uploader = _UploaderProcess(folder, store, drain_timeout)
     elif mode == "inline":
         uploader = _UploaderThread(folder, store, drain_timeout)
 
-    supervisor = Supervisor(folder, store, uploader, drain_timeout)
+    supervisor = Supervisor(folder, store, uploader)
     try:
         yield supervisor
     finally:
@@ -155,27 +142,9 @@ def supervise(
 
 
 def _summarize(folder: RunFolder, store: Store) -> UploadSummary:
-    ack, state = Acknowledgement.load(folder.acknowledged).for_store(store.shown), read_state(folder)
-    pending = count_pending(folder)
-    return UploadSummary(
-        store=store,
-        run_id=ack.run_id,
-        experiment_id=ack.experiment_id,
-        points=ack.points,
-        images=ack.pictures,
-        rejected=ack.rejected,
-        pending=pending,
-        message=state.message if state is not None and pending else None,
-    )
-
-
-class _Uploader(Protocol):
-    def stop(self, timeout: float) -> None:
-        """Tell the uploader that the run is over, and wait for it."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether the uploader died for good although the run continues."""
+    state, pending = read_state(folder), count_pending(folder)
+    ack = Acknowledgement.load(folder.acknowledged).for_store(store.shown)
+    return UploadSummary(store, ack, pending, state.message if state is not None and pending else None)
 
 
 class _UploaderProcess:
@@ -186,20 +155,22 @@ class _UploaderProcess:
         self._command = [sys.executable, "-P", "-m", "ganforge.tracking.uploader", str(folder.path)]
         self._command += ["--drain-timeout", str(drain_timeout)]
         self._environment = {**os.environ, "MLFLOW_TRACKING_URI": store.uri}  # not an argument: it may hold a password
+        self._timeout = drain_timeout + _REQUEST_TIMEOUT
         self._stopping = False
         self._guard = threading.Lock()
         self.failed = False
         self._process = self._start()
         threading.Thread(target=self._watch, daemon=True, name="ganforge-uploader-watch").start()
 
-    def stop(self, timeout: float) -> None:
+    def stop(self) -> None:
+        """Tell the uploader that the run is over, and wait for it."""
         with self._guard:
             self._stopping = True
             process = self._process
         if process is not None:
             _close_input(process)
             with suppress(subprocess.TimeoutExpired):  # it continues in the background
-                process.wait(timeout + _REQUEST_TIMEOUT)
+                process.wait(self._timeout)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         try:
@@ -236,13 +207,14 @@ class _UploaderThread:
     def __init__(self, folder: RunFolder, store: Store, drain_timeout: float) -> None:
         self.failed = False
         self._run_over = threading.Event()
+        self._timeout = drain_timeout + _REQUEST_TIMEOUT
         arguments = (folder, store, drain_timeout)
         self._thread = threading.Thread(target=self._upload, args=arguments, daemon=True, name="ganforge-uploader")
         self._thread.start()
 
-    def stop(self, timeout: float) -> None:
+    def stop(self) -> None:
         self._run_over.set()
-        self._thread.join(timeout + _REQUEST_TIMEOUT)
+        self._thread.join(self._timeout)
 
     def _upload(self, folder: RunFolder, store: Store, drain_timeout: float) -> None:
         set_environment(own_process=False)

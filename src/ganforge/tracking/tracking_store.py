@@ -15,7 +15,7 @@ from filelock import FileLock
 from ganforge.core.errors import UsageError
 from ganforge.core.redaction import mask_text
 from ganforge.storage.atomic_files import storage_errors
-from ganforge.tracking.mlflow_names import slug
+from ganforge.storage.run_folder import slug
 
 Origin = Literal["--tracking-uri", "MLFLOW_TRACKING_URI", "default"]
 
@@ -61,20 +61,19 @@ class Store:
         if self.database is None:
             yield
             return
-        lock = self.database.with_name(f"{self.database.name}.lock")
-        with storage_errors(lock):
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            held = FileLock(lock)
-            held.acquire()
+        lock = FileLock(self.database.with_name(f"{self.database.name}.lock"))
+        with storage_errors(self.database):
+            self.database.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
         try:
             yield
         finally:
-            held.release()
+            lock.release()
 
     def artifacts(self, experiment: str) -> str | None:
         """Where the artifacts of an experiment go: beside the sqlite file; ``None`` lets the server decide."""
         database = self.database
-        return None if database is None else (database.parent / "mlartifacts" / slug(experiment)).as_uri()
+        return None if database is None else (database.parent / "mlartifacts" / slug(experiment, fallback="experiment")).as_uri()
 
     def link(self, experiment_id: str, run_id: str | None = None) -> str | None:
         """Address of the page of a run or experiment; ``None`` for a store without a server.

@@ -19,26 +19,53 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask_text
-from ganforge.storage import strict_json
+from ganforge.storage import atomic_files, strict_json
 from ganforge.storage.atomic_files import fault_point
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.delivery import Delivery, Rejection
-from ganforge.tracking.mlflow_sink import MlflowSink, set_environment
-from ganforge.tracking.sink import RefusedError, RunDeletedError, UnreachableError
+from ganforge.tracking.delivery import Acknowledgement, Delivery, Rejection
+from ganforge.tracking.mlflow_sink import MlflowSink, RefusedError, RunDeletedError, UnreachableError, set_environment
 from ganforge.tracking.tracking_store import Store, resolve_store
-from ganforge.tracking.upload_state import Acknowledgement, Phase, StateWriter, UploadState
 
-INTERVAL = 2.0
-"""Seconds between deliveries."""
+Phase = Literal["off", "starting", "uploading", "unreachable", "done", "stopped", "busy"]
+"""``unreachable``: MLflow does not answer, and the uploader retries; ``stopped``: for good; ``busy``: another one is at work."""
+
 DRAIN_TIMEOUT = 30.0
 """Seconds that the uploader retries after the run's end, while the store accepts nothing."""
+_INTERVAL = 2.0  # seconds between deliveries
+_STATE_FILE = "upload_state.json"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadState:
+    """What the uploader is doing, ``upload_state.json`` in the run folder; the terminal shows it.
+
+    Attributes:
+        phase: what it is doing.
+        message: the reason, for ``unreachable``, ``stopped`` and ``busy``.
+        points: points accepted in all.
+        outage: length of the last outage in seconds, once it is over.
+    """
+
+    phase: Phase
+    message: str | None = None
+    points: int = 0
+    outage: float | None = None
+
+
+def read_state(folder: RunFolder) -> UploadState | None:
+    """The last state that the uploader wrote; ``None`` if there is none, or the file is damaged."""
+    try:
+        return UploadState(**strict_json.loads((folder.path / _STATE_FILE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +99,6 @@ def upload(
     run_over: threading.Event,
     *,
     drain_timeout: float = DRAIN_TIMEOUT,
-    interval: float = INTERVAL,
     resumed: Callable[[], bool] = lambda: False,
 ) -> UploadState:
     """Deliver a run until it has ended and everything is delivered, or the store refuses for ``drain_timeout`` after its end.
@@ -82,18 +108,17 @@ def upload(
         store: the destination.
         run_over: set when the trainer is gone.
         drain_timeout: seconds to retry after that.
-        interval: seconds between deliveries.
         resumed: whether another process works in the run folder now: then this uploader must not mark the run as ended.
 
     Returns:
         The last state: ``done``, ``unreachable``, ``stopped`` or ``busy`` (another uploader is at work).
     """
-    state = StateWriter(folder, store)
+    loop = _UploadLoop(folder, store, run_over, drain_timeout, resumed)
     lock = FileLock(folder.path / "upload.lock")
     if not _acquire(lock, run_over, drain_timeout):
-        return state.write("busy", "another process uploads this run")
+        return loop.report("busy", "another process uploads this run")
     try:
-        return _UploadLoop(folder, store, run_over, drain_timeout, interval, resumed, state).run()
+        return loop.run()
     finally:
         lock.release()
 
@@ -131,61 +156,57 @@ def _acquire(lock: FileLock, run_over: threading.Event, timeout: float) -> bool:
 
 
 @dataclass(slots=True)
-class _Backoff:
-    """Waiting times after failures: 0.2 s, doubling up to 5 s, each ±20 %, so that many uploaders do not retry in step."""
-
-    seconds: float = 0.2
-
-    def next(self) -> float:
-        wait = self.seconds * random.uniform(0.8, 1.2)  # noqa: S311 - not for cryptography
-        self.seconds = min(5.0, self.seconds * 2)
-        return wait
-
-
-@dataclass(slots=True)
 class _UploadLoop:
     folder: RunFolder
     store: Store
     run_over: threading.Event
     drain_timeout: float
-    interval: float
     resumed: Callable[[], bool]
-    state: StateWriter
     sink: MlflowSink = field(init=False)
     ack: Acknowledgement = field(init=False)
     delivery: Delivery | None = None
-    backoff: _Backoff = field(default_factory=_Backoff)
     connected: bool = False
+    state: UploadState = UploadState("off")
+    since: float = 0.0  # when the phase began
 
     def __post_init__(self) -> None:
         self.sink = MlflowSink(self.store)
         self.ack = Acknowledgement.load(self.folder.acknowledged).for_store(self.store.shown)
 
     def run(self) -> UploadState:
-        self._report("starting")
-        last_success = time.monotonic()
+        self.report("starting")
+        deadline = time.monotonic() + self.drain_timeout
         while True:
             over = self.run_over.is_set()  # before reading, so that nothing written before the end is missed
             try:
                 self._upload(final=over and not self.resumed())
             except RunDeletedError as deleted:
-                return self._report("stopped", str(deleted))
+                return self.report("stopped", str(deleted))
             except (UnreachableError, RefusedError, StorageError) as failure:
-                self.delivery = None
-                state = self._report("unreachable", mask_text(str(failure)))
-                if not over:
-                    last_success = time.monotonic()  # the drain timeout counts from the end of the run
-                    self.run_over.wait(self.backoff.next())
-                elif time.monotonic() - last_success > self.drain_timeout:
-                    return state
-                else:
-                    time.sleep(self.backoff.next())
-                continue
-            last_success = time.monotonic()
+                state, pause = self._fail(failure), self._backoff()
+            else:
+                state, pause = self.report("done" if over else "uploading"), _INTERVAL
+
+            if over and (state.phase == "done" or time.monotonic() > deadline):
+                return state
             if over:
-                return self._report("done")
-            self._report("uploading")
-            self.run_over.wait(self.interval)
+                time.sleep(pause)
+            else:
+                self.run_over.wait(pause)
+                deadline = time.monotonic() + self.drain_timeout
+
+    def report(self, phase: Phase, message: str | None = None) -> UploadState:
+        """Write the state if it changes; a full disk is ignored here, since the acknowledgement reports it."""
+        before, now = self.state, time.monotonic()
+        recovered = before.phase == "unreachable" and phase in {"uploading", "done"}
+        state = UploadState(phase, message, self.ack.points, now - self.since if recovered else before.outage)
+        if phase != before.phase:
+            self.since = now
+        if state != before:
+            self.state = state
+            with suppress(StorageError):
+                atomic_files.write_json(self.folder.path / _STATE_FILE, asdict(state), durable=False)
+        return state
 
     def _upload(self, *, final: bool) -> None:
         if not self.connected:  # at once, not with the first record: it takes seconds, which the trainer needs to start anyway
@@ -195,10 +216,16 @@ class _UploadLoop:
         if self.delivery is None:
             self.delivery = Delivery(self.folder, self.sink, self.ack, save=self._save, reject=self._store_rejection)
         self.delivery.upload_pending(final=final)
-        self.backoff = _Backoff()
+        self.sink.failures = 0
 
-    def _report(self, phase: Phase, message: str | None = None) -> UploadState:
-        return self.state.write(phase, message, ack=self.ack)
+    def _fail(self, failure: Exception) -> UploadState:
+        self.delivery = None
+        self.sink.failures += 1
+        return self.report("unreachable", mask_text(str(failure)))
+
+    def _backoff(self) -> float:
+        """Seconds to wait after a failure: 0.2, doubling up to 5, each ±20 %, so that many uploaders do not retry in step."""
+        return min(5.0, 0.1 * 2.0 ** min(self.sink.failures, 10)) * random.uniform(0.8, 1.2)  # noqa: S311 - not for cryptography
 
     def _save(self, ack: Acknowledgement) -> None:
         ack.save(self.folder.acknowledged)
