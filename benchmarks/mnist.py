@@ -38,7 +38,7 @@ from ganforge.core.records import Samples
 from ganforge.metrics import class_coverage, hungarian_accuracy, parzen_log_likelihood
 from ganforge.plugin import Dataset, DatasetContext, LatentSpec, MetricContext
 from ganforge.runs.loaded_generator import LoadedGenerator, load
-from ganforge.runs.run_lookup import find
+from ganforge.runs.run_index import find
 from ganforge.storage.data_folders import cache_folder, data_folders
 from ganforge.storage.journal import read
 from ganforge.storage.run_folder import RunFolder

@@ -64,7 +64,7 @@ def test_a_protocol_says_what_a_value_depends_on(stated):
     assert found["params"] == {"order": 2}
     assert found["samples"] == 20
     assert found["data.params"]["noise"] == 0.05
-    assert found["generator"] == "average"
+    assert found["generator"] == "ema"
     assert stated(average=0)["generator"] == "raw"
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ganforge.cli.app import main
 from ganforge.cli.compare import _joint_significance
-from ganforge.runs.comparison import GroupTest, MetricComparison, RankTest
+from ganforge.runs.comparison import GroupTest, MetricComparison
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 
@@ -56,8 +56,8 @@ def test_json_holds_values_tests_and_protocol(runs, capsys):
     found = json.loads(capsys.readouterr().out)
     metric = found["metrics"]["wasserstein"]
     assert [group["n"] for group in metric["groups"]] == [2, 2]
-    assert metric["protocol"]["generator"] == "average"
-    assert metric["tests"][0]["test"]["least_p"] == pytest.approx(1 / 3)
+    assert metric["protocol"]["generator"] == "ema"
+    assert metric["tests"][0]["least_p"] == pytest.approx(1 / 3)
     assert found["recipe_differences"]["train.batch_size"] == {
         "gaussian_1d (batch_size=16)": "16",
         "gaussian_1d (batch_size=32)": "32",
@@ -86,11 +86,11 @@ def test_a_picture_must_be_a_png(runs, capsys):
 
 @pytest.mark.parametrize(("corrected", "told"), [(0.03, "w remain"), (0.2, "none remains")])
 def test_how_many_tests_were_made_is_told_where_one_names_a_winner(corrected, told):
-    def one(metric, p, verdict, p_of_all):
-        trial = GroupTest("b", "a", RankTest(p, 0.01, 1.0), p, 1.0, verdict, p_of_all)
+    def one(metric, p, winner, p_of_all):
+        trial = GroupTest("b", "a", p, 0.01, p, 1.0, winner, "", p_of_all)
         return MetricComparison(metric, {}, {}, ("training",), (), (trial,), {})
 
-    winner, other = one("w", 0.02, "b is better", corrected), one("v", 0.5, "no difference is shown", 0.5)
+    winner, other = one("w", 0.02, "b", corrected), one("v", 0.5, None, 0.5)
     text = _joint_significance([winner, other])
     assert text.startswith("1 of 2 tests are significant")
     assert text.endswith(f"correction for all 2 (Holm), {told}")

@@ -23,7 +23,7 @@ def test_a_table_says_value_ideal_floor_and_protocol(folder, capsys):
     assert title == "bell at iteration 2"
     assert heading.split() == ["Metric", "Value", "Ideal", "Floor", "Better", "Protocol"]
     assert [row.split()[0] for row in rows] == ["wasserstein", "modes/captured", "modes/high-quality", "modes/reverse-kl"]
-    assert rows[0].endswith("40 samples, average, seed 0, order=1")
+    assert rows[0].endswith("40 samples, ema, seed 0, order=1")
     assert rows[1].split()[2:4] == ["1", "1"]
     assert "bell: measuring modes" in err
     assert len((folder / "evaluations.jsonl").read_text().splitlines()) == 1
@@ -40,7 +40,7 @@ def test_json_is_one_object_with_protocols_and_failures(folder, capsys):
     assert main(words) == 0
     out, err = capsys.readouterr()
     (found,) = json.loads(out)["runs"]
-    assert (found["run"], found["iteration"], found["seed"], found["weights"]) == ("bell", 2, 5, "average")
+    assert (found["run"], found["iteration"], found["seed"], found["weights"]) == ("bell", 2, 5, "ema")
     assert found["values"]["wasserstein"] > 0
     assert found["protocols"]["wasserstein"]["samples"] == 40
     assert "labels" in found["failed"]["label-match"]["error"]

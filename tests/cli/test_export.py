@@ -32,7 +32,7 @@ def test_it_says_what_was_written_and_what_goes_in_and_out(here, capsys):
     (run,) = (here / "runs" / "smoke").iterdir()
     capsys.readouterr()
 
-    assert main(["export", "cgan_moons", "--format", "torchscript-export"]) == 0
+    assert main(["export", "cgan_moons", "--format", "torch-export"]) == 0
     first, second, third = capsys.readouterr().out.splitlines()
     assert first == f"wrote the generator of iteration 2 to {run.relative_to(here)}/generator.pt2"
     assert second.strip() == "noise (n, 3) float32, labels (n,) int64 → values (n, 2) float32 in the data's units"
@@ -69,18 +69,18 @@ def test_a_generator_of_a_local_file_is_exported_with_its_file(here, mine, capsy
     words = ["--plugin", "my_gan.py"]
     assert main(["run", "own.toml", "--set", "train.iterations=2", "--set", 'tracking.mode="off"', *words]) == 0
 
-    assert main(["export", "own", "--format", "torchscript-export", "--out", "own.pt2", *words]) == 0
+    assert main(["export", "own", "--format", "torch-export", "--out", "own.pt2", *words]) == 0
     assert main(["export", "own", "--format", "safetensors", "--out", "own", *words]) == 0
     capsys.readouterr()
     with command_line_selection(disabled=[], only=None, local=[here / "own" / "plugins" / "my_gan.py"]):
         assert ganforge.load(here / "own").sample(3)["values"].shape == (3, 2)
-    assert main(["export", "own", "--format", "torchscript-export", "--out", "again.pt2"]) == 2
+    assert main(["export", "own", "--format", "torch-export", "--out", "again.pt2"]) == 2
     assert "name the file with --plugin FILE.py" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_program_needs_neither_ganforge_nor_its_plugins(here):
-    assert main(["export", "cgan_moons", "--format", "torchscript-export", "--out", "it.pt2"]) == 0
+    assert main(["export", "cgan_moons", "--format", "torch-export", "--out", "it.pt2"]) == 0
     program = """
 import sys, torch
 sys.modules["ganforge"] = None

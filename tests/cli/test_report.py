@@ -42,7 +42,7 @@ def test_it_is_opened_on_request(run, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["nothing"], 2, "there is no run 'nothing'"),
+        (["nothing"], 2, "no run matches 'nothing'"),
         (["RUN", "--out", "page.pdf"], 2, "let the name end in .html or .htm"),
         (["RUN", "--out", "/proc/page.html"], 5, "with --out"),
     ],

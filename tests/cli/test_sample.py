@@ -157,7 +157,7 @@ def test_an_exported_folder_is_taken_and_stays_as_it_is(trained, tmp_path, comma
     files = sorted(folder.iterdir())
     capsys.readouterr()
 
-    assert main([command, str(folder), "--json", *(["--format", "torchscript-export"] if command == "export" else [])]) == 0
+    assert main([command, str(folder), "--json", *(["--format", "torch-export"] if command == "export" else [])]) == 0
 
     told = json.loads(capsys.readouterr().out)
     written = told.get("files") or [told.get("file") or told["path"]]

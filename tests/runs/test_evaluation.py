@@ -11,9 +11,15 @@ import pytest
 from rich.console import Console
 
 from ganforge.core.errors import IncompatiblePartsError, RunFolderError, StorageError, UsageError
-from ganforge.runs import evaluation_records
-from ganforge.runs.evaluation import EvaluationRequest, _without_recipe_keys, evaluate, parse_metric_args
-from ganforge.runs.evaluation_records import evaluate_and_record
+from ganforge.runs.evaluation import (
+    EvaluationRequest,
+    _without_recipe_keys,
+    evaluate,
+    evaluate_and_record,
+    parse_metric_args,
+    record_evaluation,
+)
+from ganforge.runs.run_groups import read_evaluations
 from ganforge.storage import journal
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking import supervisor
@@ -44,7 +50,7 @@ def test_measuring_again_gives_what_training_measured(folder):
     found = evaluate(folder, EvaluationRequest())
     assert {key: one.value for key, one in found.values.items()} == before["metrics"]
     assert found.protocols == before["protocols"]
-    assert (found.iteration, found.weights, found.seed, found.failed, found.remarks) == (20, "average", 0, {}, ())
+    assert (found.iteration, found.weights, found.seed, found.failed, found.remarks) == (20, "ema", 0, {}, ())
 
 
 def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
@@ -72,7 +78,7 @@ def test_any_metric_can_be_measured_with_other_samples_weights_and_draws(folder)
     value = raw.values["wasserstein"].value
     assert value == evaluate(folder, request).values["wasserstein"].value
     for other in (
-        EvaluationRequest(request.metrics, 50, 3, "average"),
+        EvaluationRequest(request.metrics, 50, 3, "ema"),
         EvaluationRequest(request.metrics, 50, 4, "raw"),
         EvaluationRequest(("wasserstein",), 50, 3, "raw"),
     ):
@@ -152,7 +158,7 @@ def test_a_damaged_recipe_is_told_before_anything_is_built(folder, line, now, to
 
 def test_a_run_that_never_began_cannot_be_measured(folder):
     folder.resolved.unlink()
-    with pytest.raises(RunFolderError, match=r"has no resolved\.toml: the run never started"):
+    with pytest.raises(RunFolderError, match=r"has no resolved\.toml: this run never started"):
         evaluate(folder, EvaluationRequest(("modes",)))
 
 
@@ -166,8 +172,8 @@ def test_a_run_without_a_checkpoint_cannot_be_measured(folder):
 def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_it_was(folder):
     final, status = folder.metrics.read_bytes(), folder.status.read_bytes()
     for samples in (40, 50):
-        evaluation_records.record_evaluation(evaluate(folder, EvaluationRequest(samples=samples)))
-    first, second = evaluation_records.read_evaluations(folder)
+        record_evaluation(evaluate(folder, EvaluationRequest(samples=samples)))
+    first, second = read_evaluations(folder)
     assert [first["number"], second["number"]] == [1, 2]
     assert [one["protocols"]["modes"]["samples"] for one in (first, second)] == [40, 50]
     assert {"torch", "ganforge"} <= set(first["versions"])
@@ -182,7 +188,7 @@ def test_what_was_measured_is_appended_with_its_protocols_and_leaves_the_run_as_
 def test_a_run_that_was_never_delivered_is_measured_without_mlflow(folder):
     found = evaluate_and_record(folder, EvaluationRequest())
     assert (found.delivered, found.undelivered) == (None, None)
-    assert {key: one.value for key, one in found.evaluated.values.items()} == json.loads(folder.metrics.read_text())["metrics"]
+    assert {key: one.value for key, one in found.values.items()} == json.loads(folder.metrics.read_text())["metrics"]
     assert (folder.path / "evaluations.jsonl").exists()
     assert Acknowledgement.load(folder.acknowledged).run_id is None
 
@@ -200,7 +206,7 @@ def test_what_mlflow_does_not_get_is_safe_in_the_folder(folder, monkeypatch):
 def test_nothing_is_written_where_nothing_was_measured(folder):
     before = folder.journal.read_bytes()
     found = evaluate_and_record(folder, EvaluationRequest(("nosuch",)))
-    assert set(found.evaluated.failed) == {"nosuch"}
+    assert set(found.failed) == {"nosuch"}
     assert folder.journal.read_bytes() == before
     assert not (folder.path / "evaluations.jsonl").exists()
 
@@ -229,7 +235,7 @@ def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, t
     assert record.info.status == "FINISHED"
     history = client.get_metric_history(delivered.run_id, "evaluated/wasserstein")
     assert [metric.step for metric in history] == [1, 2]
-    assert history[1].value == found.evaluated.values["wasserstein"].value
+    assert history[1].value == found.values["wasserstein"].value
     assert {"evaluations.jsonl", "metrics.json"} <= {item.path for item in client.list_artifacts(delivered.run_id)}
 
 
@@ -237,7 +243,7 @@ KNOWN = [{"use": "ganforge/wasserstein@1", "name": "wasserstein", "params": {"or
 
 
 def tables(*texts, known=KNOWN, samples=None):
-    return [dict(request.table) for request in parse_metric_args(texts, known, samples)]
+    return [dict(table) for _, table in parse_metric_args(texts, known, samples)]
 
 
 def test_without_a_text_all_metrics_of_the_recipe_are_meant():

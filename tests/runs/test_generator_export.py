@@ -93,7 +93,7 @@ def test_onnx_gives_the_same_samples_in_onnxruntime(generator, tmp_path, case):
 @pytest.mark.parametrize("case", SOMETIMES)
 def test_a_program_gives_the_same_samples_in_torch(generator, tmp_path, case):
     made = generator(*case)
-    export(made, "torchscript-export", tmp_path / "it.pt2", count=16)
+    export(made, "torch-export", tmp_path / "it.pt2", count=16)
 
     extra = {"ganforge.json": ""}
     module = torch.export.load(tmp_path / "it.pt2", extra_files=extra).module()
@@ -161,7 +161,7 @@ class Choosy(Restless):
         return values if float(values.sum()) > 0 else -values
 
 
-@pytest.mark.parametrize(("format_name", "file"), [("onnx", "it.onnx"), ("torchscript-export", "it.pt2")])
+@pytest.mark.parametrize(("format_name", "file"), [("onnx", "it.onnx"), ("torch-export", "it.pt2")])
 @pytest.mark.parametrize(("kind", "told"), [(Restless, "gives other samples"), (Choosy, "Choosy cannot be made")])
 def test_what_cannot_be_exported_is_told_and_nothing_is_left(generator, tmp_path, capfd, format_name, file, kind, told):
     made = generator("vanilla_moons")
@@ -214,8 +214,8 @@ def test_a_folder_that_is_no_export_is_never_replaced(generator, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="is a file"):
         export(made, "safetensors", tmp_path / "file")
-    with pytest.raises(UsageError, match=r"it\.onnx is no name for torchscript-export .let it end in \.pt2"):
-        export(made, "torchscript-export", tmp_path / "it.onnx")
+    with pytest.raises(UsageError, match=r"it\.onnx is no name for torch-export .let it end in \.pt2"):
+        export(made, "torch-export", tmp_path / "it.onnx")
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(UsageError, match="is a folder"):
         export(made, "onnx", tmp_path / "folder.onnx")

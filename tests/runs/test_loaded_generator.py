@@ -78,11 +78,11 @@ def test_a_run_is_loaded_by_name_id_and_folder(trained, tmp_path):
         assert (ganforge.load(called).sample(5, seed=3)["values"] == drawn).all()
     assert (ganforge.load(result.folder / "model").sample(5, seed=3)["values"] == drawn).all()
     assert (ganforge.load("small", runs_dir=tmp_path / "runs").sample(5, seed=3)["values"] == drawn).all()
-    with pytest.raises(UsageError, match=r"there is no run .smal1.[\s\S]*did you mean .small."):
+    with pytest.raises(UsageError, match=r"no run matches .smal1.[\s\S]*did you mean .small."):
         ganforge.load("smal1")
-    with pytest.raises(UsageError, match="there is no run 'small'"):
+    with pytest.raises(UsageError, match="no run matches 'small'"):
         ganforge.load("small", runs_dir=tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match=r"is not a run folder: it has no run\.json"):
+    with pytest.raises(UsageError, match=r"is not the folder of a run: it has no run\.json"):
         ganforge.load(tmp_path / "site")
     with pytest.raises(IncompatiblePartsError, match="unknown device 'abacus'"):
         ganforge.load("small", device="abacus")

@@ -296,7 +296,7 @@ def test_every_value_has_its_protocol_beside_it_also_after_resuming(recipe, cons
     assert [record["iteration"] for record in records] == [0, 10]
     for record in records:
         assert record["protocols"]["wasserstein"]["samples"] == 50
-        assert record["protocols"]["wasserstein"]["generator"] == "average"
+        assert record["protocols"]["wasserstein"]["generator"] == "ema"
         assert record["value_info"]["wasserstein"]["better"] == "lower"
     final = json.loads((stopped.folder / "metrics.json").read_text())
     assert final["protocols"] == records[-1]["protocols"]

@@ -62,7 +62,7 @@ def metric_protocol(
         **_code_hash("data.code", dataset),
         "data.params": _without(dataset.filled, training_only | data_hashes.keys()),
         **({"data.sums": dict(data_hashes)} if data_hashes else {}),
-        "generator": "average" if use_ema else "raw",
+        "generator": "ema" if use_ema else "raw",
         "mode": "eval",
         "seed": seed,
         **{f"metric.{key}": _storable(value) for key, value in own.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -75,8 +76,13 @@ def _rows(one: MetricComparison) -> list[tuple[object, ...]]:
     ]
 
 
+def _summary(side: GroupStats) -> tuple[float, float, float]:
+    """Median, least and greatest finite value."""
+    return side.median, min(side.finite, default=math.nan), max(side.finite, default=math.nan)
+
+
 def _numbers(side: GroupStats) -> tuple[str, ...]:
-    return tuple(f"{number:.4g}" for number in (side.median, side.least, side.greatest))
+    return tuple(f"{number:.4g}" for number in _summary(side))
 
 
 def _tested(trial: GroupTest | None) -> tuple[object, ...]:
@@ -91,7 +97,11 @@ def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparis
         for key, values in one.ignored.items():
             console.warning(f"{one.metric}: compared although {key} differs: {', '.join(map(str, values))}")
         for side in one.stats:
-            facts = [(side.missing, "without a value"), (side.not_finite, "not finite"), (side.early, "before the end of training")]
+            facts = [
+                (side.missing, "without a value"),
+                (len(side.values) - len(side.finite), "not finite"),
+                (side.early, "before the end of training"),
+            ]
             if remarks := [f"{count} {what}" for count, what in facts if count]:
                 console.warning(f"{one.metric} of {side.group}: {', '.join(remarks)}")
     if any(len(one.tests) > 1 for one in compared):
@@ -109,7 +119,7 @@ def _joint_significance(compared: Sequence[MetricComparison]) -> str | None:
     from ganforge.runs.comparison import LEVEL
 
     tests = [(one.metric, trial) for one in compared for trial in one.tests]
-    winning = [(metric, trial) for metric, trial in tests if trial.names_a_winner]
+    winning = [(metric, trial) for metric, trial in tests if trial.winner]
     if len(tests) < 2 or not winning:
         return None
     significant = dict.fromkeys(metric for metric, trial in winning if trial.p_of_all <= LEVEL)
@@ -176,14 +186,12 @@ def _metric(one: MetricComparison) -> dict[str, Any]:
             {
                 "name": side.group,
                 "n": len(side.values),
-                "median": side.median,
-                "min": side.least,
-                "max": side.greatest,
+                **dict(zip(("median", "min", "max"), _summary(side), strict=True)),
                 "values": side.values,
                 "aims": side.aims,
                 "runs": side.runs,
                 "missing": side.missing,
-                "not_finite": side.not_finite,
+                "not_finite": len(side.values) - len(side.finite),
                 "early": side.early,
             }
             for side in one.stats

@@ -13,7 +13,6 @@ from ganforge.cli import console, options
 
 if TYPE_CHECKING:
     from ganforge.runs.evaluation import EvaluationResult
-    from ganforge.runs.evaluation_records import RecordedEvaluation
 
 _NOTHING_MEASURED = 2
 """Exit code when no metric gave a value."""
@@ -22,7 +21,7 @@ _NOTHING_MEASURED = 2
 class Weights(enum.StrEnum):
     """Which generator weights to measure."""
 
-    AVERAGE = "average"
+    EMA = "ema"
     RAW = "raw"
 
 
@@ -43,7 +42,7 @@ def evaluate(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed for drawing samples. Default: the run's own.")
     ] = None,
-    weights: Annotated[Weights, typer.Option(help="The EMA of the generator, or its raw weights.")] = (Weights.AVERAGE),
+    weights: Annotated[Weights, typer.Option(help="The EMA of the generator, or its raw weights.")] = Weights.EMA,
     floor: Annotated[
         bool, typer.Option("--floor", help="Also measure real samples against real samples: the value of a perfect generator.")
     ] = False,
@@ -58,13 +57,12 @@ def evaluate(
     MLflow if it has the run. A metric that fails does not stop the others.
     """
     from ganforge.core.errors import GanforgeError
-    from ganforge.runs.evaluation import EvaluationRequest
-    from ganforge.runs.evaluation_records import evaluate_and_record
-    from ganforge.runs.run_lookup import find, members
+    from ganforge.runs.evaluation import EvaluationRequest, evaluate_and_record
+    from ganforge.runs.run_index import find, members
 
     request = EvaluationRequest(tuple(metric or ()), count, seed, weights.value, device, floor)
     folders = [folder for run in runs for folder in members(find(run, runs_dir))]
-    done: list[RecordedEvaluation] = []
+    done: list[EvaluationResult] = []
     for folder in folders:
         try:
             done.append(evaluate_and_record(folder, request, tracking_uri=tracking_uri))
@@ -76,13 +74,11 @@ def evaluate(
         _print(done[-1], quiet=json)
     if json:
         console.json_out({"schema": 1, "runs": [_to_plain(one) for one in done]})
-    if not any(one.evaluated.values for one in done):
+    if not any(one.values for one in done):
         raise typer.Exit(_NOTHING_MEASURED)
 
 
-def _print(recorded: RecordedEvaluation, *, quiet: bool) -> None:
-
-    evaluated = recorded.evaluated
+def _print(evaluated: EvaluationResult, *, quiet: bool) -> None:
     if evaluated.values and not quiet:
         console.say(f"{evaluated.folder.path.resolve().name} at iteration {evaluated.iteration:,}", style="bold")
         console.table(("Metric", "Value", "Ideal", "Floor", "Better", "Protocol"), _rows(evaluated), right=(1, 2, 3))
@@ -90,9 +86,9 @@ def _print(recorded: RecordedEvaluation, *, quiet: bool) -> None:
         console.warning(f"{text} is not measured: {error}")
     for remark in evaluated.remarks:
         console.note(remark)
-    if recorded.undelivered:
+    if evaluated.undelivered:
         console.warning(
-            f"MLflow does not have it yet ({recorded.undelivered}); ganforge sync {evaluated.folder.path.resolve().name} sends it"
+            f"MLflow does not have it yet ({evaluated.undelivered}); ganforge sync {evaluated.folder.path.resolve().name} sends it"
         )
 
 
@@ -113,15 +109,13 @@ def _brief(protocol: Mapping[str, Any]) -> str:
     return ", ".join([f"{protocol['samples']:,} samples", str(protocol["generator"]), f"seed {protocol['seed']}", *params, *stated])
 
 
-def _to_plain(recorded: RecordedEvaluation) -> dict[str, Any]:
-    from ganforge.runs.evaluation_records import to_plain
+def _to_plain(evaluated: EvaluationResult) -> dict[str, Any]:
     from ganforge.session.result import mlflow_facts
 
-    evaluated = recorded.evaluated
     return {
         "run": evaluated.folder.path.resolve().name,
         "folder": evaluated.folder.path,
-        **to_plain(evaluated),
-        "mlflow": mlflow_facts(recorded.delivered) if recorded.delivered else None,
-        "undelivered": recorded.undelivered,
+        **evaluated.to_plain(),
+        "mlflow": mlflow_facts(evaluated.delivered) if evaluated.delivered else None,
+        "undelivered": evaluated.undelivered,
     }

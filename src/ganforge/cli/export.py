@@ -16,7 +16,7 @@ class Form(enum.StrEnum):
     """Export formats, listed here so that --help does not import torch."""
 
     ONNX = "onnx"
-    PROGRAM = "torchscript-export"
+    PROGRAM = "torch-export"
     WEIGHTS = "safetensors"
 
 
@@ -27,7 +27,7 @@ def export(
         Form,
         typer.Option(
             "--format",
-            help="onnx for any runtime, torchscript-export for torch (torch.export, .pt2), safetensors for ganforge.",
+            help="onnx for any runtime, torch-export for torch (torch.export, .pt2), safetensors for ganforge.",
         ),
     ],
     out: Annotated[

@@ -24,7 +24,7 @@ def report(
     sweep it compares the seeds.
     """
     from ganforge.report.page import write_report
-    from ganforge.runs.run_lookup import find
+    from ganforge.runs.run_index import find
     from ganforge.runs.sample_files import check_paths, out_option_hint
 
     check_paths([out] if out else [], (".html", ".htm"))

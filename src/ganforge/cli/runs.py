@@ -11,7 +11,7 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.runs.run_list import RunSummary
+    from ganforge.runs.run_index import RunSummary
 
 
 def runs(
@@ -24,7 +24,7 @@ def runs(
 
     Marks runs whose process has died as killed. Does not need MLflow.
     """
-    from ganforge.runs.run_list import list_runs
+    from ganforge.runs.run_index import list_runs
 
     found = list_runs(runs_dir, experiment)
     if json:

@@ -34,7 +34,7 @@ def sync(
 
     Nothing is sent twice. A run whose process has died is marked as killed; a running one has its own uploader.
     """
-    from ganforge.runs.run_lookup import find, run_folders
+    from ganforge.runs.run_index import find, run_folders
     from ganforge.tracking.supervisor import sync as deliver
 
     every = [run.folder for run in run_folders(runs_dir)]

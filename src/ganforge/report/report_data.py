@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ganforge.core.errors import StorageError
 from ganforge.figures.run_history import RunHistory, read_history
-from ganforge.runs.run_list import current_status
-from ganforge.runs.run_lookup import IdentifiedRun, identify
+from ganforge.runs.run_index import IdentifiedRun, current_status, identify
 from ganforge.storage import value_info
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.run_status import Status
@@ -125,7 +124,7 @@ class _StatusValues(BaseModel, strict=True):
 
 
 def read_valid_status(run: IdentifiedRun) -> tuple[str, Status | None, str | None]:
-    """As :func:`~ganforge.runs.run_list.current_status`, but a status with invalid values counts as damaged."""
+    """As :func:`~ganforge.runs.run_index.current_status`, but a status with invalid values counts as damaged."""
     word, status, remark = current_status(run.folder, run.identity)
     try:
         if status is not None:

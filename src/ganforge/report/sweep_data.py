@@ -15,7 +15,7 @@ from ganforge.figures.charts import Chart, seed_charts
 from ganforge.figures.run_history import read_history
 from ganforge.report.report_data import ReportData, get_table, get_tables, read_valid_status
 from ganforge.report.report_images import ImageEmbedder, InlineImage, newest_samples, relative_link
-from ganforge.runs.run_lookup import IdentifiedRun, run_folders
+from ganforge.runs.run_index import IdentifiedRun, run_folders
 from ganforge.storage import value_info
 from ganforge.storage.value_info import StoredMetricInfo, ValueInfo
 

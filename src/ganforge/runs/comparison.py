@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,6 @@ from ganforge.runs.run_groups import MeasuredRun, Measurement, RunGroup
 
 LEVEL = 0.05
 """A difference is shown where p is not greater."""
-_BETTER = " is better"
-"""The end of a verdict that names a winner."""
 _EXACT = 40
 """Values in all up to which the exact distribution of ranks is used; for more, the normal approximation is close."""
 
@@ -29,44 +28,38 @@ class GroupStats:
 
     Attributes:
         group: the group's name.
+        better: which values are better.
         values: by run, in the order of seeds.
         aims: for metrics where the nearer is the better, the target at each value's number of samples; ``None`` if unknown.
         runs: the runs that have a value, in the same order.
         missing: runs of the group without one.
         early: values of weights that were not trained to the end.
-        worst: what a value that is not finite counts as in the median.
-        costs: what is ranked, the smaller the better: values, their negatives, or distances to the target.
     """
 
     group: str
+    better: str
     values: tuple[float, ...]
     aims: tuple[float | None, ...]
     runs: tuple[str, ...]
     missing: int
     early: int
-    worst: float
-    costs: tuple[float, ...]
+
+    @property
+    def costs(self) -> list[float]:
+        """What is ranked, the smaller the better: values, their negatives, or distances to the target."""
+        return [cost(value, self.better, target) for value, target in zip(self.values, self.aims, strict=True)]
 
     @property
     def median(self) -> float:
-        """The median; NaN where it is not finite."""
-        middle = statistics.median(value if math.isfinite(value) else self.worst for value in self.values)
+        """The median, in which values that are not finite count as the worst; NaN where it is not finite itself."""
+        worst = -math.inf if self.better == "higher" else math.inf
+        middle = statistics.median(value if math.isfinite(value) else worst for value in self.values)
         return middle if math.isfinite(middle) else math.nan
 
     @property
-    def least(self) -> float:
-        """Smallest finite value."""
-        return min(filter(math.isfinite, self.values), default=math.nan)
-
-    @property
-    def greatest(self) -> float:
-        """Greatest finite value."""
-        return max(filter(math.isfinite, self.values), default=math.nan)
-
-    @property
-    def not_finite(self) -> int:
-        """How many values are not finite."""
-        return sum(not math.isfinite(value) for value in self.values)
+    def finite(self) -> list[float]:
+        """The values that are finite."""
+        return [value for value in self.values if math.isfinite(value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +84,24 @@ class GroupTest:
     Attributes:
         group: the group.
         against: the first group.
-        test: the rank test of the costs.
-        p: its p, corrected for the number of groups (Holm).
+        raw_p: of the rank test of the costs.
+        least_p: the smallest that groups of these sizes can have.
+        p: raw_p, corrected for the number of groups (Holm).
         better: share of pairs of runs in which the group is better than the first one, ties counted half.
-        verdict: names a winner where the test shows one.
-        p_of_all: the test's p, corrected for all groups and all metrics (Holm).
+        winner: the better group, where the test shows a difference.
+        verdict: the same in words.
+        p_of_all: raw_p, corrected for all groups and all metrics (Holm).
     """
 
     group: str
     against: str
-    test: RankTest
+    raw_p: float
+    least_p: float
     p: float
     better: float
+    winner: str | None
     verdict: str
     p_of_all: float = math.nan
-
-    @property
-    def names_a_winner(self) -> bool:
-        """Whether a difference is shown, by this metric alone."""
-        return self.verdict.endswith(_BETTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +124,16 @@ class MetricComparison:
     origins: tuple[str, ...]
     stats: tuple[GroupStats, ...]
     tests: tuple[GroupTest, ...]
-    ignored: Mapping[str, tuple[object, ...]]
+    ignored: Mapping[str, list[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedMetric:
-    """A metric that is not compared.
-
-    Attributes:
-        metric: its name.
-        reason: why.
-        differences: the differences of its protocols, if these are the reason.
-    """
+    """A metric that is not compared, why, and the differences of its protocols if these are the reason."""
 
     metric: str
     reason: str
-    differences: Mapping[str, tuple[object, object]]
+    differences: Mapping[str, tuple[object, object]] = field(default_factory=dict)
 
 
 def compare(
@@ -166,24 +152,17 @@ def compare(
     Raises:
         UsageError: an ignored key that no protocol has.
     """
-    _check_keys(groups, ignore)
-    found = [_compare(metric, groups, ignore) for metric in _select(groups, metrics)]
-    compared = [one for one in found if isinstance(one, MetricComparison)]
-    return _correct_for_all(compared), [one for one in found if isinstance(one, SkippedMetric)]
-
-
-def _check_keys(groups: Sequence[RunGroup], ignore: Collection[str]) -> None:
     every = [one for group in groups for run in group.runs for each in run.measurements.values() for one in each]
     known = sorted({key for one in every for key in one.protocol or {}})
-    for key in ignore:
-        if key not in known:
-            hint = did_you_mean(key, known) or f"their keys: {', '.join(known) or 'none'}"
-            raise UsageError(f"--ignore {key}: no protocol of these runs has this key", remedy=hint)
+    for key in set(ignore) - set(known):
+        hint = did_you_mean(key, known) or f"their keys: {', '.join(known) or 'none'}"
+        raise UsageError(f"--ignore {key}: no protocol of these runs has this key", remedy=hint)
 
-
-def _correct_for_all(compared: Sequence[MetricComparison]) -> list[MetricComparison]:
-    corrected = iter(holm([test.test.p for one in compared for test in one.tests]))
-    return [replace(one, tests=tuple(replace(test, p_of_all=next(corrected)) for test in one.tests)) for one in compared]
+    found = [_compare(metric, groups, ignore) for metric in _select(groups, metrics)]
+    compared = [one for one in found if isinstance(one, MetricComparison)]
+    corrected = iter(holm([test.raw_p for one in compared for test in one.tests]))
+    compared = [replace(one, tests=tuple(replace(test, p_of_all=next(corrected)) for test in one.tests)) for one in compared]
+    return compared, [one for one in found if isinstance(one, SkippedMetric)]
 
 
 def _select(groups: Sequence[RunGroup], metrics: Collection[str]) -> Iterator[str]:
@@ -198,25 +177,30 @@ def _select(groups: Sequence[RunGroup], metrics: Collection[str]) -> Iterator[st
 def _compare(metric: str, groups: Sequence[RunGroup], ignore: Collection[str]) -> MetricComparison | SkippedMetric:
     lacking = [group.name for group in groups if not any(run.measurements.get(metric) for run in group.runs)]
     if lacking:
-        return SkippedMetric(metric, f"{_listed(lacking)} {'has' if len(lacking) == 1 else 'have'} no value of it", {})
+        return SkippedMetric(metric, f"{_listed(lacking)} {'has' if len(lacking) == 1 else 'have'} no value of it")
     runs = [run for group in groups for run in group.runs if run.measurements.get(metric)]
     if unknown := [run.run for run in runs if not _with_protocol(run, metric)]:
-        reason = f"{_listed(unknown)} has no recorded evaluation protocol; `ganforge evaluate {' '.join(unknown)}` measures again"
-        return SkippedMetric(metric, reason.replace(" has ", " have ", 1) if len(unknown) > 1 else reason, {})
+        verb = "has" if len(unknown) == 1 else "have"
+        remedy = f"`ganforge evaluate {' '.join(unknown)}` measures again"
+        return SkippedMetric(metric, f"{_listed(unknown)} {verb} no recorded evaluation protocol; {remedy}")
     chosen = _with_equal_protocols(metric, runs, ignore)
     if isinstance(chosen, SkippedMetric):
         return chosen
-    info, first = _common_info(list(chosen.values())), next(iter(chosen.values())).protocol or {}
+
+    measured = list(chosen.values())
+    info = _common_info([one.info for one in measured])
     stats = tuple(_stats(group, chosen, info["better"]) for group in groups)
-    judged = not any(math.isnan(each) for one in stats for each in one.costs)
+    is_ranked = not any(math.isnan(each) for one in stats for each in one.costs)
+    protocols = [one.protocol or {} for one in measured]
+    differing = {key: [*dict.fromkeys(json.dumps(one.get(key)) for one in protocols)] for key in ignore}
     return MetricComparison(
         metric=metric,
         info=info,
-        protocol={key: value for key, value in first.items() if key not in ("seed", *ignore)},
-        origins=tuple(dict.fromkeys(one.origin for one in chosen.values())),
+        protocol={key: value for key, value in protocols[0].items() if key not in ("seed", *ignore)},
+        origins=tuple(dict.fromkeys(one.origin for one in measured)),
         stats=stats,
-        tests=_tests(stats, info["better"]) if judged else (),
-        ignored=_ignored(list(chosen.values()), ignore),
+        tests=_tests(stats) if is_ranked else (),
+        ignored={key: [json.loads(value) for value in values] for key, values in differing.items() if len(values) > 1},
     )
 
 
@@ -224,94 +208,81 @@ def _with_equal_protocols(
     metric: str, runs: Sequence[MeasuredRun], ignore: Collection[str]
 ) -> dict[str, Measurement] | SkippedMetric:
     """For each run the newest measurement by a protocol that all of them have, or how they differ."""
+
+    def differences(one: Measurement, other: Measurement) -> dict[str, tuple[object, object]]:
+        found = protocol_differences(one.protocol or {}, other.protocol or {})
+        return {key: values for key, values in found.items() if key not in ignore}
+
+    def measured_like(wanted: Measurement) -> dict[str, Measurement]:
+        alike = {run.run: [one for one in _with_protocol(run, metric) if not differences(wanted, one)] for run in runs}
+        return {run: found[0] for run, found in alike.items() if found}
+
     first = runs[0]
-    for wanted in _with_protocol(first, metric):
-        chosen = {run.run: found for run in runs if (found := _measured_like(wanted, run, metric, ignore)) is not None}
-        if len(chosen) == len(runs):
+    wanted = _with_protocol(first, metric)
+    for one in wanted:
+        if len(chosen := measured_like(one)) == len(runs):
             return chosen
-    newest = _with_protocol(first, metric)[0]
-    other = next(run for run in runs if _measured_like(newest, run, metric, ignore) is None)
-    apart = _differences(newest, _with_protocol(other, metric)[0], ignore)
+    chosen = measured_like(wanted[0])
+    other = next(run for run in runs if run.run not in chosen)
+    apart = differences(wanted[0], _with_protocol(other, metric)[0])
     listed = "; ".join(f"{key}: {one!r} of {first.run}, {two!r} of {other.run}" for key, (one, two) in apart.items())
     remedy = f"{' '.join(f'--ignore {key}' for key in apart)} compares them all the same"
     if not any(key.partition(".")[0] == "data" and key != "data.code" for key in apart):  # other data cannot be measured alike
-        remedy = f"`ganforge evaluate{_evaluate_options(metric, apart)}` measures them alike, and {remedy}"
+        # without these options, two recipes would again be measured as each of them says
+        options = {
+            "samples": " -n COUNT",
+            "generator": " --weights raw",
+            "params": f" --metric {metric.partition('/')[0]}:KEY=VALUE",
+        }
+        chosen_options = "".join(option for key, option in options.items() if key in apart)
+        remedy = f"`ganforge evaluate{chosen_options}` measures them alike, and {remedy}"
     return SkippedMetric(metric, f"it was measured by different protocols: {listed}; {remedy}", apart)
-
-
-def _evaluate_options(metric: str, apart: Collection[str]) -> str:
-    """The options without which two recipes would again be measured as each of them says."""
-    options = {"samples": " -n COUNT", "generator": " --weights raw", "params": f" --metric {metric.partition('/')[0]}:KEY=VALUE"}
-    return "".join(option for key, option in options.items() if key in apart)
 
 
 def _with_protocol(run: MeasuredRun, metric: str) -> list[Measurement]:
     return [one for one in run.measurements[metric] if one.protocol is not None]
 
 
-def _measured_like(wanted: Measurement, run: MeasuredRun, metric: str, ignore: Collection[str]) -> Measurement | None:
-    return next((one for one in _with_protocol(run, metric) if not _differences(wanted, one, ignore)), None)
-
-
-def _differences(one: Measurement, other: Measurement, ignore: Collection[str]) -> dict[str, tuple[object, object]]:
-    found = protocol_differences(one.protocol or {}, other.protocol or {})
-    return {key: values for key, values in found.items() if key not in ignore}
-
-
-def _ignored(chosen: Sequence[Measurement], ignore: Collection[str]) -> dict[str, tuple[object, ...]]:
-    """Ignored keys whose values differ, with all values."""
-    found: dict[str, list[object]] = {key: [] for key in ignore}
-    for key, values in found.items():
-        for one in chosen:
-            value = (one.protocol or {}).get(key)
-            if value not in values:
-                values.append(value)
-    return {key: tuple(values) for key, values in found.items() if len(values) > 1}
-
-
-def _common_info(chosen: Sequence[Measurement]) -> dict[str, Any]:
+def _common_info(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the values mean in common; a floor that differs, as it does at other numbers of samples, is ``None``."""
-    first, *others = [one.info for one in chosen]
-    shared = {key: value if all(other.get(key) == value for other in others) else None for key, value in first.items()}
-    goals = {str(one.info.get("better", "lower")) for one in chosen}
-    label = {"label": first["label"]} if "label" in first else {}
-    return {**shared, **label, "better": goals.pop() if len(goals) == 1 else "none"}
+    first, goals = infos[0], {str(info.get("better", "lower")) for info in infos}
+    shared = {
+        key: value if key == "label" or all(info.get(key) == value for info in infos) else None for key, value in first.items()
+    }
+    return {**shared, "better": goals.pop() if len(goals) == 1 else "none"}
 
 
 def _stats(group: RunGroup, chosen: Mapping[str, Measurement], better: str) -> GroupStats:
     found = {run.run: chosen[run.run] for run in group.runs if run.run in chosen}
-    values = tuple(one.value for one in found.values())
-    aims = tuple(aim(one.info.get("ideal"), one.info.get("floor")) for one in found.values())
     return GroupStats(
         group=group.name,
-        values=values,
-        aims=aims,
+        better=better,
+        values=tuple(one.value for one in found.values()),
+        aims=tuple(aim(one.info.get("ideal"), one.info.get("floor")) for one in found.values()),
         runs=tuple(found),
         missing=len(group.runs) - len(found),
         early=sum(one.iteration < int(group.keys["train.iterations"]) for one in found.values()),
-        worst=-math.inf if better == "higher" else math.inf,
-        costs=tuple(cost(value, better, target) for value, target in zip(values, aims, strict=True)),
     )
 
 
-def _tests(stats: Sequence[GroupStats], better: str) -> tuple[GroupTest, ...]:
+def _tests(stats: Sequence[GroupStats]) -> tuple[GroupTest, ...]:
     first, *others = stats
-    sign = -1 if better == "higher" else 1
-    ranked = [rank_test([sign * one for one in first.costs], [sign * one for one in other.costs]) for other in others]
-    tests = []
-    for other, test, p in zip(others, ranked, holm([test.p for test in ranked]), strict=True):
-        share = test.greater if better == "higher" else 1 - test.greater
-        verdict = _verdict(first, other, p, share, least_p=min(1.0, test.least_p * len(ranked)))
-        tests.append(GroupTest(other.group, first.group, test, p, share, verdict))
-    return tuple(tests)
+    ranked = [rank_test(other.costs, first.costs) for other in others]  # lower costs are better
+    corrected = holm([test.p for test in ranked])
+    return tuple(_test(first, *one, len(others)) for one in zip(others, ranked, corrected, strict=True))
 
 
-def _verdict(first: GroupStats, other: GroupStats, p: float, better: float, *, least_p: float) -> str:
+def _test(first: GroupStats, other: GroupStats, test: RankTest, p: float, tests: int) -> GroupTest:
+    winner = None
+    least_p = min(1.0, test.least_p * tests)
     if least_p > LEVEL:
-        return f"too few seeds to tell: {len(first.values)} against {len(other.values)} cannot give a p below {least_p:.2g}"
-    if p > LEVEL:
-        return "no difference is shown"
-    return f"{other.group if better > 0.5 else first.group}{_BETTER}"
+        verdict = f"too few seeds to tell: {len(first.values)} against {len(other.values)} cannot give a p below {least_p:.2g}"
+    elif p > LEVEL:
+        verdict = "no difference is shown"
+    else:
+        winner = other.group if test.greater > 0.5 else first.group
+        verdict = f"{winner} is better"
+    return GroupTest(other.group, first.group, test.p, test.least_p, p, test.greater, winner, verdict)
 
 
 def rank_test(first: Sequence[float], second: Sequence[float]) -> RankTest:

@@ -1,40 +1,53 @@
-"""A run measured again from its folder: data set, networks and metrics are built anew, weights come from the newest checkpoint."""
+"""A run measured again from its folder, with the weights of its newest checkpoint, and recorded in ``evaluations.jsonl``."""
 
 from __future__ import annotations
 
 import logging
+import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, Literal
 
-from torch import nn
-
+import ganforge
 from ganforge.build.builder import build_metric, build_network, choose_device, metric_context
 from ganforge.build.parts import Part, plugin_errors
 from ganforge.build.protocols import data_hashes, metric_protocol
-from ganforge.build.run_parts import EvaluationParts, resolve_evaluation_parts
-from ganforge.core.contracts import BuildContext, MetricContext, MetricInfo
+from ganforge.build.run_parts import resolve_evaluation_parts
+from ganforge.core.contracts import BuildContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
 from ganforge.recipe.layers import parse_value
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.tables import MetricTable, Recipe
+from ganforge.recipe.tables import MetricTable
 from ganforge.recipe.toml_writer import toml_value
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.runs.loaded_generator import LoadedGenerator, load_weights, rebuild_dataset
-from ganforge.runs.run_lookup import read_run_recipe
-from ganforge.storage import checkpoints
+from ganforge.runs.loaded_generator import RebuiltDataset, load_weights, rebuild_dataset
+from ganforge.runs.run_groups import EVALUATIONS, read_evaluations
+from ganforge.runs.run_index import read_run_recipe
+from ganforge.storage import atomic_files, checkpoints, strict_json
+from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking import supervisor
+from ganforge.tracking.delivery import Acknowledgement
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, value_key
 from ganforge.train.modules import load_network
 
 _MANY_SHARED = 0.01
 """Share of equal samples in two draws of real ones above which a floor is too low to be trusted."""
-_TABLE_KEYS = ("samples", "name")
-"""Keys beside ``params`` in a recipe's ``[[metric]]``; all others are the metric's own parameters."""
 _FORM = "write --metric NAME or --metric NAME:key=value,key=value, such as --metric wasserstein:order=1,samples=500"
-_OPEN, _CLOSE, _QUOTES = "([{", ")]}", "\"'"
+_KEYS = (
+    (r"\b[\w.\[\]]+\.use: |\bmetric\[\d+\]: ", ""),
+    (r"\bmetric\[\d+\]\.(?=params\b(?!\.))", "the metric's "),
+    (r"\bmetric\[\d+\]\.(params\.)?", ""),
+    (r"\bmetric\[\d+\]", "the metric"),
+)
+"""Recipe keys, and how the command line names them."""
 _log = logging.getLogger(__name__)
+
+MetricRequest = tuple[str, Mapping[str, Any]]
+"""A metric as written on the command line, or its name in the recipe; and the ``[[metric]]`` table that it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +59,14 @@ class EvaluationRequest:
         samples: generated samples, and as many real ones; each metric's own number unless given.
         seed: seed of the draws; the run's own unless given.
         weights: the moving average of the generator, or its raw weights.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        device: as for :func:`~ganforge.build.builder.choose_device`.
         floor: whether to measure other real samples in the place of generated ones too.
     """
 
     metrics: tuple[str, ...] = ()
     samples: int | None = None
     seed: int | None = None
-    weights: Literal["average", "raw"] = "average"
+    weights: Literal["ema", "raw"] = "ema"
     device: str = "auto"
     floor: bool = False
 
@@ -79,18 +92,20 @@ class EvaluatedValue:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """The values of a run measured again.
+    """A run measured again.
 
     Attributes:
         folder: the run's folder.
         iteration: iterations of the weights.
-        weights: ``average`` or ``raw``.
+        weights: ``ema`` or ``raw``.
         seed: seed of the draws.
         device: where the networks were.
         values: by ``"wasserstein"`` or ``"modes/captured"``.
         protocols: by metric.
         failed: by the text of the request, why a metric could not be measured.
         remarks: what else the user should know.
+        delivered: what MLflow received; ``None`` where the run was never delivered.
+        undelivered: why MLflow did not receive it, or ``None``.
     """
 
     folder: RunFolder
@@ -102,64 +117,98 @@ class EvaluationResult:
     protocols: Mapping[str, Mapping[str, object]]
     failed: Mapping[str, GanforgeError]
     remarks: tuple[str, ...] = ()
+    delivered: supervisor.UploadSummary | None = None
+    undelivered: str | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able, with stable keys."""
+        values = self.values
+        samples = {name: protocol.get("samples") for name, protocol in self.protocols.items()}
+        return {
+            "iteration": self.iteration,
+            "weights": self.weights,
+            "seed": self.seed,
+            "device": self.device,
+            "versions": {
+                "ganforge": ganforge.__version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "numpy")},
+            },
+            "values": {key: one.value for key, one in values.items()},
+            "floors": {key: one.known_floor for key, one in values.items() if one.known_floor is not None},
+            "measured_floors": {key: one.floor for key, one in values.items() if one.floor is not None},
+            "value_info": {
+                key: one.info.to_plain(count if isinstance(count := samples[one.metric], int) else None)
+                for key, one in values.items()
+            },
+            "protocols": {name: dict(protocol) for name, protocol in self.protocols.items()},
+            "failed": {text: {"error": error.message, "remedy": error.remedy} for text, error in self.failed.items()},
+            "remarks": list(self.remarks),
+        }
 
 
-@dataclass(frozen=True, slots=True)
-class MetricRequest:
-    """A metric to measure.
+def evaluate_and_record(folder: RunFolder, request: EvaluationRequest, *, tracking_uri: str | None = None) -> EvaluationResult:
+    """Measure a run again, record the values in its folder, and send them to MLflow where the run itself was sent.
 
-    Attributes:
-        text: as written on the command line, or its name in the recipe.
-        table: the ``[[metric]]`` table that it stands for: ``use``, ``name``, ``params``, ``samples``.
+    Args:
+        folder: the run's folder.
+        request: what to measure.
+        tracking_uri: the MLflow store; the one that has the run unless given.
+
+    Raises:
+        RunFolderError: the run is still training, or has no intact checkpoint.
+        StorageError: earlier evaluations cannot be read.
+        GanforgeError: the run cannot be measured at all.
     """
+    with folder.locked():
+        read_evaluations(folder)  # a damaged file is refused before minutes are spent on measuring
+        result = evaluate(folder, request)
+        if not result.values:
+            return result
+        record_evaluation(result)
+    if Acknowledgement.load(folder.acknowledged).run_id is None:
+        return result
+    try:
+        summary = supervisor.sync(folder, tracking_uri)
+    except GanforgeError as error:  # the values are safe in the folder
+        return replace(result, undelivered=str(error))
+    return replace(result, delivered=summary, undelivered=summary.message or "not delivered yet" if summary.pending else None)
 
-    text: str
-    table: Mapping[str, Any]
 
-    @property
-    def name(self) -> str:
-        """The name of its values."""
-        return str(self.table["name"])
+def record_evaluation(result: EvaluationResult) -> None:
+    """Append an evaluation to the run's folder, and for MLflow to its journal; what the run itself recorded does not change.
 
-
-@dataclass(slots=True)
-class _Session:
-    """A run that is being measured."""
-
-    recipe: Recipe
-    parts: EvaluationParts
-    generator: LoadedGenerator
-    discriminator: nn.Module | None
-    context: MetricContext
-    hashes: Mapping[str, str]
-    evaluator: Evaluator
-    request: EvaluationRequest
-    seed: int
-    remarks: list[str] = field(default_factory=list)
+    The caller holds the folder's lock.
+    """
+    folder = result.folder
+    before, plain = read_evaluations(folder), result.to_plain()
+    number = len(before) + 1
+    line = {"number": number, "time": datetime.now(UTC).isoformat(timespec="seconds"), **plain}
+    text = "".join(strict_json.dumps(one) + "\n" for one in [*before, line])
+    atomic_files.write_text(folder.path / EVALUATIONS, text)
+    with JournalWriter(folder.journal) as journal:
+        journal.record("evaluated", number=number, iteration=result.iteration, values=plain["values"])
+        journal.record("file", path=EVALUATIONS, folder="")
 
 
 def evaluate(folder: RunFolder, request: EvaluationRequest) -> EvaluationResult:
     """Measure a run again. A metric that fails is part of the result and stops no other metric.
 
-    Args:
-        folder: the run's folder; :func:`ganforge.runs.evaluation_records.record_evaluation` records the result there.
-        request: what to measure.
-
     Raises:
         GanforgeError: the run cannot be measured at all: no checkpoint, a missing data set, a generator that is not installed.
     """
-    source = read_run_recipe(folder)
-    wanted = parse_metric_args(request.metrics, source.table.get("metric", []), request.samples)
-    session = _open(folder, request, wanted, source.recipe)
+    session = _Session(folder, request)
     values: dict[str, EvaluatedValue] = {}
     protocols: dict[str, Mapping[str, object]] = {}
     failed: dict[str, GanforgeError] = {}
-    for metric, part in zip(wanted, session.parts.metrics, strict=True):
-        _log.info("%s: measuring %s", folder.path.resolve().name, metric.name)
+    for (text, table), part in zip(session.wanted, session.parts.metrics, strict=True):
+        name = str(table["name"])
+        _log.info("%s: measuring %s", folder.path.resolve().name, name)
         try:
-            values |= _measure(session, metric, part, protocols)
+            found, protocols[name] = session.measure(name, table, part)
+            values |= found
         except GanforgeError as error:
-            failed[metric.text] = _without_recipe_keys(error)
+            failed[text] = _without_recipe_keys(error)
     return EvaluationResult(
         folder=folder,
         iteration=session.generator.iteration,
@@ -173,97 +222,106 @@ def evaluate(folder: RunFolder, request: EvaluationRequest) -> EvaluationResult:
     )
 
 
-def _open(folder: RunFolder, request: EvaluationRequest, wanted: Sequence[MetricRequest], recipe: Recipe) -> _Session:
-    source = read_recipe(folder.resolved, (f"metric={toml_value([one.table for one in wanted])}",))
-    iteration, state, skipped = checkpoints.load_newest(folder)
-    device = choose_device(request.device)
-    generator = load_weights(folder, iteration, state.tensors, average=request.weights == "average", device=str(device))
-    parts = resolve_evaluation_parts(source, load_plugins())
-    seed = recipe.train.seed if request.seed is None else request.seed
-    found = rebuild_dataset(folder, parts.dataset, seed=recipe.train.seed)
-    remarks = [*skipped, *(f"the data differ from those that the run was trained on: {change}" for change in found.changes)]
-    data, shape = found.dataset, generator.data.shape
-    if data.spec.shape != shape:
-        raise DataError(
-            f"the data set '{parts.dataset.component.name}' has samples of shape {data.spec.shape}, the run was trained on {shape}",
-            remedy="restore the data that the run was trained on",
+class _Session:
+    """A run that is being measured: its parts are built anew, its weights come from the newest intact checkpoint."""
+
+    def __init__(self, folder: RunFolder, request: EvaluationRequest) -> None:
+        source = read_run_recipe(folder)
+        self.request, self.recipe = request, source.recipe
+        self.wanted = parse_metric_args(request.metrics, source.table.get("metric", []), request.samples)
+        self.seed = self.recipe.train.seed if request.seed is None else request.seed
+
+        iteration, state, skipped = checkpoints.load_newest(folder)
+        device, average = choose_device(request.device), request.weights == "ema"
+        self.generator = load_weights(folder, iteration, state.tensors, average=average, device=str(device))
+        tables = toml_value([table for _, table in self.wanted])
+        self.parts = resolve_evaluation_parts(read_recipe(folder.resolved, (f"metric={tables}",)), load_plugins())
+        data, sizes = self._rebuild(folder), BuildContext(self.generator.data, self.generator.latent)
+        self.context, self.hashes = (
+            metric_context(sizes, self.parts.dataset, data.folders),
+            data_hashes(self.parts.dataset, data.folders.recipe),
         )
-    sizes, sampler = BuildContext(generator.data, generator.latent), generator.sampler
-    discriminator = None
-    if isinstance(parts.discriminator, Part):
-        discriminator = build_network(parts.discriminator, sizes, seed=0)
-        load_network("discriminator", discriminator, state.tensors)
-        discriminator.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-    else:
-        remarks.append(f"measured without the discriminator: {_without_recipe_keys(parts.discriminator)}")
-    evaluator = Evaluator(
-        dataset=data, data=generator.data, sampler=sampler, metrics=(), seed=seed, device=device, picture_samples=1
-    )
-    context, hashes = metric_context(sizes, parts.dataset, found.folders), data_hashes(parts.dataset, found.folders.recipe)
-    return _Session(recipe, parts, generator, discriminator, context, hashes, evaluator, request, seed, remarks)
+        changes = (f"the data differ from those that the run was trained on: {change}" for change in data.changes)
+        self.remarks = [*skipped, *changes]
 
+        self.discriminator = None
+        if isinstance(self.parts.discriminator, Part):
+            self.discriminator = build_network(self.parts.discriminator, sizes, seed=0)
+            load_network("discriminator", self.discriminator, state.tensors)
+            self.discriminator.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        else:
+            self.remarks.append(f"measured without the discriminator: {_without_recipe_keys(self.parts.discriminator)}")
+        self.evaluator = Evaluator(
+            dataset=data.dataset,
+            data=self.generator.data,
+            sampler=self.generator.sampler,
+            metrics=(),
+            seed=self.seed,
+            device=device,
+            picture_samples=1,
+        )
 
-def _measure(
-    session: _Session, request: MetricRequest, part: Part | GanforgeError, protocols: dict[str, Mapping[str, object]]
-) -> dict[str, EvaluatedValue]:
-    """The values of one metric; its protocol is added to ``protocols``."""
-    if not isinstance(part, Part):
-        raise part
-    samples = int(request.table.get("samples", MetricTable.model_fields["samples"].default))
-    metric = build_metric(part, session.context, seed=session.seed, samples=samples)
-    scheduled = ScheduledMetric(request.name, metric, 1, samples)
-    with plugin_errors(part, f"metric '{part.component.id}' failed"):
-        found, _ = session.evaluator.measure(session.generator.network, session.discriminator, [scheduled])
-    average = session.request.weights == "average" and session.recipe.train.ema_decay != 0
-    floors = _floors(session, scheduled, part) if session.request.floor else {}
-    protocols[request.name] = metric_protocol(
-        part, metric, session.parts.dataset, data_hashes=session.hashes, samples=samples, use_ema=average, seed=session.seed
-    )
-    return {
-        key: EvaluatedValue(request.name, value, info, info.floor(samples) if info.floor else None, floors.get(key))
-        for key, value in found.items()
-        if (info := scheduled.value_info.get(key)) is not None
-    }
+    def _rebuild(self, folder: RunFolder) -> RebuiltDataset:
+        part, shape = self.parts.dataset, self.generator.data.shape
+        data = rebuild_dataset(folder, part, seed=self.recipe.train.seed)
+        if data.dataset.spec.shape != shape:
+            raise DataError(
+                f"the run was trained on samples of shape {shape}, '{part.component.name}' now has {data.dataset.spec.shape}",
+                remedy="restore the data that the run was trained on",
+            )
+        return data
 
-
-def _floors(session: _Session, scheduled: ScheduledMetric, part: Part) -> dict[str, float]:
-    """The values of real samples in the place of generated ones; none where the metric looks at latents too."""
-    try:
+    def measure(
+        self, name: str, table: Mapping[str, Any], part: Part | GanforgeError
+    ) -> tuple[dict[str, EvaluatedValue], dict[str, object]]:
+        """The values of one metric, and its protocol."""
+        if not isinstance(part, Part):
+            raise part
+        samples = int(table.get("samples", MetricTable.model_fields["samples"].default))
+        metric = build_metric(part, self.context, seed=self.seed, samples=samples)
+        scheduled = ScheduledMetric(name, metric, 1, samples)
         with plugin_errors(part, f"metric '{part.component.id}' failed"):
-            found, shared = session.evaluator.measure_real(scheduled.metric, scheduled.samples, scheduled.name)
-    except GanforgeError as error:
-        session.remarks.append(f"no floor of {scheduled.name}: {_without_recipe_keys(error)}")
-        return {}
-    if shared > _MANY_SHARED:
-        session.remarks.append(
-            f"the floor of {scheduled.name} is too good: {shared:.0%} of its real samples are drawn twice; give it fewer with -n"
+            found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
+        floors = self._floors(scheduled, part) if self.request.floor else {}
+        values = {
+            key: EvaluatedValue(name, value, info, info.floor(samples) if info.floor else None, floors.get(key))
+            for key, value in found.items()
+            if (info := scheduled.value_info.get(key)) is not None
+        }
+        use_ema = self.request.weights == "ema" and self.recipe.train.ema_decay != 0
+        return values, metric_protocol(
+            part, metric, self.parts.dataset, data_hashes=self.hashes, samples=samples, use_ema=use_ema, seed=self.seed
         )
-    return {value_key(scheduled.name, key): value for key, value in found.items()}
+
+    def _floors(self, scheduled: ScheduledMetric, part: Part) -> dict[str, float]:
+        """The values of real samples in the place of generated ones; none where the metric looks at latents too."""
+        try:
+            with plugin_errors(part, f"metric '{part.component.id}' failed"):
+                found, shared = self.evaluator.measure_real(scheduled.metric, scheduled.samples, scheduled.name)
+        except GanforgeError as error:
+            self.remarks.append(f"no floor of {scheduled.name}: {_without_recipe_keys(error)}")
+            return {}
+        if shared > _MANY_SHARED:
+            twice = f"{shared:.0%} of its real samples are drawn twice"
+            self.remarks.append(f"the floor of {scheduled.name} is too good: {twice}; give it fewer with -n")
+        return {value_key(scheduled.name, key): value for key, value in found.items()}
 
 
 def _without_recipe_keys(error: GanforgeError) -> GanforgeError:
     """The error without keys such as ``metric[0].params.order``: the user wrote options, no recipe."""
+    if isinstance(error, RecipeError):
+        lines = "; ".join(f"{problem.key}: {problem.message}" for problem in error.problems)
+        hints = "; ".join(problem.hint for problem in error.problems if problem.hint)
+        return UsageError(_shorten_keys(lines), remedy=hints or None)
     if isinstance(error, IncompatiblePartsError | PluginError):
         return type(error)(_shorten_keys(error.message), remedy=error.remedy and _shorten_keys(error.remedy))
-    if not isinstance(error, RecipeError):
-        return error
-    lines = [f"{_option_key(problem.key)}{problem.message}" for problem in error.problems]
-    hints = [problem.hint for problem in error.problems if problem.hint]
-    return UsageError("; ".join(lines), remedy="; ".join(hints) or None)
+    return error
 
 
 def _shorten_keys(text: str) -> str:
-    """``metric[0].params.order`` and ``metric[0].samples`` as they follow a colon on the command line."""
-    text = re.sub(r"^metric\[\d+\]: ", "", text)
-    text = re.sub(r"\bmetric\[\d+\]\.(?=params\b(?!\.))", "the metric's ", text)
-    text = re.sub(r"\bmetric\[\d+\]\.(params\.)?", "", text)
-    return re.sub(r"\bmetric\[\d+\]", "the metric", text)
-
-
-def _option_key(key: str) -> str:
-    """``order: `` for ``metric[0].params.order``."""
-    inside = re.sub(r"^metric\[\d+\]\.?", "", key).removeprefix("params.")
-    return "" if inside in ("", "use") or inside.endswith(".use") else f"{inside}: "
+    for pattern, replacement in _KEYS:
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def parse_metric_args(texts: Sequence[str], known: Sequence[Mapping[str, Any]], samples: int | None = None) -> list[MetricRequest]:
@@ -279,36 +337,33 @@ def parse_metric_args(texts: Sequence[str], known: Sequence[Mapping[str, Any]], 
     Raises:
         UsageError: an invalid text, two metrics of one name, or no metric at all.
     """
-    wanted = [_parse(text, known, samples) for text in texts] or [_sized(_name(table), table, samples) for table in known]
-    if not wanted:
+    size = {} if samples is None else {"samples": samples}
+    given = [(text, _parse(text, known, size)) for text in texts] or [(_name(table), {**table, **size}) for table in known]
+    if not given:
         raise UsageError(
             "the run's recipe names no metric", remedy="name one: --metric wasserstein; `ganforge list metric` shows them all"
         )
-    seen: set[str] = set()
-    for request in wanted:
-        if request.name in seen:
-            renamed = f"{request.text},name=another" if ":" in request.text else f"{request.text}:name=another"
-            raise UsageError(f"two metrics are named '{request.name}'", remedy=f"rename one: --metric '{renamed}'")
-        seen.add(request.name)
-    return wanted
+    wanted: dict[str, MetricRequest] = {}
+    for text, table in given:
+        name = _name(table)
+        if name in wanted:
+            renamed = f"{text}{',' if ':' in text else ':'}name=another"
+            raise UsageError(f"two metrics are named '{name}'", remedy=f"rename one: --metric '{renamed}'")
+        kept = {key: value for key, value in table.items() if key not in ("every", "optional")}
+        wanted[name] = text, {**kept, "name": name}
+    return list(wanted.values())
 
 
-def _parse(text: str, known: Sequence[Mapping[str, Any]], samples: int | None) -> MetricRequest:
+def _parse(text: str, known: Sequence[Mapping[str, Any]], size: Mapping[str, int]) -> dict[str, Any]:
     name, colon, rest = text.partition(":")
     name = name.strip()
     if not name or (colon and not rest.strip()):
         raise UsageError(f"--metric {text!r} names no metric" if not name else f"--metric {text!r} ends in a colon", remedy=_FORM)
     base: Mapping[str, Any] = next((table for table in known if _name(table) == name), {"use": name})
     options = dict(_assignments(text, rest)) if colon else {}
-    own = {key: value for key, value in options.items() if key in _TABLE_KEYS}
-    params = {key.removeprefix("params."): value for key, value in options.items() if key not in _TABLE_KEYS}
-    table = {"name": _name({"use": name}), **base, **own, "params": {**base.get("params", {}), **params}}
-    return _sized(text, table, None if "samples" in own else samples)
-
-
-def _sized(text: str, table: Mapping[str, Any], samples: int | None) -> MetricRequest:
-    kept = {key: value for key, value in table.items() if key not in ("every", "optional")}
-    return MetricRequest(text, {**kept, "name": _name(table), **({} if samples is None else {"samples": samples})})
+    own = {key: options.pop(key) for key in ("samples", "name") if key in options}  # all others are the metric's own parameters
+    params = {key.removeprefix("params."): value for key, value in options.items()}
+    return {**base, **size, **own, "params": {**base.get("params", {}), **params}}
 
 
 def _assignments(text: str, rest: str) -> Iterator[tuple[str, Any]]:
@@ -331,13 +386,13 @@ def _split_at_commas(text: str) -> Iterator[str]:
     for place, letter in enumerate(text):
         if quote:
             quote = "" if letter == quote else quote
-        elif letter in _QUOTES:
+        elif letter in "\"'":
             quote = letter
         elif letter == "," and not depth:
             yield text[start:place]
             start = place + 1
         else:
-            depth += (letter in _OPEN) - (letter in _CLOSE)
+            depth += (letter in "[{") - (letter in "]}")
     yield text[start:]
 
 

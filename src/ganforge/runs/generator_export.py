@@ -303,7 +303,7 @@ def _read_weights(path: Path) -> Program:
 
 FORMATS: Mapping[str, Format] = {
     "onnx": Format(".onnx", _write_onnx, _read_onnx, needs=("onnx", "onnxscript", "onnxruntime")),
-    "torchscript-export": Format(".pt2", _write_program, _read_program),
+    "torch-export": Format(".pt2", _write_program, _read_program),
     "safetensors": Format("", _write_weights, _read_weights),
 }
 """By the name that ``ganforge export --format`` takes."""

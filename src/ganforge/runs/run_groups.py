@@ -6,23 +6,26 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from ganforge.core.errors import StorageError
 from ganforge.core.health_config import Health
+from ganforge.core.metric_goal import Better
 from ganforge.recipe.tables import Recipe
 from ganforge.recipe.toml_writer import COSMETIC_KEYS, fingerprint, flatten
 from ganforge.registry.selection import LOCAL
-from ganforge.runs.evaluation_records import read_evaluations
-from ganforge.runs.run_lookup import IdentifiedRun, find, identify, members, read_run_recipe
-from ganforge.storage import checkpoints, journal
+from ganforge.runs.run_index import IdentifiedRun, find, identify, members, read_run_recipe
+from ganforge.storage import checkpoints, journal, strict_json
 from ganforge.storage.run_folder import RunFolder
 
+EVALUATIONS = "evaluations.jsonl"
+"""The later evaluations in a run's folder, one a line, each value with its protocol."""
 TRAINING = "training"
 """Origin of values that training measured."""
 _SHOWN_KEYS = 2
 """Recipe keys in a group's name at most."""
-_SHOWN_DIGITS = 12
-"""Digits of a hash that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,7 @@ class MeasuredRun:
 
 @dataclass(frozen=True, slots=True)
 class RunGroup:
-    """Runs of one recipe at different seeds.
-
-    Attributes:
-        name: a name that no other group has.
-        runs: in the order of seeds.
-    """
+    """Runs of one recipe at different seeds, in the order of seeds, under a name that no other group has."""
 
     name: str
     runs: tuple[MeasuredRun, ...]
@@ -88,6 +86,59 @@ class RunGroup:
     def keys(self) -> Mapping[str, str]:
         """The recipe that they share."""
         return self.runs[0].keys
+
+
+class _RecordedInfo(BaseModel):
+    better: Better = "lower"
+    ideal: float | None = None
+    floor: float | None = None
+
+
+class _RecordedEvaluation(BaseModel):
+    """A line of :data:`EVALUATIONS`, in which every value has its meaning and its protocol."""
+
+    model_config = ConfigDict(strict=True)
+    number: int
+    iteration: int
+    values: dict[str, float]
+    value_info: dict[str, _RecordedInfo]
+    protocols: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key in self.values:
+            if key not in self.value_info or key.partition("/")[0] not in self.protocols:
+                raise ValueError(f"'{key}' has no value_info or no protocol")
+        return self
+
+
+def read_evaluations(folder: RunFolder) -> list[dict[str, Any]]:
+    """All later evaluations of a run, the oldest first.
+
+    Raises:
+        StorageError: the file cannot be read, or a line of it is damaged.
+    """
+    path = folder.path / EVALUATIONS
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    return [_read_evaluation(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _read_evaluation(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = strict_json.loads(line)
+        _RecordedEvaluation.model_validate(found)
+    except ValueError as error:
+        fault = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            fault = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
+        raise StorageError(f"{where} is damaged: {fault}", remedy="restore the file from a copy, or remove this line") from error
+    return found
 
 
 def group_runs(references: Sequence[str], root: Path) -> tuple[list[RunGroup], list[str]]:
@@ -110,7 +161,8 @@ def group_runs(references: Sequence[str], root: Path) -> tuple[list[RunGroup], l
     for path, run in found.items():
         groups.setdefault(run.fingerprint, []).append(run if names[run.run] == 1 else replace(run, run=str(path)))
     remarks: list[str] = []
-    return _with_unique_names([RunGroup(runs[0].name, tuple(_one_per_seed(runs, remarks))) for runs in groups.values()]), remarks
+    found_groups = [RunGroup(runs[0].name, tuple(_one_per_seed(runs, remarks))) for runs in groups.values()]
+    return [replace(group, name=_unique_name(group, found_groups)) for group in found_groups], remarks
 
 
 def recipe_differences(groups: Sequence[RunGroup]) -> dict[str, list[str | None]]:
@@ -124,8 +176,11 @@ def _measured(run: IdentifiedRun) -> MeasuredRun:
     folder, created = run.folder, run.identity.get("created")
     recipe = read_run_recipe(folder).recipe
     trained = _training_recipe(recipe)
-    measurements, curves = _measurements(folder)
+    keys = {
+        key: value for key, value in flatten(trained).items() if key != "train.seed" and key.partition(".")[0] not in COSMETIC_KEYS
+    }
     hashes = _file_hashes(folder)
+    measurements, curves = _measurements(folder)
     return MeasuredRun(
         run=folder.path.resolve().name,
         name=run.name,
@@ -133,7 +188,7 @@ def _measured(run: IdentifiedRun) -> MeasuredRun:
         seed=recipe.train.seed,
         created=float(created) if isinstance(created, int | float) else 0.0,
         fingerprint=" ".join([fingerprint(trained), *(f"{key}={sha256}" for key, sha256 in hashes.items())]),
-        keys={**_keys(trained), **{f"{key} sha256": sha256[:_SHOWN_DIGITS] for key, sha256 in hashes.items()}},
+        keys={**keys, **{f"{key} sha256": sha256[:12] for key, sha256 in hashes.items()}},
         measurements=measurements,
         curves=curves,
     )
@@ -145,14 +200,14 @@ def _file_hashes(folder: RunFolder) -> dict[str, str]:
     The same path means other files in other folders, and local files rarely get a new revision. Metrics do not affect training.
     """
     lock = folder.read_json(folder.lock)
-    files = {str(one.get("key")): str(one.get("sha256")) for one in _tables(lock, "data_files")}
-    own = [one for one in _tables(lock, "components") if one.get("distribution") == LOCAL and one.get("kind") != "metric"]
-    return {**files, **{str(one.get("key")): str(one.get("version")) for one in own}}
+    files, components = ([one for one in _list(lock, key) if isinstance(one, Mapping)] for key in ("data_files", "components"))
+    own = [one for one in components if one.get("distribution") == LOCAL and one.get("kind") != "metric"]
+    return {str(one.get("key")): str(one.get("sha256", one.get("version"))) for one in (*files, *own)}
 
 
-def _tables(lock: Any, key: str) -> list[Mapping[str, Any]]:
+def _list(lock: Any, key: str) -> list[Any]:
     found = lock.get(key) if isinstance(lock, Mapping) else None
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+    return found if isinstance(found, list) else []
 
 
 def _training_recipe(recipe: Recipe) -> Recipe:
@@ -163,11 +218,6 @@ def _training_recipe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=without)
 
 
-def _keys(recipe: Recipe) -> dict[str, str]:
-    flat = flatten(recipe)
-    return {key: value for key, value in flat.items() if key != "train.seed" and key.partition(".")[0] not in COSMETIC_KEYS}
-
-
 def _one_per_seed(runs: Iterable[MeasuredRun], remarks: list[str]) -> list[MeasuredRun]:
     """The newest run of each seed: two runs of one seed are one observation."""
     newest: dict[int, MeasuredRun] = {}
@@ -176,10 +226,6 @@ def _one_per_seed(runs: Iterable[MeasuredRun], remarks: list[str]) -> list[Measu
             remarks.append(f"{newest[run.seed].run} is left out: {run.run} has the same recipe and seed, and is newer")
         newest[run.seed] = run
     return [newest[seed] for seed in sorted(newest)]
-
-
-def _with_unique_names(groups: Sequence[RunGroup]) -> list[RunGroup]:
-    return [replace(group, name=_unique_name(group, groups)) for group in groups]
 
 
 def _unique_name(group: RunGroup, groups: Sequence[RunGroup]) -> str:

@@ -24,7 +24,7 @@ from ganforge.health.monitor import KEY, HealthMonitor
 from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import flatten
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.runs.run_lookup import find
+from ganforge.runs.run_index import find
 from ganforge.session.training_loop import count_rollbacks
 from ganforge.storage import checkpoints
 from ganforge.storage.data_folders import data_folders
