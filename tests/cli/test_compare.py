@@ -81,7 +81,7 @@ def test_nothing_to_compare_is_exit_code_2(runs, trained, capsys):
 def test_a_picture_must_be_a_png(runs, capsys):
     root, names = runs
     assert main(["compare", *names, "--runs-dir", str(root), "--out", "curves.jpg"]) == 2
-    assert "let the name end in .png" in capsys.readouterr().err
+    assert "name a file that ends in .png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("corrected", "told"), [(0.03, "w remain"), (0.2, "none remains")])

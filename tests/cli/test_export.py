@@ -52,7 +52,7 @@ def test_wrong_words_are_2_and_leave_nothing(here, capsys):
     before = sorted(here.rglob("*"))
     for words, told in {
         ("cgan_mons", "--format", "onnx"): "did you mean 'cgan_moons'",
-        ("cgan_moons", "--format", "onnx", "--out", "it.pt2"): "let it end in .onnx",
+        ("cgan_moons", "--format", "onnx", "--out", "it.pt2"): "name a file that ends in .onnx",
         ("cgan_moons", "--format", "safetensors", "--out", "runs"): "contains other files",
         ("cgan_moons", "--format", "tflite"): "tflite",
         ("cgan_moons",): "--format",

@@ -43,7 +43,7 @@ def test_it_is_opened_on_request(run, monkeypatch):
     ("words", "code", "told"),
     [
         (["nothing"], 2, "no run matches 'nothing'"),
-        (["RUN", "--out", "page.pdf"], 2, "let the name end in .html or .htm"),
+        (["RUN", "--out", "page.pdf"], 2, "name a file that ends in .html or .htm"),
         (["RUN", "--out", "/proc/page.html"], 5, "with --out"),
     ],
 )

@@ -162,7 +162,7 @@ class Choosy(Restless):
 
 
 @pytest.mark.parametrize(("format_name", "file"), [("onnx", "it.onnx"), ("torch-export", "it.pt2")])
-@pytest.mark.parametrize(("kind", "told"), [(Restless, "gives other samples"), (Choosy, "Choosy cannot be made")])
+@pytest.mark.parametrize(("kind", "told"), [(Restless, "gives other samples"), (Choosy, "Choosy cannot be exported")])
 def test_what_cannot_be_exported_is_told_and_nothing_is_left(generator, tmp_path, capfd, format_name, file, kind, told):
     made = generator("vanilla_moons")
     odd = replace(made, network=kind(made.network).eval())
@@ -209,18 +209,18 @@ def test_a_folder_that_is_no_export_is_never_replaced(generator, tmp_path):
 
     with pytest.raises(UsageError, match="contains other files"):
         export(made, "safetensors", tmp_path / "it")
-    with pytest.raises(UsageError, match=r"are written into a folder.*name a folder, such as"):
+    with pytest.raises(UsageError, match=r"are written into a folder.*name a new folder, such as"):
         export(made, "safetensors", tmp_path / "it.safetensors")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(UsageError, match="cannot become one"):
         export(made, "safetensors", tmp_path / "file")
-    with pytest.raises(UsageError, match=r"it\.onnx is no name for torch-export .let it end in \.pt2"):
+    with pytest.raises(UsageError, match=r"it\.onnx does not end in \.pt2"):
         export(made, "torch-export", tmp_path / "it.onnx")
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(UsageError, match="is a folder"):
         export(made, "onnx", tmp_path / "folder.onnx")
     for here in (".", ".."):
-        with pytest.raises(UsageError, match="is no name for a folder"):
+        with pytest.raises(UsageError, match="cannot become one"):
             export(made, "safetensors", Path(here))
     with pytest.raises(UsageError, match="there is no format 'tflite'"):
         export(made, "tflite", tmp_path / "it.tflite")

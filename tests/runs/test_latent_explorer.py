@@ -292,7 +292,7 @@ def test_files_are_written_by_their_endings(tmp_path):
 
 
 def test_another_ending_is_refused_before_anything_is_drawn(tmp_path):
-    with pytest.raises(UsageError, match=r"format of walk\.mp4") as caught:
+    with pytest.raises(UsageError, match=r"walk\.mp4 does not end in") as caught:
         write_figures([tmp_path / "walk.png", tmp_path / "walk.mp4"], lambda _: pytest.fail("drawn"))
     assert ".png or .gif" in caught.value.remedy
 

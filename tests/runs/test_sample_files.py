@@ -136,7 +136,7 @@ def test_nothing_finite_is_an_empty_picture(tmp_path):
 
 @pytest.mark.parametrize("name", ["out.jpg", "out", "out.npy"])
 def test_another_ending_is_the_users_to_mend(tmp_path, samples, name):
-    with pytest.raises(UsageError, match=r"let the name end in \.png, \.npz or \.csv"):
+    with pytest.raises(UsageError, match=r"name a file that ends in \.png or \.npz or \.csv"):
         write_samples(tmp_path / name, samples, POINTS)
     assert not list(tmp_path.iterdir())
 

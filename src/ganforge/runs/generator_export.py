@@ -7,7 +7,7 @@ import io
 import logging
 import tomllib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from ganforge.core.errors import GanforgeError, PluginError, UsageError, describ
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, plain_specs, write_loaded
-from ganforge.runs.sample_files import default_path
+from ganforge.runs.sample_files import check_paths, default_path
 from ganforge.storage import atomic_files, strict_json
 from ganforge.train.random_streams import stream
 
@@ -34,17 +34,10 @@ METADATA = "ganforge.json"
 """Name of the metadata: the key in an ONNX file, the extra file of a ``.pt2``, the file in a folder of safetensors."""
 TOLERANCE = 1e-4
 """The greatest difference that an export may have, as a share of the values' range."""
-_FOLDER_FILES = frozenset({*BUNDLE, METADATA, "plugins"})
-"""Everything that an exported folder may contain."""
-_EXAMPLES = 5
-"""Latents that torch traces the network with; their number stays open in the export."""
 
 
 class TensorGenerator(nn.Module):
-    """The averaged generator for programs without latents: tensors by name in, values in the data's own units out.
-
-    Shapes: n samples, z noise dimensions, k categorical and c continuous codes.
-    """
+    """The averaged generator for programs without latents: tensors by name in, values in the data's own units out."""
 
     def __init__(self, generator: LoadedGenerator) -> None:
         super().__init__()
@@ -56,14 +49,7 @@ class TensorGenerator(nn.Module):
     def forward(
         self, noise: Tensor, labels: Tensor | None = None, categorical: Tensor | None = None, continuous: Tensor | None = None
     ) -> Tensor:
-        """``noise (n, z)`` and the other inputs of this generator (:func:`named_tensors`) → values ``(n, *shape)``.
-
-        Args:
-            noise: ``(n, z)`` floats.
-            labels: ``(n,)`` int64 classes, of a conditional generator.
-            categorical: ``(n, k)`` int64 class indices, where there are such codes.
-            continuous: ``(n, c)`` floats, where there are such codes.
-        """
+        """``noise (n, z)``, ``labels (n,)``, ``categorical (n, k)`` and ``continuous (n, c)`` → values ``(n, *shape)``."""
         codes = None
         if self.latent.has_codes:
             count = noise.shape[0]
@@ -102,16 +88,6 @@ class Format:
     read: Callable[[Path], Program]
     needs: tuple[str, ...] = ()
 
-    def check_installed(self) -> None:
-        """Check that the modules are installed.
-
-        Raises:
-            UsageError: with the pip command.
-        """
-        missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
-        if missing:
-            raise UsageError(f"this format needs {', '.join(missing)}", remedy='pip install "ganforge[onnx]"')
-
 
 @dataclass(frozen=True, slots=True)
 class Export:
@@ -148,11 +124,15 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
     if format_name not in FORMATS:
         raise UsageError(f"there is no format '{format_name}'", remedy=f"formats are {', '.join(FORMATS)}")
     chosen = FORMATS[format_name]
-    chosen.check_installed()
+    if missing := [name for name in chosen.needs if importlib.util.find_spec(name) is None]:
+        raise UsageError(f"this format needs {', '.join(missing)}", remedy='pip install "ganforge[onnx]"')
     path = path or default_path(generator.path, f"generator{chosen.ending}")
-    _check_path(path, chosen, format_name)
+    if chosen.ending:
+        check_paths([path], [chosen.ending])
+    else:
+        _check_folder(path)
 
-    metadata, counts = describe(generator), (count, 1 if count > 1 else 2)
+    metadata, counts = _metadata(generator), (count, 1 if count > 1 else 2)
     with atomic_files.staged(path) as draft:
         chosen.write(generator, metadata, draft)
         difference = _difference(generator, chosen.read(draft), counts)
@@ -165,24 +145,35 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
     return Export(path, metadata, difference, counts)
 
 
-def describe(generator: LoadedGenerator) -> dict[str, Any]:
-    """An export's metadata: its inputs, its output, and where it comes from."""
+def _check_folder(path: Path) -> None:
+    """Refuse a path that cannot become a folder of safetensors, and a folder that contains anything else."""
+    if path.is_file() or path.suffix.lower() == ".safetensors" or path.name in ("", ".."):  # never the working folder
+        raise UsageError(
+            f"safetensors are written into a folder, with recipe and sizes beside the weights; '{path}' cannot become one",
+            remedy="name a new folder, such as generator",
+        )
+    if path.is_dir() and not {entry.name for entry in path.iterdir()} <= {*BUNDLE, METADATA, "plugins"}:
+        raise UsageError(f"{path} contains other files than an exported generator", remedy="name a new folder, or an empty one")
+
+
+def _metadata(generator: LoadedGenerator) -> Metadata:
+    """An export's inputs, its output, and where it comes from."""
     latent, folder = generator.sampler.draw(1, stream(0, "export")), generator.path
+
+    def describe(tensor: Tensor) -> dict[str, Any]:
+        return {"shape": ["n", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
+
     return {
         "run": folder.resolve().name,
         "iteration": generator.iteration,
-        "inputs": {name: _describe_tensor(tensor) for name, tensor in named_tensors(latent, generator.latent).items()},
-        "output": {"name": "values", **_describe_tensor(generator(latent).values), "units": "the data's own"},
+        "inputs": {name: describe(tensor) for name, tensor in named_tensors(latent, generator.latent).items()},
+        "output": {"name": "values", **describe(generator(latent).values), "units": "the data's own"},
         **plain_specs(generator.data, generator.latent),
-        "components": [one for one in locked_components(folder) if one["key"] in ("generator", "sampler")],
+        "components": [one.model_dump(mode="json") for one in locked_components(folder) if one.key in ("generator", "sampler")],
         "recipe": tomllib.loads((folder / "resolved.toml").read_text(encoding="utf-8")),
         "ganforge": __version__,
         "torch": torch.__version__,
     }
-
-
-def _describe_tensor(tensor: Tensor) -> dict[str, Any]:
-    return {"shape": ["n", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
 
 
 def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int, ...]) -> float:
@@ -192,23 +183,13 @@ def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int,
     for count in counts:
         latent = generator.sampler.draw(count, stream(0, "export", "check"))
         values = generator(latent).values
-        given = _run(generator, program, named_tensors(latent, generator.latent))
+        with _attributed(generator, "run after its export"), torch.no_grad():
+            given = program(named_tensors(latent, generator.latent))
         if given.shape != values.shape:
             return float("inf")
         differences.append((given.double() - values.double()).abs().flatten())
         expected.append(values.flatten())
     return float(torch.cat(differences).max()) / _range_width(generator.data, torch.cat(expected))
-
-
-def _run(generator: LoadedGenerator, program: Program, tensors: Mapping[str, Tensor]) -> Tensor:
-    try:
-        with isolated(), torch.no_grad():
-            return program(tensors)
-    except Exception as error:
-        raise PluginError(
-            f"the exported {type(generator.network).__name__} cannot be run: {describe_error(error)}",
-            remedy="--format safetensors works for any generator",
-        ) from error
 
 
 def _range_width(data: DataSpec, values: Tensor) -> float:
@@ -219,33 +200,10 @@ def _range_width(data: DataSpec, values: Tensor) -> float:
     return max(float(values.clamp_min(0).max() - values.clamp_max(0).min()), torch.finfo(torch.float32).tiny)
 
 
-def _check_path(path: Path, chosen: Format, format_name: str) -> None:
-    """Refuse a misleading name, and a folder that contains anything else.
-
-    Raises:
-        UsageError: naming the path.
-    """
-    if chosen.ending:
-        if path.suffix.lower() != chosen.ending:
-            raise UsageError(f"{path.name} is no name for {format_name}", remedy=f"let it end in {chosen.ending}")
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder", remedy=f"name a file that ends in {chosen.ending}")
-        return
-    if path.suffix.lower() == ".safetensors":
-        remedy = f"name a folder, such as {path.with_suffix('')}"
-        raise UsageError("safetensors are written into a folder, with recipe and sizes beside the weights", remedy=remedy)
-    if path.is_file():
-        raise UsageError(f"{path} is a file", remedy="name a folder")
-    if path.name in ("", ".."):  # the working folder must not be replaced, even if it is empty
-        raise UsageError(f"'{path}' is no name for a folder", remedy="name one within it")
-    if path.is_dir() and not {entry.name for entry in path.iterdir()} <= _FOLDER_FILES:
-        raise UsageError(f"{path} contains other files than an exported generator", remedy="name a new folder, or an empty one")
-
-
 def _write_onnx(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
-    traced = _trace(generator)
-    with _quiet(), _attributed(generator, "ONNX"):
-        batch = _open_batch(generator, "n")
+    traced, inputs = _trace(generator)
+    batch = {name: {0: "n"} for name in inputs}
+    with _attributed(generator, "exported as ONNX"):
         try:
             program = torch.onnx.export(traced, dynamo=True, verbose=False, output_names=["values"], dynamic_shapes=batch)
         except ImportError as error:
@@ -264,17 +222,13 @@ def _read_onnx(path: Path) -> Program:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def run(tensors: Mapping[str, Tensor]) -> Tensor:
-        (values,) = session.run(["values"], {name: tensor.numpy() for name, tensor in tensors.items()})
-        return torch.from_numpy(values)
-
-    return run
+    return lambda tensors: torch.from_numpy(session.run(["values"], {name: tensor.numpy() for name, tensor in tensors.items()})[0])
 
 
 def _write_program(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
-    traced, file = _trace(generator), io.BytesIO()
-    with _quiet(), _attributed(generator, "a .pt2 file"):
+    traced, _ = _trace(generator)
+    file = io.BytesIO()
+    with _attributed(generator, "exported by torch.export"):
         torch.export.save(traced, file, extra_files={METADATA: strict_json.dumps(metadata)})
     with atomic_files.storage_errors(path):
         atomic_files.write_synced(path, file.getvalue())
@@ -283,12 +237,7 @@ def _write_program(generator: LoadedGenerator, metadata: Metadata, path: Path) -
 def _read_program(path: Path) -> Program:
     with _quiet():
         module = torch.export.load(path).module()
-
-    def run(tensors: Mapping[str, Tensor]) -> Tensor:
-        values: Tensor = module(**tensors)
-        return values
-
-    return run
+    return lambda tensors: module(**tensors)
 
 
 def _write_weights(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
@@ -309,50 +258,42 @@ FORMATS: Mapping[str, Format] = {
 """By the name that ``ganforge export --format`` takes."""
 
 
-def _trace(generator: LoadedGenerator) -> torch.export.ExportedProgram:
-    """The generator as a program of torch.export, for any number of samples.
+def _trace(generator: LoadedGenerator) -> tuple[torch.export.ExportedProgram, Iterable[str]]:
+    """The generator as a program of torch.export, for any number of samples, and the names of its inputs.
 
     Raises:
         PluginError: its forward cannot be traced.
     """
-    latent = generator.sampler.draw(_EXAMPLES, stream(0, "export"))
+    latent = generator.sampler.draw(5, stream(0, "export"))
     module, tensors = TensorGenerator(generator), named_tensors(latent, generator.latent)
     batch = torch.export.Dim("n", min=1)
-
-    def trace(*, strict: bool) -> torch.export.ExportedProgram:
-        with _quiet():
-            return torch.export.export(module, (), tensors, dynamic_shapes=_open_batch(generator, batch), strict=strict)
+    shapes = {name: {0: batch} for name in tensors}
 
     # Reading the bytecode (strict) keeps the number of samples open where a network uses len(values); plain tracing accepts some
     # code that strict mode cannot read.
     try:
-        with isolated():
-            return trace(strict=True)
-    except Exception:  # noqa: BLE001 - a plugin's forward; whatever is wrong with it, the second way says it more plainly
-        with _attributed(generator, "a program"):
-            return trace(strict=False)
-
-
-def _open_batch(generator: LoadedGenerator, batch: Any) -> dict[str, dict[int, Any]]:
-    latent = generator.sampler.draw(1, stream(0, "export"))
-    return {name: {0: batch} for name in named_tensors(latent, generator.latent)}
+        with _attributed(generator, "read by torch.export"):
+            return torch.export.export(module, (), tensors, dynamic_shapes=shapes, strict=True), tensors
+    except PluginError:
+        with _attributed(generator, "exported"):
+            return torch.export.export(module, (), tensors, dynamic_shapes=shapes, strict=False), tensors
 
 
 @contextmanager
-def _attributed(generator: LoadedGenerator, wanted: str) -> Iterator[None]:
-    """Name the generator's class in errors of torch's exporters.
+def _attributed(generator: LoadedGenerator, how: str) -> Iterator[None]:
+    """Suppress what torch's exporters print, and name the generator's class in their errors.
 
     Raises:
         PluginError: with that name.
     """
     try:
-        with isolated():
+        with _quiet(), isolated():
             yield
     except GanforgeError:
         raise
     except Exception as error:
         raise PluginError(
-            f"{type(generator.network).__name__} cannot be made {wanted}: {describe_error(error)}",
+            f"{type(generator.network).__name__} cannot be {how}: {describe_error(error)}",
             remedy="torch.export supports no branches on values or their number; --format safetensors works for any generator",
         ) from error
 

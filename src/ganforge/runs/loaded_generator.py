@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.build.builder import Folders, build_dataset, build_network, build_sampler, choose_device
-from ganforge.build.lock import read_lock
+from ganforge.build.lock import LockedComponent, read_lock
 from ganforge.build.lock_differences import data_differences
 from ganforge.build.parts import Part
 from ganforge.build.run_parts import SamplingParts, resolve_sampling_parts
@@ -185,20 +185,13 @@ def write_loaded(generator: LoadedGenerator, target: Path) -> None:
     _write_bundle(RunFolder(generator.path), target, generator.iteration, network_state("ema", generator.network))
 
 
-def locked_components(path: Path) -> list[dict[str, Any]]:
-    """The components in a folder's lock, each with ``key``, ``id`` and ``version``; none where there is no lock.
+def locked_components(path: Path) -> tuple[LockedComponent, ...]:
+    """The components in a folder's lock; none where there is no lock.
 
     Raises:
-        RunFolderError: the lock is damaged.
+        UsageError: the lock is damaged.
     """
-    lock = path / "lock.json"
-    if not lock.exists():
-        return []
-    with _damage_errors(lock):
-        found: list[dict[str, Any]] = strict_json.loads(lock.read_bytes())["components"]
-        for one in found:
-            _ = one["key"], one["version"]
-        return found
+    return read_lock(path).components if (path / "lock.json").exists() else ()
 
 
 def plain_specs(data: DataSpec, latent: LatentSpec) -> dict[str, Any]:
@@ -243,7 +236,7 @@ def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapp
 
 def _check_local_files(path: Path, parts: SamplingParts) -> None:
     """Refuse another version of a local plugin file, which might accept the weights and draw something else."""
-    versions = {one["key"]: one["version"] for one in locked_components(path)}
+    versions = {one.key: one.version for one in locked_components(path)}
     for part in (parts.generator, parts.sampler):
         plugin, trained = part.component.plugin, versions.get(part.key)
         if plugin.sha256 is None or trained in (None, plugin.version):

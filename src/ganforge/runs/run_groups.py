@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from ganforge.build.lock import read_lock
 from ganforge.core.errors import StorageError
 from ganforge.core.health_config import Health
 from ganforge.core.metric_goal import Better
@@ -199,15 +200,11 @@ def _file_hashes(folder: RunFolder) -> dict[str, str]:
 
     The same path means other files in other folders, and local files rarely get a new revision. Metrics do not affect training.
     """
-    lock = folder.read_json(folder.lock)
-    files, components = ([one for one in _list(lock, key) if isinstance(one, Mapping)] for key in ("data_files", "components"))
-    own = [one for one in components if one.get("distribution") == LOCAL and one.get("kind") != "metric"]
-    return {str(one.get("key")): str(one.get("sha256", one.get("version"))) for one in (*files, *own)}
-
-
-def _list(lock: Any, key: str) -> list[Any]:
-    found = lock.get(key) if isinstance(lock, Mapping) else None
-    return found if isinstance(found, list) else []
+    if not folder.lock.exists():
+        return {}
+    lock = read_lock(folder.path)
+    own = {one.key: one.version for one in lock.components if one.distribution == LOCAL and one.kind != "metric"}
+    return {**{one.key: one.sha256 for one in lock.data_files}, **own}
 
 
 def _training_recipe(recipe: Recipe) -> Recipe:

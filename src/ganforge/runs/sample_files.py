@@ -39,12 +39,12 @@ def check_paths(paths: Sequence[Path], endings: Sequence[str]) -> None:
     Raises:
         UsageError: another ending, or a folder of that name.
     """
-    listed = f"{', '.join(endings[:-1])} or {endings[-1]}" if len(endings) > 1 else endings[0]
+    remedy = f"name a file that ends in {' or '.join(endings)}"
     for path in paths:
         if path.suffix.lower() not in endings:
-            raise UsageError(f"cannot tell the format of {path.name or path}", remedy=f"let the name end in {listed}")
+            raise UsageError(f"{path.name or path} does not end in {' or '.join(endings)}", remedy=remedy)
         if path.is_dir():
-            raise UsageError(f"{path} is a folder", remedy=f"name a file that ends in {listed}")
+            raise UsageError(f"{path} is a folder", remedy=remedy)
 
 
 @contextmanager
