@@ -361,7 +361,9 @@ def _parse(text: str, known: Sequence[Mapping[str, Any]], size: Mapping[str, int
         raise UsageError(f"--metric {text!r} names no metric" if not name else f"--metric {text!r} ends in a colon", remedy=_FORM)
     base: Mapping[str, Any] = next((table for table in known if _name(table) == name), {"use": name})
     options = dict(_assignments(text, rest)) if colon else {}
-    own = {key: options.pop(key) for key in ("samples", "name") if key in options}  # all others are the metric's own parameters
+    own: dict[str, Any] = {
+        key: options.pop(key) for key in ("samples", "name") if key in options
+    }  # all others are the metric's own parameters
     params = {key.removeprefix("params."): value for key, value in options.items()}
     return {**base, **size, **own, "params": {**base.get("params", {}), **params}}
 
