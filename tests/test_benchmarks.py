@@ -149,7 +149,7 @@ def test_the_section_of_the_watch_is_begun_once_and_then_renewed(health):
 
 
 def test_every_planted_failure_must_be_named_by_a_trouble_that_there_is(health):
-    from ganforge.health.remedies import REMEDIES
+    from ganforge.health.checks import REMEDIES
 
     assert all((ROOT / "recipes" / case.recipe).exists() for case in health.CASES)
     assert {name for case in health.CASES for name in case.right} <= REMEDIES.keys()

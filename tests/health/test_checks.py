@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 
+from ganforge.core.findings import Finding, advice, headline
 from ganforge.core.health_config import Health
-from ganforge.health import sample_checks, training_checks
-from ganforge.health.checks import CheckInputs
-from ganforge.health.remedies import REMEDIES, remedy_for
+from ganforge.health import checks
+from ganforge.health.checks import REMEDIES, CheckInputs, remedy_for
 
-CHECKS = {check.name: check for check in (*training_checks.CHECKS, *sample_checks.CHECKS)}
+CHECKS = {check.name: check for check in checks.CHECKS}
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "look-at-a-run.md"
 SURE = {"dominance/accuracy": 1.0}
 NEAR = {"oscillation/away": 0.1}
 VARIED = {"collapse": 0.9, "collapse/precision": 0.9, "collapse/spread": 1.0}
@@ -179,3 +181,11 @@ def test_no_remedy_recommends_losses_that_the_recipe_uses():
         assert remedy.text != REMEDIES[problem].text, problem
         assert not re.search(r"such as r1|use losses|use the non-saturating|losses r1", remedy.text), problem
     assert remedy_for("mode collapse", ["relativistic"]) == REMEDIES["mode collapse"], "one of three is not all"
+
+
+def test_the_example_in_the_documentation_is_a_finding():
+    told, helps = re.search(r"```\n(fail: .*)\n  (what usually helps: .*)\n", PAGE.read_text()).groups()
+    remedy = REMEDIES["mode collapse"]
+    seen = "all samples are nearly the same: their spread is 1.3% of the data's"
+    finding = Finding("collapse", "mode collapse", "fail", seen, 200, 300, remedy.text, remedy.key)
+    assert (told, helps) == (headline(finding), advice(finding))

@@ -12,11 +12,11 @@ from ganforge.core.events import HealthSamples
 from ganforge.core.health_config import Health
 from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.core.specs import LatentSpec
-from ganforge.health.checks import CheckInputs
-from ganforge.health.sample_checks import check_duplicates
+from ganforge.health.checks import CHECKS, CheckInputs
 from ganforge.health.sample_statistics import measure_samples, sliced_distance
 
 NOISE = LatentSpec(2)
+DUPLICATES = next(check for check in CHECKS if check.name == "duplicates")
 N = 256
 
 
@@ -197,14 +197,14 @@ def test_data_that_repeat_by_themselves_are_no_collapse(rate):
     for seed in range(20):
         probe = of_counts(counts(seed, rate), counts(seed + 100, rate), counts(seed + 200, rate))
         found, _ = measure_samples(probe, NOISE)
-        assert check_duplicates(CheckInputs(Health(), found)) is None, seed
+        assert DUPLICATES.observe(CheckInputs(Health(), found)) is None, seed
         assert found["duplicates/same"] == pytest.approx(found["duplicates/usual"], rel=0.3)
 
 
 def test_of_data_that_repeat_more_repeats_than_that_are_told():
     same = torch.full((N, 1), 20.0)
     found, _ = measure_samples(of_counts(same, counts(1, 20.0), counts(2, 20.0)), NOISE)
-    told = check_duplicates(CheckInputs(Health(), found))
+    told = DUPLICATES.observe(CheckInputs(Health(), found))
     assert (told.level, told.problem) == ("fail", "mode collapse")
     assert told.evidence.startswith("samples repeat exactly: about 1 different ones, and ")
 

@@ -1,17 +1,29 @@
-"""Health checks: their inputs, what they observe, and the history that turns lasting observations into findings."""
+"""Health checks: what each one looks at, when it finds a problem, and what usually helps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, NamedTuple
 
-from ganforge.core.findings import Finding, Level
+from ganforge.core.findings import NON_FINITE, NON_FINITE_REMEDY, Level
 from ganforge.core.health_config import Health, Limits, WarnLimit
-from ganforge.health.remedies import remedy_for
 
 _HYSTERESIS = 0.9
 """A value that has crossed a limit must come back by this factor, so that a value near the limit does not flicker."""
+_NETWORKS = ("generator", "discriminator")
+_MIN_SPREAD = 0.05
+"""Spread relative to real samples below which all samples count as one."""
+_MAX_REPEATED = 1e-4
+"""Share of exact repeats among pairs of samples that a continuous latent does not reach by chance."""
+_MAX_REPEATED_RATIO = 3.0
+"""Factor by which repeats may exceed those of real samples, for data that repeat too, such as counts."""
+_NEAR = 0.5
+"""Distance of the EMA's samples to the data, relative to the data's width, up to which they count as near."""
+_RISING = 1.15
+"""Factor from the previous coverage from which on it counts as rising."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,7 @@ class Observation:
 
     Attributes:
         level: how bad it is.
-        problem: what is wrong, in the field's words; :mod:`ganforge.health.remedies` has a remedy for each.
+        problem: what is wrong, in the field's words; :data:`REMEDIES` has a remedy for each.
         evidence: what was measured, in words and numbers.
         key: the recipe key to change, if it is not the problem's usual one.
     """
@@ -85,58 +97,256 @@ class HealthCheck:
     immediate: bool = False
 
 
-class CheckHistory:
-    """One check's observations through a run: they must persist to become a finding.
+# Checks of training diagnostics
 
-    Args:
-        check: the check's name.
-        needed: observations in a row that make a finding.
-        losses: names of the recipe's losses, for the remedy.
+
+def _check_gradients(inputs: CheckInputs) -> Observation | None:
+    """A gradient so large that steps lead nowhere (ganhacks, section 10: norms over 100)."""
+    norms = _norms(inputs, "gradients")
+    if lost := _non_finite(norms, "gradient"):
+        return lost
+    worst = max(norms, key=lambda name: norms[name], default=None)
+    if worst is None:
+        return None
+    level = inputs.level("gradients", norms[worst])
+    return level and Observation(level, "exploding gradients", f"the {worst}'s gradient has norm {norms[worst]:.3g}")
+
+
+def _check_weights(inputs: CheckInputs) -> Observation | None:
+    """Weights that keep growing, because steps are so large that they add up."""
+    norms = _norms(inputs, "weights")
+    if lost := _non_finite(norms, "weights"):
+        return lost
+    if "generator" not in norms:
+        return None
+    growth = norms["generator"]
+    level = inputs.level("weights", growth)
+    return level and Observation(level, "divergence", f"the generator's weights are {growth:.3g} times their initial size")
+
+
+def _norms(inputs: CheckInputs, kind: str) -> dict[str, float]:
+    return {name: inputs.values[f"{kind}/{name}"] for name in _NETWORKS if f"{kind}/{name}" in inputs.values}
+
+
+def _non_finite(norms: Mapping[str, float], what: str) -> Observation | None:
+    name = next((name for name, norm in norms.items() if not math.isfinite(norm)), None)
+    if name is None:
+        return None
+    return Observation("fail", NON_FINITE, f"the norm of the {name}'s {what} is {norms[name]:g}", f"{name}.optimizer.lr")
+
+
+def _check_dominance(inputs: CheckInputs) -> Observation | None:
+    """The discriminator is certain and right: the divergence that it estimates is near its maximum, log 2.
+
+    With L the log loss of both halves, (log 4 - L)/2 estimates the Jensen-Shannon divergence (Goodfellow et al. 2014, theorem 1).
     """
+    if not inputs.has("dominance", "dominance/accuracy"):
+        return None
+    divergence, accuracy = inputs.values["dominance"], inputs.values["dominance/accuracy"]
+    level = inputs.level("dominance", divergence)
+    needed = inputs.config.dominance.min_accuracy
+    if level is None or accuracy < needed:
+        return None
+    if level == "fail" and accuracy < 1 - (1 - needed) / 5:
+        level = "warn"
+    evidence = (
+        f"D classifies {accuracy:.1%} of all samples correctly; it estimates a divergence of {divergence:.2f} (at most log 2)"
+    )
+    return Observation(level, "discriminator dominance", evidence)
 
-    def __init__(self, check: str, needed: int, losses: Collection[str] = ()) -> None:
-        self._check, self._needed, self._losses = check, max(1, needed), losses
-        self._counts = {"warn": 0, "fail": 0}  # observations in a row, at that level or worse
-        self._since: dict[Level, int] = {}  # first iteration of the present problem, at that level or worse
-        self._last = 0
-        self._observation: Observation | None = None
 
-    @property
-    def level(self) -> Level | None:
-        """The level of the finding."""
-        if self._counts["fail"] >= self._needed:
-            return "fail"
-        return "warn" if self._counts["warn"] >= self._needed else None
+def _check_vanishing(inputs: CheckInputs) -> Observation | None:
+    """The generator gets no gradient to learn from (Goodfellow et al. 2014, section 3; Arjovsky & Bottou 2017).
 
-    @property
-    def finding(self) -> Finding | None:
-        """The finding, if the observations persist."""
-        seen, level = self._observation, self.level
-        if seen is None or level is None:
+    The gradient also vanishes at equilibrium, where the discriminator cannot tell real from fake; that is no problem.
+    """
+    if not inputs.has("vanishing") or inputs.values.get("dominance", math.inf) < inputs.config.dominance.warn / 2:
+        return None
+    share = inputs.values["vanishing"]
+    level = inputs.level("vanishing", share)
+    if level == "fail" and inputs.levels.get("dominance") != "fail":
+        level = "warn"
+    rejected = inputs.values.get("dominance/rejected")
+    also = "" if rejected is None else f"; D is below 0.01 on {rejected:.0%} of the fakes"
+    return level and Observation(
+        level, "vanishing gradient", f"the generator's gradient is {share:.1e} times its initial norm{also}"
+    )
+
+
+def _check_slopes(inputs: CheckInputs) -> Observation | None:
+    """The discriminator is steep on one side only, as before divergence and in over-fitting (DigGAN, Fang et al. 2022)."""
+    if not inputs.has("slopes"):
+        return None
+    ratio = math.exp(abs(math.log(max(inputs.values["slopes"], 1e-30))))
+    level = inputs.level("slopes", ratio)
+    steeper, flatter = ("real samples", "fakes") if inputs.values["slopes"] > 1 else ("fakes", "real samples")
+    return level and Observation(
+        level, "uneven discriminator", f"D's input gradient is {ratio:.3g} times as large at {steeper} as at {flatter}"
+    )
+
+
+# Checks of generated samples
+
+
+def _check_finite(inputs: CheckInputs) -> Observation | None:
+    """Generated samples that are not finite; nothing else can be measured then."""
+    share = inputs.values.get("finite/samples", 1.0)
+    if share >= 1:
+        return None
+    return Observation("fail", NON_FINITE, f"{1 - share:.3g} of the generated samples are NaN or infinite")
+
+
+def _check_collapse(inputs: CheckInputs) -> Observation | None:
+    """Samples cover only a part of the data, or all samples are nearly the same.
+
+    Samples that are far from the data cover none of it either, but that is another problem and only a warning, because every
+    training begins that way.
+    """
+    if not inputs.has("collapse", "collapse/precision", "collapse/spread"):
+        return None
+    coverage, precision, spread = (inputs.values[name] for name in ("collapse", "collapse/precision", "collapse/spread"))
+    level = inputs.level("collapse", coverage)
+    if level is None:
+        return None
+    if spread < _MIN_SPREAD:
+        return Observation(level, "mode collapse", f"all samples are nearly the same: their spread is {spread:.1%} of the data's")
+    if coverage > _RISING * inputs.previous.get("collapse", 0.0) > 0:  # improving: one level less
+        if level == "warn":
             return None
-        remedy, key = remedy_for(seen.problem, self._losses)
-        return Finding(self._check, seen.problem, level, seen.evidence, self._since[level], self._last, remedy, seen.key or key)
+        level = "warn"
+    if precision < 0.5:
+        evidence = f"{precision:.0%} of the samples are near real ones, and cover {coverage:.0%} of them"
+        return Observation("warn", "samples unlike the data", evidence)
+    evidence = f"samples cover only {coverage:.0%} of the data; {precision:.0%} of them are near real ones"
+    return Observation(level, "mode collapse", evidence)
 
-    def add(self, iteration: int, observation: Observation | None) -> None:
-        """Add what the check observes now.
 
-        Another problem than before continues the row, but its finding dates from now. A failure dates from when it became one,
-        not from the warning before it.
-        """
-        if observation is None or self._observation is None or observation.problem != self._observation.problem:
-            self._since = {}
-        levels: tuple[Level, ...] = () if observation is None else ("warn", "fail") if observation.level == "fail" else ("warn",)
-        for level in ("warn", "fail"):
-            self._counts[level] = self._counts[level] + 1 if level in levels else 0
-        self._since = {level: self._since.get(level, iteration) for level in levels}
-        self._observation, self._last = observation, iteration
+def _check_duplicates(inputs: CheckInputs) -> Observation | None:
+    """More pairs of samples are alike than among real samples: the birthday test (Arora & Zhang 2017)."""
+    if not inputs.has("duplicates/same", "duplicates/usual"):
+        return None
+    same, usual = inputs.values["duplicates/same"], inputs.values["duplicates/usual"]
+    if same > max(_MAX_REPEATED, _MAX_REPEATED_RATIO * usual):
+        among_real = f", and {round(1 / usual)} among real ones" if usual else ""
+        return Observation("fail", "mode collapse", f"samples repeat exactly: about {round(1 / same)} different ones{among_real}")
+    return _by_limit(inputs, "duplicates", "duplicates", "{:.3g} times as many pairs are alike as among real samples")
 
-    def to_plain(self) -> dict[str, Any]:
-        """The history as plain data, so that a resumed run continues it."""
-        observation = None if self._observation is None else asdict(self._observation)
-        return {"counts": dict(self._counts), "since": dict(self._since), "observation": observation, "last": self._last}
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
-        """Continue from what :meth:`to_plain` returned."""
-        self._counts, self._since, self._last = dict(plain["counts"]), dict(plain["since"]), plain["last"]
-        self._observation = None if plain["observation"] is None else Observation(**plain["observation"])
+def _check_overfitting(inputs: CheckInputs) -> Observation | None:
+    """The discriminator memorises the training samples and classifies held-out ones as fakes (Karras et al. 2020)."""
+    if not inputs.has("dominance/sign") or inputs.values["dominance/sign"] <= inputs.config.overfitting.min_sign:
+        return None
+    evidence = "D places held-out samples {:.0%} of the way from training samples to fakes"
+    return _by_limit(inputs, "overfitting", "discriminator over-fitting", evidence)
+
+
+def _check_oscillation(inputs: CheckInputs) -> Observation | None:
+    """The networks circle around the equilibrium: the EMA is near the data, and the generator itself is not.
+
+    If the EMA is far from the data too, it merely lags behind the generator.
+    """
+    if not inputs.has("oscillation/away") or inputs.values["oscillation/away"] > _NEAR:
+        return None
+    return _by_limit(inputs, "oscillation", "oscillation", "the generator is {:.3g} times as far from the data as its EMA")
+
+
+def _by_limit(inputs: CheckInputs, check: str, problem: str, evidence: str) -> Observation | None:
+    """The observation if the check's own value crosses a limit; ``evidence`` formats the value."""
+    if not inputs.has(check):
+        return None
+    value = inputs.values[check]
+    level = inputs.level(check, value)
+    return level and Observation(level, problem, evidence.format(max(0.0, value)))
+
+
+def _simple(check: str, problem: str, evidence: str) -> HealthCheck:
+    return HealthCheck(check, "samples", partial(_by_limit, check=check, problem=problem, evidence=evidence))
+
+
+CHECKS = (
+    HealthCheck("gradients", "diagnostics", _check_gradients, waits=False),
+    HealthCheck("weights", "diagnostics", _check_weights, waits=False),
+    HealthCheck("dominance", "diagnostics", _check_dominance),
+    HealthCheck("vanishing", "diagnostics", _check_vanishing),
+    HealthCheck("slopes", "diagnostics", _check_slopes),
+    HealthCheck("finite", "samples", _check_finite, waits=False, immediate=True),
+    _simple("memorisation", "memorisation", "{:.0%} of the samples are copies of training samples, or nearly so"),
+    HealthCheck("overfitting", "samples", _check_overfitting),
+    HealthCheck("collapse", "samples", _check_collapse),
+    HealthCheck("duplicates", "samples", _check_duplicates),
+    # The head `code` cannot predict the codes (Chen et al. 2016).
+    _simple("codes", "codes ignored", "{:.0%} of the codes' information can be read from the samples"),
+    _simple("labels", "labels ignored", "samples match their label {:.0%} as well as real ones do"),
+    # Only a warning (Xu et al. 2018): for images it is the rule unless the generator is perfect.
+    _simple(
+        "separation", "samples unlike the data", "nearest neighbours classify {:.0%} of samples as real or generated correctly"
+    ),
+    HealthCheck("oscillation", "samples", _check_oscillation),
+)
+
+
+# Remedies
+
+
+class Remedy(NamedTuple):
+    """What usually helps, in words, and the recipe key to change, if there is a single one."""
+
+    text: str
+    key: str | None = None
+
+
+def remedy_for(problem: str, losses: Collection[str] = ()) -> Remedy:
+    """The remedy for a problem; it never recommends losses that the recipe already uses, given by their names."""
+    usual = REMEDIES[problem]
+    used, other = _IF_USED.get(problem, (set(), usual))
+    return other if used <= set(losses) else usual
+
+
+_BOTH_RATES = "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr"
+_R1 = "a gradient penalty such as r1"
+_STRONGER_R1 = "raise the weight of r1"
+_MODE_COVERING = {"relativistic", "r1", "r2"}
+
+REMEDIES = {
+    NON_FINITE: Remedy(*NON_FINITE_REMEDY),
+    # Either network's steps may cause it, so there is no single key.
+    "exploding gradients": Remedy(f"{_BOTH_RATES}; add {_R1}"),
+    "divergence": Remedy("lower the generator's learning rate", "generator.optimizer.lr"),
+    "discriminator dominance": Remedy(f"lower the discriminator's learning rate, or add {_R1}", "discriminator.optimizer.lr"),
+    "vanishing gradient": Remedy("use the non-saturating loss; weaken the discriminator", "loss"),
+    "discriminator over-fitting": Remedy(f"use more training samples, a smaller discriminator, or {_R1}", "dataset.params"),
+    "uneven discriminator": Remedy("penalise its gradient at real samples and at fakes: losses r1 and r2", "loss"),
+    "mode collapse": Remedy(
+        "use losses relativistic with r1 and r2, which reward covering all modes; or lower both learning rates", "loss"
+    ),
+    "duplicates": Remedy("use losses relativistic with r1 and r2; widen the latent", "loss"),
+    "samples unlike the data": Remedy("train longer; use networks that can fit the data better", "train.iterations"),
+    "memorisation": Remedy("use more training samples, or a smaller generator and discriminator", "dataset.params"),
+    "oscillation": Remedy("lower both learning rates towards the end, or raise the EMA decay", "train.ema_decay"),
+    "labels ignored": Remedy(
+        "let the discriminator see the labels, or give the loss auxiliary-classifier a weight", "discriminator.use"
+    ),
+    "codes ignored": Remedy("raise the weight of the loss mutual-information", "loss"),
+}
+_IF_USED: dict[str, tuple[set[str], Remedy]] = {
+    "exploding gradients": ({"r1"}, Remedy(f"{_BOTH_RATES}; {_STRONGER_R1}")),
+    "discriminator dominance": (
+        {"r1"},
+        Remedy(f"lower the discriminator's learning rate, or {_STRONGER_R1}", "discriminator.optimizer.lr"),
+    ),
+    "vanishing gradient": (
+        {"non-saturating"},
+        Remedy("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr"),
+    ),
+    "discriminator over-fitting": (
+        {"r1"},
+        Remedy(f"use more training samples, a smaller discriminator, or {_STRONGER_R1}", "dataset.params"),
+    ),
+    "uneven discriminator": ({"r1", "r2"}, Remedy("raise the weights of r1 and r2 alike", "loss")),
+    "mode collapse": (
+        _MODE_COVERING,
+        Remedy(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "generator.optimizer.lr"),
+    ),
+    "duplicates": (_MODE_COVERING, Remedy("widen the latent; raise the weights of r1 and r2", "sampler.params")),
+}
+"""The remedy if the recipe uses all of these losses already."""

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganforge.core.errors import describe_error
 from ganforge.core.events import CheckUnavailable, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
-from ganforge.core.findings import UNAVAILABLE, Finding, non_finite
+from ganforge.core.findings import UNAVAILABLE, Finding, Level, non_finite
 from ganforge.core.health_config import Health, PersistentLimits
-from ganforge.health import sample_checks, training_checks
-from ganforge.health.checks import CheckHistory, CheckInputs, HealthCheck
+from ganforge.health.checks import CHECKS, CheckInputs, HealthCheck, Observation, remedy_for
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHECKS = (*training_checks.CHECKS, *sample_checks.CHECKS)
 KEY = "health"
 """The key of the monitor's memory in a state's values."""
 
+_SPAN = 50
+"""Time constant of the smoothing of diagnostics, in iterations."""
 _MAX_PENDING = 10
 """Diagnostics held on the device before they are converted together."""
 _RECENT = 5
 """Sample checks whose median is the oscillation."""
 _ALL = "all checks"
 """What is unavailable if the monitor itself has failed."""
-_SAMPLE_CHECKS = tuple(check.name for check in sample_checks.CHECKS)
+_SAMPLE_CHECKS = tuple(check.name for check in CHECKS if check.source == "samples")
 _SWITCHES = {_ALL: "health.enabled", "samples": "health.sample_checks"}
 """The keys that switch off what is not a single check."""
 _DEPENDENT = {
@@ -40,6 +41,107 @@ _DEPENDENT = {
 """The checks that become unavailable with one thing, if they are not just that one."""
 _SYMPTOMS = {"overfitting": ("dominance", "vanishing"), "weights": ("dominance", "vanishing", "gradients")}
 """If a check fails, these findings are hidden, because it explains them."""
+
+
+@dataclass(slots=True)
+class _History:
+    """One check's observations through a run: they must persist to become a finding.
+
+    Attributes:
+        needed: observations in a row that make a finding.
+        counts: observations in a row, at that level or worse.
+        since: first iteration of the present problem, at that level or worse.
+        last: iteration of the last observation.
+        observation: the last one.
+    """
+
+    needed: int
+    counts: dict[Level, int] = field(default_factory=lambda: {"warn": 0, "fail": 0})
+    since: dict[Level, int] = field(default_factory=dict)
+    last: int = 0
+    observation: Observation | None = None
+
+    @property
+    def level(self) -> Level | None:
+        """The level of the finding."""
+        if self.counts["fail"] >= self.needed:
+            return "fail"
+        return "warn" if self.counts["warn"] >= self.needed else None
+
+    def finding(self, check: str, losses: Collection[str]) -> Finding | None:
+        """The finding, if the observations persist; ``losses`` are those of the recipe."""
+        seen, level = self.observation, self.level
+        if seen is None or level is None:
+            return None
+        remedy, key = remedy_for(seen.problem, losses)
+        return Finding(check, seen.problem, level, seen.evidence, self.since[level], self.last, remedy, seen.key or key)
+
+    def add(self, iteration: int, observation: Observation | None) -> None:
+        """Add what the check observes now.
+
+        Another problem than before continues the row, but its finding dates from now. A failure dates from when it became one,
+        not from the warning before it.
+        """
+        if observation is None or self.observation is None or observation.problem != self.observation.problem:
+            self.since = {}
+        levels: tuple[Level, ...] = () if observation is None else ("warn", "fail") if observation.level == "fail" else ("warn",)
+        self.counts = {level: count + 1 if level in levels else 0 for level, count in self.counts.items()}
+        self.since = {level: self.since.get(level, iteration) for level in levels}
+        self.observation, self.last = observation, iteration
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Continue with what ``asdict`` gave."""
+        self.counts, self.since, self.last = dict(plain["counts"]), dict(plain["since"]), plain["last"]
+        self.observation = None if plain["observation"] is None else Observation(**plain["observation"])
+
+
+@dataclass(slots=True)
+class _Smoother:
+    """Smooths diagnostics over iterations, and compares them with what they were at first.
+
+    Attributes:
+        last: iteration of the last diagnostics.
+        first: the generator's gradient norms in the first twentieth of the run.
+        baseline: their median, once it is known.
+    """
+
+    last: int = 0
+    first: list[float] = field(default_factory=list)
+    baseline: float | None = None
+
+    def add(self, iteration: int, diagnostics: Mapping[str, float], values: dict[str, float], iterations: int) -> None:
+        """Update ``values``. A value that is not finite replaces the mean, which it would spoil."""
+        span = max(1.0, min(_SPAN, iterations / 50))
+        keep = math.exp(-max(iteration - self.last, 1) / span)
+        self.last = iteration
+        for name, value in diagnostics.items():
+            mean = keep * values.get(name, value) + (1 - keep) * value
+            values[name] = mean if name.startswith(("gradients/", "dominance/")) and math.isfinite(mean) else value
+        if "dominance/loss" in diagnostics:
+            values["dominance"] = (math.log(4) - values["dominance/loss"]) / 2
+        if (norm := diagnostics.get("gradients/generator")) is not None:
+            self._compare_with_baseline(norm, values, is_first=iteration < iterations / 20)
+        if "slopes/real" in diagnostics and "slopes/fake" in diagnostics:
+            ratio = max(diagnostics["slopes/real"], 1e-30) / max(diagnostics["slopes/fake"], 1e-30)
+            values["slopes"] = _smooth_ratio(values.get("slopes", ratio), ratio)
+
+    def _compare_with_baseline(self, norm: float, values: dict[str, float], *, is_first: bool) -> None:
+        """``vanishing``: the generator's gradient norm over its median in the first twentieth of the run."""
+        if self.baseline is None:
+            if math.isfinite(norm):
+                self.first.append(norm)
+            if self.first and not is_first:
+                self.baseline = statistics.median(self.first)
+        elif self.baseline > 0:
+            values["vanishing"] = values["gradients/generator"] / self.baseline
+
+
+def _smooth_ratio(before: float, ratio: float) -> float:
+    """The ratio, smoothed on a logarithmic scale over about three values."""
+    if not (math.isfinite(before) and math.isfinite(ratio)):
+        return ratio
+    mean = math.exp((2 * math.log(before) + math.log(ratio)) / 3)
+    return mean if mean > 0 else ratio
 
 
 def monitored(events: Iterable[Event], monitor: HealthMonitor) -> Iterator[Event]:
@@ -78,7 +180,7 @@ class HealthMonitor:
         self._inputs = CheckInputs(config)
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
         self._ratios: deque[float] = deque(maxlen=_RECENT)
-        self._histories: dict[str, CheckHistory] = {}
+        self._histories: dict[str, _History] = {}
         self._run_once: set[str] = set()  # checks that have had values
         self._unavailable: dict[str, Finding] = {}
         self._unavailable_since: dict[str, int] = {}  # what was unavailable before this process, which tries again
@@ -140,9 +242,8 @@ class HealthMonitor:
             return None
         return {
             "values": dict(self._inputs.values),
-            "levels": dict(self._inputs.levels),
-            "smoother": self._smoother.to_plain(),
-            "histories": {name: history.to_plain() for name, history in self._histories.items()},
+            "smoother": asdict(self._smoother),
+            "histories": {name: asdict(history) for name, history in self._histories.items()},
             "ratios": list(self._ratios),
             "run_once": sorted(self._run_once),
             "unavailable": self._unavailable_since | {check: finding.since for check, finding in self._unavailable.items()},
@@ -151,12 +252,11 @@ class HealthMonitor:
     def _begin(self) -> None:
         iterations = self._started.iterations
         self._max_pending = max(1, min(_MAX_PENDING, iterations // (50 * self._config.every)))
-        self._smoother = training_checks.DiagnosticSmoother(iterations, self._inputs.values)
-        self._histories = {check.name: CheckHistory(check.name, self._needed(check, iterations), self._losses) for check in CHECKS}
+        self._smoother = _Smoother()
+        self._histories = {check.name: _History(self._needed(check, iterations)) for check in CHECKS}
         if self._restored is not None:
             self._inputs.values.update(self._restored["values"])
-            self._inputs.levels.update(self._restored["levels"])
-            self._smoother.restore(self._restored["smoother"])
+            self._smoother = _Smoother(**self._restored["smoother"])
             self._ratios.extend(self._restored["ratios"])
             self._run_once.update(self._restored["run_once"])
             self._unavailable_since.update(self._restored["unavailable"])
@@ -164,14 +264,14 @@ class HealthMonitor:
                 self._histories[name].restore(plain)
 
     def _needed(self, check: HealthCheck, iterations: int) -> int:
-        """Observations in a row that make a finding: two of samples, or those of ``patience`` iterations."""
+        """Observations in a row that make a finding: two of samples, or those of ``patience`` iterations; at least one."""
         if check.immediate:
             return 1
         if check.source == "samples":
             return 2 if iterations // self._config.sample_interval(iterations) >= 5 else 1
         limits = getattr(self._config, check.name)
         patience = limits.patience if isinstance(limits, PersistentLimits) else 1
-        return int(min(patience, max(1, iterations // 20)) // self._config.every)
+        return max(1, int(min(patience, max(1, iterations // 20)) // self._config.every))
 
     def _check_diagnostics(self) -> dict[str, float]:
         """Convert the pending diagnostics, with one wait for the device, and check each iteration's."""
@@ -186,7 +286,7 @@ class HealthMonitor:
             by_iteration.setdefault(iteration, {})[name] = value
         self._pending = []
         for iteration, values in by_iteration.items():
-            self._smoother.add(iteration, values)
+            self._smoother.add(iteration, values, self._inputs.values, self._started.iterations)
             self._run_checks(iteration, "diagnostics")
         return {name: value for name, value in self._inputs.values.items() if not name.startswith(_SAMPLE_CHECKS)}
 
@@ -223,12 +323,8 @@ class HealthMonitor:
                 self._run_once.add(check.name)
                 for name in (check.name, source, _ALL):  # available again: a later gap starts anew
                     self._unavailable_since.pop(name, None)
-            history = self._histories[check.name]
-            history.add(iteration, check.observe(self._inputs))
-            if history.level:
-                self._inputs.levels[check.name] = history.level
-            else:
-                self._inputs.levels.pop(check.name, None)
+            self._inputs.levels = {name: level for name, history in self._histories.items() if (level := history.level)}
+            self._histories[check.name].add(iteration, check.observe(self._inputs))
 
     def _report(self, values: Mapping[str, float]) -> HealthChecked:
         self.findings = tuple(sorted(self._present_findings(), key=lambda finding: finding.level != "fail"))
@@ -238,7 +334,8 @@ class HealthMonitor:
         if self._divergence:
             yield self._divergence
         if _ALL not in self._unavailable:
-            found = {name: history.finding for name, history in self._histories.items() if name not in self._unavailable}
+            present = ((name, history) for name, history in self._histories.items() if name not in self._unavailable)
+            found = {name: history.finding(name, self._losses) for name, history in present}
             failed = [cause for cause in _SYMPTOMS if (finding := found.get(cause)) and finding.level == "fail"]
             hidden = {symptom for cause in failed for symptom in _SYMPTOMS[cause]}
             if self._divergence:
@@ -271,7 +368,6 @@ class HealthMonitor:
             _SWITCHES.get(check, f"health.{check}.enabled"),
         )
         for name in lost:  # its values and findings would go stale
-            self._inputs.levels.pop(name, None)
             for key in [key for key in self._inputs.values if key.partition("/")[0] == name]:
                 del self._inputs.values[key]
             if history := self._histories.get(name):

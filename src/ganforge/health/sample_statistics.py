@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -38,29 +39,24 @@ _COPY_QUERIES = 64
 def measure_samples(
     samples: HealthSamples, latent: LatentSpec, *, skip: Container[str] = ()
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """All statistics of one set of samples.
-
-    Args:
-        samples: real samples, and generated ones of the EMA (``evaluation.fake``) and of the generator itself (``raw``).
-        latent: the latent's spec.
-        skip: checks to leave out.
+    """All statistics of one set of samples, except those of the checks to ``skip``.
 
     Returns:
         The values, without those that do not apply to this data or latent and those that are not finite; and the error of each
         check that could not be measured.
     """
-    real, ema, raw = (flatten(part) for part in (samples.evaluation.real, samples.evaluation.fake, samples.raw))
+    real, ema, raw = (_flatten(part) for part in (samples.evaluation.real, samples.evaluation.fake, samples.raw))
     values = {"finite/samples": min(float(fake.isfinite().all(1).double().mean()) for fake in (ema, raw))}
     if values["finite/samples"] < 1 or not bool(real.isfinite().all()) or not float(real.var(0).sum()):
         return values, {}
     measurements: dict[str, Callable[[], dict[str, float]]] = {
-        "collapse": lambda: measure_coverage(samples, ema, raw),
-        "duplicates": lambda: measure_duplicates(samples, latent, ema, raw),
-        "oscillation": lambda: measure_oscillation(real, ema, raw),
-        "memorisation": lambda: measure_memorisation(samples),
-        "overfitting": lambda: measure_overfitting(samples),
-        "labels": lambda: measure_labels(samples),
-        "codes": lambda: measure_codes(samples, latent),
+        "collapse": partial(_coverage, samples, ema, raw),
+        "duplicates": partial(_duplicates, samples, latent, ema, raw),
+        "oscillation": partial(_oscillation, real, ema, raw),
+        "memorisation": partial(_memorisation, samples),
+        "overfitting": partial(_overfitting, samples),
+        "labels": partial(_labels, samples),
+        "codes": partial(_codes, samples, latent),
     }
     errors = {}
     for check, measure in measurements.items():
@@ -73,15 +69,12 @@ def measure_samples(
     return {name: value for name, value in values.items() if math.isfinite(value)}, errors
 
 
-def measure_coverage(samples: HealthSamples, ema: Tensor, raw: Tensor) -> dict[str, float]:
-    """:func:`variety` of the generator or of its EMA, both ``(n, d)``, whichever covers more.
+def _coverage(samples: HealthSamples, ema: Tensor, raw: Tensor) -> dict[str, float]:
+    """:func:`_variety` of the generator or of its EMA, both ``(n, d)``, whichever covers more.
 
     A problem must appear in both, because the EMA lags behind early on, and the generator oscillates later.
-
-    Raises:
-        IncompatiblePartsError: many real samples are equal, so that nearest neighbours mean nothing.
     """
-    real, usual = flatten(distinct(samples.evaluation.real)), reference_samples(samples)
+    real, usual = _flatten(_distinct(samples.evaluation.real)), _reference_samples(samples)
     if min(len(real), len(usual)) <= _K:
         return {}
     kinds = len(torch.unique(usual, dim=0))
@@ -89,14 +82,14 @@ def measure_coverage(samples: HealthSamples, ema: Tensor, raw: Tensor) -> dict[s
         raise IncompatiblePartsError(
             f"only {kinds} of {len(usual)} real samples are distinct, and nearest neighbours mean nothing for such data"
         )
-    both = [variety(real, fake) for fake in (ema, raw)]
+    both = [_variety(real, fake) for fake in (ema, raw)]
     values = dict(max(both, key=lambda found: found["collapse"]))
     if "separation" in values:
         values["separation"] = min(found["separation"] for found in both)
     return values
 
 
-def measure_duplicates(samples: HealthSamples, latent: LatentSpec, ema: Tensor, raw: Tensor) -> dict[str, float]:
+def _duplicates(samples: HealthSamples, latent: LatentSpec, ema: Tensor, raw: Tensor) -> dict[str, float]:
     """Pairs of samples that are alike, in the generator or in its EMA, whichever has fewer.
 
     - ``duplicates``: near pairs over their number among real samples;
@@ -107,7 +100,7 @@ def measure_duplicates(samples: HealthSamples, latent: LatentSpec, ema: Tensor, 
     """
     if not (latent.noise or latent.continuous):
         return {"duplicates": 0.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}
-    usual = reference_samples(samples)
+    usual = _reference_samples(samples)
     if len(usual) <= _K:
         return {}
     pairs = math.comb(len(ema), 2)
@@ -119,25 +112,25 @@ def measure_duplicates(samples: HealthSamples, latent: LatentSpec, ema: Tensor, 
     }
 
 
-def flatten(samples: Samples) -> Tensor:
+def _flatten(samples: Samples) -> Tensor:
     """The values as ``(n, prod(shape))`` doubles."""
     return samples.values.detach().cpu().flatten(1).double()
 
 
-def distinct(samples: Samples) -> Samples:
+def _distinct(samples: Samples) -> Samples:
     """Each real sample once. A small held-out part is drawn from with replacement, and repeats would shrink neighbourhoods."""
     _, kinds = torch.unique(samples.values.flatten(1), dim=0, return_inverse=True)
     first = torch.full((int(kinds.max()) + 1,), len(kinds)).scatter_reduce(0, kinds, torch.arange(len(kinds)), "amin")
     return samples[first.sort().values]
 
 
-def reference_samples(samples: HealthSamples) -> Tensor:
+def _reference_samples(samples: HealthSamples) -> Tensor:
     """``(m, d)`` real samples that repeat only as often as the data does: training samples, if available."""
     evaluation = samples.evaluation
-    return flatten(evaluation.real if evaluation.training is None else evaluation.training(len(evaluation.real)))
+    return _flatten(evaluation.real if evaluation.training is None else evaluation.training(len(evaluation.real)))
 
 
-def variety(real: Tensor, fake: Tensor) -> dict[str, float]:
+def _variety(real: Tensor, fake: Tensor) -> dict[str, float]:
     """How varied ``fake`` is compared with distinct ``real`` samples; both ``(n, d)``.
 
     - ``collapse``: coverage over that of a perfect generator;
@@ -147,16 +140,17 @@ def variety(real: Tensor, fake: Tensor) -> dict[str, float]:
     """
     near = precision_recall(real, fake, _K)
     count = min(len(real), len(fake))  # with unequal counts a perfect generator would not be at one half
-    separation = {"separation": one_nearest_neighbour(real[:count], fake[:count]).accuracy} if count >= _MIN_SAMPLES else {}
-    return {
+    values = {
         "collapse": near.coverage / expected_coverage(len(real), len(fake), _K),
         "collapse/precision": near.precision,
         "collapse/spread": math.sqrt(float(fake.var(0).sum() / real.var(0).sum())),
-        **separation,
     }
+    if count >= _MIN_SAMPLES:
+        values["separation"] = one_nearest_neighbour(real[:count], fake[:count]).accuracy
+    return values
 
 
-def measure_oscillation(real: Tensor, ema: Tensor, raw: Tensor) -> dict[str, float]:
+def _oscillation(real: Tensor, ema: Tensor, raw: Tensor) -> dict[str, float]:
     """Sliced distances to the real samples of the EMA (``oscillation/average``) and of the generator (``oscillation/raw``).
 
     Neither is less than the distance between two halves of the real samples. ``oscillation/away`` is the EMA's distance over the
@@ -180,7 +174,7 @@ def sliced_distance(one: Tensor, other: Tensor) -> float:
     return float(((one @ directions).sort(0).values - (other @ directions).sort(0).values).abs().mean())
 
 
-def measure_memorisation(samples: HealthSamples) -> dict[str, float]:
+def _memorisation(samples: HealthSamples) -> dict[str, float]:
     """``memorisation``: share of generated samples ten times nearer to a training sample than the median held-out one is."""
     evaluation = samples.evaluation
     if evaluation.training is None:
@@ -194,7 +188,7 @@ def measure_memorisation(samples: HealthSamples) -> dict[str, float]:
     return {"memorisation": min(float(part.double().mean()) for part in copies.chunk(2))}
 
 
-def measure_overfitting(samples: HealthSamples) -> dict[str, float]:
+def _overfitting(samples: HealthSamples) -> dict[str, float]:
     """``overfitting``: where D places held-out samples between training samples (0) and fakes (1), on logits.
 
     ``overfitting/sign`` is the mean sign of its logits on training samples. They are r_v and r_t of Karras et al. (2020).
@@ -210,9 +204,9 @@ def measure_overfitting(samples: HealthSamples) -> dict[str, float]:
     return {"overfitting": float(seen.mean() - held_out.mean()) / gap, "overfitting/sign": float(seen.sign().mean())}
 
 
-def measure_labels(samples: HealthSamples) -> dict[str, float]:
+def _labels(samples: HealthSamples) -> dict[str, float]:
     """``labels``: how often the nearest real sample has the requested label; 0 at chance, 1 for real samples' own labels."""
-    real, fake = distinct(samples.evaluation.real), samples.evaluation.fake
+    real, fake = _distinct(samples.evaluation.real), samples.evaluation.fake
     if real.labels is None or fake.latent is None or fake.latent.labels is None:
         return {}
     requested, known = fake.latent.labels, real.labels
@@ -226,7 +220,7 @@ def measure_labels(samples: HealthSamples) -> dict[str, float]:
     return {"labels": (right - chance) / (own - chance)}
 
 
-def measure_codes(samples: HealthSamples, latent: LatentSpec) -> dict[str, float]:
+def _codes(samples: HealthSamples, latent: LatentSpec) -> dict[str, float]:
     """``codes``: information on the categorical codes in the head ``code``, over their entropy (Chen et al. 2016)."""
     evaluation, fake = samples.evaluation, samples.raw
     if evaluation.critic is None or fake.latent is None or fake.latent.codes is None or not latent.categorical:
