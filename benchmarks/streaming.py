@@ -26,7 +26,7 @@ from PIL import Image
 from ganforge.builtin.datasets.dataset_specs import ImageFolderParams
 from ganforge.builtin.datasets.image_folder import build_image_folder
 from ganforge.plugin import Dataset, DatasetContext, StreamingDataset
-from ganforge.train.batches import Batches, StreamedBatches
+from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 
 SIZE = 64
 BATCH = 64
@@ -34,7 +34,7 @@ AT_ONCE = 10
 """Batches of one measurement."""
 
 Seconds = tuple[float, float]
-Ways = dict[str, Batches | StreamedBatches]
+Ways = dict[str, Batches]
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def opened(folder: Path, workers: Sequence[int], device: torch.device) -> Ways:
 
     inside, streaming = dataset(stream=False), dataset(stream=True)
     assert isinstance(streaming, StreamingDataset)  # noqa: S101
-    ways: Ways = {"memory": Batches(inside.training(), inside.spec, size=BATCH, seed=0, device=device)}
+    ways: Ways = {"memory": InMemoryBatches(inside.training(), inside.spec, size=BATCH, seed=0, device=device)}
     for count in (0, *workers):
         batches = StreamedBatches(streaming.streamed(), inside.spec, size=BATCH, seed=0, device=device, workers=count)
         ways[f"{count} workers"] = batches
@@ -108,7 +108,7 @@ def compared(ways: Ways, work: Callable[[], None], rounds: int) -> dict[str, lis
     return found
 
 
-def seconds(batches: Batches | StreamedBatches, start: int, work: Callable[[], None]) -> Seconds:
+def seconds(batches: Batches, start: int, work: Callable[[], None]) -> Seconds:
     """Mean CPU time of this process and wall time of a batch, with what is done beside it."""
     cpu, wall = time.process_time(), time.perf_counter()
     for index in range(start, start + AT_ONCE):

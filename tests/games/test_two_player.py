@@ -8,8 +8,7 @@ from torch import nn
 
 from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
 from ganforge.games.two_player import TwoPlayerGame, with_input_grad
-from ganforge.train.objective import Objective, WeightedLoss
-from ganforge.train.turns import Batch, ScheduledOptimizer
+from ganforge.train.turns import Batch, Objective, ScheduledOptimizer, WeightedLoss
 
 
 class Generator(nn.Linear):
@@ -40,7 +39,7 @@ class Wasserstein:
 @pytest.fixture
 def play(monkeypatch):
     """A game and a batch; ``sees_real`` says whether its loss runs the discriminator on real samples."""
-    monkeypatch.setattr("ganforge.train.objective._term_info", lambda losses: {})
+    monkeypatch.setattr("ganforge.train.turns._term_info", lambda losses: {})
 
     def make(*, sees_real: bool) -> tuple[TwoPlayerGame, Batch]:
         torch.manual_seed(0)

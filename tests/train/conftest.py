@@ -16,11 +16,10 @@ from ganforge.core.events import State
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.games.two_player import TwoPlayerGame
-from ganforge.train.batches import Batches
+from ganforge.train.batches import InMemoryBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric
-from ganforge.train.objective import Objective, WeightedLoss
 from ganforge.train.trainer import TrainConfig, Trainer
-from ganforge.train.turns import ScheduledOptimizer
+from ganforge.train.turns import Objective, ScheduledOptimizer, WeightedLoss
 
 CPU = torch.device("cpu")
 
@@ -140,7 +139,7 @@ def make_trainer() -> Callable[..., Trainer]:
             networks={"generator": generator, "discriminator": discriminator},
             game=game,
             objective=objective,
-            batches=Batches(points.training(), points.spec, size=batch, seed=config.seed, device=CPU),
+            batches=InMemoryBatches(points.training(), points.spec, size=batch, seed=config.seed, device=CPU),
             sampler=noise,
             evaluator=evaluator,
             device=CPU,

@@ -15,7 +15,7 @@ import torch
 from ganforge.core.errors import DataError, IncompatiblePartsError, TrainingError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.train.batches import Batches, StreamedBatches
+from ganforge.train.batches import InMemoryBatches, StreamedBatches
 
 CPU = torch.device("cpu")
 SPEC = DataSpec((1, 2, 2), value_range=(-1.0, 1.0))
@@ -24,9 +24,9 @@ VALUES = torch.arange(COUNT * 4, dtype=torch.uint8).reshape(COUNT, 1, 2, 2)
 LABELS = torch.arange(COUNT)
 
 
-def batches(count: int, size: int, seed: int = 0) -> Batches:
+def batches(count: int, size: int, seed: int = 0) -> InMemoryBatches:
     values = torch.arange(count, dtype=torch.float32)[:, None]
-    return Batches(Samples(values, torch.arange(count)), DataSpec((1,)), size=size, seed=seed, device=CPU)
+    return InMemoryBatches(Samples(values, torch.arange(count)), DataSpec((1,)), size=size, seed=seed, device=CPU)
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 10), (3, 10), (7, 1)])
@@ -58,7 +58,7 @@ def test_values_and_labels_stay_together():
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1.0), (-0.3, 0.7)])
 def test_bytes_stay_bytes_and_become_floats_batch_by_batch(low, high):
     values = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
-    made = Batches(Samples(values), DataSpec((1, 1, 1), value_range=(low, high)), size=256, seed=0, device=CPU)
+    made = InMemoryBatches(Samples(values), DataSpec((1, 1, 1), value_range=(low, high)), size=256, seed=0, device=CPU)
     batch = made[0].values.flatten().sort().values
 
     assert made.samples.values.dtype == torch.uint8
@@ -69,7 +69,7 @@ def test_bytes_stay_bytes_and_become_floats_batch_by_batch(low, high):
 
 
 def test_bytes_without_a_range_are_refused():
-    made = Batches(Samples(torch.zeros(4, 1, 2, 2, dtype=torch.uint8)), DataSpec((1, 2, 2)), size=2, seed=0, device=CPU)
+    made = InMemoryBatches(Samples(torch.zeros(4, 1, 2, 2, dtype=torch.uint8)), DataSpec((1, 2, 2)), size=2, seed=0, device=CPU)
     with pytest.raises(IncompatiblePartsError, match="no value range"):
         made[0]
 
@@ -97,7 +97,7 @@ def streamed(source=None, *, size=5, seed=3, workers=0):
 
 
 def inside(*, size=5, seed=3):
-    return Batches(Samples(VALUES, LABELS), SPEC, size=size, seed=seed, device=CPU)
+    return InMemoryBatches(Samples(VALUES, LABELS), SPEC, size=size, seed=seed, device=CPU)
 
 
 def same(one, other):

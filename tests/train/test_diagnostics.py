@@ -9,7 +9,7 @@ from torch import nn
 from ganforge.core.events import CheckUnavailable, HealthSamples, Stepped
 from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.train.diagnostics import slopes
-from ganforge.train.objective import WeightedLoss
+from ganforge.train.turns import WeightedLoss
 
 
 def vital(trainer) -> dict[str, float]:

@@ -34,12 +34,11 @@ from ganforge.core.specs import DataSpec, Scaling
 from ganforge.games.two_player import TwoPlayerGame
 from ganforge.recipe.tables import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
 from ganforge.storage.data_folders import cache_folder
-from ganforge.train.batches import Batches, StreamedBatches
+from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
-from ganforge.train.objective import Objective, WeightedLoss
 from ganforge.train.random_streams import derive, seeded
 from ganforge.train.trainer import TrainConfig, Trainer
-from ganforge.train.turns import ScheduledOptimizer, eager
+from ganforge.train.turns import Objective, ScheduledOptimizer, WeightedLoss, eager
 
 _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
@@ -200,7 +199,7 @@ def _build_errors(part: Part) -> AbstractContextManager[None]:
     return plugin_errors(part, f"{part.title} {part.component.plugin.version} cannot be built", remedy)
 
 
-def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches | StreamedBatches, DataSpec]:
+def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches, DataSpec]:
     """The training data, in memory or streamed if the data set can be, and its spec as networks see it."""
     table, size, seed = recipe.dataset, recipe.train.batch_size, recipe.train.seed
     if isinstance(dataset, StreamingDataset):
@@ -211,7 +210,9 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
         return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
     training = dataset.training()
     data = _standardised(dataset.spec, training) if table.standardise else dataset.spec
-    return Batches(Samples(data.normalize(training.values), training.labels), data, size=size, seed=seed, device=device), data
+    return InMemoryBatches(
+        Samples(data.normalize(training.values), training.labels), data, size=size, seed=seed, device=device
+    ), data
 
 
 def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
@@ -228,7 +229,7 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
     return spec.scaled(Scaling(tuple(values.mean(0).tolist()), tuple(scale.tolist())))
 
 
-def _network(part: Part, context: BuildContext, batches: Batches | StreamedBatches, seed: int) -> nn.Module:
+def _network(part: Part, context: BuildContext, batches: Batches, seed: int) -> nn.Module:
     """A network as training begins with it, after its data-dependent initialisation."""
     network = build_network(part, context, seed=seed)
     if isinstance(network, DataDependentInit):

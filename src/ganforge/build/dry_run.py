@@ -25,9 +25,9 @@ from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe
 from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.games.two_player import with_input_grad
-from ganforge.train.objective import cached
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
+from ganforge.train.turns import cached
 
 _CONFIRMING_SAMPLES = 4
 """Samples for the run on the real device that confirms an error on the meta device."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.findings import Finding
@@ -28,7 +28,7 @@ class State:
     """
 
     tensors: Mapping[str, Tensor]
-    values: Mapping[str, object]
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

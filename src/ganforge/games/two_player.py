@@ -9,8 +9,7 @@ from torch import nn
 
 from ganforge.core.records import Samples, Terms
 from ganforge.train.modules import generate
-from ganforge.train.objective import Objective, OutputCache, cached
-from ganforge.train.turns import Batch, LastOutputs, ScheduledOptimizer, Turn
+from ganforge.train.turns import Batch, LastOutputs, Objective, OutputCache, ScheduledOptimizer, Turn, cached
 
 
 class TwoPlayerGame:
@@ -19,17 +18,8 @@ class TwoPlayerGame:
     Fakes for the discriminator are generated without a graph but in train mode, so that batch norm sees batch statistics in both
     turns, as in DCGAN. Each network is frozen while the other learns.
 
-    Args:
-        generator: maps a latent to sample values.
-        discriminator: maps samples to its output.
-        objective: the losses of both players.
-        generator_optimizer: updates the generator.
-        discriminator_optimizer: updates the discriminator.
-        discriminator_steps: k of Algorithm 1, the discriminator's updates per iteration.
-
-    Attributes:
-        turns: the two turns, in the order the trainer takes them.
-        last_outputs: the discriminator's logits in its last turn, or ``None`` if the losses did not use both.
+    ``discriminator_steps`` is k of Algorithm 1, the discriminator's updates per iteration. ``last_outputs`` holds the logits of the
+    discriminator's last turn, or ``None`` if the losses did not use both kinds of samples.
     """
 
     def __init__(
@@ -50,9 +40,9 @@ class TwoPlayerGame:
                 discriminator_steps,
                 discriminator_optimizer,
                 self.discriminator_loss,
-                frozen=tuple(generator.parameters()),
+                tuple(generator.parameters()),
             ),
-            Turn("generator", 1, generator_optimizer, self.generator_loss, frozen=tuple(discriminator.parameters())),
+            Turn("generator", 1, generator_optimizer, self.generator_loss, tuple(discriminator.parameters())),
         )
 
     def discriminator_loss(self, batch: Batch, weights: list[float]) -> Terms:

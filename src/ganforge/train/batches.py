@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -42,32 +43,68 @@ _Arrays = tuple[NDArray[Any], NDArray[Any] | None]
 
 _BATCHES_AHEAD = 2
 """Batches read ahead per worker."""
-_MAX_HEAD = 256
-"""Most samples that :meth:`StreamedBatches.head` reads."""
 _MAX_WORKERS = 8
 
 
-class RowOrder:
-    """The endless sequence "epoch 0 shuffled, epoch 1 shuffled, …" of row numbers.
+class Batches(ABC):
+    """Batch t of the endless sequence "epoch 0 shuffled, epoch 1 shuffled, …", cut into equal pieces.
+
+    Every sample is used, and a batch may span two epochs. Because a batch depends on t alone, a checkpoint needs no data cursor.
 
     Args:
-        count: rows in an epoch.
+        count: samples in an epoch.
+        data: the data set's spec, which says what bytes stand for.
+        size: samples per batch; it may exceed ``count``.
         seed: seed of the order.
         device: device of the row numbers.
     """
 
-    def __init__(self, count: int, seed: int, device: torch.device | str = "cpu") -> None:
-        self._count, self._seed, self._device = count, seed, device
+    _max_head = sys.maxsize
+
+    def __init__(self, count: int, data: DataSpec, *, size: int, seed: int, device: torch.device) -> None:
+        self.size = size
+        self._count, self._data, self._seed, self._device = count, data, seed, device
         self._epochs: dict[int, Tensor] = {}
 
-    def rows(self, start: int, count: int) -> Tensor:
-        """``count`` row numbers, from position ``start`` of the sequence."""
-        epoch, offset = divmod(start, self._count)
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return self._count
+
+    def __getitem__(self, index: int) -> Samples:
+        """The ``index``-th batch: ``(size, *shape)`` floats."""
+        return self._as_floats(self._batch(index))
+
+    def head(self, count: int) -> Samples:
+        """The first ``count`` training samples, or all; at most 256 where they must be read."""
+        return self._take(torch.arange(min(count, self._max_head, len(self))))
+
+    def subsample(self, most: int) -> Samples:
+        """At most ``most`` evenly spaced training samples: floats on the CPU, as networks see them."""
+        return self._as_floats(self._take(subsample_rows(len(self), most)).to("cpu"))
+
+    @contextmanager
+    def prefetching(self) -> Iterator[None]:
+        """Read ahead within the block, where samples must be read."""
+        yield
+
+    @abstractmethod
+    def _batch(self, index: int) -> Samples: ...
+
+    @abstractmethod
+    def _take(self, rows: Tensor) -> Samples: ...
+
+    def _as_floats(self, samples: Samples) -> Samples:
+        return replace(samples, values=self._data.to_float(samples.values))
+
+    def _rows(self, index: int) -> Tensor:
+        """The row numbers of the ``index``-th batch."""
+        missing = self.size
+        epoch, offset = divmod(index * self.size, self._count)
         pieces: list[Tensor] = []
-        while count:
-            piece = self._epoch(epoch)[offset : offset + count]
+        while missing:
+            piece = self._epoch(epoch)[offset : offset + missing]
             pieces.append(piece)
-            count -= len(piece)
+            missing -= len(piece)
             epoch, offset = epoch + 1, 0
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
@@ -85,98 +122,51 @@ def subsample_rows(count: int, most: int) -> Tensor:
     return torch.arange(taken) * count // taken
 
 
-class Batches:
-    """Batch t of the endless sequence "epoch 0 shuffled, epoch 1 shuffled, …", cut into equal pieces.
-
-    Every sample is used, and a batch may span two epochs. Because a batch depends on t alone, a checkpoint needs no data cursor.
-
-    Args:
-        samples: ``(N, *shape)`` values, floats or bytes, optionally with labels; moved to ``device`` once, unchanged.
-        data: the data set's spec, which says what bytes stand for.
-        size: samples per batch; it may exceed N.
-        seed: seed of the order.
-        device: device of the batches.
-    """
+class InMemoryBatches(Batches):
+    """Batches of samples ``(N, *shape)``, floats or bytes, which are moved to the device once, unchanged."""
 
     def __init__(self, samples: Samples, data: DataSpec, *, size: int, seed: int, device: torch.device) -> None:
+        super().__init__(len(samples), data, size=size, seed=seed, device=device)
         self.samples = samples.to(device)
-        self.size = size
-        self._data = data
-        self._order = RowOrder(len(samples), seed, device)
 
-    def __len__(self) -> int:
-        """Samples in an epoch."""
-        return len(self.samples)
+    def _batch(self, index: int) -> Samples:
+        return self._take(self._rows(index))
 
-    def __getitem__(self, index: int) -> Samples:
-        """The ``index``-th batch: ``(size, *shape)`` floats."""
-        return self._as_floats(self.samples[self._order.rows(index * self.size, self.size)])
-
-    def head(self, count: int) -> Samples:
-        """The first ``count`` training samples, or all."""
-        return self.samples[:count]
-
-    def subsample(self, most: int) -> Samples:
-        """At most ``most`` evenly spaced training samples: floats on the CPU, as networks see them."""
-        return self._as_floats(self.samples[subsample_rows(len(self), most)].to("cpu"))
-
-    def _as_floats(self, samples: Samples) -> Samples:
-        return replace(samples, values=self._data.to_float(samples.values))
-
-    @contextmanager
-    def prefetching(self) -> Iterator[None]:
-        """Does nothing: the samples are in memory."""
-        yield
+    def _take(self, rows: Tensor) -> Samples:
+        return self.samples[rows]
 
 
-class StreamedBatches:
-    """The batches that :class:`Batches` would make of a source's samples, read when they are needed.
+class StreamedBatches(Batches):
+    """The same batches of a source's samples, read when they are needed and moved to the device.
 
-    Workers run only within :meth:`prefetching`. Outside of it, or with 0 workers, this process reads each batch itself.
-
-    Args:
-        source: reads the samples.
-        data: the data set's spec, which says what bytes stand for.
-        size: samples per batch; it may exceed the number of samples.
-        seed: seed of the order.
-        device: device of the batches.
-        workers: processes that read ahead; by default one less than there are cores, at least 1 and at most 8.
+    Workers run only within :meth:`prefetching`. Outside of it, or with 0 workers, this process reads each batch itself. By default
+    there is one worker less than there are cores, at least 1 and at most 8.
     """
+
+    _max_head = 256
 
     def __init__(
         self, source: SampleSource, data: DataSpec, *, size: int, seed: int, device: torch.device, workers: int | None = None
     ) -> None:
-        self.size = size
+        super().__init__(len(source), data, size=size, seed=seed, device=torch.device("cpu"))
         self.workers = _default_workers() if workers is None else workers
-        self._source, self._data, self._device = source, data, device
-        self._order = RowOrder(len(source), seed)
+        self._source, self._target = source, device
         self._pool: ProcessPoolExecutor | None = None
         self._queue: deque[Future[_Arrays]] = deque()
         self._next = 0
 
-    def __len__(self) -> int:
-        """Samples in an epoch."""
-        return len(self._source)
+    def _take(self, rows: Tensor) -> Samples:
+        return self._source.read(rows.tolist())
 
-    def __getitem__(self, index: int) -> Samples:
-        """The ``index``-th batch: ``(size, *shape)`` floats.
+    def _batch(self, index: int) -> Samples:
+        """The samples on the device; from pinned memory the copy overlaps with the device's work.
 
         Raises:
             DataError: samples can no longer be read.
             TrainingError: a worker died.
         """
-        samples = self._source.read(self._rows(index)) if self._pool is None else self._read_queued(self._pool, index)
-        moved = self._to_device(samples)
-        return replace(moved, values=self._data.to_float(moved.values))
-
-    def head(self, count: int) -> Samples:
-        """The first ``count`` training samples, but at most 256, since they must be read."""
-        return self._source.read(list(range(min(count, _MAX_HEAD, len(self)))))
-
-    def subsample(self, most: int) -> Samples:
-        """At most ``most`` evenly spaced training samples: floats on the CPU, as networks see them."""
-        read = self._source.read(subsample_rows(len(self), most).tolist())
-        return Samples(self._data.to_float(read.values), read.labels)
+        samples = self._take(self._rows(index)) if self._pool is None else self._read_queued(self._pool, index)
+        return (samples.pin_memory() if self._target.type == "cuda" else samples).to(self._target, non_blocking=True)
 
     @contextmanager
     def prefetching(self) -> Iterator[None]:
@@ -217,16 +207,7 @@ class StreamedBatches:
 
     def _read_ahead(self, pool: ProcessPoolExecutor) -> None:
         while len(self._queue) < _BATCHES_AHEAD * self.workers:
-            self._queue.append(pool.submit(_read, self._rows(self._next + len(self._queue))))
-
-    def _rows(self, index: int) -> list[int]:
-        rows: list[int] = self._order.rows(index * self.size, self.size).tolist()
-        return rows
-
-    def _to_device(self, samples: Samples) -> Samples:
-        """On the device; from pinned memory the copy overlaps with the device's work."""
-        pinned = samples.pin_memory() if self._device.type == "cuda" else samples
-        return pinned.to(self._device, non_blocking=True)
+            self._queue.append(pool.submit(_read, self._rows(self._next + len(self._queue)).tolist()))
 
 
 def _default_workers() -> int:

@@ -24,15 +24,7 @@ class Diagnostics:
     """Measures gradients, weights and logits after an iteration, without changing them.
 
     A measurement that raises is not tried again: a discriminator may have no derivative in eval mode, which must not end training.
-
-    Args:
-        game: its turns give the gradients and weights, its last outputs the logits.
-        discriminator: the network whose input gradients :meth:`expensive` measures.
-        log_odds: whether its logits are log odds.
-        seed: seeds what the discriminator draws while its input gradients are measured.
-
-    Attributes:
-        unavailable: for each check that cannot be measured, the error.
+    ``unavailable`` holds the error of each.
     """
 
     def __init__(self, game: Game, discriminator: nn.Module, *, log_odds: bool, seed: int) -> None:
@@ -60,20 +52,18 @@ class Diagnostics:
         return self._measured("slopes", self._slopes)
 
     def _measured(self, check: str, measure: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        if check in self.unavailable:
-            return {}
-        try:
-            return measure()
-        except Exception as error:  # noqa: BLE001 - a plugin's network may raise anything, and a diagnostic must not end training
-            self.unavailable[check] = describe_error(error)
-            return {}
+        if check not in self.unavailable:
+            try:
+                return measure()
+            except Exception as error:  # noqa: BLE001 - a plugin's network may raise anything, and a diagnostic must not end training
+                self.unavailable[check] = describe_error(error)
+        return {}
 
     def _gradients(self) -> dict[str, Tensor]:
-        values = {}
-        for name, parameters in self._parameters.items():
-            if gradients := [parameter.grad for parameter in parameters if parameter.grad is not None]:
-                values[f"gradients/{name}"] = _norm(gradients)
-        return values
+        gradients = {
+            name: [one.grad for one in parameters if one.grad is not None] for name, parameters in self._parameters.items()
+        }
+        return {f"gradients/{name}": _norm(tensors) for name, tensors in gradients.items() if tensors}
 
     def _weights(self) -> dict[str, Tensor]:
         return {f"weights/{name}": _norm(weights) / self._initial_norms[name] for name, weights in self._parameters.items()}
@@ -95,9 +85,8 @@ def _initial_norm(parameters: Sequence[Tensor]) -> float:
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all elements together."""
-    norms: Sequence[Tensor] = torch._foreach_norm(list(tensors))  # noqa: SLF001 - as torch's own clipping does it
-    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
-    return total
+    norms = torch._foreach_norm(list(tensors))  # noqa: SLF001 - as torch's own clipping does it
+    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
 
 
 def _log_odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +33,9 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class ScheduledMetric:
-    """A metric with its name and schedule.
+    """A metric with its name in logs and its schedule.
 
     Attributes:
-        name: name in logs.
-        metric: the metric.
         every: iterations between measurements.
         samples: generated samples, and as many held-out real ones.
         protocol: everything two of its values must share to be comparable, as plain data, and the seed of the draws.
@@ -68,34 +67,11 @@ def draw_samples(generator: nn.Module, latent: Latent, data: DataSpec) -> Sample
     return Samples(data.denormalize(values), latent.labels, latent).to("cpu")
 
 
-def run_discriminator(discriminator: nn.Module, samples: Samples, data: DataSpec) -> DiscriminatorOutput:
-    """The discriminator's output in eval mode, on the CPU; modes and buffers stay as they were.
-
-    Args:
-        discriminator: on any device.
-        samples: real or generated samples in the data's own units.
-        data: the data as the discriminator sees it.
-    """
-    device = next(discriminator.parameters()).device
-    normalized = replace(samples, values=data.normalize(samples.values))
-    with evaluating(discriminator):
-        outputs = [discriminator(normalized[at : at + _CHUNK].to(device)) for at in range(0, len(samples), _CHUNK)]
-    features = [output.features for output in outputs if output.features is not None]
-    return DiscriminatorOutput(
-        torch.cat([output.logits for output in outputs]).cpu(),
-        {name: torch.cat([output.heads[name] for output in outputs]).cpu() for name in outputs[0].heads},
-        torch.cat(features).cpu() if features else None,
-    )
-
-
 def require_distinct(metric: Metric, name: str, dataset: Dataset, count: int, *, sets: int = 1) -> None:
     """Refuse ``sets`` times ``count`` real samples if the metric needs distinct ones and fewer are held out.
 
     A metric that looks at nearest neighbours needs them: a real sample that is drawn twice would be its own neighbour. Data sets
     without a finite held-out part draw fresh samples, which are distinct.
-
-    Raises:
-        IncompatiblePartsError: names how many samples are held out and how many are needed.
     """
     needs_distinct = isinstance(metric, DistinctRealSamples) and metric.needs_distinct_real
     if not needs_distinct or not isinstance(dataset, FiniteHeldOut) or sets * count <= dataset.held_out_size:
@@ -114,13 +90,7 @@ class Evaluator:
     because the generator changed.
 
     Args:
-        dataset: gives held-out samples, in the data's own units.
-        data: the data's spec as the networks see it, scaling included.
-        sampler: draws latents.
-        metrics: the metrics to measure.
-        seed: the run's seed.
-        device: device of the networks.
-        picture_samples: samples in each picture.
+        data: the data's spec as the networks see it, scaling included; the data set itself has its own units.
         unavailable: the error of each optional metric that could not be built, by its name.
     """
 
@@ -214,9 +184,7 @@ class Evaluator:
 
     def training_count(self) -> int | None:
         """The number of training samples, if :meth:`training_samples` gives only a part of them."""
-        if not isinstance(self._dataset, StreamingDataset):
-            return None
-        return len(self._dataset.streamed())
+        return len(self._dataset.streamed()) if isinstance(self._dataset, StreamingDataset) else None
 
     def draw_picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, LogitGrid | None, str | None]:
         """Samples from the fixed latents, and the logit grid for unlabelled one- or two-dimensional data.
@@ -231,8 +199,16 @@ class Evaluator:
                 return fake, None, describe_error(error)
 
     def _run_discriminator(self, discriminator: nn.Module, samples: Samples) -> DiscriminatorOutput:
-        with seeded(self._seed):
-            return run_discriminator(discriminator, samples, self.data)
+        """The discriminator's output for samples in the data's own units, in eval mode, on the CPU."""
+        normalized = replace(samples, values=self.data.normalize(samples.values))
+        with seeded(self._seed), evaluating(discriminator):
+            outputs = [discriminator(normalized[at : at + _CHUNK].to(self._device)) for at in range(0, len(samples), _CHUNK)]
+        features = [output.features for output in outputs if output.features is not None]
+        return DiscriminatorOutput(
+            torch.cat([output.logits for output in outputs]).cpu(),
+            {name: torch.cat([output.heads[name] for output in outputs]).cpu() for name in outputs[0].heads},
+            torch.cat(features).cpu() if features else None,
+        )
 
     def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
@@ -254,15 +230,8 @@ class Evaluator:
 
     def _validation(self) -> Callable[[int], Samples] | None:
         dataset = self._dataset
-        if not isinstance(dataset, ValidationSplit) or dataset.validation(1) is None:
-            return None
-
-        def validation(most: int) -> Samples:
-            samples = dataset.validation(most)
-            assert samples is not None  # noqa: S101 - it returned one sample above
-            return samples
-
-        return validation
+        has_split = isinstance(dataset, ValidationSplit) and dataset.validation(1) is not None
+        return cast("Callable[[int], Samples]", dataset.validation) if has_split else None
 
     def _logit_grid(self, discriminator: nn.Module) -> LogitGrid | None:
         if self._axes is None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from ganforge.core.events import (
     Stepped,
 )
 from ganforge.core.params import Schedule, value_at
-from ganforge.train.batches import Batches, StreamedBatches
+from ganforge.train.batches import Batches
 from ganforge.train.diagnostics import Diagnostics
 from ganforge.train.evaluator import Evaluator
 from ganforge.train.modules import (
@@ -39,9 +39,8 @@ from ganforge.train.modules import (
     network_state,
     optimizer_state,
 )
-from ganforge.train.objective import Objective
 from ganforge.train.random_streams import derive, global_state, restore_global_state, seed_globally, stream
-from ganforge.train.turns import Batch, Game
+from ganforge.train.turns import Batch, Game, Objective
 
 _EXPENSIVE_EVERY = 10
 """Diagnostics that need a forward pass are measured this many times less often than the others."""
@@ -84,14 +83,7 @@ class Trainer:
     :meth:`advance`, :meth:`save`, :meth:`roll_back` and :meth:`finish` itself.
 
     Args:
-        config: how long to train, and how often to evaluate, draw and save.
         networks: by name; ``generator`` and ``discriminator`` are among them.
-        game: the turns.
-        objective: the losses.
-        batches: the training data.
-        sampler: draws latents.
-        evaluator: measures metrics and draws pictures.
-        device: device of the networks.
 
     Attributes:
         iteration: iterations done.
@@ -108,7 +100,7 @@ class Trainer:
         networks: Mapping[str, nn.Module],
         game: Game,
         objective: Objective,
-        batches: Batches | StreamedBatches,
+        batches: Batches,
         sampler: Sampler,
         evaluator: Evaluator,
         device: torch.device,
@@ -205,7 +197,7 @@ class Trainer:
         tensors: dict[str, Tensor] = {}
         for name, network in self._saved_networks().items():
             tensors |= network_state(name, network)
-        optimizers: dict[str, object] = {}
+        optimizers: dict[str, Any] = {}
         for turn in self.game.turns:
             statistics, plain = optimizer_state(f"optimizers/{turn.name}", turn.optimizer.optimizer)
             tensors |= statistics
@@ -239,13 +231,13 @@ class Trainer:
             load_network(name, network, tensors)
         try:
             for turn in self.game.turns:
-                load_optimizer(f"optimizers/{turn.name}", turn.optimizer.optimizer, tensors, _table(values["optimizers"]))
+                load_optimizer(f"optimizers/{turn.name}", turn.optimizer.optimizer, tensors, values["optimizers"])
             self._latents.set_state(tensors["random/latents"])
-            restore_global_state(entries_under("random", tensors), _table(values["random"]))
-            self.iteration = int(str(values["iteration"]))
-            self.rollbacks = int(str(values["rollbacks"]))
-        except KeyError as error:
-            raise RunFolderError(f"the checkpoint lacks {error}", remedy="resume from another one, or start again") from error
+            restore_global_state(entries_under("random", tensors), values["random"])
+            self.iteration, self.rollbacks = int(values["iteration"]), int(values["rollbacks"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"lacks {error}" if isinstance(error, KeyError) else f"does not have the expected form: {error}"
+            raise RunFolderError(f"the checkpoint {reason}", remedy="resume from another one, or start again") from error
         self.divergence = None
 
     def roll_back(self, state: State, number: int | None = None) -> RolledBack:
@@ -277,7 +269,7 @@ class Trainer:
         for turn in self.game.turns:
             terms |= turn.backward(batch, weights)
         for turn in self.game.turns:
-            turn.optimizer.step()
+            turn.optimizer.optimizer.step()
         return terms
 
     def _next_batch(self) -> Batch:
@@ -303,7 +295,7 @@ class Trainer:
             data=evaluator.data,
             latent=self.sampler.spec,
             parameters={
-                name: sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+                name: sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
                 for name, network in self.networks.items()
             },
             term_info=self.objective.term_info,
@@ -353,9 +345,3 @@ class Trainer:
 
         name = next((key for key, value in terms.items() if not math.isfinite(value.item())), "a loss")
         return f"{name} is {terms[name].item():g} at iteration {self.iteration}"
-
-
-def _table(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise RunFolderError("the checkpoint's state.json does not have the expected form", remedy="resume from another checkpoint")
-    return value

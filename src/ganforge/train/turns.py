@@ -1,31 +1,48 @@
-"""Turns: one network's chance to learn. The trainer knows turns, not GANs, so another game is another tuple of turns."""
+"""Turns: one network's update by the losses of a recipe. The trainer knows turns, not GANs, so another game is other turns."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.params import Schedule
-from ganforge.core.records import Latent, Samples, Terms
+from ganforge.core.contracts import Critic, Discriminator, LogOddsLoss, Loss, TermInfo
+from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.params import Schedule, value_at
+from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
 from ganforge.train.modules import frozen
 
 _Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
 
+Side = Literal["discriminator", "generator"]
+
+OutputCache = dict[int, tuple[Samples, DiscriminatorOutput]]
+"""Discriminator outputs by the id of their samples. It holds the samples too, so that no id is used twice."""
+
+
+def cached(discriminator: Discriminator, outputs: OutputCache | None = None) -> Critic:
+    """The discriminator as losses see it within one turn: it runs once per samples and then returns the cached output.
+
+    Several losses therefore share one forward pass and one dropout mask. ``outputs`` is for a caller that reads the cache.
+    """
+    outputs = {} if outputs is None else outputs
+
+    def critic(samples: Samples) -> DiscriminatorOutput:
+        if id(samples) not in outputs:
+            outputs[id(samples)] = (samples, discriminator(samples))
+        return outputs[id(samples)][1]
+
+    return critic
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The input of one turn.
-
-    Attributes:
-        real: a batch of real samples.
-        latent: as many latents.
-    """
+    """The input of one turn: a batch of real samples, and as many latents."""
 
     real: Samples
     latent: Latent
@@ -33,14 +50,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class LastOutputs:
-    """The discriminator's logits in its last turn, for diagnostics.
-
-    Attributes:
-        real: the real samples.
-        real_logits: their logits ``(n,)``, without a graph.
-        fake: the generated samples.
-        fake_logits: their logits ``(n,)``, without a graph.
-    """
+    """The samples and logits ``(n,)`` of the discriminator's last turn, without a graph, for diagnostics."""
 
     real: Samples
     real_logits: Tensor
@@ -49,13 +59,88 @@ class LastOutputs:
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduledOptimizer:
-    """An optimizer with hyperparameters that may follow a schedule.
+class WeightedLoss:
+    """One loss of the objective, with its name in logs and the factor of its terms."""
+
+    name: str
+    loss: Loss
+    weight: float | Schedule = 1.0
+
+
+class Objective:
+    """The weighted sum of losses, ``Σ weight_i(iteration) · loss_i``.
 
     Attributes:
-        optimizer: any torch optimizer over one network's parameters.
-        schedules: by the key of its parameter groups, such as ``lr`` or ``momentum``.
+        term_info: what each term means, the two totals included.
+        second_order: whether a loss differentiates through a gradient.
+        logits_are_log_odds: whether a loss trains the logits to be log odds.
+
+    Raises:
+        IncompatiblePartsError: two losses declare the same term, or no loss trains one of the networks.
     """
+
+    def __init__(self, losses: Sequence[WeightedLoss]) -> None:
+        self.losses = tuple(losses)
+        self.term_info = _term_info(self.losses)
+        self.second_order = any(part.loss.second_order for part in self.losses)
+        self.logits_are_log_odds = any(isinstance(part.loss, LogOddsLoss) and part.loss.logits_are_log_odds for part in self.losses)
+
+    def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> Terms:
+        """One network's terms, each loss scaled by its entry in ``weights``."""
+        total = Terms({})
+        for part, weight in zip(self.losses, weights, strict=True):
+            loss = part.loss.discriminator if side == "discriminator" else part.loss.generator
+            total = total + loss(critic, real, fake).weighted(weight)
+        return total
+
+    def weights(self, iteration: int, iterations: int) -> list[float]:
+        """The weight of each loss at ``iteration``."""
+        return [value_at(part.weight, iteration, iterations) for part in self.losses]
+
+    def scheduled(self, weights: Sequence[float]) -> dict[str, float]:
+        """Those of ``weights`` that follow a schedule, by the loss's name, for logs."""
+        return {
+            f"weight/{part.name}": weight
+            for part, weight in zip(self.losses, weights, strict=True)
+            if isinstance(part.weight, Schedule)
+        }
+
+
+def _term_info(losses: Sequence[WeightedLoss]) -> dict[str, TermInfo]:
+    found: dict[str, TermInfo] = {}
+    for part in losses:
+        for key, info in part.loss.term_info.items():
+            if key in found:
+                side, _, term = key.partition("/")
+                raise IncompatiblePartsError(
+                    f"two losses give the {side} a term named '{term}'; one of them is '{part.name}'",
+                    remedy="remove one of the two [[loss]] tables",
+                )
+            found[key] = info
+
+    for side in ("discriminator", "generator"):
+        if not any(key.startswith(f"{side}/") for key in found):
+            raise IncompatiblePartsError(
+                f"no loss trains the {side}", remedy='add an adversarial loss, such as [[loss]] use = "non-saturating"'
+            )
+        found[f"{side}/total"] = TermInfo(f"total {side} loss (weighted sum of its terms)", _total_equilibrium(side, losses))
+    return found
+
+
+def _total_equilibrium(side: str, losses: Sequence[WeightedLoss]) -> float | None:
+    """The total at equilibrium, or ``None`` unless every term has an equilibrium that no scheduled weight changes."""
+    terms = [(part.weight, info) for part in losses for key, info in part.loss.term_info.items() if key.startswith(f"{side}/")]
+    total = 0.0
+    for weight, info in terms:
+        if info.equilibrium is None or (isinstance(weight, Schedule) and info.equilibrium != 0):
+            return None
+        total += info.equilibrium * (0.0 if isinstance(weight, Schedule) else weight)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledOptimizer:
+    """An optimizer whose hyperparameters may follow a schedule, by their key in parameter groups, such as ``lr``."""
 
     optimizer: torch.optim.Optimizer
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
@@ -71,14 +156,8 @@ class ScheduledOptimizer:
 
     def backward(self, total: Tensor) -> None:
         """Compute the gradients of ``total``, replacing earlier ones."""
-        for group in self.optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+        self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
-
-    def step(self) -> None:
-        """Update the weights."""
-        self.optimizer.step()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +169,7 @@ class Turn:
         repeats: how often the turn is taken per iteration.
         optimizer: updates the network's weights.
         loss: gives the loss terms for a batch and the weights of the losses.
-        frozen: parameters that require no gradients during this turn.
+        frozen: parameters that require no gradients meanwhile.
     """
 
     name: str
@@ -112,7 +191,7 @@ class Turn:
     def update(self, batch: Batch, weights: list[float]) -> dict[str, Tensor]:
         """Compute the gradients and update the weights; returns what :meth:`backward` returns."""
         terms = self.backward(batch, weights)
-        self.optimizer.step()
+        self.optimizer.optimizer.step()
         return terms
 
 
@@ -139,13 +218,7 @@ def eager(kind: type[_Kind]) -> type[_Kind]:
     """A subclass of an optimizer class that does not import torch's compiler, which takes longer than building a run.
 
     Torch wraps ``step`` and a few more methods in functions that import ``torch._dynamo`` when first called. The subclass uses the
-    methods inside those wrappers, found through :func:`functools.wraps`. It must not be used inside ``torch.compile``.
-
-    Args:
-        kind: a class of :mod:`torch.optim`, without the option ``differentiable``.
-
-    Returns:
-        The subclass, the same one each time.
+    methods inside those wrappers. It must not be used inside ``torch.compile``, or with the option ``differentiable``.
     """
     methods: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in _COMPILER_AWARE}
     methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
