@@ -2,11 +2,8 @@
 
 import contextlib
 import gzip
-import os
 import threading
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -107,38 +104,12 @@ def test_of_a_link_only_the_link_is_replaced(prepare, source, data, tmp_path):
     assert [path.name for path in data.iterdir()] == ["tiny"]
 
 
-def test_what_was_there_is_back_where_the_swap_fails(prepare, source, data, monkeypatch):
-    (data / "tiny").mkdir(parents=True)
-    (data / "tiny" / "labels").write_bytes(b"9999")
-    rename = Path.rename
-
-    def refusing(path, target):
-        if path.name == "tiny" and path.parent != data:
-            raise OSError(28, "No space left on device")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", refusing)
-    with pytest.raises(StorageError, match="No space left"):
-        prepare(source)
-    assert {path.relative_to(data).as_posix() for path in data.rglob("*")} == {"tiny", "tiny/labels"}
-
-
 def test_a_file_of_the_folders_name_is_not_touched(prepare, source, data):
     data.mkdir()
     (data / "tiny").write_text("mine")
-    with pytest.raises(StorageError, match="in the way"):
+    with pytest.raises(StorageError, match="cannot write"):
         prepare(source)
     assert [path.name for path in data.iterdir()] == ["tiny"]
-
-
-def test_what_a_killed_one_left_is_in_nobodys_way_and_goes_after_a_day(prepare, source, data):
-    for number, age in ((os.getpid(), 0), (1, 2 * 24 * 3600)):
-        left = data / f".tiny.tmp-{number}"
-        left.mkdir(parents=True)
-        (left / "images").write_bytes(b"half")
-        os.utime(left, (time.time() - age, time.time() - age))
-    assert prepare(source)[0].changed
-    assert sorted(path.name for path in data.iterdir()) == [f".tiny.tmp-{os.getpid()}", "tiny"]
 
 
 def test_nowhere_is_no_source(prepare, data):

@@ -62,7 +62,7 @@ def prepare(
     as_json: options.Json = False,
 ) -> None:
     """Copy or download a data set into the data folder, and verify its checksums."""
-    from ganforge.session.data_preparation import find_dataset, prepare_data, size_on_disk
+    from ganforge.session.data_preparation import find_dataset, prepare_data
     from ganforge.storage.data_folders import data_folders
 
     known = find_dataset(name)
@@ -74,7 +74,7 @@ def prepare(
         return
     made = "" if name == known.name else f", which {name} uses,"
     how = "is ready" if done.changed else "was already there"
-    size = size_on_disk(done.folder) / 2**20
+    size = sum(path.stat().st_size for path in done.folder.iterdir() if path.is_file()) / 2**20
     console.success(f"{known.name}{made} {how} in {done.folder} ({size:.1f} MiB, checksums verified; licence: {known.licence})")
 
 

@@ -1,22 +1,18 @@
-"""Copies or downloads data sets, compares them with their checksums, and puts them in place whole or not at all."""
+"""Copies or downloads data sets, compares them with their checksums, and puts them in place."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ganforge import __version__
 from ganforge.builtin.datasets.remote_datasets import DERIVED_DATASETS, REMOTE_DATASETS, Layout, RemoteDataset, RemoteFile
 from ganforge.builtin.datasets.remote_files import decompress, find_file, find_folder, find_layout, read_file, search_folders
 from ganforge.core.errors import DataError, StorageError, UsageError, did_you_mean
-from ganforge.storage.atomic_files import staged, staging_prefix, storage_errors, sync_folder, write_synced
+from ganforge.storage.atomic_files import storage_errors, write_bytes
 
 Report = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes so far, and the bytes in all if known."""
@@ -24,31 +20,19 @@ Report = Callable[[str, int, int | None], None]
 _TIMEOUT = 30
 """Seconds without a byte until a server counts as dead."""
 _CHUNK = 1 << 18
-_STALE_SECONDS = 24 * 3600
 _NOT_FOUND = (403, 404)
+_Found = TypeVar("_Found")
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedDataset:
-    """A data set that is on this computer.
+class PreparedDataset(NamedTuple):
+    """The folder of a data set, and whether it was put there now."""
 
-    Attributes:
-        dataset: the data set.
-        folder: its folder.
-        changed: whether it was put there now.
-    """
-
-    dataset: RemoteDataset
     folder: Path
     changed: bool
 
 
 def find_dataset(name: str) -> RemoteDataset:
-    """The data set of that name, or the one that it is derived from.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The data set of that name, or the one that it is derived from."""
     dataset = REMOTE_DATASETS.get(DERIVED_DATASETS.get(name, name))
     if dataset is None:
         names = [*REMOTE_DATASETS, *DERIVED_DATASETS]
@@ -79,71 +63,35 @@ def prepare_data(dataset: RemoteDataset, source: str | None, folders: Iterable[P
     candidates = [target] if source is not None else search_folders(dataset, (own, *others))
     current = find_folder(dataset, candidates)
     if current is not None and _is_intact(dataset, current):
-        return PreparedDataset(dataset, current, changed=False)
+        return PreparedDataset(current, changed=False)
 
-    contents = _contents(dataset, source, candidates, report)
+    contents = dict(_contents(dataset, source, candidates, report))
     try:
         _put_in_place(dataset, target, contents)
     except StorageError as error:
         error.remedy = "free some space, or set GANFORGE_DATA to a folder that you may write in"
         raise
-    return PreparedDataset(dataset, target, changed=True)
+    return PreparedDataset(target, changed=True)
 
 
-def size_on_disk(folder: Path) -> int:
-    """Bytes of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-
-
-# Files in place
-
-
-def _put_in_place(dataset: RemoteDataset, target: Path, contents: Iterable[tuple[str, bytes]]) -> None:
-    """Replace the folder as a whole; files in it that do not belong to the data set stay. Of a link, only the link is replaced."""
-    if target.is_file():
-        raise StorageError(f"cannot write {target}: a file of this name is in the way")
-    _remove_stale_stages(target)
-    remaining = iter(contents)
-    first = next(remaining)  # before anything is created
-    with staged(target) as stage:
-        with storage_errors(target):
-            stage.mkdir()
-        for name, raw in chain([first], remaining):
-            with storage_errors(target):
-                write_synced(stage / name, raw)
-        with storage_errors(target):
-            _copy_foreign_files(dataset, target, stage)
-            sync_folder(stage)
-
-
-def _copy_foreign_files(dataset: RemoteDataset, target: Path, stage: Path) -> None:
-    if target.is_symlink() or not target.exists():
-        return
+def _put_in_place(dataset: RemoteDataset, target: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files, and remove those of a damaged copy, which a run might read instead; others stay. A link is replaced."""
+    with storage_errors(target):
+        if target.is_symlink():
+            target.unlink()
+    for name, raw in contents.items():
+        write_bytes(target / name, raw)
     own = {name for layout in dataset.layouts for file in layout for name in file.names}
-    for path in target.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, stage / path.name, symlinks=True)
-        elif path.name not in own:
-            shutil.copy2(path, stage / path.name, follow_symlinks=False)
-
-
-def _remove_stale_stages(target: Path) -> None:
-    """Remove what a killed process left, after a day."""
-    for stage in target.parent.glob(f"{staging_prefix(target)}*"):
-        with suppress(OSError):
-            if time.time() - stage.stat().st_mtime > _STALE_SECONDS and not os.path.lexists(stage / "former"):
-                shutil.rmtree(stage, ignore_errors=True)
+    with storage_errors(target):
+        for name in own - contents.keys():
+            (target / name).unlink(missing_ok=True)
 
 
 # Checksums
 
 
 def _verify(dataset: RemoteDataset, file: RemoteFile, raw: bytes, origin: Path | str) -> None:
-    """Compare a file, compressed or not, with its checksum.
-
-    Raises:
-        DataError: its gzip is damaged, or its checksum differs; names ``origin``.
-    """
+    """Compare a file, compressed or not, with its checksum; an error names ``origin``."""
     content = _content(file, raw, origin)
     if not file.matches(content):
         found = file.checksum_of(content).partition(":")[2]
@@ -173,11 +121,7 @@ def _archives(dataset: RemoteDataset) -> list[RemoteFile]:
 
 
 def _identify_archive(dataset: RemoteDataset, raw: bytes, name: str, origin: Path | str) -> RemoteFile:
-    """The archive of a data set that this is, whatever its name.
-
-    Raises:
-        DataError: it is none of them; compares it with the one of that name.
-    """
+    """The archive of a data set that this is, whatever its name; an error compares it with the one of that name."""
     archives = _archives(dataset)
     matching = next((file for file in archives if file.matches(raw)), None)
     if matching is None:
@@ -233,12 +177,7 @@ def _local_files(dataset: RemoteDataset, source: Path) -> list[tuple[RemoteFile,
 
 
 def _download(dataset: RemoteDataset, urls: Iterable[str], report: Report) -> Iterator[tuple[str, bytes]]:
-    """Download from web folders or archives, one after the other: what one server lacks or has wrong, the next one may deliver.
-
-    Raises:
-        DataError: no server has the missing files; gives the reason of each.
-        UsageError: a URL is that of one file of several.
-    """
+    """Download from web folders or archives, one after the other: what one server lacks or has wrong, the next one may deliver."""
     failures: list[str] = []
     missing: list[RemoteFile] | None = None
     for url in urls:
@@ -270,27 +209,16 @@ def _download_first(dataset: RemoteDataset, url: str, report: Report) -> tuple[L
     if any(name in file.names for layout in dataset.layouts for file in layout):
         raise UsageError(f"{url} is one of several files", remedy="name the web folder that holds them all")
 
-    not_found: OSError | None = None
-    for layout in dataset.layouts:
-        try:
-            return layout, _download_file(dataset, layout[0], url, report)
-        except OSError as error:
-            if not _is_not_found(error):
-                raise
-            not_found = not_found or error
-    raise not_found or AssertionError("a data set has files")
+    return _first_found(partial(_download_layout, dataset, layout, url, report) for layout in dataset.layouts)
+
+
+def _download_layout(dataset: RemoteDataset, layout: Layout, url: str, report: Report) -> tuple[Layout, tuple[str, bytes]]:
+    return layout, _download_file(dataset, layout[0], url, report)
 
 
 def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, report: Report) -> tuple[str, bytes]:
     """Name and verified content of a file from a web folder, compressed if the server has it so."""
-    *compressed, plain = reversed(file.names)
-    for name in compressed:
-        try:
-            return _download_name(dataset, file, url, name, report)
-        except OSError as error:
-            if not _is_not_found(error):
-                raise
-    return _download_name(dataset, file, url, plain, report)
+    return _first_found(partial(_download_name, dataset, file, url, name, report) for name in reversed(file.names))
 
 
 def _download_name(dataset: RemoteDataset, file: RemoteFile, url: str, name: str, report: Report) -> tuple[str, bytes]:
@@ -320,8 +248,17 @@ def _fetch(url: str, name: str, size: int, report: Report) -> bytes:
     return b"".join(pieces)
 
 
-def _is_not_found(error: OSError) -> bool:
-    return getattr(getattr(error, "response", None), "status_code", None) in _NOT_FOUND
+def _first_found(attempts: Iterable[Callable[[], _Found]]) -> _Found:
+    """The result of the first attempt that the server does not answer with "not found"."""
+    not_found: OSError | None = None
+    for attempt in attempts:
+        try:
+            return attempt()
+        except OSError as error:
+            if getattr(getattr(error, "response", None), "status_code", None) not in _NOT_FOUND:
+                raise
+            not_found = not_found or error
+    raise not_found or AssertionError("a data set has files")
 
 
 def _reason(error: Exception) -> str:

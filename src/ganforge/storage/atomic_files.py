@@ -76,7 +76,7 @@ def staged(path: Path) -> Iterator[Path]:
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f"{staging_prefix(path)}", dir=path.parent))
+        stage = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.tmp-", dir=path.parent))
     former = stage / "former"
     try:
         yield stage / path.name
@@ -85,11 +85,6 @@ def staged(path: Path) -> Iterator[Path]:
     finally:
         if os.path.lexists(path) or not os.path.lexists(former):  # never remove the only copy
             shutil.rmtree(stage, ignore_errors=True)
-
-
-def staging_prefix(path: Path) -> str:
-    """What the names of :func:`staged`'s temporary folders beside ``path`` start with."""
-    return f".{path.name[:100]}.tmp-"
 
 
 def _exchange(new: Path, path: Path, former: Path) -> None:
