@@ -203,4 +203,4 @@ def test_a_sweep_has_a_page_over_the_pages_of_its_seeds(tmp_path, console):
     assert "2 of 2 seeds: 2 finished." in html
     assert all(f'href="../{result.folder.name}/report.html"' in html for result in swept.seeds)
     assert recorded_files(swept)[-1] == "report.html"
-    assert formatting.number(swept.spread["code-recovery"]["median"]) in html
+    assert formatting.number(swept.to_plain()["spread"]["code-recovery"]["median"]) in html

@@ -72,20 +72,16 @@ def _figures(trainer: Trainer) -> Iterator[tuple[str, Callable[[], bytes]]]:
     data, spec = trainer.evaluator.data, trainer.sampler.spec
     explorer = LatentExplorer(trainer.ema.network, trainer.sampler, data)
     for ending in FORMATS:
-        yield f"interpolation{ending}", partial(_interpolation, trainer, explorer, ending)
+        yield f"interpolation{ending}", partial(_walk, trainer, explorer.interpolation, "interpolation", 2 * ROWS, ending)
     if spec.classes or spec.has_codes:
         for ending in FORMATS:
-            yield f"traversal{ending}", partial(_traversal, trainer, explorer, ending)
+            yield f"traversal{ending}", partial(_walk, trainer, explorer.traversal, "traversal", 10, ending)
     if data.is_image:
         yield "neighbours.png", partial(_neighbours, trainer, explorer)
 
 
-def _interpolation(trainer: Trainer, explorer: LatentExplorer, ending: str) -> bytes:
-    return explorer.interpolation(_latents(trainer, "interpolation", 2 * ROWS), ending)
-
-
-def _traversal(trainer: Trainer, explorer: LatentExplorer, ending: str) -> bytes:
-    return explorer.traversal(_latents(trainer, "traversal", 10), ending)
+def _walk(trainer: Trainer, draw: Callable[[Latent, str], bytes], name: str, count: int, ending: str) -> bytes:
+    return draw(_latents(trainer, name, count), ending)
 
 
 def _neighbours(trainer: Trainer, explorer: LatentExplorer) -> bytes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ganforge.core.findings import NOT_MONITORED, by_severity
@@ -20,18 +20,12 @@ class Result:
     """The end of one run.
 
     Attributes:
-        run: name of the run.
-        folder: its folder.
         status: ``finished``, ``stopped`` or ``diverged``; in a sweep also ``failed``.
-        iterations: iterations done.
         seconds: wall time of this process's training.
-        iterations_per_second: over this process's training, evaluations and pictures included; iterations that a roll-back
-            discarded count, since they took their time.
+        iterations_per_second: over this process's training, with evaluations, pictures, and iterations that a roll-back discarded.
         metrics: last value of each metric.
         health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not monitored``, and ``findings``, the worst first.
         mlflow: what :func:`mlflow_facts` gives.
-        exit_code: the command's exit code.
-        seed: the run's seed.
         reason: why it ended, unless finished.
     """
 
@@ -61,16 +55,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """The end of a sweep over seeds.
-
-    Attributes:
-        run: name of the sweep.
-        folder: its folder.
-        seeds: the results, in the order of seeds.
-        seconds: wall time of the whole sweep.
-        exit_code: 0 when every seed finished, else the first other one.
-        mlflow: as in :class:`Result`, for the parent run.
-    """
+    """The end of a sweep over seeds; its exit code is 0 if every seed finished, else the first other one."""
 
     run: str
     folder: Path
@@ -78,14 +63,6 @@ class SweepResult:
     seconds: float
     exit_code: int
     mlflow: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def spread(self) -> dict[str, dict[str, float]]:
-        """Median, minimum and maximum over the seeds of each metric's last value."""
-        return {
-            name: {"median": statistics.median(values), "min": min(values), "max": max(values)}
-            for name, values in self.values.items()
-        }
 
     @property
     def values(self) -> dict[str, list[float]]:
@@ -109,6 +86,7 @@ class SweepResult:
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with the keys of one run's result and ``seeds`` and ``spread`` beside them."""
+        spread = {name: {"median": median(found), "min": min(found), "max": max(found)} for name, found in self.values.items()}
         statuses = {result.status for result in self.seeds}
         trained = sum(result.iterations_per_second * result.seconds for result in self.seeds)
         return {
@@ -118,11 +96,11 @@ class SweepResult:
             "iterations": sum(result.iterations for result in self.seeds),
             "seconds": self.seconds,
             "iterations_per_second": trained / max(self.seconds, 1e-9),
-            "metrics": {name: spread["median"] for name, spread in self.spread.items()},
+            "metrics": {name: found["median"] for name, found in spread.items()},
             "health": {"verdict": self.verdict, "findings": [], "seeds": self.verdicts},
             "mlflow": dict(self.mlflow),
             "seeds": [result.to_plain() for result in self.seeds],
-            "spread": self.spread,
+            "spread": spread,
             "exit_code": self.exit_code,
         }
 

@@ -28,7 +28,6 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.run_metadata import UNCHECKED_TAGS, DatasetFacts, StartRecord
 
 if TYPE_CHECKING:
-    from ganforge.core.records import Samples
     from ganforge.train.trainer import Trainer
 
 _HASHED = 10_000
@@ -49,7 +48,15 @@ def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options:
         "seed": plan.blueprint.recipe.train.seed,
         "parent": options.parent,
         "recipe_folder": str(plan.source.path.resolve().parent),
-        **environment_info(str(trainer.device), torch.get_num_threads()),
+        # Versions and machine explain why two runs differ.
+        "ganforge": ganforge.__version__,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "device": str(trainer.device),
+        "threads": torch.get_num_threads(),
+        "folder": str(Path.cwd()),
     }
     write_recipe_files(plan, folder, facts)
 
@@ -103,14 +110,7 @@ def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRec
 
 
 def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Mapping[str, str]) -> StartRecord:
-    """What the start records of a run and of a sweep have in common.
-
-    Args:
-        plan: the recipe.
-        folder: the folder, its files written.
-        suffix: what follows the recipe's name in the run's name.
-        tags: tags besides the recipe's own and those of the source.
-    """
+    """What the start records of a run and of a sweep have in common; ``suffix`` follows the recipe's name in the run's name."""
     identity, path, recipe = folder.read_json(folder.identity), plan.source.path.resolve(), plan.blueprint.recipe
     return StartRecord(
         run_id=identity["id"],
@@ -127,25 +127,6 @@ def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Map
         note=_note(plan, folder),
         artifacts={folder.recipe.name: "recipe", folder.resolved.name: "recipe"},
     )
-
-
-def changed_values(plan: RunPlan) -> dict[str, list[str]]:
-    """The recipe keys that a resumed run changes, each with its value before and now, without secrets."""
-    return {key: [text and mask(key, text) for text in values] for key, values in plan.changed.items()}
-
-
-def environment_info(device: str, threads: int) -> dict[str, Any]:
-    """Versions and machine, which explain why two runs differ."""
-    return {
-        "ganforge": ganforge.__version__,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in _PACKAGES},
-        "platform": platform.platform(),
-        "host": socket.gethostname(),
-        "device": device,
-        "threads": threads,
-        "folder": str(Path.cwd()),
-    }
 
 
 def command_line() -> str:
@@ -165,6 +146,9 @@ def _without_secrets(word: str, *, is_setting: bool) -> str:
 
 def _tags(folder: RunFolder, identity: Mapping[str, Any]) -> dict[str, str]:
     """The tags by which MLflow's run list can be searched."""
+    lock = folder.read_json(folder.lock)
+    plugins = [f"{one['name']} {one['version']}" for one in lock["distributions"]]
+    plugins += [f"{Path(one['file']).name} sha256:{one['sha256'][:12]}" for one in lock["plugin_files"]]
     return {
         "mlflow.user": _user(),
         "ganforge.version": str(identity["ganforge"]),
@@ -174,16 +158,9 @@ def _tags(folder: RunFolder, identity: Mapping[str, Any]) -> dict[str, str]:
         "ganforge.host": str(identity["host"]),
         "ganforge.device": str(identity["device"]),
         "ganforge.torch": str(identity["versions"]["torch"]),
-        "ganforge.plugins": _plugins(folder),
+        "ganforge.plugins": ", ".join(plugins),
         **UNCHECKED_TAGS,
     }
-
-
-def _plugins(folder: RunFolder) -> str:
-    """Distributions with their versions, and local files with the beginning of their hash."""
-    lock = folder.read_json(folder.lock)
-    names = [f"{one['name']} {one['version']}" for one in lock["distributions"]]
-    return ", ".join([*names, *(f"{Path(one['file']).name} sha256:{one['sha256'][:12]}" for one in lock["plugin_files"])])
 
 
 def _note(plan: RunPlan, folder: RunFolder) -> str:
@@ -198,23 +175,14 @@ def _note(plan: RunPlan, folder: RunFolder) -> str:
 
 
 def _dataset_facts(plan: RunPlan, trainer: Trainer) -> DatasetFacts:
-    component, spec = plan.blueprint.dataset.component, trainer.evaluator.data
-    classes = f", {spec.classes} classes" if spec.classes else ""
-    return DatasetFacts(
-        name=component.name,
-        digest=_digest(trainer.batches.head(_HASHED)),
-        source=component.id,
-        profile=f"{len(trainer.batches)} samples of shape {'×'.join(map(str, spec.shape))}{classes}",
-    )
-
-
-def _digest(samples: Samples) -> str:
-    """The beginning of a SHA-256 over the samples' values and labels."""
-    hashed = hashlib.sha256()
-    for tensor in (samples.values, samples.labels):
+    component, spec, head = plan.blueprint.dataset.component, trainer.evaluator.data, trainer.batches.head(_HASHED)
+    digest = hashlib.sha256()
+    for tensor in (head.values, head.labels):
         if tensor is not None:
-            hashed.update(tensor.contiguous().cpu().numpy().tobytes())
-    return hashed.hexdigest()[:32]
+            digest.update(tensor.contiguous().cpu().numpy().tobytes())
+    classes = f", {spec.classes} classes" if spec.classes else ""
+    profile = f"{len(trainer.batches)} samples of shape {'×'.join(map(str, spec.shape))}{classes}"
+    return DatasetFacts(name=component.name, digest=digest.hexdigest()[:32], source=component.id, profile=profile)
 
 
 def _copy_local_plugins(folder: RunFolder) -> None:

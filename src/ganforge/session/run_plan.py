@@ -59,9 +59,7 @@ class Options:
     Attributes:
         recipe: the recipe's file; optional when resuming.
         overrides: ``--set`` texts.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         resume: folder, name or beginning of the id of a run to resume.
-        runs_dir: where run folders are created.
         tracking_uri: the MLflow store; ``None`` for the environment's or the default.
         plain: plain lines instead of the live view.
         parent: id of the sweep that this run belongs to.
@@ -86,8 +84,6 @@ class RunPlan:
     """A valid recipe, resolved.
 
     Attributes:
-        source: the recipe as read.
-        blueprint: its components.
         resumed: the folder of the run to resume, or ``None``.
         changed: by dotted key, the value the resumed run was created with and the new one, where they differ; "" for a missing one.
     """
@@ -122,55 +118,6 @@ class RunPlan:
         return folder.resolve()
 
 
-@dataclass(frozen=True, slots=True)
-class _Locks:
-    """The locks that this run must match: the one given with ``--locked``, and that of the run it resumes."""
-
-    given: Lock | None = None
-    given_file: Path | None = None
-    resumed: Lock | None = None
-    run: Path = Path()
-    unlocked: bool = False
-
-    @classmethod
-    def read(cls, options: Options, run: RunFolder | None) -> _Locks:
-        given = read_lock(options.locked) if options.locked else None
-        resumed = None if run is None else _resumed_lock(run, unlocked=options.unlocked)
-        return cls(given, options.locked, resumed, run.path if run else Path(), options.unlocked)
-
-    def check_installed(self) -> None:
-        """Compare distributions and local plugin files, before any of them runs."""
-        if self.given:
-            check_installed(self.given, self.given_file)
-        if self.resumed:
-            self._check_resumed(installed_differences(self.resumed, self.run))
-
-    def check_parts(self, plan: RunPlan) -> None:
-        """Compare components and data."""
-        if not (self.given or self.resumed):
-            return
-        now = make_lock(plan.blueprint, plan.recipe_folder)
-        if self.given:
-            check_parts(self.given, now)
-        if self.resumed:
-            self._check_resumed(part_differences(self.resumed, now))
-
-    def _check_resumed(self, differences: Sequence[LockDifference]) -> None:
-        """A run continues with what it was created with, unless the user allows otherwise or a difference changes no weight."""
-        grave = [one for one in differences if not one.minor]
-        if grave and not self.unlocked:
-            lines = "\n  ".join(one.message for one in grave)
-            raise UsageError(
-                f"{self.run.name} was created with different versions, files or data (see its lock.json); nothing was changed:"
-                f"\n  {lines}",
-                remedy=f"{join_remedies(grave)}; or give --unlocked to go on with what is here",
-            )
-        for one in differences:
-            _log.warning(
-                "%s was created with something else: %s; to restore it: %s", self.run.name, one.message, join_remedies([one])
-            )
-
-
 def _resumed_lock(run: RunFolder, *, unlocked: bool) -> Lock | None:
     """The lock of a resumed run; ``None``, with a warning, where it is lost or may be ignored."""
     if not run.lock.exists():
@@ -186,21 +133,18 @@ def _resumed_lock(run: RunFolder, *, unlocked: bool) -> Lock | None:
 
 
 def prepare(options: Options) -> RunPlan:
-    """Read and resolve the recipe. Imports no torch and creates nothing.
-
-    Raises:
-        RecipeError: with every problem of the recipe.
-        UsageError: neither a recipe nor a run to resume; a recipe that is not the resumed run's; or installed versions, components
-            or data that differ from a lock.
-        PluginError: a plugin that the recipe needs failed.
-    """
+    """Read and resolve the recipe, and compare it with the run it resumes and with locks. Imports no torch and creates nothing."""
     resumed = find(options.resume, options.runs_dir) if options.resume else None
     if options.recipe is None and resumed is None:
         raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
 
     source = read_recipe(options.recipe or _own_recipe(resumed), options.overrides)
-    locks = _Locks.read(options, resumed)
-    locks.check_installed()
+    given = read_lock(options.locked) if options.locked else None
+    former = _resumed_lock(resumed, unlocked=options.unlocked) if resumed else None
+    if given:  # distributions and plugin files are compared before any of them runs
+        check_installed(given, options.locked)
+    if former and resumed:
+        _check_resumed(resumed, installed_differences(former, resumed.path), unlocked=options.unlocked)
     registry = load_plugins()
     if registry.warning:
         _log.warning(registry.warning)
@@ -208,18 +152,30 @@ def prepare(options: Options) -> RunPlan:
     for warning in blueprint.warnings:
         _log.warning(str(warning))
     plan = RunPlan(source, blueprint, resumed, _changed(blueprint, resumed) if resumed else {})
-    locks.check_parts(plan)
+    if given or former:
+        now = make_lock(blueprint, plan.recipe_folder)
+        if given:
+            check_parts(given, now)
+        if former and resumed:
+            _check_resumed(resumed, part_differences(former, now), unlocked=options.unlocked)
     return plan
 
 
-def assemble(plan: RunPlan, device: str) -> Trainer:
-    """Build the trainer and run its parts on one another once; nothing is created on disk.
+def _check_resumed(run: RunFolder, differences: Sequence[LockDifference], *, unlocked: bool) -> None:
+    """A run continues with what it was created with, unless the user allows otherwise or a difference changes no weight."""
+    name, grave = run.path.name, [one for one in differences if not one.minor]
+    if grave and not unlocked:
+        lines = "\n  ".join(one.message for one in grave)
+        raise UsageError(
+            f"{name} was created with different versions, files or data (see its lock.json); nothing was changed:\n  {lines}",
+            remedy=f"{join_remedies(grave)}; or give --unlocked to go on with what is here",
+        )
+    for one in differences:
+        _log.warning("%s was created with something else: %s; to restore it: %s", name, one.message, join_remedies([one]))
 
-    Raises:
-        IncompatiblePartsError: parts that do not fit each other, or a device that is not available.
-        DataError: the data cannot be read.
-        PluginError: a component could not be built.
-    """
+
+def assemble(plan: RunPlan, device: str) -> Trainer:
+    """Build the trainer and run its parts on one another once; nothing is created on disk."""
     from ganforge.build.builder import Folders, build_trainer, choose_device
     from ganforge.build.dry_run import dry_run, find_known_bad_pairs
 
@@ -237,11 +193,8 @@ def assemble(plan: RunPlan, device: str) -> Trainer:
 def _limit_threads(trainer: Trainer) -> None:
     """Use one thread for small networks on the CPU, where distributing microseconds of work costs far more than it saves.
 
-    With 12,545 to 210,065 parameters, perceptrons on digits and MNIST took 6 to 36 times as long on two threads as on one, and 7 to
-    51 times the processor time, on two cores that other programs used too (``benchmarks/threads.py``). Convolutions use each
-    parameter in many places, so their number of parameters does not measure the work.
-
-    The choice follows from the recipe alone, since results depend on the number of threads; ``OMP_NUM_THREADS`` overrides it.
+    Perceptrons on MNIST took 6 to 36 times as long on two shared cores as on one (``benchmarks/threads.py``). Convolutions use each
+    parameter in many places. Results depend on the number of threads, so the recipe alone decides, or ``OMP_NUM_THREADS``.
     """
     import torch
     from torch.nn.modules.conv import _ConvNd
@@ -254,11 +207,7 @@ def _limit_threads(trainer: Trainer) -> None:
 
 
 def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> object:
-    """Load the newest intact checkpoint into trainer and monitor; warn of what keeps the continuation from being bit-identical.
-
-    Returns:
-        The monitor's part of the state.
-    """
+    """Load the newest intact checkpoint; warn of what keeps results from being bit-identical. Returns the monitor's memory."""
     import torch
 
     iteration, state, skipped = checkpoints.load_newest(folder)

@@ -23,10 +23,10 @@ from ganforge.build.blueprint import check_expectations
 from ganforge.core.errors import UsageError
 from ganforge.core.findings import unchecked_report
 from ganforge.recipe.tables import Expectation
-from ganforge.session.graceful_signals import StopRequest, graceful_signals
 from ganforge.session.result import Result, SweepResult, mlflow_facts
 from ganforge.session.run_files import common_start_record, write_recipe_files
 from ganforge.session.run_plan import Options, RunPlan, assemble, prepare
+from ganforge.session.training_loop import StopRequest, graceful_signals
 from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 Children = set[subprocess.Popen[str]]
 
-_MISSED = 1
-"""Exit code: an expectation was missed."""
 _log = logging.getLogger(__name__)
 
 
@@ -48,9 +46,6 @@ def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> Sweep
 
     The parent run in MLflow gets each metric's mean and spread over the seeds done so far, the worst health verdict, and how many
     seeds have each. A signal stops the seeds under way, each with a checkpoint, and starts no more.
-
-    Raises:
-        GanforgeError: as for a run, before anything is created.
     """
     show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     with show_messages(show), graceful_signals() as stop:
@@ -59,7 +54,8 @@ def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> Sweep
 
 def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, stop: StopRequest) -> SweepResult:
     started, first = time.perf_counter(), plan.blueprint.recipe.train.seed
-    folder = _create_folder(plan, options, first, seeds)
+    folder = RunFolder.create(options.runs_dir, plan.experiment, f"{plan.name}-seeds")
+    write_recipe_files(plan, folder, {"kind": "sweep", "ganforge": __version__, "seeds": [first, first + seeds - 1]})
     with folder.locked(), supervise(folder, options.tracking_uri) as delivery, JournalWriter(folder.journal) as journal:
         start = common_start_record(plan, folder, f"seeds {first}–{first + seeds - 1}", {"ganforge.kind": "sweep"})
         journal.record("start", **start.to_record())
@@ -67,7 +63,9 @@ def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, stop: Sto
         results: list[Result] = []
         for result in _run_all(options, plan, folder, range(first, first + seeds), jobs, stop):
             results.append(result)
-            _log.info("%s", _summary_line(result))
+            metrics = "  ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+            facts = "  ".join(map(str, filter(None, (metrics, result.health["verdict"], result.folder))))
+            _log.info("seed %d: %s after %.0f s  %s", result.seed, result.status, result.seconds, facts)
             _record_progress(journal, results)
         exit_code = stop.exit_code if stop.signal else next((one.exit_code for one in results if one.exit_code), 0)
         swept = SweepResult(folder.path.name, folder.path, tuple(results), time.perf_counter() - started, exit_code)
@@ -108,20 +106,9 @@ def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder
     try:
         return Result.from_plain(json.loads(output))
     except (ValueError, KeyError):
-        return Result(
-            run=f"{plan.name} seed {seed}",
-            folder=log,
-            status="failed",
-            iterations=0,
-            seconds=0.0,
-            iterations_per_second=0.0,
-            metrics={},
-            health=unchecked_report(),
-            mlflow={},
-            exit_code=child.returncode or 1,
-            seed=seed,
-            reason=_last_line(log),
-        )
+        name, code, lines = f"{plan.name} seed {seed}", child.returncode or 1, log.read_text(encoding="utf-8").strip().splitlines()
+        reason = lines[-1] if lines else "its log is empty"
+        return Result(name, log, "failed", 0, 0.0, 0.0, {}, unchecked_report(), {}, code, seed, reason)
 
 
 @contextmanager
@@ -140,12 +127,6 @@ def _children(stop: StopRequest) -> Iterator[Children]:
         stop.forward = lambda _: None
         for child in list(children):
             child.kill()
-
-
-def _create_folder(plan: RunPlan, options: Options, first: int, seeds: int) -> RunFolder:
-    folder = RunFolder.create(options.runs_dir, plan.experiment, f"{plan.name}-seeds")
-    write_recipe_files(plan, folder, {"kind": "sweep", "ganforge": __version__, "seeds": [first, first + seeds - 1]})
-    return folder
 
 
 def _record_progress(journal: JournalWriter, results: Sequence[Result]) -> None:
@@ -172,25 +153,12 @@ def _finish(plan: RunPlan, folder: RunFolder, journal: JournalWriter, swept: Swe
     journal.record("end", status=mlflow_status, reason=stopped, exit_code=swept.exit_code)
 
 
-def _summary_line(result: Result) -> str:
-    metrics = "  ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-    facts = "  ".join(map(str, filter(None, (metrics, result.health["verdict"], result.folder))))
-    return f"seed {result.seed}: {result.status} after {result.seconds:.0f} s  {facts}"
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8").strip().splitlines()
-    return lines[-1] if lines else "its log is empty"
-
-
 @dataclass(frozen=True, slots=True)
 class Band:
     """One expectation of a recipe, and what its seeds reached.
 
     Attributes:
         metric: ``wasserstein`` or ``modes/captured``.
-        min: lower end of the band, or ``None``.
-        max: upper end of the band, or ``None``.
         needed: seeds that must lie in it.
         seeds: seeds that count.
         values: by seed, its last value; ``None`` for a seed that did not finish or was not run.
@@ -225,12 +193,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All expectations of a recipe, and what its seeds reached.
-
-    Attributes:
-        bands: one for each expectation, in the recipe's order.
-        sweep: the runs.
-    """
+    """All expectations of a recipe, in its order, and the runs that were compared with them."""
 
     bands: tuple[Band, ...]
     sweep: SweepResult
@@ -240,7 +203,7 @@ class Verification:
         """0 where every band is reached, else 1; above 128 where a signal stopped the sweep."""
         if self.sweep.exit_code > 128:
             return self.sweep.exit_code
-        return 0 if all(band.reached for band in self.bands) else _MISSED
+        return 0 if all(band.reached for band in self.bands) else 1
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with stable keys."""
@@ -262,7 +225,6 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
     Raises:
         UsageError: the recipe has no expectations.
         RecipeError: an expectation names a value that the recipe does not measure, or that cannot be measured here.
-        GanforgeError: as for a run, before anything is created.
     """
     with show_messages(lambda _: None):  # the sweep shows these messages
         plan = prepare(options)

@@ -23,12 +23,12 @@ from ganforge.callbacks.picture_writer import animation, curves, pictures
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError, describe_error
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import unchecked_report
+from ganforge.core.redaction import mask
 from ganforge.health.monitor import HealthMonitor
-from ganforge.session.graceful_signals import StopRequest, graceful_signals
 from ganforge.session.result import Result, mlflow_facts
-from ganforge.session.run_files import changed_values, start_record, update_lock, write_run_files
+from ganforge.session.run_files import start_record, update_lock, write_run_files
 from ganforge.session.run_plan import Options, RunPlan, assemble, prepare, restore
-from ganforge.session.training_loop import MIN_CHECKPOINTS, TrainingLoop
+from ganforge.session.training_loop import MIN_CHECKPOINTS, StopRequest, TrainingLoop, graceful_signals
 from ganforge.storage import atomic_files, run_status
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -53,19 +53,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Everything that one run works with.
-
-    Attributes:
-        plan: the recipe and its components.
-        folder: the run's folder, locked.
-        trainer: the trainer, restored where the run is resumed.
-        monitor: checks its health.
-        known_health: what the monitor knew, if the run is resumed.
-        journal: the run's journal.
-        ui: what the user sees.
-        stop: whether a signal asked to stop.
-        delivery: the upload to MLflow.
-    """
+    """Everything that one run works with; ``known_health`` is what the monitor knew, if the run is resumed."""
 
     plan: RunPlan
     folder: RunFolder
@@ -87,14 +75,7 @@ def run(options: Options, console: Console) -> Result:
     """Train a recipe.
 
     Nothing is created before the recipe is valid and every part is built. The run then ends as finished, stopped (``KILLED`` in
-    MLflow), diverged or failed (``FAILED``); ``status.json`` says which.
-
-    Args:
-        options: the command line's options.
-        console: where the live view and messages go; results are returned, not printed.
-
-    Raises:
-        GanforgeError: for all that the user can mend.
+    MLflow), diverged or failed (``FAILED``); ``status.json`` says which. The live view and messages go to ``console``.
     """
     resolve_store(options.tracking_uri)  # an invalid URI is refused before anything is built
     show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -104,9 +85,8 @@ def run(options: Options, console: Console) -> Result:
             trainer = assemble(plan, options.device)
         with trainer.batches.prefetching():  # before there is a lock that its processes could inherit
             folder = plan.resumed or RunFolder.create(options.runs_dir, plan.experiment, plan.name)
-            ui = create_ui(
-                console, plain=options.plain, title=plan.title, folder=folder.path, seed=plan.blueprint.recipe.train.seed
-            )
+            seed = plan.blueprint.recipe.train.seed
+            ui = create_ui(console, plain=options.plain, title=plan.title, folder=folder.path, seed=seed)
             with folder.locked(), _opened(plan, folder, trainer, options, ui, stop) as context:
                 messages.note = ui.notify
                 finished = _train(context)
@@ -129,8 +109,7 @@ def _startup_notice(console: Console, title: str, *, plain: bool) -> Iterator[No
 def _garbage_collector_paused() -> Iterator[None]:
     """Import and build without the garbage collector, then exempt from it what lives for the whole run.
 
-    Importing torch creates hundreds of thousands of objects that stay; traversing them again and again costs a fifth of the time
-    before the first iteration, and more at each later import.
+    Importing torch creates hundreds of thousands of objects that stay; traversing them costs a fifth of the time until training.
     """
     if not gc.isenabled():  # the caller's decision
         yield
@@ -169,7 +148,8 @@ def _train(context: RunContext) -> Finished:
         if not context.plan.resumed:
             journal.record("start", **start_record(context.plan, folder, trainer).to_record())
         elif context.plan.changed:
-            journal.record("changed", iteration=trainer.iteration, values=changed_values(context.plan))
+            changed = {key: [text and mask(key, text) for text in values] for key, values in context.plan.changed.items()}
+            journal.record("changed", iteration=trainer.iteration, values=changed)
         finished = _broadcast(context)
         _conclude(context, finished)
     except KeyboardInterrupt:
@@ -193,17 +173,10 @@ def _train(context: RunContext) -> Finished:
 def _broadcast(context: RunContext) -> Finished:
     """Train, and send the events to the callbacks."""
     recipe, folder, journal = context.recipe, context.folder, context.journal
-    loop = TrainingLoop(
-        recipe.health.on_fail,
-        context.trainer,
-        context.monitor,
-        folder,
-        journal,
-        stop_requested=context.stop.requested,
-        known_health=context.known_health,
-    )
-    keep = max(recipe.checkpoints.keep, MIN_CHECKPOINTS) if recipe.health.on_fail == "roll-back" else recipe.checkpoints.keep
-    saver = CheckpointSaver(folder, keep)
+    on_fail, keep = recipe.health.on_fail, recipe.checkpoints.keep
+    stop, health = context.stop.requested, context.known_health
+    loop = TrainingLoop(on_fail, context.trainer, context.monitor, folder, journal, stop_requested=stop, known_health=health)
+    saver = CheckpointSaver(folder, max(keep, MIN_CHECKPOINTS) if on_fail == "roll-back" else keep)
     essential: list[Callback] = [journal_writer(folder, journal), saver]
     finished = broadcast(loop.events(), _callbacks(context), essential=essential)
     assert finished is not None  # noqa: S101 - the trainer's last event
@@ -260,9 +233,9 @@ def _log_phase(state: UploadState, before: str) -> None:
 def _conclude(context: RunContext, finished: Finished) -> None:
     """Write the final files and the journal's last records."""
     folder, journal, wanted = context.folder, context.journal, context.recipe.pictures
-    status = run_status.read(folder) or run_status.Status(status="running")
+    reached = run_status.read(folder) or run_status.Status(status="running")
     protocols = {metric.name: metric.protocol for metric in context.trainer.evaluator.metrics}
-    final = {"metrics": dict(status.metrics), "protocols": protocols, "health": dict(status.health or unchecked_report())}
+    final = {"metrics": dict(reached.metrics), "protocols": protocols, "health": dict(reached.health or unchecked_report())}
     atomic_files.write_json(folder.metrics, {"iteration": finished.iteration, **final})
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
@@ -279,13 +252,8 @@ def _conclude(context: RunContext, finished: Finished) -> None:
         _write_model(context, finished)
     if wanted.report:
         write_final_report(folder, journal)
-    journal.record(
-        "end",
-        status=_MLFLOW_STATUS[finished.outcome],
-        reason=finished.reason,
-        exit_code=_exit_code(context, finished),
-        iteration=finished.iteration,
-    )
+    status, code = _MLFLOW_STATUS[finished.outcome], _exit_code(context, finished)
+    journal.record("end", status=status, reason=finished.reason, exit_code=code, iteration=finished.iteration)
 
 
 def _write_model(context: RunContext, finished: Finished) -> None:
