@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
@@ -28,14 +28,7 @@ _RISING = 1.15
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one check observes at one time.
-
-    Attributes:
-        level: how bad it is.
-        problem: what is wrong, in the field's words; :data:`REMEDIES` has a remedy for each.
-        evidence: what was measured, in words and numbers.
-        key: the recipe key to change, if it is not the problem's usual one.
-    """
+    """What one check observes at one time. ``key`` is the recipe key to change, if it is not that of the problem's remedy."""
 
     level: Level
     problem: str
@@ -48,7 +41,6 @@ class CheckInputs:
     """What checks know.
 
     Attributes:
-        config: the limits.
         values: the newest value of everything measured, training diagnostics smoothed.
         levels: the level that each check reports now.
         previous: the sample values before the newest ones.
@@ -80,11 +72,9 @@ def _crosses(value: float, limit: float, limits: WarnLimit, *, eased: bool) -> b
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One health check.
+    """One health check, named as in ``[health]``, in findings and in ``health/…``.
 
     Attributes:
-        name: its name in ``[health]``, in findings and in ``health/…``.
-        source: what its values are measured from.
         observe: gives the observation, or ``None`` if all is well or a value is missing.
         waits: whether it waits until the warm-up is over.
         immediate: whether one observation is enough for a finding.
@@ -100,46 +90,21 @@ class HealthCheck:
 # Checks of training diagnostics
 
 
-def _check_gradients(inputs: CheckInputs) -> Observation | None:
-    """A gradient so large that steps lead nowhere (ganhacks, section 10: norms over 100)."""
-    norms = _norms(inputs, "gradients")
-    if lost := _non_finite(norms, "gradient"):
-        return lost
-    worst = max(norms, key=lambda name: norms[name], default=None)
+def _check_norms(inputs: CheckInputs, kind: str, problem: str, evidence: str, networks: tuple[str, ...]) -> Observation | None:
+    """A norm that is not finite, or the largest one of the ``networks`` if it crosses a limit."""
+    norms = {name: norm for name in _NETWORKS if (norm := inputs.values.get(f"{kind}/{name}")) is not None}
+    if lost := next((name for name, norm in norms.items() if not math.isfinite(norm)), None):
+        what = f"the norm of the {lost}'s {kind.replace('gradients', 'gradient')} is {norms[lost]:g}"
+        return Observation("fail", NON_FINITE, what, f"{lost}.optimizer.lr")
+    worst = max((name for name in norms if name in networks), key=lambda name: norms[name], default=None)
     if worst is None:
         return None
-    level = inputs.level("gradients", norms[worst])
-    return level and Observation(level, "exploding gradients", f"the {worst}'s gradient has norm {norms[worst]:.3g}")
-
-
-def _check_weights(inputs: CheckInputs) -> Observation | None:
-    """Weights that keep growing, because steps are so large that they add up."""
-    norms = _norms(inputs, "weights")
-    if lost := _non_finite(norms, "weights"):
-        return lost
-    if "generator" not in norms:
-        return None
-    growth = norms["generator"]
-    level = inputs.level("weights", growth)
-    return level and Observation(level, "divergence", f"the generator's weights are {growth:.3g} times their initial size")
-
-
-def _norms(inputs: CheckInputs, kind: str) -> dict[str, float]:
-    return {name: inputs.values[f"{kind}/{name}"] for name in _NETWORKS if f"{kind}/{name}" in inputs.values}
-
-
-def _non_finite(norms: Mapping[str, float], what: str) -> Observation | None:
-    name = next((name for name, norm in norms.items() if not math.isfinite(norm)), None)
-    if name is None:
-        return None
-    return Observation("fail", NON_FINITE, f"the norm of the {name}'s {what} is {norms[name]:g}", f"{name}.optimizer.lr")
+    level = inputs.level(kind, norms[worst])
+    return level and Observation(level, problem, f"the {worst}'s {evidence.format(norms[worst])}")
 
 
 def _check_dominance(inputs: CheckInputs) -> Observation | None:
-    """The discriminator is certain and right: the divergence that it estimates is near its maximum, log 2.
-
-    With L the log loss of both halves, (log 4 - L)/2 estimates the Jensen-Shannon divergence (Goodfellow et al. 2014, theorem 1).
-    """
+    """The discriminator is certain and right: the Jensen-Shannon divergence that it estimates is near its maximum, log 2."""
     if not inputs.has("dominance", "dominance/accuracy"):
         return None
     divergence, accuracy = inputs.values["dominance"], inputs.values["dominance/accuracy"]
@@ -197,11 +162,7 @@ def _check_finite(inputs: CheckInputs) -> Observation | None:
 
 
 def _check_collapse(inputs: CheckInputs) -> Observation | None:
-    """Samples cover only a part of the data, or all samples are nearly the same.
-
-    Samples that are far from the data cover none of it either, but that is another problem and only a warning, because every
-    training begins that way.
-    """
+    """Samples cover only a part of the data, or all are nearly the same; only a warning if they are far from the data."""
     if not inputs.has("collapse", "collapse/precision", "collapse/spread"):
         return None
     coverage, precision, spread = (inputs.values[name] for name in ("collapse", "collapse/precision", "collapse/spread"))
@@ -241,10 +202,7 @@ def _check_overfitting(inputs: CheckInputs) -> Observation | None:
 
 
 def _check_oscillation(inputs: CheckInputs) -> Observation | None:
-    """The networks circle around the equilibrium: the EMA is near the data, and the generator itself is not.
-
-    If the EMA is far from the data too, it merely lags behind the generator.
-    """
+    """The networks circle around the equilibrium: the EMA is near the data, and the generator itself is not."""
     if not inputs.has("oscillation/away") or inputs.values["oscillation/away"] > _NEAR:
         return None
     return _by_limit(inputs, "oscillation", "oscillation", "the generator is {:.3g} times as far from the data as its EMA")
@@ -259,13 +217,19 @@ def _by_limit(inputs: CheckInputs, check: str, problem: str, evidence: str) -> O
     return level and Observation(level, problem, evidence.format(max(0.0, value)))
 
 
+def _norms(kind: str, problem: str, evidence: str, networks: tuple[str, ...]) -> HealthCheck:
+    observe = partial(_check_norms, kind=kind, problem=problem, evidence=evidence, networks=networks)
+    return HealthCheck(kind, "diagnostics", observe, waits=False)
+
+
 def _simple(check: str, problem: str, evidence: str) -> HealthCheck:
     return HealthCheck(check, "samples", partial(_by_limit, check=check, problem=problem, evidence=evidence))
 
 
 CHECKS = (
-    HealthCheck("gradients", "diagnostics", _check_gradients, waits=False),
-    HealthCheck("weights", "diagnostics", _check_weights, waits=False),
+    # Gradients so large that steps lead nowhere (ganhacks, section 10: norms over 100), or steps so large that they add up.
+    _norms("gradients", "exploding gradients", "gradient has norm {:.3g}", _NETWORKS),
+    _norms("weights", "divergence", "weights are {:.3g} times their initial size", ("generator",)),
     HealthCheck("dominance", "diagnostics", _check_dominance),
     HealthCheck("vanishing", "diagnostics", _check_vanishing),
     HealthCheck("slopes", "diagnostics", _check_slopes),
@@ -299,22 +263,22 @@ def remedy_for(problem: str, losses: Collection[str] = ()) -> Remedy:
     """The remedy for a problem; it never recommends losses that the recipe already uses, given by their names."""
     usual = REMEDIES[problem]
     used, other = _IF_USED.get(problem, (set(), usual))
-    return other if used <= set(losses) else usual
+    text, key = other if used <= set(losses) else usual
+    return Remedy(text.replace(_ADD_R1, "raise the weight of r1") if "r1" in losses else text, key)
 
 
 _BOTH_RATES = "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr"
-_R1 = "a gradient penalty such as r1"
-_STRONGER_R1 = "raise the weight of r1"
+_ADD_R1 = "add a gradient penalty such as r1"
 _MODE_COVERING = {"relativistic", "r1", "r2"}
 
 REMEDIES = {
     NON_FINITE: Remedy(*NON_FINITE_REMEDY),
     # Either network's steps may cause it, so there is no single key.
-    "exploding gradients": Remedy(f"{_BOTH_RATES}; add {_R1}"),
+    "exploding gradients": Remedy(f"{_BOTH_RATES}; {_ADD_R1}"),
     "divergence": Remedy("lower the generator's learning rate", "generator.optimizer.lr"),
-    "discriminator dominance": Remedy(f"lower the discriminator's learning rate, or add {_R1}", "discriminator.optimizer.lr"),
+    "discriminator dominance": Remedy(f"lower the discriminator's learning rate, or {_ADD_R1}", "discriminator.optimizer.lr"),
     "vanishing gradient": Remedy("use the non-saturating loss; weaken the discriminator", "loss"),
-    "discriminator over-fitting": Remedy(f"use more training samples, a smaller discriminator, or {_R1}", "dataset.params"),
+    "discriminator over-fitting": Remedy(f"use more training samples or a smaller discriminator, or {_ADD_R1}", "dataset.params"),
     "uneven discriminator": Remedy("penalise its gradient at real samples and at fakes: losses r1 and r2", "loss"),
     "mode collapse": Remedy(
         "use losses relativistic with r1 and r2, which reward covering all modes; or lower both learning rates", "loss"
@@ -329,18 +293,9 @@ REMEDIES = {
     "codes ignored": Remedy("raise the weight of the loss mutual-information", "loss"),
 }
 _IF_USED: dict[str, tuple[set[str], Remedy]] = {
-    "exploding gradients": ({"r1"}, Remedy(f"{_BOTH_RATES}; {_STRONGER_R1}")),
-    "discriminator dominance": (
-        {"r1"},
-        Remedy(f"lower the discriminator's learning rate, or {_STRONGER_R1}", "discriminator.optimizer.lr"),
-    ),
     "vanishing gradient": (
         {"non-saturating"},
         Remedy("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr"),
-    ),
-    "discriminator over-fitting": (
-        {"r1"},
-        Remedy(f"use more training samples, a smaller discriminator, or {_STRONGER_R1}", "dataset.params"),
     ),
     "uneven discriminator": ({"r1", "r2"}, Remedy("raise the weights of r1 and r2 alike", "loss")),
     "mode collapse": (

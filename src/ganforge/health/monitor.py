@@ -52,7 +52,6 @@ class _History:
         counts: observations in a row, at that level or worse.
         since: first iteration of the present problem, at that level or worse.
         last: iteration of the last observation.
-        observation: the last one.
     """
 
     needed: int
@@ -77,11 +76,7 @@ class _History:
         return Finding(check, seen.problem, level, seen.evidence, self.since[level], self.last, remedy, seen.key or key)
 
     def add(self, iteration: int, observation: Observation | None) -> None:
-        """Add what the check observes now.
-
-        Another problem than before continues the row, but its finding dates from now. A failure dates from when it became one,
-        not from the warning before it.
-        """
+        """Add what the check observes now. Another problem continues the row, but its finding dates from now, as does a failure."""
         if observation is None or self.observation is None or observation.problem != self.observation.problem:
             self.since = {}
         levels: tuple[Level, ...] = () if observation is None else ("warn", "fail") if observation.level == "fail" else ("warn",)
@@ -97,13 +92,7 @@ class _History:
 
 @dataclass(slots=True)
 class _Smoother:
-    """Smooths diagnostics over iterations, and compares them with what they were at first.
-
-    Attributes:
-        last: iteration of the last diagnostics.
-        first: the generator's gradient norms in the first twentieth of the run.
-        baseline: their median, once it is known.
-    """
+    """Smooths diagnostics over iterations, and compares the generator's gradient norms with the median of the ``first`` ones."""
 
     last: int = 0
     first: list[float] = field(default_factory=list)
@@ -166,12 +155,7 @@ def monitored(events: Iterable[Event], monitor: HealthMonitor) -> Iterator[Event
 class HealthMonitor:
     """Monitors one run. It never ends the run by an error of its own: a check that fails becomes unavailable, which is a finding.
 
-    Args:
-        config: the recipe's ``[health]`` table.
-        losses: names of the recipe's losses, so that no remedy recommends them.
-
-    Attributes:
-        findings: all present findings, failures first.
+    ``losses`` are the names of the recipe's losses; ``findings`` are all present ones, failures first.
     """
 
     def __init__(self, config: Health, losses: Collection[str] = ()) -> None:

@@ -45,16 +45,8 @@ def find_dataset(name: str) -> RemoteDataset:
 def prepare_data(dataset: RemoteDataset, source: str | None, folders: Iterable[Path], report: Report) -> PreparedDataset:
     """Make sure that the files that a run would read are here, with the right checksums.
 
-    Args:
-        dataset: the data set.
-        source: a folder, archive or URL; by default an intact copy in one of the folders, else the data set's URLs.
-        folders: the data folders; files are written to the first one.
-        report: called as files progress.
-
-    Raises:
-        DataError: files are missing or wrong, or no server delivered them; nothing was changed.
-        StorageError: the disk or folder refused.
-        UsageError: the source is empty, or the URL of one file of several.
+    The source is a folder, archive or URL; by default an intact copy in one of the data folders, else the data set's URLs. Files are
+    written to the first of these folders, once all are verified.
     """
     if source is not None and not source.strip():
         raise UsageError("--from is empty", remedy="name a folder, an archive or a URL")

@@ -23,7 +23,6 @@ class Result:
         status: ``finished``, ``stopped`` or ``diverged``; in a sweep also ``failed``.
         seconds: wall time of this process's training.
         iterations_per_second: over this process's training, with evaluations, pictures, and iterations that a roll-back discarded.
-        metrics: last value of each metric.
         health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not monitored``, and ``findings``, the worst first.
         mlflow: what :func:`mlflow_facts` gives.
         reason: why it ended, unless finished.

@@ -57,11 +57,9 @@ class Options:
     """The command line's options for a run.
 
     Attributes:
-        recipe: the recipe's file; optional when resuming.
-        overrides: ``--set`` texts.
+        recipe: optional when resuming.
         resume: folder, name or beginning of the id of a run to resume.
         tracking_uri: the MLflow store; ``None`` for the environment's or the default.
-        plain: plain lines instead of the live view.
         parent: id of the sweep that this run belongs to.
         locked: a lock file, or the run folder that holds it, which installed versions, components and data must match.
         unlocked: whether a resumed run may continue with other versions, files or data than it was created with.
@@ -81,12 +79,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """A valid recipe, resolved.
-
-    Attributes:
-        resumed: the folder of the run to resume, or ``None``.
-        changed: by dotted key, the value the resumed run was created with and the new one, where they differ; "" for a missing one.
-    """
+    """A valid recipe, resolved. ``changed`` has the values of a resumed run before and now, by dotted key, "" for a missing one."""
 
     source: RecipeSource
     blueprint: Blueprint

@@ -158,9 +158,7 @@ class Band:
     """One expectation of a recipe, and what its seeds reached.
 
     Attributes:
-        metric: ``wasserstein`` or ``modes/captured``.
         needed: seeds that must lie in it.
-        seeds: seeds that count.
         values: by seed, its last value; ``None`` for a seed that did not finish or was not run.
         inside: how many of them lie in the band.
     """
@@ -222,9 +220,7 @@ class Verification:
 def verify(options: Options, *, jobs: int, console: Console) -> Verification:
     """Run a recipe's seeds as a sweep, and compare their last values with the recipe's expectations.
 
-    Raises:
-        UsageError: the recipe has no expectations.
-        RecipeError: an expectation names a value that the recipe does not measure, or that cannot be measured here.
+    What an expectation names must be measured by the recipe, and be measurable here.
     """
     with show_messages(lambda _: None):  # the sweep shows these messages
         plan = prepare(options)

@@ -51,12 +51,7 @@ class Batches(ABC):
 
     Every sample is used, and a batch may span two epochs. Because a batch depends on t alone, a checkpoint needs no data cursor.
 
-    Args:
-        count: samples in an epoch.
-        data: the data set's spec, which says what bytes stand for.
-        size: samples per batch; it may exceed ``count``.
-        seed: seed of the order.
-        device: device of the row numbers.
+    ``count`` are the samples in an epoch, ``size`` those of a batch, which may be more; ``device`` is that of the row numbers.
     """
 
     _max_head = sys.maxsize
@@ -159,12 +154,7 @@ class StreamedBatches(Batches):
         return self._source.read(rows.tolist())
 
     def _batch(self, index: int) -> Samples:
-        """The samples on the device; from pinned memory the copy overlaps with the device's work.
-
-        Raises:
-            DataError: samples can no longer be read.
-            TrainingError: a worker died.
-        """
+        """The samples on the device; from pinned memory the copy overlaps with the device's work."""
         samples = self._take(self._rows(index)) if self._pool is None else self._read_queued(self._pool, index)
         return (samples.pin_memory() if self._target.type == "cuda" else samples).to(self._target, non_blocking=True)
 

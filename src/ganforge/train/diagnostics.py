@@ -86,7 +86,8 @@ def _initial_norm(parameters: Sequence[Tensor]) -> float:
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all elements together."""
     norms = torch._foreach_norm(list(tensors))  # noqa: SLF001 - as torch's own clipping does it
-    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+    return total
 
 
 def _log_odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:

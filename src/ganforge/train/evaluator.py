@@ -87,11 +87,8 @@ class Evaluator:
     """Evaluates generators with its own random streams, so that evaluating more often never changes the trained weights.
 
     For one number of samples, the held-out samples and the latents are the same at every evaluation, so that curves move only
-    because the generator changed.
-
-    Args:
-        data: the data's spec as the networks see it, scaling included; the data set itself has its own units.
-        unavailable: the error of each optional metric that could not be built, by its name.
+    because the generator changed. ``data`` is the spec as the networks see it, scaling included; ``unavailable`` has the error of
+    each optional metric that could not be built.
     """
 
     def __init__(
@@ -121,11 +118,7 @@ class Evaluator:
     def measure(
         self, generator: nn.Module, discriminator: nn.Module | None, metrics: Sequence[ScheduledMetric]
     ) -> tuple[dict[str, float], dict[str, str]]:
-        """Measure ``generator``; without a discriminator, metrics get no critic.
-
-        Returns:
-            The values by ``"wasserstein"`` or ``"modes/captured"``, and the error of each optional metric that failed, by its name.
-        """
+        """Values by ``"wasserstein"`` or ``"modes/captured"``, and the error of each optional metric that failed, by its name."""
         values: dict[str, float] = {}
         missing: dict[str, str] = {}
         with seeded(self._seed):
@@ -144,12 +137,8 @@ class Evaluator:
     def measure_real(self, metric: Metric, count: int, name: str = "") -> tuple[Mapping[str, float], float]:
         """The metric's floor: its values when ``count`` further real samples take the place of generated ones.
 
-        Returns:
-            The values, and the share of the second set of real samples that is also in the first. With fewer than ``2 · count``
-            held-out samples some are drawn twice, which makes the values too good.
-
-        Raises:
-            IncompatiblePartsError: the metric needs distinct samples, and the held-out part is too small for two sets.
+        The second result is the share of these that are also among the others: with fewer than ``2 · count`` held-out samples some
+        are drawn twice, which makes the values too good.
         """
         require_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
         with seeded(self._seed):
@@ -230,8 +219,9 @@ class Evaluator:
 
     def _validation(self) -> Callable[[int], Samples] | None:
         dataset = self._dataset
-        has_split = isinstance(dataset, ValidationSplit) and dataset.validation(1) is not None
-        return cast("Callable[[int], Samples]", dataset.validation) if has_split else None
+        if not isinstance(dataset, ValidationSplit) or dataset.validation(1) is None:
+            return None
+        return cast("Callable[[int], Samples]", dataset.validation)
 
     def _logit_grid(self, discriminator: nn.Module) -> LogitGrid | None:
         if self._axes is None:

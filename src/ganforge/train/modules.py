@@ -56,9 +56,6 @@ class EMA:
 
     Each update sets ``average ← decay·average + (1 - decay)·weights``. Buffers are copied, not averaged, as in R3GAN (Huang et al.
     2025), because batch-norm statistics are averages already. With a decay of 0 it is a copy of the latest weights.
-
-    Attributes:
-        network: the averaged copy; its parameters never require gradients.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -82,11 +79,7 @@ def network_state(name: str, network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_network(name: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load the tensors under ``name/`` into the network.
-
-    Raises:
-        RunFolderError: keys or shapes do not match: the checkpoint belongs to another recipe or plugin version.
-    """
+    """Load the tensors under ``name/`` into the network; a mismatch is a :class:`RunFolderError`."""
     try:
         network.load_state_dict(entries_under(name, tensors), strict=True)
     except RuntimeError as error:

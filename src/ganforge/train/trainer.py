@@ -53,8 +53,6 @@ class TrainConfig:
     """How long to train, and how often to evaluate, draw and save.
 
     Attributes:
-        iterations: total number of iterations.
-        seed: the run's seed.
         picture_every: iterations between pictures.
         save_every: iterations between saved states.
         updates: ``alternating`` updates one network after the other; ``simultaneous`` computes all gradients with the same weights
@@ -82,12 +80,9 @@ class Trainer:
     :meth:`run` trains to the end. A caller that decides between iterations whether to stop or roll back calls :meth:`start`,
     :meth:`advance`, :meth:`save`, :meth:`roll_back` and :meth:`finish` itself.
 
-    Args:
-        networks: by name; ``generator`` and ``discriminator`` are among them.
-
     Attributes:
+        networks: by name; ``generator`` and ``discriminator`` are among them.
         iteration: iterations done.
-        ema: the generator's moving average.
         rollbacks: how often training was rolled back, earlier parts of a resumed run included.
         iterations_run: iterations that this trainer has done, those included that a rollback discarded.
         divergence: which value is no longer finite, or ``None``; training cannot go on then, except after a rollback.
@@ -138,10 +133,7 @@ class Trainer:
         yield self.finish()
 
     def start(self) -> Iterator[Event]:
-        """The first events.
-
-        At iteration 0 this seeds the global generators of torch, numpy and Python, because layers such as dropout use them.
-        """
+        """The first events. At iteration 0 this seeds the global generators, because layers such as dropout use them."""
         self._began = time.perf_counter()
         yield self._started()
         if self.iteration == 0:
@@ -221,11 +213,7 @@ class Trainer:
         )
 
     def restore(self, state: State) -> None:
-        """Continue from ``state``.
-
-        Raises:
-            RunFolderError: the state belongs to another recipe or plugin version, or a part is missing.
-        """
+        """Continue from ``state``; one of another recipe or plugin version is a :class:`RunFolderError`."""
         tensors, values = state.tensors, state.values
         for name, network in self._saved_networks().items():
             load_network(name, network, tensors)
@@ -241,10 +229,9 @@ class Trainer:
         self.divergence = None
 
     def roll_back(self, state: State, number: int | None = None) -> RolledBack:
-        """Restore an earlier ``state``, and draw other latents from there on.
+        """Restore an earlier ``state``, and draw other latents from there on, for the same data in the same order.
 
-        The data comes in the same order again. Each rollback has its own random stream, so that a run with rollbacks is
-        reproducible too. ``number`` is the number of this rollback, by default the next one.
+        Each rollback has its own random stream, by its ``number``: a run with rollbacks is reproducible too.
         """
         reached, number = self.iteration, self.rollbacks + 1 if number is None else number
         self.restore(state)

@@ -70,11 +70,6 @@ class WeightedLoss:
 class Objective:
     """The weighted sum of losses, ``Σ weight_i(iteration) · loss_i``.
 
-    Attributes:
-        term_info: what each term means, the two totals included.
-        second_order: whether a loss differentiates through a gradient.
-        logits_are_log_odds: whether a loss trains the logits to be log odds.
-
     Raises:
         IncompatiblePartsError: two losses declare the same term, or no loss trains one of the networks.
     """
@@ -167,7 +162,6 @@ class Turn:
     Attributes:
         name: the network that learns, as shown in logs.
         repeats: how often the turn is taken per iteration.
-        optimizer: updates the network's weights.
         loss: gives the loss terms for a batch and the weights of the losses.
         frozen: parameters that require no gradients meanwhile.
     """
