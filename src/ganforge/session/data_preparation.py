@@ -45,7 +45,7 @@ def find_dataset(name: str) -> RemoteDataset:
 def prepare_data(dataset: RemoteDataset, source: str | None, folders: Iterable[Path], report: Report) -> PreparedDataset:
     """Make sure that the files that a run would read are here, with the right checksums.
 
-    The source is a folder, archive or URL; by default an intact copy in one of the data folders, else the data set's URLs. Files are
+    The source is a folder, archive or URL; by default an intact copy in one of the folders, else the data set's URLs. Files are
     written to the first of these folders, once all are verified.
     """
     if source is not None and not source.strip():
