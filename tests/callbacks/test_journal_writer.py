@@ -13,9 +13,9 @@ from ganforge.core.events import Evaluated, Finished, HealthChecked, RolledBack,
 from ganforge.core.findings import Finding
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.storage import run_status, value_info
+from ganforge.storage import value_info
 from ganforge.storage.journal import JournalWriter, read
-from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_folder import RunFolder, Status
 
 
 class Clock:
@@ -114,14 +114,14 @@ def test_the_end_record_is_left_to_the_session(folder, writer, clock):
 
 def test_the_status_has_the_progress(handle, folder, clock):
     handle(started())
-    assert (run_status.read(folder).status, run_status.read(folder).iterations) == ("running", 100)
+    assert (folder.read_status().status, folder.read_status().iterations) == ("running", 100)
 
     handle(stepped(1))
     handle(Evaluated(1, {"wasserstein": 0.5}, 0.0))
     clock.now += 2.1
     handle(stepped(2))
 
-    known = run_status.read(folder)
+    known = folder.read_status()
     assert (known.status, known.iteration, known.metrics) == ("running", 2, {"wasserstein": 0.5})
     assert known.seconds == pytest.approx(2.1)
 
@@ -132,7 +132,7 @@ def test_a_heartbeat_comes_every_two_seconds_and_no_sooner(handle, folder, clock
     for iteration in range(1, 101):
         clock.now += 0.25
         handle(stepped(iteration))
-        beats.append(run_status.read(folder).iteration)
+        beats.append(folder.read_status().iteration)
 
     assert sorted(set(beats)) == [0, *range(8, 101, 8)]
 
@@ -143,7 +143,7 @@ def test_the_status_has_the_outcome_with_its_reason(handle, folder, outcome, rea
     handle(Evaluated(7, {"modes/captured": 8.0}, 0.0))
     handle(Finished(7, outcome, 1.0, reason))
 
-    known = run_status.read(folder)
+    known = folder.read_status()
     assert (known.status, known.iteration, known.reason) == (outcome, 7, reason)
     assert known.metrics == {"modes/captured": 8.0}
 
@@ -151,13 +151,13 @@ def test_the_status_has_the_outcome_with_its_reason(handle, folder, outcome, rea
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_resumed_run_remembers_its_metrics(handle, writer, folder, damaged):
     writer.record("eval", iteration=20, values={"eval/wasserstein": 0.5})
-    run_status.write(folder, run_status.Status(status="stopped", reason="asked to stop"))
+    folder.write_status(Status(status="stopped", reason="asked to stop"))
     if damaged:
         folder.status.write_text("{")
 
     handle(started(40))
 
-    known = run_status.read(folder)
+    known = folder.read_status()
     assert known.metrics == {"wasserstein": 0.5}
     assert (known.status, known.reason) == ("running", None)
 
@@ -165,13 +165,13 @@ def test_a_resumed_run_remembers_its_metrics(handle, writer, folder, damaged):
 def test_what_was_measured_beyond_the_checkpoint_that_a_run_goes_on_from_is_given_up(handle, writer, folder):
     for iteration, value in ((20, 0.5), (40, 0.1)):
         writer.record("eval", iteration=iteration, values={"eval/wasserstein": value})
-    run_status.write(folder, run_status.Status(status="killed", metrics={"wasserstein": 0.1}))
+    folder.write_status(Status(status="killed", metrics={"wasserstein": 0.1}))
 
     handle(started(30))
-    assert run_status.read(folder).metrics == {"wasserstein": 0.5}
+    assert folder.read_status().metrics == {"wasserstein": 0.5}
 
     handle(RolledBack(10, 35))
-    assert run_status.read(folder).metrics == {}
+    assert folder.read_status().metrics == {}
 
 
 def test_a_metric_that_fails_has_no_last_value_any_more(handle, folder, caplog):
@@ -181,10 +181,10 @@ def test_a_metric_that_fails_has_no_last_value_any_more(handle, folder, caplog):
     assert caplog.messages == ["metric 'flaky' could not be measured: no luck; training continues without it"]
     handle(Finished(60, "finished", 1.0))
 
-    assert run_status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
+    assert folder.read_status().metrics == {"flakyer": 2.0, "steady": 4.0}
     assert records(folder, "eval")[-1]["missing"] == ["flaky"]
     handle(started(60))
-    assert run_status.read(folder).metrics == {"flakyer": 2.0, "steady": 4.0}
+    assert folder.read_status().metrics == {"flakyer": 2.0, "steady": 4.0}
 
 
 def test_a_status_that_cannot_be_written_causes_one_warning(folder, writer, clock, caplog):
@@ -243,7 +243,7 @@ def test_findings_are_recorded_when_they_change_and_as_they_were_seen_last(folde
     found = [(record["iteration"], record["verdict"], len(record["findings"])) for record in records(folder, "health")]
     assert found == [(1, "healthy", 0), (2, "warn", 1), (4, "fail", 1), (5, "fail", 2), (6, "fail", 1), (7, "fail", 1)]
     assert Finding.from_plain(records(folder, "health")[-1]["findings"][0]) == seen_again
-    assert run_status.read(folder).health == {"verdict": "fail", "findings": [seen_again.to_plain()]}
+    assert folder.read_status().health == {"verdict": "fail", "findings": [seen_again.to_plain()]}
 
 
 def test_the_newest_findings_are_recorded_also_when_training_raises(folder, writer, clock, finding):
@@ -259,24 +259,24 @@ def test_the_newest_findings_are_recorded_also_when_training_raises(folder, writ
 
 def test_the_status_has_changes_of_health_at_once(handle, folder, finding):
     handle(started())
-    assert run_status.read(folder).health is None
+    assert folder.read_status().health is None
 
     handle(looked(1))
-    assert run_status.read(folder).health == {"verdict": "healthy", "findings": []}
+    assert folder.read_status().health == {"verdict": "healthy", "findings": []}
 
     handle(looked(2, finding()))
-    assert run_status.read(folder).health["verdict"] == "fail"
+    assert folder.read_status().health["verdict"] == "fail"
 
 
 def test_a_resumed_run_remembers_its_health_until_somebody_looks_again(handle, folder, finding):
     health = {"verdict": "fail", "findings": [finding().to_plain()]}
-    run_status.write(folder, run_status.Status(status="stopped", health=health))
+    folder.write_status(Status(status="stopped", health=health))
 
     handle(started(40))
-    assert run_status.read(folder).health == health
+    assert folder.read_status().health == health
 
     handle(looked(50))
-    assert run_status.read(folder).health == {"verdict": "healthy", "findings": []}
+    assert folder.read_status().health == {"verdict": "healthy", "findings": []}
 
 
 @pytest.mark.parametrize("watched", ["not at all", "healthy", "warned", "failed"])
@@ -287,7 +287,7 @@ def test_a_run_that_diverged_has_failed_whatever_was_seen(handle, folder, findin
         handle(looked(6, *found))
     handle(Finished(7, "diverged", 1.0, "generator/total is NaN at iteration 7"))
 
-    health = run_status.read(folder).health
+    health = folder.read_status().health
     assert health["verdict"] == "fail"
     assert len(health["findings"]) == (2 if watched == "warned" else 1)
     if watched != "failed":
@@ -322,7 +322,7 @@ def test_the_speed_is_of_training_alone(handle, writer, folder, clock):
 
     speeds = [value for row in records(folder, "metrics") for value in row["values"].get("perf/iterations_per_second", [])]
     assert speeds == [8.0] * 9
-    assert run_status.read(folder).iterations_per_second == 8.0
+    assert folder.read_status().iterations_per_second == 8.0
 
 
 def test_a_speed_needs_half_a_second():
@@ -341,7 +341,7 @@ def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status
 
     handle(RolledBack(25, 50))
 
-    known = run_status.read(folder)
+    known = folder.read_status()
     assert (known.iteration, known.metrics, known.health) == (25, {"wasserstein": 0.5}, None)
     handle(HealthChecked(40, {}, ()))
     assert [record["verdict"] for record in records(folder, "health")] == ["fail", "healthy"]
@@ -350,4 +350,4 @@ def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status
 def test_the_status_knows_of_each_picture(handle, folder, events):
     handle(started())
     handle(next(event for event in events(every=10) if getattr(event, "fake", None) and event.iteration == 10))
-    assert run_status.read(folder).iteration == 10
+    assert folder.read_status().iteration == 10

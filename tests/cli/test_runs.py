@@ -8,10 +8,8 @@ import sys
 import pytest
 
 from ganforge.cli.app import main
-from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 
 
 @pytest.fixture
@@ -21,8 +19,8 @@ def root(tmp_path):
         folder = RunFolder.create(root, experiment, name)
         identity = folder.read_json(folder.identity)
         folder.write_json(folder.identity, {**identity, "title": f"About {name}", "seed": 3, "created": float(created)})
-        run_status.write(
-            folder, Status(status="finished", iteration=12_000, iterations=12_000, seconds=83.0, metrics={"wasserstein": 0.0671234})
+        folder.write_status(
+            Status(status="finished", iteration=12_000, iterations=12_000, seconds=83.0, metrics={"wasserstein": 0.0671234})
         )
     return root
 
@@ -40,7 +38,7 @@ def test_the_table_says_what_was_run(root, capsys):
 
 def test_the_verdict_has_a_column_where_a_run_was_watched(root, capsys):
     folder = RunFolder.create(root, "moons", "ill")
-    run_status.write(folder, Status(status="finished", health={"verdict": "fail", "findings": []}))
+    folder.write_status(Status(status="finished", health={"verdict": "fail", "findings": []}))
 
     assert main(["runs", "--runs-dir", str(root)]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
@@ -111,7 +109,7 @@ def test_json_of_no_runs_is_an_object_too(tmp_path, capsys):
 
 def test_json_of_a_metric_that_is_not_finite(root, capsys):
     folder = RunFolder.create(root, "moons", "ill")
-    run_status.write(folder, Status(status="diverged", metrics={"wasserstein": math.nan}))
+    folder.write_status(Status(status="diverged", metrics={"wasserstein": math.nan}))
 
     assert main(["runs", "--runs-dir", str(root), "--json"]) == 0
 
@@ -120,7 +118,7 @@ def test_json_of_a_metric_that_is_not_finite(root, capsys):
 
 def test_what_was_not_delivered_and_what_went_wrong_is_said_below(root, capsys):
     folder = RunFolder.create(root, "moons", "broken")
-    run_status.write(folder, Status(status="failed", error="ValueError: no"))
+    folder.write_status(Status(status="failed", error="ValueError: no"))
     with JournalWriter(folder.journal) as writer:
         writer.record("start", run_id="1", run_name="a", experiment="moons", resolution="full")
         writer.metrics(1, {"loss/a": 1.0})
@@ -145,7 +143,7 @@ assert not loaded, loaded
 
 def test_neither_torch_nor_mlflow_is_needed(root):
     folder = RunFolder.create(root, "moons", "vanished")
-    run_status.write(folder, Status(status="running", iteration=5, pid=2**22 + 1))
+    folder.write_status(Status(status="running", iteration=5, pid=2**22 + 1))
     with JournalWriter(folder.journal) as writer:
         writer.record("start", run_id="1", run_name="a", experiment="moons")
         writer.metrics(1, {"loss/a": 1.0})

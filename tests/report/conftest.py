@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from ganforge.core.contracts import MetricInfo, TermInfo
-from ganforge.storage import run_status, value_info
+from ganforge.storage import value_info
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.storage.value_info import ValueInfo
 
 RECIPE = """title = "Two moons"
@@ -68,7 +67,7 @@ def made(tmp_path):
         _journal(folder, done)
         metrics = {"wasserstein": 0.25, "modes/captured": 7.0}
         whole = Status(status=standing, iteration=done, iterations=300, seconds=20.0, metrics=metrics, health=health, **report)
-        run_status.write(folder, whole)
+        folder.write_status(whole)
         if pictures:
             draw(folder.pictures / "samples-00000000.png")
             draw(folder.pictures / "samples-00000300.png")

@@ -13,10 +13,8 @@ from PIL import Image
 
 from ganforge.report import report_images
 from ganforge.report.page import write_report
-from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 
 SECTIONS = ["samples", "training", "losses", "metrics", "recipe", "lock", "environment", "next"]
 NOT_MONITORED = "Not monitored: this run has no health findings."
@@ -320,7 +318,7 @@ def test_a_sweep_has_its_seeds_side_by_side(made, page_of):
     parent.write_json(parent.identity, {**identity, "kind": "sweep", "seeds": [0, 2]})
     children = [made(seed=seed, parent=identity["id"]) for seed in (1, 0)]
     values = dict.fromkeys(("wasserstein", "modes/captured"), 0.75)
-    run_status.write(children[1], Status(status="stopped", iteration=20, iterations=300, metrics=values, reason="Ctrl-C"))
+    children[1].write_status(Status(status="stopped", iteration=20, iterations=300, metrics=values, reason="Ctrl-C"))
     write_report(children[0])
     parent.write_json(parent.metrics, {"seeds": [{"seed": 2, "status": "failed", "reason": "no such file"}]})
 

@@ -12,10 +12,8 @@ import pytest
 
 from ganforge.core.errors import UsageError
 from ganforge.runs.run_index import find, list_runs, mark_killed, run_folders
-from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter, read
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def make(root, experiment="moons", name="infogan", *, created=None, **standing):
     facts = {"title": "Two moons", "seed": 3, "host": "here", **({"created": created} if created else {})}
     folder.write_json(folder.identity, {**folder.read_json(folder.identity), **facts})
     if standing:
-        run_status.write(folder, Status(**standing))
+        folder.write_status(Status(**standing))
     return folder
 
 
@@ -72,7 +70,7 @@ def test_a_vanished_run_is_marked_and_said(root):
     (run,) = list_runs(root)
 
     assert (run.status, run.remark) == ("killed", "process vanished at iteration ~812")
-    assert run_status.read(folder).status == "killed"
+    assert folder.read_status().status == "killed"
 
 
 def test_a_vanished_run_of_another_host_is_only_reported(root):
@@ -143,13 +141,12 @@ def test_a_running_run_is_not_asked_what_it_lacks(root):
 TRAIN = """
 import sys, time
 from pathlib import Path
-from ganforge.storage import run_status
 from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.journal import JournalWriter
 folder = RunFolder(Path(sys.argv[1]))
 with folder.locked(), JournalWriter(folder.journal) as writer:
     writer.record("start", run_id="1", run_name="a", experiment="moons")
-    run_status.write(folder, run_status.Status(status="running", iteration=4000, iterations=9000))
+    folder.write_status(Status(status="running", iteration=4000, iterations=9000))
     print(1, flush=True)
     time.sleep(60)
 """
@@ -179,22 +176,22 @@ def dead_pid():
 
 
 def test_a_killed_run_is_marked_in_status_and_journal(folder, training):
-    assert mark_killed(folder, run_status.read(folder)) is None
+    assert mark_killed(folder, folder.read_status()) is None
     training.send_signal(signal.SIGKILL)
     training.wait()
 
-    reaped = mark_killed(folder, run_status.read(folder))
+    reaped = mark_killed(folder, folder.read_status())
 
     assert (reaped.status, reaped.iteration, reaped.reason) == ("killed", 4000, "process vanished at iteration ~4000")
-    assert run_status.read(folder) == reaped
+    assert folder.read_status() == reaped
     tag, end = [record for _, record in read(folder.journal)][1:]
     assert (tag["kind"], tag["key"], tag["value"]) == ("tag", "ganforge.reaped", "true")
     assert (end["kind"], end["status"], end["reason"]) == ("end", "KILLED", reaped.reason)
 
 
 def test_marking_happens_once(folder):
-    run_status.write(folder, running(pid=dead_pid()))
-    known = run_status.read(folder)
+    folder.write_status(running(pid=dead_pid()))
+    known = folder.read_status()
 
     assert mark_killed(folder, known)
     assert mark_killed(folder, known) is None
@@ -214,17 +211,17 @@ def test_marking_happens_once(folder):
 )
 def test_who_counts_as_vanished(folder, changes, silent, vanished):
     known = running(**changes, heartbeat=time.time() - silent)
-    run_status.write(folder, known)
+    folder.write_status(known)
 
     assert (mark_killed(folder, known) is not None) is vanished
     assert folder.journal.exists() is vanished
 
 
 def test_a_silent_run_that_holds_its_lock_lives(folder):
-    run_status.write(folder, running(pid=dead_pid()))
+    folder.write_status(running(pid=dead_pid()))
     with folder.locked():
-        assert mark_killed(folder, run_status.read(folder)) is None
-    assert run_status.read(folder).status == "running"
+        assert mark_killed(folder, folder.read_status()) is None
+    assert folder.read_status().status == "running"
 
 
 def test_a_torn_journal_is_mended_on_the_way(folder):
@@ -232,9 +229,9 @@ def test_a_torn_journal_is_mended_on_the_way(folder):
         writer.record("start", run_id="1")
     with folder.journal.open("ab") as file:
         file.write(b'deadbeef {"kind":"metrics"')
-    run_status.write(folder, running(pid=dead_pid()))
+    folder.write_status(running(pid=dead_pid()))
 
-    mark_killed(folder, run_status.read(folder))
+    mark_killed(folder, folder.read_status())
 
     assert [record["kind"] for _, record in read(folder.journal)] == ["start", "tag", "end"]
 

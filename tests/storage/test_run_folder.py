@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ganforge.core.errors import RunFolderError, StorageError
-from ganforge.storage.run_folder import LockHolder, RunFolder, slug
+from ganforge.storage import strict_json
+from ganforge.storage.run_folder import LockHolder, RunFolder, Status, slug
 
 HOSTILE = [
     "../x",
@@ -187,3 +190,70 @@ import ganforge.session.training_run, ganforge.tracking.uploader
 
 def test_everything_imports_where_there_is_no_fcntl_as_on_windows(python):
     python(WITHOUT_FCNTL)
+
+
+def test_a_status_that_is_written_is_read(folder):
+    assert folder.read_status() is None
+
+    folder.write_status(Status(status="running", iteration=3, iterations=9, metrics={"wasserstein": math.inf}))
+    known = folder.read_status()
+
+    assert (known.status, known.iteration, known.iterations) == ("running", 3, 9)
+    assert known.metrics == {"wasserstein": math.inf}
+    assert (known.pid, known.host) == (os.getpid(), socket.gethostname())
+    assert abs(known.heartbeat - time.time()) < 5
+
+
+def test_the_end_keeps_what_was_known(folder):
+    folder.write_status(Status(status="running", iteration=3, heartbeat=1.0, metrics={"modes": 8.0}))
+
+    folder.finish("failed", error="ValueError: no", health={"verdict": "ill", "findings": []})
+    known = folder.finish("failed", reason="late")
+
+    assert known == folder.read_status()
+    assert (known.status, known.iteration, known.metrics) == ("failed", 3, {"modes": 8.0})
+    assert (known.error, known.reason, known.health["verdict"]) == ("ValueError: no", "late", "ill")
+    assert known.heartbeat > 1.0
+
+
+def test_an_end_without_a_beginning(folder):
+    assert folder.finish("killed").iteration == 0
+
+
+def test_keys_of_a_newer_version_are_passed_over(folder):
+    folder.write_json(folder.status, {"status": "finished", "iteration": 4, "mood": "good"})
+
+    assert folder.read_status().iteration == 4
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3"])
+def test_what_is_no_report_is_none(folder, text):
+    folder.status.write_text(text)
+
+    assert folder.read_status() is None
+
+
+def test_a_damaged_report_is_an_error(folder):
+    folder.status.write_text("{")
+
+    with pytest.raises(StorageError, match=r"status\.json is damaged"):
+        folder.read_status()
+
+
+def test_it_is_plain_json_with_stable_keys(folder):
+    folder.write_status(Status(status="running"))
+
+    assert list(strict_json.loads(folder.status.read_bytes())) == [
+        "status",
+        "iteration",
+        "iterations",
+        "seconds",
+        "iterations_per_second",
+        "pid",
+        "host",
+        "heartbeat",
+        "metrics",
+        "health",
+        "reason",
+        "error",
+    ]

@@ -33,17 +33,10 @@ def test_a_floor_without_a_sample_size_is_not_known():
     assert ValueInfo.resolve({}, {"w": MetricInfo("distance", "lower", floor=lambda n: 10 / n)}, {}).metrics["w"].floor is None
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"terms": 3, "metrics": {"w": 4}}', "null"])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"terms": 3, "metrics": {"w": 4}}', '{"metrics": {"w": {"label": 3}}}', "null", "7"])
 def test_what_is_no_meaning_is_passed_over(tmp_path, text):
     (tmp_path / "value_info.json").write_text(text)
     assert value_info.read(RunFolder(tmp_path)) == ValueInfo()
-
-
-def test_values_of_another_kind_are_unknown(tmp_path):
-    (tmp_path / "value_info.json").write_text(
-        '{"metrics": {"w": {"label": 3, "better": [], "ideal": true, "floor": {"$float": "nan"}}}}'
-    )
-    assert value_info.read(RunFolder(tmp_path)).metrics == {"w": StoredMetricInfo()}
 
 
 def test_a_run_without_them_has_none_and_a_damaged_file_is_told(tmp_path):

@@ -12,10 +12,9 @@ from ganforge.callbacks import Handler
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Saved, Started, Stepped
 from ganforge.core.findings import non_finite, report, same_findings
-from ganforge.storage import run_status, value_info
+from ganforge.storage import value_info
 from ganforge.storage.journal import JournalWriter, last_metrics, merge_metrics
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.storage.value_info import ValueInfo
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class _JournalCallback:
 
     def _previous_health(self) -> Mapping[str, object] | None:
         try:
-            before = run_status.read(self._folder)
+            before = self._folder.read_status()
         except StorageError:
             return None  # the damaged file is about to be replaced
         return before.health if before else None
@@ -192,7 +191,7 @@ class _JournalCallback:
         self._reported = now
         self._status = self._status.now(iteration=iteration, seconds=now - self._began)
         try:
-            run_status.write(self._folder, self._status, durable=self._status.status != "running")
+            self._folder.write_status(self._status, durable=self._status.status != "running")
             self._failing = False
         except StorageError as error:
             if not self._failing:

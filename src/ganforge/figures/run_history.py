@@ -13,7 +13,7 @@ import numpy as np
 from ganforge.core.errors import StorageError
 from ganforge.core.findings import Finding
 from ganforge.figures import Floats
-from ganforge.storage import journal, journal_format
+from ganforge.storage import journal
 from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class RunHistory:
 
 def terms_to_floats(rows: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
     """The terms of several iterations as floats; all tensors are fetched from the device at once."""
-    values = iter(journal_format.to_floats([value for row in rows for value in row.values()]))
+    values = iter(journal.to_floats([value for row in rows for value in row.values()]))
     return [{key: next(values) for key in row} for row in rows]
 
 

@@ -15,8 +15,7 @@ from ganforge.core.errors import StorageError
 from ganforge.figures.run_history import RunHistory, read_history
 from ganforge.runs.run_index import IdentifiedRun, current_status, identify
 from ganforge.storage import value_info
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.storage.value_info import ValueInfo
 
 _MAX_TEXT = 200_000

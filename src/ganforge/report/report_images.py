@@ -15,8 +15,7 @@ from markupsafe import Markup
 
 from ganforge.callbacks.picture_writer import sample_pictures
 from ganforge.report.report_data import ReportData
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 
 _MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif"}
 _SHEETS = (

@@ -15,10 +15,8 @@ from typing import Any
 
 from ganforge.core.errors import RecipeError, RunFolderError, StorageError, UsageError, did_you_mean
 from ganforge.recipe.reader import RecipeSource, read_recipe
-from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import RunFolder
-from ganforge.storage.run_status import Status
+from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.tracking.delivery import PendingUploads, count_pending
 
 _SHOWN = 8
@@ -269,7 +267,7 @@ def _undelivered(folder: RunFolder) -> PendingUploads | None:
 def current_status(folder: RunFolder, identity: Mapping[str, Any]) -> tuple[str, Status | None, str | None]:
     """The status as :class:`RunSummary` has it, the content of the status file, and a remark."""
     try:
-        status = run_status.read(folder)
+        status = folder.read_status()
     except (StorageError, TypeError) as error:
         return "unknown", None, str(error)
     here = socket.gethostname()
@@ -307,14 +305,14 @@ def mark_killed(folder: RunFolder, status: Status) -> Status | None:
         return None
     try:
         with folder.locked():
-            newest = run_status.read(folder)  # again, now that no other process can change it
+            newest = folder.read_status()  # again, now that no other process can change it
             if newest is None or newest.status != "running":
                 return None
             reason = f"process vanished at iteration ~{newest.iteration}"
             with JournalWriter(folder.journal) as writer:
                 writer.record("tag", key="ganforge.reaped", value="true")
                 writer.record("end", status="KILLED", reason=reason, iteration=newest.iteration)
-            return run_status.finish(folder, "killed", reason=reason)
+            return folder.finish("killed", reason=reason)
     except RunFolderError:  # it is being resumed at this moment
         return None
 

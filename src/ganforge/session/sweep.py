@@ -27,9 +27,8 @@ from ganforge.session.result import Result, SweepResult, mlflow_facts
 from ganforge.session.run_files import common_start_record, write_recipe_files
 from ganforge.session.run_plan import Options, RunPlan, assemble, prepare
 from ganforge.session.training_loop import StopRequest, graceful_signals
-from ganforge.storage import run_status
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_folder import RunFolder, RunState, Status
 from ganforge.terminal.log_handler import show_messages
 from ganforge.tracking.supervisor import supervise
 
@@ -59,7 +58,7 @@ def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, stop: Sto
     with folder.locked(), supervise(folder, options.tracking_uri) as delivery, JournalWriter(folder.journal) as journal:
         start = common_start_record(plan, folder, f"seeds {first}–{first + seeds - 1}", {"ganforge.kind": "sweep"})
         journal.record("start", **start.to_record())
-        run_status.write(folder, run_status.Status(status="running", iterations=seeds))
+        folder.write_status(Status(status="running", iterations=seeds))
         results: list[Result] = []
         for result in _run_all(options, plan, folder, range(first, first + seeds), jobs, stop):
             results.append(result)
@@ -143,8 +142,8 @@ def _finish(plan: RunPlan, folder: RunFolder, journal: JournalWriter, swept: Swe
     plain = swept.to_plain()
     folder.write_json(folder.metrics, {key: plain[key] for key in ("metrics", "spread", "health", "seeds")})
     journal.record("file", path=folder.metrics.name, folder="")
-    status: run_status.RunState = "stopped" if stopped else "failed" if swept.exit_code else "finished"
-    run_status.finish(folder, status, reason=stopped, health=plain["health"])
+    status: RunState = "stopped" if stopped else "failed" if swept.exit_code else "finished"
+    folder.finish(status, reason=stopped, health=plain["health"])
     if plan.blueprint.recipe.pictures.report:
         from ganforge.session.final_figures import write_final_report
 

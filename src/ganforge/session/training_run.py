@@ -29,9 +29,9 @@ from ganforge.session.result import Result, mlflow_facts
 from ganforge.session.run_files import start_record, update_lock, write_run_files
 from ganforge.session.run_plan import Options, RunPlan, assemble, prepare, restore
 from ganforge.session.training_loop import MIN_CHECKPOINTS, StopRequest, TrainingLoop, graceful_signals
-from ganforge.storage import atomic_files, run_status
+from ganforge.storage import atomic_files
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.terminal.log_handler import show_messages
 from ganforge.terminal.progress_ui import ProgressUI, create_ui
 from ganforge.tracking.mlflow_model import library_requirements
@@ -155,7 +155,7 @@ def _train(context: RunContext) -> Finished:
     except KeyboardInterrupt:
         # The second Ctrl-C: nothing is saved, but folder and MLflow say so.
         journal.record("end", status="KILLED", reason="interrupted at once", exit_code=130)
-        run_status.finish(folder, "killed", reason="interrupted at once")
+        folder.finish("killed", reason="interrupted at once")
         raise
     except BaseException as error:  # a component that calls sys.exit must not pass for a run that ended well
         _record_failure(context, error)
@@ -233,7 +233,7 @@ def _log_phase(state: UploadState, before: str) -> None:
 def _conclude(context: RunContext, finished: Finished) -> None:
     """Write the final files and the journal's last records."""
     folder, journal, wanted = context.folder, context.journal, context.recipe.pictures
-    reached = run_status.read(folder) or run_status.Status(status="running")
+    reached = folder.read_status() or Status(status="running")
     protocols = {metric.name: metric.protocol for metric in context.trainer.evaluator.metrics}
     final = {"metrics": dict(reached.metrics), "protocols": protocols, "health": dict(reached.health or unchecked_report())}
     atomic_files.write_json(folder.metrics, {"iteration": finished.iteration, **final})
@@ -277,7 +277,7 @@ def _record_failure(context: RunContext, error: BaseException) -> None:
     try:
         atomic_files.write_text(folder.path / "crash.txt", "".join(traceback.format_exception(error)))
         journal.record("file", path="crash.txt", folder="")
-        run_status.finish(folder, "failed", error=text)
+        folder.finish("failed", error=text)
     except StorageError as refused:
         _log.warning(str(refused))
     journal.record("end", status="FAILED", reason="exception", error=text, exit_code=getattr(error, "exit_code", 1))
@@ -301,7 +301,7 @@ def _exit_code(context: RunContext, finished: Finished) -> int:
 
 
 def _result(context: RunContext, finished: Finished, delivered: UploadSummary) -> Result:
-    status = run_status.read(context.folder)
+    status = context.folder.read_status()
     return Result(
         run=context.folder.path.name,
         folder=context.folder.path,

@@ -1,25 +1,30 @@
 """The journal of a run: an append-only file with one record per line, each with its checksum.
 
 Metrics come thousands of times a second, so logging only keeps references. A flush converts all kept tensors to numbers at once and
-writes packed columns: iterations, unix milliseconds and the values of each key. One record holds the rows of one set of keys.
-However the process ends, a reader finds whole records, and the next writer cuts off a torn tail.
+writes packed columns: iterations, unix milliseconds and the values of each key, as base64 of little-endian 8-byte numbers. One
+record holds the rows of one set of keys. However the process ends, a reader finds whole records, and the next writer cuts off a
+torn tail.
 """
 
 from __future__ import annotations
 
+import binascii
 import logging
 import math
 import os
+import struct
 import time
+import zlib
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ganforge.core.errors import StorageError
-from ganforge.storage import journal_format, strict_json
+from ganforge.storage import strict_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +38,7 @@ REWINDS = ("resume", "rollback")
 BACKLOG = 4 << 20
 """Bytes of metrics that are kept in memory while the disk refuses writes; later ones are lost."""
 
+_PREFIX = 9  # eight hex digits and a space
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _Row = tuple[int, int, "Mapping[str, Tensor | float]"]  # iteration, unix milliseconds, values
@@ -48,7 +54,10 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         StorageError: the file cannot be read.
     """
     for end, record in _read_packed(path, offset):
-        yield end, _unpack(record)
+        if record["kind"] == "metrics":
+            record["iterations"], record["ms"] = _unpack("q", record["iterations"]), _unpack("q", record["ms"])
+            record["values"] = {key: _unpack("d", column) for key, column in record["values"].items()}
+        yield end, record
 
 
 def read_kinds(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
@@ -63,8 +72,13 @@ def read_kinds(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
 def _read_packed(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with path.open("rb") as file:
-            for end, payload in journal_format.read_lines(file, offset):
-                yield end, strict_json.loads(payload)
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return  # a writer is still appending to it
+                offset += len(line)
+                if _is_intact(line):
+                    yield offset, strict_json.loads(line[_PREFIX:])
     except FileNotFoundError:
         return
     except OSError as error:
@@ -146,7 +160,7 @@ class JournalWriter:
         self._latest = 0  # unix ms
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            self._end = journal_format.intact_length(self._file)
+            self._end = _intact_length(self._file)
             os.ftruncate(self._file, self._end)
         except OSError as error:
             raise StorageError(f"cannot open the journal {path}: {error.strerror or error}") from error
@@ -165,7 +179,7 @@ class JournalWriter:
         """Append one record of plain data, after the rows kept so far. ``ms`` (unix milliseconds) is added unless given."""
         self._pack_rows()
         stamped = {"kind": kind, "ms": self._now(), **fields}
-        self._unwritten += journal_format.to_line(strict_json.dumps(stamped).encode())
+        self._unwritten += _to_line(strict_json.dumps(stamped).encode())
         self._write()
 
     def flush(self, *, sync: bool = False) -> None:
@@ -204,13 +218,11 @@ class JournalWriter:
             groups[tuple(row[2])].append(row)
         self._rows = []
 
-        numbers = journal_format.to_floats(
-            [value for rows in groups.values() for _, _, values in rows for value in values.values()]
-        )
+        numbers = to_floats([value for rows in groups.values() for _, _, values in rows for value in values.values()])
         start = 0
         for keys, rows in groups.items():
             end = start + len(keys) * len(rows)
-            line = journal_format.to_line(strict_json.dumps(_pack(keys, rows, numbers[start:end])).encode())
+            line = _to_line(strict_json.dumps(_pack(keys, rows, numbers[start:end])).encode())
             if len(self._unwritten) + len(line) <= BACKLOG:
                 self._unwritten += line
             start = end
@@ -255,18 +267,69 @@ def _pack(keys: tuple[str, ...], rows: list[_Row], numbers: list[float]) -> dict
     """A record of rows that have ``keys``; ``numbers`` holds their values row by row."""
     return {
         "kind": "metrics",
-        "iterations": journal_format.pack_integers(iteration for iteration, _, _ in rows),
-        "ms": journal_format.pack_integers(ms for _, ms, _ in rows),
-        "values": {key: journal_format.pack_floats(numbers[column :: len(keys)]) for column, key in enumerate(keys)},
+        "iterations": _pack_column("q", [iteration for iteration, _, _ in rows]),
+        "ms": _pack_column("q", [ms for _, ms, _ in rows]),
+        "values": {key: _pack_column("d", numbers[column :: len(keys)]) for column, key in enumerate(keys)},
     }
 
 
-def _unpack(record: dict[str, Any]) -> dict[str, Any]:
-    if record["kind"] != "metrics":
-        return record
-    return {
-        "kind": "metrics",
-        "iterations": journal_format.unpack_integers(record["iterations"]),
-        "ms": journal_format.unpack_integers(record["ms"]),
-        "values": {key: journal_format.unpack_floats(column) for key, column in record["values"].items()},
-    }
+def _pack_column(code: Literal["q", "d"], numbers: Sequence[float]) -> str:
+    return binascii.b2a_base64(struct.pack(f"<{len(numbers)}{code}", *numbers), newline=False).decode("ascii")
+
+
+def _unpack(code: Literal["q", "d"], text: str) -> list[Any]:
+    data = binascii.a2b_base64(text)
+    return list(struct.unpack(f"<{len(data) // 8}{code}", data))
+
+
+def _to_line(payload: bytes) -> bytes:
+    """``payload``, which contains no line feed, as the line ``crc32-hex SP payload LF``."""
+    return b"%08x %b\n" % (zlib.crc32(payload), payload)
+
+
+def _is_intact(line: bytes) -> bool:
+    """Whether a line is what was written."""
+    return line == _to_line(line[_PREFIX:-1])
+
+
+def _intact_length(descriptor: int, *, window: int = 1 << 16) -> int:
+    """Length of an open file up to the end of its last intact line, searched backwards in growing windows."""
+    size = os.fstat(descriptor).st_size
+    while True:
+        start = max(0, size - window)
+        block = BytesIO(os.pread(descriptor, size - start, start))
+        ends = [block.tell() for line in iter(block.readline, b"") if _is_intact(line)]
+        if ends or start == 0:
+            return start + max(ends, default=0)
+        window *= 8
+
+
+def to_floats(values: Sequence[Tensor | float]) -> list[float]:
+    """Convert scalar tensors and numbers to floats, in their order.
+
+    Tensors on an accelerator are transferred together, once per device and dtype, so there are few waits. CPU tensors never wait;
+    converting them one by one takes half the time of a stack (0.3 against 0.6 µs a value).
+
+    Raises:
+        ValueError, RuntimeError: a tensor that holds more or less than one number; torch decides which of the two.
+    """
+    remote = [index for index, value in enumerate(values) if type(value) is not float and not getattr(value, "is_cpu", True)]
+    if remote:
+        values = _transfer(values, remote)
+    return [float(value) for value in values]
+
+
+def _transfer(values: Sequence[Tensor | float], remote: list[int]) -> list[Tensor | float]:
+    import torch
+
+    buckets: dict[object, list[int]] = {}
+    for index in remote:
+        tensor = values[index]
+        buckets.setdefault((tensor.dtype, tensor.device), []).append(index)  # type: ignore[union-attr]  # remote ones are tensors
+
+    local = list(values)
+    for indices in buckets.values():
+        numbers = torch.stack([values[index] for index in indices]).flatten().tolist()  # type: ignore[misc]  # remote ones are tensors
+        for index, number in zip(indices, numbers, strict=True):
+            local[index] = number
+    return local

@@ -1,4 +1,4 @@
-"""The folder of a run: where each file is, how a new folder is created, and which process works in it."""
+"""The folder of a run: where each file is, how a new folder is created, the run's state, and which process works in it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import time
 import unicodedata
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from filelock import FileLock, Timeout
 
 from ganforge.core.errors import RunFolderError, StorageError
 from ganforge.storage import atomic_files, strict_json
+
+RunState = Literal["running", "finished", "stopped", "failed", "diverged", "killed"]
 
 _LOCK_TIMEOUT = 0.2
 """Seconds to wait for the lock: another process may hold it for a moment in :meth:`RunFolder.holder`."""
@@ -47,15 +49,83 @@ class LockHolder:
         return f"pid {self.pid} on host {self.host} since {moment}"
 
 
-@dataclass(frozen=True, slots=True)
-class RunFolder:
-    """One run's folder, ``runs/<experiment>/<name>-<8 hex>/``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The state of a run: ``status.json``, replaced as a whole at the start, every few seconds, and at the end.
 
     Attributes:
-        path: the folder.
+        iterations: iterations in all.
+        seconds: wall time of training so far, in this process.
+        iterations_per_second: latest measured speed, or ``None`` before there is one.
+        pid: the process that trains or trained.
+        host: its machine.
+        heartbeat: unix seconds of this report.
+        health: ``verdict`` and ``findings``, once the health checks ran.
+        error: type and message of the exception that ended it.
     """
 
+    status: RunState
+    iteration: int = 0
+    iterations: int = 0
+    seconds: float = 0.0
+    iterations_per_second: float | None = None
+    pid: int = field(default_factory=os.getpid)
+    host: str = field(default_factory=socket.gethostname)
+    heartbeat: float = field(default_factory=time.time)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    health: Mapping[str, object] | None = None
+    reason: str | None = None
+    error: str | None = None
+
+    def now(self, **changes: Any) -> Self:
+        """A copy with ``changes`` and the current time."""
+        return replace(self, **{"heartbeat": time.time(), **changes})
+
+
+class _Entry:
+    """The path of a file or folder inside a run folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, kind: type) -> Path:
+        return folder.path / self._name
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run's folder, ``runs/<experiment>/<name>-<8 hex>/``."""
+
     path: Path
+
+    recipe = _Entry("recipe.toml")
+    """The recipe as given."""
+    resolved = _Entry("resolved.toml")
+    """The recipe with every default written out."""
+    lock = _Entry("lock.json")
+    """Component ids, revisions, versions and the data's hash. The lock on the folder itself is :meth:`locked`."""
+    journal = _Entry("events.jsonl")
+    """The append-only journal, :mod:`ganforge.storage.journal`."""
+    checkpoints = _Entry("checkpoints")
+    """The folder of checkpoints, :mod:`ganforge.storage.checkpoints`."""
+    plugins = _Entry("plugins")
+    """Copies of the local plugins that the run used, for reading; ganforge never runs them unless you name them."""
+    pictures = _Entry("pictures")
+    """The folder of pictures."""
+    metrics = _Entry("metrics.json")
+    """The final metrics."""
+    value_info = _Entry("value_info.json")
+    """What the values of losses and metrics mean, :mod:`ganforge.storage.value_info`."""
+    report = _Entry("report.html")
+    """The report page, :mod:`ganforge.report`."""
+    status = _Entry("status.json")
+    """The run's state, :class:`Status`."""
+    identity = _Entry("run.json")
+    """Id, name, experiment, seed, versions and device."""
+    acknowledged = _Entry("acknowledged.json")
+    """How much of the journal MLflow has accepted, :class:`ganforge.tracking.delivery.Acknowledgement`."""
+    _lock_file = _Entry("run.lock")
+    _holder_file = _Entry("run.lock.json")  # next to the lock, because a locked file cannot be read on Windows
 
     @classmethod
     def create(cls, root: Path, experiment: str, name: str) -> Self:
@@ -75,71 +145,6 @@ class RunFolder:
             folder.pictures.mkdir()
         folder.write_json(folder.identity, {"id": run_id, "name": name, "experiment": experiment, "created": time.time()})
         return folder
-
-    @property
-    def recipe(self) -> Path:
-        """The recipe as given."""
-        return self.path / "recipe.toml"
-
-    @property
-    def resolved(self) -> Path:
-        """The recipe with every default written out."""
-        return self.path / "resolved.toml"
-
-    @property
-    def lock(self) -> Path:
-        """Component ids, revisions, versions and the data's hash. The lock on the folder itself is :meth:`locked`."""
-        return self.path / "lock.json"
-
-    @property
-    def journal(self) -> Path:
-        """The append-only journal, :mod:`ganforge.storage.journal`."""
-        return self.path / "events.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of checkpoints, :mod:`ganforge.storage.checkpoints`."""
-        return self.path / "checkpoints"
-
-    @property
-    def plugins(self) -> Path:
-        """Copies of the local plugins that the run used, for reading; ganforge never runs them unless you name them."""
-        return self.path / "plugins"
-
-    @property
-    def pictures(self) -> Path:
-        """The folder of pictures."""
-        return self.path / "pictures"
-
-    @property
-    def metrics(self) -> Path:
-        """The final metrics."""
-        return self.path / "metrics.json"
-
-    @property
-    def value_info(self) -> Path:
-        """What the values of losses and metrics mean, :mod:`ganforge.storage.value_info`."""
-        return self.path / "value_info.json"
-
-    @property
-    def report(self) -> Path:
-        """The report page, :mod:`ganforge.report`."""
-        return self.path / "report.html"
-
-    @property
-    def status(self) -> Path:
-        """The run's state, :mod:`ganforge.storage.run_status`."""
-        return self.path / "status.json"
-
-    @property
-    def identity(self) -> Path:
-        """Id, name, experiment, seed, versions and device."""
-        return self.path / "run.json"
-
-    @property
-    def acknowledged(self) -> Path:
-        """How much of the journal MLflow has accepted, :mod:`ganforge.tracking.upload_state`."""
-        return self.path / "acknowledged.json"
 
     def write_json(self, path: Path, data: object) -> None:
         """Replace a file of this folder by plain data, durably.
@@ -163,6 +168,39 @@ class RunFolder:
             raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
         except ValueError as error:
             raise StorageError(f"{path} is damaged: {error}") from error
+
+    def read_status(self) -> Status | None:
+        """Read the run's state; ``None`` before the first report. Unknown keys, from newer versions of ganforge, are ignored.
+
+        Raises:
+            StorageError: the file cannot be read, or is damaged.
+        """
+        found = self.read_json(self.status)
+        if not isinstance(found, dict) or "status" not in found:
+            return None
+        return Status(**{each.name: found[each.name] for each in fields(Status) if each.name in found})
+
+    def write_status(self, status: Status, *, durable: bool = True) -> None:
+        """Write the run's state; a heartbeat need not be ``durable``.
+
+        Raises:
+            StorageError: the disk or folder refused.
+        """
+        atomic_files.write_json(self.status, asdict(status), durable=durable)
+
+    def finish(
+        self, status: RunState, *, reason: str | None = None, error: str | None = None, health: Mapping[str, object] | None = None
+    ) -> Status:
+        """Write how the run ended and return the new state; what is not given keeps its value.
+
+        Raises:
+            StorageError: the disk or folder refused.
+        """
+        known = {"reason": reason, "error": error, "health": health}
+        changes = {key: value for key, value in known.items() if value}
+        ended = (self.read_status() or Status(status=status)).now(status=status, **changes)
+        self.write_status(ended)
+        return ended
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -205,15 +243,6 @@ class RunFolder:
             return None
         lock.release()
         return None
-
-    @property
-    def _lock_file(self) -> Path:
-        return self.path / "run.lock"
-
-    @property
-    def _holder_file(self) -> Path:
-        """A file next to the lock, because a locked file cannot be read on Windows."""
-        return self.path / "run.lock.json"
 
     def _read_holder(self) -> LockHolder:
         try:
