@@ -131,7 +131,7 @@ def test_problems_of_schema_components_params_and_agreement_come_in_one_report(s
     told = {problem.key: problem for problem in found}
     assert "did you mean 'moons'?" in told["dataset.use"].hint
     assert told["sampler.params.sise"].hint == "did you mean 'size'?"
-    assert told["generator.params.hidden[1]"].message == "must be a whole number, got 'x'"
+    assert told["generator.params.hidden[1]"].message == "must be an integer, got 'x'"
     assert told["generator.params.dropout"].message == "must be below 1, got 2"
     assert told["discriminator.use"].hint == 'set discriminator.use = "infogan-mlp"'
 
@@ -142,7 +142,7 @@ def test_problems_of_schema_components_params_and_agreement_come_in_one_report(s
         ('use = "moons"', 'use = "mons"', "dataset.use", "no dataset named 'mons'", "did you mean 'moons'?"),
         ('use = "moons"', 'use = "mlp"', "dataset.use", "no dataset named 'mlp'", "'mlp' is a discriminator and a generator"),
         ('use = "moons"', 'use = "moons@9"', "dataset.use", "is installed in revision 1, not 9", "moons@1"),
-        ('use = "moons"', 'use = "a b"', "dataset.use", "is no name of a dataset", "write name"),
+        ('use = "moons"', 'use = "a b"', "dataset.use", "is not a valid name of a dataset", "write name"),
         ('use = "moons"', 'use = "os.system"', "dataset.use", "no dataset named 'os.system'", "installed datasets"),
         ('use = "moons"', 'use = "acme-gan/moons"', "dataset.use", "no dataset named 'acme-gan/moons'", "installed datasets"),
         ("size = 3", "", "sampler.params.size", "is missing", "add size"),

@@ -74,6 +74,15 @@ def test_codes_that_no_sampler_draws_are_a_problem_of_the_sampler(told):
     assert hint == 'set sampler.use = "structured" and sampler.params.categorical = [2]'
 
 
+@pytest.mark.parametrize("sampler", [("moons", "moons"), LABELLED, STRUCTURED], ids=["normal", "labelled", "structured"])
+def test_labels_and_codes_are_not_asked_of_one_sampler(told, sampler):
+    """A remedy for one of the two would only cause the problem of the other."""
+    found = told(sampler, CGAN, INFOGAN, more=INFORMATION)
+    assert {(key, hint.partition(":")[0]) for key, _, hint in found} == {
+        ("sampler.use", "the samplers of ganforge draw either labels or codes")
+    }
+
+
 def test_codes_of_the_wrong_kind_are_told(told):
     continuous = (STRUCTURED[0], STRUCTURED[1].replace("categorical = [2]", "continuous = 1"))
     ((key, message, hint),) = told(continuous, INFOGAN, metric("code-recovery"), more=INFORMATION)

@@ -20,8 +20,6 @@ USED = {
     "discriminator": '[discriminator]\nuse = "mlp"\n',
     "loss": '[[loss]]\nuse = "non-saturating"\n',
 }
-LARGE = (("iterations = 20", "iterations = 20\nbatch_size = 4194304"), ("samples = 200", "samples = 4194304"))
-"""Changes of the recipe after which only shapes are tried."""
 
 
 class Wide(nn.Module):
@@ -58,7 +56,7 @@ class Detached(nn.Module):
 
 
 class Counting(nn.Module):
-    """A generator that needs numbers, which the meta device does not have, and keeps a count."""
+    """A generator that looks at numbers, and keeps a count."""
 
     def __init__(self, params, context):
         super().__init__()
@@ -151,7 +149,7 @@ def test_parts_that_fit_are_left_as_they_were(stage):
     )
     before = {name: tensor.clone() for name, tensor in trainer.state().tensors.items()}
 
-    assert dry_run(blueprint, trainer) is None
+    dry_run(blueprint, trainer)
 
     after = trainer.state().tensors
     assert [name for name in before if not torch.equal(before[name], after[name])] == []
@@ -179,35 +177,17 @@ def test_parts_that_fit_are_left_as_they_were(stage):
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",
 )
-@pytest.mark.parametrize("changes", [(), LARGE], ids=["with numbers", "on shapes alone"])
-def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told, changes):
+def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told):
     with pytest.raises(IncompatiblePartsError, match=told) as caught:
-        dry_run(*stage(*changes, **parts))
+        dry_run(*stage(**parts))
     assert caught.value.remedy
 
 
-def test_a_part_that_needs_numbers_costs_a_remark_only(stage):
-    blueprint, trainer = stage(*LARGE, generator=Counting)
-    random = torch.get_rng_state()
-
-    remark = dry_run(blueprint, trainer)
-
-    assert remark is not None
-    assert remark.startswith("generator: acme-gan/theirs could not be checked with shapes only: RuntimeError")
-    assert torch.equal(torch.get_rng_state(), random)
-    assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
-
-
-def test_large_parts_are_tried_in_no_memory(stage):
-    blueprint, trainer = stage(*LARGE)
-    assert dry_run(blueprint, trainer) is None
-
-
-def test_a_small_part_is_tried_with_numbers_and_left_as_it_was(stage):
+def test_statistics_and_random_streams_are_left_as_they_were(stage):
     blueprint, trainer = stage(generator=Counting)
     random = torch.get_rng_state()
 
-    assert dry_run(blueprint, trainer) is None
+    dry_run(blueprint, trainer)
 
     assert torch.equal(torch.get_rng_state(), random)
     assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
@@ -218,12 +198,12 @@ def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
         def __deepcopy__(self, memo):
             raise TypeError("cannot copy a lock")
 
-    assert dry_run(*stage(loss=Locked)) is None
+    dry_run(*stage(loss=Locked))
 
 
 def test_a_loss_that_remembers_is_left_as_it_was(stage):
     blueprint, trainer = stage(loss=Remembering)
-    assert dry_run(blueprint, trainer) is None
+    dry_run(blueprint, trainer)
     assert trainer.objective.losses[0].loss.seen == []
 
 
@@ -238,7 +218,7 @@ def test_a_factory_that_fails_is_told_with_its_key_and_place(stage, raised, told
         stage(generator=build)
 
 
-def test_small_parts_do_not_import_the_compiler(tmp_path):
+def test_the_compiler_is_not_imported(tmp_path):
     """It takes longer than all the rest before the first iteration."""
     recipe = Path(__file__).parents[2] / "recipes" / "infogan_moons.toml"
     code = (

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from ganforge.build.blueprint import resolve_recipe
-from ganforge.build.lock import make_lock, read_lock
-from ganforge.build.lock_differences import check_installed, check_parts, installed_differences
+from ganforge.build.lock import check_installed, check_parts, installed_differences, make_lock, read_lock
 from ganforge.core.errors import UsageError
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import command_line_selection

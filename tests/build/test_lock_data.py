@@ -10,8 +10,7 @@ import pytest
 
 from ganforge.build import lock
 from ganforge.build.blueprint import resolve_recipe
-from ganforge.build.lock import Lock, LockedFile, make_lock
-from ganforge.build.lock_differences import check_parts
+from ganforge.build.lock import Lock, LockedFile, check_parts, make_lock
 from ganforge.core.errors import DataError, UsageError
 
 

@@ -20,7 +20,7 @@ def trained(tmp_path_factory):
 
     @cache
     def trained(name: str) -> Path:
-        lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "train.iterations=2", "metric=[]")
+        lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.final_figures=false", "train.iterations=2", "metric=[]")
         console = Console(file=io.StringIO())
         return run(Options(SMOKE / f"{name}.toml", lean, runs_dir=tmp_path_factory.mktemp("runs")), console).folder
 

@@ -109,7 +109,7 @@ def test_every_problem_of_a_recipe_is_told_with_its_place(failing, capsys, tmp_p
     problems = [
         Problem("generator.params.widht", "no such parameter", file, 9, "did you mean 'width'?"),
         Problem("train", "this table is missing", file),
-        Problem("seed", "must be a whole number"),
+        Problem("seed", "must be an integer"),
     ]
 
     assert failing(RecipeError(problems)) == 2
@@ -120,8 +120,7 @@ def test_every_problem_of_a_recipe_is_told_with_its_place(failing, capsys, tmp_p
         "error: 3 problems in the recipe\n"
         f"\n  {file}:9  generator.params.widht\n      no such parameter\n      did you mean 'width'?\n"
         f"\n  {file}  train\n      this table is missing\n"
-        "\n  --set  seed\n      must be a whole number\n"
-        "\nnothing was built.\n"
+        "\n  --set  seed\n      must be an integer\n"
     )
 
 

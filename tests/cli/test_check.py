@@ -102,7 +102,7 @@ def test_json_of_a_wrong_recipe(check):
     assert facts["problems"] == [
         {
             "key": "train.iterations",
-            "message": "must be a whole number, got '20'",
+            "message": "must be an integer, got '20'",
             "file": "recipe.toml",
             "line": 2,
             "hint": "drop the quotes",
@@ -127,12 +127,12 @@ def test_json_of_a_wrong_recipe(check):
         (WHOLE + "epochs = 1\n", "unknown key"),
         (WHOLE + "[pictures]\nevery = nan\n", "must be a finite number"),
         (WHOLE.replace('use = "moons"', 'use = "mons"'), "did you mean 'moons'?"),
-        (WHOLE.replace("size = 3", 'size = "3"'), "must be a whole number, got '3'"),
+        (WHOLE.replace("size = 3", 'size = "3"'), "must be an integer, got '3'"),
         (WHOLE.replace("sampler = ", "# "), "the recipe has no [sampler] table"),
         (WHOLE.replace('"moons"', '"swiss-roll"').replace('"normal"', '"labelled"'), "sampler 'labelled' needs labels"),
         ('extends = "recipe.toml"\n', "in a cycle"),
-        ('extends = "../recipe.toml"\n', "must lie in the recipe's folder"),
-        ('extends = "https://example.org/r.toml"\n', "must be a local file"),
+        ('extends = "../recipe.toml"\n', "must name a file in the recipe's folder"),
+        ('extends = "https://example.org/r.toml"\n', "must name a file in the recipe's folder"),
     ],
 )
 def test_wrong_and_hostile_recipes_end_with_2_and_leave_nothing(check, text, told):
@@ -141,7 +141,6 @@ def test_wrong_and_hostile_recipes_end_with_2_and_leave_nothing(check, text, tol
     assert told in err
     assert out == ""
     assert "Traceback" not in err
-    assert "nothing was built." in err
 
 
 def test_all_problems_are_told_each_with_its_line(check):
@@ -168,7 +167,7 @@ def test_a_missing_recipe_and_a_folder(check, tmp_path, capsys):
 def test_a_wrong_override_is_told_as_one(check):
     code, _, err = check(WHOLE, "--set", "train.iterations")
     assert code == 2
-    assert "--set 'train.iterations': missing '='" in err
+    assert "--set  'train.iterations'\n      missing '='" in err
 
 
 def test_a_needed_plugin_that_is_broken_ends_with_3(check, tmp_path, monkeypatch):

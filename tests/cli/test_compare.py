@@ -24,7 +24,7 @@ def runs(tmp_path_factory):
     from ganforge.session.training_run import run
 
     root = tmp_path_factory.mktemp("runs")
-    lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "train.iterations=2", "metric[0].every=1")
+    lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.final_figures=false", "train.iterations=2", "metric[0].every=1")
     names = []
     for batch in (16, 32):
         for seed in (0, 1):

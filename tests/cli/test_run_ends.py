@@ -8,7 +8,7 @@ from pathlib import Path
 from ganforge.cli.app import main
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke" / "vanilla_moons.toml"
-LEAN = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "train.iterations=20", "metric=[]")
+LEAN = ('tracking.mode="off"', "pictures.gif=false", "pictures.final_figures=false", "train.iterations=20", "metric=[]")
 
 
 def test_a_run_that_the_watch_stopped_says_why_and_its_command_goes_on(tmp_path, capsys):

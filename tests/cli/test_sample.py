@@ -123,7 +123,7 @@ def arrays_run(tmp_path, monkeypatch):
         use = "arrays"
         params = { file = "images.npy" }
     """)
-    lean = ["tracking.mode='off'", "pictures.gif=false", "pictures.album=false", "train.iterations=2", "metric=[]"]
+    lean = ["tracking.mode='off'", "pictures.gif=false", "pictures.final_figures=false", "train.iterations=2", "metric=[]"]
     assert main(["run", "mine.toml", *(word for one in lean for word in ("--set", one))]) == 0
     return tmp_path / "images.npy"
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.errors import PluginError, RecipeError, UsageError
-from ganforge.recipe.dotted_keys import step_into
 from ganforge.recipe.reader import read_recipe
+from ganforge.recipe.toml_file import step_into
 from ganforge.recipe.toml_writer import to_toml, toml_value
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import PluginSelection

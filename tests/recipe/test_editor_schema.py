@@ -14,10 +14,9 @@ import pytest
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.errors import RecipeError
-from ganforge.recipe.dotted_keys import format_key
 from ganforge.recipe.json_schema import build_schema, schema_versions
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.toml_file import find_lines
+from ganforge.recipe.toml_file import find_lines, format_key
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.testing import fake_plugin

@@ -89,14 +89,14 @@ def test_bases_may_lie_below_and_extend_further(write):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("../base.toml", "must lie in the recipe's folder"),
-        ("parts/../../base.toml", "must lie in the recipe's folder"),
-        ("/etc/passwd", "must be a relative path"),
-        ("C:/base.toml", "must be a relative path"),
-        ("..\\\\base.toml", "must be a relative path"),
-        ("https://example.org/base.toml", "must be a local file"),
-        ("file:///etc/passwd", "must be a local file"),
-        ("", "must be a file name in quotes"),
+        ("../base.toml", "must name a file in the recipe's folder"),
+        ("parts/../../base.toml", "must name a file in the recipe's folder"),
+        ("/etc/passwd", "must name a file in the recipe's folder"),
+        ("C:/base.toml", "must name a file in the recipe's folder"),
+        ("..\\\\base.toml", "must name a file in the recipe's folder"),
+        ("https://example.org/base.toml", "must name a file in the recipe's folder"),
+        ("file:///etc/passwd", "must name a file in the recipe's folder"),
+        ("", "must name a file in the recipe's folder"),
         ("nowhere.toml", "no such file"),
         (".", "no such file"),
     ],
@@ -110,7 +110,7 @@ def test_a_base_elsewhere_is_refused(write, name, message):
 
 @pytest.mark.parametrize("value", ["1", "[]", '["base.toml"]', "true", "{}"])
 def test_a_base_that_is_no_text_is_refused(write, value):
-    assert "must be a file name" in refusal(write(f"extends = {value}\n")).message
+    assert "must name a file" in refusal(write(f"extends = {value}\n")).message
 
 
 def test_a_link_out_of_the_folder_is_refused(write, tmp_path):
@@ -193,10 +193,10 @@ def test_what_was_replaced_is_forgotten(source):
 @pytest.mark.parametrize(
     ("text", "key", "message", "hint"),
     [
-        ("train.seed", "", "missing '='", "write --set key=value"),
-        ('title="\udcff"', "", "not UTF-8 text", None),
-        ("=1", "", "missing key", "write --set key=value"),
-        ("train..seed=1", "", "is not a dotted key", "write --set"),
+        ("train.seed", "'train.seed'", "missing '='", "write --set key=value"),
+        ('title="\udcff"', "'title=\"\\udcff\"'", "not UTF-8 text", None),
+        ("=1", "'=1'", "missing key", "write --set key=value"),
+        ("train..seed=1", "'train..seed=1'", "is not a dotted key", "write --set"),
         ("train.seed=", "train.seed", "--set without a value", "'\"\"'"),
         ("title=two words", "title", "is not a TOML value", "title='\"two words\"'"),
         ("title=1\nseed = 2", "title", "is not a TOML value", "quotes"),
@@ -208,7 +208,7 @@ def test_what_was_replaced_is_forgotten(source):
         ("train[0]=1", "train[0]", "train is not a list", None),
         ("title.x=1", "title.x", "title is not a table", "--set title="),
         ("extends=other.toml", "extends", "--set cannot change this key", "write a recipe file"),
-        ("a" + ".a" * 100_000 + "=1", "", "nested deeper", None),
+        ("a" + ".a" * 100_000 + "=1", repr("a" + ".a" * 29 + "…"), "nested deeper", None),
         ("train.seed=" + "[" * 100_000, "train.seed", "is not a TOML value", None),
     ],
 )
@@ -222,7 +222,7 @@ def test_what_makes_no_sense_is_a_problem_with_a_remedy(source, text, key, messa
 
 def test_a_wrong_value_is_judged_like_one_from_a_file(source):
     (problem,) = source("train.iterations=ten").problems
-    assert (problem.key, problem.message, problem.file) == ("train.iterations", "must be a whole number, got 'ten'", None)
+    assert (problem.key, problem.message, problem.file) == ("train.iterations", "must be an integer, got 'ten'", None)
 
 
 @pytest.mark.parametrize(

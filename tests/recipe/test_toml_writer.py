@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ganforge.recipe.config import Recipe
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.tables import Recipe
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml, toml_key, toml_value
 
 odd = st.sampled_from("\"\\\n\r\t ab\x7f\x00'#") | st.characters(exclude_categories=["Cs"])

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from ganforge.core.params import Params, Schedule
-from ganforge.recipe.dotted_keys import format_key
+from ganforge.recipe.toml_file import format_key
 from ganforge.recipe.validation import validate
 
 
@@ -59,14 +59,14 @@ def test_what_toml_gives_fits_tuples_paths_enums_and_floats():
     [
         ({"colour": "blu"}, "colour", 'must be one of "red", "blue", got \'blu\'', "did you mean 'blue'?"),
         ({"path": 3}, "path", "must be text in quotes, got 3", None),
-        ({"pair": [1, "x"]}, "pair[1]", "must be a whole number, got 'x'", None),
+        ({"pair": [1, "x"]}, "pair[1]", "must be an integer, got 'x'", None),
         ({"many": [1, 0]}, "many[1]", "must be at least 1, got 0", None),
         ({"many": 8}, "many", "must be a list, got 8", "write [8]"),
         ({"some": ["a", "b", "c"]}, "some", "length must be at most 2, got 3", None),
         ({"few": []}, "few", "length must be at least 1, got 0", None),
-        ({"by_name": {"a": 1.5}}, "by_name.a", "must be a whole number, got 1.5", None),
-        ({"maybe": "x"}, "maybe", "must be a whole number, got 'x'", None),
-        ({"either": 1.5}, "either", "must be a whole number or text in quotes, got 1.5", None),
+        ({"by_name": {"a": 1.5}}, "by_name.a", "must be an integer, got 1.5", None),
+        ({"maybe": "x"}, "maybe", "must be an integer, got 'x'", None),
+        ({"either": 1.5}, "either", "must be an integer or text in quotes, got 1.5", None),
         ({"scalar": -1}, "scalar", "must be at least 0, got -1", None),
         ({"scalar": "x"}, "scalar", "must be a number or a schedule table, got 'x'", None),
         ({"scalar": {"schedule": "linear", "start": 1, "end": "0"}}, "scalar.end", "must be a number, got '0'", "drop the quotes"),

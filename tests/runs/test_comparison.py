@@ -46,7 +46,7 @@ every = 1
 [pictures]
 samples = 4
 gif = false
-album = false
+final_figures = false
 [tracking]
 mode = "off"
 experiment = "rings"

@@ -33,7 +33,7 @@ def _finished(tmp_path_factory):
     from ganforge.session.run_plan import Options
     from ganforge.session.training_run import run
 
-    lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.album=false", "pictures.every=20")
+    lean = ('tracking.mode="off"', "pictures.gif=false", "pictures.final_figures=false", "pictures.every=20")
     root = tmp_path_factory.mktemp("runs")
     return run(Options(SMOKE / "grid.toml", lean, runs_dir=root), Console(file=io.StringIO())).folder
 
@@ -141,7 +141,7 @@ def test_a_discriminator_that_is_gone_is_missed_by_none_that_needs_it_not(folder
 @pytest.mark.parametrize(
     ("line", "now", "told"),
     [
-        ("seed = 0", 'seed = "a"', "train.seed: must be a whole number"),
+        ("seed = 0", 'seed = "a"', "train.seed: must be an integer"),
         ("seed = 0\n", "", "train.seed is missing"),
         ("[train]", "train = 3\n[other]", "damaged"),
         ("[train]", "[train", "damaged"),

@@ -58,7 +58,7 @@ use = "non-saturating"
 [pictures]
 every = 10
 samples = 32
-album = false
+final_figures = false
 [tracking]
 mode = "{mode}"
 {extra}

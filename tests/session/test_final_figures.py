@@ -21,7 +21,7 @@ from ganforge.storage.run_folder import RunFolder
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 LEAN = ('tracking.mode="off"', "pictures.gif=false", "train.iterations=2", "metric=[]")
-SHORT = ("pictures.album=false", *LEAN[:3])
+SHORT = ("pictures.final_figures=false", *LEAN[:3])
 WALKS = {"interpolation.png", "interpolation.gif"}
 VARIED = {"traversal.png", "traversal.gif"}
 
@@ -31,7 +31,7 @@ def trained(name, tmp_path, console, *overrides):
 
 
 def drawn(result):
-    """The album's files in the run folder."""
+    """The final figures in the run folder."""
     return {path.name for path in (result.folder / "pictures").iterdir() if path.name.startswith(("inter", "trav", "neigh"))}
 
 
@@ -66,7 +66,7 @@ def test_each_picture_that_applies_is_drawn_and_recorded(tmp_path, console, name
             picture.verify()
 
 
-def test_of_a_streamed_folder_the_album_searches_a_part_and_says_so_and_sample_searches_all(tmp_path, console, monkeypatch):
+def test_of_a_streamed_folder_the_figures_search_a_part_and_says_so_and_sample_searches_all(tmp_path, console, monkeypatch):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(40):
@@ -83,7 +83,7 @@ def test_of_a_streamed_folder_the_album_searches_a_part_and_says_so_and_sample_s
 
 
 def test_the_recipe_can_do_without(tmp_path, console):
-    result = trained("cgan_digits", tmp_path, console, "pictures.album=false")
+    result = trained("cgan_digits", tmp_path, console, "pictures.final_figures=false")
 
     assert drawn(result) == set()
     assert recorded(result) == (set(), set())
@@ -125,7 +125,7 @@ def test_a_disk_that_refuses_is_told_once(tmp_path, console, monkeypatch):
         raise StorageError(f"cannot write {path}: No space left on device")
 
     files = final_figures.atomic_files
-    monkeypatch.setattr(files, "write_bytes", _only_for_the_album(files.write_bytes, full))
+    monkeypatch.setattr(files, "write_bytes", _only_for_final_figures(files.write_bytes, full))
     result = trained("cgan_digits", tmp_path, console)
 
     assert result.exit_code == 0
@@ -135,7 +135,7 @@ def test_a_disk_that_refuses_is_told_once(tmp_path, console, monkeypatch):
     assert "interpolation.png and what follows is missing" in told
 
 
-def _only_for_the_album(real, refusing):
+def _only_for_final_figures(real, refusing):
     def write(path, data, **options):
         return (refusing if path.name.startswith(("inter", "trav", "neigh")) else real)(path, data, **options)
 

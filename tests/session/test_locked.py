@@ -7,8 +7,7 @@ import shutil
 
 import pytest
 
-from ganforge.build.lock import Lock
-from ganforge.build.lock_differences import installed_differences
+from ganforge.build.lock import Lock, installed_differences
 from ganforge.cli.app import main
 from ganforge.registry.selection import command_line_selection
 from ganforge.runs.loaded_generator import load
@@ -44,7 +43,7 @@ params = { hidden = [8] }
 use = "non-saturating"
 [pictures]
 gif = false
-album = false
+final_figures = false
 [tracking]
 mode = "off"
 """

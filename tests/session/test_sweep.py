@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.core.errors import RecipeError, UsageError
-from ganforge.recipe.tables import Expectation
+from ganforge.recipe.config import Expectation
 from ganforge.session.result import Result, SweepResult
 from ganforge.session.run_plan import Options
 from ganforge.session.sweep import Verification, check_expectation, verify

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, UsageError
 from ganforge.core.events import HealthChecked, HealthSamples, Stepped
 from ganforge.core.findings import Finding
-from ganforge.recipe.tables import Expectation
+from ganforge.recipe.config import Expectation
 from ganforge.runs.loaded_generator import load
 from ganforge.session import training_loop
 from ganforge.session.run_plan import Options
@@ -24,7 +24,7 @@ from ganforge.storage.run_folder import RunFolder
 
 SMOKE = sorted((Path(__file__).parents[2] / "recipes" / "smoke").glob("*.toml"))
 OFF = 'tracking.mode="off"'
-LEAN = (OFF, "pictures.every=20", "pictures.gif=false", "pictures.album=false")
+LEAN = (OFF, "pictures.every=20", "pictures.gif=false", "pictures.final_figures=false")
 
 
 def newest(folder: Path) -> dict[str, torch.Tensor]:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_run_that_is_watched_is_bit_for_bit_the_one_that_is_not(name, tmp_path, console):
     def tensors(*, on: bool):
         changes = (
-            "train.iterations=12", "train.batch_size=16", "metric=[]", 'tracking.mode="off"', "pictures.album=false",
+            "train.iterations=12", "train.batch_size=16", "metric=[]", 'tracking.mode="off"', "pictures.final_figures=false",
             "pictures.report=false", f"health.enabled={str(on).lower()}", "health.every=1", "health.samples=64",
         )  # fmt: skip
         result = run(

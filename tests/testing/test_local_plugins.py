@@ -102,7 +102,9 @@ def test_a_project_without_a_word_of_ganforge_fails_that_check(project):
     assert [outcome.check for outcome in report.outcomes if outcome.state is CheckState.FAILED] == ["P04"]
 
 
-@pytest.mark.parametrize(("name", "told"), [("Local", "the name 'local' is reserved"), ("vanilla", "is reserved for ganforge-vanilla")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("Local", "the name 'local' is reserved"), ("vanilla", "is reserved for ganforge-vanilla")]
+)
 def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, name, told):
     assert main(["plugins", "check", str(project(pyproject=PYPROJECT.replace("Acme_Own", name)))]) == 1
     assert told in capsys.readouterr().out

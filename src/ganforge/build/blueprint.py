@@ -1,8 +1,11 @@
-"""Resolve a recipe: find its parts, validate their parameters, and check them against each other. Nothing is built; no torch."""
+"""Resolve a recipe: find its parts, validate their parameters, and check them against each other. Nothing is built; no torch.
+
+A finished run is resolved only as far as it is sampled or evaluated, whether or not its other components are still installed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -13,9 +16,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from ganforge import __version__
 from ganforge.build.compatibility import KnownSpecs, check_compatibility
 from ganforge.build.parts import Part, PartSearch, find_parts
-from ganforge.core.errors import PluginError, Problem, RecipeError, did_you_mean
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, Problem, RecipeError, did_you_mean
+from ganforge.recipe.config import SINGLE_KINDS, Recipe
 from ganforge.recipe.reader import RecipeSource
-from ganforge.recipe.tables import LIST_KINDS, SINGLE_KINDS, Recipe
 from ganforge.registry.component import Kind
 from ganforge.registry.registry import FIRST_PARTY, Registry
 from ganforge.registry.selection import normalize_name
@@ -25,17 +28,8 @@ from ganforge.registry.selection import normalize_name
 class Blueprint:
     """A resolved recipe, whose parts are installed, have valid parameters and fit each other.
 
-    Attributes:
-        source: the recipe as it was read.
-        recipe: the recipe as given, without optional metrics that are not available here.
-        dataset: the data set.
-        sampler: the sampler of latents.
-        generator: the generator.
-        discriminator: the discriminator.
-        losses: one part for each ``[[loss]]``, in order.
-        metrics: one part for each ``[[metric]]``, in order.
-        specs: the specs that data set and sampler declare before they are built.
-        warnings: oddities that do not prevent training.
+    The recipe is as given, without optional metrics that are not available here; ``specs`` are those that data set and sampler
+    declare before they are built; warnings are about oddities that do not prevent training.
     """
 
     source: RecipeSource
@@ -70,6 +64,15 @@ class Blueprint:
         return recipe.model_copy(update={**single, "loss": tuple(losses), "metric": tuple(metrics)})
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationParts:
+    """The parts that a run is evaluated with: the data set; the discriminator and each requested metric, or why not available."""
+
+    dataset: Part
+    discriminator: Part | GanforgeError
+    metrics: tuple[Part | GanforgeError, ...]
+
+
 def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
     """Find and check every part of a recipe.
 
@@ -83,23 +86,83 @@ def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
     left_out = [(key, failure) for key, failure in found.failures if _is_optional(source, key)]
     failures = [*(one for one in found.failures if one not in left_out), *failures]
     problems = [*source.problems, *found.problems, *required, *_unmeasured_bands(source, found)]
-    warnings: tuple[Problem, ...] = ()
+    warnings: list[Problem] = []
     specs = KnownSpecs()
     try:
-        compatibility = check_compatibility(source, found, registry)
+        misfits, warnings, specs = check_compatibility(source, found, registry)
+        problems += misfits
     except PluginError as failure:
         failures.append(("", failure))
-    else:
-        problems += compatibility.problems
-        warnings, specs = compatibility.warnings, compatibility.specs
 
     if problems:
         problems += [source.problem(key, failure.message, failure.remedy) for key, failure in failures]
         raise RecipeError(source.sorted(problems))
     if failures:
         raise failures[0][1]
-    missing = [source.problem(key, f"left out: {failure.message}", failure.remedy) for key, failure in left_out]
-    return _blueprint(source, found, specs, source.sorted([*warnings, *missing]))
+    warnings += [source.problem(key, f"left out: {failure.message}", failure.remedy) for key, failure in left_out]
+    metrics = found.of(Kind.METRIC)
+    keys = {part.key for part in metrics}
+    tables = tuple(table for index, table in enumerate(source.recipe.metric) if f"metric[{index}]" in keys)
+    dataset, sampler, generator, discriminator = (found.of(kind)[0] for kind in SINGLE_KINDS)
+    return Blueprint(
+        source=source,
+        recipe=source.recipe.model_copy(update={"metric": tables}),
+        dataset=dataset,
+        sampler=sampler,
+        generator=generator,
+        discriminator=discriminator,
+        losses=found.of(Kind.LOSS),
+        metrics=metrics,
+        specs=specs,
+        warnings=source.sorted(warnings),
+    )
+
+
+def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> tuple[Part, Part]:
+    """Find sampler and generator; no other table of the recipe matters.
+
+    A loss that is no longer installed, missing data, or a training option that this version does not know does not keep a trained
+    generator from drawing samples.
+
+    Raises:
+        RecipeError: one of the two is not installed, or its parameters are not valid.
+        PluginError: its plugin failed.
+    """
+    kinds = (Kind.SAMPLER, Kind.GENERATOR)
+    found = find_parts(source, registry, kinds=kinds)
+    if found.problems:
+        raise RecipeError(source.sorted(found.problems))
+    if found.failures:
+        raise found.failures[0][1]
+    sampler, generator = (_available(_part(kind.value, found, source)) for kind in kinds)
+    return sampler, generator
+
+
+def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> EvaluationParts:
+    """Find data set, discriminator and metrics; losses are ignored.
+
+    Raises:
+        RecipeError: the data set is not installed, or its parameters are not valid.
+        PluginError: its plugin failed.
+    """
+    base = find_parts(source, registry, kinds=SINGLE_KINDS)
+    dataset = _available(_part(Kind.DATASET.value, base, source, source.problems))
+    metrics = find_parts(source, registry, kinds=(Kind.METRIC,))
+    known = {problem.message for problem in check_compatibility(source, base, registry)[0]}
+
+    def metric(index: int) -> Part | GanforgeError:
+        part = _part(f"metric[{index}]", metrics, source, source.problems)
+        if not isinstance(part, Part):
+            return part
+        whole = PartSearch((*base.parts, part))
+        new = [problem for problem in check_compatibility(source, whole, registry)[0] if problem.message not in known]
+        return IncompatiblePartsError(new[0].message) if new else part
+
+    tables = source.table.get("metric")
+    count = len(tables) if isinstance(tables, list) else 0
+    return EvaluationParts(
+        dataset, _part(Kind.DISCRIMINATOR.value, base, source, source.problems), tuple(metric(index) for index in range(count))
+    )
 
 
 def check_expectations(
@@ -107,12 +170,8 @@ def check_expectations(
 ) -> None:
     """Check that the built metrics return every value with an expected band.
 
-    Args:
-        blueprint: the recipe.
-        measured: the names of the values, such as ``modes/captured``.
-        left_out: optional metrics that could not be built, and why.
-        required: whether every band must be measured, as for ``ganforge verify``; else metrics that were left out, or removed with
-            ``--set``, are skipped.
+    ``measured`` are names of values such as ``modes/captured``; ``left_out`` says why optional metrics could not be built. Unless
+    every band is required, as for ``ganforge verify``, metrics that were left out, or removed with ``--set``, are skipped.
 
     Raises:
         RecipeError: with each band that is not measured, at its place.
@@ -121,45 +180,21 @@ def check_expectations(
     reasons = {**_unavailable_metrics(blueprint), **left_out}
     metrics = {name.partition("/")[0] for name in measured}
     problems = []
-    for key, name in _expected_values(source):
-        metric = name.partition("/")[0]
+    for index, band in enumerate(blueprint.recipe.expect):
+        name, metric = band.metric, band.metric.partition("/")[0]
         if name in measured or not (required or metric in metrics - reasons.keys()):
             continue
         if metric in reasons:
-            problems.append(source.problem(key, f"'{name[:60]}' cannot be measured here: {reasons[metric]}"))
+            problems.append(source.problem(f"expect[{index}].metric", f"'{name[:60]}' cannot be measured here: {reasons[metric]}"))
         else:
-            problems.append(_unmeasured(source, key, name, sorted(measured)))
+            problems.append(_unmeasured(source, index, name, sorted(measured)))
     if problems:
         raise RecipeError(source.sorted(problems))
-
-
-def _blueprint(source: RecipeSource, found: PartSearch, specs: KnownSpecs, warnings: tuple[Problem, ...]) -> Blueprint:
-    parts: dict[Kind, tuple[Part, ...]] = {
-        kind: tuple(one.part for one in found.of(kind) if one.part is not None) for kind in (*SINGLE_KINDS, *LIST_KINDS)
-    }
-    return Blueprint(
-        source=source,
-        recipe=_without_missing(source.recipe, parts[Kind.METRIC]),
-        dataset=parts[Kind.DATASET][0],
-        sampler=parts[Kind.SAMPLER][0],
-        generator=parts[Kind.GENERATOR][0],
-        discriminator=parts[Kind.DISCRIMINATOR][0],
-        losses=parts[Kind.LOSS],
-        metrics=parts[Kind.METRIC],
-        specs=specs,
-        warnings=warnings,
-    )
 
 
 def _is_optional(source: RecipeSource, key: str) -> bool:
     """Whether a key names the component of an optional metric."""
     return key.startswith("metric[") and source.value(key.removesuffix(".use") + ".optional") is True
-
-
-def _without_missing(recipe: Recipe, metrics: tuple[Part, ...]) -> Recipe:
-    found = {part.key for part in metrics}
-    kept = tuple(table for index, table in enumerate(recipe.metric) if f"metric[{index}]" in found)
-    return recipe if len(kept) == len(recipe.metric) else recipe.model_copy(update={"metric": kept})
 
 
 def _filled(table: Any, part: Part) -> Any:
@@ -228,43 +263,50 @@ def _unmeasured_bands(source: RecipeSource, found: PartSearch) -> Iterator[Probl
     Metrics that ``--set`` removed, for a quick try of the recipe, are skipped: only ``ganforge verify`` needs them.
     """
     given = source.place("metric")
-    if given is not None and given.file is None:
+    if source.problems or (given is not None and given.file is None):
         return
-    tables = source.value("metric") or []
-    if not isinstance(tables, list):
-        return
-    components = {one.key: one.component.name for one in found.of(Kind.METRIC)}
-    names = [_metric_name(table) or components.get(f"metric[{index}]") for index, table in enumerate(tables)]
+    components = {part.key: part.component.name for part in found.of(Kind.METRIC)}
+    names = [table.name or components.get(f"metric[{index}]") for index, table in enumerate(source.recipe.metric)]
     known = sorted({name for name in names if name})
-    for key, name in _expected_values(source) if all(names) else ():  # a metric that was not found is a problem already
-        if name.partition("/")[0] not in known:
-            yield _unmeasured(source, key, name, known)
+    for index, band in enumerate(source.recipe.expect) if all(names) else ():  # a metric that was not found is a problem already
+        if band.metric.partition("/")[0] not in known:
+            yield _unmeasured(source, index, band.metric, known)
 
 
-def _metric_name(table: object) -> str | None:
-    name = table.get("name") if isinstance(table, Mapping) else None
-    return name if isinstance(name, str) else None
+def _unmeasured(source: RecipeSource, index: int, name: str, known: list[str]) -> Problem:
+    listed = f"it measures {', '.join(known)}" if known else "it measures nothing: add a [[metric]] table"
+    hint = did_you_mean(name[:100], known) or listed
+    return source.problem(f"expect[{index}].metric", f"the recipe does not measure '{name[:60]}'", hint)
 
 
 def _unavailable_metrics(blueprint: Blueprint) -> dict[str, str]:
     """Optional metrics that were left out when the recipe was resolved, and why."""
+    warnings = {one.key: one for one in blueprint.warnings}
     reasons = {}
-    for index, table in enumerate(blueprint.source.value("metric") or []):
-        warning = next((one for one in blueprint.warnings if one.key == f"metric[{index}].use"), None)
-        if warning is not None and isinstance(table, Mapping):
-            name = table.get("name") or str(table.get("use")).rpartition("/")[2].partition("@")[0]
-            reasons[str(name)] = f"{warning.message} ({warning.hint})" if warning.hint else warning.message
+    for index, table in enumerate(blueprint.source.recipe.metric):
+        if warning := warnings.get(f"metric[{index}].use"):
+            name = table.name or table.use.rpartition("/")[2].partition("@")[0]
+            reasons[name] = f"{warning.message} ({warning.hint})" if warning.hint else warning.message
     return reasons
 
 
-def _expected_values(source: RecipeSource) -> Iterator[tuple[str, str]]:
-    """Key and value name of each expected band."""
-    tables = source.value("expect")
-    for index, table in enumerate(tables if isinstance(tables, list) else ()):
-        if isinstance(table, Mapping) and isinstance(name := table.get("metric"), str):
-            yield f"expect[{index}].metric", name
+def _available(part: Part | GanforgeError) -> Part:
+    if isinstance(part, Part):
+        return part
+    raise part
 
 
-def _unmeasured(source: RecipeSource, key: str, name: str, known: list[str]) -> Problem:
-    listed = f"it measures {', '.join(known)}" if known else "it measures nothing: add a [[metric]] table"
-    return source.problem(key, f"the recipe does not measure '{name[:60]}'", did_you_mean(name[:100], known) or listed)
+def _part(key: str, found: PartSearch, source: RecipeSource, problems: Iterable[Problem] = ()) -> Part | GanforgeError:
+    """The part of a table, or why it is not available: a failed plugin, or problems of the table."""
+    for failed, failure in found.failures:
+        if _is_below(failed, key):
+            return failure
+    wrong = [problem for problem in (*problems, *found.problems) if _is_below(problem.key, key)]
+    if wrong:
+        return RecipeError(dict.fromkeys(wrong))
+    part = next((part for part in found.parts if part.key == key and part.valid), None)
+    return part or RecipeError([source.problem(key, f"names no {key}", "restore the run's resolved.toml")])
+
+
+def _is_below(key: str, table: str) -> bool:
+    return key == table or key.startswith((f"{table}.", f"{table}["))

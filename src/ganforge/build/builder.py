@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
 from ganforge.build.blueprint import Blueprint, check_expectations
+from ganforge.build.lock import hash_data
 from ganforge.build.parts import Part, plugin_errors
-from ganforge.build.protocols import data_hashes, metric_protocol
 from ganforge.core.contracts import (
     BuildContext,
     DataDependentInit,
     Dataset,
     DatasetContext,
+    EvaluationProtocol,
     Loss,
     Metric,
     MetricContext,
@@ -26,13 +28,15 @@ from ganforge.core.contracts import (
     Sampler,
     SamplerContext,
     StreamingDataset,
+    TrainingDataMetric,
 )
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, isolated
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, Scaling
 from ganforge.games.two_player import TwoPlayerGame
-from ganforge.recipe.tables import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
+from ganforge.recipe.config import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
+from ganforge.storage import strict_json
 from ganforge.storage.data_folders import cache_folder
 from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
@@ -176,6 +180,45 @@ def metric_context(sizes: BuildContext, dataset: Part, folders: Folders) -> Metr
     return MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, build)
 
 
+def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
+    """SHA-256 of a data set's files and folders, as in ``lock.json``, by the parameter that names each."""
+    return {one.key.rpartition(".")[2]: one.sha256 for one in hash_data(dataset, folder)}
+
+
+def metric_protocol(
+    part: Part,
+    metric: Metric,
+    dataset: Part,
+    *,
+    data_hashes: Mapping[str, str],
+    samples: int,
+    use_ema: bool,
+    seed: int,
+) -> dict[str, object]:
+    """How a metric is measured, as plain data; it is stored with every value.
+
+    ``data_hashes`` of the data set's files replace their paths; ``use_ema``: whether the generator's moving average is measured.
+    """
+    own = metric.protocol if isinstance(metric, EvaluationProtocol) else {}
+    uses_training_data = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
+    training_only = frozenset() if uses_training_data else dataset.params.training_only
+    return {
+        "metric": part.identity,
+        **_code_hash("code", part),
+        "params": _without(part.filled, _path_fields(part) if "sha256" in own else ()),
+        "samples": samples,
+        "real": "held out",
+        "data": dataset.identity,
+        **_code_hash("data.code", dataset),
+        "data.params": _without(dataset.filled, training_only | data_hashes.keys()),
+        **({"data.sums": dict(data_hashes)} if data_hashes else {}),
+        "generator": "ema" if use_ema else "raw",
+        "mode": "eval",
+        "seed": seed,
+        **{f"metric.{key}": _storable(value) for key, value in own.items()},
+    }
+
+
 def _build(part: Part, context: object, seed: int, contract: Any) -> Any:
     """The result of a part's factory, with its own random stream.
 
@@ -309,3 +352,27 @@ def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
         case RmspropTable():
             optimizer = eager(torch.optim.RMSprop)(parameters, **fixed)
     return ScheduledOptimizer(optimizer, schedules)
+
+
+def _path_fields(part: Part) -> list[str]:
+    fields = type(part.params).model_fields.items()
+    return [name for name, field in fields if Path in (field.annotation, *get_args(field.annotation))]
+
+
+def _without(params: Mapping[str, object], names: Collection[str]) -> dict[str, object]:
+    return {name: value for name, value in params.items() if name not in names}
+
+
+def _code_hash(key: str, part: Part) -> dict[str, object]:
+    """SHA-256 of a local plugin file, which may change without a new revision."""
+    plugin = part.component.plugin
+    return {key: plugin.sha256} if plugin.sha256 else {}
+
+
+def _storable(value: object) -> object:
+    """A plugin's value, or its ``repr`` if JSON cannot represent it."""
+    try:
+        strict_json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ganforge.build.parts import Candidate, PartSearch
+from ganforge.build.parts import Part, PartSearch, plugin_errors
 from ganforge.core.errors import GanforgeError, PluginError, Problem
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import RecipeSource
@@ -18,6 +18,7 @@ from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import FIRST_PARTY, Registry
 
 _HEAD = "head:"
+_EITHER = "the samplers of ganforge draw either labels or codes: replace the parts that need the one or the other"
 _CODES = frozenset({"codes", "categorical-codes", "continuous-codes"})
 CAPABILITIES: Mapping[str, str] = {
     "labels": "labelled data; for a generator, labels drawn by the sampler are enough",
@@ -40,23 +41,10 @@ class KnownSpecs:
     latent: LatentSpec | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Compatibility:
-    """The result of checking parts against each other.
-
-    Attributes:
-        problems: why they cannot be trained together.
-        warnings: oddities that do not prevent training.
-        specs: the sizes that the parts declare.
-    """
-
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-    specs: KnownSpecs
-
-
-def check_compatibility(source: RecipeSource, found: PartSearch, registry: Registry) -> Compatibility:
-    """Check the parts that were found against each other.
+def check_compatibility(
+    source: RecipeSource, found: PartSearch, registry: Registry
+) -> tuple[list[Problem], list[Problem], KnownSpecs]:
+    """Problems and warnings of the parts that were found, and the sizes that they declare.
 
     Raises:
         PluginError: a component's spec function failed in a way that is not the user's mistake.
@@ -75,7 +63,7 @@ def check_compatibility(source: RecipeSource, found: PartSearch, registry: Regis
         *_unknown_capabilities(source, found),
         *_deprecated(source, found),
     ]
-    return Compatibility(tuple(problems), tuple(warnings), specs)
+    return problems, warnings, specs
 
 
 def _declared_specs(source: RecipeSource, found: PartSearch) -> tuple[KnownSpecs, list[Problem]]:
@@ -93,23 +81,19 @@ def _declared_specs(source: RecipeSource, found: PartSearch) -> tuple[KnownSpecs
     return KnownSpecs(data, latent if isinstance(latent, LatentSpec) else None), problems
 
 
-def _declared_spec(source: RecipeSource, part: Candidate, problems: list[Problem], *context: DataSpec) -> object:
+def _declared_spec(source: RecipeSource, part: Part, problems: list[Problem], *context: DataSpec) -> object:
     """The result of a component's spec function; a user's mistake is added to ``problems``."""
     function: Callable[..., Any] | None = part.component.load_spec()
-    if function is None or part.params is None:
+    if function is None or not part.valid:
         return None
     try:
-        return function(part.params, *context)
+        with plugin_errors(part, f"{part.component.kind} '{part.component.id}': its spec function failed"):
+            return function(part.params, *context)
     except PluginError:
         raise
     except GanforgeError as error:
         problems.append(source.problem(f"{part.key}.params", error.message, error.remedy))
         return None
-    except Exception as error:  # a plugin's function may raise anything
-        raise PluginError(
-            f"{part.component.kind} '{part.component.id}': its spec function failed: {type(error).__name__}: {error}",
-            remedy=f"report it to the authors of {part.component.plugin.distribution}",
-        ) from error
 
 
 def _missing_labels(source: RecipeSource, found: PartSearch, specs: KnownSpecs) -> Iterator[Problem]:
@@ -119,9 +103,8 @@ def _missing_labels(source: RecipeSource, found: PartSearch, specs: KnownSpecs) 
     if specs.data is None or specs.data.classes is not None or not requiring:
         return
     for dataset in found.of(Kind.DATASET):
-        hint = 'use labelled data such as "moons"'
-        if "labelled" in _fields(dataset):
-            hint = "set dataset.params.labelled = true"
+        is_optional = "labelled" in type(dataset.params).model_fields
+        hint = "set dataset.params.labelled = true" if is_optional else 'use labelled data such as "moons"'
         yield source.problem("dataset.use", f"{_need(requiring)} labels, but {dataset} has none", hint)
 
 
@@ -137,26 +120,28 @@ def _undrawn_latents(source: RecipeSource, found: PartSearch, specs: KnownSpecs)
         "categorical-codes": bool(latent.categorical),
         "continuous-codes": latent.continuous > 0,
     }
+    requiring = {word: parts for word in drawn if (parts := [one for one in _requiring(found, word) if _reads_latents(one, word)])}
+    needs_both = "labels" in requiring and len(requiring) > 1 and not is_unlabelled
     for sampler in found.of(Kind.SAMPLER):
-        for word in (word for word, is_drawn in drawn.items() if not is_drawn):
-            if requiring := [part for part in _requiring(found, word) if _reads_latents(part, word)]:
-                message = f"{_need(requiring)} {word.replace('-', ' ')}, but {sampler} draws none"
-                yield source.problem("sampler.use", message, _sampler_hint(sampler, word))
+        for word, parts in ((word, parts) for word, parts in requiring.items() if not drawn[word]):
+            message = f"{_need(parts)} {word.replace('-', ' ')}, but {sampler} draws none"
+            yield source.problem("sampler.use", message, _EITHER if needs_both else _sampler_hint(sampler, word))
 
 
-def _reads_latents(part: Candidate, word: str) -> bool:
+def _reads_latents(part: Part, word: str) -> bool:
     """Whether the sampler must draw what the part requires: a metric that matches codes with classes reads the data's labels."""
     if part.component.kind is Kind.SAMPLER:
         return False
     return not (word == "labels" and part.component.kind is Kind.METRIC and _CODES & set(part.component.requires))
 
 
-def _sampler_hint(sampler: Candidate, word: str) -> str:
+def _sampler_hint(sampler: Part, word: str) -> str:
     if word == "labels":
         return 'set sampler.use = "labelled"'
     field, value = ("continuous", "1") if word == "continuous-codes" else ("categorical", "[2]")
     setting = f"sampler.params.{field} = {value}"
-    return f"set {setting}" if field in _fields(sampler) else f'set sampler.use = "structured" and {setting}'
+    is_structured = field in type(sampler.params).model_fields
+    return f"set {setting}" if is_structured else f'set sampler.use = "structured" and {setting}'
 
 
 def _unsuitable_data(source: RecipeSource, found: PartSearch, specs: KnownSpecs) -> Iterator[Problem]:
@@ -178,7 +163,7 @@ def _unsuitable_data(source: RecipeSource, found: PartSearch, specs: KnownSpecs)
 
 def _missing_heads(source: RecipeSource, found: PartSearch, specs: KnownSpecs, registry: Registry) -> Iterator[Problem]:
     """Losses and metrics that read an output that the discriminator does not have."""
-    required = sorted({word for part in found.candidates for word in part.component.requires if word.startswith(_HEAD)})
+    required = sorted({word for part in found.parts for word in part.component.requires if word.startswith(_HEAD)})
     for discriminator in found.of(Kind.DISCRIMINATOR):
         for head in (word for word in required if word not in discriminator.component.provides):
             providers = [one for one in registry.components(Kind.DISCRIMINATOR) if head in one.provides]
@@ -199,18 +184,13 @@ def _conflicting_losses(source: RecipeSource, found: PartSearch) -> Iterator[Pro
     """A loss that is used twice, and two adversarial losses of one distribution, whose generator terms have the same name."""
     losses = found.of(Kind.LOSS)
     for index, part in enumerate(losses):
-        earlier = losses[:index]
-        if part.component in [one.component for one in earlier]:
+        rivals = [one for one in losses[:index] if one.component.plugin.distribution == part.component.plugin.distribution]
+        if part.component in [one.component for one in rivals]:
             hint = "drop one, and give the other the weight of both"
             yield source.problem(f"{part.key}.use", f"{part} is used in two [[loss]] tables", hint)
-        elif rival := next((one for one in earlier if _are_both_adversarial(one, part)), None):
+        elif rival := next((one for one in rivals if "adversarial" in one.component.tags & part.component.tags), None):
             hint = "keep one adversarial loss; it can be combined with penalties and other terms"
             yield source.problem(f"{part.key}.use", f"{rival} and {part} both define the generator's term 'adversarial'", hint)
-
-
-def _are_both_adversarial(one: Candidate, other: Candidate) -> bool:
-    same_home = one.component.plugin.distribution == other.component.plugin.distribution
-    return same_home and "adversarial" in one.component.tags & other.component.tags
 
 
 def _conflicting_metric_names(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
@@ -239,7 +219,7 @@ def _no_adversarial_loss(source: RecipeSource, found: PartSearch) -> Iterator[Pr
         yield source.problem("loss", "no loss is adversarial: none makes generated samples resemble real ones")
 
 
-def _all_losses(source: RecipeSource, found: PartSearch) -> tuple[Candidate, ...]:
+def _all_losses(source: RecipeSource, found: PartSearch) -> tuple[Part, ...]:
     """The losses, if every loss of the recipe was found; nothing can be concluded from some of them."""
     losses = found.of(Kind.LOSS)
     tables = source.value("loss")
@@ -258,28 +238,23 @@ def _untrained_heads(source: RecipeSource, found: PartSearch) -> Iterator[Proble
 
 
 def _unknown_capabilities(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    for part in found.candidates:
+    for part in found.parts:
         for word in part.component.requires:
             if word not in CAPABILITIES and not word.startswith(_HEAD):
                 yield source.problem(f"{part.key}.use", f"{part} requires '{word}', which this version of ganforge does not know")
 
 
 def _deprecated(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    for part in found.candidates:
+    for part in found.parts:
         if part.component.deprecated:
             yield source.problem(f"{part.key}.use", f"{part} is deprecated", part.component.deprecated)
 
 
-def _requiring(found: PartSearch, word: str) -> list[Candidate]:
-    return [part for part in found.candidates if word in part.component.requires]
+def _requiring(found: PartSearch, word: str) -> list[Part]:
+    return [part for part in found.parts if word in part.component.requires]
 
 
-def _fields(part: Candidate) -> Iterable[str]:
-    """The names of its parameters, if they are valid."""
-    return type(part.params).model_fields if part.params is not None else ()
-
-
-def _need(parts: Iterable[Candidate]) -> str:
+def _need(parts: Iterable[Part]) -> str:
     """``loss 'a' and metric 'b' need``."""
     names = list(dict.fromkeys(map(str, parts)))
     return f"{_join(names)} need{'s' if len(names) == 1 else ''}"

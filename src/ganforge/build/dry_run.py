@@ -1,10 +1,7 @@
 """Checks of the built parts before training: one loss evaluation for each player, and warnings about known bad pairs.
 
-:mod:`ganforge.build.compatibility` compares what the parts declare. The dry run calls them with the recipe's real sizes, in
-milliseconds however large they are: small networks run with real numbers, large ones on the meta device, with shapes only. An
-error on the meta device counts only if it also occurs on the real device, since the meta device does not support everything.
-
-Shapes: n samples of a batch.
+:mod:`ganforge.build.compatibility` compares what the parts declare. The dry run calls them as the first iteration does, with
+copies of their weights. Shapes: n samples of a batch.
 """
 
 from __future__ import annotations
@@ -29,55 +26,27 @@ from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
 from ganforge.train.turns import cached
 
-_CONFIRMING_SAMPLES = 4
-"""Samples for the run on the real device that confirms an error on the meta device."""
-_SMALL_RUN = 10**8
-"""Weights times samples up to which real numbers are used; importing the meta device's compiler takes longer than that."""
 _OUTPUT_RANGES: tuple[tuple[type[nn.Module], tuple[float, float]], ...] = ((nn.Tanh, (-1.0, 1.0)), (nn.Sigmoid, (0.0, 1.0)))
 
 
-class _PartError(Exception):
+class _PartError(IncompatiblePartsError):
     """A part failed in the dry run."""
 
-    def __init__(self, part: Part, error: Exception) -> None:
-        super().__init__(str(error))
-        self.part, self.error = part, error
 
-    def for_user(self) -> IncompatiblePartsError:
-        """The error with the key to change."""
-        part, error = self.part, self.error
-        if isinstance(error, GanforgeError):
-            return IncompatiblePartsError(f"{part.title} {error.message}", remedy=error.remedy)
-        source = part.component.source()
-        return IncompatiblePartsError(
-            f"{part.title} fails on its inputs: {describe_error(error, source and source.parent)}",
-            remedy=f"change {part.key}.params; if they are right, {part.report_hint}",
-        )
-
-
-def dry_run(blueprint: Blueprint, trainer: Trainer) -> str | None:
-    """Evaluate the losses of both players once, without changing any part.
-
-    Returns:
-        ``None``, or a warning that a part could not be checked with shapes only, although it works with real numbers.
+def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
+    """Evaluate the losses of both players once on one batch, without changing any part or random stream.
 
     Raises:
         IncompatiblePartsError: a part fails on the output of another; names the key to change.
     """
-    size = trainer.batches.size
-    if _is_small(trainer):
-        error = _find_error(blueprint, trainer, trainer.device, size)
-        if error is None:
-            return None
-        raise error.for_user() from error.error
-
-    error = _find_error(blueprint, trainer, torch.device("meta"), size)
-    if error is None:
-        return None
-    confirmed = _find_error(blueprint, trainer, trainer.device, min(_CONFIRMING_SAMPLES, size))
-    if confirmed is None:
-        return f"{error.part.key}: {error.part.component.id} could not be checked with shapes only: {describe_error(error.error)}"
-    raise confirmed.for_user() from confirmed.error
+    with seeded(0):
+        _DryRun(
+            blueprint,
+            _ShadowModule.of(trainer.networks["generator"]),
+            _ShadowModule.of(trainer.networks["discriminator"]),
+            tuple(_copy_loss(weighted.loss) for weighted in trainer.objective.losses),
+            trainer,
+        ).run(trainer.batches.size)
 
 
 def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str]:
@@ -104,60 +73,27 @@ def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str
             yield f"train.batch_size: batch normalisation in the {name} needs batches of 2 or more samples"
 
 
-def _is_small(trainer: Trainer) -> bool:
-    weights = sum(weight.numel() for network in trainer.networks.values() for weight in network.parameters())
-    return not trainer.evaluator.data.is_image and weights * trainer.batches.size <= _SMALL_RUN
-
-
-def _find_error(blueprint: Blueprint, trainer: Trainer, device: torch.device, count: int) -> _PartError | None:
-    try:
-        with seeded(0):
-            _DryRun.of(blueprint, trainer, device).run(count)
-    except _PartError as error:
-        return error
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class _DryRun:
-    """The parts, with copies of the networks' weights on a device."""
+    """The parts, with copies of the networks' weights and of the losses."""
 
     blueprint: Blueprint
     generator: _ShadowModule
     discriminator: _ShadowModule
     losses: tuple[Loss, ...]
-    second_order: bool
-    data: DataSpec
-    latent: LatentSpec
-    device: torch.device
-
-    @classmethod
-    def of(cls, blueprint: Blueprint, trainer: Trainer, device: torch.device) -> _DryRun:
-        return cls(
-            blueprint,
-            _ShadowModule.of(trainer.networks["generator"], device),
-            _ShadowModule.of(trainer.networks["discriminator"], device),
-            tuple(_copy_loss(weighted.loss) for weighted in trainer.objective.losses),
-            trainer.objective.second_order,
-            trainer.evaluator.data,
-            trainer.sampler.spec,
-            device,
-        )
+    trainer: Trainer
 
     def run(self, count: int) -> None:
-        """The generator's turn, then the discriminator's, as the trainer takes them.
-
-        Raises:
-            _PartError: a part failed.
-        """
-        latent = _latent(self.latent, count, self.device)
-        real, fake = _real(self.data, count, self.device), Samples(self._generate(latent), latent.labels, latent)
+        """The generator's turn, then the discriminator's, as the trainer takes them."""
+        latent = _latent(self.trainer.sampler.spec, count, self.trainer.device)
+        fake = Samples(self._generate(latent), latent.labels, latent)
+        real = _real(self.trainer.evaluator.data, count, self.trainer.device)
 
         critic = cached(self._discriminate)
         total = self._loss("generator", lambda loss: loss.generator(critic, real, fake))
         self._differentiate(self.blueprint.generator, self.generator, total)
 
-        if self.second_order:
+        if self.trainer.objective.second_order:
             real, fake = with_input_grad(real), with_input_grad(fake)
         critic = cached(self._discriminate)
         total = self._loss("discriminator", lambda loss: loss.discriminator(critic, real, fake))
@@ -166,12 +102,12 @@ class _DryRun:
     def _generate(self, latent: Latent) -> Tensor:
         part = self.blueprint.generator
         with _errors_of(part):
-            values = self.generator(latent)
-            expected = (len(latent), *self.data.shape)
+            values, shape = self.generator(latent), self.trainer.evaluator.data.shape
+            expected = (len(latent), *shape)
             if not isinstance(values, Tensor) or tuple(values.shape) != expected:
                 raise IncompatiblePartsError(
                     f"returns {_shape(values)} for {len(latent)} latents, expected {expected}",
-                    remedy=f"change {part.key}.params, or use a generator for samples of shape {self.data.shape}",
+                    remedy=f"change {part.key}.params, or use a generator for samples of shape {shape}",
                 )
             return values
 
@@ -189,7 +125,7 @@ class _DryRun:
 
     def _loss(self, side: str, terms: Callable[[Loss], Terms]) -> Tensor:
         """The sum of all losses' terms for one player."""
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.trainer.device)
         for part, loss in zip(self.blueprint.losses, self.losses, strict=True):
             with _errors_of(part):
                 for name, value in terms(loss).values.items():
@@ -211,19 +147,18 @@ class _DryRun:
 
 @dataclass(frozen=True, slots=True)
 class _ShadowModule:
-    """A network called with copies of its weights and buffers on a device; the network itself does not change."""
+    """A network called with copies of its weights and buffers; the network itself does not change."""
 
     network: nn.Module
     weights: dict[str, Tensor]
     buffers: dict[str, Tensor]
 
     @classmethod
-    def of(cls, network: nn.Module, device: torch.device) -> _ShadowModule:
+    def of(cls, network: nn.Module) -> _ShadowModule:
         weights = {
-            name: weight.detach().to(device, copy=True).requires_grad_(weight.requires_grad)
-            for name, weight in network.named_parameters()
+            name: weight.detach().clone().requires_grad_(weight.requires_grad) for name, weight in network.named_parameters()
         }
-        return cls(network, weights, {name: buffer.detach().to(device, copy=True) for name, buffer in network.named_buffers()})
+        return cls(network, weights, {name: buffer.detach().clone() for name, buffer in network.named_buffers()})
 
     @property
     def trainable(self) -> list[Tensor]:
@@ -235,14 +170,20 @@ class _ShadowModule:
 
 @contextmanager
 def _errors_of(part: Part) -> Iterator[None]:
-    """Attribute errors to a part; if parts call each other, to the innermost one."""
+    """Attribute errors to a part, with the key to change; if parts call each other, to the innermost one."""
     try:
         with isolated():
             yield
     except _PartError:
         raise
+    except GanforgeError as error:
+        raise _PartError(f"{part.title} {error.message}", remedy=error.remedy) from error
     except Exception as error:  # a plugin's part may raise anything
-        raise _PartError(part, error) from error
+        source = part.component.source()
+        raise _PartError(
+            f"{part.title} fails on its inputs: {describe_error(error, source and source.parent)}",
+            remedy=f"change {part.key}.params; if they are right, {part.report_hint}",
+        ) from error
 
 
 def _copy_loss(loss: Loss) -> Loss:

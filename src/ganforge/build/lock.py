@@ -1,15 +1,22 @@
-"""``lock.json``: the versions, components, files and data that a run was created with. Imports no torch."""
+"""``lock.json``: the versions, components, files and data that a run was created with, and how they differ from those here.
+
+Imports no torch. Nothing is built or installed.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import shlex
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -22,8 +29,10 @@ from ganforge.core.params import Params
 from ganforge.core.redaction import public_url
 from ganforge.recipe.toml_writer import fingerprint
 from ganforge.registry.component import PluginRef
-from ganforge.registry.discovery import builtin_plugin, installed_plugins
-from ganforge.registry.selection import normalize_name
+from ganforge.registry.discovery import builtin_plugin, installed_plugins, read_local_plugin
+from ganforge.registry.selection import current_selection, local_plugin_name, normalize_name
+
+_log = logging.getLogger(__name__)
 
 _LARGE_FOLDER = 2**30
 """Bytes of a folder above which contents are not hashed: that would delay every run by seconds."""
@@ -37,33 +46,23 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class LockedComponent(Params):
-    """One component of the run."""
+    """One component of the run: its table in the recipe, its full id, and the distribution that provides it."""
 
     key: Word
-    """Table of the recipe."""
     kind: Word
-    """Kind of component."""
     id: Word
-    """Full id."""
     revision: int
-    """Revision."""
     distribution: Word
-    """Distribution that provides it."""
     version: Word
-    """Version of the distribution."""
 
 
 class LockedDistribution(Params):
-    """ganforge itself, or a distribution that provides components."""
+    """ganforge itself, or a distribution that provides components; ``url`` is as pip accepts it, unless it came from an index."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=200)
-    """Normalised name; the pattern excludes options of pip."""
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=200)  # excludes options of pip
     version: Word
-    """Version."""
     source: Literal["index", "editable", "local", "vcs", "url"]
-    """How it was installed."""
     url: Annotated[Word, AfterValidator(public_url)] | None = None
-    """Where it was installed from, as pip accepts it, unless it was an index."""
 
     @property
     def ref(self) -> PluginRef:
@@ -72,30 +71,24 @@ class LockedDistribution(Params):
 
 
 class LockedFile(Params):
-    """A file or folder that the results depend on: a local plugin, or data."""
+    """A file or folder that the results depend on: a local plugin by its name, or data by its key in the recipe."""
 
     key: str = Field(max_length=500)
-    """Name of the plugin, or key of the recipe."""
     file: str = Field(max_length=4096)
-    """Its path."""
     sha256: Hash
-    """Hash of its content."""
     covers: Literal["contents", "listing", "sums"] | None = None
     """What is hashed if it is not a file: names, sizes and contents of a folder's files; names, sizes and modification times, for
     folders of more than 1 GiB; or the published checksums of a data set."""
 
 
 class Lock(Params):
-    """The content of a run folder's ``lock.json``."""
+    """The content of a run folder's ``lock.json``; components are in the order of the recipe."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
-    """Version of this format."""
     ganforge: Word
-    """Version of ganforge."""
     fingerprint: Hash
     """Fingerprint of the resolved recipe."""
     components: tuple[LockedComponent, ...]
-    """Components, in the order of the recipe."""
     distributions: tuple[LockedDistribution, ...]
     """ganforge, the distributions of the components, and the plugins that these require."""
     plugin_files: tuple[LockedFile, ...] = ()
@@ -114,13 +107,21 @@ class Lock(Params):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def make_lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
-    """The lock of a run.
+@dataclass(frozen=True, slots=True)
+class LockDifference:
+    """One difference from a lock, with the requirement with which pip restores it, or another remedy.
 
-    Args:
-        blueprint: the resolved recipe.
-        folder: the recipe's folder, from which data files are read and hashed; ``None`` to leave data out.
+    It is minor if it is only the version of a distribution that does not influence the weights.
     """
+
+    message: str
+    remedy: str | None = None
+    requirement: str | None = None
+    minor: bool = False
+
+
+def make_lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
+    """The lock of a run, without data if the recipe's folder, from which they are read and hashed, is not given."""
     plugins = {part.component.plugin for part in blueprint.parts}
     files = sorted((one for one in plugins if one.sha256), key=lambda one: one.name)
     others = {one.distribution: one for one in plugins if not one.sha256}
@@ -130,7 +131,12 @@ def make_lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
         ganforge=__version__,
         fingerprint=fingerprint(blueprint.resolved),
         components=tuple(map(_component, blueprint.parts)),
-        distributions=tuple(_distribution(others[name]) for name in sorted(others)),
+        distributions=tuple(
+            LockedDistribution.model_validate(
+                {"name": ref.distribution, "version": ref.version, "source": ref.source, "url": ref.url}
+            )
+            for _, ref in sorted(others.items())
+        ),
         plugin_files=tuple(LockedFile(key=one.name, file=str(one.url), sha256=str(one.sha256)) for one in files),
         data_files=tuple(hash_data(blueprint.dataset, folder)) if folder else (),
     )
@@ -171,11 +177,7 @@ def required_plugins(distributions: Iterable[str]) -> dict[str, PluginRef]:
 def hash_data(dataset: Part, folder: Path) -> Iterator[LockedFile]:
     """The files and folders that parameters of type ``Path`` name, and the published checksums of a prepared data set.
 
-    Missing ones are skipped: the data set reports them.
-
-    Args:
-        dataset: the data set.
-        folder: the recipe's folder.
+    Paths are relative to the recipe's folder. Missing ones are skipped: the data set reports them.
 
     Raises:
         DataError: a file cannot be read.
@@ -257,7 +259,130 @@ def _component(part: Part) -> LockedComponent:
     )
 
 
-def _distribution(ref: PluginRef) -> LockedDistribution:
-    return LockedDistribution.model_validate(
-        {"name": ref.distribution, "version": ref.version, "source": ref.source, "url": ref.url}
-    )
+def installed_differences(locked: Lock, origin: Path | None = None) -> tuple[LockDifference, ...]:
+    """Differences in installed distributions and local plugins. They are compared by metadata; no code of a plugin runs.
+
+    Copies of local plugins are beside ``origin``, the lock's file, or in the run folder.
+    """
+    return (*_distribution_differences(locked), *_plugin_file_differences(locked, origin))
+
+
+def part_differences(locked: Lock, now: Lock) -> tuple[LockDifference, ...]:
+    """Differences in components and data."""
+    return (*_component_differences(locked, now), *_data_differences(locked.data_files, now.data_files))
+
+
+def data_differences(locked: Lock, dataset: Part, folder: Path) -> tuple[LockDifference, ...]:
+    """Differences in the data that a data set reads from the recipe's folder."""
+    return tuple(_data_differences(locked.data_files, hash_data(dataset, folder)))
+
+
+def check_installed(locked: Lock, origin: Path | None = None) -> None:
+    """Raise a UsageError if installed distributions or local plugins differ from the lock; warn of editable ones."""
+    _raise_if_any(installed_differences(locked, origin))
+    here = {one.distribution: one for one in (*installed_plugins(), builtin_plugin())}
+    editable = [one.name for one in locked.distributions if "editable" in (one.source, here[one.name].source)]
+    if editable:
+        _log.warning("the lock knows the version but not the code of editable installations: %s", ", ".join(editable))
+
+
+def check_parts(locked: Lock, now: Lock) -> None:
+    """Raise a UsageError if components or data differ from the lock."""
+    _raise_if_any(part_differences(locked, now))
+
+
+def join_remedies(differences: Sequence[LockDifference]) -> str:
+    """How to restore everything: one command for pip, then manual steps."""
+    requirements = [one.requirement for one in differences if one.requirement]
+    manual = [one.remedy for one in differences if one.remedy]
+    return "; ".join(dict.fromkeys([*([f"pip install {' '.join(requirements)}"] if requirements else []), *manual]))
+
+
+def _kept_file(file: LockedFile, origin: Path | None) -> Path | None:
+    """A local plugin with the locked content, at its old path or as a copy beside the lock; ``None`` if neither has it."""
+    places = [Path(file.file)]
+    if origin is not None and local_plugin_name(Path(file.key)) == file.key:  # the key may come from anyone; accept no path
+        path = origin / "lock.json" if origin.is_dir() else origin
+        places.append(path.with_name(path.stem.replace("lock", "plugins", 1)) / f"{file.key.replace('-', '_')}.py")
+    return next((one for one in places if one.is_file() and read_local_plugin(one).sha256 == file.sha256), None)
+
+
+def _raise_if_any(differences: Sequence[LockDifference]) -> None:
+    if differences:
+        lines = "\n  ".join(one.message for one in differences)
+        raise UsageError(f"this differs from the lock; nothing was created:\n  {lines}", remedy=join_remedies(differences))
+
+
+def _distribution_differences(locked: Lock) -> Iterator[LockDifference]:
+    here = {one.distribution: one.ref for one in (*installed_plugins(), builtin_plugin())}
+    used = {one.distribution for one in locked.components if one.kind != "metric"}
+    used |= set(required_plugins(used))
+    for one in locked.distributions:
+        current = here.get(one.name)
+        message = _distribution_difference(one, current)
+        if message is None:
+            continue
+        minor = current is not None and one.name not in used
+        folder = _source_folder(one) if current is not None else None
+        if folder:  # pip would install the folder's current version again
+            remedy = f"check out {one.version} in {folder}, then pip install {_pip_argument(one.ref)}"
+            yield LockDifference(message, remedy, minor=minor)
+        else:
+            yield LockDifference(message, requirement=_pip_argument(one.ref), minor=minor)
+
+
+def _distribution_difference(locked: LockedDistribution, here: PluginRef | None) -> str | None:
+    if here is None:
+        return f"{locked.name} {locked.version} is not installed"
+    if here.version != locked.version:
+        return f"{locked.name} {locked.version} is locked, {here.version} is installed"
+    if locked.source in ("vcs", "url") and here.url != locked.url:
+        return f"{locked.name} is locked as {locked.url}, installed is {here.url or f'{here.version} from an index'}"
+    return None
+
+
+def _source_folder(locked: LockedDistribution) -> str | None:
+    """The folder that it was installed from, if it is on this computer; its version depends on what is checked out there."""
+    if locked.source not in ("editable", "local") or not locked.url:
+        return None
+    path = unquote(urlsplit(locked.url).path)
+    return shlex.quote(path) if locked.source == "editable" or Path(path).is_dir() else None
+
+
+def _pip_argument(ref: PluginRef) -> str:
+    requirement = str(ref.requirement)
+    return f"-e {shlex.quote(requirement[3:])}" if requirement.startswith("-e ") else shlex.quote(requirement)
+
+
+def _plugin_file_differences(locked: Lock, origin: Path | None) -> Iterator[LockDifference]:
+    named = {one.name: one for one in map(read_local_plugin, current_selection().local)}
+    for file in locked.plugin_files:
+        mine = named.get(file.key)
+        if mine is not None and mine.sha256 == file.sha256:
+            continue
+        kept = _kept_file(file, origin)
+        option = f"--plugin {shlex.quote(str(kept or file.file))}"
+        if mine is None:
+            yield LockDifference(f"the local plugin '{file.key}' is not loaded", option)
+        else:
+            hashes = f"sha256 {file.sha256[:12]}…, here {str(mine.sha256)[:12]}…"
+            remedy = f"use the original file: {option}" if kept else f"restore {mine.origin}"
+            yield LockDifference(f"{mine.origin} is not the file that is locked ({hashes})", remedy)
+
+
+def _component_differences(locked: Lock, now: Lock) -> Iterator[LockDifference]:
+    before, after = ({one.key: f"{one.id}@{one.revision}" for one in each.components} for each in (locked, now))
+    for key in dict.fromkeys((*before, *after)):
+        if before.get(key) != after.get(key):
+            message = f"{key}: locked is {before.get(key, 'nothing')}, the recipe has {after.get(key, 'nothing')}"
+            yield LockDifference(message, "use the recipe of the lock")
+
+
+def _data_differences(locked: Iterable[LockedFile], now: Iterable[LockedFile]) -> Iterator[LockDifference]:
+    current = {one.key: one for one in now}
+    for one in locked:
+        found = current.get(one.key)
+        if found is None or found.sha256 != one.sha256:
+            message = f"{found.file} is not the data that is locked" if found else f"{one.file} is locked but missing"
+            times = ", with the modification times of its files, as rsync -a and tar do" if one.covers == "listing" else ""
+            yield LockDifference(f"{one.key}: {message}", f"restore the data{times}")

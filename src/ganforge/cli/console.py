@@ -102,16 +102,11 @@ def _recipe_failure(error: RecipeError) -> None:
     count = len(error.problems)
     _print(sys.stderr, f"error: {count} problem{'s' if count != 1 else ''} in the recipe", "bold red")
     for problem in error.problems:
-        where = (
-            f"{problem.file}:{problem.line}"
-            if problem.file and problem.line
-            else str(problem.file or ("--set" if problem.key else ""))
-        )
+        where = f"{problem.file}:{problem.line}" if problem.file and problem.line else str(problem.file or "--set")
         _print(sys.stderr, "\n  " + "  ".join(part for part in (where, problem.key) if part), "bold")
         _print(sys.stderr, f"      {problem.message}", "")
         if problem.hint:
             _print(sys.stderr, f"      {problem.hint}", "cyan")
-    _print(sys.stderr, "\nnothing was built.", "")
 
 
 def _one_line(text: str) -> str:

@@ -9,7 +9,7 @@ import typer
 from ganforge.cli import console, installed, options
 
 if TYPE_CHECKING:
-    from ganforge.recipe.value_origins import ExplainedValue
+    from ganforge.recipe.reader import ExplainedValue
 
 
 def explain(
@@ -24,16 +24,13 @@ def explain(
 ) -> None:
     """Show every value that a run would use and its origin: file and line, --set, or a default."""
     from ganforge.build.blueprint import resolve_recipe
-    from ganforge.recipe import value_origins
-    from ganforge.recipe.reader import read_recipe
+    from ganforge.recipe.reader import explain_values, read_recipe, select_values
 
     blueprint = resolve_recipe(read_recipe(recipe, overrides or ()), installed.registry())
-    owners = {
-        part.key: value_origins.Owner(f"{part.component.id}@{part.component.revision}", part.params) for part in blueprint.parts
-    }
-    values = value_origins.explain_values(blueprint.source, blueprint.resolved, owners)
+    owners = {part.key: (part.identity, part.params) for part in blueprint.parts}
+    values = explain_values(blueprint.source, blueprint.resolved, owners)
     if key is not None:
-        values = value_origins.select_values(values, key)
+        values = select_values(values, key)
 
     if as_json:
         console.json_out({"schema": 1, "recipe": recipe, "values": [_facts(value) for value in values]})
@@ -52,7 +49,7 @@ def _show(value: ExplainedValue) -> None:
 
 
 def _key(value: ExplainedValue) -> str:
-    from ganforge.recipe.dotted_keys import format_key
+    from ganforge.recipe.toml_file import format_key
 
     return format_key(value.key)
 
@@ -68,8 +65,8 @@ def _facts(value: ExplainedValue) -> dict[str, object]:
         "key": _key(value),
         "value": value.value,
         "origin": value.origin,
-        "file": value.file,
-        "line": value.line,
+        "file": value.place and value.place.file,
+        "line": value.place and value.place.line,
         "default_of": value.default_of,
         "description": value.description,
     }

@@ -27,7 +27,7 @@ from pydantic.errors import PydanticUserError
 from ganforge import __version__
 from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
-from ganforge.recipe.tables import Recipe
+from ganforge.recipe.config import Recipe
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.discovery import PluginStatus
 from ganforge.registry.registry import Registry

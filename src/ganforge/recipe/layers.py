@@ -15,17 +15,29 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
-from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices
-from ganforge.recipe.toml_file import MAX_BYTES, MAX_DEPTH, TomlDocument, TomlError, load_toml, parse_toml
+from ganforge.recipe.toml_file import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    Key,
+    TomlDocument,
+    TomlError,
+    format_key,
+    load_toml,
+    parse_key,
+    parse_toml,
+    resolve_indices,
+)
 
 MAX_CHAIN = 8
 """Limit on the files in a chain of ``extends``."""
 
+_NOT_BELOW = re.compile(r"[\\\0]|^/|^[^/]*:|(^|/)\.\.(/|$)")
+"""Absolute paths, URLs, drives, backslashes and parent folders."""
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _LOOKALIKES = {"yes", "no", "on", "off", "true", "false", "none", "null", "nil", "inf", "nan"}
 _SET_SYNTAX = "write --set key=value, such as --set train.iterations=500 or --set 'loss[1].weight=0.5'"
@@ -43,29 +55,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
-    """The tables of a recipe after merging.
-
-    Attributes:
-        table: the merged tables, without ``extends``.
-        places: where each key was given.
-        documents: every file that was read, the recipe itself first.
-    """
+class MergedRecipe:
+    """The merged tables of a recipe, without ``extends``; where each key was given; and the files, the recipe's own first."""
 
     table: dict[str, Any]
     places: dict[Key, Place]
     documents: tuple[TomlDocument, ...]
 
 
-class _OverrideError(ValueError):
-    """A ``--set`` that cannot be applied."""
-
-    def __init__(self, key: str, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.problem = Problem(key, message, hint=hint)
-
-
-def load_chain(path: Path) -> Layers:
+def load_chain(path: Path) -> MergedRecipe:
     """Read a recipe and the chain of files that it extends.
 
     A base is named by a relative path with forward slashes and lies in the recipe's folder or below it, symbolic links resolved.
@@ -93,25 +91,23 @@ def load_chain(path: Path) -> Layers:
         table = _merge(table, top, (), replaced)
         places = {key: place for key, place in places.items() if not any(key[: len(other)] == other for other in replaced)}
         places |= {key: Place(document.path, line) for key, line in document.lines.items() if key != ("extends",)}
-    return Layers(table, places, tuple(documents))
+    return MergedRecipe(table, places, tuple(documents))
 
 
-def apply_overrides(
-    table: dict[str, Any], places: dict[Key, Place], texts: Sequence[str]
-) -> tuple[dict[str, Any], dict[Key, Place], list[Problem]]:
-    """The tables with each ``key=value`` applied in order, where each key was given, and the overrides that cannot be applied."""
-    table, places = deepcopy(table), dict(places)
+def apply_overrides(merged: MergedRecipe, texts: Sequence[str]) -> tuple[MergedRecipe, list[Problem]]:
+    """The recipe with each ``key=value`` applied in order, and the overrides that cannot be applied."""
+    table, places = deepcopy(merged.table), merged.places
     problems: list[Problem] = []
     for text in texts:
         try:
             key, value = _parse_override(text, table)
             _assign(table, key, value)
-        except _OverrideError as error:
-            problems.append(error.problem)
+        except RecipeError as error:
+            problems += error.problems
             continue
         places = {other: place for other, place in places.items() if other[: len(key)] != key}
         places[key] = Place(None, None)
-    return table, places, problems
+    return replace(merged, table=table, places=places), problems
 
 
 def parse_value(text: str) -> Any:
@@ -136,17 +132,11 @@ def _base(document: TomlDocument, root: Path) -> Path | None:
     if "extends" not in document.table:
         return None
     name = document.table["extends"]
-    if not isinstance(name, str) or not name.strip():
-        raise _refusal(document, 'must be a file name in quotes, such as extends = "base.toml"')
-    if "://" in name:
-        raise _refusal(document, "must be a local file; recipes download nothing", hint="download it and extend the copy")
-    if "\\" in name or "\0" in name or PurePosixPath(name).is_absolute() or ":" in name.partition("/")[0]:
-        raise _refusal(document, "must be a relative path with forward slashes", hint='such as extends = "base.toml"')
-    base = document.path.parent / name
-    if ".." in PurePosixPath(name).parts or not base.resolve().is_relative_to(root):
-        raise _refusal(
-            document, f"must lie in the recipe's folder or below it, got {name!r}", hint="move the base beside the recipe"
-        )
+    base = document.path.parent / str(name)
+    is_relative = isinstance(name, str) and name.strip() and not _NOT_BELOW.search(name)
+    if not is_relative or not base.resolve().is_relative_to(root):
+        message = f"must name a file in the recipe's folder or below it, got {_shorten(str(name))}"
+        raise _refusal(document, message, hint='write a relative path with forward slashes, such as extends = "base.toml"')
     return base
 
 
@@ -179,34 +169,37 @@ def _refusal(document: TomlDocument, message: str, *, hint: str | None = None) -
     return RecipeError([Problem("extends", message, file=document.path, line=document.lines[("extends",)], hint=hint)])
 
 
+def _set_error(key: str, message: str, hint: str | None = None) -> RecipeError:
+    return RecipeError([Problem(key, message, hint=hint)])
+
+
 def _parse_override(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
-    given = f"--set {_shorten(text)}"
+    shown = _shorten(text)
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # Python's form of command-line bytes that are not UTF-8
-        raise _OverrideError("", f"{given}: not UTF-8 text")
-    name, equals, value = text.partition("=")
-    name = name.strip()
+        raise _set_error(shown, "not UTF-8 text")
+    name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name:
-        raise _OverrideError("", f"{given}: missing {'key' if equals else repr('=')}", _SET_SYNTAX)
+        raise _set_error(shown, f"missing {'key' if equals else repr('=')}", _SET_SYNTAX)
     try:
         key = resolve_indices(parse_key(name), table)
     except ValueError:
-        raise _OverrideError("", f"{given}: {_shorten(name)} is not a dotted key", _SET_SYNTAX) from None
+        raise _set_error(shown, f"{_shorten(name)} is not a dotted key", _SET_SYNTAX) from None
     if len(key) > MAX_DEPTH:
-        raise _OverrideError("", f"{given}: nested deeper than {MAX_DEPTH} levels")
+        raise _set_error(shown, f"nested deeper than {MAX_DEPTH} levels")
     if key[0] == "extends":
-        raise _OverrideError("extends", "--set cannot change this key", "write a recipe file that extends another one")
-    return key, _parse_override_value(format_key(key), value.strip())
+        raise _set_error("extends", "--set cannot change this key", "write a recipe file that extends another one")
+    return key, _parse_override_value(format_key(key), value)
 
 
 def _parse_override_value(key: str, text: str) -> Any:
     if not text:
-        raise _OverrideError(key, "--set without a value", f"write --set {key}='\"\"' for an empty text")
+        raise _set_error(key, "--set without a value", f"write --set {key}='\"\"' for an empty text")
     if len(text) > MAX_BYTES:
-        raise _OverrideError(key, f"--set with a value of more than {MAX_BYTES / 1e6:.0f} MB")
+        raise _set_error(key, f"--set with a value of more than {MAX_BYTES / 1e6:.0f} MB")
     try:
         return parse_value(text)
     except ValueError as error:
-        raise _OverrideError(key, f"--set: {error}", _value_hint(key, text)) from None
+        raise _set_error(key, f"--set: {error}", _value_hint(key, text)) from None
 
 
 def _value_hint(key: str, text: str) -> str:
@@ -219,24 +212,25 @@ def _value_hint(key: str, text: str) -> str:
 
 def _assign(table: Any, key: Key, value: Any) -> None:
     """Set ``key`` in nested tables; missing tables on the way are created."""
-    for depth, step in enumerate(key[:-1], start=1):
+    for depth, step in enumerate(key, start=1):
         _check_step(table, key, depth)
-        table = table.setdefault(step, {}) if isinstance(step, str) else table[step]
-    _check_step(table, key, len(key))
-    table[key[-1]] = value
+        if depth == len(key):
+            table[step] = value
+        else:
+            table = table.setdefault(step, {}) if isinstance(step, str) else table[step]
 
 
 def _check_step(table: Any, key: Key, depth: int) -> None:
     """Raise if ``table`` does not have the step of this depth."""
-    step, before = key[depth - 1], format_key(key[: depth - 1])
+    step, before, whole = key[depth - 1], format_key(key[: depth - 1]), format_key(key)
+    if isinstance(step, str) and isinstance(table, list):
+        raise _set_error(whole, f"{before} is a list", f"name an element by index, from 0: {before}[0].{step}")
     if isinstance(step, str) and not isinstance(table, dict):
-        if isinstance(table, list):
-            raise _OverrideError(format_key(key), f"{before} is a list", f"name an element by index, from 0: {before}[0].{step}")
-        raise _OverrideError(format_key(key), f"{before} is not a table", f"replace it: --set {before}='{{ {step} = … }}'")
+        raise _set_error(whole, f"{before} is not a table", f"replace it: --set {before}='{{ {step} = … }}'")
     if isinstance(step, int) and not isinstance(table, list):
-        raise _OverrideError(format_key(key), f"{before} is not a list")
+        raise _set_error(whole, f"{before} is not a list")
     if isinstance(step, int) and step >= len(table):
-        raise _OverrideError(format_key(key), f"index out of range: {before} has length {len(table)}", "indices start at 0")
+        raise _set_error(whole, f"index out of range: {before} has length {len(table)}", "indices start at 0")
 
 
 def _shorten(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Read a recipe from files and ``--set``: the place of each value is recorded, and every problem is reported at once."""
+"""Read a recipe from files and ``--set``, with the place of each value and every problem; explain where values come from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.errors import Problem, RecipeError
-from ganforge.core.params import Schedule
-from ganforge.recipe.dotted_keys import Key, format_key, parse_key, resolve_indices, step_into
+from ganforge.core.errors import Problem, RecipeError, UsageError, did_you_mean
+from ganforge.core.params import Params, Schedule
+from ganforge.recipe.config import Recipe
 from ganforge.recipe.layers import Place, apply_overrides, load_chain
-from ganforge.recipe.tables import Recipe
+from ganforge.recipe.toml_file import Key, format_key, parse_key, resolve_indices, step_into
 from ganforge.recipe.validation import ValidationIssue, validate
+
+Owner = tuple[str, Params]
+"""Id and revision of a component, and its parameters."""
 
 MAX_PROBLEMS = 100
 """Problems that are shown, at most."""
@@ -25,14 +28,10 @@ _INT64 = range(-(2**63), 2**63)
 
 @dataclass(frozen=True, slots=True)
 class RecipeSource:
-    """A recipe as it was read: its tables, where each value was given, and its problems.
+    """A recipe as it was read: its own file and text, all files that were read, the merged tables, and where each key was given.
 
     Attributes:
-        path: the recipe's file.
-        text: that file's text.
-        files: every file that was read: the recipe's and those it extends.
         table: the merged tables; values that no recipe may hold, such as dates, are `problems` and replaced by harmless ones.
-        places: where each key was given.
         replaced: the keys of the replaced values, about which no other problem is reported.
         problems: everything wrong with the tables except component parameters, sorted by place.
     """
@@ -111,32 +110,21 @@ class RecipeSource:
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource:
-    """Read a recipe, the files that it extends, and ``--set`` over them.
+    """Read a recipe, the files that it extends, and ``key=value`` overrides.
 
-    Args:
-        path: the recipe's file.
-        overrides: ``key=value`` texts.
-
-    Returns:
-        The source. Problems with single keys are in `RecipeSource.problems`; `RecipeSource.recipe` raises them.
+    Problems with single keys are in `RecipeSource.problems`; `RecipeSource.recipe` raises them.
 
     Raises:
         RecipeError: a file that cannot be read as TOML, or cannot be extended.
     """
     path = Path(path)
-    layers = load_chain(path)
-    table, places, problems = apply_overrides(layers.table, layers.places, overrides)
+    merged, problems = apply_overrides(load_chain(path), overrides)
     unusable: list[ValidationIssue] = []
-    table = _replace_unusable(table, (), unusable)
+    table = _replace_unusable(merged.table, (), unusable)
+    files = tuple(document.path for document in merged.documents)
+    replaced = frozenset(issue.key for issue in unusable)
+    source = RecipeSource(path, merged.documents[0].text, files, table, merged.places, replaced)
 
-    source = RecipeSource(
-        path=path,
-        text=layers.documents[0].text,
-        files=tuple(document.path for document in layers.documents),
-        table=table,
-        places=places,
-        replaced=frozenset(issue.key for issue in unusable),
-    )
     result = validate(Recipe, table)
     problems += [source.problem(issue.key, issue.message, issue.hint) for issue in unusable]
     problems += source.problems_at((), _overflowing_schedules(result) if isinstance(result, Recipe) else result)
@@ -145,23 +133,18 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource
 
 
 def _overflowing_schedules(recipe: Recipe) -> Iterator[ValidationIssue]:
+    """Schedules whose factor overflows within the run."""
     iterations = recipe.train.iterations
     scalars: list[tuple[Key, object]] = [(("train", "ema_decay"), recipe.train.ema_decay)]
     for name, network in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
         scalars += [((name, "optimizer", key), value) for key, value in network.optimizer]
     scalars += [(("loss", index, "weight"), table.weight) for index, table in enumerate(recipe.loss)]
-    for key, value in scalars:
-        if isinstance(value, Schedule) and _overflows(value, iterations):
-            hint = f"its factor is {value.factor} to the power of {iterations}" if value.factor else None
+    for key, schedule in ((key, value) for key, value in scalars if isinstance(value, Schedule)):
+        try:
+            schedule.at(iterations, iterations)
+        except OverflowError:
+            hint = f"its factor is {schedule.factor} to the power of {iterations}"
             yield ValidationIssue(key, f"exceeds the range of numbers within {iterations} iterations", hint)
-
-
-def _overflows(schedule: Schedule, iterations: int) -> bool:
-    try:
-        schedule.at(iterations, iterations)
-    except OverflowError:
-        return True
-    return False
 
 
 def _replace_unusable(value: Any, key: Key, issues: list[ValidationIssue]) -> Any:
@@ -177,6 +160,90 @@ def _replace_unusable(value: Any, key: Key, issues: list[ValidationIssue]) -> An
         issues.append(ValidationIssue(key, f"must be a finite number, got {value}"))
         return 0.0
     if isinstance(value, int) and value not in _INT64:
-        issues.append(ValidationIssue(key, "whole numbers must fit into 64 bits"))
+        issues.append(ValidationIssue(key, "integers must fit into 64 bits"))
         return 0
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedValue:
+    """One value of a resolved recipe as plain data, and either where it was given or what defines its default."""
+
+    key: Key
+    value: Any
+    place: Place | None
+    default_of: str | None
+    description: str
+
+    @property
+    def origin(self) -> str:
+        """``recipe.toml:12``, ``--set`` or ``default of …``."""
+        return str(self.place) if self.place else f"default of {self.default_of}"
+
+
+def explain_values(source: RecipeSource, resolved: Recipe, owners: Mapping[str, Owner]) -> tuple[ExplainedValue, ...]:
+    """All values of a recipe with full names, in the order of its schema.
+
+    Args:
+        source: the recipe as read.
+        resolved: the recipe with full names.
+        owners: for each table such as ``generator`` or ``loss[1]``, id and revision of its component and its parameters.
+    """
+    return tuple(_explained(source, resolved, (), None, {parse_key(table): owner for table, owner in owners.items()}))
+
+
+def select_values(values: Sequence[ExplainedValue], text: str) -> tuple[ExplainedValue, ...]:
+    """The values at or below a key.
+
+    Raises:
+        UsageError: there is no such value.
+    """
+    shown = text if len(text) <= 60 else f"{text[:59]}…"
+    try:
+        key = parse_key(text)
+    except ValueError:
+        raise UsageError(
+            f"'{shown}' is not a dotted key", remedy="write it as in train.seed, loss[1].weight or generator.params"
+        ) from None
+    wanted = tuple(map(str, key))
+    chosen = tuple(value for value in values if tuple(map(str, value.key[: len(key)])) == wanted)
+    if not chosen:
+        known = dict.fromkeys(format_key(value.key[:length]) for value in values for length in range(1, len(value.key) + 1))
+        tables = dict.fromkeys(str(value.key[0]) for value in values)
+        hint = did_you_mean(text, known) if len(text) <= 100 else None
+        raise UsageError(f"the recipe has no key '{shown}'", remedy=hint or f"tables: {', '.join(tables)}")
+    return chosen
+
+
+def _explained(
+    source: RecipeSource, model: Params, at: Key, owner: str | None, owners: Mapping[Key, Owner]
+) -> Iterator[ExplainedValue]:
+    """The values of a table and of the tables in it; ``owner`` is the component whose params they are."""
+    plain = model.model_dump(mode="json")
+    for name, info in type(model).model_fields.items():
+        key, value = (*at, name), getattr(model, name)
+        if name == "params" and at in owners:
+            owner_name, params = owners[at]
+            yield from _explained(source, params, key, owner_name, owners)
+        elif isinstance(value, Params):
+            yield from _explained(source, value, key, owner, owners)
+        elif isinstance(value, tuple | list) and value and all(isinstance(item, Params) for item in value):
+            for index, item in enumerate(value):
+                yield from _explained(source, item, (*key, index), owner, owners)
+        else:
+            place = source.place(key)
+            default_of = None if place else owner or _default_owner(model, at, name, owners)
+            yield ExplainedValue(key, plain[name], place, default_of, " ".join((info.description or "").split()))
+
+
+def _default_owner(model: Params, at: Key, name: str, owners: Mapping[Key, Owner]) -> str:
+    """What defines the default of a value outside params."""
+    if isinstance(model, Schedule):
+        return "a schedule"
+    if at[-1:] == ("optimizer",) and name != "use":
+        return str(getattr(model, "use", "optimizer"))
+    if at[:1] == ("metric",) and name == "name":
+        return owners[at][0]
+    if not at:
+        return "the recipe"
+    return f"[[{at[0]}]]" if len(at) > 1 and isinstance(at[1], int) else f"[{at[0]}]"

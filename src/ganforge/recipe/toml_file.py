@@ -1,4 +1,4 @@
-"""TOML files: read within limits and parsed, with the line of every key.
+"""TOML files: read within limits and parsed, with the line of every key; and dotted keys such as ``loss[1].weight``.
 
 Recipes may come from anyone. ``tomllib`` reports no positions, takes quadratic time for a key with many dots and recurses for each
 bracket, so a scanner runs first: it records lines and enforces the limits. The scanner knows only the structure of TOML 1.0. It
@@ -7,16 +7,21 @@ leaves numbers, dates, escapes and duplicate keys to ``tomllib``, which parses t
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
-from ganforge.recipe.dotted_keys import BARE, Key
+
+Key = tuple[str | int, ...]
+"""A path into nested tables and lists: names and list indices from 0."""
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""A key that TOML accepts without quotes."""
 
 MAX_BYTES = 1_000_000
 """Size limit of a recipe file."""
@@ -25,6 +30,10 @@ MAX_DEPTH = 16
 MAX_LIST_LENGTH = 10_000
 """Limit on the elements of a list."""
 
+_STEP = re.compile(
+    r"""\[(?P<index>\d{1,9})\] | \.(?:(?P<bare>[A-Za-z0-9_-]+) | (?P<basic>"(?:[^"\\]|\\.)*") | '(?P<literal>[^']*)')""", re.VERBOSE
+)
+_MAX_NAME = 80
 _TOMLLIB_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SPACE = re.compile(r"[ \t]*+")
 _BLANK = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
@@ -41,13 +50,7 @@ _STRINGS = (
 
 
 class TomlError(ValueError):
-    """A text that is not TOML or exceeds the limits.
-
-    Attributes:
-        message: what is wrong.
-        line: the line, from 1, if known.
-        column: the column, from 1, if known.
-    """
+    """A text that is not TOML or exceeds the limits; line and column count from 1."""
 
     def __init__(self, message: str, line: int | None, column: int | None) -> None:
         super().__init__(message)
@@ -58,14 +61,7 @@ class TomlError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TomlDocument:
-    """A parsed TOML file.
-
-    Attributes:
-        path: the file.
-        text: its text.
-        table: its tables, as ``tomllib`` returns them.
-        lines: the line of each key.
-    """
+    """A parsed TOML file, with the line of each key."""
 
     path: Path
     text: str
@@ -114,6 +110,55 @@ def find_lines(text: str) -> dict[Key, int]:
         TomlError: the structure is not TOML, is nested deeper than `MAX_DEPTH`, or has a list longer than `MAX_LIST_LENGTH`.
     """
     return _Scanner(text.replace("\r\n", "\n")).scan()
+
+
+def format_key(key: Key) -> str:
+    """``("loss", 1, "params", "x")`` → ``loss[1].params.x``; other names are quoted, and shortened if they are very long."""
+    text = ""
+    for step in key:
+        if isinstance(step, int):
+            text += f"[{step}]"
+            continue
+        name = step if len(step) <= _MAX_NAME else step[: _MAX_NAME - 1] + "…"
+        text += ("." if text else "") + (name if BARE.fullmatch(name) else json.dumps(name, ensure_ascii=len(step) == len(name)))
+    return text
+
+
+def parse_key(text: str) -> Key:
+    """``loss[1].weight`` → ``("loss", 1, "weight")``; :func:`resolve_indices` turns the digits of ``loss.1.weight`` into an index.
+
+    Raises:
+        ValueError: the text is not a dotted key.
+    """
+    steps: list[str | int] = []
+    dotted, at = f".{text}", 0
+    while step := _STEP.match(dotted, at):
+        name = step["bare"] or step["literal"] or str(json.loads(step["basic"] or '""', strict=False))
+        steps.append(int(step["index"]) if step["index"] else name)
+        at = step.end()
+    if at < len(dotted):
+        raise ValueError(f"{text!r} is not a dotted key")
+    return tuple(steps)
+
+
+def resolve_indices(key: Key, table: object) -> Key:
+    """The same key with digits as indices wherever ``table`` has a list."""
+    steps: list[str | int] = []
+    for step in key:
+        if isinstance(table, Sequence) and not isinstance(table, str) and isinstance(step, str) and step.isdecimal():
+            step = int(step)
+        steps.append(step)
+        table = step_into(table, step)
+    return tuple(steps)
+
+
+def step_into(value: object, step: str | int) -> Any:
+    """The value at ``step`` of a table or list, or ``None``."""
+    if isinstance(value, Mapping) and isinstance(step, str):
+        return value.get(step)
+    if isinstance(value, Sequence) and not isinstance(value, str) and isinstance(step, int) and 0 <= step < len(value):
+        return value[step]
+    return None
 
 
 def _read_text(path: Path) -> str:
@@ -181,16 +226,14 @@ class _Scanner:
         line = self._line()
         table = self._header_key(self._dotted_name(), line)
         self._lines[table] = line
-        if not self._accept("]"):
-            raise self._error("expected ']' at the end of the table header")
+        self._expect("]", "expected ']' at the end of the table header")
         return table
 
     def _array_header(self) -> Key:
         line = self._line()
         names = self._dotted_name()
         array = (*self._header_key(names[:-1], line), names[-1])
-        if not self._accept("]]"):
-            raise self._error("expected ']]' at the end of the table header")
+        self._expect("]]", "expected ']]' at the end of the table header")
 
         index = self._array_lengths.get(array, 0)
         self._array_lengths[array] = index + 1
@@ -213,8 +256,7 @@ class _Scanner:
     def _assignment(self, table: Key) -> None:
         line = self._line()
         names = self._dotted_name()
-        if not self._accept("="):
-            raise self._error("expected '=' after a key")
+        self._expect("=", "expected '=' after a key")
         for length in range(1, len(names)):
             self._lines.setdefault((*table, *names[:length]), line)
         key = (*table, *names)
@@ -236,15 +278,13 @@ class _Scanner:
     def _name(self) -> str:
         if bare := self._match(BARE):
             return bare
-        if literal := self._match(_LITERAL):
-            return literal[1:-1]
-        basic = self._match(_BASIC)
-        if basic is None:
+        quoted = self._match(_LITERAL) or self._match(_BASIC)
+        if quoted is None:
             raise self._error("expected a key")
-        if "\\" not in basic:
-            return basic[1:-1]
+        if quoted[0] == "'" or "\\" not in quoted:
+            return quoted[1:-1]
         try:
-            return str(tomllib.loads(f"key = {basic}")["key"])
+            return str(tomllib.loads(f"key = {quoted}")["key"])
         except tomllib.TOMLDecodeError:
             raise self._error("invalid escape in a quoted key") from None
 
@@ -284,8 +324,7 @@ class _Scanner:
             self._match(_SPACE)
             if self._accept("}"):
                 return
-            if not self._accept(","):
-                raise self._error("expected ',' or '}' in an inline table, which must be on one line")
+            self._expect(",", "expected ',' or '}' in an inline table, which must be on one line")
 
     def _check_limits(self, key: Key, index: int = 0) -> None:
         if len(key) > MAX_DEPTH:
@@ -305,6 +344,10 @@ class _Scanner:
             return False
         self._at += len(token)
         return True
+
+    def _expect(self, token: str, message: str) -> None:
+        if not self._accept(token):
+            raise self._error(message)
 
     def _line(self) -> int:
         return bisect_right(self._breaks, self._at - 1) + 1

@@ -12,8 +12,8 @@ from pathlib import PurePath
 from typing import Any
 
 from ganforge.core.params import Params
-from ganforge.recipe.dotted_keys import BARE
-from ganforge.recipe.tables import LIST_KINDS, Recipe
+from ganforge.recipe.config import LIST_KINDS, Recipe
+from ganforge.recipe.toml_file import BARE
 from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component
 from ganforge.registry.params_description import Parameter, describe_params, plain_value
@@ -65,7 +65,15 @@ def fingerprint(recipe: Recipe) -> str:
 
 def to_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as nested dicts and lists of plain values, without ``None``."""
-    return dict(_without_none(recipe.model_dump(mode="json")))
+    return dict(without_unset(recipe.model_dump(mode="json")))
+
+
+def without_unset(item: Any) -> Any:
+    """Plain data without ``None`` and infinity in its tables, which TOML cannot represent: they are always defaults."""
+    if isinstance(item, Mapping):
+        kept = {name: part for name, part in item.items() if part is not None and part not in (math.inf, -math.inf)}
+        return {name: without_unset(part) for name, part in kept.items()}
+    return [without_unset(part) for part in item] if isinstance(item, list) else item
 
 
 def toml_value(item: object) -> str:
@@ -171,14 +179,6 @@ def _multiline_string(text: str) -> str:
 def _unescape_quote(match: re.Match[str]) -> str:
     """A single quote needs no escape in a multi-line string, except at its end."""
     return '"' if match[0] == '\\"' and match.end() < len(match.string) else match[0]
-
-
-def _without_none(item: Any) -> Any:
-    if isinstance(item, Mapping):
-        return {name: _without_none(part) for name, part in item.items() if part is not None}
-    if isinstance(item, list | tuple):
-        return [_without_none(part) for part in item]
-    return item
 
 
 def _leaves(item: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from ganforge.core.errors import did_you_mean
 from ganforge.core.params import Params
-from ganforge.recipe.dotted_keys import Key, format_key, step_into
+from ganforge.recipe.toml_file import Key, format_key, step_into
 
 P = TypeVar("P", bound=Params)
 
@@ -27,9 +27,9 @@ MAX_ISSUES = 1000
 """Issues reported for one table, at most: a suggestion costs half a millisecond, and a hostile file may hold many misspelt keys."""
 
 _EXPECTED = {
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
     "float_type": "a number",
     "float_parsing": "a number",
     "bool_type": "true or false",
@@ -76,14 +76,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class ValidationIssue:
-    """One problem with a table, before its place in a file is known.
-
-    Attributes:
-        key: path of the value from the root of the validated table.
-        message: what is wrong.
-        hint: a suggestion, or ``None``.
-        joint: whether the message is about several values of the table at ``key`` that do not fit together.
-    """
+    """One problem with a table, before its place is known; ``joint`` if several values of the table do not fit together."""
 
     key: Key
     message: str
@@ -103,8 +96,8 @@ class _Error:
 def validate(model: type[P], table: Mapping[str, Any]) -> P | list[ValidationIssue]:
     """The table as an instance of the model, or every problem with it.
 
-    The table is validated as JSON, whose strict mode does what a TOML author expects: ``"64"`` and ``64.0`` are not whole numbers,
-    a list is accepted as a tuple, and a whole number as a float.
+    The table is validated as JSON, whose strict mode does what a TOML author expects: ``"64"`` and ``64.0`` are not integers, a
+    list is accepted as a tuple, and an integer as a float.
     """
     try:
         return model.model_validate_json(json.dumps(table))
@@ -149,17 +142,11 @@ def _follow(table: Mapping[str, Any], error: _Error) -> _Error:
     for step in key:
         value = step_into(value, step)
     while rest:
-        if not _has(value, rest[0]):
+        if step_into(value, rest[0]) is None:  # TOML has no null
             missing = error.details["type"] == "missing" and len(rest) == 1
             return _Error((*key, rest[0]), (), error.details) if missing else _Error(key, rest, error.details)
         key, value, rest = (*key, rest[0]), step_into(value, rest[0]), rest[1:]
     return _Error(key, (), error.details)
-
-
-def _has(value: object, step: str | int) -> bool:
-    if isinstance(value, Mapping):
-        return step in value
-    return isinstance(value, Sequence) and not isinstance(value, str) and isinstance(step, int) and step < len(value)
 
 
 def _intended_branch(branches: list[list[_Error]]) -> list[_Error]:
@@ -170,9 +157,9 @@ def _intended_branch(branches: list[list[_Error]]) -> list[_Error]:
     fitting = [branch for branch in branches if not any(not error.rest and error.details["type"] in _EXPECTED for error in branch)]
     if fitting:
         return min(fitting, key=len)
-    leaves = [branch[0] for branch in branches]
-    expected = " or ".join(dict.fromkeys(_expected_type(leaf.details) for leaf in leaves))
-    return [_Error(leaves[0].key, (), {**leaves[0].details, "type": "no_branch", "msg": expected})]
+    first = branches[0][0]
+    expected = " or ".join(dict.fromkeys(_expected_type(branch[0].details) for branch in branches))
+    return [_Error(first.key, (), {**first.details, "type": "no_branch", "msg": expected})]
 
 
 def _expected_type(details: ErrorDetails) -> str:
@@ -195,7 +182,7 @@ def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str 
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     match kind:
         case _ if kind == "no_branch" or kind in _EXPECTED:
-            return _wrong_type(_expected_type(details), key, value)
+            return _wrong_type(_expected_type(details), key, value, models)
         case _ if kind == "missing" or (kind == "too_short" and key == ("loss",)):
             return _missing(key)
         case "string_too_short" if context["min_length"] == 1:
@@ -204,27 +191,37 @@ def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str 
             return _unknown_key(str(key[-1]), models)
         case "literal_error" | "enum":
             return _wrong_choice(str(context["expected"]), value)
+        case "unknown_optimizer" if isinstance(value, Mapping):
+            return _wrong_choice(details["msg"], value.get("use"))
         case "unknown_optimizer":
-            return _unknown_optimizer(value)
+            return f"must be a table, got {format_value(value)}", 'such as optimizer = { use = "adam", lr = 1e-3 }'
         case _ if kind in _MESSAGES:
             shown = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
             return _MESSAGES[kind].format(**{**shown, "value": format_value(value)}), None
     return str(context["error"]) if kind == "value_error" else details["msg"][:1].lower() + details["msg"][1:], None
 
 
-def _wrong_type(expected: str, key: Key, value: object) -> tuple[str, str | None]:
+def _wrong_type(expected: str, key: Key, value: object, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
     if len(key) == 1 and key[0] in ("loss", "metric", "expect") and isinstance(value, Mapping):
         return f"must be a list of tables, got one table: write [[{key[0]}]]", None
     hint = None
-    if isinstance(value, str) and (
-        ("number" in expected and _NUMBER.fullmatch(value)) or (expected == "true or false" and value.lower() in ("true", "false"))
-    ):
+    is_number = "number" in expected or "integer" in expected
+    is_quoted = isinstance(value, str) and (_NUMBER.fullmatch(value) if is_number else value.lower() in ("true", "false"))
+    if is_quoted and (is_number or expected == "true or false"):
         hint = "drop the quotes"
-    elif isinstance(value, float) and value.is_integer() and expected == "a whole number" and abs(value) < 1e15:
+    elif isinstance(value, float) and value.is_integer() and expected == "an integer" and abs(value) < 1e15:
         hint = f"write {value:.0f}"
     elif isinstance(value, int | float) and expected == "a list":
-        hint = f"write [{format_value(value)}]"
+        length = _tuple_length(str(key[-1]), models)
+        hint = f"write a list of {length} values in brackets" if length else f"write [{format_value(value)}]"
     return f"must be {expected}, got {format_value(value)}", hint
+
+
+def _tuple_length(name: str, models: tuple[type[Params], ...]) -> int | None:
+    """The length of a field that is a tuple of fixed length."""
+    annotations = [model.model_fields[name].annotation for model in models if name in model.model_fields]
+    lengths = [len(get_args(one)) for one in annotations if get_origin(one) is tuple and Ellipsis not in get_args(one)]
+    return lengths[0] if lengths else None
 
 
 def _missing(key: Key) -> tuple[str, str | None]:
@@ -250,14 +247,6 @@ def _wrong_choice(choices: str, value: object) -> tuple[str, str | None]:
     choices = choices.replace("'", '"').replace(" or ", ", ").replace("True", "true").replace("False", "false")
     hint = _suggest(value, re.findall(r'"([^"]*)"', choices)) if isinstance(value, str) else None
     return f"must be {'one of ' if ',' in choices else ''}{choices}, got {format_value(value)}", hint
-
-
-def _unknown_optimizer(value: object) -> tuple[str, str | None]:
-    if not isinstance(value, Mapping):
-        return f"must be a table, got {format_value(value)}", 'such as optimizer = { use = "adam", lr = 1e-3 }'
-    names, use = ("adam", "adamw", "sgd", "rmsprop"), value.get("use")
-    hint = _suggest(use, names) if isinstance(use, str) else None
-    return f"no optimizer named {format_value(use)}", hint or f"known: {', '.join(names)}"
 
 
 def _suggest(name: str, known: Iterable[str]) -> str | None:

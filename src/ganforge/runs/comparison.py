@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.build.protocols import protocol_differences
 from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.core.metric_goal import aim, cost
 from ganforge.runs.run_groups import MeasuredRun, Measurement, RunGroup
@@ -241,6 +240,12 @@ def _with_equal_protocols(
 
 def _with_protocol(run: MeasuredRun, metric: str) -> list[Measurement]:
     return [one for one in run.measurements[metric] if one.protocol is not None]
+
+
+def protocol_differences(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
+    """The keys in which two protocols differ, the seed excepted, so that their values are not comparable, with both entries."""
+    keys = dict.fromkeys([*one, *other])
+    return {key: (one.get(key), other.get(key)) for key in keys if key != "seed" and one.get(key) != other.get(key)}
 
 
 def _common_info(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,15 +12,14 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 import ganforge
-from ganforge.build.builder import build_metric, build_network, choose_device, metric_context
+from ganforge.build.blueprint import resolve_evaluation_parts
+from ganforge.build.builder import build_metric, build_network, choose_device, data_hashes, metric_context, metric_protocol
 from ganforge.build.parts import Part, plugin_errors
-from ganforge.build.protocols import data_hashes, metric_protocol
-from ganforge.build.run_parts import resolve_evaluation_parts
 from ganforge.core.contracts import BuildContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
+from ganforge.recipe.config import MetricTable
 from ganforge.recipe.layers import parse_value
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.tables import MetricTable
 from ganforge.recipe.toml_writer import toml_value
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.loaded_generator import RebuiltDataset, load_weights, rebuild_dataset

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ganforge.build.blueprint import resolve_sampling_parts
 from ganforge.build.builder import Folders, build_dataset, build_network, build_sampler, choose_device
-from ganforge.build.lock import LockedComponent, read_lock
-from ganforge.build.lock_differences import data_differences
+from ganforge.build.lock import LockedComponent, data_differences, read_lock
 from ganforge.build.parts import Part
-from ganforge.build.run_parts import SamplingParts, resolve_sampling_parts
 from ganforge.core.contracts import BuildContext, Dataset, Sampler
 from ganforge.core.errors import RunFolderError, UsageError, describe_error
 from ganforge.core.records import Latent, Samples
@@ -208,10 +207,10 @@ def _build(path: Path) -> LoadedGenerator:
         sizes = strict_json.loads(specs.read_bytes())
         data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
 
-    parts = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
-    _check_local_files(path, parts)
-    network = build_network(parts.generator, BuildContext(data, latent), seed=0)
-    return LoadedGenerator(network, build_sampler(parts.sampler, data), data, latent, 0, path)
+    sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
+    _check_local_files(path, generator, sampler)
+    network = build_network(generator, BuildContext(data, latent), seed=0)
+    return LoadedGenerator(network, build_sampler(sampler, data), data, latent, 0, path)
 
 
 def _with_weights(
@@ -234,10 +233,10 @@ def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapp
         atomic_files.write_bytes(copy, file.read_bytes())
 
 
-def _check_local_files(path: Path, parts: SamplingParts) -> None:
+def _check_local_files(path: Path, *parts: Part) -> None:
     """Refuse another version of a local plugin file, which might accept the weights and draw something else."""
     versions = {one.key: one.version for one in locked_components(path)}
-    for part in (parts.generator, parts.sampler):
+    for part in parts:
         plugin, trained = part.component.plugin, versions.get(part.key)
         if plugin.sha256 is None or trained in (None, plugin.version):
             continue

@@ -14,7 +14,7 @@ from ganforge.build.lock import read_lock
 from ganforge.core.errors import StorageError
 from ganforge.core.health_config import Health
 from ganforge.core.metric_goal import Better
-from ganforge.recipe.tables import Recipe
+from ganforge.recipe.config import Recipe
 from ganforge.recipe.toml_writer import COSMETIC_KEYS, fingerprint, flatten
 from ganforge.registry.selection import LOCAL
 from ganforge.runs.run_index import IdentifiedRun, find, identify, members, read_run_recipe

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.build.blueprint import Blueprint, resolve_recipe
-from ganforge.build.lock import Lock, make_lock, read_lock
-from ganforge.build.lock_differences import (
+from ganforge.build.lock import (
+    Lock,
     LockDifference,
     check_installed,
     check_parts,
     installed_differences,
     join_remedies,
+    make_lock,
     part_differences,
+    read_lock,
 )
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.health.monitor import KEY, HealthMonitor
@@ -175,9 +177,9 @@ def assemble(plan: RunPlan, device: str) -> Trainer:
     data, *others = data_folders()
     trainer = build_trainer(plan.blueprint, device=choose_device(device), folders=Folders(plan.recipe_folder, data, tuple(others)))
     _limit_threads(trainer)
-    for text in (dry_run(plan.blueprint, trainer), *find_known_bad_pairs(plan.blueprint, trainer)):
-        if text:
-            _log.warning(text)
+    dry_run(plan.blueprint, trainer)
+    for text in find_known_bad_pairs(plan.blueprint, trainer):
+        _log.warning(text)
     for name, reason in trainer.evaluator.unavailable.items():
         _log.warning("metric '%s' is left out: %s", name, reason)
     return trainer

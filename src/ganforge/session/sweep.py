@@ -22,7 +22,7 @@ from ganforge import __version__
 from ganforge.build.blueprint import check_expectations
 from ganforge.core.errors import UsageError
 from ganforge.core.findings import unchecked_report
-from ganforge.recipe.tables import Expectation
+from ganforge.recipe.config import Expectation
 from ganforge.session.result import Result, SweepResult, mlflow_facts
 from ganforge.session.run_files import common_start_record, write_recipe_files
 from ganforge.session.run_plan import Options, RunPlan, assemble, prepare

@@ -42,7 +42,7 @@ from ganforge.tracking.uploader import UploadState
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganforge.recipe.tables import Recipe
+    from ganforge.recipe.config import Recipe
     from ganforge.train.trainer import Trainer
 
 _MLFLOW_STATUS: dict[Outcome, str] = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
@@ -243,7 +243,7 @@ def _conclude(context: RunContext, finished: Finished) -> None:
             journal.record("file", path=str(path.relative_to(folder.path)), folder="pictures")
     from ganforge.session.final_figures import draw_final_figures, write_final_report
 
-    if finished.outcome == "finished" and wanted.album:
+    if finished.outcome == "finished" and wanted.final_figures:
         draw_final_figures(context.trainer, folder, journal)
     journal.record("file", path=folder.metrics.name, folder="")
     if any(folder.path.glob("lock-*.json")):

@@ -16,8 +16,8 @@ from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.recipe.config import Recipe
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.tables import Recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.registry import Registry

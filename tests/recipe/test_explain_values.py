@@ -3,9 +3,9 @@ from pydantic import Field
 
 from ganforge.core.errors import UsageError
 from ganforge.core.params import NoParams, Params
-from ganforge.recipe.dotted_keys import format_key
-from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.value_origins import Owner, explain_values, select_values
+from ganforge.recipe.layers import Place
+from ganforge.recipe.reader import explain_values, read_recipe, select_values
+from ganforge.recipe.toml_file import format_key
 
 BASE = """\
 title = "Base"
@@ -74,7 +74,7 @@ def explained(tmp_path):
     def explained(*overrides):
         source = read_recipe(tmp_path / "top.toml", overrides)
         generator = MlpParams.model_validate({"hidden": (16, 16), "inner": Inner(depth=2)})
-        owners = {"generator": Owner("acme/mlp@2", generator), "metric[0]": Owner("acme/wasserstein@1", NoParams())}
+        owners = {"generator": ("acme/mlp@2", generator), "metric[0]": ("acme/wasserstein@1", NoParams())}
         values = explain_values(source, source.recipe, owners)
         return {format_key(value.key): value for value in values}
 
@@ -93,7 +93,7 @@ def test_values_come_from_the_file_and_line_that_gave_them(explained, tmp_path):
         ("generator.optimizer.lr", 0.001, "top.toml", 5),
         ("loss[1].weight.end", 0.01, "base.toml", 26),
     ]:
-        assert (values[key].value, values[key].file, values[key].line) == (value, tmp_path / file, line), key
+        assert (values[key].value, values[key].place) == (value, Place(tmp_path / file, line)), key
         assert values[key].origin == f"{tmp_path / file}:{line}"
         assert values[key].default_of is None
 
@@ -119,7 +119,7 @@ def test_values_come_from_the_file_and_line_that_gave_them(explained, tmp_path):
 def test_what_nobody_gave_says_whose_default_it_is(explained, key, value, owner):
     found = explained()[key]
     assert (found.value, found.default_of, found.origin) == (value, owner, f"default of {owner}")
-    assert (found.file, found.line) == (None, None)
+    assert found.place is None
 
 
 def test_overrides_are_told(explained):

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from ganforge.build.blueprint import resolve_recipe
-from ganforge.build.builder import Folders, build_trainer
+from ganforge.build.builder import Folders, build_trainer, metric_protocol
 from ganforge.build.parts import Part
-from ganforge.build.protocols import metric_protocol, protocol_differences
 from ganforge.builtin.features import classifier_features
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.component import Kind
+from ganforge.runs.comparison import protocol_differences
 
 RECIPE = """
 [train]

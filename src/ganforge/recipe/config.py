@@ -143,9 +143,7 @@ def _optimizer_kind(table: object) -> str:
 
 OptimizerTable = Annotated[
     Annotated[AdamTable, Tag("adam")] | Annotated[SgdTable, Tag("sgd")] | Annotated[RmspropTable, Tag("rmsprop")],
-    Discriminator(
-        _optimizer_kind, custom_error_type="unknown_optimizer", custom_error_message="use must be one of: adam, adamw, sgd, rmsprop"
-    ),
+    Discriminator(_optimizer_kind, custom_error_type="unknown_optimizer", custom_error_message="'adam', 'adamw', 'sgd', 'rmsprop'"),
 ]
 
 
@@ -219,7 +217,7 @@ class Pictures(Params):
     """Points in a scatter plot. Of images at most 64 are shown, or 100 in rows by label or code."""
     gif: bool = True
     """Whether to make an animation of the training from the pictures."""
-    album: bool = True
+    final_figures: bool = True
     """Whether to draw latent interpolations and nearest training images after training."""
     report: bool = True
     """Whether to write report.html, a page about the run, when training ends."""
