@@ -48,8 +48,8 @@ def test_a_right_recipe_is_told_in_short(check):
     lines = out.splitlines()
     assert lines[0] == "Two moons"
     assert any(line.split() == ["generator", "ganforge-vanilla/mlp@1", "0.1.0"] for line in lines)
-    assert "data: 2, 2 classes" in lines
-    assert "latent: noise 3" in lines
+    assert "data: 2-dimensional points, 2 classes" in lines
+    assert "latent: 3-dimensional noise" in lines
     assert lines[-1].startswith("recipe.toml is valid: 5 components")
 
 
@@ -71,8 +71,10 @@ def test_shapes_as_json(check):
 
 def test_codes_and_labels_are_told(check):
     structured = 'sampler={ use = "structured", params = { size = 2, categorical = [2, 3], continuous = 1 } }'
-    assert "latent: noise 2, categorical codes of 2, 3 values, continuous codes: 1" in check(WHOLE, "--set", structured)[1]
-    assert "latent: noise 3, labels" in check(WHOLE, "--set", "sampler.use=labelled")[1]
+    assert (
+        "latent: 2-dimensional noise, categorical codes of 2, 3 values, 1 continuous code" in check(WHOLE, "--set", structured)[1]
+    )
+    assert "latent: 3-dimensional noise, labels of 2 classes" in check(WHOLE, "--set", "sampler.use=labelled")[1]
 
 
 def test_warnings_go_to_stderr_and_stop_nothing(check):

@@ -214,6 +214,7 @@ def test_the_description_as_json(acme, capsys):
         "required": True,
         "range": "> 2",
         "description": "Corners.",
+        "parent": None,
     }
     assert parameters["sizes"]["default"] == [8, 16]
     assert parameters["inner"]["default"] == {"depth": 3}

@@ -15,7 +15,7 @@ class Colour(enum.Enum):
 
 
 def test_json_is_one_object_of_plain_data(capsys):
-    console.json_out(
+    console.print_json(
         {
             "nan": float("nan"),
             "inf": -float("inf"),
@@ -29,6 +29,7 @@ def test_json_is_one_object_of_plain_data(capsys):
     shown = capsys.readouterr().out
     assert shown.endswith("}\n")
     assert json.loads(shown) == {
+        "schema": 1,
         "nan": None,
         "inf": None,
         "path": "a/b",
@@ -109,7 +110,7 @@ def test_no_color_is_honoured(terminal, capsys, monkeypatch):
 def test_a_plugin_cannot_send_control_codes_to_the_terminal(request, capsys, where):
     if where == "terminal":
         request.getfixturevalue("terminal")
-    console.say("two\n\tlines\x1b]0;title\x07 of\x9b text\x08\r")
+    console.print_line("two\n\tlines\x1b]0;title\x07 of\x9b text\x08\r")
     console.table(("Name\x07",), [("cell\x1b[2J\nline",)])
 
     shown = capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 
 import ganforge
 from ganforge.cli.app import main
-from ganforge.cli.export import Form
+from ganforge.cli.generator import Form
 from ganforge.registry.selection import command_line_selection
 from ganforge.runs.generator_export import FORMATS
 

@@ -28,9 +28,9 @@ def band(values, *, first=0, status="finished", **expected):
 
 
 def test_enough_seeds_must_lie_in_the_band():
-    assert band([0.1, 0.2, 0.3], max=0.2, at_least=2).reached
+    assert band([0.1, 0.2, 0.3], max=0.2, at_least=2).met
     missed = band([0.1, 0.2, 0.3], max=0.2)
-    assert (missed.reached, missed.inside, missed.needed, missed.seeds) == (False, 2, 3, 3)
+    assert (missed.met, missed.inside, missed.needed, missed.seeds) == (False, 2, 3, 3)
     assert band([0.1, 0.2, 0.3], min=0.1, max=0.3).inside == 3
     assert band([0.1, 0.2, 0.3], min=0.15).inside == 2
 
@@ -41,7 +41,7 @@ def test_only_the_seeds_of_which_a_band_speaks_judge_it():
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_a_seed_without_a_finite_value_lies_in_no_band(value):
-    assert not band([value], min=0.0, seeds=1).reached
+    assert not band([value], min=0.0, seeds=1).met
 
 
 def test_a_seed_that_did_not_finish_lies_in_no_band():
@@ -89,7 +89,7 @@ def test_a_band_of_an_optional_metric_that_cannot_be_built_is_refused_with_the_r
 
 
 def test_a_band_of_which_no_seed_has_a_value_is_not_measured():
-    assert [band([value], max=1.0, seeds=1).verdict for value in (None, 2.0, 0.5)] == ["not measured", "missed", "reached"]
+    assert [band([value], max=1.0, seeds=1).verdict for value in (None, 2.0, 0.5)] == ["not measured", "missed", "met"]
 
 
 @pytest.mark.slow
@@ -104,6 +104,6 @@ def test_verify_runs_the_seeds_and_says_which_bands_are_missed(recipe, ganforge)
     assert process.returncode == 1, err
     _, first, second = out.splitlines()
     assert first.split()[:8] == ["wasserstein", "≤", "100", "2", "of", "2", "2", "of"]
-    assert first.endswith("reached")
+    assert first.endswith("met")
     assert second.endswith("missed")
     assert "seed 1: finished" in err

@@ -1,6 +1,6 @@
 """The ``ganforge`` command: its subcommands, and the boundary that turns errors into messages and exit codes.
 
-Each command is a plain function in its own module, registered below in one line. These modules import only light modules at
+Each command is a plain function, registered below. The modules of commands import only light modules at
 the top and everything else inside their functions, so that ``ganforge --help`` is fast and imports neither torch, MLflow, pydantic
 nor a plugin.
 """
@@ -26,19 +26,12 @@ from ganforge.cli import (
     data,
     doctor,
     evaluate,
-    explain,
-    export,
-    interpolate,
+    generator,
     plugins,
-    report,
     run,
     runs,
-    sample,
     schema,
-    sync,
-    traverse,
-    ui,
-    verify,
+    tracking,
 )
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
@@ -104,27 +97,30 @@ def ganforge(
         context.with_resource(selection)
 
 
-# One line per command, in the order of the help text.
-app.command("run")(run.run)
-app.command("check")(check.check)
-app.command("explain")(explain.explain)
-app.command("sample")(sample.sample)
-app.command("export")(export.export)
-app.command("interpolate")(interpolate.interpolate)
-app.command("traverse")(traverse.traverse)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("verify")(verify.verify)
-app.command("runs")(runs.runs)
-app.command("report")(report.report)
-app.command("ui")(ui.ui)
-app.command("sync")(sync.sync)
+# In the order of the help text.
+for command in (
+    run.run,
+    check.check,
+    check.explain,
+    generator.sample,
+    generator.export,
+    generator.interpolate,
+    generator.traverse,
+    evaluate.evaluate,
+    compare.compare,
+    run.verify,
+    runs.runs,
+    runs.report,
+    tracking.ui,
+    tracking.sync,
+):
+    app.command()(command)
 app.command("list")(components.list_components)
-app.command("describe")(components.describe)
-app.command("schema")(schema.schema)
+app.command()(components.describe)
+app.command()(schema.schema)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
-app.command("doctor")(doctor.doctor)
+app.command()(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.runs.comparison import GroupStats, GroupTest, MetricComparison, SkippedMetric
+    from ganforge.runs.comparison import GroupStats, MetricComparison, SkippedMetric
     from ganforge.runs.run_groups import RunGroup
 
 _NOTHING_COMPARED = 2
@@ -21,7 +20,7 @@ _NOTHING_COMPARED = 2
 
 
 def compare(
-    runs: options.RunArguments,
+    runs: options.Runs,
     *,
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric, such as modes or modes/captured. Repeatable.")] = None,
     ignore: Annotated[
@@ -30,7 +29,7 @@ def compare(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Draw the curves into this PNG.", show_default=False)] = None,
     runs_dir: options.RunsDir = Path("runs"),
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compare runs, grouped by recipe over their seeds.
 
@@ -48,45 +47,38 @@ def compare(
     apart = recipe_differences(groups)
     for remark in remarks:
         console.note(remark)
-    if not json:
+    if not as_json:
         _print(groups, compared, apart)
     _print_remarks(groups, compared, left_out)
     drawn = _draw(groups, compared, out) if out is not None else None
-    if json:
-        console.json_out(_to_plain(groups, compared, left_out, apart, drawn))
+    if as_json:
+        console.print_json(_to_plain(groups, compared, left_out, apart, drawn))
     if not compared:
         raise typer.Exit(_NOTHING_COMPARED)
 
 
 def _print(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], apart: Mapping[str, Sequence[str | None]]) -> None:
-
     if compared:
         headings = ("Metric", "Better", "Runs", "n", "Median", "Least", "Greatest", "p", "Better pairs", "Verdict")
         console.table(headings, [row for one in compared for row in _rows(one)], right=(3, 4, 5, 6, 7, 8))
     if len(groups) > 1:
-        console.say()
+        console.print_line()
         console.table(("Recipe key", *(group.name for group in groups)), [(key, *values) for key, values in apart.items()])
 
 
 def _rows(one: MetricComparison) -> list[tuple[object, ...]]:
-    trials = {trial.group: trial for trial in one.tests}
-    return [
-        (one.metric, one.info.get("better"), side.group, len(side.values), *_numbers(side), *_tested(trials.get(side.group)))
-        for side in one.stats
-    ]
+    tests = {test.group: (f"{test.p:.2g}", f"{test.better:.0%}", test.verdict) for test in one.tests}
+    rows: list[tuple[object, ...]] = []
+    for stats in one.stats:
+        numbers = [f"{number:.4g}" for number in _summary(stats)]
+        tested = tests.get(stats.group, (None, None, None))
+        rows.append((one.metric, one.info.get("better"), stats.group, len(stats.values), *numbers, *tested))
+    return rows
 
 
-def _summary(side: GroupStats) -> tuple[float, float, float]:
+def _summary(stats: GroupStats) -> tuple[float, float, float]:
     """Median, least and greatest finite value."""
-    return side.median, min(side.finite, default=math.nan), max(side.finite, default=math.nan)
-
-
-def _numbers(side: GroupStats) -> tuple[str, ...]:
-    return tuple(f"{number:.4g}" for number in _summary(side))
-
-
-def _tested(trial: GroupTest | None) -> tuple[object, ...]:
-    return (None, None, None) if trial is None else (f"{trial.p:.2g}", f"{trial.better:.0%}", trial.verdict)
+    return stats.median, min(stats.finite, default=math.nan), max(stats.finite, default=math.nan)
 
 
 def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], left_out: Sequence[SkippedMetric]) -> None:
@@ -96,14 +88,14 @@ def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparis
     for one in compared:
         for key, values in one.ignored.items():
             console.warning(f"{one.metric}: compared although {key} differs: {', '.join(map(str, values))}")
-        for side in one.stats:
+        for stats in one.stats:
             facts = [
-                (side.missing, "without a value"),
-                (len(side.values) - len(side.finite), "not finite"),
-                (side.early, "before the end of training"),
+                (stats.missing, "without a value"),
+                (len(stats.values) - len(stats.finite), "not finite"),
+                (stats.early, "before the end of training"),
             ]
             if remarks := [f"{count} {what}" for count, what in facts if count]:
-                console.warning(f"{one.metric} of {side.group}: {', '.join(remarks)}")
+                console.warning(f"{one.metric} of {stats.group}: {', '.join(remarks)}")
     if any(len(one.tests) > 1 for one in compared):
         console.note("p is corrected for the number of recipes compared with the first one (Holm)")
     if together := _joint_significance(compared):
@@ -164,9 +156,8 @@ def _to_plain(
 ) -> dict[str, Any]:
     names = [group.name for group in groups]
     return {
-        "schema": 1,
         "groups": [
-            {"name": group.name, "runs": [{"run": run.run, "folder": run.folder, "seed": run.seed} for run in group.runs]}
+            {"name": group.name, "runs": [console.attributes(run, "run", "folder", "seed") for run in group.runs]}
             for group in groups
         ],
         "metrics": {one.metric: _metric(one) for one in compared},
@@ -179,22 +170,15 @@ def _to_plain(
 def _metric(one: MetricComparison) -> dict[str, Any]:
     return {
         **one.info,
-        "protocol": one.protocol,
-        "origins": one.origins,
-        "ignored": one.ignored,
+        **console.attributes(one, "protocol", "origins", "ignored", "tests"),
         "groups": [
             {
-                "name": side.group,
-                "n": len(side.values),
-                **dict(zip(("median", "min", "max"), _summary(side), strict=True)),
-                "values": side.values,
-                "aims": side.aims,
-                "runs": side.runs,
-                "missing": side.missing,
-                "not_finite": len(side.values) - len(side.finite),
-                "early": side.early,
+                "name": stats.group,
+                "n": len(stats.values),
+                **dict(zip(("median", "min", "max"), _summary(stats), strict=True)),
+                **console.attributes(stats, "values", "aims", "runs", "missing", "early"),
+                "not_finite": len(stats.values) - len(stats.finite),
             }
-            for side in one.stats
+            for stats in one.stats
         ],
-        "tests": [asdict(trial) for trial in one.tests],
     }

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganforge.cli import console, installed, options
+from ganforge.cli import console, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ganforge.registry.component import Component
+    from ganforge.registry.component import Component, Kind
     from ganforge.registry.params_description import Parameter
     from ganforge.registry.registry import Registry
 
 
 def list_components(
-    kind: Annotated[str | None, typer.Argument(help="Only this kind: generators, discriminators, losses, …")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="KIND", help="Only this kind: generators, discriminators, losses, …")
+    ] = None,
     *,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Only those with this tag. Repeatable.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """List the installed components: generators, losses, data sets and so on."""
-    wanted = installed.kind_named(kind) if kind else None
-    registry = installed.registry()
+    wanted = kind_named(kind) if kind else None
+    registry = load_registry()
     components = [component for component in registry.components(wanted) if set(tag or ()) <= component.tags]
 
     if as_json:
-        console.json_out({"schema": 1, "components": [component_facts(component, registry) for component in components]})
-        return
-    if not components:
+        console.print_json({"components": [component_facts(component, registry) for component in components]})
+    elif components:
+        console.table(
+            ("Kind", "Name", "What it is", "From"),
+            [
+                (one.kind, registry.name_of(one), _summary(one), f"{one.plugin.distribution} {one.plugin.version}")
+                for one in components
+            ],
+        )
+    else:
         console.note("no installed component matches")
-        return
-    console.table(
-        ("Kind", "Name", "What it is", "From"),
-        [(one.kind, registry.name_of(one), _summary(one), f"{one.plugin.distribution} {one.plugin.version}") for one in components],
-    )
 
 
 def describe(
-    kind: Annotated[str, typer.Argument(help="generator, discriminator, loss, sampler, dataset or metric.")],
-    name: Annotated[str, typer.Argument(help="Name of the component, as in a recipe.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="generator, discriminator, loss, sampler, dataset or metric.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the component, as in a recipe.")],
     *,
     toml: Annotated[bool, typer.Option("--toml", help="Print a table to paste into a recipe.")] = False,
     as_json: options.Json = False,
@@ -53,52 +58,76 @@ def describe(
 
     if toml and as_json:
         raise UsageError("--toml and --json cannot be combined", remedy="use one of them")
-    wanted = installed.kind_named(kind)
-    registry = installed.registry()
+    wanted = kind_named(kind)
+    registry = load_registry()
     component = registry.find(wanted, name, usable=False)
     parameters = describe_params(component.load_params())
 
     if as_json:
-        console.json_out(
-            {**component_facts(component, registry), "schema": 1, "parameters": [parameter_facts(one) for one in parameters]}
-        )
+        console.print_json({**component_facts(component, registry), "parameters": parameter_facts(parameters)})
     elif toml:
-        console.say(component_template(component, registry.name_of(component)))
+        console.print_line(component_template(component, registry.name_of(component)))
     else:
-        _show(component, registry, parameters)
+        _show(component, parameters)
 
 
-def _show(component: Component, registry: Registry, parameters: tuple[Parameter, ...]) -> None:
+def load_registry(*, warn: bool = True) -> Registry:
+    """Load the installed plugins; print one warning line about those that fail."""
+    from ganforge.registry.plugin_loader import load_plugins
 
-    plugin = component.plugin
-    console.say(f"{component.kind} {component.name}@{component.revision}", style="bold")
-    console.say(f"  {component.summary}")
-    if component.deprecated:
-        console.say(f"  deprecated: {component.deprecated}", style="yellow")
-    if component.missing:
-        console.say(f"  unavailable: needs {', '.join(component.missing)}", style="yellow")
+    registry = load_plugins()
+    if warn and registry.warning:
+        console.warning(registry.warning)
+    return registry
 
-    console.say()
-    facts = {
-        "id": f"{component.id}@{component.revision}",
-        "from": f"{plugin.distribution} {plugin.version} ({_source(component, registry)}; {component.source() or 'no file'})",
-        "requires": ", ".join(component.requires),
-        "provides": ", ".join(component.provides),
-        "needs": ", ".join(component.needs),
-        "tags": ", ".join(sorted(component.tags)),
-        "cost": component.cost,
-    }
-    for name, text in facts.items():
+
+def kind_named(text: str) -> Kind:
+    """Find a kind by its singular or plural name, such as ``loss`` or ``losses``.
+
+    Raises:
+        UsageError: no such kind.
+    """
+    from ganforge.core.errors import unknown_name
+    from ganforge.registry.component import Kind
+
+    names = {name: kind for kind in Kind for name in (kind.value, kind.plural)}
+    if text.lower() not in names:
+        listed = f"kinds: {', '.join(kind.plural for kind in Kind)}"
+        raise unknown_name(f"no component kind is named '{text}'", text, names, listed)
+    return names[text.lower()]
+
+
+def _show(component: Component, parameters: tuple[Parameter, ...]) -> None:
+    print_title(component)
+    for problem, text in (("deprecated: ", component.deprecated), ("unavailable: needs ", ", ".join(component.missing))):
         if text:
-            console.say(f"  {name:<9} {text}")
-    for reference in component.references:
-        console.say(f"  {'paper':<9} {reference}")
-
-    console.say()
-    if not parameters:
-        console.say("  No parameters.")
-    else:
+            console.print_line(f"  {problem}{text}", style="yellow")
+    plugin = component.plugin
+    source = f"{plugin.source}; {component.source() or 'no file'}"
+    console.print_line()
+    console.print_facts(
+        {"id": f"{component.id}@{component.revision}", "from": f"{plugin.distribution} {plugin.version} ({source})"}, 9
+    )
+    print_requirements(component, tags=", ".join(sorted(component.tags)))
+    console.print_line()
+    if parameters:
         parameter_table(parameters)
+    else:
+        console.print_line("  No parameters.")
+
+
+def print_title(component: Component) -> None:
+    """Print a component's kind, name, revision and summary."""
+    console.print_line(f"{component.kind} {component.name}@{component.revision}", style="bold")
+    console.print_line(f"  {component.summary}")
+
+
+def print_requirements(component: Component, **more: str) -> None:
+    """Print what a component requires, provides and costs, and its papers."""
+    lists = {name: ", ".join(getattr(component, name)) for name in ("requires", "provides", "needs")}
+    console.print_facts({**lists, **more, "cost": component.cost}, 9)
+    for reference in component.references:
+        console.print_facts({"paper": reference}, 9)
 
 
 def parameter_table(parameters: Iterable[Parameter]) -> None:
@@ -109,11 +138,21 @@ def parameter_table(parameters: Iterable[Parameter]) -> None:
     )
 
 
-def _source(component: Component, registry: Registry) -> str:
-    """How its distribution was installed, such as from an index or editable."""
-    plugin = component.plugin
-    records = (one for one in registry.plugins if (one.name, one.distribution) == (plugin.name, plugin.distribution))
-    return next((record.source for record in records), "unknown")
+def component_facts(component: Component, registry: Registry) -> dict[str, object]:
+    """A component as JSON-able data, without parameters."""
+    return {
+        **console.attributes(component, "kind", "name"),
+        "use": registry.name_of(component),
+        **console.attributes(component, "id", "revision", "summary"),
+        **console.attributes(component.plugin, "distribution", "version", "source"),
+        "file": component.source(),
+        **console.attributes(component, "requires", "provides", "needs", "missing", "tags", "references", "deprecated", "cost"),
+    }
+
+
+def parameter_facts(parameters: Iterable[Parameter]) -> list[dict[str, object]]:
+    """Parameters as JSON-able data."""
+    return [asdict(one) for one in parameters]
 
 
 def _default_text(parameter: Parameter) -> str | None:
@@ -128,39 +167,3 @@ def _summary(component: Component) -> str:
     if component.missing:
         return f"{component.summary} (unavailable: needs {', '.join(component.missing)})"
     return f"{component.summary} (deprecated: {component.deprecated})" if component.deprecated else component.summary
-
-
-def component_facts(component: Component, registry: Registry) -> dict[str, object]:
-    """A component as JSON-able data, without parameters."""
-    return {
-        "kind": component.kind,
-        "name": component.name,
-        "use": registry.name_of(component),
-        "id": component.id,
-        "revision": component.revision,
-        "summary": component.summary,
-        "distribution": component.plugin.distribution,
-        "version": component.plugin.version,
-        "source": _source(component, registry),
-        "file": component.source(),
-        "requires": component.requires,
-        "provides": component.provides,
-        "needs": component.needs,
-        "missing": component.missing,
-        "tags": component.tags,
-        "references": component.references,
-        "deprecated": component.deprecated,
-        "cost": component.cost,
-    }
-
-
-def parameter_facts(parameter: Parameter) -> dict[str, object]:
-    """A parameter as JSON-able data."""
-    return {
-        "name": parameter.name,
-        "type": parameter.type,
-        "default": parameter.default,
-        "required": parameter.required,
-        "range": parameter.range,
-        "description": parameter.description,
-    }

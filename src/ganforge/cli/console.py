@@ -11,6 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,9 +31,16 @@ _PADDED = 60
 """Maximum width that cells are padded to, so that one long cell does not lengthen every line."""
 
 
-def say(text: str = "", *, style: str = "") -> None:
+def print_line(text: str = "", *, style: str = "") -> None:
     """Print a line of the result to stdout; ``style`` is a rich style such as ``bold``."""
     _print(sys.stdout, text, style)
+
+
+def print_facts(facts: Mapping[str, object], width: int) -> None:
+    """Print one indented line per fact that is not empty, its name padded to ``width``."""
+    for name, fact in facts.items():
+        if fact:
+            print_line(f"  {name:<{width}} {fact}")
 
 
 def success(text: str) -> None:
@@ -69,15 +77,15 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
         right: indices of right-aligned columns, such as numbers.
     """
     cells = [["–" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
-    numbers = set(right)
+    names, numbers = [_one_line(heading) for heading in headings], set(right)
     if not sys.stdout.isatty():
-        _plain_table([[_one_line(heading) for heading in headings], *cells], numbers)
+        _plain_table([names, *cells], numbers)
         return
 
     from rich.table import Table
     from rich.text import Text
 
-    terminal, names = _console(sys.stdout), [_one_line(heading) for heading in headings]
+    terminal = _console(sys.stdout)
     if terminal.width < _NARROW and _least_width([names, *cells]) > terminal.width:
         for row in cells:
             block = Table.grid("", "", padding=(0, 2, 0, 0))
@@ -93,14 +101,26 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
     terminal.print(grid)
 
 
-def json_out(value: Mapping[str, object]) -> None:
-    """Print one JSON object to stdout; numbers that are not finite become ``null``, as JSON cannot represent them."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+def print_json(facts: Mapping[str, object]) -> None:
+    """Print one JSON object to stdout: ``facts`` after the version of its keys.
+
+    Numbers that are not finite become ``null``, as JSON cannot represent them; dataclasses become objects.
+    """
+    sys.stdout.write(json.dumps(_plain({"schema": 1, **facts}), indent=2, allow_nan=False) + "\n")
+
+
+def attributes(thing: object, *names: str) -> dict[str, object]:
+    """Some attributes by name, for :func:`print_json`."""
+    return {name: getattr(thing, name) for name in names}
+
+
+def count(number: int, noun: str) -> str:
+    """``"1 image"``, ``"2,000 images"``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _recipe_failure(error: RecipeError) -> None:
-    count = len(error.problems)
-    _print(sys.stderr, f"error: {count} problem{'s' if count != 1 else ''} in the recipe", "bold red")
+    _print(sys.stderr, f"error: {count(len(error.problems), 'problem')} in the recipe", "bold red")
     for problem in error.problems:
         where = f"{problem.file}:{problem.line}" if problem.file and problem.line else str(problem.file or "--set")
         _print(sys.stderr, "\n  " + "  ".join(part for part in (where, problem.key) if part), "bold")
@@ -160,4 +180,6 @@ def _plain(value: object) -> object:
             return sorted(map(str, value))
         case Iterable():
             return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
     return str(value)

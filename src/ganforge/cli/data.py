@@ -26,25 +26,17 @@ def data() -> None:
 def list_data(*, as_json: options.Json = False) -> None:
     """List the data sets that can be prepared, their state and location."""
     from ganforge.builtin.datasets.remote_datasets import REMOTE_DATASETS
+    from ganforge.builtin.datasets.remote_files import find_folder, search_folders
     from ganforge.storage.data_folders import data_folders
 
     folders = data_folders()
+    found = [(dataset, find_folder(dataset, search_folders(dataset, folders))) for dataset in REMOTE_DATASETS.values()]
     if as_json:
-        console.json_out(
-            {
-                "schema": 1,
-                "folder": folders[0],
-                "datasets": [_facts(known, _found(known, folders)) for known in REMOTE_DATASETS.values()],
-            }
-        )
+        console.print_json({"folder": folders[0], "datasets": [_facts(dataset, folder) for dataset, folder in found]})
         return
     console.table(
         ("Name", "State", "Where", "What it is", "Licence"),
-        [
-            (known.name, _state(known, found), found, known.summary, known.licence)
-            for known in REMOTE_DATASETS.values()
-            for found in [_found(known, folders)]
-        ],
+        [(dataset.name, _state(dataset, folder), folder, dataset.summary, dataset.licence) for dataset, folder in found],
     )
     console.note(
         f"`ganforge data prepare NAME` downloads or repairs one in {folders[0]} and verifies its checksums; "
@@ -54,7 +46,7 @@ def list_data(*, as_json: options.Json = False) -> None:
 
 @app.command("prepare")
 def prepare(
-    name: Annotated[str, typer.Argument(help="Name of the data set, as in a recipe.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set, as in a recipe.")],
     *,
     source: Annotated[
         str | None, typer.Option("--from", metavar="FOLDER|URL", help="Use this folder, archive or URL as the source.")
@@ -65,49 +57,40 @@ def prepare(
     from ganforge.session.data_preparation import find_dataset, prepare_data
     from ganforge.storage.data_folders import data_folders
 
-    known = find_dataset(name)
+    dataset = find_dataset(name)
     with _progress() as report:
-        done = prepare_data(known, source, data_folders(), report)
+        done = prepare_data(dataset, source, data_folders(), report)
 
     if as_json:
-        console.json_out({"schema": 1, **_facts(known, done.folder), "changed": done.changed})
+        console.print_json({**_facts(dataset, done.folder), "changed": done.changed})
         return
-    made = "" if name == known.name else f", which {name} uses,"
+    made = "" if name == dataset.name else f", which {name} uses,"
     how = "is ready" if done.changed else "was already there"
     size = sum(path.stat().st_size for path in done.folder.iterdir() if path.is_file()) / 2**20
-    console.success(f"{known.name}{made} {how} in {done.folder} ({size:.1f} MiB, checksums verified; licence: {known.licence})")
+    console.success(f"{dataset.name}{made} {how} in {done.folder} ({size:.1f} MiB, checksums verified; licence: {dataset.licence})")
 
 
-def _found(known: RemoteDataset, folders: tuple[Path, ...]) -> Path | None:
-    from ganforge.builtin.datasets.remote_files import find_folder, search_folders
-
-    return find_folder(known, search_folders(known, folders))
-
-
-def _state(known: RemoteDataset, folder: Path | None) -> str:
+def _state(dataset: RemoteDataset, folder: Path | None) -> str:
     """The state by file names and sizes, without checksums."""
     from ganforge.builtin.datasets.remote_files import have_right_sizes
 
     if folder is None:
         return "missing"
-    return "ready" if have_right_sizes(known, folder) else "damaged"
+    return "ready" if have_right_sizes(dataset, folder) else "damaged"
 
 
-def _facts(known: RemoteDataset, folder: Path | None) -> dict[str, object]:
+def _facts(dataset: RemoteDataset, folder: Path | None) -> dict[str, object]:
     """A data set as plain data."""
     from ganforge.builtin.datasets.remote_files import find_file, find_layout
 
-    form = (find_layout(known, folder) if folder else None) or known.layouts[0]
+    layout = (find_layout(dataset, folder) if folder else None) or dataset.layouts[0]
     return {
-        "name": known.name,
-        "state": _state(known, folder),
+        "state": _state(dataset, folder),
         "folder": folder,
-        "summary": known.summary,
-        "licence": known.licence,
-        "urls": known.urls,
+        **console.attributes(dataset, "name", "summary", "licence", "urls"),
         "files": [
             {"name": file.name, "sum": file.checksum, "file": find_file(file, folder) if folder else None, "bytes": file.size}
-            for file in form
+            for file in layout
         ],
     }
 
@@ -118,12 +101,7 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
     import sys
 
     if not sys.stderr.isatty():
-
-        def tell(name: str, done: int, total: int | None) -> None:
-            if done == total:
-                console.note(f"{name}: {done:,} bytes")
-
-        yield tell
+        yield lambda name, done, total: console.note(f"{name}: {done:,} bytes") if done == total else None
         return
 
     from rich.console import Console

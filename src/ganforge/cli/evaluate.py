@@ -26,7 +26,7 @@ class Weights(enum.StrEnum):
 
 
 def evaluate(
-    runs: options.RunArguments,
+    runs: options.Runs,
     *,
     metric: Annotated[
         list[str] | None,
@@ -49,7 +49,7 @@ def evaluate(
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "auto",
     tracking_uri: options.RunTrackingUri = None,
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Measure finished or stopped runs again, from their folders alone.
 
@@ -71,16 +71,16 @@ def evaluate(
                 raise
             console.warning(f"{folder.path.resolve().name} is not measured: {error}")
             continue
-        _print(done[-1], quiet=json)
-    if json:
-        console.json_out({"schema": 1, "runs": [_to_plain(one) for one in done]})
+        _print(done[-1], quiet=as_json)
+    if as_json:
+        console.print_json({"runs": [_to_plain(one) for one in done]})
     if not any(one.values for one in done):
         raise typer.Exit(_NOTHING_MEASURED)
 
 
 def _print(evaluated: EvaluationResult, *, quiet: bool) -> None:
     if evaluated.values and not quiet:
-        console.say(f"{evaluated.folder.path.resolve().name} at iteration {evaluated.iteration:,}", style="bold")
+        console.print_line(f"{evaluated.folder.path.resolve().name} at iteration {evaluated.iteration:,}", style="bold")
         console.table(("Metric", "Value", "Ideal", "Floor", "Better", "Protocol"), _rows(evaluated), right=(1, 2, 3))
     for text, error in evaluated.failed.items():
         console.warning(f"{text} is not measured: {error}")

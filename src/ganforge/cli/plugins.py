@@ -1,21 +1,30 @@
-"""``ganforge plugins``: list, check, diagnose and create plugins."""
+"""``ganforge plugins``: list, show, check, diagnose and create plugins."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganforge.cli import console, installed, options
-from ganforge.cli.diagnosis import print_diagnoses
-from ganforge.cli.plugin_pages import component_facts, milliseconds, plugin_facts, show_plugin
+from ganforge.cli import console, options
+from ganforge.cli.components import (
+    component_facts,
+    kind_named,
+    load_registry,
+    parameter_table,
+    print_requirements,
+    print_title,
+)
 
 if TYPE_CHECKING:
-    from ganforge.registry.component import Kind
+    from ganforge.registry.component import Component
     from ganforge.registry.discovery import PluginRecord
+    from ganforge.registry.params_description import Parameter
+    from ganforge.registry.registry import Registry
     from ganforge.testing import Report
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -36,49 +45,46 @@ def list_plugins(
     as_json: options.Json = False,
 ) -> None:
     """List the installed plugins with their components and status."""
-    wanted = _status_named(status) if status else None
-    registry = installed.registry_with_failures()
-    records = registry.plugins
-    shown = [record for record in records if wanted is None or record.status == wanted]
+    from ganforge.core.errors import unknown_name
+    from ganforge.registry.discovery import PluginStatus
+
+    if status and status not in list(PluginStatus):
+        raise unknown_name(f"no status is named '{status}'", status, PluginStatus, f"one of: {', '.join(PluginStatus)}")
+    registry = _load_with_failures()
+    shown = [record for record in registry.plugins if status in (None, record.status)]
 
     if as_json:
-        console.json_out({"schema": 1, "plugins": [plugin_facts(record) for record in shown]})
+        console.print_json({"plugins": [_plugin_facts(record) for record in shown]})
     else:
         if shown:
-            console.table(
-                ("Plugin", "Distribution", "Version", "Source", "Status", "Components", "Load"),
-                [
-                    (one.name, one.distribution, one.version, one.source, one.status, _components(one), milliseconds(one.load_ms))
-                    for one in shown
-                ],
-                right=(6,),
-            )
-        console.say(_summary(records))
-    installed.require_loaded(registry)
+            headings = ("Plugin", "Distribution", "Version", "Source", "Status", "Components", "Load")
+            console.table(headings, map(_row, shown), right=(6,))
+        console.print_line(_summary(registry.plugins))
+    _require_loaded(registry)
 
 
 @app.command("info")
 def info(
-    name: Annotated[str, typer.Argument(help="Name of the plugin or of its distribution.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin or of its distribution.")],
     *,
     as_json: options.Json = False,
 ) -> None:
     """Show one plugin: its source, components and parameters, and the traceback if it is broken."""
-    registry = installed.registry_with_failures()
-    records = installed.plugins_named(registry.plugins, name)
+    registry = _load_with_failures()
+    records = _plugins_named(registry.plugins, name)
     if as_json:
-        first, *others = [{**plugin_facts(one), "components": component_facts(one, registry)} for one in records]
-        console.json_out({**first, "schema": 1, **({"also": others} if others else {})})
+        first, *others = [{**_plugin_facts(one), "components": _component_facts(one, registry)} for one in records]
+        console.print_json({**first, **({"also": others} if others else {})})
     else:
         for record in records:
-            show_plugin(record, registry)
-    installed.require_loaded(registry)
+            _show(record, registry)
+    _require_loaded(registry)
 
 
 @app.command("doctor")
 def doctor(*, as_json: options.Json = False) -> None:
     """Check everything about plugins; print a remedy for each fault and exit with 1 if there is one."""
-    from ganforge.cli.plugin_doctor import diagnose_plugins
+    from ganforge.cli.doctor import diagnose_plugins, print_diagnoses
 
     raise typer.Exit(print_diagnoses(diagnose_plugins(Path.cwd()), as_json=as_json))
 
@@ -86,15 +92,14 @@ def doctor(*, as_json: options.Json = False) -> None:
 @app.command("freeze")
 def freeze(*, as_json: options.Json = False) -> None:
     """Print pip requirements that reinstall the active plugins."""
-    records = [record for record in installed.registry(warn=not as_json).plugins if record.works]
+    records = [record for record in load_registry(warn=not as_json).plugins if record.works]
     refs = {(one.distribution, one.name if one.sha256 else ""): one.ref for one in records}
     if as_json:
         files = [{"file": one.url, "sha256": one.sha256} for one in refs.values() if one.sha256]
-        lines = [line for one in refs.values() if (line := one.requirement)]
-        console.json_out({"schema": 1, "requirements": lines, "local": files})
+        console.print_json({"requirements": [line for one in refs.values() if (line := one.requirement)], "local": files})
         return
     for ref in refs.values():
-        console.say(ref.requirement_line)
+        console.print_line(ref.requirement_line)
 
 
 @app.command("check")
@@ -122,11 +127,75 @@ def check(
     for report in _checked(target):
         reports.append(report)
         if not as_json:
-            console.say(str(report))
+            console.print_line(str(report))
+    ok = all(report.ok for report in reports)
     if as_json:
-        console.json_out({"schema": 1, "ok": all(one.ok for one in reports), "reports": [_report_facts(one) for one in reports]})
-    if not all(report.ok for report in reports):
+        console.print_json({"ok": ok, "reports": [_report_facts(one) for one in reports]})
+    if not ok:
         raise typer.Exit(1)
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the distribution, such as acme-gan.")],
+    *,
+    kinds: Annotated[
+        str, typer.Option(help="Kinds of component to include, separated by commas.")
+    ] = "generator,discriminator,loss",
+    into: Annotated[Path, typer.Option(help="Parent folder of the new package.", file_okay=False)] = Path(),
+) -> None:
+    """Write a new plugin package that installs, passes its tests and trains as it is."""
+    from ganforge.scaffold import write_plugin
+
+    folder = write_plugin(name, [kind_named(word) for word in re.split(r"[,\s]+", kinds) if word], into)
+    console.success(f"wrote {folder}")
+    recipe = next(folder.glob("recipes/*.toml"))
+    for line in (f"pip install -e {folder}", f"ganforge plugins check {folder.name}", f"ganforge run {recipe}"):
+        console.print_line(f"  {line}")
+
+
+def _load_with_failures() -> Registry:
+    """Load for commands that report plugin status: they print it first and call :func:`_require_loaded` last."""
+    from ganforge.registry.plugin_loader import load_plugins
+
+    return load_plugins(strict=False)
+
+
+def _require_loaded(registry: Registry) -> None:
+    """Raise if a plugin failed and ``--strict-plugins`` is set."""
+    from ganforge.registry.plugin_loader import raise_on_failures
+    from ganforge.registry.selection import current_selection
+
+    if current_selection().strict:
+        raise_on_failures(registry)
+
+
+def _plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRecord, ...]:
+    """Find plugins by name: all of a distribution, or the one with that entry point.
+
+    Raises:
+        UsageError: no plugin has the name, or several distributions do.
+    """
+    from ganforge.core.errors import UsageError, unknown_name
+    from ganforge.registry.selection import normalize_name
+
+    records = tuple(records)
+    distribution, _, entry = map(normalize_name, name.rpartition("/"))
+    if distribution:
+        found = tuple(one for one in records if (one.distribution, normalize_name(one.name)) == (distribution, entry))
+    else:
+        found = tuple(one for one in records if entry == one.distribution) or tuple(
+            one for one in records if entry == normalize_name(one.name)
+        )
+    if not found:
+        handles = {one.handle for one in records}
+        known = sorted(handles | {normalize_name(one.name) for one in records})
+        listed = f"installed: {', '.join(sorted(handles))}"
+        raise unknown_name(f"no plugin named '{name}' is installed", normalize_name(name), known, listed)
+    if len({one.distribution for one in found}) > 1 or (found[0].distribution == "local" and len(found) > 1):
+        ids = ", ".join(f"{one.distribution}/{one.name}" for one in found)
+        raise UsageError(f"plugin '{name}' is ambiguous", remedy=f"use one of: {ids}")
+    return found
 
 
 def _checked(target: str | None) -> Iterator[Report]:
@@ -139,7 +208,7 @@ def _checked(target: str | None) -> Iterator[Report]:
     if target is not None and is_path(target):
         yield check_path(Path(target))
         return
-    registry = installed.registry(warn=False)
+    registry = load_registry(warn=False)
     if target is not None:
         yield check_plugin(target, registry=registry)
         return
@@ -153,79 +222,10 @@ def _checked(target: str | None) -> Iterator[Report]:
         yield check_records(records, registry)
 
 
-@app.command("new")
-def new(
-    name: Annotated[str, typer.Argument(help="Name of the distribution, such as acme-gan.")],
-    *,
-    kinds: Annotated[
-        str, typer.Option(help="Kinds of component to include, separated by commas.")
-    ] = "generator,discriminator,loss",
-    into: Annotated[Path, typer.Option(help="Parent folder of the new package.", file_okay=False)] = Path(),
-) -> None:
-    """Write a new plugin package that installs, passes its tests and trains as it is."""
-    from ganforge.scaffold import write_plugin
-
-    folder = write_plugin(name, _kinds_named(kinds), into)
-    console.success(f"wrote {folder}")
-    recipe = next(folder.glob("recipes/*.toml"))
-    for line in (f"pip install -e {folder}", f"ganforge plugins check {folder.name}", f"ganforge run {recipe}"):
-        console.say(f"  {line}")
-
-
-def _kinds_named(text: str) -> list[Kind]:
-    from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.registry.component import Kind
-
-    named: list[Kind] = []
-    for word in filter(None, re.split(r"[,\s]+", text)):
-        found = next((kind for kind in Kind if word.lower() in (kind.value, kind.plural)), None)
-        if found is None:
-            listed = f"kinds: {', '.join(Kind)}"
-            hint = did_you_mean(word, Kind)
-            raise UsageError(f"no component kind is named '{word}'", remedy=f"{hint} {listed}" if hint else listed)
-        named.append(found)
-    return named
-
-
-def _report_facts(report: Report) -> dict[str, object]:
-    from ganforge.testing import CheckState
-
-    return {
-        "distribution": report.distribution,
-        "version": report.version,
-        "ok": report.ok,
-        "seconds": round(report.seconds, 2),
-        "counts": {state.value: report.count(state) for state in CheckState},
-        "outcomes": [
-            {
-                "check": one.check,
-                "title": one.title,
-                "subject": one.subject,
-                "state": one.state,
-                "message": one.message,
-                "traceback": one.traceback,
-            }
-            for one in report.outcomes
-        ],
-    }
-
-
-def _status_named(text: str) -> str:
-    from ganforge.core.errors import UsageError, did_you_mean
-    from ganforge.registry.discovery import PluginStatus
-
-    if text not in list(PluginStatus):
-        listed = f"one of: {', '.join(PluginStatus)}"
-        hint = did_you_mean(text, PluginStatus)
-        raise UsageError(f"no status is named '{text}'", remedy=f"{hint} {listed}" if hint else listed)
-    return text
-
-
-def _components(record: PluginRecord) -> str:
-    if record.reason:
-        return record.reason
-    counts = [f"{len(names)} {kind.plural if len(names) > 1 else kind.value}" for kind, names in record.components.items()]
-    return "; ".join([", ".join(counts) or "none", *(f"! {remark}" for remark in record.remarks)])
+def _row(record: PluginRecord) -> tuple[object, ...]:
+    components = "; ".join([record.component_counts or "none", *(f"! {remark}" for remark in record.remarks)])
+    state = (record.source, record.status, record.reason or components, _milliseconds(record))
+    return (record.name, record.distribution, record.version, *state)
 
 
 def _summary(records: tuple[PluginRecord, ...]) -> str:
@@ -235,6 +235,74 @@ def _summary(records: tuple[PluginRecord, ...]) -> str:
     counts = [(sum(record.status is status for record in records), status) for status in PluginStatus]
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)
     failed = next((record.id for record in records if record.failed), None)
-    return f"{len(records)} installed: {listed}." + (
-        f" Details: ganforge plugins info {failed}{command_line_options()}" if failed else ""
-    )
+    details = f" Details: ganforge plugins info {failed}{command_line_options()}" if failed else ""
+    return f"{len(records)} installed: {listed}.{details}"
+
+
+def _show(record: PluginRecord, registry: Registry) -> None:
+    """Print everything known about a plugin."""
+    console.print_line(f"{record.distribution} {record.version}", style="bold")
+    facts = {
+        "status": f"{record.status}: {record.reason}" if record.reason else record.status,
+        "entry": f"{record.name} = {record.module}",
+        "source": f"{record.source} {record.origin or ''}".strip(),
+        "file": record.file or "not found",
+        "sha256": record.sha256,
+        "load": _milliseconds(record) or ("failed" if record.traceback else "not imported"),
+        "remarks": ", ".join(record.remarks),
+        **{kind.plural: ", ".join(names) for kind, names in record.components.items()},
+    }
+    console.print_facts(facts, 14)
+    for component in _components_of(record, registry):
+        console.print_line()
+        print_title(component)
+        console.print_facts({"use": registry.name_of(component), "file": component.source()}, 9)
+        print_requirements(component)
+        parameters, fault = _parameters(component)
+        if fault:
+            console.print_line(f"  {'params':<9} {fault}", style="yellow")
+        elif parameters:
+            parameter_table(parameters)
+    if record.traceback:
+        console.print_line(f"\n{record.traceback.rstrip()}")
+
+
+def _milliseconds(record: PluginRecord) -> str | None:
+    return None if record.load_ms is None else f"{record.load_ms:.0f} ms"
+
+
+def _components_of(record: PluginRecord, registry: Registry) -> list[Component]:
+    return [one for one in registry.components() if one.plugin == record.ref]
+
+
+def _parameters(component: Component) -> tuple[tuple[Parameter, ...] | None, str | None]:
+    """The parameters, or the reason why they cannot be loaded."""
+    from ganforge.core.errors import PluginError
+    from ganforge.registry.params_description import describe_params
+
+    try:
+        return describe_params(component.load_params()), None
+    except PluginError as error:
+        return None, error.message
+
+
+def _plugin_facts(record: PluginRecord) -> dict[str, object]:
+    """The plugin as JSON-able data, without its components."""
+    names = ("name", "distribution", "version", "status", "reason", "source", "origin", "module", "file")
+    return {
+        **console.attributes(record, *names, "remarks", "sha256", "traceback"),
+        "load_ms": None if record.load_ms is None else round(record.load_ms, 1),
+        "offers": {kind.value: names for kind, names in record.components.items()},
+    }
+
+
+def _component_facts(record: PluginRecord, registry: Registry) -> list[dict[str, object]]:
+    """The plugin's components as JSON-able data; parameters are ``None`` if their model cannot be loaded."""
+    return [{**component_facts(one, registry), "parameters": _parameters(one)[0]} for one in _components_of(record, registry)]
+
+
+def _report_facts(report: Report) -> dict[str, object]:
+    from ganforge.testing import CheckState
+
+    counts = {state.value: report.count(state) for state in CheckState}
+    return {**asdict(report), "ok": report.ok, "seconds": round(report.seconds, 2), "counts": counts}

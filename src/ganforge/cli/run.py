@@ -1,4 +1,4 @@
-"""``ganforge run``: check, build, train and record."""
+"""``ganforge run`` and ``ganforge verify``: train and record a recipe; check that it still reaches its expected values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from ganforge.cli import console, options
 
 if TYPE_CHECKING:
     from ganforge.session.result import Result
+    from ganforge.session.sweep import Band, Verification
 
 
 def run(
-    recipe: Annotated[Path | None, typer.Argument(help="The recipe; optional with --resume.", show_default=False)] = None,
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="RECIPE", help="The recipe; optional with --resume.", show_default=False)
+    ] = None,
     *,
     overrides: options.Overrides = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Run this many seeds, starting at the recipe's seed.")] = None,
@@ -30,7 +33,7 @@ def run(
     unlocked: Annotated[bool, typer.Option("--unlocked", help="With --resume: accept different versions, files or data.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print plain lines instead of the live view.")] = False,
     parent: Annotated[str | None, typer.Option(hidden=True)] = None,
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a recipe and record the run.
 
@@ -64,17 +67,53 @@ def run(
         from ganforge.session.sweep import sweep
 
         swept = sweep(settings, seeds=seeds, jobs=jobs, console=screen)
-        if json:
-            console.json_out(swept.to_plain())
+        if as_json:
+            console.print_json(swept.to_plain())
         raise typer.Exit(swept.exit_code)
 
     from ganforge.session.training_run import run as run_one
 
     result = run_one(settings, screen)
     _print_summary(result)
-    if json:
-        console.json_out(result.to_plain())
+    if as_json:
+        console.print_json(result.to_plain())
     raise typer.Exit(result.exit_code)
+
+
+def verify(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe with [[expect]] tables.")],
+    *,
+    overrides: options.Overrides = None,
+    jobs: options.Jobs = 1,
+    device: options.Device = "auto",
+    runs_dir: options.RunsDir = Path("runs"),
+    tracking_uri: options.TrackingUri = None,
+    as_json: options.Json = False,
+) -> None:
+    """Run a recipe's seeds again and check its [[expect]] bands.
+
+    Runs as many seeds as the bands require, starting at the recipe's seed, like `ganforge run --seeds`. Exits with 0 if every band
+    is met and with 1 otherwise.
+    """
+    from rich.console import Console
+
+    from ganforge.session.run_plan import Options
+    from ganforge.session.sweep import verify as verify_recipe
+
+    settings = Options(
+        recipe=recipe,
+        overrides=tuple(overrides or ()),
+        device=device,
+        runs_dir=runs_dir,
+        tracking_uri=tracking_uri,
+        plain=True,
+    )
+    found = verify_recipe(settings, jobs=jobs, console=Console(stderr=True))
+    if as_json:
+        console.print_json(found.to_plain())
+    else:
+        _print_bands(found)
+    raise typer.Exit(found.exit_code)
 
 
 def _print_summary(result: Result) -> None:
@@ -112,3 +151,29 @@ def _print_summary(result: Result) -> None:
         console.note(f"  send      ganforge sync {result.run}")
     else:
         console.note(f"  MLflow    {result.mlflow['link'] or 'ganforge ui'}   ({result.mlflow['tracking_uri']})")
+
+
+def _print_bands(found: Verification) -> None:
+    console.table(
+        ("Metric", "Band", "Needed", "Inside", "Values by seed", "Verdict"),
+        [
+            (
+                band.metric,
+                _band(band),
+                f"{band.needed} of {band.seeds}",
+                f"{band.inside} of {band.seeds}",
+                "  ".join(f"{seed}: {'–' if value is None else f'{value:.4g}'}" for seed, value in band.values.items()),
+                band.verdict,
+            )
+            for band in found.bands
+        ],
+    )
+    for one in found.sweep.seeds:
+        if one.status != "finished":
+            console.warning(f"seed {one.seed}: {one.status}: {one.reason or 'see its log'} ({one.folder})")
+
+
+def _band(band: Band) -> str:
+    if band.min is None:
+        return f"≤ {band.max:g}"
+    return f"≥ {band.min:g}" if band.max is None else f"{band.min:g} to {band.max:g}"

@@ -1,10 +1,10 @@
-"""``ganforge runs``: list runs, their status, and what MLflow does not have yet."""
+"""``ganforge runs`` and ``ganforge report``: the list of runs with what MLflow does not have yet, and an HTML page about one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ def runs(
     *,
     runs_dir: options.RunsDir = Path("runs"),
     experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.", show_default=False)] = None,
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the runs, newest first.
 
@@ -27,44 +27,77 @@ def runs(
     from ganforge.runs.run_index import list_runs
 
     found = list_runs(runs_dir, experiment)
-    if json:
-        console.json_out({"schema": 1, "runs_dir": str(runs_dir), "runs": [_to_plain(run) for run in found]})
-        return
-    if not found:
-        console.note(_nothing(runs_dir, experiment))
-        return
-    _print(found)
+    if as_json:
+        console.print_json({"runs_dir": runs_dir, "runs": found})
+    elif found:
+        _print(found)
+    else:
+        where = f"{runs_dir} has no runs" + (f" of the experiment '{experiment}'" if experiment else "")
+        console.note(f"{where}; start one with `ganforge run RECIPE`, or name another folder with --runs-dir")
+
+
+def report(
+    run: options.Run,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Output file. Default: report.html in the run folder.")] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    runs_dir: options.RunsDir = Path("runs"),
+    as_json: options.Json = False,
+) -> None:
+    """Write an HTML page about a run: health, samples, curves, metrics with their protocols, recipe and lock.
+
+    The page is self-contained and runs no scripts. It works for any run, including one that failed or is still running; for a
+    sweep it compares the seeds.
+    """
+    from ganforge.report.page import write_report
+    from ganforge.runs.run_index import find
+    from ganforge.runs.sample_files import check_paths, out_option_hint
+
+    check_paths([out] if out else [], (".html", ".htm"))
+    folder = find(run, runs_dir)
+    with out_option_hint():
+        page = write_report(folder, out)
+    name, size = folder.path.resolve().name, page.stat().st_size
+    if as_json:
+        console.print_json({"run": name, "file": page, "bytes": size})
+    else:
+        console.success(f"wrote the report on {name} to {page} ({size / 2**20:.1f} MiB)")
+    if browser:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
 
 
 def _print(found: Sequence[RunSummary]) -> None:
-    from ganforge.core import formatting
-
-    watched = any(run.health for run in found)
-    health = ("Health",) if watched else ()
+    health = ("Health",) if any(run.health for run in found) else ()
     console.table(
         ("Run", "Experiment", "Status", *health, "Iteration", "Metrics", "Started", "Took", "Title"),
-        [
-            (
-                run.run,
-                run.experiment,
-                run.status,
-                *([run.health] if watched else []),
-                f"{run.iteration:,}/{run.iterations:,}" if run.iterations else None,
-                _metrics(run.metrics) or None,
-                _moment(run.started),
-                formatting.duration(run.seconds) if run.seconds else None,
-                run.title,
-            )
-            for run in found
-        ],
+        [_row(run, with_health=bool(health)) for run in found],
         right=(3 + len(health), 6 + len(health)),
     )
     for run in found:
         if run.remark and run.status not in {"finished", "stopped"}:
             console.note(f"{run.run}: {run.remark}")
-    waiting = [run for run in found if run.undelivered]
-    if waiting:
+    if waiting := [run for run in found if run.undelivered]:
         console.note(_waiting(waiting))
+
+
+def _row(run: RunSummary, *, with_health: bool) -> tuple[object, ...]:
+    from datetime import datetime
+
+    from ganforge.core import formatting
+
+    return (
+        run.run,
+        run.experiment,
+        run.status,
+        *([run.health] if with_health else []),
+        f"{run.iteration:,}/{run.iterations:,}" if run.iterations else None,
+        "  ".join(f"{name} {value:.4g}" for name, value in list(run.metrics.items())[:3]) or None,
+        None if run.started is None else f"{datetime.fromtimestamp(run.started).astimezone():%Y-%m-%d %H:%M}",
+        formatting.duration(run.seconds) if run.seconds else None,
+        run.title,
+    )
 
 
 def _waiting(waiting: Sequence[RunSummary]) -> str:
@@ -74,27 +107,6 @@ def _waiting(waiting: Sequence[RunSummary]) -> str:
         "image": sum(each.images for each in pending),
         "other record": sum(each.others for each in pending),
     }
-    what = ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in counts.items() if count)
+    what = ", ".join(console.count(number, noun) for noun, number in counts.items() if number)
     names = ", ".join(run.run for run in waiting[:3]) + (f" and {len(waiting) - 3} more" if len(waiting) > 3 else "")
     return f"MLflow does not have {what} of {names} yet; send them with `ganforge sync`"
-
-
-def _nothing(runs_dir: Path, experiment: str | None) -> str:
-    where = f"{runs_dir} has no runs" + (f" of the experiment '{experiment}'" if experiment else "")
-    return f"{where}; start one with `ganforge run RECIPE`, or name another folder with --runs-dir"
-
-
-def _to_plain(run: RunSummary) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(run)
-
-
-def _metrics(values: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in list(values.items())[:3])
-
-
-def _moment(seconds: float | None) -> str | None:
-    from datetime import datetime
-
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from ganforge.cli import console, installed
+from ganforge.cli import console
+from ganforge.cli.components import load_registry
 
 
 def schema(
     recipes: Annotated[
-        list[Path] | None, typer.Argument(help="Recipes that get a #:schema line at the top, for taplo and tombi.")
+        list[Path] | None,
+        typer.Argument(metavar="RECIPE", help="Recipes that get a #:schema line at the top, for taplo and tombi."),
     ] = None,
     *,
     out: Annotated[
@@ -54,7 +56,7 @@ def schema(
         return
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / editor_config.DEFAULT_SCHEMA.name}")
-    made, complaints = build_schema(installed.registry())
+    made, complaints = build_schema(load_registry())
     for complaint in complaints:
         console.warning(complaint)
     if out is None and not recipes and not associate:
@@ -66,21 +68,20 @@ def schema(
         load_toml(recipe)  # reject an invalid file before anything is written
     settings = editor_config.updated_settings(associate, out, Path()) if associate else {}
     atomic_files.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
-    console.say(f"wrote {out}")
+    console.print_line(f"wrote {out}")
     for recipe in recipes or ():
         changed = editor_config.write_schema_directive(recipe, out)
-        console.say(f"{recipe}: {'#:schema line added' if changed else 'already has its #:schema line'}")
+        console.print_line(f"{recipe}: {'#:schema line added' if changed else 'already has its #:schema line'}")
     for path, changed_text in settings.items():
         atomic_files.write_text(path, changed_text)
-        console.say(f"rule added to {path}")
+        console.print_line(f"rule added to {path}")
 
 
 def _check(schema: Path) -> None:
     from ganforge.recipe.json_schema import outdated_reason, update_command
 
-    behind = outdated_reason(schema, installed.registry())
-    if behind:
-        console.say(f"{schema} {behind}")
-        console.say(f"  {update_command(schema)}")
+    if behind := outdated_reason(schema, load_registry()):
+        console.print_line(f"{schema} {behind}")
+        console.print_line(f"  {update_command(schema)}")
         raise typer.Exit(1)
     console.success(f"{schema} is up to date")

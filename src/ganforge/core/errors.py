@@ -134,6 +134,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return f"did you mean '{near[0]}'?" if near else None
 
 
+def unknown_name(message: str, name: str, known: Iterable[str], listed: str) -> UsageError:
+    """The error for a name that is not among the known ones: its remedy suggests the most similar one and lists all."""
+    hint = did_you_mean(name, known)
+    return UsageError(message, remedy=f"{hint} {listed}" if hint else listed)
+
+
 class ForeignExitError(Exception):
     """Foreign code raised a ``BaseException`` that is not an ``Exception``, for example by calling ``sys.exit``."""
 

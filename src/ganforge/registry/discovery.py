@@ -91,6 +91,12 @@ class PluginRecord(PluginRef):
         return f"{LOCAL}/{self.name}" if self.distribution == LOCAL else self.distribution
 
     @property
+    def component_counts(self) -> str:
+        """How many components of each kind it registers, in words."""
+        counts = {kind: len(names) for kind, names in self.components.items()}
+        return ", ".join(f"{count} {kind.plural if count > 1 else kind.value}" for kind, count in counts.items())
+
+    @property
     def works(self) -> bool:
         """Whether its components are available."""
         return self.status in (PluginStatus.ACTIVE, PluginStatus.LOCAL)

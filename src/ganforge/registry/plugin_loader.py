@@ -22,7 +22,7 @@ from ganforge.registry.component import Component, Kind
 from ganforge.registry.discovery import PluginRecord, PluginStatus, builtin_plugin, installed_plugins, read_local_plugin
 from ganforge.registry.hookspecs import HOOKS, PREFIX, Registrar
 from ganforge.registry.registry import FIRST_PARTY, Registry, owner_of, reserved_name_error
-from ganforge.registry.selection import LOCAL, PluginSelection, current_selection
+from ganforge.registry.selection import LOCAL, PluginSelection, command_line_options, current_selection
 
 _HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
 """Modules that a plugin's entry module should not import, because listing components would take seconds."""
@@ -58,7 +58,8 @@ def raise_on_failures(registry: Registry) -> None:
     if failed := [record for record in registry.plugins if record.failed]:
         raise PluginError(
             "\n".join(f"{one.title} {one.version} is {one.status}: {one.reason}" for one in failed),
-            remedy="fix, update or disable it, or drop --strict-plugins (GANFORGE_STRICT_PLUGINS); see: ganforge plugins doctor",
+            remedy="fix, update or disable it, or drop --strict-plugins (GANFORGE_STRICT_PLUGINS); "
+            f"see: ganforge plugins doctor{command_line_options()}",
         )
 
 

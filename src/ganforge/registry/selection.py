@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ganforge.core.errors import UsageError, did_you_mean
+from ganforge.core.errors import UsageError, did_you_mean, unknown_name
 
 BUILTIN = "builtin"
 """Entry-point name of ganforge's own components."""
@@ -129,12 +129,8 @@ class PluginSelection:
         known = {normalize_name(name) for pair in installed for name in pair}
         for name in sorted((self.disabled | (self.allowed or frozenset())) - known - own):
             option = self._by(name if name in self.disabled else "").removeprefix(" by ")
-            listed = f"installed: {', '.join(sorted(known)) or 'none'}"
-            hint = did_you_mean(name, known | own)
-            raise UsageError(
-                f"{option or 'the plugin selection'} names '{name}', but no such plugin is installed",
-                remedy=f"{hint} {listed}" if hint else listed,
-            )
+            message = f"{option or 'the plugin selection'} names '{name}', but no such plugin is installed"
+            raise unknown_name(message, name, known | own, f"installed: {', '.join(sorted(known)) or 'none'}")
 
     def _by(self, name: str) -> str:
         return f" by {self.options[name]}" if self.options.get(name) else ""

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from ganforge import __version__
 from ganforge.builtin.datasets.remote_datasets import DERIVED_DATASETS, REMOTE_DATASETS, Layout, RemoteDataset, RemoteFile
 from ganforge.builtin.datasets.remote_files import decompress, find_file, find_folder, find_layout, read_file, search_folders
-from ganforge.core.errors import DataError, StorageError, UsageError, did_you_mean
+from ganforge.core.errors import DataError, StorageError, UsageError, unknown_name
 from ganforge.storage.atomic_files import storage_errors, write_bytes
 
 Report = Callable[[str, int, int | None], None]
@@ -36,9 +36,8 @@ def find_dataset(name: str) -> RemoteDataset:
     dataset = REMOTE_DATASETS.get(DERIVED_DATASETS.get(name, name))
     if dataset is None:
         names = [*REMOTE_DATASETS, *DERIVED_DATASETS]
-        hint = did_you_mean(name, names)
         known = f"known: {', '.join(names)}; other data sets of `ganforge list datasets` need no preparation"
-        raise UsageError(f"no data set named '{name}' can be prepared", remedy=f"{hint} {known}" if hint else known)
+        raise unknown_name(f"no data set named '{name}' can be prepared", name, names, known)
     return dataset
 
 

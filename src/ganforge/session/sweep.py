@@ -154,7 +154,7 @@ def _finish(plan: RunPlan, folder: RunFolder, journal: JournalWriter, swept: Swe
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One expectation of a recipe, and what its seeds reached.
+    """One expectation of a recipe, and the last values of its seeds.
 
     Attributes:
         needed: seeds that must lie in it.
@@ -171,7 +171,7 @@ class Band:
     inside: int
 
     @property
-    def reached(self) -> bool:
+    def met(self) -> bool:
         """Whether enough seeds lie in it."""
         return self.inside >= self.needed
 
@@ -182,10 +182,10 @@ class Band:
 
     @property
     def verdict(self) -> str:
-        """``reached``, ``missed`` or ``not measured``."""
+        """``met``, ``missed`` or ``not measured``."""
         if not self.measured:
             return "not measured"
-        return "reached" if self.reached else "missed"
+        return "met" if self.met else "missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +197,17 @@ class Verification:
 
     @property
     def exit_code(self) -> int:
-        """0 where every band is reached, else 1; above 128 where a signal stopped the sweep."""
+        """0 where every band is met, else 1; above 128 where a signal stopped the sweep."""
         if self.sweep.exit_code > 128:
             return self.sweep.exit_code
-        return 0 if all(band.reached for band in self.bands) else 1
+        return 0 if all(band.met for band in self.bands) else 1
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with stable keys."""
         return {
             "schema": 1,
-            "reached": all(band.reached for band in self.bands),
-            "bands": [{**asdict(band), "reached": band.reached, "measured": band.measured} for band in self.bands],
+            "met": all(band.met for band in self.bands),
+            "bands": [{**asdict(band), "met": band.met, "measured": band.measured} for band in self.bands],
             "run": self.sweep.run,
             "folder": str(self.sweep.folder),
             "seconds": self.sweep.seconds,

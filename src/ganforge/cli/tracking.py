@@ -1,0 +1,171 @@
+"""``ganforge ui`` and ``ganforge sync``: the MLflow UI on the store of the runs, and sending what its server missed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganforge.cli import console, options
+
+if TYPE_CHECKING:
+    from ganforge.storage.run_folder import RunFolder
+    from ganforge.tracking.supervisor import UploadSummary
+    from ganforge.tracking.tracking_store import Store
+
+_UNDELIVERED = 5
+"""Exit code when MLflow cannot be written."""
+
+
+def ui(
+    *,
+    tracking_uri: options.TrackingUri = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port. Default: the first free one from 5000.", show_default=False)
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Anyone who can reach it can read and change every run.")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> None:
+    """Start the MLflow UI and print links to your experiments. Ctrl-C stops it."""
+    from rich.console import Console
+
+    from ganforge.core.errors import UsageError
+    from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, run_server
+    from ganforge.tracking.tracking_store import Store, resolve_store
+
+    store = resolve_store(tracking_uri)
+    if store.is_http:
+        _show(store, [], browser=browser)
+        return
+    if store.database is not None and not store.database.exists():
+        raise UsageError(
+            f"{store.database} does not exist yet",
+            remedy="train a recipe first, or name the store with --tracking-uri sqlite:////path/to/mlflow.db",
+        )
+    if host not in {LOOPBACK, "localhost"}:
+        console.warning(
+            f"listening on {host}: MLflow has no login, so anyone who can reach this machine can read and change every run"
+        )
+
+    chosen = checked_port(host, port) if port else free_port(host)
+    console.note(f"starting MLflow on {store.shown} …")
+    try:
+        with _stopped_by_signals(), ExitStack() as stack:
+            with Console(stderr=True).status("waiting for the server (about 9 s on two cores)"):
+                address, server = stack.enter_context(run_server(store, host=host, port=chosen))
+            _show(Store(address), experiments(address), browser=browser)
+            console.note("Ctrl-C stops it.")
+            code = server.wait()
+            raise UsageError(f"the MLflow server ended (exit code {code})", remedy="start it again with 'ganforge ui'")
+    except KeyboardInterrupt:
+        console.note("stopped.")
+
+
+def sync(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN", help="Run names, id prefixes or folders. Default: all runs with unsent data.", show_default=False
+        ),
+    ] = None,
+    *,
+    runs_dir: options.RunsDir = Path("runs"),
+    tracking_uri: options.RunTrackingUri = None,
+    as_json: options.Json = False,
+) -> None:
+    """Send to MLflow what its server missed.
+
+    Nothing is sent twice. A run whose process has died is marked as killed; a running one has its own uploader.
+    """
+    from ganforge.runs.run_index import find, run_folders
+    from ganforge.tracking.supervisor import sync as deliver
+
+    every = [run.folder for run in run_folders(runs_dir)]
+    folders = [find(name, runs_dir) for name in runs] if runs else [folder for folder in every if _waits(folder)]
+    delivered: dict[RunFolder, UploadSummary] = {}
+    for folder in folders:
+        if as_json:
+            delivered[folder] = deliver(folder, tracking_uri)
+            continue
+        console.note(f"{folder.path.name}: sending")
+        delivered[folder] = deliver(folder, tracking_uri)
+        _print(folder, delivered[folder])
+
+    if as_json:
+        console.print_json({"runs": [_to_plain(folder, summary) for folder, summary in delivered.items()]})
+    elif not every:
+        console.note(f"no runs in {runs_dir.absolute()}; name another folder with --runs-dir")
+    elif not folders:
+        console.success("MLflow has everything.")
+    if any(summary.pending for summary in delivered.values()):
+        raise typer.Exit(_UNDELIVERED)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that the server's processes end with this one."""
+    import signal
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _show(store: Store, found: Sequence[tuple[str, str]], *, browser: bool) -> None:
+    start = f"{store.shown.rstrip('/')}/#/experiments?workflowType=machine_learning"
+    console.success(f"MLflow: {start}")
+    for number, name in found:
+        console.print_line(f"  {name}: {store.link(number)}")
+    sys.stdout.flush()
+    if browser:
+        import webbrowser
+
+        webbrowser.open((store.link(found[0][0]) if found else None) or start)
+
+
+def _waits(folder: RunFolder) -> bool:
+    """Whether a run has unsent data; a running one has its own uploader."""
+    from ganforge.tracking.delivery import count_pending
+
+    if folder.holder() is not None:
+        console.note(f"{folder.path.name} is running and sends its own data")
+        return False
+    return bool(count_pending(folder))
+
+
+def _print(folder: RunFolder, summary: UploadSummary) -> None:
+    name, accepted, pending = folder.path.name, summary.accepted, summary.pending
+    if accepted.rejected:
+        console.warning(
+            f"{name}: MLflow refused {console.count(accepted.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}"
+        )
+    if pending:
+        reason = f"{summary.store.shown}: {summary.message or 'it does not answer'}"
+        console.warning(f"{name}: {_amounts(pending.points, pending.images)} not sent to {reason}")
+        return
+    console.success(f"{name}: MLflow has all {_amounts(accepted.points, accepted.pictures)} ({summary.store.shown})")
+    if summary.link:
+        console.print_line(f"  {summary.link}")
+
+
+def _amounts(points: int, images: int) -> str:
+    return f"{console.count(points, 'point')} and {console.count(images, 'image')}"
+
+
+def _to_plain(folder: RunFolder, summary: UploadSummary) -> dict[str, Any]:
+    from ganforge.session.result import mlflow_facts
+
+    pending = {"rejected": summary.accepted.rejected, "pending": summary.pending}
+    return {"run": folder.path.name, "folder": folder.path, **mlflow_facts(summary), **pending}
