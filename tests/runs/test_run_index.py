@@ -141,7 +141,7 @@ def test_a_running_run_is_not_asked_what_it_lacks(root):
 TRAIN = """
 import sys, time
 from pathlib import Path
-from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.storage.journal import JournalWriter
 folder = RunFolder(Path(sys.argv[1]))
 with folder.locked(), JournalWriter(folder.journal) as writer:
