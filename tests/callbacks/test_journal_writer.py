@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -242,8 +242,8 @@ def test_findings_are_recorded_when_they_change_and_as_they_were_seen_last(folde
 
     found = [(record["iteration"], record["verdict"], len(record["findings"])) for record in records(folder, "health")]
     assert found == [(1, "healthy", 0), (2, "warn", 1), (4, "fail", 1), (5, "fail", 2), (6, "fail", 1), (7, "fail", 1)]
-    assert Finding.from_plain(records(folder, "health")[-1]["findings"][0]) == seen_again
-    assert folder.read_status().health == {"verdict": "fail", "findings": [seen_again.to_plain()]}
+    assert Finding(**records(folder, "health")[-1]["findings"][0]) == seen_again
+    assert folder.read_status().health == {"verdict": "fail", "findings": [asdict(seen_again)]}
 
 
 def test_the_newest_findings_are_recorded_also_when_training_raises(folder, writer, clock, finding):
@@ -269,7 +269,7 @@ def test_the_status_has_changes_of_health_at_once(handle, folder, finding):
 
 
 def test_a_resumed_run_remembers_its_health_until_somebody_looks_again(handle, folder, finding):
-    health = {"verdict": "fail", "findings": [finding().to_plain()]}
+    health = {"verdict": "fail", "findings": [asdict(finding())]}
     folder.write_status(Status(status="stopped", health=health))
 
     handle(started(40))

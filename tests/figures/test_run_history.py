@@ -1,7 +1,7 @@
 """Curves out of journals: bins against numpy, runs that went on, records that cannot be read."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -138,9 +138,9 @@ def test_findings_are_kept_in_their_newest_form_when_they_are_gone(tmp_path, fin
     folder = RunFolder.create(tmp_path, "moons", "two")
     gone, other = finding(since=10), finding("duplicates", "near-duplicates", "warn", since=60)
     with JournalWriter(folder.journal) as writer:
-        writer.record("health", iteration=10, verdict="fail", findings=[gone.to_plain()])
+        writer.record("health", iteration=10, verdict="fail", findings=[asdict(gone)])
         writer.record("health", iteration=30, verdict="healthy", findings=[])
-        writer.record("health", iteration=60, verdict="warn", findings=[other.to_plain()])
-        writer.record("health", iteration=80, verdict="warn", findings=[replace(other, evidence="fewer").to_plain()])
+        writer.record("health", iteration=60, verdict="warn", findings=[asdict(other)])
+        writer.record("health", iteration=80, verdict="warn", findings=[asdict(replace(other, evidence="fewer"))])
 
     assert read_history(folder).findings == [gone, replace(other, evidence="fewer")]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganforge.core.events import CheckUnavailable, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
-from ganforge.core.findings import non_finite, report, verdict
+from ganforge.core.findings import non_finite, report
 from ganforge.core.health_config import Health
 from ganforge.core.records import Evaluation, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
@@ -36,7 +36,7 @@ def examined(watch: HealthMonitor, events) -> list[HealthChecked]:
 def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there():
     losses = [(at, 1.38 if at <= 2000 else 0.01) for at in range(10, 4010, 10)]
     told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
-    failing = [event for event in told if verdict(event.findings) == "fail"]
+    failing = [event for event in told if report(event.findings)["verdict"] == "fail"]
     (finding,) = failing[0].findings
     assert (finding.check, finding.problem, finding.level) == ("dominance", "discriminator dominance", "fail")
     assert 2000 < finding.since <= 2160, "smoothed over 50 iterations, it takes some to pass both limits"
@@ -49,7 +49,7 @@ def test_what_is_found_is_told_however_often_states_are_saved():
     events = [started(10_000)]
     for at in range(10, 3010, 10):
         events += [odds(at, 0.01), Saved(at, State({}, {}))]
-    assert verdict(examined(HealthMonitor(Health()), events)[-1].findings) == "fail"
+    assert report(examined(HealthMonitor(Health()), events)[-1].findings)["verdict"] == "fail"
 
 
 def test_a_trouble_that_comes_and_goes_is_not_told():
@@ -69,7 +69,7 @@ def test_a_trouble_that_is_over_is_told_no_more():
 def test_short_runs_are_told_in_time():
     told = examined(HealthMonitor(Health()), [started(300), *(odds(at, 0.01) for at in range(10, 70, 10))])
     assert told[-1].iteration == 60
-    assert verdict(told[-1].findings) == "fail"
+    assert report(told[-1].findings)["verdict"] == "fail"
 
 
 def test_the_beginning_is_not_judged_by_what_is_not_learned_yet_but_by_its_gradients():
@@ -182,7 +182,7 @@ def test_a_resumed_run_still_has_the_failure_that_was_seen_in_samples():
     events = [started(1000), probed(500, ONE_MODE), probed(550, ONE_MODE), Saved(550, State({}, {}))]
     first = HealthMonitor(Health())
     saved = [*monitored(iter(events), first)][-1]
-    assert verdict(first.findings) == "fail"
+    assert report(first.findings)["verdict"] == "fail"
     later = HealthMonitor(Health())
     later.restore(json.loads(json.dumps(saved.state.values[KEY])))
     told = examined(later, [started(1000, 550), *(odds(at, 1.38) for at in range(560, 660, 10))])
@@ -244,7 +244,7 @@ def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
 def test_a_check_that_is_lost_later_says_no_more_what_it_saw():
     watch = HealthMonitor(Health())
     examined(watch, [started(1000), probed(500, ONE_MODE), probed(550, ONE_MODE)])
-    assert verdict(watch.findings) == "fail"
+    assert report(watch.findings)["verdict"] == "fail"
     examined(watch, [CheckUnavailable(600, "samples", "RuntimeError: out of memory")])
     assert [(one.check, one.problem) for one in watch.findings] == [("samples", "check unavailable")]
 
@@ -279,7 +279,7 @@ def test_a_run_that_was_not_monitored_is_not_called_healthy(table, events):
     watch = HealthMonitor(Health.model_validate(table))
     assert examined(watch, [started(100), *events, Finished(100, "finished", 1.0)]) == []
     (diverged,) = examined(HealthMonitor(Health(enabled=False)), [started(100), Finished(3, "diverged", 1.0, "a loss is nan")])
-    assert verdict(diverged.findings) == "fail"
+    assert report(diverged.findings)["verdict"] == "fail"
 
 
 def test_a_verdict_waits_for_the_checks_that_come_last():

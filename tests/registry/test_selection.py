@@ -16,7 +16,6 @@ from ganforge.registry.selection import (
     current_selection,
     from_environment,
     from_project,
-    key_line,
     local_plugin_name,
     normalize_name,
 )
@@ -282,21 +281,6 @@ def test_a_working_directory_that_is_gone_is_no_project(tmp_path, monkeypatch):
     gone.rmdir()
 
     assert current_selection() == PluginSelection()
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ('[tool.ganforge.plugins]\ndisable = ["a"]\n', 2),
-        ('[project]\nname = "x"\n\n[ tool.ganforge.plugins ] # ours\n\n  disable=["a"]\n', 6),
-        ('[tool.ganforge]\nplugins.disable = ["a"]\n', 2),
-        ('[tool.other.plugins]\ndisable = ["a"]\n', None),
-        ('[tool.ganforge]\nplugins = { disable = ["a"] }\n', None),
-    ],
-)
-def test_the_line_that_says_a_switch(tmp_path, text, line):
-    (tmp_path / "pyproject.toml").write_text(text)
-    assert key_line(tmp_path / "pyproject.toml", "disable") == line
 
 
 def test_the_command_lines_switches_in_words(tmp_path):

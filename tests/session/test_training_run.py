@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -187,7 +188,7 @@ def test_what_a_watch_sees_stands_in_folder_and_result(recipe, console, tmp_path
     monkeypatch.setattr(training_loop, "monitored", monitored)
     result = run(Options(recipe(), runs_dir=tmp_path / "runs"), console)
 
-    expected = {"verdict": "fail", "findings": [collapse.to_plain()]}
+    expected = {"verdict": "fail", "findings": [asdict(collapse)]}
     assert result.health == expected
     for name in ("status.json", "metrics.json"):
         assert json.loads((result.folder / name).read_text())["health"] == expected

@@ -434,6 +434,7 @@ def _references(component: Component) -> Iterator[Diagnosis]:
 
 def _selection(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Diagnosis]:
     """Which plugins are disabled, allowed or added, and where that is set."""
+    from ganforge.recipe.toml_file import find_lines
     from ganforge.registry import selection
 
     environ = os.environ if environ is None else environ
@@ -449,7 +450,7 @@ def _selection(folder: Path, environ: Mapping[str, str] | None = None) -> Iterat
     project, file = selection.from_project(folder), selection.project_file(folder)
     for key, names in (("only", project.allowed), ("disable", project.disabled or None), ("local", project.local or None)):
         if names is not None and file is not None:
-            line = selection.key_line(file, key)
+            line = find_lines(file.read_text(encoding="utf-8")).get(("tool", "ganforge", "plugins", key))
             settings.append((key, f"= {_listed(names)}", f"{file}:{line}" if line else str(file)))
     for name, value, where in settings:
         yield Diagnosis("selection", "ok", f"{name} {value}".rstrip(), where=where)

@@ -8,12 +8,12 @@ ability when it defines the protocol's member; ganforge checks with ``isinstance
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
-from ganforge.core.metric_goal import WAYS, Better, aim
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
 
@@ -30,7 +30,7 @@ class DatasetContext:
     """Build-time information for data sets.
 
     Attributes:
-        seed: seed of this run's data; a synthetic data set draws its points from it.
+        seed: a synthetic data set draws its points from it.
         recipe_folder: folder that relative paths in params refer to.
         data_folder: folder of downloaded and prepared data sets (``$GANFORGE_DATA``, else the user's cache).
         fallback_folders: folders to search for prepared data sets that are not in ``data_folder``.
@@ -109,6 +109,11 @@ class TermInfo:
     divergence: Divergence | None = None
 
 
+Better = Literal["lower", "higher", "nearer", "none"]
+"""Which values of a metric are better: lower ones, higher ones, those nearer to the value of a perfect generator, or none."""
+WAYS: tuple[str, ...] = get_args(Better)
+
+
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
     """What the value of a metric means.
@@ -120,6 +125,9 @@ class MetricInfo:
         ideal: value of a perfect generator, or ``None`` if it depends on the number of samples.
         symmetric: whether the value stays the same when real and generated samples are swapped, as for a distance.
         floor: mean value of a perfect generator for ``n`` real and ``n`` generated samples, if it is known and not ``ideal``.
+
+    Raises:
+        ValueError: ``better`` is an unknown word, or ``nearer`` without ideal and floor.
     """
 
     label: str
@@ -129,11 +137,6 @@ class MetricInfo:
     floor: Callable[[int], float] | None = None
 
     def __post_init__(self) -> None:
-        """Check ``better``.
-
-        Raises:
-            ValueError: ``better`` is an unknown word, or ``nearer`` without ideal and floor.
-        """
         if self.better not in WAYS:
             raise ValueError(f"better must be one of {', '.join(WAYS)}, got {self.better!r}")
         if self.better == "nearer" and self.ideal is None and self.floor is None:
@@ -154,12 +157,42 @@ class MetricInfo:
         return plain if floor is None else {**plain, "floor": floor}
 
 
+def aim(ideal: float | None, floor: float | None) -> float | None:
+    """The value that "nearer" refers to: the floor at this number of samples, else the ideal; ``None`` if unknown."""
+    return ideal if floor is None else floor
+
+
+def goal_cost(value: float, better: str, target: float | None = None) -> float:
+    """A number that is lower for better values: infinite for non-finite values, NaN if values are not ranked.
+
+    ``better`` is one of :data:`WAYS`; any other word means no ranking. ``target`` is the value that "nearer" refers to.
+    """
+    if better == "nearer" and target is not None:
+        found = abs(value - target)
+    elif better in ("lower", "higher"):
+        found = value if better == "lower" else -value
+    else:
+        return math.nan
+    return found if math.isfinite(value) else math.inf
+
+
+def is_ranked(better: str, target: float | None = None) -> bool:
+    """Whether one value can be better than another."""
+    return not math.isnan(goal_cost(0.0, better, target))
+
+
+def describe_goal(better: str, target: float | None = None) -> str:
+    """``lower is better``; "" for an unknown word."""
+    if better == "nearer":
+        return f"the nearer to {'that of real samples' if target is None else f'{target:.4g}'}, the better"
+    return {"lower": "lower is better", "higher": "higher is better", "none": "neither way is better"}.get(better, "")
+
+
 class Generator(Protocol):
     """A ``torch.nn.Module`` that maps latents to values; the trainer adds labels and latent to make `Samples`."""
 
     def __call__(self, latent: Latent) -> Tensor:
         """Values ``(n, *shape)`` in the networks' scaling of the data."""
-        ...
 
 
 class Discriminator(Protocol):
@@ -167,7 +200,6 @@ class Discriminator(Protocol):
 
     def __call__(self, samples: Samples) -> DiscriminatorOutput:
         """Logits ``(n,)`` and the heads that the network declares."""
-        ...
 
 
 @runtime_checkable
@@ -182,7 +214,6 @@ class DataDependentInit(Protocol):
 
         You get all training samples up to 40 million numbers, else an even selection. Random draws follow the run's seed.
         """
-        ...
 
 
 @runtime_checkable
@@ -202,11 +233,9 @@ class Loss(Protocol):
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """The discriminator's loss; ``fake.values`` carries no graph to the generator."""
-        ...
 
     def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """The generator's loss; ``fake.values`` carries the graph to the generator."""
-        ...
 
 
 @runtime_checkable
@@ -219,7 +248,6 @@ class LogOddsLoss(Protocol):
     @property
     def logits_are_log_odds(self) -> bool:
         """Whether they are."""
-        ...
 
 
 @runtime_checkable
@@ -229,11 +257,9 @@ class Sampler(Protocol):
     @property
     def spec(self) -> LatentSpec:
         """What is drawn: widths and code counts."""
-        ...
 
     def draw(self, count: int, generator: torch.Generator) -> Latent:
         """``count`` latents on the generator's device, drawn from ``generator`` and from no other source of randomness."""
-        ...
 
 
 @runtime_checkable
@@ -243,7 +269,6 @@ class KnownNoiseMoments(Protocol):
     @property
     def noise_moments(self) -> tuple[float, float]:
         """Mean and standard deviation of each dimension of the noise."""
-        ...
 
 
 @runtime_checkable
@@ -256,7 +281,6 @@ class BoundedNoise(Protocol):
     @property
     def noise_bounds(self) -> tuple[float, float] | None:
         """Smallest and largest value of the noise, or ``None`` if this configuration has no bounds."""
-        ...
 
 
 @runtime_checkable
@@ -269,7 +293,6 @@ class Dataset(Protocol):
     @property
     def spec(self) -> DataSpec:
         """Shape, classes, range and, for known distributions, the density."""
-        ...
 
     def training(self) -> Samples:
         """All training samples, on the CPU, in a fixed order.
@@ -277,14 +300,12 @@ class Dataset(Protocol):
         Images may be bytes (uint8) to save three quarters of the memory: 0 and 255 are the ends of ``spec.value_range``, and each
         batch is converted to floats on the device.
         """
-        ...
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:
         """``count`` real samples for evaluation, drawn with a CPU generator.
 
         Fresh draws of a known distribution; else draws from a held-out split, with replacement if it is too small.
         """
-        ...
 
 
 @runtime_checkable
@@ -293,7 +314,6 @@ class SampleSource(Protocol):
 
     def __len__(self) -> int:
         """The number of samples."""
-        ...
 
     def read(self, rows: Sequence[int]) -> Samples:
         """The samples of these row numbers, in this order, on the CPU, as bytes or floats.
@@ -301,7 +321,6 @@ class SampleSource(Protocol):
         The result must depend on the rows alone: worker processes request batches in any order. If a file cannot be read, raise a
         ``DataError`` that names it.
         """
-        ...
 
 
 @runtime_checkable
@@ -310,7 +329,6 @@ class ParallelSampleSource(Protocol):
 
     def read_parallel(self, rows: Sequence[int]) -> Samples:
         """The same samples as :meth:`SampleSource.read` gives."""
-        ...
 
 
 @runtime_checkable
@@ -319,7 +337,6 @@ class StreamingDataset(Protocol):
 
     def streamed(self) -> SampleSource:
         """All training samples, including those of ``training``."""
-        ...
 
 
 @runtime_checkable
@@ -331,7 +348,6 @@ class ValidationSplit(Protocol):
 
         On the CPU, in a fixed order, in the data's own units.
         """
-        ...
 
 
 @runtime_checkable
@@ -341,7 +357,6 @@ class FiniteHeldOut(Protocol):
     @property
     def held_out_size(self) -> int:
         """Size of the split; ``held_out`` repeats samples beyond it."""
-        ...
 
 
 @runtime_checkable
@@ -357,7 +372,6 @@ class Metric(Protocol):
 
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The values, keyed as in ``value_info``."""
-        ...
 
 
 @runtime_checkable
@@ -370,7 +384,6 @@ class EvaluationProtocol(Protocol):
     @property
     def protocol(self) -> Mapping[str, object]:
         """Plain data, such as the name of the features and the SHA-256 of their weights, windows, neighbours."""
-        ...
 
 
 @runtime_checkable
@@ -383,7 +396,6 @@ class TrainingDataMetric(Protocol):
     @property
     def uses_training_data(self) -> bool:
         """Whether it does."""
-        ...
 
 
 @runtime_checkable
@@ -393,7 +405,6 @@ class MinimumSamples(Protocol):
     @property
     def min_samples(self) -> int:
         """The minimum number of real, and as many generated, samples."""
-        ...
 
 
 @runtime_checkable
@@ -406,4 +417,3 @@ class DistinctRealSamples(Protocol):
     @property
     def needs_distinct_real(self) -> bool:
         """Whether it does."""
-        ...

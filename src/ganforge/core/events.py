@@ -1,4 +1,7 @@
-"""Events: what the trainer and the health monitor report, as frozen records in order. Callbacks read them; nothing flows back."""
+"""Events: what the trainer and the health monitor report, as frozen records in order. Callbacks read them; nothing flows back.
+
+In each event, ``iteration`` is the number of iterations done.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,9 @@ Outcome = Literal["finished", "stopped", "diverged"]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything a trainer needs to continue as if it had never stopped.
+    """Everything a trainer needs to continue as if it had never stopped; ``values`` are JSON-able.
 
-    Attributes:
-        tensors: by dotted name; the part before the first "/" names the file: ``generator/layers.0.weight``.
-        values: the rest, as JSON-able plain data.
+    The part of a tensor's name before the first "/" names its file: ``generator/layers.0.weight``.
     """
 
     tensors: Mapping[str, Tensor]
@@ -36,11 +37,8 @@ class Started:
     """Training starts or is resumed.
 
     Attributes:
-        iteration: iterations already done (0 unless resumed).
         iterations: total number of iterations.
         device: the networks' device, such as ``cpu`` or ``cuda:0``.
-        data: the data's spec.
-        latent: the latent's spec.
         parameters: number of trainable parameters by network.
         term_info: what each loss term means, by ``"discriminator/real"``; totals included.
         value_info: what each metric value means, by ``"wasserstein"`` or ``"modes/captured"``.
@@ -65,7 +63,6 @@ class Stepped:
     """One iteration is done.
 
     Attributes:
-        iteration: iterations done, from 1.
         terms: every loss term and each turn's ``total``, detached scalars still on the device. Converting one to a float waits for
             the device, so convert rarely, and many at once.
         rates: present values of what is scheduled: ``lr/generator``, ``weight/r1``, ``ema_decay``.
@@ -80,14 +77,7 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Metrics were measured.
-
-    Attributes:
-        iteration: iterations done.
-        values: by ``"wasserstein"`` or ``"modes/captured"``.
-        seconds: how long it took.
-        missing: the error of each optional metric that failed, by its name.
-    """
+    """Metrics were measured: values by ``"modes/captured"``, and the error of each optional metric that failed by its name."""
 
     iteration: int
     values: Mapping[str, float]
@@ -97,12 +87,9 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class HealthSamples:
-    """Samples for the health monitor; callbacks do not get this event.
+    """Samples for the health monitor: those of an evaluation, and ``raw`` ones of the generator itself from the same latents.
 
-    Attributes:
-        iteration: iterations done.
-        evaluation: held-out real samples and samples of the EMA, as for metrics.
-        raw: samples of the generator itself, from the same latents.
+    Callbacks do not get this event.
     """
 
     iteration: int
@@ -112,12 +99,9 @@ class HealthSamples:
 
 @dataclass(frozen=True, slots=True)
 class CheckUnavailable:
-    """A health check cannot be measured and is not tried again; callbacks do not get this event.
+    """A health check, or ``samples`` for all checks of samples, cannot be measured and is not tried again.
 
-    Attributes:
-        iteration: iterations done.
-        check: the check, such as ``slopes``, or ``samples`` for all checks of samples.
-        reason: the error, in a line.
+    Callbacks do not get this event.
     """
 
     iteration: int
@@ -130,7 +114,6 @@ class HealthChecked:
     """Health checks ran.
 
     Attributes:
-        iteration: iterations done.
         values: what was measured, by the check's name or ``"check/part"``; logs put ``health/`` before it.
         findings: all present findings, failures first; empty for a healthy run.
         conclusive: whether a run without findings counts as healthy; not while checks still wait for the end of the warm-up.
@@ -147,7 +130,6 @@ class SamplesDrawn:
     """Samples from the fixed latents, for pictures.
 
     Attributes:
-        iteration: iterations done.
         fake: on the CPU, in the data's own units, with labels and latent.
         logit_grid: the discriminator's logits over the plane or line, for one- and two-dimensional data; else ``None``.
         grid_error: the error, if the discriminator failed on the grid.
@@ -161,12 +143,7 @@ class SamplesDrawn:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A state to save; it is finite throughout.
-
-    Attributes:
-        iteration: iterations done.
-        state: everything that resuming needs.
-    """
+    """A state to save; it is finite throughout."""
 
     iteration: int
     state: State
@@ -174,12 +151,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """Training went back to an earlier state; the iterations after it are discarded and done again.
-
-    Attributes:
-        iteration: iterations done in the restored state.
-        reached: iterations that had been done.
-    """
+    """Training went back from iteration ``reached`` to an earlier state; the iterations after it are discarded and done again."""
 
     iteration: int
     reached: int
@@ -187,14 +159,7 @@ class RolledBack:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Training ended.
-
-    Attributes:
-        iteration: iterations done.
-        outcome: how it ended.
-        seconds: wall time of this process's training, evaluations included.
-        reason: why, unless it finished.
-    """
+    """Training ended, for a ``reason`` unless it finished, after ``seconds`` of this process, evaluations included."""
 
     iteration: int
     outcome: Outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from ganforge.core.events import HealthChecked
 
 Level = Literal["warn", "fail"]
-Verdict = Literal["healthy", "warn", "fail"]
-"""The verdict on a monitored run: no findings, only warnings, or failures."""
 NOT_MONITORED = "not monitored"
 """The verdict on a run without health checks."""
 UNAVAILABLE = "check unavailable"
 """The problem of a check that cannot be measured."""
-_SEVERITY = ("fail", "warn", NOT_MONITORED, "healthy")
+VERDICTS = ("fail", "warn", NOT_MONITORED, "healthy")
+"""The verdicts on a run, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +44,6 @@ class Finding:
     remedy: str
     key: str | None = None
 
-    def to_plain(self) -> dict[str, Any]:
-        """The finding as JSON-able data."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Finding:
-        """The finding that :meth:`to_plain` returned."""
-        return cls(**plain)
-
 
 NON_FINITE = "non-finite values"
 """The problem that ends a run."""
@@ -67,32 +57,19 @@ def non_finite(iteration: int, reason: str | None) -> Finding:
     return Finding("finite", NON_FINITE, "fail", evidence, iteration, iteration, *NON_FINITE_REMEDY)
 
 
-def verdict(findings: Sequence[Finding]) -> Verdict:
-    """The worst level among the findings."""
-    levels = {finding.level for finding in findings}
-    return "fail" if "fail" in levels else "warn" if "warn" in levels else "healthy"
-
-
-def by_severity(verdicts: Iterable[str]) -> list[str]:
-    """The verdicts of several runs, the worst first; not monitored is worse than healthy, and better than any finding."""
-    return sorted(verdicts, key=_SEVERITY.index)
-
-
 def report(findings: Sequence[Finding], *, conclusive: bool = True) -> dict[str, Any]:
     """The health of a run as JSON-able data: ``verdict`` and ``findings``.
 
-    Args:
-        findings: the present findings.
-        conclusive: whether a run without findings counts as healthy.
+    Without findings, a run counts as healthy only if the checks are ``conclusive``.
     """
-    if not (conclusive or findings):
-        return unchecked_report()
-    return {"verdict": verdict(findings), "findings": [finding.to_plain() for finding in findings]}
+    levels = {finding.level for finding in findings}
+    found = "fail" if "fail" in levels else "warn" if findings else "healthy" if conclusive else NOT_MONITORED
+    return {"verdict": found, "findings": [asdict(finding) for finding in findings]}
 
 
 def unchecked_report() -> dict[str, Any]:
     """The report on a run without health checks."""
-    return {"verdict": NOT_MONITORED, "findings": []}
+    return report((), conclusive=False)
 
 
 def headline(finding: Finding) -> str:
@@ -134,8 +111,5 @@ def describe_changes(before: Sequence[Finding], now: HealthChecked) -> Iterator[
 
 def same_findings(before: Sequence[Finding], now: Sequence[Finding]) -> bool:
     """Whether both are the same findings at the same levels without a break; their evidence may differ."""
-    return _identity(before) == _identity(now)
-
-
-def _identity(findings: Sequence[Finding]) -> set[tuple[str, str, str, int]]:
-    return {(finding.check, finding.problem, finding.level, finding.since) for finding in findings}
+    first, second = ({(one.check, one.problem, one.level, one.since) for one in findings} for findings in (before, now))
+    return first == second

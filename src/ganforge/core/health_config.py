@@ -13,7 +13,6 @@ Size = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 """Limit of a share that grows."""
 Remainder = Annotated[float, Field(ge=0, le=1)]
-"""Limit of a ratio that falls from 1, the value of a good generator."""
 JensenShannon = Annotated[float, Field(gt=0, le=0.6931)]
 """Limit of a Jensen-Shannon divergence, which is at most log 2."""
 
@@ -81,10 +80,17 @@ class DominanceLimits(PersistentLimits):
     """Share of samples, real and generated, that it must also classify correctly. To fail, it must come four fifths closer to 1."""
 
 
-class VanishingLimits(PersistentLimits):
-    """Norm of the generator's gradient, over its median in the first twentieth of the run."""
+class FallingLimits(Limits):
+    """Limits of a ratio that falls from 1, the value of a good generator."""
 
     lower_is_worse: ClassVar[bool] = True
+
+    warn: Remainder = 0.8
+    fail: Remainder = 0.1
+
+
+class VanishingLimits(FallingLimits, PersistentLimits):
+    """Norm of the generator's gradient, over its median in the first twentieth of the run."""
 
     warn: Remainder = 0.01
     fail: Remainder = 0.001
@@ -106,10 +112,8 @@ class SlopeLimits(PersistentLimits):
     fail: float = Field(50.0, gt=1)
 
 
-class CollapseLimits(Limits):
+class CollapseLimits(FallingLimits):
     """Share of held-out samples that are near generated ones (coverage), over that of a perfect generator."""
-
-    lower_is_worse: ClassVar[bool] = True
 
     warn: Remainder = 0.5
     fail: Remainder = 0.2
@@ -145,22 +149,12 @@ class OscillationLimits(Limits):
     fail: Size = 5.0
 
 
-class LabelLimits(Limits):
+class LabelLimits(FallingLimits):
     """How well generated samples match their label, compared with real ones; 0 is chance."""
 
-    lower_is_worse: ClassVar[bool] = True
 
-    warn: Remainder = 0.8
-    fail: Remainder = 0.1
-
-
-class CodeLimits(Limits):
+class CodeLimits(FallingLimits):
     """Information on the codes that the code head finds in generated samples, over the codes' entropy."""
-
-    lower_is_worse: ClassVar[bool] = True
-
-    warn: Remainder = 0.8
-    fail: Remainder = 0.1
 
 
 class Health(Params):
@@ -197,7 +191,4 @@ class Health(Params):
 
     def sample_interval(self, iterations: int) -> int:
         """Iterations between checks of samples in a run of ``iterations``; a few steps change samples less than chance does."""
-        return max(_MIN_INTERVAL, iterations // max(1, self.sample_checks))
-
-
-_MIN_INTERVAL = 50
+        return max(50, iterations // max(1, self.sample_checks))

@@ -14,8 +14,6 @@ from ganforge.core.contracts import Divergence, TermInfo
 
 _UNDECIDED = 0.02
 """A discriminator with less progress than this counts as undecided."""
-_NEARLY = 0.9
-_CERTAIN = 0.995
 _EVEN = 0.05
 """The same for the generator, whose single term is noisier."""
 
@@ -43,12 +41,9 @@ class Progress:
 
 
 def measure_progress(player: str, terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> Progress | None:
-    """How far ``player`` has come, by its terms that declare an equilibrium and a best value.
+    """How far ``player`` has come, by its terms that declare an equilibrium and a best value; weights are ignored.
 
-    Weights are ignored, and so are penalties and terms of codes or classes, which have no best value.
-
-    Returns:
-        ``None`` if there is no such term, if one is missing or not finite, or if the maximum gain is zero.
+    ``None`` if there is no such term, if one is missing or not finite, or if the maximum gain is zero.
     """
     targets = {
         key: (info.equilibrium, info.best)
@@ -82,10 +77,7 @@ def describe_non_finite(terms: Mapping[str, float]) -> list[str]:
 def describe_losses(term_info: Mapping[str, TermInfo], terms: Mapping[str, float], *, brief: bool = False) -> list[str]:
     """For each total its value, its value at equilibrium, and what that means; totals without either are omitted.
 
-    Args:
-        term_info: what the terms mean.
-        terms: their values.
-        brief: omit the value at equilibrium if there is a meaning.
+    ``brief`` omits the value at equilibrium if there is a meaning.
     """
     lines = []
     for key, info in term_info.items():
@@ -103,19 +95,20 @@ def describe_losses(term_info: Mapping[str, TermInfo], terms: Mapping[str, float
 
 
 def _describe_discriminator(progress: Progress) -> str:
+    divergence = progress.divergence
     if math.isinf(progress.maximum):
-        if progress.divergence is None:
+        if divergence is None:
             return ""
-        return (
-            f"{progress.divergence.name} {formatting.fixed(progress.gain)}"
-            if progress.gain >= 0
-            else "scores generated samples above real ones"
-        )
+        ahead = progress.gain >= 0
+        return f"{divergence.name} {formatting.fixed(progress.gain)}" if ahead else "scores generated samples above real ones"
     if progress.share < -_UNDECIDED:
         return "does worse than guessing"
     if progress.share <= _UNDECIDED:
         return "cannot tell real from generated (they are alike, or it is weak)"
-    return _success(progress.share) + _estimate(progress)
+    if divergence is None:
+        return _success(progress.share)
+    estimate = formatting.fixed(min(progress.share, 1.0) * divergence.greatest)
+    return f"{_success(progress.share)}; {divergence.name} {estimate} of {formatting.symbolic_name(divergence.greatest)}"
 
 
 def _success(share: float) -> str:
@@ -125,19 +118,11 @@ def _success(share: float) -> str:
     and 0 at 1. So it is at least 2(1 - p), and on average p is at least (1 + share)/2. This is exact for the hinge loss; for the
     logistic loss it is the bound of Hellman & Raviv (1970), for squares that of Cover & Hart (1967).
     """
-    if share >= _CERTAIN:
+    if share >= 0.995:
         return "tells real from generated without error"
-    if share >= _NEARLY:
+    if share >= 0.9:
         return "tells real from generated almost without error"
     return f"tells real from generated in at least {50 + 50 * share:.0f} % of cases"
-
-
-def _estimate(progress: Progress) -> str:
-    if progress.divergence is None:
-        return ""
-    greatest = progress.divergence.greatest
-    estimate = formatting.fixed(min(progress.share, 1.0) * greatest)
-    return f"; {progress.divergence.name} {estimate} of {formatting.symbolic_name(greatest)}"
 
 
 def _describe_generator(progress: Progress) -> str:

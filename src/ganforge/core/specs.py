@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ganforge.core.errors import IncompatiblePartsError
 
@@ -85,20 +84,6 @@ class DataSpec:
         """Whether one sample is an image, ``(channels, height, width)``."""
         return len(self.shape) == 3
 
-    def to_plain(self) -> dict[str, Any]:
-        """The spec as JSON-able data."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> DataSpec:
-        """The spec from the data of :meth:`to_plain`."""
-        parts = {key: _as_tuple(value) for key, value in plain.items()}
-        if parts.get("density"):
-            parts["density"] = GaussianMixture(**{key: _as_tuple(value) for key, value in parts["density"].items()})
-        if parts.get("scaling"):
-            parts["scaling"] = Scaling(**{key: _as_tuple(value) for key, value in parts["scaling"].items()})
-        return cls(**parts)
-
     def scaled(self, scaling: Scaling) -> DataSpec:
         """The same data, normalized by ``scaling``; the value range no longer holds."""
         return replace(self, scaling=scaling, value_range=None)
@@ -142,15 +127,6 @@ class LatentSpec:
     categorical: tuple[int, ...] = ()
     continuous: int = 0
 
-    def to_plain(self) -> dict[str, Any]:
-        """The spec as JSON-able data."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> LatentSpec:
-        """The spec from the data of :meth:`to_plain`."""
-        return cls(**{key: _as_tuple(value) for key, value in plain.items()})
-
     @property
     def has_codes(self) -> bool:
         """Whether there are structured codes."""
@@ -180,7 +156,3 @@ class LatentSpec:
             for column, count in enumerate(self.categorical)
         ]
         return torch.cat([latent.noise, *hot, latent.codes.continuous], dim=1)  # (n, z + Σ one-hot + c)
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

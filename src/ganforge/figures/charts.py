@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganforge.core import formatting
-from ganforge.core.contracts import TermInfo
+from ganforge.core.contracts import TermInfo, describe_goal, goal_cost, is_ranked
 from ganforge.core.findings import Finding
 from ganforge.core.loss_interpretation import interpret
-from ganforge.core.metric_goal import cost, describe_goal, is_ranked
 from ganforge.figures import Floats, Pixels, mpl_style
 from ganforge.figures.run_history import BinnedCurve
 from ganforge.storage.value_info import StoredMetricInfo
@@ -242,7 +241,7 @@ def best_value(points: Points, meaning: StoredMetricInfo) -> tuple[int, float] |
     finite = {at: value for at, value in points.items() if math.isfinite(value)}
     if not finite or not is_ranked(meaning.better, meaning.aim):
         return None
-    at = min(sorted(finite), key=lambda at: cost(finite[at], meaning.better, meaning.aim))
+    at = min(sorted(finite), key=lambda at: goal_cost(finite[at], meaning.better, meaning.aim))
     return at, finite[at]
 
 

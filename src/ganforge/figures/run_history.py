@@ -154,7 +154,7 @@ def _add_record(history: RunHistory, record: Mapping[str, Any], limits: deque[fl
                 name = key.removeprefix("eval/")
                 history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
         case "health":
-            new = [Finding.from_plain(plain) for plain in record["findings"]]
+            new = [Finding(**plain) for plain in record["findings"]]
             seen = {(finding.problem, finding.since) for finding in new}
             history.findings = [one for one in history.findings if (one.problem, one.since) not in seen] + new
         case "start":

@@ -251,18 +251,6 @@ def project_file(folder: Path) -> Path | None:
     return next((path for place in (folder, *folder.parents) if (path := place / "pyproject.toml").is_file()), None)
 
 
-def key_line(file: Path, key: str) -> int | None:
-    """The line number of a key of ``[tool.ganforge.plugins]`` in a ``pyproject.toml``, if it is written in the usual way."""
-    table = ""
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if header := re.match(r"\s*\[\s*([\w.\s-]+?)\s*\]", line):
-            table = re.sub(r"\s", "", header[1])
-        name = re.match(r"\s*([\w.-]+)\s*=", line)
-        if name and f"{table}.{name[1]}".removeprefix(".") == f"tool.ganforge.plugins.{key}":
-            return number
-    return None
-
-
 def _split(text: str) -> frozenset[str]:
     """Normalized names, separated by commas or blanks."""
     return frozenset(normalize_name(part) for part in re.split(r"[,\s]+", text) if part)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ganforge.core.contracts import aim, goal_cost
 from ganforge.core.errors import UsageError, did_you_mean
-from ganforge.core.metric_goal import aim, cost
 from ganforge.runs.run_groups import MeasuredRun, Measurement, RunGroup
 
 LEVEL = 0.05
@@ -46,7 +46,7 @@ class GroupStats:
     @property
     def costs(self) -> list[float]:
         """What is ranked, the smaller the better: values, their negatives, or distances to the target."""
-        return [cost(value, self.better, target) for value, target in zip(self.values, self.aims, strict=True)]
+        return [goal_cost(value, self.better, target) for value, target in zip(self.values, self.aims, strict=True)]
 
     @property
     def median(self) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from ganforge.build.blueprint import resolve_sampling_parts
@@ -195,7 +196,7 @@ def locked_components(path: Path) -> tuple[LockedComponent, ...]:
 
 def plain_specs(data: DataSpec, latent: LatentSpec) -> dict[str, Any]:
     """The content of ``specs.json``."""
-    return {"data": data.to_plain(), "latent": latent.to_plain()}
+    return {"data": asdict(data), "latent": asdict(latent)}
 
 
 def _build(path: Path) -> LoadedGenerator:
@@ -205,7 +206,8 @@ def _build(path: Path) -> LoadedGenerator:
         raise RunFolderError(f"{path} has no specs.json: it is not the folder of a run that started", remedy="name a run's folder")
     with _damage_errors(specs):
         sizes = strict_json.loads(specs.read_bytes())
-        data, latent = DataSpec.from_plain(sizes["data"]), LatentSpec.from_plain(sizes["latent"])
+        data = TypeAdapter(DataSpec).validate_python(sizes["data"])
+        latent = TypeAdapter(LatentSpec).validate_python(sizes["latent"])
 
     sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
     _check_local_files(path, generator, sampler)

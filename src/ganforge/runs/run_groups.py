@@ -11,9 +11,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ganforge.build.lock import read_lock
+from ganforge.core.contracts import Better
 from ganforge.core.errors import StorageError
 from ganforge.core.health_config import Health
-from ganforge.core.metric_goal import Better
 from ganforge.recipe.config import Recipe
 from ganforge.recipe.toml_writer import COSMETIC_KEYS, fingerprint, flatten
 from ganforge.registry.selection import LOCAL

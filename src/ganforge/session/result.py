@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.findings import NOT_MONITORED, by_severity
+from ganforge.core.findings import NOT_MONITORED, VERDICTS
 
 if TYPE_CHECKING:
     from ganforge.tracking.supervisor import UploadSummary
@@ -76,7 +76,7 @@ class SweepResult:
     def verdicts(self) -> dict[str, int]:
         """How many seeds have each health verdict, the worst first."""
         counts = Counter(str(result.health["verdict"]) for result in self.seeds)
-        return {verdict: counts[verdict] for verdict in by_severity(counts)}
+        return {verdict: counts[verdict] for verdict in sorted(counts, key=VERDICTS.index)}
 
     @property
     def verdict(self) -> str:

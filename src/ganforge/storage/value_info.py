@@ -10,8 +10,7 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from ganforge.core import metric_goal
-from ganforge.core.contracts import MetricInfo, TermInfo
+from ganforge.core.contracts import MetricInfo, TermInfo, aim
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
 
@@ -35,7 +34,7 @@ class StoredMetricInfo:
     @property
     def aim(self) -> float | None:
         """The value that "nearer" refers to."""
-        return metric_goal.aim(self.ideal, self.floor)
+        return aim(self.ideal, self.floor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ganforge.core import formatting, loss_interpretation
+from ganforge.core.contracts import describe_goal
 from ganforge.core.events import Started
 from ganforge.core.findings import Finding, advice, describe_health, headline
-from ganforge.core.metric_goal import describe_goal
 from ganforge.figures import Floats
 from ganforge.terminal.run_state import MetricHistory, RunHeading, RunState
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganforge.core import metric_goal
-from ganforge.core.contracts import MetricInfo
+from ganforge.core.contracts import MetricInfo, goal_cost, is_ranked
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Started, Stepped
 from ganforge.figures import Floats
 from ganforge.figures.charts import smooth
@@ -97,7 +96,7 @@ class MetricHistory:
     def best(self) -> float:
         """The best finite value; NaN if there is none, or if it is undefined which values are better."""
         finite = [value for value in self.values if math.isfinite(value)]
-        if not metric_goal.is_ranked(self.info.better, self.aim):
+        if not is_ranked(self.info.better, self.aim):
             return math.nan
         return min(finite, key=self._cost, default=math.nan)
 
@@ -112,7 +111,7 @@ class MetricHistory:
         return (self._cost(now) < self._cost(before)) - (self._cost(now) > self._cost(before))
 
     def _cost(self, value: float) -> float:
-        return metric_goal.cost(value, self.info.better, self.aim)
+        return goal_cost(value, self.info.better, self.aim)
 
 
 class RunState:

@@ -91,7 +91,7 @@ def health_tags(record: Mapping[str, Any]) -> dict[str, str]:
     verdict = {HEALTH_TAG: str(record["verdict"])}
     if "seeds" in record:
         return {**verdict, f"{HEALTH_TAG}.seeds": ", ".join(f"{count} {name}" for name, count in record["seeds"].items())}
-    findings = [Finding.from_plain(plain) for plain in record["findings"]]
+    findings = [Finding(**plain) for plain in record["findings"]]
     text = "\n".join(f"- {headline(finding)}; {advice(finding)}" for finding in findings)
     return {
         **verdict,
