@@ -25,7 +25,7 @@ from ganforge.figures.charts import smooth
 from ganforge.figures.images import arrange_in_order, enlarge, lay_out, to_pixels, value_range
 from ganforge.figures.plot_data import axis_limits, flatten
 from ganforge.figures.sample_figures import make_sample_figure
-from ganforge.runs.interpolation import lerp, slerp
+from ganforge.runs.latent_grids import lerp, slerp
 from ganforge.train.evaluator import draw_samples
 
 FOLDER = Path(__file__).resolve().parent / "pictures"

@@ -17,7 +17,7 @@ import experiments
 import torch
 from experiments import LOG4, SEEDS, Run, trained
 
-from ganforge.runs.interpolation import lerp, slerp
+from ganforge.runs.latent_grids import lerp, slerp
 
 FOLDER = Path(__file__).resolve().parent
 COMMAND = "python docs/tutorial/tables.py"

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ganforge.cli.app import main
-from ganforge.runs.nearest_training import FRAME
+from ganforge.runs.nearest_images import FRAME
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
 

@@ -231,12 +231,12 @@ def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, t
     assert "measuring wasserstein" in caplog.text
 
     client = MlflowClient(uri)
-    record = client.get_run(delivered.run_id)
+    record = client.get_run(delivered.accepted.run_id)
     assert record.info.status == "FINISHED"
-    history = client.get_metric_history(delivered.run_id, "evaluated/wasserstein")
+    history = client.get_metric_history(delivered.accepted.run_id, "evaluated/wasserstein")
     assert [metric.step for metric in history] == [1, 2]
     assert history[1].value == found.values["wasserstein"].value
-    assert {"evaluations.jsonl", "metrics.json"} <= {item.path for item in client.list_artifacts(delivered.run_id)}
+    assert {"evaluations.jsonl", "metrics.json"} <= {item.path for item in client.list_artifacts(delivered.accepted.run_id)}
 
 
 KNOWN = [{"use": "ganforge/wasserstein@1", "name": "wasserstein", "params": {"order": 2}, "samples": 2000, "every": 5}]

@@ -24,8 +24,8 @@ from ganforge.core.contracts import SamplerContext
 from ganforge.core.errors import StorageError, UsageError
 from ganforge.core.specs import DataSpec
 from ganforge.figures import mpl_style
-from ganforge.runs.interpolation import slerp
 from ganforge.runs.latent_explorer import LatentExplorer, write_figures
+from ganforge.runs.latent_grids import slerp
 
 IMAGES = DataSpec((1, 4, 4), classes=3, class_names=("ant", "bee", "cat"), value_range=(-1.0, 1.0))
 POINTS, NUMBERS, WIDE = DataSpec((2,), classes=3), DataSpec((1,)), DataSpec((5,))

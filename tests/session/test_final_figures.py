@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from ganforge.builtin.datasets import image_folder
 from ganforge.core import formatting
 from ganforge.core.errors import StorageError
+from ganforge.core.records import Samples
+from ganforge.core.specs import DataSpec
 from ganforge.report import page
-from ganforge.runs import nearest_training
+from ganforge.runs import nearest_images
 from ganforge.session import final_figures
 from ganforge.session.run_plan import Options
 from ganforge.session.sweep import sweep
@@ -79,7 +82,11 @@ def test_of_a_streamed_folder_the_figures_search_a_part_and_says_so_and_sample_s
     result = trained("dcgan_digits", tmp_path, console, table)
 
     assert notes == ["nearest among 10 of 30 training images"]
-    assert len(nearest_training.training_images(RunFolder(result.folder)).images) == 30
+
+    searched = []
+    monkeypatch.setattr(nearest_images, "beside_nearest", lambda _, __, training, *___, **____: searched.append(len(training)))
+    nearest_images.beside_training_images(Samples(torch.zeros(1, 1, 8, 8)), DataSpec((1, 8, 8)), RunFolder(result.folder))
+    assert searched == [30]
 
 
 def test_the_recipe_can_do_without(tmp_path, console):
@@ -113,7 +120,7 @@ def test_a_part_that_would_end_the_program_costs_its_picture_only(tmp_path, cons
     def leaves(*_, **__):
         raise SystemExit(3)
 
-    monkeypatch.setattr(nearest_training, "nearest_neighbours", leaves)
+    monkeypatch.setattr(nearest_images, "nearest_neighbours", leaves)
     result = trained("dcgan_digits", tmp_path, console)
 
     assert result.exit_code == 0

@@ -60,7 +60,10 @@ def sample(
     """
     from ganforge.core.errors import UsageError
     from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.nearest_images import beside_training_images
     from ganforge.runs.sample_files import FORMATS, check_paths, default_path, out_option_hint, write_samples
+    from ganforge.storage import atomic_files
+    from ganforge.storage.run_folder import RunFolder
 
     if neighbours and out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"--neighbours writes a PNG, not {out.name}", remedy="use a file name that ends in .png")
@@ -72,7 +75,8 @@ def sample(
     changes: tuple[str, ...] = ()
     with out_option_hint():
         if neighbours:
-            changes = _write_beside_nearest(target, samples, generator)
+            sheet, changes = beside_training_images(samples, generator.data, RunFolder(generator.path))
+            atomic_files.write_bytes(target, sheet)
         else:
             write_samples(target, samples, generator.data)
 
@@ -104,7 +108,7 @@ def interpolate(
 
     Labels and categorical codes keep their first value; continuous codes are interpolated linearly.
     """
-    from ganforge.runs.interpolation import default_method
+    from ganforge.runs.latent_grids import default_method
 
     generator = _load_for_figures(run, out, device, runs_dir)
     latent = generator.draw(2 * rows, seed=seed, label=label).latent
@@ -203,21 +207,6 @@ def _codes(text: str | None) -> list[float | None] | None:
         return [None if part.strip() in ("", "-") else float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"cannot read the codes '{text}'", remedy="separate numbers by commas, such as 1,0.5,-") from error
-
-
-def _write_beside_nearest(target: Path, samples: Samples, generator: LoadedGenerator) -> tuple[str, ...]:
-    """Write the image grid; return how the data set has changed since training."""
-    from ganforge.runs.nearest_training import beside_nearest, require_images, training_images
-    from ganforge.runs.sample_files import groups
-    from ganforge.storage import atomic_files
-    from ganforge.storage.run_folder import RunFolder
-
-    data = generator.data
-    require_images(data)
-    training = training_images(RunFolder(generator.path))
-    sheet = beside_nearest(samples, groups(samples, data), training.images, data, name=training.name)
-    atomic_files.write_bytes(target, sheet)
-    return training.changes
 
 
 def _load_for_figures(run: str, out: Sequence[Path] | None, device: str, runs_dir: Path) -> LoadedGenerator:

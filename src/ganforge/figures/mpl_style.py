@@ -207,6 +207,17 @@ def layout_legend(names: Sequence[str], width: float) -> LegendLayout:
     return LegendLayout(tuple(shown), max(1, min(_LEGEND_COLUMNS, int((72 * width + _LEGEND_SPACE) / entry))))
 
 
+def titled_axes(title: str, names: Sequence[str], width: float, height: float) -> tuple[Any, LegendLayout | None]:
+    """Axes ``height`` inches tall on a page ``width`` inches wide, below the title and room for a legend of ``names``, if any."""
+    legend = layout_legend(names, 0.85 * width) if names else None
+    head = 0.55 + (legend.height if legend else 0.0)
+    whole = 0.6 + head + height
+    page, axes = figure(width, whole)
+    page.subplots_adjust(left=0.12, right=0.97, bottom=0.55 / whole, top=1 - head / whole)
+    add_title(page, title, left=0.12, right=0.97, top=1 - 0.25 / whole)
+    return axes, legend
+
+
 def render(page: Figure) -> Pixels:
     """Draw the figure: ``(H, W, 3)`` bytes."""
     page.canvas.draw()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ganforge.core.contracts import Sampler
 from ganforge.core.formatting import clean
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures import Floats, Pixels, mpl_style
+from ganforge.figures import Floats, mpl_style
 from ganforge.figures.images import (
     Arrangement,
     arrange_in_order,
@@ -29,10 +29,9 @@ from ganforge.figures.images import (
     to_pixels,
     value_range,
 )
-from ganforge.figures.plot_data import Projection, axis_limits, find_groups, fit_projection, flatten
-from ganforge.runs.interpolation import LatentGrid, Method, default_method, interpolate, interpolate_through
+from ganforge.figures.plot_data import axis_limits, find_groups, fit_projection, flatten
+from ganforge.runs.latent_grids import LatentGrid, Method, default_method, interpolate, interpolate_through, traverse
 from ganforge.runs.sample_files import check_paths
-from ganforge.runs.traversal import Anchors, traverse
 from ganforge.storage import atomic_files
 from ganforge.train.evaluator import draw_samples
 
@@ -92,7 +91,7 @@ class LatentExplorer:
         noise: int | None = None,
         hold_label: bool = False,
     ) -> bytes:
-        """Vary one input and hold all others: :func:`ganforge.runs.traversal.traverse`.
+        """Vary one input and hold all others: :func:`ganforge.runs.latent_grids.traverse`.
 
         On a sheet of images, each column of labels and categorical codes has its own latent. In an animation, and where paths are
         drawn, the columns are steps of one interpolation: between two latents, or for paths through several.
@@ -115,8 +114,8 @@ class LatentExplorer:
         else:
             legs = 1 if self.data.is_image else min(_LEGS, len(drawn) - 1)
             across = interpolate_through(drawn[: legs + 1], columns, default_method(self.sampler))
-        anchors = Anchors(across, drawn[torch.arange(rows) % len(drawn)])
-        grid = traverse(anchors, self.sampler, self.data, code=code, noise=noise, hold_label=hold_label)
+        down = drawn[torch.arange(rows) % len(drawn)]
+        grid = traverse(across, down, self.sampler, self.data, code=code, noise=noise, hold_label=hold_label)
         return self._draw(grid, ending, "one input varied, all others held")
 
     def samples(self, latent: Latent) -> Samples:
@@ -130,11 +129,9 @@ class LatentExplorer:
             return (_image_gif if ending == ".gif" else _image_sheet)(grid, samples, self.data)
         cloud = None
         if self.data.size > 1:
-            cloud = self.samples(self.sampler.draw(_CLOUD, torch.Generator().manual_seed(0)))
-        if ending == ".png":
-            return encode_png(_Paths(grid, samples, self.data, cloud, title, _PAGE).whole())
-        frames = _Paths(grid, samples, self.data, cloud, title, _SCREEN).frames()
-        return encode_gif([Image.fromarray(frame) for frame in frames], pace=_POINTS_PACE, back=True)
+            cloud = flatten(self.samples(self.sampler.draw(_CLOUD, torch.Generator().manual_seed(0))))
+        axes, rows, colours = _draw_paths(grid, flatten(samples), cloud, title, _PAGE if ending == ".png" else _SCREEN)
+        return _path_gif(axes, rows, colours) if ending == ".gif" else _path_sheet(axes, rows, colours)
 
     def _steps(self, ending: str) -> int:
         return _STEPS[ending] if self.data.is_image or ending == ".gif" else _LINE_STEPS
@@ -175,59 +172,53 @@ def _image_gif(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
     return encode_gif(frames, pace=_IMAGES_PACE, back=True, colours=256)
 
 
-class _Paths:
-    """Paths through the plane of the data; of one-dimensional data over the share of the way."""
+def _path_sheet(axes: Any, rows: Floats, colours: Sequence[str]) -> bytes:
+    """All paths, with a dot at each end."""
+    for row, colour in zip(rows, colours, strict=True):
+        axes.plot(*row[:1].T, "o", color="white", markeredgecolor=colour, markersize=5, zorder=3)
+        axes.plot(*row[-1:].T, "o", color=colour, markersize=5, zorder=3)
+    return encode_png(mpl_style.render(axes.figure))
 
-    def __init__(self, grid: LatentGrid, samples: Samples, data: DataSpec, cloud: Samples | None, title: str, width: float) -> None:
-        values = flatten(samples)
-        values[~np.isfinite(values)] = np.nan  # infinities would be multiplied by zero
-        if data.size == 1:
-            way = np.tile(np.linspace(0, 1, grid.columns), len(grid.names))
-            points, ground = np.column_stack([way, values[:, 0]]), np.zeros((0, 2))
-            plane = Projection(np.zeros(2), np.eye(2), np.zeros((2, 2)), ("share of the way", "x"))
-        else:
-            plane = fit_projection(Samples(torch.from_numpy(_finite(values if cloud is None else flatten(cloud)))))
-            points, ground = plane.project(values), np.zeros((0, 2)) if cloud is None else plane.project(_finite(flatten(cloud)))
-        self._rows: Floats = points.reshape(len(grid.names), grid.columns, 2)
-        self._limits = axis_limits(np.concatenate([_finite(points), ground]))
-        across, down = self._limits[:, 1] - self._limits[:, 0]
-        names = list(dict.fromkeys(grid.names)) if any(grid.names) else []
-        self._key = mpl_style.layout_legend([clean(name) for name in names], 0.85 * width) if names else None
-        head = 0.55 + (self._key.height if self._key else 0.0)
-        height = 0.6 + head + 0.83 * width * (float(np.clip(down / across, 0.4, 1.0)) if data.size > 1 else 0.6)
-        self._page, self._axes = mpl_style.figure(width, height)
-        self._page.subplots_adjust(left=0.12, right=0.97, bottom=0.55 / height, top=1 - head / height)
-        mpl_style.add_title(self._page, clean(title), left=0.12, right=0.97, top=1 - 0.25 / height)
-        self._draw(grid, plane, ground, equal=data.size > 1)
 
-    def whole(self) -> Pixels:
-        """All paths, with a dot at each end."""
-        for row, colour in zip(self._rows, self._colours, strict=True):
-            self._axes.plot(*row[:1].T, "o", color="white", markeredgecolor=colour, markersize=5, zorder=3)
-            self._axes.plot(*row[-1:].T, "o", color=colour, markersize=5, zorder=3)
-        return mpl_style.render(self._page)
+def _path_gif(axes: Any, rows: Floats, colours: Sequence[str]) -> bytes:
+    """The paths, with a dot on each at every step, forth and back."""
+    dots = axes.scatter([0.0] * len(rows), [0.0] * len(rows), s=36, c=colours, edgecolors="white")
+    blit, frames = mpl_style.BlitRenderer(axes.figure), []
+    for step in range(rows.shape[1]):
+        dots.set_offsets(rows[:, step])
+        frames.append(Image.fromarray(blit.draw([dots])))
+    return encode_gif(frames, pace=_POINTS_PACE, back=True)
 
-    def frames(self) -> Iterator[Pixels]:
-        """The paths, with a dot on each at every step."""
-        dots = self._axes.scatter([0.0] * len(self._rows), [0.0] * len(self._rows), s=36, c=self._colours, edgecolors="white")
-        blit = mpl_style.BlitRenderer(self._page)
-        for step in range(self._rows.shape[1]):
-            dots.set_offsets(self._rows[:, step])
-            yield blit.draw([dots])
 
-    def _draw(self, grid: LatentGrid, plane: Projection, ground: Floats, *, equal: bool) -> None:
-        axes: Any = self._axes
-        kinds = list(dict.fromkeys(grid.names)) if any(grid.names) else [""] * len(grid.names)
-        shades = [kinds.index(name) if name else at for at, name in enumerate(grid.names)]
-        self._colours = [mpl_style.GROUPS[shade % len(mpl_style.GROUPS)] for shade in shades]
-        axes.scatter(*ground.T, s=7, color=mpl_style.REAL, linewidths=0, alpha=0.6)
-        for row, colour in zip(self._rows, self._colours, strict=True):
-            axes.plot(*row.T, color=colour, linewidth=1.6)
-        axes.set(xlim=self._limits[0], ylim=self._limits[1], xlabel=plane.names[0], ylabel=plane.names[1])
-        if equal:
-            axes.set_aspect("equal", adjustable="box", anchor="NW")  # below title and legend, which begin at the left
-        if self._key is not None:
-            self._key.draw(axes, [axes.lines[grid.names.index(name)] for name in kinds[: mpl_style.MAX_LEGEND]])
+def _draw_paths(grid: LatentGrid, values: Floats, cloud: Floats | None, title: str, width: float) -> tuple[Any, Floats, list[str]]:
+    """Paths through the plane of the data over a cloud of samples; of one-dimensional data over the share of the way.
+
+    Returns:
+        The axes; ``(rows, columns, 2)`` points; the colour of each row.
+    """
+    values[~np.isfinite(values)] = np.nan  # infinities would be multiplied by zero
+    if cloud is None:
+        way = np.tile(np.linspace(0, 1, grid.columns), len(grid.names))
+        points, ground, labels = np.column_stack([way, values[:, 0]]), np.zeros((0, 2)), ("share of the way", "x")
+    else:
+        plane = fit_projection(Samples(torch.from_numpy(_finite(cloud))))
+        points, ground, labels = plane.project(values), plane.project(_finite(cloud)), plane.names
+    limits = axis_limits(np.concatenate([_finite(points), ground]))
+    across, down = limits[:, 1] - limits[:, 0]
+    ratio = 0.6 if cloud is None else float(np.clip(down / across, 0.4, 1.0))
+
+    names = list(dict.fromkeys(grid.names)) if any(grid.names) else []
+    axes, key = mpl_style.titled_axes(clean(title), [clean(name) for name in names], width, 0.83 * width * ratio)
+    colours = [mpl_style.GROUPS[(names.index(name) if names else at) % len(mpl_style.GROUPS)] for at, name in enumerate(grid.names)]
+    axes.scatter(*ground.T, s=7, color=mpl_style.REAL, linewidths=0, alpha=0.6)
+    rows: Floats = points.reshape(len(grid.names), grid.columns, 2)
+    lines = [axes.plot(*row.T, color=colour, linewidth=1.6)[0] for row, colour in zip(rows, colours, strict=True)]
+    axes.set(xlim=limits[0], ylim=limits[1], xlabel=labels[0], ylabel=labels[1])
+    if cloud is not None:
+        axes.set_aspect("equal", adjustable="box", anchor="NW")  # below title and legend, which begin at the left
+    if key is not None:
+        key.draw(axes, [lines[grid.names.index(name)] for name in names])
+    return axes, rows, colours
 
 
 def _finite(points: Floats) -> Floats:

@@ -22,9 +22,9 @@ from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
+from ganforge.runs.latent_grids import with_code, with_label
 from ganforge.runs.run_index import find
 from ganforge.runs.sample_files import arrays
-from ganforge.runs.traversal import with_code, with_label
 from ganforge.storage import atomic_files, checkpoints, strict_json
 from ganforge.storage.data_folders import data_folders
 from ganforge.storage.run_folder import RunFolder

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ganforge.figures import Pixels
-    from ganforge.figures.mpl_style import LegendLayout
     from ganforge.figures.plot_data import Groups
 
 FORMATS = (".png", ".npz", ".csv")
@@ -80,11 +79,8 @@ def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
         StorageError: the disk or folder refused.
     """
     check_paths([path], FORMATS)
-    writers = {".png": _png, ".npz": _npz, ".csv": _csv}
-    content = writers[path.suffix.lower()](samples, data)
-    with atomic_files.storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_files.write_bytes(path, content)
+    encode = {".png": _png, ".npz": _npz, ".csv": _csv}[path.suffix.lower()]
+    atomic_files.write_bytes(path, encode(samples, data))
 
 
 def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
@@ -139,72 +135,44 @@ def _csv(samples: Samples, _data: DataSpec) -> bytes:
 
 
 def _png(samples: Samples, data: DataSpec) -> bytes:
-    from ganforge.figures.images import encode_png
+    """Images in rows of their labels or values of their first categorical code, else in the order given; points as a scatter."""
+    from ganforge.figures.images import arrange_by_group, draw_grid, encode_png, value_range
 
-    return encode_png(_sheet(samples, data) if data.is_image else _scatter(samples, data))
-
-
-def _sheet(samples: Samples, data: DataSpec) -> Pixels:
-    """Images in rows of their labels or values of their first categorical code, else in the order given."""
-    from ganforge.figures.images import arrange_by_group, draw_grid, value_range
-
-    return draw_grid(samples, value_range(data, samples), arrange_by_group(groups(samples, data), len(samples)), _SIDE)
+    if not data.is_image:
+        return encode_png(_scatter(samples, data))
+    arrangement = arrange_by_group(groups(samples, data), len(samples))
+    return encode_png(draw_grid(samples, value_range(data, samples), arrangement, _SIDE))
 
 
-def _scatter(samples: Samples, data: DataSpec) -> Any:
+def _scatter(samples: Samples, data: DataSpec) -> Pixels:
     """Points on a plane, wider ones along their main directions, coloured by label or code; numbers as a histogram.
 
     Samples that are not finite are left out.
     """
     import numpy as np
-
-    from ganforge.figures import mpl_style
-    from ganforge.figures.plot_data import flatten
-
-    values = flatten(samples)
-    finite = np.asarray(np.isfinite(values).all(axis=1))
-    coloured = groups(samples, data) if data.size > 1 and finite.any() else None
-    key = (
-        None
-        if coloured is None
-        else mpl_style.layout_legend([coloured.names[index] for index in _shown(coloured, finite)], 0.85 * _WIDTH)
-    )
-    head = 0.45 + (key.height if key else 0.0)
-    height = head + _WIDTH - 0.6
-    page, axes = mpl_style.figure(_WIDTH, height)
-    page.subplots_adjust(left=0.12, right=0.97, bottom=0.52 / height, top=1 - head / height)
-    mpl_style.add_title(page, f"{len(samples):,} generated samples", left=0.12, right=0.97, top=1 - 0.21 / height)
-    if data.size == 1:
-        axes.hist(values[finite, 0], bins="auto", color=mpl_style.GENERATED)
-        axes.set(xlabel="x", ylabel="samples")
-    elif finite.any():
-        _draw_points(axes, samples, finite, coloured, key)
-    return mpl_style.render(page)
-
-
-def _shown(coloured: Groups, finite: np.ndarray[Any, Any]) -> list[int]:
-    """The groups that have samples to show."""
-    found: list[int] = sorted(set(coloured.indices[finite].tolist()))
-    return found
-
-
-def _draw_points(
-    axes: Any, samples: Samples, finite: np.ndarray[Any, Any], coloured: Groups | None, key: LegendLayout | None
-) -> None:
     import torch
 
     from ganforge.figures import mpl_style
     from ganforge.figures.plot_data import fit_projection, flatten
 
-    plane = fit_projection(Samples(samples.values[torch.from_numpy(finite)]))
-    points = plane.project(flatten(samples)[finite])
-    if coloured is None or key is None:
-        axes.scatter(*points.T, s=8, color=mpl_style.GENERATED, linewidths=0)
-    else:
-        handles = []
-        for index in _shown(coloured, finite):
-            chosen = points[coloured.indices[finite] == index]
-            handles.append(axes.scatter(*chosen.T, s=8, color=mpl_style.GROUPS[index % len(mpl_style.GROUPS)], linewidths=0))
-        key.draw(axes, handles)
-    axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
-    axes.set_aspect("equal", adjustable="datalim")
+    values = flatten(samples)
+    finite = np.isfinite(values).all(axis=1)
+    coloured = groups(samples, data) if data.size > 1 else None
+    kinds = [] if coloured is None else sorted(set(coloured.indices[finite].tolist()))
+    names = [coloured.names[kind] for kind in kinds] if coloured else []
+    axes, key = mpl_style.titled_axes(f"{len(samples):,} generated samples", names, _WIDTH, 4.0)
+    if data.size == 1:
+        axes.hist(values[finite, 0], bins="auto", color=mpl_style.GENERATED)
+        axes.set(xlabel="x", ylabel="samples")
+    elif finite.any():
+        plane = fit_projection(Samples(samples.values[torch.from_numpy(finite)]))
+        points, colours = plane.project(values[finite]), mpl_style.GROUPS
+        parts = [(points[coloured.indices[finite] == kind], colours[kind % len(colours)]) for kind in kinds] if coloured else []
+        handles = [
+            axes.scatter(*part.T, s=8, color=colour, linewidths=0) for part, colour in parts or [(points, mpl_style.GENERATED)]
+        ]
+        if key is not None:
+            key.draw(axes, handles)
+        axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
+        axes.set_aspect("equal", adjustable="datalim")
+    return mpl_style.render(axes.figure)

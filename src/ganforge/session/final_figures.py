@@ -11,7 +11,7 @@ from ganforge.core.errors import StorageError, describe_error, isolated
 from ganforge.core.records import Latent
 from ganforge.figures.plot_data import find_groups
 from ganforge.runs.latent_explorer import FORMATS, ROWS, LatentExplorer
-from ganforge.runs.nearest_training import beside_nearest
+from ganforge.runs.nearest_images import beside_nearest
 from ganforge.storage import atomic_files
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,6 +33,7 @@ from ganforge.metrics import nearest_neighbours
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.loaded_generator import rebuild_dataset
+from ganforge.runs.sample_files import groups
 from ganforge.storage.run_folder import RunFolder
 
 FRAME = (255, 214, 0)
@@ -41,52 +41,30 @@ _SIDE = 1024  # pixels that a sheet is enlarged to, at most
 _CHUNK_BYTES = 2**26  # of images of bytes that are read at once
 
 
-def require_images(data: DataSpec) -> None:
-    """Refuse points, before their data set is read.
+def beside_training_images(samples: Samples, data: DataSpec, folder: RunFolder) -> tuple[bytes, tuple[str, ...]]:
+    """:func:`beside_nearest` of all images that a run was trained on, and how these differ from the run's lock.
 
     Raises:
         UsageError: the data are no images.
+        DataMissingError: the data set is not on this computer.
+        DataError: it cannot be read.
+        PluginError: its plugin is missing or broken.
     """
     if not data.is_image:
         raise UsageError(
             "nearest training samples can be shown for images only; this run's data are points", remedy="drop --neighbours"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingImages:
-    """The images that a run was trained on, as they are now.
-
-    Attributes:
-        images: all of them, in memory or as a source to read; floats or bytes.
-        name: the data set's name.
-        changes: how the data differ from the run's lock.
-    """
-
-    images: Tensor | SampleSource
-    name: str
-    changes: tuple[str, ...] = ()
-
-
-def training_images(folder: RunFolder) -> TrainingImages:
-    """The images that a run was trained on, read again.
-
-    Raises:
-        DataMissingError: the data set is not on this computer.
-        DataError: it cannot be read.
-        PluginError: its plugin is missing or broken.
-    """
     blueprint = resolve_recipe(read_recipe(folder.resolved), load_plugins())
     found = rebuild_dataset(folder, blueprint.dataset, seed=blueprint.recipe.train.seed)
-    dataset = found.dataset
+    name = f"the data set '{blueprint.dataset.component.name}'"
     with isolated():
-        images = dataset.streamed() if isinstance(dataset, StreamingDataset) else dataset.training().values
-    return TrainingImages(images, f"the data set '{blueprint.dataset.component.name}'", found.changes)
+        images = found.dataset.streamed() if isinstance(found.dataset, StreamingDataset) else found.dataset.training().values
+    return beside_nearest(samples, groups(samples, data), images, data, name=name), found.changes
 
 
 def beside_nearest(
     samples: Samples,
-    groups: Groups | None,
+    grouped: Groups | None,
     training: Tensor | SampleSource,
     data: DataSpec,
     *,
@@ -97,7 +75,7 @@ def beside_nearest(
 
     Args:
         samples: generated images in the data's own units.
-        groups: labels or codes, each of which gets its rows.
+        grouped: labels or codes, each of which gets its rows.
         training: ``(m, *shape)`` training images, floats or bytes, or a source, which is read in chunks.
         data: the images' spec.
         name: the data set's name.
@@ -106,7 +84,7 @@ def beside_nearest(
     Raises:
         DataError: the training images are of another shape than the samples.
     """
-    arrangement = arrange_by_group(groups, len(samples))
+    arrangement = arrange_by_group(grouped, len(samples))
     # A row's last sample goes to its end, beside its neighbour; blanks go to its beginning.
     order = np.argsort(arrangement.places != BLANK, axis=1, kind="stable")
     rows = np.take_along_axis(arrangement.places, order, axis=1)
@@ -164,10 +142,7 @@ def _in_range_of(part: Tensor, values: Tensor, data: DataSpec) -> Tensor:
 
 def _framed(images: Pixels, places: GridIndices, width: int) -> Pixels:
     """Images below each other, with a frame around each."""
-    column = lay_out(images, places, gap=width)
-    framed = np.empty((column.shape[0] + 2 * width, column.shape[1] + 2 * width, 3), np.uint8)
-    framed[:] = FRAME
-    height = images.shape[1]
-    for top in range(0, len(column), height + width):
-        framed[width + top : width + top + height, width:-width] = column[top : top + height]
+    framed = np.pad(lay_out(images, places, gap=width), ((width, width), (width, width), (0, 0)))
+    framed[np.arange(len(framed)) % (images.shape[1] + width) < width] = FRAME
+    framed[:, :width] = framed[:, -width:] = FRAME
     return framed

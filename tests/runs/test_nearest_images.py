@@ -11,8 +11,9 @@ from ganforge.core.errors import DataError, UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.figures.plot_data import Groups
-from ganforge.runs import nearest_training
-from ganforge.runs.nearest_training import FRAME, beside_nearest, require_images
+from ganforge.runs import nearest_images
+from ganforge.runs.nearest_images import FRAME, beside_nearest, beside_training_images
+from ganforge.storage.run_folder import RunFolder
 
 DATA = DataSpec((1, 2, 2), value_range=(-1.0, 1.0))
 BYTES = torch.tensor([0, 60, 130, 250], dtype=torch.uint8)[:, None, None, None].expand(4, 1, 2, 2)
@@ -82,7 +83,7 @@ class Stream:
 
 
 def test_a_source_is_searched_as_a_whole_and_in_parts(monkeypatch):
-    monkeypatch.setattr(nearest_training, "_CHUNK_BYTES", 12)  # three images
+    monkeypatch.setattr(nearest_images, "_CHUNK_BYTES", 12)  # three images
     source = Stream(BYTES)
     values = shades(-0.9, 0.9, -0.5, 0.1)
 
@@ -119,7 +120,6 @@ def test_a_note_stands_below_the_sheet():
     assert (noted[len(plain) :] < 128).any()
 
 
-def test_points_have_no_picture_of_neighbours():
+def test_points_have_no_picture_of_neighbours(tmp_path):
     with pytest.raises(UsageError, match="this run's data are points"):
-        require_images(DataSpec((2,)))
-    require_images(DATA)
+        beside_training_images(Samples(torch.zeros(1, 2)), DataSpec((2,)), RunFolder(tmp_path))
