@@ -12,7 +12,7 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.core.records import Latent, Samples
+    from ganforge.core.records import Latent
     from ganforge.runs.latent_explorer import LatentExplorer
     from ganforge.runs.loaded_generator import LoadedGenerator
 
