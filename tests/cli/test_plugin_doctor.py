@@ -248,8 +248,9 @@ def test_a_schema_older_than_the_installed_set_is_noted(site, doctor, capsys):
     fake_plugin(site, requires=BOUND)
     (found,) = doctor(part="schema")
     schema = Path(".ganforge/recipe.schema.json").resolve()
-    assert (found["state"], found["text"]) == ("note", "lacks generator acme-gan/linear@1")
-    assert found["where"] == f"{schema}, which {Path('one.toml').resolve()} names"
+    assert found["state"] == "note"
+    assert "is out of date" in found["text"]
+    assert found["where"] == str(schema)
     assert found["remedy"] == f"ganforge schema --out {schema}"
 
 

@@ -106,7 +106,7 @@ def test_any_text_and_any_key_is_escaped_right(text):
         ({}, "{}"),
         ([1, [2]], "[1, [2]]"),
         ({"a b": {"c": 1}}, '{ "a b" = { c = 1 } }'),
-        ('two\n"lines"', '"""\ntwo\n"lines\\""""'),
+        ('two\n"lines"', '"""\ntwo\n\\"lines\\""""'),
     ],
 )
 def test_values_look_as_one_would_write_them(item, text):

@@ -463,12 +463,10 @@ def _listed(names: Iterable[object] | None) -> str:
 
 
 def _schemas(folder: Path, registry: Registry) -> Iterator[Diagnosis]:
-    from ganforge.recipe.editor_config import find_schemas
-    from ganforge.recipe.json_schema import outdated_reason, update_command
+    from ganforge.recipe.json_schema import DEFAULT_SCHEMA, outdated_reason, update_command
 
-    for schema, named_by in find_schemas(folder).items():
-        where = f"{schema}, which {named_by} names" if named_by else str(schema)
-        if behind := outdated_reason(schema, registry):
-            yield Diagnosis("schema", "note", behind, update_command(schema), where)
-        else:
-            yield Diagnosis("schema", "ok", "up to date", where=where)
+    schema = (folder / DEFAULT_SCHEMA).resolve()
+    if schema.is_file():
+        behind = outdated_reason(schema, registry)
+        remedy = update_command(schema) if behind else None
+        yield Diagnosis("schema", "note" if behind else "ok", behind or "up to date", remedy, str(schema))

@@ -44,8 +44,7 @@ def schema(
     import json
 
     from ganforge.core.errors import UsageError
-    from ganforge.recipe import editor_config
-    from ganforge.recipe.json_schema import build_schema
+    from ganforge.recipe import json_schema
     from ganforge.recipe.toml_file import load_toml
     from ganforge.storage import atomic_files
 
@@ -55,22 +54,22 @@ def schema(
         _check(check)
         return
     if out is not None and out.is_dir():
-        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / editor_config.DEFAULT_SCHEMA.name}")
-    made, complaints = build_schema(load_registry())
+        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / json_schema.DEFAULT_SCHEMA.name}")
+    made, complaints = json_schema.build_schema(load_registry())
     for complaint in complaints:
         console.warning(complaint)
     if out is None and not recipes and not associate:
         sys.stdout.write(json.dumps(made, indent=1) + "\n")  # ASCII: not every locale can encode λ
         return
 
-    out = out or editor_config.DEFAULT_SCHEMA
+    out = out or json_schema.DEFAULT_SCHEMA
     for recipe in recipes or ():
         load_toml(recipe)  # reject an invalid file before anything is written
-    settings = editor_config.updated_settings(associate, out, Path()) if associate else {}
+    settings = json_schema.updated_settings(associate, out, Path()) if associate else {}
     atomic_files.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     console.print_line(f"wrote {out}")
     for recipe in recipes or ():
-        changed = editor_config.write_schema_directive(recipe, out)
+        changed = json_schema.write_schema_directive(recipe, out)
         console.print_line(f"{recipe}: {'#:schema line added' if changed else 'already has its #:schema line'}")
     for path, changed_text in settings.items():
         atomic_files.write_text(path, changed_text)

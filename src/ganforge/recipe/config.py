@@ -39,8 +39,6 @@ Rate = Annotated[Scalar, AfterValidator(_not_negative), Field(json_schema_extra=
 Decay = Annotated[Scalar, AfterValidator(_decay), Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})]
 """A number from 0 to below 1, or its schedule."""
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-ComponentParams = Annotated[dict[str, JsonValue], Field(default_factory=dict, description="The component's own parameters.")]
 
 
 SINGLE_KINDS = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
@@ -74,12 +72,18 @@ class Train(Params):
         return self
 
 
-class DatasetTable(Params):
+class ComponentTable(Params):
+    """A component."""
+
+    use: Annotated[str, Field(min_length=1, max_length=200)]
+    """Name of the component."""
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    """The component's own parameters."""
+
+
+class DatasetTable(ComponentTable):
     """The real samples."""
 
-    use: Name
-    """Name of a dataset."""
-    params: ComponentParams
     standardise: bool = False
     """Whether networks get each feature with mean 0 and variance 1; metrics, pictures and samples keep the data's units."""
     workers: int | None = Field(None, ge=0, le=64)
@@ -87,12 +91,8 @@ class DatasetTable(Params):
     eight."""
 
 
-class SamplerTable(Params):
+class SamplerTable(ComponentTable):
     """The latents."""
-
-    use: Name
-    """Name of a sampler."""
-    params: ComponentParams
 
 
 class AdamTable(Params):
@@ -147,32 +147,23 @@ OptimizerTable = Annotated[
 ]
 
 
-class NetworkTable(Params):
+class NetworkTable(ComponentTable):
     """A generator or discriminator, with its optimizer."""
 
-    use: Name
-    """Name of a generator or discriminator."""
-    params: ComponentParams
     optimizer: OptimizerTable = Field(default_factory=AdamTable)
     """Optimizer of the weights."""
 
 
-class LossTable(Params):
+class LossTable(ComponentTable):
     """One loss; the objective is the weighted sum of all losses."""
 
-    use: Name
-    """Name of a loss."""
-    params: ComponentParams
     weight: Scalar = 1.0
     """Weight of its terms."""
 
 
-class MetricTable(Params):
+class MetricTable(ComponentTable):
     """A metric, measured during training and at its end."""
 
-    use: Name
-    """Name of a metric."""
-    params: ComponentParams
     name: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_\-. ]+$")
     """Name in logs. Default: the component's name; needed if two tables use the same component."""
     every: int | None = Field(None, ge=1)

@@ -1,4 +1,4 @@
-"""The JSON Schema of recipes, with all installed components, for completion and validation in TOML editors.
+"""The JSON Schema of recipes, with all installed components, for TOML editors, and the lines and rules that lead editors to it.
 
 taplo and tombi read draft-07, and point at the wrong key only if no ``anyOf`` or ``oneOf`` hides it ("not valid under any of the
 schemas"). So pydantic's schema is rewritten:
@@ -14,51 +14,43 @@ implements in code.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
+import os
 import shlex
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic.errors import PydanticUserError
 
-from ganforge import __version__
-from ganforge.core.errors import PluginError
+from ganforge.core.errors import PluginError, UsageError
 from ganforge.core.params import Params
 from ganforge.recipe.config import Recipe
+from ganforge.recipe.toml_file import load_toml
+from ganforge.recipe.toml_writer import toml_value
 from ganforge.registry.component import Component, Kind
-from ganforge.registry.discovery import PluginStatus
 from ganforge.registry.registry import Registry
 from ganforge.registry.selection import command_line_options
+from ganforge.storage import atomic_files
 
 Schema = dict[str, Any]
 """A JSON Schema as plain data."""
 
+DEFAULT_SCHEMA = Path(".ganforge/recipe.schema.json")
+"""Default place of the schema: it depends on what is installed, so it is neither shared nor kept."""
 DIALECT = "http://json-schema.org/draft-07/schema#"
-STAMP = "x-ganforge"
-"""Key that records which components a schema was made from; JSON Schema ignores it."""
-
+_DIRECTIVE = b"#:schema"
+_BOM = b"\xef\xbb\xbf"
 _OPEN: Schema = {"additionalProperties": True}
 """Marks a schema that mentions only some keys; tombi takes its absence for a closed table."""
 _MULTI_TYPE = {"enum", "anyOf", "oneOf", "allOf", "if", "not"}
 """Keywords that apply to values of every type, so that schemas with one cannot be joined."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A component that the ``use`` of a table may name.
-
-    Attributes:
-        names: every name that a recipe may use for it, the usual one first.
-        summary: what it is.
-        params: the schema of its parameters, or ``None`` if it is unknown.
-    """
-
-    names: tuple[str, ...]
-    summary: str
-    params: Schema | None
+Choice = tuple[tuple[str, ...], str, Schema | None]
+"""A component for the ``use`` of a table: its names, the usual one first; its summary; and its params, unless they are unknown."""
 
 
 def build_schema(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
@@ -66,10 +58,8 @@ def build_schema(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
     warnings: list[str] = []
     whole = export_schema(Recipe)
     tables = whole["properties"]
-    components: dict[str, str] = {}
     for kind in Kind:
         choices = [_choice(component, registry, warnings) for component in registry.components(kind)]
-        components |= {f"{kind} {choice.names[-1]}": _digest([*choice.names, choice.params])[:12] for choice in choices}
         table = tables[kind.value]
         if table.get("type") == "array":
             table["items"] = _with_components(table["items"], choices)
@@ -77,40 +67,20 @@ def build_schema(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
             tables[kind.value] = _with_components(table, choices)
     extends = {"type": "string", "minLength": 1, "description": "A recipe in this folder or below it that this one is based on."}
     whole["properties"] = {"extends": extends, **tables}
-    content = _allow_extends(whole)
-    stamp = {"fingerprint": _digest(content), "components": components}
-    head = {"$schema": DIALECT, "$comment": schema_versions(registry), "title": "ganforge recipe", STAMP: stamp}
-    return {**head, **content}, tuple(warnings)
-
-
-def schema_versions(registry: Registry) -> str:
-    """The versions of ganforge and plugins that a schema depends on, in one line."""
-    usable = (one for one in registry.plugins if one.works or one.status is PluginStatus.UNAVAILABLE)
-    plugins = {f"{one.handle} {one.version}" for one in usable}
-    return ", ".join([f"ganforge {__version__}", *sorted(plugins - {f"ganforge {__version__}"})])
+    head = {"$schema": DIALECT, "title": "ganforge recipe"}
+    return {**head, **_allow_extends(whole)}, tuple(warnings)
 
 
 def outdated_reason(schema: Path, registry: Registry) -> str | None:
     """Why a schema file does not match the components of a registry, or ``None`` if it does."""
     try:
-        stamp = json.loads(schema.read_bytes())[STAMP]
-        known, fingerprint = dict(stamp["components"]), stamp["fingerprint"]
+        known = json.loads(schema.read_bytes())
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    except (ValueError, KeyError, TypeError):
-        return "was not written by this version of ganforge"
-
-    now = build_schema(registry)[0][STAMP]
-    if now["fingerprint"] == fingerprint:
-        return None
-    here = now["components"]
-    changes = {
-        "lacks": [name for name in here if name not in known],
-        "still has": [name for name in known if name not in here],
-        "has other parameters of": [name for name in here if name in known and known[name] != here[name]],
-    }
-    reasons = [f"{verb} {_first(names, 3)}" for verb, names in changes.items() if names]
-    return "; ".join(reasons) or "was made for another version of ganforge"
+    except ValueError:
+        return "is not JSON"
+    is_current = known == json.loads(json.dumps(build_schema(registry)[0]))
+    return None if is_current else "is out of date: the installed components or their parameters have changed"
 
 
 def update_command(schema: Path) -> str:
@@ -126,6 +96,50 @@ def export_schema(model: type[Params]) -> Schema:
     """
     schema = model.model_json_schema()
     return _convert(schema, schema.get("$defs", {}), ())
+
+
+def write_schema_directive(recipe: Path, schema: Path) -> bool:
+    """Make ``#:schema`` the recipe's first line, or update the existing one; returns whether the file changed.
+
+    Raises:
+        RecipeError: the file is not TOML, or exceeds the limits of a recipe.
+        StorageError: it could not be written.
+    """
+    load_toml(recipe)
+    recipe = recipe.resolve()  # write through a symbolic link
+    content = recipe.read_bytes()
+    bom = _BOM if content.startswith(_BOM) else b""
+    lines = content.removeprefix(_BOM).splitlines(keepends=True)
+    ending = b"\r\n" if lines[0].endswith(b"\r\n") else b"\n"
+    head = _DIRECTIVE + b" " + _relative(schema, recipe.parent).encode() + ending
+
+    comments = itertools.takewhile(lambda line: line.lstrip().startswith(b"#"), lines)
+    if old := next((line for line in comments if line.startswith(_DIRECTIVE)), None):
+        lines.remove(old)
+    changed = bom + head + b"".join(lines)
+    if changed != content:
+        atomic_files.write_bytes(recipe, changed)
+    return changed != content
+
+
+def updated_settings(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
+    """New text for the settings of taplo and tombi in ``folder``, with a rule that applies the schema to matching files.
+
+    Settings whose rules cover all patterns already are left out.
+
+    Raises:
+        UsageError: a pattern is empty, or existing settings are not valid TOML or cannot take another rule.
+    """
+    if not all(glob.strip() for glob in globs):
+        raise UsageError("an empty pattern matches no file", remedy="such as --associate 'recipes/**/*.toml'")
+    path = _relative(schema, folder)
+    taplo = folder / "taplo.toml" if (folder / "taplo.toml").is_file() else folder / ".taplo.toml"
+    templates = {
+        taplo: "[[rule]]\ninclude = {include}\n\n[rule.schema]\npath = {path}\n",
+        folder / "tombi.toml": "[[schemas]]\npath = {path}\ninclude = {include}\n",
+    }
+    texts = {settings: _with_rule(settings, template, path, globs) for settings, template in templates.items()}
+    return {settings: text for settings, text in texts.items() if text is not None}
 
 
 def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any], within: tuple[str, ...]) -> Schema:
@@ -270,7 +284,7 @@ def _without(schema: Schema, key: str) -> Schema:
     return rest | _required([name for name in schema.get("required", ()) if name != key])
 
 
-def _choice(component: Component, registry: Registry, warnings: list[str]) -> _Choice:
+def _choice(component: Component, registry: Registry, warnings: list[str]) -> Choice:
     names = dict.fromkeys((registry.name_of(component), component.id))
     names |= dict.fromkeys(f"{name}@{component.revision}" for name in tuple(names))
     params: Schema | None = None
@@ -281,23 +295,23 @@ def _choice(component: Component, registry: Registry, warnings: list[str]) -> _C
     except PydanticUserError as error:
         reason = str(error).partition("\n")[0]
         warnings.append(f"{component.kind} '{component.id}': editors will not validate its params: {reason}")
-    return _Choice(tuple(names), component.summary, params)
+    return tuple(names), component.summary, params
 
 
-def _with_components(table: Schema, choices: Sequence[_Choice]) -> Schema:
+def _with_components(table: Schema, choices: Sequence[Choice]) -> Schema:
     """The schema of a table that names one of several components and holds its parameters."""
     fields = table["properties"]
-    names = [choice.names[0] for choice in choices] + [name for choice in choices for name in choice.names[1:]]
-    summaries = {name: choice.summary for choice in choices for name in choice.names}
-    known = [(choice.names, choice.params) for choice in choices if choice.params is not None]
+    usual = [(names[0], summary) for names, summary, _ in choices]
+    summaries = dict(usual) | {name: summary for names, summary, _ in choices for name in names}
+    known = [(names, params) for names, _, params in choices if params is not None]
     params: Schema = {**_description(fields["params"].get("description")), "type": "object", "additionalProperties": True}
     if len(known) == len(choices):
         params["properties"] = _union((some[0], schema) for some, schema in known)
     use = {
         **_description(fields["use"].get("description")),
         "type": "string",
-        "enum": names,
-        "x-taplo": {"docs": {"enumValues": [summaries[name] for name in names]}},
+        "enum": list(summaries),
+        "x-taplo": {"docs": {"enumValues": list(summaries.values())}},
     }
     rules = [
         {
@@ -368,10 +382,33 @@ def _tag_of(rule: Schema) -> str:
     return str(tag)
 
 
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+def _with_rule(settings: Path, template: str, path: str, globs: Sequence[str]) -> str | None:
+    """The settings with one more rule for the patterns that no rule covers yet, or ``None`` if there are none."""
+    rule = template.format(path=toml_value(path), include=toml_value(list(dict.fromkeys(globs))))
+    try:
+        text = settings.read_text(encoding="utf-8") if settings.is_file() else ""
+        missing = _not_covered(globs, tomllib.loads(text), path)
+        if not missing:
+            return None
+        changed = f"{text.rstrip()}\n\n{template.format(path=toml_value(path), include=toml_value(missing))}".lstrip()
+        tomllib.loads(changed)  # settings with `rule = [...]` cannot take a [[rule]]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"no rule can be added to {settings}: {error}", remedy=f"add it by hand:\n\n{rule}") from None
+    return changed
 
 
-def _first(names: Sequence[str], count: int) -> str:
-    more = len(names) - count
-    return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")
+def _not_covered(globs: Sequence[str], settings: dict[str, Any], path: str) -> list[str]:
+    """The patterns that no rule for the schema at ``path`` has; a rule without ``include`` applies to every file."""
+    rules = [*settings.get("rule", []), *settings.get("schemas", [])]
+    ours = [rule for rule in rules if path in (rule.get("path"), rule.get("schema", {}).get("path"))]
+    covered = {glob for rule in ours for glob in rule.get("include", globs)}
+    return [glob for glob in dict.fromkeys(globs) if glob not in covered]
+
+
+def _relative(schema: Path, folder: Path) -> str:
+    """The schema's path relative to a folder, with forward slashes."""
+    try:
+        relative = Path(os.path.relpath(schema.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on another Windows drive
+        return schema.resolve().as_posix()
+    return relative if relative.startswith("..") else f"./{relative}"

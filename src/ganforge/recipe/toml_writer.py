@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -21,8 +20,6 @@ from ganforge.registry.params_description import Parameter, describe_params, pla
 COSMETIC_KEYS = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
 """Keys that affect how a run is named, judged, shown and recorded, but not its results."""
 
-_ESCAPED_QUOTES = re.compile(r'\\\\|(?:\\")+')
-"""An escaped backslash, or a series of escaped quotes."""
 _COMMENT_WIDTH = 110
 
 
@@ -172,13 +169,7 @@ def _string(text: str) -> str:
 
 
 def _multiline_string(text: str) -> str:
-    escaped = "\n".join(_string(line)[1:-1] for line in text.split("\n"))
-    return f'"""\n{_ESCAPED_QUOTES.sub(_unescape_quote, escaped)}"""'
-
-
-def _unescape_quote(match: re.Match[str]) -> str:
-    """A single quote needs no escape in a multi-line string, except at its end."""
-    return '"' if match[0] == '\\"' and match.end() < len(match.string) else match[0]
+    return '"""\n' + "\n".join(_string(line)[1:-1] for line in text.split("\n")) + '"""'
 
 
 def _leaves(item: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -3,13 +3,7 @@ import tomllib
 import pytest
 
 from ganforge.core.errors import RecipeError, UsageError
-from ganforge.recipe.editor_config import (
-    DEFAULT_SCHEMA,
-    find_schemas,
-    read_schema_directive,
-    updated_settings,
-    write_schema_directive,
-)
+from ganforge.recipe.json_schema import updated_settings, write_schema_directive
 
 
 def associate(globs, schema, folder):
@@ -126,29 +120,3 @@ def test_settings_that_take_no_rule_are_told_with_the_rule_to_add(tmp_path, sche
     assert 'include = ["*.toml"]' in refused.value.remedy
     assert (tmp_path / ".taplo.toml").read_bytes() == settings
     assert not (tmp_path / "tombi.toml").exists()
-
-
-def test_schemas_that_count_in_a_folder(tmp_path):
-    (tmp_path / "recipes" / "deep").mkdir(parents=True)
-    (tmp_path / "ours.json").write_text('{\n "title": "ganforge recipe"\n}')
-    (tmp_path / "other.json").write_text('{"title": "somebody else\'s"}')
-    (tmp_path / ".taplo.toml").write_text(
-        '[[rule]]\nschema.path = "./ours.json"\n[[rule]]\nschema.path = "other.json"\n[[rule]]\nkeys = ["a"]\n'
-    )
-    (tmp_path / "tombi.toml").write_text('[[schemas]]\npath = "https://example.org/recipe.schema.json"\ninclude = []\n')
-    (tmp_path / "recipes" / "deep" / "one.toml").write_text("# why\n#:schema ../../gone.json\n")
-    (tmp_path / "recipes" / "two.toml").write_text("title = 1\n#:schema ./late.json\n")
-    assert find_schemas(tmp_path) == {
-        tmp_path / "ours.json": tmp_path / ".taplo.toml",
-        tmp_path / "gone.json": tmp_path / "recipes" / "deep" / "one.toml",
-    }
-
-    (tmp_path / DEFAULT_SCHEMA).parent.mkdir()
-    (tmp_path / DEFAULT_SCHEMA).touch()
-    (tmp_path / ".taplo.toml").write_text("rule = 3")
-    assert next(iter(find_schemas(tmp_path).items())) == (tmp_path / DEFAULT_SCHEMA, None)
-    assert tmp_path / "ours.json" not in find_schemas(tmp_path)
-
-
-def test_a_recipe_that_is_gone_names_no_schema(tmp_path):
-    assert read_schema_directive(tmp_path / "gone.toml") is None
