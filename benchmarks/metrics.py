@@ -12,15 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganforge.builtin.datasets.dataset_specs import MnistParams
-from ganforge.builtin.datasets.mnist import build_fashion_mnist, build_mnist
+from ganforge.builtin.datasets.dataset_specs import FashionMnistParams, MnistParams
+from ganforge.builtin.datasets.image_datasets import build_fashion_mnist, build_mnist
 from ganforge.builtin.features.feature_extractors import build_features
-from ganforge.builtin.metrics.metric_params import FeatureParams
+from ganforge.builtin.metrics.function_metric import FeatureParams
 from ganforge.metrics import (
     frechet_distance,
     kernel_distance,
@@ -44,10 +45,10 @@ SIZES = (500, 2_000, 5_000)
 HERE = Path.cwd()
 
 
-def mnist(build: Callable[[MnistParams, DatasetContext], Dataset], top: float) -> Dataset:
-    """One of the two data sets, its pixels from 0 to ``top``."""
+def mnist(build: Callable[[Any, DatasetContext], Dataset], params: MnistParams) -> Dataset:
+    """One of the two data sets."""
     folder, *others = data_folders()
-    return build(MnistParams(value_range=(0.0, top)), DatasetContext(0, HERE, folder, tuple(others)))
+    return build(params, DatasetContext(0, HERE, folder, tuple(others)))
 
 
 def drawn(dataset: Dataset, count: int) -> tuple[Tensor, Tensor]:
@@ -77,7 +78,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def measure_features() -> str:
     """Both distances of images of Fashion-MNIST, on features of the backbone."""
-    dataset = mnist(build_fashion_mnist, 255.0)
+    dataset = mnist(build_fashion_mnist, FashionMnistParams(value_range=(0.0, 255.0)))
     values, labels = drawn(dataset, 5 * SEEN)
     seen = build_features(
         FeatureParams(features="imagenet"), MetricContext(dataset.spec, LatentSpec(2), HERE, HERE, lambda: dataset)
@@ -90,14 +91,14 @@ def measure_features() -> str:
 
 def measure_bias() -> str:
     """Fréchet distance of real images to as many other real ones, on raw pixels of Fashion-MNIST from 0 to 1."""
-    values, _ = drawn(mnist(build_fashion_mnist, 1.0), 2 * max(SIZES))
+    values, _ = drawn(mnist(build_fashion_mnist, FashionMnistParams(value_range=(0.0, 1.0))), 2 * max(SIZES))
     rows = ((f"{size:,}", f"{frechet_distance(values[:size], values[-size:]):.2f}") for size in SIZES)
     return table(("real samples", "Fréchet distance of raw pixels"), rows)
 
 
 def measure_neighbours() -> str:
     """Metrics of neighbours of real and of repeated digits."""
-    values, _ = drawn(mnist(build_mnist, 1.0), 2 * NEIGHBOURS)
+    values, _ = drawn(mnist(build_mnist, MnistParams(value_range=(0.0, 1.0))), 2 * NEIGHBOURS)
     real, other = values.split(NEIGHBOURS)
     rows = []
     for name, made in (("other real ones", other), ("ten, each 200 times", other[:10].repeat(NEIGHBOURS // 10, 1, 1, 1))):
@@ -128,7 +129,7 @@ def measure_repeats() -> str:
 
 def measure_cost() -> str:
     """Seconds that each metric takes for 2,000 digits, and ``parzen`` for its 10,000, on as many threads as torch has."""
-    dataset = mnist(build_mnist, 1.0)
+    dataset = mnist(build_mnist, MnistParams(value_range=(0.0, 1.0)))
     values, _ = drawn(dataset, 10_000)
     training = dataset.training().values[:12_000] / 255
     real, made = values[:NEIGHBOURS], values[NEIGHBOURS : 2 * NEIGHBOURS]

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.builtin.datasets.dataset_specs import MnistParams
-from ganforge.builtin.datasets.mnist import build_mnist
+from ganforge.builtin.datasets.image_datasets import build_mnist
 from ganforge.builtin.features.classifier_features import classify, load_classifier
 from ganforge.core.records import Samples
 from ganforge.metrics import class_coverage, hungarian_accuracy, parzen_log_likelihood

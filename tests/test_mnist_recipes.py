@@ -1,5 +1,6 @@
 """The MNIST recipes on real MNIST: they build, and goodfellow_mnist is the 2014 paper's code setting by setting."""
 
+import gzip
 import math
 from pathlib import Path
 
@@ -9,8 +10,7 @@ from torch import nn
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
-from ganforge.builtin.datasets.mnist import decode_idx as decode
-from ganforge.builtin.datasets.remote_files import read_gzip
+from ganforge.builtin.datasets.image_datasets import decode_idx as decode
 from ganforge.core.events import Stepped
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
@@ -63,7 +63,7 @@ def test_the_generator_of_2014(first, mnist_files):
     assert not any(layer.bias.any() for layer in layers[:-1])
 
     file = mnist_files / "train-images-idx3-ubyte.gz"
-    mean = (decode(read_gzip(file), file, 3)[:50_000].double() / 255).mean(0).flatten().clamp(1e-7, 1 - 1e-7)
+    mean = (decode(gzip.decompress(file.read_bytes()), file, 3)[:50_000].double() / 255).mean(0).flatten().clamp(1e-7, 1 - 1e-7)
     assert torch.allclose(layers[-1].bias.double(), torch.log(mean / (1 - mean)), atol=1e-3)
 
 

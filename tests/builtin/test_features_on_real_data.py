@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ganforge.builtin.datasets.dataset_specs import MnistParams, StackedMnistParams
-from ganforge.builtin.datasets.mnist import build_fashion_mnist, build_stacked_mnist
+from ganforge.builtin.datasets.dataset_specs import FashionMnistParams, StackedMnistParams
+from ganforge.builtin.datasets.image_datasets import build_fashion_mnist, build_stacked_mnist
 from ganforge.builtin.features import classifier_features
 from ganforge.builtin.features.feature_extractors import build_features
-from ganforge.builtin.metrics.metric_params import FeatureParams
+from ganforge.builtin.metrics.function_metric import FeatureParams
 from ganforge.metrics import frechet_distance, kernel_distance
 from ganforge.plugin import DatasetContext, Evaluation, LatentSpec, MetricContext, Samples
 
@@ -22,7 +22,7 @@ COUNT = 400
 def distances(fashion_files, tmp_path_factory):
     """FD and KD of the backbone's features from 400 real articles of clothing to as many other images."""
     nowhere = tmp_path_factory.mktemp("nowhere")
-    data = build_fashion_mnist(MnistParams(value_range=(0.0, 255.0)), DatasetContext(0, nowhere, nowhere))
+    data = build_fashion_mnist(FashionMnistParams(value_range=(0.0, 255.0)), DatasetContext(0, nowhere, nowhere))
     stream = torch.Generator().manual_seed(0)
     drawn = data.held_out(4 * COUNT, stream)
     real, other = drawn.values[:COUNT], drawn.values[COUNT : 2 * COUNT]
@@ -57,7 +57,7 @@ def test_real_stacked_digits_reach_the_floor_of_their_modes(mnist_files, tmp_pat
     context = MetricContext(data.spec, LatentSpec(2), tmp_path, tmp_path, lambda: data)
     component = components["metric", "class-modes"]
     metric = component.load_factory()(component.load_params()(), context)
-    assert metric.reader.accuracy > 0.93
+    assert classifier_features.load_classifier(context).accuracy > 0.93
 
     real = data.held_out(26_000, torch.Generator().manual_seed(1))
     found = metric.measure(Evaluation(Samples(real.values[:2]), real, torch.Generator()))

@@ -68,7 +68,7 @@ CASES = {
     "idx too long": (MNIST, mnist(**{IMAGES: idx(0x803, 3, 28, 28) + b"1"}), IMAGES, "has extra bytes at its end"),
     "idx of another magic": (MNIST, mnist(**{IMAGES: idx(0x1234, 3, 28, 28)}), IMAGES, "not an idx file of bytes in 3 dimensions"),
     "idx exchanged": (MNIST, mnist(**{IMAGES: idx(0x801, 3)}), IMAGES, "not an idx file of bytes in 3 dimensions"),
-    "another sha256": (MNIST, mnist(), IMAGES, "its SHA-256 differs"),
+    "another sha256": (MNIST, mnist(), IMAGES, "its sha256 differs"),
     "gzip cut short": (MNIST, mnist(**{IMAGES: gzip.compress(idx(0x803, 3, 28, 28))[:-6]}), IMAGES, "damaged gzip"),
     "gzip with another sum": (MNIST, mnist(**{IMAGES: gzip.compress(b"x")[:-8] + bytes(8)}), IMAGES, "damaged gzip"),
     "gzip of nothing known": (MNIST, mnist(**{IMAGES: b"\x1f\x8b" + b"noise" * 9}), IMAGES, "damaged gzip"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 
 import pytest
 import torch
 
-from ganforge.builtin.datasets.mnist import decode_idx as decode
-from ganforge.builtin.datasets.remote_files import read_gzip
+from ganforge.builtin.datasets.image_datasets import decode_idx as decode
 from ganforge.metrics import expected_coverage, memorisation, near_duplicates, one_nearest_neighbour, precision_recall
 
 COUNT = 600
@@ -19,7 +19,8 @@ def digits(mnist_files):
     """Real digits held out, others held out, training digits, and their classes."""
     names = ("t10k-images-idx3-ubyte.gz", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
     test, train, labels = (
-        decode(read_gzip(mnist_files / name), mnist_files / name, 1 if "labels" in name else 3) for name in names
+        decode(gzip.decompress((mnist_files / name).read_bytes()), mnist_files / name, 1 if "labels" in name else 3)
+        for name in names
     )
     chosen = torch.randperm(10_000, generator=torch.Generator().manual_seed(0))
     return test[chosen[:COUNT]] / 255, test[chosen[COUNT : 2 * COUNT]] / 255, train[:1500] / 255, labels[:20_000], train[:20_000]

@@ -1,5 +1,6 @@
 """The Parzen window against a closed form, scipy's kernel density, and the known values on real MNIST."""
 
+import gzip
 import math
 
 import numpy as np
@@ -9,8 +10,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from scipy.stats import gaussian_kde, multivariate_normal
 
-from ganforge.builtin.datasets.mnist import decode_idx as decode
-from ganforge.builtin.datasets.remote_files import read_gzip
+from ganforge.builtin.datasets.image_datasets import decode_idx as decode
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import PARZEN_WIDTHS, log_densities, parzen_log_likelihood
 
@@ -114,7 +114,7 @@ def test_narrow_windows_in_high_dimensions_are_as_right_as_wide_ones(width):
 def test_real_mnist_images_as_samples_give_the_known_value(mnist_files):
     """242.72 ± 2.11 at σ = 0.1668 by an independent implementation; other 10,000 images give 238 to 244."""
     files = [mnist_files / name for name in ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")]
-    train, test = (decode(read_gzip(file), file, 3).float() / 255 for file in files)
+    train, test = (decode(gzip.decompress(file.read_bytes()), file, 3).float() / 255 for file in files)
     chosen = torch.randperm(50_000, generator=torch.Generator().manual_seed(0))[:10_000]
 
     found = parzen_log_likelihood(train[chosen], train[50_000:51_000], test)

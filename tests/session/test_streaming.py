@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.builtin.datasets.held_out_split import held_out_mask
+from ganforge.builtin.datasets.dataset_specs import held_out_mask
 from ganforge.session.run_plan import Options
 from ganforge.session.training_run import run
 from ganforge.storage import checkpoints

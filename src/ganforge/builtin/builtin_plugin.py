@@ -10,25 +10,15 @@ from ganforge.plugin import Registrar, hookimpl
 _LOSSES = "ganforge.builtin.losses"
 _SAMPLERS = "ganforge.builtin.samplers"
 _DATA = "ganforge.builtin.datasets"
-_REMOTE = "ganforge.builtin.datasets.remote_datasets"
 _METRICS = "ganforge.builtin.metrics"
 
 _GOODFELLOW_2014 = "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661"
 _CHEN_2016 = "Chen et al. 2016, https://arxiv.org/abs/1606.03657"
-_THEIS_2016 = "Theis et al. 2016, https://arxiv.org/abs/1511.01844"
 _GULRAJANI_2017 = "Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028"
-_LIM_2017 = "Lim & Ye 2017, https://arxiv.org/abs/1705.02894"
 _METZ_2017 = "Metz et al. 2017, https://arxiv.org/abs/1611.02163"
 _VEEGAN = "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761"
 _MESCHEDER_2018 = "Mescheder et al. 2018, https://arxiv.org/abs/1801.04406"
 _PACGAN = "Lin et al. 2018, https://arxiv.org/abs/1712.04086"
-_RPGAN = "Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734"
-_KYNKAANNIEMI_2019 = "Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991"
-_SAGAN = "Zhang et al. 2019, https://arxiv.org/abs/1805.08318"
-_MEEHAN_2020 = "Meehan et al. 2020, https://arxiv.org/abs/2004.05675"
-_NAEEM_2020 = "Naeem et al. 2020, https://arxiv.org/abs/2002.09797"
-_ALAA_2022 = "Alaa et al. 2022, https://arxiv.org/abs/2102.08921"
-_R3GAN = "Huang et al. 2025, https://arxiv.org/abs/2501.05441"
 
 _Add = Callable[..., None]
 
@@ -37,163 +27,127 @@ _Add = Callable[..., None]
 def ganforge_register_losses(register: Registrar) -> None:
     """Six adversarial losses and three gradient penalties."""
     add = _adder(register, _LOSSES, tags=frozenset({"adversarial"}))
-    add("minimax", "Original zero-sum game: the generator descends log(1 - D(G(z))).", _GOODFELLOW_2014)
-    add("non-saturating", "Original game as played in practice: the generator descends -log D(G(z)).", _GOODFELLOW_2014)
+    add("minimax", "Zero-sum GAN loss (Goodfellow et al., 2014): the generator minimises log(1 - D(G(z))).", _GOODFELLOW_2014)
     add(
-        "least-squares",
-        "LSGAN: halved squared distance of the logits from targets a, b and c.",
-        "Mao et al. 2017, https://arxiv.org/abs/1611.04076",
-        params="LeastSquaresParams",
+        "non-saturating",
+        "Non-saturating GAN loss (Goodfellow et al., 2014): the generator minimises -log D(G(z)).",
+        _GOODFELLOW_2014,
     )
-    add("hinge", "Hinge loss with margin 1, as in SAGAN.", _LIM_2017, _SAGAN)
+    lsgan = "Mao et al. 2017, https://arxiv.org/abs/1611.04076"
     add(
-        "wasserstein",
-        "WGAN: difference of mean scores; add a gradient penalty to bound the slope.",
-        "Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875",
+        "least-squares", "Least-squares loss with targets a, b and c (LSGAN, Mao et al., 2017).", lsgan, params="LeastSquaresParams"
     )
-    add("relativistic", "RpGAN: compares each fake with a paired real sample; with r1 and r2 it is R3GAN's loss.", _RPGAN, _R3GAN)
+    lim, sagan = "Lim & Ye 2017, https://arxiv.org/abs/1705.02894", "Zhang et al. 2019, https://arxiv.org/abs/1805.08318"
+    add("hinge", "Hinge loss with margin 1 (Lim & Ye, 2017), as in SAGAN and BigGAN.", lim, sagan)
+    wgan = "Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875"
+    add("wasserstein", "Wasserstein loss (WGAN, Arjovsky et al., 2017); combine it with a gradient penalty.", wgan)
+    rpgan, r3gan = (
+        "Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734",
+        "Huang et al. 2025, https://arxiv.org/abs/2501.05441",
+    )
+    add("relativistic", "Relativistic pairing loss (RpGAN, Jolicoeur-Martineau, 2018); with r1 and r2: R3GAN.", rpgan, r3gan)
 
     add = _adder(register, _LOSSES, tags=frozenset({"penalty"}))
-    add(
-        "gradient-penalty",
-        "WGAN-GP: keeps the critic's slope near 1 between real and fake; the paper's λ is the weight.",
-        _GULRAJANI_2017,
-        params="GradientPenaltyParams",
-    )
-    add("r1", "R₁: half the squared slope at real samples; the paper's γ is the weight.", _MESCHEDER_2018)
-    add("r2", "R₂: half the squared slope at generated samples; the paper's γ is the weight.", _MESCHEDER_2018)
+    wgan_gp = "WGAN-GP gradient penalty between real and fake samples (Gulrajani et al., 2017); weight = λ."
+    add("gradient-penalty", wgan_gp, _GULRAJANI_2017, params="GradientPenaltyParams")
+    add("r1", "R1 gradient penalty on real samples (Mescheder et al., 2018); weight = γ.", _MESCHEDER_2018)
+    add("r2", "R2 gradient penalty on generated samples (Mescheder et al., 2018); weight = γ.", _MESCHEDER_2018)
 
 
 @hookimpl
 def ganforge_register_samplers(register: Registrar) -> None:
     """Plain, labelled and structured noise."""
-    add, size = _adder(register, _SAMPLERS), {"size": 3}
-    add("normal", "Standard normal noise.", params="NormalParams", spec="noise_spec", check_params=size)
-    add("uniform", "Uniform noise.", params="UniformParams", spec="noise_spec", check_params=size)
+    add, size = _adder(register, _SAMPLERS, has_spec=True), {"size": 3}
+    add("normal", "Standard normal noise.", params="NormalParams", check_params=size)
+    add("uniform", "Uniform noise.", params="UniformParams", check_params=size)
     add(
         "labelled",
-        "Noise with a label drawn from the data's class shares.",
+        "Noise and a class label, drawn with the data's class frequencies (conditional GAN).",
         "Mirza & Osindero 2014, https://arxiv.org/abs/1411.1784",
         params="LabelledParams",
-        spec="labelled_spec",
         requires=("labels",),
         check_params=size,
         tags=frozenset({"conditional"}),
     )
-    add(
-        "structured",
-        "Noise with categorical and continuous codes.",
-        _CHEN_2016,
-        params="StructuredParams",
-        spec="structured_spec",
-        check_params={**size, "categorical": (2, 3), "continuous": 1},
-        tags=frozenset({"codes"}),
-    )
+    codes = {**size, "categorical": (2, 3), "continuous": 1}
+    summary = "Noise with categorical and continuous latent codes (InfoGAN, Chen et al., 2016)."
+    add("structured", summary, _CHEN_2016, params="StructuredParams", check_params=codes, tags=frozenset({"codes"}))
 
 
 @hookimpl
 def ganforge_register_datasets(register: Registrar) -> None:
     """Points of known distributions, images, and the user's own files."""
-    specs, images = f"{_DATA}.dataset_specs", frozenset({"images", "labels"})
-    _add_points(_adder(register, f"{_DATA}.points", specs, check_params={"samples": 200}))
-    _add_digits(_adder(register, f"{_DATA}.mnist", specs, tags=images))
-    _adder(register, f"{_DATA}.cifar10", specs, tags=images)(
-        "cifar10",
-        "60,000 photographs of ten classes, 32×32, labelled; download with `ganforge data prepare cifar10`.",
-        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
-        params="Cifar10Params",
-        spec="cifar10_spec",
-        checksums=f"{_REMOTE}:CIFAR10_CHECKSUMS",
-    )
-    _adder(register, f"{_DATA}.image_folder", specs, tags=images)(
-        "image-folder",
-        "Your own pictures from a folder, cropped and resized; its sub-folders are classes.",
-        params="ImageFolderParams",
-        check_params={"folder": "images"},
-    )
-    _adder(register, f"{_DATA}.user_arrays", specs, tags=frozenset({"points", "images"}))(
-        "arrays",
-        "Your own points or images from .npy, .npz or .csv files, with optional labels.",
-        params="ArraysParams",
-        check_params={"file": "samples.npz"},
-    )
-
-
-def _add_points(add: _Add) -> None:
-    points = frozenset({"points"})
-    add("moons", "Two interleaved half circles, labelled.", params="MoonsParams", spec="moons_spec", tags=points | {"labels"})
-    add(
-        "gaussian-1d",
-        "Numbers from one Gaussian, as in Figure 1 of the 2014 paper.",
-        _GOODFELLOW_2014,
-        params="GaussianParams",
-        spec="gaussian_spec",
-        tags=points | {"density"},
-    )
-    add(
-        "ring",
-        "Narrow Gaussians on a circle: does the generator find every mode?",
-        _VEEGAN,
-        _PACGAN,
-        params="RingParams",
-        spec="ring_spec",
-        tags=points | {"density"},
-    )
+    points, labelled, known = (frozenset({"points", *more}) for more in ((), ("labels",), ("density",)))
+    add = _adder(register, f"{_DATA}.points", f"{_DATA}.dataset_specs", has_spec=True, check_params={"samples": 200}, tags=known)
+    add("moons", "Two interleaved half circles, labelled.", params="MoonsParams", tags=labelled)
+    summary = "Numbers from one Gaussian, as in Figure 1 of the 2014 GAN paper."
+    add("gaussian-1d", summary, _GOODFELLOW_2014, params="GaussianParams", factory="build_mixture")
+    add("ring", "Ring of Gaussians, a test for mode collapse.", _VEEGAN, _PACGAN, params="RingParams", factory="build_mixture")
     add(
         "grid",
-        "Narrow Gaussians on a square grid.",
+        "Square grid of Gaussians, a test for mode collapse.",
         _VEEGAN,
         _PACGAN,
         params="GridParams",
-        spec="grid_spec",
-        tags=points | {"density"},
+        factory="build_mixture",
     )
-    add("swiss-roll", "A spiral in the plane.", _GULRAJANI_2017, params="SwissRollParams", spec="swiss_roll_spec", tags=points)
+    add("swiss-roll", "Two-dimensional Swiss roll.", _GULRAJANI_2017, params="SwissRollParams", tags=points)
+
+    _add_images(_adder(register, f"{_DATA}.image_datasets", f"{_DATA}.dataset_specs", has_spec=True, tags=_IMAGES))
+    add = _adder(register, f"{_DATA}.image_folder", f"{_DATA}.dataset_specs", tags=_IMAGES)
+    summary = "Your own images from a folder, cropped and resized; subfolders are classes."
+    add("image-folder", summary, params="ImageFolderParams", check_params={"folder": "images"})
+    add = _adder(register, f"{_DATA}.user_arrays", f"{_DATA}.dataset_specs", tags=frozenset({"points", "images"}))
+    summary = "Your own points or images from .npy, .npz or .csv files, with optional labels."
+    add("arrays", summary, params="ArraysParams", check_params={"file": "samples.npz"})
 
 
-def _add_digits(add: _Add) -> None:
-    add(
-        "digits",
-        "Scikit-learn's 1,797 handwritten digits, 8×8, in [-1, 1], labelled.",
-        "Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80",
-        params="DigitsParams",
-        spec="digits_spec",
-    )
+_IMAGES = frozenset({"images", "labels"})
+
+
+def _add_images(add: _Add) -> None:
+    remote = f"{_DATA}.remote_datasets"
+    uci = "Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80"
+    add("digits", "Scikit-learn's 1,797 handwritten digits, 8×8, in [-1, 1], labelled.", uci, params="DigitsParams")
     add(
         "mnist",
         "70,000 handwritten digits, 28×28, labelled; download with `ganforge data prepare mnist`.",
         "LeCun et al. 1998, https://doi.org/10.1109/5.726791",
         params="MnistParams",
-        spec="mnist_spec",
-        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
+        checksums=f"{remote}:MNIST.checksums",
     )
     add(
         "fashion-mnist",
-        "70,000 articles of clothing, 28×28, labelled; from Debian or `ganforge data prepare`.",
+        "70,000 images of clothing, 28×28, labelled; from Debian or `ganforge data prepare fashion-mnist`.",
         "Xiao et al. 2017, https://arxiv.org/abs/1708.07747",
-        params="MnistParams",
-        spec="fashion_mnist_spec",
-        checksums=f"{_REMOTE}:FASHION_MNIST_CHECKSUMS",
+        params="FashionMnistParams",
+        checksums=f"{remote}:FASHION_MNIST.checksums",
     )
     add(
         "stacked-mnist",
-        "Three random digits of MNIST as red, green and blue: are all 1,000 modes found?",
+        "Three MNIST digits as the channels of one image: 1,000 modes (Metz et al., 2017).",
         _METZ_2017,
         _PACGAN,
         params="StackedMnistParams",
-        spec="stacked_mnist_spec",
-        checksums=f"{_REMOTE}:MNIST_CHECKSUMS",
+        checksums=f"{remote}:MNIST.checksums",
         check_params={"samples": 2_000},
+    )
+    add(
+        "cifar10",
+        "60,000 photographs of ten classes, 32×32, labelled; download with `ganforge data prepare cifar10`.",
+        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
+        params="Cifar10Params",
+        checksums=f"{remote}:CIFAR10.checksums",
     )
 
 
 @hookimpl
 def ganforge_register_metrics(register: Registrar) -> None:
     """Comparisons with held-out real samples: of distributions, of labels and codes, and of densities."""
-    params = f"{_METRICS}.metric_params"
+    params = f"{_METRICS}.function_metric"
     _add_distribution_metrics(_adder(register, f"{_METRICS}.distribution_metrics", params))
     _add_label_metrics(_adder(register, f"{_METRICS}.label_metrics", params))
-    _add_density_metrics(_adder(register, f"{_METRICS}.density_metrics", params))
+    _add_density_metrics(_adder(register, f"{_METRICS}.density_metrics", params, requires=("density",)))
 
 
 def _add_distribution_metrics(add: _Add) -> None:
@@ -201,89 +155,90 @@ def _add_distribution_metrics(add: _Add) -> None:
     by_features = "for f features, and one pass of each sample through their network"
     add(
         "wasserstein",
-        "Exact optimal-transport distance to as many held-out real samples.",
+        "Exact Wasserstein distance (optimal transport, W₁ or W₂) to held-out real samples.",
         params="WassersteinParams",
         cost="time about n²·d and, for the plan, more than n² log n; memory five times n²; on a line n log n",
     )
     add(
         "sliced-wasserstein",
-        "Wasserstein distance along random lines: cheap where the exact one is expensive.",
+        "Sliced Wasserstein distance (Bonneel et al., 2015): fast for many or high-dimensional samples.",
         "Bonneel et al. 2015, https://doi.org/10.1007/s10851-014-0506-3",
         params="SlicedWassersteinParams",
         cost="time directions·n·(d + log n); memory n·d",
     )
     add(
         "frechet",
-        "Fréchet distance of named features; with Inception features it is FID. Biased for few samples.",
+        "Fréchet distance of features; with features = 'inception' it is FID (Heusel et al., 2017).",
         "Heusel et al. 2017, https://arxiv.org/abs/1706.08500",
         params="FeatureParams",
         cost=f"time n·f² + f³ {by_features}",
     )
     add(
         "kernel",
-        "Kernel distance of named features, without bias; with Inception features it is KID.",
+        "Kernel distance of features, unbiased; with features = 'inception' it is KID (Bińkowski et al., 2018).",
         "Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401",
         params="KernelParams",
         cost=f"time n²·f {by_features}",
     )
     add(
         "mmd",
-        "Unbiased squared maximum mean discrepancy of named features, with Gaussian kernels.",
+        "Maximum mean discrepancy (MMD²) with Gaussian kernels, unbiased (Gretton et al., 2012).",
         "Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html",
-        params="MmdParams",
+        params="FeatureParams",
         cost=by_neighbours,
     )
     add(
         "precision-recall",
-        "Precision and recall, density and coverage: quality and diversity apart, on named features.",
-        _KYNKAANNIEMI_2019,
-        _NAEEM_2020,
+        "Precision, recall, density and coverage (Kynkäänniemi et al., 2019; Naeem et al., 2020).",
+        "Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991",
+        "Naeem et al. 2020, https://arxiv.org/abs/2002.09797",
         params="PrecisionRecallParams",
         cost=by_neighbours,
     )
     add(
         "one-nearest-neighbour",
-        "Does the nearest other sample separate real from generated? 1: separate sets, 0: copies of real samples.",
+        "1-NN two-sample test: leave-one-out accuracy, 0.5 for equal distributions (Xu et al., 2018).",
         "Xu et al. 2018, https://arxiv.org/abs/1806.07755",
-        params="OneNearestNeighbourParams",
+        params="FeatureParams",
         cost=by_neighbours,
     )
     add(
         "duplicates",
-        "The birthday test: near and exact repeats among generated samples, compared with real ones.",
+        "Birthday-paradox test for duplicates among generated samples (Arora & Zhang, 2017).",
         "Arora & Zhang 2017, https://arxiv.org/abs/1706.08224",
-        params="DuplicatesParams",
+        params="FeatureParams",
         cost="time n²·f for f features; memory n·f",
     )
     add(
         "memorisation",
-        "Copies of training data: nearest training neighbours of generated compared with held-out samples.",
-        _MEEHAN_2020,
-        _ALAA_2022,
+        "Data-copying test: nearest training neighbours of generated and held-out samples (Meehan et al., 2020).",
+        "Meehan et al. 2020, https://arxiv.org/abs/2004.05675",
+        "Alaa et al. 2022, https://arxiv.org/abs/2102.08921",
         params="MemorisationParams",
         cost="time 4·n·t·f for f features and t training samples; memory (n + t)·f",
     )
 
 
 def _add_label_metrics(add: _Add) -> None:
+    by_samples = "time n²·d by nearest samples, n passes by a classifier"
     add(
         "label-match",
-        "Share of conditional samples that have the requested class, by 1-NN or by a classifier.",
+        "Class accuracy of conditional samples, by nearest neighbour or a classifier of the data.",
         params="LabelMatchParams",
         requires=("labels",),
-        cost="time n²·d by nearest samples, n passes by a classifier",
+        cost=by_samples,
     )
     add(
         "code-recovery",
-        "Does a categorical code mean a class? Accuracy under the best matching; classes by 1-NN or a classifier.",
+        "Clustering accuracy of a categorical latent code under the best matching to classes (InfoGAN).",
         _CHEN_2016,
         params="CodeRecoveryParams",
         requires=("categorical-codes", "labels"),
-        cost="time n²·d by nearest samples, n passes by a classifier",
+        cost=by_samples,
     )
     add(
         "class-modes",
-        "Classes that a classifier finds, and KL of their shares: the 1,000 modes of stacked MNIST.",
+        "Captured classes and KL divergence by a classifier: the 1,000 modes of stacked MNIST.",
         _METZ_2017,
         _PACGAN,
         params="ClassModesParams",
@@ -292,7 +247,7 @@ def _add_label_metrics(add: _Add) -> None:
     )
     add(
         "information",
-        "InfoGAN's bound on the information between categorical codes and samples, in nats beside H(c).",
+        "InfoGAN's lower bound on the mutual information of categorical codes and samples, in nats.",
         _CHEN_2016,
         params="InformationParams",
         requires=("categorical-codes", "head:code"),
@@ -303,44 +258,46 @@ def _add_label_metrics(add: _Add) -> None:
 def _add_density_metrics(add: _Add) -> None:
     add(
         "modes",
-        "Captured modes, high-quality share (3σ) and reverse KL, as VEEGAN and PacGAN count them.",
+        "Captured modes, high-quality samples (within 3σ) and reverse KL (VEEGAN, PacGAN).",
         _VEEGAN,
         _PACGAN,
-        requires=("density",),
         cost="time n·m·d for m modes",
     )
     add(
         "optimal-discriminator",
-        "Gap of the discriminator to D* = p/(p + q), and divergences of the densities, where p is known.",
+        "Gap to the optimal discriminator D* = p/(p + q), and JS, KL and total variation, for a known density.",
         _GOODFELLOW_2014,
         params="OptimalDiscriminatorParams",
-        requires=("density",),
         cost="time n and cells of the grid; one pass of each through the discriminator",
     )
     add(
         "parzen",
-        "Log-likelihood estimate of the 2014 papers; their protocol has 10,000 samples. Not a measure of quality.",
+        "Parzen-window log-likelihood of the 2014 papers, for comparison with them; not a measure of quality.",
         _GOODFELLOW_2014,
-        _THEIS_2016,
+        "Theis et al. 2016, https://arxiv.org/abs/1511.01844",
         params="ParzenParams",
+        requires=(),
         cost="time n·(validation + test)·d; memory n·d",
     )
 
 
-def _adder(register: Registrar, module: str, light: str | None = None, **common: Any) -> _Add:
+def _adder(register: Registrar, module: str, light: str = "", *, has_spec: bool = False, **common: Any) -> _Add:
     """``register`` in short for the components of one module.
 
     Args:
         register: the registrar.
-        module: module of the factories, which are called ``build_`` and the component's name.
-        light: module of params and specs, which must not import torch; by default the same.
+        module: module of the factories, which are called ``build_`` and the component's name unless stated otherwise.
+        light: module of the params models, which must not import torch; by default the same.
+        has_spec: whether each params model has a method ``spec``.
         common: options that all components share.
     """
 
-    def add(name: str, summary: str, *references: str, params: str = "", spec: str = "", **options: Any) -> None:
-        named = {"params": params, "spec": spec}
-        options |= {key: f"{light or module}:{attribute}" for key, attribute in named.items() if attribute}
-        factory = f"{module}:build_{name.replace('-', '_')}"
-        register(name, factory, summary=summary, references=references, **(common | options))
+    def add(name: str, summary: str, *references: str, params: str = "", factory: str = "", **options: Any) -> None:
+        if params:
+            options["params"] = f"{light or module}:{params}"
+        if has_spec:
+            options["spec"] = f"{light or module}:{params}.spec"
+        factory = factory or f"build_{name.replace('-', '_')}"
+        register(name, f"{module}:{factory}", summary=summary, references=references, **(common | options))
 
     return add

@@ -6,7 +6,7 @@ This module imports torch inside functions only: params and specs are read whene
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -17,30 +17,25 @@ from ganforge.plugin import Codes, DataSpec, IncompatiblePartsError, Latent, Lat
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-Noise = Callable[[int, int, "Generator"], "Tensor"]
-"""``(count, width, generator) -> (count, width)``."""
-Classes = Callable[[int, "Generator"], "Tensor"]
-"""``(count, generator) -> (count,)`` int64 class indices."""
-Moments = tuple[float, float]
-"""Mean and standard deviation of each dimension of the noise."""
 Bounds = tuple[float, float]
-"""Least and greatest value of the noise."""
-
-_STANDARD: Moments = (0.0, 1.0)
+"""Least and greatest value of uniform noise."""
+_CODE_BOUNDS: Bounds = (-1.0, 1.0)
 
 
 class NormalParams(Params):
     """Parameters of the normal sampler."""
 
     size: int = Field(ge=1)
-    """Width of the noise."""
+    """Width of the noise, without labels and codes."""
+
+    def spec(self, _data: DataSpec) -> LatentSpec:
+        """Noise alone."""
+        return LatentSpec(noise=self.size)
 
 
-class UniformParams(Params):
+class UniformParams(NormalParams):
     """Parameters of the uniform sampler."""
 
-    size: int = Field(ge=1)
-    """Width of the noise."""
     low: float = -1.0
     """Least value. The 2014 paper's code draws from [-√3, √3], which has variance 1."""
     high: float = 1.0
@@ -65,12 +60,23 @@ class LabelledParams(UniformParams):
     stratified: bool = False
     """Whether each draw contains every class in its share, to within one sample, in random order; else labels are independent."""
 
+    def spec(self, data: DataSpec) -> LatentSpec:
+        """Noise and a label.
 
-class StructuredParams(Params):
+        Raises:
+            IncompatiblePartsError: the data has no labels.
+        """
+        if data.classes is None:
+            raise IncompatiblePartsError(
+                "sampler 'labelled' draws labels, but the data set has none",
+                remedy="change sampler.use to 'normal', or dataset.use to labelled data",
+            )
+        return LatentSpec(noise=self.size, classes=data.classes)
+
+
+class StructuredParams(NormalParams):
     """Parameters of the structured sampler."""
 
-    size: int = Field(ge=1)
-    """Width of the noise, without the codes."""
     categorical: tuple[Annotated[int, Field(ge=2)], ...] = ()
     """Number of values of each categorical code; all values are equally likely."""
     continuous: int = Field(0, ge=0)
@@ -86,6 +92,32 @@ class StructuredParams(Params):
             raise ValueError("give at least one code, such as categorical = [10]; without codes use the sampler 'normal'")
         return self
 
+    def spec(self, _data: DataSpec) -> LatentSpec:
+        """Noise and codes."""
+        return LatentSpec(noise=self.size, categorical=self.categorical, continuous=self.continuous)
+
+
+def build_normal(params: NormalParams, context: SamplerContext) -> Sampler:
+    """Factory of ``normal``."""
+    return LatentSampler(params.spec(context.data))
+
+
+def build_uniform(params: UniformParams, context: SamplerContext) -> Sampler:
+    """Factory of ``uniform``."""
+    return LatentSampler(params.spec(context.data), (params.low, params.high))
+
+
+def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
+    """Factory of ``labelled``."""
+    spec, bounds = params.spec(context.data), (params.low, params.high) if params.distribution == "uniform" else None
+    return LatentSampler(spec, bounds, context.data.class_shares or (1.0,) * (spec.classes or 0), params.stratified)
+
+
+def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
+    """Factory of ``structured``."""
+    bounds = _CODE_BOUNDS if params.distribution == "uniform" else None
+    return LatentSampler(params.spec(context.data), bounds, stratified=params.stratified)
+
 
 @dataclass(frozen=True, slots=True)
 class LatentSampler:
@@ -93,144 +125,71 @@ class LatentSampler:
 
     Attributes:
         spec: sizes of the latents.
-        noise: draws the noise.
-        noise_moments: mean and standard deviation of each dimension of the noise.
-        noise_bounds: least and greatest value of the noise; ``None`` if unbounded.
-        labels: draws labels, if the spec has classes.
-        codes: draw the categorical codes of the spec, one each. Continuous codes are uniform in [-1, 1].
+        noise_bounds: least and greatest value of the noise; ``None`` for standard normal noise.
+        shares: share of each class among the labels, if the spec has classes.
+        stratified: whether each draw contains every class, or value of a code, in its share.
     """
 
     spec: LatentSpec
-    noise: Noise
-    noise_moments: Moments
-    noise_bounds: Bounds | None
-    labels: Classes | None = None
-    codes: tuple[Classes, ...] = ()
+    noise_bounds: Bounds | None = None
+    shares: tuple[float, ...] = ()
+    stratified: bool = False
+
+    @property
+    def noise_moments(self) -> tuple[float, float]:
+        """Mean and standard deviation of each dimension of the noise."""
+        if self.noise_bounds is None:
+            return 0.0, 1.0
+        low, high = self.noise_bounds
+        return (low + high) / 2, (high - low) / math.sqrt(12)
 
     def draw(self, count: int, generator: Generator) -> Latent:
         """``count`` latents."""
-        noise = self.noise(count, self.spec.noise, generator)
+        noise = _draw_noise(self.noise_bounds, count, self.spec.noise, generator)
         if self.spec.has_codes:
             return Latent(noise, codes=self._draw_codes(count, generator))
-        return Latent(noise, labels=None if self.labels is None else self.labels(count, generator))
+        return Latent(noise, labels=self._draw_classes(self.shares, count, generator) if self.shares else None)
 
     def _draw_codes(self, count: int, generator: Generator) -> Codes:
         """``(count, k)`` int64 and ``(count, c)`` floats."""
         import torch
 
-        columns = [code(count, generator) for code in self.codes]
+        columns = [self._draw_classes((1.0,) * values, count, generator) for values in self.spec.categorical]
         categorical = torch.stack(columns, dim=1) if columns else torch.empty(count, 0, dtype=torch.int64, device=generator.device)
-        return Codes(categorical, uniform(-1.0, 1.0)(count, self.spec.continuous, generator))
+        return Codes(categorical, _draw_noise(_CODE_BOUNDS, count, self.spec.continuous, generator))
+
+    def _draw_classes(self, shares: Sequence[float], count: int, generator: Generator) -> Tensor:
+        return (draw_stratified if self.stratified else draw_independent)(shares, count, generator)
 
 
-def normal(count: int, width: int, generator: Generator) -> Tensor:
-    """``(count, width)`` from a standard normal."""
+def draw_independent(shares: Sequence[float], count: int, generator: Generator) -> Tensor:
+    """``(count,)`` int64: independent classes with probabilities proportional to ``shares``."""
     import torch
 
-    return torch.randn(count, width, generator=generator, device=generator.device)
+    return torch.multinomial(torch.tensor(shares).to(generator.device), count, replacement=True, generator=generator)
 
 
-def uniform(low: float, high: float) -> Noise:
-    """``(count, width)`` from [low, high)."""
-    import torch
-
-    def draw(count: int, width: int, generator: Generator) -> Tensor:
-        return low + (high - low) * torch.rand(count, width, generator=generator, device=generator.device)
-
-    return draw
-
-
-def independent(shares: Sequence[float]) -> Classes:
-    """Independent classes with probabilities proportional to ``shares``."""
-    import torch
-
-    chances = torch.tensor(shares)  # (k,)
-
-    def draw(count: int, generator: Generator) -> Tensor:
-        return torch.multinomial(chances.to(generator.device), count, replacement=True, generator=generator)
-
-    return draw
-
-
-def stratified(shares: Sequence[float]) -> Classes:
-    """Classes in random order, the count of each in its share to within one.
+def draw_stratified(shares: Sequence[float], count: int, generator: Generator) -> Tensor:
+    """``(count,)`` int64: classes in random order, the count of each in its share to within one.
 
     Systematic sampling: one random offset for ``count`` evenly spaced points of the cumulated shares, so that the expected counts
     are exact. It removes the randomness of the counts, and with it a part of every batch's gradient noise.
     """
     import torch
 
-    parts = torch.tensor(shares).double()  # (k,)
+    parts, device = torch.tensor(shares).double(), generator.device
     cumulated = parts.cumsum(0) / parts.sum()
-
-    def draw(count: int, generator: Generator) -> Tensor:
-        device = generator.device
-        offset = torch.rand((), generator=generator, device=device, dtype=torch.float64)
-        points = (torch.arange(count, device=device, dtype=torch.float64) + offset) / count
-        classes = torch.searchsorted(cumulated.to(device), points, right=True).clamp_max(len(parts) - 1)
-        return classes[torch.randperm(count, generator=generator, device=device)]
-
-    return draw
+    offset = torch.rand((), generator=generator, device=device, dtype=torch.float64)
+    points = (torch.arange(count, device=device, dtype=torch.float64) + offset) / count
+    classes = torch.searchsorted(cumulated.to(device), points, right=True).clamp_max(len(parts) - 1)
+    return classes[torch.randperm(count, generator=generator, device=device)]
 
 
-def noise_spec(params: NormalParams | UniformParams, _data: DataSpec) -> LatentSpec:
-    """Spec of ``normal`` and ``uniform``."""
-    return LatentSpec(noise=params.size)
+def _draw_noise(bounds: Bounds | None, count: int, width: int, generator: Generator) -> Tensor:
+    """``(count, width)``, standard normal or uniform between bounds."""
+    import torch
 
-
-def labelled_spec(params: LabelledParams, data: DataSpec) -> LatentSpec:
-    """Spec of ``labelled``.
-
-    Raises:
-        IncompatiblePartsError: the data has no labels.
-    """
-    if data.classes is None:
-        raise IncompatiblePartsError(
-            "sampler 'labelled' draws labels, but the data set has none",
-            remedy="change sampler.use to 'normal', or dataset.use to labelled data",
-        )
-    return LatentSpec(noise=params.size, classes=data.classes)
-
-
-def structured_spec(params: StructuredParams, _data: DataSpec) -> LatentSpec:
-    """Spec of ``structured``."""
-    return LatentSpec(noise=params.size, categorical=params.categorical, continuous=params.continuous)
-
-
-def build_normal(params: NormalParams, context: SamplerContext) -> Sampler:
-    """Factory of ``normal``."""
-    return LatentSampler(noise_spec(params, context.data), *_noise("normal"))
-
-
-def build_uniform(params: UniformParams, context: SamplerContext) -> Sampler:
-    """Factory of ``uniform``."""
-    return LatentSampler(noise_spec(params, context.data), *_noise("uniform", params.low, params.high))
-
-
-def build_labelled(params: LabelledParams, context: SamplerContext) -> Sampler:
-    """Factory of ``labelled``.
-
-    Raises:
-        IncompatiblePartsError: the data has no labels.
-    """
-    spec = labelled_spec(params, context.data)
-    shares = context.data.class_shares or (1.0,) * (spec.classes or 0)
-    noise = _noise(params.distribution, params.low, params.high)
-    return LatentSampler(spec, *noise, labels=_classes(shares, stratify=params.stratified))
-
-
-def build_structured(params: StructuredParams, context: SamplerContext) -> Sampler:
-    """Factory of ``structured`` (InfoGAN, Chen et al. 2016)."""
-    spec = structured_spec(params, context.data)
-    codes = tuple(_classes((1.0,) * values, stratify=params.stratified) for values in spec.categorical)
-    return LatentSampler(spec, *_noise(params.distribution), codes=codes)
-
-
-def _noise(distribution: str, low: float = -1.0, high: float = 1.0) -> tuple[Noise, Moments, Bounds | None]:
-    if distribution == "normal":
-        return normal, _STANDARD, None
-    return uniform(low, high), ((low + high) / 2, (high - low) / math.sqrt(12)), (low, high)
-
-
-def _classes(shares: Sequence[float], *, stratify: bool) -> Classes:
-    return stratified(shares) if stratify else independent(shares)
+    if bounds is None:
+        return torch.randn(count, width, generator=generator, device=generator.device)
+    low, high = bounds
+    return low + (high - low) * torch.rand(count, width, generator=generator, device=generator.device)

@@ -25,8 +25,7 @@ def data() -> None:
 @app.command("list")
 def list_data(*, as_json: options.Json = False) -> None:
     """List the data sets that can be prepared, their state and location."""
-    from ganforge.builtin.datasets.remote_datasets import REMOTE_DATASETS
-    from ganforge.builtin.datasets.remote_files import find_folder, search_folders
+    from ganforge.builtin.datasets.remote_datasets import REMOTE_DATASETS, find_folder, search_folders
     from ganforge.storage.data_folders import data_folders
 
     folders = data_folders()
@@ -72,7 +71,7 @@ def prepare(
 
 def _state(dataset: RemoteDataset, folder: Path | None) -> str:
     """The state by file names and sizes, without checksums."""
-    from ganforge.builtin.datasets.remote_files import have_right_sizes
+    from ganforge.builtin.datasets.remote_datasets import have_right_sizes
 
     if folder is None:
         return "missing"
@@ -81,17 +80,14 @@ def _state(dataset: RemoteDataset, folder: Path | None) -> str:
 
 def _facts(dataset: RemoteDataset, folder: Path | None) -> dict[str, object]:
     """A data set as plain data."""
-    from ganforge.builtin.datasets.remote_files import find_file, find_layout
+    from ganforge.builtin.datasets.remote_datasets import find_files
 
-    layout = (find_layout(dataset, folder) if folder else None) or dataset.layouts[0]
+    files = dict(find_files(dataset, folder) if folder else ()) or dict.fromkeys(dataset.layouts[0])
     return {
         "state": _state(dataset, folder),
         "folder": folder,
         **console.attributes(dataset, "name", "summary", "licence", "urls"),
-        "files": [
-            {"name": file.name, "sum": file.checksum, "file": find_file(file, folder) if folder else None, "bytes": file.size}
-            for file in layout
-        ],
+        "files": [{"name": file.name, "sum": file.checksum, "file": path, "bytes": file.size} for file, path in files.items()],
     }
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -37,7 +38,7 @@ def _form(pattern: str, words: str) -> AfterValidator:
 
 
 Name = Annotated[str, _form(r"[a-z0-9]+(-[a-z0-9]+)*", "lower-case letters, digits and single hyphens")]
-Reference = Annotated[str, _form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "of the form 'module:attribute'")]
+Reference = Annotated[str, _form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "of the form 'module:attribute'")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -115,7 +116,8 @@ class Component:
             ``codes``, ``points``, ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
         provides: capabilities that this component adds, such as ``head:code``.
         spec: datasets and samplers: ``"module:attribute"`` of a torch-free function giving the spec from the params
-            (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), to check recipes without torch.
+            (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), to check recipes without torch; it may be a method of
+            the params model, as ``"module:Model.method"``.
         checksums: data sets with published files: ``"module:attribute"`` of a mapping from file names to checksums, or the mapping
             itself, for ``lock.json``.
         needs: modules that must be installed, such as ``torchvision``; they are not imported to find out.
@@ -211,7 +213,7 @@ class Component:
         module, _, attribute = reference.partition(":")
         try:
             with isolated():
-                return getattr(importlib.import_module(module), attribute)
+                return attrgetter(attribute)(importlib.import_module(module))
         except Exception as error:
             raise PluginError(
                 f"{self.kind} '{self.id}': cannot load {reference}: {describe_error(error)}",

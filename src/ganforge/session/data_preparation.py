@@ -9,8 +9,18 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ganforge import __version__
-from ganforge.builtin.datasets.remote_datasets import DERIVED_DATASETS, REMOTE_DATASETS, Layout, RemoteDataset, RemoteFile
-from ganforge.builtin.datasets.remote_files import decompress, find_file, find_folder, find_layout, read_file, search_folders
+from ganforge.builtin.datasets.remote_datasets import (
+    DERIVED_DATASETS,
+    REMOTE_DATASETS,
+    Layout,
+    RemoteDataset,
+    RemoteFile,
+    find_file,
+    find_files,
+    find_folder,
+    read_file,
+    search_folders,
+)
 from ganforge.core.errors import DataError, StorageError, UsageError, unknown_name
 from ganforge.storage.atomic_files import storage_errors, write_bytes
 
@@ -83,7 +93,7 @@ def _put_in_place(dataset: RemoteDataset, target: Path, contents: Mapping[str, b
 
 def _verify(dataset: RemoteDataset, file: RemoteFile, raw: bytes, origin: Path | str) -> None:
     """Compare a file, compressed or not, with its checksum; an error names ``origin``."""
-    content = _content(file, raw, origin)
+    content = file.decompress(raw, origin)
     if not file.matches(content):
         found = file.checksum_of(content).partition(":")[2]
         expected = file.checksum.partition(":")[2]
@@ -93,15 +103,10 @@ def _verify(dataset: RemoteDataset, file: RemoteFile, raw: bytes, origin: Path |
         )
 
 
-def _content(file: RemoteFile, raw: bytes, origin: Path | str) -> bytes:
-    return decompress(raw, origin, limit=file.size) if file.gzipped else raw
-
-
 def _is_intact(dataset: RemoteDataset, folder: Path) -> bool:
     """Whether the files that a run would read in a folder have the right checksums."""
     try:
-        paths = [(file, find_file(file, folder)) for file in find_layout(dataset, folder) or ()]
-        return bool(paths) and all(path and file.matches(_content(file, read_file(path), path)) for file, path in paths)
+        return all(file.matches(file.read(path)) for file, path in find_files(dataset, folder))
     except DataError:
         return False
 
@@ -159,12 +164,11 @@ def _local_files(dataset: RemoteDataset, source: Path) -> list[tuple[RemoteFile,
         raise DataError(f"there is no folder {source}", remedy="name an existing folder, or a URL that begins with https://")
 
     folder = find_folder(dataset, [source])
-    layout = find_layout(dataset, folder) if folder else None
-    if folder is None or layout is None:
+    if folder is None:
         missing = [file for file in dataset.layouts[0] if not find_file(file, source)]
         others = "".join(f"; or {_enumerate(other)}" for other in dataset.layouts[1:])
         raise DataError(f"{source} lacks {_enumerate(missing)}", remedy=f"it must hold {_enumerate(dataset.layouts[0])}{others}")
-    return [(file, path) for file in layout if (path := find_file(file, folder))]
+    return find_files(dataset, folder)
 
 
 def _download(dataset: RemoteDataset, urls: Iterable[str], report: Report) -> Iterator[tuple[str, bytes]]:

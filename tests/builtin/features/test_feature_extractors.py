@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ganforge.builtin.datasets.held_out_split import SplitDataset
+from ganforge.builtin.datasets.dataset_specs import SplitDataset
 from ganforge.builtin.features import classifier_features, feature_extractors
 from ganforge.builtin.features.classifier_features import SmallNetwork, load_classifier, shrink, stacked_channels
-from ganforge.builtin.features.feature_extractors import RawFeatures, build_features, to_pixels
-from ganforge.builtin.metrics.metric_params import FeatureParams
+from ganforge.builtin.features.feature_extractors import build_features, load_imagenet, to_pixels
+from ganforge.builtin.metrics.function_metric import FeatureParams
 from ganforge.plugin import DataError, DataSpec, IncompatiblePartsError, Samples
 
 GREY = DataSpec((1, 20, 30), value_range=(-1.0, 1.0))
@@ -28,8 +28,9 @@ def images(seed: int, spec: DataSpec, n: int = 5) -> torch.Tensor:
     return torch.rand(n, *spec.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def test_raw_features_are_the_values_in_rows() -> None:
-    assert torch.equal(RawFeatures()(images(0, GREY)), images(0, GREY).reshape(5, 600))
+def test_raw_features_are_the_values_in_rows(metric_context) -> None:
+    features = build_features(FeatureParams(), metric_context(GREY))
+    assert torch.equal(features(images(0, GREY)), images(0, GREY).reshape(5, 600))
 
 
 # the classifier
@@ -155,8 +156,9 @@ def test_imagenet_features_are_those_of_the_layer_before_the_classes(metric_cont
 
     seen = found(values)
     assert seen.shape == (2, 1280)
-    logits = found.network._fc(seen)
-    assert torch.allclose(logits, found.network(values * 255 / 128 - 127 / 128), atol=1e-4)
+    network, _ = load_imagenet()
+    logits = network._fc(seen)
+    assert torch.allclose(logits, network(values * 255 / 128 - 127 / 128), atol=1e-4)
     assert found.protocol["sha256"].startswith("57934424")
     assert found.protocol["resize"].endswith("96×96")
 
@@ -169,7 +171,7 @@ def test_the_backbone_knows_what_is_on_photographs(metric_context) -> None:
     found = build_features(FeatureParams(features="imagenet"), metric_context(spec))
     photographs = torch.from_numpy(np.stack(load_sample_images().images)).permute(0, 3, 1, 2).float() / 255
     squares = functional.interpolate(photographs[:, :, :420, 110:530], size=(224, 224), mode="bilinear", antialias=True)
-    assert found.network._fc(found(squares)).argmax(1).tolist() == [698, 985]
+    assert load_imagenet()[0]._fc(found(squares)).argmax(1).tolist() == [698, 985]
 
 
 def test_grey_images_are_seen_in_three_equal_channels_and_the_range_is_that_of_bytes() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganforge.builtin.metrics.metric_params import ParzenParams
+from ganforge.builtin.metrics.function_metric import ParzenParams
 from ganforge.metrics import PARZEN_WIDTHS, parzen_log_likelihood
 from ganforge.plugin import DataSpec, DiscriminatorOutput, Evaluation, GaussianMixture, IncompatiblePartsError, LatentSpec, Samples
 

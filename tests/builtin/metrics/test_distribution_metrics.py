@@ -11,10 +11,10 @@ import torch
 from pydantic import ValidationError
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganforge.builtin.datasets.held_out_split import SplitDataset
+from ganforge.builtin.datasets.dataset_specs import SplitDataset
 from ganforge.builtin.features import classifier_features
 from ganforge.builtin.features.feature_extractors import build_features
-from ganforge.builtin.metrics.metric_params import FeatureParams
+from ganforge.builtin.metrics.function_metric import FeatureParams
 from ganforge.metrics import (
     class_coverage_floor,
     frechet_distance,

@@ -1,30 +1,29 @@
-"""Params and specs of the built-in data sets: a recipe's options, and the sizes that follow. Imports no torch or NumPy."""
+"""Params and specs of the built-in data sets, and the split into training and held-out samples.
+
+A spec holds the sizes that follow from the params. This module imports torch and NumPy inside functions only.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from ganforge.plugin import DataSpec, GaussianMixture, Params
+from ganforge.plugin import DataSpec, GaussianMixture, Params, Samples
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 DIGIT_COUNTS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 """Number of images of each digit among scikit-learn's 1,797."""
 _DIGIT_NAMES = tuple(map(str, range(10)))
 _CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-"""Numbered as in Xiao et al. 2017."""
 _CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""Numbered as in Krizhevsky 2009."""
-_MNIST_COUNTS = {
-    "train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
-    "train-50k": (4932, 5678, 4968, 5101, 4859, 4506, 4951, 5175, 4842, 4988),
-}
-_FASHION_COUNTS = {"train": (6000,) * 10, "train-50k": (4977, 5012, 4992, 4979, 4950, 5004, 5030, 5045, 5032, 4979)}
-"""Number of images of each class in a split, as counted."""
 
 
 def _check_range(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -40,6 +39,9 @@ ValueRange = Annotated[tuple[float, float], AfterValidator(_check_range)]
 class _SyntheticParams(Params):
     training_only: ClassVar[frozenset[str]] = frozenset({"samples"})
 
+    samples: int = Field(10_000, ge=1)
+    """Training points."""
+
 
 class MoonsParams(_SyntheticParams):
     """Parameters of the two moons."""
@@ -49,6 +51,12 @@ class MoonsParams(_SyntheticParams):
     noise: float = Field(0.05, ge=0)
     """Standard deviation of the noise around the arcs, whose radius is 1."""
 
+    def spec(self) -> DataSpec:
+        """Points in the plane, one class per moon."""
+        upper = self.samples // 2
+        shares = (upper / self.samples, (self.samples - upper) / self.samples)
+        return DataSpec((2,), classes=2, class_names=("upper", "lower"), class_shares=shares)
+
 
 class GaussianParams(_SyntheticParams):
     """Parameters of the one-dimensional Gaussian."""
@@ -57,11 +65,33 @@ class GaussianParams(_SyntheticParams):
     """Mean."""
     std: float = Field(1.0, gt=0)
     """Standard deviation."""
-    samples: int = Field(10_000, ge=1)
-    """Training points."""
+
+    def density(self) -> GaussianMixture:
+        """The one Gaussian."""
+        return GaussianMixture(((self.mean,),), self.std)
+
+    def spec(self) -> DataSpec:
+        """Numbers of a known density."""
+        return DataSpec((1,), density=self.density())
 
 
-class RingParams(_SyntheticParams):
+class _ModesParams(_SyntheticParams):
+    samples: int = Field(100_000, ge=1)
+    """Training points, all modes together."""
+    labelled: bool = False
+    """Whether each point has its mode's number as label."""
+
+    def density(self) -> GaussianMixture:
+        """The modes."""
+        raise NotImplementedError
+
+    def spec(self) -> DataSpec:
+        """Points in the plane of a known density."""
+        density = self.density()
+        return DataSpec((2,), classes=len(density.means) if self.labelled else None, density=density)
+
+
+class RingParams(_ModesParams):
     """Parameters of the ring of Gaussians; the defaults are those of PacGAN (Lin et al. 2018)."""
 
     modes: int = Field(8, ge=2)
@@ -70,13 +100,14 @@ class RingParams(_SyntheticParams):
     """Radius of the circle."""
     std: float = Field(0.01, gt=0)
     """Standard deviation of each Gaussian along every axis."""
-    samples: int = Field(100_000, ge=1)
-    """Training points, all modes together."""
-    labelled: bool = False
-    """Whether each point has its mode's number as label."""
+
+    def density(self) -> GaussianMixture:
+        """Modes at the angles 2πk/modes, counter-clockwise from (radius, 0)."""
+        angles = [2 * math.pi * mode / self.modes for mode in range(self.modes)]
+        return GaussianMixture(tuple((self.radius * math.cos(angle), self.radius * math.sin(angle)) for angle in angles), self.std)
 
 
-class GridParams(_SyntheticParams):
+class GridParams(_ModesParams):
     """Parameters of the grid of Gaussians; the defaults are those of PacGAN (Lin et al. 2018)."""
 
     side: int = Field(5, ge=2)
@@ -85,19 +116,22 @@ class GridParams(_SyntheticParams):
     """Distance between adjacent Gaussians."""
     std: float = Field(0.05, gt=0)
     """Standard deviation of each Gaussian along every axis."""
-    samples: int = Field(100_000, ge=1)
-    """Training points, all modes together."""
-    labelled: bool = False
-    """Whether each point has its mode's number as label."""
+
+    def density(self) -> GaussianMixture:
+        """Modes on a square grid around the origin, row by row."""
+        steps = [(step - (self.side - 1) / 2) * self.spacing for step in range(self.side)]
+        return GaussianMixture(tuple(product(steps, steps)), self.std)
 
 
 class SwissRollParams(_SyntheticParams):
     """Parameters of the two-dimensional Swiss roll."""
 
-    samples: int = Field(10_000, ge=1)
-    """Training points."""
     noise: float = Field(0.25, ge=0)
     """Standard deviation of the noise before everything is divided by 7.5, as in WGAN-GP's toy experiments."""
+
+    def spec(self) -> DataSpec:
+        """Points in the plane."""
+        return DataSpec((2,))
 
 
 class DigitsParams(Params):
@@ -105,6 +139,10 @@ class DigitsParams(Params):
 
     held_out: float = Field(0.2, gt=0, lt=1)
     """Share of each class that is held out for evaluation."""
+
+    def spec(self) -> DataSpec:
+        """Grey images of ten digits."""
+        return DataSpec((1, 8, 8), 10, _DIGIT_NAMES, training_shares(DIGIT_COUNTS, self.held_out), value_range=(-1.0, 1.0))
 
 
 class ImageParams(Params):
@@ -115,9 +153,14 @@ class ImageParams(Params):
 
 
 class MnistParams(ImageParams):
-    """Parameters of MNIST and Fashion-MNIST."""
+    """Parameters of MNIST."""
 
     training_only: ClassVar[frozenset[str]] = frozenset({"split"})
+    class_names: ClassVar[tuple[str, ...]] = _DIGIT_NAMES
+    class_counts: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        "train-50k": (4932, 5678, 4968, 5101, 4859, 4506, 4951, 5175, 4842, 4988),
+    }
 
     split: Literal["train", "train-50k"] = "train"
     """Training images: all 60,000, or the first 50,000, as in the protocol of 2014, which uses the others to choose σ."""
@@ -132,6 +175,20 @@ class MnistParams(ImageParams):
             raise ValueError("the validation images are among those of split 'train'; use split = \"train-50k\"")
         return held_out
 
+    def spec(self) -> DataSpec:
+        """Grey images of ten classes."""
+        return DataSpec((1, 28, 28), 10, self.class_names, _shares(self.class_counts[self.split]), self.value_range)
+
+
+class FashionMnistParams(MnistParams):
+    """Parameters of Fashion-MNIST."""
+
+    class_names: ClassVar[tuple[str, ...]] = _CLOTHES
+    class_counts: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "train": (6000,) * 10,
+        "train-50k": (4977, 5012, 4992, 4979, 4950, 5004, 5030, 5045, 5032, 4979),
+    }
+
 
 class StackedMnistParams(ImageParams):
     """Parameters of Stacked MNIST; the default is that of PacGAN (Lin et al. 2018)."""
@@ -141,9 +198,19 @@ class StackedMnistParams(ImageParams):
     samples: int = Field(128_000, ge=1)
     """Training images; each takes 2,352 bytes of memory."""
 
+    def spec(self) -> DataSpec:
+        """Three digits in red, green and blue; class 100 r + 10 g + b has that number as its name, with three digits."""
+        digits = _shares(MnistParams.class_counts["train"])
+        shares = tuple(red * green * blue for red, green, blue in product(digits, repeat=3))
+        return DataSpec((3, 28, 28), 1000, tuple(f"{number:03}" for number in range(1000)), shares, self.value_range)
+
 
 class Cifar10Params(ImageParams):
     """Parameters of CIFAR-10."""
+
+    def spec(self) -> DataSpec:
+        """Small photographs, equally many of each class."""
+        return DataSpec((3, 32, 32), 10, _CIFAR_CLASSES, value_range=self.value_range)
 
 
 class ImageFolderParams(ImageParams):
@@ -212,61 +279,78 @@ class ArraysParams(Params):
         return file
 
 
-def moons_spec(params: MoonsParams) -> DataSpec:
-    """Points in the plane, one class per moon."""
-    upper = params.samples // 2
-    shares = (upper / params.samples, (params.samples - upper) / params.samples)
-    return DataSpec((2,), classes=2, class_names=("upper", "lower"), class_shares=shares)
+@dataclass(frozen=True, slots=True)
+class SplitDataset:
+    """A data set in memory, some of whose samples are held out: the same ones for every seed.
+
+    Attributes:
+        spec: sizes and facts of the data set.
+        train: the training samples; images may be bytes.
+        held: the held-out samples; images may be bytes.
+        aside: validation samples, which are in neither; ``None`` if there are none.
+    """
+
+    spec: DataSpec
+    train: Samples
+    held: Samples
+    aside: Samples | None = None
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.train)} training, {len(self.held)} held out"
+        return f"SplitDataset({sizes}, shape {self.spec.shape}, {self.spec.classes} classes)"
+
+    @property
+    def held_out_size(self) -> int:
+        """Number of held-out samples."""
+        return len(self.held)
+
+    def training(self) -> Samples:
+        """The training samples, in the order of their file."""
+        return self.train
+
+    def held_out(self, count: int, generator: Generator) -> Samples:
+        """``count`` of the held-out samples, in random order; with replacement if there are fewer."""
+        return as_floats(self.spec, self.held[draw_rows(len(self.held), count, generator)])
+
+    def validation(self, count: int) -> Samples | None:
+        """The first ``count`` validation samples, if there are any."""
+        return None if self.aside is None else as_floats(self.spec, self.aside[:count])
 
 
-def gaussian_spec(params: GaussianParams) -> DataSpec:
-    """Numbers from one Gaussian."""
-    return DataSpec((1,), density=GaussianMixture(((params.mean,),), params.std))
+def as_floats(spec: DataSpec, samples: Samples) -> Samples:
+    """Samples whose images are floats instead of bytes."""
+    return Samples(spec.to_float(samples.values), samples.labels)
 
 
-def ring_spec(params: RingParams) -> DataSpec:
-    """Modes at the angles 2πk/modes, counter-clockwise from (radius, 0)."""
-    angles = [2 * math.pi * mode / params.modes for mode in range(params.modes)]
-    means = tuple((params.radius * math.cos(angle), params.radius * math.sin(angle)) for angle in angles)
-    return _modes_spec(GaussianMixture(means, params.std), labelled=params.labelled)
+def draw_rows(held: int, count: int, generator: Generator) -> Tensor:
+    """``count`` of ``held`` row numbers, in random order; with replacement if there are fewer."""
+    import torch
+
+    if count <= held:
+        return torch.randperm(held, generator=generator)[:count]
+    return torch.randint(held, (count,), generator=generator)
 
 
-def grid_spec(params: GridParams) -> DataSpec:
-    """Modes on a square grid around the origin, row by row."""
-    steps = [(step - (params.side - 1) / 2) * params.spacing for step in range(params.side)]
-    return _modes_spec(GaussianMixture(tuple(product(steps, steps)), params.std), labelled=params.labelled)
+def split(values: Tensor, labels: Tensor | None, share: float) -> tuple[Samples, Samples]:
+    """Training and held-out samples of ``(n, *shape)`` values, chosen by :func:`held_out_mask`."""
+    everything, mask = Samples(values, labels), held_out_mask(len(values), labels, share)
+    return everything[~mask], everything[mask]
 
 
-def swiss_roll_spec(_params: SwissRollParams) -> DataSpec:
-    """Points in the plane."""
-    return DataSpec((2,))
+def held_out_mask(count: int, labels: Tensor | None, share: float) -> Tensor:
+    """``(count,)``: which samples are held out, the same ``share`` of each class.
 
+    The choice depends on the number of samples alone, never on a seed, so that runs of all seeds are evaluated on the same data.
+    """
+    import numpy as np
+    import torch
 
-def digits_spec(params: DigitsParams) -> DataSpec:
-    """Small grey images of ten digits."""
-    return DataSpec((1, 8, 8), 10, _DIGIT_NAMES, training_shares(DIGIT_COUNTS, params.held_out), value_range=(-1.0, 1.0))
-
-
-def mnist_spec(params: MnistParams) -> DataSpec:
-    """Grey images of ten digits."""
-    return DataSpec((1, 28, 28), 10, _DIGIT_NAMES, _shares(_MNIST_COUNTS[params.split]), params.value_range)
-
-
-def fashion_mnist_spec(params: MnistParams) -> DataSpec:
-    """Grey images of ten articles of clothing."""
-    return DataSpec((1, 28, 28), 10, _CLOTHES, _shares(_FASHION_COUNTS[params.split]), params.value_range)
-
-
-def stacked_mnist_spec(params: StackedMnistParams) -> DataSpec:
-    """Three digits in red, green and blue; class 100 r + 10 g + b has that number as its name, with three digits."""
-    digits = _shares(_MNIST_COUNTS["train"])
-    shares = tuple(red * green * blue for red, green, blue in product(digits, repeat=3))
-    return DataSpec((3, 28, 28), 1000, tuple(f"{number:03}" for number in range(1000)), shares, params.value_range)
-
-
-def cifar10_spec(params: Cifar10Params) -> DataSpec:
-    """Small photographs, equally many of each class."""
-    return DataSpec((3, 32, 32), 10, _CIFAR_CLASSES, value_range=params.value_range)
+    order = np.random.default_rng(0).permutation(count)
+    kinds = np.zeros(count, dtype=np.int64) if labels is None else labels.numpy()
+    held = np.zeros(count, dtype=bool)
+    for kind, size in enumerate(held_out_counts(np.bincount(kinds).tolist(), share)):
+        held[order[kinds[order] == kind][:size]] = True
+    return torch.from_numpy(held)
 
 
 def held_out_counts(counts: Sequence[int], share: float) -> list[int]:
@@ -287,7 +371,3 @@ def training_shares(counts: Sequence[int], share: float) -> tuple[float, ...]:
 
 def _shares(counts: Sequence[int]) -> tuple[float, ...]:
     return tuple(count / sum(counts) for count in counts)
-
-
-def _modes_spec(density: GaussianMixture, *, labelled: bool) -> DataSpec:
-    return DataSpec((2,), classes=len(density.means) if labelled else None, density=density)

@@ -95,11 +95,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """A picture's file, opened; all errors become one kind.
-
-    Raises:
-        UnusablePictureError: it cannot be read, or is not a plain picture.
-    """
+    """A picture's file, opened; all errors become :class:`UnusablePictureError`."""
     from PIL import Image, UnidentifiedImageError
 
     try:

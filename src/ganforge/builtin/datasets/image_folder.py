@@ -8,17 +8,23 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from ganforge.builtin.datasets.dataset_specs import ImageFolderParams, training_shares
-from ganforge.builtin.datasets.held_out_split import SplitDataset, draw_rows, held_out_mask, split
+from ganforge.builtin.datasets.dataset_specs import (
+    ImageFolderParams,
+    SplitDataset,
+    as_floats,
+    draw_rows,
+    held_out_mask,
+    split,
+    training_shares,
+)
 from ganforge.builtin.datasets.image_files import UnusablePictureError, files_below, picture_shape, read_picture
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec, Samples
 
@@ -34,7 +40,8 @@ _REMEDY = (
 )
 
 Shape = tuple[int, ...]
-_Found = TypeVar("_Found", Shape, NDArray[np.uint8])
+Picture = NDArray[np.uint8]
+Found = Picture | Shape | UnusablePictureError
 
 _log = logging.getLogger(__name__)
 
@@ -71,14 +78,14 @@ class PictureFiles:
         with ThreadPoolExecutor() as threads:
             return self._samples(rows, threads.map(self._decoded, (self.files[row] for row in rows)))
 
-    def _samples(self, rows: Sequence[int], pictures: Iterable[NDArray[np.uint8]]) -> Samples:
+    def _samples(self, rows: Sequence[int], pictures: Iterable[Picture]) -> Samples:
         values = np.empty((len(rows), *self.shape), dtype=np.uint8)
         for place, picture in enumerate(pictures):
             values[place] = picture
         labels = None if self.labels is None else self.labels[torch.as_tensor(rows, dtype=torch.int64)]
         return Samples(torch.from_numpy(values), labels)
 
-    def _decoded(self, file: str) -> NDArray[np.uint8]:
+    def _decoded(self, file: str) -> Picture:
         try:
             picture = read_picture(Path(file), self.params)
         except UnusablePictureError as reason:
@@ -123,8 +130,7 @@ class StreamedPictures:
 
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` of the held-out pictures, in random order; with replacement if there are fewer."""
-        drawn = self.held.read_parallel(draw_rows(len(self.held), count, generator).tolist())
-        return Samples(self.spec.to_float(drawn.values), drawn.labels)
+        return as_floats(self.spec, self.held.read_parallel(draw_rows(len(self.held), count, generator).tolist()))
 
 
 def build_image_folder(params: ImageFolderParams, context: DatasetContext) -> Dataset:
@@ -136,78 +142,83 @@ def build_image_folder(params: ImageFolderParams, context: DatasetContext) -> Da
     folder = context.recipe_folder / params.folder.expanduser()  # an absolute path replaces the folder
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}", remedy="fix dataset.params.folder; it is relative to the recipe's folder")
-    unlisted: list[OSError] = []
-    files = list(files_below(folder, unlisted.append))
-    scan = _Scan([f"{error.filename} cannot be listed: {error.strerror or error}" for error in unlisted])
-    if _is_streamed(files, params):
-        for path, shape in _each(files, lambda path: picture_shape(path, params)):
-            scan.add(path, shape)
-        scan.check(folder, skip=params.skip_broken)
-        return _streamed(*_spec(folder, scan, params), scan.good, params)
-    values = _read(files, params, scan)
-    scan.check(folder, skip=params.skip_broken)
+    problems: list[str] = []
+    files = list(
+        files_below(folder, lambda error: problems.append(f"{error.filename} cannot be listed: {error.strerror or error}"))
+    )
+    streamed = _is_streamed(files, params)
+    scan = _scan(files, params, problems, decode=not streamed)
+    if problems:
+        _report(problems, skip=params.skip_broken)
+    _check(folder, scan)
+
     spec, labels = _spec(folder, scan, params)
-    return SplitDataset(spec, *split(values, labels, params.held_out))
+    if not streamed:
+        return SplitDataset(spec, *split(torch.from_numpy(scan.values[: len(scan.good)]), labels, params.held_out))
+    held = held_out_mask(len(scan.good), labels, params.held_out)  # the same pictures as in memory
+
+    def part(mask: Tensor) -> PictureFiles:
+        chosen = [str(scan.good[row]) for row in mask.nonzero().flatten().tolist()]
+        return PictureFiles(chosen, None if labels is None else labels[mask], spec.shape, params)
+
+    return StreamedPictures(spec, part(~held), part(held))
 
 
+@dataclass(slots=True)
 class _Scan:
-    """Sorts files into pictures like the first one, pictures of other sizes, and unusable files.
+    """The pictures that have the size of the first one, their bytes if they were decoded, and pictures of other sizes."""
 
-    Attributes:
-        good: the pictures that have the size of the first one.
-        shape: their shape.
-    """
+    good: list[Path] = field(default_factory=list)
+    shape: Shape = ()
+    values: Picture = field(default_factory=lambda: np.empty(0, dtype=np.uint8))
+    other: list[tuple[Path, Shape]] = field(default_factory=list)
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.good: list[Path] = []
-        self.shape: Shape = ()
-        self._other: list[tuple[Path, Shape]] = []
-        self._problems = list(problems)
 
-    def add(self, path: Path, found: Shape | str) -> bool:
-        """Sort a file by its shape, or the problem with it; returns whether it is good."""
-        if isinstance(found, str):
-            self._problems.append(f"{path} {found}")
-            return False
-        self.shape = self.shape or found
-        if found != self.shape:
-            self._other.append((path, found))
-            return False
-        self.good.append(path)
-        return True
+def _scan(files: Sequence[Path], params: ImageFolderParams, problems: list[str], *, decode: bool) -> _Scan:
+    """Read each file, or only its header without ``decode``; problems with unusable files are appended to ``problems``."""
+    scan = _Scan()
+    for path, found in _each(files, lambda path: read_picture(path, params) if decode else picture_shape(path, params)):
+        if isinstance(found, UnusablePictureError):
+            problems.append(f"{path} {found}")
+            continue
+        shape = found if isinstance(found, tuple) else found.shape
+        scan.shape = scan.shape or shape
+        if shape != scan.shape:
+            scan.other.append((path, shape))
+            continue
+        if decode and not scan.good:
+            scan.values = np.empty((len(files), *shape), dtype=np.uint8)
+        if decode:
+            scan.values[len(scan.good)] = found
+        scan.good.append(path)
+    return scan
 
-    def check(self, folder: Path, *, skip: bool) -> None:
-        """Reject unusable files (or warn about them, with ``skip``), a folder without pictures, and several sizes.
 
-        Raises:
-            DataError: for each of these.
-        """
-        if self._problems:
-            self._report(skip=skip)
-        count = len(self.good)
-        if count + len(self._other) < 2:
-            raise DataError(
-                f"{folder}: contains {count or 'no'} picture{'s' * (count != 1)}", remedy="name a folder with at least 2 pictures"
-            )
-        if self._other:
-            path, shape = self._other[0]
-            differ = f"{len(self._other):,} differ from the first"
-            raise DataError(
-                f"{path} is {_size(shape)}, but {self.good[0]} is {_size(self.shape)} ({differ})",
-                remedy="give all one size with dataset.params.size, or crop",
-            )
+def _report(problems: Sequence[str], *, skip: bool) -> None:
+    """Reject unusable files, or warn about them, with ``skip``."""
+    count = len(problems)
+    more = [f"and {count - _SHOWN:,} more"] if count > _SHOWN else []
+    listed = "\n  ".join([*problems[:_SHOWN], *more])
+    files = f"{count:,} file{'s' * (count != 1)}"
+    if not skip:
+        remedy = "fix or remove them, or skip them with dataset.params.skip_broken = true"
+        raise DataError(f"{files} cannot be used:\n  {listed}", remedy=remedy)
+    _log.warning("%s skipped:\n  %s", files, listed)
 
-    def _report(self, *, skip: bool) -> None:
-        count = len(self._problems)
-        more = f"\n  and {count - _SHOWN:,} more" if count > _SHOWN else ""
-        listed = "\n  ".join(self._problems[:_SHOWN]) + more
-        files = f"{count:,} file{'s' * (count != 1)}"
-        if not skip:
-            raise DataError(
-                f"{files} cannot be used:\n  {listed}",
-                remedy="fix or remove them, or skip them with dataset.params.skip_broken = true",
-            )
-        _log.warning("%s skipped:\n  %s", files, listed)
+
+def _check(folder: Path, scan: _Scan) -> None:
+    """Reject a folder without pictures, and several sizes."""
+    count = len(scan.good)
+    if count + len(scan.other) < 2:
+        problem = f"{folder}: contains {count or 'no'} picture{'s' * (count != 1)}"
+        raise DataError(problem, remedy="name a folder with at least 2 pictures")
+    if scan.other:
+        path, shape = scan.other[0]
+        differ = f"{len(scan.other):,} differ from the first"
+        raise DataError(
+            f"{path} is {_size(shape)}, but {scan.good[0]} is {_size(scan.shape)} ({differ})",
+            remedy="give all one size with dataset.params.size, or crop",
+        )
 
 
 def _is_streamed(files: Sequence[Path], params: ImageFolderParams) -> bool:
@@ -220,36 +231,14 @@ def _is_streamed(files: Sequence[Path], params: ImageFolderParams) -> bool:
     return False
 
 
-def _read(files: Sequence[Path], params: ImageFolderParams, scan: _Scan) -> Tensor:
-    """All good pictures ``(n, channels, height, width)`` as bytes."""
-    values = np.empty(0, dtype=np.uint8)
-    for path, found in _each(files, lambda path: read_picture(path, params)):
-        if scan.add(path, found if isinstance(found, str) else found.shape):
-            if not values.size:
-                values = np.empty((len(files), *scan.shape), dtype=np.uint8)
-            values[len(scan.good) - 1] = found
-    return torch.from_numpy(values[: len(scan.good)])
-
-
-def _streamed(spec: DataSpec, labels: Tensor | None, files: Sequence[Path], params: ImageFolderParams) -> StreamedPictures:
-    """Holds out the same pictures as in memory."""
-    held = held_out_mask(len(files), labels, params.held_out)
-
-    def part(mask: Tensor) -> PictureFiles:
-        chosen = [str(files[row]) for row in mask.nonzero().flatten().tolist()]
-        return PictureFiles(chosen, None if labels is None else labels[mask], spec.shape, params)
-
-    return StreamedPictures(spec, part(~held), part(held))
-
-
-def _each(files: Sequence[Path], read: Callable[[Path], _Found]) -> Iterator[tuple[Path, _Found | str]]:
+def _each(files: Sequence[Path], read: Callable[[Path], Picture | Shape]) -> Iterator[tuple[Path, Found]]:
     """Each file with the result of ``read``, or the reason why it failed; several at once, in their order."""
 
-    def tried(path: Path) -> _Found | str:
+    def tried(path: Path) -> Found:
         try:
             return read(path)
         except UnusablePictureError as reason:
-            return str(reason)
+            return reason
 
     with _too_large_is_damage(), ThreadPoolExecutor() as workers:
         for start in range(0, len(files), _AT_ONCE):
@@ -268,38 +257,26 @@ def _too_large_is_damage() -> Iterator[None]:
 
 
 def _spec(folder: Path, scan: _Scan, params: ImageFolderParams) -> tuple[DataSpec, Tensor | None]:
-    """The spec, and the classes of the pictures."""
-    kinds = _kinds(folder, scan.good, labels=params.labels)
-    if kinds is None:
-        return DataSpec(scan.shape, value_range=params.value_range), None
-    names = tuple(sorted(set(kinds)))
-    number = {name: place for place, name in enumerate(names)}
-    labels = torch.tensor([number[kind] for kind in kinds])
-    shares = training_shares(labels.bincount().tolist(), params.held_out)
-    return DataSpec(scan.shape, len(names), names, shares, params.value_range), labels
-
-
-def _kinds(folder: Path, files: Sequence[Path], *, labels: bool | None) -> list[str] | None:
-    """The sub-folder of each picture, or ``None`` for data without classes.
+    """The spec, and the classes of the pictures, which are their sub-folders.
 
     Raises:
         DataError: some pictures are in no sub-folder, or labels are required but there are none.
     """
-    if labels is False:
-        return None
-    inside = [path.relative_to(folder).parts for path in files]
-    loose = [path for path, parts in zip(files, inside, strict=True) if len(parts) == 1]
+    inside = [path.relative_to(folder).parts for path in scan.good] if params.labels is not False else []
+    loose = [path for path, parts in zip(scan.good, inside, strict=False) if len(parts) == 1]
     kinds = [parts[0] for parts in inside if len(parts) > 1]
-    if loose and (kinds or labels):
+    if loose and (kinds or params.labels):
         raise DataError(
-            f"{loose[0]} is in no sub-folder, so it has no label ({len(loose):,} of {len(files):,} pictures have none)",
+            f"{loose[0]} is in no sub-folder, so it has no label ({len(loose):,} of {len(inside):,} pictures have none)",
             remedy="move each picture into the sub-folder of its class, or set dataset.params.labels = false",
         )
-    if len(set(kinds)) > 1:
-        return kinds
-    if labels:
+    names, labels, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    if len(names) > 1:
+        shares = training_shares(counts.tolist(), params.held_out)
+        return DataSpec(scan.shape, len(names), tuple(names.tolist()), shares, params.value_range), torch.from_numpy(labels)
+    if params.labels:
         raise DataError(f"{folder}: all pictures are of one class, '{kinds[0]}'", remedy="set dataset.params.labels = false")
-    return None
+    return DataSpec(scan.shape, value_range=params.value_range), None
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -10,18 +10,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from ganforge.builtin.datasets.dataset_specs import (
-    GaussianParams,
-    GridParams,
-    MoonsParams,
-    RingParams,
-    SwissRollParams,
-    gaussian_spec,
-    grid_spec,
-    moons_spec,
-    ring_spec,
-    swiss_roll_spec,
-)
+from ganforge.builtin.datasets.dataset_specs import GaussianParams, GridParams, MoonsParams, RingParams, SwissRollParams
 from ganforge.plugin import Dataset, DatasetContext, DataSpec, GaussianMixture, Samples
 
 Draw = Callable[[int, Generator], Samples]
@@ -51,6 +40,22 @@ class SyntheticPoints:
     def held_out(self, count: int, generator: Generator) -> Samples:
         """``count`` fresh points."""
         return self.draw(count, generator)
+
+
+def build_moons(params: MoonsParams, context: DatasetContext) -> Dataset:
+    """Factory of ``moons``."""
+    return SyntheticPoints(params.spec(), params.samples, context.seed, partial(draw_moons, params.noise))
+
+
+def build_mixture(params: GaussianParams | RingParams | GridParams, context: DatasetContext) -> Dataset:
+    """Factory of ``gaussian-1d``, ``ring`` and ``grid``."""
+    spec = params.spec()
+    return SyntheticPoints(spec, params.samples, context.seed, partial(draw_mixture, params.density(), spec.classes is not None))
+
+
+def build_swiss_roll(params: SwissRollParams, context: DatasetContext) -> Dataset:
+    """Factory of ``swiss-roll``."""
+    return SyntheticPoints(params.spec(), params.samples, context.seed, partial(draw_swiss_roll, params.noise))
 
 
 def draw_moons(noise: float, count: int, generator: Generator) -> Samples:
@@ -86,34 +91,3 @@ def draw_swiss_roll(noise: float, count: int, generator: Generator) -> Samples:
 def _unit_steps(points: int) -> Tensor:
     """Evenly spaced from 0 to 1, both ends included."""
     return torch.linspace(0, 1, points, dtype=torch.float64)
-
-
-def build_moons(params: MoonsParams, context: DatasetContext) -> Dataset:
-    """Factory of ``moons``."""
-    return SyntheticPoints(moons_spec(params), params.samples, context.seed, partial(draw_moons, params.noise))
-
-
-def build_gaussian_1d(params: GaussianParams, context: DatasetContext) -> Dataset:
-    """Factory of ``gaussian-1d``."""
-    return _build_mixture(gaussian_spec(params), params.samples, context)
-
-
-def build_ring(params: RingParams, context: DatasetContext) -> Dataset:
-    """Factory of ``ring``."""
-    return _build_mixture(ring_spec(params), params.samples, context)
-
-
-def build_grid(params: GridParams, context: DatasetContext) -> Dataset:
-    """Factory of ``grid``."""
-    return _build_mixture(grid_spec(params), params.samples, context)
-
-
-def build_swiss_roll(params: SwissRollParams, context: DatasetContext) -> Dataset:
-    """Factory of ``swiss-roll``."""
-    return SyntheticPoints(swiss_roll_spec(params), params.samples, context.seed, partial(draw_swiss_roll, params.noise))
-
-
-def _build_mixture(spec: DataSpec, samples: int, context: DatasetContext) -> Dataset:
-    if spec.density is None:
-        raise AssertionError("a mixture's spec has a density")
-    return SyntheticPoints(spec, samples, context.seed, partial(draw_mixture, spec.density, spec.classes is not None))

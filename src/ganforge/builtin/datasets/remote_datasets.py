@@ -1,10 +1,23 @@
-"""The data sets that ganforge can prepare: their files with checksums, and where they come from. No torch, no disk."""
+"""The data sets that ganforge can prepare: their files with checksums, where they come from, and how they are found and read.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from ganforge.plugin import DataError, DataMissingError, DatasetContext
+
+DOWNLOAD_AGAIN = "get the file again: it was cut short or changed on its way"
+_GZIP = b"\x1f\x8b"
+"""The first bytes of gzip."""
 
 Layout = tuple["RemoteFile", ...]
 """Files that together make a data set."""
@@ -16,8 +29,7 @@ class RemoteFile:
 
     Attributes:
         name: its name without ``.gz``.
-        checksum: ``sha256:…`` or ``md5:…`` of its content; if it may be compressed, of the decompressed content, since compressors
-            differ.
+        checksum: ``sha256:…`` or ``md5:…`` of its content; of the decompressed content if it may be compressed.
         size: bytes of that content, if known.
         gzipped: whether it may also come as ``name.gz``.
     """
@@ -46,6 +58,22 @@ class RemoteFile:
         """Whether decompressed content has the right checksum."""
         return self.checksum_of(content) == self.checksum
 
+    def decompress(self, raw: bytes, origin: Path | str) -> bytes:
+        """The content of a file that may be compressed, of at most its size.
+
+        Raises:
+            DataError: its gzip is damaged or too large.
+        """
+        return decompress(raw, origin, limit=self.size) if self.gzipped else raw
+
+    def read(self, path: Path) -> bytes:
+        """The decompressed content of a file.
+
+        Raises:
+            DataError: it cannot be read or decompressed.
+        """
+        return self.decompress(read_file(path), path)
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteDataset:
@@ -70,6 +98,23 @@ class RemoteDataset:
     system_folders: tuple[Path, ...] = ()
     subfolders: tuple[str, ...] = ()
     alternative: str = ""
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """Checksums of the files of the first layout, for registration: ``lock.json`` records them."""
+        return {file.name: file.checksum for file in self.layouts[0]}
+
+    def check(self, file: RemoteFile, content: bytes, path: Path) -> None:
+        """Compare decompressed content with the file's checksum.
+
+        Raises:
+            DataError: they differ.
+        """
+        if not file.matches(content):
+            raise DataError(
+                f"{path}: is not the file of {self.name}: its {file.algorithm} differs",
+                remedy=f"run `ganforge data prepare {self.name}` to replace it; for your own images use 'arrays' or 'image-folder'",
+            )
 
 
 def _idx(**sha256: str) -> Layout:
@@ -124,52 +169,42 @@ FASHION_MNIST = RemoteDataset(
 CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 """Names without the ``.bin`` of the binary form."""
 
+
+def _batches(ending: str, algorithm: str, digests: Iterable[str], size: int | None = None) -> Layout:
+    """The six files of CIFAR-10 in one form."""
+    pairs = zip(CIFAR10_BATCHES, digests, strict=True)
+    return tuple(RemoteFile(f"{name}{ending}", f"{algorithm}:{digest}", size) for name, digest in pairs)
+
+
 # archives: as Keras (Python form) and torchvision for Ruby (binary form) check them; neither was measured here
 # batches: MD5 as torchvision checks the Python form, SHA-256 as torchvision for Ruby checks the binary form
+_PYTHON_ARCHIVE = "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+_BINARY_ARCHIVE = "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+_PYTHON_BATCHES = (
+    "c99cafc152244af753f735de768cd75f",
+    "d4bba439e000b95fd0a9bffe97cbabec",
+    "54ebc095f3ab1f0389bbae665268c751",
+    "634d18415352ddfa80567beed471001a",
+    "482c414d41f54cd18b22e5b47cb7c3cb",
+    "40351d587109b95175f43aff81a1287e",
+)
+_BINARY_BATCHES = (
+    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+)
+
 CIFAR10 = RemoteDataset(
     "cifar10",
     "photographs of ten kinds, 3×32×32, 50,000 + 10,000",
     (
-        (
-            RemoteFile(
-                "cifar-10-python.tar.gz", "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", 170_498_071
-            ),
-        ),
-        (
-            RemoteFile(
-                "cifar-10-binary.tar.gz", "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170_052_171
-            ),
-        ),
-        tuple(
-            RemoteFile(name, f"md5:{md5}")
-            for name, md5 in zip(
-                CIFAR10_BATCHES,
-                (
-                    "c99cafc152244af753f735de768cd75f",
-                    "d4bba439e000b95fd0a9bffe97cbabec",
-                    "54ebc095f3ab1f0389bbae665268c751",
-                    "634d18415352ddfa80567beed471001a",
-                    "482c414d41f54cd18b22e5b47cb7c3cb",
-                    "40351d587109b95175f43aff81a1287e",
-                ),
-                strict=True,
-            )
-        ),
-        tuple(
-            RemoteFile(f"{name}.bin", f"sha256:{sha256}", 10_000 * 3073)
-            for name, sha256 in zip(
-                CIFAR10_BATCHES,
-                (
-                    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-                    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-                    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-                    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-                    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-                    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-                ),
-                strict=True,
-            )
-        ),
+        (RemoteFile("cifar-10-python.tar.gz", _PYTHON_ARCHIVE, 170_498_071),),
+        (RemoteFile("cifar-10-binary.tar.gz", _BINARY_ARCHIVE, 170_052_171),),
+        _batches("", "md5", _PYTHON_BATCHES),
+        _batches(".bin", "sha256", _BINARY_BATCHES, 10_000 * 3073),
     ),
     ("https://www.cs.toronto.edu/~kriz/",),
     "none stated (Krizhevsky 2009)",
@@ -181,7 +216,87 @@ REMOTE_DATASETS = {dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, C
 DERIVED_DATASETS = {"stacked-mnist": "mnist"}
 """Data sets that are built from the files of another one."""
 
-MNIST_CHECKSUMS, FASHION_MNIST_CHECKSUMS, CIFAR10_CHECKSUMS = (
-    {file.name: file.checksum for file in dataset.layouts[0]} for dataset in (MNIST, FASHION_MNIST, CIFAR10)
-)
-"""Checksums of the files of the first layout, for registration: ``lock.json`` records them."""
+
+def locate(dataset: RemoteDataset, context: DatasetContext) -> list[tuple[RemoteFile, Path]]:
+    """The files of a data set in the first folder that holds it.
+
+    Raises:
+        DataMissingError: no folder does; names the searched folders and the command that prepares it.
+    """
+    folders = search_folders(dataset, (context.data_folder, *context.fallback_folders))
+    folder = find_folder(dataset, folders)
+    if folder is None:
+        raise DataMissingError(
+            f"the data set '{dataset.name}' is not on this computer; looked in {', '.join(map(str, folders))}",
+            remedy=f"run `ganforge data prepare {dataset.name}`, or with `--from FOLDER` if you have its files",
+        )
+    return find_files(dataset, folder)
+
+
+def search_folders(dataset: RemoteDataset, data_folders: Iterable[Path]) -> list[Path]:
+    """The folders to search: the data set's folder in each data folder, then the system's."""
+    return [*(folder / dataset.name for folder in data_folders), *dataset.system_folders]
+
+
+def find_folder(dataset: RemoteDataset, folders: Iterable[Path]) -> Path | None:
+    """The first folder, or subfolder of an unpacked archive, that holds all files of one layout."""
+    candidates = (folder / name for folder in folders for name in ("", *dataset.subfolders))
+    return next((folder for folder in candidates if find_files(dataset, folder)), None)
+
+
+def find_files(dataset: RemoteDataset, folder: Path) -> list[tuple[RemoteFile, Path]]:
+    """The files of the first layout that is complete in a folder, with their paths; empty if none is."""
+    for layout in dataset.layouts:
+        found = [(file, path) for file in layout if (path := find_file(file, folder))]
+        if len(found) == len(layout):
+            return found
+    return []
+
+
+def find_file(file: RemoteFile, folder: Path) -> Path | None:
+    """The path of a file in a folder, compressed or not."""
+    return next((path for name in file.names if (path := folder / name).is_file()), None)
+
+
+def have_right_sizes(dataset: RemoteDataset, folder: Path) -> bool:
+    """Whether the files in a folder have the right sizes; compares no checksums."""
+    return all(_has_right_size(file, path) for file, path in find_files(dataset, folder))
+
+
+def _has_right_size(file: RemoteFile, path: Path) -> bool:
+    try:
+        size = len(file.read(path)) if file.size else path.stat().st_size
+    except (DataError, OSError):
+        return False
+    return size == (file.size or size) > 0
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"{path}: cannot be read: {error.strerror or error}"
+        raise DataError(problem, remedy="check the file and its permissions") from error
+
+
+def decompress(raw: bytes, origin: Path | str, *, limit: int | None = None) -> bytes:
+    """The content of gzip, at most ``limit`` bytes, since a small malicious gzip may exceed memory; other bytes unchanged.
+
+    Raises:
+        DataError: the gzip is damaged or too large.
+    """
+    if not raw.startswith(_GZIP):
+        return raw
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as compressed:
+            content = compressed.read(-1 if limit is None else limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{origin}: damaged gzip: {error}", remedy=DOWNLOAD_AGAIN) from error
+    if limit is not None and len(content) > limit:
+        raise DataError(f"{origin}: unpacks to more than the {limit:,} bytes that it should hold", remedy=DOWNLOAD_AGAIN)
+    return content

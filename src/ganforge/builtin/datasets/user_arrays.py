@@ -20,8 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganforge.builtin.datasets.dataset_specs import ArraysParams, training_shares
-from ganforge.builtin.datasets.held_out_split import SplitDataset, split
+from ganforge.builtin.datasets.dataset_specs import ArraysParams, SplitDataset, split, training_shares
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec
 
 Array = NDArray[Any]

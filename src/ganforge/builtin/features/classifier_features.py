@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,7 +61,7 @@ class SmallNetwork(nn.Module):
         super().__init__()
         self.register_buffer("offset", offset)
         self.register_buffer("scale", scale)
-        self.body = _image_body(shape) if len(shape) == 3 else _point_body(shape)
+        self.body = _image_body(*shape) if len(shape) == 3 else _point_body(math.prod(shape))
         self.head = nn.Linear(128, classes)
 
     def features(self, values: Tensor) -> Tensor:
@@ -97,29 +99,12 @@ class Classifier:
 
     def features(self, values: Tensor) -> Tensor:
         """``(n, 128)``, or 128 for each channel, for values ``(n, *shape)`` in the data's own units."""
-        values = values.detach().cpu().float()
-        if not self.channels:
-            return _in_chunks(self.network.features, values)
-        parts = [_in_chunks(self.network.features, values[:, at : at + 1]) for at in range(self.channels)]
-        return torch.cat(parts, dim=1)
+        parts = _split_channels(values.detach().cpu().float(), self.channels)
+        return torch.cat([in_chunks(self.network.features, part, _CHUNK) for part in parts], dim=1)
 
     def classes(self, values: Tensor) -> Tensor:
         """``(n,)`` int64 class of each sample; -1 for samples that are not finite."""
         return classify(self.network, values.detach().cpu().float(), self.channels)
-
-
-class ClassifierFeatures:
-    """The classifier's features: its last layer before the classes."""
-
-    label = "features of a classifier of the data"
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-        self.protocol: Mapping[str, str] = {"features": "classifier", **classifier.protocol}
-
-    def __call__(self, values: Tensor) -> Tensor:
-        """``(n, 128)``, or 128 for each channel of stacked digits."""
-        return self.classifier.features(values)
 
 
 def classify(network: nn.Module, values: Tensor, channels: int = 0) -> Tensor:
@@ -129,11 +114,19 @@ def classify(network: nn.Module, values: Tensor, channels: int = 0) -> Tensor:
         logits: Tensor = network(part)
         return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
 
-    if not channels:
-        return _in_chunks(classes, values)
-    digits = [_in_chunks(classes, values[:, at : at + 1]) for at in range(channels)]
-    number = sum((digit * 10 ** (channels - 1 - at) for at, digit in enumerate(digits)), torch.zeros_like(digits[0]))
-    return torch.where(torch.stack(digits).amin(0) < 0, -1, number)
+    digits = torch.stack([in_chunks(classes, part, _CHUNK) for part in _split_channels(values, channels)])  # (channels, n)
+    weights = 10 ** torch.arange(len(digits)).flip(0)
+    return torch.where(digits.amin(0) < 0, -1, (weights[:, None] * digits).sum(0))
+
+
+@torch.no_grad()
+def in_chunks(function: Callable[[Tensor], Tensor], values: Tensor, size: int) -> Tensor:
+    """The function of ``(n, *shape)`` values, ``size`` at a time."""
+    return torch.cat([function(part) for part in torch.split(values, size)])
+
+
+def _split_channels(values: Tensor, channels: int) -> Sequence[Tensor]:
+    return torch.split(values, 1, dim=1) if channels else [values]
 
 
 def stacked_channels(data: DataSpec) -> int:
@@ -146,8 +139,7 @@ def stacked_channels(data: DataSpec) -> int:
 def load_classifier(context: MetricContext) -> Classifier:
     """The classifier of the recipe's data, from the cache or newly trained, which takes a minute for 60,000 images.
 
-    The cache key is the SHA-256 of the training samples, so other data, and other params of the data, have their own classifier.
-    If the cache is not writable, it is trained each time.
+    The cache key is the SHA-256 of the training samples. If the cache is not writable, the classifier is trained each time.
 
     Raises:
         IncompatiblePartsError: the data has no labels.
@@ -180,7 +172,7 @@ def fit(data: DataSpec, samples: Samples) -> SmallNetwork:
     if channels:
         labels = torch.stack([labels // 10 ** (channels - 1 - at) % 10 for at in range(channels)], dim=1).flatten()
         values = values.flatten(0, 1).unsqueeze(1)
-    if _is_large(data.shape):
+    if data.is_image and max(data.shape[1:]) > _SIDE:
         values = torch.cat([shrink(data.to_float(part)) for part in torch.split(values, 500)])
     offset, scale = _scaling(data, values)
     return _train(lambda: _network(data, offset, scale), values, labels, data.to_float)
@@ -200,21 +192,14 @@ def shrink(values: Tensor) -> Tensor:
 
 
 def _train(make: Callable[[], SmallNetwork], values: Tensor, labels: Tensor, to_float: Callable[[Tensor], Tensor]) -> SmallNetwork:
-    """A trained network, frozen; no global random stream changes.
-
-    Args:
-        make: makes it, with random weights.
-        values: ``(n, *shape)``, bytes or floats.
-        labels: ``(n,)``.
-        to_float: converts values to floats in the data's own units.
-    """
+    """A trained network, frozen, from ``(n, *shape)`` bytes or floats and ``(n,)`` labels; no global random stream changes."""
     steps = max(_LEAST_STEPS, min(_MOST_STEPS, _EPOCHS * len(values) // _BATCH))
     with torch.random.fork_rng(devices=[]), _few_threads(), torch.enable_grad():
         torch.default_generator.manual_seed(0)  # torch.manual_seed would also change the streams of other devices
         network = make().train()
         optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _, rows in zip(range(steps), _batches(len(values)), strict=False):
+        for rows in islice(_batches(len(values)), steps):
             optimizer.zero_grad()
             functional.cross_entropy(network(to_float(values[rows])), labels[rows]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -238,12 +223,6 @@ def _few_threads() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@torch.no_grad()
-def _in_chunks(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-    """The function of ``(n, *shape)`` values, a thousand at a time."""
-    return torch.cat([function(part) for part in torch.split(values, _CHUNK)])
-
-
 def _network(data: DataSpec, offset: Tensor, scale: Tensor) -> SmallNetwork:
     channels = stacked_channels(data)
     shape, classes = ((1, *data.shape[1:]), 10) if channels else (data.shape, data.classes or 1)
@@ -263,7 +242,7 @@ def _scaling(data: DataSpec, values: Tensor) -> tuple[Tensor, Tensor]:
 def _training_samples(dataset: Dataset) -> Samples:
     """Training samples, at equal steps if there are more than it needs."""
     training = dataset.training()
-    most = _MOST_LARGE if _is_large(dataset.spec.shape) else _MOST
+    most = _MOST_LARGE if dataset.spec.is_image and max(dataset.spec.shape[1:]) > _SIDE else _MOST
     rows = torch.linspace(0, len(training) - 1, min(most, len(training))).round().long()
     return training[rows]
 
@@ -309,13 +288,12 @@ def _from_bytes(content: bytes, data: DataSpec) -> Classifier:
 
 def _read(path: Path, data: DataSpec) -> Classifier | None:
     """The classifier in a file; ``None`` if there is no file or it is damaged."""
+    if not path.is_file():
+        return None
     try:
         return _from_bytes(path.read_bytes(), data)
-    except FileNotFoundError:
-        return None
     except Exception as error:  # noqa: BLE001 - a new file replaces one with any defect
-        if path.exists():
-            _log.warning("%s is damaged (%s) and is created again", path, error)
+        _log.warning("%s is damaged (%s) and is created again", path, error)
         return None
 
 
@@ -330,26 +308,16 @@ def _write(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _is_large(shape: tuple[int, ...]) -> bool:
-    """Whether samples of that shape are images that :func:`shrink` reduces."""
-    return len(shape) == 3 and max(shape[1:]) > _SIDE
-
-
 def _shrunk_size(height: int, width: int) -> tuple[int, int]:
     share = _SIDE / max(height, width, _SIDE)
     return max(1, round(height * share)), max(1, round(width * share))
 
 
-class _Shrink(nn.Module):
-    def forward(self, values: Tensor) -> Tensor:
-        return shrink(values)
-
-
-def _image_body(shape: tuple[int, ...]) -> nn.Sequential:
-    channels, height, width = shape
-    height, width = (-(-side // 4) for side in _shrunk_size(height, width))  # two strides of 2, rounded up
+def _image_body(channels: int, height: int, width: int) -> nn.Sequential:
+    size = _shrunk_size(height, width)
+    height, width = (-(-side // 4) for side in size)  # two strides of 2, rounded up
     return nn.Sequential(
-        _Shrink(),
+        nn.AdaptiveAvgPool2d(size),
         nn.Conv2d(channels, 32, 3, stride=2, padding=1),
         nn.ReLU(),
         nn.Conv2d(32, 64, 3, stride=2, padding=1),
@@ -361,6 +329,5 @@ def _image_body(shape: tuple[int, ...]) -> nn.Sequential:
     )
 
 
-def _point_body(shape: tuple[int, ...]) -> nn.Sequential:
-    size = int(torch.tensor(shape).prod())
+def _point_body(size: int) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU())

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
-from ganforge.builtin.metrics.function_metric import FunctionMetric, simulated_floors
-from ganforge.builtin.metrics.metric_params import OptimalDiscriminatorParams, ParzenParams
+from ganforge.builtin.metrics.function_metric import FunctionMetric, OptimalDiscriminatorParams, ParzenParams, simulated_floors
 from ganforge.metrics import class_coverage_floor, mode_coverage, parzen_log_likelihood, perfect_modes, smoothed_grid
 from ganforge.plugin import BuildContext, Evaluation, IncompatiblePartsError, Metric, MetricInfo, NoParams, Samples
 
 
 def build_modes(_params: NoParams, context: BuildContext) -> Metric:
-    """Captured modes, high-quality share and reverse KL, by the protocol of VEEGAN and PacGAN (2,500 samples there).
-
-    Raises:
-        IncompatiblePartsError: the data's density is not known.
-    """
+    """Captured modes, high-quality share and reverse KL, by the protocol of VEEGAN and PacGAN (2,500 samples there)."""
     density = context.data.density
     if density is None:
         raise IncompatiblePartsError(
@@ -49,11 +45,7 @@ def build_modes(_params: NoParams, context: BuildContext) -> Metric:
 
 
 def build_optimal_discriminator(params: OptimalDiscriminatorParams, context: BuildContext) -> Metric:
-    """Distance of the discriminator from the best one for this generator, and of the generator from the data, on a grid.
-
-    Raises:
-        IncompatiblePartsError: the density is not known or has more than two dimensions, or the discriminator takes labels.
-    """
+    """Distance of the discriminator from the best one for this generator, and of the generator from the data, on a grid."""
     density = context.data.density
     if density is None or context.data.shape not in ((1,), (2,)):
         raise IncompatiblePartsError(
@@ -66,22 +58,22 @@ def build_optimal_discriminator(params: OptimalDiscriminatorParams, context: Bui
             remedy="drop the metric, or change sampler.use to one without labels, such as 'normal'",
         )
 
-    def measure(evaluation: Evaluation) -> Mapping[str, float]:
-        """The gap, unless there is no discriminator, and four divergences."""
-        grid = smoothed_grid(evaluation.fake.values, density, params.cells)
-        gap = {}
-        if evaluation.critic is not None:
-            gap["gap"] = grid.gap(evaluation.critic(Samples(grid.points.to(evaluation.fake.values.dtype))).logits)
-        found = grid.divergences()
-        return gap | {"js": found.js, "kl": found.kl, "reverse-kl": found.reverse_kl, "total-variation": found.total_variation}
-
-    floors = simulated_floors(density, measure)
     labels = {
         "js": "Jensen–Shannon divergence of generated and true density, in nats, at most log 2",
         "kl": "KL(true ‖ generated) in nats: large where something real is missed",
         "reverse-kl": "KL(generated ‖ true) in nats: large where something false is made",
         "total-variation": "total variation of generated and true density, at most 1",
     }
+
+    def measure(evaluation: Evaluation) -> Mapping[str, float]:
+        """The gap, unless there is no discriminator, and four divergences."""
+        values, critic = evaluation.fake.values, evaluation.critic
+        grid = smoothed_grid(values, density, params.cells)
+        gap = {} if critic is None else {"gap": grid.gap(critic(Samples(grid.points.to(values.dtype))).logits)}
+        found = asdict(grid.divergences())
+        return gap | {key: found[key.replace("-", "_")] for key in labels}
+
+    floors = simulated_floors(density, measure)
     gap_info = MetricInfo("mean |D - D*| in probability, for losses whose D is the sigmoid of its logits", "lower")
     info = {"gap": gap_info} | {key: MetricInfo(label, "lower", floor=floors(key)) for key, label in labels.items()}
     return FunctionMetric(measure, info, {"density": "kernel estimate, Scott's width for one mode, the data smoothed alike"})
@@ -90,8 +82,7 @@ def build_optimal_discriminator(params: OptimalDiscriminatorParams, context: Bui
 def build_parzen(params: ParzenParams, context: BuildContext) -> Metric:
     """Log-likelihood of held-out samples under Gaussian windows on the generated ones; images are scaled to [0, 1].
 
-    The width is chosen on validation samples, or on training samples if the data set has none. Which of the two follows from the
-    data set's params, which are part of every protocol.
+    The width is chosen on validation samples, or on training samples if the data set has none.
     """
     bounds, widths = context.data.value_range, params.widths
 
@@ -107,17 +98,13 @@ def build_parzen(params: ParzenParams, context: BuildContext) -> Metric:
         return {"log-likelihood": found.mean, "standard-error": found.standard_error, "width": found.width}
 
     likelihood = "Parzen estimate of the mean log-likelihood of held-out samples, in nats (not a measure of quality)"
-    width = "σ of the windows: the narrower, the closer the data lie to generated samples"
-    return FunctionMetric(
-        measure,
-        {
-            "log-likelihood": MetricInfo(likelihood, "higher"),
-            "standard-error": MetricInfo("standard error of that mean over the held-out samples, in nats", "none"),
-            "width": MetricInfo(width, "none"),
-        },
-        {
-            "values": "as they are" if bounds is None else "scaled to [0, 1]",
-            "window": f"best of {len(widths)} on {params.validation} samples set aside, or of the training samples where none are",
-        },
-        uses_training_data=True,
-    )
+    info = {
+        "log-likelihood": MetricInfo(likelihood, "higher"),
+        "standard-error": MetricInfo("standard error of that mean over the held-out samples, in nats", "none"),
+        "width": MetricInfo("σ of the windows: the narrower, the closer the data lie to generated samples", "none"),
+    }
+    protocol = {
+        "values": "as they are" if bounds is None else "scaled to [0, 1]",
+        "window": f"best of {len(widths)} on {params.validation} samples set aside, or of the training samples where none are",
+    }
+    return FunctionMetric(measure, info, protocol, uses_training_data=True)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import asdict
 
 from torch import Tensor
 
 from ganforge.builtin.features.feature_extractors import Features, build_features
-from ganforge.builtin.metrics.function_metric import FunctionMetric, simulated_floors
-from ganforge.builtin.metrics.metric_params import (
-    DuplicatesParams,
+from ganforge.builtin.metrics.function_metric import (
     FeatureParams,
+    Floor,
+    FunctionMetric,
     KernelParams,
+    Measure,
     MemorisationParams,
-    MmdParams,
-    OneNearestNeighbourParams,
     PrecisionRecallParams,
     SlicedWassersteinParams,
     WassersteinParams,
+    simulated_floors,
 )
 from ganforge.metrics import (
     MMD_SCALES,
@@ -41,8 +41,6 @@ from ganforge.metrics import (
 )
 from ganforge.plugin import BuildContext, Evaluation, IncompatiblePartsError, Metric, MetricContext, MetricInfo
 
-_Result = TypeVar("_Result")
-
 
 def build_wasserstein(params: WassersteinParams, context: BuildContext) -> Metric:
     """Exact W₁ or W₂ to held-out real samples."""
@@ -51,9 +49,7 @@ def build_wasserstein(params: WassersteinParams, context: BuildContext) -> Metri
     def measure(evaluation: Evaluation) -> Mapping[str, float]:
         return {"": distance(evaluation.real.values, evaluation.fake.values)}
 
-    floor = simulated_floors(context.data.density, measure, pairs=8_000_000)("")
-    label = f"exact Wasserstein distance {_order(params)} to real samples, in the data's units"
-    return FunctionMetric(measure, {"": MetricInfo(label, "lower", symmetric=True, floor=floor)})
+    return _wasserstein_metric("exact", params, measure, simulated_floors(context.data.density, measure, pairs=8_000_000)(""))
 
 
 def build_sliced_wasserstein(params: SlicedWassersteinParams, context: BuildContext) -> Metric:
@@ -64,20 +60,13 @@ def build_sliced_wasserstein(params: SlicedWassersteinParams, context: BuildCont
         directions = random_directions(math.prod(real.shape[1:]), params.projections, evaluation.generator)
         return {"": sliced_wasserstein(real, fake, directions, params.order)}
 
-    floor = simulated_floors(context.data.density, measure)("")
-    label = f"sliced Wasserstein distance {_order(params)} to real samples, in the data's units"
-    return FunctionMetric(measure, {"": MetricInfo(label, "lower", symmetric=True, floor=floor)})
+    return _wasserstein_metric("sliced", params, measure, simulated_floors(context.data.density, measure)(""))
 
 
 def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
-    """Fréchet distance of features, treated as Gaussians.
-
-    Raises:
-        IncompatiblePartsError: the features do not fit the data, or a package that they need is not installed.
-        DataError: their file of weights is missing or a different one.
-    """
+    """Fréchet distance of features, treated as Gaussians."""
     features = build_features(params, context)
-    measure = _on(features, frechet_distance, lambda distance: {"": distance})
+    measure = _on(features, lambda real, fake: {"": frechet_distance(real, fake)})
     floor = simulated_floors(context.data.density, measure)("")
     label = f"Fréchet distance of {features.label}; above 0 for a perfect generator too, the more so the fewer the samples"
     protocol = {**features.protocol, "distance": "frechet, float64, covariance with n - 1"}
@@ -85,7 +74,7 @@ def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
 
 
 def build_kernel(params: KernelParams, context: MetricContext) -> Metric:
-    """Unbiased squared MMD of features with the cubic kernel, of all samples or of random subsets; errors as `build_frechet`."""
+    """Unbiased squared MMD of features with the cubic kernel, of all samples or of random subsets."""
     features = build_features(params, context)
 
     def measure(evaluation: Evaluation) -> Mapping[str, float]:
@@ -93,8 +82,7 @@ def build_kernel(params: KernelParams, context: MetricContext) -> Metric:
         if not params.subsets:
             return {"": kernel_distance(real, fake)}
         stream, size = evaluation.generator, params.subset_size
-        found = kernel_distance_of_subsets(real, fake, generator=stream, subsets=params.subsets, size=size)
-        return {"mean": found.mean, "deviation": found.deviation}
+        return asdict(kernel_distance_of_subsets(real, fake, generator=stream, subsets=params.subsets, size=size))
 
     # random subsets of real and generated samples differ, so exchanging the two changes the value
     info = MetricInfo(f"kernel distance of {features.label}, without bias", "lower", 0.0, symmetric=not params.subsets)
@@ -108,13 +96,13 @@ def build_kernel(params: KernelParams, context: MetricContext) -> Metric:
     )
 
 
-def build_mmd(params: MmdParams, context: MetricContext) -> Metric:
+def build_mmd(params: FeatureParams, context: MetricContext) -> Metric:
     """Unbiased squared MMD of features with Gaussian kernels; it may be slightly negative."""
     features = build_features(params, context)
     scales = ", ".join(f"{scale:g}" for scale in MMD_SCALES)
     label = "squared maximum mean discrepancy under Gaussian kernels, unbiased: 0 for equal distributions"
     return FunctionMetric(
-        _on(features, mmd, lambda distance: {"": distance}),
+        _on(features, lambda real, fake: {"": mmd(real, fake)}),
         {"": MetricInfo(label, "lower", 0.0)},
         {**features.protocol, "kernels": f"gaussian, σ = {scales} × median real distance"},
         needs_distinct_real=True,
@@ -124,23 +112,16 @@ def build_mmd(params: MmdParams, context: MetricContext) -> Metric:
 def build_precision_recall(params: PrecisionRecallParams, context: MetricContext) -> Metric:
     """Precision, recall, density and coverage of features."""
     features, k = build_features(params, context), params.neighbours
-    measure = _on(
-        features,
-        lambda real, fake: precision_recall(real, fake, k),
-        lambda found: {"precision": found.precision, "recall": found.recall, "density": found.density, "coverage": found.coverage},
-    )
+    measure = _on(features, lambda real, fake: asdict(precision_recall(real, fake, k)))
     floors = simulated_floors(context.data.density, measure)
+    coverage = "share of real samples with a generated one nearby"
     return FunctionMetric(
         measure,
         {
             "precision": MetricInfo("share of generated samples that lie among real ones", "higher", floor=floors("precision")),
             "recall": MetricInfo("share of real samples that lie among generated ones", "higher", floor=floors("recall")),
             "density": MetricInfo("density of real samples around generated ones; 1 if both are alike", "nearer", 1.0),
-            "coverage": MetricInfo(
-                "share of real samples with a generated one nearby",
-                "higher",
-                floor=lambda count: expected_coverage(count, count, k),
-            ),
+            "coverage": MetricInfo(coverage, "higher", floor=lambda count: expected_coverage(count, count, k)),
         },
         {**features.protocol, "neighbours": str(k)},
         min_samples=k + 1,
@@ -148,7 +129,7 @@ def build_precision_recall(params: PrecisionRecallParams, context: MetricContext
     )
 
 
-def build_one_nearest_neighbour(params: OneNearestNeighbourParams, context: MetricContext) -> Metric:
+def build_one_nearest_neighbour(params: FeatureParams, context: MetricContext) -> Metric:
     """Leave-one-out accuracy of a 1-NN classifier of real against generated samples."""
 
     def chance(count: int) -> float:  # of 2n equal samples, n - 1 of the 2n - 1 others are of the sample's own kind
@@ -158,15 +139,19 @@ def build_one_nearest_neighbour(params: OneNearestNeighbourParams, context: Metr
     label = "share of {} samples whose nearest other sample is of their own kind; 0 for copies of real ones, 1 for separate sets"
     kinds = {"accuracy": "all", "real": "real", "fake": "generated"}
     return FunctionMetric(
-        _on(features, one_nearest_neighbour, lambda found: {"accuracy": found.accuracy, "real": found.real, "fake": found.fake}),
+        _on(features, lambda real, fake: asdict(one_nearest_neighbour(real, fake))),
         {key: MetricInfo(label.format(kind), "nearer", floor=chance) for key, kind in kinds.items()},
         features.protocol,
         needs_distinct_real=True,
     )
 
 
-def build_duplicates(params: DuplicatesParams, context: MetricContext) -> Metric:
+def build_duplicates(params: FeatureParams, context: MetricContext) -> Metric:
     """The birthday test: near and exact repeats among generated samples."""
+
+    def compare(real: Tensor, fake: Tensor) -> Mapping[str, float]:
+        found = near_duplicates(real, fake)
+        return {"near": found.near, "exact": found.exact - found.expected_exact}
 
     def near(count: int) -> float:  # the nearest thousandth of the pairs is at least one pair
         pairs = math.comb(count, 2)
@@ -177,8 +162,7 @@ def build_duplicates(params: DuplicatesParams, context: MetricContext) -> Metric
         "near": MetricInfo("share of pairs of generated samples as near as the nearest 0.1 % of real pairs", "nearer", floor=near),
         "exact": MetricInfo("pairs of equal generated samples, beyond those of as many real ones", "nearer", 0.0),
     }
-    measure = _on(features, near_duplicates, lambda found: {"near": found.near, "exact": found.exact - found.expected_exact})
-    return FunctionMetric(measure, info, features.protocol, needs_distinct_real=True)
+    return FunctionMetric(_on(features, compare), info, features.protocol, needs_distinct_real=True)
 
 
 def build_memorisation(params: MemorisationParams, context: MetricContext) -> Metric:
@@ -189,35 +173,24 @@ def build_memorisation(params: MemorisationParams, context: MetricContext) -> Me
         if evaluation.training is None:
             raise IncompatiblePartsError("metric 'memorisation' needs training samples, but this evaluation has none")
         training = evaluation.training(params.training).values
-        found = memorisation(*map(features, (training, evaluation.real.values, evaluation.fake.values)))
-        return {"copying": found.copying, "close": found.close, "ratio": found.ratio}
+        return asdict(memorisation(*map(features, (training, evaluation.real.values, evaluation.fake.values))))
 
     copying = "test of distances to training data, in standard deviations: below -3 samples are copies"
     close = "share of samples nearer to training data than the nearest 1 % of held-out ones"
     ratio = "median distance to training data, divided by that of held-out samples; 0 for copies"
-    return FunctionMetric(
-        measure,
-        {
-            "copying": MetricInfo(copying, "nearer", 0.0),
-            "close": MetricInfo(close, "nearer", floor=expected_close),
-            "ratio": MetricInfo(ratio, "nearer", 1.0),
-        },
-        features.protocol,
-        needs_distinct_real=True,
-        uses_training_data=True,
-    )
+    info = {
+        "copying": MetricInfo(copying, "nearer", 0.0),
+        "close": MetricInfo(close, "nearer", floor=expected_close),
+        "ratio": MetricInfo(ratio, "nearer", 1.0),
+    }
+    return FunctionMetric(measure, info, features.protocol, needs_distinct_real=True, uses_training_data=True)
 
 
-def _order(params: WassersteinParams) -> str:
-    return "W₁" if params.order == 1 else "W₂"
+def _wasserstein_metric(kind: str, params: WassersteinParams, measure: Measure, floor: Floor | None) -> Metric:
+    label = f"{kind} Wasserstein distance {'W₁' if params.order == 1 else 'W₂'} to real samples, in the data's units"
+    return FunctionMetric(measure, {"": MetricInfo(label, "lower", symmetric=True, floor=floor)})
 
 
-def _on(
-    features: Features, compare: Callable[[Tensor, Tensor], _Result], values: Callable[[_Result], Mapping[str, float]]
-) -> Callable[[Evaluation], Mapping[str, float]]:
+def _on(features: Features, compare: Callable[[Tensor, Tensor], Mapping[str, float]]) -> Measure:
     """A measure that compares the features of real and generated samples."""
-
-    def measure(evaluation: Evaluation) -> Mapping[str, float]:
-        return values(compare(features(evaluation.real.values), features(evaluation.fake.values)))
-
-    return measure
+    return lambda evaluation: compare(features(evaluation.real.values), features(evaluation.fake.values))

@@ -9,8 +9,14 @@ import torch
 from torch import Tensor
 
 from ganforge.builtin.features.classifier_features import Classifier, load_classifier
-from ganforge.builtin.metrics.function_metric import FunctionMetric, simulated_floors
-from ganforge.builtin.metrics.metric_params import ClassModesParams, CodeRecoveryParams, InformationParams, LabelMatchParams
+from ganforge.builtin.metrics.function_metric import (
+    ClassModesParams,
+    CodeRecoveryParams,
+    FunctionMetric,
+    InformationParams,
+    LabelMatchParams,
+    simulated_floors,
+)
 from ganforge.metrics import class_coverage, class_coverage_floor, hungarian_accuracy, mutual_information_bound, nearest_labels
 from ganforge.plugin import (
     BuildContext,
@@ -49,11 +55,7 @@ class ClassAssigner:
         return MetricInfo(f"{label} (by their nearest real sample)", "higher", best, floor=floor)
 
     def classes(self, evaluation: Evaluation) -> Tensor:
-        """``(n,)`` class of each generated sample.
-
-        Raises:
-            IncompatiblePartsError: classes come from the nearest real samples, but these have no labels.
-        """
+        """``(n,)`` class of each generated sample."""
         fake, real = evaluation.fake, evaluation.real
         if self.classifier is not None:
             return self.classifier.classes(fake.values)
@@ -70,31 +72,21 @@ class ClassAssigner:
 
 
 def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metric:
-    """Share of generated samples that have the requested class.
-
-    Raises:
-        IncompatiblePartsError: the data has no labels, or the sampler draws none.
-    """
-    _check_classes("label-match", context.data)
+    """Share of generated samples that have the requested class."""
     if context.latent.classes is None:
         raise IncompatiblePartsError(
             "metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'"
         )
-    assigner = _assigner(params.by, context)
+    assigner = _assigner("label-match", params, context)
     info = assigner.info("share of samples that have the requested class")
     return FunctionMetric(assigner.matching_share, {"": info}, assigner.protocol)
 
 
 def build_code_recovery(params: CodeRecoveryParams, context: MetricContext) -> Metric:
-    """Share of generated samples whose categorical code stands for their class, under the best matching of codes to classes.
-
-    Raises:
-        IncompatiblePartsError: the data has no labels, or the sampler draws no such categorical code.
-    """
-    _check_classes("code-recovery", context.data)
+    """Share of generated samples whose categorical code stands for their class, under the best matching of codes to classes."""
+    assigner = _assigner("code-recovery", params, context)
     _check_column("code-recovery", params.column, context.latent)
     best = _best_matching(context.latent.categorical[params.column], context.data)
-    assigner = _assigner(params.by, context)
 
     def measure(evaluation: Evaluation) -> Mapping[str, float]:
         codes = _codes("code-recovery", evaluation).categorical[:, params.column]
@@ -105,11 +97,7 @@ def build_code_recovery(params: CodeRecoveryParams, context: MetricContext) -> M
 
 
 def build_class_modes(params: ClassModesParams, context: MetricContext) -> Metric:
-    """Classes that a classifier finds among generated samples: for stacked MNIST its 1,000 modes (Metz et al. 2017).
-
-    Raises:
-        IncompatiblePartsError: the data has no labels.
-    """
+    """Classes that a classifier finds among generated samples: for stacked MNIST its 1,000 modes."""
     classifier, classes = load_classifier(context), context.data.classes or 0
     uniform = (1 / classes,) * classes
     shares = context.data.class_shares or uniform
@@ -139,11 +127,7 @@ def build_class_modes(params: ClassModesParams, context: MetricContext) -> Metri
 
 
 def build_information(params: InformationParams, context: BuildContext) -> Metric:
-    """InfoGAN's bound on the information between categorical codes and samples, by the discriminator's head ``code``.
-
-    Raises:
-        IncompatiblePartsError: the sampler draws no such categorical code.
-    """
+    """InfoGAN's bound on the information between categorical codes and samples, by the discriminator's head ``code``."""
     latent = context.latent
     _check_column("information", params.column or 0, latent)
     columns = range(len(latent.categorical)) if params.column is None else (params.column,)
@@ -157,8 +141,10 @@ def build_information(params: InformationParams, context: BuildContext) -> Metri
     return FunctionMetric(measure, {"": MetricInfo(label, "higher", entropy)})
 
 
-def _assigner(by: str, context: MetricContext) -> ClassAssigner:
-    return ClassAssigner(load_classifier(context) if by == "classifier" else None, _labelling_density(context.data))
+def _assigner(metric: str, params: LabelMatchParams, context: MetricContext) -> ClassAssigner:
+    if context.data.classes is None:
+        raise IncompatiblePartsError(f"metric '{metric}' needs labelled data", remedy="drop the metric, or change dataset.use")
+    return ClassAssigner(load_classifier(context) if params.by == "classifier" else None, _labelling_density(context.data))
 
 
 def _best_matching(values: int, data: DataSpec) -> float:
@@ -176,11 +162,6 @@ def _best_matching(values: int, data: DataSpec) -> float:
 def _labelling_density(data: DataSpec) -> GaussianMixture | None:
     """The data's density if its modes are the classes."""
     return data.density if data.density and len(data.density.means) == data.classes else None
-
-
-def _check_classes(metric: str, data: DataSpec) -> None:
-    if data.classes is None:
-        raise IncompatiblePartsError(f"metric '{metric}' needs labelled data", remedy="drop the metric, or change dataset.use")
 
 
 def _check_column(metric: str, column: int, latent: LatentSpec) -> None:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ganforge.builtin.datasets.dataset_specs import DIGIT_COUNTS, held_out_counts, training_shares
-from ganforge.builtin.datasets.held_out_split import split
+from ganforge.builtin.datasets.dataset_specs import DIGIT_COUNTS, held_out_counts, split, training_shares
 
 
 def stream(seed: int = 0) -> torch.Generator:
