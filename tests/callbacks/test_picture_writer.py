@@ -9,7 +9,7 @@ from PIL import Image
 
 from ganforge.callbacks.picture_writer import pictures
 from ganforge.core.events import Evaluated, SamplesDrawn, Stepped
-from ganforge.core.records import Codes, Latent, Samples
+from ganforge.core.records import Codes, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.figures import mpl_style
 from ganforge.figures.plot_data import optimal_discriminator
@@ -62,33 +62,24 @@ def test_points_are_coloured_by_code_on_grey_real_ones(folder, events):
     assert near(picture, mpl_style.HALF, 50) > 300  # D = ½
 
 
-@pytest.mark.parametrize(("known", "whole"), [((-1.0, 2.0), True), ((0.5, 1.0), False)])
-def test_a_backdrop_lies_where_its_points_lie(known, whole):
-    page, axes = mpl_style.figure(4, 4)
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    page.subplots_adjust(left=0.1, right=0.9, bottom=0.1, top=0.9)
-    colours = np.full((31, 31, 3), 255, np.uint8)
-    colours[:, np.linspace(*known, 31) > 0.5] = (0, 0, 255)  # blue right of the middle
-    colours[np.linspace(-1, 2, 31) < 0.5] = (0, 0, 0)  # black below it
+def test_the_discriminators_output_lies_where_its_points_lie(events):
+    started, drawn, *_ = events("moons", every=100)
+    figure = PlaneFigure(started, "title")
+    (left, right), (bottom, top) = figure._plane.limits
+    xs, ys = np.meshgrid(np.linspace(left, (left + right) / 2, 31), np.linspace(bottom, top, 31))
+    points = torch.from_numpy(np.column_stack([xs.ravel(), ys.ravel()]))
+    logits = torch.where(points[:, 1] > (bottom + top) / 2, 50.0, -50.0)
+    far_away = Samples(torch.full((200, 2), 1e6), latent=drawn.fake.latent)
 
-    picture = (
-        mpl_style.BlitRenderer(page).draw([], mpl_style.Background(axes, colours, known, (-1.0, 2.0)))[50:450, 50:450].astype(int)
-    )
+    picture = figure.draw(replace(drawn, fake=far_away, logit_grid=LogitGrid(points, logits, (31, 31))))
 
-    assert (picture[10:190, 250:390] == (0, 0, 255)).all()
-    assert (picture[10:190, 10:190] == 255).all()
-    assert (picture[250:390, 250:390] == 0).all()
-    assert (picture[250:390, 10:190] == (0 if whole else 255)).all()  # white where nothing is known
-
-
-def test_a_backdrop_thinner_than_a_pixel_is_left_out():
-    page, axes = mpl_style.figure(4, 4)
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    flat_field = mpl_style.Background(axes, np.zeros((31, 31, 3), np.uint8), (-1.0, 2.0), (0.5, 0.5 + 1e-6))
-
-    picture = mpl_style.BlitRenderer(page).draw([], flat_field)
-
-    np.testing.assert_array_equal(picture, mpl_style.BlitRenderer(page).draw([]))
+    box = figure._axes.get_window_extent()
+    inside = picture[-int(box.y1) + 3 : -int(box.y0) - 3, int(box.x0) + 3 : int(box.x1) - 3]
+    height, width = inside.shape[0] // 2, inside.shape[1] // 2
+    fake, _, real = mpl_style.FIELD
+    assert near(inside[: height - 20, : width - 20], real, 3) > 0.8 * height * width
+    assert near(inside[height + 20 :, : width - 20], fake, 3) > 0.8 * height * width
+    assert near(inside[:, width + 20 :], "#ffffff", 3) > 1.5 * height * width  # nothing is known there
 
 
 def test_a_legend_of_more_labels_than_colours_says_how_many_more(events):

@@ -34,8 +34,6 @@ _DPI = 125
 
 MAX_LEGEND = 20
 """Largest number of names in a legend."""
-_LEGEND_COLUMNS = 6
-_LEGEND_LINE = 0.175  # inches
 _LEGEND_SPACE = 8.0  # points between entries
 
 
@@ -65,16 +63,15 @@ def style_axes(axes: Axes) -> None:
 class BlitRenderer:
     """Draws a figure of which only a few artists change; the rest is drawn once, which is several times as fast.
 
-    Args:
-        page: the figure; at the first drawing, everything but the changing artists is fixed.
+    At the first drawing, everything but the changing artists is fixed.
     """
 
     def __init__(self, page: Figure) -> None:
         self._page = page
         self._fixed: Any = None
 
-    def draw(self, moving: Iterable[Artist], background: Background | None = None) -> Pixels:
-        """The figure with the background and then the moving artists drawn over it, in their order: ``(H, W, 3)`` bytes."""
+    def draw(self, moving: Iterable[Artist]) -> Pixels:
+        """The figure with the moving artists drawn over it, in their order: ``(H, W, 3)`` bytes."""
         canvas: Any = self._page.canvas
         artists = list(moving)
         if self._fixed is None:
@@ -83,50 +80,10 @@ class BlitRenderer:
             canvas.draw()
             self._fixed = canvas.copy_from_bbox(self._page.bbox)
         canvas.restore_region(self._fixed)
-        if background is not None:
-            background.paint(canvas)
         for artist in artists:
             self._page.draw_artist(artist)
         drawn: Pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         return drawn
-
-
-@dataclass(frozen=True, slots=True)
-class Background:
-    """Colours behind everything else in a pair of axes, interpolated linearly between grid points.
-
-    They are written as pixels: resampling an image in matplotlib takes as long as the rest of a picture.
-
-    Attributes:
-        axes: the axes; their limits and position are fixed once the figure is drawn.
-        colours: ``(ny, nx, 3)`` bytes at evenly spaced points, lowest row first.
-        x_range: positions of the first and last column.
-        y_range: positions of the first and last row.
-    """
-
-    axes: Axes
-    colours: Pixels
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-
-    def paint(self, canvas: Any) -> None:
-        """Write the colours onto the canvas; darker pixels, such as the axes' lines, stay."""
-        from PIL import Image
-
-        low, high = self.axes.transData.transform(np.transpose([self.x_range, self.y_range]))  # (2,) pixels of first and last point
-        start = np.ceil(np.maximum(low, self.axes.bbox.min)).astype(int)
-        end = np.floor(np.minimum(high, self.axes.bbox.max)).astype(int)
-        if (end <= start).any():
-            return  # thinner than a pixel, as for data on a line
-
-        # Pillow treats pixels as areas; our points are their centres, hence the half.
-        columns_and_rows = np.array(self.colours.shape[1::-1])
-        box = [edge for corner in (start, end) for edge in (corner - low) / (high - low) * (columns_and_rows - 1) + 0.5]
-        smooth = Image.fromarray(self.colours).resize(tuple(end - start), Image.Resampling.BILINEAR, box=tuple(box))
-
-        sheet = np.asarray(canvas.buffer_rgba())[::-1]  # axes count upwards, rows of the canvas downwards
-        area = sheet[start[1] : end[1], start[0] : end[0], :3]
-        np.minimum(area, np.asarray(smooth), out=area)
 
 
 def add_title(page: Figure, title: str, *, left: float, right: float, top: float = 0.955, note: str = "") -> Any:
@@ -134,7 +91,7 @@ def add_title(page: Figure, title: str, *, left: float, right: float, top: float
 
     Args:
         page: the figure.
-        title: plain text, without formulas.
+        title: plain text.
         left: where the title begins, as a share of the figure's width.
         right: where the note ends, as a share of the figure's width.
         top: vertical position, as a share of the figure's height.
@@ -144,18 +101,13 @@ def add_title(page: Figure, title: str, *, left: float, right: float, top: float
         The note's matplotlib text.
     """
     text = page.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
-    room = (right - left) * page.bbox.width - (_width(text) + 0.15 * page.dpi if note else 0)
+    room = (right - left) * page.bbox.width - (text.get_window_extent().width + 0.15 * page.dpi if note else 0)
     shown = page.text(left, top, escape_math(title), color=INK, size=11, weight="bold", va="center", ha="left")
     length = len(title)
-    while length and _width(shown) > room:
-        length = min(length - 1, int(length * room / _width(shown)) + 2)
+    while length and (width := shown.get_window_extent().width) > room:
+        length = min(length - 1, int(length * room / width) + 2)
         shown.set_text(escape_math(title[:length].rstrip() + "…"))
     return text
-
-
-def _width(text: Any) -> float:
-    """Width of a text on a figure in pixels."""
-    return float(text.get_window_extent().width)
 
 
 def escape_math(text: str) -> str:
@@ -183,7 +135,7 @@ class LegendLayout:
     @property
     def height(self) -> float:
         """Height in inches."""
-        return _LEGEND_LINE * -(-len(self.names) // self.columns)
+        return 0.175 * -(-len(self.names) // self.columns)
 
     def draw(self, axes: Axes, handles: Sequence[Any]) -> None:
         """Draw it above ``axes``, with a handle for each of the first names."""
@@ -204,7 +156,7 @@ def layout_legend(names: Sequence[str], width: float) -> LegendLayout:
     shown += [f"… and {len(names) - MAX_LEGEND} more"] if len(names) > MAX_LEGEND else []
     longest = max((TextPath((0, 0), name, size=8).get_extents().x1 for name in shown if name.strip()), default=0.0)
     entry = 1.6 * 8 + 0.4 * 8 + longest + _LEGEND_SPACE  # points, with the sizes of `add_legend`
-    return LegendLayout(tuple(shown), max(1, min(_LEGEND_COLUMNS, int((72 * width + _LEGEND_SPACE) / entry))))
+    return LegendLayout(tuple(shown), max(1, min(6, int((72 * width + _LEGEND_SPACE) / entry))))
 
 
 def titled_axes(title: str, names: Sequence[str], width: float, height: float) -> tuple[Any, LegendLayout | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from ganforge.figures.plot_data import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 _UNGROUPED, _GROUPED = 64, 100
@@ -38,16 +39,8 @@ _LINES = 25
 """Number of lines from noise to samples."""
 
 
-class SampleFigure(Protocol):
-    """Draws all pictures of one run, with the same axes and size."""
-
-    def draw(self, picture: SamplesDrawn) -> Pixels:
-        """The picture as ``(H, W, 3)`` bytes."""
-        ...
-
-
-def make_sample_figure(started: Started, title: str) -> SampleFigure:
-    """The figure for data of this kind."""
+def make_sample_figure(started: Started, title: str) -> ImageFigure | LineFigure | PlaneFigure:
+    """The figure for data of this kind; it draws all pictures of one run with the same axes and size."""
     if started.data.is_image:
         return ImageFigure(started)
     if started.data.size == 1:
@@ -73,77 +66,68 @@ class PlaneFigure:
     """Real points in grey, generated ones coloured by label or code, over the discriminator's output on the plane."""
 
     def __init__(self, started: Started, title: str) -> None:
+        from matplotlib.colors import LinearSegmentedColormap
+
         self._started = started
         self._plane = fit_projection(started.real)
         extent = self._plane.limits[:, 1] - self._plane.limits[:, 0]
-        self._names = _group_names(started)
-        head = 0.78 + 0.2 * ((len(self._names) + 1) // _LEGEND_COLUMNS)
+        names = _group_names(started)
+        head = 0.78 + 0.2 * ((len(names) + 1) // _LEGEND_COLUMNS)
         height = 5.6 * float(np.clip(extent[1] / extent[0], 0.4, 1.0)) + head + 0.5
-        self._page, self._axes = mpl_style.figure(6.4, height)
-        self._page.subplots_adjust(left=0.1, right=0.975, bottom=0.5 / height, top=1 - head / height)
-        self._note = mpl_style.add_title(self._page, title, left=0.1, right=0.975, top=1 - 0.28 / height, note=_LONGEST_NOTE)
-        self._blit = mpl_style.BlitRenderer(self._page)
+        page, self._axes = mpl_style.figure(6.4, height)
+        page.subplots_adjust(left=0.1, right=0.975, bottom=0.5 / height, top=1 - head / height)
+        self._note = mpl_style.add_title(page, title, left=0.1, right=0.975, top=1 - 0.28 / height, note=_LONGEST_NOTE)
+        self._blit = mpl_style.BlitRenderer(page)
 
-        self._prepare(has_field=started.data.size == 2)
         real = self._plane.project(flatten(started.real))
         self._real = self._axes.scatter(*real.T, s=7, color=mpl_style.REAL, linewidths=0, alpha=0.75)
         self._fake = self._axes.scatter([], [], s=9, linewidths=0, alpha=0.85)
-        self._background: mpl_style.Background | None = None
-        self._colour_map = _field_colours()
-        self._half: Any = None
+        colours = LinearSegmentedColormap.from_list("discriminator", list(mpl_style.FIELD)).with_extremes(bad="white")
+        self._field = self._axes.imshow(
+            [[0.5]], cmap=colours, vmin=0, vmax=1, origin="lower", interpolation="bilinear", animated=True
+        )
+        self._prepare(names, has_field=started.data.size == 2)
 
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The plane at this iteration."""
-        self._remove_field()
-        if picture.logit_grid is not None:
-            self._draw_field(picture.logit_grid)
-        self._draw_points(picture)
+        field = self._draw_field(picture.logit_grid) if picture.logit_grid is not None else []
+        points = self._plane.project(flatten(picture.fake))
+        self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
+        self._fake.set_facecolor(_colours(find_groups(picture.fake, self._started.data, self._started.latent.categorical)))
         self._note.set_text(f"iteration {count(picture.iteration)}")
-        layers = (self._real, self._half, self._fake, self._note)
-        return self._blit.draw((layer for layer in layers if layer is not None), self._background)
+        drawn = self._blit.draw([*field[:1], *self._axes.spines.values(), self._real, *field[1:], self._fake, self._note])
+        for half in field[1:]:
+            half.remove()
+        return drawn
 
-    def _prepare(self, *, has_field: bool) -> None:
+    def _prepare(self, names: tuple[str, ...], *, has_field: bool) -> None:
         axes = self._axes
         axes.set(xlim=self._plane.limits[0], ylim=self._plane.limits[1], aspect="equal", autoscale_on=False)
         axes.locator_params(nbins=6)
         axes.set_xlabel(self._plane.names[0], labelpad=2)
         axes.set_ylabel(self._plane.names[1], labelpad=2)
         handles = [
-            _dot_handle(mpl_style.REAL, "real"),
-            *map(_dot_handle, mpl_style.GROUPS if len(self._names) > 1 else [mpl_style.GENERATED], self._names),
+            _handle(mpl_style.REAL, "real"),
+            *map(_handle, mpl_style.GROUPS if len(names) > 1 else [mpl_style.GENERATED], names),
         ]
-        if len(self._names) > len(mpl_style.GROUPS):
-            handles.append(_dot_handle("none", f"… {len(self._names) - len(mpl_style.GROUPS)} more"))
+        if len(names) > len(mpl_style.GROUPS):
+            handles.append(_handle("none", f"… {len(names) - len(mpl_style.GROUPS)} more"))
         if has_field:
-            handles.append(_line_handle(mpl_style.HALF, "D = ½"))
+            handles.append(_handle(mpl_style.HALF, "D = ½", marker="", linestyle="-", linewidth=1.0))
         mpl_style.add_legend(
-            axes,
-            handles=handles,
-            loc="lower left",
-            bbox_to_anchor=(-0.015, 1.0),
-            ncols=_LEGEND_COLUMNS,
-            columnspacing=1.2,
+            axes, handles=handles, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=_LEGEND_COLUMNS, columnspacing=1.2,
             handletextpad=0.3,
-        )
+        )  # fmt: skip
 
-    def _draw_points(self, picture: SamplesDrawn) -> None:
-        points = self._plane.project(flatten(picture.fake))
-        groups = find_groups(picture.fake, self._started.data, self._started.latent.categorical)
-        self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
-        self._fake.set_facecolor(_colours(groups))
-
-    def _remove_field(self) -> None:
-        self._background = None
-        if self._half is not None:
-            self._half.remove()
-            self._half = None
-
-    def _draw_field(self, field: LogitGrid) -> None:
+    def _draw_field(self, field: LogitGrid) -> list[Artist]:
+        """D as colours, and the line D = ½ if there is one."""
         xs, ys, logits = grid_logits(field)
-        colours = (self._colour_map(probability(logits))[..., :3] * 255).round().astype(np.uint8)
-        self._background = mpl_style.Background(self._axes, colours, (xs[0], xs[-1]), (ys[0], ys[-1]))
+        half_cells = [(axis[-1] - axis[0]) / max(len(axis) - 1, 1) / 2 for axis in (xs, ys)]
+        self._field.set_data(probability(logits))
+        self._field.set_extent([xs[0] - half_cells[0], xs[-1] + half_cells[0], ys[0] - half_cells[1], ys[-1] + half_cells[1]])
         if np.isfinite(logits).all() and logits.min() < 0 < logits.max():
-            self._half = self._axes.contour(xs, ys, logits, levels=[0.0], colors=[mpl_style.HALF], linewidths=1.0)
+            return [self._field, self._axes.contour(xs, ys, logits, levels=[0.0], colors=[mpl_style.HALF], linewidths=1.0)]
+        return [self._field]
 
 
 class LineFigure:
@@ -252,28 +236,9 @@ def _colours(groups: Groups | None) -> Floats:
     return chosen
 
 
-def _dot_handle(colour: str, name: str) -> Any:
+def _handle(colour: str, name: str, **options: Any) -> Any:
+    """The handle of a legend's entry; a dot unless ``options`` say otherwise."""
     from matplotlib.lines import Line2D
 
-    return Line2D(
-        [],
-        [],
-        linestyle="",
-        marker="o",
-        markersize=4,
-        markeredgewidth=0,
-        color=colour,
-        label=mpl_style.escape_math(clean(name)[:14]),
-    )
-
-
-def _line_handle(colour: str, name: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=colour, linewidth=1.0, label=name)
-
-
-def _field_colours() -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("discriminator", list(mpl_style.FIELD)).with_extremes(bad="white")
+    dot = {"linestyle": "", "marker": "o", "markersize": 4, "markeredgewidth": 0}
+    return Line2D([], [], color=colour, label=mpl_style.escape_math(clean(name)[:14]), **{**dot, **options})
