@@ -160,7 +160,7 @@ def observed(made: Trainer, root: Path) -> float:
         broadcast(
             watched(made.run()),
             [
-                face.callback,
+                face.callback(),
                 pictures(folder, title="benchmark", recorded=lambda *_: None),
                 curves(folder, title="benchmark"),
                 animation(folder),

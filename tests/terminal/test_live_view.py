@@ -13,14 +13,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyte
 import pytest
 from rich.console import Console
 
 from ganforge.core.contracts import MetricInfo
 from ganforge.core.events import Evaluated, RolledBack, SamplesDrawn, Stepped
-from ganforge.terminal import panels
-from ganforge.terminal.live_view import LiveView
+from ganforge.terminal.live_view import LiveView, fit_findings, sparkline
 from ganforge.terminal.progress_ui import create_ui
 from ganforge.terminal.run_state import RunHeading
 
@@ -120,14 +120,14 @@ def test_findings_are_shown_in_full_if_there_is_room(clock, events, watched, fin
 @pytest.mark.parametrize("width", [20, 25, 30])
 def test_a_narrow_view_says_what_helps_against_the_worst_and_counts_the_others(finding, width):
     troubles = [finding(f"check-{number}") for number in range(3)]
-    lines = [line.plain for line in panels.fit_findings(troubles, width, 3)]
+    lines = [line.plain for line in fit_findings(troubles, width, 3)]
     assert [line[:16] for line in lines] == ["fail: mode colla", "  several sample", "and 2 more: mode"]
 
 
 @pytest.mark.parametrize("room", range(1, 30))
 def test_findings_keep_to_their_room(finding, room):
     troubles = [finding(f"check-{number}") for number in range(4)]
-    assert 1 <= len(panels.fit_findings(troubles, 24, room)) <= max(room, 2)
+    assert 1 <= len(fit_findings(troubles, 24, room)) <= max(room, 2)
 
 
 @pytest.mark.parametrize("size", [(60, 24), (80, 24), (61, 12), (30, 20), (100, 16)])
@@ -371,14 +371,28 @@ def test_a_picture_without_a_field_or_finite_samples_is_no_reason_to_fail(clock,
         at("samples at iteration 100", screen.look())
 
 
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█"), ([2, 2, 2], "▅▅▅"), ([], ""), ([np.nan, 1.0, 0.0], "█▁")],
+)
+def test_sparklines(values, bars):
+    assert sparkline(np.array(values, dtype=np.float64), 8) == bars
+
+
+def test_one_wild_beginning_does_not_flatten_the_trend():
+    values = np.concatenate([[1000.0], np.linspace(1, 0, 119)])
+
+    assert len(set(sparkline(values, 12))) >= 6
+
+
 def test_the_view_is_live_on_a_terminal_that_can_show_it(tmp_path):
     screen = Screen(100, 30)
     options = {"title": "t", "folder": tmp_path, "seed": 0}
     live = create_ui(screen.console, plain=False, **options)
-    assert live.notify.__self__.__class__ is LiveView
+    assert live.__class__ is LiveView
 
     for console in (Console(file=io.StringIO()), Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})):
-        assert create_ui(console, plain=False, **options).notify.__self__.__class__ is not LiveView
+        assert create_ui(console, plain=False, **options).__class__ is not LiveView
 
 
 PROGRAM = """
@@ -391,7 +405,7 @@ PROGRAM = """
 
     ui = create_ui(Console(stderr=True), plain=False, title="In a pty", folder=Path("runs/x"), seed=0)
     try:
-        with ui.callback as handle:
+        with ui.callback() as handle:
             for event in _events(end=5000, iterations=5000, every=100):
                 handle(event)
                 time.sleep(0.002)

@@ -178,7 +178,7 @@ def test_no_control_codes_even_on_a_terminal(events, kind, terminal, tmp_path):
     console = Console(file=io.StringIO(), force_terminal=terminal, color_system="truecolor" if terminal else None)
     ui = create_ui(console, plain=terminal, title="Moons", folder=tmp_path, seed=0)
 
-    with ui.callback as handle:
+    with ui.callback() as handle:
         for event in events(kind):
             handle(event)
             ui.notify("a message")

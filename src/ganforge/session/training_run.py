@@ -33,7 +33,8 @@ from ganforge.storage import atomic_files
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.terminal.log_handler import show_messages
-from ganforge.terminal.progress_ui import ProgressUI, create_ui
+from ganforge.terminal.progress_ui import create_ui
+from ganforge.terminal.run_state import ProgressUI
 from ganforge.tracking.mlflow_model import library_requirements
 from ganforge.tracking.supervisor import Supervisor, UploadSummary, supervise
 from ganforge.tracking.tracking_store import resolve_store
@@ -193,7 +194,7 @@ def _callbacks(context: RunContext) -> list[Callback]:
         context.journal.record("image", key=key, iteration=iteration, path=str(path.relative_to(folder.path)))
 
     callbacks: list[Callback] = [
-        context.ui.callback,
+        context.ui.callback(),
         upload_news(context.delivery),
         pictures(folder, title=title, recorded=recorded),
         curves(folder, title=title),

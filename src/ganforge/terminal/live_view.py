@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
+from textwrap import wrap
 
-from rich.console import Console, RenderableType
+import numpy as np
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.segment import Segment
+from rich.progress_bar import ProgressBar
+from rich.segment import Segment, SegmentLines
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ganforge.core import formatting
+from ganforge.core import formatting, loss_interpretation
+from ganforge.core.contracts import describe_goal
 from ganforge.core.events import Event, Finished, Started
-from ganforge.terminal import panels
-from ganforge.terminal.braille import Line, Lines
-from ganforge.terminal.run_state import Clock, RunHeading, RunState
-from ganforge.terminal.sample_preview import SamplePreview
+from ganforge.core.findings import Finding, advice, describe_health, headline
+from ganforge.figures import Floats
+from ganforge.terminal.run_state import Clock, MetricHistory, ProgressUI, RunHeading, RunState
+from ganforge.terminal.sample_preview import Line, SamplePreview
 
 _INTERVAL = 0.25
 """Least seconds between two refreshes."""
@@ -34,29 +40,30 @@ _HEALTH_SHARE = 3
 """Health may take one third of the rows."""
 _SAMPLE_ROWS = 6
 """Least rows for drawing samples."""
+_NUMBER_WIDTH = 8
+_WIDE = 60
+"""Columns from which trends are longer and arrows have a word."""
+_LABEL_WIDTH = 24
+"""Least columns for labels beside the numbers."""
+_BARS = "▁▂▃▄▅▆▇█"
+
+_PLAIN, _BOLD, _DIM = Style(), Style(bold=True), Style(dim=True)
+_ACCENT, _MESSAGE = Style(color="bright_cyan", bold=True), Style(color="yellow")
+_BETTER, _WORSE = Style(color="green"), Style(color="red")
+_OUTCOMES = {"finished": _BETTER, "stopped": _MESSAGE, "diverged": _WORSE}
+_LEVELS = {"warn": _MESSAGE, "fail": _WORSE}
 
 
-class LiveView:
-    """Draws the run's state into the terminal, at most four times a second.
-
-    Args:
-        console: a console on a terminal.
-        heading: what is known before the start.
-        clock: seconds, monotonic.
-
-    Attributes:
-        refreshes: number of refreshes so far.
-    """
+class LiveView(ProgressUI):
+    """Draws the run's state into a terminal, at most four times a second; ``refreshes`` counts."""
 
     def __init__(self, console: Console, heading: RunHeading, clock: Clock = time.monotonic) -> None:
-        self._console, self._heading, self._clock = console, heading, clock
-        self._state = RunState(clock)
+        super().__init__(heading, clock)
+        self._console = console
         self._preview: SamplePreview | None = None
         self._live: Live | None = None
         self._size = console.size
-        self._waiting: deque[str] = deque()
-        self._messages: deque[str] = deque(maxlen=2)
-        self._running = False
+        self._shown: deque[str] = deque(maxlen=2)
         self._due = 0.0
         self._cost = 0.0
         self.refreshes = 0
@@ -64,18 +71,11 @@ class LiveView:
     @contextmanager
     def callback(self) -> Iterator[Callable[[Event], None]]:
         """The event handler; the last state remains on the screen, and the terminal is restored."""
-        self._running = True
-        try:
-            yield self._handle
-        finally:
-            self._running = False
-            self._close()
-
-    def notify(self, text: str) -> None:
-        """Show a message: at the next event while the run is running, else at once."""
-        self._waiting.append(text)
-        if not self._running:
-            self._print_waiting()
+        with super().callback() as handle:
+            try:
+                yield handle
+            finally:
+                self._close()
 
     def frame(self) -> list[Line]:
         """The whole view for the current size of the console."""
@@ -86,14 +86,14 @@ class LiveView:
         width, height = self._size.width, self._size.height - 1
         terms = state.terms()
         head = [
-            *self._lines(panels.heading(self._heading, started), width),
-            *self._lines(panels.progress(state, started), width),
+            *self._lines(_heading(self._heading, started), width),
+            *self._lines(_progress(state, started), width),
             [],
         ]
-        health = panels.health(state, started, terms, width, height // _HEALTH_SHARE)
-        notes = [Text(formatting.clean(text), panels.MESSAGE) for text in self._messages]
-        hint = [] if state.finished else [Text("Ctrl-C saves and stops", panels.DIM)]
-        foot = [[], *(line for text in (*health, *notes, *hint) for line in self._lines(panels.one_line(text), width))]
+        health = _health(state, started, terms, width, height // _HEALTH_SHARE)
+        notes = [Text(formatting.clean(text), _MESSAGE) for text in self._shown]
+        hint = [] if state.finished else [Text("Ctrl-C saves and stops", _DIM)]
+        foot = [[], *(line for text in (*health, *notes, *hint) for line in self._lines(_one_line(text), width))]
         body = self._body(started, terms, width, height - len(head) - len(foot))
         return [*head, *body, *foot][: max(height, 1)]
 
@@ -101,14 +101,14 @@ class LiveView:
         self._state.update(event)
         if isinstance(event, Started):
             self._preview = SamplePreview(event)
-        if self._waiting or isinstance(event, Started | Finished) or self._clock() >= self._due:
+        if self._messages or isinstance(event, Started | Finished) or self._clock() >= self._due:
             self._refresh()
 
     def _refresh(self) -> None:
         began = self._clock()
-        while self._waiting:
-            self._messages.append(self._waiting.popleft())
-        self._open().update(Lines(self.frame()), refresh=True)
+        while self._messages:
+            self._shown.append(self._messages.popleft())
+        self._open().update(SegmentLines(self.frame(), new_lines=True), refresh=True)
         self.refreshes += 1
 
         ended = self._clock()
@@ -135,12 +135,9 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._print_waiting()
 
-    def _print_waiting(self) -> None:
-        while self._waiting:
-            with suppress(OSError):  # the terminal is gone: no reason to stop training
-                self._console.print(Text(formatting.clean(self._waiting.popleft()), panels.MESSAGE))
+    def _print(self, line: str) -> None:
+        self._console.print(Text(line, _MESSAGE))
 
     def _lines(self, renderable: RenderableType, width: int) -> list[Line]:
         return self._console.render_lines(renderable, self._console.options.update(width=width, height=None), pad=False)
@@ -155,13 +152,14 @@ class LiveView:
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(width=left)
         grid.add_column(width=right)
-        grid.add_row(Lines(self._numbers(started, terms, left, height)), Lines(self._samples(right, height)))
+        columns = (self._numbers(started, terms, left, height), self._samples(right, height))
+        grid.add_row(*(SegmentLines(lines, new_lines=True) for lines in columns))
         return self._lines(grid, width)
 
     def _numbers(self, started: Started, terms: dict[str, float], width: int, height: int) -> list[Line]:
         """Losses and metrics, with explanations as far as there is room."""
-        losses, loss_notes = panels.losses(started, terms, self._state.trends(), width)
-        metrics, metric_notes = panels.metrics(self._state.scores, width)
+        losses, loss_notes = _losses(started, terms, self._state.trends(), width)
+        metrics, metric_notes = _metrics(self._state.scores, width)
         blocks = [(self._lines(losses, width), loss_notes)] + (
             [(self._lines(metrics, width), metric_notes)] if metric_notes else []
         )
@@ -185,5 +183,191 @@ def _with_notes(rows: list[Line], notes: list[list[str]], width: int) -> list[Li
     """A table's header and rows, each row followed by its notes."""
     lines = rows[:1]
     for row, texts in zip(rows[1:], notes, strict=False):
-        lines += [row, *([Segment(f"    {text}"[:width], panels.DIM)] for text in texts)]
+        lines += [row, *([Segment(f"    {text}"[:width], _DIM)] for text in texts)]
     return lines
+
+
+def _heading(about: RunHeading, started: Started) -> RenderableType:
+    """The title, and what runs where."""
+    facts = [
+        f"seed {about.seed}",
+        started.device,
+        formatting.data(started.data),
+        formatting.plural(sum(started.parameters.values()), "parameter"),
+    ]
+    return Group(_cell(about.title, _BOLD), _cell(str(about.folder), _DIM), _cell(" · ".join(facts), _DIM))
+
+
+def _progress(state: RunState, started: Started) -> RenderableType:
+    """A bar with share, iterations, speed and remaining time; once the run has ended, with its outcome."""
+    per_second, left = state.pace()
+    ended = state.finished
+    if ended is not None:
+        per_second = (ended.iteration - started.iteration) / ended.seconds if ended.seconds > 0 else 0.0
+    remaining = f"{formatting.duration(left)} left" if left is not None else "– left"
+    facts = [
+        formatting.share(state.iteration, started.iterations),
+        f"{formatting.count(state.iteration)}/{formatting.count(started.iterations)}",
+        formatting.speed(per_second),
+        remaining if ended is None else f"{ended.outcome} in {formatting.duration(ended.seconds)}",
+    ]
+    style = _ACCENT if ended is None else _OUTCOMES[ended.outcome]
+    bar = ProgressBar(max(started.iterations, 1), state.iteration, style=_DIM, complete_style=style, finished_style=style)
+    grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_row(bar, "  ".join(facts))
+    return grid
+
+
+def _losses(
+    started: Started, terms: Mapping[str, float], trends: Mapping[str, Floats], width: int
+) -> tuple[Table, list[list[str]]]:
+    """A table of each network's total and its terms: trend, value, value at equilibrium and, in a wide view, what it means.
+
+    With it, for each row the lines that explain it where the table does not.
+    """
+    bars = 8 if width < _WIDE else 12
+    labelled = width - _NUMBER_WIDTH - 14 - bars - 22 >= _LABEL_WIDTH
+    table = _table()
+    table.add_column("loss", ratio=None if labelled else 1, width=20 if labelled else None)
+    table.add_column(width=bars)
+    table.add_column("now", justify="right", width=_NUMBER_WIDTH)
+    table.add_column("equilibrium", justify="right", width=11)
+    if labelled:
+        table.add_column(ratio=1)
+    notes = []
+    for key in _by_network({**started.term_info, **terms}):
+        network, _, term = key.partition("/")
+        info = started.term_info.get(key)
+        value, equilibrium, label = terms.get(key), info.equilibrium if info else None, info.label if info else ""
+        row = [
+            _cell(network, _BOLD) if term == "total" else _cell(f"  {term or network}"),
+            _cell(sparkline(trends[key], bars) if key in trends else "", _ACCENT),
+            _cell("–") if value is None else _cell(formatting.fixed(value), _PLAIN if math.isfinite(value) else _WORSE),
+            _cell("–" if equilibrium is None else formatting.fixed(equilibrium), _DIM),
+        ]
+        table.add_row(*row, *([_cell(f" {label}", _DIM)] if labelled else []))
+        notes.append([label] if label and not labelled else [])
+    return table, notes
+
+
+def _metrics(scores: Mapping[str, MetricHistory], width: int) -> tuple[Table, list[list[str]]]:
+    """A table of each metric: newest value, whether it improved, the ideal and the best so far; and for each row what it means."""
+    arrows = 8 if width >= _WIDE else 2
+    table = _table()
+    table.add_column("metric", ratio=1)
+    table.add_column("now", justify="right", width=_NUMBER_WIDTH)
+    table.add_column(width=arrows)
+    table.add_column("ideal", justify="right", width=_NUMBER_WIDTH)
+    table.add_column("best", justify="right", width=_NUMBER_WIDTH)
+    notes = []
+    for key, score in scores.items():
+        value, ideal, best = score.value, score.info.ideal, score.best
+        table.add_row(
+            _cell(key),
+            _cell("–") if value is None else _cell(formatting.number(value), _BOLD if math.isfinite(value) else _WORSE),
+            _movement(score, with_word=arrows > 2),
+            _cell(formatting.number(ideal) if ideal is not None else "–", _DIM),
+            _cell(formatting.number(best) if math.isfinite(best) else "–"),
+        )
+        label = f"{formatting.clean(score.info.label)}; {describe_goal(score.info.better, score.aim)}"
+        notes.append(wrap(label, max(width - 4, 12)) if score.info.label else [])
+    return table, notes
+
+
+def _health(state: RunState, started: Started, terms: Mapping[str, float], width: int, height: int) -> list[Text]:
+    """The verdict of the health monitor and what the losses mean; findings sorted by severity, as many as fit.
+
+    Non-finite terms, a verdict and the losses get one line each in any case.
+    """
+    lines = [Text(text, _WORSE) for text in loss_interpretation.describe_non_finite(terms)[:2]]
+    if state.health is None or not state.health.findings:
+        lines += [Text(text, _BETTER) for text in describe_health(state.health, state.healthy_since)]
+        return [*lines, *_interpretations(started, terms, width, height - len(lines))]
+    meanings = _interpretations(started, terms, width, 0)
+    return [*lines, *fit_findings(state.health.findings, width, max(height - len(lines) - len(meanings), 1)), *meanings]
+
+
+def fit_findings(findings: Sequence[Finding], width: int, room: int) -> list[Text]:
+    """Each finding with what usually helps. Without enough room: the worst first, others on one line, the rest counted."""
+    room = max(room, min(len(findings), 2))
+    lines: list[Text] = []
+    for number, finding in enumerate(findings):
+        rest = findings[number:]
+        free = room - len(lines) - (len(rest) > 1)  # those that follow need a line
+        if number and free < 1:
+            text = f"and {len(rest)} more: " + ", ".join(f"{one.problem} ({one.level})" for one in rest)
+            return [*lines, Text(text, _LEVELS[finding.level])]
+        lines += _finding(finding, width, free, is_worst=number == 0)
+    return lines
+
+
+def sparkline(values: Floats, width: int) -> str:
+    """The trend of ``(p,)`` values in at most ``width`` bars."""
+    values = values[np.isfinite(values)]
+    if not len(values) or width < 1:
+        return ""
+    starts = np.linspace(0, len(values), min(width, len(values)), endpoint=False).astype(np.int64)
+    means = np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
+    # The first few iterations are often far from all that follows; they must not flatten the rest.
+    ordered = np.sort(values)
+    low, high = (float(ordered[round(share * (len(ordered) - 1))]) for share in (0.03, 0.97))
+    steps = np.clip((means - low) / (high - low), 0, 1) if high > low else np.full(len(means), 0.5)
+    return "".join(_BARS[round(step * (len(_BARS) - 1))] for step in steps.tolist())
+
+
+def _interpretations(started: Started, terms: Mapping[str, float], width: int, room: int) -> list[Text]:
+    """What both totals mean: in full if there is room, else on one line each."""
+    full = [
+        line
+        for text in loss_interpretation.describe_losses(started.term_info, terms)[:2]
+        for line in wrap(text, max(width, 12), subsequent_indent="  ")
+    ]
+    if len(full) > room:
+        full = loss_interpretation.describe_losses(started.term_info, terms, brief=True)[:2]
+    return [Text(line, _DIM) for line in full]
+
+
+def _finding(finding: Finding, width: int, room: int, *, is_worst: bool) -> list[Text]:
+    """The finding in full if there is room, else its first line, and of the worst finding as much of the remedy as fits."""
+    seen, helps = formatting.clean(headline(finding)), formatting.clean(advice(finding))
+    style = _LEVELS[finding.level]
+    block = [Text(text, style) for text in wrap(seen, max(width, 12), subsequent_indent="  ")]
+    block += [Text(text) for text in wrap(helps, max(width - 2, 12), initial_indent="  ", subsequent_indent="  ")]
+    if len(block) <= room:
+        return block
+    if room < 2 or not is_worst:
+        return [Text(seen, style)]
+    brief = wrap(formatting.clean(finding.remedy + (f" ({finding.key})" if finding.key else "")), max(width - 2, 12))
+    kept = [*brief[: room - 2], " ".join(brief[room - 2 :])]  # the view cuts the last line
+    return [Text(seen, style), *(Text(f"  {text}") for text in kept if text)]
+
+
+def _table() -> Table:
+    return Table(box=None, show_edge=False, expand=True, padding=(0, 1, 0, 0), pad_edge=False, header_style=_DIM)
+
+
+def _one_line(text: Text) -> Text:
+    """The text on one line, with an ellipsis if it is too long."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _cell(text: str, style: Style = _PLAIN) -> Text:
+    return _one_line(Text(formatting.clean(text), style))
+
+
+def _by_network(keys: Mapping[str, object]) -> list[str]:
+    """The keys by network in order of appearance, each network's total first."""
+    networks = list(dict.fromkeys(key.partition("/")[0] for key in keys))
+    return sorted(keys, key=lambda key: (networks.index(key.partition("/")[0]), not key.endswith("/total")))
+
+
+def _movement(score: MetricHistory, *, with_word: bool) -> Text:
+    if score.progress == 0:
+        return Text()
+    before, now = score.values[-2:]
+    arrow = "↑" if now > before else "↓"
+    word, style = ("better", _BETTER) if score.progress > 0 else ("worse", _WORSE)
+    return Text(f"{arrow} {word}" if with_word else arrow, style)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ganforge.core import findings, formatting, loss_interpretation
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, Started, Stepped
-from ganforge.terminal.run_state import Clock, RunHeading, RunState
+from ganforge.terminal.run_state import Clock, ProgressUI, RunHeading
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,23 +22,7 @@ _LONGEST_INTERVAL = 60.0
 """Most seconds between two progress lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressUI:
-    """The progress display of one run.
-
-    Attributes:
-        callback: a context manager that returns the event handler.
-        notify: shows a message, such as ``"saving; press Ctrl-C again to stop at once"``. Safe to call from signal handlers and
-            other threads. While the run is running, the message appears at the next event; before and after, at once.
-    """
-
-    callback: AbstractContextManager[Callable[[Event], None]]
-    notify: Callable[[str], None]
-
-
-def create_ui(
-    console: Console, *, plain: bool, title: str, folder: Path, seed: int, clock: Callable[[], float] = time.monotonic
-) -> ProgressUI:
+def create_ui(console: Console, *, plain: bool, title: str, folder: Path, seed: int, clock: Clock = time.monotonic) -> ProgressUI:
     """The live view if ``console`` is a capable terminal and ``plain`` is false; else plain lines.
 
     Args:
@@ -54,16 +35,14 @@ def create_ui(
     """
     heading = RunHeading(title, folder, seed)
     if plain or not console.is_terminal or console.is_dumb_terminal:
-        lines = PlainLines(console.file, heading, clock)
-        return ProgressUI(lines.callback(), lines.notify)
+        return PlainLines(console.file, heading, clock)
 
     from ganforge.terminal.live_view import LiveView
 
-    live = LiveView(console, heading, clock)
-    return ProgressUI(live.callback(), live.notify)
+    return LiveView(console, heading, clock)
 
 
-class PlainLines:
+class PlainLines(ProgressUI):
     """Few, self-contained lines without control codes: start, progress, evaluations, health, end.
 
     Progress lines come every 5 % of the run, at least 2 s and at most a minute apart. Health lines come when a finding appears,
@@ -71,33 +50,15 @@ class PlainLines:
     """
 
     def __init__(self, file: IO[str], heading: RunHeading, clock: Clock = time.monotonic) -> None:
-        self._file, self._heading, self._clock = file, heading, clock
-        self._state = RunState(clock)
-        self._messages: deque[str] = deque()
-        self._running = False
+        super().__init__(heading, clock)
+        self._file = file
         self._written_at = -_LONGEST_INTERVAL
         self._written_iteration = 0
-
-    @contextmanager
-    def callback(self) -> Iterator[Callable[[Event], None]]:
-        """The event handler; pending messages are written at the end."""
-        self._running = True
-        try:
-            yield self._handle
-        finally:
-            self._running = False
-            self._write_messages()
-
-    def notify(self, text: str) -> None:
-        """Write a message on a line of its own: at the next event while the run is running, else at once."""
-        self._messages.append(text)
-        if not self._running:
-            self._write_messages()
 
     def _handle(self, event: Event) -> None:
         before = self._state.health
         self._state.update(event)
-        self._write_messages()
+        self._print_messages()
         match event:
             case Stepped():
                 self._write_progress()
@@ -168,11 +129,10 @@ class PlainLines:
             self._write(line)
         self._write(formatting.outcome(event, state.measured()))
 
-    def _write_messages(self) -> None:
-        while self._messages:
-            self._write(self._messages.popleft())
-
     def _write(self, line: str) -> None:
         with suppress(OSError):  # the reader is gone, or the disk is full: no reason to stop training
-            self._file.write(formatting.clean(line) + "\n")
-            self._file.flush()
+            self._print(formatting.clean(line))
+
+    def _print(self, line: str) -> None:
+        self._file.write(line + "\n")
+        self._file.flush()

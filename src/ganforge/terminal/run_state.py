@@ -1,15 +1,18 @@
-"""The state of a run, collected from its events: what the live view and the plain lines show."""
+"""The state of a run, collected from its events, and the base class of the displays that show it."""
 
 from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganforge.core import formatting
 from ganforge.core.contracts import MetricInfo, goal_cost, is_ranked
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Started, Stepped
 from ganforge.figures import Floats
@@ -33,41 +36,15 @@ _WINDOW = 20.0
 
 @dataclass(frozen=True, slots=True)
 class RunHeading:
-    """What is known about a run before it starts.
-
-    Attributes:
-        title: the recipe's title.
-        folder: the run's folder.
-        seed: the run's seed.
-    """
+    """What is known about a run before it starts."""
 
     title: str
     folder: Path
     seed: int
 
 
-class _Pace:
-    """Speed over the last seconds, evaluations and pictures included, since they recur."""
-
-    def __init__(self, iteration: int, now: float) -> None:
-        self._samples: deque[tuple[float, int]] = deque([(now, iteration)])
-
-    def update(self, iteration: int, now: float) -> float:
-        """Iterations per second up to ``now``."""
-        self._samples.append((now, iteration))
-        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW:
-            self._samples.popleft()
-        began, first = self._samples[0]
-        return (iteration - first) / (now - began) if now > began else 0.0
-
-
 class MetricHistory:
-    """The values of one metric.
-
-    Attributes:
-        info: what the metric means.
-        aim: the target value, if values nearer to it are better.
-    """
+    """The values of one metric; ``aim`` is the target value, if values nearer to it are better."""
 
     def __init__(self, info: MetricInfo, samples: int | None = None) -> None:
         self.info = info
@@ -118,13 +95,9 @@ class RunState:
     """The state of the run according to the events so far.
 
     Attributes:
-        started: how the run started, ``None`` before.
         iteration: iterations done.
         scores: history of each metric by its key, in the order of the recipe.
-        picture: the newest picture.
-        health: the newest health check, ``None`` before the first one.
         healthy_since: iteration of the first health check since which there are no findings, ``None`` while there are some.
-        finished: how the run ended, ``None`` before.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
@@ -139,7 +112,7 @@ class RunState:
         self._recent: deque[Mapping[str, Tensor]] = deque(maxlen=_SMOOTHED)
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
         self._trends: dict[str, BinnedCurve] = {}
-        self._pace = _Pace(0, clock())
+        self._restart_pace(0)
 
     def update(self, event: Event) -> None:
         """Take in an event; the terms of a `Stepped` stay on the device."""
@@ -153,7 +126,7 @@ class RunState:
             case Started():
                 self.started, self.iteration = event, event.iteration
                 self.scores = {key: MetricHistory(info, _sample_count(event, key)) for key, info in event.value_info.items()}
-                self._pace = _Pace(event.iteration, self.clock())
+                self._restart_pace(event.iteration)
             case Evaluated():
                 self._add_scores(event)
             case HealthChecked():
@@ -171,7 +144,7 @@ class RunState:
         for trend in self._trends.values():
             trend.drop_after(iteration)
         self.iteration = iteration
-        self._pace = _Pace(iteration, self.clock())
+        self._restart_pace(iteration)
         self._recent.clear()
         self.health = self.healthy_since = None
         for score in self.scores.values():
@@ -221,14 +194,64 @@ class RunState:
         return {key: value for key, score in self.scores.items() if (value := score.value) is not None}
 
     def pace(self) -> tuple[float, float | None]:
-        """Iterations per second, and the seconds left or ``None`` while unknown."""
-        per_second = self._pace.update(self.iteration, self.clock())
+        """Iterations per second over the last seconds, and the seconds left or ``None`` while unknown.
+
+        Evaluations and pictures are included, since they recur.
+        """
+        self._paces.append((self.clock(), self.iteration))
+        while len(self._paces) > 2 and self._paces[-1][0] - self._paces[0][0] > _WINDOW:
+            self._paces.popleft()
+        (began, first), (now, last) = self._paces[0], self._paces[-1]
+        per_second = (last - first) / (now - began) if now > began else 0.0
         if self.started is None or per_second <= 0:
             return per_second, None
         return per_second, (self.started.iterations - self.iteration) / per_second
+
+    def _restart_pace(self, iteration: int) -> None:
+        self._paces: deque[tuple[float, int]] = deque([(self.clock(), iteration)])
 
 
 def _sample_count(event: Started, key: str) -> int | None:
     """The number of samples with which a metric is measured, if its protocol says so."""
     samples = event.protocols.get(key.partition("/")[0], {}).get("samples")
     return samples if isinstance(samples, int) else None
+
+
+class ProgressUI(ABC):
+    """Shows the progress of one run."""
+
+    def __init__(self, heading: RunHeading, clock: Clock = time.monotonic) -> None:
+        self._heading, self._clock = heading, clock
+        self._state = RunState(clock)
+        self._messages: deque[str] = deque()
+        self._running = False
+
+    @contextmanager
+    def callback(self) -> Iterator[Callable[[Event], None]]:
+        """The event handler; pending messages are shown at the end."""
+        self._running = True
+        try:
+            yield self._handle
+        finally:
+            self._running = False
+            self._print_messages()
+
+    def notify(self, text: str) -> None:
+        """Show a message, such as ``"saving; press Ctrl-C again to stop at once"``: at the next event while the run is running.
+
+        Before and after, it appears at once. Safe to call from signal handlers and other threads.
+        """
+        self._messages.append(text)
+        if not self._running:
+            self._print_messages()
+
+    def _print_messages(self) -> None:
+        while self._messages:
+            with suppress(OSError):  # the terminal is gone, or the disk is full: no reason to stop training
+                self._print(formatting.clean(self._messages.popleft()))
+
+    @abstractmethod
+    def _handle(self, event: Event) -> None: ...
+
+    @abstractmethod
+    def _print(self, line: str) -> None: ...

@@ -1,21 +1,30 @@
-"""The newest samples beside real ones, drawn in the terminal."""
+"""The newest samples beside real ones, drawn with characters: braille dots for points and curves, half blocks for images.
+
+A drawing is a list of lines, each a list of Rich segments.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import groupby, zip_longest
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.color import Color
 from rich.panel import Panel
-from rich.segment import Segment
+from rich.segment import Segment, SegmentLines
 from rich.style import Style
 from rich.text import Text
 
 from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean, count
 from ganforge.core.records import Samples
-from ganforge.figures import Floats
+from ganforge.figures import Floats, Pixels
 from ganforge.figures.images import BLANK, fit_grid, lay_out, to_pixels, value_range
 from ganforge.figures.plot_data import (
     Projection,
@@ -28,7 +37,8 @@ from ganforge.figures.plot_data import (
     mixture_density,
     probability,
 )
-from ganforge.terminal.braille import Line, Lines, image_drawing, line_drawing, points_drawing, shrink
+
+Line = list[Segment]
 
 _SIDES = (24, 9)
 """Largest and smallest side in pixels to which images are shrunk."""
@@ -41,13 +51,14 @@ _FAKE = tuple(Style(color=f"bright_{name}", bold=True) for name in ("cyan", "mag
 _CURVE = Style(color="yellow")
 _STYLES = (_REAL, *_FAKE)
 
+_SHADES = " ░▒▓█"
+_BRAILLE = 0x2800
+_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+"""Bit of each of the 4 × 2 dots in a braille character (Unicode 1.1, U+2800)."""
+
 
 class SamplePreview:
-    """Draws the samples of one run; what depends on the real samples is computed once.
-
-    Args:
-        started: how the run started.
-    """
+    """Draws the samples of one run; what depends on the real samples is computed once."""
 
     def __init__(self, started: Started) -> None:
         self.started = started
@@ -75,21 +86,21 @@ class SamplePreview:
             drawing, legend = self._line(picture, inner), self._line_legend(picture)
         else:
             drawing, legend = self._points(picture, inner), self._points_legend(picture)
+        title = f"samples at iteration {count(picture.iteration)}"
         return Panel(
-            Lines(drawing), title=f"samples at iteration {count(picture.iteration)}", title_align="left", subtitle=legend,
-            subtitle_align="left", border_style=_REAL, padding=0, width=size[0],
+            SegmentLines(drawing, new_lines=True), title=title, title_align="left", subtitle=legend, subtitle_align="left",
+            border_style=_REAL, padding=0, width=size[0],
         )  # fmt: skip
 
     def _points(self, picture: SamplesDrawn, size: tuple[int, int]) -> list[Line]:
+        canvas = Canvas(*size)
+        canvas.points(self._real, self._plane.limits, 1)
+        points = self._plane.project(flatten(picture.fake))
         groups = find_groups(picture.fake, self.started.data, self.started.latent.categorical)
-        return points_drawing(
-            self._real,
-            self._plane.project(flatten(picture.fake)),
-            groups.indices if groups else None,
-            self._plane.limits,
-            size,
-            _STYLES,
-        )
+        layers = 2 + (groups.indices % len(_FAKE) if groups else np.zeros(len(points), np.int64))
+        finite = np.isfinite(points).all(1)
+        canvas.points(points[finite], self._plane.limits, layers[finite])
+        return canvas.lines(_STYLES)
 
     def _points_legend(self, picture: SamplesDrawn) -> Text:
         groups = find_groups(picture.fake, self.started.data, self.started.latent.categorical)
@@ -97,16 +108,20 @@ class SamplePreview:
         return _legend([("real", _REAL), *((clean(name), style) for name, style in zip(names, _FAKE, strict=False))])
 
     def _line(self, picture: SamplesDrawn, size: tuple[int, int]) -> list[Line]:
-        low, high = self._span
-        points = np.linspace(low, high, 2 * size[0])
+        """The density of the data as an area, the generated one as a line; D from 0 at the bottom to 1 at the top."""
+        canvas = Canvas(*size)
+        points = np.linspace(*self._span, canvas.width)
         known = self.started.data.density
         data = mixture_density(known, points) if known else estimate_density(self._real[:, 0], points)
-        discriminator = None
+        tallest = max(float(data.max()), 1e-12) / 0.8  # a higher generated density is clipped at the top
+        canvas.area(data / tallest, 1)
+        canvas.curve(estimate_density(flatten(picture.fake)[:, 0], points) / tallest, 2)
         if picture.logit_grid is not None:
+            half = np.arange(0, canvas.width, 4)
+            canvas.dots(half, np.full(len(half), canvas.height // 2), 1)
             across, logits = line_logits(picture.logit_grid)
-            discriminator = probability(np.interp(points, across, logits, left=np.nan, right=np.nan))
-        generated = estimate_density(flatten(picture.fake)[:, 0], points)
-        return line_drawing(data, generated, discriminator, size, (_REAL, _REAL, _FAKE[0], _CURVE))
+            canvas.curve(probability(np.interp(points, across, logits, left=np.nan, right=np.nan)), 3)
+        return canvas.lines((_REAL, _FAKE[0], _CURVE))
 
     def _line_legend(self, picture: SamplesDrawn) -> Text:
         entries = [("data", _REAL), ("generated", _FAKE[0])]
@@ -154,3 +169,84 @@ def _fit_images(image: tuple[int, ...], room: tuple[int, int]) -> tuple[int, int
         if columns * down >= _SHOWN or (side <= _SIDES[1] and columns * down):
             return height, width, columns, down
     return 1, 1, 1, 1
+
+
+class Canvas:
+    """A grid of ``columns × rows`` characters of 2 × 4 dots each; every dot belongs to a layer.
+
+    A character has one colour, so within a character only the highest layer is visible.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self.width, self.height = 2 * columns, 4 * rows
+        self._layers: NDArray[np.int64] = np.zeros((self.height, self.width), np.int64)
+
+    def points(self, points: Floats, limits: Floats, layer: int | NDArray[np.int64]) -> None:
+        """Set a dot for each of the ``(n, 2)`` points within ``(2, 2)`` limits, with the same scale on both axes."""
+        scale = ((self.width - 1, self.height - 1) / (limits[:, 1] - limits[:, 0])).min()
+        bounded = np.clip((points - limits.mean(1)) * scale, -1e6, 1e6)  # distant points must not overflow as integers
+        middle = np.array([self.width - 1, self.height - 1]) / 2
+        across, down = (middle + bounded * (1, -1)).round().astype(np.int64).T
+        self.dots(across, down, layer)
+
+    def dots(self, across: NDArray[np.int64], down: NDArray[np.int64], layer: int | NDArray[np.int64]) -> None:
+        """Set dots of ``layer`` (from 1) at ``(n,)`` columns and rows of dots; dots outside the canvas are ignored."""
+        inside = (across >= 0) & (across < self.width) & (down >= 0) & (down < self.height)
+        chosen = np.broadcast_to(layer, across.shape)[inside]
+        np.maximum.at(self._layers, (down[inside], across[inside]), chosen)
+
+    def curve(self, heights: Floats, layer: int) -> None:
+        """A line through one height in [0, 1] per column of dots ``(width,)``, from the bottom; NaN leaves a gap."""
+        known = np.isfinite(heights)
+        down = np.where(known, (1 - np.clip(np.nan_to_num(heights), 0, 1)) * (self.height - 1), 0).round().astype(np.int64)
+        for column in np.flatnonzero(known):
+            start, end = down[column - 1] if column and known[column - 1] else down[column], down[column]
+            step = 1 if end >= start else -1
+            span = np.arange(start + step, end + step, step) if start != end else down[column : column + 1]
+            self.dots(np.full(len(span), column), span, layer)
+
+    def area(self, heights: Floats, layer: int) -> None:
+        """Fill the area under a curve with a light pattern of dots."""
+        down = (1 - np.clip(heights, 0, 1)) * (self.height - 1)
+        rows, columns = np.indices((self.height, self.width))
+        filled = (rows >= down) & ((rows + columns) % 2 == 0)
+        self.dots(columns[filled], rows[filled], layer)
+
+    def lines(self, styles: Sequence[Style]) -> list[Line]:
+        """The canvas as lines; ``styles[layer - 1]`` is the style of a layer."""
+        cells = self._layers.reshape(self.rows, 4, self.columns, 2).transpose(0, 2, 1, 3)  # (rows, columns, 4, 2)
+        tops = cells.max(axis=(2, 3))  # (rows, columns)
+        shown = (cells == tops[..., None, None]) & (cells > 0)
+        codes = _BRAILLE + (shown * _DOTS).sum(axis=(2, 3))
+        return [_braille(letters, layers, styles) for letters, layers in zip(codes.tolist(), tops.tolist(), strict=True)]
+
+
+def image_drawing(picture: Pixels, *, coloured: bool) -> list[Line]:
+    """A picture ``(H, W, 3)`` as half blocks, two pixels per character; without colours as characters of different density."""
+    lines = picture.tolist()
+    if coloured:  # the terminal's background shows below the last row of an odd number
+        return [_half_blocks(*pair) for pair in zip_longest(lines[::2], lines[1::2], fillvalue=[None] * picture.shape[1])]
+    padded = np.pad(picture.astype(np.int64), ((0, len(picture) % 2), (0, 0), (0, 0)))
+    shades = (padded[0::2] + padded[1::2]).sum(2) * (len(_SHADES) - 1) // (6 * 255)
+    return [[Segment("".join(_SHADES[shade] for shade in row))] for row in shades.tolist()]
+
+
+def shrink(images: Pixels, height: int, width: int) -> Pixels:
+    """``(n, h, w, 3)`` images with shrunk pixels, each a mean over the area that it covers."""
+    small = [Image.fromarray(image).resize((width, height), Image.Resampling.HAMMING) for image in images]
+    return np.stack([np.asarray(image) for image in small])
+
+
+def _braille(codes: Sequence[int], layers: Sequence[int], styles: Sequence[Style]) -> Line:
+    runs = [(layer, list(run)) for layer, run in groupby(zip(codes, layers, strict=True), key=itemgetter(1))]
+    return [
+        Segment("".join(chr(code) for code, _ in run), styles[layer - 1]) if layer else Segment(" " * len(run))
+        for layer, run in runs
+    ]
+
+
+def _half_blocks(above: Sequence[Any], below: Sequence[Any]) -> Line:
+    """A line of characters; ``below`` consists of ``None`` where there are no pixels."""
+    runs = [(pair, len(list(run))) for pair, run in groupby(zip(above, below, strict=True))]
+    return [Segment("▀" * length, Style.from_color(*(pixel and Color.from_rgb(*pixel) for pixel in pair))) for pair, length in runs]
