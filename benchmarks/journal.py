@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from ganforge.callbacks.journal_writer import journal
+from ganforge.callbacks.run_recorder import journal
 from ganforge.core.events import Stepped
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder

@@ -31,9 +31,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.callbacks import broadcast
-from ganforge.callbacks.checkpoint_saver import CheckpointSaver
-from ganforge.callbacks.journal_writer import journal
 from ganforge.callbacks.picture_writer import animation, curves, pictures
+from ganforge.callbacks.run_recorder import CheckpointSaver, journal
 from ganforge.core.events import Event, Finished, Started
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
@@ -165,7 +164,7 @@ def observed(made: Trainer, root: Path) -> float:
                 curves(folder, title="benchmark"),
                 animation(folder),
             ],
-            essential=[journal(folder, writer), CheckpointSaver(folder, 2)],
+            essential=[journal(folder, writer), CheckpointSaver(folder, 2).callback()],
         )
     return once
 

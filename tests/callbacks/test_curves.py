@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from ganforge.callbacks import broadcast, picture_writer
-from ganforge.callbacks.journal_writer import journal
 from ganforge.callbacks.picture_writer import curves
+from ganforge.callbacks.run_recorder import journal
 from ganforge.core.events import Stepped
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder

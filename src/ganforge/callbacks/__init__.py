@@ -34,17 +34,12 @@ def broadcast(
     A callback that raises is closed and skipped from then on, with one logged warning: a failed picture must not end training. An
     error of an essential callback (journal, checkpoints) ends training. No callback can hide an error of the training itself.
 
-    Args:
-        events: the training; a generator is closed at the end.
-        callbacks: may fail.
-        essential: their errors propagate.
-
     Returns:
-        The last event, or ``None`` if the events ended without a ``Finished``.
+        The last event, or ``None`` if the events ended without a ``Finished``. A generator of events is closed.
     """
     finished = None
     with ExitStack() as stack:
-        handlers: list[Handler] = [stack.enter_context(_Essential(callback)) for callback in essential]
+        handlers: list[Handler] = [stack.enter_context(callback) for callback in essential]
         handlers += [stack.enter_context(_Optional(callback)) for callback in callbacks]
         if isinstance(events, Generator):
             stack.callback(events.close)
@@ -55,19 +50,6 @@ def broadcast(
             if isinstance(event, Finished):
                 finished = event
     return finished
-
-
-class _Essential:
-    """A callback whose errors propagate, and which cannot suppress any."""
-
-    def __init__(self, callback: Callback) -> None:
-        self._callback = callback
-
-    def __enter__(self) -> Handler:
-        return self._callback.__enter__()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._callback.__exit__(kind, error, trace)
 
 
 class _Optional:

@@ -17,29 +17,21 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.storage.value_info import ValueInfo
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from ganforge.figures import Pixels
-    from ganforge.figures.sample_figures import SampleFigure
 
 RecordPicture = Callable[[str, int, Path], None]
 """Receives each picture written: key such as ``images/samples``, iteration, file."""
 
-KEY = "images/samples"
-"""Key of the pictures in journal and MLflow."""
-CURVES_INTERVAL = 60.0
+_CURVES_INTERVAL = 60.0
 """Least seconds between two drawings of the losses during training."""
-MAX_FRAMES = 60
-"""Largest number of frames of the animation."""
-FRAME_WIDTH = 640
-"""Largest width of the animation in pixels."""
 
 _log = logging.getLogger(__name__)
 
 _HEAD_START = 1.0  # seconds of training before the first picture
 _CURVES_SHARE = 0.01  # share of the time that drawing curves may take
 _FRAME_PACE, _LAST_FRAME_PACE = 120, 2000  # milliseconds
-_MIN_FRAMES = 8
+_MIN_FRAMES, _MAX_FRAMES = 8, 60
+_FRAME_WIDTH = 640  # pixels, at most
 _MAX_BYTES = 3_000_000  # of the animation, so that MLflow's page and a README load it quickly
 
 
@@ -56,40 +48,43 @@ def pictures(folder: RunFolder, *, title: str, recorded: RecordPicture) -> Itera
         recorded: receives each file.
     """
     writer = _PictureWriter(folder, title, recorded)
-    first: SamplesDrawn | None = None
-    begin = 0.0
-
-    def handle(event: Event) -> None:
-        nonlocal first, begin
-        if isinstance(event, Started):
-            writer.started = event
-            begin = time.monotonic()
-        elif first is not None and (not isinstance(event, Stepped | Evaluated) or time.monotonic() - begin >= _HEAD_START):
-            writer.write(first)
-            first = None
-
-        if isinstance(event, SamplesDrawn):
-            writer.warn_about_missing_logits(event)
-            if writer.figure is None:
-                first = event
-            else:
-                writer.write(event)
-
-    yield handle
-    if first is not None:
-        writer.write(first)
+    yield writer.handle
+    writer.write_first()
 
 
 class _PictureWriter:
-    """Writes the sample pictures of one run; the figure, and with it matplotlib, is loaded with the first one."""
-
     def __init__(self, folder: RunFolder, title: str, recorded: RecordPicture) -> None:
         self._folder, self._title, self._recorded = folder, title, recorded
-        self.started: Started | None = None
-        self.figure: SampleFigure | None = None
+        self._draw: Callable[[SamplesDrawn], Pixels] | None = None
+        self._started: Started | None = None
+        self._first: SamplesDrawn | None = None
+        self._begin = 0.0
         self._failed = self._warned = False
 
-    def warn_about_missing_logits(self, picture: SamplesDrawn) -> None:
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._started, self._begin = event, time.monotonic()
+        elif not isinstance(event, Stepped | Evaluated) or time.monotonic() - self._begin >= _HEAD_START:
+            self.write_first()
+
+        if isinstance(event, SamplesDrawn):
+            self._warn_about_missing_logits(event)
+            if self._draw is None:
+                self._first = event
+            else:
+                self._write(event, self._draw)
+
+    def write_first(self) -> None:
+        """Write the picture that waits; the figure, and with it matplotlib, is loaded now."""
+        if self._first is None or self._started is None:
+            return
+        from ganforge.figures.sample_figures import make_sample_figure
+
+        self._draw = make_sample_figure(self._started, self._title).draw
+        self._write(self._first, self._draw)
+        self._first = None
+
+    def _warn_about_missing_logits(self, picture: SamplesDrawn) -> None:
         if picture.grid_error and not self._warned:
             self._warned = True
             text = (
@@ -97,29 +92,16 @@ class _PictureWriter:
             )
             _log.warning(text, picture.iteration, picture.grid_error)
 
-    def write(self, picture: SamplesDrawn) -> None:
-        if self.figure is None:
-            self.figure = self._make_figure()
-        path = picture_path(self._folder, picture.iteration)
+    def _write(self, picture: SamplesDrawn, draw: Callable[[SamplesDrawn], Pixels]) -> None:
+        path = self._folder.pictures / f"samples-{picture.iteration:08}.png"
         try:
-            _write_png(path, self.figure.draw(picture))
+            _write_png(path, draw(picture))
         except StorageError as error:
             if not self._failed:
                 _log.warning("no pictures from iteration %d on: %s", picture.iteration, error.message)
             self._failed = True
             return
-        self._recorded(KEY, picture.iteration, path)
-
-    def _make_figure(self) -> SampleFigure:
-        from ganforge.figures.sample_figures import make_sample_figure
-
-        assert self.started is not None  # noqa: S101 - a trainer's first event
-        return make_sample_figure(self.started, self._title)
-
-
-def picture_path(folder: RunFolder, iteration: int) -> Path:
-    """The file of an iteration's picture."""
-    return folder.pictures / f"samples-{iteration:08}.png"
+        self._recorded("images/samples", picture.iteration, path)
 
 
 def sample_pictures(folder: RunFolder, until: float = float("inf")) -> dict[int, Path]:
@@ -133,14 +115,10 @@ def sample_pictures(folder: RunFolder, until: float = float("inf")) -> dict[int,
 def curves(folder: RunFolder, *, title: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Handler]:
     """Draw ``pictures/losses.png`` at evaluations, at most once a minute, and with ``pictures/metrics.png`` at the end.
 
-    The curves come from the journal, so a resumed run shows its earlier part too. Reading and drawing take at most 1 % of the time.
-
-    Args:
-        folder: the run's folder; its journal must be written before, by an earlier callback.
-        title: above the curves.
-        clock: seconds, monotonic.
+    The curves come from the journal, so a resumed run shows its earlier part too. An earlier callback must write it. Reading and
+    drawing take at most 1 % of the time.
     """
-    due = clock() + CURVES_INTERVAL
+    due = clock() + _CURVES_INTERVAL
     failed = False
 
     def write(*, metrics: bool) -> None:
@@ -152,7 +130,7 @@ def curves(folder: RunFolder, *, title: str, clock: Callable[[], float] = time.m
             if not failed:
                 _log.warning("no curves: %s", error.message)
             failed = True
-        due = clock() + max(CURVES_INTERVAL, (clock() - began) / _CURVES_SHARE)
+        due = clock() + max(_CURVES_INTERVAL, (clock() - began) / _CURVES_SHARE)
 
     def handle(event: Event) -> None:
         if isinstance(event, Finished) or (isinstance(event, Evaluated) and clock() >= due):
@@ -165,18 +143,15 @@ def _write_curves(folder: RunFolder, title: str, *, metrics: bool) -> None:
     from ganforge.figures.charts import draw_charts, loss_charts, metric_charts
     from ganforge.figures.run_history import read_history
 
-    history, meanings = read_history(folder), _read_meanings(folder)
-    if losses := [chart for chart in loss_charts(history.terms, meanings.terms) if any(len(one.at) > 1 for one in chart.curves)]:
-        _write_png(folder.pictures / "losses.png", draw_charts(losses, title, findings=history.findings))
-    if metrics and (charts := metric_charts(history.metrics, meanings.metrics)):
-        _write_png(folder.pictures / "metrics.png", draw_charts(charts, title))
-
-
-def _read_meanings(folder: RunFolder) -> ValueInfo:
+    history = read_history(folder)
     try:
-        return value_info.read(folder)
+        info = value_info.read(folder)
     except StorageError:
-        return ValueInfo()
+        info = ValueInfo()
+    if losses := [chart for chart in loss_charts(history.terms, info.terms) if any(len(one.at) > 1 for one in chart.curves)]:
+        _write_png(folder.pictures / "losses.png", draw_charts(losses, title, findings=history.findings))
+    if metrics and (charts := metric_charts(history.metrics, info.metrics)):
+        _write_png(folder.pictures / "metrics.png", draw_charts(charts, title))
 
 
 def _write_png(path: Path, picture: Pixels) -> None:
@@ -188,11 +163,7 @@ def _write_png(path: Path, picture: Pixels) -> None:
 
 @contextmanager
 def animation(folder: RunFolder) -> Iterator[Handler]:
-    """Write ``pictures/training.gif`` from the sample pictures when training ends, for whatever reason.
-
-    Args:
-        folder: the run's folder; the pictures of an earlier part of the run are included.
-    """
+    """Write ``pictures/training.gif`` from the sample pictures, those before a resume included, when training ends."""
 
     def handle(event: Event) -> None:
         if not isinstance(event, Finished):
@@ -217,7 +188,7 @@ def pick_evenly(paths: Sequence[Path], count: int) -> list[Path]:
 
 def _animate(paths: Sequence[Path], max_bytes: int = _MAX_BYTES) -> bytes:
     """A GIF of as many pictures as fit into ``max_bytes``, but at least 8."""
-    count = min(len(paths), MAX_FRAMES)
+    count = min(len(paths), _MAX_FRAMES)
     animated = _encode(pick_evenly(paths, count))
     while len(animated) > max_bytes and count > _MIN_FRAMES:
         count = max(_MIN_FRAMES, min(count - 1, int(0.9 * count * max_bytes / len(animated))))
@@ -226,16 +197,12 @@ def _animate(paths: Sequence[Path], max_bytes: int = _MAX_BYTES) -> bytes:
 
 
 def _encode(paths: Sequence[Path]) -> bytes:
-    from ganforge.figures.images import encode_gif
-
-    return encode_gif([_read_frame(path) for path in paths], pace=_FRAME_PACE, held=_LAST_FRAME_PACE)
-
-
-def _read_frame(path: Path) -> Image:
     from PIL import Image
 
-    with Image.open(path) as picture:
-        frame = picture.convert("RGB")
-    if frame.width > FRAME_WIDTH:
-        frame = frame.resize((FRAME_WIDTH, round(frame.height * FRAME_WIDTH / frame.width)), Image.Resampling.BILINEAR)
-    return frame
+    from ganforge.figures.images import encode_gif
+
+    frames = [Image.open(path).convert("RGB") for path in paths]
+    width, height = min(_FRAME_WIDTH, frames[0].width), round(frames[0].height * min(1.0, _FRAME_WIDTH / frames[0].width))
+    if frames[0].width > width:
+        frames = [frame.resize((width, height), Image.Resampling.BILINEAR) for frame in frames]
+    return encode_gif(frames, pace=_FRAME_PACE, held=_LAST_FRAME_PACE)

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from ganforge.build.lock import read_lock
 from ganforge.callbacks import Callback, Handler, broadcast
-from ganforge.callbacks.checkpoint_saver import CheckpointSaver
-from ganforge.callbacks.journal_writer import journal as journal_writer
 from ganforge.callbacks.picture_writer import animation, curves, pictures
+from ganforge.callbacks.run_recorder import CheckpointSaver
+from ganforge.callbacks.run_recorder import journal as journal_writer
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError, describe_error
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import unchecked_report
@@ -178,7 +178,7 @@ def _broadcast(context: RunContext) -> Finished:
     stop, health = context.stop.requested, context.known_health
     loop = TrainingLoop(on_fail, context.trainer, context.monitor, folder, journal, stop_requested=stop, known_health=health)
     saver = CheckpointSaver(folder, max(keep, MIN_CHECKPOINTS) if on_fail == "roll-back" else keep)
-    essential: list[Callback] = [journal_writer(folder, journal), saver]
+    essential: list[Callback] = [journal_writer(folder, journal), saver.callback()]
     finished = broadcast(loop.events(), _callbacks(context), essential=essential)
     assert finished is not None  # noqa: S101 - the trainer's last event
     if saver.failures:

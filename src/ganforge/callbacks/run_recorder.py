@@ -1,4 +1,4 @@
-"""Writes events to the journal, and the run's progress to ``status.json``."""
+"""The essential callbacks: events go to the journal, the run's progress to ``status.json``, training states to checkpoints."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ganforge.callbacks import Handler
 from ganforge.core.errors import StorageError
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Saved, Started, Stepped
 from ganforge.core.findings import non_finite, report, same_findings
-from ganforge.storage import value_info
+from ganforge.storage import checkpoints, value_info
 from ganforge.storage.journal import JournalWriter, last_metrics, merge_metrics
 from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.storage.value_info import ValueInfo
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-HEARTBEAT = 2.0
+_HEARTBEAT = 2.0
 """Seconds between two updates of ``status.json`` while the run is running."""
-WINDOW = 0.5
-"""Seconds of training over which the speed is measured."""
+_WINDOW = 0.5
+"""Least seconds of training over which the speed is measured."""
 
 Clock = Callable[[], float]
 
@@ -56,7 +53,8 @@ class _JournalCallback:
         self._folder = folder
         self._writer = writer
         self._clock = clock
-        self._speed = Speed()
+        self._stepped: float | None = None  # when the last iteration ended; None after an evaluation, picture or save
+        self._seconds, self._count = 0.0, 0  # since the speed was measured
         self._status = Status(status="running")
         self._began = self._reported = clock()
         self._failing = False
@@ -85,52 +83,46 @@ class _JournalCallback:
             case Finished():
                 self._handle_finished(event)
         if not isinstance(event, Stepped):
-            self._speed.pause()
+            self._stepped = None
 
     def _handle_stepped(self, event: Stepped, now: float) -> None:
-        values: dict[str, Tensor | float] = {f"loss/{key}": value for key, value in event.terms.items()}
-        for key, rate in event.rates.items():
-            values[f"rate/{key}"] = rate
-        self._writer.metrics(event.iteration, values)
-
-        speed = self._speed.step(now)
-        if speed is not None:
-            self._writer.metrics(event.iteration, {"perf/iterations_per_second": speed})
-            self._status = self._status.now(iterations_per_second=speed)
-        if now - self._reported >= HEARTBEAT:
+        losses = {f"loss/{key}": value for key, value in event.terms.items()}
+        self._writer.metrics(event.iteration, {**losses, **{f"rate/{key}": rate for key, rate in event.rates.items()}})
+        self._measure_speed(event.iteration, now)
+        if now - self._reported >= _HEARTBEAT:
             self._write_status(event.iteration, now)
+
+    def _measure_speed(self, iteration: int, now: float) -> None:
+        """Iterations per second without evaluations, pictures and saves."""
+        if self._stepped is not None:
+            self._seconds += now - self._stepped
+            self._count += 1
+        self._stepped = now
+        if self._seconds >= _WINDOW:
+            speed = self._count / self._seconds
+            self._seconds, self._count = 0.0, 0
+            self._writer.metrics(iteration, {"perf/iterations_per_second": speed})
+            self._status = self._status.now(iterations_per_second=speed)
 
     def _handle_started(self, event: Started) -> None:
         if event.iteration:
             self._writer.record("resume", iteration=event.iteration)
-            self._status = self._status.now(metrics=self._last_metrics(event.iteration), health=self._previous_health())
+            self._status = self._status.now(
+                metrics=_last_metrics(self._writer, event.iteration), health=_previous_health(self._folder)
+            )
         self._status = self._status.now(iterations=event.iterations)
         self._started = event
-        self._write_meanings(event, floors=False)
+        self._write_value_info(event, floors=False)
         samples = _samples(event)
         value_info = {key: measure.to_plain(samples.get(key.partition("/")[0])) for key, measure in event.value_info.items()}
         self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, value_info=value_info)
         self._write_status(event.iteration, self._clock())
 
-    def _write_meanings(self, event: Started, *, floors: bool) -> None:
+    def _write_value_info(self, event: Started, *, floors: bool) -> None:
         try:
             value_info.write(self._folder, ValueInfo.resolve(event.term_info, event.value_info, _samples(event), floors=floors))
         except StorageError as error:
             _log.warning("%s; training continues", error)
-
-    def _previous_health(self) -> Mapping[str, object] | None:
-        try:
-            before = self._folder.read_status()
-        except StorageError:
-            return None  # the damaged file is about to be replaced
-        return before.health if before else None
-
-    def _last_metrics(self, iteration: int) -> dict[str, float]:
-        """The last metric values up to the iteration from which training continues; later ones are discarded."""
-        try:
-            return last_metrics(self._writer.path, iteration)
-        except StorageError:
-            return {}
 
     def _handle_evaluated(self, event: Evaluated) -> None:
         values = {f"eval/{key}": value for key, value in event.values.items()}
@@ -145,7 +137,7 @@ class _JournalCallback:
     def _handle_rolled_back(self, event: RolledBack, now: float) -> None:
         """Reset the status to what was known at that iteration; the journal keeps what came after it."""
         self._checked = self._written = None
-        self._status = self._status.now(metrics=self._last_metrics(event.iteration), health=None)
+        self._status = self._status.now(metrics=_last_metrics(self._writer, event.iteration), health=None)
         self._write_status(event.iteration, now)
 
     def _handle_health_checked(self, event: HealthChecked, now: float) -> None:
@@ -173,9 +165,8 @@ class _JournalCallback:
         self.write_health()
         self._writer.flush()
         if self._started is not None:
-            self._write_meanings(
-                self._started, floors=True
-            )  # some floors take seconds to simulate, so not before the first iteration
+            # Some floors take seconds to simulate, so not before the first iteration.
+            self._write_value_info(self._started, floors=True)
         self._status = self._status.now(status=event.outcome, reason=event.reason)
         self._write_status(event.iteration, self._clock())
 
@@ -199,31 +190,60 @@ class _JournalCallback:
             self._failing = True
 
 
-class Speed:
-    """Iterations per second without evaluations, pictures and saves, over windows of at least half a second."""
+class CheckpointSaver:
+    """Saves training states. Put it after the journal's callback, so that the journal is on disk before a checkpoint.
 
-    def __init__(self) -> None:
-        self._last: float | None = None
-        self._seconds = 0.0
-        self._count = 0
+    Args:
+        folder: the run's folder, locked by this process.
+        keep: number of checkpoints to keep, the newest ones.
 
-    def step(self, now: float) -> float | None:
-        """Count an iteration; returns the speed if a window is complete, else ``None``."""
-        if self._last is not None:
-            self._seconds += now - self._last
-            self._count += 1
-        self._last = now
-        if self._seconds < WINDOW:
-            return None
-        speed = self._count / self._seconds
-        self._seconds, self._count = 0.0, 0
-        return speed
+    Attributes:
+        last: the newest checkpoint saved, or ``None``.
+        failures: number of failed saves; the first of several in a row is logged.
+    """
 
-    def pause(self) -> None:
-        """Leave the next iteration out, since it includes something else."""
-        self._last = None
+    def __init__(self, folder: RunFolder, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+        self.last: Path | None = None
+        self.failures = 0
+        self._failing = False
+
+    @contextmanager
+    def callback(self) -> Iterator[Handler]:
+        """The event handler."""
+        yield self._handle
+
+    def _handle(self, event: Event) -> None:
+        if not isinstance(event, Saved):
+            return
+        try:
+            self.last = checkpoints.save(self.folder, event.iteration, event.state, self.keep)
+            self._failing = False
+        except StorageError as error:
+            self.failures += 1
+            if not self._failing:
+                last = f"the last checkpoint is {self.last}" if self.last else "this process has not saved a checkpoint yet"
+                _log.warning("no checkpoint at iteration %d: %s; training continues, %s", event.iteration, error, last)
+            self._failing = True
 
 
 def _samples(event: Started) -> dict[str, int]:
     """Number of samples of each metric, by its name."""
     return {name: count for name, protocol in event.protocols.items() if isinstance(count := protocol.get("samples"), int)}
+
+
+def _previous_health(folder: RunFolder) -> Mapping[str, object] | None:
+    try:
+        before = folder.read_status()
+    except StorageError:
+        return None  # the damaged file is about to be replaced
+    return before.health if before else None
+
+
+def _last_metrics(writer: JournalWriter, iteration: int) -> dict[str, float]:
+    """The last metric values up to the iteration from which training continues; later ones are discarded."""
+    try:
+        return last_metrics(writer.path, iteration)
+    except StorageError:
+        return {}

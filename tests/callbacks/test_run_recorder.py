@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from ganforge.callbacks import broadcast
-from ganforge.callbacks.journal_writer import Speed, journal
+from ganforge.callbacks.run_recorder import CheckpointSaver, journal
 from ganforge.core.contracts import MetricInfo
 from ganforge.core.events import Evaluated, Finished, HealthChecked, RolledBack, Saved, Started, State, Stepped
 from ganforge.core.findings import Finding
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.storage import value_info
+from ganforge.storage import checkpoints, value_info
 from ganforge.storage.journal import JournalWriter, read
 from ganforge.storage.run_folder import RunFolder, Status
 
@@ -325,14 +325,6 @@ def test_the_speed_is_of_training_alone(handle, writer, folder, clock):
     assert folder.read_status().iterations_per_second == 8.0
 
 
-def test_a_speed_needs_half_a_second():
-    speed = Speed()
-
-    assert [speed.step(now) for now in (0.0, 0.2, 0.4)] == [None] * 3
-    assert speed.step(0.5) == pytest.approx(6.0)
-    assert speed.step(0.6) is None
-
-
 def test_a_part_that_is_given_up_leaves_neither_metrics_nor_health_in_the_status(handle, folder, finding):
     handle(started())
     handle(Evaluated(20, {"wasserstein": 0.5}, 0.0))
@@ -351,3 +343,38 @@ def test_the_status_knows_of_each_picture(handle, folder, events):
     handle(started())
     handle(next(event for event in events(every=10) if getattr(event, "fake", None) and event.iteration == 10))
     assert folder.read_status().iteration == 10
+
+
+def saved(iteration):
+    return Saved(iteration, State({"generator/w": torch.full((2,), float(iteration))}, {"iteration": iteration}))
+
+
+def test_saves_and_remembers_the_last(folder):
+    callback = CheckpointSaver(folder, keep=2)
+    assert callback.last is None
+
+    broadcast([Evaluated(1, {}, 0.0), saved(10), saved(20), saved(30)], essential=[callback.callback()])
+
+    assert callback.last == folder.checkpoints / "00000030"
+    assert [path.name for path in checkpoints.list_checkpoints(folder)] == ["00000030", "00000020"]
+    assert checkpoints.load_newest(folder).state.values == {"iteration": 30}
+
+
+def test_a_failed_save_causes_one_warning_and_training_continues(folder, caplog):
+    callback = CheckpointSaver(folder, keep=2)
+
+    with callback.callback() as handle:
+        handle(saved(10))
+        folder.checkpoints.rename(folder.path / "away")
+        folder.checkpoints.write_text("in the way")
+        handle(saved(20))
+        handle(saved(30))
+        assert callback.failures == 2
+        folder.checkpoints.unlink()
+        (folder.path / "away").rename(folder.checkpoints)
+        handle(saved(40))
+
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"no checkpoint at iteration 20: cannot write {folder.checkpoints}")
+    assert caplog.messages[0].endswith(f"training continues, the last checkpoint is {folder.checkpoints / '00000010'}")
+    assert callback.last == folder.checkpoints / "00000040"
