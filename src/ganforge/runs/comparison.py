@@ -26,22 +26,16 @@ class GroupStats:
     """One metric of one group.
 
     Attributes:
-        group: the group's name.
-        better: which values are better.
-        values: by run, in the order of seeds.
         aims: for metrics where the nearer is the better, the target at each value's number of samples; ``None`` if unknown.
-        runs: the runs that have a value, in the same order.
-        missing: runs of the group without one.
-        early: values of weights that were not trained to the end.
     """
 
     group: str
     better: str
-    values: tuple[float, ...]
+    values: tuple[float, ...]  # by run, in the order of seeds
     aims: tuple[float | None, ...]
-    runs: tuple[str, ...]
-    missing: int
-    early: int
+    runs: tuple[str, ...]  # the runs that have a value, in the same order
+    missing: int  # runs of the group without one
+    early: int  # values of weights that were not trained to the end
 
     @property
     def costs(self) -> list[float]:
@@ -63,67 +57,39 @@ class GroupStats:
 
 @dataclass(frozen=True, slots=True)
 class RankTest:
-    """A two-sided Mann–Whitney U test.
+    """A two-sided Mann–Whitney U test."""
 
-    Attributes:
-        p: probability of ranks at least so uneven if both sets came from one distribution.
-        least_p: the smallest p that sets of these sizes can have.
-        greater: share of pairs in which the second set's value is greater, ties counted half: the effect size, 0.5 for none.
-    """
-
-    p: float
-    least_p: float
-    greater: float
+    p: float  # probability of ranks at least so uneven if both sets came from one distribution
+    least_p: float  # the smallest p that sets of these sizes can have
+    greater: float  # share of pairs in which the second set's value is greater, ties counted half: the effect size, 0.5 for none
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTest:
-    """The test of one group against the first one.
-
-    Attributes:
-        group: the group.
-        against: the first group.
-        raw_p: of the rank test of the costs.
-        least_p: the smallest that groups of these sizes can have.
-        p: raw_p, corrected for the number of groups (Holm).
-        better: share of pairs of runs in which the group is better than the first one, ties counted half.
-        winner: the better group, where the test shows a difference.
-        verdict: the same in words.
-        p_of_all: raw_p, corrected for all groups and all metrics (Holm).
-    """
+    """The test of one group against the first one."""
 
     group: str
     against: str
-    raw_p: float
-    least_p: float
-    p: float
-    better: float
-    winner: str | None
-    verdict: str
-    p_of_all: float = math.nan
+    raw_p: float  # of the rank test of the costs
+    least_p: float  # the smallest that groups of these sizes can have
+    p: float  # raw_p, corrected for the number of groups (Holm)
+    better: float  # share of pairs of runs in which the group is better than the first one, ties counted half
+    winner: str | None  # the better group, where the test shows a difference
+    verdict: str  # the same in words
+    p_of_all: float = math.nan  # raw_p, corrected for all groups and all metrics (Holm)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """One metric, compared.
+    """One metric, compared."""
 
-    Attributes:
-        metric: ``wasserstein`` or ``modes/captured``.
-        info: what its values mean: ``label``, ``better``, ``ideal``, ``floor``; ``None`` for what differs.
-        protocol: what the protocols of all values share.
-        origins: where the values come from: ``training``, ``evaluation 1``.
-        stats: one for each group.
-        tests: one for each group but the first; none where no value is better than another.
-        ignored: differences of the protocols that the user ignores, with all their values.
-    """
-
-    metric: str
-    info: Mapping[str, Any]
-    protocol: Mapping[str, Any]
-    origins: tuple[str, ...]
-    stats: tuple[GroupStats, ...]
-    tests: tuple[GroupTest, ...]
-    ignored: Mapping[str, list[object]]
+    metric: str  # wasserstein or modes/captured
+    info: Mapping[str, Any]  # what its values mean: label, better, ideal, floor; None for what differs
+    protocol: Mapping[str, Any]  # what the protocols of all values share
+    origins: tuple[str, ...]  # where the values come from: training, evaluation 1
+    stats: tuple[GroupStats, ...]  # one for each group
+    tests: tuple[GroupTest, ...]  # one for each group but the first; none where no value is better than another
+    ignored: Mapping[str, list[object]]  # differences of the protocols that the user ignores, with all their values
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,23 +51,14 @@ MetricRequest = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRequest:
-    """The command line's options for an evaluation.
+    """The command line's options for an evaluation."""
 
-    Attributes:
-        metrics: ``NAME`` or ``NAME:key=value,…``; those of the recipe unless given.
-        samples: generated samples, and as many real ones; each metric's own number unless given.
-        seed: seed of the draws; the run's own unless given.
-        weights: the moving average of the generator, or its raw weights.
-        device: as for :func:`~ganforge.build.builder.choose_device`.
-        floor: whether to measure other real samples in the place of generated ones too.
-    """
-
-    metrics: tuple[str, ...] = ()
-    samples: int | None = None
-    seed: int | None = None
-    weights: Literal["ema", "raw"] = "ema"
-    device: str = "auto"
-    floor: bool = False
+    metrics: tuple[str, ...] = ()  # NAME or NAME:key=value,…; those of the recipe unless given
+    samples: int | None = None  # generated samples, and as many real ones; each metric's own number unless given
+    seed: int | None = None  # seed of the draws; the run's own unless given
+    weights: Literal["ema", "raw"] = "ema"  # the moving average of the generator, or its raw weights
+    device: str = "auto"  # as for :func:`~ganforge.build.builder.choose_device`
+    floor: bool = False  # whether to measure other real samples in the place of generated ones too
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,49 +66,31 @@ class EvaluatedValue:
     """One value.
 
     Attributes:
-        metric: name of the metric that gave it, under which its protocol is found.
-        value: the value.
-        info: what it means.
         known_floor: the value that a perfect generator has on average at this sample size, where the metric knows it.
-        floor: the value of other real samples by the same protocol, where requested and possible.
     """
 
-    metric: str
+    metric: str  # name of the metric that gave it, under which its protocol is found
     value: float
     info: MetricInfo
     known_floor: float | None = None
-    floor: float | None = None
+    floor: float | None = None  # the value of other real samples by the same protocol, where requested and possible
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """A run measured again.
-
-    Attributes:
-        folder: the run's folder.
-        iteration: iterations of the weights.
-        weights: ``ema`` or ``raw``.
-        seed: seed of the draws.
-        device: where the networks were.
-        values: by ``"wasserstein"`` or ``"modes/captured"``.
-        protocols: by metric.
-        failed: by the text of the request, why a metric could not be measured.
-        remarks: what else the user should know.
-        delivered: what MLflow received; ``None`` where the run was never delivered.
-        undelivered: why MLflow did not receive it, or ``None``.
-    """
+    """A run measured again."""
 
     folder: RunFolder
-    iteration: int
-    weights: str
+    iteration: int  # iterations of the weights
+    weights: str  # ema or raw
     seed: int
     device: str
-    values: Mapping[str, EvaluatedValue]
+    values: Mapping[str, EvaluatedValue]  # by "wasserstein" or "modes/captured"
     protocols: Mapping[str, Mapping[str, object]]
-    failed: Mapping[str, GanforgeError]
-    remarks: tuple[str, ...] = ()
-    delivered: supervisor.UploadSummary | None = None
-    undelivered: str | None = None
+    failed: Mapping[str, GanforgeError]  # by the text of the request, why a metric could not be measured
+    remarks: tuple[str, ...] = ()  # what else the user should know
+    delivered: supervisor.UploadSummary | None = None  # what MLflow received; None where the run was never delivered
+    undelivered: str | None = None  # why MLflow did not receive it, or None
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with stable keys."""

@@ -74,36 +74,22 @@ def named_tensors(latent: Latent, spec: LatentSpec) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """An export format.
+    """An export format."""
 
-    Attributes:
-        ending: of the file's name; empty for a folder.
-        write: writes a generator with its metadata to a path.
-        read: reads the file as a program that has nothing else would.
-        needs: modules that must be installed.
-    """
-
-    ending: str
-    write: Callable[[LoadedGenerator, Metadata, Path], None]
-    read: Callable[[Path], Program]
-    needs: tuple[str, ...] = ()
+    ending: str  # of the file's name; empty for a folder
+    write: Callable[[LoadedGenerator, Metadata, Path], None]  # writes a generator with its metadata to a path
+    read: Callable[[Path], Program]  # reads the file as a program that has nothing else would
+    needs: tuple[str, ...] = ()  # modules that must be installed
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An exported generator.
+    """An exported generator."""
 
-    Attributes:
-        path: the file, or the folder of safetensors.
-        metadata: its description of itself.
-        difference: the largest difference from the original that was found, as a share of the values' range.
-        counts: samples in each batch that was compared.
-    """
-
-    path: Path
-    metadata: Metadata
-    difference: float
-    counts: tuple[int, ...]
+    path: Path  # the file, or the folder of safetensors
+    metadata: Metadata  # its description of itself
+    difference: float  # the largest difference from the original that was found, as a share of the values' range
+    counts: tuple[int, ...]  # samples in each batch that was compared
 
 
 def export(generator: LoadedGenerator, format_name: str, path: Path | None = None, *, count: int = 64) -> Export:

@@ -33,17 +33,11 @@ Method = Literal["linear", "spherical"]
 
 @dataclass(frozen=True, slots=True)
 class LatentGrid:
-    """Latents that are shown on one sheet.
+    """Latents that are shown on one sheet."""
 
-    Attributes:
-        latent: ``rows × columns`` latents, row by row.
-        columns: latents in each row.
-        names: caption of each row; may be empty texts.
-    """
-
-    latent: Latent
-    columns: int
-    names: tuple[str, ...]
+    latent: Latent  # rows × columns latents, row by row
+    columns: int  # latents in each row
+    names: tuple[str, ...]  # caption of each row; may be empty texts
 
 
 def default_method(sampler: Sampler) -> Method:

@@ -113,17 +113,11 @@ class LoadedGenerator:
 
 @dataclass(frozen=True, slots=True)
 class RebuiltDataset:
-    """The data set of a run as it is now.
-
-    Attributes:
-        dataset: the data set.
-        folders: where the run's components look for files.
-        changes: how the data differ from the run's lock.
-    """
+    """The data set of a run as it is now."""
 
     dataset: Dataset
-    folders: Folders
-    changes: tuple[str, ...]
+    folders: Folders  # where the run's components look for files
+    changes: tuple[str, ...]  # how the data differ from the run's lock
 
 
 def load_named(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs") -> LoadedGenerator:

@@ -31,21 +31,13 @@ _SHOWN_KEYS = 2
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One value of one metric of one run.
-
-    Attributes:
-        value: the value.
-        iteration: iterations of the weights.
-        protocol: how it was measured, or ``None`` where that was never recorded.
-        info: what the value means at this number of samples: ``label``, ``better``, ``ideal``, ``floor``.
-        origin: ``training``, or ``evaluation 2`` for the second ``ganforge evaluate``.
-    """
+    """One value of one metric of one run."""
 
     value: float
-    iteration: int
-    protocol: Mapping[str, Any] | None
-    info: Mapping[str, Any]
-    origin: str
+    iteration: int  # iterations of the weights
+    protocol: Mapping[str, Any] | None  # how it was measured, or None where that was never recorded
+    info: Mapping[str, Any]  # what the value means at this number of samples: label, better, ideal, floor
+    origin: str  # training, or evaluation 2 for the second ganforge evaluate
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +45,20 @@ class MeasuredRun:
     """One run with its values.
 
     Attributes:
-        run: its folder's name, or its whole path where two folders have the same name.
-        name: the name as given, which runs of one recipe share.
-        folder: its folder.
-        seed: its seed.
-        created: unix seconds.
         fingerprint: identifies everything that training depends on except the seed: the resolved recipe without metrics and without
             health checks that only warn, the data files, and local plugin files.
-        keys: its resolved recipe by dotted key, without the seed and keys that change no result.
         measurements: by ``wasserstein`` or ``modes/captured``, of the run's final weights, the newest first.
-        curves: by metric, the values of training by iteration.
     """
 
-    run: str
-    name: str
+    run: str  # its folder's name, or its whole path where two folders have the same name
+    name: str  # the name as given, which runs of one recipe share
     folder: Path
     seed: int
     created: float
     fingerprint: str
-    keys: Mapping[str, str]
+    keys: Mapping[str, str]  # its resolved recipe by dotted key, without the seed and keys that change no result
     measurements: Mapping[str, Sequence[Measurement]]
-    curves: Mapping[str, Mapping[int, float]]
+    curves: Mapping[str, Mapping[int, float]]  # by metric, the values of training by iteration
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,21 +27,13 @@ _SILENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedRun:
-    """A run folder with its names.
-
-    Attributes:
-        folder: the folder.
-        name: the name as given, which several runs may share.
-        id: 32 hex digits.
-        experiment: the experiment's name as given.
-        identity: the content of ``run.json``; empty when that is damaged.
-    """
+    """A run folder with its names."""
 
     folder: RunFolder
-    name: str
+    name: str  # the name as given, which several runs may share
     id: str
     experiment: str
-    identity: Mapping[str, Any]
+    identity: Mapping[str, Any]  # the content of run.json; empty when that is damaged
 
     @property
     def short_id(self) -> str:
@@ -54,43 +46,27 @@ class RunSummary:
     """One line of the list of runs.
 
     Attributes:
-        run: the folder's name, which identifies the run.
-        name: its name as given.
-        id: 32 hex digits.
-        experiment: its experiment, as given.
-        folder: its folder.
-        title: the recipe's title.
-        seed: ``None`` where it was never written.
-        parent: id of the sweep that it belongs to.
         status: ``running``, ``finished``, ``stopped``, ``diverged``, ``failed`` or ``killed``; without a status file ``starting``
             or ``unstarted``; ``unknown`` where that file is damaged.
-        iteration: iterations done.
-        iterations: iterations in all.
-        metrics: last value of each metric.
-        started: unix seconds of its creation.
-        seconds: wall time of training.
-        health: the verdict.
-        undelivered: what MLflow still lacks; ``None`` while the run goes on, or where it is unknown.
-        remark: what else the user should know.
     """
 
-    run: str
+    run: str  # the folder's name, which identifies the run
     name: str
     id: str
     experiment: str
     folder: Path
     title: str | None = None
-    seed: int | None = None
-    parent: str | None = None
+    seed: int | None = None  # None where it was never written
+    parent: str | None = None  # id of the sweep that it belongs to
     status: str
     iteration: int = 0
     iterations: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
-    started: float | None = None
+    started: float | None = None  # unix seconds of its creation
     seconds: float = 0.0
     health: str | None = None
-    undelivered: PendingUploads | None = None
-    remark: str | None = None
+    undelivered: PendingUploads | None = None  # what MLflow still lacks; None while the run goes on, or where it is unknown
+    remark: str | None = None  # what else the user should know
 
 
 def run_folders(root: Path) -> list[IdentifiedRun]:
