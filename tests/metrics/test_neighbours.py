@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.metrics import (
-    OneNearestNeighbour,
     expected_coverage,
     nearest_neighbours,
     neighbours,
@@ -23,6 +22,7 @@ from ganforge.metrics import (
     pairwise_distances,
     precision_recall,
 )
+from ganforge.metrics.neighbours import OneNearestNeighbour
 
 
 @pytest.mark.parametrize("numbers", [neighbours._CHUNK, 4096, 50])

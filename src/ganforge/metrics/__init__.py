@@ -1,62 +1,35 @@
 """Metrics as pure functions on tensors, usable without a recipe or run."""
 
-from ganforge.metrics.class_metrics import (
-    ClassCoverage,
-    class_coverage,
-    class_coverage_floor,
-    hungarian_accuracy,
-    mutual_information_bound,
-)
-from ganforge.metrics.copies import CLOSE, NEAR, MemorisationScores, NearDuplicates, expected_close, memorisation, near_duplicates
-from ganforge.metrics.frechet import frechet_distance, frechet_distance_of_moments
-from ganforge.metrics.kernel_distances import (
+from ganforge.metrics.class_metrics import class_coverage, class_coverage_floor, hungarian_accuracy, mutual_information_bound
+from ganforge.metrics.duplicates import NEAR, expected_close, memorisation, near_duplicates
+from ganforge.metrics.feature_distances import (
     MMD_SCALES,
-    KernelDistance,
+    frechet_distance,
+    frechet_distance_of_moments,
     kernel_distance,
     kernel_distance_of_subsets,
     median_distance,
     mmd,
 )
-from ganforge.metrics.known_density import LEAST_MASS, Divergences, SmoothedGrid, cell_masses, divergences, smoothed_grid
-from ganforge.metrics.modes import (
-    ModeCoverage,
-    PerfectModes,
-    gaussian_mixture_density,
-    mode_coverage,
-    perfect_high_quality,
-    perfect_modes,
-)
+from ganforge.metrics.known_density import LEAST_MASS, cell_masses, divergences, smoothed_grid
+from ganforge.metrics.modes import gaussian_mixture_density, mode_coverage, perfect_high_quality, perfect_modes
 from ganforge.metrics.neighbours import (
     Neighbours,
-    OneNearestNeighbour,
-    PrecisionRecall,
     expected_coverage,
     nearest_labels,
     nearest_neighbours,
     one_nearest_neighbour,
     precision_recall,
 )
-from ganforge.metrics.parzen import PARZEN_WIDTHS, ParzenLikelihood, log_densities, parzen_log_likelihood
+from ganforge.metrics.parzen import PARZEN_WIDTHS, log_densities, parzen_log_likelihood
 from ganforge.metrics.wasserstein import random_directions, sliced_wasserstein, wasserstein1, wasserstein2
 
 __all__ = [
-    "CLOSE",
     "LEAST_MASS",
     "MMD_SCALES",
     "NEAR",
     "PARZEN_WIDTHS",
-    "ClassCoverage",
-    "Divergences",
-    "KernelDistance",
-    "MemorisationScores",
-    "ModeCoverage",
-    "NearDuplicates",
     "Neighbours",
-    "OneNearestNeighbour",
-    "ParzenLikelihood",
-    "PerfectModes",
-    "PrecisionRecall",
-    "SmoothedGrid",
     "cell_masses",
     "class_coverage",
     "class_coverage_floor",

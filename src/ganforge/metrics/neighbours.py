@@ -139,7 +139,7 @@ def one_nearest_neighbour(real: Tensor, fake: Tensor) -> OneNearestNeighbour:
         return OneNearestNeighbour(math.nan, math.nan, math.nan)
 
     to_fake, to_real = _cross_distances(here, there)
-    real_hits, fake_hits = _hits(_own_distances(here), to_fake), _hits(_own_distances(there), to_real)
+    real_hits, fake_hits = _hits(_radii(here, 1), to_fake), _hits(_radii(there, 1), to_real)
     total = float(real_hits.sum() + fake_hits.sum()) / (len(here) + len(there))
     return OneNearestNeighbour(total, float(real_hits.mean()), float(fake_hits.mean()))
 
@@ -220,11 +220,6 @@ def _nearest(queries: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     return indices, (queries - chosen).norm(dim=1)
 
 
-def _own_distances(samples: Tensor) -> Tensor:
-    """``(n,)`` distance of each sample to the nearest other one."""
-    return torch.cat([distances.amin(1) for _, distances in own_blocks(samples)])
-
-
 def _cross_distances(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """``(n,)`` and ``(m,)``: distance of each sample to the nearest of the other set."""
     there, back = [], torch.full((len(other),), torch.inf, device=one.device)
@@ -240,5 +235,5 @@ def _hits(own: Tensor, others: Tensor) -> Tensor:
 
 
 def _radii(samples: Tensor, k: int) -> Tensor:
-    """``(n,)`` distances to the k-th neighbour."""
+    """``(n,)`` distance of each sample to the k-th nearest other one."""
     return torch.cat([distances.kthvalue(k, dim=1).values for _, distances in own_blocks(samples)])

@@ -113,9 +113,6 @@ def compare(
 
     Returns:
         The comparisons, and the metrics that cannot be compared, with the reasons.
-
-    Raises:
-        UsageError: an ignored key that no protocol has.
     """
     every = [one for group in groups for run in group.runs for each in run.measurements.values() for one in each]
     known = sorted({key for one in every for key in one.protocol or {}})
@@ -262,9 +259,6 @@ def rank_test(first: Sequence[float], second: Sequence[float]) -> RankTest:
     Args:
         first: ``n`` values; infinite ones are ranked as such.
         second: ``m`` values.
-
-    Raises:
-        ValueError: a set is empty, or holds NaN.
 
     References:
         Mann & Whitney 1947, "On a test of whether one of two random variables is stochastically larger than the other".

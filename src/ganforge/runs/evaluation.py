@@ -126,11 +126,6 @@ def evaluate_and_record(folder: RunFolder, request: EvaluationRequest, *, tracki
         folder: the run's folder.
         request: what to measure.
         tracking_uri: the MLflow store; the one that has the run unless given.
-
-    Raises:
-        RunFolderError: the run is still training, or has no intact checkpoint.
-        StorageError: earlier evaluations cannot be read.
-        GanforgeError: the run cannot be measured at all.
     """
     with folder.locked():
         read_evaluations(folder)  # a damaged file is refused before minutes are spent on measuring
@@ -164,11 +159,7 @@ def record_evaluation(result: EvaluationResult) -> None:
 
 
 def evaluate(folder: RunFolder, request: EvaluationRequest) -> EvaluationResult:
-    """Measure a run again. A metric that fails is part of the result and stops no other metric.
-
-    Raises:
-        GanforgeError: the run cannot be measured at all: no checkpoint, a missing data set, a generator that is not installed.
-    """
+    """Measure a run again. A metric that fails is part of the result and stops no other metric."""
     session = _Session(folder, request)
     values: dict[str, EvaluatedValue] = {}
     protocols: dict[str, Mapping[str, object]] = {}
@@ -305,9 +296,6 @@ def parse_metric_args(texts: Sequence[str], known: Sequence[Mapping[str, Any]], 
         texts: ``NAME`` or ``NAME:key=value,…``.
         known: the metric tables of the run's resolved recipe.
         samples: generated samples for each metric whose text gives no number.
-
-    Raises:
-        UsageError: an invalid text, two metrics of one name, or no metric at all.
     """
     size = {} if samples is None else {"samples": samples}
     given = [(text, _parse(text, known, size)) for text in texts] or [(_name(table), {**table, **size}) for table in known]

@@ -101,11 +101,6 @@ def export(generator: LoadedGenerator, format_name: str, path: Path | None = Non
         path: where to write; an existing file or exported folder is replaced. By default ``generator`` with the format's ending in
             the run's folder, or beside an exported folder that the generator came from.
         count: samples that are compared at once; the same is done with a batch of another size.
-
-    Raises:
-        UsageError: an unknown format, a missing package, or an unsuitable path.
-        PluginError: torch cannot trace the generator's forward, or the export gives other samples.
-        StorageError: the disk or folder refused.
     """
     if format_name not in FORMATS:
         raise UsageError(f"there is no format '{format_name}'", remedy=f"formats are {', '.join(FORMATS)}")
@@ -245,11 +240,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def _trace(generator: LoadedGenerator) -> tuple[torch.export.ExportedProgram, Iterable[str]]:
-    """The generator as a program of torch.export, for any number of samples, and the names of its inputs.
-
-    Raises:
-        PluginError: its forward cannot be traced.
-    """
+    """The generator as a program of torch.export, for any number of samples, and the names of its inputs."""
     latent = generator.sampler.draw(5, stream(0, "export"))
     module, tensors = TensorGenerator(generator), named_tensors(latent, generator.latent)
     batch = torch.export.Dim("n", min=1)
@@ -267,11 +258,7 @@ def _trace(generator: LoadedGenerator) -> tuple[torch.export.ExportedProgram, It
 
 @contextmanager
 def _attributed(generator: LoadedGenerator, how: str) -> Iterator[None]:
-    """Suppress what torch's exporters print, and name the generator's class in their errors.
-
-    Raises:
-        PluginError: with that name.
-    """
+    """Suppress what torch's exporters print, and name the generator's class in their errors."""
     try:
         with _quiet(), isolated():
             yield

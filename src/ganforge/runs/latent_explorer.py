@@ -104,9 +104,6 @@ class LatentExplorer:
             code: the code to vary.
             noise: or the dimension of the noise to vary.
             hold_label: whether labels stay as drawn and make no rows.
-
-        Raises:
-            UsageError: a code or dimension that this generator does not have.
         """
         columns = steps or self._steps(ending)
         if self.data.is_image and ending == ".png":
@@ -146,12 +143,7 @@ class LatentExplorer:
 
 
 def write_figures(paths: Sequence[Path], draw: Callable[[str], bytes]) -> None:
-    """Write a figure in the format of each path's ending; ``draw`` takes ``".png"`` or ``".gif"``.
-
-    Raises:
-        UsageError: another ending or a folder, before anything is drawn.
-        StorageError: the disk or folder refused.
-    """
+    """Write a figure in the format of each path's ending; ``draw`` takes ``".png"`` or ``".gif"``."""
     check_paths(paths, FORMATS)
     for path in paths:
         atomic_files.write_bytes(path, draw(path.suffix.lower()))

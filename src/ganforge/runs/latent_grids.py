@@ -141,11 +141,7 @@ def _between(start: Latent, end: Latent, shares: Tensor, method: Method) -> Late
 
 
 def with_label(latent: Latent, label: Any, spec: LatentSpec) -> Latent:
-    """The latents with one class for all.
-
-    Raises:
-        UsageError: the generator takes no label, or not this one.
-    """
+    """The latents with one class for all."""
     if latent.labels is None or spec.classes is None:
         raise UsageError("this generator takes no label", remedy="drop --label; conditional recipes use the sampler 'labelled'")
     number = _number(label, below=spec.classes)
@@ -155,11 +151,7 @@ def with_label(latent: Latent, label: Any, spec: LatentSpec) -> Latent:
 
 
 def with_code(latent: Latent, code: Any, spec: LatentSpec) -> Latent:
-    """The latents with these values of the codes, categorical ones first; ``None`` keeps a code as drawn.
-
-    Raises:
-        UsageError: the generator takes no codes, or not these.
-    """
+    """The latents with these values of the codes, categorical ones first; ``None`` keeps a code as drawn."""
     if latent.codes is None:
         raise _no_code()
     if isinstance(code, str) or not isinstance(code, Sequence | np.ndarray):
@@ -233,9 +225,6 @@ def traverse(
         code: a code's number, categorical ones first.
         noise: a dimension of the noise, from 0; not together with a code.
         hold_label: whether labels stay as they are, and make no rows.
-
-    Raises:
-        UsageError: a code or a dimension that these latents do not have.
     """
     spec, columns = sampler.spec, len(across)
     _check(spec, code, noise)

@@ -42,14 +42,7 @@ _CHUNK_BYTES = 2**26  # of images of bytes that are read at once
 
 
 def beside_training_images(samples: Samples, data: DataSpec, folder: RunFolder) -> tuple[bytes, tuple[str, ...]]:
-    """:func:`beside_nearest` of all images that a run was trained on, and how these differ from the run's lock.
-
-    Raises:
-        UsageError: the data are no images.
-        DataMissingError: the data set is not on this computer.
-        DataError: it cannot be read.
-        PluginError: its plugin is missing or broken.
-    """
+    """:func:`beside_nearest` of all images that a run was trained on, and how these differ from the run's lock."""
     if not data.is_image:
         raise UsageError(
             "nearest training samples can be shown for images only; this run's data are points", remedy="drop --neighbours"
@@ -80,9 +73,6 @@ def beside_nearest(
         data: the images' spec.
         name: the data set's name.
         note: a text below the sheet.
-
-    Raises:
-        DataError: the training images are of another shape than the samples.
     """
     arrangement = arrange_by_group(grouped, len(samples))
     # A row's last sample goes to its end, beside its neighbour; blanks go to its beginning.

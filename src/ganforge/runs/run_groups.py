@@ -99,11 +99,7 @@ class _RecordedEvaluation(BaseModel):
 
 
 def read_evaluations(folder: RunFolder) -> list[dict[str, Any]]:
-    """All later evaluations of a run, the oldest first.
-
-    Raises:
-        StorageError: the file cannot be read, or a line of it is damaged.
-    """
+    """All later evaluations of a run, the oldest first."""
     path = folder.path / EVALUATIONS
     try:
         lines = path.read_bytes().splitlines()
@@ -133,10 +129,6 @@ def group_runs(references: Sequence[str], root: Path) -> tuple[list[RunGroup], l
     Args:
         references: runs, or sweeps, which stand for their seeds.
         root: the folder that contains the runs.
-
-    Raises:
-        UsageError: an unknown run, or a sweep without seeds.
-        RunFolderError: a run's recipe cannot be read.
     """
     found: dict[Path, MeasuredRun] = {}
     for reference in references:

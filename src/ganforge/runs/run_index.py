@@ -96,9 +96,6 @@ def find(reference: str, root: Path) -> RunFolder:
     """The one run that ``reference`` names: a folder, a name, or the beginning of a folder's name or id.
 
     Whole names win over beginnings. ``root`` is the folder that contains the runs.
-
-    Raises:
-        UsageError: no run or several; similar names or all candidates are listed.
     """
     if folder := _folder(reference):
         return folder
@@ -159,11 +156,7 @@ def _list(runs: Sequence[IdentifiedRun]) -> str:
 
 
 def members(folder: RunFolder) -> Iterator[RunFolder]:
-    """The run itself, or the seeds of a sweep.
-
-    Raises:
-        UsageError: a sweep whose seeds are missing.
-    """
+    """The run itself, or the seeds of a sweep."""
     identity = folder.read_json(folder.identity) or {}
     if identity.get("kind") != "sweep":
         yield folder
@@ -178,11 +171,7 @@ def members(folder: RunFolder) -> Iterator[RunFolder]:
 
 
 def read_run_recipe(folder: RunFolder) -> RecipeSource:
-    """A run's ``resolved.toml``, which has no problems; parameters of components are not validated.
-
-    Raises:
-        RunFolderError: the file is missing, damaged, or from another version of ganforge.
-    """
+    """A run's ``resolved.toml``, which has no problems; parameters of components are not validated."""
     path = folder.resolved
     if not path.exists():
         raise RunFolderError(f"{folder.path} has no resolved.toml: this run never started", remedy="choose another run")
@@ -271,9 +260,6 @@ def mark_killed(folder: RunFolder, status: Status) -> Status | None:
 
     Returns:
         The new status; ``None`` where the run is alive or has ended.
-
-    Raises:
-        StorageError: the folder cannot be written.
     """
     if status.status != "running" or status.host != socket.gethostname() or folder.holder():
         return None

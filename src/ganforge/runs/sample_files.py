@@ -33,11 +33,7 @@ def default_path(folder: Path, name: str) -> Path:
 
 
 def check_paths(paths: Sequence[Path], endings: Sequence[str]) -> None:
-    """Refuse paths that cannot become files of these formats.
-
-    Raises:
-        UsageError: another ending, or a folder of that name.
-    """
+    """Refuse paths that cannot become files of these formats."""
     remedy = f"name a file that ends in {' or '.join(endings)}"
     for path in paths:
         if path.suffix.lower() not in endings:
@@ -48,11 +44,7 @@ def check_paths(paths: Sequence[Path], endings: Sequence[str]) -> None:
 
 @contextmanager
 def out_option_hint() -> Iterator[None]:
-    """Name the option ``--out`` in the remedy where the disk or folder refuses.
-
-    Raises:
-        StorageError: as it was, with that remedy.
-    """
+    """Name the option ``--out`` in the remedy where the disk or folder refuses."""
     try:
         yield
     except StorageError as error:
@@ -73,10 +65,6 @@ def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
         path: the file; an existing one is replaced.
         samples: ``(n, *shape)`` in the data's own units, on the CPU.
         data: the data's spec.
-
-    Raises:
-        UsageError: another ending, or a folder.
-        StorageError: the disk or folder refused.
     """
     check_paths([path], FORMATS)
     encode = {".png": _png, ".npz": _npz, ".csv": _csv}[path.suffix.lower()]

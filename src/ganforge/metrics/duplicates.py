@@ -1,4 +1,4 @@
-"""Copies: repeats among generated samples (the birthday test), and copies of training data (memorisation)."""
+"""Near duplicates among generated samples (the birthday test), and copies of training data (memorisation)."""
 
 from __future__ import annotations
 
