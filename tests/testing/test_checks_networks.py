@@ -102,7 +102,7 @@ GENERATORS = {
     "P11 no parameters": ("P11", lambda params, context: nn.Identity(), "the network has no parameters"),
     "G02": ("G02", faulty(lambda values: values[: len(values) // 2 * 2]), "1 latents give 0 samples"),
     "G02 raises": ("G02", faulty(lambda values: nn.BatchNorm1d(2)(values)), "ValueError: Expected more than 1 value per channel"),
-    "G03 randomness": ("G03", faulty(moves_randomness), "sampling in eval mode changed the global random state of Python"),
+    "G03 randomness": ("G03", faulty(moves_randomness), "a forward pass in eval mode changed the global random state of Python"),
     "G03 dropout": ("G03", faulty(lambda values: nn.functional.dropout(values)), "changed the global random state of torch"),
     "G03 seed": ("G03", lambda params, context: Unseeded(context), "two networks built with the same seed give different samples"),
     "G04 unused": (

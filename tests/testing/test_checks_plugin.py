@@ -170,7 +170,7 @@ PLUGINS = {
     "P02 broken": ("P02", {"source": "raise RuntimeError('no GPU here')\n"}, "it is broken: RuntimeError: no GPU here"),
     "P02 incompatible": ("P02", {"requires": ["ganforge>=99"]}, "it is incompatible: needs ganforge >=99"),
     "P02 empty": ("P02", {"source": IMPORTS}, "it registers nothing"),
-    "P02 registration": ("P02", {"source": ANY}, "it is broken: generator 'x': its params are not plain data: odd (Any)"),
+    "P02 registration": ("P02", {"source": ANY}, "it is broken: generator 'acme-gan/x': its params are not plain data: odd (Any)"),
     "P03 thread": (
         "P03",
         {"source": f"import threading\n{IMPORTS}threading.Thread(target=threading.Event().wait, args=(3,), daemon=True).start()\n"},

@@ -9,8 +9,7 @@
 
 from ganforge.testing.conformance import Case, cases, check_component, check_path, check_plugin, conformance_cases
 from ganforge.testing.conformance_checks import CheckFailedError, CheckState, Outcome, Report
-from ganforge.testing.fake_plugin import FakePlugin, fake_plugin
-from ganforge.testing.train_helper import trained
+from ganforge.testing.fixtures import FakePlugin, fake_plugin, trained
 
 __all__ = [
     "Case",

@@ -1,7 +1,11 @@
-"""L checks: losses, run against a discriminator with the heads that they read."""
+"""L checks: losses, run against a discriminator with the heads that they read.
+
+L07 to L09 replace that discriminator's logits; heads and features come from a real network.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,42 +19,21 @@ from ganforge.core.params import NoParams
 from ganforge.core.records import DiscriminatorOutput, Samples, Terms
 from ganforge.registry.component import Component, Kind
 from ganforge.testing import stub_components
-from ganforge.testing.component_case import ComponentCase, require, require_finite
-from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check
+from ganforge.testing.component_case import ComponentCase, require_finite, without_gradient
+from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check, require
 
 Turn = Literal["discriminator", "generator"]
 TURNS: tuple[Turn, ...] = ("discriminator", "generator")
 _MANY = 16
-
-
-def build_loss_component(subject: ComponentCase) -> Loss:
-    """Build the loss."""
-    loss: Loss = subject.build()
-    return loss
-
-
-def loss_terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> Terms:
-    """The terms of one turn.
-
-    Raises:
-        CheckFailedError: they are not Terms.
-    """
-    terms = (loss.discriminator if turn == "discriminator" else loss.generator)(critic, real, fake)
-    if not isinstance(terms, Terms):
-        raise CheckFailedError(f"the {turn}'s turn returns a {type(terms).__name__}, not Terms")
-    return terms
-
-
-def real_and_fake(subject: ComponentCase) -> tuple[Samples, Samples]:
-    """Random real and generated samples."""
-    return subject.samples(_MANY, seed=11), subject.samples(_MANY, seed=12, latent=subject.latents(_MANY))
-
-
-def random_terms(subject: ComponentCase, turn: Turn) -> Terms:
-    """The terms of one turn, on random samples."""
-    real, fake = real_and_fake(subject)
-    fake = replace(fake, values=fake.values.requires_grad_()) if turn == "generator" else fake
-    return loss_terms(build_loss_component(subject), turn, make_discriminator(subject), real, fake)
+_SURE = 3.0
+"""Logit of a discriminator that is certain."""
+_SIDE = 0.5
+"""Distance from zero to which samples are shifted, real ones up and generated ones down."""
+_NEAR = 1e-2
+_FAR = 4.0
+"""A term below minus this counts as unbounded."""
+_LEVELS = [step / 4 for step in range(-32, 33)]
+_REFINEMENTS = 40
 
 
 def find_discriminator(subject: ComponentCase) -> Component | None:
@@ -61,14 +44,23 @@ def find_discriminator(subject: ComponentCase) -> Component | None:
     """
     if partner := subject.partner:
         return partner
-    heads = {word for word in subject.component.requires if word.startswith("head:")}
-    lacking = heads - {f"head:{name}" for name in stub_components.build_discriminator(NoParams(), subject.context).heads}
+    lacking = subject.heads - {f"head:{name}" for name in stub_components.build_discriminator(NoParams(), subject.context).heads}
     if lacking:
         raise NotApplicableError(f"no installed discriminator provides {', '.join(sorted(lacking))}")
     return None
 
 
-def make_discriminator(subject: ComponentCase) -> nn.Module:
+def turn_terms(subject: ComponentCase, turn: Turn) -> Terms:
+    """The terms of one turn, on random samples."""
+    return _terms(_loss(subject), turn, _discriminator(subject), *_samples(subject, turn))
+
+
+def _loss(subject: ComponentCase) -> Loss:
+    loss: Loss = subject.build()
+    return loss
+
+
+def _discriminator(subject: ComponentCase) -> nn.Module:
     """A discriminator with the heads that the loss reads, in training mode."""
     found = find_discriminator(subject)
     network: nn.Module | None = ComponentCase(found, subject.registry).build_for(subject.context) if found else None
@@ -78,10 +70,23 @@ def make_discriminator(subject: ComponentCase) -> nn.Module:
     return network.train()
 
 
+def _samples(subject: ComponentCase, turn: Turn) -> tuple[Samples, Samples]:
+    """Random real and generated samples; in the generator's turn, gradients reach the latter."""
+    real, fake = subject.samples(_MANY, seed=11), subject.samples(_MANY, seed=12, latent=subject.latents(_MANY))
+    return real, replace(fake, values=fake.values.requires_grad_(turn == "generator"))
+
+
+def _terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> Terms:
+    terms = (loss.discriminator if turn == "discriminator" else loss.generator)(critic, real, fake)
+    if not isinstance(terms, Terms):
+        raise CheckFailedError(f"the {turn}'s turn returns a {type(terms).__name__}, not Terms")
+    return terms
+
+
 @check("L01", Kind.LOSS)
 def terms_are_finite_scalars(subject: ComponentCase) -> None:
     """Terms are finite scalars, and at least one of the two turns has terms."""
-    given = {turn: random_terms(subject, turn) for turn in TURNS}
+    given = {turn: turn_terms(subject, turn) for turn in TURNS}
     require(any(terms.values for terms in given.values()), "it returns no terms for either turn")
     for turn, terms in given.items():
         values: Mapping[str, Any] = terms.values
@@ -93,53 +98,50 @@ def terms_are_finite_scalars(subject: ComponentCase) -> None:
 @check("L02", Kind.LOSS)
 def term_info_matches_terms(subject: ComponentCase) -> None:
     """term_info describes exactly the terms that the loss returns."""
-    loss = build_loss_component(subject)
-    given = {f"{turn}/{name}" for turn in TURNS for name in random_terms(subject, turn)}
-    declared = set(loss.term_info)
+    term_info = _loss(subject).term_info
+    given = {f"{turn}/{name}" for turn in TURNS for name in turn_terms(subject, turn)}
+    declared = set(term_info)
     require(given <= declared, f"terms missing from term_info: {', '.join(sorted(given - declared))}")
     require(declared <= given, f"term_info entries without a term: {', '.join(sorted(declared - given))}")
-    silent = [key for key, reading in loss.term_info.items() if not reading.label.strip()]
-    require(not silent, f"term_info entries without a label: {', '.join(silent)}")
+    unlabelled = [key for key, info in term_info.items() if not info.label.strip()]
+    require(not unlabelled, f"term_info entries without a label: {', '.join(unlabelled)}")
 
 
 @check("L03", Kind.LOSS)
 def discriminator_gets_gradient(subject: ComponentCase) -> None:
     """The discriminator's terms reach its parameters."""
-    discriminator = make_discriminator(subject)
-    terms = loss_terms(build_loss_component(subject), "discriminator", discriminator, *real_and_fake(subject))
-    if not terms.values:
-        raise NotApplicableError("it returns no terms for the discriminator's turn")
-    require(terms.total.requires_grad, "the terms have no graph")
-    torch.autograd.backward(terms.total)
-    reached = [
-        parameter for parameter in discriminator.parameters() if parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
-    ]
-    require(reached, "no parameter of the discriminator receives a gradient")
+    discriminator = _discriminator(subject)
+    torch.autograd.backward(_total(subject, "discriminator", discriminator, *_samples(subject, "discriminator")))
+    parameters = dict(discriminator.named_parameters())
+    require(len(without_gradient(parameters.items())) < len(parameters), "no parameter of the discriminator receives a gradient")
 
 
 @check("L04", Kind.LOSS)
 def generator_gets_gradient(subject: ComponentCase) -> None:
     """The generator's terms reach the generated values."""
-    real, fake = real_and_fake(subject)
-    fake = replace(fake, values=fake.values.requires_grad_())
-    terms = loss_terms(build_loss_component(subject), "generator", make_discriminator(subject), real, fake)
-    if not terms.values:
-        raise NotApplicableError("it returns no terms for the generator's turn")
-    require(terms.total.requires_grad, "the terms have no graph")
-    gradient: Any = torch.autograd.grad(terms.total, fake.values, allow_unused=True)[0]
+    real, fake = _samples(subject, "generator")
+    total = _total(subject, "generator", _discriminator(subject), real, fake)
+    gradient: Any = torch.autograd.grad(total, fake.values, allow_unused=True)[0]
     require(gradient is not None and bool(gradient.abs().sum() > 0), "the generated values receive no gradient; are they detached?")
+
+
+def _total(subject: ComponentCase, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> Tensor:
+    """The sum of the turn's terms, which must have a graph."""
+    terms = _terms(_loss(subject), turn, critic, real, fake)
+    if not terms.values:
+        raise NotApplicableError(f"it returns no terms for the {turn}'s turn")
+    require(terms.total.requires_grad, "the terms have no graph")
+    return terms.total
 
 
 @check("L05", Kind.LOSS)
 def single_backward_is_enough(subject: ComponentCase) -> None:
     """Without second_order, the loss does not differentiate twice."""
-    loss = build_loss_component(subject)
+    loss = _loss(subject)
     if loss.second_order:
         raise NotApplicableError("it declares second_order")
     for turn in TURNS:
-        real, fake = real_and_fake(subject)
-        fake = replace(fake, values=fake.values.requires_grad_()) if turn == "generator" else fake
-        terms = loss_terms(loss, turn, _Once(make_discriminator(subject)), real, fake)
+        terms = _terms(loss, turn, _Once(_discriminator(subject)), *_samples(subject, turn))
         if not terms.values:
             continue
         try:
@@ -155,26 +157,208 @@ def has_no_side_effects(subject: ComponentCase) -> None:
     Running statistics of batch normalisation may change, since every forward pass changes them.
     """
     for turn in TURNS:
-        discriminator = make_discriminator(subject)
+        discriminator = _discriminator(subject)
         before = {name: weight.detach().clone() for name, weight in discriminator.named_parameters()}
-        real, fake = real_and_fake(subject)
-        values = real.values.clone(), fake.values.clone()
-        fake = replace(fake, values=fake.values.requires_grad_()) if turn == "generator" else fake
-        loss_terms(build_loss_component(subject), turn, discriminator, real, fake)
+        real, fake = _samples(subject, turn)
+        values = real.values.clone(), fake.values.detach().clone()
+        _terms(_loss(subject), turn, discriminator, real, fake)
 
         graded = [name for name, parameter in discriminator.named_parameters() if parameter.grad is not None]
         require(not graded, f"after the {turn}'s terms these parameters have gradients: {', '.join(graded)}")
         moved = [name for name, weight in discriminator.named_parameters() if not torch.equal(weight, before[name])]
         require(not moved, f"after the {turn}'s terms these weights have changed: {', '.join(moved)}")
-        require(
-            all(module.training for module in discriminator.modules()),
-            f"after the {turn}'s terms the discriminator is in eval mode",
-        )
+        training = all(module.training for module in discriminator.modules())
+        require(training, f"after the {turn}'s terms the discriminator is in eval mode")
         same = torch.equal(real.values, values[0]) and torch.equal(fake.values.detach(), values[1])
         require(same, f"the {turn}'s terms changed the samples in place")
 
 
-class _Stop(torch.autograd.Function):
+@check("L07", Kind.LOSS)
+def gradients_have_the_right_sign(subject: ComponentCase) -> None:
+    """Gradients have the right sign: high logits mean real.
+
+    The discriminator raises the logits of real samples and lowers those of generated ones; the generator raises the latter. Tested
+    with a discriminator that is certainly wrong in its own turn and certainly right in the generator's. Terms that do not depend on
+    the logits, such as gradient penalties, are skipped.
+    """
+    depends = [_depends_on_logits(subject, turn) for turn in TURNS]
+    if not any(depends):
+        raise NotApplicableError("its terms do not depend on the logits")
+
+
+@check("L08", Kind.LOSS)
+def equilibrium_is_as_declared(subject: ComponentCase) -> None:
+    """At equilibrium, terms have the values that term_info declares.
+
+    There, generated samples equal the real ones and the discriminator outputs the constant logit with the lowest loss. Terms that
+    read a head are skipped.
+    """
+    loss, discriminator = _loss(subject), _discriminator(subject)
+    declared = {key: info.equilibrium for key, info in loss.term_info.items() if info.equilibrium is not None}
+    if not declared:
+        raise NotApplicableError("term_info declares no equilibrium")
+    _, fake = _samples(subject, "discriminator")
+    real = Samples(fake.values, fake.labels)
+
+    def terms(turn: Turn, level: float) -> Terms:
+        undecided = _ReplacedLogits(discriminator, lambda values: level + 0 * values.sum(1))
+        return _repeatable_terms(loss, turn, undecided, real, fake)
+
+    def cost(level: float) -> float:
+        found = terms("discriminator", level)
+        return float(found.total.detach()) if found.values else 0.0
+
+    level = _minimize(cost)
+    found = {f"{turn}/{name}": value for turn in TURNS for name, value in terms(turn, level).values.items()}
+    for key, value in _without_heads(found, declared, discriminator, "equilibrium"):
+        near = math.isclose(value, declared[key], rel_tol=_NEAR, abs_tol=_NEAR)
+        require(near, f"at equilibrium '{key}' is {value:.4g}, but term_info declares {declared[key]:.4g}")
+
+
+@check("L09", Kind.LOSS)
+def best_is_as_declared(subject: ComponentCase) -> None:
+    """Where a player wins with certainty, its terms have the best value that term_info declares.
+
+    There, the discriminator outputs one logit for all real samples and another for all generated ones, whichever give that player
+    the lowest loss; terms without a lower bound keep falling. Terms that read a head are skipped.
+    """
+    loss, discriminator = _loss(subject), _discriminator(subject)
+    declared = {key: info.best for key, info in loss.term_info.items() if info.best is not None}
+    if not declared:
+        raise NotApplicableError("term_info declares no best value")
+    real, fake = _separated(subject)
+    found: dict[str, Tensor] = {}
+    for turn in TURNS:
+        if any(key.startswith(f"{turn}/") for key in declared):
+            terms = _best_terms(loss, turn, discriminator, real, fake)
+            found |= {f"{turn}/{name}": value for name, value in terms.values.items()}
+    for key, value in _without_heads(found, declared, discriminator, "best value"):
+        best = declared[key]
+        if best == -math.inf:
+            require(value < -_FAR, f"where its player has won '{key}' is {value:.4g}, but term_info declares that it has no bound")
+        else:
+            near = math.isclose(value, best, rel_tol=_NEAR, abs_tol=_NEAR)
+            require(near, f"where its player has won '{key}' is {value:.4g}, but term_info declares {best:.4g}")
+
+
+def _without_heads(
+    found: Mapping[str, Tensor], declared: Mapping[str, float], discriminator: nn.Module, what: str
+) -> list[tuple[str, float]]:
+    """The declared terms that do not read a head."""
+    kept = [(key, value) for key, value in found.items() if key in declared and not _reads_heads(value, discriminator)]
+    if not kept:
+        raise NotApplicableError(f"the terms whose {what} is declared read a head")
+    return [(key, float(value.detach())) for key, value in kept]
+
+
+def _reads_heads(value: Tensor, discriminator: nn.Module) -> bool:
+    """Whether a term depends on the network behind the replaced logits: on its heads, or on its features."""
+    weights = [weight for weight in discriminator.parameters() if weight.requires_grad]
+    if not value.requires_grad or not weights:
+        return False
+    slopes: Any = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+    return any(slope is not None and bool(slope.abs().sum() > 0) for slope in slopes)
+
+
+def _best_terms(loss: Loss, turn: Turn, discriminator: nn.Module, real: Samples, fake: Samples) -> Terms:
+    """The terms at the logits of real and generated samples with the lowest loss, found one after the other."""
+    levels = [0.0, 0.0]
+
+    def terms() -> Terms:
+        high, low = (torch.tensor(level, requires_grad=True) for level in levels)
+        return _repeatable_terms(loss, turn, _ReplacedLogits(discriminator, _two_levels(high, low)), real, fake)
+
+    for side in (0, 1):
+
+        def cost(level: float, side: int = side) -> float:
+            levels[side] = level
+            return float(terms().total.detach())
+
+        levels[side] = _minimize(cost)
+    return terms()
+
+
+def _repeatable_terms(loss: Loss, turn: Turn, critic: nn.Module, real: Samples, fake: Samples) -> Terms:
+    """The turn's terms, for copies of the samples and with fixed random numbers."""
+    with_gradient = loss.second_order or turn == "generator"
+    copies = [replace(one, values=one.values.clone().requires_grad_(with_gradient)) for one in (real, fake)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _terms(loss, turn, critic, *copies)
+
+
+def _depends_on_logits(subject: ComponentCase, turn: Turn) -> bool:
+    """Whether the turn's terms depend on the logits; fails if a gradient has the wrong sign."""
+    sure = -_SURE if turn == "discriminator" else _SURE
+    high, low = (torch.tensor(level, requires_grad=True) for level in (sure, -sure))
+    critic, loss = _ReplacedLogits(_discriminator(subject), _two_levels(high, low)), _loss(subject)
+    real, fake = _separated(subject)
+    if turn == "generator" or loss.second_order:
+        real, fake = (replace(one, values=one.values.requires_grad_()) for one in (real, fake))
+    terms = _terms(loss, turn, critic, real, fake)
+    if not terms.values or not terms.total.requires_grad:
+        return False
+    slopes: Any = torch.autograd.grad(terms.total, (high, low), allow_unused=True)
+    of_real, of_fake = (0.0 if slope is None else float(slope) for slope in slopes)
+    if turn == "generator":
+        require(of_fake <= 0, "the generator's gradient lowers the logits of its own samples; high means real")
+        return of_fake < 0
+    require(of_real <= 0, "the discriminator's gradient lowers the logits of real samples; high means real")
+    require(of_fake >= 0, "the discriminator's gradient raises the logits of generated samples; high means real")
+    return of_real < 0 or of_fake > 0
+
+
+def _separated(subject: ComponentCase) -> tuple[Samples, Samples]:
+    """Real samples above zero and generated ones below, all scaled down to lie within -1 to 1."""
+    real, fake = _samples(subject, "discriminator")
+    return replace(real, values=_SIDE + _scaled(real.values)), replace(fake, values=-_SIDE + _scaled(fake.values))
+
+
+def _scaled(values: Tensor) -> Tensor:
+    centred = values - values.flatten(1).mean(1).reshape(-1, *[1] * (values.dim() - 1))
+    return 0.1 * centred.clamp(-1, 1)
+
+
+def _minimize(cost: Callable[[float], float]) -> float:
+    """Where a convex function is least; of many such places the one nearest to 0."""
+    costs = {level: cost(level) for level in _LEVELS}
+    least = min(costs.values())
+    best = min((level for level in _LEVELS if costs[level] <= least + 1e-6), key=abs)
+    low, high = best - 0.25, best + 0.25
+    for _ in range(_REFINEMENTS):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        one, other = cost(left), cost(right)
+        if abs(one - other) <= 1e-7:
+            break
+        low, high = (low, right) if one < other else (left, high)
+    middle = (low + high) / 2
+    return middle if cost(middle) < costs[best] - 1e-7 else best
+
+
+def _two_levels(real: Tensor, fake: Tensor) -> Callable[[Tensor], Tensor]:
+    """One logit above zero and another below; a small constant slope keeps gradient penalties defined."""
+
+    def logits(values: Tensor) -> Tensor:
+        place = values.mean(1)
+        return torch.where(place > 0, real, fake) + 0.01 * place
+
+    return logits
+
+
+class _ReplacedLogits(nn.Module):
+    """A discriminator whose logits are a function of the flattened values ``(n, d)``."""
+
+    def __init__(self, discriminator: nn.Module, logits: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.logits = logits
+
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
+        output: DiscriminatorOutput = self.discriminator(samples)
+        return replace(output, logits=self.logits(samples.values.flatten(1)))
+
+
+class _Identity(torch.autograd.Function):
     """Identity that can be differentiated once."""
 
     @staticmethod
@@ -187,7 +371,7 @@ class _Stop(torch.autograd.Function):
         return gradient.clone()
 
 
-_once: Callable[[Tensor], Tensor] = _Stop.apply
+_once: Callable[[Tensor], Tensor] = _Identity.apply
 
 
 class _Once(nn.Module):
@@ -200,5 +384,4 @@ class _Once(nn.Module):
     def forward(self, samples: Samples) -> DiscriminatorOutput:
         output: DiscriminatorOutput = self.discriminator(replace(samples, values=_once(samples.values)))
         heads = {name: _once(head) for name, head in output.heads.items()}
-        logits: Tensor = _once(output.logits)
-        return DiscriminatorOutput(logits, heads, output.features)
+        return DiscriminatorOutput(_once(output.logits), heads, output.features)

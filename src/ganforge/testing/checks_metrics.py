@@ -15,8 +15,8 @@ from ganforge.core.params import NoParams
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.registry.component import Kind
 from ganforge.testing import stub_components
-from ganforge.testing.component_case import ComponentCase, metric_context, random_latents, require, require_random_state_unchanged
-from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check
+from ganforge.testing.component_case import ComponentCase, metric_context, random_latents, require_random_state_unchanged
+from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check, require
 
 _MANY = 60
 _PERFECT = 240

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,8 @@ from ganforge.recipe.json_schema import export_schema
 from ganforge.registry.component import Kind
 from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.params_description import iter_fields, non_plain_fields
-from ganforge.testing.component_case import ComponentCase, require
-from ganforge.testing.conformance_checks import CHECKS, LOADS, CheckFailedError, NotApplicableError, check
-from ganforge.testing.network_guard import forbid_network
+from ganforge.testing.component_case import ComponentCase, forbid_network
+from ganforge.testing.conformance_checks import CHECKS, LOADS, CheckFailedError, NotApplicableError, Outcome, check, require
 
 HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
 """Modules that a plugin module must not import."""
@@ -87,32 +87,31 @@ os._exit(0)  # a thread that the module left running must not keep the probe
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What came of importing a module.
+    """What importing a module does.
 
     Attributes:
-        failure: why it cannot be imported by itself, or ``None``.
-        brought: the heavy modules that came with it.
-        did: what else it did, such as ``starts a thread``.
+        failure: why it cannot be imported alone, or ``None``.
+        heavy: the heavy modules that it imports.
+        effects: its side effects, such as ``starts a thread``.
     """
 
     failure: str | None = None
-    brought: tuple[str, ...] = ()
-    did: tuple[str, ...] = ()
+    heavy: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
 
 
 def probe_import(module: str) -> ImportReport:
-    """Import a module in a fresh interpreter that looks where this one does."""
-    question = json.dumps([sys.path, module, HEAVY])
-    command = [sys.executable, "-c", _PROBE, question]
+    """Import a module in a fresh interpreter with the same ``sys.path``."""
+    command = [sys.executable, "-c", _PROBE, json.dumps([sys.path, module, HEAVY])]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own probe
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own probe
     except subprocess.TimeoutExpired:
         return ImportReport(failure="the import takes more than two minutes")
-    last = answer.stderr.strip().rpartition("\n")[2]
-    if answer.returncode != 0 or not last.startswith("[["):
-        return ImportReport(failure=last or "the interpreter ended without a word")
-    brought, did = json.loads(last)
-    return ImportReport(None, tuple(brought), tuple(did))
+    last = done.stderr.strip().rpartition("\n")[2]
+    if done.returncode != 0 or not last.startswith("[["):
+        return ImportReport(failure=last or "the interpreter ended without a message")
+    heavy, effects = json.loads(last)
+    return ImportReport(None, tuple(heavy), tuple(effects))
 
 
 _UNKNOWN = "no_such_parameter_zz"
@@ -120,17 +119,19 @@ _LATER = ("$ref", "$defs", "const", "prefixItems", "unevaluatedProperties", "dep
 """JSON Schema keywords that are newer than draft-07 or that editors do not support."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PluginCase:
     """One plugin as a whole.
 
     Attributes:
         record: its loading result.
-        imports: the cached import report.
+        outcomes: of the checks that have run, by id.
     """
 
     record: PluginRecord
-    imports: list[ImportReport] = field(default_factory=list, compare=False, repr=False)
+    outcomes: dict[str, Outcome] = field(default_factory=dict, compare=False, repr=False)
+    kind: None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -142,13 +143,12 @@ class PluginCase:
         """Folder of its source, for locations in error messages."""
         return self.record.file and self.record.file.parent
 
-    def import_report(self) -> ImportReport:
-        """Import the plugin's module alone, in a fresh interpreter."""
+    @cached_property
+    def imported(self) -> ImportReport:
+        """What importing the plugin's module alone does."""
         if self.record.status not in (PluginStatus.ACTIVE, PluginStatus.UNAVAILABLE):  # a local file may import torch
             raise NotApplicableError(f"the plugin is {self.record.status}")
-        if not self.imports:
-            self.imports.append(probe_import(self.record.module))
-        return self.imports[0]
+        return probe_import(self.record.module)
 
 
 @check("P01")
@@ -157,10 +157,10 @@ def imports_no_heavy_module(subject: PluginCase) -> None:
 
     Tested in a fresh interpreter, since listing components imports every plugin.
     """
-    seen = subject.import_report()
-    require(not seen.failure, f"it cannot be imported alone: {seen.failure}")
-    brought = ", ".join(seen.brought)
-    require(not brought, f"importing {subject.record.module} imports {brought}; name factories as 'module:attribute'")
+    report = subject.imported
+    require(not report.failure, f"it cannot be imported alone: {report.failure}")
+    heavy = ", ".join(report.heavy)
+    require(not heavy, f"importing {subject.record.module} imports {heavy}; name factories as 'module:attribute'")
 
 
 @check("P02")
@@ -181,10 +181,10 @@ def import_has_no_side_effects(subject: PluginCase) -> None:
     It does not print, warn, write files, start threads or processes, access the network, or change Python's random state, logging,
     environment or working directory.
     """
-    seen = subject.import_report()
-    if seen.failure or seen.brought:  # importing torch alone has such side effects
+    report = subject.imported
+    if report.failure or report.heavy:  # importing torch alone has such side effects
         raise NotApplicableError("P01 fails")
-    require(not seen.did, f"importing {subject.record.module} {', '.join(seen.did)}")
+    require(not report.effects, f"importing {subject.record.module} {', '.join(report.effects)}")
 
 
 @check("P04")
@@ -196,7 +196,7 @@ def requires_ganforge(subject: PluginCase) -> None:
         raise NotApplicableError(f"it is {subject.record.reason}")
     if subject.record.sha256:
         raise NotApplicableError("a local file has no metadata")
-    names = list(_required(subject.record.requires))
+    names = [_required_name(line) for line in subject.record.requires]
     require("ganforge" in names, "its dependencies do not name ganforge; add one such as 'ganforge>=0.1,<1'")
 
 
@@ -220,8 +220,8 @@ def params_are_plain_data(subject: ComponentCase) -> None:
 @check("P07", *Kind, after=LOADS)
 def params_are_described(subject: ComponentCase) -> None:
     """Every parameter has a description."""
-    silent = [name for name, info in iter_fields(subject.component.load_params()) if not (info.description or "").strip()]
-    require(not silent, f"without a description: {', '.join(silent)}; write a docstring below the field")
+    undescribed = [name for name, info in iter_fields(subject.component.load_params()) if not (info.description or "").strip()]
+    require(not undescribed, f"without a description: {', '.join(undescribed)}; write a docstring below the field")
 
 
 @check("P08", *Kind, after=LOADS)
@@ -260,15 +260,13 @@ def params_are_strict(subject: ComponentCase) -> None:
     try:
         model.model_validate_json(json.dumps({**subject.component.check_params, _UNKNOWN: 1}))
     except ValidationError as error:
-        refused = any(part["type"] == "extra_forbidden" and part["loc"] == (_UNKNOWN,) for part in error.errors())
+        rejected = any(part["type"] == "extra_forbidden" and part["loc"] == (_UNKNOWN,) for part in error.errors())
     else:
-        refused = False
-    require(refused, "an unknown key is accepted; keep extra='forbid' of ganforge.plugin.Params")
+        rejected = False
+    require(rejected, "an unknown key is accepted; keep extra='forbid' of ganforge.plugin.Params")
     loosened = [name for name in ("strict", "frozen") if model.model_config.get(name) is not True]
-    require(
-        not loosened,
-        f"{' and '.join(loosened)} {'is' if len(loosened) == 1 else 'are'} off; keep the configuration of ganforge.plugin.Params",
-    )
+    verb = "is" if len(loosened) == 1 else "are"
+    require(not loosened, f"{' and '.join(loosened)} {verb} off; keep the configuration of ganforge.plugin.Params")
 
 
 @check("P11", *Kind, after=(*LOADS, "P08"))
@@ -277,39 +275,38 @@ def builds(subject: ComponentCase) -> None:
 
     A network is a torch.nn.Module with parameters; the other kinds have the members of their protocol.
     """
-    kind = subject.component.kind
+    kind = subject.kind
     if kind is Kind.DATASET:
         with forbid_network(), subject.built_dataset() as dataset:
             _require_members(dataset, Dataset, "spec", "training", "held_out")
             require(isinstance(dataset.spec, DataSpec), f"its spec is a {type(dataset.spec).__name__}, not a DataSpec")
         return
-    made = subject.build()
+    built = subject.build()
     if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
-        require(isinstance(made, nn.Module), f"the factory returns a {type(made).__name__}, not a torch.nn.Module")
-        require(next(made.parameters(), None) is not None, "the network has no parameters")
+        require(isinstance(built, nn.Module), f"the factory returns a {type(built).__name__}, not a torch.nn.Module")
+        require(next(built.parameters(), None) is not None, "the network has no parameters")
     elif kind is Kind.LOSS:
-        _require_members(made, Loss, "term_info", "second_order", "discriminator", "generator")
-    elif kind is Kind.SAMPLER:
-        _require_members(made, Sampler, "spec", "draw")
-        require(isinstance(made.spec, LatentSpec), f"its spec is a {type(made.spec).__name__}, not a LatentSpec")
+        _require_members(built, Loss, "term_info", "second_order", "discriminator", "generator")
+    elif kind is Kind.METRIC:
+        _require_members(built, Metric, "value_info", "measure")
     else:
-        _require_members(made, Metric, "value_info", "measure")
+        _require_members(built, Sampler, "spec", "draw")
+        require(isinstance(built.spec, LatentSpec), f"its spec is a {type(built.spec).__name__}, not a LatentSpec")
 
 
 @check("P12", *Kind, after=())
 def expected_failures_exist(subject: ComponentCase) -> None:
     """Every registered expected failure names a check of that kind."""
-    mine = [one.id for one in CHECKS.values() if subject.component.kind in one.kinds]
+    mine = [one.id for one in CHECKS.values() if subject.kind in one.kinds]
     unknown = [name for name in subject.component.expected_failures if name not in mine]
-    require(not unknown, f"expected_failures names {', '.join(unknown)}; a {subject.component.kind} has: {', '.join(sorted(mine))}")
+    require(not unknown, f"expected_failures names {', '.join(unknown)}; a {subject.kind} has: {', '.join(sorted(mine))}")
 
 
-def _required(lines: tuple[str, ...]) -> Iterator[str]:
-    for line in lines:
-        try:
-            yield Requirement(line).name.lower()
-        except InvalidRequirement as error:
-            raise CheckFailedError(f"its requirement {line!r} cannot be read") from error
+def _required_name(line: str) -> str:
+    try:
+        return Requirement(line).name.lower()
+    except InvalidRequirement as error:
+        raise CheckFailedError(f"its requirement {line!r} cannot be read") from error
 
 
 def _words(schema: Any) -> Iterator[str]:
@@ -327,7 +324,7 @@ def _words(schema: Any) -> Iterator[str]:
                 yield from _words(inner)
 
 
-def _require_members(made: object, protocol: type, *members: str) -> None:
-    if not isinstance(made, protocol):
-        lacking = [name for name in members if not hasattr(made, name)]
-        raise CheckFailedError(f"the factory returns a {type(made).__name__} without {', '.join(lacking)}")
+def _require_members(built: object, protocol: type, *members: str) -> None:
+    if not isinstance(built, protocol):
+        lacking = [name for name in members if not hasattr(built, name)]
+        raise CheckFailedError(f"the factory returns a {type(built).__name__} without {', '.join(lacking)}")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,23 +15,22 @@ from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
-from ganforge.core.records import Latent, Samples
+from ganforge.core.records import Latent
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.config import Recipe
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml
-from ganforge.registry.component import Component, Kind, PluginRef
+from ganforge.registry.component import Component, Factory, Kind, PluginRef
 from ganforge.registry.registry import Registry
 from ganforge.storage.data_folders import data_folders
 from ganforge.testing import stub_components
-from ganforge.testing.checks_losses import TURNS, find_discriminator, random_terms
-from ganforge.testing.component_case import ComponentCase, random_latents, random_samples, recipe_folder, require
-from ganforge.testing.conformance_checks import BUILDS, CheckFailedError, check
+from ganforge.testing.checks_losses import TURNS, find_discriminator, turn_terms
+from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder
+from ganforge.testing.conformance_checks import BUILDS, CheckFailedError, check, require
 from ganforge.train.trainer import Trainer
 
 _ITERATIONS = 20
 _KIT = PluginRef("kit", "ganforge-testing", "1")
-_RECIPE = "end_to_end.toml"
 
 
 @check("E01", *Kind, after=(*BUILDS, "T04"))
@@ -52,20 +52,19 @@ def trains(subject: ComponentCase) -> None:
 
 
 def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
-    parts = dict(_stubs(subject))
-    named = parts | {subject.component.kind: subject.component}
-    if subject.component.kind is Kind.LOSS and (reader := find_discriminator(subject)):
-        named[Kind.DISCRIMINATOR] = reader
-    losses = [named[Kind.LOSS]]
-    if subject.component.kind is Kind.LOSS and not all(random_terms(subject, turn).values for turn in TURNS):
-        losses.append(parts[Kind.LOSS])
+    stubs = dict(_stubs(subject))
+    parts = stubs | {subject.kind: subject.component}
+    losses = [parts[Kind.LOSS]]
+    if subject.kind is Kind.LOSS:
+        parts[Kind.DISCRIMINATOR] = find_discriminator(subject) or stubs[Kind.DISCRIMINATOR]
+        if not all(turn_terms(subject, turn).values for turn in TURNS):
+            losses.append(stubs[Kind.LOSS])
 
-    single = {kind.value: _table(named[kind]) for kind in (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)}
-    metrics = [{**_table(named[Kind.METRIC]), "samples": 16, "every": _ITERATIONS}] if Kind.METRIC in named else []
-    plan = {"iterations": _ITERATIONS, "batch_size": 8, "seed": 0}
+    single = {kind.value: _table(parts[kind]) for kind in (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)}
+    metrics = [{**_table(parts[Kind.METRIC]), "samples": 16, "every": _ITERATIONS}] if Kind.METRIC in parts else []
     recipe = Recipe.model_validate(
         {
-            "train": plan,
+            "train": {"iterations": _ITERATIONS, "batch_size": 8, "seed": 0},
             **single,
             "loss": tuple(map(_table, losses)),
             "metric": tuple(metrics),
@@ -73,9 +72,9 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
             "checkpoints": {"every": _ITERATIONS},
         }
     )
-    file = folder / _RECIPE
+    file = folder / "end_to_end.toml"
     file.write_text(to_toml(recipe), encoding="utf-8")
-    registry = Registry((), {one.id + one.kind: one for one in (*parts.values(), *named.values())}.values())
+    registry = Registry((), {one.id + one.kind: one for one in (*stubs.values(), *parts.values())}.values())
     folders = Folders(folder, folder / "data", fallbacks=data_folders(), cache=folder / "cache")
     return build_trainer(resolve_recipe(read_recipe(file), registry), device=torch.device("cpu"), folders=folders)
 
@@ -109,14 +108,14 @@ def _plain(item: object) -> object:
 
 
 def _stubs(subject: ComponentCase) -> Iterator[tuple[Kind, Component]]:
-    """Stubs for every other component of a recipe, with the data and latents of the case."""
+    """Stubs for every component of a recipe, with the data and latents of the case."""
     data, latent = subject.data, subject.latent
 
-    def build_data(_params: NoParams, context: DatasetContext) -> _Data:
-        return _Data(data, context.seed)
+    def build_data(_params: NoParams, context: DatasetContext) -> FixedDataset:
+        return FixedDataset(data, random_samples(data, 64, torch.Generator().manual_seed(context.seed)))
 
-    def build_sampler(_params: NoParams, context: SamplerContext) -> _Latents:
-        return _Latents(latent_spec(_params, context.data))
+    def build_sampler(params: NoParams, context: SamplerContext) -> _StubSampler:
+        return _StubSampler(latent_spec(params, context.data))
 
     def data_spec(_params: Params) -> DataSpec:
         return data
@@ -124,34 +123,19 @@ def _stubs(subject: ComponentCase) -> Iterator[tuple[Kind, Component]]:
     def latent_spec(_params: Params, spec: DataSpec) -> LatentSpec:
         return replace(latent, classes=spec.classes)
 
-    shape = BuildContext(data, latent)
-    heads = tuple(f"head:{name}" for name in stub_components.build_discriminator(NoParams(), shape).heads)
-    yield Kind.DATASET, Component(Kind.DATASET, "data", _KIT, build_data, NoParams, "Stub.", spec=data_spec)
-    yield Kind.SAMPLER, Component(Kind.SAMPLER, "latents", _KIT, build_sampler, NoParams, "Stub.", spec=latent_spec)
-    yield Kind.GENERATOR, Component(Kind.GENERATOR, "linear", _KIT, stub_components.build_generator, NoParams, "Stub.")
-    yield (
-        Kind.DISCRIMINATOR,
-        Component(Kind.DISCRIMINATOR, "linear", _KIT, stub_components.build_discriminator, NoParams, "Stub.", provides=heads),
-    )
-    yield Kind.LOSS, Component(Kind.LOSS, "game", _KIT, stub_components.build_loss, NoParams, "Stub.")
+    def stub(kind: Kind, factory: Factory, **options: Any) -> tuple[Kind, Component]:
+        return kind, Component(kind, "stub", _KIT, factory, NoParams, "Stub.", **options)
+
+    heads = stub_components.build_discriminator(NoParams(), BuildContext(data, latent)).heads
+    yield stub(Kind.DATASET, build_data, spec=data_spec)
+    yield stub(Kind.SAMPLER, build_sampler, spec=latent_spec)
+    yield stub(Kind.GENERATOR, stub_components.build_generator)
+    yield stub(Kind.DISCRIMINATOR, stub_components.build_discriminator, provides=tuple(f"head:{name}" for name in heads))
+    yield stub(Kind.LOSS, stub_components.build_loss)
 
 
 @dataclass(frozen=True, slots=True)
-class _Data:
-    """Random samples of a spec."""
-
-    spec: DataSpec
-    seed: int
-
-    def training(self) -> Samples:
-        return random_samples(self.spec, 64, torch.Generator().manual_seed(self.seed))
-
-    def held_out(self, count: int, generator: torch.Generator) -> Samples:
-        return random_samples(self.spec, count, generator)
-
-
-@dataclass(frozen=True, slots=True)
-class _Latents:
+class _StubSampler:
     """Random latents of a spec."""
 
     spec: LatentSpec

@@ -1,4 +1,4 @@
-"""A component under test: specs that meet its requirements, and random samples of them."""
+"""A component under test: specs that meet its requirements, random samples of them, and guards around what it does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import random
+import socket
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +25,7 @@ from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 from ganforge.storage.data_folders import data_folders
-from ganforge.testing.conformance_checks import CheckFailedError
+from ganforge.testing.conformance_checks import CheckFailedError, Outcome, require
 
 _CLASSES = 3
 _DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
@@ -40,17 +42,27 @@ class ComponentCase:
     Attributes:
         component: the component under test.
         registry: where to look for a partner, such as a discriminator with the head that a loss reads.
-        passed: results of prerequisite checks that have run.
+        outcomes: of the checks that have run, by id.
     """
 
     component: Component
     registry: Registry
-    passed: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    outcomes: dict[str, Outcome] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
         """Name in reports."""
-        return f"{self.component.kind} {self.component.name}"
+        return f"{self.kind} {self.component.name}"
+
+    @property
+    def kind(self) -> Kind:
+        """The component's kind."""
+        return self.component.kind
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Modules that it needs and that are not installed."""
+        return self.component.missing
 
     @property
     def folder(self) -> Path | None:
@@ -64,12 +76,16 @@ class ComponentCase:
 
         Prefers the loss's own distribution, then the discriminator with the fewest additional requirements.
         """
-        heads = {word for word in self.component.requires if word.startswith("head:")}
-        if self.component.kind is not Kind.LOSS or not heads:
+        if self.kind is not Kind.LOSS or not self.heads:
             return None
-        having = [one for one in self.registry.components(Kind.DISCRIMINATOR) if heads <= set(one.provides) and not one.missing]
-        mine, asked = self.component.plugin.distribution, set(self.component.requires)
-        return min(having, key=lambda one: (one.plugin.distribution != mine, len(set(one.requires) - asked)), default=None)
+        having = [one for one in self.registry.components(Kind.DISCRIMINATOR) if self.heads <= {*one.provides} and not one.missing]
+        mine, required = self.component.plugin.distribution, set(self.component.requires)
+        return min(having, key=lambda one: (one.plugin.distribution != mine, len(set(one.requires) - required)), default=None)
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The discriminator's heads that the component requires, as ``head:NAME``."""
+        return frozenset(word for word in self.component.requires if word.startswith("head:"))
 
     @property
     def words(self) -> frozenset[str]:
@@ -81,11 +97,10 @@ class ComponentCase:
     def data(self) -> DataSpec:
         """Two-dimensional points or small images; with classes or a density if the component requires them."""
         words = self.words
-        shape, value_range = ((1, 32, 32), (-1.0, 1.0)) if "images" in words else ((2,), None)
         return DataSpec(
-            shape=shape,
+            shape=(1, 32, 32) if "images" in words else (2,),
             classes=_CLASSES if "labels" in words else None,
-            value_range=value_range,
+            value_range=(-1.0, 1.0) if "images" in words else None,
             density=_DENSITY if "density" in words else None,
         )
 
@@ -103,9 +118,8 @@ class ComponentCase:
     @property
     def context(self) -> BuildContext:
         """The build context; for a metric with a random data set to learn from."""
-        if self.component.kind is not Kind.METRIC:
-            return BuildContext(self.data, self.latent)
-        return metric_context(self.data, self.latent)
+        make = metric_context if self.kind is Kind.METRIC else BuildContext
+        return make(self.data, self.latent)
 
     def params(self) -> Params:
         """The component's params, made from its ``check_params``."""
@@ -113,7 +127,7 @@ class ComponentCase:
 
     def build(self, seed: int = 0) -> Any:
         """Build the component as a run with this seed would."""
-        return self.build_for(SamplerContext(self.data) if self.component.kind is Kind.SAMPLER else self.context, seed)
+        return self.build_for(SamplerContext(self.data) if self.kind is Kind.SAMPLER else self.context, seed)
 
     def build_for(self, context: BuildContext | SamplerContext, seed: int = 0) -> Any:
         """Build the component for a given context."""
@@ -140,20 +154,22 @@ def metric_context(data: DataSpec, latent: LatentSpec, real: Samples | None = No
     """The build context of a metric: unusable folders, and ``real`` or random samples as data set."""
     no_folder = Path(os.devnull)
     samples = real or random_samples(data, 200, torch.Generator().manual_seed(11))
-    return MetricContext(data, latent, no_folder, no_folder, lambda: _FixedDataset(data, samples))
+    return MetricContext(data, latent, no_folder, no_folder, lambda: FixedDataset(data, samples))
 
 
 @dataclass(frozen=True, slots=True)
-class _FixedDataset:
+class FixedDataset:
     """A data set of the given samples, which it also holds out."""
 
     spec: DataSpec
     samples: Samples
 
     def training(self) -> Samples:
+        """All samples."""
         return self.samples
 
     def held_out(self, count: int, generator: torch.Generator) -> Samples:
+        """Random samples, with repetitions."""
         return self.samples[torch.randint(len(self.samples), (count,), generator=generator)]
 
 
@@ -222,25 +238,70 @@ def require_random_state_unchanged(doing: str) -> Iterator[None]:
     Raises:
         CheckFailedError: names the random state that changed.
     """
-
-    def streams() -> dict[str, object]:
-        numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy global state must not change
-        return {"torch": torch.get_rng_state().tolist(), "numpy": repr(numbers), "Python": random.getstate()}
-
     with preserve_random_state():
-        _randomise_global_state()
-        before = streams()
+        torch.seed()
+        torch.rand(1)  # one draw after seeding, so that even the same seed is noticed
+        np.random.seed(None)  # noqa: NPY002 - the global state is changed on purpose
+        random.seed()
+        before = _random_state()
         yield
-        moved = [name for name, state in streams().items() if state != before[name]]
+        moved = [name for name, state in _random_state().items() if state != before[name]]
     if moved:
         raise CheckFailedError(f"{doing} changed the global random state of {' and '.join(moved)}")
 
 
-def _randomise_global_state() -> None:
-    torch.seed()
-    torch.rand(1)  # one draw after seeding, so that even the same seed is noticed
-    np.random.seed(None)  # noqa: NPY002 - the global state is changed on purpose
-    random.seed()
+def _random_state() -> dict[str, object]:
+    numbers = np.random.get_state(legacy=True)  # noqa: NPY002 - the legacy global state must not change
+    return {"torch": torch.get_rng_state().tolist(), "numpy": repr(numbers), "Python": random.getstate()}
+
+
+_NETWORK_EVENTS = ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
+"""Audit events of network access."""
+
+
+class _NetworkGuard:
+    """The audit hook of this process, which cannot be removed; inactive outside of :func:`forbid_network`."""
+
+    def __init__(self) -> None:
+        self.active = self.installed = False
+        self.addresses: list[str] = []
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.active or event not in _NETWORK_EVENTS:
+            return
+        if isinstance(arguments[0], socket.socket):
+            if arguments[0].family not in (socket.AF_INET, socket.AF_INET6):  # as libraries use between threads
+                return
+            arguments = arguments[1:]
+        self.addresses.append(str(arguments[0]))
+        self.require_no_access()
+
+    def require_no_access(self) -> None:
+        if self.addresses:
+            explained = "a data set may download only if its params request it"
+            raise CheckFailedError(f"it accesses the network ({self.addresses[0]}); {explained}")
+
+
+_GUARD = _NetworkGuard()
+
+
+@contextlib.contextmanager
+def forbid_network() -> Iterator[None]:
+    """Refuse every connection in the block by any library, and fail at the end even if the refusal was swallowed.
+
+    Raises:
+        CheckFailedError: names the first address.
+    """
+    if not _GUARD.installed:
+        sys.addaudithook(_GUARD.audit)
+        _GUARD.installed = True
+    _GUARD.addresses.clear()
+    _GUARD.active = True
+    try:
+        yield
+    finally:
+        _GUARD.active = False
+    _GUARD.require_no_access()
 
 
 @contextlib.contextmanager
@@ -252,16 +313,6 @@ def single_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def require(condition: object, message: str) -> None:
-    """Fail the check unless the condition holds.
-
-    Raises:
-        CheckFailedError: with the message.
-    """
-    if not condition:
-        raise CheckFailedError(message)
 
 
 def require_finite(values: Tensor, what: str) -> None:

@@ -21,24 +21,19 @@ from __future__ import annotations
 
 import importlib
 import time
-import traceback
 import unittest
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import DataMissingError, UsageError, describe_error, did_you_mean, isolated
+from ganforge.core.errors import UsageError, did_you_mean, unknown_name
 from ganforge.registry.component import Component
 from ganforge.registry.discovery import PluginRecord
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry
 from ganforge.registry.selection import normalize_name
-from ganforge.testing.conformance_checks import CheckFailedError, CheckState, NotApplicableError, Outcome, Report
+from ganforge.testing.conformance_checks import CHECKS, Check, CheckFailedError, CheckState, Outcome, Report, Subject
 from ganforge.testing.local_plugins import open_plugin
-
-if TYPE_CHECKING:
-    from ganforge.testing.conformance_checks import Check
 
 _LETTERS = "PGDLSTME"
 """First letters of check ids, in the order in which they run."""
@@ -55,7 +50,7 @@ class Case:
     """
 
     check: Check
-    subject: Any
+    subject: Subject
     expected: str | None = None
 
     def __str__(self) -> str:
@@ -64,27 +59,14 @@ class Case:
         return f"{self.check.id}:{name}" if len(self.check.kinds) == 1 else f"{self.check.id}:{kind}/{name}"
 
     def outcome(self) -> Outcome:
-        """Run the check; any exception of the check or component becomes part of the outcome."""
-        from ganforge.testing.component_case import preserve_random_state
-
-        state, message, text = CheckState.PASSED, "", None
-        try:
-            with preserve_random_state(), isolated():
-                _require_prerequisites(self.check, self.subject)
-                self.check.function(self.subject)
-        except (NotApplicableError, DataMissingError) as reason:
-            state, message = CheckState.SKIPPED, str(reason)
-        except CheckFailedError as failure:
-            state, message, text = CheckState.FAILED, str(failure), failure.traceback
-        except Exception as error:  # noqa: BLE001 - a third-party component may raise anything
-            state, message = CheckState.FAILED, describe_error(error, self.subject.folder)
-            text = "".join(traceback.format_exception(error))
-
-        if self.expected and state is CheckState.FAILED:
-            state, message = CheckState.EXPECTED, f"{self.expected} ({message})"
-        elif self.expected and state is CheckState.PASSED:
-            state, message = CheckState.FAILED, f"expected to fail ({self.expected}), but it passes: remove the expected failure"
-        return Outcome(self.check.id, self.check.title, self.subject.name, state, message, text)
+        """Run the check; an expected failure that passes counts as a failure."""
+        outcome = self.check.outcome(self.subject)
+        if self.expected and outcome.state is CheckState.FAILED:
+            return replace(outcome, state=CheckState.EXPECTED, message=f"{self.expected} ({outcome.message})")
+        if self.expected and outcome.state is CheckState.PASSED:
+            message = f"expected to fail ({self.expected}), but it passes: remove the expected failure"
+            return replace(outcome, state=CheckState.FAILED, message=message)
+        return outcome
 
     def run(self) -> None:
         """Run the check as a test.
@@ -114,22 +96,24 @@ def cases(
         UsageError: no such plugin is installed, or an expected failure names no check.
     """
     registry = load_plugins() if registry is None else registry
-    return _cases(_named(distribution, registry), registry, expected_failures)
+    return _cases(_named(distribution, registry), registry, expected_failures or {})
+
+
+def conformance_cases(
+    distribution: str, *, expected_failures: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a pytest function with an argument ``case`` run once for each of :func:`cases`; see this module's example."""
+    import pytest
+
+    found = cases(distribution, expected_failures=expected_failures)
+    mark: Callable[[Callable[..., None]], Callable[..., None]] = pytest.mark.parametrize("case", found, ids=str)
+    return mark
 
 
 def check_plugin(
     distribution: str, *, expected_failures: Mapping[str, str] | None = None, registry: Registry | None = None
 ) -> Report:
-    """Check an installed plugin and everything it registers.
-
-    Args:
-        distribution: name of an installed distribution, or of its entry point.
-        expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
-        registry: the installed plugins. Default: load them.
-
-    Raises:
-        UsageError: no such plugin is installed, or an expected failure names no check.
-    """
+    """Check an installed plugin and everything it registers; arguments and errors as for :func:`cases`."""
     registry = load_plugins() if registry is None else registry
     return check_records(_named(distribution, registry), registry, expected_failures=expected_failures)
 
@@ -151,21 +135,12 @@ def check_path(path: Path, *, expected_failures: Mapping[str, str] | None = None
 def check_records(
     records: Sequence[PluginRecord], registry: Registry, *, expected_failures: Mapping[str, str] | None = None
 ) -> Report:
-    """Check the plugins of one distribution, or one that is a file.
-
-    Args:
-        records: their loading results; at least one.
-        registry: the registry they belong to.
-        expected_failures: reasons by check and component, such as ``{"G06:swirl": "…"}``.
-
-    Raises:
-        UsageError: an expected failure names no check.
-    """
+    """Check the plugins of one distribution, or one that is a file; ``records`` are their loading results, at least one."""
     from ganforge.testing.component_case import single_thread
 
     started = time.perf_counter()
     with single_thread():
-        outcomes = tuple(case.outcome() for case in _cases(records, registry, expected_failures))
+        outcomes = tuple(case.outcome() for case in _cases(records, registry, expected_failures or {}))
     return Report(records[0].title, records[0].version, outcomes, time.perf_counter() - started)
 
 
@@ -182,23 +157,10 @@ def check_component(component: Component, *, registry: Registry | None = None, o
     return tuple(case.outcome() for case in found if not chosen or case.check.id in chosen)
 
 
-def conformance_cases(
-    distribution: str, *, expected_failures: Mapping[str, str] | None = None
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a pytest function with an argument ``case`` run once for each check of a plugin; see this module's example."""
-    import pytest
-
-    found = cases(distribution, expected_failures=expected_failures)
-    mark: Callable[[Callable[..., None]], Callable[..., None]] = pytest.mark.parametrize("case", found, ids=str)
-    return mark
-
-
 def all_checks() -> tuple[Check, ...]:
     """Every check, by id; importing their modules, which import torch, defines them."""
-    for name in ("data", "equilibrium", "losses", "metrics", "networks", "plugin", "training"):
+    for name in ("data", "losses", "metrics", "networks", "plugin", "training"):
         importlib.import_module(f"ganforge.testing.checks_{name}")
-    from ganforge.testing.conformance_checks import CHECKS
-
     return tuple(CHECKS[identity] for identity in sorted(CHECKS, key=lambda one: (_LETTERS.index(one[0]), one)))
 
 
@@ -208,82 +170,29 @@ def _named(distribution: str, registry: Registry) -> list[PluginRecord]:
     if records:
         return records
     known = [record.handle for record in registry.plugins]
-    hint = did_you_mean(wanted, known)
     listed = f"installed: {', '.join(dict.fromkeys(known))}; a file or folder is named by its path"
-    raise UsageError(f"no plugin named '{distribution}' is installed", remedy=f"{hint} {listed}" if hint else listed)
+    raise unknown_name(f"no plugin named '{distribution}' is installed", wanted, known, listed)
 
 
-def _cases(records: Sequence[PluginRecord], registry: Registry, reasons: Mapping[str, str] | None) -> tuple[Case, ...]:
+def _cases(records: Sequence[PluginRecord], registry: Registry, reasons: Mapping[str, str]) -> tuple[Case, ...]:
     """Every check that fits, on the plugins and on what they register."""
     from ganforge.testing.checks_plugin import PluginCase
 
-    found = [Case(one, PluginCase(record)) for record, one in _pairs(records)]
+    found = [Case(check, subject) for subject in map(PluginCase, records) for check in all_checks() if not check.kinds]
     refs = [record.ref for record in records]
     for component in registry.components():
         if component.plugin in refs:
             found += _cases_of(component, registry)
-    return _with_reasons(found, reasons or {})
-
-
-def _pairs(records: Sequence[PluginRecord]) -> Iterator[tuple[PluginRecord, Check]]:
-    for record in records:
-        for one in all_checks():
-            if not one.kinds:
-                yield record, one
-
-
-def _failed_prerequisite(check: Check, subject: Any) -> str | None:
-    """The first prerequisite of this check that fails, if any; each runs once per component."""
-    from ganforge.testing.conformance_checks import CHECKS
-
-    for name in check.after:
-        other = CHECKS[name]
-        if subject.component.kind not in other.kinds:
-            continue
-        if name not in subject.passed:
-            subject.passed[name] = _failed_prerequisite(other, subject) is None and _passes(other, subject)
-        if not subject.passed[name]:
-            return name
-    return None
-
-
-def _require_prerequisites(check: Check, subject: Any) -> None:
-    if failed := _failed_prerequisite(check, subject):
-        raise NotApplicableError(f"{failed} fails")
-
-
-def _passes(check: Check, subject: Any) -> bool:
-    from ganforge.testing.component_case import preserve_random_state
-
-    try:
-        with preserve_random_state(), isolated():
-            check.function(subject)
-    except (NotApplicableError, DataMissingError):
-        return True
-    except Exception:  # noqa: BLE001 - its own case reports the error
-        return False
-    return True
-
-
-def _cases_of(component: Component, registry: Registry) -> list[Case]:
-    from ganforge.testing.component_case import ComponentCase
-    from ganforge.testing.conformance_checks import Check
-
-    subject = ComponentCase(component, registry)
-    mine = [one for one in all_checks() if component.kind in one.kinds]
-    if component.missing:
-        # A check that cannot run counts as skipped.
-        def unavailable(_: ComponentCase) -> None:
-            raise NotApplicableError(f"needs {', '.join(component.missing)}")
-
-        mine = [Check(one.id, one.kinds, (), unavailable) for one in mine]
-    excused = {} if component.missing else component.expected_failures
-    return [Case(one, subject, excused.get(one.id)) for one in mine]
-
-
-def _with_reasons(found: list[Case], reasons: Mapping[str, str]) -> tuple[Case, ...]:
     names = [str(case) for case in found]
     for name in reasons:
         if name not in names:
             raise UsageError(f"expected_failures names '{name}', which is not a check", remedy=did_you_mean(name, names))
-    return tuple(Case(case.check, case.subject, reasons.get(str(case), case.expected)) for case in found)
+    return tuple(replace(case, expected=reasons.get(str(case), case.expected)) for case in found)
+
+
+def _cases_of(component: Component, registry: Registry) -> list[Case]:
+    from ganforge.testing.component_case import ComponentCase
+
+    subject = ComponentCase(component, registry)
+    checks = [check for check in all_checks() if component.kind in check.kinds]
+    return [Case(check, subject, component.expected_failures.get(check.id)) for check in checks]

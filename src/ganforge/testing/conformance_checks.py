@@ -1,12 +1,15 @@
-"""Conformance checks: small functions with an id, and the results of running them."""
+"""The framework of conformance checks: small functions with an id, and the results of running them."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+from ganforge.core.errors import DataMissingError, describe_error, isolated
 from ganforge.registry.component import Kind
 
 
@@ -42,7 +45,7 @@ class Outcome:
     Attributes:
         check: the check's id, such as ``G04``.
         title: the requirement.
-        subject: what was checked, such as ``generator mlp``, or ``plugin``.
+        subject: what was checked, such as ``generator mlp``, or ``plugin acme``.
         state: the result.
         message: why it failed or was skipped; empty when it passed.
         traceback: of an exception that the component raised, as text.
@@ -58,12 +61,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Results of all checks on one distribution.
+    """Results of all checks on one distribution, in the order they ran.
 
     Attributes:
         distribution: what was checked.
         version: its version.
-        outcomes: one per check and subject, in the order they ran.
+        outcomes: one per check and subject.
         seconds: duration.
     """
 
@@ -94,9 +97,32 @@ class Report:
                 if outcome.state is not CheckState.PASSED:
                     yield f"    {outcome.check} {outcome.state}: {outcome.title}: {' '.join(outcome.message.split())}"
         totals = ", ".join(f"{self.count(state)} {state}" for state in (CheckState.FAILED, CheckState.EXPECTED, CheckState.SKIPPED))
-        ran = len(self.outcomes) > self.count(CheckState.SKIPPED)
-        nothing = "" if ran else " No check ran."
+        nothing = "" if len(self.outcomes) > self.count(CheckState.SKIPPED) else " No check ran."
         yield f"{self.count(CheckState.PASSED)} of {len(self.outcomes)} checks passed, {totals}. {self.seconds:.1f} s{nothing}"
+
+
+class Subject(Protocol):
+    """What checks run on: a plugin, or one component of it."""
+
+    @property
+    def name(self) -> str:
+        """Name in reports."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """The component's kind; ``None`` for a plugin."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of its source, for locations in error messages."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Modules that it needs and that are not installed."""
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """Outcomes of the checks that have run, by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +133,7 @@ class Check:
         id: such as ``G04``; the letter stands for the kind, P for the plugin and its params models.
         kinds: the kinds of component it applies to; empty if it applies to the plugin as a whole.
         after: checks that must pass first, so that one fault is reported only once.
-        function: takes the subject; raises :class:`~ganforge.testing.conformance_checks.CheckFailedError` or
-            :class:`~ganforge.testing.conformance_checks.NotApplicableError`.
+        function: takes the subject; raises :class:`CheckFailedError` or :class:`NotApplicableError`.
     """
 
     id: str
@@ -126,6 +151,31 @@ class Check:
         """Details, if any: the rest of the docstring, as one paragraph."""
         return " ".join((self.function.__doc__ or "").strip().partition("\n")[2].split())
 
+    def outcome(self, subject: Subject) -> Outcome:
+        """Run the check, once per subject; any exception of the check or component becomes part of the outcome."""
+        if self.id not in subject.outcomes:
+            subject.outcomes[self.id] = Outcome(self.id, self.title, subject.name, *self._run(subject))
+        return subject.outcomes[self.id]
+
+    def _run(self, subject: Subject) -> tuple[CheckState, str, str | None]:
+        from ganforge.testing.component_case import preserve_random_state
+
+        if subject.missing:
+            return CheckState.SKIPPED, f"needs {', '.join(subject.missing)}", None
+        for other in (CHECKS[name] for name in self.after):
+            if subject.kind in other.kinds and other.outcome(subject).state is CheckState.FAILED:
+                return CheckState.SKIPPED, f"{other.id} fails", None
+        try:
+            with preserve_random_state(), isolated():
+                self.function(subject)
+        except (NotApplicableError, DataMissingError) as reason:
+            return CheckState.SKIPPED, str(reason), None
+        except CheckFailedError as failure:
+            return CheckState.FAILED, str(failure), failure.traceback
+        except Exception as error:  # noqa: BLE001 - a third-party component may raise anything
+            return CheckState.FAILED, describe_error(error, subject.folder), "".join(traceback.format_exception(error))
+        return CheckState.PASSED, "", None
+
 
 CHECKS: dict[str, Check] = {}
 """All checks by id, in the order of their definition."""
@@ -141,10 +191,7 @@ def check(
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Register a function as the check of that id for components of these kinds, or for the whole plugin if none is given.
 
-    Args:
-        identity: its id.
-        kinds: what it applies to.
-        after: checks that must pass first. Default: :data:`BUILDS`, or none for the whole plugin.
+    ``after`` defaults to :data:`BUILDS`, or to nothing for the whole plugin.
     """
     prerequisites = (BUILDS if kinds else ()) if after is None else after
 
@@ -153,3 +200,13 @@ def check(
         return function
 
     return define
+
+
+def require(condition: object, message: str) -> None:
+    """Fail the check unless the condition holds.
+
+    Raises:
+        CheckFailedError: with the message.
+    """
+    if not condition:
+        raise CheckFailedError(message)

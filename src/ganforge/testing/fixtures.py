@@ -1,4 +1,4 @@
-"""Installs a plugin without pip: a module and the metadata that ``importlib.metadata`` looks for, in milliseconds."""
+"""Helpers for tests of plugins: install one without pip in milliseconds, and train a recipe in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganforge.core.events import Finished
 from ganforge.registry.hookspecs import ENTRY_POINT_GROUP
 
 _WORKING = '''\
@@ -53,14 +54,14 @@ def fake_plugin(
     """Write a plugin distribution, found by ``importlib.metadata`` as soon as ``folder`` is on ``sys.path``.
 
     Args:
-        folder: where to; made if it is missing.
+        folder: where to write; created if missing.
         name: distribution name.
-        source: text of the plugin's module, dedented; one that registers a generator ``linear`` unless given.
+        source: text of the plugin's module, dedented. Default: a plugin with a generator ``linear``.
         version: the distribution's version.
         requires: its ``Requires-Dist`` lines.
-        entry_point: entry-point name; the distribution's name unless given.
-        module: name of the module; the distribution's name with underscores unless given.
-        direct_url: content of ``direct_url.json`` (PEP 610), by which installers say where a distribution comes from.
+        entry_point: entry-point name. Default: the distribution's name.
+        module: name of the module. Default: the distribution's name with underscores.
+        direct_url: content of ``direct_url.json`` (PEP 610), which states where a distribution comes from.
     """
     module = module or name.replace("-", "_")
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,3 +76,28 @@ def fake_plugin(
     if direct_url is not None:
         info.joinpath("direct_url.json").write_text(json.dumps(direct_url), encoding="utf-8")
     return FakePlugin(name=name, module=module, folder=folder, info=info)
+
+
+def trained(recipe: Path, *overrides: str) -> Finished:
+    """Train a recipe on the CPU, without run folder and MLflow; return its last event, whose ``outcome`` should be ``"finished"``.
+
+    Args:
+        recipe: a TOML file.
+        overrides: texts as for ``--set``, such as ``"train.iterations=20"``.
+
+    Raises:
+        GanforgeError: the recipe is wrong, or its parts do not fit each other.
+    """
+    import torch
+
+    from ganforge.build.blueprint import resolve_recipe
+    from ganforge.build.builder import Folders, build_trainer
+    from ganforge.build.dry_run import dry_run
+    from ganforge.recipe.reader import read_recipe
+    from ganforge.registry.plugin_loader import load_plugins
+
+    blueprint = resolve_recipe(read_recipe(recipe, overrides), load_plugins())
+    folder = recipe.resolve().parent
+    trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(folder, folder))
+    dry_run(blueprint, trainer)
+    return next(event for event in trainer.run() if isinstance(event, Finished))
