@@ -6,8 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from ganforge.figures.charts import Chart, Curve, Level
-from ganforge.report.chart_svg import HEIGHT, lay_out_chart, svg_path
-from ganforge.report.page import _environment
+from ganforge.report.page import HEIGHT, _environment, lay_out_chart, svg_path
 
 
 def numbers(*values):

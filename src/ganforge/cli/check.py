@@ -104,7 +104,7 @@ class _Built:
 
 def _build(source: RecipeSource, blueprint: Blueprint) -> _Built:
     from ganforge.session.run_plan import RunPlan, assemble
-    from ganforge.terminal.log_handler import show_messages
+    from ganforge.terminal import show_messages
 
     warnings: list[str] = []
     with show_messages(console.note, warnings.append):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ganforge.core.errors import StorageError
 from ganforge.figures.run_history import RunHistory, read_history
+from ganforge.runs.run_groups import read_evaluations
 from ganforge.runs.run_index import IdentifiedRun, current_status, identify
 from ganforge.storage import value_info
 from ganforge.storage.run_folder import RunFolder, Status
@@ -49,7 +49,7 @@ class ReportData:
     resolved: str | None
     lock: Mapping[str, Any]
     final: Mapping[str, Any]
-    evaluations: list[Mapping[str, Any]]
+    evaluations: list[dict[str, Any]]
     crash: str | None
     problems: list[str]
 
@@ -81,10 +81,11 @@ def read_report_data(folder: RunFolder) -> ReportData:
     run = identify(folder)
     word, status, remark = read_valid_status(run)
     history = read_history(folder)
+    info, evaluations = ValueInfo(), []
     try:
         info = value_info.read(folder)
+        evaluations = read_evaluations(folder)
     except StorageError as error:
-        info = ValueInfo()
         problems.append(error.message)
     if history.read_error:
         problems.append(history.read_error)
@@ -101,7 +102,7 @@ def read_report_data(folder: RunFolder) -> ReportData:
         resolved=_read_text(folder.resolved, problems),
         lock=_read_mapping(folder, folder.lock, problems),
         final=_read_mapping(folder, folder.metrics, problems),
-        evaluations=_read_lines(folder.path / "evaluations.jsonl", problems),
+        evaluations=evaluations,
         crash=_read_text(folder.path / "crash.txt", problems) if word == "failed" else None,
         problems=problems,
     )
@@ -166,16 +167,3 @@ def _read_text(path: Path, problems: list[str]) -> str | None:
         problems.append(f"cannot read {path}: {error.strerror or error}")
         return None
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}\n… (truncated; see the file {path.name})"
-
-
-def _read_lines(path: Path, problems: list[str]) -> list[Mapping[str, Any]]:
-    """The tables in a file of JSON lines, with or without checksums."""
-    found = []
-    for line in (_read_text(path, problems) or "").splitlines():
-        try:
-            record = json.loads(line[max(line.find("{"), 0) :])
-        except ValueError:
-            problems.append(f"{path.name} contains a line that cannot be read")
-            continue
-        found += [record] if isinstance(record, Mapping) else []
-    return found

@@ -1,21 +1,31 @@
-"""The texts and tables of a report: outcome, health, metrics with their protocols, lock, environment, commands."""
+"""The texts and tables of a report: outcome, health, metrics with their protocols, environment, commands, and a sweep's seeds."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 from ganforge.core import formatting
+from ganforge.core.errors import StorageError
 from ganforge.core.findings import NOT_MONITORED
 from ganforge.core.redaction import HIDDEN, mask, public_url
-from ganforge.figures.charts import best_value
-from ganforge.report.report_data import ReportData, get_table, get_tables
-from ganforge.storage.value_info import StoredMetricInfo
+from ganforge.figures.charts import best_value, seed_charts
+from ganforge.figures.run_history import read_history
+from ganforge.report.report_data import ReportData, get_table, get_tables, read_valid_status
+from ganforge.report.report_images import ImageEmbedder, newest_samples, relative_link
+from ganforge.runs.run_index import IdentifiedRun, run_folders
+from ganforge.storage import value_info
+from ganforge.storage.run_folder import Status
+from ganforge.storage.value_info import StoredMetricInfo, ValueInfo
 
 Tone = Literal["good", "warn", "bad", "plain"]
 Row = tuple[str, str]
@@ -81,8 +91,7 @@ def describe_outcome(data: ReportData) -> str:
 
 def summarize_health(data: ReportData) -> dict[str, Any]:
     """The verdict of the health monitor with its findings, or that there was none."""
-    health = data.status.health if data.status else None
-    verdict = str(get_table({"health": health}, "health").get("verdict") or NOT_MONITORED)
+    verdict, health = _verdict(data.status), data.status.health if data.status else None
     return {"verdict": verdict, "verdict_text": _VERDICTS.get(verdict, verdict), "findings": get_tables(health, "findings")}
 
 
@@ -170,6 +179,23 @@ def list_commands(data: ReportData) -> list[Row]:
     return [*rows, ("make this page again", f"ganforge report {path}")]
 
 
+def summarize_sweep(data: ReportData, page: Path) -> dict[str, Any]:
+    """The seeds of a sweep: those whose run folders are beside it, and those without a run; with the spread of their metrics."""
+    runs, embedder = _runs_of(data), ImageEmbedder(page)
+    seeds = [_summarize_seed(run, page, embedder) for run in runs]
+    curves: dict[str, dict[str, Mapping[int, float]]] = {}
+    info, until = ValueInfo(), 1.0
+    for run, seed in zip(runs, seeds, strict=True):
+        with suppress(StorageError):
+            info = found if (found := value_info.read(run.folder)).metrics else info
+        for name, points in read_history(run.folder).metrics.items():
+            curves.setdefault(name, {})[seed["seed"]] = points
+            until = max([until, *points])
+    seeds += _seeds_without_run(data, {seed["seed"] for seed in seeds})
+    charts = seed_charts(curves, info.metrics)
+    return {"seeds": seeds, "spreads": _spreads(seeds, info), "charts": charts, "until": until, "outcome": _outcome(seeds, data)}
+
+
 def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str, Any]) -> MetricRow:
     points, info = data.history.metrics.get(name, {}), data.value_info.metrics.get(name, StoredMetricInfo())
     at = max(points, default=None)
@@ -178,22 +204,23 @@ def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str,
 
 
 def _evaluation(one: Mapping[str, Any]) -> dict[str, Any]:
-    failed = [f"{name}: {_text(why, 'error')}" for name in get_table(one, "failed") if (why := get_table(one["failed"], name))]
-    remarks = one.get("remarks")
     settings = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
     return {
-        "time": _text(one, "time") or "at an unknown time",
+        "time": one.get("time"),
         "settings": [(key, _value(key, value)) for key, value in settings.items()],
-        "metrics": [_evaluated_row(name, value, one) for name, value in get_table(one, "values").items()],
-        "remarks": [*failed, *(remarks if isinstance(remarks, list) else [])],
+        "metrics": [_evaluated_row(name, value, one) for name, value in one["values"].items()],
+        "remarks": [
+            *(f"{name}: {failure.get('error')}" for name, failure in one.get("failed", {}).items()),
+            *one.get("remarks", ()),
+        ],
     }
 
 
-def _evaluated_row(name: str, value: Any, one: Mapping[str, Any]) -> MetricRow:
-    info = get_table(get_table(one, "value_info"), name)
-    floors = {**get_table(one, "floors"), **get_table(one, "measured_floors")}
-    stored = StoredMetricInfo(_text(info, "label"), _text(info, "better"), _number(info.get("ideal")), _number(floors.get(name)))
-    return MetricRow(name, stored, _number(value), _protocol(name, get_table(one, "protocols")))
+def _evaluated_row(name: str, value: float, one: Mapping[str, Any]) -> MetricRow:
+    info = one["value_info"][name]
+    floor = {**get_table(one, "floors"), **get_table(one, "measured_floors")}.get(name)
+    stored = StoredMetricInfo(_text(info, "label"), _text(info, "better"), info.get("ideal"), floor)
+    return MetricRow(name, stored, float(value), _protocol(name, one["protocols"]))
 
 
 def _protocol(name: str, protocols: Mapping[str, Any]) -> list[Row]:
@@ -202,6 +229,10 @@ def _protocol(name: str, protocols: Mapping[str, Any]) -> list[Row]:
     if not isinstance(protocol, Mapping):
         return []
     return [(str(key), _value(str(key), value)) for key, value in protocol.items()]
+
+
+def _verdict(status: Status | None) -> str:
+    return str(get_table({"health": status and status.health}, "health").get("verdict") or NOT_MONITORED)
 
 
 def _because(reason: str | None) -> str:
@@ -233,3 +264,65 @@ def _value(key: str, value: Any) -> str:
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _runs_of(data: ReportData) -> list[IdentifiedRun]:
+    """The runs that name this sweep as their parent, in the same folder of runs."""
+    own = [run for run in run_folders(data.folder.path.absolute().parent.parent) if run.identity.get("parent") == data.run.id]
+    return sorted(own, key=lambda run: (seed if isinstance(seed := run.identity.get("seed"), int) else -1, run.folder.path.name))
+
+
+def _summarize_seed(run: IdentifiedRun, page: Path, embedder: ImageEmbedder) -> dict[str, Any]:
+    word, status, remark = read_valid_status(run)
+    seed, samples = str(run.identity.get("seed", "?")), newest_samples(run.folder, status)
+    return {
+        "seed": seed,
+        "word": word,
+        "iteration": status.iteration if status else None,
+        "duration": formatting.duration(status.seconds) if status else "",
+        "verdict": _verdict(status),
+        "metrics": {name: float(value) for name, value in (status.metrics if status else {}).items()},
+        "remark": remark,
+        "name": run.folder.path.name,
+        "page": relative_link(run.folder.report, page) if run.folder.report.is_file() else "",
+        "image": embedder.embed(samples, f"seed {seed}", f"Samples of seed {seed}") if samples else None,
+    }
+
+
+def _seeds_without_run(data: ReportData, known: set[str]) -> list[dict[str, Any]]:
+    """Seeds that only the sweep knows: they failed before they had a folder, or it was moved."""
+    unknown = dict.fromkeys(("duration", "verdict", "name", "page", "image"), "")
+    return [
+        unknown
+        | {
+            "seed": str(one.get("seed", "?")),
+            "word": str(one.get("status", "unknown")),
+            "iteration": iterations if isinstance(iterations := one.get("iterations"), int) else None,
+            "metrics": {},
+            "remark": one.get("reason") or "its run folder is missing",
+        }
+        for one in get_tables(data.final, "seeds")
+        if str(one.get("seed", "?")) not in known
+    ]
+
+
+def _spreads(seeds: Sequence[Mapping[str, Any]], info: ValueInfo) -> list[dict[str, Any]]:
+    """Of each metric the median, minimum and maximum of the last values, and how many seeds have one."""
+    values: dict[str, list[float]] = {}
+    for seed in seeds:
+        for name, value in seed["metrics"].items():
+            values.setdefault(name, []).append(value)
+    return [
+        {"name": name, "info": info.metrics.get(name, StoredMetricInfo()), "median": statistics.median(own), "low": min(own),
+         "high": max(own), "count": len(own)}
+        for name, own in values.items()
+    ]  # fmt: skip
+
+
+def _outcome(seeds: Sequence[Mapping[str, Any]], data: ReportData) -> str:
+    counts = Counter(seed["word"] for seed in seeds)
+    states = ", ".join(f"{count} {word}" for word, count in counts.items()) or "none has started yet"
+    match data.identity.get("seeds"):
+        case [int(first), int(last)]:
+            return f"{len(seeds)} of {formatting.plural(last - first + 1, 'seed')}: {states}."
+    return f"{formatting.plural(len(seeds), 'seed')}: {states}."

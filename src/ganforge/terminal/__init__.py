@@ -1,1 +1,54 @@
-"""What the terminal shows while a run trains."""
+"""What the terminal shows: the progress of a run, and here log records as lines for the user.
+
+Code below the command line reports through ``logging.getLogger(__name__)``: a warning is something the user should know and that
+stops nothing, an info record is a note, a debug record is not shown. What shows them is attached here, for as long as a command or
+a run lasts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Show = Callable[[str], None]
+
+
+class MessageHandler(logging.Handler):
+    """Shows the records of the ``ganforge`` loggers, each as one message.
+
+    Args:
+        note: shows the text of an info record.
+        warning: shows the text of a warning; ``note`` with ``"warning: "`` before the text unless given.
+    """
+
+    def __init__(self, note: Show, warning: Show | None = None) -> None:
+        super().__init__(logging.INFO)
+        self.note, self.warning = note, warning or self._prefixed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record; it may come from a signal handler or another thread."""
+        show = self.warning if record.levelno >= logging.WARNING else self.note
+        show(record.getMessage())
+
+    def _prefixed(self, text: str) -> None:
+        self.note(f"warning: {text}")
+
+
+@contextmanager
+def show_messages(note: Show, warning: Show | None = None) -> Iterator[MessageHandler]:
+    """Show ganforge's log records while the block runs, in place of the handler of an outer block.
+
+    Args:
+        note: as for :class:`MessageHandler`; the handler's attribute may be replaced later, as by the live view.
+        warning: as for :class:`MessageHandler`.
+    """
+    logger, handler = logging.getLogger("ganforge"), MessageHandler(note, warning)
+    handlers, level = logger.handlers, logger.level
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO if level == logging.NOTSET else min(level, logging.INFO))
+    try:
+        yield handler
+    finally:
+        logger.handlers = handlers
+        logger.setLevel(level)
