@@ -17,7 +17,7 @@ from ganforge.recipe.toml_writer import format_default
 from ganforge.registry import hookspecs as hook_specs
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.hookspecs import Registrar
-from ganforge.registry.params_description import Parameter, describe_params
+from ganforge.registry.params_description import ParamInfo, describe_params
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import FIRST_PARTY, Registry
 from ganforge.testing.component_case import ComponentCase
@@ -185,7 +185,7 @@ def _metric_info(name: str, key: str, info: MetricInfo) -> tuple[str, ...]:
     return f"`{name}/{key}`" if key else f"`{name}`", info.label, "–" if info.better == "none" else info.better, perfect
 
 
-def _parameter(parameter: Parameter) -> tuple[str, ...]:
+def _parameter(parameter: ParamInfo) -> tuple[str, ...]:
     default = "required" if parameter.required else "" if parameter.default is None else f"`{format_default(parameter.default)}`"
     return f"`{parameter.name}`", parameter.type, default, parameter.range, parameter.description
 

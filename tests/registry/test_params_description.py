@@ -81,7 +81,7 @@ def test_types_in_words(annotation, words):
 
 def test_ranges_in_words():
     assert {one.name: one.range for one in describe_params(Example)} == {
-        "exact": "1 long",
+        "exact": "not empty, at most 1 long",
         "some": "not empty, at most 4 long",
         "even": "multiple of 2",
         "inner": "",
@@ -210,4 +210,4 @@ def test_the_commands_say_it_in_one_line(odd, tmp_path, capsys):
 
 def test_a_model_may_name_what_comes_later_and_itself():
     assert non_plain_fields(Recursive) == ()
-    assert [name for name, _ in iter_fields(Recursive)] == ["deeper", "deeper.size", "itself"]
+    assert [name for name, *_ in iter_fields(Recursive)] == ["deeper", "deeper.size", "itself"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ganforge.registry.component import Component, Kind
-    from ganforge.registry.params_description import Parameter
+    from ganforge.registry.params_description import ParamInfo
     from ganforge.registry.registry import Registry
 
 
@@ -97,7 +97,7 @@ def kind_named(text: str) -> Kind:
     return names[text.lower()]
 
 
-def _show(component: Component, parameters: tuple[Parameter, ...]) -> None:
+def _show(component: Component, parameters: tuple[ParamInfo, ...]) -> None:
     print_title(component)
     for problem, text in (("deprecated: ", component.deprecated), ("unavailable: needs ", ", ".join(component.missing))):
         if text:
@@ -130,7 +130,7 @@ def print_requirements(component: Component, **more: str) -> None:
         console.print_facts({"paper": reference}, 9)
 
 
-def parameter_table(parameters: Iterable[Parameter]) -> None:
+def parameter_table(parameters: Iterable[ParamInfo]) -> None:
     """Print parameters with types, defaults, ranges and descriptions."""
     console.table(
         ("Parameter", "Type", "Default", "Range", "Meaning"),
@@ -150,12 +150,12 @@ def component_facts(component: Component, registry: Registry) -> dict[str, objec
     }
 
 
-def parameter_facts(parameters: Iterable[Parameter]) -> list[dict[str, object]]:
+def parameter_facts(parameters: Iterable[ParamInfo]) -> list[dict[str, object]]:
     """Parameters as JSON-able data."""
     return [asdict(one) for one in parameters]
 
 
-def _default_text(parameter: Parameter) -> str | None:
+def _default_text(parameter: ParamInfo) -> str | None:
     from ganforge.recipe.toml_writer import format_default
 
     if parameter.required:

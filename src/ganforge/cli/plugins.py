@@ -23,7 +23,7 @@ from ganforge.cli.components import (
 if TYPE_CHECKING:
     from ganforge.registry.component import Component
     from ganforge.registry.discovery import PluginRecord
-    from ganforge.registry.params_description import Parameter
+    from ganforge.registry.params_description import ParamInfo
     from ganforge.registry.registry import Registry
     from ganforge.testing import Report
 
@@ -275,7 +275,7 @@ def _components_of(record: PluginRecord, registry: Registry) -> list[Component]:
     return [one for one in registry.components() if one.plugin == record.ref]
 
 
-def _parameters(component: Component) -> tuple[tuple[Parameter, ...] | None, str | None]:
+def _parameters(component: Component) -> tuple[tuple[ParamInfo, ...] | None, str | None]:
     """The parameters, or the reason why they cannot be loaded."""
     from ganforge.core.errors import PluginError
     from ganforge.registry.params_description import describe_params

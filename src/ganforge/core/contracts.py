@@ -245,9 +245,7 @@ class LogOddsLoss(Protocol):
     Health checks may then convert logits to probabilities.
     """
 
-    @property
-    def logits_are_log_odds(self) -> bool:
-        """Whether they are."""
+    logits_are_log_odds: bool
 
 
 @runtime_checkable
@@ -264,23 +262,19 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class KnownNoiseMoments(Protocol):
-    """Ability of a sampler: the moments of its noise are known; other samplers' are estimated."""
+    """Ability of a sampler: mean and standard deviation of each dimension of its noise are known; other samplers' are estimated."""
 
-    @property
-    def noise_moments(self) -> tuple[float, float]:
-        """Mean and standard deviation of each dimension of the noise."""
+    noise_moments: tuple[float, float]
 
 
 @runtime_checkable
 class BoundedNoise(Protocol):
-    """Ability of a sampler: its noise fills a box.
+    """Ability of a sampler: its noise has a smallest and a largest value, or ``None`` if this configuration has no bounds.
 
     Interpolation between bounded latents is linear and stays in the box. Without bounds it is spherical, as suits normal noise.
     """
 
-    @property
-    def noise_bounds(self) -> tuple[float, float] | None:
-        """Smallest and largest value of the noise, or ``None`` if this configuration has no bounds."""
+    noise_bounds: tuple[float, float] | None
 
 
 @runtime_checkable
@@ -352,11 +346,9 @@ class ValidationSplit(Protocol):
 
 @runtime_checkable
 class FiniteHeldOut(Protocol):
-    """Ability of a data set: held-out samples are drawn from a finite split instead of being generated."""
+    """Ability of a data set: ``held_out`` draws from a finite split of this size and repeats samples beyond it."""
 
-    @property
-    def held_out_size(self) -> int:
-        """Size of the split; ``held_out`` repeats samples beyond it."""
+    held_out_size: int
 
 
 @runtime_checkable
@@ -378,12 +370,11 @@ class Metric(Protocol):
 class EvaluationProtocol(Protocol):
     """Ability of a metric: state what its values depend on besides its params and the number of samples.
 
-    ganforge never compares values with different protocols.
+    The protocol is plain data, such as the name of the features and the SHA-256 of their weights. ganforge never compares values
+    with different protocols.
     """
 
-    @property
-    def protocol(self) -> Mapping[str, object]:
-        """Plain data, such as the name of the features and the SHA-256 of their weights, windows, neighbours."""
+    protocol: Mapping[str, object]
 
 
 @runtime_checkable
@@ -393,18 +384,14 @@ class TrainingDataMetric(Protocol):
     Its protocol then includes the data set's params that affect only the training samples.
     """
 
-    @property
-    def uses_training_data(self) -> bool:
-        """Whether it does."""
+    uses_training_data: bool
 
 
 @runtime_checkable
 class MinimumSamples(Protocol):
-    """Ability of a metric: it needs a minimum number of samples. Recipes with fewer are rejected before training."""
+    """Ability of a metric: it needs this many real, and as many generated, samples. Recipes with fewer are rejected."""
 
-    @property
-    def min_samples(self) -> int:
-        """The minimum number of real, and as many generated, samples."""
+    min_samples: int
 
 
 @runtime_checkable
@@ -414,6 +401,4 @@ class DistinctRealSamples(Protocol):
     Recipes that ask for more samples than the data set :class:`holds out <FiniteHeldOut>` are rejected before training.
     """
 
-    @property
-    def needs_distinct_real(self) -> bool:
-        """Whether it does."""
+    needs_distinct_real: bool

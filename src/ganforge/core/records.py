@@ -151,10 +151,7 @@ class Terms:
         parts = [value * self.weights[name] if name in self.weights else value for name, value in self.values.items()]
         if not parts:
             raise IncompatiblePartsError("no loss has a term for this network", remedy="add a [[loss]] that has terms for it")
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+        return sum(parts[1:], parts[0])
 
     def weighted(self, weight: float) -> Terms:
         """The same terms with their weights multiplied by ``weight``; logged values do not change."""

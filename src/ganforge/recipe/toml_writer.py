@@ -15,7 +15,7 @@ from ganforge.recipe.config import LIST_KINDS, Recipe
 from ganforge.recipe.toml_file import BARE
 from ganforge.recipe.validation import validate
 from ganforge.registry.component import Component
-from ganforge.registry.params_description import Parameter, describe_params, plain_value
+from ganforge.registry.params_description import ParamInfo, describe_params, plain_value
 
 COSMETIC_KEYS = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
 """Keys that affect how a run is named, judged, shown and recorded, but not its results."""
@@ -199,12 +199,12 @@ def _examples(model: type[Params], check_params: Mapping[str, Any]) -> Mapping[s
     return {}
 
 
-def _explanation(parameter: Parameter) -> str:
+def _explanation(parameter: ParamInfo) -> str:
     kind = ", ".join(part for part in (parameter.type, parameter.range) if part)
     return f"{parameter.description} ({kind})" if parameter.description else kind
 
 
-def _nested_comments(parameter: Parameter, parameters: Iterable[Parameter]) -> Iterable[str]:
+def _nested_comments(parameter: ParamInfo, parameters: Iterable[ParamInfo]) -> Iterable[str]:
     """Comments for the keys of a nested table."""
     for other in parameters:
         if other.parent == parameter.name:
@@ -212,7 +212,7 @@ def _nested_comments(parameter: Parameter, parameters: Iterable[Parameter]) -> I
             yield from _nested_comments(other, parameters)
 
 
-def _template_line(parameter: Parameter, examples: Mapping[str, object]) -> str:
+def _template_line(parameter: ParamInfo, examples: Mapping[str, object]) -> str:
     key = toml_key(parameter.name)
     if parameter.name in examples:
         return f"{key} = {toml_value(examples[parameter.name])} # {_default_text(parameter)}; this is an example"
@@ -221,7 +221,7 @@ def _template_line(parameter: Parameter, examples: Mapping[str, object]) -> str:
     return f"{key} = {toml_value(parameter.default)}"
 
 
-def _default_text(parameter: Parameter) -> str:
+def _default_text(parameter: ParamInfo) -> str:
     return "required" if parameter.required else f"default: {format_default(parameter.default)}"
 
 

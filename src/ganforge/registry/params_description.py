@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePath
@@ -15,24 +15,30 @@ from pydantic.fields import FieldInfo
 
 from ganforge.core.params import Params
 
-_BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "multiple_of": "multiple of {}", "pattern": "matches {}"}
+_BOUNDS = {
+    "ge": "≥ {}",
+    "gt": "> {}",
+    "le": "≤ {}",
+    "lt": "< {}",
+    "multiple_of": "multiple of {}",
+    "pattern": "matches {}",
+    "min_length": "at least {} long",
+    "max_length": "at most {} long",
+}
 _UNIONS = (Union, types.UnionType)
 _LISTS = (tuple, list, set, frozenset)
-_NAMES = {bool: "bool", int: "int", float: "float", str: "str"}
 _IMPORT: Any = ImportString
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class ParamInfo:
     """One parameter of a component.
 
     Attributes:
         name: its key; dotted within a nested table, with ``[]`` for the tables of a list and ``.*`` for those of a table.
         type: in words, such as ``list of int``.
         default: as plain data; ``None`` also if there is none.
-        required: whether a recipe must set it.
         range: in words, such as ``≥ 1``; empty if unbounded.
-        description: what it means.
         parent: name of the parameter that holds its table, or ``None``.
     """
 
@@ -45,25 +51,20 @@ class Parameter:
     parent: str | None = None
 
 
-def describe_params(model: type[Params]) -> tuple[Parameter, ...]:
+def describe_params(model: type[Params]) -> tuple[ParamInfo, ...]:
     """The parameters of a model, nested tables included, in the order of their declaration."""
     return tuple(
-        Parameter(
+        ParamInfo(
             name=name,
             type=type_name(info.annotation),
             default=None if info.is_required() else plain_value(info.get_default(call_default_factory=True, validated_data={})),
             required=info.is_required(),
-            range=", ".join(dict.fromkeys(f"{node.words}{bound}" for node in _walk(info) for bound in _bounds(node.marks))),
+            range=", ".join(dict.fromkeys(f"{node.words}{bound}" for node in _walk(info) for bound in _bounds(node))),
             description=info.description or "",
             parent=parent,
         )
-        for name, info, parent in _fields(model, "", None, (model,))
+        for name, info, parent in iter_fields(model)
     )
-
-
-def iter_fields(model: type[Params]) -> Iterator[tuple[str, FieldInfo]]:
-    """Every field of a model by its name in :class:`Parameter`; a model that contains itself appears once."""
-    return ((name, info) for name, info, _ in _fields(model, "", None, (model,)))
 
 
 @cache
@@ -74,7 +75,7 @@ def non_plain_fields(model: type[Params]) -> tuple[str, ...]:
     dicts of those, and nested params. ``Any``, ``Callable``, ``type`` and ``ImportString`` are not: the last one looks like text in
     a schema and imports whatever a recipe names.
     """
-    found = ((name, list(_non_plain(info))) for name, info in iter_fields(model))
+    found = ((name, list(_non_plain(info))) for name, info, _ in iter_fields(model))
     return tuple(f"{name} ({', '.join(dict.fromkeys(faults))})" for name, faults in found if faults)
 
 
@@ -96,6 +97,16 @@ def type_name(annotation: Any) -> str:
     return _class_name(annotation)
 
 
+def _class_name(annotation: Any) -> str:
+    if not isinstance(annotation, type):
+        return str(annotation)
+    if issubclass(annotation, enum.Enum):
+        return " or ".join(f'"{member.value}"' for member in annotation)
+    if issubclass(annotation, PurePath):
+        return "path"
+    return "table" if issubclass(annotation, Params) else annotation.__name__
+
+
 def plain_value(value: object) -> object:
     """A default as plain data, as in JSON and TOML."""
     match value:
@@ -110,6 +121,21 @@ def plain_value(value: object) -> object:
         case dict():
             return {str(key): plain_value(item) for key, item in value.items()}
     return value
+
+
+def iter_fields(
+    model: type[Params], prefix: str = "", parent: str | None = None, within: tuple[type[Params], ...] = ()
+) -> Iterator[tuple[str, FieldInfo, str | None]]:
+    """Name, field and parent of every parameter, as in :class:`ParamInfo`; a model that contains itself is not entered again."""
+    if not model.__pydantic_complete__:  # it refers to a class that its module defines later
+        model.model_rebuild(raise_errors=False)
+    within = (*within, model)
+    for name, info in model.model_fields.items():
+        yield prefix + name, info, parent
+        tables = dict.fromkeys((node.type, node.keys) for node in _walk(info) if _is_model(node.type))
+        for inner, keys in tables:
+            if inner not in within:
+                yield from iter_fields(inner, f"{prefix}{name}{keys}.", prefix + name, within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,41 +162,23 @@ def _walk(info: FieldInfo) -> Iterator[_Node]:
 
 def _parts(node: _Node) -> Iterator[_Node]:
     origin, arguments = get_origin(node.type), get_args(node.type)
+    children: list[tuple[Any, str, str]] = []
     if origin is Annotated:
         marks = [mark for part in arguments[1:] for mark in (part.metadata if isinstance(part, FieldInfo) else [part])]
         yield from _parts(_Node(arguments[0], (*node.marks, *marks), node.keys, node.words))
         return
-    yield node
     if origin in _UNIONS:
-        children = [_Node(part, (), node.keys, node.words) for part in arguments]
+        children = [(part, "", "") for part in arguments]
     elif origin in _LISTS:
         items = [item for item in arguments if item is not Ellipsis]
         alike = len({repr(item) for item in items}) == 1
-        words = ["each " if alike else f"item {index} " for index in range(len(items))]
-        children = [_Node(item, (), f"{node.keys}[]", node.words + word) for item, word in zip(items, words, strict=True)]
+        children = [(item, "[]", "each " if alike else f"item {index} ") for index, item in enumerate(items)]
     elif origin is dict:
-        children = [
-            _Node(part, (), f"{node.keys}.*", f"{node.words}{word} ")
-            for part, word in zip(arguments, ("each key", "each"), strict=True)
-        ]
-    else:
-        children = []
-    for child in children:
-        yield from _parts(child)
+        children = [(arguments[0], ".*", "each key "), (arguments[1], ".*", "each ")]
 
-
-def _fields(
-    model: type[Params], prefix: str, parent: str | None, within: tuple[type[Params], ...]
-) -> Iterator[tuple[str, FieldInfo, str | None]]:
-    """Name, field and parent of every parameter; a model that contains itself is not entered again."""
-    if not model.__pydantic_complete__:  # it refers to a class that its module defines later
-        model.model_rebuild(raise_errors=False)
-    for name, info in model.model_fields.items():
-        yield prefix + name, info, parent
-        tables = dict.fromkeys((node.type, node.keys) for node in _walk(info) if _is_model(node.type))
-        for inner, keys in tables:
-            if inner not in within:
-                yield from _fields(inner, f"{prefix}{name}{keys}.", prefix + name, (*within, inner))
+    yield node
+    for part, keys, words in children:
+        yield from _parts(_Node(part, (), node.keys + keys, node.words + words))
 
 
 def _is_model(annotation: Any) -> bool:
@@ -190,37 +198,12 @@ def _is_plain(annotation: Any) -> bool:
         return origin in (*_UNIONS, *_LISTS, dict, Literal)
     if not isinstance(annotation, type):
         return False
-    return annotation in (*_NAMES, types.NoneType) or issubclass(annotation, (enum.Enum, PurePath, Params))
+    return annotation in (bool, int, float, str, types.NoneType) or issubclass(annotation, (enum.Enum, PurePath, Params))
 
 
-def _class_name(annotation: Any) -> str:
-    if not isinstance(annotation, type):
-        return str(annotation)
-    if annotation in _NAMES:
-        return _NAMES[annotation]
-    if issubclass(annotation, enum.Enum):
-        return " or ".join(f'"{member.value}"' for member in annotation)
-    if issubclass(annotation, PurePath):
-        return "path"
-    return "table" if issubclass(annotation, Params) else annotation.__name__
-
-
-def _bounds(marks: Iterable[object]) -> Iterator[str]:
-    marks = tuple(marks)
-    for mark in marks:
+def _bounds(node: _Node) -> Iterator[str]:
+    for mark in node.marks:
         for attribute, words in _BOUNDS.items():
             value = getattr(mark, attribute, None)
             if value is not None:
-                yield words.format(value)
-    shortest, longest = (_first(marks, attribute) for attribute in ("min_length", "max_length"))
-    if shortest is not None and shortest == longest:
-        yield f"{shortest} long"
-        return
-    if shortest is not None:
-        yield "not empty" if shortest == 1 else f"at least {shortest} long"
-    if longest is not None:
-        yield f"at most {longest} long"
-
-
-def _first(marks: Iterable[object], attribute: str) -> object:
-    return next((value for mark in marks if (value := getattr(mark, attribute, None)) is not None), None)
+                yield "not empty" if (attribute, value) == ("min_length", 1) else words.format(value)

@@ -29,6 +29,7 @@ COMMAND_LINE = "GANFORGE_COMMAND_LINE"
 
 _OFF = ("", "0", "false", "no", "off")
 _KEYS = ("disable", "only", "local")
+_NAMES = re.compile(r"[^,\s]+")
 
 
 def normalize_name(name: str) -> str:
@@ -62,27 +63,25 @@ class PluginSelection:
     @classmethod
     def from_options(
         cls,
-        disabled: tuple[str, frozenset[str]],
-        allowed: tuple[str, frozenset[str] | None],
+        disabled: tuple[str, Iterable[str]],
+        allowed: tuple[str, Iterable[str] | None],
         *,
         strict: bool = False,
         local: Iterable[Path] = (),
     ) -> Self:
-        """The selection of one source. Its local files are always allowed.
-
-        Args:
-            disabled: the option, such as ``--no-plugin``, and its names.
-            allowed: the option and its names, ``None`` if it was not given.
-            strict: whether the source asks for strictness.
-            local: its local plugin files.
+        """The selection of one source, from its options and their names. Its local files are always allowed.
 
         Raises:
             UsageError: two local files have the same plugin name.
         """
-        files = tuple(dict.fromkeys(local))
-        _check_unique(files)
-        names = None if allowed[1] is None else allowed[1] | _names_of(files)
-        return cls(disabled[1], names, strict, files, {**dict.fromkeys(disabled[1], disabled[0]), "": allowed[0]})
+        files: dict[str, Path] = {}
+        for file in local:
+            name = local_plugin_name(file)
+            if (first := files.setdefault(name, file)) != file:
+                raise UsageError(f"two local files are both the plugin '{name}': {first} and {file}", remedy="rename one of them")
+        off = frozenset(map(normalize_name, disabled[1]))
+        only = None if allowed[1] is None else frozenset(map(normalize_name, allowed[1])) | files.keys()
+        return cls(off, only, strict, tuple(files.values()), {**dict.fromkeys(off, disabled[0]), "": allowed[0]})
 
     def over(self, lower: PluginSelection) -> PluginSelection:
         """This selection, completed by one of lower priority.
@@ -101,7 +100,7 @@ class PluginSelection:
     @property
     def local_names(self) -> frozenset[str]:
         """Plugin names of the local files."""
-        return _names_of(self.local)
+        return frozenset(map(local_plugin_name, self.local))
 
     def refusal(self, name: str, distribution: str) -> str | None:
         """The reason why the plugin may not load, or ``None``."""
@@ -115,8 +114,7 @@ class PluginSelection:
     def check_names(self, installed: Iterable[tuple[str, str]]) -> None:
         """Reject names that match no plugin, so that a misspelt option cannot pass unnoticed.
 
-        Args:
-            installed: (entry-point name, distribution name) of each plugin, local files included.
+        ``installed`` has the entry-point name and the distribution name of each plugin, local files included.
 
         Raises:
             UsageError: an unknown name, or an attempt to disable the built-in components.
@@ -139,9 +137,7 @@ class PluginSelection:
 def current_selection(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> PluginSelection:
     """The selection of the command line, the environment and the project, in this order of priority.
 
-    Args:
-        environ: the environment; default: this process's.
-        folder: where the search for a ``pyproject.toml`` starts, upwards; default: the working directory.
+    The search for a ``pyproject.toml`` starts in ``folder``, upwards; default: the working directory.
 
     Raises:
         UsageError: a ``pyproject.toml`` has an invalid ``[tool.ganforge.plugins]``.
@@ -158,8 +154,8 @@ def from_environment(environ: Mapping[str, str]) -> PluginSelection:
     """Read ``GANFORGE_DISABLE_PLUGINS``, ``GANFORGE_PLUGINS`` (empty: built-ins only) and ``GANFORGE_STRICT_PLUGINS``."""
     allowed = environ.get("GANFORGE_PLUGINS")
     return PluginSelection.from_options(
-        ("GANFORGE_DISABLE_PLUGINS", _split(environ.get("GANFORGE_DISABLE_PLUGINS", ""))),
-        ("GANFORGE_PLUGINS", None if allowed is None else _split(allowed)),
+        ("GANFORGE_DISABLE_PLUGINS", _NAMES.findall(environ.get("GANFORGE_DISABLE_PLUGINS", ""))),
+        ("GANFORGE_PLUGINS", None if allowed is None else _NAMES.findall(allowed)),
         strict=environ.get("GANFORGE_STRICT_PLUGINS", "").strip().lower() not in _OFF,
     )
 
@@ -168,26 +164,15 @@ def from_environment(environ: Mapping[str, str]) -> PluginSelection:
 def command_line_selection(
     *, disabled: list[str], only: list[str] | None, local: list[Path], strict: bool = False
 ) -> Iterator[None]:
-    """Apply the command line's options within the block, in this process and in those that it starts.
-
-    Args:
-        disabled: values of ``--no-plugin``.
-        only: values of ``--only-plugins``, or ``None`` if it was not given.
-        local: values of ``--plugin``.
-        strict: whether ``--strict-plugins`` was given.
-    """
-    if not disabled and only is None and not local and not strict:
-        yield
-        return
+    """Apply the command line's options within the block, in this process and in those that it starts."""
     before = os.environ.get(COMMAND_LINE)
     files = [str(path.resolve()) for path in local]
     os.environ[COMMAND_LINE] = json.dumps({"disabled": disabled, "only": only, "local": files, "strict": strict})
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[COMMAND_LINE]
-        else:
+        del os.environ[COMMAND_LINE]
+        if before is not None:
             os.environ[COMMAND_LINE] = before
 
 
@@ -199,9 +184,9 @@ def from_command_line(environ: Mapping[str, str]) -> PluginSelection:
     try:
         options = json.loads(text)
         return PluginSelection.from_options(
-            ("--no-plugin", _split(",".join(options["disabled"]))),
-            ("--only-plugins", None if options["only"] is None else _split(",".join(options["only"]))),
-            strict=bool(options["strict"]),
+            ("--no-plugin", _NAMES.findall(",".join(options["disabled"]))),
+            ("--only-plugins", None if options["only"] is None else _NAMES.findall(",".join(options["only"]))),
+            strict=options["strict"],
             local=map(Path, options["local"]),
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -212,9 +197,8 @@ def command_line_options(environ: Mapping[str, str] | None = None) -> str:
     """The command line's options as you would type them again, each after a blank; empty if there are none."""
     chosen = from_command_line(os.environ if environ is None else environ)
     parts = [f"--no-plugin {name}" for name in sorted(chosen.disabled)]
-    parts += (
-        [] if chosen.allowed is None else [f"--only-plugins {shlex.quote(','.join(sorted(chosen.allowed - chosen.local_names)))}"]
-    )
+    if chosen.allowed is not None:
+        parts.append(f"--only-plugins {shlex.quote(','.join(sorted(chosen.allowed - chosen.local_names)))}")
     parts += [f"--plugin {shlex.quote(str(file))}" for file in chosen.local]
     return "".join(f" {part}" for part in parts)
 
@@ -238,34 +222,15 @@ def from_project(folder: Path) -> PluginSelection:
             raise _invalid(file, f"'{key}' must be a list of names", f'such as {key} = ["{example}"]')
     if table.get("local"):
         _check_owner(file, folder)
-    only = table.get("only")
+    local = [(file.parent / item).resolve() for item in table.get("local", ())]
     return PluginSelection.from_options(
-        (f"{file} (disable)", frozenset(map(normalize_name, table.get("disable", ())))),
-        (f"{file} (only)", None if only is None else frozenset(map(normalize_name, only))),
-        local=[(file.parent / item).resolve() for item in table.get("local", ())],
+        (f"{file} (disable)", table.get("disable", ())), (f"{file} (only)", table.get("only")), local=local
     )
 
 
 def project_file(folder: Path) -> Path | None:
     """The first ``pyproject.toml`` in the folder or above it."""
     return next((path for place in (folder, *folder.parents) if (path := place / "pyproject.toml").is_file()), None)
-
-
-def _split(text: str) -> frozenset[str]:
-    """Normalized names, separated by commas or blanks."""
-    return frozenset(normalize_name(part) for part in re.split(r"[,\s]+", text) if part)
-
-
-def _names_of(files: Iterable[Path]) -> frozenset[str]:
-    return frozenset(map(local_plugin_name, files))
-
-
-def _check_unique(files: Iterable[Path]) -> None:
-    first: dict[str, Path] = {}
-    for file in files:
-        name = local_plugin_name(file)
-        if first.setdefault(name, file) != file:
-            raise UsageError(f"two local files are both the plugin '{name}': {first[name]} and {file}", remedy="rename one of them")
 
 
 def _table(file: Path) -> dict[str, Any]:

@@ -15,24 +15,15 @@ from ganforge.registry.component import Kind
 from ganforge.registry.registry import FIRST_PARTY, new_name_error
 from ganforge.registry.selection import normalize_name
 
-_NAMES = {Kind.DATASET: "a data set"}
-_SPECS = {Kind.SAMPLER: ("DataSpec, LatentSpec", "SamplerParams"), Kind.DATASET: ("DataSpec", "DatasetParams")}
 _RECIPE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC)
 _MAX_LENGTH = 100
 """Characters of a name; file systems allow 255 for file names, which contain it."""
-_FORM = "use letters, digits and single hyphens, begin with a letter, and avoid keywords of Python, such as acme-gan"
 
 
 def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
-    """Write a package that can be installed, passes its tests and trains without changes.
+    """Write a package that can be installed, passes its tests and trains without changes; return its folder below ``into``.
 
-    Args:
-        name: the distribution's name, such as ``acme-gan``.
-        kinds: the kinds of its components, one component of each; at least one.
-        into: the parent of the package's folder.
-
-    Returns:
-        The package's folder.
+    It has one component of each kind.
 
     Raises:
         UsageError: the name is invalid or reserved, there is no kind, or the folder exists.
@@ -61,27 +52,30 @@ def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
     if not kinds:
         raise UsageError("a plugin needs at least one component", remedy=f"choose from --kinds {','.join(Kind)}")
     component = distribution.removesuffix("-gan") or distribution
-    names = [_NAMES.get(kind, f"a {kind}") for kind in kinds]
-    in_words = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-    has_networks = {Kind.GENERATOR, Kind.DISCRIMINATOR} <= set(kinds)
-    tests = ["pytest>=8.3", *([] if has_networks else ["ganforge-vanilla>=0.1"])]
+    names = ["a data set" if kind is Kind.DATASET else f"a {kind}" for kind in kinds]
+    class_name = "".join(part.capitalize() for part in component.split("-"))
+    major, minor = __version__.split(".")[:2]
     return {
         "distribution": distribution,
         "package": distribution.replace("-", "_"),
-        "entry": distribution,
         "component": component,
-        "id": f"{distribution}/{component}",
-        "Class": "".join(part.capitalize() for part in component.split("-")),
-        "title": f"Trained with {distribution}",
-        "kinds_in_words": in_words,
-        "kinds_capitalised": in_words[0].upper() + in_words[1:],
+        "Class": class_name,
+        "kinds_in_words": " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names),
         "components": "\n".join(f"| {kind} | `{component}` | describe it here |" for kind in kinds),
-        "ganforge_range": _range(__version__),
-        "test_requirements": ", ".join(f'"{requirement}"' for requirement in tests),
-        "spec_imports": _listed(imports for kind, (imports, _) in _SPECS.items() if kind in kinds),
-        "spec_params": "",
-        "needs_vanilla": "" if has_networks else "ganforge-vanilla>=0.1",
+        "ganforge_range": f">={major}.{minor},<{major}.{int(minor) + 1}",
+        "test_requirements": ", ".join(f'"{one}"' for one in ("pytest>=8.3", *_networks(kinds))),
+        "spec_imports": "DataSpec, LatentSpec" if Kind.SAMPLER in kinds else "DataSpec",
+        "spec_params": ", ".join(f"{class_name}{kind.capitalize()}Params" for kind in sorted(_with_specs(kinds))),
     }
+
+
+def _networks(kinds: Sequence[Kind]) -> list[str]:
+    """The requirement that has networks, unless the plugin has its own."""
+    return [] if {Kind.GENERATOR, Kind.DISCRIMINATOR} <= set(kinds) else ["ganforge-vanilla>=0.1"]
+
+
+def _with_specs(kinds: Sequence[Kind]) -> list[Kind]:
+    return [kind for kind in kinds if kind in (Kind.SAMPLER, Kind.DATASET)]
 
 
 def _checked(name: str) -> str:
@@ -92,7 +86,8 @@ def _checked(name: str) -> str:
             remedy=f"use at most {_MAX_LENGTH}, such as acme-gan",
         )
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", distribution) or keyword.iskeyword(distribution):
-        raise UsageError(f"'{name}' is not a valid plugin name", remedy=_FORM)
+        form = "use letters, digits and single hyphens, begin with a letter, and avoid keywords of Python, such as acme-gan"
+        raise UsageError(f"'{name}' is not a valid plugin name", remedy=form)
     if distribution in FIRST_PARTY or distribution.startswith("ganforge"):
         raise UsageError(f"'{name}' looks like one of ganforge's own plugins", remedy="choose another name, such as acme-gan")
     if fault := new_name_error(distribution):
@@ -110,9 +105,8 @@ def _files(kinds: Sequence[Kind], words: dict[str, str]) -> Iterator[tuple[str, 
     yield f"{package}/py.typed", ""
     yield f"{package}/plugin.py", _joined("plugin.py", kinds, "register.py", words)
     yield f"{package}/params.py", _joined("params.py", kinds, "params.py", words)
-    if specified := [kind for kind in kinds if kind in _SPECS]:
-        classes = ", ".join(sorted(words["Class"] + _SPECS[kind][1] for kind in specified))
-        yield f"{package}/specs.py", _joined("specs.py", specified, "spec.py", words | {"spec_params": classes})
+    if specified := _with_specs(kinds):
+        yield f"{package}/specs.py", _joined("specs.py", specified, "spec.py", words)
     for kind in kinds:
         yield f"{package}/{kind}.py", _filled(f"{kind}/module.py", words)
     yield f"recipes/{words['component']}.toml", _recipe(kinds, words)
@@ -126,21 +120,10 @@ def _joined(head: str, kinds: Sequence[Kind], part: str, words: dict[str, str]) 
 def _recipe(kinds: Sequence[Kind], words: dict[str, str]) -> str:
     """A recipe with the plugin's components, and ganforge's for the other kinds."""
     tables = "".join(_filled(f"{kind}/{'recipe' if kind in kinds else 'other'}.toml", words) for kind in _RECIPE)
-    needed = ", ".join(f'"{one}"' for one in (f"{words['distribution']}>=0.1", words["needs_vanilla"]) if one)
+    needed = ", ".join(f'"{one}"' for one in (f"{words['distribution']}>=0.1", *_networks(kinds)))
     return f"{_filled('recipe.toml', words)}{tables}\n[requires]\nplugins = [{needed}]\n"
 
 
 def _filled(template: str, words: dict[str, str]) -> str:
     place = resources.files("ganforge.scaffold").joinpath("templates", *f"{template}.txt".split("/"))
     return Template(place.read_text(encoding="utf-8")).substitute(words)
-
-
-def _listed(parts: Iterable[str]) -> str:
-    """The names of comma-separated lists, without duplicates, sorted."""
-    return ", ".join(sorted({name.strip() for part in parts for name in part.split(",")}))
-
-
-def _range(version: str) -> str:
-    """From this version to the next minor one."""
-    major, minor = version.split(".")[:2]
-    return f">={major}.{minor},<{major}.{int(minor) + 1}"

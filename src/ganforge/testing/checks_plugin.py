@@ -220,7 +220,8 @@ def params_are_plain_data(subject: ComponentCase) -> None:
 @check("P07", *Kind, after=LOADS)
 def params_are_described(subject: ComponentCase) -> None:
     """Every parameter has a description."""
-    undescribed = [name for name, info in iter_fields(subject.component.load_params()) if not (info.description or "").strip()]
+    fields = iter_fields(subject.component.load_params())
+    undescribed = [name for name, info, _ in fields if not (info.description or "").strip()]
     require(not undescribed, f"without a description: {', '.join(undescribed)}; write a docstring below the field")
 
 
