@@ -140,7 +140,7 @@ def measured(case: Case, seed: int) -> dict[str, Any]:
     from ganforge.recipe.reader import read_recipe
     from ganforge.registry.plugin_loader import load_plugins
     from ganforge.registry.selection import PluginSelection
-    from ganforge.storage.data_folders import data_folders
+    from ganforge.storage.run_folder import data_folders
 
     torch.set_num_threads(1)
     began = time.perf_counter()

@@ -26,7 +26,7 @@ from ganforge.core.health_config import Health
 from ganforge.health.monitor import HealthMonitor, monitored
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.storage.data_folders import data_folders
+from ganforge.storage.run_folder import data_folders
 
 ROOT = Path(__file__).resolve().parent.parent
 _PIECE, _PIECES = 10, 10

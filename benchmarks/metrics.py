@@ -36,7 +36,7 @@ from ganforge.metrics import (
     wasserstein2,
 )
 from ganforge.plugin import Dataset, DatasetContext, LatentSpec, MetricContext
-from ganforge.storage.data_folders import data_folders
+from ganforge.storage.run_folder import data_folders
 
 SEEN = 600
 NEIGHBOURS = 2_000

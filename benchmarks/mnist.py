@@ -39,9 +39,8 @@ from ganforge.metrics import class_coverage, hungarian_accuracy, parzen_log_like
 from ganforge.plugin import Dataset, DatasetContext, LatentSpec, MetricContext
 from ganforge.runs.loaded_generator import LoadedGenerator, load
 from ganforge.runs.run_index import find
-from ganforge.storage.data_folders import cache_folder, data_folders
 from ganforge.storage.journal import read
-from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_folder import RunFolder, cache_folder, data_folders
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_OF_THE_RECIPE = ("--runs-dir", "--tracking-uri", "--device")

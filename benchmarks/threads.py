@@ -20,7 +20,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.storage.data_folders import data_folder
+from ganforge.storage.run_folder import data_folder
 from ganforge.train.trainer import Trainer
 
 RECIPE = """

@@ -10,7 +10,7 @@ from ganforge.build.builder import Folders, build_dataset
 from ganforge.cli.app import main
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.storage.data_folders import data_folders
+from ganforge.storage.run_folder import data_folders
 
 pytestmark = pytest.mark.slow
 

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from ganforge.core.findings import Finding, report
 from ganforge.storage.journal import JournalWriter
+from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.delivery import Acknowledgement, Delivery, PendingUploads, count_pending
 from ganforge.tracking.mlflow_sink import RefusedError, UnreachableError
 
@@ -54,11 +56,11 @@ class Memory:
     def log_model(self, folder, record):
         self._call("model", folder.name)
 
-    def set_running(self):
-        self._call("running")
-
-    def set_ended(self, status, ms):
-        self._call("ended", status)
+    def set_status(self, status, ms):
+        if status == "RUNNING":
+            self._call("running")
+        else:
+            self._call("ended", status)
 
     def named(self, name):
         return [call[1:] for call in self.calls if call[0] == name]
@@ -478,7 +480,7 @@ def test_what_is_pending_is_counted_without_a_store(trainer, desk):
     assert waiting
 
     desk.deliver(final=True)
-    desk.ack.save(trainer.folder.acknowledged)
+    trainer.folder.write_json(trainer.folder.acknowledged, asdict(desk.ack))
     assert desk.ack.points == waiting.points
     assert count_pending(trainer.folder) == PendingUploads()
     assert not count_pending(trainer.folder)
@@ -502,7 +504,7 @@ def test_values_measured_again_after_the_end_get_names_of_their_own_and_leave_th
 def test_an_acknowledgement_comes_back_as_it_was_saved(tmp_path):
     ack = Acknowledgement("sqlite:///x", "1", "abc", True, 10, 8, 64, {"loss/total": 4}, {"images/samples": 0}, "KILLED", 5, 1, 0)
 
-    ack.save(tmp_path / "acknowledged.json")
+    RunFolder(tmp_path).write_json(tmp_path / "acknowledged.json", asdict(ack))
 
     assert Acknowledgement.load(tmp_path / "acknowledged.json") == ack
 
@@ -522,9 +524,3 @@ def test_another_store_starts_again_with_the_same_windows():
     assert ack.for_store("sqlite:///x") == ack
     assert ack.for_store("http://y") == Acknowledgement(store="http://y", width=64)
     assert Acknowledgement().for_store("http://y") == Acknowledgement(store="http://y")
-
-
-def test_the_highest_iteration_never_sinks():
-    ack = Acknowledgement(highest={"a": 10}).with_points({"a": 4, "b": 2}, 7)
-
-    assert ack == Acknowledgement(highest={"a": 10, "b": 2}, points=7)

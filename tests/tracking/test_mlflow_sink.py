@@ -17,7 +17,7 @@ from ganforge.core.findings import Finding, report
 from ganforge.core.redaction import HIDDEN
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.mlflow_sink import cut, image_key, metric_key, one_line
+from ganforge.tracking.mlflow_sink import artifact_key, cut, metric_key, one_line
 from ganforge.tracking.run_metadata import DatasetFacts
 from ganforge.tracking.tracking_store import resolve_store
 from ganforge.tracking.uploader import upload
@@ -147,6 +147,49 @@ def test_what_mlflow_will_never_take_is_put_aside_and_the_rest_arrives(new_train
     rejected = (trainer.folder.path / "rejected.jsonl").read_text().splitlines()
     assert len(rejected) == 1
     assert f"evaluation at iteration {2**70}" in rejected[0]
+
+
+def test_a_point_that_mlflow_always_fails_on_does_not_block_the_others(trainer, deliver, uri, read_back, monkeypatch):
+    from mlflow import MlflowClient, MlflowException
+
+    log_batch = MlflowClient.log_batch
+
+    def failing(client, run_id, metrics=(), **options):
+        if any(metric.key == "eval/poison" for metric in metrics):
+            raise MlflowException("internal error")
+        return log_batch(client, run_id, metrics=metrics, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", failing)
+    monkeypatch.setattr("ganforge.tracking.uploader._UploadLoop._backoff", lambda _: 0.0)
+    trainer.begin()
+    for iteration in range(1, 8):
+        trainer.evaluate(iteration, good=1.0, **({"poison": 2.0} if iteration == 4 else {}))
+    trainer.end()
+
+    state = deliver(trainer.folder, drain_timeout=20.0)
+
+    record = read_back(uri, trainer.start.run_id)
+    assert (state.phase, record.status) == ("done", "FINISHED")
+    assert [step for step, _ in record.points["eval/good"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert "metric eval/poison at iteration 4" in (trainer.folder.path / "rejected.jsonl").read_text()
+
+
+def test_a_store_that_refuses_every_write_rejects_nothing(trainer, deliver, monkeypatch):
+    from mlflow import MlflowClient, MlflowException
+
+    def failing(*_, **__):
+        raise MlflowException("internal error")
+
+    for name in ("log_batch", "set_tag"):
+        monkeypatch.setattr(MlflowClient, name, failing)
+    monkeypatch.setattr("ganforge.tracking.uploader._UploadLoop._backoff", lambda _: 0.05)
+    trainer.begin()
+    trainer.evaluate(1, good=1.0)
+
+    state = deliver(trainer.folder, drain_timeout=1.0)
+
+    assert (state.phase, state.message) == ("unreachable", "internal error")
+    assert not (trainer.folder.path / "rejected.jsonl").exists()
 
 
 def test_secrets_are_nowhere(new_trainer, deliver, uri, tmp_path):
@@ -321,8 +364,8 @@ def test_every_metric_key_is_one_that_mlflow_takes(name):
 
 
 @given(st.text(max_size=300))
-def test_every_image_key_is_one_that_mlflow_takes_and_no_path_out(name):
-    key = image_key(name)
+def test_every_artifact_key_is_one_that_mlflow_takes_and_no_path_out(name):
+    key = artifact_key(name)
 
     assert re.fullmatch(r"[a-zA-Z0-9_\-./ ]+", key)
     assert posixpath.normpath(key) == key
@@ -335,7 +378,7 @@ def test_two_names_never_become_one(names):
     one, other = names
 
     assert metric_key(one) != metric_key(other)
-    assert image_key(one) != image_key(other)
+    assert artifact_key(one) != artifact_key(other)
 
 
 def test_names_for_people_hold_no_control_characters():

@@ -37,7 +37,7 @@ from ganforge.core.specs import DataSpec, Scaling
 from ganforge.games.two_player import TwoPlayerGame
 from ganforge.recipe.config import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
 from ganforge.storage import strict_json
-from ganforge.storage.data_folders import cache_folder
+from ganforge.storage.run_folder import cache_folder
 from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
 from ganforge.train.random_streams import derive, seeded

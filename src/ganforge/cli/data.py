@@ -26,7 +26,7 @@ def data() -> None:
 def list_data(*, as_json: options.Json = False) -> None:
     """List the data sets that can be prepared, their state and location."""
     from ganforge.builtin.datasets.remote_datasets import REMOTE_DATASETS, find_folder, search_folders
-    from ganforge.storage.data_folders import data_folders
+    from ganforge.storage.run_folder import data_folders
 
     folders = data_folders()
     found = [(dataset, find_folder(dataset, search_folders(dataset, folders))) for dataset in REMOTE_DATASETS.values()]
@@ -54,7 +54,7 @@ def prepare(
 ) -> None:
     """Copy or download a data set into the data folder, and verify its checksums."""
     from ganforge.session.data_preparation import find_dataset, prepare_data
-    from ganforge.storage.data_folders import data_folders
+    from ganforge.storage.run_folder import data_folders
 
     dataset = find_dataset(name)
     with _progress() as report:

@@ -210,7 +210,7 @@ def _plugins(folder: Path) -> Iterator[Diagnosis]:
 
 
 def _data() -> Iterator[Diagnosis]:
-    from ganforge.storage.data_folders import data_folder
+    from ganforge.storage.run_folder import data_folder
 
     folder = data_folder()
     source = "GANFORGE_DATA" if os.environ.get("GANFORGE_DATA") else "the default"

@@ -26,8 +26,7 @@ from ganforge.runs.latent_grids import with_code, with_label
 from ganforge.runs.run_index import find
 from ganforge.runs.sample_files import arrays
 from ganforge.storage import atomic_files, checkpoints, strict_json
-from ganforge.storage.data_folders import data_folders
-from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_folder import RunFolder, data_folders
 from ganforge.train.evaluator import draw_samples
 from ganforge.train.modules import load_network, network_state
 from ganforge.train.random_streams import derive

@@ -29,8 +29,7 @@ from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.run_index import find
 from ganforge.session.training_loop import count_rollbacks
 from ganforge.storage import checkpoints
-from ganforge.storage.data_folders import data_folders
-from ganforge.storage.run_folder import RunFolder
+from ganforge.storage.run_folder import RunFolder, data_folders
 
 if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer

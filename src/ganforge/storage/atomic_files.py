@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ganforge.core.errors import StorageError
 from ganforge.storage import strict_json
@@ -34,10 +33,7 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data`` in one step, so that no reader sees a part of it; missing parent folders are created.
 
-    Args:
-        path: the file.
-        data: its whole content.
-        durable: whether the file must survive a power cut, which costs about a millisecond.
+    A ``durable`` file survives a power cut, which costs about a millisecond.
 
     Raises:
         StorageError: the disk or folder refused; ``path`` is unchanged.
@@ -76,29 +72,20 @@ def staged(path: Path) -> Iterator[Path]:
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.tmp-", dir=path.parent))
-    former = stage / "former"
-    try:
-        yield stage / path.name
+        stage = TemporaryDirectory(prefix=f".{path.name[:100]}.tmp-", dir=path.parent, ignore_cleanup_errors=True)
+    with stage:
+        new, former = Path(stage.name, path.name), Path(stage.name, "former")
+        yield new
         with storage_errors(path):
-            _exchange(stage / path.name, path, former)
-    finally:
-        if os.path.lexists(path) or not os.path.lexists(former):  # never remove the only copy
-            shutil.rmtree(stage, ignore_errors=True)
-
-
-def _exchange(new: Path, path: Path, former: Path) -> None:
-    """Move ``new`` to ``path``; a folder or link there moves to ``former`` first, since a rename cannot replace it by a folder."""
-    if path.is_file() or not os.path.lexists(path):
-        new.replace(path)
-    else:
-        path.rename(former)
-        try:
-            new.rename(path)
-        except BaseException:
-            former.rename(path)
-            raise
-    sync_folder(path.parent)
+            if os.path.lexists(path) and not path.is_file():  # a rename cannot replace a folder
+                path.rename(former)
+            try:
+                new.replace(path)
+            except BaseException:
+                if os.path.lexists(former):
+                    former.rename(path)
+                raise
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -134,15 +121,12 @@ def _remedy(error: OSError, path: Path) -> str:
 
 
 def fault_point(name: str) -> None:
-    """Kill this process here if ``GANFORGE_FAULT`` says so: tests prove with it that what is on disk is whole at any point.
+    """Kill this process here (SIGKILL) if ``GANFORGE_FAULT`` says so: tests prove with it that files are whole at any point.
 
     ``kill@NAME`` kills at the fault point of that name, ``kill@NAME:3`` the third time, and ``kill@any:3`` at the third fault point
-    of any name. Nothing is cleaned up (SIGKILL). Without the variable, a fault point costs one look at the environment.
+    of any name.
     """
-    fault = os.environ.get("GANFORGE_FAULT")
-    if not fault:
-        return
-    place, _, turn = fault.removeprefix("kill@").partition(":")
+    place, _, turn = os.environ.get("GANFORGE_FAULT", "").removeprefix("kill@").partition(":")
     if place in (name, "any"):
         _passes[place] += 1
         if _passes[place] == int(turn or 1):

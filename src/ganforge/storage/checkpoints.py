@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,31 +24,24 @@ from ganforge.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1
-"""Increases when older versions of ganforge can no longer read the format."""
-MANIFEST = "MANIFEST.json"
-
+_FORMAT = 1  # increases when older versions of ganforge can no longer read the format
+_MANIFEST = "MANIFEST.json"
 _VALUES = "state.json"
 _FILE_NAME = re.compile(r"[a-z0-9_-]+\.(safetensors|json)")
 _NUMBER = re.compile(r"[0-9]{8,}")
 _GROUP = re.compile(r"[a-z0-9_-]+")
 _TEMPORARY = ".tmp-"
 _REPLACED = ".replaced-"
-_DISCARDED = "discarded-"
 
 
 class LoadedCheckpoint(NamedTuple):
-    """A checkpoint that was loaded.
-
-    Attributes:
-        iteration: iterations done.
-        state: the saved state; tuples among its values become lists.
-        skipped: one sentence for each newer checkpoint that is damaged.
-    """
+    """A checkpoint that was loaded."""
 
     iteration: int
     state: State
+    """Tuples among its values become lists."""
     skipped: list[str]
+    """One sentence for each newer checkpoint that is damaged."""
 
 
 class DamagedCheckpointError(Exception):
@@ -58,8 +51,7 @@ class DamagedCheckpointError(Exception):
 def save(folder: RunFolder, iteration: int, state: State, keep: int) -> Path:
     """Commit ``state``, remove all but the ``keep`` newest checkpoints, and return the checkpoint's folder.
 
-    A tensor's name is ``<group>/<name>``; each group becomes a file. Tensors are copied to the CPU; the manifest has the sha256 and
-    size of each file.
+    A tensor's name is ``<group>/<name>``; each group becomes a file.
 
     Raises:
         StorageError: the disk or folder refused; earlier checkpoints are untouched.
@@ -109,10 +101,9 @@ def move_aside_after(folder: RunFolder, iteration: int) -> None:
 
     Nothing resumes or samples from there. Checkpoints that cannot be moved stay.
     """
-    later = [path for path in list_checkpoints(folder) if int(path.name) > iteration]
-    if not later:
+    if not (later := [path for path in list_checkpoints(folder) if int(path.name) > iteration]):
         return
-    aside = folder.checkpoints / f"{_DISCARDED}{1 + len(list(folder.checkpoints.glob(f'{_DISCARDED}*')))}"
+    aside = folder.checkpoints / f"discarded-{1 + len(list(folder.checkpoints.glob('discarded-*')))}"
     with suppress(OSError):
         aside.mkdir()
         for path in later:
@@ -164,17 +155,17 @@ def read_verified(path: Path) -> dict[str, bytes]:
 
 def _manifest(path: Path) -> dict[str, tuple[int, str]]:
     """Size and sha256 of each file by name."""
-    text = _read(path / MANIFEST)
+    text = _read(path / _MANIFEST)
     try:
         manifest = strict_json.loads(text)
         version, iteration = manifest["format"], manifest["iteration"]
         files = {name: (int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedCheckpointError(f"{MANIFEST}: not a manifest") from error
-    if version != FORMAT:
-        raise DamagedCheckpointError(f"{MANIFEST}: format {version} instead of {FORMAT}; written by another version of ganforge")
+        raise DamagedCheckpointError(f"{_MANIFEST}: not a manifest") from error
+    if version != _FORMAT:
+        raise DamagedCheckpointError(f"{_MANIFEST}: format {version} instead of {_FORMAT}; written by another version of ganforge")
     if iteration != int(path.name) or _VALUES not in files or not all(map(_FILE_NAME.fullmatch, files)):
-        raise DamagedCheckpointError(f"{MANIFEST}: not this checkpoint's manifest")
+        raise DamagedCheckpointError(f"{_MANIFEST}: not this checkpoint's manifest")
     return files
 
 
@@ -194,38 +185,28 @@ def _write(temporary: Path, iteration: int, state: State) -> None:
         fault_point(f"wrote {name}")
         entries[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
-    # Compact, so that every byte matters and no change goes unnoticed.
-    atomic_files.write_synced(
-        temporary / MANIFEST, strict_json.dumps({"format": FORMAT, "iteration": iteration, "files": entries}).encode()
-    )
-    fault_point(f"wrote {MANIFEST}")
+    manifest = {"format": _FORMAT, "iteration": iteration, "files": entries}
+    atomic_files.write_synced(temporary / _MANIFEST, strict_json.dumps(manifest).encode())  # compact, so that every byte matters
+    fault_point(f"wrote {_MANIFEST}")
     atomic_files.sync_folder(temporary)
     fault_point("synced the checkpoint")
 
 
 def _encode(state: State) -> Iterator[tuple[str, bytes]]:
+    import torch
     from safetensors.torch import save as to_bytes
 
-    yield _VALUES, strict_json.dumps(state.values).encode()
-    for group, tensors in _group(state.tensors).items():
-        yield f"{group}.safetensors", to_bytes({name: _to_cpu(tensor) for name, tensor in tensors.items()})
-
-
-def _group(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     groups: dict[str, dict[str, Tensor]] = {}
-    for full_name, tensor in tensors.items():
+    for full_name, tensor in state.tensors.items():
         group, _, name = full_name.partition("/")
         if not (_GROUP.fullmatch(group) and name):
             raise ValueError(f"the tensor '{full_name}' of a state is not named group/name")
-        groups.setdefault(group, {})[name] = tensor
-    return groups
+        # on the CPU, contiguous and without shared memory: safetensors refuses anything else
+        groups.setdefault(group, {})[name] = tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
 
-
-def _to_cpu(tensor: Tensor) -> Tensor:
-    """On the CPU, contiguous and without shared memory: safetensors refuses anything else."""
-    import torch
-
-    return tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
+    yield _VALUES, strict_json.dumps(state.values).encode()
+    for group, tensors in groups.items():
+        yield f"{group}.safetensors", to_bytes(tensors)
 
 
 def _commit(temporary: Path, final: Path) -> None:
@@ -263,15 +244,11 @@ def _prune(folder: RunFolder, newest: Path, keep: int) -> None:
     older = [path for path in others if int(path.name) < int(newest.name)]
     later = [path for path in others if int(path.name) > int(newest.name)]
     for path in older[max(keep, 1) - 1 :] + [path for path in later if _is_damaged(path)]:
-        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    pruned = path.with_name(f"{_TEMPORARY}pruned-{path.name}")
-    with suppress(OSError):  # a checkpoint that cannot be removed does no harm
-        path.rename(pruned)
-        fault_point("pruning")
-        shutil.rmtree(pruned)
+        pruned = path.with_name(f"{_TEMPORARY}pruned-{path.name}")
+        with suppress(OSError):  # a checkpoint that cannot be removed does no harm
+            path.rename(pruned)
+            fault_point("pruning")
+            shutil.rmtree(pruned)
 
 
 def _is_damaged(path: Path) -> bool:

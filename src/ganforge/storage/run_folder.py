@@ -1,4 +1,4 @@
-"""The folder of a run: where each file is, how a new folder is created, the run's state, and which process works in it."""
+"""The folder of a run: its files, its state, and which process works in it; and the folders of the cache and of prepared data."""
 
 from __future__ import annotations
 
@@ -260,3 +260,20 @@ def slug(name: str, *, fallback: str) -> str:
     ascii_text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     kept = re.sub(r"[^a-z0-9._-]+", "-", ascii_text)[:60].strip(".-_")
     return kept or f"{fallback}-{zlib.crc32(name.encode(errors='surrogatepass')):08x}"
+
+
+def cache_folder() -> Path:
+    """The user's cache, for what can be obtained again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge"
+
+
+def data_folder() -> Path:
+    """Where data sets are prepared: ``$GANFORGE_DATA``, else the user's cache."""
+    return data_folders()[0]
+
+
+def data_folders() -> tuple[Path, ...]:
+    """Where data sets are searched, in this order: ``$GANFORGE_DATA`` if it is set, then the user's cache."""
+    given = os.environ.get("GANFORGE_DATA")
+    cache = cache_folder() / "data"
+    return (Path(given).expanduser(), cache) if given else (cache,)

@@ -22,7 +22,7 @@ from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
 from ganforge.registry.registry import Registry
-from ganforge.storage.data_folders import data_folders
+from ganforge.storage.run_folder import data_folders
 from ganforge.testing import stub_components
 from ganforge.testing.checks_losses import TURNS, find_discriminator, turn_terms
 from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder

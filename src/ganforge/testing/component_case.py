@@ -24,7 +24,7 @@ from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
-from ganforge.storage.data_folders import data_folders
+from ganforge.storage.run_folder import data_folders
 from ganforge.testing.conformance_checks import CheckFailedError, Outcome, require
 
 _CLASSES = 3

@@ -10,13 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ganforge.core.redaction import mask, mask_text
-from ganforge.storage import atomic_files, journal, strict_json
+from ganforge.storage import journal, strict_json
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.metric_buffer import MetricBuffer, Point, finite_or_nan, surviving_values
 from ganforge.tracking.mlflow_sink import MlflowSink, Refusal, RefusedError, UnreachableError, isolate_refused
@@ -38,8 +38,6 @@ class Acknowledgement:
 
     Attributes:
         store: the store that accepted, without login; another store starts again.
-        experiment_id: MLflow's id of the experiment.
-        run_id: MLflow's id of the run.
         described: whether params, tags, data set and first artifacts were accepted.
         offset: byte of the journal from which points may still be needed.
         handled: byte of the journal before which all records other than metrics are done.
@@ -47,8 +45,6 @@ class Acknowledgement:
         highest: highest accepted iteration of each metric.
         images: highest accepted iteration of each image key.
         status: the final status that MLflow has, or ``None`` while the run continues.
-        points: number of accepted points.
-        pictures: number of accepted images.
         rejected: number of records that MLflow refused for good; ``rejected.jsonl`` holds them.
     """
 
@@ -75,22 +71,9 @@ class Acknowledgement:
         except (OSError, ValueError, TypeError):
             return cls()
 
-    def save(self, path: Path) -> None:
-        """Replace the file as a whole.
-
-        Raises:
-            StorageError: the folder or disk refused.
-        """
-        atomic_files.write_json(path, asdict(self))
-
     def for_store(self, store: str) -> Acknowledgement:
         """This one; for another store, one that acknowledges nothing but keeps the windows, so that points stay the same rows."""
         return replace(self, store=store) if self.store in {"", store} else Acknowledgement(store=store, width=self.width)
-
-    def with_points(self, sent: Mapping[str, int], count: int) -> Acknowledgement:
-        """After ``count`` points were accepted; ``sent`` holds the highest iteration of each metric among them."""
-        highest = {key: max(iteration, self.highest.get(key, iteration)) for key, iteration in sent.items()}
-        return replace(self, highest={**self.highest, **highest}, points=self.points + count)
 
 
 class Delivery:
@@ -217,8 +200,10 @@ class Delivery:
             self._reject(f"metric {point.key} at iteration {point.iteration}", reason, value=repr(point.value))
         for _ in batch:
             self._buffer.waiting.popleft()
-        highest = {point.key: point.iteration for point in sorted(batch, key=lambda point: point.iteration)}
-        self._acknowledge(self.ack.with_points(highest, len(batch) - len(refused)))
+        highest = dict(self.ack.highest)
+        for point in batch:
+            highest[point.key] = max(point.iteration, highest.get(point.key, 0))
+        self._acknowledge(replace(self.ack, highest=highest, points=self.ack.points + len(batch) - len(refused)))
 
     # Other records
 
@@ -264,7 +249,7 @@ class Delivery:
 
     def _resume(self, record: dict[str, Any]) -> None:
         self._end_windows(record["kind"])
-        self._sink.set_running()
+        self._sink.set_status("RUNNING", int(record["ms"]))
         self.ack = replace(self.ack, status=None)
 
     def _roll_back(self, record: dict[str, Any]) -> None:
@@ -285,7 +270,7 @@ class Delivery:
         for key in ("reason", "error", "exit_code"):
             if record.get(key) is not None:
                 self._sink.set_tag(f"ganforge.{'end_reason' if key == 'reason' else key}", mask_text(str(record[key])))
-        self._sink.set_ended(status, int(record["ms"]))
+        self._sink.set_status(status, int(record["ms"]))
         self.ack = replace(self.ack, status=status)
 
     def _final_points(self, record: dict[str, Any]) -> Iterator[Point]:
@@ -309,7 +294,7 @@ class Delivery:
         last = max([self._buffer.last_iteration, *self.ack.highest.values()])
         self._sink.set_tag("ganforge.reaped", "true")
         self._sink.set_tag("ganforge.end_reason", f"process vanished at iteration ~{last}")
-        self._sink.set_ended("KILLED", int(self.folder.journal.stat().st_mtime * 1000))  # it may have vanished long ago
+        self._sink.set_status("KILLED", int(self.folder.journal.stat().st_mtime * 1000))  # it may have vanished long ago
         self._ended = True
         self._acknowledge(replace(self.ack, status="KILLED"))
 
@@ -373,17 +358,17 @@ class _CountingSink:
     def open_run(self, start: StartRecord, run_id: str | None) -> tuple[str, str]:
         return start.experiment, run_id or ""
 
-    def describe_run(self, *_: Any, **__: Any) -> list[Refusal]:
+    def describe_run(self, *_: Any) -> list[Refusal]:
         self.counts["others"] += 1
         return []
 
     def log_points(self, points: Sequence[Point]) -> None:
         self.counts["points"] += len(points)
 
-    def log_image(self, *_: Any, **__: Any) -> None:
+    def log_image(self, *_: Any) -> None:
         self.counts["images"] += 1
 
-    def _count_other(self, *_: Any, **__: Any) -> None:
+    def _count_other(self, *_: Any) -> None:
         self.counts["others"] += 1
 
-    log_file = set_tag = log_model = set_running = set_ended = _count_other
+    log_file = set_tag = log_model = set_status = _count_other

@@ -8,9 +8,10 @@ import json
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,17 +46,7 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
-_PERMANENT_CODES = {
-    "INVALID_PARAMETER_VALUE",
-    "BAD_REQUEST",
-    "RESOURCE_DOES_NOT_EXIST",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "RESOURCE_ALREADY_EXISTS",
-    "NOT_IMPLEMENTED",
-}
-"""MLflow's error codes for requests that will never succeed. Missing permissions are not among them: someone may grant them."""
-_PERMANENT_STATUS = {400, 404, 413, 415, 422}
+_PERMANENT_STATUS = {400, 404, 413, 415, 422, 501}  # not 401 and 403: someone may grant the permission
 _PERMANENT_ERRNO = {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
 
 
@@ -72,7 +63,7 @@ class RunDeletedError(Exception):
 
 
 def set_environment(*, own_process: bool) -> None:
-    """Configure MLflow for uploads: no retries, no threads, no telemetry, no output.
+    """Configure MLflow for uploads: no retries, no threads, no telemetry, no output, no warnings that the user cannot act on.
 
     Args:
         own_process: whether nothing else in this process uses MLflow. Then its retries are off whatever the user has set, since
@@ -82,6 +73,7 @@ def set_environment(*, own_process: bool) -> None:
         os.environ.setdefault(name, value)
     if own_process:
         os.environ |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
+    warnings.filterwarnings("ignore", module="mlflow|sqlalchemy")
 
 
 class MlflowSink:
@@ -89,15 +81,11 @@ class MlflowSink:
 
     Every method may be called again after a crash and then changes nothing. Every method may raise :class:`UnreachableError`,
     :class:`RefusedError` or :class:`RunDeletedError`.
-
-    Attributes:
-        failures: attempts to upload that have failed since the last one that succeeded.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.failures = 0
-        self._cached_client: MlflowClient | None = None
+        self.failures = 0  # attempts to upload that have failed since the last one that succeeded
         self._experiment_id = ""
         self._run_id = ""
         self._pictures: set[tuple[str, str]] | None = None  # (key, iteration) of the pictures in the store
@@ -108,12 +96,7 @@ class MlflowSink:
             self._client.search_experiments(max_results=1)
 
     def open_run(self, start: StartRecord, run_id: str | None) -> tuple[str, str]:
-        """Find or create the run, and return ``(experiment id, run id)``. Never refused for good.
-
-        Args:
-            start: the run.
-            run_id: the MLflow id that was acknowledged.
-        """
+        """Find the run (``run_id`` is acknowledged) or create it; return ``(experiment id, run id)``. Never refused for good."""
         with _retry_refusals(), translate_errors(), self.store.locked():
             if not self._find_acknowledged(run_id):
                 self._experiment_id = self._find_experiment(start)
@@ -145,7 +128,7 @@ class MlflowSink:
 
     def log_image(self, path: Path, key: str, iteration: int, ms: int) -> None:
         """Send a picture unless it is there."""
-        picture, key = _open_image(path), image_key(key)
+        picture, key = _open_image(path), artifact_key(key)
         with self._errors():
             if self._pictures is None:
                 self._pictures = self._list_pictures()
@@ -159,7 +142,7 @@ class MlflowSink:
     def log_file(self, path: Path, folder: str) -> None:
         """Send a file, without secrets if it is text, to a folder of artifacts; "" is the top."""
         with self._errors(), _without_secrets(path) as clean:
-            self._client.log_artifact(self._run_id, str(clean), artifact_folder(folder) if folder else None)
+            self._client.log_artifact(self._run_id, str(clean), artifact_key(folder) if folder else None)
 
     def set_tag(self, key: str, value: str) -> None:
         """Set a tag of the run."""
@@ -172,23 +155,19 @@ class MlflowSink:
         with self._errors():
             log_generator(self._client, self._experiment_id, run, folder, iteration=iteration, requirements=requirements)
 
-    def set_running(self) -> None:
-        """Mark the run as running again."""
+    def set_status(self, status: str, ms: int) -> None:
+        """Set the status: RUNNING, or FINISHED, FAILED or KILLED at that time."""
         with self._errors():
-            self._client.update_run(self._run_id, status="RUNNING")
+            if status == "RUNNING":
+                self._client.update_run(self._run_id, status=status)
+            else:
+                self._client.set_terminated(self._run_id, status=status, end_time=ms)
 
-    def set_ended(self, status: str, ms: int) -> None:
-        """Set the final status: FINISHED, FAILED or KILLED."""
-        with self._errors():
-            self._client.set_terminated(self._run_id, status=status, end_time=ms)
-
-    @property
+    @cached_property
     def _client(self) -> MlflowClient:
-        if self._cached_client is None:
-            from mlflow import MlflowClient
+        from mlflow import MlflowClient
 
-            self._cached_client = MlflowClient(tracking_uri=self.store.uri, registry_uri=self.store.uri)
-        return self._cached_client
+        return MlflowClient(tracking_uri=self.store.uri, registry_uri=self.store.uri)
 
     @contextmanager
     def _errors(self, *, may_blame: bool = False) -> Iterator[None]:
@@ -232,11 +211,7 @@ class MlflowSink:
     # Identity
 
     def _find_acknowledged(self, run_id: str | None) -> bool:
-        """Whether the store has the run that the acknowledgement names.
-
-        Raises:
-            RunDeletedError: the user deleted it.
-        """
+        """Whether the store has the run that the acknowledgement names."""
         from mlflow import MlflowException
 
         if run_id is None:
@@ -256,15 +231,15 @@ class MlflowSink:
         """Find or create the experiment. If the user deleted it, it stays deleted, and the new one gets a number after its name."""
         from mlflow import MlflowException
 
-        name = one_line(start.experiment, 480) or "ganforge"
+        name = numbered = one_line(start.experiment, 480) or "ganforge"
         number = 1
         while True:
-            numbered = name if number == 1 else f"{name} ({number})"
             experiment: Experiment | None = self._client.get_experiment_by_name(numbered)
             if experiment is not None and experiment.lifecycle_stage == "active":
                 return str(experiment.experiment_id)
             if experiment is not None:
                 number += 1
+                numbered = f"{name} ({number})"
                 continue
             try:
                 tags = {"mlflow.experimentKind": "custom_model_development"}
@@ -389,7 +364,7 @@ def isolate_refused(items: Sequence[_T], send: Callable[[Sequence[_T]], None]) -
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn every error from MLflow, its store or the network into one of the errors of this module."""
+    """Turn every error from MLflow, its store or the network into one of this module's errors."""
     try:
         yield
     except (UnreachableError, RefusedError, RunDeletedError):
@@ -398,21 +373,22 @@ def translate_errors() -> Iterator[None]:
         raise _translated(error) from error
 
 
-def _translated(error: Exception) -> UnreachableError | RefusedError:
+def _translated(error: Any) -> UnreachableError | RefusedError:
     from mlflow import MlflowException
 
-    message = mask_text(str(error) if isinstance(error, MlflowException) else f"{type(error).__name__}: {error}")
+    is_mlflow = isinstance(error, MlflowException)
+    message = mask_text(str(error) if is_mlflow else f"{type(error).__name__}: {error}")
     if "database schema" in message or "Can't locate revision" in message:
         remedy = "another version of MLflow made the store: back it up, then run `mlflow db upgrade URI`"
         return UnreachableError(f"{message} ({remedy})")
 
-    is_system = isinstance(error, OSError)  # a full disk; and the errors of requests
-    permanent = (
-        getattr(error, "error_code", None) in _PERMANENT_CODES
-        or getattr(getattr(error, "response", None), "status_code", None) in _PERMANENT_STATUS
-        or getattr(error, "errno", None) in _PERMANENT_ERRNO
-        or (isinstance(error, ValueError | TypeError | OverflowError | KeyError) and not is_system)
-    )
+    if is_mlflow:
+        permanent = error.get_http_status_code() in _PERMANENT_STATUS
+    elif isinstance(error, OSError):  # a full disk; and the errors of requests
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        permanent = status in _PERMANENT_STATUS or error.errno in _PERMANENT_ERRNO
+    else:
+        permanent = isinstance(error, ValueError | TypeError | OverflowError | KeyError)
     return RefusedError(message) if permanent else UnreachableError(message)
 
 
@@ -424,14 +400,9 @@ def metric_key(name: str) -> str:
     return _clean(name, allowed=r"\w\-. :", longest=250, flags=0)
 
 
-def image_key(name: str) -> str:
-    """A key for ``MlflowClient.log_image``, which accepts fewer characters: ASCII letters, digits and ``_ - . space /``."""
+def artifact_key(name: str) -> str:
+    """A key for an image or a folder, which accepts fewer characters: ASCII letters, digits and ``_ - . space /``."""
     return _clean(name, allowed=r"\w\-. ", longest=120, flags=re.ASCII)  # it becomes part of a file name of at most 255
-
-
-def artifact_folder(name: str) -> str:
-    """A folder for artifacts inside the run: a clean relative path."""
-    return _clean(name, allowed=r"\w\-. ", longest=200, flags=0)
 
 
 def one_line(name: str, longest: int) -> str:

@@ -19,19 +19,15 @@ _NOTHING = "none"  # MLflow shows an empty tag like a missing one
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """The data set, as MLflow lists it.
-
-    Attributes:
-        name: the component's name.
-        digest: prefix of a hash of the data; MLflow takes at most 36 characters.
-        source: a component id, path or URL.
-        profile: number of samples, shape and classes, as text or JSON.
-    """
+    """The data set, as MLflow lists it."""
 
     name: str
     digest: str
+    """Prefix of a hash of the data; MLflow takes at most 36 characters."""
     source: str
+    """A component id, path or URL."""
     profile: str = ""
+    """Number of samples, shape and classes, as text or JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +38,8 @@ class StartRecord:
 
     Attributes:
         run_id: ganforge's id of the run; the tag ``ganforge.run_id`` identifies it in MLflow.
-        run_name: the name that MLflow shows.
-        experiment: name of the MLflow experiment.
         params: the resolved recipe, flattened with dots: ``generator.params.hidden`` → ``[128, 128]``.
         tags: ``mlflow.source.name``, ``mlflow.source.git.commit``, ``ganforge.seed``, … and the user's own.
-        dataset: the real samples, or ``None``.
         note: Markdown shown on the run's page.
         artifacts: files that are in the run folder already, such as ``recipe.toml``, each with its folder in MLflow.
         parent_run_id: ganforge's id of the parent run (a sweep over seeds), or ``None``.

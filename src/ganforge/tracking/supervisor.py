@@ -18,8 +18,6 @@ from ganforge.tracking.mlflow_sink import set_environment
 from ganforge.tracking.tracking_store import Store, resolve_store
 from ganforge.tracking.uploader import DRAIN_TIMEOUT, UploadState, log_error, read_state, upload
 
-Mode = Literal["process", "inline", "off"]
-
 SYNC_TIMEOUT = 5.0
 """Seconds that ``ganforge sync`` retries while the store does not answer."""
 _RESTARTS = 3
@@ -28,19 +26,14 @@ _REQUEST_TIMEOUT = 12  # a request that is in progress when the time is up may t
 
 @dataclass(frozen=True, slots=True)
 class UploadSummary:
-    """What MLflow has of a run.
-
-    Attributes:
-        store: the store.
-        accepted: what it accepted, in all.
-        pending: what was not delivered; ``ganforge sync`` delivers it later.
-        message: the reason why something was not delivered, or ``None``.
-    """
+    """What MLflow has of a run."""
 
     store: Store
     accepted: Acknowledgement
     pending: PendingUploads
+    """What was not delivered; ``ganforge sync`` delivers it later."""
     message: str | None = None
+    """The reason why something was not delivered."""
 
     @property
     def link(self) -> str | None:
@@ -49,13 +42,10 @@ class UploadSummary:
         return self.store.link(experiment_id, run_id) if experiment_id and run_id else None
 
 
-def sync(folder: RunFolder, uri: str | None = None, *, timeout: float | None = None) -> UploadSummary:
+def sync(folder: RunFolder, uri: str | None = None) -> UploadSummary:
     """Deliver the rest of a run that has ended, and set its true final status.
 
-    Args:
-        folder: the run folder.
-        uri: tracking URI; by default the environment's, else the one that the run used.
-        timeout: seconds to retry while the store does not answer; by default :data:`SYNC_TIMEOUT`.
+    The store is ``uri``, else the environment's, else the one that the run used.
 
     Raises:
         RunFolderError: the run is in progress, or its last uploader is still at work.
@@ -68,21 +58,17 @@ def sync(folder: RunFolder, uri: str | None = None, *, timeout: float | None = N
         set_environment(own_process=True)
         run_over = threading.Event()
         run_over.set()
-        state = upload(folder, store, run_over, drain_timeout=SYNC_TIMEOUT if timeout is None else timeout)
+        state = upload(folder, store, run_over, drain_timeout=SYNC_TIMEOUT)
         if state.phase == "busy":
             raise RunFolderError(f"the uploader of run {folder.path} is still at work", remedy="wait until it is done")
         return _summarize(folder, store)
 
 
 class Supervisor:
-    """The trainer's control of its uploader.
-
-    Attributes:
-        summary: what was delivered, once the uploader was stopped; ``None`` before.
-    """
+    """The trainer's control of its uploader."""
 
     def __init__(self, folder: RunFolder, store: Store, uploader: _UploaderProcess | _UploaderThread | None) -> None:
-        self.summary: UploadSummary | None = None
+        self.summary: UploadSummary | None = None  # once the uploader was stopped
         self._folder = folder
         self._store = store
         self._uploader = uploader
@@ -109,7 +95,11 @@ class Supervisor:
 
 @contextmanager
 def supervise(
-    folder: RunFolder, uri: str | None = None, *, mode: Mode = "process", drain_timeout: float = DRAIN_TIMEOUT
+    folder: RunFolder,
+    uri: str | None = None,
+    *,
+    mode: Literal["process", "inline", "off"] = "process",
+    drain_timeout: float = DRAIN_TIMEOUT,
 ) -> Iterator[Supervisor]:
     """Upload a run to MLflow while the block runs, and wait for the rest at its end.
 

@@ -17,22 +17,16 @@ from ganforge.core.redaction import mask_text
 from ganforge.storage.atomic_files import storage_errors
 from ganforge.storage.run_folder import slug
 
-Origin = Literal["--tracking-uri", "MLFLOW_TRACKING_URI", "default"]
-
 _SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An MLflow store.
-
-    Attributes:
-        uri: its tracking URI; the path of an sqlite file is absolute.
-        origin: where the URI comes from.
-    """
+    """An MLflow store."""
 
     uri: str
-    origin: Origin = "default"
+    """Its tracking URI; the path of an sqlite file is absolute."""
+    origin: Literal["--tracking-uri", "MLFLOW_TRACKING_URI", "default"] = "default"
 
     @property
     def shown(self) -> str:
@@ -47,17 +41,12 @@ class Store:
     @property
     def database(self) -> Path | None:
         """The sqlite file, or ``None`` for any other kind of store."""
-        if not self.uri.startswith(_SQLITE):
-            return None
-        return Path(unquote(self.uri.removeprefix(_SQLITE).split("?")[0]))
+        path = unquote(self.uri.removeprefix(_SQLITE).split("?")[0])
+        return Path(path) if self.uri.startswith(_SQLITE) else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold a lock beside an sqlite file: if several processes open a new one together, MLflow lets most of them die.
-
-        Raises:
-            StorageError: the lock file cannot be written.
-        """
+        """Hold a lock beside an sqlite file: if several processes open a new one together, MLflow lets most of them die."""
         if self.database is None:
             yield
             return
@@ -80,34 +69,28 @@ class Store:
 
         Without ``workflowType``, MLflow opens a page for language models.
         """
-        if not self.is_http:
-            return None
-        base = self.shown.rstrip("/")
-        if run_id:
-            return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
-        return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        page = f"{self.shown.rstrip('/')}/#/experiments/{experiment_id}/runs"
+        page += f"/{run_id}?workflowType=machine_learning" if run_id else "?workflowType=machine_learning&compareRunsMode=CHART"
+        return page if self.is_http else None
 
 
 def resolve_store(uri: str | None = None, *, folder: Path | None = None) -> Store:
-    """Find the store: ``--tracking-uri``, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///<folder>/mlflow.db``.
+    """Find the store: ``uri`` of the command line, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///<folder>/mlflow.db``.
 
-    Args:
-        uri: the URI of the command line.
-        folder: the base of relative paths; by default the current folder.
+    Relative paths begin at ``folder``, by default the current one.
 
     Raises:
         UsageError: the URI is invalid, or names MLflow's file store, which MLflow refuses since 3.13.
     """
     folder = Path.cwd() if folder is None else folder.absolute()
     if uri:
-        return Store(_checked(uri, folder), "--tracking-uri")
+        return Store(_checked(uri.strip(), folder), "--tracking-uri")
     if named := os.environ.get("MLFLOW_TRACKING_URI"):
-        return Store(_checked(named, folder), "MLFLOW_TRACKING_URI")
-    return Store(f"{_SQLITE}{folder / 'mlflow.db'}", "default")
+        return Store(_checked(named.strip(), folder), "MLFLOW_TRACKING_URI")
+    return Store(f"{_SQLITE}{folder / 'mlflow.db'}")
 
 
 def _checked(uri: str, folder: Path) -> str:
-    uri = uri.strip()
     if uri.startswith("sqlite:") and not uri.startswith(_SQLITE):
         raise UsageError(f"'{uri}' is not an sqlite URI", remedy=f"write three slashes: {_SQLITE}mlflow.db")
     if uri.startswith(_SQLITE):
@@ -116,8 +99,7 @@ def _checked(uri: str, folder: Path) -> str:
             raise UsageError("an sqlite store in memory does not keep anything", remedy=f"name a file: {_SQLITE}mlflow.db")
         return f"{_SQLITE}{folder / path}" + (f"?{options}" if options else "")
 
-    scheme = urlsplit(uri).scheme
-    if scheme in {"", "file"}:
+    if urlsplit(uri).scheme in {"", "file"}:
         raise UsageError(
             f"'{mask_text(uri)}' names MLflow's file store, which MLflow refuses since 3.13",
             remedy=f"use {_SQLITE}mlflow.db or a server's address; "

@@ -1,8 +1,8 @@
 """The uploader: a loop that delivers a run to MLflow while the run lives, and a while longer.
 
-The trainer starts it as a process, ``python -m ganforge.tracking.uploader RUN_FOLDER [--uri URI]``, which lives as long as its
-standard input is open: the end of file there means that the trainer is gone, however it ended. Ctrl-C is for the trainer, so the
-uploader ignores it. It prints nothing; ``upload.log`` holds its errors, without secrets. ``ganforge sync`` runs the same loop
+The trainer starts it as a process, ``python -m ganforge.tracking.uploader RUN_FOLDER``, which lives as long as its standard input
+is open: the end of file there means that the trainer is gone, however it ended. Ctrl-C is for the trainer, so the uploader ignores
+it. It prints nothing; ``upload.log`` holds its errors, without secrets. ``ganforge sync`` runs the same loop
 without a trainer.
 """
 
@@ -45,19 +45,15 @@ _STATE_FILE = "upload_state.json"
 
 @dataclass(frozen=True, slots=True)
 class UploadState:
-    """What the uploader is doing, ``upload_state.json`` in the run folder; the terminal shows it.
-
-    Attributes:
-        phase: what it is doing.
-        message: the reason, for ``unreachable``, ``stopped`` and ``busy``.
-        points: points accepted in all.
-        outage: length of the last outage in seconds, once it is over.
-    """
+    """What the uploader is doing, ``upload_state.json`` in the run folder; the terminal shows it."""
 
     phase: Phase
     message: str | None = None
+    """The reason, for ``unreachable``, ``stopped`` and ``busy``."""
     points: int = 0
+    """Points accepted in all."""
     outage: float | None = None
+    """Length of the last outage in seconds, once it is over."""
 
 
 def read_state(folder: RunFolder) -> UploadState | None:
@@ -72,7 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Upload until the run has ended; exit code 0 however much was delivered, 1 after an error in the uploader itself."""
     parser = argparse.ArgumentParser(prog="python -m ganforge.tracking.uploader")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--uri", help="tracking URI; by default MLFLOW_TRACKING_URI")
     parser.add_argument("--drain-timeout", type=float, default=DRAIN_TIMEOUT)
     options = parser.parse_args(arguments)
     folder = RunFolder(options.folder.absolute())
@@ -85,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threading.Thread(target=_wait_for_parent, args=(run_over,), daemon=True).start()
     try:
         set_environment(own_process=True)
-        store = resolve_store(options.uri)
-        upload(folder, store, run_over, drain_timeout=options.drain_timeout, resumed=lambda: _is_resumed(folder, trainer))
+        timeout, store = options.drain_timeout, resolve_store()
+        upload(folder, store, run_over, drain_timeout=timeout, resumed=lambda: _is_resumed(folder, trainer))
     except Exception as error:  # noqa: BLE001 - the last boundary: this process's stderr is not read
         log_error(folder, error)
         return 1
@@ -228,7 +223,7 @@ class _UploadLoop:
         return min(5.0, 0.1 * 2.0 ** min(self.sink.failures, 10)) * random.uniform(0.8, 1.2)  # noqa: S311 - not for cryptography
 
     def _save(self, ack: Acknowledgement) -> None:
-        ack.save(self.folder.acknowledged)
+        atomic_files.write_json(self.folder.acknowledged, asdict(ack))
         self.ack = ack
         fault_point("acknowledged")
 
