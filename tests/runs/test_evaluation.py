@@ -197,7 +197,7 @@ def test_what_mlflow_does_not_get_is_safe_in_the_folder(folder, monkeypatch):
     def refuse(folder, uri):
         raise UsageError("no such store")
 
-    Acknowledgement(store="sqlite:////nowhere.db", run_id="m1", described=True).save(folder.acknowledged)
+    folder.write_json(folder.acknowledged, {"store": "sqlite:////nowhere.db", "run_id": "m1", "described": True})
     monkeypatch.setattr(supervisor, "sync", refuse)
     assert evaluate_and_record(folder, EvaluationRequest()).undelivered == "no such store"
     assert len((folder.path / "evaluations.jsonl").read_text().splitlines()) == 1
