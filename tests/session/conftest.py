@@ -19,6 +19,7 @@ import pytest
 from rich.console import Console
 
 from ganforge.builtin.datasets.remote_datasets import RemoteDataset, RemoteFile
+from ganforge.session import final_figures, training_run
 from ganforge.session.data_preparation import prepare_data
 from ganforge.session.training_loop import TrainingLoop
 
@@ -66,6 +67,13 @@ mode = "{mode}"
         return path
 
     return write
+
+
+@pytest.fixture
+def without_pictures(monkeypatch) -> None:
+    """Runs in this process draw nothing and write no report, which takes most of the time of a short run."""
+    monkeypatch.setattr(training_run, "_callbacks", lambda context: [context.ui.callback])
+    monkeypatch.setattr(final_figures, "write_final_report", lambda folder, journal: None)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from ganforge.testing import fake_plugin
 
 # MLflow is read in this process, and warns of its own dependencies.
 pytestmark = pytest.mark.filterwarnings("default")
+undrawn = pytest.mark.usefixtures("without_pictures")
 
 FAULTY = '''
 """A plugin whose parts take long or fail, for tests of what happens then."""
@@ -74,6 +75,19 @@ def ganforge_register_metrics(register):
 @pytest.fixture
 def plugins(tmp_path) -> Path:
     return fake_plugin(tmp_path / "plugins", name="faulty", source=FAULTY).folder
+
+
+@pytest.fixture
+def in_process(plugins, tmp_path, monkeypatch, capsys):
+    """Runs ``ganforge run …`` in this process, in the temporary folder; gives the exit code and stderr."""
+    monkeypatch.syspath_prepend(plugins)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        code = main(["run", *map(str, words)])
+        return code, capsys.readouterr().err
+
+    return call
 
 
 def wait_for(found: Callable[[], object], seconds: float = 60):
@@ -163,12 +177,11 @@ def test_a_second_ctrl_c_stops_at_once(recipe, ganforge, plugins, tmp_path):
     assert mlflow_run(tmp_path, folder).info.status == "KILLED"
 
 
-def test_an_exception_leaves_failed_with_its_story(recipe, ganforge, plugins, tmp_path):
+@undrawn
+def test_an_exception_leaves_failed_with_its_story(recipe, in_process, tmp_path):
     path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 12 }\n', mode="process")
-    process = ganforge("run", path, "--set", "checkpoints.every=5", plugins=plugins)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 1
-    assert "planted fault" in errors
+    with pytest.raises(RuntimeError, match="planted fault"):  # Python prints it and exits with 1
+        in_process(path, "--set", "checkpoints.every=5")
 
     folder = run_folder(tmp_path)
     assert checkpoints.load_newest(folder).iteration == 10
@@ -179,21 +192,21 @@ def test_an_exception_leaves_failed_with_its_story(recipe, ganforge, plugins, tm
     assert "planted fault" in run.data.tags["ganforge.error"]
 
 
-def test_memory_that_runs_out_is_told_with_the_key_to_change(recipe, ganforge, plugins, tmp_path):
+@undrawn
+def test_memory_that_runs_out_is_told_with_the_key_to_change(recipe, in_process):
     path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 3, error = "MemoryError" }\n', mode="off")
-    process = ganforge("run", path, plugins=plugins)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 1
+    code, errors = in_process(path)
+    assert code == 1
     assert "out of memory with batches of 16" in errors
     assert "train.batch_size" in errors
     assert "Traceback" not in errors
 
 
-def test_a_part_that_ends_the_program_ends_a_failed_run(recipe, ganforge, plugins, tmp_path):
+@undrawn
+def test_a_part_that_ends_the_program_ends_a_failed_run(recipe, in_process, tmp_path):
     path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 12, error = "SystemExit" }\n', mode="off")
-    process = ganforge("run", path, plugins=plugins)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 1
+    code, errors = in_process(path)
+    assert code == 1
     assert re.search(r"training aborted at iteration 11: it called sys.exit", errors)
     assert "Traceback" not in errors
     assert status(run_folder(tmp_path))["status"] == "failed"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from ganforge.builtin.datasets import image_folder
 from ganforge.core import formatting
@@ -16,7 +19,7 @@ from ganforge.core.specs import DataSpec
 from ganforge.report import page
 from ganforge.runs import nearest_images
 from ganforge.session import final_figures
-from ganforge.session.run_plan import Options
+from ganforge.session.run_plan import Options, assemble, prepare
 from ganforge.session.sweep import sweep
 from ganforge.session.training_run import run
 from ganforge.storage import journal
@@ -31,6 +34,31 @@ VARIED = {"traversal.png", "traversal.gif"}
 
 def trained(name, tmp_path, console, *overrides):
     return run(Options(SMOKE / f"{name}.toml", (*LEAN, *overrides), runs_dir=tmp_path / "runs"), console)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of a recipe, trained once for all tests of this module."""
+
+    @functools.cache
+    def finished(name):
+        return trained(name, tmp_path_factory.mktemp(name), Console(file=io.StringIO()))
+
+    return finished
+
+
+@pytest.fixture
+def undrawn(tmp_path):
+    """A function that builds a recipe, and draws the final figures of the untrained networks; gives the run folder."""
+
+    def undrawn(name, place="run"):
+        trainer = assemble(prepare(Options(SMOKE / f"{name}.toml", LEAN)), "cpu")
+        folder = RunFolder.create(tmp_path / place, "smoke", name)
+        with journal.JournalWriter(folder.journal) as records:
+            final_figures.draw_final_figures(trainer, folder, records)
+        return folder
+
+    return undrawn
 
 
 def drawn(result):
@@ -55,8 +83,8 @@ def recorded(result):
         ("gaussian_1d", WALKS),
     ],
 )
-def test_each_picture_that_applies_is_drawn_and_recorded(tmp_path, console, name, expected):
-    result = trained(name, tmp_path, console)
+def test_each_picture_that_applies_is_drawn_and_recorded(finished, name, expected):
+    result = finished(name)
 
     assert result.status == "finished"
     assert drawn(result) == expected
@@ -89,18 +117,13 @@ def test_of_a_streamed_folder_the_figures_search_a_part_and_says_so_and_sample_s
     assert searched == [30]
 
 
-def test_the_recipe_can_do_without(tmp_path, console):
-    result = trained("cgan_digits", tmp_path, console, "pictures.final_figures=false")
+def test_it_shows_the_same_again(undrawn):
+    first, second = undrawn("cgan_digits", "a"), undrawn("cgan_digits", "b")
 
-    assert drawn(result) == set()
-    assert recorded(result) == (set(), set())
-
-
-def test_it_shows_the_same_again(tmp_path, console):
-    first, second = (trained("cgan_digits", tmp_path / place, console) for place in ("a", "b"))
-
-    for name in sorted(drawn(first)):
-        assert (first.folder / "pictures" / name).read_bytes() == (second.folder / "pictures" / name).read_bytes()
+    names = sorted(path.name for path in first.pictures.iterdir())
+    assert set(names) == WALKS | VARIED | {"neighbours.png"}
+    for name in names:
+        assert (first.pictures / name).read_bytes() == (second.pictures / name).read_bytes()
 
 
 def test_a_picture_that_fails_is_missing_with_a_warning_and_the_others_are_there(tmp_path, console, monkeypatch):
@@ -116,30 +139,24 @@ def test_a_picture_that_fails_is_missing_with_a_warning_and_the_others_are_there
     assert (result.folder / "model" / "generator.safetensors").exists()
 
 
-def test_a_part_that_would_end_the_program_costs_its_picture_only(tmp_path, console, monkeypatch):
+def test_a_part_that_would_end_the_program_costs_its_picture_only(undrawn, monkeypatch, caplog):
     def leaves(*_, **__):
         raise SystemExit(3)
 
     monkeypatch.setattr(nearest_images, "nearest_neighbours", leaves)
-    result = trained("dcgan_digits", tmp_path, console)
-
-    assert result.exit_code == 0
-    assert "neighbours.png is missing: it called sys.exit(3)" in console.file.getvalue()
+    assert {path.name for path in undrawn("dcgan_digits").pictures.iterdir()} == WALKS
+    assert "neighbours.png is missing: it called sys.exit(3)" in caplog.text
 
 
-def test_a_disk_that_refuses_is_told_once(tmp_path, console, monkeypatch):
+def test_a_disk_that_refuses_is_told_once(undrawn, monkeypatch, caplog):
     def full(path, *_, **__):
         raise StorageError(f"cannot write {path}: No space left on device")
 
     files = final_figures.atomic_files
     monkeypatch.setattr(files, "write_bytes", _only_for_final_figures(files.write_bytes, full))
-    result = trained("cgan_digits", tmp_path, console)
-
-    assert result.exit_code == 0
-    assert drawn(result) == set()
-    told = console.file.getvalue().replace("\n", "")
-    assert told.count("No space left") == 1
-    assert "interpolation.png and what follows is missing" in told
+    assert not list(undrawn("cgan_digits").pictures.glob("*"))
+    assert caplog.text.count("No space left") == 1
+    assert "interpolation.png and what follows is missing" in caplog.text
 
 
 def _only_for_final_figures(real, refusing):
@@ -150,10 +167,12 @@ def _only_for_final_figures(real, refusing):
 
 
 def test_a_run_that_was_stopped_or_diverged_has_none(tmp_path, console):
-    result = trained("dcgan_digits", tmp_path, console, "generator.optimizer.lr=1e30", "train.iterations=20")
+    result = trained("gaussian_1d", tmp_path, console, "generator.optimizer.lr=1e30", "train.iterations=50")
 
     assert result.status == "diverged"
     assert drawn(result) == set()
+    assert "Diverged at iteration" in (result.folder / "report.html").read_text("utf-8")
+    assert "report.html" in recorded_files(result)
 
 
 def reported(tmp_path, console, *overrides):
@@ -176,30 +195,24 @@ def test_a_finished_run_has_its_page_with_meanings_and_all_of_its_journal(tmp_pa
     assert "ganforge/moons@1" in html
 
 
-def test_a_run_that_diverged_has_its_page(tmp_path, console):
-    result = reported(tmp_path, console, "generator.optimizer.lr=1e30", "train.iterations=50")
-    assert result.status == "diverged"
-    assert "Diverged at iteration" in (result.folder / "report.html").read_text("utf-8")
-    assert "report.html" in recorded_files(result)
-
-
 def test_it_is_left_out_on_request(tmp_path, console):
     result = reported(tmp_path, console, "pictures.report=false", "metric=[]")
     assert not (result.folder / "report.html").exists()
     assert "report.html" not in recorded_files(result)
+    assert drawn(result) == set()
+    assert recorded(result) == (set(), set())
 
 
 @pytest.mark.parametrize("error", [StorageError("no space left"), ZeroDivisionError("division by zero"), SystemExit(3)])
-def test_a_page_that_cannot_be_written_costs_a_warning(tmp_path, console, monkeypatch, error):
+def test_a_page_that_cannot_be_written_costs_a_warning(finished, tmp_path, monkeypatch, caplog, error):
     def refuse(facts):
         raise error
 
     monkeypatch.setattr(page, "_run_values", lambda facts, target: refuse(facts))
-    result = reported(tmp_path, console, "metric=[]")
-
-    assert (result.status, result.exit_code) == ("finished", 0)
-    assert "report.html is missing: " in console.file.getvalue()
-    assert "report.html" not in recorded_files(result)
+    with journal.JournalWriter(tmp_path / "events.jsonl") as records:
+        final_figures.write_final_report(RunFolder(finished("gaussian_1d").folder), records)
+    assert "report.html is missing: " in caplog.text
+    assert [record["kind"] for _, record in journal.read(tmp_path / "events.jsonl")] == []
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -35,10 +37,11 @@ np.savez(sys.argv[3], values=table[["x0", "x1"]].to_numpy(), codes=table[[c for 
 def finished(tmp_path_factory):
     """A smoke run, delivered to a new store, and the folder that it was started in."""
     here = tmp_path_factory.mktemp("finished")
-    command = [sys.executable, "-m", "ganforge", "run", SMOKE, "--json", "--set", 'tracking.resolution="full"']
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), here
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
+        patch.chdir(here)
+        assert main(["run", str(SMOKE), "--json", "--set", 'tracking.resolution="full"']) == 0
+    return json.loads(output.getvalue()), here
 
 
 def test_mlflow_has_what_the_run_folder_has(finished):

@@ -16,6 +16,7 @@ from ganforge.storage import checkpoints, journal
 from ganforge.storage.run_folder import RunFolder
 from ganforge.train.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
 ALWAYS = "weights = { warn = 0.01, fail = 0.02 }"
 """A table by which every generator diverges, as is seen at iteration 10."""
 
