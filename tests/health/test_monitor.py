@@ -21,7 +21,7 @@ def started(iterations: int, at: int = 0) -> Started:
 
 
 def step(iteration: int, **signals: float) -> Stepped:
-    named = {name.replace("_", "/"): torch.tensor(value) for name, value in signals.items()}
+    named = {"/".join(name.rsplit("_", 1)): torch.tensor(value) for name, value in signals.items()}
     return Stepped(iteration, {}, {}, named)
 
 
@@ -89,11 +89,11 @@ def test_a_gradient_is_set_beside_its_median_at_first():
 def test_the_worst_comes_first_and_a_cause_stands_for_its_symptoms():
     events = [started(10_000)]
     for at in range(10, 3010, 10):
-        signals = {"dominance/loss": 0.01, "dominance/accuracy": 1.0, "slopes/real": 9.0, "slopes/fake": 1.0}
+        signals = {"dominance/loss": 0.01, "dominance/accuracy": 1.0, "input_gradient/real": 9.0, "input_gradient/fake": 1.0}
         events.append(Stepped(at, {}, {}, {name: torch.tensor(value) for name, value in signals.items()}))
     assert [(one.check, one.level) for one in examined(HealthMonitor(Health()), events)[-1].findings] == [
         ("dominance", "fail"),
-        ("slopes", "warn"),
+        ("input_gradient", "warn"),
     ]
 
     events = [
@@ -102,7 +102,7 @@ def test_the_worst_comes_first_and_a_cause_stands_for_its_symptoms():
         else event
         for event in events
     ]
-    assert [one.check for one in examined(HealthMonitor(Health()), events)[-1].findings] == ["weights", "slopes"]
+    assert [one.check for one in examined(HealthMonitor(Health()), events)[-1].findings] == ["weights", "input_gradient"]
 
 
 def test_a_check_that_is_off_says_nothing():
@@ -217,8 +217,8 @@ def test_samples_that_are_not_finite_are_a_failure_at_once_and_while_they_last()
 
 
 def test_a_slope_that_is_not_finite_once_does_not_stay():
-    looks = [step(at, slopes_real=math.inf if at == 100 else 1.0, slopes_fake=1.0) for at in range(100, 1100, 100)]
-    assert examined(HealthMonitor(Health()), [started(10_000), *looks])[-1].values["slopes"] == pytest.approx(1)
+    looks = [step(at, input_gradient_real=math.inf if at == 100 else 1.0, input_gradient_fake=1.0) for at in range(100, 1100, 100)]
+    assert examined(HealthMonitor(Health()), [started(10_000), *looks])[-1].values["input_gradient"] == pytest.approx(1)
 
 
 def test_a_gradient_that_is_not_finite_at_first_does_not_spoil_the_median():
@@ -230,15 +230,16 @@ def test_a_gradient_that_is_not_finite_at_first_does_not_spoil_the_median():
 def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
     losses = [odds(at, 0.01) for at in range(20, 4020, 10)]
     told = examined(
-        HealthMonitor(Health()), [started(10_000), odds(10, 0.01), CheckUnavailable(10, "slopes", "RuntimeError: no grad"), *losses]
+        HealthMonitor(Health()),
+        [started(10_000), odds(10, 0.01), CheckUnavailable(10, "input_gradient", "RuntimeError: no grad"), *losses],
     )
     assert [(one.check, one.problem, one.level, one.key) for one in told[0].findings] == [
-        ("slopes", "check unavailable", "warn", "health.slopes.enabled")
+        ("input_gradient", "check unavailable", "warn", "health.input_gradient.enabled")
     ]
     assert "no grad" in told[0].findings[0].evidence
-    assert [(one.check, one.level) for one in told[-1].findings] == [("dominance", "fail"), ("slopes", "warn")]
-    off = Health.model_validate({"slopes": {"enabled": False}})
-    assert examined(HealthMonitor(off), [started(10_000), CheckUnavailable(10, "slopes", "RuntimeError: no grad")]) == []
+    assert [(one.check, one.level) for one in told[-1].findings] == [("dominance", "fail"), ("input_gradient", "warn")]
+    off = Health.model_validate({"input_gradient": {"enabled": False}})
+    assert examined(HealthMonitor(off), [started(10_000), CheckUnavailable(10, "input_gradient", "RuntimeError: no grad")]) == []
 
 
 def test_a_check_that_is_lost_later_says_no_more_what_it_saw():

@@ -8,7 +8,7 @@ from torch import nn
 
 from ganforge.core.events import CheckUnavailable, HealthSamples, Stepped
 from ganforge.core.records import DiscriminatorOutput, Samples
-from ganforge.train.diagnostics import slopes
+from ganforge.train.diagnostics import input_gradient
 from ganforge.train.turns import WeightedLoss
 
 
@@ -28,7 +28,7 @@ def logistic(parts):
 def test_they_come_every_so_many_iterations_and_the_dear_ones_a_tenth_as_often(make_trainer, logistic):
     steps = [event for event in make_trainer(losses=logistic, diagnostics_every=2).run() if isinstance(event, Stepped)]
     assert [step.iteration for step in steps if step.diagnostics] == list(range(2, 21, 2))
-    assert [step.iteration for step in steps if "slopes/real" in step.diagnostics] == [20]
+    assert [step.iteration for step in steps if "input_gradient/real" in step.diagnostics] == [20]
     assert not any(step.diagnostics for step in make_trainer(iterations=5).run() if isinstance(step, Stepped))
 
 
@@ -75,8 +75,10 @@ def test_the_slope_of_a_plane_is_the_norm_of_its_weights():
 
     plane = Plane()
     plane.layer.weight.data = torch.tensor([[3.0, 4.0]])
-    found = slopes(plane, Samples(torch.randn(5, 2)), Samples(torch.randn(7, 2)), seed=0)
-    assert {name: float(value) for name, value in found.items()} == pytest.approx({"slopes/real": 5.0, "slopes/fake": 5.0})
+    found = input_gradient(plane, Samples(torch.randn(5, 2)), Samples(torch.randn(7, 2)), seed=0)
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {"input_gradient/real": 5.0, "input_gradient/fake": 5.0}
+    )
     assert plane.layer.weight.grad is None
     assert plane.layer.weight.requires_grad
 
@@ -127,7 +129,7 @@ class Blunt(nn.Module):
 
 
 @pytest.mark.parametrize("raises", [True, False])
-def test_a_discriminator_without_slopes_in_eval_mode_is_trained_to_the_end(make_trainer, raises):
+def test_a_discriminator_without_input_gradients_in_eval_mode_is_trained_to_the_end(make_trainer, raises):
     def go(every: int):
         torch.manual_seed(0)
         trainer = make_trainer(critic=Blunt(raises=raises), diagnostics_every=every, health_samples_every=5 if every else 0)
@@ -136,7 +138,7 @@ def test_a_discriminator_without_slopes_in_eval_mode_is_trained_to_the_end(make_
     (events, state), (_, plain) = go(1), go(0)
     assert events[-1].outcome == "finished"
     (lost,) = (event for event in events if isinstance(event, CheckUnavailable))
-    assert (lost.check, lost.iteration) == ("slopes", 10)
+    assert (lost.check, lost.iteration) == ("input_gradient", 10)
     assert [name for name in state.tensors if not torch.equal(state.tensors[name], plain.tensors[name])] == []
 
 

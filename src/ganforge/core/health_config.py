@@ -105,7 +105,7 @@ class OverfittingLimits(Limits):
     """Mean sign of its logits on training samples that it must also reach; below, it is so undecided that the ratio is noise."""
 
 
-class SlopeLimits(PersistentLimits):
+class InputGradientLimits(PersistentLimits):
     """The discriminator's input gradient at real samples over that at fakes, or the reverse if that is larger."""
 
     warn: float = Field(5.0, gt=1)
@@ -180,7 +180,7 @@ class Health(Params):
     dominance: DominanceLimits = Field(default_factory=DominanceLimits)
     vanishing: VanishingLimits = Field(default_factory=VanishingLimits)
     overfitting: OverfittingLimits = Field(default_factory=OverfittingLimits)
-    slopes: SlopeLimits = Field(default_factory=SlopeLimits)
+    input_gradient: InputGradientLimits = Field(default_factory=InputGradientLimits)
     collapse: CollapseLimits = Field(default_factory=CollapseLimits)
     duplicates: DuplicateLimits = Field(default_factory=DuplicateLimits)
     separation: SeparationLimit = Field(default_factory=SeparationLimit)

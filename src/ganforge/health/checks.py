@@ -138,13 +138,13 @@ def _check_vanishing(inputs: CheckInputs) -> Observation | None:
     )
 
 
-def _check_slopes(inputs: CheckInputs) -> Observation | None:
+def _check_input_gradient(inputs: CheckInputs) -> Observation | None:
     """The discriminator is steep on one side only, as before divergence and in over-fitting (DigGAN, Fang et al. 2022)."""
-    if not inputs.has("slopes"):
+    if not inputs.has("input_gradient"):
         return None
-    ratio = math.exp(abs(math.log(max(inputs.values["slopes"], 1e-30))))
-    level = inputs.level("slopes", ratio)
-    steeper, flatter = ("real samples", "fakes") if inputs.values["slopes"] > 1 else ("fakes", "real samples")
+    ratio = math.exp(abs(math.log(max(inputs.values["input_gradient"], 1e-30))))
+    level = inputs.level("input_gradient", ratio)
+    steeper, flatter = ("real samples", "fakes") if inputs.values["input_gradient"] > 1 else ("fakes", "real samples")
     return level and Observation(
         level, "uneven discriminator", f"D's input gradient is {ratio:.3g} times as large at {steeper} as at {flatter}"
     )
@@ -232,7 +232,7 @@ CHECKS = (
     _norms("weights", "divergence", "weights are {:.3g} times their initial size", ("generator",)),
     HealthCheck("dominance", "diagnostics", _check_dominance),
     HealthCheck("vanishing", "diagnostics", _check_vanishing),
-    HealthCheck("slopes", "diagnostics", _check_slopes),
+    HealthCheck("input_gradient", "diagnostics", _check_input_gradient),
     HealthCheck("finite", "samples", _check_finite, waits=False, immediate=True),
     _simple("memorisation", "memorisation", "{:.0%} of the samples are copies of training samples, or nearly so"),
     HealthCheck("overfitting", "samples", _check_overfitting),

@@ -110,9 +110,9 @@ class _Smoother:
             values["dominance"] = (math.log(4) - values["dominance/loss"]) / 2
         if (norm := diagnostics.get("gradients/generator")) is not None:
             self._compare_with_baseline(norm, values, is_first=iteration < iterations / 20)
-        if "slopes/real" in diagnostics and "slopes/fake" in diagnostics:
-            ratio = max(diagnostics["slopes/real"], 1e-30) / max(diagnostics["slopes/fake"], 1e-30)
-            values["slopes"] = _smooth_ratio(values.get("slopes", ratio), ratio)
+        if "input_gradient/real" in diagnostics and "input_gradient/fake" in diagnostics:
+            ratio = max(diagnostics["input_gradient/real"], 1e-30) / max(diagnostics["input_gradient/fake"], 1e-30)
+            values["input_gradient"] = _smooth_ratio(values.get("input_gradient", ratio), ratio)
 
     def _compare_with_baseline(self, norm: float, values: dict[str, float], *, is_first: bool) -> None:
         """``vanishing``: the generator's gradient norm over its median in the first twentieth of the run."""

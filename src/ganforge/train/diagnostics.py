@@ -48,8 +48,8 @@ class Diagnostics:
             return values | self._measured("dominance", self._dominance) if self._log_odds else values
 
     def expensive(self) -> dict[str, Tensor]:
-        """Values that need forward and backward passes: ``slopes/…``, see :func:`slopes`."""
-        return self._measured("slopes", self._slopes)
+        """Values that need forward and backward passes: ``input_gradient/…``, see :func:`input_gradient`."""
+        return self._measured("input_gradient", self._input_gradient)
 
     def _measured(self, check: str, measure: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         if check not in self.unavailable:
@@ -72,9 +72,9 @@ class Diagnostics:
         last = self._game.last_outputs
         return {} if last is None else _log_odds(last.real_logits, last.fake_logits)
 
-    def _slopes(self) -> dict[str, Tensor]:
+    def _input_gradient(self) -> dict[str, Tensor]:
         last = self._game.last_outputs
-        return {} if last is None else slopes(self._discriminator, last.real, last.fake, seed=self._seed)
+        return {} if last is None else input_gradient(self._discriminator, last.real, last.fake, seed=self._seed)
 
 
 @torch.no_grad()
@@ -110,16 +110,19 @@ def _log_odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     }
 
 
-def slopes(discriminator: nn.Module, real: Samples, fake: Samples, *, seed: int) -> dict[str, Tensor]:
-    """Mean norms of the discriminator's input gradient at real samples (``slopes/real``) and at fakes (``slopes/fake``).
+def input_gradient(discriminator: nn.Module, real: Samples, fake: Samples, *, seed: int) -> dict[str, Tensor]:
+    """Mean norms of the discriminator's input gradient at samples: ``input_gradient/real`` and ``input_gradient/fake``.
 
     Runs in eval mode and leaves weights, buffers, modes and random state as they were.
     """
     with seeded(seed), in_eval_mode(discriminator), frozen(discriminator.parameters()), torch.enable_grad():
-        return {"slopes/real": _slope(discriminator, real), "slopes/fake": _slope(discriminator, fake)}
+        return {
+            "input_gradient/real": _gradient_norm(discriminator, real),
+            "input_gradient/fake": _gradient_norm(discriminator, fake),
+        }
 
 
-def _slope(discriminator: nn.Module, samples: Samples) -> Tensor:
+def _gradient_norm(discriminator: nn.Module, samples: Samples) -> Tensor:
     values = samples.values.detach().requires_grad_()
     logits = discriminator(replace(samples, values=values)).logits
     (gradient,) = torch.autograd.grad(logits.sum(), values)
