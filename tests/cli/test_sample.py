@@ -173,7 +173,6 @@ def test_a_place_that_cannot_be_written_sends_to_out(trained, tmp_path, command,
     assert main([command, str(trained("cgan_digits")), "--out", str(tmp_path / "file" / "out.png")]) == 5
     told = capsys.readouterr().err
     assert "--out" in told
-    assert "--runs-dir" not in told
 
 
 @pytest.mark.parametrize("command", ["sample", "interpolate", "traverse"])

@@ -124,8 +124,6 @@ def _joint_significance(compared: Sequence[MetricComparison]) -> str | None:
 
 def _draw(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], out: Path) -> Path | None:
     """Draw the training curves of the metrics that were compared."""
-    from ganforge.runs.sample_files import out_option_hint
-
     trained = [one for one in compared if one.origins == ("training",)]
     if not trained:
         console.warning("no curves are drawn: the compared values were not measured during training")
@@ -141,8 +139,7 @@ def _draw(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], out:
     title = " and ".join(group.name for group in groups)
     charts = comparison_charts(panels, {one.metric: one.info for one in trained})
     picture = draw_charts(charts, title, note="line: median, band: all seeds", shared_legend=True)
-    with out_option_hint():
-        atomic_files.write_bytes(out, encode_png(picture))
+    atomic_files.write_bytes(out, encode_png(picture))
     console.note(f"curves written to {out}")
     return out
 

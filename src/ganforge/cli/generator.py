@@ -61,7 +61,7 @@ def sample(
     from ganforge.core.errors import UsageError
     from ganforge.runs.loaded_generator import load_named
     from ganforge.runs.nearest_images import beside_training_images
-    from ganforge.runs.sample_files import FORMATS, check_paths, default_path, out_option_hint, write_samples
+    from ganforge.runs.sample_files import FORMATS, check_paths, default_path, write_samples
     from ganforge.storage import atomic_files
     from ganforge.storage.run_folder import RunFolder
 
@@ -73,12 +73,11 @@ def sample(
     samples = generator.draw(count, seed=seed, label=label, code=codes)
     target = out or default_path(generator.path, "neighbours.png" if neighbours else "samples.png")
     changes: tuple[str, ...] = ()
-    with out_option_hint():
-        if neighbours:
-            sheet, changes = beside_training_images(samples, generator.data, RunFolder(generator.path))
-            atomic_files.write_bytes(target, sheet)
-        else:
-            write_samples(target, samples, generator.data)
+    if neighbours:
+        sheet, changes = beside_training_images(samples, generator.data, RunFolder(generator.path))
+        atomic_files.write_bytes(target, sheet)
+    else:
+        write_samples(target, samples, generator.data)
 
     if changes:
         console.warning(f"the data set has changed since training: {'; '.join(changes)}")
@@ -179,11 +178,9 @@ def export(
     """
     from ganforge.runs import generator_export
     from ganforge.runs.loaded_generator import load_named
-    from ganforge.runs.sample_files import out_option_hint
 
     generator = load_named(run, runs_dir=runs_dir)
-    with out_option_hint():
-        done = generator_export.export(generator, form.value, out, count=count)
+    done = generator_export.export(generator, form.value, out, count=count)
     metadata = done.metadata
     if as_json:
         checked = {"samples": done.counts, "difference": done.difference, "tolerance": generator_export.TOLERANCE}
@@ -228,13 +225,12 @@ def _write_figures(
 ) -> None:
     """Write figures of the latents; print their paths, or JSON with the arguments if given."""
     from ganforge.runs.latent_explorer import FORMATS, LatentExplorer, write_figures
-    from ganforge.runs.sample_files import default_path, out_option_hint
+    from ganforge.runs.sample_files import default_path
 
     assert latent is not None  # noqa: S101 - drawn samples carry their latents
     explorer = LatentExplorer(generator.network, generator.sampler, generator.data)
     targets = out or [default_path(generator.path, f"{name}{ending}") for ending in FORMATS]
-    with out_option_hint():
-        write_figures(targets, lambda ending: draw(explorer, latent, ending))
+    write_figures(targets, lambda ending: draw(explorer, latent, ending))
     if arguments is not None:
         console.print_json({**_source(generator), "files": targets, **arguments})
         return

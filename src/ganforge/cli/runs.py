@@ -51,12 +51,11 @@ def report(
     """
     from ganforge.report.page import write_report
     from ganforge.runs.run_index import find
-    from ganforge.runs.sample_files import check_paths, out_option_hint
+    from ganforge.runs.sample_files import check_paths
 
     check_paths([out] if out else [], (".html", ".htm"))
     folder = find(run, runs_dir)
-    with out_option_hint():
-        page = write_report(folder, out)
+    page = write_report(folder, out)
     name, size = folder.path.resolve().name, page.stat().st_size
     if as_json:
         console.print_json({"run": name, "file": page, "bytes": size})

@@ -195,8 +195,8 @@ class _Session:
         self.seed = self.recipe.train.seed if request.seed is None else request.seed
 
         iteration, state, skipped = checkpoints.load_newest(folder)
-        device, average = choose_device(request.device), request.weights == "ema"
-        self.generator = load_weights(folder, iteration, state.tensors, average=average, device=str(device))
+        device, name = choose_device(request.device), "ema" if request.weights == "ema" else "generator"
+        self.generator = load_weights(folder.path, iteration, state.tensors, name=name, device=str(device))
         tables = toml_value([table for _, table in self.wanted])
         self.parts = resolve_evaluation_parts(read_recipe(folder.resolved, (f"metric={tables}",)), load_plugins())
         data, sizes = self._rebuild(folder), BuildContext(self.generator.data, self.generator.latent)

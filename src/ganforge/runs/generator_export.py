@@ -20,9 +20,10 @@ from ganforge import __version__
 from ganforge.core.errors import GanforgeError, PluginError, UsageError, describe_error, isolated
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, plain_specs, write_loaded
+from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, plain_specs, write_bundle
 from ganforge.runs.sample_files import check_paths, default_path
 from ganforge.storage import atomic_files, strict_json
+from ganforge.train.modules import network_state
 from ganforge.train.random_streams import stream
 
 Metadata = Mapping[str, Any]
@@ -222,7 +223,7 @@ def _read_program(path: Path) -> Program:
 
 
 def _write_weights(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
-    write_loaded(generator, path)
+    write_bundle(generator.path, path, (generator.iteration, network_state("ema", generator.network)))
     atomic_files.write_json(path / METADATA, metadata)
 
 

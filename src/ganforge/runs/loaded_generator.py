@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from pydantic import TypeAdapter
@@ -28,7 +28,7 @@ from ganforge.runs.sample_files import arrays
 from ganforge.storage import atomic_files, checkpoints, strict_json
 from ganforge.storage.run_folder import RunFolder, data_folders
 from ganforge.train.evaluator import draw_samples
-from ganforge.train.modules import load_network, network_state
+from ganforge.train.modules import load_network
 from ganforge.train.random_streams import derive
 
 if TYPE_CHECKING:
@@ -110,13 +110,12 @@ class LoadedGenerator:
         return arrays(self.draw(n, seed=seed, label=label, code=code))
 
 
-@dataclass(frozen=True, slots=True)
-class RebuiltDataset:
-    """The data set of a run as it is now."""
+class RebuiltDataset(NamedTuple):
+    """The data set of a run as it is now, where its components look for files, and how the data differ from the run's lock."""
 
     dataset: Dataset
-    folders: Folders  # where the run's components look for files
-    changes: tuple[str, ...]  # how the data differ from the run's lock
+    folders: Folders
+    changes: tuple[str, ...]
 
 
 def load_named(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs") -> LoadedGenerator:
@@ -138,18 +137,25 @@ def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
         UsageError: the generator or sampler comes from a local file that has changed.
     """
     path = folder.path if isinstance(folder, RunFolder) else folder
-    return _with_weights(_build(path), *_weights(path), device=device)
+    return load_weights(path, *_weights(path), device=device)
 
 
-def load_weights(
-    folder: RunFolder, iteration: int, tensors: Mapping[str, Tensor], *, average: bool, device: str
-) -> LoadedGenerator:
-    """The generator of a run with the weights of a checkpoint: the moving average, or the raw weights.
+def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, name: str = "ema", device: str) -> LoadedGenerator:
+    """The generator of a run with these weights: its moving average (``ema``), or ``generator``; errors as of :func:`load`."""
+    specs = path / "specs.json"
+    if not specs.exists():
+        raise RunFolderError(f"{path} has no specs.json: this run never started", remedy="choose another run")
+    with _damage_errors(specs):
+        sizes = strict_json.loads(specs.read_bytes())
+        data = TypeAdapter(DataSpec).validate_python(sizes["data"])
+        latent = TypeAdapter(LatentSpec).validate_python(sizes["latent"])
 
-    Raises:
-        GanforgeError: as :func:`load`.
-    """
-    return _with_weights(_build(folder.path), iteration, tensors, name="ema" if average else "generator", device=device)
+    sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
+    _check_local_files(path, generator, sampler)
+    network = build_network(generator, BuildContext(data, latent), seed=0)
+    load_network(name, network, tensors)
+    network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    return LoadedGenerator(network, build_sampler(sampler, data), data, latent, iteration, path)
 
 
 def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDataset:
@@ -167,15 +173,26 @@ def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDatas
     return RebuiltDataset(build_dataset(part, seed=seed, folders=folders), folders, tuple(one.message for one in changes))
 
 
-def write_bundle(folder: RunFolder, target: Path) -> None:
-    """Write the files of :data:`BUNDLE` into ``target``: all that :func:`load` needs, a fraction of the run folder."""
-    iteration, tensors = _weights(folder.path)
-    _write_bundle(folder, target, iteration, {key: value for key, value in tensors.items() if key.startswith("ema/")})
+def write_bundle(path: Path, target: Path, weights: tuple[int, Mapping[str, Tensor]] | None = None) -> None:
+    """Write the files of :data:`BUNDLE` into ``target``: all that :func:`load` needs, a fraction of the run folder.
 
+    Args:
+        path: a run folder, or a bundle.
+        target: the new folder.
+        weights: iteration and tensors by name; the newest ones in the folder unless given.
+    """
+    from safetensors.torch import save
 
-def write_loaded(generator: LoadedGenerator, target: Path) -> None:
-    """Write the bundle of a loaded generator, whatever its run has saved since."""
-    _write_bundle(RunFolder(generator.path), target, generator.iteration, network_state("ema", generator.network))
+    target.mkdir(parents=True, exist_ok=True)
+    iteration, tensors = weights or _weights(path)
+    kept = {
+        key: value.to("cpu").clone(memory_format=torch.contiguous_format)
+        for key, value in tensors.items()
+        if key.startswith("ema/")
+    }
+    atomic_files.write_bytes(target / "generator.safetensors", save(kept, {"iteration": str(iteration)}))
+    for file in [*(path / name for name in BUNDLE[1:]), *sorted(path.glob("plugins/*.py"))]:
+        atomic_files.write_bytes(target / file.relative_to(path), file.read_bytes())
 
 
 def locked_components(path: Path) -> tuple[LockedComponent, ...]:
@@ -190,42 +207,6 @@ def locked_components(path: Path) -> tuple[LockedComponent, ...]:
 def plain_specs(data: DataSpec, latent: LatentSpec) -> dict[str, Any]:
     """The content of ``specs.json``."""
     return {"data": asdict(data), "latent": asdict(latent)}
-
-
-def _build(path: Path) -> LoadedGenerator:
-    """A run's generator without its weights."""
-    specs = path / "specs.json"
-    if not specs.exists():
-        raise RunFolderError(f"{path} has no specs.json: it is not the folder of a run that started", remedy="name a run's folder")
-    with _damage_errors(specs):
-        sizes = strict_json.loads(specs.read_bytes())
-        data = TypeAdapter(DataSpec).validate_python(sizes["data"])
-        latent = TypeAdapter(LatentSpec).validate_python(sizes["latent"])
-
-    sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
-    _check_local_files(path, generator, sampler)
-    network = build_network(generator, BuildContext(data, latent), seed=0)
-    return LoadedGenerator(network, build_sampler(sampler, data), data, latent, 0, path)
-
-
-def _with_weights(
-    generator: LoadedGenerator, iteration: int, tensors: Mapping[str, Tensor], *, device: str, name: str = "ema"
-) -> LoadedGenerator:
-    load_network(name, generator.network, tensors)
-    generator.network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-    return replace(generator, iteration=iteration)
-
-
-def _write_bundle(folder: RunFolder, target: Path, iteration: int, tensors: Mapping[str, Tensor]) -> None:
-    from safetensors.torch import save
-
-    target.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.to("cpu").clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
-    atomic_files.write_bytes(target / "generator.safetensors", save(weights, {"iteration": str(iteration)}))
-    for file in [*(folder.path / name for name in BUNDLE[1:]), *sorted(folder.plugins.glob("*.py"))]:
-        copy = target / file.relative_to(folder.path)
-        copy.parent.mkdir(exist_ok=True)
-        atomic_files.write_bytes(copy, file.read_bytes())
 
 
 def _check_local_files(path: Path, *parts: Part) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganforge.core.errors import StorageError, UsageError
+from ganforge.core.errors import UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.storage import atomic_files
@@ -40,17 +39,6 @@ def check_paths(paths: Sequence[Path], endings: Sequence[str]) -> None:
             raise UsageError(f"{path.name or path} does not end in {' or '.join(endings)}", remedy=remedy)
         if path.is_dir():
             raise UsageError(f"{path} is a folder", remedy=remedy)
-
-
-@contextmanager
-def out_option_hint() -> Iterator[None]:
-    """Name the option ``--out`` in the remedy where the disk or folder refuses."""
-    try:
-        yield
-    except StorageError as error:
-        if error.remedy:
-            error.remedy = error.remedy.replace(atomic_files.RUNS_DIR_HINT, " with --out")
-        raise
 
 
 def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:

@@ -264,7 +264,7 @@ def _write_model(context: RunContext, finished: Finished) -> None:
     folder = context.folder
     try:
         distributions = read_lock(folder.path).requirements()
-        write_bundle(folder, folder.path / "model")
+        write_bundle(folder.path, folder.path / "model")
     except (RunFolderError, UsageError) as error:
         _log.warning("no model for MLflow: %s", error.message)
         return

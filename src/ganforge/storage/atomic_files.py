@@ -14,9 +14,6 @@ from tempfile import TemporaryDirectory
 from ganforge.core.errors import StorageError
 from ganforge.storage import strict_json
 
-RUNS_DIR_HINT = " (for runs: --runs-dir)"
-"""Ends the remedies that suggest another folder; commands with another option for that name theirs instead."""
-
 _passes: Counter[str] = Counter()
 
 
@@ -112,12 +109,12 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def _remedy(error: OSError, path: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"free some space, or choose another folder{RUNS_DIR_HINT}"
+        return "free some space, or choose another folder with --out or, for runs, --runs-dir"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"choose a folder that you may write in{RUNS_DIR_HINT}"
+        return "choose a folder that you may write in, with --out or, for runs, --runs-dir"
     if path.is_dir():
         return "it is a folder: name a file"
-    return f"choose another place{RUNS_DIR_HINT}"
+    return "choose another place with --out or, for runs, --runs-dir"
 
 
 def fault_point(name: str) -> None:
