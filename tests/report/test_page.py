@@ -230,7 +230,14 @@ def test_later_evaluations_have_a_section_of_their_own(made, page_of):
 
 
 @pytest.mark.parametrize(
-    "line", ["{}", "[]", '{"values": 3, "failed": [1], "remarks": {"a": 1}}', '{"values": {"w": "x"}, "value_info": {"w": 3}}']
+    "line",
+    [
+        "{}",
+        "[]",
+        '{"values": {"w": "x"}}',
+        '{"number": 1, "iteration": 1, "values": {"w": 1.0}, "value_info": {"w": {"label": 3}}, "protocols": {"w": {}}, '
+        '"failed": [1], "remarks": {"a": 1}, "floors": {"w": "x"}}',
+    ],
 )
 def test_an_evaluation_of_another_form_does_not_prevent_the_page(made, page_of, line):
     folder = made()

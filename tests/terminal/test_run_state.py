@@ -59,14 +59,14 @@ def test_a_run_that_goes_on_counts_its_own_iterations_only(clock, events):
 def test_the_best_score_may_be_the_nearest_one():
     score = MetricHistory(MetricInfo("", "nearer", floor=lambda count: (count - 1) / (2 * count - 1)), 1000)
     for iteration, value in enumerate((0.02, 0.49, 0.9), start=1):
-        score.add(iteration, value)
+        score.points[iteration] = value
     assert (score.best, score.progress) == (0.49, -1)
 
 
 def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
     score = MetricHistory(MetricInfo("", "none"))
-    score.add(1, 1.0)
-    score.add(2, 2.0)
+    score.points[1] = 1.0
+    score.points[2] = 2.0
     assert math.isnan(score.best)
     assert (score.value, score.progress) == (2.0, 0)
 
@@ -75,12 +75,12 @@ def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
 def test_scores_know_their_best_and_which_way_is_better(better, best, progress):
     score = MetricHistory(MetricInfo("", better))
     for iteration, value in ((10, 1.0), (20, 3.0), (30, 2.0)):
-        score.add(iteration, value)
+        score.points[iteration] = value
 
     assert (score.value, score.best) == (2.0, best)
     assert score.progress == progress
 
-    score.add(40, math.nan)
+    score.points[40] = math.nan
     assert score.best == best
     assert score.progress == 0
 

@@ -98,12 +98,21 @@ class Groups:
 def find_groups(samples: Samples, data: DataSpec, categorical: tuple[int, ...]) -> Groups | None:
     """Group samples by label, else by the first categorical code; ``None`` if they have neither."""
     if samples.labels is not None:
-        names = data.class_names or tuple(f"class {label}" for label in range(data.classes or 0))
-        return Groups(samples.labels.numpy(), names)
+        return Groups(samples.labels.numpy(), class_names(data, data.classes or 0))
     codes = samples.latent.codes if samples.latent else None
     if codes is None or not categorical:
         return None
-    return Groups(codes.categorical[:, 0].numpy(), tuple(f"code 0 = {value}" for value in range(categorical[0])))
+    return Groups(codes.categorical[:, 0].numpy(), code_names(categorical))
+
+
+def class_names(data: DataSpec, classes: int) -> tuple[str, ...]:
+    """The names of the labels."""
+    return data.class_names or tuple(f"class {label}" for label in range(classes))
+
+
+def code_names(categorical: tuple[int, ...]) -> tuple[str, ...]:
+    """Names for the values of the first categorical code."""
+    return tuple(f"code 0 = {value}" for value in range(categorical[0]))
 
 
 def mixture_density(mixture: GaussianMixture, points: Floats) -> Floats:

@@ -14,6 +14,8 @@ from ganforge.figures.images import draw_grid, select_images, value_range
 from ganforge.figures.plot_data import (
     Groups,
     axis_limits,
+    class_names,
+    code_names,
     estimate_density,
     find_groups,
     fit_projection,
@@ -219,10 +221,8 @@ class _Mapping:
 def _group_names(started: Started) -> tuple[str, ...]:
     """Names for the legend: the labels of conditional generation, else the values of the first categorical code, else one name."""
     if started.latent.classes:
-        return started.data.class_names or tuple(f"class {label}" for label in range(started.latent.classes))
-    if started.latent.categorical:
-        return tuple(f"code 0 = {value}" for value in range(started.latent.categorical[0]))
-    return ("generated",)
+        return class_names(started.data, started.latent.classes)
+    return code_names(started.latent.categorical) if started.latent.categorical else ("generated",)
 
 
 def _colours(groups: Groups | None) -> Floats:

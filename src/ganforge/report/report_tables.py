@@ -204,22 +204,21 @@ def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str,
 
 
 def _evaluation(one: Mapping[str, Any]) -> dict[str, Any]:
+    failed = [f"{name}: {_text(why, 'error')}" for name in get_table(one, "failed") if (why := get_table(one["failed"], name))]
+    remarks = one.get("remarks")
     settings = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
     return {
         "time": one.get("time"),
         "settings": [(key, _value(key, value)) for key, value in settings.items()],
         "metrics": [_evaluated_row(name, value, one) for name, value in one["values"].items()],
-        "remarks": [
-            *(f"{name}: {failure.get('error')}" for name, failure in one.get("failed", {}).items()),
-            *one.get("remarks", ()),
-        ],
+        "remarks": [*failed, *(remarks if isinstance(remarks, list) else [])],
     }
 
 
 def _evaluated_row(name: str, value: float, one: Mapping[str, Any]) -> MetricRow:
     info = one["value_info"][name]
     floor = {**get_table(one, "floors"), **get_table(one, "measured_floors")}.get(name)
-    stored = StoredMetricInfo(_text(info, "label"), _text(info, "better"), info.get("ideal"), floor)
+    stored = StoredMetricInfo(_text(info, "label"), _text(info, "better"), info.get("ideal"), _number(floor))
     return MetricRow(name, stored, float(value), _protocol(name, one["protocols"]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -44,46 +45,34 @@ class RunHeading:
 
 
 class MetricHistory:
-    """The values of one metric; ``aim`` is the target value, if values nearer to it are better."""
+    """The values of one metric by iteration, ``None`` where the measurement failed; ``aim`` is its target, if it has one."""
 
     def __init__(self, info: MetricInfo, samples: int | None = None) -> None:
         self.info = info
         self.aim = info.aim_at(samples)
-        self._points: dict[int, float | None] = {}
-
-    def add(self, iteration: int, value: float | None) -> None:
-        """Add a measurement; ``None`` if it failed."""
-        self._points[iteration] = value
-
-    def drop_after(self, iteration: int) -> None:
-        """Forget values measured after an iteration to which training was rolled back."""
-        self._points = {at: value for at, value in self._points.items() if at <= iteration}
+        self.points: dict[int, float | None] = {}
 
     @property
     def values(self) -> list[float]:
         """All successful measurements."""
-        return [value for value in self._points.values() if value is not None]
+        return [value for value in self.points.values() if value is not None]
 
     @property
     def value(self) -> float | None:
         """The newest value; ``None`` if the last measurement failed or there is none."""
-        return next(reversed(self._points.values()), None)
+        return next(reversed(self.points.values()), None)
 
     @property
     def best(self) -> float:
         """The best finite value; NaN if there is none, or if it is undefined which values are better."""
-        finite = [value for value in self.values if math.isfinite(value)]
-        if not is_ranked(self.info.better, self.aim):
-            return math.nan
+        finite = filter(math.isfinite, self.values if is_ranked(self.info.better, self.aim) else [])
         return min(finite, key=self._cost, default=math.nan)
 
     @property
     def progress(self) -> int:
         """1 if the newest value is better than the previous one, -1 if worse, 0 if equal, unknown or undefined."""
-        if self.value is None or len(self.values) < 2:
-            return 0
-        before, now = self.values[-2:]
-        if not (math.isfinite(before) and math.isfinite(now)):
+        before, now = ([math.nan, math.nan, *self.values])[-2:]
+        if self.value is None or not (math.isfinite(before) and math.isfinite(now)):
             return 0
         return (self._cost(now) < self._cost(before)) - (self._cost(now) > self._cost(before))
 
@@ -109,7 +98,7 @@ class RunState:
         self.healthy_since: int | None = None
         self.iteration = 0
         self.scores: dict[str, MetricHistory] = {}
-        self._recent: deque[Mapping[str, Tensor]] = deque(maxlen=_SMOOTHED)
+        self._recent: deque[Mapping[str, float]] = deque(maxlen=_SMOOTHED)
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
         self._trends: dict[str, BinnedCurve] = {}
         self._restart_pace(0)
@@ -119,7 +108,6 @@ class RunState:
         match event:
             case Stepped():
                 self.iteration = event.iteration
-                self._recent.append(event.terms)
                 self._pending.append((event.iteration, event.terms))
                 if len(self._pending) >= _PENDING:
                     self._read_pending()
@@ -148,16 +136,16 @@ class RunState:
         self._recent.clear()
         self.health = self.healthy_since = None
         for score in self.scores.values():
-            score.drop_after(iteration)
+            score.points = {at: value for at, value in score.points.items() if at <= iteration}
         if self.picture and self.picture.iteration > iteration:
             self.picture = None
 
     def _add_scores(self, event: Evaluated) -> None:
         for key, value in event.values.items():
-            self.scores.setdefault(key, MetricHistory(MetricInfo("", "lower"))).add(event.iteration, value)
+            self.scores.setdefault(key, MetricHistory(MetricInfo("", "lower"))).points[event.iteration] = value
         for key, score in self.scores.items():
             if key.partition("/")[0] in event.missing:
-                score.add(event.iteration, None)
+                score.points[event.iteration] = None
 
     def _add_health(self, event: HealthChecked) -> None:
         if event.findings:
@@ -169,6 +157,7 @@ class RunState:
     def _read_pending(self) -> None:
         columns: dict[str, tuple[list[int], list[float]]] = {}
         rows = terms_to_floats([terms for _, terms in self._pending])
+        self._recent.extend(rows)
         for (iteration, _), row in zip(self._pending, rows, strict=True):
             for key, value in row.items():
                 iterations, values = columns.setdefault(key, ([], []))
@@ -180,9 +169,9 @@ class RunState:
 
     def terms(self) -> dict[str, float]:
         """Each term's mean over the last iterations; this waits for the device."""
-        rows = terms_to_floats(list(self._recent))
-        keys = dict.fromkeys(key for row in rows for key in row)
-        return {key: sum(found) / len(found) for key in keys if (found := [row[key] for row in rows if key in row])}
+        self._read_pending()
+        keys = dict.fromkeys(key for row in self._recent for key in row)
+        return {key: statistics.fmean(row[key] for row in self._recent if key in row) for key in keys}
 
     def trends(self) -> dict[str, Floats]:
         """Each term over the whole run, smoothed, at most 256 points; this waits for the device."""
