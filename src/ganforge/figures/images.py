@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,7 @@ _PALETTE_SIZE = 96
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """A grid of images before it is drawn.
-
-    Attributes:
-        places: index of the image in each cell.
-        names: label of each row; empty strings for rows without one.
-    """
+    """A grid of images before it is drawn, with the label of each row or an empty string."""
 
     places: GridIndices
     names: tuple[str, ...]
@@ -101,11 +96,8 @@ def arrange_by_group(groups: Groups | None, count: int) -> Arrangement:
         plain = arrange_in_order(count)
         return Arrangement(np.where(plain.places == BLANK, BLANK, order[plain.places]), plain.names)
     most = max(len(indices) for _, indices in members)
-    columns = next(
-        columns
-        for columns in range(1, most + 1)
-        if columns == most or sum(math.ceil(len(indices) / columns) for _, indices in members) <= columns
-    )
+    rows = [sum(math.ceil(len(indices) / columns) for _, indices in members) for columns in range(1, most)]
+    columns = next((columns for columns, needed in enumerate(rows, start=1) if needed <= columns), most)
     return _stack(members, columns)
 
 
@@ -161,30 +153,39 @@ def add_captions(picture: Pixels, names: Sequence[str], pitch: float) -> Pixels:
     """
     if not any(names) or pitch < _FONT_SIZES[0]:
         return picture
-    from PIL import Image, ImageDraw, ImageFont
-
-    font = ImageFont.load_default(int(min(_FONT_SIZES[1], max(_FONT_SIZES[0], pitch / 3))))
-    margin = 12 + math.ceil(max(font.getlength(name) for name in names))
-    page = Image.new("RGB", (picture.shape[1] + margin, picture.shape[0]), (_WHITE,) * 3)
-    page.paste(Image.fromarray(picture), (margin, 0))
-    pen = ImageDraw.Draw(page)
-    for row, name in enumerate(names):
-        pen.text((margin - 6, (row + 0.5) * pitch), name, fill=_TEXT_COLOUR, font=font, anchor="rm")
-    return np.asarray(page)
+    size = int(min(_FONT_SIZES[1], max(_FONT_SIZES[0], pitch / 3)))
+    margin = 12 + math.ceil(max(_font(size).getlength(name) for name in names))
+    places = [(margin - 6, (row + 0.5) * pitch) for row in range(len(names))]
+    return _write(picture, names, places, size, (picture.shape[1] + margin, picture.shape[0]))
 
 
 def add_footer(picture: Pixels, note: str) -> Pixels:
     """Write a line of text below the picture, widening it if necessary; without a note it is returned unchanged."""
     if not note:
         return picture
-    from PIL import Image, ImageDraw, ImageFont
+    size = _FONT_SIZES[1]
+    width = max(picture.shape[1], math.ceil(_font(size).getlength(note)) + 8)
+    return _write(picture, [note], [(width - 4, picture.shape[0] + size)], size, (width, picture.shape[0] + 2 * size))
 
-    font = ImageFont.load_default(_FONT_SIZES[1])
-    width = max(picture.shape[1], math.ceil(font.getlength(note)) + 8)
-    page = Image.new("RGB", (width, picture.shape[0] + 2 * _FONT_SIZES[1]), (_WHITE,) * 3)
-    page.paste(Image.fromarray(picture), (width - picture.shape[1], 0))
-    ImageDraw.Draw(page).text((width - 4, picture.shape[0] + _FONT_SIZES[1]), note, fill=_TEXT_COLOUR, font=font, anchor="rm")
+
+def _write(
+    picture: Pixels, texts: Sequence[str], places: Sequence[tuple[float, float]], font_size: int, size: tuple[int, int]
+) -> Pixels:
+    """The picture in the upper right corner of a white page, with texts that end at the given places."""
+    from PIL import Image, ImageDraw
+
+    page = Image.new("RGB", size, (_WHITE,) * 3)
+    page.paste(Image.fromarray(picture), (size[0] - picture.shape[1], 0))
+    pen = ImageDraw.Draw(page)
+    for text, place in zip(texts, places, strict=True):
+        pen.text(place, text, fill=_TEXT_COLOUR, font=_font(font_size), anchor="rm")
     return np.asarray(page)
+
+
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
 
 
 def encode_png(picture: Pixels) -> bytes:
@@ -226,13 +227,9 @@ def encode_gif(
 def _palette(frames: Sequence[Image], colours: int) -> Image:
     from PIL import Image
 
-    chosen = [frames[0], frames[len(frames) // 2], frames[-1]]
-    sheet = Image.new("RGB", (max(frame.width for frame in chosen), sum(frame.height for frame in chosen)), "white")
-    for number, frame in enumerate(chosen):
-        sheet.paste(frame, (0, sum(before.height for before in chosen[:number])))
-    # A third of the pixels is enough. Median cut alone would spend most colours on the pale background.
-    size = (max(1, sheet.width // 3), max(1, sheet.height // 3))
-    return sheet.resize(size, Image.Resampling.NEAREST).quantize(colors=colours, kmeans=2)
+    # A ninth of the pixels is enough. Median cut alone would spend most colours on the pale background.
+    chosen = [np.asarray(frames[at])[::3, ::3] for at in (0, len(frames) // 2, -1)]
+    return Image.fromarray(np.concatenate(chosen)).quantize(colors=colours, kmeans=2)
 
 
 def _members(groups: Groups | None) -> list[tuple[str, GridIndices]] | None:

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BINS = 480
-"""Largest number of points of a curve."""
+"""Largest number of points of a curve; even."""
+
+
+_COLUMNS: tuple[tuple[np.ufunc, float], ...] = ((np.add, 0.0), (np.add, 0.0), (np.minimum, np.inf), (np.maximum, -np.inf))
+"""Sums, counts, minima and maxima: how two values or bins are joined, and the value of an empty bin."""
 
 
 class BinnedCurve:
     """One value over the iterations, as minimum, mean and maximum per bin. When the bins are full, their width doubles.
-
-    Args:
-        bins: largest number of bins; even.
 
     Attributes:
         width: iterations per bin.
@@ -40,10 +41,7 @@ class BinnedCurve:
         self.non_finite_at: int | None = None
         self.last: float | None = None
         self._bins = bins
-        self._sums: Floats = np.zeros(bins)
-        self._counts: Floats = np.zeros(bins)
-        self._lows: Floats = np.full(bins, np.inf)
-        self._highs: Floats = np.full(bins, -np.inf)
+        self._columns: list[Floats] = [np.full(bins, empty) for _, empty in _COLUMNS]
 
     def add(self, iterations: Iterable[int], values: Iterable[float]) -> None:
         """Add values ``(n,)`` at iterations ``(n,)``, counted from 1."""
@@ -57,38 +55,25 @@ class BinnedCurve:
         while (int(at.max()) - 1) // self.width >= self._bins:
             self._widen()
         bins = (at - 1) // self.width
-        np.add.at(self._sums, bins, added)
-        np.add.at(self._counts, bins, 1.0)
-        np.minimum.at(self._lows, bins, added)
-        np.maximum.at(self._highs, bins, added)
+        for column, (join, _), one in zip(self._columns, _COLUMNS, (added, np.ones(len(added)), added, added), strict=True):
+            join.at(column, bins, one)
         self.last = float(added[-1])
 
     def series(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Iterations in the middle of the bins, and minimum, mean and maximum of each bin, ``(p,)`` each."""
-        (kept,) = np.nonzero(self._counts)
-        middle = kept.astype(np.float64) * self.width + (self.width + 1) / 2
-        return middle, self._lows[kept], self._sums[kept] / self._counts[kept], self._highs[kept]
+        (kept,) = np.nonzero(self._columns[1])
+        sums, counts, lows, highs = (column[kept] for column in self._columns)
+        return kept.astype(np.float64) * self.width + (self.width + 1) / 2, lows, sums / counts, highs
 
     def drop_after(self, iteration: int) -> None:
         """Forget the bins that begin after ``iteration``."""
-        first = -(-iteration // self.width)
-        for values, _, empty in self._columns():
-            values[first:] = empty
-
-    def _columns(self) -> tuple[tuple[Floats, np.ufunc, float], ...]:
-        """Each column with the function that joins two bins and the value of an empty bin."""
-        return (
-            (self._sums, np.add, 0.0),
-            (self._counts, np.add, 0.0),
-            (self._lows, np.minimum, np.inf),
-            (self._highs, np.maximum, -np.inf),
-        )
+        for column, (_, empty) in zip(self._columns, _COLUMNS, strict=True):
+            column[-(-iteration // self.width) :] = empty
 
     def _widen(self) -> None:
-        half = self._bins // 2
-        for values, join, empty in self._columns():
-            values[:half] = join(values[0::2], values[1::2])
-            values[half:] = empty
+        for column, (join, empty) in zip(self._columns, _COLUMNS, strict=True):
+            column[: self._bins // 2] = join(column[0::2], column[1::2])
+            column[self._bins // 2 :] = empty
         self.width *= 2
 
 
@@ -101,7 +86,6 @@ class RunHistory:
         metrics: metric values by name and iteration.
         protocols: how each metric was measured, by its name; empty if the journal does not say.
         findings: all findings of the health monitor, each as it was reported last.
-        start: the record ``start``.
         resumed: iterations at which the run was resumed.
         changed: recipe values changed by a resume: first iteration, key, original value, new value.
         rolled_back: for each roll-back, the iteration that had been reached and the one training returned to.
@@ -159,9 +143,14 @@ def _add_record(history: RunHistory, record: Mapping[str, Any], limits: deque[fl
             history.findings = [one for one in history.findings if (one.problem, one.since) not in seen] + new
         case "start":
             history.start = record
-        case "resume" | "rollback" as kind:
+        case "resume":
             limits.popleft()
-            _go_back(history, kind, record)
+            history.resumed.append(int(record["iteration"]))
+            history.redone = 0
+        case "rollback":
+            limits.popleft()
+            history.rolled_back.append((int(record["reached"]), int(record["iteration"])))
+            history.redone += int(record["reached"]) - int(record["iteration"])
         case "changed":
             at = int(record["iteration"])
             history.changed += [(at, key, str(before), str(now)) for key, (before, now) in record["values"].items()]
@@ -175,14 +164,3 @@ def _add_terms(history: RunHistory, record: Mapping[str, Any], limit: float) -> 
         if key.startswith("loss/"):
             term = history.terms.setdefault(key.removeprefix("loss/"), BinnedCurve())
             term.add(compress(record["iterations"], kept), compress(values, kept))
-
-
-def _go_back(history: RunHistory, kind: str, record: Mapping[str, Any]) -> None:
-    iteration = int(record["iteration"])
-    if kind == "resume":
-        history.resumed.append(iteration)
-        history.redone = 0
-        return
-    reached = int(record["reached"])
-    history.rolled_back.append((reached, iteration))
-    history.redone += reached - iteration

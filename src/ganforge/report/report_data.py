@@ -29,7 +29,6 @@ class ReportData:
     Attributes:
         word: its state, as in ``ganforge runs``.
         remark: why it ended, or ``None``.
-        specs: sizes and units, as in ``specs.json``.
         resolved: the recipe with all defaults.
         final: its ``metrics.json``.
         evaluations: evaluations after training, oldest first.
@@ -44,7 +43,6 @@ class ReportData:
     remark: str | None
     history: RunHistory
     value_info: ValueInfo
-    specs: Mapping[str, Any]
     recipe: str | None
     resolved: str | None
     lock: Mapping[str, Any]
@@ -67,12 +65,6 @@ class ReportData:
     def is_sweep(self) -> bool:
         """Whether it is a sweep over seeds."""
         return self.identity.get("kind") == "sweep"
-
-    @property
-    def is_image(self) -> bool:
-        """Whether its data are images."""
-        shape = get_table(self.specs, "data").get("shape")
-        return isinstance(shape, list) and len(shape) == 3  # channels, height, width
 
 
 def read_report_data(folder: RunFolder) -> ReportData:
@@ -97,7 +89,6 @@ def read_report_data(folder: RunFolder) -> ReportData:
         remark=remark,
         history=history,
         value_info=info,
-        specs=_read_mapping(folder, folder.path / "specs.json", problems),
         recipe=_read_text(folder.recipe, problems),
         resolved=_read_text(folder.resolved, problems),
         lock=_read_mapping(folder, folder.lock, problems),

@@ -83,7 +83,9 @@ class ImageEmbedder:
 
 def collect_images(data: ReportData, embedder: ImageEmbedder) -> dict[str, Any]:
     """Embed the run's images, the most important ones first, so that animations are the first to be left out."""
-    samples = _embed_samples(data, embedder)
+    path = newest_samples(data.folder, data.status)
+    caption = f"Generated samples at iteration {int(path.stem.rpartition('-')[2]):,}" if path else ""
+    samples = embedder.embed(path, caption, f"{caption} of the run “{data.title}”") if path else None
     sheets = _embed_existing(data, _SHEETS, embedder)
     path = data.folder.pictures / "training.gif"
     alternative = f"{data.title}: an animation of the samples during training"
@@ -100,15 +102,6 @@ def newest_samples(folder: RunFolder, status: Status | None) -> Path | None:
     """The file of a run's newest samples; newer ones than the reported iteration were discarded by a roll-back."""
     found = sample_pictures(folder, until=status.iteration) if status else sample_pictures(folder)
     return found[max(found)] if found else None
-
-
-def _embed_samples(data: ReportData, embedder: ImageEmbedder) -> InlineImage | None:
-    path = newest_samples(data.folder, data.status)
-    if path is None:
-        return None
-    when = f"iteration {int(path.stem.rpartition('-')[2]):,}"
-    what = "Generated images" if data.is_image else "Generated samples over real ones"
-    return embedder.embed(path, f"{what} at {when}", f"{what} of the run “{data.title}” at {when}")
 
 
 def _embed_existing(data: ReportData, known: Sequence[tuple[str, str]], embedder: ImageEmbedder) -> list[InlineImage]:
