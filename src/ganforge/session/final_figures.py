@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from ganforge.core.contracts import StreamingDataset
 from ganforge.core.errors import StorageError, describe_error, isolated
 from ganforge.core.records import Latent
 from ganforge.figures.plot_data import find_groups
@@ -87,9 +88,11 @@ def _walk(trainer: Trainer, draw: Callable[[Latent, str], bytes], name: str, cou
 def _neighbours(trainer: Trainer, explorer: LatentExplorer) -> bytes:
     samples = explorer.samples(_latents(trainer, "neighbours", _SAMPLES))
     groups = find_groups(samples, explorer.data, trainer.sampler.spec.categorical)
-    training, count = trainer.evaluator.training_samples().values, trainer.evaluator.training_count()
+    dataset = trainer.evaluator.dataset
+    training = dataset.training().values
+    count = len(dataset.streamed()) if isinstance(dataset, StreamingDataset) else 0
     # To search all of a streamed data set takes as long as an epoch: `sample --neighbours` does that on request.
-    note = f"nearest among {len(training):,} of {count:,} training images" if count and count > len(training) else ""
+    note = f"nearest among {len(training):,} of {count:,} training images" if count > len(training) else ""
     return beside_nearest(samples, groups, training, explorer.data, note=note)
 
 

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from ganforge.build.lock import read_lock
 from ganforge.callbacks import Callback, Handler, broadcast
 from ganforge.callbacks.picture_writer import animation, curves, pictures
@@ -82,7 +80,8 @@ def run(options: Options, console: Console) -> Result:
     show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     with graceful_signals() as stop, show_messages(show) as messages:
         plan = prepare(options)
-        with _startup_notice(console, plan.title, plain=options.plain), _garbage_collector_paused():
+        show(f"{plan.title}: importing torch, building the networks …")
+        with _garbage_collector_paused():
             trainer = assemble(plan, options.device)
         with trainer.batches.prefetching():  # before there is a lock that its processes could inherit
             folder = plan.resumed or RunFolder.create(options.runs_dir, plan.experiment, plan.name)
@@ -92,18 +91,6 @@ def run(options: Options, console: Console) -> Result:
                 messages.note = ui.notify
                 finished = _train(context)
                 return _result(context, finished, context.delivery.stop())
-
-
-@contextmanager
-def _startup_notice(console: Console, title: str, *, plain: bool) -> Iterator[None]:
-    """Show what takes the first seconds."""
-    text = f"{title}: importing torch, building the networks …"
-    if plain or not console.is_terminal:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-        yield
-        return
-    with console.status(Text(text)):
-        yield
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from ganforge.core.contracts import (
     Metric,
     MetricInfo,
     Sampler,
-    StreamingDataset,
     ValidationSplit,
 )
 from ganforge.core.errors import IncompatiblePartsError, describe_error
@@ -107,7 +106,7 @@ class Evaluator:
         self.unavailable = dict(unavailable or {})
         self.metrics = tuple(metrics)
         self.value_info = {key: info for metric in self.metrics for key, info in metric.value_info.items()}
-        self._dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
+        self.dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
         self._held_out: dict[int, Samples] = {}
         self._health_real: Samples | None = None
         with seeded(seed):
@@ -124,7 +123,7 @@ class Evaluator:
         with seeded(self._seed):
             for scheduled in metrics:
                 try:
-                    require_distinct(scheduled.metric, scheduled.name, self._dataset, scheduled.samples)
+                    require_distinct(scheduled.metric, scheduled.name, self.dataset, scheduled.samples)
                     found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
                 except Exception as error:
                     if not scheduled.optional:
@@ -140,9 +139,9 @@ class Evaluator:
         The second result is the share of these that are also among the others: with fewer than ``2 · count`` held-out samples some
         are drawn twice, which makes the values too good.
         """
-        require_distinct(metric, name or type(metric).__name__, self._dataset, count, sets=2)
+        require_distinct(metric, name or type(metric).__name__, self.dataset, count, sets=2)
         with seeded(self._seed):
-            drawn = self._dataset.held_out(2 * count, stream(self._seed, "evaluation", "floor"))
+            drawn = self.dataset.held_out(2 * count, stream(self._seed, "evaluation", "floor"))
             real, other = drawn[:count], drawn[count:]
             draws = stream(self._seed, "evaluation", "metric")
             found = metric.measure(Evaluation(real, other, draws, self._training_subsample, self._validation()))
@@ -156,7 +155,7 @@ class Evaluator:
         with seeded(self._seed):
             latent = self._sampler.draw(count, stream(self._seed, "health", "latent", device=self._device))
             if self._health_real is None or len(self._health_real) != count:
-                self._health_real = self._dataset.held_out(count, stream(self._seed, "health", "real"))
+                self._health_real = self.dataset.held_out(count, stream(self._seed, "health", "real"))
             fake, raw = (draw_samples(network, latent, self.data) for network in (ema, generator))
         evaluation = Evaluation(
             self._health_real,
@@ -166,14 +165,6 @@ class Evaluator:
             critic=partial(self._run_discriminator, discriminator),
         )
         return evaluation, raw
-
-    def training_samples(self) -> Samples:
-        """The training samples in the data's own units, floats or bytes."""
-        return self._dataset.training()
-
-    def training_count(self) -> int | None:
-        """The number of training samples, if :meth:`training_samples` gives only a part of them."""
-        return len(self._dataset.streamed()) if isinstance(self._dataset, StreamingDataset) else None
 
     def draw_picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, LogitGrid | None, str | None]:
         """Samples from the fixed latents, and the logit grid for unlabelled one- or two-dimensional data.
@@ -201,7 +192,7 @@ class Evaluator:
 
     def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
-            self._held_out[count] = self._dataset.held_out(count, stream(self._seed, "evaluation", "real"))
+            self._held_out[count] = self.dataset.held_out(count, stream(self._seed, "evaluation", "real"))
         latent = self._sampler.draw(count, stream(self._seed, "evaluation", "latent", device=self._device))
         return Evaluation(
             self._held_out[count],
@@ -213,12 +204,12 @@ class Evaluator:
         )
 
     def _training_subsample(self, most: int) -> Samples:
-        training = self._dataset.training()
+        training = self.dataset.training()
         samples = training[subsample_rows(len(training), most)]
         return replace(samples, values=self.data.to_float(samples.values))
 
     def _validation(self) -> Callable[[int], Samples] | None:
-        dataset = self._dataset
+        dataset = self.dataset
         if not isinstance(dataset, ValidationSplit) or dataset.validation(1) is None:
             return None
         return cast("Callable[[int], Samples]", dataset.validation)

@@ -11,34 +11,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ganforge.core import events
 from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError, describe_error
-from ganforge.core.events import (
-    CheckUnavailable,
-    Evaluated,
-    Event,
-    Finished,
-    HealthSamples,
-    RolledBack,
-    SamplesDrawn,
-    Saved,
-    Started,
-    State,
-    Stepped,
-)
+from ganforge.core.events import Event, State
 from ganforge.core.params import Schedule, value_at
+from ganforge.train import modules
 from ganforge.train.batches import Batches
 from ganforge.train.diagnostics import Diagnostics
 from ganforge.train.evaluator import Evaluator
-from ganforge.train.modules import (
-    EMA,
-    entries_under,
-    first_non_finite,
-    load_network,
-    load_optimizer,
-    network_state,
-    optimizer_state,
-)
 from ganforge.train.random_streams import derive, global_state, restore_global_state, seed_globally, stream
 from ganforge.train.turns import Batch, Game, Objective
 
@@ -102,7 +83,7 @@ class Trainer:
     ) -> None:
         self.config, self.networks, self.game, self.objective = config, networks, game, objective
         self.batches, self.sampler, self.evaluator, self.device = batches, sampler, evaluator, device
-        self.ema = EMA(networks["generator"])
+        self.ema = modules.EMA(networks["generator"])
         self.iteration = self.rollbacks = self.iterations_run = 0
         self.divergence: str | None = None
         self._diagnostics = Diagnostics(game, networks["discriminator"], log_odds=objective.logits_are_log_odds, seed=config.seed)
@@ -148,22 +129,22 @@ class Trainer:
         if self.divergence is None:
             yield from self._evaluate()
 
-    def save(self) -> Saved | None:
+    def save(self) -> events.Saved | None:
         """The state to save. Sets :attr:`divergence` and returns ``None`` if it is not finite throughout."""
         state = self.state()
-        if name := first_non_finite(state.tensors):
+        if name := modules.first_non_finite(state.tensors):
             self.divergence = f"{name} is not finite at iteration {self.iteration}"
             return None
-        return Saved(self.iteration, state)
+        return events.Saved(self.iteration, state)
 
-    def finish(self, stop_reason: str | None = None) -> Finished:
+    def finish(self, stop_reason: str | None = None) -> events.Finished:
         """The last event; ``stop_reason`` says why training stops before its end."""
         seconds = time.perf_counter() - self._began
         if self.divergence is not None:
-            return Finished(self.iteration, "diverged", seconds, self.divergence)
-        return Finished(self.iteration, "stopped" if stop_reason else "finished", seconds, stop_reason)
+            return events.Finished(self.iteration, "diverged", seconds, self.divergence)
+        return events.Finished(self.iteration, "stopped" if stop_reason else "finished", seconds, stop_reason)
 
-    def step(self) -> Stepped:
+    def step(self) -> events.Stepped:
         """Every turn as often as it repeats, then one update of the EMA."""
         at, config = self.iteration, self.config
         self._batch_index = at * self._batches_per_iteration
@@ -182,16 +163,16 @@ class Trainer:
             rates["ema_decay"] = decay
         self.iteration += 1
         self.iterations_run += 1
-        return Stepped(self.iteration, terms, rates, self._measure_diagnostics())
+        return events.Stepped(self.iteration, terms, rates, self._measure_diagnostics())
 
     def state(self) -> State:
         """Everything needed to continue bit for bit on the same machine. Its tensors are the live ones, not copies."""
         tensors: dict[str, Tensor] = {}
         for name, network in self._saved_networks().items():
-            tensors |= network_state(name, network)
+            tensors |= modules.network_state(name, network)
         optimizers: dict[str, Any] = {}
         for turn in self.game.turns:
-            statistics, plain = optimizer_state(f"optimizers/{turn.name}", turn.optimizer.optimizer)
+            statistics, plain = modules.optimizer_state(f"optimizers/{turn.name}", turn.optimizer.optimizer)
             tensors |= statistics
             optimizers |= plain
 
@@ -216,19 +197,19 @@ class Trainer:
         """Continue from ``state``; one of another recipe or plugin version is a :class:`RunFolderError`."""
         tensors, values = state.tensors, state.values
         for name, network in self._saved_networks().items():
-            load_network(name, network, tensors)
+            modules.load_network(name, network, tensors)
         try:
             for turn in self.game.turns:
-                load_optimizer(f"optimizers/{turn.name}", turn.optimizer.optimizer, tensors, values["optimizers"])
+                modules.load_optimizer(f"optimizers/{turn.name}", turn.optimizer.optimizer, tensors, values["optimizers"])
             self._latents.set_state(tensors["random/latents"])
-            restore_global_state(entries_under("random", tensors), values["random"])
+            restore_global_state(modules.entries_under("random", tensors), values["random"])
             self.iteration, self.rollbacks = int(values["iteration"]), int(values["rollbacks"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else f"does not have the expected form: {error}"
             raise RunFolderError(f"the checkpoint {reason}", remedy="resume from another one, or start again") from error
         self.divergence = None
 
-    def roll_back(self, state: State, number: int | None = None) -> RolledBack:
+    def roll_back(self, state: State, number: int | None = None) -> events.RolledBack:
         """Restore an earlier ``state``, and draw other latents from there on, for the same data in the same order.
 
         Each rollback has its own random stream, by its ``number``: a run with rollbacks is reproducible too.
@@ -238,7 +219,7 @@ class Trainer:
         self.rollbacks = number
         self._latents = stream(self.config.seed, "training", "latent", "return", number, device=self.device)
         seed_globally(derive(self.config.seed, "training", "return", number))
-        return RolledBack(self.iteration, reached)
+        return events.RolledBack(self.iteration, reached)
 
     def _saved_networks(self) -> dict[str, nn.Module]:
         return {**self.networks, "ema": self.ema.network}
@@ -273,9 +254,9 @@ class Trainer:
             values |= self._diagnostics.expensive()
         return values
 
-    def _started(self) -> Started:
+    def _started(self) -> events.Started:
         evaluator = self.evaluator
-        return Started(
+        return events.Started(
             iteration=self.iteration,
             iterations=self.config.iterations,
             device=str(self.device),
@@ -296,13 +277,13 @@ class Trainer:
         if due:
             began = time.perf_counter()
             values, missing = self.evaluator.measure(self.ema.network, self.networks["discriminator"], due)
-            yield Evaluated(self.iteration, values, time.perf_counter() - began, missing)
+            yield events.Evaluated(self.iteration, values, time.perf_counter() - began, missing)
         if self.config.health_samples_every and self._is_due(self.config.health_samples_every):
             yield from self._draw_health_samples()
         for check, reason in self._diagnostics.unavailable.items():
             if check not in self._reported_unavailable:
                 self._reported_unavailable.add(check)
-                yield CheckUnavailable(self.iteration, check, reason)
+                yield events.CheckUnavailable(self.iteration, check, reason)
         if self._is_due(self.config.picture_every):
             yield self._draw_picture()
 
@@ -316,10 +297,10 @@ class Trainer:
         except Exception as error:  # noqa: BLE001 - only the health checks need these samples, and they must not end training
             unavailable["samples"] = describe_error(error)
         else:
-            yield HealthSamples(self.iteration, evaluation, raw)
+            yield events.HealthSamples(self.iteration, evaluation, raw)
 
-    def _draw_picture(self) -> SamplesDrawn:
-        return SamplesDrawn(self.iteration, *self.evaluator.draw_picture(self.ema.network, self.networks["discriminator"]))
+    def _draw_picture(self) -> events.SamplesDrawn:
+        return events.SamplesDrawn(self.iteration, *self.evaluator.draw_picture(self.ema.network, self.networks["discriminator"]))
 
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.config.iterations
