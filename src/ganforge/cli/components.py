@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,8 +9,6 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ganforge.registry.component import Component, Kind
     from ganforge.registry.params_description import ParamInfo
     from ganforge.registry.registry import Registry
@@ -54,21 +51,20 @@ def describe(
     """Show one component: its parameters, requirements and source."""
     from ganforge.core.errors import UsageError
     from ganforge.recipe.toml_writer import component_template
-    from ganforge.registry.params_description import describe_params
 
     if toml and as_json:
         raise UsageError("--toml and --json cannot be combined", remedy="use one of them")
     wanted = kind_named(kind)
     registry = load_registry()
     component = registry.find(wanted, name, usable=False)
-    parameters = describe_params(component.load_params())
+    component.load_params()  # raises if they cannot be loaded
 
     if as_json:
-        console.print_json({**component_facts(component, registry), "parameters": parameter_facts(parameters)})
+        console.print_json({**component_facts(component, registry), "parameters": load_parameters(component)[0]})
     elif toml:
         console.print_line(component_template(component, registry.name_of(component)))
     else:
-        _show(component, parameters)
+        show_component(component, registry)
 
 
 def load_registry(*, warn: bool = True) -> Registry:
@@ -97,45 +93,46 @@ def kind_named(text: str) -> Kind:
     return names[text.lower()]
 
 
-def _show(component: Component, parameters: tuple[ParamInfo, ...]) -> None:
-    print_title(component)
+def show_component(component: Component, registry: Registry) -> None:
+    """Print everything known about a component."""
+    console.print_line(f"{component.kind} {component.name}@{component.revision}", style="bold")
+    console.print_line(f"  {component.summary}")
     for problem, text in (("deprecated: ", component.deprecated), ("unavailable: needs ", ", ".join(component.missing))):
         if text:
             console.print_line(f"  {problem}{text}", style="yellow")
     plugin = component.plugin
-    source = f"{plugin.source}; {component.source() or 'no file'}"
     console.print_line()
-    console.print_facts(
-        {"id": f"{component.id}@{component.revision}", "from": f"{plugin.distribution} {plugin.version} ({source})"}, 9
-    )
-    print_requirements(component, tags=", ".join(sorted(component.tags)))
-    console.print_line()
-    if parameters:
-        parameter_table(parameters)
-    else:
-        console.print_line("  No parameters.")
-
-
-def print_title(component: Component) -> None:
-    """Print a component's kind, name, revision and summary."""
-    console.print_line(f"{component.kind} {component.name}@{component.revision}", style="bold")
-    console.print_line(f"  {component.summary}")
-
-
-def print_requirements(component: Component, **more: str) -> None:
-    """Print what a component requires, provides and costs, and its papers."""
-    lists = {name: ", ".join(getattr(component, name)) for name in ("requires", "provides", "needs")}
-    console.print_facts({**lists, **more, "cost": component.cost}, 9)
+    facts = {
+        "use": registry.name_of(component),
+        "id": f"{component.id}@{component.revision}",
+        "from": f"{plugin.distribution} {plugin.version} ({plugin.source}; {component.source() or 'no file'})",
+        **{name: ", ".join(getattr(component, name)) for name in ("requires", "provides", "needs")},
+        "tags": ", ".join(sorted(component.tags)),
+        "cost": component.cost,
+    }
+    console.print_facts(facts, 9)
     for reference in component.references:
         console.print_facts({"paper": reference}, 9)
+    parameters, problem = load_parameters(component)
+    console.print_line()
+    if parameters:
+        console.table(
+            ("Parameter", "Type", "Default", "Range", "Meaning"),
+            [(one.name, one.type, _default_text(one), one.range, " ".join(one.description.split())) for one in parameters],
+        )
+    else:
+        console.print_line(f"  params    {problem}" if problem else "  No parameters.")
 
 
-def parameter_table(parameters: Iterable[ParamInfo]) -> None:
-    """Print parameters with types, defaults, ranges and descriptions."""
-    console.table(
-        ("Parameter", "Type", "Default", "Range", "Meaning"),
-        [(one.name, one.type, _default_text(one), one.range, " ".join(one.description.split())) for one in parameters],
-    )
+def load_parameters(component: Component) -> tuple[tuple[ParamInfo, ...] | None, str]:
+    """The parameters; ``None`` and the reason if they cannot be loaded."""
+    from ganforge.core.errors import PluginError
+    from ganforge.registry.params_description import describe_params
+
+    try:
+        return describe_params(component.load_params()), ""
+    except PluginError as error:
+        return None, error.message
 
 
 def component_facts(component: Component, registry: Registry) -> dict[str, object]:
@@ -148,11 +145,6 @@ def component_facts(component: Component, registry: Registry) -> dict[str, objec
         "file": component.source(),
         **console.attributes(component, "requires", "provides", "needs", "missing", "tags", "references", "deprecated", "cost"),
     }
-
-
-def parameter_facts(parameters: Iterable[ParamInfo]) -> list[dict[str, object]]:
-    """Parameters as JSON-able data."""
-    return [asdict(one) for one in parameters]
 
 
 def _default_text(parameter: ParamInfo) -> str | None:

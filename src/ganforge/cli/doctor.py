@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import groupby
@@ -36,15 +36,7 @@ _MARKS = {"ok": ("✓", ""), "note": ("•", ""), "fault": ("✗", "bold red")}
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The result of one check.
-
-    Attributes:
-        part: what was checked, such as ``torch``.
-        state: ``ok``; ``note`` for information; ``fault`` for something that stops or spoils a run.
-        text: what was found.
-        remedy: what to do about it, or ``None``.
-        where: the file or folder concerned, or ``None``.
-    """
+    """The result of one check: ``note`` is information, ``fault`` is something that stops or spoils a run."""
 
     part: str
     state: Literal["ok", "note", "fault"]
@@ -76,11 +68,7 @@ def doctor(*, as_json: options.Json = False) -> None:
 
 
 def diagnose(folder: Path | None = None) -> Iterator[Diagnosis]:
-    """Check every part of the installation; a check that fails is a fault too.
-
-    Args:
-        folder: where runs would be written. Default: the current folder.
-    """
+    """Check every part of the installation; runs would be written to ``folder``, by default the current one."""
     folder = Path.cwd() if folder is None else folder
     parts: dict[str, Callable[[], Iterable[Diagnosis]]] = {
         "python": _python,
@@ -254,11 +242,7 @@ def _writable(path: Path) -> bool:
 
 
 def diagnose_plugins(folder: Path) -> Iterator[Diagnosis]:
-    """Check everything about plugins; a check that cannot run is a fault too.
-
-    Args:
-        folder: where to look for recipes and the project's settings.
-    """
+    """Check everything about plugins, and the schema and project settings in ``folder``."""
     from ganforge.registry.plugin_loader import load_plugins
 
     yield from _python()
@@ -307,11 +291,14 @@ def _plugin(record: PluginRecord) -> Diagnosis:
     took = f", loaded in {record.load_ms:.0f} ms" if record.load_ms is not None else ""
     digest = f", sha256 {record.sha256[:12]}" if record.sha256 else ""
     heavy = [remark for remark in record.remarks if remark.startswith("imports ")]
+    lighter = "the plugin should name its factories as 'module:attribute', so that listing them imports nothing heavy"
+    if record.sha256:
+        lighter = "a package can delay the import by naming factories as 'module:attribute'; see ganforge plugins new"
     return Diagnosis(
         "plugins",
         "note" if heavy or not offers else "ok",
         "; ".join([f"{text}: {offers or 'registers nothing'}{took}{digest}", *heavy]),
-        _lighter(record) if heavy else None,
+        lighter if heavy else None,
         where,
     )
 
@@ -353,12 +340,6 @@ def _remedy(record: PluginRecord) -> str:
         return f"fix it in {record.origin}, {without}; {details}"
     lost = "its entry point does not exist: " if record.file is None else ""
     return f"{lost}pip install --force-reinstall --no-deps {record.distribution}, {without}; {details}"
-
-
-def _lighter(record: PluginRecord) -> str:
-    if record.sha256:
-        return "a package can delay the import by naming factories as 'module:attribute'; see ganforge plugins new"
-    return "the plugin should name its factories as 'module:attribute', so that listing them imports nothing heavy"
 
 
 def _bounds(plugin: PluginRecord) -> Iterator[Diagnosis]:
@@ -432,20 +413,19 @@ def _references(component: Component) -> Iterator[Diagnosis]:
             yield Diagnosis("names", "fault", text, remedy)
 
 
-def _selection(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Diagnosis]:
+def _selection(folder: Path) -> Iterator[Diagnosis]:
     """Which plugins are disabled, allowed or added, and where that is set."""
     from ganforge.recipe.toml_file import find_lines
     from ganforge.registry import selection
 
-    environ = os.environ if environ is None else environ
-    cli = selection.from_command_line(environ)
+    cli = selection.from_command_line(os.environ)
     listed = (("--no-plugin", cli.disabled or None), ("--only-plugins", cli.allowed), ("--plugin", cli.local or None))
     settings = [(name, _listed(names), "the command line") for name, names in listed if names is not None]
     settings += [("--strict-plugins", "", "the command line")] if cli.strict else []
     settings += [
-        (name, f"= {environ[name]}".rstrip(), "the environment")
+        (name, f"= {os.environ[name]}".rstrip(), "the environment")
         for name in ("GANFORGE_PLUGINS", "GANFORGE_DISABLE_PLUGINS", "GANFORGE_STRICT_PLUGINS")
-        if name in environ
+        if name in os.environ
     ]
     project, file = selection.from_project(folder), selection.project_file(folder)
     for key, names in (("only", project.allowed), ("disable", project.disabled or None), ("local", project.local or None)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganforge.cli import console, options
-from ganforge.cli.components import (
-    component_facts,
-    kind_named,
-    load_registry,
-    parameter_table,
-    print_requirements,
-    print_title,
-)
+from ganforge.cli.components import component_facts, kind_named, load_parameters, load_registry, show_component
 
 if TYPE_CHECKING:
     from ganforge.registry.component import Component
     from ganforge.registry.discovery import PluginRecord
-    from ganforge.registry.params_description import ParamInfo
     from ganforge.registry.registry import Registry
     from ganforge.testing import Report
 
@@ -71,7 +63,7 @@ def info(
 ) -> None:
     """Show one plugin: its source, components and parameters, and the traceback if it is broken."""
     registry = _load_with_failures()
-    records = _plugins_named(registry.plugins, name)
+    records = registry.find_plugins(name)
     if as_json:
         first, *others = [{**_plugin_facts(one), "components": _component_facts(one, registry)} for one in records]
         console.print_json({**first, **({"also": others} if others else {})})
@@ -170,34 +162,6 @@ def _require_loaded(registry: Registry) -> None:
         raise_on_failures(registry)
 
 
-def _plugins_named(records: Iterable[PluginRecord], name: str) -> tuple[PluginRecord, ...]:
-    """Find plugins by name: all of a distribution, or the one with that entry point.
-
-    Raises:
-        UsageError: no plugin has the name, or several distributions do.
-    """
-    from ganforge.core.errors import UsageError, unknown_name
-    from ganforge.registry.selection import normalize_name
-
-    records = tuple(records)
-    distribution, _, entry = map(normalize_name, name.rpartition("/"))
-    if distribution:
-        found = tuple(one for one in records if (one.distribution, normalize_name(one.name)) == (distribution, entry))
-    else:
-        found = tuple(one for one in records if entry == one.distribution) or tuple(
-            one for one in records if entry == normalize_name(one.name)
-        )
-    if not found:
-        handles = {one.handle for one in records}
-        known = sorted(handles | {normalize_name(one.name) for one in records})
-        listed = f"installed: {', '.join(sorted(handles))}"
-        raise unknown_name(f"no plugin named '{name}' is installed", normalize_name(name), known, listed)
-    if len({one.distribution for one in found}) > 1 or (found[0].distribution == "local" and len(found) > 1):
-        ids = ", ".join(f"{one.distribution}/{one.name}" for one in found)
-        raise UsageError(f"plugin '{name}' is ambiguous", remedy=f"use one of: {ids}")
-    return found
-
-
 def _checked(target: str | None) -> Iterator[Report]:
     """Check one plugin, or every installed plugin that is not disabled."""
     from ganforge.registry.discovery import PluginStatus
@@ -255,14 +219,7 @@ def _show(record: PluginRecord, registry: Registry) -> None:
     console.print_facts(facts, 14)
     for component in _components_of(record, registry):
         console.print_line()
-        print_title(component)
-        console.print_facts({"use": registry.name_of(component), "file": component.source()}, 9)
-        print_requirements(component)
-        parameters, fault = _parameters(component)
-        if fault:
-            console.print_line(f"  {'params':<9} {fault}", style="yellow")
-        elif parameters:
-            parameter_table(parameters)
+        show_component(component, registry)
     if record.traceback:
         console.print_line(f"\n{record.traceback.rstrip()}")
 
@@ -273,17 +230,6 @@ def _milliseconds(record: PluginRecord) -> str | None:
 
 def _components_of(record: PluginRecord, registry: Registry) -> list[Component]:
     return [one for one in registry.components() if one.plugin == record.ref]
-
-
-def _parameters(component: Component) -> tuple[tuple[ParamInfo, ...] | None, str | None]:
-    """The parameters, or the reason why they cannot be loaded."""
-    from ganforge.core.errors import PluginError
-    from ganforge.registry.params_description import describe_params
-
-    try:
-        return describe_params(component.load_params()), None
-    except PluginError as error:
-        return None, error.message
 
 
 def _plugin_facts(record: PluginRecord) -> dict[str, object]:
@@ -297,8 +243,8 @@ def _plugin_facts(record: PluginRecord) -> dict[str, object]:
 
 
 def _component_facts(record: PluginRecord, registry: Registry) -> list[dict[str, object]]:
-    """The plugin's components as JSON-able data; parameters are ``None`` if their model cannot be loaded."""
-    return [{**component_facts(one, registry), "parameters": _parameters(one)[0]} for one in _components_of(record, registry)]
+    components = _components_of(record, registry)
+    return [{**component_facts(one, registry), "parameters": load_parameters(one)[0]} for one in components]
 
 
 def _report_facts(report: Report) -> dict[str, object]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from importlib import metadata
 
-from ganforge.core.errors import PluginError, UsageError, did_you_mean
+from ganforge.core.errors import PluginError, UsageError, did_you_mean, unknown_name
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.selection import BUILTIN, LOCAL, command_line_options, normalize_name
@@ -106,6 +106,28 @@ class Registry:
             return None
         count = "1 plugin" if len(failed) == 1 else f"{len(failed)} plugins"
         return f"{count} failed to load ({', '.join(failed)}); see: {_list_command()}"
+
+    def find_plugins(self, name: str) -> tuple[PluginRecord, ...]:
+        """The plugins of a distribution, or the one with that entry point; ``distribution/name`` is unambiguous.
+
+        Raises:
+            UsageError: no plugin has the name, or several distributions do.
+        """
+        distribution, _, entry = map(normalize_name, name.rpartition("/"))
+        if distribution:
+            found = [one for one in self.plugins if (one.distribution, normalize_name(one.name)) == (distribution, entry)]
+        else:
+            found = [one for one in self.plugins if entry == one.distribution]
+            found = found or [one for one in self.plugins if entry == normalize_name(one.name)]
+        if not found:
+            handles = {one.handle for one in self.plugins}
+            known = sorted(handles | {normalize_name(one.name) for one in self.plugins})
+            listed = f"installed: {', '.join(sorted(handles))}"
+            raise unknown_name(f"no plugin named '{name}' is installed", normalize_name(name), known, listed)
+        if len({one.distribution for one in found}) > 1 or (found[0].distribution == LOCAL and len(found) > 1):
+            ids = ", ".join(f"{one.distribution}/{one.name}" for one in found)
+            raise UsageError(f"plugin '{name}' is ambiguous", remedy=f"use one of: {ids}")
+        return tuple(found)
 
     def name_of(self, component: Component) -> str:
         """The shortest name of the component: its short name, or its full id if the short name means another component."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ _READS = (*BUILDS, "T04")
 @check("S01", Kind.SAMPLER)
 def draws_match_spec(subject: ComponentCase) -> None:
     """Latents match the spec in widths, classes and codes, for batches of 1, 2, 7 and 200."""
-    sampler = _sampler(subject)
+    sampler: Sampler = subject.build()
     for count in _BATCHES:
         _require_latents(sampler.spec, _draw(sampler, count), count)
 
@@ -37,11 +36,11 @@ def draws_match_spec(subject: ComponentCase) -> None:
 @check("S02", Kind.SAMPLER)
 def draws_only_from_generator(subject: ComponentCase) -> None:
     """Draws depend only on the given generator, and global random states do not change."""
-    sampler = _sampler(subject)
+    sampler: Sampler = subject.build()
     with require_random_state_unchanged("drawing"):
         one, same, other = _draw(sampler, _MANY, seed=1), _draw(sampler, _MANY, seed=1), _draw(sampler, _MANY, seed=2)
-    require(_equal(_parts(one), _parts(same)), "two draws from equal generators differ: draw from the given generator")
-    require(not _equal(_parts(one), _parts(other)), "draws from different generators are equal")
+    require(_same(one, same), "two draws from equal generators differ: draw from the given generator")
+    require(not _same(one, other), "draws from different generators are equal")
 
 
 @check("S03", Kind.SAMPLER)
@@ -49,7 +48,7 @@ def sampler_spec_function_agrees(subject: ComponentCase) -> None:
     """The torch-free spec function agrees with the spec of the built sampler."""
     function = subject.component.load_spec()
     require(function is not None, "it has no spec function, so recipes cannot be checked without torch; pass spec=")
-    expected, built = function(subject.params(), subject.data) if function else None, _sampler(subject).spec
+    expected, built = function(subject.params(), subject.data) if function else None, subject.build().spec
     require(expected == built, f"the function returns {expected}, the sampler has {built}")
 
 
@@ -60,7 +59,7 @@ def noise_has_declared_moments(subject: ComponentCase) -> None:
     A sampler declares moments by ``noise_moments``. Without it, one large draw and many small draws must agree. With
     ``noise_bounds``, all noise must be within them.
     """
-    sampler = _sampler(subject)
+    sampler: Sampler = subject.build()
     large, stream = _draw(sampler, _LARGE), torch.Generator().manual_seed(3)
     small = torch.cat([sampler.draw(_SMALL, stream).noise for _ in range(_LARGE // _SMALL)]).double()
     noise = large.noise.double()
@@ -89,7 +88,7 @@ def noise_has_declared_moments(subject: ComponentCase) -> None:
 @check("T01", Kind.DATASET, after=_READS)
 def samples_match_spec(subject: ComponentCase) -> None:
     """Training and held-out samples match the spec in shape, range, classes and class shares."""
-    with _dataset(subject) as dataset:
+    with subject.built_dataset() as dataset:
         spec, training = dataset.spec, dataset.training()
         _require_data(spec, _floats(spec, training), "the training samples")
         for count in (1, 50):
@@ -102,12 +101,13 @@ def samples_match_spec(subject: ComponentCase) -> None:
 @check("T02", Kind.DATASET, after=_READS)
 def dataset_is_deterministic(subject: ComponentCase) -> None:
     """A seed always gives the same data set in the same order, and global random states do not change."""
-    with require_random_state_unchanged("building and reading the data"), _dataset(subject) as one, _dataset(subject) as two:
+    unchanged = require_random_state_unchanged("building and reading the data")
+    with unchanged, subject.built_dataset() as one, subject.built_dataset() as two:
         first, again, second = one.training(), one.training(), two.training()
         held, held_again = _held_out(one, 20), _held_out(two, 20)
-    require(_equal(_values(first), _values(again)), "training() returns another order when called again")
-    require(_equal(_values(first), _values(second)), "two data sets built with the same seed differ")
-    require(_equal(_values(held), _values(held_again)), "held_out() returns other samples for an equal generator")
+    require(_same(first, again), "training() returns another order when called again")
+    require(_same(first, second), "two data sets built with the same seed differ")
+    require(_same(held, held_again), "held_out() returns other samples for an equal generator")
 
 
 @check("T03", Kind.DATASET, after=_READS)
@@ -116,7 +116,7 @@ def dataset_spec_function_agrees(subject: ComponentCase) -> None:
     function = subject.component.load_spec()
     if function is None:
         raise NotApplicableError("it has no spec function")
-    with _dataset(subject) as dataset:
+    with subject.built_dataset() as dataset:
         spec = function(subject.params())
         require(spec == dataset.spec, f"the function returns {spec}, the data set has {dataset.spec}")
 
@@ -129,7 +129,7 @@ def opens_no_connection(subject: ComponentCase) -> None:
     """
     if getattr(subject.params(), "download", False) is True:
         raise NotApplicableError("its check_params request a download")
-    with forbid_network(), _dataset(subject) as dataset:
+    with forbid_network(), subject.built_dataset() as dataset:
         dataset.training()
         _held_out(dataset, 5)
 
@@ -137,7 +137,7 @@ def opens_no_connection(subject: ComponentCase) -> None:
 @check("T05", Kind.DATASET, after=_READS)
 def samples_have_declared_density(subject: ComponentCase) -> None:
     """If the spec has a density, the samples have its mean and variance."""
-    with _dataset(subject) as dataset:
+    with subject.built_dataset() as dataset:
         density = dataset.spec.density
         if density is None:
             raise NotApplicableError("its spec has no density")
@@ -157,7 +157,7 @@ def samples_have_declared_density(subject: ComponentCase) -> None:
 @check("T06", Kind.DATASET, after=_READS)
 def streaming_is_consistent(subject: ComponentCase) -> None:
     """A streaming data set reads the requested rows in order and repeatably, consistent with ``training``."""
-    with _dataset(subject) as dataset:
+    with subject.built_dataset() as dataset:
         if not isinstance(dataset, StreamingDataset):
             raise NotApplicableError("it has no method `streamed`")
         source = dataset.streamed()
@@ -170,26 +170,11 @@ def streaming_is_consistent(subject: ComponentCase) -> None:
             single = Samples.concatenate([source.read([row]) for row in rows])
         _require_data(dataset.spec, _floats(dataset.spec, read), "the samples of the source")
         require(len(read) == len(rows), f"the source returns {len(read)} samples for {len(rows)} rows")
-        require(_equal(_values(read), _values(again)), "the source returns other samples for the same rows")
-        require(
-            _equal(_values(read), _values(single)),
-            "the source returns rows in another order than requested",
-        )
+        require(_same(read, again), "the source returns other samples for the same rows")
+        require(_same(read, single), "the source returns rows in another order than requested")
         if count == len(training) <= _MANY:
-            require(
-                _equal(_values(source.read(range(count))), _values(training)), "streamed() and training() have different samples"
-            )
-
-
-def _sampler(subject: ComponentCase) -> Sampler:
-    sampler: Sampler = subject.build()
-    return sampler
-
-
-@contextlib.contextmanager
-def _dataset(subject: ComponentCase) -> Iterator[Dataset]:
-    with subject.built_dataset() as dataset:
-        yield dataset
+            same = _same(source.read(range(count)), training)
+            require(same, "streamed() and training() have different samples")
 
 
 def _draw(sampler: Sampler, count: int, seed: int = 1) -> Latent:
@@ -301,14 +286,10 @@ def _require_all_values(spec: LatentSpec, latents: Latent) -> None:
             require(not missing, f"{what} {', '.join(map(str, missing))} is never drawn")
 
 
-def _parts(latents: Latent) -> list[Tensor | None]:
-    codes = latents.codes
-    return [latents.noise, latents.labels, codes.categorical if codes else None, codes.continuous if codes else None]
-
-
-def _values(samples: Samples) -> list[Tensor | None]:
-    return [samples.values, samples.labels]
-
-
-def _equal(one: list[Tensor | None], two: list[Tensor | None]) -> bool:
-    return all(torch.equal(a, b) if a is not None and b is not None else a is b for a, b in zip(one, two, strict=True))
+def _same(one: object, two: object) -> bool:
+    """Whether two records of tensors are equal."""
+    if isinstance(one, Tensor) and isinstance(two, Tensor):
+        return torch.equal(one, two)
+    if is_dataclass(one) and type(one) is type(two):
+        return all(_same(getattr(one, part.name), getattr(two, part.name)) for part in fields(one))
+    return one is two

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import BuildContext, DatasetContext, MetricContext, SamplerContext
+from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, MetricContext, SamplerContext
 from ganforge.core.params import Params
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
@@ -135,11 +135,12 @@ class ComponentCase:
         return self.component.load_factory()(self.params(), context)
 
     @contextlib.contextmanager
-    def built_dataset(self, seed: int = 0) -> Iterator[Any]:
+    def built_dataset(self, seed: int = 0) -> Iterator[Dataset]:
         """The data set, built with temporary folders, and the user's prepared data sets as fallback."""
         with recipe_folder() as folder:
             context = DatasetContext(seed, folder, data_folder=folder / "data", fallback_folders=data_folders())
-            yield self.component.load_factory()(self.params(), context)
+            dataset: Any = self.component.load_factory()(self.params(), context)
+            yield dataset
 
     def latents(self, count: int, seed: int = 1) -> Latent:
         """Random latents of :attr:`latent`."""

@@ -26,12 +26,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ganforge.core.errors import UsageError, did_you_mean, unknown_name
+from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.registry.component import Component
 from ganforge.registry.discovery import PluginRecord
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry
-from ganforge.registry.selection import normalize_name
 from ganforge.testing.conformance_checks import CHECKS, Check, CheckFailedError, CheckState, Outcome, Report, Subject
 from ganforge.testing.local_plugins import open_plugin
 
@@ -96,7 +95,7 @@ def cases(
         UsageError: no such plugin is installed, or an expected failure names no check.
     """
     registry = load_plugins() if registry is None else registry
-    return _cases(_named(distribution, registry), registry, expected_failures or {})
+    return _cases(registry.find_plugins(distribution), registry, expected_failures or {})
 
 
 def conformance_cases(
@@ -115,7 +114,7 @@ def check_plugin(
 ) -> Report:
     """Check an installed plugin and everything it registers; arguments and errors as for :func:`cases`."""
     registry = load_plugins() if registry is None else registry
-    return check_records(_named(distribution, registry), registry, expected_failures=expected_failures)
+    return check_records(registry.find_plugins(distribution), registry, expected_failures=expected_failures)
 
 
 def check_path(path: Path, *, expected_failures: Mapping[str, str] | None = None) -> Report:
@@ -162,16 +161,6 @@ def all_checks() -> tuple[Check, ...]:
     for name in ("data", "losses", "metrics", "networks", "plugin", "training"):
         importlib.import_module(f"ganforge.testing.checks_{name}")
     return tuple(CHECKS[identity] for identity in sorted(CHECKS, key=lambda one: (_LETTERS.index(one[0]), one)))
-
-
-def _named(distribution: str, registry: Registry) -> list[PluginRecord]:
-    wanted = normalize_name(distribution)
-    records = [record for record in registry.plugins if wanted in (record.distribution, normalize_name(record.name))]
-    if records:
-        return records
-    known = [record.handle for record in registry.plugins]
-    listed = f"installed: {', '.join(dict.fromkeys(known))}; a file or folder is named by its path"
-    raise unknown_name(f"no plugin named '{distribution}' is installed", wanted, known, listed)
 
 
 def _cases(records: Sequence[PluginRecord], registry: Registry, reasons: Mapping[str, str]) -> tuple[Case, ...]:
