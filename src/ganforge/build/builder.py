@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +35,7 @@ from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, Scaling
 from ganforge.games.two_player import TwoPlayerGame
-from ganforge.recipe.config import AdamTable, NetworkTable, Recipe, RmspropTable, SgdTable
+from ganforge.recipe.config import NetworkTable, Recipe
 from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
 from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
@@ -48,15 +48,16 @@ _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
 
 
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
+
+
 @dataclass(frozen=True, slots=True)
 class Folders:
     """Where components look for files.
 
     Attributes:
         recipe: the folder that relative paths in params refer to.
-        data: the folder of prepared data sets.
-        fallbacks: folders to search for data sets that are not there.
-        cache: the folder where metrics cache expensive results.
+        data: the folder of prepared data sets; ``fallbacks`` are searched for those that are not there.
     """
 
     recipe: Path
@@ -103,7 +104,11 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     context = BuildContext(data, sampler.spec)
     generator = _network(blueprint.generator, context, batches, seed).to(device)
     discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
-    objective = Objective(_losses(blueprint, context, seed))
+    losses = [
+        WeightedLoss(part.component.name, _build(part, context, derive(seed, part.key), Loss), table.weight)
+        for part, table in zip(blueprint.losses, recipe.loss, strict=True)
+    ]
+    objective = Objective(losses)
     metrics, unavailable = _metrics(blueprint, context, dataset, folders)
     check_expectations(blueprint, {name for metric in metrics for name in metric.value_info}, unavailable)
     evaluator = Evaluator(
@@ -155,12 +160,7 @@ def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
 
 
 def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int) -> Metric:
-    """Build a metric that will be measured on this number of samples.
-
-    Raises:
-        IncompatiblePartsError: it does not fit the data or latents, or needs more samples.
-        PluginError: its factory failed.
-    """
+    """Build a metric that will be measured on this number of samples; an IncompatiblePartsError if it needs more."""
     metric: Metric = _build(part, context, derive(seed, part.key), Metric)
     if isinstance(metric, MinimumSamples) and samples < metric.min_samples:
         raise IncompatiblePartsError(
@@ -186,14 +186,7 @@ def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
 
 
 def metric_protocol(
-    part: Part,
-    metric: Metric,
-    dataset: Part,
-    *,
-    data_hashes: Mapping[str, str],
-    samples: int,
-    use_ema: bool,
-    seed: int,
+    part: Part, metric: Metric, dataset: Part, *, data_hashes: Mapping[str, str], samples: int, use_ema: bool, seed: int
 ) -> dict[str, object]:
     """How a metric is measured, as plain data; it is stored with every value.
 
@@ -202,15 +195,16 @@ def metric_protocol(
     own = metric.protocol if isinstance(metric, EvaluationProtocol) else {}
     uses_training_data = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
     training_only = frozenset() if uses_training_data else dataset.params.training_only
+    paths = [name for name, value in part.params if isinstance(value, Path)] if "sha256" in own else []
     return {
         "metric": part.identity,
         **_code_hash("code", part),
-        "params": _without(part.filled, _path_fields(part) if "sha256" in own else ()),
+        "params": {name: value for name, value in part.filled.items() if name not in paths},
         "samples": samples,
         "real": "held out",
         "data": dataset.identity,
         **_code_hash("data.code", dataset),
-        "data.params": _without(dataset.filled, training_only | data_hashes.keys()),
+        "data.params": {name: value for name, value in dataset.filled.items() if name not in training_only | data_hashes.keys()},
         **({"data.sums": dict(data_hashes)} if data_hashes else {}),
         "generator": "ema" if use_ema else "raw",
         "mode": "eval",
@@ -220,11 +214,7 @@ def metric_protocol(
 
 
 def _build(part: Part, context: object, seed: int, contract: Any) -> Any:
-    """The result of a part's factory, with its own random stream.
-
-    Raises:
-        PluginError: the factory failed, or its result does not fulfil the contract of its kind.
-    """
+    """The result of a part's factory, with its own random stream; a PluginError if it does not fulfil the contract of its kind."""
     component = part.component
     factory = component.load_factory()
     with _build_errors(part), seeded(seed):
@@ -281,13 +271,6 @@ def _network(part: Part, context: BuildContext, batches: Batches, seed: int) -> 
     return network
 
 
-def _losses(blueprint: Blueprint, context: BuildContext, seed: int) -> list[WeightedLoss]:
-    return [
-        WeightedLoss(part.component.name, _build(part, context, derive(seed, part.key), Loss), table.weight)
-        for part, table in zip(blueprint.losses, blueprint.recipe.loss, strict=True)
-    ]
-
-
 def _metrics(
     blueprint: Blueprint, sizes: BuildContext, dataset: Dataset, folders: Folders
 ) -> tuple[list[ScheduledMetric], dict[str, str]]:
@@ -342,25 +325,9 @@ def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
         raise IncompatiblePartsError(f"the network '{table.use}' has no trainable parameters")
-    match table.optimizer:
-        case AdamTable(use="adam"):
-            optimizer: torch.optim.Optimizer = eager(torch.optim.Adam)(parameters, fused=True, **fixed)
-        case AdamTable():
-            optimizer = eager(torch.optim.AdamW)(parameters, fused=True, **fixed)
-        case SgdTable():
-            optimizer = eager(torch.optim.SGD)(parameters, fused=True, **fixed)
-        case RmspropTable():
-            optimizer = eager(torch.optim.RMSprop)(parameters, **fixed)
+    kind: type[torch.optim.Optimizer] = _OPTIMIZERS[table.optimizer.use]
+    optimizer = eager(kind)(parameters, **fixed, **({} if kind is torch.optim.RMSprop else {"fused": True}))
     return ScheduledOptimizer(optimizer, schedules)
-
-
-def _path_fields(part: Part) -> list[str]:
-    fields = type(part.params).model_fields.items()
-    return [name for name, field in fields if Path in (field.annotation, *get_args(field.annotation))]
-
-
-def _without(params: Mapping[str, object], names: Collection[str]) -> dict[str, object]:
-    return {name: value for name, value in params.items() if name not in names}
 
 
 def _code_hash(key: str, part: Part) -> dict[str, object]:

@@ -6,7 +6,7 @@ determine, is skipped here and checked when the parts are built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,14 @@ def check_compatibility(
     problems += _missing_heads(source, found, specs, registry)
     problems += _conflicting_losses(source, found)
     problems += _conflicting_metric_names(source, found)
-    problems += _only_penalties(source, found)
+    losses = found.of(Kind.LOSS)
+    tables = source.value("loss")
+    all_losses = losses if isinstance(tables, list) and len(losses) == len(tables) else ()  # some of them allow no conclusion
+    problems += _only_penalties(source, all_losses)
     warnings = [
-        *_untrained_heads(source, found),
-        *_no_adversarial_loss(source, found),
-        *_unknown_capabilities(source, found),
-        *_deprecated(source, found),
+        *_untrained_heads(source, found, all_losses),
+        *_no_adversarial_loss(source, all_losses),
+        *_component_warnings(source, found),
     ]
     return problems, warnings, specs
 
@@ -69,8 +71,7 @@ def check_compatibility(
 def _declared_specs(source: RecipeSource, found: PartSearch) -> tuple[KnownSpecs, list[Problem]]:
     """The specs that data set and sampler declare for their params."""
     problems: list[Problem] = []
-    data: object = None
-    latent: object = None
+    data = latent = None
     for dataset in found.of(Kind.DATASET):
         data = _declared_spec(source, dataset, problems)
     if not isinstance(data, DataSpec):
@@ -89,9 +90,9 @@ def _declared_spec(source: RecipeSource, part: Part, problems: list[Problem], *c
     try:
         with plugin_errors(part, f"{part.component.kind} '{part.component.id}': its spec function failed"):
             return function(part.params, *context)
-    except PluginError:
-        raise
     except GanforgeError as error:
+        if isinstance(error, PluginError):
+            raise
         problems.append(source.problem(f"{part.key}.params", error.message, error.remedy))
         return None
 
@@ -204,31 +205,21 @@ def _conflicting_metric_names(source: RecipeSource, found: PartSearch) -> Iterat
         seen.add(name)
 
 
-def _only_penalties(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    losses = _all_losses(source, found)
+def _only_penalties(source: RecipeSource, losses: Sequence[Part]) -> Iterator[Problem]:
     if losses and all("penalty" in part.component.tags for part in losses):
         message = f"no loss trains the generator: there is only {_join(map(str, losses))}"
         yield source.problem("loss", message, 'add a [[loss]] with use = "non-saturating" or another adversarial loss')
 
 
-def _no_adversarial_loss(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+def _no_adversarial_loss(source: RecipeSource, losses: Sequence[Part]) -> Iterator[Problem]:
     """A warning if no loss compares real with generated samples; only for first-party losses, whose tags are complete."""
-    losses = _all_losses(source, found)
     is_tagged = all(part.component.plugin.distribution in FIRST_PARTY for part in losses)
     if losses and is_tagged and not any("adversarial" in part.component.tags for part in losses):
         yield source.problem("loss", "no loss is adversarial: none makes generated samples resemble real ones")
 
 
-def _all_losses(source: RecipeSource, found: PartSearch) -> tuple[Part, ...]:
-    """The losses, if every loss of the recipe was found; nothing can be concluded from some of them."""
-    losses = found.of(Kind.LOSS)
-    tables = source.value("loss")
-    return losses if isinstance(tables, list) and len(losses) == len(tables) else ()
-
-
-def _untrained_heads(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+def _untrained_heads(source: RecipeSource, found: PartSearch, losses: Sequence[Part]) -> Iterator[Problem]:
     """Heads that no loss reads, whose weights keep their initial values."""
-    losses = _all_losses(source, found)
     read = {word for part in losses for word in part.component.requires}
     for discriminator in found.of(Kind.DISCRIMINATOR) if losses else ():
         for head in discriminator.component.provides:
@@ -237,15 +228,11 @@ def _untrained_heads(source: RecipeSource, found: PartSearch) -> Iterator[Proble
                 yield source.problem("discriminator.use", message)
 
 
-def _unknown_capabilities(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+def _component_warnings(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     for part in found.parts:
         for word in part.component.requires:
             if word not in CAPABILITIES and not word.startswith(_HEAD):
                 yield source.problem(f"{part.key}.use", f"{part} requires '{word}', which this version of ganforge does not know")
-
-
-def _deprecated(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    for part in found.parts:
         if part.component.deprecated:
             yield source.problem(f"{part.key}.use", f"{part} is deprecated", part.component.deprecated)
 

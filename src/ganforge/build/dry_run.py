@@ -1,15 +1,16 @@
 """Checks of the built parts before training: one loss evaluation for each player, and warnings about known bad pairs.
 
 :mod:`ganforge.build.compatibility` compares what the parts declare. The dry run calls them as the first iteration does, with
-copies of their weights. Shapes: n samples of a batch.
+copies of networks and losses.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,7 @@ from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
 from ganforge.core.contracts import Loss
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe_error, isolated
-from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples, Terms
-from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
 from ganforge.games.two_player import with_input_grad
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
@@ -40,13 +40,8 @@ def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
         IncompatiblePartsError: a part fails on the output of another; names the key to change.
     """
     with seeded(0):
-        _DryRun(
-            blueprint,
-            _ShadowModule.of(trainer.networks["generator"]),
-            _ShadowModule.of(trainer.networks["discriminator"]),
-            tuple(_copy_loss(weighted.loss) for weighted in trainer.objective.losses),
-            trainer,
-        ).run(trainer.batches.size)
+        networks = {name: copy.deepcopy(network) for name, network in trainer.networks.items()}
+        _DryRun(blueprint, trainer, networks["generator"], networks["discriminator"]).run()
 
 
 def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str]:
@@ -75,28 +70,31 @@ def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str
 
 @dataclass(frozen=True, slots=True)
 class _DryRun:
-    """The parts, with copies of the networks' weights and of the losses."""
+    """The parts, with copies of the networks."""
 
     blueprint: Blueprint
-    generator: _ShadowModule
-    discriminator: _ShadowModule
-    losses: tuple[Loss, ...]
     trainer: Trainer
+    generator: nn.Module
+    discriminator: nn.Module
 
-    def run(self, count: int) -> None:
+    def run(self) -> None:
         """The generator's turn, then the discriminator's, as the trainer takes them."""
-        latent = _latent(self.trainer.sampler.spec, count, self.trainer.device)
+        count, device, data = self.trainer.batches.size, self.trainer.device, self.trainer.evaluator.data
+        with _errors_of(self.blueprint.sampler):
+            latent = self.trainer.sampler.draw(count, torch.Generator(device).manual_seed(0))
         fake = Samples(self._generate(latent), latent.labels, latent)
-        real = _real(self.trainer.evaluator.data, count, self.trainer.device)
+        labels = torch.zeros(count, dtype=torch.int64, device=device) if data.classes else None
+        real = Samples(torch.rand(count, *data.shape, device=device), labels)
 
         critic = cached(self._discriminate)
-        total = self._loss("generator", lambda loss: loss.generator(critic, real, fake))
+        losses = [_copy_loss(weighted.loss) for weighted in self.trainer.objective.losses]
+        total = self._total("generator", [partial(loss.generator, critic, real, fake) for loss in losses])
         self._differentiate(self.blueprint.generator, self.generator, total)
 
         if self.trainer.objective.second_order:
             real, fake = with_input_grad(real), with_input_grad(fake)
         critic = cached(self._discriminate)
-        total = self._loss("discriminator", lambda loss: loss.discriminator(critic, real, fake))
+        total = self._total("discriminator", [partial(loss.discriminator, critic, real, fake) for loss in losses])
         self._differentiate(self.blueprint.discriminator, self.discriminator, total)
 
     def _generate(self, latent: Latent) -> Tensor:
@@ -123,49 +121,27 @@ class _DryRun:
                 )
             return output
 
-    def _loss(self, side: str, terms: Callable[[Loss], Terms]) -> Tensor:
+    def _total(self, side: str, losses: Sequence[Callable[[], Terms]]) -> Tensor:
         """The sum of all losses' terms for one player."""
         total = torch.zeros((), device=self.trainer.device)
-        for part, loss in zip(self.blueprint.losses, self.losses, strict=True):
+        for part, terms in zip(self.blueprint.losses, losses, strict=True):
             with _errors_of(part):
-                for name, value in terms(loss).values.items():
+                for name, value in terms().values.items():
                     if value.shape != ():
                         message = f"returns the {side} term '{name}' with shape {_shape(value)}, expected a scalar"
                         raise IncompatiblePartsError(message, remedy=part.report_hint)
                     total = total + value
         return total
 
-    def _differentiate(self, part: Part, network: _ShadowModule, total: Tensor) -> None:
+    def _differentiate(self, part: Part, network: nn.Module, total: Tensor) -> None:
         """One backward pass; with a gradient penalty it is the second one."""
         with _errors_of(part):
-            gradients = torch.autograd.grad(total, network.trainable, allow_unused=True)
+            trainable = [weight for weight in network.parameters() if weight.requires_grad]
+            gradients = torch.autograd.grad(total, trainable, allow_unused=True)
             if all(gradient is None for gradient in gradients):
                 raise IncompatiblePartsError(
                     "does not learn: no loss depends on its weights", remedy=f"change the [[loss]] tables or {part.key}.use"
                 )
-
-
-@dataclass(frozen=True, slots=True)
-class _ShadowModule:
-    """A network called with copies of its weights and buffers; the network itself does not change."""
-
-    network: nn.Module
-    weights: dict[str, Tensor]
-    buffers: dict[str, Tensor]
-
-    @classmethod
-    def of(cls, network: nn.Module) -> _ShadowModule:
-        weights = {
-            name: weight.detach().clone().requires_grad_(weight.requires_grad) for name, weight in network.named_parameters()
-        }
-        return cls(network, weights, {name: buffer.detach().clone() for name, buffer in network.named_buffers()})
-
-    @property
-    def trainable(self) -> list[Tensor]:
-        return [weight for weight in self.weights.values() if weight.requires_grad]
-
-    def __call__(self, *arguments: object) -> object:
-        return torch.func.functional_call(self.network, {**self.weights, **self.buffers}, arguments)
 
 
 @contextmanager
@@ -195,21 +171,6 @@ def _copy_loss(loss: Loss) -> Loss:
         return loss
 
 
-def _latent(spec: LatentSpec, count: int, device: torch.device) -> Latent:
-    """Normal noise, with zeros as labels and codes, which are valid classes."""
-    labels = torch.zeros(count, dtype=torch.int64, device=device) if spec.classes else None
-    codes = None
-    if spec.has_codes:
-        categorical = torch.zeros(count, len(spec.categorical), dtype=torch.int64, device=device)
-        codes = Codes(categorical, torch.zeros(count, spec.continuous, device=device))
-    return Latent(torch.randn(count, spec.noise, device=device), labels, codes)
-
-
-def _real(data: DataSpec, count: int, device: torch.device) -> Samples:
-    labels = torch.zeros(count, dtype=torch.int64, device=device) if data.classes else None
-    return Samples(torch.rand(count, *data.shape, device=device), labels)
-
-
 def _shape(value: object) -> str:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
@@ -220,5 +181,5 @@ def _has_batch_norm(network: nn.Module) -> bool:
 
 def _last_module(network: nn.Module) -> nn.Module | None:
     """The last module without submodules in order of registration, which in a plain network is its output layer."""
-    leaves = [module for module in network.modules() if not any(True for _ in module.children())]
+    leaves = [module for module in network.modules() if not list(module.children())]
     return leaves[-1] if leaves else None

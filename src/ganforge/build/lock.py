@@ -130,7 +130,17 @@ def make_lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
         schema=1,
         ganforge=__version__,
         fingerprint=fingerprint(blueprint.resolved),
-        components=tuple(map(_component, blueprint.parts)),
+        components=tuple(
+            LockedComponent(
+                key=part.key,
+                kind=part.component.kind.value,
+                id=part.component.id,
+                revision=part.component.revision,
+                distribution=part.component.plugin.distribution,
+                version=part.component.plugin.version,
+            )
+            for part in blueprint.parts
+        ),
         distributions=tuple(
             LockedDistribution.model_validate(
                 {"name": ref.distribution, "version": ref.version, "source": ref.source, "url": ref.url}
@@ -156,8 +166,7 @@ def read_lock(path: Path) -> Lock:
         raise UsageError(f"cannot read the lock {file}: {error.strerror or error}", remedy=remedy) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        reason = ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
         raise UsageError(f"{file} is not the lock of a run: {reason}", remedy=remedy) from error
 
 
@@ -187,21 +196,15 @@ def hash_data(dataset: Part, folder: Path) -> Iterator[LockedFile]:
         digest = hashlib.sha256(content.encode()).hexdigest()
         yield LockedFile(key=f"{dataset.key}.use", file=dataset.component.name, sha256=digest, covers="sums")
 
-    for name in type(dataset.params).model_fields:
-        value = getattr(dataset.params, name)
-        if not isinstance(value, Path):
-            continue
+    for name, value in ((name, value) for name, value in dataset.params if isinstance(value, Path)):
         place = folder / os.path.expanduser(value)  # noqa: PTH111 - Path's raises for ~nobody
         try:
             hashed = _hash_path(place)
         except OSError as error:
-            file = error.filename or place
-            raise DataError(
-                f"cannot read {file}: {error.strerror or error}", remedy="check the file and its permissions"
-            ) from error
+            message = f"cannot read {error.filename or place}: {error.strerror or error}"
+            raise DataError(message, remedy="check the file and its permissions") from error
         if hashed is not None:
-            covers, sha256 = hashed
-            yield LockedFile(key=f"{dataset.key}.params.{name}", file=str(value), sha256=sha256, covers=covers)
+            yield LockedFile(key=f"{dataset.key}.params.{name}", file=str(value), sha256=hashed[1], covers=hashed[0])
 
 
 def _hash_path(place: Path) -> tuple[Literal["contents", "listing"] | None, str] | None:
@@ -245,18 +248,6 @@ def _regular_file_stat(file: Path) -> os.stat_result | None:
     except OSError:
         return None
     return facts if stat.S_ISREG(facts.st_mode) else None
-
-
-def _component(part: Part) -> LockedComponent:
-    one = part.component
-    return LockedComponent(
-        key=part.key,
-        kind=one.kind.value,
-        id=one.id,
-        revision=one.revision,
-        distribution=one.plugin.distribution,
-        version=one.plugin.version,
-    )
 
 
 def installed_differences(locked: Lock, origin: Path | None = None) -> tuple[LockDifference, ...]:
@@ -319,16 +310,13 @@ def _distribution_differences(locked: Lock) -> Iterator[LockDifference]:
     used |= set(required_plugins(used))
     for one in locked.distributions:
         current = here.get(one.name)
-        message = _distribution_difference(one, current)
-        if message is None:
-            continue
-        minor = current is not None and one.name not in used
-        folder = _source_folder(one) if current is not None else None
-        if folder:  # pip would install the folder's current version again
-            remedy = f"check out {one.version} in {folder}, then pip install {_pip_argument(one.ref)}"
-            yield LockDifference(message, remedy, minor=minor)
-        else:
-            yield LockDifference(message, requirement=_pip_argument(one.ref), minor=minor)
+        if message := _distribution_difference(one, current):
+            minor = current is not None and one.name not in used
+            if current is not None and (folder := _source_folder(one)):  # pip would install the folder's current version again
+                remedy = f"check out {one.version} in {folder}, then pip install {_pip_argument(one.ref)}"
+                yield LockDifference(message, remedy, minor=minor)
+            else:
+                yield LockDifference(message, requirement=_pip_argument(one.ref), minor=minor)
 
 
 def _distribution_difference(locked: LockedDistribution, here: PluginRef | None) -> str | None:
