@@ -208,7 +208,7 @@ def test_a_spec_function_that_fails_is_its_plugin_s_fault(source, beside, compon
     ("line", "key", "message"),
     [
         ('ganforge = ">=99"', "requires.ganforge", "the recipe needs ganforge >=99"),
-        ('ganforge = "newest"', "requires.ganforge", "is not a version specifier"),
+        ('ganforge = "newest"', "requires.ganforge", "'ganforge newest' is not a requirement"),
         ('plugins = ["ganforge-vanilla>=99"]', "requires.plugins[0]", "the recipe needs ganforge-vanilla >=99, installed is"),
         ('plugins = ["acme-absent-gan"]', "requires.plugins[0]", "the plugin acme-absent-gan is not installed"),
         ('plugins = ["ganforge-vanilla", "a b"]', "requires.plugins[1]", "'a b' is not a requirement"),

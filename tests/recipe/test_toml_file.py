@@ -59,7 +59,7 @@ def test_a_folder_a_pipe_and_a_strange_name_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.toml")
     assert refusal(tmp_path).message == "is a folder"
     assert refusal(tmp_path / "pipe.toml").message == "is not a regular file"
-    assert refusal(tmp_path / "a\0b").message in ("not a valid file name", "no such file")
+    assert "null byte" in refusal(tmp_path / "a\0b").message
     assert refusal(tmp_path / ("a" * 400)).message
 
 

@@ -11,7 +11,6 @@ from importlib import metadata
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ganforge import __version__
 from ganforge.build.compatibility import KnownSpecs, check_compatibility
@@ -123,10 +122,6 @@ def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> tuple[Pa
 
     A loss that is no longer installed, missing data, or a training option that this version does not know does not keep a trained
     generator from drawing samples.
-
-    Raises:
-        RecipeError: one of the two is not installed, or its parameters are not valid.
-        PluginError: its plugin failed.
     """
     kinds = (Kind.SAMPLER, Kind.GENERATOR)
     found = find_parts(source, registry, kinds=kinds)
@@ -139,12 +134,7 @@ def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> tuple[Pa
 
 
 def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> EvaluationParts:
-    """Find data set, discriminator and metrics; losses are ignored.
-
-    Raises:
-        RecipeError: the data set is not installed, or its parameters are not valid.
-        PluginError: its plugin failed.
-    """
+    """Find data set, discriminator and metrics; losses are ignored. Only the data set is required."""
     base = find_parts(source, registry, kinds=SINGLE_KINDS)
     dataset = _available(_part(Kind.DATASET.value, base, source, source.problems))
     metrics = find_parts(source, registry, kinds=(Kind.METRIC,))
@@ -168,13 +158,10 @@ def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> Evalua
 def check_expectations(
     blueprint: Blueprint, measured: Collection[str], left_out: Mapping[str, str], *, required: bool = False
 ) -> None:
-    """Check that the built metrics return every value with an expected band.
+    """Raise a RecipeError unless the built metrics return every value with an expected band.
 
     ``measured`` are names of values such as ``modes/captured``; ``left_out`` says why optional metrics could not be built. Unless
     every band is required, as for ``ganforge verify``, metrics that were left out, or removed with ``--set``, are skipped.
-
-    Raises:
-        RecipeError: with each band that is not measured, at its place.
     """
     source = blueprint.source
     reasons = {**_unavailable_metrics(blueprint), **left_out}
@@ -203,48 +190,32 @@ def _filled(table: Any, part: Part) -> Any:
 
 def _check_requirements(source: RecipeSource, registry: Registry) -> tuple[list[Problem], list[tuple[str, PluginError]]]:
     """The unmet requirements of ``[requires]``; entries with schema problems are skipped."""
-    table = source.table.get("requires")
-    table = table if isinstance(table, dict) else {}
+    own, plugins = source.value("requires.ganforge"), source.value("requires.plugins")
+    wanted: dict[str, object] = {"requires.ganforge": f"ganforge {own}"} if isinstance(own, str) else {}
+    wanted |= {f"requires.plugins[{index}]": text for index, text in enumerate(plugins if isinstance(plugins, list) else ())}
     problems: list[Problem] = []
     failures: list[tuple[str, PluginError]] = []
-
-    if isinstance(wanted := table.get("ganforge"), str) and (issue := _ganforge_issue(wanted)):
-        problems.append(source.problem("requires.ganforge", *issue))
-    plugins = table.get("plugins")
-    for index, text in enumerate(plugins if isinstance(plugins, list) else ()):
-        key = f"requires.plugins[{index}]"
+    for key, text in wanted.items():
         try:
-            if isinstance(text, str) and (issue := _plugin_issue(text, registry)):
+            if isinstance(text, str) and (issue := _requirement_issue(text, registry)):
                 problems.append(source.problem(key, *issue))
         except PluginError as failure:
             failures.append((key, failure))
     return problems, failures
 
 
-def _ganforge_issue(wanted: str) -> tuple[str, str] | None:
-    try:
-        fits = SpecifierSet(wanted).contains(__version__, prereleases=True)
-    except InvalidSpecifier:
-        return f"{wanted[:60]!r} is not a version specifier", 'write it as ">=0.1" or ">=0.1,<0.3"'
-    return None if fits else (f"the recipe needs ganforge {wanted}, this is {__version__}", "install that version of ganforge")
-
-
-def _plugin_issue(text: str, registry: Registry) -> tuple[str, str] | None:
-    """Message and hint if a required plugin is missing or has another version.
-
-    Raises:
-        PluginError: it is installed and failed to load.
-    """
+def _requirement_issue(text: str, registry: Registry) -> tuple[str, str] | None:
+    """Message and hint if a required distribution is missing or has another version; a PluginError if it failed to load."""
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        return f"{text[:60]!r} is not a requirement", 'write a distribution with optional versions: "ganforge-infogan>=0.1"'
+        return f"{text[:60]!r} is not a requirement", 'such as ganforge = ">=0.1", plugins = ["ganforge-infogan>=0.1"]'
     if requirement.url or requirement.marker or requirement.extras:
         return f"{text[:60]!r}: only a name and versions are allowed", 'such as "ganforge-infogan>=0.1"'
 
     name = normalize_name(requirement.name)
     try:
-        version = metadata.version(name)
+        version = __version__ if name == "ganforge" else metadata.version(name)
     except metadata.PackageNotFoundError:
         is_own = name in FIRST_PARTY
         hint = f"it comes with ganforge: plugins/{name}" if is_own else "read its code before you install it: installing runs it"

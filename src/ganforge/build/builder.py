@@ -67,11 +67,7 @@ class Folders:
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` prefers an accelerator.
-
-    Raises:
-        IncompatiblePartsError: the device is not available.
-    """
+    """The device for ``auto``, which prefers an accelerator, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``, if it is available."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")

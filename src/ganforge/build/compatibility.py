@@ -44,11 +44,7 @@ class KnownSpecs:
 def check_compatibility(
     source: RecipeSource, found: PartSearch, registry: Registry
 ) -> tuple[list[Problem], list[Problem], KnownSpecs]:
-    """Problems and warnings of the parts that were found, and the sizes that they declare.
-
-    Raises:
-        PluginError: a component's spec function failed in a way that is not the user's mistake.
-    """
+    """Problems and warnings of the parts that were found, and the sizes they declare; a PluginError if a spec function fails."""
     specs, problems = _declared_specs(source, found)
     problems += _missing_labels(source, found, specs)
     problems += _undrawn_latents(source, found, specs)

@@ -36,8 +36,7 @@ class _PartError(IncompatiblePartsError):
 def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
     """Evaluate the losses of both players once on one batch, without changing any part or random stream.
 
-    Raises:
-        IncompatiblePartsError: a part fails on the output of another; names the key to change.
+    An IncompatiblePartsError names the key to change if a part fails on the output of another.
     """
     with seeded(0):
         networks = {name: copy.deepcopy(network) for name, network in trainer.networks.items()}

@@ -153,11 +153,7 @@ def make_lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
 
 
 def read_lock(path: Path) -> Lock:
-    """A lock from a file, or from a run folder.
-
-    Raises:
-        UsageError: it cannot be read, or is not a lock.
-    """
+    """A lock from a file, or from a run folder; a UsageError if it is not one."""
     file = path / "lock.json" if path.is_dir() else path
     remedy = "name a run folder or its lock.json"
     try:
@@ -187,9 +183,6 @@ def hash_data(dataset: Part, folder: Path) -> Iterator[LockedFile]:
     """The files and folders that parameters of type ``Path`` name, and the published checksums of a prepared data set.
 
     Paths are relative to the recipe's folder. Missing ones are skipped: the data set reports them.
-
-    Raises:
-        DataError: a file cannot be read.
     """
     if checksums := dataset.component.load_checksums():  # the data set compares its files with them
         content = "".join(f"{name} {checksum}\n" for name, checksum in checksums.items())
@@ -270,7 +263,7 @@ def data_differences(locked: Lock, dataset: Part, folder: Path) -> tuple[LockDif
 
 def check_installed(locked: Lock, origin: Path | None = None) -> None:
     """Raise a UsageError if installed distributions or local plugins differ from the lock; warn of editable ones."""
-    _raise_if_any(installed_differences(locked, origin))
+    _refuse(installed_differences(locked, origin))
     here = {one.distribution: one for one in (*installed_plugins(), builtin_plugin())}
     editable = [one.name for one in locked.distributions if "editable" in (one.source, here[one.name].source)]
     if editable:
@@ -279,7 +272,13 @@ def check_installed(locked: Lock, origin: Path | None = None) -> None:
 
 def check_parts(locked: Lock, now: Lock) -> None:
     """Raise a UsageError if components or data differ from the lock."""
-    _raise_if_any(part_differences(locked, now))
+    _refuse(part_differences(locked, now))
+
+
+def _refuse(differences: Sequence[LockDifference]) -> None:
+    if differences:
+        lines = "\n  ".join(one.message for one in differences)
+        raise UsageError(f"this differs from the lock; nothing was created:\n  {lines}", remedy=join_remedies(differences))
 
 
 def join_remedies(differences: Sequence[LockDifference]) -> str:
@@ -296,12 +295,6 @@ def _kept_file(file: LockedFile, origin: Path | None) -> Path | None:
         path = origin / "lock.json" if origin.is_dir() else origin
         places.append(path.with_name(path.stem.replace("lock", "plugins", 1)) / f"{file.key.replace('-', '_')}.py")
     return next((one for one in places if one.is_file() and read_local_plugin(one).sha256 == file.sha256), None)
-
-
-def _raise_if_any(differences: Sequence[LockDifference]) -> None:
-    if differences:
-        lines = "\n  ".join(one.message for one in differences)
-        raise UsageError(f"this differs from the lock; nothing was created:\n  {lines}", remedy=join_remedies(differences))
 
 
 def _distribution_differences(locked: Lock) -> Iterator[LockDifference]:

@@ -89,22 +89,13 @@ def update_command(schema: Path) -> str:
 
 
 def export_schema(model: type[Params]) -> Schema:
-    """The JSON Schema (draft-07) of a params model.
-
-    Raises:
-        pydantic.PydanticUserError: a field of the model has no JSON Schema.
-    """
+    """The JSON Schema (draft-07) of a params model; a PydanticUserError if a field has none."""
     schema = model.model_json_schema()
     return _convert(schema, schema.get("$defs", {}), ())
 
 
 def write_schema_directive(recipe: Path, schema: Path) -> bool:
-    """Make ``#:schema`` the recipe's first line, or update the existing one; returns whether the file changed.
-
-    Raises:
-        RecipeError: the file is not TOML, or exceeds the limits of a recipe.
-        StorageError: it could not be written.
-    """
+    """Make ``#:schema`` the first line of a valid recipe, or update the existing one; returns whether the file changed."""
     load_toml(recipe)
     recipe = recipe.resolve()  # write through a symbolic link
     content = recipe.read_bytes()
@@ -125,10 +116,7 @@ def write_schema_directive(recipe: Path, schema: Path) -> bool:
 def updated_settings(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
     """New text for the settings of taplo and tombi in ``folder``, with a rule that applies the schema to matching files.
 
-    Settings whose rules cover all patterns already are left out.
-
-    Raises:
-        UsageError: a pattern is empty, or existing settings are not valid TOML or cannot take another rule.
+    Settings whose rules cover all patterns already are left out. Those that cannot take another rule are a UsageError.
     """
     if not all(glob.strip() for glob in globs):
         raise UsageError("an empty pattern matches no file", remedy="such as --associate 'recipes/**/*.toml'")

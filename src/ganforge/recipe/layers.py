@@ -64,12 +64,9 @@ class MergedRecipe:
 
 
 def load_chain(path: Path) -> MergedRecipe:
-    """Read a recipe and the chain of files that it extends.
+    """Read a recipe and the chain of files that it extends; a RecipeError if one cannot be read or extended.
 
     A base is named by a relative path with forward slashes and lies in the recipe's folder or below it, symbolic links resolved.
-
-    Raises:
-        RecipeError: a file of the chain cannot be read or lies elsewhere, or the chain is a cycle or longer than `MAX_CHAIN`.
     """
     documents = [load_toml(path)]
     root = path.parent.resolve()
@@ -111,11 +108,7 @@ def apply_overrides(merged: MergedRecipe, texts: Sequence[str]) -> tuple[MergedR
 
 
 def parse_value(text: str) -> Any:
-    """One value of the command line: TOML, or a word without quotes that can only be text.
-
-    Raises:
-        ValueError: the text is neither.
-    """
+    """One value of the command line: TOML, or a word without quotes that can only be text; else a ValueError."""
     try:
         table, _ = parse_toml(f"value = {text}\n")
         if list(table) == ["value"]:

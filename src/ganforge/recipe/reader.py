@@ -47,11 +47,7 @@ class RecipeSource:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe; component parameters are not validated yet.
-
-        Raises:
-            RecipeError: there are `problems`.
-        """
+        """The recipe, before its component parameters are validated; a RecipeError if there are `problems`."""
         if self._recipe is None:
             raise RecipeError(self.problems)
         return self._recipe
@@ -182,22 +178,15 @@ class ExplainedValue:
 
 
 def explain_values(source: RecipeSource, resolved: Recipe, owners: Mapping[str, Owner]) -> tuple[ExplainedValue, ...]:
-    """All values of a recipe with full names, in the order of its schema.
+    """All values of a recipe, in the order of its schema.
 
-    Args:
-        source: the recipe as read.
-        resolved: the recipe with full names.
-        owners: for each table such as ``generator`` or ``loss[1]``, id and revision of its component and its parameters.
+    ``resolved`` is the recipe with full names; ``owners`` are the components of its tables, such as ``generator`` or ``loss[1]``.
     """
     return tuple(_explained(source, resolved, (), None, {parse_key(table): owner for table, owner in owners.items()}))
 
 
 def select_values(values: Sequence[ExplainedValue], text: str) -> tuple[ExplainedValue, ...]:
-    """The values at or below a key.
-
-    Raises:
-        UsageError: there is no such value.
-    """
+    """The values at or below a key; a UsageError if there are none."""
     shown = text if len(text) <= 60 else f"{text[:59]}…"
     try:
         key = parse_key(text)

@@ -70,11 +70,7 @@ class TomlDocument:
 
 
 def load_toml(path: Path) -> TomlDocument:
-    """Read one TOML file.
-
-    Raises:
-        RecipeError: the file is missing, a folder, unreadable, larger than `MAX_BYTES`, not UTF-8, not TOML, or empty.
-    """
+    """Read one TOML file; a RecipeError if it is unreadable, too large, not TOML, or empty."""
     text = _read_text(path)
     try:
         table, lines = parse_toml(text)
@@ -88,11 +84,7 @@ def load_toml(path: Path) -> TomlDocument:
 
 
 def parse_toml(text: str) -> tuple[dict[str, Any], dict[Key, int]]:
-    """The tables of a TOML text, and the line of each key.
-
-    Raises:
-        TomlError: the text is not TOML or exceeds the limits.
-    """
+    """The tables of a TOML text, and the line of each key; a TomlError if it is not TOML or exceeds the limits."""
     lines = find_lines(text)
     try:
         return tomllib.loads(text), lines
@@ -104,11 +96,7 @@ def parse_toml(text: str) -> tuple[dict[str, Any], dict[Key, int]]:
 
 
 def find_lines(text: str) -> dict[Key, int]:
-    """The line, from 1, of every key and list element; for a table that of its header, else of its first mention.
-
-    Raises:
-        TomlError: the structure is not TOML, is nested deeper than `MAX_DEPTH`, or has a list longer than `MAX_LIST_LENGTH`.
-    """
+    """The line, from 1, of every key and list element; for a table that of its header, else of its first mention."""
     return _Scanner(text.replace("\r\n", "\n")).scan()
 
 
@@ -125,11 +113,7 @@ def format_key(key: Key) -> str:
 
 
 def parse_key(text: str) -> Key:
-    """``loss[1].weight`` → ``("loss", 1, "weight")``; :func:`resolve_indices` turns the digits of ``loss.1.weight`` into an index.
-
-    Raises:
-        ValueError: the text is not a dotted key.
-    """
+    """``loss[1].weight`` → ``("loss", 1, "weight")``, or a ValueError; for ``loss.1.weight`` see :func:`resolve_indices`."""
     steps: list[str | int] = []
     dotted, at = f".{text}", 0
     while step := _STEP.match(dotted, at):
@@ -163,19 +147,14 @@ def step_into(value: object, step: str | int) -> Any:
 
 def _read_text(path: Path) -> str:
     try:
-        if not path.exists():
-            raise _refusal(path, "no such file", hint=_suggest_file(path))
-        if path.is_dir():
-            raise _refusal(path, "is a folder", hint="name a recipe file in it")
-        if not path.is_file():
-            raise _refusal(path, "is not a regular file")
+        if path.exists() and not path.is_file():  # opening a FIFO would block
+            raise _refusal(path, "is a folder" if path.is_dir() else "is not a regular file", hint="name a recipe file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise _refusal(path, f"cannot read the file: {error.strerror or error}") from None
-    except ValueError:  # a NUL in the name
-        raise _refusal(path, "not a valid file name") from None
-
+    except FileNotFoundError:
+        raise _refusal(path, "no such file", hint=_suggest_file(path)) from None
+    except (OSError, ValueError) as error:  # a ValueError for a NUL in the name
+        raise _refusal(path, f"cannot read the file: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > MAX_BYTES:
         raise _refusal(path, f"the file is larger than {MAX_BYTES / 1e6:.0f} MB", hint="move data into separate files")
     try:

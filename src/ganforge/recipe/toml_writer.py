@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -24,13 +25,7 @@ _COMMENT_WIDTH = 110
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The whole recipe as TOML, including defaults, in the order of the schema; reading it returns an equal recipe.
-
-    Values that are ``None`` are left out: TOML has no null, and ``None`` is the default wherever a recipe allows it.
-
-    Raises:
-        ValueError: the params contain a value that TOML cannot represent, such as ``None`` in a list; no recipe that was read does.
-    """
+    """The whole recipe as TOML, including defaults, in the order of the schema; reading it returns an equal recipe."""
     table = to_plain(recipe)
     lines = [f"{name} = {toml_value(item)}" for name, item in table.items() if not _is_table(item) and item != []]
     for name, item in table.items():
@@ -43,18 +38,12 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def flatten(recipe: Recipe) -> dict[str, str]:
-    """Every value by its dotted key, such as ``loss.0.weight``; lists of plain values are written as TOML.
-
-    Characters that MLflow does not allow in the name of a parameter become ``_``.
-    """
+    """Every value by its dotted key, such as ``loss.0.weight``, without characters that MLflow does not allow; lists as TOML."""
     return {".".join(key): text for key, text in _leaves(to_plain(recipe), ())}
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """A sha256 in hex, equal for recipes with the same training and measurements, whatever their `COSMETIC_KEYS`.
-
-    Compute it from a resolved recipe: only resolved recipes of equal experiments have equal params.
-    """
+    """A sha256, equal for resolved recipes with the same training and measurements, whatever their `COSMETIC_KEYS`."""
     table = {name: item for name, item in to_plain(recipe).items() if name not in COSMETIC_KEYS}
     canonical = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -68,17 +57,13 @@ def to_plain(recipe: Recipe) -> dict[str, Any]:
 def without_unset(item: Any) -> Any:
     """Plain data without ``None`` and infinity in its tables, which TOML cannot represent: they are always defaults."""
     if isinstance(item, Mapping):
-        kept = {name: part for name, part in item.items() if part is not None and part not in (math.inf, -math.inf)}
-        return {name: without_unset(part) for name, part in kept.items()}
+        unset = {name for name, part in item.items() if part is None or (isinstance(part, float) and not math.isfinite(part))}
+        return {name: without_unset(part) for name, part in item.items() if name not in unset}
     return [without_unset(part) for part in item] if isinstance(item, list) else item
 
 
 def toml_value(item: object) -> str:
-    """A value in TOML; multi-line text becomes a multi-line string, everything else one line.
-
-    Raises:
-        ValueError: TOML cannot represent it.
-    """
+    """A value in TOML, multi-line only if it is multi-line text; a ValueError if TOML cannot represent it."""
     match item:
         case bool():
             return "true" if item else "false"
@@ -104,14 +89,10 @@ def toml_key(name: str) -> str:
 
 
 def component_template(component: Component, name: str) -> str:
-    """A component as a TOML table to paste into a recipe: every parameter with a value, explained in a comment.
+    """A component as a TOML table to paste into a recipe, under this name: every parameter with a value, explained in a comment.
 
     Parameters that are required, or without which the defaults are not valid, get the value of the component's ``check_params``,
     marked as an example. Without one, the line is commented out.
-
-    Args:
-        component: the component.
-        name: its name in the recipe.
     """
     model = component.load_params()
     examples = _examples(model, component.check_params)
@@ -139,9 +120,10 @@ def component_template(component: Component, name: str) -> str:
 
 def format_default(default: object) -> str:
     """A default as TOML, or as text if TOML cannot represent it."""
-    if default is None:
-        return "not set"
-    return toml_value(default) if _is_toml(default) else str(default)
+    try:
+        return "not set" if default is None else toml_value(default)
+    except ValueError:
+        return str(default)
 
 
 def _section(header: str, name: str, table: Mapping[str, Any]) -> list[str]:
@@ -175,16 +157,12 @@ def _multiline_string(text: str) -> str:
 def _leaves(item: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(item, Mapping) and item:
         for name, part in item.items():
-            yield from _leaves(part, (*at, _parameter_name(name)))
+            yield from _leaves(part, (*at, re.sub(r"[^\w\-. :]", "_", name, flags=re.ASCII)))
     elif _is_table(item):
         for index, part in enumerate(item):
             yield from _leaves(part, (*at, str(index)))
     elif item != {} and item != []:
         yield at, item if isinstance(item, str) else toml_value(item)
-
-
-def _parameter_name(name: str) -> str:
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-. :") else "_" for letter in name)
 
 
 def _examples(model: type[Params], check_params: Mapping[str, Any]) -> Mapping[str, object]:
@@ -216,21 +194,14 @@ def _template_line(parameter: ParamInfo, examples: Mapping[str, object]) -> str:
     key = toml_key(parameter.name)
     if parameter.name in examples:
         return f"{key} = {toml_value(examples[parameter.name])} # {_default_text(parameter)}; this is an example"
-    if parameter.required or not _is_toml(parameter.default):
+    try:
+        return f"{key} = {toml_value(parameter.default)}"
+    except ValueError:  # required, or a default that TOML cannot represent
         return f"# {key} = … {_default_text(parameter)}"
-    return f"{key} = {toml_value(parameter.default)}"
 
 
 def _default_text(parameter: ParamInfo) -> str:
     return "required" if parameter.required else f"default: {format_default(parameter.default)}"
-
-
-def _is_toml(value: object) -> bool:
-    try:
-        toml_value(value)
-    except ValueError:  # None, or an infinity, which only defaults may be
-        return False
-    return True
 
 
 def _comment(text: str, *, indent: str = "") -> list[str]:

@@ -31,9 +31,7 @@ _EXPECTED = {
     "int_parsing": "an integer",
     "int_from_float": "an integer",
     "float_type": "a number",
-    "float_parsing": "a number",
     "bool_type": "true or false",
-    "bool_parsing": "true or false",
     "string_type": "text in quotes",
     "path_type": "a path in quotes",
     "tuple_type": "a list",
@@ -42,10 +40,6 @@ _EXPECTED = {
     "frozen_set_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
-    "model_attributes_type": "a table",
-    "dataclass_type": "a table",
-    "date_type": "a date in quotes",
-    "none_required": "left out",
 }
 """The type that each of pydantic's type errors expects."""
 _MESSAGES = {
