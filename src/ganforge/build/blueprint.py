@@ -124,11 +124,7 @@ def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> tuple[Pa
     generator from drawing samples.
     """
     kinds = (Kind.SAMPLER, Kind.GENERATOR)
-    found = find_parts(source, registry, kinds=kinds)
-    if found.problems:
-        raise RecipeError(source.sorted(found.problems))
-    if found.failures:
-        raise found.failures[0][1]
+    found = find_parts(source, registry, kinds)
     sampler, generator = (_available(_part(kind.value, found, source)) for kind in kinds)
     return sampler, generator
 

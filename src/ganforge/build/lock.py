@@ -42,6 +42,7 @@ _NAME_END = re.compile(r"[^A-Za-z0-9._-]")
 
 Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f]+$", max_length=4096)]
 """One word. A lock may come from anyone, and parts of it are printed as a command."""
+Covers = Literal["contents", "listing", "sums"] | None
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -76,7 +77,7 @@ class LockedFile(Params):
     key: str = Field(max_length=500)
     file: str = Field(max_length=4096)
     sha256: Hash
-    covers: Literal["contents", "listing", "sums"] | None = None
+    covers: Covers = None
     """What is hashed if it is not a file: names, sizes and contents of a folder's files; names, sizes and modification times, for
     folders of more than 1 GiB; or the published checksums of a data set."""
 
@@ -192,19 +193,16 @@ def hash_data(dataset: Part, folder: Path) -> Iterator[LockedFile]:
     for name, value in ((name, value) for name, value in dataset.params if isinstance(value, Path)):
         place = folder / os.path.expanduser(value)  # noqa: PTH111 - Path's raises for ~nobody
         try:
-            hashed = _hash_path(place)
+            if place.is_dir():
+                covers, digest = _hash_folder(place)
+            elif place.is_file():
+                covers, digest = None, _hash_file(place, place.stat().st_size)
+            else:
+                continue
         except OSError as error:
             message = f"cannot read {error.filename or place}: {error.strerror or error}"
             raise DataError(message, remedy="check the file and its permissions") from error
-        if hashed is not None:
-            yield LockedFile(key=f"{dataset.key}.params.{name}", file=str(value), sha256=hashed[1], covers=hashed[0])
-
-
-def _hash_path(place: Path) -> tuple[Literal["contents", "listing"] | None, str] | None:
-    """What is hashed of a file or folder, and the hash; ``None`` if there is neither."""
-    if place.is_file():
-        return None, _hash_file(place, place.stat().st_size)
-    return _hash_folder(place) if place.is_dir() else None
+        yield LockedFile(key=f"{dataset.key}.params.{name}", file=str(value), sha256=digest, covers=covers)
 
 
 def _hash_file(file: Path, size: int) -> str:
@@ -214,11 +212,8 @@ def _hash_file(file: Path, size: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _hash_folder(folder: Path) -> tuple[Literal["contents", "listing"], str]:
-    """Hash names, sizes and contents, or modification times for large folders.
-
-    Files that cannot be read, and folders that cannot be listed, are recorded as such: the data set decides whether they matter.
-    """
+def _hash_folder(folder: Path) -> tuple[Covers, str]:
+    """Hash names, sizes and contents, or modification times for large folders; what cannot be read is recorded as such."""
     unlisted: list[OSError] = []
     found = [(file, _regular_file_stat(file)) for file in files_below(folder, unlisted.append)]
     is_large = sum(facts.st_size for _, facts in found if facts) > _LARGE_FOLDER

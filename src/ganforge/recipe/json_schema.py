@@ -176,10 +176,7 @@ def _join(keyword: str, branches: list[Schema], head: Schema) -> Schema:
     if len(branches) == 1:
         return branches[0] | head
     if _have_different_types(branches):
-        joined: Schema = {}
-        for branch in branches:
-            joined |= branch
-        joined = {key: value for key, value in joined.items() if key not in ("description", "default")}
+        joined = {key: value for branch in branches for key, value in branch.items() if key not in ("description", "default")}
         return joined | head | {"type": [kind for branch in branches for kind in _types(branch)]}
     if tag := _find_tag(branches):
         return _tagged_union(tag, branches, head)
@@ -188,11 +185,8 @@ def _join(keyword: str, branches: list[Schema], head: Schema) -> Schema:
 
 def _have_different_types(branches: Sequence[Schema]) -> bool:
     kinds = ["number" if kind == "integer" else kind for branch in branches for kind in _types(branch)]
-    return (
-        all(_types(branch) for branch in branches)
-        and len(set(kinds)) == len(kinds)
-        and not any(_MULTI_TYPE & branch.keys() for branch in branches)
-    )
+    is_joinable = all(_types(branch) and not _MULTI_TYPE & branch.keys() for branch in branches)
+    return is_joinable and len(set(kinds)) == len(kinds)
 
 
 def _types(schema: Schema) -> list[str]:

@@ -11,7 +11,6 @@ contains only letters, digits and ``- _ . /``, and is not another language's wor
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -185,22 +184,15 @@ def _parse_override(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
 
 
 def _parse_override_value(key: str, text: str) -> Any:
+    hint = f"write --set {key}=true, a number, or text in quotes: '\"text\"'; leave the key out for its default"
     if not text:
-        raise _set_error(key, "--set without a value", f"write --set {key}='\"\"' for an empty text")
+        raise _set_error(key, "--set without a value", hint)
     if len(text) > MAX_BYTES:
         raise _set_error(key, f"--set with a value of more than {MAX_BYTES / 1e6:.0f} MB")
     try:
         return parse_value(text)
     except ValueError as error:
-        raise _set_error(key, f"--set: {error}", _value_hint(key, text)) from None
-
-
-def _value_hint(key: str, text: str) -> str:
-    if text.lower() in {"none", "null", "nil"}:
-        return f"leave the key out for its default, or write '\"{text}\"' for the text"
-    if text.lower() in _LOOKALIKES:
-        return f"write true or false, or '\"{text}\"' for the text"
-    return f"text needs quotes: --set {key}='{json.dumps(text, ensure_ascii=False)}'" if len(text) <= 60 else "text needs quotes"
+        raise _set_error(key, f"--set: {error}", hint) from None
 
 
 def _assign(table: Any, key: Key, value: Any) -> None:
@@ -215,15 +207,14 @@ def _assign(table: Any, key: Key, value: Any) -> None:
 
 def _check_step(table: Any, key: Key, depth: int) -> None:
     """Raise if ``table`` does not have the step of this depth."""
-    step, before, whole = key[depth - 1], format_key(key[: depth - 1]), format_key(key)
-    if isinstance(step, str) and isinstance(table, list):
-        raise _set_error(whole, f"{before} is a list", f"name an element by index, from 0: {before}[0].{step}")
-    if isinstance(step, str) and not isinstance(table, dict):
-        raise _set_error(whole, f"{before} is not a table", f"replace it: --set {before}='{{ {step} = … }}'")
-    if isinstance(step, int) and not isinstance(table, list):
-        raise _set_error(whole, f"{before} is not a list")
-    if isinstance(step, int) and step >= len(table):
-        raise _set_error(whole, f"index out of range: {before} has length {len(table)}", "indices start at 0")
+    step, before = key[depth - 1], format_key(key[: depth - 1])
+    if isinstance(table, list):
+        if isinstance(step, str) or step >= len(table):
+            hint = f"name an element by its index: {before}[0]"
+            raise _set_error(format_key(key), f"{before} is a list of length {len(table)}; indices start at 0", hint)
+    elif not isinstance(table, dict) or isinstance(step, int):
+        kind = "a table, not a list" if isinstance(table, dict) else "not a table"
+        raise _set_error(format_key(key), f"{before} is {kind}", f"replace it: --set {before}='{{ … }}'")
 
 
 def _shorten(text: str) -> str:
