@@ -48,7 +48,12 @@ _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
 
 
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
+_OPTIMIZERS: dict[str, Any] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +326,7 @@ def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
         raise IncompatiblePartsError(f"the network '{table.use}' has no trainable parameters")
-    kind: type[torch.optim.Optimizer] = _OPTIMIZERS[table.optimizer.use]
+    kind = _OPTIMIZERS[table.optimizer.use]
     optimizer = eager(kind)(parameters, **fixed, **({} if kind is torch.optim.RMSprop else {"fused": True}))
     return ScheduledOptimizer(optimizer, schedules)
 
