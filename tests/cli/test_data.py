@@ -24,7 +24,7 @@ def test_mnist_is_prepared_from_a_folder_and_then_listed(data, mnist_files, caps
 
     assert main(["data", "prepare", "stacked-mnist", "--from", str(mnist_files)]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"mnist, which stacked-mnist is made of, is ready in {data / 'mnist'} (")
+    assert shown.out.startswith(f"mnist, which stacked-mnist uses, is ready in {data / 'mnist'} (")
     assert "train-images-idx3-ubyte" in shown.err
 
     assert main(["data", "prepare", "mnist", "--json"]) == 0
@@ -35,7 +35,7 @@ def test_mnist_is_prepared_from_a_folder_and_then_listed(data, mnist_files, caps
 
 def test_fashion_mnist_is_ready_where_debian_installs_it(data, fashion_files, capsys):
     assert main(["data", "prepare", "fashion-mnist"]) == 0
-    assert f"fashion-mnist was ready in {fashion_files}" in capsys.readouterr().out
+    assert f"fashion-mnist was already there in {fashion_files}" in capsys.readouterr().out
     assert not data.exists()
 
 
