@@ -235,7 +235,7 @@ def test_later_evaluations_have_a_section_of_their_own(made, page_of):
         "{}",
         "[]",
         '{"values": {"w": "x"}}',
-        '{"number": 1, "iteration": 1, "values": {"w": 1.0}, "value_info": {"w": {"label": 3}}, "protocols": {"w": {}}, "failed": [1]}',
+        '{"number": 1, "iteration": 1, "values": {"w": 1.0}, "value_info": {"w": {}}, "protocols": {"w": {}}, "failed": [1]}',
     ],
 )
 def test_an_evaluation_of_another_form_does_not_prevent_the_page(made, page_of, line):

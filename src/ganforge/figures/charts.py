@@ -180,11 +180,8 @@ def metric_charts(metrics: Mapping[str, Points], meanings: Mapping[str, StoredMe
     charts = []
     for index, (name, points) in enumerate(list(metrics.items())[:_MAX_METRICS]):
         info = meanings.get(name, StoredMetricInfo())
-        curve = replace(
-            _metric_curve(name, points, index, _summarize_metric(points, info)),
-            dotted=len(points) <= _MAX_DOTS,
-            meaning=_meaning_of(info),
-        )
+        curve = _metric_curve(formatting.clean(name), [points], index, _summarize_metric(points, info), _meaning_of(info))
+        curve = replace(curve, dotted=len(points) <= _MAX_DOTS)
         charts.append(Chart(curve.name, [curve], _reference_levels(info), curve.meaning))
     return charts
 
@@ -194,10 +191,7 @@ def seed_charts(metrics: Mapping[str, Mapping[str, Points]], meanings: Mapping[s
     return [
         Chart(
             formatting.clean(name),
-            [
-                _metric_curve(f"seed {seed}", points, index, f"last {_last(points)}")
-                for index, (seed, points) in enumerate(seeds.items())
-            ],
+            [_metric_curve(f"seed {seed}", [own], at, f"last {_last(own)}") for at, (seed, own) in enumerate(seeds.items())],
             _reference_levels(meanings.get(name, StoredMetricInfo())),
         )
         for name, seeds in list(metrics.items())[:_MAX_METRICS]
@@ -218,20 +212,18 @@ def comparison_charts(
     for metric, own in metrics.items():
         info = {key: value for key, value in value_info.get(metric, {}).items() if value is not None}
         meaning = StoredMetricInfo(info.get("label", ""), info.get("better", ""), info.get("ideal"), info.get("floor"))
-        curves = [_spread_curve(name, seeds, 1 + groups.index(name) % len(mpl_style.GROUPS)) for name, seeds in own.items()]
+        labels = {name: f"{formatting.clean(name)}, {formatting.plural(len(seeds), 'seed')}" for name, seeds in own.items()}
+        curves = [replace(_metric_curve(labels[name], own[name], groups.index(name)), dotted=True) for name in own]
         charts.append(Chart(formatting.clean(metric), curves, _reference_levels(meaning), _meaning_of(meaning)))
     return charts
 
 
 def spread_over_seeds(curves: Sequence[Points]) -> tuple[list[int], Floats]:
-    """Iterations ``(p,)`` at which any seed was measured, and ``(3, p)`` minimum, median and maximum.
-
-    Non-finite values count as absent.
-    """
+    """Iterations ``(p,)`` at which any seed was measured, and ``(3, p)`` minimum, median and maximum of the finite values."""
     at = sorted({iteration for curve in curves for iteration in curve})
-    rows: list[tuple[float, float, float]] = []
+    rows = []
     for iteration in at:
-        finite = [curve[iteration] for curve in curves if iteration in curve and np.isfinite(curve[iteration])]
+        finite = [value for curve in curves if math.isfinite(value := curve.get(iteration, math.nan))]
         rows.append((min(finite), float(np.median(finite)), max(finite)) if finite else (np.nan,) * 3)
     return at, np.array(rows, dtype=np.float64).reshape(-1, 3).T
 
@@ -243,14 +235,6 @@ def best_value(points: Points, meaning: StoredMetricInfo) -> tuple[int, float] |
         return None
     at = min(sorted(finite), key=lambda at: goal_cost(finite[at], meaning.better, meaning.aim))
     return at, finite[at]
-
-
-def select_markers(findings: Sequence[Finding]) -> dict[int, list[Finding]]:
-    """The findings to mark in a chart by the iteration at which they began: at most 8, failures first."""
-    marked: dict[int, list[Finding]] = {}
-    for finding in sorted(findings, key=lambda one: (one.level != "fail", one.since))[:_MAX_MARKERS]:
-        marked.setdefault(finding.since, []).append(finding)
-    return marked
 
 
 def draw_charts(
@@ -279,7 +263,7 @@ def draw_charts(
             mpl_style.add_legend(panel, loc="upper left", bbox_to_anchor=(1.005, 1.02), labelspacing=0.8)
     if shared_legend:
         mpl_style.add_legend(panels[0], loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=3, columnspacing=1.4)
-    _mark_findings(panels, select_markers(findings))
+    _mark_findings(panels, findings)
     panels[-1].set_xlabel("iteration")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     panels[-1].xaxis.set_major_formatter(lambda value, _: format_tick(value))
@@ -310,13 +294,9 @@ def _distinct_terms(network: str, terms: Mapping[str, BinnedCurve]) -> dict[str,
     """The terms, then the total unless it equals a single term: the curves would hide each other, and the term says more."""
     total = terms.get(f"{network}/total")
     parts = {key: term for key, term in terms.items() if term is not total}
-    if total is None or any(_equal(term, total) for term in parts.values()):
+    if total is None or any(all(map(np.array_equal, term.series(), total.series())) for term in parts.values()):
         return parts
     return {**parts, f"{network}/total": total}
-
-
-def _equal(one: BinnedCurve, other: BinnedCurve) -> bool:
-    return all(np.array_equal(mine, others) for mine, others in zip(one.series(), other.series(), strict=True))
 
 
 def _loss_curve(name: str, term: BinnedCurve, colour: int, info: TermInfo, *, with_band: bool) -> Curve:
@@ -353,17 +333,12 @@ def _recent_mean(term: BinnedCurve) -> float | None:
     return float(np.mean(mean[-max(1, len(mean) // 20) :]))
 
 
-def _metric_curve(name: str, points: Points, index: int, summary: str) -> Curve:
-    at = np.array(sorted(points), dtype=np.float64)
-    values = np.array([points[one] for one in sorted(points)], dtype=np.float64)
-    return Curve(formatting.clean(name), at, values, 1 + index % len(mpl_style.GROUPS), summary=summary)
-
-
-def _spread_curve(name: str, seeds: Sequence[Points], colour: int) -> Curve:
+def _metric_curve(name: str, seeds: Sequence[Points], index: int, summary: str = "", meaning: str = "") -> Curve:
+    """The median over the seeds, and of several a band from minimum to maximum."""
     at, (least, median, greatest) = spread_over_seeds(seeds)
     low, high = (least, greatest) if len(seeds) > 1 else (_EMPTY, _EMPTY)
-    label = f"{formatting.clean(name)}, {formatting.plural(len(seeds), 'seed')}"
-    return Curve(label, np.array(at, dtype=np.float64), median, colour, low, high, dotted=True)
+    colour = 1 + index % len(mpl_style.GROUPS)
+    return Curve(name, np.array(at, dtype=np.float64), median, colour, low, high, meaning=meaning, summary=summary)
 
 
 def _reference_levels(meaning: StoredMetricInfo) -> list[Level]:
@@ -435,9 +410,12 @@ def _describe(panel: Axes, chart: Chart) -> None:
     panel.text(1.01, 0.86, mpl_style.escape_math(meaning), size=7.5, color=mpl_style.MUTED, **text)
 
 
-def _mark_findings(panels: Sequence[Axes], findings: Mapping[int, Sequence[Finding]]) -> None:
-    """A vertical line for each iteration; the text is in the first panel."""
-    for since, found in findings.items():
+def _mark_findings(panels: Sequence[Axes], findings: Sequence[Finding]) -> None:
+    """A vertical line where findings began, at most 8 findings, failures first; the text is in the first panel."""
+    marked: dict[int, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda one: (one.level != "fail", one.since))[:_MAX_MARKERS]:
+        marked.setdefault(finding.since, []).append(finding)
+    for since, found in marked.items():
         colour = mpl_style.FAIL if any(finding.level == "fail" for finding in found) else mpl_style.WARN
         for panel in panels:
             panel.axvline(since, color=colour, linewidth=0.8, alpha=0.9, zorder=1)

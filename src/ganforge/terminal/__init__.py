@@ -17,32 +17,24 @@ Show = Callable[[str], None]
 class MessageHandler(logging.Handler):
     """Shows the records of the ``ganforge`` loggers, each as one message.
 
-    Args:
-        note: shows the text of an info record.
-        warning: shows the text of a warning; ``note`` with ``"warning: "`` before the text unless given.
+    Attributes:
+        note: shows the text of an info record; may be replaced later, as by the live view.
+        warning: shows the text of a warning; by default ``note`` with ``"warning: "`` before it.
     """
 
-    def __init__(self, note: Show, warning: Show | None = None) -> None:
+    def __init__(self, note: Show, warning: Show | None) -> None:
         super().__init__(logging.INFO)
-        self.note, self.warning = note, warning or self._prefixed
+        self.note, self.warning = note, warning or (lambda text: self.note(f"warning: {text}"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a record; it may come from a signal handler or another thread."""
         show = self.warning if record.levelno >= logging.WARNING else self.note
         show(record.getMessage())
 
-    def _prefixed(self, text: str) -> None:
-        self.note(f"warning: {text}")
-
 
 @contextmanager
 def show_messages(note: Show, warning: Show | None = None) -> Iterator[MessageHandler]:
-    """Show ganforge's log records while the block runs, in place of the handler of an outer block.
-
-    Args:
-        note: as for :class:`MessageHandler`; the handler's attribute may be replaced later, as by the live view.
-        warning: as for :class:`MessageHandler`.
-    """
+    """Show ganforge's log records while the block runs, in place of the handler of an outer block."""
     logger, handler = logging.getLogger("ganforge"), MessageHandler(note, warning)
     handlers, level = logger.handlers, logger.level
     logger.handlers = [handler]

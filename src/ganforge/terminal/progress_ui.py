@@ -25,13 +25,7 @@ _LONGEST_INTERVAL = 60.0
 def create_ui(console: Console, *, plain: bool, title: str, folder: Path, seed: int, clock: Clock = time.monotonic) -> ProgressUI:
     """The live view if ``console`` is a capable terminal and ``plain`` is false; else plain lines.
 
-    Args:
-        console: where to write; a rich console on stderr, so that stdout is free for results.
-        plain: use plain lines even on a terminal.
-        title: the recipe's title.
-        folder: the run's folder.
-        seed: the run's seed.
-        clock: seconds, monotonic.
+    The console should write to stderr, so that stdout is free for results.
     """
     heading = RunHeading(title, folder, seed)
     if plain or not console.is_terminal or console.is_dumb_terminal:

@@ -80,19 +80,21 @@ class SamplePreview:
 
     def _draw(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> Panel:
         inner = (max(size[0] - 2, 1), max(size[1] - 2, 1))
+        legend: list[tuple[str, Style]] = []
         if self.started.data.is_image:
-            drawing, legend = self._images(picture, inner, coloured=coloured), None
+            drawing = self._images(picture, inner, coloured=coloured)
         elif self.started.data.size == 1:
-            drawing, legend = self._line(picture, inner), self._line_legend(picture)
+            drawing, legend = self._line(picture, inner)
         else:
-            drawing, legend = self._points(picture, inner), self._points_legend(picture)
+            drawing, legend = self._points(picture, inner)
         title = f"samples at iteration {count(picture.iteration)}"
+        subtitle = Text(" · ").join(Text(name, style) for name, style in legend) if legend else None
         return Panel(
-            SegmentLines(drawing, new_lines=True), title=title, title_align="left", subtitle=legend, subtitle_align="left",
+            SegmentLines(drawing, new_lines=True), title=title, title_align="left", subtitle=subtitle, subtitle_align="left",
             border_style=_REAL, padding=0, width=size[0],
         )  # fmt: skip
 
-    def _points(self, picture: SamplesDrawn, size: tuple[int, int]) -> list[Line]:
+    def _points(self, picture: SamplesDrawn, size: tuple[int, int]) -> tuple[list[Line], list[tuple[str, Style]]]:
         canvas = Canvas(*size)
         canvas.points(self._real, self._plane.limits, 1)
         points = self._plane.project(flatten(picture.fake))
@@ -100,17 +102,14 @@ class SamplePreview:
         layers = 2 + (groups.indices % len(_FAKE) if groups else np.zeros(len(points), np.int64))
         finite = np.isfinite(points).all(1)
         canvas.points(points[finite], self._plane.limits, layers[finite])
-        return canvas.lines(_STYLES)
+        names = ("real", *map(clean, groups.names if groups else ("generated",)))
+        return canvas.lines(_STYLES), list(zip(names, _STYLES, strict=False))
 
-    def _points_legend(self, picture: SamplesDrawn) -> Text:
-        groups = find_groups(picture.fake, self.started.data, self.started.latent.categorical)
-        names = groups.names[: len(_FAKE)] if groups else ("generated",)
-        return _legend([("real", _REAL), *((clean(name), style) for name, style in zip(names, _FAKE, strict=False))])
-
-    def _line(self, picture: SamplesDrawn, size: tuple[int, int]) -> list[Line]:
+    def _line(self, picture: SamplesDrawn, size: tuple[int, int]) -> tuple[list[Line], list[tuple[str, Style]]]:
         """The density of the data as an area, the generated one as a line; D from 0 at the bottom to 1 at the top."""
-        canvas = Canvas(*size)
-        points = np.linspace(*self._span, canvas.width)
+        canvas, legend = Canvas(*size), [("data", _REAL), ("generated", _FAKE[0])]
+        low, high = axis_limits(self._real)[0].tolist()
+        points = np.linspace(low, high, canvas.width)
         known = self.started.data.density
         data = mixture_density(known, points) if known else estimate_density(self._real[:, 0], points)
         tallest = max(float(data.max()), 1e-12) / 0.8  # a higher generated density is clipped at the top
@@ -121,11 +120,8 @@ class SamplePreview:
             canvas.dots(half, np.full(len(half), canvas.height // 2), 1)
             across, logits = line_logits(picture.logit_grid)
             canvas.curve(probability(np.interp(points, across, logits, left=np.nan, right=np.nan)), 3)
-        return canvas.lines((_REAL, _FAKE[0], _CURVE))
-
-    def _line_legend(self, picture: SamplesDrawn) -> Text:
-        entries = [("data", _REAL), ("generated", _FAKE[0])]
-        return _legend([*entries, ("D(x), ½ dotted", _CURVE)] if picture.logit_grid is not None else entries)
+            legend.append(("D(x), ½ dotted", _CURVE))
+        return canvas.lines((_REAL, _FAKE[0], _CURVE)), legend
 
     def _images(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
         height, width, columns, down = _fit_images(self.started.data.shape[1:], (size[0], 2 * size[1]))
@@ -146,15 +142,6 @@ class SamplePreview:
     @cached_property
     def _plane(self) -> Projection:
         return fit_projection(self.started.real)
-
-    @cached_property
-    def _span(self) -> tuple[float, float]:
-        low, high = axis_limits(flatten(self.started.real))[0]
-        return float(low), float(high)
-
-
-def _legend(entries: Sequence[tuple[str, Style]]) -> Text:
-    return Text(" · ").join(Text(name, style) for name, style in entries)
 
 
 def _fit_images(image: tuple[int, ...], room: tuple[int, int]) -> tuple[int, int, int, int]:
