@@ -30,7 +30,6 @@ class DatasetContext:
     """Build-time information for data sets.
 
     Attributes:
-        seed: a synthetic data set draws its points from it.
         recipe_folder: folder that relative paths in params refer to.
         data_folder: folder of downloaded and prepared data sets (``$GANFORGE_DATA``, else the user's cache).
         fallback_folders: folders to search for prepared data sets that are not in ``data_folder``.
@@ -77,9 +76,7 @@ class MetricContext(BuildContext):
 class Divergence:
     """The distance between two distributions that the loss of the best discriminator estimates.
 
-    Attributes:
-        name: standard name, such as "Jensen-Shannon divergence".
-        greatest: its value for disjoint distributions; ``inf`` if it has no bound.
+    ``greatest`` is its value for disjoint distributions; ``inf`` if it has no bound.
     """
 
     name: str
@@ -163,9 +160,9 @@ def aim(ideal: float | None, floor: float | None) -> float | None:
 
 
 def goal_cost(value: float, better: str, target: float | None = None) -> float:
-    """A number that is lower for better values: infinite for non-finite values, NaN if values are not ranked.
+    """A number that is lower for better values: infinite for non-finite values, NaN if ``better`` ranks none.
 
-    ``better`` is one of :data:`WAYS`; any other word means no ranking. ``target`` is the value that "nearer" refers to.
+    ``target`` is the value that "nearer" refers to.
     """
     if better == "nearer" and target is not None:
         found = abs(value - target)

@@ -30,12 +30,7 @@ from typing import ClassVar
 
 
 class GanforgeError(Exception):
-    """Base class of all errors that the user can fix.
-
-    Attributes:
-        message: what is wrong, and where.
-        remedy: what to do about it, or ``None``.
-    """
+    """Base class of all errors that the user can fix: ``message`` is what is wrong and where, ``remedy`` what to do about it."""
 
     exit_code: ClassVar[int] = 1
 
@@ -58,12 +53,7 @@ class UsageError(GanforgeError):
 class Problem:
     """One problem in a recipe.
 
-    Attributes:
-        key: dotted path of the key, such as ``generator.params.hidden`` or ``loss[1].use``; "" for the whole file.
-        message: what is wrong with it.
-        file: its file, or ``None`` if it came from ``--set``.
-        line: its line in the file, from 1, or ``None``.
-        hint: a suggestion, or ``None``.
+    ``key`` is dotted, such as ``loss[1].use``, or "" for the whole file; ``line`` counts from 1; ``--set`` has no file.
     """
 
     key: str
@@ -79,11 +69,7 @@ class Problem:
 
 
 class RecipeError(UsageError):
-    """A recipe with one or more problems.
-
-    Attributes:
-        problems: every problem found, in the order of the file.
-    """
+    """A recipe with one or more problems, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -148,10 +134,7 @@ class ForeignExitError(Exception):
 def isolated() -> Iterator[None]:
     """Run foreign code that can neither exit the program nor write to stdout, where ``--json`` promises one object.
 
-    Ordinary exceptions and Ctrl-C pass unchanged.
-
-    Raises:
-        ForeignExitError: for any other ``BaseException``.
+    Ordinary exceptions and Ctrl-C pass unchanged; any other ``BaseException`` becomes a :class:`ForeignExitError`.
     """
     with redirect_stdout(sys.stderr):
         try:

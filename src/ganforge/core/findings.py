@@ -27,11 +27,9 @@ class Finding:
     Attributes:
         check: the check that found it, such as ``dominance``; also its name in ``[health]`` and in ``health/…``.
         problem: what is wrong, in the field's words: mode collapse, vanishing gradient, memorisation ….
-        level: how bad it is.
         evidence: what was measured, in words and numbers.
         since: iteration since which the problem lasts without a break, at this level or worse.
         iteration: iteration at which it was last observed.
-        remedy: what usually helps.
         key: the recipe key to change, or ``None``.
     """
 
@@ -48,7 +46,6 @@ class Finding:
 NON_FINITE = "non-finite values"
 """The problem that ends a run."""
 NON_FINITE_REMEDY = ("lower the learning rates; add a gradient penalty such as r1", "generator.optimizer.lr")
-"""What usually helps against it, and the recipe key."""
 
 
 def non_finite(iteration: int, reason: str | None) -> Finding:

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from ganforge.core.events import Finished
     from ganforge.core.specs import DataSpec
 
-TOTAL = "discriminator/total"
-ADVERSARIAL = "generator/total"
-
 _LOGARITHMS = {math.log(count): f"log {count}" for count in (2, 4)}
 
 
@@ -116,7 +113,7 @@ def brief_terms(terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -
     """Both networks' totals on one line, each with its value at equilibrium if it has one."""
     return "  ".join(
         f"{term(key).removesuffix(' total')} {fixed(terms[key])}" + _at_equilibrium(term_info.get(key))
-        for key in (TOTAL, ADVERSARIAL)
+        for key in ("discriminator/total", "generator/total")
         if key in terms
     )
 

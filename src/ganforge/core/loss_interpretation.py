@@ -26,7 +26,6 @@ class Progress:
         gain: how far its terms are below their values at equilibrium; negative if it is losing.
         maximum: the gain of a network that wins with certainty; ``inf`` if it is unbounded.
         scale: the maximum, or if that is unbounded the size of the values at equilibrium.
-        divergence: what the gain estimates, if all its terms agree.
     """
 
     gain: float

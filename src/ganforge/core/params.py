@@ -20,13 +20,10 @@ class Params(BaseModel):
     Numbers, booleans, strings, ``Literal``, ``Enum``, ``Path``, tuples, lists and dicts of those, and nested ``Params`` are
     allowed. ``Any``, ``Callable``, ``type`` and ``ImportString`` are not, because a recipe is data. Unknown keys are rejected and
     nothing is coerced (``"64"`` is not 64), except that an integer is accepted as a float.
-
-    Attributes:
-        training_only: params of a data set that affect only its training samples, not its held-out ones; metric values stay
-            comparable if they differ.
     """
 
     training_only: ClassVar[frozenset[str]] = frozenset()
+    """Params of a data set that do not affect its held-out samples; metric values stay comparable if they differ."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 

@@ -35,11 +35,7 @@ class _Rows:
 
     @classmethod
     def concatenate(cls, records: Sequence[Self]) -> Self:
-        """The rows of one or more records, one after another.
-
-        Raises:
-            ValueError: a field is ``None`` in some of the records only.
-        """
+        """The rows of one or more records, one after another; each field is ``None`` in all of them or in none."""
         import torch
 
         return _map(records, torch.cat)
@@ -70,12 +66,7 @@ def _select(tensor: Tensor, rows: slice | Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Codes(_Rows):
-    """The structured part of a latent (InfoGAN, Chen et al. 2016).
-
-    Attributes:
-        categorical: ``(n, k)`` int64 class indices, one column per categorical code.
-        continuous: ``(n, c)`` floats, one column per continuous code.
-    """
+    """The structured part of a latent (InfoGAN, Chen et al. 2016): ``(n, k)`` int64 class indices and ``(n, c)`` floats."""
 
     categorical: Tensor
     continuous: Tensor
@@ -85,10 +76,7 @@ class Codes(_Rows):
 class Latent(_Rows):
     """A batch of latents: what a sampler draws and a generator maps to samples.
 
-    Attributes:
-        noise: ``(n, z)`` floats.
-        labels: ``(n,)`` int64 classes for a conditional generator, or ``None``.
-        codes: the structured codes, or ``None``.
+    ``noise`` is ``(n, z)`` floats; ``labels`` are ``(n,)`` int64 classes for a conditional generator.
     """
 
     noise: Tensor
@@ -119,7 +107,7 @@ class Samples(_Rows):
 
 @dataclass(frozen=True, slots=True)
 class DiscriminatorOutput:
-    """The output of a discriminator for a batch of samples.
+    """The output of a discriminator.
 
     Attributes:
         logits: ``(n,)`` unbounded realness scores, before any sigmoid.
@@ -192,12 +180,9 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class LogitGrid:
-    """The discriminator's logits over a regular grid of one- or two-dimensional points, in the data's own units.
+    """The discriminator's logits ``(m,)`` over a regular grid of points ``(m, d)`` with one or two axes, in the data's own units.
 
-    Attributes:
-        points: ``(m, d)`` grid points.
-        logits: ``(m,)`` logits at the points.
-        sides: points per axis, so that ``prod(sides) == m``.
+    ``sides`` is the number of points per axis, so that ``prod(sides) == m``.
     """
 
     points: Tensor

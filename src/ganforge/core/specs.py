@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GaussianMixture:
-    """A known density: Gaussians with one standard deviation, such as rings and grids.
+    """A known density: Gaussians of one standard deviation along every axis, such as rings and grids.
 
-    Attributes:
-        means: one point per mode.
-        std: standard deviation along every axis.
-        weights: share of each mode; empty for equal shares.
+    ``weights`` are the modes' shares; empty for equal shares.
     """
 
     means: tuple[tuple[float, ...], ...]
@@ -59,7 +56,6 @@ class DataSpec:
     Attributes:
         shape: shape of one sample: ``(d,)`` for points, ``(channels, height, width)`` for images.
         classes: number of classes, or ``None`` for unlabelled data.
-        class_names: names of the classes, if they have names.
         class_shares: share of each class in the training data; empty for equal shares or unlabelled data.
         value_range: smallest and largest value that networks see, or ``None`` if unbounded.
         density: the true density in the data's own units, if it is known.
@@ -97,11 +93,7 @@ class DataSpec:
         return self.scaling.normalize(values) if self.scaling else values
 
     def to_float(self, values: Tensor) -> Tensor:
-        """Convert bytes (uint8) to floats, 0 and 255 to the ends of :attr:`value_range`; floats are returned unchanged.
-
-        Raises:
-            IncompatiblePartsError: bytes, but the spec has no value range.
-        """
+        """Convert bytes (uint8) to floats, 0 and 255 to the ends of :attr:`value_range`; floats are returned unchanged."""
         if values.is_floating_point():
             return values
         if self.value_range is None:
@@ -116,7 +108,6 @@ class LatentSpec:
     """Widths of the latents that a sampler draws.
 
     Attributes:
-        noise: width z of the noise.
         classes: number of classes of the labels, or ``None`` without labels.
         categorical: number of values of each categorical code.
         continuous: number of continuous codes, each in [-1, 1].
@@ -134,15 +125,11 @@ class LatentSpec:
 
     @property
     def width(self) -> int:
-        """Width of :meth:`flatten`: noise, one-hot categorical codes and continuous codes, without labels."""
+        """Width of :meth:`flatten`."""
         return self.noise + sum(self.categorical) + self.continuous
 
     def flatten(self, latent: Latent) -> Tensor:
-        """``(n, width)``: noise, one-hot categorical codes and continuous codes, concatenated; labels are left out.
-
-        Raises:
-            IncompatiblePartsError: the latent has no codes, but the spec has.
-        """
+        """``(n, width)``: noise, one-hot categorical codes and continuous codes, concatenated; labels are left out."""
         if not self.has_codes:
             return latent.noise
         if latent.codes is None:

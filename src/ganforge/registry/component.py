@@ -64,7 +64,7 @@ class PluginRef:
 
     Attributes:
         name: entry-point name, such as ``dcgan``.
-        distribution: normalized distribution name (PEP 503), such as ``ganforge-dcgan``.
+        distribution: normalized name (PEP 503), such as ``ganforge-dcgan``.
         version: the distribution's version; for a local file the first digits of its SHA-256.
         source: how it was installed: ``index``, ``editable``, ``local`` (a folder), ``vcs``, ``url``, or ``file`` for a local file.
         url: where from, in a form that pip accepts, unless it came from an index; for a local file its path.
@@ -128,8 +128,6 @@ class Component:
         deprecated: what to use instead, or ``None``.
         cost: time and memory complexity of a metric for n samples of d numbers, such as ``time n²·d``.
 
-    Raises:
-        pydantic.ValidationError: a value has a wrong type or form.
     """
 
     kind: Kind

@@ -53,12 +53,10 @@ class PluginRecord(PluginRef):
 
     Attributes:
         module: what its entry point names.
-        requires: its distribution's requirements, from its metadata.
         origin: the folder, file, address or commit it was installed from, if known.
         content: the source of a local file.
         status: the outcome; ``ACTIVE`` before loading, unless its metadata cannot be used.
         reason: why it is not active, in one line.
-        traceback: the traceback of the failure, as text.
         load_ms: milliseconds for import and registration, if both succeeded.
         components: names of its components by kind; for a plugin that failed, those registered before.
         remarks: peculiarities of a plugin that works, such as "imports torch".
@@ -265,11 +263,7 @@ class InstalledCopy:
 
 
 def find_copies() -> tuple[dict[str, tuple[InstalledCopy, ...]], dict[Path, str]]:
-    """All copies of each distribution with plugins, the one that Python imports first.
-
-    Returns:
-        The copies by normalized name; and the folders of metadata that cannot be read, which may belong to plugins, with the error.
-    """
+    """All copies of each distribution with plugins, the one that Python imports first; and unreadable metadata, with the error."""
     copies: dict[str, dict[InstalledCopy, None]] = {}
     unreadable: dict[Path, str] = {}
     for distribution in metadata.distributions():

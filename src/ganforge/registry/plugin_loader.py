@@ -31,9 +31,7 @@ _HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplo
 def load_plugins(selection: PluginSelection | None = None, *, strict: bool | None = None) -> Registry:
     """Load the built-in components, then every installed plugin and local file that the selection allows.
 
-    Args:
-        selection: the disabled, allowed and local plugins; default: the current selection.
-        strict: whether a plugin that fails is an error; default: as the selection says.
+    ``strict`` is whether a plugin that fails is an error; default: as the selection says.
 
     Raises:
         UsageError: the selection names a plugin that is not installed.
@@ -50,11 +48,7 @@ def load_plugins(selection: PluginSelection | None = None, *, strict: bool | Non
 
 
 def raise_on_failures(registry: Registry) -> None:
-    """Raise if a plugin failed to load.
-
-    Raises:
-        PluginError: lists each plugin that is broken or incompatible, with the reason.
-    """
+    """Raise a `PluginError` that lists each plugin that is broken or incompatible, with the reason, if there is one."""
     if failed := [record for record in registry.plugins if record.failed]:
         raise PluginError(
             "\n".join(f"{one.title} {one.version} is {one.status}: {one.reason}" for one in failed),

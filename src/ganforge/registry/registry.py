@@ -83,11 +83,7 @@ def new_name_error(distribution: str) -> str | None:
 
 
 class Registry:
-    """Finds components by their names in recipes.
-
-    Attributes:
-        plugins: every plugin found: the built-in one, then installed ones by name, then local files.
-    """
+    """Finds components by their names in recipes. ``plugins`` has the built-in one, installed ones by name, then local files."""
 
     def __init__(self, plugins: Iterable[PluginRecord], components: Iterable[Component]) -> None:
         self.plugins = tuple(plugins)
@@ -137,16 +133,9 @@ class Registry:
     def find(self, kind: Kind, name: str, *, usable: bool = True) -> Component:
         """The component named ``[distribution/]name[@revision]``.
 
-        Short names of ganforge's own components are reserved, so that installing a package never changes what a recipe means.
-
-        Args:
-            kind: its kind.
-            name: its name as in a recipe.
-            usable: whether to raise if a module that the component needs is missing.
-
         Raises:
             UsageError: there is no such component, the name is ambiguous, or the revision is another one.
-            PluginError: the component's plugin failed to load, or the component needs a module that is not installed.
+            PluginError: its plugin failed to load; or, if it must be ``usable``, a module that it needs is not installed.
         """
         match = _REFERENCE.fullmatch(name)
         if match is None:
