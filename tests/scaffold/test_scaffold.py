@@ -70,8 +70,8 @@ def test_a_name_that_nothing_can_have(name, tmp_path):
         ("local", "the name 'local' is reserved for files given by --plugin"),
         ("json", "'json' is a module of Python"),
         ("concurrent", "'concurrent' is a module of Python"),
-        ("torch", "'torch' is a distribution that ganforge depends on"),
-        ("scikit-learn", "'scikit-learn' is a distribution that ganforge depends on"),
+        ("torch", "'torch' is a package that ganforge depends on"),
+        ("scikit-learn", "'scikit_learn' is a package that ganforge depends on"),
         ("sklearn", "'sklearn' is a package that ganforge depends on"),
     ],
 )

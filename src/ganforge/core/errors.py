@@ -26,6 +26,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from traceback import walk_tb
 from typing import ClassVar
 
 
@@ -160,13 +161,7 @@ def describe_error(error: BaseException, folder: Path | None = None) -> str:
 
 
 def _place(error: BaseException, folder: Path) -> str | None:
-    place = None
-    trace = error.__traceback__
-    if isinstance(error, ForeignExitError) and error.__cause__ is not None:
-        trace = error.__cause__.__traceback__
-    while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename)
-        if file.is_relative_to(folder):
-            place = f"{file.name}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
+    origin = error.__cause__ if isinstance(error, ForeignExitError) and error.__cause__ else error
+    frames = [(Path(frame.f_code.co_filename), line) for frame, line in walk_tb(origin.__traceback__)]
+    places = [f"{file.name}:{line}" for file, line in frames if file.is_relative_to(folder)]
+    return places[-1] if places else None

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ganforge.core import formatting
-
 if TYPE_CHECKING:
     from ganforge.core.events import HealthChecked
 
@@ -86,24 +84,21 @@ def describe_health(checked: HealthChecked | None, healthy_since: int | None) ->
     if not (checked.findings or checked.conclusive):
         return ["health: no verdict yet"]
     if not checked.findings:
-        return [formatting.healthy(healthy_since if healthy_since is not None else checked.iteration)]
+        return [f"healthy since iteration {checked.iteration if healthy_since is None else healthy_since:,}"]
     return [f"{headline(finding)}; {advice(finding)}" for finding in checked.findings]
 
 
 def describe_changes(before: Sequence[Finding], now: HealthChecked) -> Iterator[str]:
     """What is new, has another level, or is over, compared with the findings ``before``."""
     known = {(finding.check, finding.problem): finding for finding in before}
-    present = {(finding.check, finding.problem) for finding in now.findings}
     for finding in now.findings:
-        earlier = known.get((finding.check, finding.problem))
+        earlier = known.pop((finding.check, finding.problem), None)
         if earlier is None or earlier.level != finding.level:
             yield f"{headline(finding)}; {advice(finding)}"
-    for key, finding in known.items():
-        if key not in present:
-            # Another check may still find a problem of this name.
-            yield f"{finding.problem} is over for the check {finding.check} (it began at iteration {finding.since:,})"
+    for finding in known.values():  # another check may still find a problem of this name
+        yield f"{finding.problem} is over for the check {finding.check} (it began at iteration {finding.since:,})"
     if before and not now.findings and now.conclusive:
-        yield formatting.healthy(now.iteration)
+        yield f"healthy since iteration {now.iteration:,}"
 
 
 def same_findings(before: Sequence[Finding], now: Sequence[Finding]) -> bool:

@@ -104,18 +104,15 @@ def symbolic_name(value: float) -> str:
     return next((name for known, name in _LOGARITHMS.items() if math.isclose(value, known, rel_tol=1e-6)), number(value))
 
 
-def healthy(since: int) -> str:
-    """``healthy since iteration 1,200``."""
-    return f"healthy since iteration {count(since)}"
-
-
 def brief_terms(terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -> str:
     """Both networks' totals on one line, each with its value at equilibrium if it has one."""
-    return "  ".join(
-        f"{term(key).removesuffix(' total')} {fixed(terms[key])}" + _at_equilibrium(term_info.get(key))
-        for key in ("discriminator/total", "generator/total")
-        if key in terms
-    )
+    totals = []
+    for player in ("discriminator", "generator"):
+        if (key := f"{player}/total") in terms:
+            info = term_info.get(key)
+            reference = "" if info is None or info.equilibrium is None else f" (equilibrium {number(info.equilibrium)})"
+            totals.append(f"{player} {fixed(terms[key])}{reference}")
+    return "  ".join(totals)
 
 
 def outcome(event: Finished, scores: Mapping[str, float]) -> str:
@@ -124,9 +121,3 @@ def outcome(event: Finished, scores: Mapping[str, float]) -> str:
     reason = f" ({clean(event.reason)})" if event.reason else ""
     measured = ", ".join(f"{clean(key)} {number(value)}" for key, value in scores.items())
     return f"{head}{reason}" + (f"; {measured}" if measured else "")
-
-
-def _at_equilibrium(info: TermInfo | None) -> str:
-    if info is None or info.equilibrium is None:
-        return ""
-    return f" (equilibrium {number(info.equilibrium)})"

@@ -127,7 +127,6 @@ class Component:
         references: papers, as text or URL.
         deprecated: what to use instead, or ``None``.
         cost: time and memory complexity of a metric for n samples of d numbers, such as ``time n²·d``.
-
     """
 
     kind: Kind
@@ -167,25 +166,21 @@ class Component:
         """
         model = self.load_model()
         if faults := non_plain_fields(model):
-            raise self._params_error(f"params are not plain data: {'; '.join(faults)}")
+            raise self._error(f"params are not plain data: {'; '.join(faults)}")
         return model
 
     def load_model(self) -> type[Params]:
         """Like :meth:`load_params` but without the check of fields; do not validate recipes with it."""
         model = self._load(self.params)
         if not (isinstance(model, type) and issubclass(model, Params)):
-            raise self._params_error(f"params model {self.params!r} is not a subclass of ganforge.plugin.Params")
+            raise self._error(f"params model {self.params!r} is not a subclass of ganforge.plugin.Params")
         return model
-
-    def _params_error(self, fault: str) -> PluginError:
-        remedy = f"report it to the authors of {self.plugin.distribution}"
-        return PluginError(f"{self.kind} '{self.id}': its {fault}", remedy=remedy)
 
     def load_factory(self) -> Factory:
         """The factory, imported if it was given by name."""
         factory: Factory = self._load(self.factory)
         if not callable(factory):
-            raise PluginError(f"{self.kind} '{self.id}': its factory {self.factory!r} is not callable")
+            raise self._error(f"factory {self.factory!r} is not callable")
         return factory
 
     def load_spec(self) -> Callable[..., Any] | None:
@@ -204,6 +199,10 @@ class Component:
             return Path(file) if file else None
         found = importlib.util.find_spec(self.factory.partition(":")[0])
         return Path(found.origin) if found and found.origin else None
+
+    def _error(self, fault: str) -> PluginError:
+        remedy = f"report it to the authors of {self.plugin.distribution}"
+        return PluginError(f"{self.kind} '{self.id}': its {fault}", remedy=remedy)
 
     def _load(self, reference: Any) -> Any:
         if not isinstance(reference, str):

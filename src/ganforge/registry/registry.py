@@ -21,9 +21,6 @@ _REFERENCE = re.compile(r"(?:(?P<distribution>[A-Za-z0-9][\w.-]*)/)?(?P<name>[^/
 FIRST_PARTY = frozenset({"ganforge", "ganforge-vanilla", "ganforge-dcgan", "ganforge-cgan", "ganforge-infogan"})
 """Distributions whose short names are reserved."""
 
-_PACKAGES = {"pillow": "PIL", "scikit-learn": "sklearn"}
-"""Requirements whose package has another name."""
-
 _PLUGIN_NAMES = {BUILTIN: "ganforge"} | {
     name: distribution for distribution in FIRST_PARTY for name in (distribution, distribution.removeprefix("ganforge-"))
 }
@@ -56,29 +53,23 @@ def reserved_name_error(plugin: PluginRef) -> str | None:
 
 
 def shadowed_package(package: str) -> str | None:
-    """What a plugin's package of this name would shadow, or ``None``."""
+    """What a plugin's package of this name would shadow, or ``None``; some file systems ignore case."""
     if package in sys.stdlib_module_names:
         return f"'{package}' is a module of Python"
-    used = ["ganforge", *(_PACKAGES.get(name, name) for name in _requirements())]
-    if owner := next((name for name in used if name.casefold() == package.casefold()), None):  # file systems may ignore case
-        return f"'{owner}' is a package that ganforge depends on"
-    return None
-
-
-def _requirements() -> list[str]:
     try:
-        lines = metadata.requires("ganforge") or []
+        requirements = metadata.requires("ganforge") or []
     except metadata.PackageNotFoundError:  # run from a source tree
-        return []
-    return [normalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines]
+        requirements = []
+    used = {normalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in requirements}
+    if normalize_name(package) in {"ganforge", "pil", "sklearn", *used}:
+        return f"'{package}' is a package that ganforge depends on"
+    return None
 
 
 def new_name_error(distribution: str) -> str | None:
     """Why a new plugin's distribution may not have this normalized name, or ``None``."""
     if reserved := reserved_name_error(PluginRef(distribution, distribution, "0")):
         return reserved.partition(";")[0]
-    if distribution in _requirements():
-        return f"'{distribution}' is a distribution that ganforge depends on"
     return shadowed_package(distribution.replace("-", "_"))
 
 

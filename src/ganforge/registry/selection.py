@@ -69,11 +69,7 @@ class PluginSelection:
         strict: bool = False,
         local: Iterable[Path] = (),
     ) -> Self:
-        """The selection of one source, from its options and their names. Its local files are always allowed.
-
-        Raises:
-            UsageError: two local files have the same plugin name.
-        """
+        """The selection of one source, from its options and their names. Its local files are always allowed."""
         files: dict[str, Path] = {}
         for file in local:
             name = local_plugin_name(file)
@@ -115,9 +111,6 @@ class PluginSelection:
         """Reject names that match no plugin, so that a misspelt option cannot pass unnoticed.
 
         ``installed`` has the entry-point name and the distribution name of each plugin, local files included.
-
-        Raises:
-            UsageError: an unknown name, or an attempt to disable the built-in components.
         """
         own = {BUILTIN, "ganforge"}
         if disabled := self.disabled & own:
@@ -138,9 +131,6 @@ def current_selection(environ: Mapping[str, str] | None = None, folder: Path | N
     """The selection of the command line, the environment and the project, in this order of priority.
 
     The search for a ``pyproject.toml`` starts in ``folder``, upwards; default: the working directory.
-
-    Raises:
-        UsageError: a ``pyproject.toml`` has an invalid ``[tool.ganforge.plugins]``.
     """
     environ = os.environ if environ is None else environ
     try:
@@ -204,11 +194,7 @@ def command_line_options(environ: Mapping[str, str] | None = None) -> str:
 
 
 def from_project(folder: Path) -> PluginSelection:
-    """Read ``[tool.ganforge.plugins]`` of the first ``pyproject.toml`` in ``folder`` or above it.
-
-    Raises:
-        UsageError: the file cannot be read, has an unknown key, or belongs to another user and names local files.
-    """
+    """Read ``[tool.ganforge.plugins]`` of the first ``pyproject.toml`` in ``folder`` or above it."""
     file = project_file(folder)
     table = _table(file) if file else {}
     if not file or not table:
@@ -241,9 +227,8 @@ def _table(file: Path) -> dict[str, Any]:
         tool = tomllib.loads(content.decode()).get("tool", {})
     except (OSError, ValueError) as error:
         reason = "it is not UTF-8, as TOML must be" if isinstance(error, UnicodeDecodeError) else error
-        raise UsageError(
-            f"cannot read {file}: {reason}", remedy="fix it; ganforge looks there for [tool.ganforge.plugins]"
-        ) from error
+        remedy = "fix it; ganforge looks there for [tool.ganforge.plugins]"
+        raise UsageError(f"cannot read {file}: {reason}", remedy=remedy) from error
     for key in ("ganforge", "plugins"):
         tool = tool.get(key, {}) if isinstance(tool, dict) else None
     if not isinstance(tool, dict):
@@ -254,9 +239,8 @@ def _table(file: Path) -> dict[str, Any]:
 def _check_owner(file: Path, folder: Path) -> None:
     """Anyone can put a ``pyproject.toml`` above a shared folder such as /tmp; its local files would run with your rights."""
     if file.stat().st_uid not in {os.geteuid(), 0, folder.stat().st_uid}:
-        raise _invalid(
-            file, "the file belongs to another user, so its 'local' files are not run", "create a pyproject.toml of your own here"
-        )
+        message = "the file belongs to another user, so its 'local' files are not run"
+        raise _invalid(file, message, "create a pyproject.toml of your own here")
 
 
 def _invalid(file: Path, message: str, remedy: str) -> UsageError:
