@@ -321,6 +321,10 @@ def _parse(text: str, known: Sequence[Mapping[str, Any]], size: Mapping[str, int
         raise UsageError(f"--metric {text!r} names no metric" if not name else f"--metric {text!r} ends in a colon", remedy=_FORM)
     base: Mapping[str, Any] = next((table for table in known if _name(table) == name), {"use": name})
     options = dict(_assignments(text, rest)) if colon else {}
+    try:
+        toml_value(options)
+    except ValueError as error:  # what a recipe cannot hold, such as inf
+        raise UsageError(f"--metric {text!r}: {error}", remedy="numbers must be finite") from error
     own: dict[str, Any] = {
         key: options.pop(key) for key in ("samples", "name") if key in options
     }  # all others are the metric's own parameters
@@ -329,33 +333,22 @@ def _parse(text: str, known: Sequence[Mapping[str, Any]], size: Mapping[str, int
 
 
 def _assignments(text: str, rest: str) -> Iterator[tuple[str, Any]]:
-    for piece in _split_at_commas(rest):
-        key, equals, value = (part.strip() for part in piece.partition("="))
+    """Keys and values of ``key=value,…``; a value that is not complete goes on behind the next comma."""
+    pending = ""
+    for piece in rest.split(","):
+        pending += piece
+        key, equals, value = (part.strip() for part in pending.partition("="))
         if not equals or not key or not value:
-            raise UsageError(f"--metric {text!r}: {piece.strip()!r} is not of the form key=value", remedy=_FORM)
+            raise UsageError(f"--metric {text!r}: {pending.strip()!r} is not of the form key=value", remedy=_FORM)
         try:
             found = parse_value(value)
-            toml_value(found)  # refuses what a recipe cannot hold, such as inf
-        except ValueError as error:
-            remedy = "numbers are finite, and text needs quotes, as in a recipe"
-            raise UsageError(f"--metric {text!r}: {key}: {error}", remedy=remedy) from error
+        except ValueError:
+            pending += ","
+            continue
         yield key, found
-
-
-def _split_at_commas(text: str) -> Iterator[str]:
-    """The parts between commas, except for commas within brackets or quotes."""
-    depth, quote, start = 0, "", 0
-    for place, letter in enumerate(text):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter == "," and not depth:
-            yield text[start:place]
-            start = place + 1
-        else:
-            depth += (letter in "[{") - (letter in "]}")
-    yield text[start:]
+        pending = ""
+    if pending:
+        raise UsageError(f"--metric {text!r}: {key}: {value!r} is not a TOML value", remedy="text needs quotes, as in a recipe")
 
 
 def _name(table: Mapping[str, Any]) -> str:
