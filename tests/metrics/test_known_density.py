@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
-from ganforge.metrics import LEAST_MASS, cell_masses, divergences, smoothed_grid
+from ganforge.metrics.known_density import LEAST_MASS, cell_masses, divergences, smoothed_grid
 
 LINE = torch.linspace(-12, 15, 6001, dtype=torch.float64)
 NORMAL = GaussianMixture(((0.0,),), std=1.0)

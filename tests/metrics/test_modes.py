@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.specs import GaussianMixture
-from ganforge.metrics import gaussian_mixture_density, mode_coverage, perfect_high_quality
-from ganforge.metrics.modes import ModeCoverage
+from ganforge.metrics.modes import ModeCoverage, gaussian_mixture_density, mode_coverage, perfect_high_quality
 
 RING = torch.tensor([[math.cos(2 * math.pi * k / 8), math.sin(2 * math.pi * k / 8)] for k in range(8)], dtype=torch.float64)
 GRID = torch.cartesian_prod(*[torch.arange(-4.0, 5.0, 2.0)] * 2)

@@ -12,7 +12,7 @@ from scipy.stats import gaussian_kde, multivariate_normal
 
 from ganforge.builtin.datasets.image_datasets import decode_idx as decode
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.metrics import PARZEN_WIDTHS, log_densities, parzen_log_likelihood
+from ganforge.metrics.parzen import PARZEN_WIDTHS, log_densities, parzen_log_likelihood
 
 
 def test_the_widths_are_those_of_the_2014_code():

@@ -46,11 +46,6 @@ def test_a_code_that_no_logit_is_for_is_refused(codes):
         metrics.mutual_information_bound(torch.zeros(2, 3), torch.tensor(codes))
 
 
-def test_a_mean_is_a_row_of_numbers():
-    with pytest.raises(IncompatiblePartsError, match="do not fit"):
-        metrics.frechet_distance_of_moments(torch.tensor(1.0), torch.eye(1), torch.tensor(1.0), torch.eye(1))
-
-
 POINTS = torch.arange(24.0).reshape(12, 2)
 ASKED = {
     "precision_recall with k = 0": lambda: metrics.precision_recall(POINTS, POINTS, k=0),

@@ -52,21 +52,14 @@ def frechet_distance(real_features: Tensor, fake_features: Tensor) -> float:
         IncompatiblePartsError: unequal numbers of features, fewer than two samples, or a tensor of fewer than two dimensions.
     """
     real, fake = _feature_pair(real_features, fake_features)
-    return _distance(real.mean(0), _root_of_samples(real), fake.mean(0), _root_of_samples(fake))
-
-
-def frechet_distance_of_moments(real_mean: Tensor, real_covariance: Tensor, fake_mean: Tensor, fake_covariance: Tensor) -> float:
-    """:func:`frechet_distance` from means ``(d,)`` and covariances ``(d, d)``, as statistics files hold them.
-
-    Raises:
-        IncompatiblePartsError: shapes that do not fit each other.
-    """
-    d = real_mean.numel()
-    if not real_mean.shape == fake_mean.shape == (d,) or not real_covariance.shape == fake_covariance.shape == (d, d):
-        shapes = [tuple(part.shape) for part in (real_mean, real_covariance, fake_mean, fake_covariance)]
-        raise IncompatiblePartsError(f"means and covariances of shapes {shapes} do not fit each other")
-    real, fake = _root(real_covariance), _root(fake_covariance)
-    return _distance(real_mean.detach().cpu().double(), real, fake_mean.detach().cpu().double(), fake)
+    real_root, fake_root = _covariance_root(real), _covariance_root(fake)  # Σ = RᵀR
+    if not all_finite(real_root, fake_root):
+        return math.nan
+    # the nonzero eigenvalues of Σ₁Σ₂ = R₁ᵀR₁R₂ᵀR₂ are those of (R₁R₂ᵀ)(R₁R₂ᵀ)ᵀ
+    together = torch.linalg.svdvals(real_root @ fake_root.T).sum()
+    means = (real.mean(0) - fake.mean(0)).square().sum()
+    found = means + real_root.square().sum() + fake_root.square().sum() - 2 * together
+    return max(0.0, float(found))
 
 
 def mmd(real: Tensor, fake: Tensor, scales: tuple[float, ...] = MMD_SCALES) -> float:
@@ -105,11 +98,7 @@ def mmd(real: Tensor, fake: Tensor, scales: tuple[float, ...] = MMD_SCALES) -> f
 
 
 def median_distance(samples: Tensor) -> float:
-    """Median distance of two of the samples ``(n, *shape)``, computed on up to 1,000 of them at equal steps.
-
-    Raises:
-        IncompatiblePartsError: fewer than 2 samples.
-    """
+    """Median distance of two of the samples ``(n, *shape)``, computed on up to 1,000 of them at equal steps."""
     (points,) = comparable("a median distance", 2, samples)
     rows = torch.arange(min(len(points), _MEDIAN_OF)) * len(points) // min(len(points), _MEDIAN_OF)
     return float(torch.cat([distinct_pairs(at, block) for at, block in own_blocks(points[rows])]).median())
@@ -159,32 +148,13 @@ def kernel_distance_of_subsets(
     return KernelDistance(float(found.mean()), float(found.std(correction=0)))
 
 
-def _distance(real_mean: Tensor, real_root: Tensor, fake_mean: Tensor, fake_root: Tensor) -> float:
-    """Distance from means ``(d,)`` and roots ``(r, d)`` of the covariances, Σ = RᵀR."""
-    if not all_finite(real_mean, real_root, fake_mean, fake_root):
-        return math.nan
-    # the nonzero eigenvalues of Σ₁Σ₂ = R₁ᵀR₁R₂ᵀR₂ are those of (R₁R₂ᵀ)(R₁R₂ᵀ)ᵀ
-    together = torch.linalg.svdvals(real_root @ fake_root.T).sum()
-    found = (real_mean - fake_mean).square().sum() + real_root.square().sum() + fake_root.square().sum() - 2 * together
-    return max(0.0, float(found))
-
-
-def _root_of_samples(rows: Tensor) -> Tensor:
+def _covariance_root(rows: Tensor) -> Tensor:
     """A root of the samples' covariance with min(n, d) rows."""
     root = (rows - rows.mean(0)) / math.sqrt(len(rows) - 1)
     if len(root) <= root.shape[1] or not all_finite(root):
         return root
     _, triangle = torch.linalg.qr(root, mode="r")
     return torch.as_tensor(triangle)
-
-
-def _root(covariance: Tensor) -> Tensor:
-    """A root of a covariance; eigenvalues that rounding made negative count as 0."""
-    symmetric = covariance.detach().cpu().double()
-    if not all_finite(symmetric):
-        return symmetric
-    values, vectors = torch.linalg.eigh((symmetric + symmetric.T) / 2)
-    return torch.as_tensor(vectors * values.clamp_min(0).sqrt()).T
 
 
 def _gaussian_sum(distances: Tensor, widths: list[float]) -> float:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganforge.builtin.metrics.function_metric import ParzenParams
-from ganforge.metrics import PARZEN_WIDTHS, parzen_log_likelihood
+from ganforge.metrics.parzen import PARZEN_WIDTHS, parzen_log_likelihood
 from ganforge.plugin import DataSpec, DiscriminatorOutput, Evaluation, GaussianMixture, IncompatiblePartsError, LatentSpec, Samples
 
 LINE = DataSpec((1,), density=GaussianMixture(((0.0,),), std=1.0))

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from ganforge.metrics import (
     hungarian_accuracy,
     mutual_information_bound,
-    perfect_high_quality,
     perfect_modes,
     wasserstein1,
     wasserstein2,
 )
+from ganforge.metrics.modes import perfect_high_quality
 from ganforge.plugin import (
     Codes,
     DataSpec,
