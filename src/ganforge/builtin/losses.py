@@ -1,10 +1,7 @@
-"""Adversarial losses and gradient penalties, registered in :mod:`ganforge.builtin.builtin_plugin`.
-
-All are arithmetic on logits l, never on probabilities.
+"""Adversarial losses and gradient penalties, all on logits l, never on probabilities.
 
 With D(x) = σ(l(x)): -log D = softplus(-l) and -log(1 - D) = softplus(l), which stay finite where log σ(l) does not.
-The weight of a penalty in a recipe is the paper's λ or γ. This module imports torch inside functions only: its params are read
-whenever components are listed.
+This module imports torch inside functions only: its params are read whenever components are listed.
 """
 
 from __future__ import annotations
@@ -23,6 +20,8 @@ if TYPE_CHECKING:
 
 TermFunction = Callable[[Critic, Samples, Samples], Mapping[str, "Tensor"]]
 """``(critic, real, fake) -> named scalars``."""
+Cost = Callable[["Tensor"], "Tensor"]
+"""Logits ``(n,)`` → scalar."""
 
 _JENSEN_SHANNON = Divergence("Jensen-Shannon divergence", math.log(2))
 """The cost of the best discriminator is log 4 - 2 JSD (Goodfellow et al. 2014, theorem 1)."""
@@ -33,6 +32,7 @@ _TOTAL_VARIATION = Divergence("total variation", 1.0)
 _PAIRED = Divergence("Jensen-Shannon divergence of pairs", math.log(2))
 """Between (real, generated) and (generated, real): the best score of a pair is the difference of two log density ratios."""
 _GAP = Divergence("critic gap (W₁ up to the critic's slope)", math.inf)
+_MEAN_SCORE = TermInfo("minus the mean score of fakes; only its changes are meaningful")
 
 
 class LeastSquaresParams(Params):
@@ -57,12 +57,9 @@ class GradientPenaltyParams(Params):
 
 @dataclass(slots=True, eq=False)
 class FunctionLoss:
-    """A loss made of functions ``(critic, real, fake) -> named scalars``.
+    """A loss made of functions; one without ``generator_terms`` is a penalty.
 
     Attributes:
-        term_info: the meaning of each term.
-        discriminator_terms: the terms of the discriminator.
-        generator_terms: the terms of the generator; by default none, as for penalties.
         logits_are_log_odds: whether it trains the logits to be log odds of being real.
         second_order: whether a term contains a gradient.
     """
@@ -83,7 +80,7 @@ class FunctionLoss:
 
 
 def build_minimax(_params: NoParams, _context: BuildContext) -> Loss:
-    """The zero-sum game of Algorithm 1: G descends E log(1 - D(G(z))) = -E softplus(l) (Goodfellow et al. 2014, equation 1).
+    """G minimises E log(1 - D(G(z))) = -E softplus(l) (Goodfellow et al. 2014, equation 1).
 
     Its gradient vanishes where the discriminator is certain about the fakes; the paper itself trains with ``non-saturating``.
     """
@@ -92,65 +89,54 @@ def build_minimax(_params: NoParams, _context: BuildContext) -> Loss:
 
 
 def build_non_saturating(_params: NoParams, _context: BuildContext) -> Loss:
-    """The game as the 2014 paper plays it: G descends -E log D(G(z)) = E softplus(-l) (Goodfellow et al. 2014, section 3)."""
+    """G minimises -E log D(G(z)) = E softplus(-l) (Goodfellow et al. 2014, section 3)."""
     info = TermInfo("cost of fakes that are recognised, -log D(G(z))", math.log(2), best=0.0)
     return _logistic_loss(info, lambda logits: _mean_softplus(-logits))
 
 
 def build_least_squares(params: LeastSquaresParams, _context: BuildContext) -> Loss:
-    """Halved squared distances of the logits from targets a, b and c (LSGAN, Mao et al. 2017, equation 9 for a=0, b=c=1).
+    """½ E(l - target)² (Mao et al. 2017, equation 9 for a=0, b=c=1); the best discriminator outputs (a + b)/2 at equilibrium."""
 
-    At equilibrium the output of the best discriminator is (a + b)/2 everywhere.
-    """
-
-    def half_square(target: float) -> Callable[[Tensor], Tensor]:
+    def half_square(target: float) -> Cost:
         return lambda logits: (logits - target).square().mean() / 2
 
     a, b, c = params.a, params.b, params.c
     middle = (a + b) / 2
     return _pointwise_loss(
-        TermInfo(f"½ squared distance of D(x) from {b:g}", (middle - b) ** 2 / 2, best=0.0, divergence=_TRIANGULAR),
-        half_square(b),
-        TermInfo(f"½ squared distance of D(G(z)) from {a:g}", (middle - a) ** 2 / 2, best=0.0, divergence=_TRIANGULAR),
-        half_square(a),
-        TermInfo(f"½ squared distance of D(G(z)) from {c:g}", (middle - c) ** 2 / 2),
-        half_square(c),
+        (TermInfo(f"½ squared distance of D(x) from {b:g}", (middle - b) ** 2 / 2, 0.0, _TRIANGULAR), half_square(b)),
+        (TermInfo(f"½ squared distance of D(G(z)) from {a:g}", (middle - a) ** 2 / 2, 0.0, _TRIANGULAR), half_square(a)),
+        (TermInfo(f"½ squared distance of D(G(z)) from {c:g}", (middle - c) ** 2 / 2), half_square(c)),
     )
 
 
 def build_hinge(_params: NoParams, _context: BuildContext) -> Loss:
-    """Margins max(0, 1 - l(x)) and max(0, 1 + l(G(z))); G descends -l(G(z)) (Lim & Ye 2017; Zhang et al. 2019, SAGAN).
+    """Margins max(0, 1 - l(x)) and max(0, 1 + l(G(z))); G minimises -l(G(z)) (Lim & Ye 2017).
 
     At equilibrium any constant score in [-1, 1] is best for the discriminator: its two terms sum to 2, 1 each when undecided.
     """
+    real, fake = "how far real samples fall short of a score of 1", "how far fakes rise above a score of -1"
     return _pointwise_loss(
-        TermInfo("how far real samples fall short of a score of 1", 1.0, best=0.0, divergence=_TOTAL_VARIATION),
-        lambda logits: (1 - logits).relu().mean(),
-        TermInfo("how far fakes rise above a score of -1", 1.0, best=0.0, divergence=_TOTAL_VARIATION),
-        lambda logits: (1 + logits).relu().mean(),
-        TermInfo("minus the mean score of fakes; only its changes are meaningful"),
-        lambda logits: -logits.mean(),
+        (TermInfo(real, 1.0, 0.0, _TOTAL_VARIATION), lambda logits: (1 - logits).relu().mean()),
+        (TermInfo(fake, 1.0, 0.0, _TOTAL_VARIATION), lambda logits: (1 + logits).relu().mean()),
+        (_MEAN_SCORE, lambda logits: -logits.mean()),
     )
 
 
 def build_wasserstein(_params: NoParams, _context: BuildContext) -> Loss:
-    """Difference of the mean scores (WGAN, Arjovsky et al. 2017). Add a bound on the slope, such as a gradient penalty.
+    """Difference of the mean scores (Arjovsky et al. 2017). Add a bound on the slope, such as a gradient penalty.
 
     The scores of real samples and fakes may drift together without meaning, so only their difference is a term.
     """
-    label = "minus the critic's estimate of the distance W₁, up to the critic's slope"
+    info = TermInfo("minus the critic's estimate of the distance W₁, up to the critic's slope", 0.0, -math.inf, _GAP)
     return FunctionLoss(
-        {
-            "discriminator/adversarial": TermInfo(label, 0.0, best=-math.inf, divergence=_GAP),
-            "generator/adversarial": TermInfo("minus the mean score of fakes; only its changes are meaningful"),
-        },
+        {"discriminator/adversarial": info, "generator/adversarial": _MEAN_SCORE},
         lambda critic, real, fake: {"adversarial": critic(fake).logits.mean() - critic(real).logits.mean()},
         lambda critic, _real, fake: {"adversarial": -critic(fake).logits.mean()},
     )
 
 
 def build_relativistic(_params: NoParams, _context: BuildContext) -> Loss:
-    """Each fake is compared with one real sample, pair by pair (RpGAN, Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2025).
+    """Each fake is compared with one real sample, pair by pair (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2025).
 
     A fake improves only by gaining on the real samples, so a collapse to one mode does not pay; with R1 and R2 it covers all modes.
     """
@@ -158,7 +144,7 @@ def build_relativistic(_params: NoParams, _context: BuildContext) -> Loss:
     generator = "cost of not scoring fakes above their paired real, softplus(-(l(G(z)) - l(x)))"
     return FunctionLoss(
         {
-            "discriminator/adversarial": TermInfo(discriminator, math.log(2), best=0.0, divergence=_PAIRED),
+            "discriminator/adversarial": TermInfo(discriminator, math.log(2), 0.0, _PAIRED),
             "generator/adversarial": TermInfo(generator, math.log(2), best=0.0),
         },
         lambda critic, real, fake: {"adversarial": _mean_softplus(critic(fake).logits - critic(real).logits)},
@@ -185,7 +171,7 @@ def build_r2(_params: NoParams, _context: BuildContext) -> Loss:
 
 
 def build_gradient_penalty(params: GradientPenaltyParams, _context: BuildContext) -> Loss:
-    """E(‖∇l(x̂)‖ - target)² at random points between real samples and fakes (WGAN-GP, Gulrajani et al. 2017); λ = 10 there.
+    """E(‖∇l(x̂)‖ - target)² at random points between real samples and fakes (Gulrajani et al. 2017); λ = 10 there.
 
     x̂ = ε x + (1 - ε) G(z), one ε ~ U(0, 1) per pair, drawn from torch's global stream, which the trainer seeds. Labels are those
     of the real samples. One-sided, only norms above the target count. It has no known equilibrium unless the target is 0.
@@ -206,16 +192,10 @@ def build_gradient_penalty(params: GradientPenaltyParams, _context: BuildContext
 
 
 def _pointwise_loss(
-    real_info: TermInfo,
-    real_cost: Callable[[Tensor], Tensor],
-    fake_info: TermInfo,
-    fake_cost: Callable[[Tensor], Tensor],
-    generator_info: TermInfo,
-    generator_cost: Callable[[Tensor], Tensor],
-    *,
-    logits_are_log_odds: bool = False,
+    real: tuple[TermInfo, Cost], fake: tuple[TermInfo, Cost], generator: tuple[TermInfo, Cost], *, logits_are_log_odds: bool = False
 ) -> FunctionLoss:
-    """A loss of separate costs, logits ``(n,)`` → scalar, of real samples and of fakes."""
+    """A loss of separate costs of real samples and of fakes."""
+    (real_info, real_cost), (fake_info, fake_cost), (generator_info, generator_cost) = real, fake, generator
     return FunctionLoss(
         {"discriminator/real": real_info, "discriminator/fake": fake_info, "generator/adversarial": generator_info},
         lambda critic, real, fake: {"real": real_cost(critic(real).logits), "fake": fake_cost(critic(fake).logits)},
@@ -224,16 +204,13 @@ def _pointwise_loss(
     )
 
 
-def _logistic_loss(generator_info: TermInfo, generator_cost: Callable[[Tensor], Tensor]) -> FunctionLoss:
+def _logistic_loss(generator_info: TermInfo, generator_cost: Cost) -> FunctionLoss:
     """The original game, whose discriminator has the binary cross-entropy, in two terms."""
     real, fake = "cost of taking real samples for fakes, -log D(x)", "cost of taking fakes for real, -log(1 - D(G(z)))"
     return _pointwise_loss(
-        TermInfo(real, math.log(2), best=0.0, divergence=_JENSEN_SHANNON),
-        lambda logits: _mean_softplus(-logits),
-        TermInfo(fake, math.log(2), best=0.0, divergence=_JENSEN_SHANNON),
-        _mean_softplus,
-        generator_info,
-        generator_cost,
+        (TermInfo(real, math.log(2), 0.0, _JENSEN_SHANNON), lambda logits: _mean_softplus(-logits)),
+        (TermInfo(fake, math.log(2), 0.0, _JENSEN_SHANNON), _mean_softplus),
+        (generator_info, generator_cost),
         logits_are_log_odds=True,
     )
 

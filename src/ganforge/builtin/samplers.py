@@ -61,16 +61,10 @@ class LabelledParams(UniformParams):
     """Whether each draw contains every class in its share, to within one sample, in random order; else labels are independent."""
 
     def spec(self, data: DataSpec) -> LatentSpec:
-        """Noise and a label.
-
-        Raises:
-            IncompatiblePartsError: the data has no labels.
-        """
+        """Noise and a label."""
         if data.classes is None:
-            raise IncompatiblePartsError(
-                "sampler 'labelled' draws labels, but the data set has none",
-                remedy="change sampler.use to 'normal', or dataset.use to labelled data",
-            )
+            problem = "sampler 'labelled' draws labels, but the data set has none"
+            raise IncompatiblePartsError(problem, remedy="change sampler.use to 'normal', or dataset.use to labelled data")
         return LatentSpec(noise=self.size, classes=data.classes)
 
 
@@ -124,7 +118,6 @@ class LatentSampler:
     """Noise and, independent of it, labels or codes.
 
     Attributes:
-        spec: sizes of the latents.
         noise_bounds: least and greatest value of the noise; ``None`` for standard normal noise.
         shares: share of each class among the labels, if the spec has classes.
         stratified: whether each draw contains every class, or value of a code, in its share.

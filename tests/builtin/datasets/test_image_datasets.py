@@ -22,7 +22,6 @@ from ganforge.builtin.datasets.remote_datasets import (
     CIFAR10_BATCHES,
     RemoteDataset,
     RemoteFile,
-    decompress,
     read_file,
 )
 from ganforge.plugin import DataError, DataMissingError, DatasetContext
@@ -159,7 +158,7 @@ LABELS = struct.pack(">2I", 0x801, 4) + bytes([3, 0, 2, 1])
 
 
 def read(path, dimensions):
-    return decode_idx(decompress(path.read_bytes(), path), path, dimensions)
+    return decode_idx(RemoteFile(path.name, "", gzipped=True).read(path), path, dimensions)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -204,7 +203,7 @@ def test_damaged_gzip(tmp_path, damage):
     path = tmp_path / "images.gz"
     path.write_bytes(damage(gzip.compress(IMAGES * 50)))
     with pytest.raises(DataError, match=r"images\.gz: damaged gzip"):
-        decompress(path.read_bytes(), path)
+        RemoteFile(path.name, "", gzipped=True).read(path)
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

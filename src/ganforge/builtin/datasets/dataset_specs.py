@@ -32,6 +32,14 @@ def _check_range(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+def _check_path(path: Path) -> Path:
+    if not path.name.strip():
+        raise ValueError("must be the path of a file or folder")
+    return path
+
+
+UserPath = Annotated[Path, Field(strict=False), AfterValidator(_check_path)]
+"""A path, relative to the recipe's folder."""
 ValueRange = Annotated[tuple[float, float], AfterValidator(_check_range)]
 """Least and greatest value."""
 
@@ -218,7 +226,7 @@ class ImageFolderParams(ImageParams):
 
     training_only: ClassVar[frozenset[str]] = frozenset({"stream", "memory"})
 
-    folder: Path = Field(strict=False)
+    folder: UserPath
     """The folder, relative to the recipe's folder. Every file in it and its sub-folders is read, in the order of their names,
     except hidden files."""
     size: int | None = Field(None, ge=1, le=4096)
@@ -241,21 +249,14 @@ class ImageFolderParams(ImageParams):
     memory: float = Field(2.0, ge=0)
     """GiB of memory for decoded pictures above which 'auto' streams them."""
 
-    @field_validator("folder")
-    @classmethod
-    def _names_a_folder(cls, folder: Path) -> Path:
-        if not str(folder).strip() or folder == Path():
-            raise ValueError("must be the path of a folder")
-        return folder
-
 
 class ArraysParams(Params):
     """Parameters of data from the user's own files."""
 
-    file: Path = Field(strict=False)
+    file: UserPath
     """A .npy, .npz or .csv file, relative to the recipe's folder. An .npz contains 'values' and optionally 'labels'. One sample is
     a row (d,), an image (height, width) or an image (channels, height, width)."""
-    labels_file: Path | None = Field(None, strict=False)
+    labels_file: UserPath | None = None
     """A .npy file with one label per sample, for values without labels."""
     label_column: str | int | None = None
     """.csv only: the column of labels, by its name in the header or its number from 0 (-1 is the last)."""
@@ -270,13 +271,6 @@ class ArraysParams(Params):
     Defaults to 0 and 255 for images of bytes (uint8)."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of the samples, of each class if there are classes, that is held out for evaluation."""
-
-    @field_validator("file", "labels_file")
-    @classmethod
-    def _names_a_file(cls, file: Path | None) -> Path | None:
-        if file is not None and not file.name:
-            raise ValueError("must be the path of a file")
-        return file
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,10 +288,6 @@ class SplitDataset:
     train: Samples
     held: Samples
     aside: Samples | None = None
-
-    def __repr__(self) -> str:
-        sizes = f"{len(self.train)} training, {len(self.held)} held out"
-        return f"SplitDataset({sizes}, shape {self.spec.shape}, {self.spec.classes} classes)"
 
     @property
     def held_out_size(self) -> int:

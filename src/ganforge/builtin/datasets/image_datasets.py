@@ -43,7 +43,6 @@ from ganforge.builtin.datasets.remote_datasets import (
 )
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec, Samples
 
-_UNSIGNED_BYTES = 8
 _FIRST = 50_000
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ADMITTED: Mapping[tuple[str, str], Any] = {
@@ -59,12 +58,7 @@ _ADMITTED: Mapping[tuple[str, str], Any] = {
 class StackedDigits:
     """Three digits, drawn independently, as the channels of one image: 1,000 modes (Metz et al. 2017).
 
-    Attributes:
-        spec: sizes and facts of the data set.
-        samples: number of training images.
-        seed: seed of the training images.
-        train: the digits in training images.
-        test: the digits in held-out images.
+    The ``samples`` training images consist of the digits ``train``, held-out ones of ``test``.
     """
 
     spec: DataSpec
@@ -72,9 +66,6 @@ class StackedDigits:
     seed: int
     train: Samples
     test: Samples
-
-    def __repr__(self) -> str:
-        return f"StackedDigits({self.samples} training images of {len(self.train)} digits)"
 
     def training(self) -> Samples:
         """The training images as bytes; the same at each call."""
@@ -112,23 +103,13 @@ def build_stacked_mnist(params: StackedMnistParams, context: DatasetContext) -> 
 
 
 def decode_idx(raw: bytes, path: Path, dimensions: int) -> Tensor:
-    """The content of an idx file as a uint8 tensor of the shape in its header.
-
-    Args:
-        raw: the whole file, unpacked.
-        path: its name, for error messages.
-        dimensions: the expected number: 1 for labels, 3 for images.
-
-    Raises:
-        DataError: another format or number of dimensions, no data, or fewer or more bytes than the header states.
-    """
-    magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
+    """The content of an unpacked idx file as a uint8 tensor of the shape in its header: 1 dimension for labels, 3 for images."""
+    magic = bytes((0, 0, 8, dimensions))
     begin = len(magic) + 4 * dimensions
     if raw[:4] != magic:
-        found = raw[:4].hex(" ") or "nothing"
+        found = f"it starts with {raw[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}"
         raise DataError(
-            f"{path}: not an idx file of bytes in {dimensions} dimension{'s' if dimensions > 1 else ''}: "
-            f"it starts with {found}, not {magic.hex(' ')}",
+            f"{path}: not an idx file of bytes in {dimensions} dimension{'s' if dimensions > 1 else ''}: {found}",
             remedy="check that images and labels are not swapped, or get the file again",
         )
     if len(raw) < begin:
@@ -140,9 +121,8 @@ def decode_idx(raw: bytes, path: Path, dimensions: int) -> Tensor:
         raise DataError(f"{path}: contains no data: its header states {shape}", remedy=DOWNLOAD_AGAIN)
     if found_size != stated:
         kind = "is cut short" if found_size < stated else "has extra bytes at its end"
-        raise DataError(
-            f"{path}: {kind}: {found_size:,} bytes follow the header, which states {shape} = {stated:,}", remedy=DOWNLOAD_AGAIN
-        )
+        problem = f"{found_size:,} bytes follow the header, which states {shape} = {stated:,}"
+        raise DataError(f"{path}: {kind}: {problem}", remedy=DOWNLOAD_AGAIN)
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=begin).reshape(sizes).copy())
 
 
@@ -181,11 +161,7 @@ def build_remote(remote: RemoteDataset, params: Cifar10Params, context: DatasetC
 
 
 def decode_batch(raw: bytes, origin: str) -> Samples:
-    """Images ``(n, 3, 32, 32)`` as bytes, with labels, of a batch in either form; the name of the binary one ends in ``.bin``.
-
-    Raises:
-        DataError: a pickle that contains anything but the parts of an array.
-    """
+    """Images ``(n, 3, 32, 32)`` as bytes, with labels, of a batch in either form; the name of the binary one ends in ``.bin``."""
     if origin.endswith(".bin"):
         records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)  # a label, and 3,072 bytes of the image
         images, labels = records[:, 1:], records[:, 0]

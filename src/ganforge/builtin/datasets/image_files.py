@@ -36,29 +36,17 @@ def files_below(folder: Path, failed: Callable[[OSError], object]) -> Iterator[P
         folder: where to start.
         failed: called with the error of each folder that cannot be listed.
     """
-    ahead: list[tuple[Path, frozenset[str]]] = [(folder, frozenset())]
-    while ahead:
-        place, above = ahead.pop()
-        real = os.path.realpath(place)
-        if real in above:  # a link to one of its own parents; a link to a sibling is not a cycle
-            continue
-        try:
-            with os.scandir(place) as entries:
-                kinds = {entry.name: _is_folder(entry) for entry in entries if not entry.name.startswith(".")}
-        except OSError as error:
-            failed(error)
-            continue
-        names = sorted(kinds)
-        yield from (place / name for name in names if not kinds[name] and name.lower() not in _LITTER)
-        ahead += [(place / name, above | {real}) for name in reversed(names) if kinds[name]]
+    above: dict[str, frozenset[str]] = {str(folder): frozenset()}
+    for place, folders, files in os.walk(folder, onerror=failed, followlinks=True):
+        seen = above.pop(place) | {os.path.realpath(place)}  # a link to one of its own parents is a cycle; one to a sibling is not
+        inside = {name: f"{place.rstrip(os.sep)}{os.sep}{name}" for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for name, path in inside.items() if os.path.realpath(path) not in seen]
+        above |= {inside[name]: seen for name in folders}
+        yield from (Path(place, name) for name in sorted(files) if not name.startswith(".") and name.lower() not in _LITTER)
 
 
 def read_picture(path: Path, params: ImageFolderParams) -> NDArray[np.uint8]:
-    """A picture ``(channels, height, width)``, upright, cropped, resized, in grey or colour.
-
-    Raises:
-        UnusablePictureError: it cannot be read, or not as the params require.
-    """
+    """A picture ``(channels, height, width)``, upright, cropped, resized, in grey or colour."""
     import numpy as np
     from PIL import ImageOps
 
@@ -70,11 +58,7 @@ def read_picture(path: Path, params: ImageFolderParams) -> NDArray[np.uint8]:
 
 
 def picture_shape(path: Path, params: ImageFolderParams) -> tuple[int, int, int]:
-    """The shape of :func:`read_picture`, from the file's header alone if possible.
-
-    Raises:
-        UnusablePictureError: its header cannot be read, or it is not as the params require.
-    """
+    """The shape of :func:`read_picture`, from the file's header alone if possible."""
     with _opened(path) as opened:
         width, height = opened.size
         if params.crop is None and params.size is None:
@@ -84,13 +68,6 @@ def picture_shape(path: Path, params: ImageFolderParams) -> tuple[int, int, int]
             side = _side(opened, params)
             width = height = params.size or side
         return (1 if params.grayscale else 3, height, width)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, or behind a folder without permission
-        return False
 
 
 @contextmanager

@@ -48,14 +48,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PictureFiles:
-    """Pictures that are decoded when they are read.
-
-    Attributes:
-        files: their paths as text, which takes a fifth of the memory of ``Path``.
-        labels: ``(n,)`` their classes, or ``None``.
-        shape: shape of each decoded picture.
-        params: how to decode them.
-    """
+    """Pictures that are decoded when they are read; paths as text take a fifth of the memory of ``Path``."""
 
     files: Sequence[str]
     labels: Tensor | None
@@ -66,11 +59,7 @@ class PictureFiles:
         return len(self.files)
 
     def read(self, rows: Sequence[int]) -> Samples:
-        """The pictures of these rows, as bytes.
-
-        Raises:
-            DataError: a picture that can no longer be read, or has changed its size; the error names it.
-        """
+        """The pictures of these rows, as bytes."""
         return self._samples(rows, map(self._decoded, (self.files[row] for row in rows)))
 
     def read_parallel(self, rows: Sequence[int]) -> Samples:
@@ -97,21 +86,11 @@ class PictureFiles:
 
 @dataclass(frozen=True, slots=True)
 class StreamedPictures:
-    """A folder of pictures, decoded during training.
-
-    Attributes:
-        spec: sizes and facts of the data set.
-        train: the training pictures.
-        held: the held-out pictures.
-    """
+    """A folder of pictures, decoded during training."""
 
     spec: DataSpec
     train: PictureFiles
     held: PictureFiles
-
-    def __repr__(self) -> str:
-        sizes = f"{len(self.train)} training, {len(self.held)} held out"
-        return f"StreamedPictures({sizes}, shape {self.spec.shape}, {self.spec.classes} classes)"
 
     @property
     def held_out_size(self) -> int:
@@ -134,11 +113,7 @@ class StreamedPictures:
 
 
 def build_image_folder(params: ImageFolderParams, context: DatasetContext) -> Dataset:
-    """Factory of ``image-folder``.
-
-    Raises:
-        DataError: no folder, no pictures, files that are not pictures, labels for some pictures only, or sizes that differ.
-    """
+    """Factory of ``image-folder``."""
     folder = context.recipe_folder / params.folder.expanduser()  # an absolute path replaces the folder
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}", remedy="fix dataset.params.folder; it is relative to the recipe's folder")
@@ -257,11 +232,7 @@ def _too_large_is_damage() -> Iterator[None]:
 
 
 def _spec(folder: Path, scan: _Scan, params: ImageFolderParams) -> tuple[DataSpec, Tensor | None]:
-    """The spec, and the classes of the pictures, which are their sub-folders.
-
-    Raises:
-        DataError: some pictures are in no sub-folder, or labels are required but there are none.
-    """
+    """The spec, and the classes of the pictures, which are their sub-folders."""
     inside = [path.relative_to(folder).parts for path in scan.good] if params.labels is not False else []
     loose = [path for path, parts in zip(scan.good, inside, strict=False) if len(parts) == 1]
     kinds = [parts[0] for parts in inside if len(parts) > 1]

@@ -19,14 +19,7 @@ Draw = Callable[[int, Generator], Samples]
 
 @dataclass(frozen=True, slots=True)
 class SyntheticPoints:
-    """Points drawn from a known distribution.
-
-    Attributes:
-        spec: sizes and facts of the data set.
-        samples: number of training points.
-        seed: seed of the training points.
-        draw: draws points.
-    """
+    """Points drawn from a known distribution: ``samples`` training points from ``seed``, and fresh held-out ones."""
 
     spec: DataSpec
     samples: int

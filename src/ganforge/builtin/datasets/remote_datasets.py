@@ -16,8 +16,6 @@ from pathlib import Path
 from ganforge.plugin import DataError, DataMissingError, DatasetContext
 
 DOWNLOAD_AGAIN = "get the file again: it was cut short or changed on its way"
-_GZIP = b"\x1f\x8b"
-"""The first bytes of gzip."""
 
 Layout = tuple["RemoteFile", ...]
 """Files that together make a data set."""
@@ -59,19 +57,21 @@ class RemoteFile:
         return self.checksum_of(content) == self.checksum
 
     def decompress(self, raw: bytes, origin: Path | str) -> bytes:
-        """The content of a file that may be compressed, of at most its size.
-
-        Raises:
-            DataError: its gzip is damaged or too large.
-        """
-        return decompress(raw, origin, limit=self.size) if self.gzipped else raw
+        """The content of a file that may be compressed; at most its size, since a small malicious gzip may exceed memory."""
+        if not (self.gzipped and raw.startswith(b"\x1f\x8b")):
+            return raw
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(raw)) as compressed:
+                content = compressed.read(-1 if self.size is None else self.size + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{origin}: damaged gzip: {error}", remedy=DOWNLOAD_AGAIN) from error
+        if self.size is not None and len(content) > self.size:
+            problem = f"unpacks to more than the {self.size:,} bytes that it should hold"
+            raise DataError(f"{origin}: {problem}", remedy=DOWNLOAD_AGAIN)
+        return content
 
     def read(self, path: Path) -> bytes:
-        """The decompressed content of a file.
-
-        Raises:
-            DataError: it cannot be read or decompressed.
-        """
+        """The decompressed content of a file."""
         return self.decompress(read_file(path), path)
 
 
@@ -105,11 +105,7 @@ class RemoteDataset:
         return {file.name: file.checksum for file in self.layouts[0]}
 
     def check(self, file: RemoteFile, content: bytes, path: Path) -> None:
-        """Compare decompressed content with the file's checksum.
-
-        Raises:
-            DataError: they differ.
-        """
+        """Compare decompressed content with the file's checksum."""
         if not file.matches(content):
             raise DataError(
                 f"{path}: is not the file of {self.name}: its {file.algorithm} differs",
@@ -218,11 +214,7 @@ DERIVED_DATASETS = {"stacked-mnist": "mnist"}
 
 
 def locate(dataset: RemoteDataset, context: DatasetContext) -> list[tuple[RemoteFile, Path]]:
-    """The files of a data set in the first folder that holds it.
-
-    Raises:
-        DataMissingError: no folder does; names the searched folders and the command that prepares it.
-    """
+    """The files of a data set in the first folder that holds it."""
     folders = search_folders(dataset, (context.data_folder, *context.fallback_folders))
     folder = find_folder(dataset, folders)
     if folder is None:
@@ -272,31 +264,9 @@ def _has_right_size(file: RemoteFile, path: Path) -> bool:
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
+    """The content of a file."""
     try:
         return path.read_bytes()
     except OSError as error:
         problem = f"{path}: cannot be read: {error.strerror or error}"
         raise DataError(problem, remedy="check the file and its permissions") from error
-
-
-def decompress(raw: bytes, origin: Path | str, *, limit: int | None = None) -> bytes:
-    """The content of gzip, at most ``limit`` bytes, since a small malicious gzip may exceed memory; other bytes unchanged.
-
-    Raises:
-        DataError: the gzip is damaged or too large.
-    """
-    if not raw.startswith(_GZIP):
-        return raw
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as compressed:
-            content = compressed.read(-1 if limit is None else limit + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{origin}: damaged gzip: {error}", remedy=DOWNLOAD_AGAIN) from error
-    if limit is not None and len(content) > limit:
-        raise DataError(f"{origin}: unpacks to more than the {limit:,} bytes that it should hold", remedy=DOWNLOAD_AGAIN)
-    return content

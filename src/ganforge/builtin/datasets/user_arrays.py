@@ -11,7 +11,7 @@ import os
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +27,24 @@ Array = NDArray[Any]
 Row = tuple[int, list[str]]
 """Line number and cells of a .csv row."""
 
-_SHAPES: Mapping[int, str] = {1: "n", 2: "n, d", 3: "n, height, width", 4: "n, channels, height, width"}
+_SHAPES = "(n), (n, d), (n, height, width), (n, channels, height, width)"
 _CHANNELS = (1, 2, 3, 4)
-_BYTES = (0.0, 255.0)
 _NUMBERS = "biuf"
+_SAVE_NUMBERS = "save plain numbers: array.astype('float32')"
 _DAMAGED = (ValueError, TypeError, EOFError, OSError, MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 """Errors of NumPy and zipfile for files that are cut short, damaged or state a wrong size."""
 
 
 def build_arrays(params: ArraysParams, context: DatasetContext) -> Dataset:
-    """Factory of ``arrays``.
-
-    Raises:
-        DataError: a file that cannot be read, values that are not finite numbers, or labels that do not fit.
-    """
-    path = labels_path = _resolved(params.file, context)
+    """Factory of ``arrays``."""
+    path = labels_path = _existing(params.file, context)
     raw, raw_labels = _read_file(path, params)
     values, value_range = _values(path, raw, params.value_range)
 
     if params.labels_file is not None:
         if raw_labels is not None:
             raise DataError(f"{path}: labels are given twice", remedy="drop 'labels_file', or the labels beside the values")
-        labels_path = _resolved(params.labels_file, context)
+        labels_path = _existing(params.labels_file, context)
         raw_labels = _read_npy(labels_path)
     shape = tuple(values.shape[1:])
     if raw_labels is None:
@@ -60,9 +56,12 @@ def build_arrays(params: ArraysParams, context: DatasetContext) -> Dataset:
     return SplitDataset(spec, *split(values, labels, params.held_out))
 
 
-def _resolved(file: Path, context: DatasetContext) -> Path:
+def _existing(file: Path, context: DatasetContext) -> Path:
     # An absolute path replaces the folder; an unknown ~user stays as it is and is then missing.
-    return context.recipe_folder / os.path.expanduser(file)  # noqa: PTH111 - Path.expanduser raises for an unknown ~user
+    path = context.recipe_folder / os.path.expanduser(file)  # noqa: PTH111 - Path.expanduser raises for an unknown ~user
+    if not path.is_file():
+        raise DataError(f"there is no file {path}", remedy="fix it in dataset.params; it is relative to the recipe's folder")
+    return path
 
 
 def _read_file(path: Path, params: ArraysParams) -> tuple[Array, Array | None]:
@@ -70,20 +69,15 @@ def _read_file(path: Path, params: ArraysParams) -> tuple[Array, Array | None]:
     kind = path.suffix.lower()
     if kind not in {".npy", ".npz", ".csv"}:
         raise DataError(f"{path}: files of kind '{kind}' cannot be read", remedy="give a .npy, .npz or .csv file")
-    if not path.is_file():
-        raise DataError(f"there is no file {path}", remedy="fix dataset.params.file; it is relative to the recipe's folder")
     if kind == ".csv":
         return _read_csv(path, params)
     if params.label_column is not None or params.columns or params.header is not None:
-        raise DataError(
-            f"{path}: 'label_column', 'columns' and 'header' are for .csv files", remedy="drop them from dataset.params"
-        )
+        problem = f"{path}: 'label_column', 'columns' and 'header' are for .csv files"
+        raise DataError(problem, remedy="drop them from dataset.params")
     return (_read_npy(path), None) if kind == ".npy" else _read_npz(path)
 
 
 def _read_npy(path: Path) -> Array:
-    if not path.is_file():
-        raise DataError(f"there is no file {path}")
     try:
         with path.open("rb") as stream:
             return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
@@ -108,10 +102,7 @@ def _read_npz(path: Path) -> tuple[Array, Array | None]:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     if "allow_pickle" in str(error):
-        return DataError(
-            f"{path}: contains pickled Python objects, which ganforge never loads",
-            remedy="save plain numbers: array.astype('float32')",
-        )
+        return DataError(f"{path}: contains pickled Python objects, which ganforge never loads", remedy=_SAVE_NUMBERS)
     return DataError(f"{path}: cannot be read: {str(error) or type(error).__name__}", remedy="save it again with NumPy")
 
 
@@ -144,9 +135,8 @@ def _csv_rows(path: Path, delimiter: str) -> list[Row]:
     first, width = rows[0][0], len(rows[0][1])
     for line, cells in rows:
         if len(cells) != width:
-            raise DataError(
-                f"{path}, line {line}: {len(cells)} cells, but line {first} has {width}", remedy="fix the file or 'delimiter'"
-            )
+            problem = f"{path}, line {line}: {len(cells)} cells, but line {first} has {width}"
+            raise DataError(problem, remedy="fix the file or 'delimiter'")
     return rows
 
 
@@ -183,18 +173,19 @@ def _is_number(cell: str) -> bool:
 def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple[Tensor, tuple[float, float] | None]:
     """``(n, *shape)`` floats, images in [-1, 1] if their range is known, or images as bytes; and the range that networks see."""
     if raw.dtype.kind not in _NUMBERS:
-        raise DataError(
-            f"{path}: values are of type {raw.dtype}, not numbers", remedy="save plain numbers: array.astype('float32')"
-        )
-    if raw.ndim not in _SHAPES:
-        expected = ", ".join(f"({shape})" for shape in _SHAPES.values())
-        raise DataError(f"{path}: values have shape {raw.shape}; expected one of {expected}")
+        raise DataError(f"{path}: values are of type {raw.dtype}, not numbers", remedy=_SAVE_NUMBERS)
+    if raw.ndim not in (1, 2, 3, 4):
+        raise DataError(f"{path}: values have shape {raw.shape}; expected one of {_SHAPES}")
     if raw.shape[0] < 2 or 0 in raw.shape:
         raise DataError(f"{path}: values have shape {raw.shape}; at least 2 samples of at least one number are needed")
 
-    raw = _with_channels(path, raw)
+    if raw.ndim == 4 and raw.shape[1] not in _CHANNELS and raw.shape[3] in _CHANNELS:
+        problem = f"{path}: images of shape {raw.shape[1:]} have their channels last; expected (channels, height, width)"
+        raise DataError(problem, remedy="save array.transpose(0, 3, 1, 2)")
+
+    raw = raw[:, None] if raw.ndim in (1, 3) else raw  # (n, d) or (n, c, h, w)
     is_image = raw.ndim == 4
-    if is_image and raw.dtype == np.uint8 and bounds in (None, _BYTES):
+    if is_image and raw.dtype == np.uint8 and bounds in (None, (0.0, 255.0)):
         return torch.from_numpy(np.ascontiguousarray(raw)), (-1.0, 1.0)
     with np.errstate(over="ignore"):  # values too large for float32 become infinite and are reported below
         numbers = raw.astype(np.float32)
@@ -207,18 +198,6 @@ def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple
     if not is_image:
         return torch.from_numpy(numbers), bounds
     return torch.from_numpy((numbers - low) * (2 / (high - low)) - 1).clamp(-1, 1), (-1.0, 1.0)
-
-
-def _with_channels(path: Path, raw: Array) -> Array:
-    """``(n, d)`` or ``(n, c, h, w)``."""
-    if raw.ndim in (1, 3):
-        return raw[:, None]
-    if raw.ndim == 4 and raw.shape[1] not in _CHANNELS and raw.shape[3] in _CHANNELS:
-        raise DataError(
-            f"{path}: images of shape {raw.shape[1:]} have their channels last; expected (channels, height, width)",
-            remedy="save array.transpose(0, 3, 1, 2)",
-        )
-    return raw
 
 
 def _refuse_where(path: Path, raw: Array, bad: NDArray[np.bool_], problem: str) -> None:

@@ -1,7 +1,6 @@
 """A small classifier of the data: trained once on the data's labels and cached. Metrics use its features and its classes.
 
-The same samples give the same weights on one machine. No other built-in module trains a network; this one is trained when a metric
-is built, and takes no part in the game.
+The same samples give the same weights on one machine. It is trained when a metric is built and takes no part in the game.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,8 +38,6 @@ _SIDE = 32
 _BATCH = 100
 _LEAST_STEPS, _MOST_STEPS, _EPOCHS = 600, 2_400, 4
 _CHUNK = 1_000
-_THREADS = 1
-"""CPU threads of the training: another number of threads rounds sums differently and gives other weights."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -47,21 +45,19 @@ Network = TypeVar("Network", bound=nn.Module)
 class SmallNetwork(nn.Module):
     """Two convolutions for images, two hidden layers for points; 128 features before the classes.
 
-    Args:
-        shape: shape of one sample, ``(channels, height, width)`` or any other.
-        classes: number of classes.
-        offset: subtracted from values in the data's own units, broadcast to a sample.
-        scale: what the difference is divided by.
+    Values in the data's own units become ``(values - offset) / scale``, which are broadcast to a sample.
     """
 
     offset: Tensor
     scale: Tensor
+    accuracy: Tensor
 
     def __init__(self, shape: tuple[int, ...], classes: int, offset: Tensor, scale: Tensor) -> None:
         super().__init__()
         self.register_buffer("offset", offset)
         self.register_buffer("scale", scale)
-        self.body = _image_body(*shape) if len(shape) == 3 else _point_body(math.prod(shape))
+        self.register_buffer("accuracy", torch.tensor(math.nan, dtype=torch.float64))  # on held-out real samples
+        self.body = _image_body(*shape) if len(shape) == 3 else _point_body(shape)
         self.head = nn.Linear(128, classes)
 
     def features(self, values: Tensor) -> Tensor:
@@ -81,16 +77,18 @@ class Classifier:
 
     Attributes:
         network: the network; for stacked digits, of single channels.
-        channels: number of channels that are classified one by one, each a digit of the class's number; 0 if samples are
-            classified as a whole.
-        accuracy: share of right answers on held-out real samples.
+        channels: number of channels that are classified one by one, each a digit of the class's number; 0 for whole samples.
         sha256: of its file.
     """
 
     network: SmallNetwork
     channels: int
-    accuracy: float
     sha256: str
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers on held-out real samples."""
+        return float(self.network.accuracy)
 
     @property
     def protocol(self) -> Mapping[str, str]:
@@ -140,16 +138,11 @@ def load_classifier(context: MetricContext) -> Classifier:
     """The classifier of the recipe's data, from the cache or newly trained, which takes a minute for 60,000 images.
 
     The cache key is the SHA-256 of the training samples. If the cache is not writable, the classifier is trained each time.
-
-    Raises:
-        IncompatiblePartsError: the data has no labels.
     """
     data = context.data
     if data.classes is None:
-        raise IncompatiblePartsError(
-            "a classifier needs labelled data, but this data set has no labels",
-            remedy="use features = 'raw' or 'imagenet', or data with labels",
-        )
+        problem = "a classifier needs labelled data, but this data set has no labels"
+        raise IncompatiblePartsError(problem, remedy="use features = 'raw' or 'imagenet', or data with labels")
     dataset = context.dataset()
     samples = _training_samples(dataset)
     path = context.cache_folder / "classifiers" / f"{_key(dataset.spec, samples)}.safetensors"
@@ -160,7 +153,8 @@ def load_classifier(context: MetricContext) -> Classifier:
     level = logging.WARNING if len(samples) >= _LONG else logging.INFO
     _log.log(level, "training a small classifier on %s samples, once; it is cached in %s", f"{len(samples):,}", path.parent)
     network = fit(dataset.spec, samples)
-    content = _to_bytes(network, _accuracy(network, dataset))
+    network.accuracy.fill_(_accuracy(network, dataset))
+    content = bytes(save(network.state_dict()))
     with suppress(OSError):
         _write(path, content)
     return _from_bytes(content, dataset.spec)
@@ -174,8 +168,20 @@ def fit(data: DataSpec, samples: Samples) -> SmallNetwork:
         values = values.flatten(0, 1).unsqueeze(1)
     if data.is_image and max(data.shape[1:]) > _SIDE:
         values = torch.cat([shrink(data.to_float(part)) for part in torch.split(values, 500)])
+
     offset, scale = _scaling(data, values)
-    return _train(lambda: _network(data, offset, scale), values, labels, data.to_float)
+    steps = max(_LEAST_STEPS, min(_MOST_STEPS, _EPOCHS * len(values) // _BATCH))
+    with torch.random.fork_rng(devices=[]), _one_thread(), torch.enable_grad():  # no global random stream changes
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would also change the streams of other devices
+        network = _network(data, offset, scale).train()
+        optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for rows in islice(_batches(len(values)), steps):
+            optimizer.zero_grad()
+            functional.cross_entropy(network(data.to_float(values[rows])), labels[rows]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return freeze(network)
 
 
 def freeze(network: Network) -> Network:
@@ -191,22 +197,6 @@ def shrink(values: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(values.float(), _shrunk_size(height, width))
 
 
-def _train(make: Callable[[], SmallNetwork], values: Tensor, labels: Tensor, to_float: Callable[[Tensor], Tensor]) -> SmallNetwork:
-    """A trained network, frozen, from ``(n, *shape)`` bytes or floats and ``(n,)`` labels; no global random stream changes."""
-    steps = max(_LEAST_STEPS, min(_MOST_STEPS, _EPOCHS * len(values) // _BATCH))
-    with torch.random.fork_rng(devices=[]), _few_threads(), torch.enable_grad():
-        torch.default_generator.manual_seed(0)  # torch.manual_seed would also change the streams of other devices
-        network = make().train()
-        optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for rows in islice(_batches(len(values)), steps):
-            optimizer.zero_grad()
-            functional.cross_entropy(network(to_float(values[rows])), labels[rows]).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-    return freeze(network)
-
-
 def _batches(count: int) -> Iterator[Tensor]:
     """Row numbers of batches, epoch after epoch, without end."""
     while True:
@@ -214,9 +204,10 @@ def _batches(count: int) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _few_threads() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
+    """Another number of CPU threads rounds sums differently and gives other weights."""
     before = torch.get_num_threads()
-    torch.set_num_threads(_THREADS)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -260,30 +251,19 @@ def _labels(samples: Samples) -> Tensor:
 
 def _key(data: DataSpec, samples: Samples) -> str:
     """Digest of everything that determines the weights."""
-    facts = [_REVISION, _THREADS, data.shape, data.classes, data.value_range, stacked_channels(data), str(samples.values.dtype)]
+    facts = [_REVISION, data.shape, data.classes, data.value_range, stacked_channels(data), str(samples.values.dtype)]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for part in (samples.values, _labels(samples)):
         digest.update(part.numpy().tobytes())
     return digest.hexdigest()[:32]
 
 
-def _to_bytes(network: SmallNetwork, accuracy: float) -> bytes:
-    from safetensors.torch import save
-
-    # one key of metadata: several would be written in random order, and each file would have another SHA-256
-    return bytes(save(network.state_dict(), {"ganforge": json.dumps({"accuracy": accuracy})}))
-
-
 def _from_bytes(content: bytes, data: DataSpec) -> Classifier:
-    from safetensors.torch import load
-
-    length = int.from_bytes(content[:8], "little")
-    accuracy = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["ganforge"])["accuracy"]
     weights = load(content)
     with torch.random.fork_rng(devices=[]):
-        network = _network(data, torch.zeros_like(weights["offset"]), torch.ones_like(weights["scale"]))
+        network = _network(data, weights["offset"], weights["scale"])
     network.load_state_dict(weights)
-    return Classifier(freeze(network), stacked_channels(data), float(accuracy), hashlib.sha256(content).hexdigest())
+    return Classifier(freeze(network), stacked_channels(data), hashlib.sha256(content).hexdigest())
 
 
 def _read(path: Path, data: DataSpec) -> Classifier | None:
@@ -329,5 +309,5 @@ def _image_body(channels: int, height: int, width: int) -> nn.Sequential:
     )
 
 
-def _point_body(size: int) -> nn.Sequential:
-    return nn.Sequential(nn.Flatten(), nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU())
+def _point_body(shape: tuple[int, ...]) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU())

@@ -33,8 +33,7 @@ class Features:
 
     Attributes:
         label: what they are, for the label of a metric.
-        protocol: name of the features, how images are resized, and the SHA-256 of the weights, if any; part of the evaluation
-            protocol of every value.
+        protocol: name of the features, how images are resized, and the SHA-256 of the weights, if any.
         extract: ``(n, *shape)`` values on the CPU, in the data's own units -> ``(n, f)`` floats.
     """
 
@@ -48,12 +47,7 @@ class Features:
 
 
 def build_features(params: FeatureParams, context: MetricContext) -> Features:
-    """The features that the params name.
-
-    Raises:
-        IncompatiblePartsError: they do not fit the data, or a package that they need is not installed.
-        DataError: their file of weights is missing or a different one.
-    """
+    """The features that the params name."""
     match params.features:
         case "raw":
             return Features("raw values", {"features": "raw"}, lambda values: values.flatten(1).float())
@@ -90,11 +84,7 @@ def _imagenet_features(data: DataSpec) -> Features:
         found: Tensor = network.extract_features((resize(to_pixels(values, data)) - 127) / 128)
         return found.mean((2, 3))
 
-    protocol = {
-        "features": "imagenet/efficientnet-lite0",
-        "sha256": sha256,
-        "resize": f"bilinear, antialiased, to {side}×{side}",
-    }
+    protocol = {"features": "imagenet/efficientnet-lite0", "sha256": sha256, "resize": f"bilinear, antialiased, to {side}×{side}"}
     return Features("ImageNet features (EfficientNet-Lite0)", protocol, partial(in_chunks, extract, size=_CHUNK))
 
 
@@ -165,15 +155,11 @@ def _check_images(features: str, data: DataSpec) -> None:
     if not data.is_image:
         raise IncompatiblePartsError(f"features '{features}' need images, but the data are points", remedy="use features = 'raw'")
     if data.shape[0] not in (1, 3):
-        raise IncompatiblePartsError(
-            f"features '{features}' need images of 1 or 3 channels, but the data have {data.shape[0]}",
-            remedy="use features = 'raw' or 'classifier'",
-        )
+        problem = f"features '{features}' need images of 1 or 3 channels, but the data have {data.shape[0]}"
+        raise IncompatiblePartsError(problem, remedy="use features = 'raw' or 'classifier'")
     if data.value_range is None:
-        raise IncompatiblePartsError(
-            f"features '{features}' need to know the values of black and white",
-            remedy="give dataset.params.value_range, or use features = 'raw'",
-        )
+        problem = f"features '{features}' need to know the values of black and white"
+        raise IncompatiblePartsError(problem, remedy="give dataset.params.value_range, or use features = 'raw'")
 
 
 def _file_sha256(path: Path, remedy: str, expected: str | None = None) -> str:

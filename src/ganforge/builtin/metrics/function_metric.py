@@ -30,13 +30,10 @@ Floor = Callable[[int], float]
 
 @dataclass(slots=True, eq=False)
 class FunctionMetric:
-    """A metric that is a function.
+    """A metric that is a function: evaluation → values, keyed as in ``value_info``.
 
     Attributes:
-        function: evaluation → values, keyed as in ``value_info``.
-        value_info: the meaning of each value.
         protocol: what the values depend on besides params and the number of samples.
-        min_samples: minimum number of real, and as many generated, samples.
         needs_distinct_real: whether real samples must be distinct, because repeats would be their own neighbours.
         uses_training_data: whether it reads training or validation samples.
     """
@@ -48,15 +45,8 @@ class FunctionMetric:
     needs_distinct_real: bool = False
     uses_training_data: bool = False
 
-    def __repr__(self) -> str:
-        return f"FunctionMetric({list(self.value_info)}, {dict(self.protocol)})"
-
     def measure(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """The values of the function.
-
-        Raises:
-            IncompatiblePartsError: fewer samples than it needs, or whatever the function raises.
-        """
+        """The values of the function."""
         count = min(len(evaluation.real), len(evaluation.fake))
         if count < self.min_samples:
             raise IncompatiblePartsError(
@@ -69,10 +59,7 @@ class FunctionMetric:
 def simulated_floors(density: GaussianMixture | None, measure: Measure, *, pairs: int = _PAIRS) -> Callable[[str], Floor | None]:
     """For each key of a metric its floor: the mean value of draws from the density compared with other draws, the same every time.
 
-    Args:
-        density: of the data; without it there are no floors.
-        measure: the metric.
-        pairs: approximate number of pairs of samples to compare; use fewer if each is expensive.
+    Without a known density there are none. ``pairs`` is the approximate number of pairs of samples that are compared.
     """
     if density is None:
         return lambda _key: None

@@ -35,11 +35,9 @@ _MOST_NATS = math.log(1e12)
 
 
 class ClassAssigner:
-    """Assigns a class to each generated sample.
+    """Assigns a class to each generated sample: by a classifier of the data, or that of the nearest held-out real sample.
 
-    Args:
-        classifier: a classifier of the data, or ``None`` for the class of the nearest held-out real sample.
-        density: of the data if its labels are its modes: the accuracy of nearest samples is then simulated.
+    With the density of data whose labels are its modes, the accuracy of nearest samples is simulated.
     """
 
     def __init__(self, classifier: Classifier | None = None, density: GaussianMixture | None = None) -> None:
