@@ -104,19 +104,16 @@ class SkippedMetric:
 def compare(
     groups: Sequence[RunGroup], *, metrics: Collection[str] = (), ignore: Collection[str] = ()
 ) -> tuple[list[MetricComparison], list[SkippedMetric]]:
-    """Compare all metrics that the groups share.
+    """The comparisons of all metrics that the groups share, and the metrics that cannot be compared, with the reasons.
 
     Args:
         groups: at least one.
         metrics: only these: ``modes`` means all values of that metric.
         ignore: keys of protocols that may differ.
-
-    Returns:
-        The comparisons, and the metrics that cannot be compared, with the reasons.
     """
     every = [one for group in groups for run in group.runs for each in run.measurements.values() for one in each]
     known = sorted({key for one in every for key in one.protocol or {}})
-    for key in set(ignore) - set(known):
+    for key in (key for key in ignore if key not in known):
         hint = did_you_mean(key, known) or f"their keys: {', '.join(known) or 'none'}"
         raise UsageError(f"--ignore {key}: no protocol of these runs has this key", remedy=hint)
 
@@ -256,12 +253,8 @@ def _test(first: GroupStats, other: GroupStats, test: RankTest, p: float, tests:
 def rank_test(first: Sequence[float], second: Sequence[float]) -> RankTest:
     """Compare two sets of values of independent runs.
 
-    Args:
-        first: ``n`` values; infinite ones are ranked as such.
-        second: ``m`` values.
-
-    References:
-        Mann & Whitney 1947, "On a test of whether one of two random variables is stochastically larger than the other".
+    Infinite values are ranked as such (Mann & Whitney 1947, "On a test of whether one of two random variables is stochastically
+    larger than the other").
     """
     if not first or not second or any(math.isnan(value) for value in (*first, *second)):
         raise ValueError("two sets of numbers are needed, and none of them may be empty")

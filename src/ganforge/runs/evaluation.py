@@ -122,10 +122,7 @@ class EvaluationResult:
 def evaluate_and_record(folder: RunFolder, request: EvaluationRequest, *, tracking_uri: str | None = None) -> EvaluationResult:
     """Measure a run again, record the values in its folder, and send them to MLflow where the run itself was sent.
 
-    Args:
-        folder: the run's folder.
-        request: what to measure.
-        tracking_uri: the MLflow store; the one that has the run unless given.
+    Without a ``tracking_uri``, MLflow's store is the one that has the run.
     """
     with folder.locked():
         read_evaluations(folder)  # a damaged file is refused before minutes are spent on measuring
@@ -295,7 +292,7 @@ def parse_metric_args(texts: Sequence[str], known: Sequence[Mapping[str, Any]], 
     Args:
         texts: ``NAME`` or ``NAME:key=value,…``.
         known: the metric tables of the run's resolved recipe.
-        samples: generated samples for each metric whose text gives no number.
+        samples: for each metric whose text gives no number.
     """
     size = {} if samples is None else {"samples": samples}
     given = [(text, _parse(text, known, size)) for text in texts] or [(_name(table), {**table, **size}) for table in known]

@@ -68,11 +68,7 @@ class LatentExplorer:
     def interpolation(self, ends: Latent, ending: str, *, steps: int | None = None, method: Method | None = None) -> bytes:
         """Interpolate from the first half of ``ends`` to the second, in order of their labels or first categorical codes.
 
-        Args:
-            ends: an even number of latents.
-            ending: ``.png`` or ``.gif``.
-            steps: latents in each row, both ends included.
-            method: how the noise is interpolated; :func:`default_method` unless given.
+        The noise follows ``method``, by default :func:`default_method`; ``steps`` include both ends.
         """
         half = len(ends) // 2
         order, names = self._ordered(ends[:half])

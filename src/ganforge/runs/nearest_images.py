@@ -71,7 +71,7 @@ def beside_nearest(
         grouped: labels or codes, each of which gets its rows.
         training: ``(m, *shape)`` training images, floats or bytes, or a source, which is read in chunks.
         data: the images' spec.
-        name: the data set's name.
+        name: the data set's name, for errors.
         note: a text below the sheet.
     """
     arrangement = arrange_by_group(grouped, len(samples))

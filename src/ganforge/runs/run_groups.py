@@ -124,12 +124,7 @@ def _read_evaluation(line: bytes, where: str) -> dict[str, Any]:
 
 
 def group_runs(references: Sequence[str], root: Path) -> tuple[list[RunGroup], list[str]]:
-    """The groups of the named runs, in the order given, and remarks on runs that are left out.
-
-    Args:
-        references: runs, or sweeps, which stand for their seeds.
-        root: the folder that contains the runs.
-    """
+    """The groups of the named runs below ``root``, and remarks on runs that are left out; a sweep stands for its seeds."""
     found: dict[Path, MeasuredRun] = {}
     for reference in references:
         for folder in members(find(reference, root)):

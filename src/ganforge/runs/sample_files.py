@@ -48,11 +48,6 @@ def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
       numbers as a histogram.
     - ``.npz``: ``values``, and ``labels``, ``noise`` and ``codes`` where there are any (:func:`arrays`).
     - ``.csv``: one row per sample, columns ``x0``, ``x1``, …, then ``label`` and ``code0``, ….
-
-    Args:
-        path: the file; an existing one is replaced.
-        samples: ``(n, *shape)`` in the data's own units, on the CPU.
-        data: the data's spec.
     """
     check_paths([path], FORMATS)
     encode = {".png": _png, ".npz": _npz, ".csv": _csv}[path.suffix.lower()]
