@@ -122,7 +122,7 @@ def test_the_first_figure_of_the_paper(events):
     middle = np.abs(across) < 1
     np.testing.assert_allclose(curves["optimum"].get_ydata()[middle], 0.5, atol=0.1)
     np.testing.assert_allclose(curves["discriminator"].get_ydata(), 0.5)  # the last field is zero everywhere
-    segments = np.array(figure._mapping._lines.get_segments())
+    segments = np.array(figure._mapping.get_segments())
     assert segments.shape == (25, 2, 2)
     assert (np.diff(segments[:, 0, 0]) > 0).all()
     assert (np.diff(segments[:, 1, 0]) > 0).all()  # the generator of the fixture is monotone

@@ -78,7 +78,7 @@ def test_an_excerpt_has_as_many_of_each_group(classes, shape):
     indices = np.random.default_rng(0).permutation(np.arange(1000) % classes)
     groups = Groups(indices, tuple(map(str, range(classes))))
 
-    arrangement = select_images(groups, 1000, ungrouped=64, grouped=100)
+    arrangement = select_images(groups, 1000)
 
     assert arrangement.places.shape == shape
     assert len(np.unique(arrangement.places)) == shape[0] * shape[1]
@@ -90,13 +90,13 @@ def test_an_excerpt_has_as_many_of_each_group(classes, shape):
 
 
 def test_an_excerpt_of_few_has_no_empty_columns():
-    arrangement = select_images(grouped(0, 1, 1, 0, 2), 5, ungrouped=64, grouped=100)
+    arrangement = select_images(grouped(0, 1, 1, 0, 2), 5)
 
     assert arrangement.places.tolist() == [[0, 3], [1, 2], [4, BLANK]]
 
 
 def test_an_excerpt_without_groups_is_the_first_ones():
-    assert select_images(None, 512, ungrouped=64, grouped=100).places.tolist() == np.arange(64).reshape(8, 8).tolist()
+    assert select_images(None, 512).places.tolist() == np.arange(64).reshape(8, 8).tolist()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ganforge.callbacks import Handler
@@ -61,6 +61,7 @@ class _JournalCallback:
         self._started: Started | None = None
         self._checked: HealthChecked | None = None  # the newest health check
         self._written: HealthChecked | None = None  # the health check written to the journal last
+        self._samples: dict[str, int] = {}  # number of samples of each metric, by its name
         self._missing: set[str] = set()  # metrics about which the user was warned
 
     def handle(self, event: Event) -> None:
@@ -107,20 +108,21 @@ class _JournalCallback:
     def _handle_started(self, event: Started) -> None:
         if event.iteration:
             self._writer.record("resume", iteration=event.iteration)
-            self._status = self._status.now(
-                metrics=_last_metrics(self._writer, event.iteration), health=_previous_health(self._folder)
-            )
+            self._restore_metrics(event.iteration)
+            with suppress(StorageError):  # the damaged file is about to be replaced
+                self._status = self._status.now(health=before.health if (before := self._folder.read_status()) else None)
         self._status = self._status.now(iterations=event.iterations)
         self._started = event
+        counts = {name: protocol.get("samples") for name, protocol in event.protocols.items()}
+        self._samples = {name: count for name, count in counts.items() if isinstance(count, int)}
         self._write_value_info(event, floors=False)
-        samples = _samples(event)
-        value_info = {key: measure.to_plain(samples.get(key.partition("/")[0])) for key, measure in event.value_info.items()}
+        value_info = {key: info.to_plain(self._samples.get(key.partition("/")[0])) for key, info in event.value_info.items()}
         self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, value_info=value_info)
         self._write_status(event.iteration, self._clock())
 
     def _write_value_info(self, event: Started, *, floors: bool) -> None:
         try:
-            value_info.write(self._folder, ValueInfo.resolve(event.term_info, event.value_info, _samples(event), floors=floors))
+            value_info.write(self._folder, ValueInfo.resolve(event.term_info, event.value_info, self._samples, floors=floors))
         except StorageError as error:
             _log.warning("%s; training continues", error)
 
@@ -137,8 +139,17 @@ class _JournalCallback:
     def _handle_rolled_back(self, event: RolledBack, now: float) -> None:
         """Reset the status to what was known at that iteration; the journal keeps what came after it."""
         self._checked = self._written = None
-        self._status = self._status.now(metrics=_last_metrics(self._writer, event.iteration), health=None)
+        self._status = self._status.now(health=None)
+        self._restore_metrics(event.iteration)
         self._write_status(event.iteration, now)
+
+    def _restore_metrics(self, iteration: int) -> None:
+        """The last metric values up to the iteration from which training continues; later ones are discarded."""
+        try:
+            metrics = last_metrics(self._writer.path, iteration)
+        except StorageError:
+            metrics = {}
+        self._status = self._status.now(metrics=metrics)
 
     def _handle_health_checked(self, event: HealthChecked, now: float) -> None:
         if event.values:
@@ -154,9 +165,7 @@ class _JournalCallback:
         """Write the newest health check, unless the journal already has its findings."""
         written, checked = self._written, self._checked
         self._written = checked
-        if checked is not None and (
-            written is None or (written.findings, written.conclusive) != (checked.findings, checked.conclusive)
-        ):
+        if checked and (not written or (written.findings, written.conclusive) != (checked.findings, checked.conclusive)):
             self._writer.record("health", iteration=checked.iteration, **report(checked.findings, conclusive=checked.conclusive))
 
     def _handle_finished(self, event: Finished) -> None:
@@ -226,24 +235,3 @@ class CheckpointSaver:
                 last = f"the last checkpoint is {self.last}" if self.last else "this process has not saved a checkpoint yet"
                 _log.warning("no checkpoint at iteration %d: %s; training continues, %s", event.iteration, error, last)
             self._failing = True
-
-
-def _samples(event: Started) -> dict[str, int]:
-    """Number of samples of each metric, by its name."""
-    return {name: count for name, protocol in event.protocols.items() if isinstance(count := protocol.get("samples"), int)}
-
-
-def _previous_health(folder: RunFolder) -> Mapping[str, object] | None:
-    try:
-        before = folder.read_status()
-    except StorageError:
-        return None  # the damaged file is about to be replaced
-    return before.health if before else None
-
-
-def _last_metrics(writer: JournalWriter, iteration: int) -> dict[str, float]:
-    """The last metric values up to the iteration from which training continues; later ones are discarded."""
-    try:
-        return last_metrics(writer.path, iteration)
-    except StorageError:
-        return {}

@@ -101,12 +101,12 @@ def arrange_by_group(groups: Groups | None, count: int) -> Arrangement:
     return _stack(members, columns)
 
 
-def select_images(groups: Groups | None, count: int, *, ungrouped: int, grouped: int) -> Arrangement:
-    """The first of ``count`` images: at most ``ungrouped`` in reading order, or equally many of each group, at most ``grouped``."""
+def select_images(groups: Groups | None, count: int) -> Arrangement:
+    """The first of ``count`` images: at most 64 in reading order, or equally many of each group, at most 100."""
     members = _members(groups)
     if members is None or len(members) > MAX_GROUPS:
-        return arrange_in_order(min(count, ungrouped))
-    each = grouped // len(members)
+        return arrange_in_order(min(count, 64))
+    each = 100 // len(members)
     lines = max(1, round(math.sqrt(each / len(members))))
     columns = min(each // lines, max(len(indices) for _, indices in members))
     return _stack([(name, indices[: columns * lines]) for name, indices in members], columns)

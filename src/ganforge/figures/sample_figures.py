@@ -31,14 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-_UNGROUPED, _GROUPED = 64, 100
-"""Largest number of images on a grid: without groups, and with rows for labels or codes."""
-_GRID_SIDE = 640
-"""Largest side of an enlarged grid of images in pixels."""
 _LONGEST_NOTE = "iteration 9,999,999"
 _LEGEND_COLUMNS = 6
-_LINES = 25
-"""Number of lines from noise to samples."""
 
 
 def make_sample_figure(started: Started, title: str) -> ImageFigure | LineFigure | PlaneFigure:
@@ -60,8 +54,8 @@ class ImageFigure:
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The grid of images."""
         groups = find_groups(picture.fake, self._started.data, self._started.latent.categorical)
-        arrangement = select_images(groups, len(picture.fake), ungrouped=_UNGROUPED, grouped=_GROUPED)
-        return draw_grid(picture.fake, self._range, arrangement, _GRID_SIDE)
+        arrangement = select_images(groups, len(picture.fake))
+        return draw_grid(picture.fake, self._range, arrangement, side=640)
 
 
 class PlaneFigure:
@@ -149,7 +143,8 @@ class LineFigure:
         self._note = mpl_style.add_title(self._page, title, left=0.09, right=0.9, note=_LONGEST_NOTE)
         self._blit = mpl_style.BlitRenderer(self._page)
         self._curves = self._prepare(axes[0, 0], "data" if known else "data (kernel estimate)")
-        self._mapping = _Mapping(axes[1, 0], self._limits) if maps_noise else None
+        self._mapping = self._prepare_mapping(axes[1, 0]) if maps_noise else None
+        self._noise_range: tuple[float, float] | None = None  # that of the first picture
         axes[0, 0].tick_params(bottom=not maps_noise)
 
     def draw(self, picture: SamplesDrawn) -> Pixels:
@@ -162,7 +157,8 @@ class LineFigure:
         self._curves["discriminator"].set_data(across, probability(logits))
         moving = [*self._curves.values(), self._note]
         if self._mapping is not None and picture.fake.latent is not None:
-            moving.append(self._mapping.update(picture.fake.latent.noise[:, 0].double().numpy(), samples))
+            self._mapping.set_segments(self._map(picture.fake.latent.noise[:, 0].double().numpy(), samples))
+            moving.append(self._mapping)
         self._note.set_text(f"iteration {count(picture.iteration)}")
         return self._blit.draw(moving)
 
@@ -189,33 +185,25 @@ class LineFigure:
         mpl_style.add_legend(axes, handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, columnspacing=1.4)
         return {"optimum": optimum, "generated": generated, "discriminator": discriminator}
 
-
-class _Mapping:
-    """The lower part of Figure 1: lines from noise z, spread evenly over the width, to the samples x it is mapped to."""
-
-    def __init__(self, axes: Axes, limits: Floats) -> None:
+    def _prepare_mapping(self, axes: Axes) -> Any:
+        """The lower part: lines from noise z, spread evenly over the width, to the samples x it is mapped to."""
         from matplotlib.collections import LineCollection
 
-        self._limits = limits
-        self._span: tuple[float, float] | None = None
-        axes.set(xlim=limits, ylim=(0, 1), yticks=[0.04, 0.96], yticklabels=["z", "x"])
+        axes.set(xlim=self._limits, ylim=(0, 1), yticks=[0.04, 0.96], yticklabels=["z", "x"])
         axes.tick_params(left=False)
         axes.spines[["left", "bottom"]].set_visible(False)
         for height in (0.04, 0.96):
             axes.axhline(height, color=mpl_style.REAL, linewidth=0.8)
-        self._lines = LineCollection([], colors=mpl_style.GENERATED_1D, linewidths=0.9, alpha=0.8)
-        axes.add_collection(self._lines)
+        return axes.add_collection(LineCollection([], colors=mpl_style.GENERATED_1D, linewidths=0.9, alpha=0.8))
 
-    def update(self, noise: Floats, samples: Floats) -> Any:
-        """The lines for ``(n,)`` noise and its samples; the range of the noise is that of the first call."""
+    def _map(self, noise: Floats, samples: Floats) -> list[list[tuple[float, float]]]:
+        """The lines for ``(n,)`` noise and its samples."""
         order = np.argsort(noise)
-        chosen = order[np.linspace(0, len(order) - 1, min(_LINES, len(order))).astype(int)]
-        self._span = self._span or (float(noise.min()), float(noise.max()))
-        low, high = self._span
+        chosen = order[np.linspace(0, len(order) - 1, min(25, len(order))).astype(int)]
+        low, high = self._noise_range = self._noise_range or (float(noise.min()), float(noise.max()))
         share = (noise[chosen] - low) / max(high - low, 1e-12)
         start = self._limits[0] + (0.05 + 0.9 * share) * (self._limits[1] - self._limits[0])
-        self._lines.set_segments([[(z, 0.04), (x, 0.96)] for z, x in zip(start, samples[chosen], strict=True)])
-        return self._lines
+        return [[(z, 0.04), (x, 0.96)] for z, x in zip(start, samples[chosen], strict=True)]
 
 
 def _group_names(started: Started) -> tuple[str, ...]:

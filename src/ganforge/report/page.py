@@ -93,7 +93,7 @@ def _run_values(data: ReportData, page: Path) -> dict[str, Any]:
         "has_term_info": bool(data.value_info.terms),
         "metrics": _lay_out(metric_charts(data.history.metrics, data.value_info.metrics), until),
         "metric_rows": report_tables.list_metrics(data),
-        "evaluations": report_tables.list_evaluations(data),
+        "evaluations": [report_tables.describe_evaluation(one) for one in data.evaluations],
         "crash": escape(mask_text(data.crash)) if data.crash else None,
     }
 

@@ -103,11 +103,6 @@ def list_metrics(data: ReportData) -> list[MetricRow]:
     return [_metric_row(name, data, known.get(name), protocols) for name in names]
 
 
-def list_evaluations(data: ReportData) -> list[dict[str, Any]]:
-    """The evaluations after training, oldest first, with the reasons why metrics failed among the remarks."""
-    return [_evaluation(one) for one in data.evaluations]
-
-
 def list_environment(data: ReportData) -> list[Row]:
     """Hardware, software and provenance of the run."""
     identity, status, tags = data.identity, data.status, get_table(data.history.start, "tags")
@@ -203,7 +198,8 @@ def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str,
     return MetricRow(name, info, last, _protocol(name, protocols), at, best_value(points, info))
 
 
-def _evaluation(one: Mapping[str, Any]) -> dict[str, Any]:
+def describe_evaluation(one: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation after training, with the reasons why metrics failed among the remarks."""
     failed = [f"{name}: {_text(why, 'error')}" for name in get_table(one, "failed") if (why := get_table(one["failed"], name))]
     remarks = one.get("remarks")
     settings = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}

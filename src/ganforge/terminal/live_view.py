@@ -36,10 +36,6 @@ _SIDE_BY_SIDE = 78
 """Columns from which the samples are beside the numbers, not below."""
 _NUMBERS_WIDTH = 46
 """Least columns of the numbers."""
-_HEALTH_SHARE = 3
-"""Health may take one third of the rows."""
-_SAMPLE_ROWS = 6
-"""Least rows for drawing samples."""
 _NUMBER_WIDTH = 8
 _WIDE = 60
 """Columns from which trends are longer and arrows have a word."""
@@ -85,12 +81,8 @@ class LiveView(ProgressUI):
             return []
         width, height = self._size.width, self._size.height - 1
         terms = state.terms()
-        head = [
-            *self._lines(_heading(self._heading, started), width),
-            *self._lines(_progress(state, started), width),
-            [],
-        ]
-        health = _health(state, started, terms, width, height // _HEALTH_SHARE)
+        head = [*self._lines(Group(_heading(self._heading, started), _progress(state, started)), width), []]
+        health = _health(state, started, terms, width, height // 3)
         notes = [Text(formatting.clean(text), _MESSAGE) for text in self._shown]
         hint = [] if state.finished else [Text("Ctrl-C saves and stops", _DIM)]
         foot = [[], *(line for text in (*health, *notes, *hint) for line in self._lines(_one_line(text), width))]
@@ -160,9 +152,8 @@ class LiveView(ProgressUI):
         """Losses and metrics, with explanations as far as there is room."""
         losses, loss_notes = _losses(started, terms, self._state.trends(), width)
         metrics, metric_notes = _metrics(self._state.scores, width)
-        blocks = [(self._lines(losses, width), loss_notes)] + (
-            [(self._lines(metrics, width), metric_notes)] if metric_notes else []
-        )
+        blocks = [(self._lines(losses, width), loss_notes)]
+        blocks += [(self._lines(metrics, width), metric_notes)] if metric_notes else []
         lines: list[Line] = []
         for explained in product((True, False), repeat=len(blocks)):
             parts = [_with_notes(rows, notes, width) if on else rows for (rows, notes), on in zip(blocks, explained, strict=True)]
@@ -173,7 +164,7 @@ class LiveView(ProgressUI):
 
     def _samples(self, width: int, height: int) -> list[Line]:
         picture = self._state.picture
-        if picture is None or self._preview is None or height < _SAMPLE_ROWS:
+        if picture is None or self._preview is None or height < 6:
             return []
         size = (width, min(height, self._preview.rows_wanted(width)))
         return self._lines(self._preview.panel(picture, size, coloured=not self._console.no_color), width)
