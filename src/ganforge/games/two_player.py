@@ -53,7 +53,10 @@ class TwoPlayerGame:
             real, fake = with_input_grad(real), with_input_grad(fake)
         outputs: OutputCache = {}
         terms = self._objective.terms("discriminator", cached(self._discriminator, outputs), real, fake, weights)
-        self.last_outputs = _last_outputs(outputs, real, fake)
+        self.last_outputs = None
+        if id(real) in outputs and id(fake) in outputs:
+            real_logits, fake_logits = (outputs[id(samples)][1].logits.detach() for samples in (real, fake))
+            self.last_outputs = LastOutputs(real, real_logits, fake, fake_logits)
         return terms
 
     def generator_loss(self, batch: Batch, weights: list[float]) -> Terms:
@@ -65,9 +68,3 @@ class TwoPlayerGame:
 def with_input_grad(samples: Samples) -> Samples:
     """The same samples as a leaf that requires gradients, so that a gradient penalty can share the other losses' forward pass."""
     return replace(samples, values=samples.values.detach().requires_grad_())
-
-
-def _last_outputs(outputs: OutputCache, real: Samples, fake: Samples) -> LastOutputs | None:
-    if id(real) not in outputs or id(fake) not in outputs:
-        return None
-    return LastOutputs(real, outputs[id(real)][1].logits.detach(), fake, outputs[id(fake)][1].logits.detach())

@@ -204,11 +204,8 @@ def _download_first(dataset: RemoteDataset, url: str, report: Report) -> tuple[L
     if any(name in file.names for layout in dataset.layouts for file in layout):
         raise UsageError(f"{url} is one of several files", remedy="name the web folder that holds them all")
 
-    return _first_found(partial(_download_layout, dataset, layout, url, report) for layout in dataset.layouts)
-
-
-def _download_layout(dataset: RemoteDataset, layout: Layout, url: str, report: Report) -> tuple[Layout, tuple[str, bytes]]:
-    return layout, _download_file(dataset, layout[0], url, report)
+    name, raw = _first_found(partial(_download_file, dataset, layout[0], url, report) for layout in dataset.layouts)
+    return next(layout for layout in dataset.layouts if name in layout[0].names), (name, raw)
 
 
 def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, report: Report) -> tuple[str, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,8 @@ class Result:
     def from_plain(cls, plain: Mapping[str, Any]) -> Result:
         """The result that :meth:`to_plain` gave, read back from JSON; a ``null`` metric becomes NaN."""
         metrics = {key: float("nan") if value is None else float(value) for key, value in plain["metrics"].items()}
-        return cls(**{**plain, "folder": Path(plain["folder"]), "metrics": metrics})
+        known = {field.name: plain[field.name] for field in fields(cls)}
+        return cls(**{**known, "folder": Path(plain["folder"]), "metrics": metrics})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,8 +31,6 @@ from ganforge.tracking.supervisor import supervise
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-Children = set[subprocess.Popen[str]]
 
 _log = logging.getLogger(__name__)
 
@@ -76,12 +71,16 @@ def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, stop: Sto
 def _run_all(options: Options, plan: RunPlan, folder: RunFolder, seeds: range, jobs: int, stop: StopRequest) -> Iterator[Result]:
     """The results of all seeds, in order, as they arrive."""
     parent = folder.read_json(folder.identity)["id"]
-    with ThreadPoolExecutor(max_workers=jobs) as pool, _children(stop) as children:
 
-        def run_one(seed: int) -> Result | None:
-            return None if stop.requested() else _run_one(_command(options, plan, seed, parent), plan, seed, folder, children)
+    def run_one(seed: int) -> Result | None:
+        return None if stop.requested() else _run_one(_command(options, plan, seed, parent), plan, seed, folder, stop)
 
-        yield from (result for result in pool.map(run_one, seeds) if result is not None)
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        try:
+            yield from filter(None, pool.map(run_one, seeds))
+        finally:
+            for child in list(stop.children):
+                child.kill()
 
 
 def _command(options: Options, plan: RunPlan, seed: int, parent: str) -> list[str]:
@@ -93,39 +92,21 @@ def _command(options: Options, plan: RunPlan, seed: int, parent: str) -> list[st
     return command + (["--locked", str(options.locked)] if options.locked else [])
 
 
-def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder, children: Children) -> Result:
+def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder, stop: StopRequest) -> Result:
     """Run a seed in its own process; its stderr goes to a log in the sweep's folder."""
     log = folder.path / f"seed-{seed}.log"
     with log.open("w", encoding="utf-8") as errors:
         # A session of its own, so that Ctrl-C reaches it through us and not twice.
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)  # noqa: S603 - our own module
-        children.add(child)
+        stop.children.add(child)
         output, _ = child.communicate()
-        children.discard(child)
+        stop.children.discard(child)
     try:
         return Result.from_plain(json.loads(output))
     except (ValueError, KeyError):
         name, code, lines = f"{plan.name} seed {seed}", child.returncode or 1, log.read_text(encoding="utf-8").strip().splitlines()
         reason = lines[-1] if lines else "its log is empty"
         return Result(name, log, "failed", 0, 0.0, 0.0, {}, unchecked_report(), {}, code, seed, reason)
-
-
-@contextmanager
-def _children(stop: StopRequest) -> Iterator[Children]:
-    """The processes under way; signals are forwarded to them, and those left at the end are killed."""
-    children: Children = set()
-
-    def forward(received: signal.Signals) -> None:
-        for child in list(children):
-            os.kill(child.pid, received)
-
-    stop.forward = forward
-    try:
-        yield children
-    finally:
-        stop.forward = lambda _: None
-        for child in list(children):
-            child.kill()
 
 
 def _record_progress(journal: JournalWriter, results: Sequence[Result]) -> None:

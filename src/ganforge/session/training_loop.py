@@ -22,6 +22,8 @@ from ganforge.storage.journal import JournalWriter, read_kinds
 from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from ganforge.train.trainer import Trainer
 
 MAX_ROLLBACKS = 3
@@ -150,11 +152,11 @@ def _copy(state: State) -> State:
 
 
 class StopRequest:
-    """Whether a signal has asked the run to stop. ``forward`` is called with each signal, to pass it on to child processes."""
+    """Whether a signal has asked the run to stop. Signals are forwarded to the ``children``."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-        self.forward: Callable[[signal.Signals], None] = lambda _: None
+        self.children: set[Popen[str]] = set()
 
     def requested(self) -> bool:
         """Whether to stop after this iteration."""
@@ -171,7 +173,8 @@ class StopRequest:
         if self.signal is not None and received is signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = self.signal or received
-        self.forward(received)
+        for child in list(self.children):
+            child.send_signal(received)
         _log.info("finishing this iteration and saving … press Ctrl-C again to stop at once")
 
 

@@ -144,7 +144,8 @@ class StreamedBatches(Batches):
         self, source: SampleSource, data: DataSpec, *, size: int, seed: int, device: torch.device, workers: int | None = None
     ) -> None:
         super().__init__(len(source), data, size=size, seed=seed, device=torch.device("cpu"))
-        self.workers = _default_workers() if workers is None else workers
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        self.workers = min(_MAX_WORKERS, max(1, cores - 1)) if workers is None else workers
         self._source, self._target = source, device
         self._pool: ProcessPoolExecutor | None = None
         self._queue: deque[Future[_Arrays]] = deque()
@@ -198,11 +199,6 @@ class StreamedBatches(Batches):
     def _read_ahead(self, pool: ProcessPoolExecutor) -> None:
         while len(self._queue) < _BATCHES_AHEAD * self.workers:
             self._queue.append(pool.submit(_read, self._rows(self._next + len(self._queue)).tolist()))
-
-
-def _default_workers() -> int:
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(_MAX_WORKERS, max(1, cores - 1))
 
 
 class _Worker(Process):

@@ -37,12 +37,7 @@ class Diagnostics:
         self._initial_norms = {name: _initial_norm(parameters) for name, parameters in self._parameters.items()}
 
     def cheap(self) -> dict[str, Tensor]:
-        """Values that need no forward pass.
-
-        - ``gradients/NETWORK``: norm of the whole gradient;
-        - ``weights/NETWORK``: norm of all weights over its initial value;
-        - ``dominance/…``: for logits that are log odds, see :func:`_log_odds`.
-        """
+        """Values that need no forward pass: norms of gradients, norms of weights over their initial ones, and log odds."""
         with torch.no_grad():
             values = self._measured("gradients", self._gradients) | self._measured("weights", self._weights)
             return values | self._measured("dominance", self._dominance) if self._log_odds else values
@@ -69,8 +64,26 @@ class Diagnostics:
         return {f"weights/{name}": _norm(weights) / self._initial_norms[name] for name, weights in self._parameters.items()}
 
     def _dominance(self) -> dict[str, Tensor]:
-        last = self._game.last_outputs
-        return {} if last is None else _log_odds(last.real_logits, last.fake_logits)
+        """From logits ``(n,)`` that are log odds: the log loss and three shares.
+
+        - ``dominance/loss``: binary cross-entropy of both halves; 2·log 2 at chance. Probabilities are clamped to 0.01 … 0.99,
+          because one sample that is far wrong would hide that all others are classified correctly;
+        - ``dominance/accuracy``: share of all samples, real and generated, that are classified correctly;
+        - ``dominance/sign``: mean sign of the logits of real samples, r_t of Karras et al. (2020);
+        - ``dominance/rejected``: share of the fakes with D below 0.01.
+        """
+        if (last := self._game.last_outputs) is None:
+            return {}
+        real, fake = last.real_logits, last.fake_logits
+        clamped = torch.cat((-real, fake)).clamp(-_REJECTED, _REJECTED)
+        loss = 2 * softplus(clamped).mean()
+        over, under, rejected = ((real > 0).float().mean(), (fake < 0).float().mean(), (fake < -_REJECTED).float().mean())
+        return {
+            "dominance/loss": loss,
+            "dominance/accuracy": (over + under) / 2,
+            "dominance/sign": 2 * over - 1,
+            "dominance/rejected": rejected,
+        }
 
     def _input_gradient(self) -> dict[str, Tensor]:
         last = self._game.last_outputs
@@ -90,36 +103,14 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def _log_odds(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    """The log loss and three shares, from logits ``(n,)`` that are log odds.
-
-    - ``dominance/loss``: binary cross-entropy of both halves; 2·log 2 at chance. Probabilities are clamped to 0.01 … 0.99, because
-      one sample that is far wrong would hide that all others are classified correctly;
-    - ``dominance/accuracy``: share of all samples, real and generated, that are classified correctly;
-    - ``dominance/sign``: mean sign of the logits of real samples, r_t of Karras et al. (2020);
-    - ``dominance/rejected``: share of the fakes with D below 0.01.
-    """
-    clamped = torch.cat((-real, fake)).clamp(-_REJECTED, _REJECTED)
-    loss = 2 * softplus(clamped).mean()
-    over, under, rejected = ((real > 0).float().mean(), (fake < 0).float().mean(), (fake < -_REJECTED).float().mean())
-    return {
-        "dominance/loss": loss,
-        "dominance/accuracy": (over + under) / 2,
-        "dominance/sign": 2 * over - 1,
-        "dominance/rejected": rejected,
-    }
-
-
 def input_gradient(discriminator: nn.Module, real: Samples, fake: Samples, *, seed: int) -> dict[str, Tensor]:
     """Mean norms of the discriminator's input gradient at samples: ``input_gradient/real`` and ``input_gradient/fake``.
 
     Runs in eval mode and leaves weights, buffers, modes and random state as they were.
     """
     with seeded(seed), in_eval_mode(discriminator), frozen(discriminator.parameters()), torch.enable_grad():
-        return {
-            "input_gradient/real": _gradient_norm(discriminator, real),
-            "input_gradient/fake": _gradient_norm(discriminator, fake),
-        }
+        both = {"real": real, "fake": fake}
+        return {f"input_gradient/{name}": _gradient_norm(discriminator, samples) for name, samples in both.items()}
 
 
 def _gradient_norm(discriminator: nn.Module, samples: Samples) -> Tensor:
