@@ -10,27 +10,13 @@ from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry
+from moons_recipe import HEAD
 
 _STRANGER = PluginRef("acme", "acme-gan", "1.2.0")
 
-_WHOLE = """\
-title = "Two moons"
-
-[train]
-iterations = 20
-
-[dataset]
-use = "moons"
-params = { samples = 200 }
-
-[sampler]
-use = "normal"
-params = { size = 3 }
-
-[generator]
-use = "mlp"
-params = { hidden = [16, 16] }
-
+_WHOLE = (
+    HEAD
+    + """
 [discriminator]
 use = "mlp"
 
@@ -40,6 +26,7 @@ use = "non-saturating"
 [[metric]]
 use = "wasserstein"
 """
+)
 
 
 @pytest.fixture(scope="session")

@@ -3,27 +3,15 @@
 import pytest
 from hypothesis import settings
 
+from moons_recipe import HEAD
+
 # Two cores may serve many at once: an example that waits for its turn is not slow.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-_WHOLE = """\
-title = "Two moons"
-
-[train]
-iterations = 20
-
-[dataset]
-use = "moons"
-params = { samples = 200 }
-
-[sampler]
-use = "normal"
-params = { size = 3 }
-
-[generator]
-use = "mlp"
-params = { hidden = [16, 16] }
+_WHOLE = (
+    HEAD
+    + """\
 optimizer = { use = "adam", lr = 1e-3 }
 
 [discriminator]
@@ -36,6 +24,7 @@ use = "non-saturating"
 use = "r1"
 weight = { schedule = "exponential", start = 0.5, end = 0.01 }
 """
+)
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,8 @@ from ganforge.registry.selection import normalize_name
 class Blueprint:
     """A resolved recipe, whose parts are installed, have valid parameters and fit each other.
 
-    The recipe is as given, without optional metrics that are not available here; ``specs`` are those that data set and sampler
-    declare before they are built; warnings are about oddities that do not prevent training.
+    The recipe is as given, without optional metrics that are not available here, which are in ``left_out`` with the reason;
+    ``specs`` are those that data set and sampler declare before they are built; warnings do not prevent training.
     """
 
     source: RecipeSource
@@ -40,6 +40,7 @@ class Blueprint:
     losses: tuple[Part, ...]
     metrics: tuple[Part, ...]
     specs: KnownSpecs
+    left_out: Mapping[str, str]
     warnings: tuple[Problem, ...]
 
     @property
@@ -113,6 +114,7 @@ def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
         losses=found.of(Kind.LOSS),
         metrics=metrics,
         specs=specs,
+        left_out={_metric_name(source, key): str(failure) for key, failure in left_out},
         warnings=source.sorted(warnings),
     )
 
@@ -160,7 +162,7 @@ def check_expectations(
     every band is required, as for ``ganforge verify``, metrics that were left out, or removed with ``--set``, are skipped.
     """
     source = blueprint.source
-    reasons = {**_unavailable_metrics(blueprint), **left_out}
+    reasons = {**blueprint.left_out, **left_out}
     metrics = {name.partition("/")[0] for name in measured}
     problems = []
     for index, band in enumerate(blueprint.recipe.expect):
@@ -246,15 +248,10 @@ def _unmeasured(source: RecipeSource, index: int, name: str, known: list[str]) -
     return source.problem(f"expect[{index}].metric", f"the recipe does not measure '{name[:60]}'", hint)
 
 
-def _unavailable_metrics(blueprint: Blueprint) -> dict[str, str]:
-    """Optional metrics that were left out when the recipe was resolved, and why."""
-    warnings = {one.key: one for one in blueprint.warnings}
-    reasons = {}
-    for index, table in enumerate(blueprint.source.recipe.metric):
-        if warning := warnings.get(f"metric[{index}].use"):
-            name = table.name or table.use.rpartition("/")[2].partition("@")[0]
-            reasons[name] = f"{warning.message} ({warning.hint})" if warning.hint else warning.message
-    return reasons
+def _metric_name(source: RecipeSource, key: str) -> str:
+    """The name of a metric that was not found, by the key of its ``use``."""
+    name = source.value(key.removesuffix(".use") + ".name")
+    return str(name or str(source.value(key)).rpartition("/")[2].partition("@")[0])
 
 
 def _available(part: Part | GanforgeError) -> Part:

@@ -191,9 +191,9 @@ class _Scanner:
         self._match(_BLANK)
         while self._at < len(self._text):
             if self._accept("[["):
-                table = self._array_header()
+                table = self._header("]]")
             elif self._accept("["):
-                table = self._table_header()
+                table = self._header("]")
             else:
                 self._assignment(table)
             if self._match(_LINE_END) is None:
@@ -201,25 +201,20 @@ class _Scanner:
             self._match(_BLANK)
         return self._lines
 
-    def _table_header(self) -> Key:
-        line = self._line()
-        table = self._header_key(self._dotted_name(), line)
-        self._lines[table] = line
-        self._expect("]", "expected ']' at the end of the table header")
-        return table
-
-    def _array_header(self) -> Key:
+    def _header(self, closing: str) -> Key:
+        """The key of a table, or of the next table of an array."""
         line = self._line()
         names = self._dotted_name()
-        array = (*self._header_key(names[:-1], line), names[-1])
-        self._expect("]]", "expected ']]' at the end of the table header")
-
-        index = self._array_lengths.get(array, 0)
-        self._array_lengths[array] = index + 1
-        self._check_limits(array, index)
-        self._lines.setdefault(array, line)
-        self._lines[*array, index] = line
-        return (*array, index)
+        key = self._header_key(names, line) if closing == "]" else (*self._header_key(names[:-1], line), names[-1])
+        self._expect(closing, f"expected '{closing}' at the end of the table header")
+        if closing == "]]":
+            self._lines.setdefault(key, line)
+            index = self._array_lengths.get(key, 0)
+            self._array_lengths[key] = index + 1
+            self._check_limits(key, index)
+            key = (*key, index)
+        self._lines[key] = line
+        return key
 
     def _header_key(self, names: tuple[str, ...], line: int) -> Key:
         """The key that a header refers to: an array of tables means its last table. Implied tables get the header's line."""
