@@ -38,11 +38,6 @@ def fixed(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def count(value: int) -> str:
-    """``12,000``."""
-    return f"{value:,}"
-
-
 def duration(seconds: float) -> str:
     """``00:16``, ``1:02:03``, ``2 d 03:00:00``."""
     whole = max(0, round(seconds))

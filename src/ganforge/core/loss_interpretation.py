@@ -65,7 +65,11 @@ def interpret(player: str, terms: Mapping[str, float], term_info: Mapping[str, T
     progress = measure_progress(player, terms, term_info)
     if progress is None:
         return ""
-    return _describe_generator(progress) if player == "generator" else _describe_discriminator(progress)
+    if player != "generator":
+        return _describe_discriminator(progress)
+    if abs(progress.gain) <= _EVEN * progress.scale:
+        return "the discriminator is undecided about its samples"
+    return "its samples pass for real" if progress.gain > 0 else "its samples are recognised as generated"
 
 
 def describe_non_finite(terms: Mapping[str, float]) -> list[str]:
@@ -122,9 +126,3 @@ def _success(share: float) -> str:
     if share >= 0.9:
         return "tells real from generated almost without error"
     return f"tells real from generated in at least {50 + 50 * share:.0f} % of cases"
-
-
-def _describe_generator(progress: Progress) -> str:
-    if abs(progress.gain) <= _EVEN * progress.scale:
-        return "the discriminator is undecided about its samples"
-    return "its samples pass for real" if progress.gain > 0 else "its samples are recognised as generated"

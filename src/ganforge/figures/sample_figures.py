@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganforge.core.events import SamplesDrawn, Started
-from ganforge.core.formatting import clean, count
+from ganforge.core.formatting import clean
 from ganforge.core.records import LogitGrid
 from ganforge.figures import Floats, Pixels, mpl_style
 from ganforge.figures.images import draw_grid, select_images, value_range
@@ -90,7 +90,7 @@ class PlaneFigure:
         points = self._plane.project(flatten(picture.fake))
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
         self._fake.set_facecolor(_colours(find_groups(picture.fake, self._started.data, self._started.latent.categorical)))
-        self._note.set_text(f"iteration {count(picture.iteration)}")
+        self._note.set_text(f"iteration {picture.iteration:,}")
         drawn = self._blit.draw([*field[:1], *self._axes.spines.values(), self._real, *field[1:], self._fake, self._note])
         for half in field[1:]:
             half.remove()
@@ -159,7 +159,7 @@ class LineFigure:
         if self._mapping is not None and picture.fake.latent is not None:
             self._mapping.set_segments(self._map(picture.fake.latent.noise[:, 0].double().numpy(), samples))
             moving.append(self._mapping)
-        self._note.set_text(f"iteration {count(picture.iteration)}")
+        self._note.set_text(f"iteration {picture.iteration:,}")
         return self._blit.draw(moving)
 
     def _prepare(self, axes: Axes, data_name: str) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def _format(value: Any) -> str:
         case float():
             return formatting.number(value)
         case int():
-            return formatting.count(value)
+            return f"{value:,}"
     return mask_text(formatting.clean(str(value)))
 
 

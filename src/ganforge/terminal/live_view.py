@@ -198,7 +198,7 @@ def _progress(state: RunState, started: Started) -> RenderableType:
     remaining = f"{formatting.duration(left)} left" if left is not None else "– left"
     facts = [
         formatting.share(state.iteration, started.iterations),
-        f"{formatting.count(state.iteration)}/{formatting.count(started.iterations)}",
+        f"{state.iteration:,}/{started.iterations:,}",
         formatting.speed(per_second),
         remaining if ended is None else f"{ended.outcome} in {formatting.duration(ended.seconds)}",
     ]

@@ -62,9 +62,9 @@ class PlainLines(ProgressUI):
                 self._write_evaluation(event)
             case HealthChecked():
                 for change in findings.describe_changes(before.findings if before else (), event):
-                    self._write(f"health at {formatting.count(event.iteration)}: {change}")
+                    self._write(f"health at {event.iteration:,}: {change}")
             case RolledBack():
-                self._write(f"rolled back from iteration {formatting.count(event.reached)} to {formatting.count(event.iteration)}")
+                self._write(f"rolled back from iteration {event.reached:,} to {event.iteration:,}")
                 self._written_iteration = min(self._written_iteration, event.iteration)
             case Finished():
                 self._write_end(event)
@@ -74,7 +74,7 @@ class PlainLines(ProgressUI):
         self._write(f"run {self._heading.folder}, seed {self._heading.seed}, on {event.device}")
         self._write(f"{formatting.data(event.data)}; {formatting.parameters(event.parameters)}")
         self._write(
-            f"from iteration {formatting.count(event.iteration)} to {formatting.count(event.iterations)}"
+            f"from iteration {event.iteration:,} to {event.iterations:,}"
             if event.iteration
             else f"{formatting.plural(event.iterations, 'iteration')}"
         )
@@ -95,7 +95,7 @@ class PlainLines(ProgressUI):
         state = self._state
         per_second, left = state.pace()
         parts = [
-            f"{formatting.count(state.iteration)}/{formatting.count(started.iterations)}",
+            f"{state.iteration:,}/{started.iterations:,}",
             f"{formatting.share(state.iteration, started.iterations):>5}",
             formatting.speed(per_second),
             f"{formatting.duration(left)} left" if left is not None else "",
@@ -106,7 +106,7 @@ class PlainLines(ProgressUI):
 
     def _write_evaluation(self, event: Evaluated) -> None:
         values = ", ".join(f"{key} {formatting.number(value)}{self._ideal(key)}" for key, value in event.values.items())
-        self._write(f"evaluation at {formatting.count(event.iteration)}: {values} ({event.seconds:.1f} s)")
+        self._write(f"evaluation at {event.iteration:,}: {values} ({event.seconds:.1f} s)")
 
     def _ideal(self, key: str) -> str:
         ideal = self._state.scores[key].info.ideal

@@ -22,7 +22,7 @@ from rich.style import Style
 from rich.text import Text
 
 from ganforge.core.events import SamplesDrawn, Started
-from ganforge.core.formatting import clean, count
+from ganforge.core.formatting import clean
 from ganforge.core.records import Samples
 from ganforge.figures import Floats, Pixels
 from ganforge.figures.images import BLANK, fit_grid, lay_out, to_pixels, value_range
@@ -87,7 +87,7 @@ class SamplePreview:
             drawing, legend = self._line(picture, inner)
         else:
             drawing, legend = self._points(picture, inner)
-        title = f"samples at iteration {count(picture.iteration)}"
+        title = f"samples at iteration {picture.iteration:,}"
         subtitle = Text(" · ").join(Text(name, style) for name, style in legend) if legend else None
         return Panel(
             SegmentLines(drawing, new_lines=True), title=title, title_align="left", subtitle=subtitle, subtitle_align="left",
