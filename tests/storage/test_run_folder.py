@@ -111,7 +111,7 @@ def test_a_locked_folder_refuses_a_second_and_is_free_afterwards(folder):
         holder = folder.holder()
         with (
             pytest.raises(
-                RunFolderError, match=rf"is in use by pid {os.getpid()} on host {socket.gethostname()} since \d\d:\d\d"
+                RunFolderError, match=rf"is in use by pid {os.getpid()} on host {socket.gethostname()} since 20\d\d-"
             ) as caught,
             folder.locked(),
         ):

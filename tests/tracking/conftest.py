@@ -203,7 +203,7 @@ def start_uploader():
         if fault:
             environment["GANFORGE_FAULT"] = fault
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ganforge.tracking.uploader", str(folder.path), "--drain-timeout", str(drain_timeout)],
+            [sys.executable, "-P", "-m", "ganforge.tracking.uploader", str(folder.path), str(drain_timeout)],
             stdin=subprocess.PIPE,
             env=environment,
             start_new_session=True,

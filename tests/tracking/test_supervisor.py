@@ -69,7 +69,7 @@ def test_a_run_is_delivered_while_the_block_runs(trainer, uri, read_back, mode):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_an_exception_in_the_block_goes_on_and_the_run_counts_as_killed(trainer, uri, read_back):
-    with pytest.raises(RuntimeError, match="plugin"), supervise(trainer.folder, uri):
+    with pytest.raises(RuntimeError, match="plugin"), supervise(trainer.folder, uri, mode="inline"):
         trainer.begin()
         raise RuntimeError("a plugin failed")
 

@@ -165,17 +165,19 @@ def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_
     assert record.status == "FINISHED"
 
 
-def test_a_server_that_comes_back_for_sync_only(trainer, uri, server, start_uploader, read_back):
-    began = time.monotonic()
-    process = start_uploader(trainer.folder, server.uri, drain_timeout=1.0)
+def test_a_server_that_comes_back_for_sync_only_and_no_password_anywhere(trainer, uri, server, start_uploader, read_back):
+    process = start_uploader(trainer.folder, server.uri.replace("//", "//me:canary@"), drain_timeout=1.0)
     trainer.begin()
     trainer.picture(0)
     trainer.steps(1, 600)
     trainer.evaluate(600, wasserstein=0.5)
     trainer.end("KILLED", reason="Ctrl-C", exit_code=130)
+    assert b"canary" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
 
     assert end_trainer(process) == 0  # it gave up, which is no failure
-    assert time.monotonic() - began < 60
+    assert phase(trainer.folder) == "unreachable"
+    files = [path for path in trainer.folder.path.rglob("*") if path.is_file()]
+    assert [path for path in files if b"canary" in path.read_bytes()] == []
     waiting = count_pending(trainer.folder)
     assert waiting.points > 0
     assert waiting.images == 1
@@ -226,22 +228,10 @@ def test_a_draining_uploader_leaves_a_resumed_run_alone(trainer, uri, start_uplo
 
         # A trainer of its own, so that the lock is held by another process than the uploader's parent.
         program = (
-            "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'ganforge.tracking.uploader', sys.argv[1]],"
+            "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'ganforge.tracking.uploader', sys.argv[1], '30'],"
             " stdin=subprocess.PIPE); p.stdin.close(); sys.exit(p.wait(240))"
         )
         environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
         subprocess.run([sys.executable, "-c", program, str(trainer.folder.path)], env=environment, check=True, timeout=270)
 
     assert read_back(uri, trainer.start.run_id).status == "RUNNING"
-
-
-def test_no_password_stands_in_a_command_line_or_file(trainer, start_uploader):
-    process = start_uploader(trainer.folder, "http://me:canary@127.0.0.1:9", drain_timeout=0.1)
-    trainer.begin()
-    assert b"canary" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
-
-    end_trainer(process)
-
-    assert phase(trainer.folder) == "unreachable"
-    files = [path for path in trainer.folder.path.rglob("*") if path.is_file()]
-    assert [path for path in files if b"canary" in path.read_bytes()] == []

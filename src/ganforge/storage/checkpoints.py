@@ -137,11 +137,7 @@ def load(path: Path) -> State:
 
 
 def read_verified(path: Path) -> dict[str, bytes]:
-    """Read the files of one checkpoint's folder by name and compare them with its manifest.
-
-    Raises:
-        DamagedCheckpointError: a file is missing or differs from the manifest.
-    """
+    """Read the files of one checkpoint's folder by name; raises :class:`DamagedCheckpointError` as :func:`load` does."""
     files = {}
     for name, (size, digest) in _manifest(path).items():
         data = _read(path / name)
@@ -221,7 +217,7 @@ def _commit(temporary: Path, final: Path) -> None:
         with suppress(OSError):
             replaced.rename(final)
         raise
-    fault_point("list_checkpoints")
+    fault_point("renamed the checkpoint")
     atomic_files.sync_folder(final.parent)
     fault_point("synced the checkpoints")
     shutil.rmtree(replaced, ignore_errors=True)

@@ -3,7 +3,7 @@
 Metrics come thousands of times a second, so logging only keeps references. A flush converts all kept tensors to numbers at once and
 writes packed columns: iterations, unix milliseconds and the values of each key, as base64 of little-endian 8-byte numbers. One
 record holds the rows of one set of keys. However the process ends, a reader finds whole records, and the next writer cuts off a
-torn tail.
+torn tail. Functions that read raise a :class:`StorageError` if the file cannot be read; a missing one has no records.
 """
 
 from __future__ import annotations
@@ -45,13 +45,10 @@ _Row = tuple[int, int, "Mapping[str, Tensor | float]"]  # iteration, unix millis
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read the intact records from byte ``offset`` on, each with the offset of its end; a missing file has none.
+    """Read the intact records from byte ``offset`` on, each with the offset of its end.
 
     Metrics come unpacked: ``{"kind": "metrics", "iterations": […], "ms": […], "values": {key: […]}}``. This is safe while a writer
     appends: to continue later, pass the last offset.
-
-    Raises:
-        StorageError: the file cannot be read.
     """
     for end, record in _read_packed(path, offset):
         if record["kind"] == "metrics":
@@ -61,11 +58,7 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_kinds(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
-    """Read the intact records of some kinds other than ``metrics``; faster than :func:`read`, since no metric is unpacked.
-
-    Raises:
-        StorageError: the file cannot be read.
-    """
+    """Read the intact records of some kinds other than ``metrics``; faster than :func:`read`, since no metric is unpacked."""
     return (record for _, record in _read_packed(path, 0) if record.get("kind") in kinds)
 
 
@@ -86,11 +79,7 @@ def _read_packed(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any]]
 
 
 def surviving_iterations(path: Path) -> deque[float]:
-    """For each part of the journal between two rewinds, its last iteration that no later rewind discards.
-
-    Raises:
-        StorageError: the file cannot be read.
-    """
+    """For each part of the journal between two rewinds, its last iteration that no later rewind discards."""
     limits = deque([math.inf])
     for rewind in reversed(list(read_kinds(path, *REWINDS))):
         at = rewind.get("iteration")
@@ -98,53 +87,29 @@ def surviving_iterations(path: Path) -> deque[float]:
     return limits
 
 
-def surviving_records(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
-    """Read the records of some kinds other than ``metrics``, without those of discarded iterations.
-
-    Raises:
-        StorageError: the file cannot be read.
-    """
+def last_metrics(path: Path, until: float = math.inf) -> dict[str, float]:
+    """The last value of each metric up to an iteration, without discarded iterations and metrics that failed the last time."""
+    known: dict[str, float] = {}
     limits = surviving_iterations(path)
-    for record in read_kinds(path, *kinds, *REWINDS):
-        at, limit = record.get("iteration"), limits[0]
+    for record in read_kinds(path, "eval", *REWINDS):
         if record["kind"] in REWINDS:
             limits.popleft()
-        if record["kind"] in kinds and (not isinstance(at, int) or at <= limit):
-            yield record
-
-
-def last_metrics(path: Path, until: float = math.inf) -> dict[str, float]:
-    """The last value of each metric up to an iteration, without metrics that failed the last time.
-
-    Raises:
-        StorageError: the file cannot be read.
-    """
-    known: dict[str, float] = {}
-    for record in surviving_records(path, "eval"):
-        if record["iteration"] <= until:
+        elif record["iteration"] <= min(limits[0], until):
             values = {key.removeprefix("eval/"): float(value) for key, value in record["values"].items()}
             known = merge_metrics(known, values, record.get("missing", ()))
     return known
 
 
 def merge_metrics(known: Mapping[str, _T], values: Mapping[str, _T], missing: Collection[str]) -> dict[str, _T]:
-    """Update values by key, such as ``modes/captured``, with another evaluation; metrics that failed in it lose their old values.
-
-    Args:
-        known: the values so far.
-        values: the new values.
-        missing: names of metrics that could not be measured.
-    """
+    """Update values by key, such as ``modes/captured``; the metrics named in ``missing`` failed, and lose their old values."""
     return {**{key: value for key, value in known.items() if key.partition("/")[0] not in missing}, **values}
 
 
 class JournalWriter:
-    """Appends to a journal. Only one process at a time may do so: the one that holds the run folder's lock.
+    """Appends to a journal, which is created with mode 0600. Only the process that holds the run folder's lock may do so.
 
-    Args:
-        path: the journal; it is created with mode 0600 if missing. A torn tail is cut off.
-        keep_going: whether to log one warning per outage when the disk refuses a write, instead of raising. What could not be
-            written is kept in memory (metrics up to 4 MiB) and written once the disk has room again.
+    With ``keep_going``, a disk that refuses a write causes one warning per outage instead of an error. What could not be written is
+    kept in memory (metrics up to 4 MiB) and written once the disk has room again.
 
     Raises:
         StorageError: the file cannot be opened; without ``keep_going``, every method raises it too when the disk refuses a write.

@@ -23,30 +23,18 @@ from ganforge.storage import atomic_files, strict_json
 
 RunState = Literal["running", "finished", "stopped", "failed", "diverged", "killed"]
 
-_LOCK_TIMEOUT = 0.2
-"""Seconds to wait for the lock: another process may hold it for a moment in :meth:`RunFolder.holder`."""
-_PROBE_TIMEOUT = 0.05
-_POLL_INTERVAL = 0.01
-
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """The process that works in a run folder.
-
-    Attributes:
-        pid: its process id.
-        host: its machine.
-        since: unix seconds.
-    """
+    """The process that works in a run folder, ``since`` a time in unix seconds."""
 
     pid: int
     host: str
     since: float
 
     def __str__(self) -> str:
-        since, now = datetime.fromtimestamp(self.since).astimezone(), datetime.now().astimezone()  # in the user's time zone
-        moment = f"{since:%H:%M}" if since.date() == now.date() else f"{since:%Y-%m-%d %H:%M}"
-        return f"pid {self.pid} on host {self.host} since {moment}"
+        since = datetime.fromtimestamp(self.since).astimezone()  # in the user's time zone
+        return f"pid {self.pid} on host {self.host} since {since:%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +45,6 @@ class Status:
         iterations: iterations in all.
         seconds: wall time of training so far, in this process.
         iterations_per_second: latest measured speed, or ``None`` before there is one.
-        pid: the process that trains or trained.
-        host: its machine.
         heartbeat: unix seconds of this report.
         health: ``verdict`` and ``findings``, once the health checks ran.
         error: type and message of the exception that ended it.
@@ -94,7 +80,10 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run's folder, ``runs/<experiment>/<name>-<8 hex>/``."""
+    """One run's folder, ``runs/<experiment>/<name>-<8 hex>/``.
+
+    Every method that reads or writes raises a :class:`StorageError` if the disk or folder refuses, or the file is damaged.
+    """
 
     path: Path
 
@@ -132,9 +121,6 @@ class RunFolder:
         """Create a folder below ``root``, with an identity (``id``, ``name``, ``experiment``, ``created``) and empty sub-folders.
 
         Names become slugs for the path; the identity keeps them unchanged. No name leads outside ``root``.
-
-        Raises:
-            StorageError: the folder cannot be created, or you may not write in it.
         """
         run_id = uuid.uuid4().hex
         folder = cls(root / slug(experiment, fallback="experiment") / f"{slug(name, fallback='run')}-{run_id[:8]}")
@@ -147,19 +133,11 @@ class RunFolder:
         return folder
 
     def write_json(self, path: Path, data: object) -> None:
-        """Replace a file of this folder by plain data, durably.
-
-        Raises:
-            StorageError: the disk or folder refused.
-        """
+        """Replace a file of this folder by plain data, durably."""
         atomic_files.write_json(path, data)
 
     def read_json(self, path: Path) -> Any:
-        """Read the plain data of a file of this folder; ``None`` if there is no such file.
-
-        Raises:
-            StorageError: the file cannot be read, or is not valid JSON.
-        """
+        """Read the plain data of a file of this folder; ``None`` if there is no such file."""
         try:
             return strict_json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -170,35 +148,23 @@ class RunFolder:
             raise StorageError(f"{path} is damaged: {error}") from error
 
     def read_status(self) -> Status | None:
-        """Read the run's state; ``None`` before the first report. Unknown keys, from newer versions of ganforge, are ignored.
-
-        Raises:
-            StorageError: the file cannot be read, or is damaged.
-        """
+        """Read the run's state; ``None`` before the first report. Unknown keys, from newer versions of ganforge, are ignored."""
         found = self.read_json(self.status)
         if not isinstance(found, dict) or "status" not in found:
             return None
         return Status(**{each.name: found[each.name] for each in fields(Status) if each.name in found})
 
     def write_status(self, status: Status, *, durable: bool = True) -> None:
-        """Write the run's state; a heartbeat need not be ``durable``.
-
-        Raises:
-            StorageError: the disk or folder refused.
-        """
+        """Write the run's state; a heartbeat need not be ``durable``."""
         atomic_files.write_json(self.status, asdict(status), durable=durable)
 
     def finish(
         self, status: RunState, *, reason: str | None = None, error: str | None = None, health: Mapping[str, object] | None = None
     ) -> Status:
-        """Write how the run ended and return the new state; what is not given keeps its value.
-
-        Raises:
-            StorageError: the disk or folder refused.
-        """
-        known = {"reason": reason, "error": error, "health": health}
-        changes = {key: value for key, value in known.items() if value}
-        ended = (self.read_status() or Status(status=status)).now(status=status, **changes)
+        """Write how the run ended and return the new state; what is not given keeps its value."""
+        before = self.read_status() or Status(status=status)
+        reason, error, health = reason or before.reason, error or before.error, health or before.health
+        ended = before.now(status=status, reason=reason, error=error, health=health)
         self.write_status(ended)
         return ended
 
@@ -208,12 +174,11 @@ class RunFolder:
 
         Raises:
             RunFolderError: another process holds the lock; names its pid, host and start time.
-            StorageError: the lock file cannot be written.
         """
         lock = FileLock(self._lock_file)
         with atomic_files.storage_errors(self._lock_file):
             try:
-                lock.acquire(timeout=_LOCK_TIMEOUT, poll_interval=_POLL_INTERVAL)
+                lock.acquire(timeout=0.2, poll_interval=0.01)  # another process may hold it for a moment in holder()
             except Timeout as error:
                 raise RunFolderError(
                     f"run {self.path} is in use by {self._read_holder()}", remedy="wait until it ends, or stop it"
@@ -236,7 +201,7 @@ class RunFolder:
             return None
         lock = FileLock(self._lock_file)
         try:
-            lock.acquire(timeout=_PROBE_TIMEOUT, poll_interval=_POLL_INTERVAL)
+            lock.acquire(timeout=0.05, poll_interval=0.01)
         except Timeout:
             return self._read_holder()
         except OSError:
@@ -253,10 +218,7 @@ class RunFolder:
 
 
 def slug(name: str, *, fallback: str) -> str:
-    """``name`` as one safe path component: at most 60 of ``a-z 0-9 . _ -``, not starting with a dot.
-
-    If nothing of the name is left (other scripts, only dots), the slug is ``fallback`` and a checksum, so that names stay distinct.
-    """
+    """``name`` as one safe path component: at most 60 of ``a-z 0-9 . _ -``; ``fallback`` and a checksum if nothing is left."""
     ascii_text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     kept = re.sub(r"[^a-z0-9._-]+", "-", ascii_text)[:60].strip(".-_")
     return kept or f"{fallback}-{zlib.crc32(name.encode(errors='surrogatepass')):08x}"

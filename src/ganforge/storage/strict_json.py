@@ -26,11 +26,7 @@ def dumps(data: object, *, indent: int | None = None) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Load what :func:`dumps` wrote.
-
-    Raises:
-        ValueError: not JSON, or not UTF-8.
-    """
+    """Load what :func:`dumps` wrote; raises a :class:`ValueError` for anything else."""
     return json.loads(text, object_hook=_decode)
 
 

@@ -17,19 +17,16 @@ from ganforge.storage.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class StoredMetricInfo:
-    """What the values of a metric mean, at the run's sample size.
-
-    Attributes:
-        label: plain words, with the unit.
-        better: ``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown.
-        ideal: the value of a perfect generator, or ``None``.
-        floor: the mean value of a perfect generator at the run's sample size, or ``None``.
-    """
+    """What the values of a metric mean, at the run's sample size."""
 
     label: str = ""
+    """Plain words, with the unit."""
     better: str = ""
+    """``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown."""
     ideal: float | None = None
+    """The value of a perfect generator."""
     floor: float | None = None
+    """The mean value of a perfect generator at the run's sample size."""
 
     @property
     def aim(self) -> float | None:
@@ -53,14 +50,10 @@ class ValueInfo:
         *,
         floors: bool = True,
     ) -> Self:
-        """Resolve what losses and metrics declare.
+        """Resolve what losses and metrics declare, from the number of ``samples`` that each metric takes, by its name.
 
-        Args:
-            term_info: by key.
-            metric_info: by key.
-            samples: number of samples that each metric takes, by its name.
-            floors: whether to compute all floors. Some are simulated, which takes seconds; ``False`` computes only those of metrics
-                whose goal is ``nearer``.
+        Some floors are simulated, which takes seconds; without ``floors``, only those of metrics whose goal is ``nearer`` are
+        computed.
         """
 
         def floor(key: str, info: MetricInfo) -> float | None:
@@ -74,11 +67,7 @@ class ValueInfo:
 
 
 def write(folder: RunFolder, info: ValueInfo) -> None:
-    """Write the file.
-
-    Raises:
-        StorageError: the disk or folder refused.
-    """
+    """Write the file."""
     atomic_files.write_json(folder.value_info, dataclasses.asdict(info), durable=False)
 
 

@@ -79,12 +79,7 @@ class Acknowledgement:
 class Delivery:
     """Delivers a run's journal to a sink, from an acknowledgement on.
 
-    Args:
-        folder: the run folder.
-        sink: the destination.
-        ack: what was accepted before.
-        save: stores a new acknowledgement; called after each acceptance.
-        reject: stores what the sink refused for good.
+    After each acceptance, ``save`` stores the new acknowledgement; ``reject`` stores what the sink refused for good.
     """
 
     def __init__(
@@ -113,9 +108,7 @@ class Delivery:
         If it is ``final``, windows that are still open are sent too, and a run without an ``end`` record is marked KILLED.
 
         Raises:
-            UnreachableError: the store accepts nothing now; drop this delivery.
-            RunDeletedError: the run was deleted in the store.
-            StorageError: the run folder cannot be read or written.
+            UnreachableError, RunDeletedError, StorageError: drop this delivery.
         """
         for end, record in journal.read(self.folder.journal, self._position):
             self._open_run()
@@ -166,15 +159,12 @@ class Delivery:
         elif kind in {"end", "resume", "rollback"}:  # already sent, but it still ends windows, wherever reading starts
             self._end_windows(kind)
 
-    # Metrics
-
     def _handle_evaluation(self, begin: int, end: int, record: dict[str, Any]) -> None:
         try:
             self._buffer.add_evaluation(begin, record)
         except (KeyError, TypeError, ValueError) as error:
             if end > self.ack.handled:
-                iteration = record.get("iteration")
-                self._reject("evaluation" if iteration is None else f"evaluation at iteration {iteration}", repr(error))
+                self._reject(f"evaluation at iteration {record.get('iteration')}", repr(error))
                 self._acknowledge(replace(self.ack, handled=end))
 
     def _choose_width(self, *, final: bool = False) -> None:
@@ -205,14 +195,12 @@ class Delivery:
             highest[point.key] = max(point.iteration, highest.get(point.key, 0))
         self._acknowledge(replace(self.ack, highest=highest, points=self.ack.points + len(batch) - len(refused)))
 
-    # Other records
-
     def _handle_other(self, kind: str, record: dict[str, Any]) -> None:
         handlers = {
             "image": self._log_image,
             "file": self._log_file,
-            "tag": self._set_tag,
-            "health": self._set_health_tags,
+            "tag": self._set_tags,
+            "health": self._set_tags,
             "model": self._log_model,
             "resume": self._resume,
             "rollback": self._roll_back,
@@ -236,19 +224,17 @@ class Delivery:
     def _log_file(self, record: dict[str, Any]) -> None:
         self._sink.log_file(self._inside(record["path"]), str(record.get("folder") or ""))
 
-    def _set_tag(self, record: dict[str, Any]) -> None:
-        self._sink.set_tag(record["key"], mask(record["key"], str(record["value"])))
-
-    def _set_health_tags(self, record: dict[str, Any]) -> None:
-        for key, value in health_tags(record).items():
-            self._sink.set_tag(key, mask_text(value))
+    def _set_tags(self, record: dict[str, Any]) -> None:
+        tags = health_tags(record) if record["kind"] == "health" else {record["key"]: str(record["value"])}
+        for key, value in tags.items():
+            self._sink.set_tag(key, mask(key, value))
 
     def _log_model(self, record: dict[str, Any]) -> None:
         self._send()  # metrics first, so that MLflow can link them
         self._sink.log_model(self._inside(record["path"]), record)
 
     def _resume(self, record: dict[str, Any]) -> None:
-        self._end_windows(record["kind"])
+        self._end_windows("resume")
         self._sink.set_status("RUNNING", int(record["ms"]))
         self.ack = replace(self.ack, status=None)
 
@@ -298,8 +284,6 @@ class Delivery:
         self._ended = True
         self._acknowledge(replace(self.ack, status="KILLED"))
 
-    # Bookkeeping
-
     def _acknowledge(self, ack: Acknowledgement) -> None:
         self.ack = replace(ack, offset=self._buffer.needed_from(self._position))
         if self.ack != self._saved:
@@ -311,11 +295,7 @@ class Delivery:
         self.ack = replace(self.ack, rejected=self.ack.rejected + 1)
 
     def _inside(self, path: str) -> Path:
-        """Resolve a path from the journal, which must exist inside the run folder.
-
-        Raises:
-            RefusedError: it does not.
-        """
+        """Resolve a path from the journal, which must exist inside the run folder."""
         resolved = (self.folder.path / path).resolve()
         if not resolved.is_relative_to(self.folder.path.resolve()):
             raise RefusedError(f"{path} is outside the run folder")
@@ -337,11 +317,7 @@ class PendingUploads:
 
 
 def count_pending(folder: RunFolder) -> PendingUploads:
-    """Count what ``ganforge sync`` would send, without MLflow and without a network.
-
-    Raises:
-        StorageError: the journal cannot be read.
-    """
+    """Count what ``ganforge sync`` would send, without MLflow and without a network."""
     sink = _CountingSink()
     with suppress(UnreachableError):  # the journal does not identify the run
         ack = Acknowledgement.load(folder.acknowledged)

@@ -25,13 +25,10 @@ class GeneratorModel(PythonModel):
 
     # MLflow warns at every import without this type hint; it derives no schema from a DataFrame.
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
-        """Draw samples; the input is ignored.
+        """Draw samples; context and input are ignored.
 
-        Args:
-            context: set by MLflow.
-            model_input: ignored; may be ``None``.
-            params: ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class, -1 for any; ``code``: a
-                list with one number per code, categorical ones (as class indices) first; NaN and missing ones are drawn at random.
+        The params are ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class, -1 for any; ``code``: a
+        list with one number per code, categorical ones (as class indices) first; NaN and missing ones are drawn at random.
         """
         wanted = {"n": 16, "seed": 0, "label": -1, "code": [], **(params or {})}
         label, code = int(wanted["label"]), [None if math.isnan(value) else float(value) for value in wanted["code"]]

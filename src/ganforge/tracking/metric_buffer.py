@@ -21,7 +21,6 @@ FULL = 0
 """The width that means "every point"."""
 
 _MAX_WIDTH = 2**20
-_MAX_ITERATION = 2**63 - 1  # MLflow's steps have 64 bits
 _ENOUGH_ROWS = 256
 _ENOUGH_MS = 1000
 _HEALTH = "health/"
@@ -48,14 +47,10 @@ class MetricBuffer:
     Args:
         width: width of the first windows, or ``None`` to choose it from the speed that the journal shows.
         highest: highest iteration sent of each metric; what a resumed run logs again is left out.
-
-    Attributes:
-        waiting: points to be sent, in their order.
-        last_iteration: the latest iteration seen.
     """
 
     def __init__(self, width: int | None, highest: Mapping[str, int]) -> None:
-        self.waiting: deque[Point] = deque()
+        self.waiting: deque[Point] = deque()  # in the order of sending
         self.last_iteration = 0
         self._windows = None if width is None else Windows(width)
         self._held: list[tuple[int, dict[str, Any]]] = []  # records read before the width is known
@@ -85,13 +80,10 @@ class MetricBuffer:
 
         An ``evaluated`` record, of ``ganforge evaluate``, gets its own metric names. Its step is its number, not the iteration:
         there may be several for one iteration, and MLflow must show the last one as the latest.
-
-        Raises:
-            KeyError, TypeError, ValueError: the record is malformed.
         """
         later = record.get("kind") == "evaluated"
         prefix, iteration, ms = "evaluated/" if later else "eval/", record["number" if later else "iteration"], record["ms"]
-        if iteration > _MAX_ITERATION:
+        if iteration >= 2**63:
             raise ValueError(f"iteration {iteration} exceeds MLflow's limit of 2**63 - 1")
         for name, value in record["values"].items():
             key = _prefixed_key(prefix, name)
@@ -210,11 +202,7 @@ def finite_or_nan(value: float) -> float:
 
 
 def surviving_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
-    """By metric, the iteration and value of the latest point up to an iteration; of repeated iterations, only the last one counts.
-
-    Raises:
-        StorageError: the journal cannot be read.
-    """
+    """By metric, iteration and value of the latest point up to an iteration; of repeated iterations, only the last one counts."""
     found: dict[str, tuple[int, float]] = {}
     limits = journal.surviving_iterations(path)
     for _, record in journal.read(path):

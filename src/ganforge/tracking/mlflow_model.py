@@ -26,16 +26,7 @@ def log_generator(
 ) -> None:
     """Log the generator as the run's model of this iteration unless it is there.
 
-    Args:
-        client: the store.
-        experiment_id: MLflow's id of the experiment.
-        run_id: MLflow's id of the run.
-        folder: what ``ganforge.runs.loaded_generator.load`` needs: the EMA's weights, the resolved recipe, sizes and versions.
-        iteration: iterations done.
-        requirements: pip requirements.
-
-    Raises:
-        MlflowException: the store refused or did not answer.
+    The folder is what ``ganforge.runs.loaded_generator.load`` needs: the EMA's weights, the resolved recipe, sizes and versions.
     """
     mark = f"{run_id}@{iteration}"
     for earlier in client.search_logged_models([experiment_id], filter_string=f"tags.`{_MARK}` = '{mark}'"):

@@ -32,11 +32,10 @@ _T = TypeVar("_T")
 Refusal = tuple[str, str]
 """What was refused, and why."""
 
-_CHUNK = 100  # params or tags per request
 _LONGEST_TAG = 8000
 _TEXT_FILES = {".toml", ".json", ".txt", ".log", ".md", ".csv", ".diff", ".yaml", ".yml"}
 _LONGEST_TEXT = 1 << 20
-_PATIENCE = 4  # failed attempts after which a record may be to blame instead of the store
+_PATIENCE = 4  # failures after which the record is to blame instead of the store
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -65,9 +64,7 @@ class RunDeletedError(Exception):
 def set_environment(*, own_process: bool) -> None:
     """Configure MLflow for uploads: no retries, no threads, no telemetry, no output, no warnings that the user cannot act on.
 
-    Args:
-        own_process: whether nothing else in this process uses MLflow. Then its retries are off whatever the user has set, since
-            they block for minutes; otherwise the user's settings apply.
+    In a process of our own, retries are off whatever the user has set, since they block for minutes.
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -85,7 +82,7 @@ class MlflowSink:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.failures = 0  # attempts to upload that have failed since the last one that succeeded
+        self.suspected = 0  # requests that failed in a row while the store accepted another one
         self._experiment_id = ""
         self._run_id = ""
         self._pictures: set[tuple[str, str]] | None = None  # (key, iteration) of the pictures in the store
@@ -109,8 +106,12 @@ class MlflowSink:
         from mlflow.entities import Param, RunTag
 
         params = [Param(metric_key(key), cut(value, 6000)) for key, value in start.params.items()]
-        tags = [RunTag(key, value) for key, value in _tags(start).items()]
-        refusals = self._log_batches("params", params) + self._log_batches("tags", tags)
+        batches: dict[str, list[Any]] = {"params": params, "tags": [RunTag(key, value) for key, value in _tags(start).items()]}
+        refusals = [
+            (f"{what} {item.key}", reason)
+            for what, items in batches.items()
+            for item, reason in isolate_refused(items, partial(self._log_batch, what))
+        ]
         if start.dataset is not None:
             refusals += _attempt("data set", partial(self._log_dataset, start.dataset))
         for path, place in start.artifacts.items():
@@ -121,9 +122,7 @@ class MlflowSink:
         """Send metrics, all or none."""
         from mlflow.entities import Metric
 
-        with self._errors(may_blame=True):
-            metrics = [Metric(metric_key(point.key), point.value, point.ms, point.iteration) for point in points]
-            self._client.log_batch(self._run_id, metrics=metrics, synchronous=True)
+        self._log_batch("metrics", [Metric(metric_key(point.key), point.value, point.ms, point.iteration) for point in points])
         fault_point("sent")
 
     def log_image(self, path: Path, key: str, iteration: int, ms: int) -> None:
@@ -180,8 +179,10 @@ class MlflowSink:
             with translate_errors():
                 yield
         except UnreachableError as failure:
-            if may_blame and self.failures >= _PATIENCE and self._accepts_writes():
-                raise RefusedError(str(failure)) from failure
+            if may_blame:
+                self.suspected = self.suspected + 1 if self._accepts_writes() else 0
+                if self.suspected > _PATIENCE:
+                    raise RefusedError(str(failure)) from failure
             raise
         except RefusedError as refusal:
             with translate_errors():
@@ -193,22 +194,15 @@ class MlflowSink:
     def _accepts_writes(self) -> bool:
         try:
             with translate_errors():
-                self._client.set_tag(self._run_id, "ganforge.upload_failures", str(self.failures), synchronous=True)
+                self._client.set_tag(self._run_id, "ganforge.upload_failures", str(self.suspected + 1), synchronous=True)
         except (UnreachableError, RefusedError):
             return False
         return True
 
-    def _log_batches(self, what: str, items: Sequence[Any]) -> list[Refusal]:
-        """Send params or tags in chunks."""
-
-        def send(chunk: Sequence[Any]) -> None:
-            with self._errors(may_blame=True):
-                self._client.log_batch(self._run_id, synchronous=True, **{what: chunk})
-
-        chunks = [items[begin : begin + _CHUNK] for begin in range(0, len(items), _CHUNK)]
-        return [(f"{what} {item.key}", reason) for chunk in chunks for item, reason in isolate_refused(chunk, send)]
-
-    # Identity
+    def _log_batch(self, what: str, items: Sequence[Any]) -> None:
+        """Send metrics, params or tags; MLflow's client splits batches that exceed its limits."""
+        with self._errors(may_blame=True):
+            self._client.log_batch(self._run_id, synchronous=True, **{what: items})
 
     def _find_acknowledged(self, run_id: str | None) -> bool:
         """Whether the store has the run that the acknowledgement names."""
@@ -347,11 +341,7 @@ def _without_secrets(path: Path) -> Iterator[Path]:
 
 
 def isolate_refused(items: Sequence[_T], send: Callable[[Sequence[_T]], None]) -> list[tuple[_T, str]]:
-    """Send items together; if the store refuses them, halve until each refused item is alone. Returns those, with reasons.
-
-    Raises:
-        UnreachableError, RunDeletedError: from ``send``.
-    """
+    """Send items together; if the store refuses them, halve until each refused item is alone. Returns those, with reasons."""
     try:
         send(items)
     except RefusedError as refusal:

@@ -39,7 +39,6 @@ class StartRecord:
     Attributes:
         run_id: ganforge's id of the run; the tag ``ganforge.run_id`` identifies it in MLflow.
         params: the resolved recipe, flattened with dots: ``generator.params.hidden`` → ``[128, 128]``.
-        tags: ``mlflow.source.name``, ``mlflow.source.git.commit``, ``ganforge.seed``, … and the user's own.
         note: Markdown shown on the run's page.
         artifacts: files that are in the run folder already, such as ``recipe.toml``, each with its folder in MLflow.
         parent_run_id: ganforge's id of the parent run (a sweep over seeds), or ``None``.
@@ -65,11 +64,7 @@ class StartRecord:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> StartRecord:
-        """Read the journal's record; unknown fields are ignored.
-
-        Raises:
-            ValueError: ``run_id``, ``run_name`` or ``experiment`` is missing.
-        """
+        """Read the journal's record: unknown fields are ignored; raises a :class:`ValueError` if it does not name the run."""
         return TypeAdapter(cls).validate_python(record)
 
 
@@ -77,9 +72,6 @@ def health_tags(record: Mapping[str, Any]) -> dict[str, str]:
     """Tags for a ``health`` record of the journal: verdict, problems, findings as text, and the counts of a sweep.
 
     The findings are a separate tag instead of a part of the run's note, which you may edit in MLflow while the run continues.
-
-    Raises:
-        KeyError, TypeError: the record is malformed.
     """
     verdict = {HEALTH_TAG: str(record["verdict"])}
     if "seeds" in record:

@@ -104,17 +104,14 @@ def _await_health(process: subprocess.Popen[bytes], address: str, output: IO[str
     while time.monotonic() < deadline:
         if process.poll() is not None:
             output.seek(0)
-            raise UsageError(f"the MLflow server ended at once: {_last_line(output.read())}", remedy="see 'ganforge doctor'")
+            lines = output.read().split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+            raise UsageError(f"the MLflow server ended at once: {mask_text(last.strip())}", remedy="see 'ganforge doctor'")
         with suppress(requests.RequestException):
             if requests.get(f"{address}/health", timeout=2).ok:
                 return
         time.sleep(0.2)
     raise UsageError(f"the MLflow server did not answer within {_TIMEOUT:.0f} s", remedy="see 'ganforge doctor'")
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return mask_text(lines[-1]) if lines else "it printed nothing"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -101,18 +101,14 @@ def supervise(
     mode: Literal["process", "inline", "off"] = "process",
     drain_timeout: float = DRAIN_TIMEOUT,
 ) -> Iterator[Supervisor]:
-    """Upload a run to MLflow while the block runs, and wait for the rest at its end.
+    """Upload a run to MLflow while the block runs, and wait ``drain_timeout`` seconds for the rest at its end.
 
     This never prints, and never fails because of MLflow. Start it as soon as there is a run folder: the uploader needs 3 s to
     import MLflow, while the trainer imports torch. Write the journal's ``end`` record before the block ends, or MLflow gets the
     status KILLED.
 
-    Args:
-        folder: the run folder.
-        uri: tracking URI of the command line; see :func:`ganforge.tracking.tracking_store.resolve_store`.
-        mode: ``"process"`` starts a process; ``"inline"`` a thread of this one, for notebooks; ``"off"`` leaves everything to
-            ``ganforge sync``.
-        drain_timeout: seconds to wait at the end.
+    The mode ``"process"`` starts a process; ``"inline"`` a thread of this one, for notebooks; ``"off"`` leaves everything to
+    ``ganforge sync``.
 
     Raises:
         UsageError: the URI is invalid.
@@ -142,8 +138,7 @@ class _UploaderProcess:
 
     def __init__(self, folder: RunFolder, store: Store, drain_timeout: float) -> None:
         # -P: a mlflow.py in the current folder must not replace MLflow.
-        self._command = [sys.executable, "-P", "-m", "ganforge.tracking.uploader", str(folder.path)]
-        self._command += ["--drain-timeout", str(drain_timeout)]
+        self._command = [sys.executable, "-P", "-m", "ganforge.tracking.uploader", str(folder.path), str(drain_timeout)]
         self._environment = {**os.environ, "MLFLOW_TRACKING_URI": store.uri}  # not an argument: it may hold a password
         self._timeout = drain_timeout + _REQUEST_TIMEOUT
         self._stopping = False
@@ -158,9 +153,8 @@ class _UploaderProcess:
             self._stopping = True
             process = self._process
         if process is not None:
-            _close_input(process)
-            with suppress(subprocess.TimeoutExpired):  # it continues in the background
-                process.wait(self._timeout)
+            with suppress(subprocess.TimeoutExpired, ValueError):  # it continues in the background; or it died before
+                process.communicate(timeout=self._timeout)  # closes its input, and waits
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         try:
@@ -183,7 +177,7 @@ class _UploaderProcess:
                 break
             if process.wait() == 0:  # it ended on purpose, such as after the run was deleted
                 return
-            _close_input(process)
+            process.communicate()  # closes its input
             with self._guard:
                 if self._stopping or restarts == _RESTARTS:
                     break
@@ -213,9 +207,3 @@ class _UploaderThread:
         except Exception as error:  # noqa: BLE001 - the thread's last boundary: training continues without it
             log_error(folder, error)
             self.failed = True
-
-
-def _close_input(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        with suppress(OSError):
-            process.stdin.close()

@@ -14,7 +14,6 @@ from filelock import FileLock
 
 from ganforge.core.errors import UsageError
 from ganforge.core.redaction import mask_text
-from ganforge.storage.atomic_files import storage_errors
 from ganforge.storage.run_folder import slug
 
 _SQLITE = "sqlite:///"
@@ -50,14 +49,9 @@ class Store:
         if self.database is None:
             yield
             return
-        lock = FileLock(self.database.with_name(f"{self.database.name}.lock"))
-        with storage_errors(self.database):
-            self.database.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        try:
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.database.with_name(f"{self.database.name}.lock")):
             yield
-        finally:
-            lock.release()
 
     def artifacts(self, experiment: str) -> str | None:
         """Where the artifacts of an experiment go: beside the sqlite file; ``None`` lets the server decide."""

@@ -1,14 +1,13 @@
 """The uploader: a loop that delivers a run to MLflow while the run lives, and a while longer.
 
-The trainer starts it as a process, ``python -m ganforge.tracking.uploader RUN_FOLDER``, which lives as long as its standard input
-is open: the end of file there means that the trainer is gone, however it ended. Ctrl-C is for the trainer, so the uploader ignores
-it. It prints nothing; ``upload.log`` holds its errors, without secrets. ``ganforge sync`` runs the same loop
+The trainer starts it as a process, ``python -m ganforge.tracking.uploader RUN_FOLDER DRAIN_TIMEOUT``, which lives as long as its
+standard input is open: the end of file there means that the trainer is gone, however it ended. Ctrl-C is for the trainer, so the
+uploader ignores it. It prints nothing; ``upload.log`` holds its errors, without secrets. ``ganforge sync`` runs the same loop
 without a trainer.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
@@ -17,9 +16,10 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -64,14 +64,9 @@ def read_state(folder: RunFolder) -> UploadState | None:
         return None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(path: str, drain_timeout: str) -> int:
     """Upload until the run has ended; exit code 0 however much was delivered, 1 after an error in the uploader itself."""
-    parser = argparse.ArgumentParser(prog="python -m ganforge.tracking.uploader")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--drain-timeout", type=float, default=DRAIN_TIMEOUT)
-    options = parser.parse_args(arguments)
-    folder = RunFolder(options.folder.absolute())
-
+    folder = RunFolder(Path(path).absolute())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)
     warnings.simplefilter("ignore")  # from MLflow and SQLAlchemy: not visible here, and -W error would end the uploader
@@ -80,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threading.Thread(target=_wait_for_parent, args=(run_over,), daemon=True).start()
     try:
         set_environment(own_process=True)
-        timeout, store = options.drain_timeout, resolve_store()
-        upload(folder, store, run_over, drain_timeout=timeout, resumed=lambda: _is_resumed(folder, trainer))
+        resumed = partial(_is_resumed, folder, trainer)
+        upload(folder, resolve_store(), run_over, drain_timeout=float(drain_timeout), resumed=resumed)
     except Exception as error:  # noqa: BLE001 - the last boundary: this process's stderr is not read
         log_error(folder, error)
         return 1
@@ -96,17 +91,10 @@ def upload(
     drain_timeout: float = DRAIN_TIMEOUT,
     resumed: Callable[[], bool] = lambda: False,
 ) -> UploadState:
-    """Deliver a run until it has ended and everything is delivered, or the store refuses for ``drain_timeout`` after its end.
+    """Deliver a run until everything is delivered, or the store refuses for ``drain_timeout`` seconds after the run's end.
 
-    Args:
-        folder: the run folder.
-        store: the destination.
-        run_over: set when the trainer is gone.
-        drain_timeout: seconds to retry after that.
-        resumed: whether another process works in the run folder now: then this uploader must not mark the run as ended.
-
-    Returns:
-        The last state: ``done``, ``unreachable``, ``stopped`` or ``busy`` (another uploader is at work).
+    Set ``run_over`` when the trainer is gone. If another process works in the run folder then (``resumed``), this uploader does not
+    mark the run as ended.
     """
     loop = _UploadLoop(folder, store, run_over, drain_timeout, resumed)
     lock = FileLock(folder.path / "upload.lock")
@@ -163,6 +151,7 @@ class _UploadLoop:
     connected: bool = False
     state: UploadState = UploadState("off")
     since: float = 0.0  # when the phase began
+    failures: int = 0  # in a row
 
     def __post_init__(self) -> None:
         self.sink = MlflowSink(self.store)
@@ -211,16 +200,16 @@ class _UploadLoop:
         if self.delivery is None:
             self.delivery = Delivery(self.folder, self.sink, self.ack, save=self._save, reject=self._store_rejection)
         self.delivery.upload_pending(final=final)
-        self.sink.failures = 0
+        self.sink.suspected = self.failures = 0
 
     def _fail(self, failure: Exception) -> UploadState:
         self.delivery = None
-        self.sink.failures += 1
+        self.failures += 1
         return self.report("unreachable", mask_text(str(failure)))
 
     def _backoff(self) -> float:
         """Seconds to wait after a failure: 0.2, doubling up to 5, each ±20 %, so that many uploaders do not retry in step."""
-        return min(5.0, 0.1 * 2.0 ** min(self.sink.failures, 10)) * random.uniform(0.8, 1.2)  # noqa: S311 - not for cryptography
+        return min(5.0, 0.1 * 2.0 ** min(self.failures, 10)) * random.uniform(0.8, 1.2)  # noqa: S311 - not for cryptography
 
     def _save(self, ack: Acknowledgement) -> None:
         atomic_files.write_json(self.folder.acknowledged, asdict(ack))
@@ -233,4 +222,4 @@ class _UploadLoop:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
