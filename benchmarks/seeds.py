@@ -34,12 +34,12 @@ class Goal:
 
     Attributes:
         text: the goal in words.
-        reached: whether the metrics of all seeds, each a list, reach it.
+        met: whether the metrics of all seeds, each a list, meet it.
         found: the metrics in a few words.
     """
 
     text: str
-    reached: Callable[[dict[str, list[float]]], bool]
+    met: Callable[[dict[str, list[float]]], bool]
     found: Callable[[dict[str, list[float]]], str]
 
 
@@ -142,7 +142,7 @@ def section(name: str, swept: dict[str, Any], *, seeds: int, jobs: int) -> str:
         "",
     ]
     lines += [
-        f"- {goal.text}: **{goal.found(values)}**, {'reached' if goal.reached(values) else 'not reached'}"
+        f"- {goal.text}: **{goal.found(values)}**, {'met' if goal.met(values) else 'missed'}"
         for goal in GOALS.get(name, ())
     ]
     return "\n".join(lines).rstrip() + "\n"

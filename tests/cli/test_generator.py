@@ -1,16 +1,22 @@
-"""``ganforge sample`` on runs of images: what is asked for is drawn, and laid out by label or code."""
+"""``ganforge sample``, ``interpolate``, ``traverse`` and ``export`` on runs of two iterations."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import ganforge
 from ganforge.cli.app import main
+from ganforge.cli.generator import Form
+from ganforge.registry.selection import command_line_selection
+from ganforge.runs.generator_export import FORMATS
 from ganforge.runs.nearest_images import FRAME
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
@@ -226,3 +232,203 @@ def test_a_data_set_that_is_missing_is_told(trained, tmp_path, capsys):
     assert main(["sample", str(folder), "--neighbours"]) == 2
     assert "ganforge data prepare mnist" in capsys.readouterr().err
     assert not (folder / "neighbours.png").exists()
+
+
+def size_and_frames(path):
+    with Image.open(path) as picture:
+        return picture.size, getattr(picture, "n_frames", 1)
+
+
+@pytest.mark.parametrize("name", ["dcgan_digits", "cgan_digits", "infogan_digits", "cgan_moons", "gaussian_1d"])
+def test_sheet_and_animation_of_an_interpolation_lie_in_the_run_folder(trained, tmp_path, name, capsys):
+    folder = tmp_path / f"{name}-12345678"
+    shutil.copytree(trained(name), folder)
+
+    assert main(["interpolate", str(folder), "--rows", "3", "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert told["files"] == [str(folder / "interpolation.png"), str(folder / "interpolation.gif")]
+    assert (told["run"], told["iteration"], told["seed"]) == (folder.name, 2, 0)
+    assert size_and_frames(folder / "interpolation.gif")[1] > 8
+
+
+def test_rows_steps_and_seed_are_the_users(trained, tmp_path):
+    pictures = []
+    for seed in ("1", "1", "2"):
+        target = tmp_path / "walk.png"
+        options = ["--rows", "2", "--steps", "5", "--seed", seed, "--out", str(target)]
+        assert main(["interpolate", str(trained("dcgan_digits")), *options]) == 0
+        pictures.append(target.read_bytes())
+
+    factor = 1024 // 44
+    assert size_and_frames(target)[0] == (44 * factor, 17 * factor)
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_the_way_can_be_chosen_and_normal_noise_goes_on_an_arc(trained, tmp_path):
+    pictures = {}
+    for how in (None, "linear", "spherical"):
+        target = tmp_path / "walk.png"
+        chosen = ["--how", how] if how else []
+        assert main(["interpolate", str(trained("dcgan_digits")), *chosen, "--out", str(target)]) == 0
+        pictures[how] = target.read_bytes()
+
+    assert pictures[None] == pictures["spherical"] != pictures["linear"]
+
+
+def test_a_label_holds_for_all_rows(trained, tmp_path, capsys):
+    target = tmp_path / "walk.png"
+    assert (
+        main(["interpolate", str(trained("cgan_digits")), "--label", "4", "--rows", "2", "--steps", "3", "--out", str(target)]) == 0
+    )
+
+    assert size_and_frames(target)[0] == (26 * (1024 // 26), 17 * (1024 // 26))  # no names: the rows do not differ in label
+    assert main(["interpolate", str(trained("cgan_digits")), "--label", "11"]) == 2
+    assert "labels go from 0 to 9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out", "walk.mp4"], ".png or .gif"),
+        (["--label", "1"], "takes no label"),
+        (["--how", "curved"], "'curved' is not one of"),
+    ],
+)
+def test_mistakes_in_interpolate_are_reported(trained, options, said, capsys):
+    assert main(["interpolate", str(trained("dcgan_digits")), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cgan_digits", "infogan_moons", "dcgan_digits"])
+def test_sheet_and_animation_of_a_traversal_lie_in_the_run_folder(trained, tmp_path, name, capsys):
+    folder = tmp_path / f"{name}-12345678"
+    shutil.copytree(trained(name), folder)
+
+    assert main(["traverse", str(folder), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["files"] == [str(folder / "traversal.png"), str(folder / "traversal.gif")]
+    with Image.open(folder / "traversal.gif") as animation:
+        assert animation.n_frames > 8
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rows"),
+    [
+        ("cgan_digits", [], 10),
+        ("cgan_digits", ["--noise", "0"], 10),
+        ("cgan_digits", ["--noise", "0", "--label", "3", "--rows", "2"], 2),
+        ("infogan_digits", [], 11),  # ten values of the first code, and the continuous one
+        ("infogan_digits", ["--code", "0"], 10),
+        ("infogan_digits", ["--code", "1"], 10),
+        ("dcgan_digits", ["--noise", "1", "--rows", "4"], 4),
+        ("dcgan_digits", ["--rows", "3"], 3),
+    ],
+)
+def test_rows_are_what_is_varied(trained, tmp_path, name, options, rows):
+    target = tmp_path / "sheet.png"
+    assert main(["traverse", str(trained(name)), *options, "--steps", "5", "--out", str(target)]) == 0
+
+    assert size(target)[1] == (9 * rows - 1) * (1024 // (9 * max(rows, 5) - 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("infogan_digits", ["--code", "2"], "codes are 0 with 10 values, 1 from -1 to 1"),
+        ("cgan_digits", ["--code", "0"], "takes no code"),
+        ("dcgan_digits", ["--noise", "99"], "its dimensions go from 0 to"),
+        ("infogan_digits", ["--code", "0", "--noise", "0"], "vary one at a time"),
+        ("dcgan_digits", ["--out", "sheet.jpg"], ".png or .gif"),
+    ],
+)
+def test_mistakes_in_traverse_are_reported(trained, name, options, said, capsys):
+    assert main(["traverse", str(trained(name)), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def here(trained, tmp_path, monkeypatch):
+    """A working directory with a run."""
+    monkeypatch.chdir(tmp_path)
+    run = trained("cgan_moons")
+    shutil.copytree(run, tmp_path / "runs" / "smoke" / run.name)
+    return tmp_path
+
+
+def test_it_offers_what_can_be_written():
+    assert {form.value for form in Form} == set(FORMATS)
+
+
+def test_it_says_what_was_written_and_what_goes_in_and_out(here, capsys):
+    (run,) = (here / "runs" / "smoke").iterdir()
+    capsys.readouterr()
+
+    assert main(["export", "cgan_moons", "--format", "torch-export"]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == f"wrote the generator of iteration 2 to {run.relative_to(here)}/generator.pt2"
+    assert second.strip() == "noise (n, 3) float32, labels (n,) int64 → values (n, 2) float32 in the data's units"
+    assert "batches of 64 and 1: largest difference 0 of the range" in third
+    assert (run / "generator.pt2").is_file()
+
+    assert main(["export", run.name[-8:], "--format", "safetensors", "--out", "mine", "-n", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["schema"], told["run"], told["format"], told["path"]) == (1, run.name, "safetensors", "mine")
+    assert told["checked"] == {"samples": [1, 2], "difference": 0.0, "tolerance": 1e-4}
+    assert told["inputs"]["labels"] == {"shape": ["n"], "dtype": "int64"}
+    drawn = ganforge.load(run).sample(4, seed=1, label=1)["values"]
+    assert (ganforge.load("mine").sample(4, seed=1, label=1)["values"] == drawn).all()
+
+
+def test_wrong_words_are_2_and_leave_nothing(here, capsys):
+    before = sorted(here.rglob("*"))
+    for words, told in {
+        ("cgan_mons", "--format", "onnx"): "did you mean 'cgan_moons'",
+        ("cgan_moons", "--format", "onnx", "--out", "it.pt2"): "name a file that ends in .onnx",
+        ("cgan_moons", "--format", "safetensors", "--out", "runs"): "contains other files",
+        ("cgan_moons", "--format", "tflite"): "tflite",
+        ("cgan_moons",): "--format",
+    }.items():
+        assert main(["export", *words]) == 2
+        assert told in capsys.readouterr().err
+    assert sorted(here.rglob("*")) == before
+
+
+def test_a_generator_of_a_local_file_is_exported_with_its_file(here, mine, capsys):
+    (here / "my_gan.py").write_text(mine)
+    smoke = (SMOKE / "vanilla_moons.toml").read_text()
+    (here / "own.toml").write_text(smoke.replace('"mlp"\nparams = { hidden = [16, 16] }', '"mine"', 1))
+    words = ["--plugin", "my_gan.py"]
+    lean = ("train.iterations=2", 'tracking.mode="off"', "pictures.gif=false", "pictures.final_figures=false", "metric=[]")
+    assert main(["run", "own.toml", *(word for one in lean for word in ("--set", one)), *words]) == 0
+
+    assert main(["export", "own", "--format", "torch-export", "--out", "own.pt2", *words]) == 0
+    assert main(["export", "own", "--format", "safetensors", "--out", "own", *words]) == 0
+    capsys.readouterr()
+    with command_line_selection(disabled=[], only=None, local=[here / "own" / "plugins" / "my_gan.py"]):
+        assert ganforge.load(here / "own").sample(3)["values"].shape == (3, 2)
+    assert main(["export", "own", "--format", "torch-export", "--out", "again.pt2"]) == 2
+    assert "name the file with --plugin FILE.py" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_program_needs_neither_ganforge_nor_its_plugins(here):
+    assert main(["export", "cgan_moons", "--format", "torch-export", "--out", "it.pt2"]) == 0
+    program = """
+import sys, torch
+sys.modules["ganforge"] = None
+module = torch.export.load("it.pt2").module()
+print(tuple(module(noise=torch.randn(7, 3), labels=torch.ones(7, dtype=torch.int64)).shape))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "(7, 2)\n"
+
+
+@pytest.mark.slow
+def test_nothing_else_pays_for_exporting(here):
+    program = "import sys, ganforge; ganforge.load('cgan_moons').sample(2); print([n for n in sys.modules if n in {heavy}])"
+    heavy = ("torch._dynamo", "torch.export._trace", "torch.onnx._internal.exporter", "onnx", "onnxscript", "onnxruntime")
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(heavy=heavy)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "[]\n"
