@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganforge.registry.component import Kind
-from ganforge.testing.conformance import all_checks
-from ganforge.testing.conformance_checks import Check
+from ganforge.testing.conformance import Check, all_checks
 
 PAGE = Path(__file__).resolve().parent / "reference" / "conformance.md"
 HEAD = """\

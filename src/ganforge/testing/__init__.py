@@ -7,8 +7,18 @@
   against their contracts.
 """
 
-from ganforge.testing.conformance import Case, cases, check_component, check_path, check_plugin, conformance_cases
-from ganforge.testing.conformance_checks import CheckFailedError, CheckState, Outcome, Report
+from ganforge.testing.conformance import (
+    Case,
+    CheckFailedError,
+    CheckState,
+    Outcome,
+    Report,
+    cases,
+    check_component,
+    check_path,
+    check_plugin,
+    conformance_cases,
+)
 from ganforge.testing.fixtures import FakePlugin, fake_plugin, trained
 
 __all__ = [

@@ -14,7 +14,7 @@ from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.registry.component import Kind
 from ganforge.testing.component_case import ComponentCase, forbid_network, require_finite, require_random_state_unchanged
-from ganforge.testing.conformance_checks import BUILDS, CheckFailedError, NotApplicableError, check, require
+from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
 
 _MANY = 200
 _BATCHES = (1, 2, 7, _MANY)

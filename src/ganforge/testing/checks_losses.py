@@ -20,7 +20,7 @@ from ganforge.core.records import DiscriminatorOutput, Samples, Terms
 from ganforge.registry.component import Component, Kind
 from ganforge.testing import stub_components
 from ganforge.testing.component_case import ComponentCase, require_finite, without_gradient
-from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check, require
+from ganforge.testing.conformance import CheckFailedError, NotApplicableError, check, require
 
 Turn = Literal["discriminator", "generator"]
 TURNS: tuple[Turn, ...] = ("discriminator", "generator")

@@ -16,7 +16,7 @@ from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Sampl
 from ganforge.registry.component import Kind
 from ganforge.testing import stub_components
 from ganforge.testing.component_case import ComponentCase, metric_context, random_latents, require_random_state_unchanged
-from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check, require
+from ganforge.testing.conformance import CheckFailedError, NotApplicableError, check, require
 
 _MANY = 60
 _PERFECT = 240
@@ -28,7 +28,7 @@ _CERTAIN = 50.0
 @check("M01", Kind.METRIC)
 def values_are_as_declared(subject: ComponentCase) -> None:
     """Values are finite numbers under exactly the declared keys."""
-    metric = _metric(subject)
+    metric: Metric = subject.build()
     values = _measure(metric, _evaluation(subject))
     require(set(values) == set(metric.value_info), f"it returns {sorted(values)} but declares {sorted(metric.value_info)}")
     numbers: Mapping[str, Any] = values
@@ -42,7 +42,7 @@ def values_are_as_declared(subject: ComponentCase) -> None:
 @check("M02", Kind.METRIC)
 def is_deterministic(subject: ComponentCase) -> None:
     """Equal samples and random generators give equal values, and global random states do not change."""
-    metric = _metric(subject)
+    metric: Metric = subject.build()
     with require_random_state_unchanged("measuring"):
         one, two = _measure(metric, _evaluation(subject)), _measure(metric, _evaluation(subject))
     require(one == two, f"measured again, {dict(one)} became {dict(two)}: draw from evaluation.generator")
@@ -52,7 +52,7 @@ def is_deterministic(subject: ComponentCase) -> None:
 def samples_stay_unchanged(subject: ComponentCase) -> None:
     """Measuring does not modify the samples."""
     evaluation, untouched = _evaluation(subject), _evaluation(subject)
-    _measure(_metric(subject), evaluation)
+    _measure(subject.build(), evaluation)
     for name in ("real", "fake"):
         same = torch.equal(getattr(evaluation, name).values, getattr(untouched, name).values)
         require(same, f"measuring changed the {name} samples in place")
@@ -78,7 +78,7 @@ def perfect_generator_gets_ideal(subject: ComponentCase) -> None:
 @check("M05", Kind.METRIC)
 def symmetry_is_as_declared(subject: ComponentCase) -> None:
     """Values declared symmetric do not change when real and generated samples are swapped."""
-    metric = _metric(subject)
+    metric: Metric = subject.build()
     symmetric = [key for key, measure in metric.value_info.items() if measure.symmetric]
     if not symmetric:
         raise NotApplicableError("it declares no value symmetric")
@@ -88,11 +88,6 @@ def symmetry_is_as_declared(subject: ComponentCase) -> None:
     for key in symmetric:
         same = math.isclose(there[key], back[key], rel_tol=1e-4, abs_tol=1e-6)
         require(same, f"'{key}' is {there[key]:g} from real to generated samples, and {back[key]:g} the other way")
-
-
-def _metric(subject: ComponentCase) -> Metric:
-    metric: Metric = subject.build()
-    return metric
 
 
 def _perfect(subject: ComponentCase) -> tuple[BuildContext, Evaluation]:
@@ -146,15 +141,14 @@ def _evaluation(subject: ComponentCase) -> Evaluation:
 
 def _compared(subject: ComponentCase, real: Samples, fake: Samples, critic: Callable[[Samples], DiscriminatorOutput]) -> Evaluation:
     """An evaluation with every optional field, so that every metric can be checked."""
-
-    def training(most: int) -> Samples:
-        return subject.samples(min(most, _MANY), seed=25)
-
-    def validation(most: int) -> Samples:
-        return subject.samples(min(most, _MANY), seed=26)
-
-    stream = torch.Generator().manual_seed(4)
-    return Evaluation(real, fake, stream, training=training, validation=validation, critic=critic)
+    return Evaluation(
+        real,
+        fake,
+        torch.Generator().manual_seed(4),
+        training=lambda most: subject.samples(min(most, _MANY), seed=25),
+        validation=lambda most: subject.samples(min(most, _MANY), seed=26),
+        critic=critic,
+    )
 
 
 def _critic(context: BuildContext) -> Callable[[Samples], DiscriminatorOutput]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ganforge.core.records import DiscriminatorOutput, Samples
 from ganforge.registry.component import Kind
 from ganforge.testing.component_case import ComponentCase, require_finite, require_random_state_unchanged, without_gradient
-from ganforge.testing.conformance_checks import CheckFailedError, NotApplicableError, check, require
+from ganforge.testing.conformance import CheckFailedError, NotApplicableError, check, require
 
 _BATCHES = (1, 2, 7)
 _MANY = 32

@@ -22,7 +22,7 @@ from ganforge.registry.component import Kind
 from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.params_description import iter_fields, non_plain_fields
 from ganforge.testing.component_case import ComponentCase, forbid_network
-from ganforge.testing.conformance_checks import CHECKS, LOADS, CheckFailedError, NotApplicableError, Outcome, check, require
+from ganforge.testing.conformance import CHECKS, LOADS, CheckFailedError, NotApplicableError, Outcome, check, require
 
 HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
 """Modules that a plugin module must not import."""

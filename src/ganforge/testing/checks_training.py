@@ -26,7 +26,7 @@ from ganforge.storage.run_folder import data_folders
 from ganforge.testing import stub_components
 from ganforge.testing.checks_losses import TURNS, find_discriminator, turn_terms
 from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder
-from ganforge.testing.conformance_checks import BUILDS, CheckFailedError, check, require
+from ganforge.testing.conformance import BUILDS, CheckFailedError, check, require
 from ganforge.train.trainer import Trainer
 
 _ITERATIONS = 20

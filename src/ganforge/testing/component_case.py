@@ -25,7 +25,7 @@ from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
-from ganforge.testing.conformance_checks import CheckFailedError, Outcome, require
+from ganforge.testing.conformance import CheckFailedError, Outcome, require
 
 _CLASSES = 3
 _DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
