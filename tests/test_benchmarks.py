@@ -36,7 +36,10 @@ def test_what_repeats_do_to_distances_is_what_their_script_prints():
     page = (ROOT / "docs" / "explanation" / "metrics.md").read_text(encoding="utf-8")
     found, written = (
         [[float(cell) for cell in line.strip("| ").split(" | ")[1:]] for line in text.splitlines() if line.startswith("| `")]
-        for text in (module.measure_repeats(), page[page.index("| mean of 10 |") : page.index("There is no error or warning for this")])
+        for text in (
+            module.measure_repeats(),
+            page[page.index("| mean of 10 |") : page.index("There is no error or warning for this")],
+        )
     )
     assert found == [pytest.approx(row, rel=0.02) for row in written]
     assert all(repeated > 1.5 * fresh for repeated, fresh in found)

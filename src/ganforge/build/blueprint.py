@@ -83,7 +83,7 @@ def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
     """
     found = find_parts(source, registry)
     required, failures = _check_requirements(source, registry)
-    left_out = [(key, failure) for key, failure in found.failures if _is_optional(source, key)]
+    left_out = [one for one in found.failures if source.value(one[0].removesuffix(".use") + ".optional") is True]
     failures = [*(one for one in found.failures if one not in left_out), *failures]
     problems = [*source.problems, *found.problems, *required, *_unmeasured_bands(source, found)]
     warnings: list[Problem] = []
@@ -175,11 +175,6 @@ def check_expectations(
             problems.append(_unmeasured(source, index, name, sorted(measured)))
     if problems:
         raise RecipeError(source.sorted(problems))
-
-
-def _is_optional(source: RecipeSource, key: str) -> bool:
-    """Whether a key names the component of an optional metric."""
-    return key.startswith("metric[") and source.value(key.removesuffix(".use") + ".optional") is True
 
 
 def _filled(table: Any, part: Part) -> Any:

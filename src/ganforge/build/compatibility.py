@@ -97,9 +97,7 @@ def _missing_labels(source: RecipeSource, found: PartSearch, specs: KnownSpecs) 
     """Parts that need labels of unlabelled data. For a generator, labels drawn by the sampler are enough."""
     drawn = specs.latent is not None and specs.latent.classes is not None
     requiring = [part for part in _requiring(found, "labels") if not (drawn and part.component.kind is Kind.GENERATOR)]
-    if specs.data is None or specs.data.classes is not None or not requiring:
-        return
-    for dataset in found.of(Kind.DATASET):
+    for dataset in found.of(Kind.DATASET) if specs.data and specs.data.classes is None and requiring else ():
         is_optional = "labelled" in type(dataset.params).model_fields
         hint = "set dataset.params.labelled = true" if is_optional else 'use labelled data such as "moons"'
         yield source.problem("dataset.use", f"{_need(requiring)} labels, but {dataset} has none", hint)
@@ -107,10 +105,9 @@ def _missing_labels(source: RecipeSource, found: PartSearch, specs: KnownSpecs) 
 
 def _undrawn_latents(source: RecipeSource, found: PartSearch, specs: KnownSpecs) -> Iterator[Problem]:
     """Parts that need labels or codes that the sampler does not draw. Missing labels of unlabelled data are the data's problem."""
-    latent = specs.latent
+    latent, is_unlabelled = specs.latent, specs.data is not None and specs.data.classes is None
     if latent is None:
         return
-    is_unlabelled = specs.data is not None and specs.data.classes is None
     drawn = {
         "labels": latent.classes is not None or is_unlabelled,
         "codes": latent.has_codes,

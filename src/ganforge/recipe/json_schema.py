@@ -48,7 +48,6 @@ _OPEN: Schema = {"additionalProperties": True}
 _MULTI_TYPE = {"enum", "anyOf", "oneOf", "allOf", "if", "not"}
 """Keywords that apply to values of every type, so that schemas with one cannot be joined."""
 
-
 Choice = tuple[tuple[str, ...], str, Schema | None]
 """A component for the ``use`` of a table: its names, the usual one first; its summary; and its params, unless they are unknown."""
 
