@@ -30,6 +30,7 @@ class DatasetContext:
     """Build-time information for data sets.
 
     Attributes:
+        seed: a synthetic data set draws its points from it.
         recipe_folder: folder that relative paths in params refer to.
         data_folder: folder of downloaded and prepared data sets (``$GANFORGE_DATA``, else the user's cache).
         fallback_folders: folders to search for prepared data sets that are not in ``data_folder``.
@@ -76,7 +77,8 @@ class MetricContext(BuildContext):
 class Divergence:
     """The distance between two distributions that the loss of the best discriminator estimates.
 
-    ``greatest`` is its value for disjoint distributions; ``inf`` if it has no bound.
+    Attributes:
+        greatest: its value for disjoint distributions; ``inf`` if it has no bound.
     """
 
     name: str

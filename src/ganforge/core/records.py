@@ -66,7 +66,12 @@ def _select(tensor: Tensor, rows: slice | Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Codes(_Rows):
-    """The structured part of a latent (InfoGAN, Chen et al. 2016): ``(n, k)`` int64 class indices and ``(n, c)`` floats."""
+    """The structured part of a latent (InfoGAN, Chen et al. 2016).
+
+    Attributes:
+        categorical: ``(n, k)`` int64 class indices, one column per categorical code.
+        continuous: ``(n, c)`` floats, one column per continuous code.
+    """
 
     categorical: Tensor
     continuous: Tensor
@@ -76,7 +81,9 @@ class Codes(_Rows):
 class Latent(_Rows):
     """A batch of latents: what a sampler draws and a generator maps to samples.
 
-    ``noise`` is ``(n, z)`` floats; ``labels`` are ``(n,)`` int64 classes for a conditional generator.
+    Attributes:
+        noise: ``(n, z)`` floats.
+        labels: ``(n,)`` int64 classes for a conditional generator, or ``None``.
     """
 
     noise: Tensor

@@ -108,6 +108,7 @@ class LatentSpec:
     """Widths of the latents that a sampler draws.
 
     Attributes:
+        noise: width z of the noise.
         classes: number of classes of the labels, or ``None`` without labels.
         categorical: number of values of each categorical code.
         continuous: number of continuous codes, each in [-1, 1].

@@ -1,7 +1,7 @@
 """Loading of plugins. Whatever is wrong with a plugin disables only that plugin, never the command.
 
 For each plugin: check selection and version by its metadata, import it, check its hooks, and call them. Its components become
-available only if all of that succeeds. Each plugin has a pluggy manager of its own, so that one that fails leaves nothing behind.
+available only if all of that succeeds. pluggy knows a plugin only while its hooks are called, so that no other plugin's are.
 """
 
 from __future__ import annotations
@@ -93,6 +93,10 @@ class _Loader:
     selection: PluginSelection
     components: dict[tuple[Kind, str], Component] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
+    manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager(hookspecs.PROJECT))
+
+    def __post_init__(self) -> None:
+        self.manager.add_hookspecs(hookspecs)
 
     def load(self, plugin: PluginRecord) -> PluginRecord:
         refusal = None if plugin.distribution == "ganforge" else self.selection.refusal(plugin.name, plugin.distribution)
@@ -136,15 +140,16 @@ class _Loader:
         if other := self.modules.get(module.__name__):
             raise PluginError(f"its module {module.__name__} is already registered by {other}")
 
-        manager = pluggy.PluginManager(hookspecs.PROJECT)
-        manager.add_hookspecs(hookspecs)
-        _check_hooks(manager, module)
-        manager.register(module)
-        for hook, kind in HOOKS.items():
-            for result in getattr(manager.hook, hook)(register=Registrar(kind, plugin.ref, staged)):
-                if inspect.iscoroutine(result):
-                    result.close()
-                raise PluginError(f"{hook} must call register and return nothing; it returned a {type(result).__name__}")
+        _check_hooks(self.manager, module)
+        self.manager.register(module)
+        try:
+            for hook, kind in HOOKS.items():
+                for result in getattr(self.manager.hook, hook)(register=Registrar(kind, plugin.ref, staged)):
+                    if inspect.iscoroutine(result):
+                        result.close()
+                    raise PluginError(f"{hook} must call register and return nothing; it returned a {type(result).__name__}")
+        finally:
+            self.manager.unregister(module)
 
         for component in staged:  # two entry points of one distribution share its ids
             if same := self.components.get((component.kind, component.id)):
