@@ -8,7 +8,7 @@ import pytest
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.lock import check_installed, check_parts, installed_differences, make_lock, read_lock
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import command_line_selection
 from ganforge.testing import fake_plugin
@@ -255,7 +255,7 @@ def test_what_is_no_lock_is_refused(acme, tmp_path, change, complaint):
     _, locked = acme()
     (tmp_path / "lock.json").write_text(json.dumps({**locked.to_plain(), **change}))
 
-    with pytest.raises(UsageError, match="is not the lock of a run: ") as caught:
+    with pytest.raises(RunFolderError, match="is damaged: ") as caught:
         read_lock(tmp_path)
     assert complaint in caught.value.message
 

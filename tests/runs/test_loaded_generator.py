@@ -170,7 +170,7 @@ def test_a_damaged_file_is_named(bundle, file, content):
     damaged = bundle("vanilla_moons") / file
     damaged.write_bytes(damaged.read_bytes()[:300] if content is None else content.encode())
 
-    with pytest.raises((RunFolderError, UsageError), match=r"is damaged: |is not the lock of a run: ") as caught:
+    with pytest.raises(RunFolderError, match="is damaged: ") as caught:
         ganforge.load(damaged.parent)
     assert str(damaged) in caught.value.message
 

@@ -278,13 +278,13 @@ def test_every_former_lock_is_kept_with_its_local_files(stopped, tmp_path):
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_lost_lock_costs_a_warning_and_a_damaged_one_the_resumption(stopped, capsys, lost):
     (stopped / "lock.json").write_text("{")
-    assert resume(stopped) == 2
-    assert "is not the lock of a run" in capsys.readouterr().err
+    assert resume(stopped) == 4
+    assert "lock.json is damaged" in capsys.readouterr().err
 
     if lost:
         (stopped / "lock.json").unlink()
     assert resume(stopped, *([] if lost else ["--unlocked"])) == 0
-    assert ("has no lock.json" if lost else "is not the lock of a run") in capsys.readouterr().err
+    assert ("has no lock.json" if lost else "lock.json is damaged") in capsys.readouterr().err
     assert Lock.model_validate_json((stopped / "lock.json").read_text()).components
 
 

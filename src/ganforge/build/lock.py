@@ -24,7 +24,7 @@ from ganforge import __version__
 from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
 from ganforge.builtin.datasets.image_files import files_below
-from ganforge.core.errors import DataError, UsageError
+from ganforge.core.errors import DataError, RunFolderError, UsageError
 from ganforge.core.params import Params
 from ganforge.core.redaction import public_url
 from ganforge.recipe.toml_writer import fingerprint
@@ -154,7 +154,12 @@ def make_lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
 
 
 def read_lock(path: Path) -> Lock:
-    """A lock from a file, or from a run folder; a UsageError if it is not one."""
+    """A lock from a file, or from a run folder.
+
+    Raises:
+        RunFolderError: the lock of the run folder is damaged.
+        UsageError: the file cannot be read, or is not a lock.
+    """
     file = path / "lock.json" if path.is_dir() else path
     remedy = "name a run folder or its lock.json"
     try:
@@ -164,6 +169,8 @@ def read_lock(path: Path) -> Lock:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         reason = ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+        if path.is_dir():
+            raise RunFolderError(f"{file} is damaged: {reason}", remedy="restore it from a copy, or use another run") from error
         raise UsageError(f"{file} is not the lock of a run: {reason}", remedy=remedy) from error
 
 

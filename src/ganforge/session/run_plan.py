@@ -119,9 +119,9 @@ def _resumed_lock(run: RunFolder, *, unlocked: bool) -> Lock | None:
         return None
     try:
         return read_lock(run.path)
-    except UsageError as error:
+    except RunFolderError as error:
         if not unlocked:
-            raise UsageError(error.message, remedy="restore it, or give --unlocked to go on without it") from error
+            raise RunFolderError(error.message, remedy="restore it, or give --unlocked to go on without it") from error
         _log.warning(error.message)
         return None
 
