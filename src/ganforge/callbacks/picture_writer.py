@@ -41,11 +41,6 @@ def pictures(folder: RunFolder, *, title: str, recorded: RecordPicture) -> Itera
 
     The first picture waits for one second of training (or for the end, a save or another picture): importing matplotlib takes
     about that long, and the progress display should appear first. Pictures that cannot be written are left out with one warning.
-
-    Args:
-        folder: the run's folder.
-        title: above each picture.
-        recorded: receives each file.
     """
     writer = _PictureWriter(folder, title, recorded)
     yield writer.handle
@@ -188,21 +183,17 @@ def pick_evenly(paths: Sequence[Path], count: int) -> list[Path]:
 
 def _animate(paths: Sequence[Path], max_bytes: int = _MAX_BYTES) -> bytes:
     """A GIF of as many pictures as fit into ``max_bytes``, but at least 8."""
-    count = min(len(paths), _MAX_FRAMES)
-    animated = _encode(pick_evenly(paths, count))
-    while len(animated) > max_bytes and count > _MIN_FRAMES:
-        count = max(_MIN_FRAMES, min(count - 1, int(0.9 * count * max_bytes / len(animated))))
-        animated = _encode(pick_evenly(paths, count))
-    return animated
-
-
-def _encode(paths: Sequence[Path]) -> bytes:
     from PIL import Image
 
     from ganforge.figures.images import encode_gif
 
-    frames = [Image.open(path).convert("RGB") for path in paths]
-    width, height = min(_FRAME_WIDTH, frames[0].width), round(frames[0].height * min(1.0, _FRAME_WIDTH / frames[0].width))
-    if frames[0].width > width:
-        frames = [frame.resize((width, height), Image.Resampling.BILINEAR) for frame in frames]
-    return encode_gif(frames, pace=_FRAME_PACE, held=_LAST_FRAME_PACE)
+    count = min(len(paths), _MAX_FRAMES)
+    while True:
+        frames = [Image.open(path).convert("RGB") for path in pick_evenly(paths, count)]
+        scale = min(1.0, _FRAME_WIDTH / frames[0].width)
+        size = (round(frames[0].width * scale), round(frames[0].height * scale))
+        frames = [frame.resize(size, Image.Resampling.BILINEAR) for frame in frames] if scale < 1 else frames
+        animated = encode_gif(frames, pace=_FRAME_PACE, held=_LAST_FRAME_PACE)
+        if len(animated) <= max_bytes or count <= _MIN_FRAMES:
+            return animated
+        count = max(_MIN_FRAMES, min(count - 1, int(0.9 * count * max_bytes / len(animated))))

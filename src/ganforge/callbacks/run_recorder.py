@@ -200,11 +200,7 @@ class _JournalCallback:
 
 
 class CheckpointSaver:
-    """Saves training states. Put it after the journal's callback, so that the journal is on disk before a checkpoint.
-
-    Args:
-        folder: the run's folder, locked by this process.
-        keep: number of checkpoints to keep, the newest ones.
+    """Saves training states and keeps the newest. Put it after the journal's callback: the journal must be on disk before.
 
     Attributes:
         last: the newest checkpoint saved, or ``None``.

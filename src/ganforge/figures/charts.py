@@ -203,9 +203,7 @@ def comparison_charts(
 ) -> list[Chart]:
     """A chart for each metric with one curve per group of runs: the median over the seeds, and a band from minimum to maximum.
 
-    Args:
-        metrics: by metric and group, one curve per seed.
-        value_info: by metric, as in the journal's record ``protocols``.
+    ``metrics`` has by metric and group one curve per seed, ``value_info`` by metric what the journal's record ``protocols`` has.
     """
     groups = list(dict.fromkeys(group for own in metrics.values() for group in own))
     charts = []

@@ -89,16 +89,7 @@ class BlitRenderer:
 def add_title(page: Figure, title: str, *, left: float, right: float, top: float = 0.955, note: str = "") -> Any:
     """Write the title on the left and a note on the right; a title that would overlap the note is shortened.
 
-    Args:
-        page: the figure.
-        title: plain text.
-        left: where the title begins, as a share of the figure's width.
-        right: where the note ends, as a share of the figure's width.
-        top: vertical position, as a share of the figure's height.
-        note: the longest text that the note will show.
-
-    Returns:
-        The note's matplotlib text.
+    The positions are shares of the figure. ``note`` is the longest text that the note will show; its matplotlib text is returned.
     """
     text = page.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
     room = (right - left) * page.bbox.width - (text.get_window_extent().width + 0.15 * page.dpi if note else 0)
@@ -122,12 +113,7 @@ def add_legend(axes: Axes, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class LegendLayout:
-    """A legend above a pair of axes before it is drawn, with as many columns as fit.
-
-    Attributes:
-        names: the entries; names beyond :data:`MAX_LEGEND` are counted in a last entry.
-        columns: number of columns.
-    """
+    """A legend above a pair of axes before it is drawn; names beyond :data:`MAX_LEGEND` are counted in a last entry."""
 
     names: tuple[str, ...]
     columns: int

@@ -23,7 +23,6 @@ class Projection:
         centre: ``(d,)`` point that is subtracted first.
         axes: ``(d, 2)`` directions of the two axes.
         limits: ``(2, 2)`` lower and upper end of each axis.
-        names: labels of the axes.
     """
 
     centre: Floats
@@ -84,12 +83,7 @@ def line_logits(field: LogitGrid) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The group of each sample: its label, else its first categorical code.
-
-    Attributes:
-        indices: ``(n,)`` group of each sample.
-        names: name of each group.
-    """
+    """The group of each of ``(n,)`` samples, its label or else its first categorical code, and the names of all groups."""
 
     indices: np.ndarray[tuple[int], np.dtype[np.int64]]
     names: tuple[str, ...]

@@ -31,7 +31,6 @@ class BinnedCurve:
     """One value over the iterations, as minimum, mean and maximum per bin. When the bins are full, their width doubles.
 
     Attributes:
-        width: iterations per bin.
         non_finite_at: first iteration whose value was not finite, or ``None``.
         last: the newest finite value, or ``None``.
     """

@@ -12,7 +12,6 @@ from ganforge.core.records import LogitGrid
 from ganforge.figures import Floats, Pixels, mpl_style
 from ganforge.figures.images import draw_grid, select_images, value_range
 from ganforge.figures.plot_data import (
-    Groups,
     axis_limits,
     class_names,
     code_names,
@@ -77,7 +76,7 @@ class PlaneFigure:
 
         real = self._plane.project(flatten(started.real))
         self._real = self._axes.scatter(*real.T, s=7, color=mpl_style.REAL, linewidths=0, alpha=0.75)
-        self._fake = self._axes.scatter([], [], s=9, linewidths=0, alpha=0.85)
+        self._fake = self._axes.scatter([], [], s=9, color=mpl_style.GENERATED, linewidths=0, alpha=0.85)
         colours = LinearSegmentedColormap.from_list("discriminator", list(mpl_style.FIELD)).with_extremes(bad="white")
         self._field = self._axes.imshow(
             [[0.5]], cmap=colours, vmin=0, vmax=1, origin="lower", interpolation="bilinear", animated=True
@@ -89,7 +88,8 @@ class PlaneFigure:
         field = self._draw_field(picture.logit_grid) if picture.logit_grid is not None else []
         points = self._plane.project(flatten(picture.fake))
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
-        self._fake.set_facecolor(_colours(find_groups(picture.fake, self._started.data, self._started.latent.categorical)))
+        if groups := find_groups(picture.fake, self._started.data, self._started.latent.categorical):
+            self._fake.set_facecolor([mpl_style.GROUPS[group % len(mpl_style.GROUPS)] for group in groups.indices])
         self._note.set_text(f"iteration {picture.iteration:,}")
         drawn = self._blit.draw([*field[:1], *self._axes.spines.values(), self._real, *field[1:], self._fake, self._note])
         for half in field[1:]:
@@ -211,17 +211,6 @@ def _group_names(started: Started) -> tuple[str, ...]:
     if started.latent.classes:
         return class_names(started.data, started.latent.classes)
     return code_names(started.latent.categorical) if started.latent.categorical else ("generated",)
-
-
-def _colours(groups: Groups | None) -> Floats:
-    """``(n, 4)`` colours of the points, or one colour for all."""
-    from matplotlib.colors import to_rgba_array
-
-    if groups is None:
-        return to_rgba_array(mpl_style.GENERATED)
-    palette = to_rgba_array(mpl_style.GROUPS)
-    chosen: Floats = palette[groups.indices % len(palette)]
-    return chosen
 
 
 def _handle(colour: str, name: str, **options: Any) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -17,6 +17,8 @@ from ganforge.runs.run_index import IdentifiedRun, current_status, identify
 from ganforge.storage import value_info
 from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.storage.value_info import ValueInfo
+
+_Contents = TypeVar("_Contents")
 
 _MAX_TEXT = 200_000
 """Largest number of letters of one text on the page."""
@@ -52,19 +54,9 @@ class ReportData:
     problems: list[str]
 
     @property
-    def folder(self) -> RunFolder:
-        """The run's folder."""
-        return self.run.folder
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """The contents of ``run.json``."""
-        return self.run.identity
-
-    @property
     def is_sweep(self) -> bool:
         """Whether it is a sweep over seeds."""
-        return self.identity.get("kind") == "sweep"
+        return self.run.identity.get("kind") == "sweep"
 
 
 def read_report_data(folder: RunFolder) -> ReportData:
@@ -73,12 +65,6 @@ def read_report_data(folder: RunFolder) -> ReportData:
     run = identify(folder)
     word, status, remark = read_valid_status(run)
     history = read_history(folder)
-    info, evaluations = ValueInfo(), []
-    try:
-        info = value_info.read(folder)
-        evaluations = read_evaluations(folder)
-    except StorageError as error:
-        problems.append(error.message)
     if history.read_error:
         problems.append(history.read_error)
     return ReportData(
@@ -88,12 +74,12 @@ def read_report_data(folder: RunFolder) -> ReportData:
         status=status,
         remark=remark,
         history=history,
-        value_info=info,
+        value_info=_read(lambda: value_info.read(folder), ValueInfo(), problems),
         recipe=_read_text(folder.recipe, problems),
         resolved=_read_text(folder.resolved, problems),
-        lock=_read_mapping(folder, folder.lock, problems),
-        final=_read_mapping(folder, folder.metrics, problems),
-        evaluations=evaluations,
+        lock=get_table({"lock": _read(lambda: folder.read_json(folder.lock), None, problems)}, "lock"),
+        final=get_table({"final": _read(lambda: folder.read_json(folder.metrics), None, problems)}, "final"),
+        evaluations=_read(lambda: read_evaluations(folder), [], problems),
         crash=_read_text(folder.path / "crash.txt", problems) if word == "failed" else None,
         problems=problems,
     )
@@ -137,14 +123,13 @@ def get_tables(found: Any, key: str) -> list[Mapping[str, Any]]:
     return [one for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
 
 
-def _read_mapping(folder: RunFolder, path: Path, problems: list[str]) -> Mapping[str, Any]:
-    """The table in a JSON file; empty if it is missing or damaged."""
+def _read(read: Callable[[], _Contents], default: _Contents, problems: list[str]) -> _Contents:
+    """The contents of a file; ``default`` if it is damaged."""
     try:
-        found = folder.read_json(path)
+        return read()
     except StorageError as error:
         problems.append(error.message)
-        return {}
-    return found if isinstance(found, Mapping) else {}
+        return default
 
 
 def _read_text(path: Path, problems: list[str]) -> str | None:

@@ -83,11 +83,11 @@ class ImageEmbedder:
 
 def collect_images(data: ReportData, embedder: ImageEmbedder) -> dict[str, Any]:
     """Embed the run's images, the most important ones first, so that animations are the first to be left out."""
-    path = newest_samples(data.folder, data.status)
+    path = newest_samples(data.run.folder, data.status)
     caption = f"Generated samples at iteration {int(path.stem.rpartition('-')[2]):,}" if path else ""
     samples = embedder.embed(path, caption, f"{caption} of the run “{data.title}”") if path else None
     sheets = _embed_existing(data, _SHEETS, embedder)
-    path = data.folder.pictures / "training.gif"
+    path = data.run.folder.pictures / "training.gif"
     alternative = f"{data.title}: an animation of the samples during training"
     training = embedder.embed(path, "The training, from noise to samples", alternative) if path.is_file() else None
     return {"samples": samples, "sheets": sheets, "training": training, "animations": _embed_existing(data, _ANIMATIONS, embedder)}
@@ -105,7 +105,7 @@ def newest_samples(folder: RunFolder, status: Status | None) -> Path | None:
 
 
 def _embed_existing(data: ReportData, known: Sequence[tuple[str, str]], embedder: ImageEmbedder) -> list[InlineImage]:
-    paths = [(data.folder.pictures / name, caption) for name, caption in known]
+    paths = [(data.run.folder.pictures / name, caption) for name, caption in known]
     return [embedder.embed(path, caption, caption) for path, caption in paths if path.is_file()]
 
 

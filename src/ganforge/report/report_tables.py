@@ -105,13 +105,13 @@ def list_metrics(data: ReportData) -> list[MetricRow]:
 
 def list_environment(data: ReportData) -> list[Row]:
     """Hardware, software and provenance of the run."""
-    identity, status, tags = data.identity, data.status, get_table(data.history.start, "tags")
+    identity, status, tags = data.run.identity, data.status, get_table(data.history.start, "tags")
     commit = str(tags.get("mlflow.source.git.commit", ""))
     dirty = ", with uncommitted changes" if tags.get("mlflow.source.git.dirty") == "true" else ""
     threads = identity.get("threads")
     dataset = get_table(data.history.start, "dataset")
     rows = [
-        ("run", f"{data.folder.path.name} (id {data.run.id})"),
+        ("run", f"{data.run.folder.path.name} (id {data.run.id})"),
         ("experiment", data.run.experiment),
         ("seed", _text(identity, "seed")),
         ("device", _text(identity, "device") + (f" ({formatting.plural(threads, 'thread')})" if isinstance(threads, int) else "")),
@@ -141,7 +141,7 @@ def list_environment(data: ReportData) -> list[Row]:
 def list_overrides(data: ReportData) -> list[Row]:
     """Recipe keys changed on the command line, with their values as given."""
     try:
-        words = shlex.split(_text(data.identity, "command"))
+        words = shlex.split(_text(data.run.identity, "command"))
     except ValueError:
         return []
     texts = [after for before, after in pairwise(words) if before == "--set"]
@@ -157,7 +157,7 @@ def list_changes(data: ReportData) -> list[tuple[int, str, str, str]]:
 
 def list_commands(data: ReportData) -> list[Row]:
     """What you can do with the run, and the command for it."""
-    folder = str(data.folder.path.absolute())
+    folder = str(data.run.folder.path.absolute())
     path = shlex.quote(folder)
     if data.is_sweep:
         return [("list its seeds", "ganforge runs"), ("make this page again", f"ganforge report {path}")]
@@ -169,7 +169,7 @@ def list_commands(data: ReportData) -> list[Row]:
     ]
     if data.word in {"stopped", "killed", "failed", "diverged"}:
         rows.insert(0, ("resume", f"ganforge run --resume {path}"))
-    if recipe := _text(data.identity, "recipe"):
+    if recipe := _text(data.run.identity, "recipe"):
         rows.append(("train it again", f"ganforge run {shlex.quote(recipe)}"))
     return [*rows, ("make this page again", f"ganforge report {path}")]
 
@@ -263,7 +263,7 @@ def _number(value: Any) -> float | None:
 
 def _runs_of(data: ReportData) -> list[IdentifiedRun]:
     """The runs that name this sweep as their parent, in the same folder of runs."""
-    own = [run for run in run_folders(data.folder.path.absolute().parent.parent) if run.identity.get("parent") == data.run.id]
+    own = [run for run in run_folders(data.run.folder.path.absolute().parent.parent) if run.identity.get("parent") == data.run.id]
     return sorted(own, key=lambda run: (seed if isinstance(seed := run.identity.get("seed"), int) else -1, run.folder.path.name))
 
 
@@ -317,7 +317,7 @@ def _spreads(seeds: Sequence[Mapping[str, Any]], info: ValueInfo) -> list[dict[s
 def _outcome(seeds: Sequence[Mapping[str, Any]], data: ReportData) -> str:
     counts = Counter(seed["word"] for seed in seeds)
     states = ", ".join(f"{count} {word}" for word, count in counts.items()) or "none has started yet"
-    match data.identity.get("seeds"):
+    match data.run.identity.get("seeds"):
         case [int(first), int(last)]:
             return f"{len(seeds)} of {formatting.plural(last - first + 1, 'seed')}: {states}."
     return f"{formatting.plural(len(seeds), 'seed')}: {states}."

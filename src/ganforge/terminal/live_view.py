@@ -83,9 +83,9 @@ class LiveView(ProgressUI):
         terms = state.terms()
         head = [*self._lines(Group(_heading(self._heading, started), _progress(state, started)), width), []]
         health = _health(state, started, terms, width, height // 3)
-        notes = [Text(formatting.clean(text), _MESSAGE) for text in self._shown]
-        hint = [] if state.finished else [Text("Ctrl-C saves and stops", _DIM)]
-        foot = [[], *(line for text in (*health, *notes, *hint) for line in self._lines(_one_line(text), width))]
+        notes = [_cell(text, _MESSAGE) for text in self._shown]
+        hint = [] if state.finished else [_cell("Ctrl-C saves and stops", _DIM)]
+        foot = [[], *(line for text in (*health, *notes, *hint) for line in self._lines(text, width))]
         body = self._body(started, terms, width, height - len(head) - len(foot))
         return [*head, *body, *foot][: max(height, 1)]
 
@@ -272,9 +272,9 @@ def _health(state: RunState, started: Started, terms: Mapping[str, float], width
 
     Non-finite terms, a verdict and the losses get one line each in any case.
     """
-    lines = [Text(text, _WORSE) for text in loss_interpretation.describe_non_finite(terms)[:2]]
+    lines = [_cell(text, _WORSE) for text in loss_interpretation.describe_non_finite(terms)[:2]]
     if state.health is None or not state.health.findings:
-        lines += [Text(text, _BETTER) for text in describe_health(state.health, state.healthy_since)]
+        lines += [_cell(text, _BETTER) for text in describe_health(state.health, state.healthy_since)]
         return [*lines, *_interpretations(started, terms, width, height - len(lines))]
     meanings = _interpretations(started, terms, width, 0)
     return [*lines, *fit_findings(state.health.findings, width, max(height - len(lines) - len(meanings), 1)), *meanings]
@@ -289,7 +289,7 @@ def fit_findings(findings: Sequence[Finding], width: int, room: int) -> list[Tex
         free = room - len(lines) - (len(rest) > 1)  # those that follow need a line
         if number and free < 1:
             text = f"and {len(rest)} more: " + ", ".join(f"{one.problem} ({one.level})" for one in rest)
-            return [*lines, Text(text, _LEVELS[finding.level])]
+            return [*lines, _cell(text, _LEVELS[finding.level])]
         lines += _finding(finding, width, free, is_worst=number == 0)
     return lines
 
@@ -317,36 +317,31 @@ def _interpretations(started: Started, terms: Mapping[str, float], width: int, r
     ]
     if len(full) > room:
         full = loss_interpretation.describe_losses(started.term_info, terms, brief=True)[:2]
-    return [Text(line, _DIM) for line in full]
+    return [_cell(line, _DIM) for line in full]
 
 
 def _finding(finding: Finding, width: int, room: int, *, is_worst: bool) -> list[Text]:
     """The finding in full if there is room, else its first line, and of the worst finding as much of the remedy as fits."""
     seen, helps = formatting.clean(headline(finding)), formatting.clean(advice(finding))
     style = _LEVELS[finding.level]
-    block = [Text(text, style) for text in wrap(seen, max(width, 12), subsequent_indent="  ")]
-    block += [Text(text) for text in wrap(helps, max(width - 2, 12), initial_indent="  ", subsequent_indent="  ")]
+    block = [_cell(text, style) for text in wrap(seen, max(width, 12), subsequent_indent="  ")]
+    block += [_cell(text) for text in wrap(helps, max(width - 2, 12), initial_indent="  ", subsequent_indent="  ")]
     if len(block) <= room:
         return block
     if room < 2 or not is_worst:
-        return [Text(seen, style)]
+        return [_cell(seen, style)]
     brief = wrap(formatting.clean(finding.remedy + (f" ({finding.key})" if finding.key else "")), max(width - 2, 12))
     kept = [*brief[: room - 2], " ".join(brief[room - 2 :])]  # the view cuts the last line
-    return [Text(seen, style), *(Text(f"  {text}") for text in kept if text)]
+    return [_cell(seen, style), *(_cell(f"  {text}") for text in kept if text)]
 
 
 def _table() -> Table:
     return Table(box=None, show_edge=False, expand=True, padding=(0, 1, 0, 0), pad_edge=False, header_style=_DIM)
 
 
-def _one_line(text: Text) -> Text:
-    """The text on one line, with an ellipsis if it is too long."""
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
-
-
 def _cell(text: str, style: Style = _PLAIN) -> Text:
-    return _one_line(Text(formatting.clean(text), style))
+    """The text on one line, with an ellipsis if it is too long."""
+    return Text(formatting.clean(text), style, no_wrap=True, overflow="ellipsis")
 
 
 def _by_network(keys: Mapping[str, object]) -> list[str]:
