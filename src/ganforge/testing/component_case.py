@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import io
 import json
 import os
 import random
@@ -177,17 +179,26 @@ class FixedDataset:
 @contextlib.contextmanager
 def recipe_folder() -> Iterator[Path]:
     """A temporary folder with a file of labelled points and a folder of images, for data sets that read files."""
+    with tempfile.TemporaryDirectory() as name:
+        for file, content in _recipe_files().items():
+            path = Path(name, file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield Path(name)
+
+
+@functools.cache
+def _recipe_files() -> dict[str, bytes]:
     from PIL import Image
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        draw = np.random.default_rng(0)
-        np.savez(folder / _ARRAYS, values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
-        for number in range(40):
-            picture = folder / _IMAGES / ("dark", "light")[number % 2] / f"{number}.png"
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draw.integers(0, 128, (8, 8, 3), dtype=np.uint8) + np.uint8(127 * (number % 2))).save(picture)
-        yield folder
+    draw = np.random.default_rng(0)
+    files = {_ARRAYS: io.BytesIO()}
+    np.savez(files[_ARRAYS], values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
+    for number in range(40):
+        pixels = draw.integers(0, 128, (8, 8, 3), dtype=np.uint8) + np.uint8(127 * (number % 2))
+        file = files[f"{_IMAGES}/{('dark', 'light')[number % 2]}/{number}.png"] = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+    return {name: file.getvalue() for name, file in files.items()}
 
 
 def random_latents(spec: LatentSpec, count: int, stream: torch.Generator) -> Latent:
