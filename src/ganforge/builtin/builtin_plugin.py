@@ -12,34 +12,17 @@ _SAMPLERS = "ganforge.builtin.samplers"
 _DATA = "ganforge.builtin.datasets"
 _METRICS = "ganforge.builtin.metrics"
 
-_ALAA_2022 = "Alaa et al. 2022, https://arxiv.org/abs/2102.08921"
 _ARJOVSKY_2017 = "Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875"
-_ARORA_2017 = "Arora & Zhang 2017, https://arxiv.org/abs/1706.08224"
-_BINKOWSKI_2018 = "Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401"
-_BONNEEL_2015 = "Bonneel et al. 2015, https://doi.org/10.1007/s10851-014-0506-3"
 _CHEN_2016 = "Chen et al. 2016, https://arxiv.org/abs/1606.03657"
-_CIFAR = "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf"
 _DIGITS = "Alpaydin & Kaynak 1998, https://archive.ics.uci.edu/dataset/80"
-_FASHION = "Xiao et al. 2017, https://arxiv.org/abs/1708.07747"
 _GOODFELLOW_2014 = "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661"
-_GRETTON_2012 = "Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html"
 _GULRAJANI_2017 = "Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028"
-_HEUSEL_2017 = "Heusel et al. 2017, https://arxiv.org/abs/1706.08500"
-_HUANG_2025 = "Huang et al. 2025, https://arxiv.org/abs/2501.05441"
-_JOLICOEUR_2018 = "Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734"
-_KYNKAANNIEMI_2019 = "Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991"
 _LIM_2017 = "Lim & Ye 2017, https://arxiv.org/abs/1705.02894"
 _LIN_2018 = "Lin et al. 2018, https://arxiv.org/abs/1712.04086"
 _MAO_2017 = "Mao et al. 2017, https://arxiv.org/abs/1611.04076"
-_MEEHAN_2020 = "Meehan et al. 2020, https://arxiv.org/abs/2004.05675"
 _MESCHEDER_2018 = "Mescheder et al. 2018, https://arxiv.org/abs/1801.04406"
 _METZ_2017 = "Metz et al. 2017, https://arxiv.org/abs/1611.02163"
-_MIRZA_2014 = "Mirza & Osindero 2014, https://arxiv.org/abs/1411.1784"
-_MNIST = "LeCun et al. 1998, https://doi.org/10.1109/5.726791"
-_NAEEM_2020 = "Naeem et al. 2020, https://arxiv.org/abs/2002.09797"
 _SRIVASTAVA_2017 = "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761"
-_THEIS_2016 = "Theis et al. 2016, https://arxiv.org/abs/1511.01844"
-_XU_2018 = "Xu et al. 2018, https://arxiv.org/abs/1806.07755"
 _ZHANG_2019 = "Zhang et al. 2019, https://arxiv.org/abs/1805.08318"
 
 _Add = Callable[..., None]
@@ -62,8 +45,8 @@ def ganforge_register_losses(register: Registrar) -> None:
     add(
         "relativistic",
         "Relativistic pairing loss (RpGAN, Jolicoeur-Martineau, 2018); with r1 and r2: R3GAN.",
-        _JOLICOEUR_2018,
-        _HUANG_2025,
+        "Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734",
+        "Huang et al. 2025, https://arxiv.org/abs/2501.05441",
     )
 
     add = _adder(register, _LOSSES, None, tags=frozenset({"penalty"}))
@@ -82,7 +65,7 @@ def ganforge_register_samplers(register: Registrar) -> None:
     add(
         "labelled",
         "Noise and a class label, drawn with the data's class frequencies (conditional GAN).",
-        _MIRZA_2014,
+        "Mirza & Osindero 2014, https://arxiv.org/abs/1411.1784",
         requires=("labels",),
         check_params=size,
         tags=frozenset({"conditional"}),
@@ -119,13 +102,13 @@ def _add_images(add: _Add) -> None:
     add(
         "mnist",
         "70,000 handwritten digits, 28×28, labelled; download with `ganforge data prepare mnist`.",
-        _MNIST,
+        "LeCun et al. 1998, https://doi.org/10.1109/5.726791",
         checksums=f"{remote}:MNIST.checksums",
     )
     add(
         "fashion-mnist",
         "70,000 images of clothing, 28×28, labelled; from Debian or `ganforge data prepare fashion-mnist`.",
-        _FASHION,
+        "Xiao et al. 2017, https://arxiv.org/abs/1708.07747",
         checksums=f"{remote}:FASHION_MNIST.checksums",
     )
     add(
@@ -139,7 +122,7 @@ def _add_images(add: _Add) -> None:
     add(
         "cifar10",
         "60,000 photographs of ten classes, 32×32, labelled; download with `ganforge data prepare cifar10`.",
-        _CIFAR,
+        "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
         checksums=f"{remote}:CIFAR10.checksums",
     )
 
@@ -164,55 +147,55 @@ def _add_distribution_metrics(add: _Add) -> None:
     add(
         "sliced-wasserstein",
         "Sliced Wasserstein distance (Bonneel et al., 2015): fast for many or high-dimensional samples.",
-        _BONNEEL_2015,
+        "Bonneel et al. 2015, https://doi.org/10.1007/s10851-014-0506-3",
         cost="time directions·n·(d + log n); memory n·d",
     )
     add(
         "frechet",
         "Fréchet distance of features; with features = 'inception' it is FID (Heusel et al., 2017).",
-        _HEUSEL_2017,
+        "Heusel et al. 2017, https://arxiv.org/abs/1706.08500",
         params="FeatureParams",
         cost=f"time n·f² + f³ {by_features}",
     )
     add(
         "kernel",
         "Kernel distance of features, unbiased; with features = 'inception' it is KID (Bińkowski et al., 2018).",
-        _BINKOWSKI_2018,
+        "Bińkowski et al. 2018, https://arxiv.org/abs/1801.01401",
         cost=f"time n²·f {by_features}",
     )
     add(
         "mmd",
         "Maximum mean discrepancy (MMD²) with Gaussian kernels, unbiased (Gretton et al., 2012).",
-        _GRETTON_2012,
+        "Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html",
         params="FeatureParams",
         cost=by_neighbours,
     )
     add(
         "precision-recall",
         "Precision, recall, density and coverage (Kynkäänniemi et al., 2019; Naeem et al., 2020).",
-        _KYNKAANNIEMI_2019,
-        _NAEEM_2020,
+        "Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991",
+        "Naeem et al. 2020, https://arxiv.org/abs/2002.09797",
         cost=by_neighbours,
     )
     add(
         "one-nearest-neighbour",
         "1-NN two-sample test: leave-one-out accuracy, 0.5 for equal distributions (Xu et al., 2018).",
-        _XU_2018,
+        "Xu et al. 2018, https://arxiv.org/abs/1806.07755",
         params="FeatureParams",
         cost=by_neighbours,
     )
     add(
         "duplicates",
         "Birthday-paradox test for duplicates among generated samples (Arora & Zhang, 2017).",
-        _ARORA_2017,
+        "Arora & Zhang 2017, https://arxiv.org/abs/1706.08224",
         params="FeatureParams",
         cost="time n²·f for f features; memory n·f",
     )
     add(
         "memorisation",
         "Data-copying test: nearest training neighbours of generated and held-out samples (Meehan et al., 2020).",
-        _MEEHAN_2020,
-        _ALAA_2022,
+        "Meehan et al. 2020, https://arxiv.org/abs/2004.05675",
+        "Alaa et al. 2022, https://arxiv.org/abs/2102.08921",
         cost="time 4·n·t·f for f features and t training samples; memory (n + t)·f",
     )
 
@@ -268,7 +251,7 @@ def _add_density_metrics(add: _Add) -> None:
         "parzen",
         "Parzen-window log-likelihood of the 2014 papers, for comparison with them; not a measure of quality.",
         _GOODFELLOW_2014,
-        _THEIS_2016,
+        "Theis et al. 2016, https://arxiv.org/abs/1511.01844",
         requires=(),
         cost="time n·(validation + test)·d; memory n·d",
     )

@@ -312,6 +312,12 @@ def as_floats(spec: DataSpec, samples: Samples) -> Samples:
     return Samples(spec.to_float(samples.values), samples.labels)
 
 
+def labels_of(samples: Samples) -> Tensor:
+    """``(n,)`` labels of samples of labelled data."""
+    assert samples.labels is not None  # noqa: S101
+    return samples.labels
+
+
 def draw_rows(held: int, count: int, generator: Generator) -> Tensor:
     """``count`` of ``held`` row numbers, in random order; with replacement if there are fewer."""
     import torch

@@ -30,6 +30,7 @@ from ganforge.builtin.datasets.dataset_specs import (
     SplitDataset,
     StackedMnistParams,
     as_floats,
+    labels_of,
     split,
 )
 from ganforge.builtin.datasets.remote_datasets import (
@@ -139,13 +140,8 @@ def _read(remote: RemoteDataset, context: DatasetContext) -> tuple[Samples, Samp
 
 def _stacked(digits: Samples, count: int, generator: Generator) -> Samples:
     rows = torch.randint(len(digits), (count, 3), generator=generator)
-    hundreds, tens, ones = _labels(digits)[rows].unbind(1)
+    hundreds, tens, ones = labels_of(digits)[rows].unbind(1)
     return Samples(digits.values[:, 0][rows], 100 * hundreds + 10 * tens + ones)  # (n, 3, 28, 28)
-
-
-def _labels(samples: Samples) -> Tensor:
-    assert samples.labels is not None  # noqa: S101 - idx data sets are labelled
-    return samples.labels
 
 
 def build_cifar10(params: Cifar10Params, context: DatasetContext) -> Dataset:

@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge.builtin.datasets.dataset_specs import labels_of
 from ganforge.plugin import Dataset, DataSpec, IncompatiblePartsError, MetricContext, Samples
 
 _log = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ def load_classifier(context: MetricContext) -> Classifier:
 
 def fit(data: DataSpec, samples: Samples) -> SmallNetwork:
     """A network trained on these samples, bytes or in the data's own units; on single digits if they are stacked."""
-    labels, values, channels = _labels(samples), samples.values, stacked_channels(data)
+    labels, values, channels = labels_of(samples), samples.values, stacked_channels(data)
     if channels:
         labels = torch.stack([labels // 10 ** (channels - 1 - at) % 10 for at in range(channels)], dim=1).flatten()
         values = values.flatten(0, 1).unsqueeze(1)
@@ -241,19 +242,14 @@ def _training_samples(dataset: Dataset) -> Samples:
 def _accuracy(network: SmallNetwork, dataset: Dataset) -> float:
     count = max(100, min(10_000, _HELD_VALUES // dataset.spec.size))
     held = dataset.held_out(count, torch.Generator().manual_seed(0))
-    return float((classify(network, held.values.float(), stacked_channels(dataset.spec)) == _labels(held)).double().mean())
-
-
-def _labels(samples: Samples) -> Tensor:
-    assert samples.labels is not None  # noqa: S101 - the data is labelled
-    return samples.labels
+    return float((classify(network, held.values.float(), stacked_channels(dataset.spec)) == labels_of(held)).double().mean())
 
 
 def _key(data: DataSpec, samples: Samples) -> str:
     """Digest of everything that determines the weights."""
     facts = [_REVISION, data.shape, data.classes, data.value_range, stacked_channels(data), str(samples.values.dtype)]
     digest = hashlib.sha256(json.dumps(facts).encode())
-    for part in (samples.values, _labels(samples)):
+    for part in (samples.values, labels_of(samples)):
         digest.update(part.numpy().tobytes())
     return digest.hexdigest()[:32]
 

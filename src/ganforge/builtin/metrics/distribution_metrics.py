@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from torch import Tensor
 
+from ganforge import metrics
 from ganforge.builtin.features.feature_extractors import Features, build_features
 from ganforge.builtin.metrics.function_metric import (
     FeatureParams,
@@ -21,30 +22,12 @@ from ganforge.builtin.metrics.function_metric import (
     WassersteinParams,
     simulated_floors,
 )
-from ganforge.metrics import (
-    MMD_SCALES,
-    NEAR,
-    expected_close,
-    expected_coverage,
-    frechet_distance,
-    kernel_distance,
-    kernel_distance_of_subsets,
-    memorisation,
-    mmd,
-    near_duplicates,
-    one_nearest_neighbour,
-    precision_recall,
-    random_directions,
-    sliced_wasserstein,
-    wasserstein1,
-    wasserstein2,
-)
 from ganforge.plugin import BuildContext, Evaluation, IncompatiblePartsError, Metric, MetricContext, MetricInfo
 
 
 def build_wasserstein(params: WassersteinParams, context: BuildContext) -> Metric:
     """Exact W₁ or W₂ to held-out real samples."""
-    distance = wasserstein1 if params.order == 1 else wasserstein2
+    distance = metrics.wasserstein1 if params.order == 1 else metrics.wasserstein2
 
     def measure(evaluation: Evaluation) -> Mapping[str, float]:
         return {"": distance(evaluation.real.values, evaluation.fake.values)}
@@ -57,8 +40,8 @@ def build_sliced_wasserstein(params: SlicedWassersteinParams, context: BuildCont
 
     def measure(evaluation: Evaluation) -> Mapping[str, float]:
         real, fake = evaluation.real.values, evaluation.fake.values
-        directions = random_directions(math.prod(real.shape[1:]), params.projections, evaluation.generator)
-        return {"": sliced_wasserstein(real, fake, directions, params.order)}
+        directions = metrics.random_directions(math.prod(real.shape[1:]), params.projections, evaluation.generator)
+        return {"": metrics.sliced_wasserstein(real, fake, directions, params.order)}
 
     return _wasserstein_metric("sliced", params, measure, simulated_floors(context.data.density, measure)(""))
 
@@ -66,7 +49,7 @@ def build_sliced_wasserstein(params: SlicedWassersteinParams, context: BuildCont
 def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
     """Fréchet distance of features, treated as Gaussians."""
     features = build_features(params, context)
-    measure = _on(features, lambda real, fake: {"": frechet_distance(real, fake)})
+    measure = _on(features, lambda real, fake: {"": metrics.frechet_distance(real, fake)})
     floor = simulated_floors(context.data.density, measure)("")
     label = f"Fréchet distance of {features.label}; above 0 for a perfect generator too, the more so the fewer the samples"
     protocol = {**features.protocol, "distance": "frechet, float64, covariance with n - 1"}
@@ -80,9 +63,9 @@ def build_kernel(params: KernelParams, context: MetricContext) -> Metric:
     def measure(evaluation: Evaluation) -> Mapping[str, float]:
         real, fake = features(evaluation.real.values), features(evaluation.fake.values)
         if not params.subsets:
-            return {"": kernel_distance(real, fake)}
+            return {"": metrics.kernel_distance(real, fake)}
         stream, size = evaluation.generator, params.subset_size
-        return asdict(kernel_distance_of_subsets(real, fake, generator=stream, subsets=params.subsets, size=size))
+        return asdict(metrics.kernel_distance_of_subsets(real, fake, generator=stream, subsets=params.subsets, size=size))
 
     # random subsets of real and generated samples differ, so exchanging the two changes the value
     info = MetricInfo(f"kernel distance of {features.label}, without bias", "lower", 0.0, symmetric=not params.subsets)
@@ -99,10 +82,10 @@ def build_kernel(params: KernelParams, context: MetricContext) -> Metric:
 def build_mmd(params: FeatureParams, context: MetricContext) -> Metric:
     """Unbiased squared MMD of features with Gaussian kernels; it may be slightly negative."""
     features = build_features(params, context)
-    scales = ", ".join(f"{scale:g}" for scale in MMD_SCALES)
+    scales = ", ".join(f"{scale:g}" for scale in metrics.MMD_SCALES)
     label = "squared maximum mean discrepancy under Gaussian kernels, unbiased: 0 for equal distributions"
     return FunctionMetric(
-        _on(features, lambda real, fake: {"": mmd(real, fake)}),
+        _on(features, lambda real, fake: {"": metrics.mmd(real, fake)}),
         {"": MetricInfo(label, "lower", 0.0)},
         {**features.protocol, "kernels": f"gaussian, σ = {scales} × median real distance"},
         needs_distinct_real=True,
@@ -112,7 +95,7 @@ def build_mmd(params: FeatureParams, context: MetricContext) -> Metric:
 def build_precision_recall(params: PrecisionRecallParams, context: MetricContext) -> Metric:
     """Precision, recall, density and coverage of features."""
     features, k = build_features(params, context), params.neighbours
-    measure = _on(features, lambda real, fake: asdict(precision_recall(real, fake, k)))
+    measure = _on(features, lambda real, fake: asdict(metrics.precision_recall(real, fake, k)))
     floors = simulated_floors(context.data.density, measure)
     coverage = "share of real samples with a generated one nearby"
     return FunctionMetric(
@@ -121,7 +104,7 @@ def build_precision_recall(params: PrecisionRecallParams, context: MetricContext
             "precision": MetricInfo("share of generated samples that lie among real ones", "higher", floor=floors("precision")),
             "recall": MetricInfo("share of real samples that lie among generated ones", "higher", floor=floors("recall")),
             "density": MetricInfo("density of real samples around generated ones; 1 if both are alike", "nearer", 1.0),
-            "coverage": MetricInfo(coverage, "higher", floor=lambda count: expected_coverage(count, count, k)),
+            "coverage": MetricInfo(coverage, "higher", floor=lambda count: metrics.expected_coverage(count, count, k)),
         },
         {**features.protocol, "neighbours": str(k)},
         min_samples=k + 1,
@@ -139,7 +122,7 @@ def build_one_nearest_neighbour(params: FeatureParams, context: MetricContext) -
     label = "share of {} samples whose nearest other sample is of their own kind; 0 for copies of real ones, 1 for separate sets"
     kinds = {"accuracy": "all", "real": "real", "fake": "generated"}
     return FunctionMetric(
-        _on(features, lambda real, fake: asdict(one_nearest_neighbour(real, fake))),
+        _on(features, lambda real, fake: asdict(metrics.one_nearest_neighbour(real, fake))),
         {key: MetricInfo(label.format(kind), "nearer", floor=chance) for key, kind in kinds.items()},
         features.protocol,
         needs_distinct_real=True,
@@ -150,12 +133,12 @@ def build_duplicates(params: FeatureParams, context: MetricContext) -> Metric:
     """The birthday test: near and exact repeats among generated samples."""
 
     def compare(real: Tensor, fake: Tensor) -> Mapping[str, float]:
-        found = near_duplicates(real, fake)
+        found = metrics.near_duplicates(real, fake)
         return {"near": found.near, "exact": found.exact - found.expected_exact}
 
     def near(count: int) -> float:  # the nearest thousandth of the pairs is at least one pair
         pairs = math.comb(count, 2)
-        return math.ceil(NEAR * pairs) / pairs
+        return math.ceil(metrics.NEAR * pairs) / pairs
 
     features = build_features(params, context)
     info = {
@@ -173,14 +156,14 @@ def build_memorisation(params: MemorisationParams, context: MetricContext) -> Me
         if evaluation.training is None:
             raise IncompatiblePartsError("metric 'memorisation' needs training samples, but this evaluation has none")
         training = evaluation.training(params.training).values
-        return asdict(memorisation(*map(features, (training, evaluation.real.values, evaluation.fake.values))))
+        return asdict(metrics.memorisation(*map(features, (training, evaluation.real.values, evaluation.fake.values))))
 
     copying = "test of distances to training data, in standard deviations: below -3 samples are copies"
     close = "share of samples nearer to training data than the nearest 1 % of held-out ones"
     ratio = "median distance to training data, divided by that of held-out samples; 0 for copies"
     info = {
         "copying": MetricInfo(copying, "nearer", 0.0),
-        "close": MetricInfo(close, "nearer", floor=expected_close),
+        "close": MetricInfo(close, "nearer", floor=metrics.expected_close),
         "ratio": MetricInfo(ratio, "nearer", 1.0),
     }
     return FunctionMetric(measure, info, features.protocol, needs_distinct_real=True, uses_training_data=True)
