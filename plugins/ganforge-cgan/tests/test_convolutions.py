@@ -4,18 +4,18 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganforge.plugin import BuildContext, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_cgan.convolutions import build_acgan, build_discriminator, build_generator, build_projection
+from ganforge_cgan.convolutions import AcganDiscriminator, ConvDiscriminator, ConvGenerator, ProjectionDiscriminator
 from ganforge_cgan.params import ConvDiscriminatorParams, ConvGeneratorParams
 
-JUDGES = [build_discriminator, build_projection, build_acgan]
-TOLD = [build_discriminator, build_projection]
+JUDGES = [ConvDiscriminator, ProjectionDiscriminator, AcganDiscriminator]
+TOLD = [ConvDiscriminator, ProjectionDiscriminator]
 """Discriminators that are told the class."""
 DIGITS = BuildContext(DataSpec((1, 8, 8), classes=3, value_range=(-1.0, 1.0)), LatentSpec(4, classes=3))
 COLOURED = BuildContext(DataSpec((3, 28, 28), classes=10, value_range=(0.0, 1.0)), LatentSpec(4, classes=10, categorical=(2,)))
 
 
 def generator(context: BuildContext = DIGITS, **params: object):
-    return build_generator(ConvGeneratorParams.model_validate({"width": 4, **params}), context)
+    return ConvGenerator(ConvGeneratorParams.model_validate({"width": 4, **params}), context)
 
 
 def judge(build, context: BuildContext = DIGITS, **params: object):
@@ -37,7 +37,7 @@ def test_shapes(build, side):
     assert values.shape == (7, 3, side, side)
     assert verdict.logits.shape == (7,)
     assert verdict.features.shape[0] == 7
-    assert {name: head.shape for name, head in verdict.heads.items()} == ({"class": (7, 5)} if build is build_acgan else {})
+    assert {name: head.shape for name, head in verdict.heads.items()} == ({"class": (7, 5)} if build is AcganDiscriminator else {})
 
 
 @pytest.mark.parametrize("build", JUDGES)
@@ -70,7 +70,7 @@ def test_the_label_changes_what_is_made_and_judged(build):
 
 
 def test_the_map_of_the_own_class_is_one_and_the_others_zero():
-    network = judge(build_discriminator)
+    network = judge(ConvDiscriminator)
     seen = []
     network.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
@@ -83,7 +83,7 @@ def test_the_map_of_the_own_class_is_one_and_the_others_zero():
 
 
 def test_projection_is_the_papers_formula():
-    network = judge(build_projection, smallest=2).eval()
+    network = judge(ProjectionDiscriminator, smallest=2).eval()
     values, labels = torch.randn(5, 1, 8, 8), torch.tensor([0, 2, 1, 1, 0])
 
     pooled = network.trunk(values).sum(dim=(2, 3))
@@ -94,7 +94,7 @@ def test_projection_is_the_papers_formula():
 
 
 def test_the_classifier_reads_the_class_from_the_image_alone():
-    network = judge(build_acgan).eval()
+    network = judge(AcganDiscriminator).eval()
     values = torch.randn(4, 1, 8, 8)
     told, untold = network(Samples(values, torch.tensor([0, 1, 2, 0]))), network(Samples(values))
 

@@ -3,14 +3,14 @@ import torch
 from torch.distributions import Categorical
 
 from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, LatentSpec, Loss, NoParams, Samples
-from ganforge_cgan.losses import build_auxiliary_classifier
+from ganforge_cgan.losses import AuxiliaryClassifier
 
 CONTEXT = BuildContext(DataSpec((2,), classes=3), LatentSpec(4, classes=3))
 COUNT = 6
 
 
 def loss(context: BuildContext = CONTEXT):
-    return build_auxiliary_classifier(NoParams(), context)
+    return AuxiliaryClassifier(NoParams(), context)
 
 
 def samples(labels: list[int] | None = None) -> Samples:

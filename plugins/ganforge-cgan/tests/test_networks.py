@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganforge.plugin import BuildContext, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_cgan.networks import build_discriminator, build_generator, one_hot
+from ganforge_cgan.networks import ConditionalDiscriminator, ConditionalGenerator, one_hot
 from ganforge_cgan.params import DiscriminatorParams, GeneratorParams
 
 POINTS = BuildContext(DataSpec((2,), classes=3), LatentSpec(4, classes=3))
@@ -20,8 +20,8 @@ def untaught(network: nn.Module) -> list[str]:
 @pytest.mark.parametrize("count", [1, 7])
 def test_shapes(context, count):
     labels = torch.randint(context.data.classes, (count,))
-    values = build_generator(GeneratorParams(hidden=(8,)), context)(Latent(torch.randn(count, 4), labels))
-    verdict = build_discriminator(DiscriminatorParams(hidden=(8, 6)), context)(Samples(values, labels))
+    values = ConditionalGenerator(GeneratorParams(hidden=(8,)), context)(Latent(torch.randn(count, 4), labels))
+    verdict = ConditionalDiscriminator(DiscriminatorParams(hidden=(8, 6)), context)(Samples(values, labels))
 
     assert values.shape == (count, *context.data.shape)
     assert verdict.logits.shape == (count,)
@@ -31,8 +31,8 @@ def test_shapes(context, count):
 def test_every_parameter_is_taught():
     torch.manual_seed(0)
     labels = torch.arange(64) % 3
-    generator = build_generator(GeneratorParams(hidden=(8, 8)), POINTS)
-    discriminator = build_discriminator(DiscriminatorParams(hidden=(8, 8)), POINTS)
+    generator = ConditionalGenerator(GeneratorParams(hidden=(8, 8)), POINTS)
+    discriminator = ConditionalDiscriminator(DiscriminatorParams(hidden=(8, 8)), POINTS)
 
     discriminator(Samples(generator(Latent(torch.randn(64, 4), labels)), labels)).logits.square().sum().backward()
 
@@ -41,8 +41,8 @@ def test_every_parameter_is_taught():
 
 
 def test_the_label_changes_what_both_networks_say():
-    generator = build_generator(GeneratorParams(hidden=(8,)), POINTS)
-    discriminator = build_discriminator(DiscriminatorParams(hidden=(8,)), POINTS)
+    generator = ConditionalGenerator(GeneratorParams(hidden=(8,)), POINTS)
+    discriminator = ConditionalDiscriminator(DiscriminatorParams(hidden=(8,)), POINTS)
     noise, values = torch.randn(1, 4), torch.randn(1, 2)
 
     made = [generator(Latent(noise, torch.tensor([label]))) for label in range(3)]
@@ -64,8 +64,8 @@ def test_a_label_that_is_no_class_is_refused(label):
 
 
 def test_missing_labels_are_refused():
-    generator = build_generator(GeneratorParams(hidden=(8,)), POINTS)
-    discriminator = build_discriminator(DiscriminatorParams(hidden=(8,)), POINTS)
+    generator = ConditionalGenerator(GeneratorParams(hidden=(8,)), POINTS)
+    discriminator = ConditionalDiscriminator(DiscriminatorParams(hidden=(8,)), POINTS)
 
     with pytest.raises(IncompatiblePartsError, match="no labels"):
         generator(Latent(torch.randn(2, 4)))
@@ -75,9 +75,9 @@ def test_missing_labels_are_refused():
 
 def test_unlabelled_data_is_refused_before_training_with_the_remedy():
     with pytest.raises(IncompatiblePartsError, match="sampler draws none") as generator:
-        build_generator(GeneratorParams(), UNLABELLED)
+        ConditionalGenerator(GeneratorParams(), UNLABELLED)
     with pytest.raises(IncompatiblePartsError, match="data set has none"):
-        build_discriminator(DiscriminatorParams(), UNLABELLED)
+        ConditionalDiscriminator(DiscriminatorParams(), UNLABELLED)
     assert generator.value.remedy == 'set sampler.use = "labelled"'
 
 
@@ -86,19 +86,19 @@ def test_bounded_output_must_fit_the_datas_range(low):
     fitting, other = ("sigmoid", "tanh") if low == 0.0 else ("tanh", "sigmoid")
     context = BuildContext(DataSpec((3,), classes=2, value_range=(low, 1.0)), LatentSpec(2, classes=2))
 
-    values = build_generator(GeneratorParams(output=fitting), context)(
+    values = ConditionalGenerator(GeneratorParams(output=fitting), context)(
         Latent(torch.randn(9, 2) * 1000, torch.zeros(9, dtype=torch.long))
     )
     assert values.min() >= low
     assert values.max() <= 1.0
 
     with pytest.raises(IncompatiblePartsError) as raised:
-        build_generator(GeneratorParams(output=other), context)
+        ConditionalGenerator(GeneratorParams(output=other), context)
     assert raised.value.remedy == f'set generator.params.output = "{fitting}"'
 
 
 def test_dropout_and_activation_follow_the_params():
-    trunk = build_generator(GeneratorParams(hidden=(8, 6), activation="relu", dropout=0.5), POINTS).trunk
+    trunk = ConditionalGenerator(GeneratorParams(hidden=(8, 6), activation="relu", dropout=0.5), POINTS).trunk
     assert [type(layer).__name__ for layer in trunk] == ["Linear", "ReLU", "Dropout"] * 2
 
 

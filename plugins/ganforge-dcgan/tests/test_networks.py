@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganforge.plugin import BuildContext, Codes, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_dcgan.networks import build_discriminator, build_generator
+from ganforge_dcgan.networks import DcganDiscriminator, DcganGenerator
 from ganforge_dcgan.params import DiscriminatorParams, GeneratorParams
 
 NOISE = LatentSpec(5)
@@ -20,11 +20,11 @@ def images(side: int, channels: int = 1, value_range: tuple[float, float] | None
 
 
 def generator(side: int = 32, *, channels: int = 1, value_range: tuple[float, float] | None = (-1.0, 1.0), **params):
-    return build_generator(GeneratorParams(**{"width": 2, **params}), images(side, channels, value_range))
+    return DcganGenerator(GeneratorParams(**{"width": 2, **params}), images(side, channels, value_range))
 
 
 def discriminator(side: int = 32, *, channels: int = 1, **params):
-    return build_discriminator(DiscriminatorParams(**{"width": 2, **params}), images(side, channels))
+    return DcganDiscriminator(DiscriminatorParams(**{"width": 2, **params}), images(side, channels))
 
 
 def leaves(network: nn.Module) -> list[nn.Module]:
@@ -154,7 +154,7 @@ def test_every_parameter_is_taught(side, upsample):
 
 def test_the_generator_uses_noise_and_every_code():
     latent = LatentSpec(5, categorical=(3,), continuous=1)
-    made = build_generator(GeneratorParams(width=2), BuildContext(DataSpec((1, 8, 8)), latent)).eval()
+    made = DcganGenerator(GeneratorParams(width=2), BuildContext(DataSpec((1, 8, 8)), latent)).eval()
     noise, categorical, continuous = torch.randn(1, 5), torch.tensor([[0]]), torch.zeros(1, 1)
     start = made(Latent(noise, codes=Codes(categorical, continuous)))
 
@@ -184,9 +184,9 @@ def test_without_normalisation_samples_are_judged_each_alone_in_training_too():
 def test_other_data_is_refused_with_the_remedy(shape, problem, remedy):
     context = BuildContext(DataSpec(shape), NOISE)
     with pytest.raises(IncompatiblePartsError, match=f"^generator 'dcgan' {problem}") as raised:
-        build_generator(GeneratorParams(), context)
+        DcganGenerator(GeneratorParams(), context)
     with pytest.raises(IncompatiblePartsError, match=f"^discriminator 'dcgan' {problem}"):
-        build_discriminator(DiscriminatorParams(), context)
+        DcganDiscriminator(DiscriminatorParams(), context)
     assert remedy in raised.value.remedy
 
 

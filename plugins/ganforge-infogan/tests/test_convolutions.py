@@ -4,9 +4,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganforge.plugin import BuildContext, Codes, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_dcgan.networks import build_generator
+from ganforge_dcgan.networks import DcganGenerator
 from ganforge_dcgan.params import GeneratorParams
-from ganforge_infogan.convolutions import build_discriminator
+from ganforge_infogan.convolutions import InfoganConvDiscriminator
 from ganforge_infogan.params import ConvDiscriminatorParams
 
 CODED = LatentSpec(4, categorical=(2, 3), continuous=2)
@@ -14,7 +14,7 @@ DIGITS = BuildContext(DataSpec((1, 8, 8), value_range=(-1.0, 1.0)), CODED)
 
 
 def discriminator(context: BuildContext = DIGITS, **params: object):
-    return build_discriminator(ConvDiscriminatorParams.model_validate({"width": 4, "reader": (5,), **params}), context)
+    return InfoganConvDiscriminator(ConvDiscriminatorParams.model_validate({"width": 4, "reader": (5,), **params}), context)
 
 
 def kinds(network: nn.Module) -> list[str]:
@@ -59,7 +59,7 @@ def test_weights_of_both_heads_start_as_dcgans():
 
 def test_dcgans_generator_takes_the_codes():
     latent = Latent(torch.randn(3, 4), codes=Codes(torch.tensor([[0, 2], [1, 1], [0, 0]]), torch.rand(3, 2)))
-    values = build_generator(GeneratorParams(width=4), DIGITS)(latent)
+    values = DcganGenerator(GeneratorParams(width=4), DIGITS)(latent)
     assert discriminator()(Samples(values)).heads["code"].shape == (3, 7)
 
 

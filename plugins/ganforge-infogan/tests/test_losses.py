@@ -16,8 +16,8 @@ from ganforge.plugin import (
     Loss,
     Samples,
 )
-from ganforge_infogan.losses import build_mutual_information
-from ganforge_infogan.networks import build_discriminator, build_generator
+from ganforge_infogan.losses import MutualInformation
+from ganforge_infogan.networks import InfoganDiscriminator, InfoganGenerator
 from ganforge_infogan.params import DiscriminatorParams, GeneratorParams, MutualInformationParams
 
 BOTH = LatentSpec(4, categorical=(2, 3), continuous=2)
@@ -25,7 +25,7 @@ COUNT = 6
 
 
 def loss(latent: LatentSpec = BOTH, **params: float):
-    return build_mutual_information(MutualInformationParams(**params), BuildContext(DataSpec((2,)), latent))
+    return MutualInformation(MutualInformationParams(**params), BuildContext(DataSpec((2,)), latent))
 
 
 def codes(count: int = COUNT) -> Codes:
@@ -107,8 +107,8 @@ def test_it_is_a_loss_of_first_order():
 def test_every_parameter_of_the_reader_is_taught_in_the_discriminators_turn_and_all_of_the_generator_in_its_own():
     torch.manual_seed(0)
     context = BuildContext(DataSpec((2,)), BOTH)
-    generator = build_generator(GeneratorParams(hidden=(8, 8)), context)
-    discriminator = build_discriminator(DiscriminatorParams(hidden=(8, 8), reader=(8,)), context)
+    generator = InfoganGenerator(GeneratorParams(hidden=(8, 8)), context)
+    discriminator = InfoganDiscriminator(DiscriminatorParams(hidden=(8, 8), reader=(8,)), context)
     drawn = codes(64)
     latent = Latent(torch.randn(64, 4), codes=drawn)
 

@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 
 from ganforge.plugin import BuildContext, Codes, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_infogan.networks import build_discriminator, build_generator
+from ganforge_infogan.networks import InfoganDiscriminator, InfoganGenerator
 from ganforge_infogan.params import DiscriminatorParams, GeneratorParams
 
 POINTS = BuildContext(DataSpec((2,)), LatentSpec(4, categorical=(2, 3), continuous=2))
@@ -19,8 +19,8 @@ def latent(count: int, spec: LatentSpec) -> Latent:
 @pytest.mark.parametrize(("context", "width"), [(POINTS, 7), (IMAGES, 1)], ids=["points", "images"])
 @pytest.mark.parametrize("count", [1, 7])
 def test_shapes(context, width, count):
-    values = build_generator(GeneratorParams(hidden=(8,)), context)(latent(count, context.latent))
-    verdict = build_discriminator(DiscriminatorParams(hidden=(8, 6)), context)(Samples(values))
+    values = InfoganGenerator(GeneratorParams(hidden=(8,)), context)(latent(count, context.latent))
+    verdict = InfoganDiscriminator(DiscriminatorParams(hidden=(8, 6)), context)(Samples(values))
 
     assert values.shape == (count, *context.data.shape)
     assert verdict.logits.shape == (count,)
@@ -29,7 +29,7 @@ def test_shapes(context, width, count):
 
 
 def test_trunk_is_shared_and_heads_are_not():
-    discriminator = build_discriminator(DiscriminatorParams(hidden=(8,), reader=(5,)), POINTS)
+    discriminator = InfoganDiscriminator(DiscriminatorParams(hidden=(8,), reader=(5,)), POINTS)
     verdict = discriminator(Samples(torch.randn(4, 2)))
 
     realness = torch.autograd.grad(verdict.logits.sum(), discriminator.trunk.parameters(), retain_graph=True)
@@ -41,12 +41,12 @@ def test_trunk_is_shared_and_heads_are_not():
 
 
 def test_reader_has_hidden_layers_of_its_own_where_asked():
-    reader = build_discriminator(DiscriminatorParams(hidden=(8,), reader=(5, 4), activation="relu"), POINTS).reader
+    reader = InfoganDiscriminator(DiscriminatorParams(hidden=(8,), reader=(5, 4), activation="relu"), POINTS).reader
     assert [type(layer).__name__ for layer in reader] == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
 
 
 def test_generator_uses_noise_and_every_code():
-    generator = build_generator(GeneratorParams(hidden=(8,)), POINTS)
+    generator = InfoganGenerator(GeneratorParams(hidden=(8,)), POINTS)
     noise, categorical, continuous = torch.randn(1, 4), torch.tensor([[0, 0]]), torch.zeros(1, 2)
     start = generator(Latent(noise, codes=Codes(categorical, continuous)))
 
@@ -58,7 +58,7 @@ def test_generator_uses_noise_and_every_code():
 
 
 @pytest.mark.parametrize(
-    "build", [lambda c: build_generator(GeneratorParams(), c), lambda c: build_discriminator(DiscriminatorParams(), c)]
+    "build", [lambda c: InfoganGenerator(GeneratorParams(), c), lambda c: InfoganDiscriminator(DiscriminatorParams(), c)]
 )
 def test_a_latent_without_codes_is_refused_with_the_remedy(build):
     with pytest.raises(IncompatiblePartsError, match="needs codes") as raised:
@@ -67,9 +67,9 @@ def test_a_latent_without_codes_is_refused_with_the_remedy(build):
 
 
 def test_bounded_output_must_fit_the_datas_range():
-    build_generator(GeneratorParams(output="sigmoid"), IMAGES)
+    InfoganGenerator(GeneratorParams(output="sigmoid"), IMAGES)
     with pytest.raises(IncompatiblePartsError) as raised:
-        build_generator(GeneratorParams(output="tanh"), IMAGES)
+        InfoganGenerator(GeneratorParams(output="tanh"), IMAGES)
     assert raised.value.remedy == 'set generator.params.output = "sigmoid"'
 
 

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from ganforge.plugin import BuildContext, Codes, DataDependentInit, DataSpec, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_vanilla.networks import Maxout, build_discriminator, build_generator, build_maxout
+from ganforge_vanilla.networks import Maxout, MaxoutDiscriminator, MlpDiscriminator, build_generator
 from ganforge_vanilla.params import MaxoutParams, MlpDiscriminatorParams, MlpGeneratorParams
 
 POINTS = BuildContext(DataSpec((2,)), LatentSpec(4, categorical=(3,), continuous=1))
@@ -64,7 +64,7 @@ def test_output_that_misses_the_datas_range_is_refused_with_the_key_to_change():
 
 def test_hidden_layers_follow_the_params():
     params = MlpDiscriminatorParams(hidden=(8, 6), activation="leaky-relu", slope=0.3, batch_norm=True, dropout=0.25)
-    trunk = build_discriminator(params, POINTS).trunk
+    trunk = MlpDiscriminator(params, POINTS).trunk
 
     assert [type(layer).__name__ for layer in trunk] == ["Linear", "BatchNorm1d", "LeakyReLU", "Dropout"] * 2
     assert [layer.out_features for layer in trunk if isinstance(layer, nn.Linear)] == [8, 6]
@@ -73,7 +73,7 @@ def test_hidden_layers_follow_the_params():
 
 
 def test_no_hidden_layer_makes_a_linear_discriminator():
-    discriminator = build_discriminator(MlpDiscriminatorParams(hidden=()), POINTS)
+    discriminator = MlpDiscriminator(MlpDiscriminatorParams(hidden=()), POINTS)
     values = torch.randn(5, 2)
     assert discriminator(Samples(values)).logits.equal(discriminator.realness(values).squeeze(1))
 
@@ -82,8 +82,8 @@ def test_no_hidden_layer_makes_a_linear_discriminator():
 def test_discriminators_give_one_logit_a_sample_and_their_last_hidden_layer(context):
     values = torch.randn(7, *context.data.shape)
 
-    mlp = build_discriminator(MlpDiscriminatorParams(hidden=(8, 6)), context)(Samples(values))
-    maxout = build_maxout(MaxoutParams(units=(5, 4), pieces=3), context)(Samples(values))
+    mlp = MlpDiscriminator(MlpDiscriminatorParams(hidden=(8, 6)), context)(Samples(values))
+    maxout = MaxoutDiscriminator(MaxoutParams(units=(5, 4), pieces=3), context)(Samples(values))
 
     assert (mlp.logits.shape, mlp.features.shape) == ((7,), (7, 6))
     assert (maxout.logits.shape, maxout.features.shape) == ((7,), (7, 4))
@@ -92,8 +92,8 @@ def test_discriminators_give_one_logit_a_sample_and_their_last_hidden_layer(cont
 @pytest.mark.parametrize(
     "discriminator",
     [
-        build_discriminator(MlpDiscriminatorParams(hidden=(8, 8)), POINTS),
-        build_maxout(MaxoutParams(units=(4, 4), pieces=2, initial_range=0.5), POINTS),
+        MlpDiscriminator(MlpDiscriminatorParams(hidden=(8, 8)), POINTS),
+        MaxoutDiscriminator(MaxoutParams(units=(4, 4), pieces=2, initial_range=0.5), POINTS),
     ],
     ids=["mlp", "maxout"],
 )
@@ -123,7 +123,7 @@ def test_maxout_is_convex_in_its_input():
 
 def test_maxout_dropout_acts_in_training_only_and_keeps_the_mean():
     torch.manual_seed(0)
-    discriminator = build_maxout(MaxoutParams(units=(4,), pieces=1), IMAGES)
+    discriminator = MaxoutDiscriminator(MaxoutParams(units=(4,), pieces=1), IMAGES)
     samples = Samples(torch.ones(20_000, 1, 4, 5))
 
     trained = discriminator.train()(samples).logits
@@ -136,7 +136,7 @@ def test_maxout_dropout_acts_in_training_only_and_keeps_the_mean():
 
 
 def test_initial_range_bounds_the_weights_and_clears_the_biases():
-    discriminator = build_maxout(MaxoutParams(units=(50,), initial_range=0.005), IMAGES)
+    discriminator = MaxoutDiscriminator(MaxoutParams(units=(50,), initial_range=0.005), IMAGES)
     for layer in (module for module in discriminator.modules() if isinstance(module, nn.Linear)):
         assert 0.004 < layer.weight.abs().max() <= 0.005
         assert not layer.bias.any()

@@ -9,30 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, Latent, LatentSpec, Samples
-from ganforge_cgan.networks import missing_labels, one_hot, wrong_label
+from ganforge.plugin import BuildContext, DiscriminatorOutput, Latent, Samples
+from ganforge_cgan.networks import drawn_classes, known_classes, missing_labels, one_hot, wrong_label
 from ganforge_cgan.params import ConvDiscriminatorParams, ConvGeneratorParams
 from ganforge_dcgan.blocks import STD, Pyramid, downsampling_layers, init_normal, output_layer, upsampling_layers
-
-
-def build_generator(params: ConvGeneratorParams, context: BuildContext) -> ConvGenerator:
-    """The ``cgan-conv`` generator for the context's latent, classes and images."""
-    return ConvGenerator(params, context)
-
-
-def build_discriminator(params: ConvDiscriminatorParams, context: BuildContext) -> ConvDiscriminator:
-    """The ``cgan-conv`` discriminator for the context's classes and images."""
-    return ConvDiscriminator(params, context)
-
-
-def build_projection(params: ConvDiscriminatorParams, context: BuildContext) -> ProjectionDiscriminator:
-    """The ``projection-conv`` discriminator for the context's classes and images."""
-    return ProjectionDiscriminator(params, context)
-
-
-def build_acgan(params: ConvDiscriminatorParams, context: BuildContext) -> AcganDiscriminator:
-    """The ``acgan-conv`` discriminator for the context's classes and images."""
-    return AcganDiscriminator(params, context)
 
 
 class ConvGenerator(nn.Module):
@@ -157,25 +137,3 @@ def embedded(labels: Tensor | None, embedding: nn.Embedding) -> Tensor:
     except (IndexError, RuntimeError) as error:
         raise wrong_label(embedding.num_embeddings, error) from error
     return vectors
-
-
-def drawn_classes(latent: LatentSpec, *, part: str) -> int:
-    """Number of classes that the sampler draws from.
-
-    Raises:
-        IncompatiblePartsError: it draws none.
-    """
-    if latent.classes is None:
-        raise IncompatiblePartsError(f"{part} needs labels, but the sampler draws none", remedy='set sampler.use = "labelled"')
-    return latent.classes
-
-
-def known_classes(data: DataSpec, *, part: str) -> int:
-    """Number of classes of the data set.
-
-    Raises:
-        IncompatiblePartsError: it has none.
-    """
-    if data.classes is None:
-        raise IncompatiblePartsError(f"{part} needs labels, but the data set has none", remedy="choose labelled data")
-    return data.classes

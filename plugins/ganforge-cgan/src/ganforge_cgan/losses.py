@@ -13,23 +13,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganforge.plugin import BuildContext, Critic, IncompatiblePartsError, NoParams, Samples, TermInfo, Terms
-from ganforge_cgan.convolutions import drawn_classes, known_classes
-
-
-def build_auxiliary_classifier(_params: NoParams, context: BuildContext) -> AuxiliaryClassifier:
-    """The ``auxiliary-classifier`` loss for the context's classes.
-
-    Raises:
-        IncompatiblePartsError: the data set has no classes, or the sampler draws no labels.
-    """
-    drawn_classes(context.latent, part="loss 'auxiliary-classifier'")
-    return AuxiliaryClassifier(known_classes(context.data, part="loss 'auxiliary-classifier'"))
+from ganforge_cgan.networks import drawn_classes, known_classes
 
 
 class AuxiliaryClassifier:
     """Cross-entropy of the discriminator's head ``class`` with the labels.
 
     For classes that do not overlap its least value is 0; whether they overlap is unknown, so no equilibrium is declared.
+
+    Raises:
+        IncompatiblePartsError: the data set has no classes, or the sampler draws no labels.
     """
 
     second_order = False
@@ -39,8 +32,9 @@ class AuxiliaryClassifier:
         "generator/class": TermInfo("cost of samples that are not classified as the requested class, in nats"),
     }
 
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
+    def __init__(self, _params: NoParams, context: BuildContext) -> None:
+        drawn_classes(context.latent, part="loss 'auxiliary-classifier'")
+        self.classes = known_classes(context.data, part="loss 'auxiliary-classifier'")
 
     def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
         """The terms that train the classifier."""

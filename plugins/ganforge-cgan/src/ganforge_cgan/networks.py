@@ -11,21 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, Latent, Samples
+from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, Latent, LatentSpec, Samples
 from ganforge_cgan.params import DiscriminatorParams, GeneratorParams, NetworkParams
 
 _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 _RANGES: dict[tuple[float, float], str] = {(-1.0, 1.0): "tanh", (0.0, 1.0): "sigmoid"}
-
-
-def build_generator(params: GeneratorParams, context: BuildContext) -> ConditionalGenerator:
-    """The ``cgan-mlp`` generator for the context's latent, classes and data."""
-    return ConditionalGenerator(params, context)
-
-
-def build_discriminator(params: DiscriminatorParams, context: BuildContext) -> ConditionalDiscriminator:
-    """The ``cgan-mlp`` discriminator for the context's classes and data."""
-    return ConditionalDiscriminator(params, context)
 
 
 class ConditionalGenerator(nn.Module):
@@ -38,12 +28,8 @@ class ConditionalGenerator(nn.Module):
     def __init__(self, params: GeneratorParams, context: BuildContext) -> None:
         super().__init__()
         check_range(params.output, context.data)
-        if context.latent.classes is None:
-            raise IncompatiblePartsError(
-                "generator 'cgan-mlp' needs labels, but the sampler draws none", remedy='set sampler.use = "labelled"'
-            )
         self.latent = context.latent
-        self.classes = context.latent.classes
+        self.classes = drawn_classes(context.latent, part="generator 'cgan-mlp'")
         self.shape = context.data.shape
         self.trunk, width = hidden_layers(context.latent.width + self.classes, params)
         self.last = nn.Linear(width, context.data.size)
@@ -70,11 +56,7 @@ class ConditionalDiscriminator(nn.Module):
 
     def __init__(self, params: DiscriminatorParams, context: BuildContext) -> None:
         super().__init__()
-        if context.data.classes is None:
-            raise IncompatiblePartsError(
-                "discriminator 'cgan-mlp' needs labels, but the data set has none", remedy="choose labelled data"
-            )
-        self.classes = context.data.classes
+        self.classes = known_classes(context.data, part="discriminator 'cgan-mlp'")
         self.trunk, width = hidden_layers(context.data.size + self.classes, params)
         self.realness = nn.Linear(width, 1)
 
@@ -87,6 +69,28 @@ class ConditionalDiscriminator(nn.Module):
         label = one_hot(samples.labels, self.classes).to(samples.values.dtype)
         features = self.trunk(torch.cat([samples.values.flatten(1), label], dim=1))  # (n, d + k) → (n, h)
         return DiscriminatorOutput(logits=self.realness(features).squeeze(1), features=features)
+
+
+def drawn_classes(latent: LatentSpec, *, part: str) -> int:
+    """Number of classes that the sampler draws from.
+
+    Raises:
+        IncompatiblePartsError: it draws none.
+    """
+    if latent.classes is None:
+        raise IncompatiblePartsError(f"{part} needs labels, but the sampler draws none", remedy='set sampler.use = "labelled"')
+    return latent.classes
+
+
+def known_classes(data: DataSpec, *, part: str) -> int:
+    """Number of classes of the data set.
+
+    Raises:
+        IncompatiblePartsError: it has none.
+    """
+    if data.classes is None:
+        raise IncompatiblePartsError(f"{part} needs labels, but the data set has none", remedy="choose labelled data")
+    return data.classes
 
 
 def one_hot(labels: Tensor | None, classes: int) -> Tensor:

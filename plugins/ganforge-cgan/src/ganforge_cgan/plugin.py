@@ -16,7 +16,7 @@ def ganforge_register_generators(register: Registrar) -> None:
     """Register the conditional generators."""
     register(
         "cgan-mlp",
-        "ganforge_cgan.networks:build_generator",
+        "ganforge_cgan.networks:ConditionalGenerator",
         params="ganforge_cgan.params:GeneratorParams",
         summary="Fully connected generator of samples of a given class.",
         requires=("labels",),
@@ -26,7 +26,7 @@ def ganforge_register_generators(register: Registrar) -> None:
     )
     register(
         "cgan-conv",
-        f"{_CONVOLUTIONS}:build_generator",
+        f"{_CONVOLUTIONS}:ConvGenerator",
         params="ganforge_cgan.params:ConvGeneratorParams",
         summary="Convolutional generator of images of a given class.",
         requires=("labels", "images"),
@@ -41,7 +41,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     """Register the conditional discriminators."""
     register(
         "cgan-mlp",
-        "ganforge_cgan.networks:build_discriminator",
+        "ganforge_cgan.networks:ConditionalDiscriminator",
         params="ganforge_cgan.params:DiscriminatorParams",
         summary="Fully connected discriminator of samples together with their class.",
         requires=("labels",),
@@ -51,7 +51,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     )
     register(
         "cgan-conv",
-        f"{_CONVOLUTIONS}:build_discriminator",
+        f"{_CONVOLUTIONS}:ConvDiscriminator",
         params="ganforge_cgan.params:ConvDiscriminatorParams",
         summary="Convolutional discriminator with an additional input map for each class.",
         requires=("labels", "images"),
@@ -61,7 +61,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     )
     register(
         "projection-conv",
-        f"{_CONVOLUTIONS}:build_projection",
+        f"{_CONVOLUTIONS}:ProjectionDiscriminator",
         params="ganforge_cgan.params:ConvDiscriminatorParams",
         summary="Convolutional discriminator with an inner product of class embedding and features.",
         requires=("labels", "images"),
@@ -71,7 +71,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     )
     register(
         "acgan-conv",
-        f"{_CONVOLUTIONS}:build_acgan",
+        f"{_CONVOLUTIONS}:AcganDiscriminator",
         params="ganforge_cgan.params:ConvDiscriminatorParams",
         summary="Convolutional discriminator with a second head that predicts the class.",
         requires=("labels", "images"),
@@ -87,7 +87,7 @@ def ganforge_register_losses(register: Registrar) -> None:
     """Register AC-GAN's class term."""
     register(
         "auxiliary-classifier",
-        "ganforge_cgan.losses:build_auxiliary_classifier",
+        "ganforge_cgan.losses:AuxiliaryClassifier",
         summary="Trains samples to have the requested class: cross-entropy of the discriminator's class head.",
         requires=("head:class", "labels"),
         tags=_CONDITIONAL,

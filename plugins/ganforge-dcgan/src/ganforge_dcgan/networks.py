@@ -12,16 +12,6 @@ from ganforge_dcgan.blocks import Pyramid, downsampling_layers, init_normal, out
 from ganforge_dcgan.params import DiscriminatorParams, GeneratorParams
 
 
-def build_generator(params: GeneratorParams, context: BuildContext) -> DcganGenerator:
-    """The ``dcgan`` generator for the context's latent and images."""
-    return DcganGenerator(params, context)
-
-
-def build_discriminator(params: DiscriminatorParams, context: BuildContext) -> DcganDiscriminator:
-    """The ``dcgan`` discriminator for the context's images."""
-    return DcganDiscriminator(params, context)
-
-
 class DcganGenerator(nn.Module):
     """Noise and codes as a map of one pixel, upsampled to the side of the images.
 

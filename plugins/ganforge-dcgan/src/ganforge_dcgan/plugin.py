@@ -12,7 +12,7 @@ def ganforge_register_generators(register: Registrar) -> None:
     """Register the convolutional generator."""
     register(
         "dcgan",
-        "ganforge_dcgan.networks:build_generator",
+        "ganforge_dcgan.networks:DcganGenerator",
         params="ganforge_dcgan.params:GeneratorParams",
         summary="Convolutional generator: noise and codes in, square images out.",
         requires=("images",),
@@ -27,7 +27,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     """Register the convolutional discriminator."""
     register(
         "dcgan",
-        "ganforge_dcgan.networks:build_discriminator",
+        "ganforge_dcgan.networks:DcganDiscriminator",
         params="ganforge_dcgan.params:DiscriminatorParams",
         summary="Convolutional discriminator of square images.",
         requires=("images",),

@@ -13,11 +13,6 @@ from ganforge_infogan.networks import check_codes
 from ganforge_infogan.params import ConvDiscriminatorParams
 
 
-def build_discriminator(params: ConvDiscriminatorParams, context: BuildContext) -> InfoganConvDiscriminator:
-    """The ``infogan-conv`` discriminator for the context's codes and images."""
-    return InfoganConvDiscriminator(params, context)
-
-
 class InfoganConvDiscriminator(nn.Module):
     """A shared trunk of convolutions with two heads: one logit for realness, and the code reader Q.
 

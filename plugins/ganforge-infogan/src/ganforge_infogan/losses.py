@@ -15,13 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Codes, Critic, IncompatiblePartsError, LatentSpec, Samples, TermInfo, Terms
+from ganforge.plugin import BuildContext, Codes, Critic, IncompatiblePartsError, Samples, TermInfo, Terms
+from ganforge_infogan.networks import check_codes
 from ganforge_infogan.params import MutualInformationParams
-
-
-def build_mutual_information(params: MutualInformationParams, context: BuildContext) -> MutualInformation:
-    """The ``mutual-information`` loss for the context's codes."""
-    return MutualInformation(params, context.latent)
 
 
 class MutualInformation:
@@ -38,14 +34,10 @@ class MutualInformation:
 
     second_order = False
 
-    def __init__(self, params: MutualInformationParams, latent: LatentSpec) -> None:
-        if not latent.has_codes:
-            raise IncompatiblePartsError(
-                "loss 'mutual-information' needs codes, but the sampler draws none",
-                remedy='set sampler.use = "structured" with categorical or continuous codes',
-            )
+    def __init__(self, params: MutualInformationParams, context: BuildContext) -> None:
+        check_codes("loss 'mutual-information'", context.latent)
         self.params = params
-        self.latent = latent
+        self.latent = context.latent
         self.constant = math.log(params.continuous_std) + math.log(2 * math.pi) / 2
         self.term_info = self._term_info()
 

@@ -17,16 +17,6 @@ _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"linear": nn.Identity, "tanh": n
 _RANGES: dict[tuple[float, float], str] = {(-1.0, 1.0): "tanh", (0.0, 1.0): "sigmoid"}
 
 
-def build_generator(params: GeneratorParams, context: BuildContext) -> InfoganGenerator:
-    """The ``infogan-mlp`` generator for the context's latent and data."""
-    return InfoganGenerator(params, context)
-
-
-def build_discriminator(params: DiscriminatorParams, context: BuildContext) -> InfoganDiscriminator:
-    """The ``infogan-mlp`` discriminator for the context's codes and data."""
-    return InfoganDiscriminator(params, context)
-
-
 class InfoganGenerator(nn.Module):
     """Noise, one-hot categorical codes and continuous codes side by side through hidden layers to one sample.
 

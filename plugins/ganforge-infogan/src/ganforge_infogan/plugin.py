@@ -11,7 +11,7 @@ def ganforge_register_generators(register: Registrar) -> None:
     """Register the generator that takes codes."""
     register(
         "infogan-mlp",
-        "ganforge_infogan.networks:build_generator",
+        "ganforge_infogan.networks:InfoganGenerator",
         params="ganforge_infogan.params:GeneratorParams",
         summary="Fully connected generator of noise and structured codes.",
         requires=("codes",),
@@ -25,7 +25,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     """Register the discriminators with a code reader."""
     register(
         "infogan-mlp",
-        "ganforge_infogan.networks:build_discriminator",
+        "ganforge_infogan.networks:InfoganDiscriminator",
         params="ganforge_infogan.params:DiscriminatorParams",
         summary="Fully connected discriminator with a second head that recovers the codes.",
         requires=("codes",),
@@ -35,7 +35,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     )
     register(
         "infogan-conv",
-        "ganforge_infogan.convolutions:build_discriminator",
+        "ganforge_infogan.convolutions:InfoganConvDiscriminator",
         params="ganforge_infogan.params:ConvDiscriminatorParams",
         summary="Convolutional discriminator with a second head that recovers the codes.",
         requires=("codes", "images"),
@@ -51,7 +51,7 @@ def ganforge_register_losses(register: Registrar) -> None:
     """Register the information loss."""
     register(
         "mutual-information",
-        "ganforge_infogan.losses:build_mutual_information",
+        "ganforge_infogan.losses:MutualInformation",
         params="ganforge_infogan.params:MutualInformationParams",
         summary="Makes codes readable from samples: the InfoGAN bound, in both turns.",
         requires=("head:code", "codes"),

@@ -28,16 +28,6 @@ def build_generator(params: MlpGeneratorParams, context: BuildContext) -> MlpGen
     return (MlpGeneratorFromMean if params.start_at_mean else MlpGenerator)(params, context)
 
 
-def build_discriminator(params: MlpDiscriminatorParams, context: BuildContext) -> MlpDiscriminator:
-    """The ``mlp`` discriminator for the context's data."""
-    return MlpDiscriminator(params, context)
-
-
-def build_maxout(params: MaxoutParams, context: BuildContext) -> MaxoutDiscriminator:
-    """The ``maxout`` discriminator for the context's data."""
-    return MaxoutDiscriminator(params, context)
-
-
 class MlpGenerator(nn.Module):
     """Noise and codes side by side through hidden layers to one sample.
 

@@ -24,7 +24,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     """Register the fully connected discriminator and the maxout one."""
     register(
         "mlp",
-        "ganforge_vanilla.networks:build_discriminator",
+        "ganforge_vanilla.networks:MlpDiscriminator",
         params="ganforge_vanilla.params:MlpDiscriminatorParams",
         summary="Fully connected discriminator.",
         check_params={"hidden": [8, 8]},
@@ -32,7 +32,7 @@ def ganforge_register_discriminators(register: Registrar) -> None:
     )
     register(
         "maxout",
-        "ganforge_vanilla.networks:build_maxout",
+        "ganforge_vanilla.networks:MaxoutDiscriminator",
         params="ganforge_vanilla.params:MaxoutParams",
         summary="Maxout discriminator with dropout, as the 2014 paper trained it.",
         check_params={"units": [6, 6], "pieces": 3},
