@@ -135,7 +135,7 @@ def test_architecture_tells_the_layers_that_are_enforced():
 
 def test_architecture_tells_every_file_of_a_run_folder():
     text = (ROOT / "docs/explanation/architecture.md").read_text()
-    names = set(re.findall(r'self\.path / "([\w.]+)"', (ROOT / "src/ganforge/storage/run_folder.py").read_text()))
+    names = set(re.findall(r'_Entry\("([\w.]+)"', (ROOT / "src/ganforge/storage/run_folder.py").read_text()))
     assert names
     assert {name for name in names if f"`{name}" not in text} == set()
 
