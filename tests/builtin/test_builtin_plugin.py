@@ -4,6 +4,10 @@ import re
 
 import pytest
 
+from ganforge.core.errors import UsageError
+from ganforge.registry.component import Kind
+from ganforge.registry.plugin_loader import load_plugins
+
 WANTED = {
     "loss": ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "gradient-penalty", "r1", "r2", "relativistic"],
     "sampler": ["normal", "uniform", "labelled", "structured"],
@@ -74,3 +78,12 @@ def test_every_loss_names_its_paper(name: str, components) -> None:
 @pytest.mark.parametrize("name", WANTED["metric"])
 def test_every_metric_says_what_it_costs(name: str, components) -> None:
     assert re.search(r"time|pass", components["metric", name].cost)
+
+
+@pytest.mark.parametrize(("usual", "name"), [("fid", "frechet"), ("kid", "kernel"), ("lsgan", "least-squares"), ("mmd", "mmd")])
+def test_names_of_the_field_lead_to_the_component(usual: str, name: str) -> None:
+    kind = Kind.LOSS if usual == "lsgan" else Kind.METRIC
+    try:
+        assert load_plugins().find(kind, usual).name == name
+    except UsageError as error:
+        assert f"did you mean '{name}'?" in error.remedy
