@@ -32,7 +32,7 @@ def broadcast(
     """Send every event to every callback, the essential ones first, each in the order given.
 
     A callback that raises is closed and skipped from then on, with one logged warning: a failed picture must not end training. An
-    error of an essential callback (journal, checkpoints) ends training. No callback can hide an error of the training itself.
+    error of an essential callback (journal, checkpoints) ends training.
 
     Returns:
         The last event, or ``None`` if the events ended without a ``Finished``. A generator of events is closed.
