@@ -15,11 +15,10 @@ from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.events import State
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.games.two_player import TwoPlayerGame
 from ganforge.train.batches import InMemoryBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric
 from ganforge.train.trainer import TrainConfig, Trainer
-from ganforge.train.turns import Objective, ScheduledOptimizer, WeightedLoss
+from ganforge.train.turns import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss
 
 CPU = torch.device("cpu")
 
@@ -123,7 +122,7 @@ def make_trainer() -> Callable[..., Trainer]:
                 torch.optim.Adam(generator.parameters(), lr, betas=(0.5, 0.99)), schedules or {}
             ),
             discriminator_optimizer=ScheduledOptimizer(torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.99))),
-            discriminator_steps=k,
+            steps=k,
         )
         evaluator = Evaluator(
             dataset=points,
@@ -136,9 +135,7 @@ def make_trainer() -> Callable[..., Trainer]:
         )
         return Trainer(
             config=config,
-            networks={"generator": generator, "discriminator": discriminator},
             game=game,
-            objective=objective,
             batches=InMemoryBatches(points.training(), points.spec, size=batch, seed=config.seed, device=CPU),
             sampler=noise,
             evaluator=evaluator,

@@ -1,4 +1,4 @@
-"""Turns: losses that add up and share one forward pass, and optimizers that do not import torch's compiler."""
+"""Turns: what a game keeps of the last one, shared forward passes, and optimizers that do not import torch's compiler."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from ganforge.builtin.losses import build_r1, build_r2
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import NoParams, Schedule
-from ganforge.core.records import Samples, Terms
-from ganforge.games.two_player import with_input_grad
-from ganforge.train.turns import Objective, WeightedLoss, cached, eager
+from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
+from ganforge.train.turns import (
+    Batch,
+    Objective,
+    ScheduledOptimizer,
+    TwoPlayerGame,
+    WeightedLoss,
+    cached,
+    eager,
+    with_input_grad,
+)
 
 KINDS = [
     (torch.optim.Adam, {"lr": 1e-2, "betas": (0.5, 0.9), "fused": True}),
@@ -176,3 +185,79 @@ def test_r1_is_half_the_squared_slope_by_finite_differences(parts):
         [(logits(values + step * axis) - logits(values - step * axis)) / (2 * step) for axis in torch.eye(2, dtype=torch.float64)]
     )
     torch.testing.assert_close(found, slopes.square().sum(0).mean() / 2, rtol=1e-6, atol=1e-9)
+
+
+class Generator(nn.Linear):
+    def forward(self, latent: Latent) -> torch.Tensor:
+        return super().forward(latent.noise)
+
+
+class Discriminator(nn.Linear):
+    def forward(self, samples: Samples) -> DiscriminatorOutput:
+        return DiscriminatorOutput(super().forward(samples.values).squeeze(1))
+
+
+class Wasserstein:
+    second_order = False
+    term_info = {"discriminator/gap": None, "generator/fake": None}
+
+    def __init__(self, *, sees_real: bool) -> None:
+        self.sees_real = sees_real
+
+    def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
+        gap = critic(fake).logits.mean()
+        return Terms({"gap": gap - critic(real).logits.mean() if self.sees_real else gap})
+
+    def generator(self, critic, real: Samples, fake: Samples) -> Terms:
+        return Terms({"fake": -critic(fake).logits.mean()})
+
+
+@pytest.fixture
+def play(monkeypatch):
+    """A game and a batch; ``sees_real`` says whether its loss runs the discriminator on real samples."""
+    monkeypatch.setattr("ganforge.train.turns._term_info", lambda losses: {})
+
+    def make(*, sees_real: bool) -> tuple[TwoPlayerGame, Batch]:
+        torch.manual_seed(0)
+        generator, discriminator = Generator(3, 2), Discriminator(2, 1)
+        generator_optimizer, discriminator_optimizer = (
+            ScheduledOptimizer(torch.optim.SGD(network.parameters(), 0.1)) for network in (generator, discriminator)
+        )
+        objective = Objective([WeightedLoss("wasserstein", Wasserstein(sees_real=sees_real))])
+        game = TwoPlayerGame(
+            generator,
+            discriminator,
+            objective,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            steps=2,
+        )
+        return game, Batch(Samples(torch.randn(5, 2)), Latent(torch.randn(5, 3)))
+
+    return make
+
+
+def test_last_outputs_are_those_of_the_discriminators_last_turn(play):
+    game, batch = play(sees_real=True)
+    discriminator, generator = game.turns
+    assert (discriminator.repeats, generator.repeats) == (2, 1)
+    assert game.last_outputs is None
+    terms = discriminator.update(batch, [1.0])
+    last = game.last_outputs
+    assert last.real is batch.real
+    assert not last.real_logits.requires_grad
+    torch.testing.assert_close(last.fake_logits.mean() - last.real_logits.mean(), terms["discriminator/gap"])
+    generator.update(batch, [1.0])
+    assert game.last_outputs is last
+
+
+def test_losses_that_never_see_real_samples_leave_no_last_outputs(play):
+    game, batch = play(sees_real=False)
+    game.turns[0].update(batch, [1.0])
+    assert game.last_outputs is None
+
+
+def test_samples_with_input_grad_are_leaves():
+    samples = with_input_grad(Samples(torch.ones(2, 2, requires_grad=True) * 2))
+    assert samples.values.is_leaf
+    assert samples.values.requires_grad

@@ -34,7 +34,6 @@ from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginEr
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, Scaling
-from ganforge.games.two_player import TwoPlayerGame
 from ganforge.recipe.config import NetworkTable, Recipe
 from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
@@ -42,7 +41,7 @@ from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
 from ganforge.train.random_streams import derive, seeded
 from ganforge.train.trainer import TrainConfig, Trainer
-from ganforge.train.turns import Objective, ScheduledOptimizer, WeightedLoss, eager
+from ganforge.train.turns import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss, eager
 
 _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
@@ -124,16 +123,14 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     )
     return Trainer(
         config=_train_config(recipe),
-        networks={"generator": generator, "discriminator": discriminator},
         game=TwoPlayerGame(
             generator,
             discriminator,
             objective,
             generator_optimizer=_optimizer(generator, recipe.generator),
             discriminator_optimizer=_optimizer(discriminator, recipe.discriminator),
-            discriminator_steps=recipe.train.discriminator_steps,
+            steps=recipe.train.discriminator_steps,
         ),
-        objective=objective,
         batches=batches,
         sampler=sampler,
         evaluator=evaluator,

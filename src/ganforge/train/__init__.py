@@ -1,1 +1,1 @@
-"""The engine: turns, trainer, moving average, randomness, state. It knows neither plugins nor recipes."""
+"""The engine: two-player game, trainer, moving average, randomness, state. It knows neither plugins nor recipes."""

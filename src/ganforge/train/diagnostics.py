@@ -14,7 +14,7 @@ from ganforge.core.errors import describe_error
 from ganforge.core.records import Samples
 from ganforge.train.modules import frozen, in_eval_mode
 from ganforge.train.random_streams import seeded
-from ganforge.train.turns import Game
+from ganforge.train.turns import TwoPlayerGame
 
 _REJECTED = math.log(0.99 / 0.01)
 """Log odds of 0.99. A fake with a logit below the negative of it is rejected: D is below 0.01."""
@@ -27,9 +27,9 @@ class Diagnostics:
     ``unavailable`` holds the error of each.
     """
 
-    def __init__(self, game: Game, discriminator: nn.Module, *, log_odds: bool, seed: int) -> None:
+    def __init__(self, game: TwoPlayerGame, seed: int) -> None:
         self.unavailable: dict[str, str] = {}
-        self._game, self._discriminator, self._log_odds, self._seed = game, discriminator, log_odds, seed
+        self._game, self._seed = game, seed
         self._parameters = {
             turn.name: [parameter for group in turn.optimizer.optimizer.param_groups for parameter in group["params"]]
             for turn in game.turns
@@ -40,7 +40,7 @@ class Diagnostics:
         """Values that need no forward pass: norms of gradients, norms of weights over their initial ones, and log odds."""
         with torch.no_grad():
             values = self._measured("gradients", self._gradients) | self._measured("weights", self._weights)
-            return values | self._measured("dominance", self._dominance) if self._log_odds else values
+            return values | self._measured("dominance", self._dominance) if self._game.objective.logits_are_log_odds else values
 
     def expensive(self) -> dict[str, Tensor]:
         """Values that need forward and backward passes: ``input_gradient/…``, see :func:`input_gradient`."""
@@ -87,7 +87,7 @@ class Diagnostics:
 
     def _input_gradient(self) -> dict[str, Tensor]:
         last = self._game.last_outputs
-        return {} if last is None else input_gradient(self._discriminator, last.real, last.fake, seed=self._seed)
+        return {} if last is None else input_gradient(self._game.discriminator, last.real, last.fake, seed=self._seed)
 
 
 @torch.no_grad()

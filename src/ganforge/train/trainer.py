@@ -21,7 +21,7 @@ from ganforge.train.batches import Batches
 from ganforge.train.diagnostics import Diagnostics
 from ganforge.train.evaluator import Evaluator
 from ganforge.train.random_streams import derive, global_state, restore_global_state, seed_globally, stream
-from ganforge.train.turns import Batch, Game, Objective
+from ganforge.train.turns import Batch, TwoPlayerGame
 
 _EXPENSIVE_EVERY = 10
 """Diagnostics that need a forward pass are measured this many times less often than the others."""
@@ -73,20 +73,19 @@ class Trainer:
         self,
         *,
         config: TrainConfig,
-        networks: Mapping[str, nn.Module],
-        game: Game,
-        objective: Objective,
+        game: TwoPlayerGame,
         batches: Batches,
         sampler: Sampler,
         evaluator: Evaluator,
         device: torch.device,
     ) -> None:
-        self.config, self.networks, self.game, self.objective = config, networks, game, objective
+        self.config, self.game, self.objective = config, game, game.objective
+        self.networks = {"generator": game.generator, "discriminator": game.discriminator}
         self.batches, self.sampler, self.evaluator, self.device = batches, sampler, evaluator, device
-        self.ema = modules.EMA(networks["generator"])
+        self.ema = modules.EMA(game.generator)
         self.iteration = self.rollbacks = self.iterations_run = 0
         self.divergence: str | None = None
-        self._diagnostics = Diagnostics(game, networks["discriminator"], log_odds=objective.logits_are_log_odds, seed=config.seed)
+        self._diagnostics = Diagnostics(game, config.seed)
         self._reported_unavailable: set[str] = set()
         self._latents = stream(config.seed, "training", "latent", device=device)
         self._batches_per_iteration = 1 if config.updates == "simultaneous" else sum(turn.repeats for turn in game.turns)
@@ -154,9 +153,7 @@ class Trainer:
             scheduled = turn.optimizer.set_rates(at, config.iterations)
             rates |= {f"{key}/{turn.name}": value for key, value in scheduled.items()}
 
-        update = self._update_simultaneously if config.updates == "simultaneous" else self._update_alternately
-        terms = update(weights)
-
+        terms = self._update(weights)
         decay = value_at(config.ema_decay, at, config.iterations)
         self.ema.update(decay)
         if isinstance(config.ema_decay, Schedule):
@@ -224,20 +221,19 @@ class Trainer:
     def _saved_networks(self) -> dict[str, nn.Module]:
         return {**self.networks, "ema": self.ema.network}
 
-    def _update_alternately(self, weights: list[float]) -> dict[str, Tensor]:
+    def _update(self, weights: list[float]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
+        if self.config.updates == "simultaneous":
+            batch = self._next_batch()
+            for turn in self.game.turns:
+                terms |= turn.backward(batch, weights)
+            for turn in self.game.turns:
+                turn.optimizer.optimizer.step()
+            return terms
+
         for turn in self.game.turns:
             for _ in range(turn.repeats):
                 terms |= turn.update(self._next_batch(), weights)
-        return terms
-
-    def _update_simultaneously(self, weights: list[float]) -> dict[str, Tensor]:
-        batch = self._next_batch()
-        terms: dict[str, Tensor] = {}
-        for turn in self.game.turns:
-            terms |= turn.backward(batch, weights)
-        for turn in self.game.turns:
-            turn.optimizer.optimizer.step()
         return terms
 
     def _next_batch(self) -> Batch:

@@ -1,12 +1,12 @@
-"""Turns: one network's update by the losses of a recipe. The trainer knows turns, not GANs, so another game is other turns."""
+"""The two-player game of Goodfellow et al. 2014: its turns, each one network's update by the losses of a recipe."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from ganforge.core.contracts import Critic, Discriminator, LogOddsLoss, Loss, Te
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
-from ganforge.train.modules import frozen
+from ganforge.train.modules import frozen, generate
 
 _Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
 
@@ -149,11 +149,6 @@ class ScheduledOptimizer:
             group.update(rates)
         return rates
 
-    def backward(self, total: Tensor) -> None:
-        """Compute the gradients of ``total``, replacing earlier ones."""
-        self.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -177,7 +172,8 @@ class Turn:
         with frozen(self.frozen):
             terms = self.loss(batch, weights)
             total = terms.total
-            self.optimizer.backward(total)
+            self.optimizer.optimizer.zero_grad()
+            total.backward()  # type: ignore[no-untyped-call]
         values = {f"{self.name}/{name}": value.detach() for name, value in terms.values.items()}
         values[f"{self.name}/total"] = total.detach()
         return values
@@ -189,18 +185,56 @@ class Turn:
         return terms
 
 
-class Game(Protocol):
-    """What the trainer needs to know about a game."""
+class TwoPlayerGame:
+    """The discriminator's turn k times, then the generator's turn once.
 
-    @property
-    def turns(self) -> tuple[Turn, ...]:
-        """The turns of one iteration, in order."""
-        ...
+    Fakes for the discriminator are generated without a graph but in train mode, so that batch norm sees batch statistics in both
+    turns, as in DCGAN. Each network is frozen while the other learns.
 
-    @property
-    def last_outputs(self) -> LastOutputs | None:
-        """The discriminator's logits in its last turn, if the game has a discriminator."""
-        ...
+    ``steps`` is k of Algorithm 1, the discriminator's updates per iteration. ``last_outputs`` holds the logits of the
+    discriminator's last turn, or ``None`` if the losses did not use both kinds of samples.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        *,
+        generator_optimizer: ScheduledOptimizer,
+        discriminator_optimizer: ScheduledOptimizer,
+        steps: int = 1,
+    ) -> None:
+        self.generator, self.discriminator, self.objective = generator, discriminator, objective
+        self.last_outputs: LastOutputs | None = None
+        self.turns = (
+            Turn("discriminator", steps, discriminator_optimizer, self.discriminator_loss, tuple(generator.parameters())),
+            Turn("generator", 1, generator_optimizer, self.generator_loss, tuple(discriminator.parameters())),
+        )
+
+    def discriminator_loss(self, batch: Batch, weights: list[float]) -> Terms:
+        """The discriminator's loss terms on a batch, each loss scaled by its entry in ``weights``."""
+        with torch.no_grad():
+            real, fake = batch.real, generate(self.generator, batch.latent)
+        if self.objective.second_order:
+            real, fake = with_input_grad(real), with_input_grad(fake)
+        outputs: OutputCache = {}
+        terms = self.objective.terms("discriminator", cached(self.discriminator, outputs), real, fake, weights)
+        self.last_outputs = None
+        if id(real) in outputs and id(fake) in outputs:
+            real_logits, fake_logits = (outputs[id(samples)][1].logits.detach() for samples in (real, fake))
+            self.last_outputs = LastOutputs(real, real_logits, fake, fake_logits)
+        return terms
+
+    def generator_loss(self, batch: Batch, weights: list[float]) -> Terms:
+        """The generator's loss terms on a batch, each loss scaled by its entry in ``weights``."""
+        fake = generate(self.generator, batch.latent)
+        return self.objective.terms("generator", cached(self.discriminator), batch.real, fake, weights)
+
+
+def with_input_grad(samples: Samples) -> Samples:
+    """The same samples as a leaf that requires gradients, so that a gradient penalty can share the other losses' forward pass."""
+    return replace(samples, values=samples.values.detach().requires_grad_())
 
 
 _COMPILER_AWARE = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
