@@ -141,10 +141,7 @@ def section(name: str, swept: dict[str, Any], *, seeds: int, jobs: int) -> str:
         f"| **median (least to greatest)** | {' | '.join(spread)} | {seconds:.0f} |",
         "",
     ]
-    lines += [
-        f"- {goal.text}: **{goal.found(values)}**, {'met' if goal.met(values) else 'missed'}"
-        for goal in GOALS.get(name, ())
-    ]
+    lines += [f"- {goal.text}: **{goal.found(values)}**, {'met' if goal.met(values) else 'missed'}" for goal in GOALS.get(name, ())]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -33,7 +33,7 @@ _CONTEXT = {
 _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.GENERATOR: (records.Latent, records.Codes, specs.DataSpec, specs.LatentSpec),
     Kind.DISCRIMINATOR: (records.Samples, records.DiscriminatorOutput, specs.DataSpec, specs.LatentSpec),
-    Kind.LOSS: (records.Samples, records.DiscriminatorOutput, records.Terms, contracts.TermInfo, contracts.Divergence),
+    Kind.LOSS: (records.Samples, records.DiscriminatorOutput, records.LossTerms, contracts.TermInfo, contracts.Divergence),
     Kind.SAMPLER: (records.Latent, records.Codes, specs.LatentSpec),
     Kind.DATASET: (records.Samples, specs.DataSpec),
     Kind.METRIC: (records.Evaluation, records.Samples, contracts.MetricInfo),

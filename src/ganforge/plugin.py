@@ -31,8 +31,8 @@ from ganforge.core.contracts import (
 )
 from ganforge.core.errors import DataError, DataMissingError, GanforgeError, IncompatiblePartsError
 from ganforge.core.params import NoParams, Params, Schedule
-from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, Samples, Terms
-from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Scaling
+from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
+from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Normalization
 from ganforge.registry.hookspecs import Registrar, hookimpl
 
 __all__ = [
@@ -62,11 +62,13 @@ __all__ = [
     "LatentSpec",
     "LogOddsLoss",
     "Loss",
+    "LossTerms",
     "Metric",
     "MetricContext",
     "MetricInfo",
     "MinimumSamples",
     "NoParams",
+    "Normalization",
     "ParallelSampleSource",
     "Params",
     "Registrar",
@@ -74,11 +76,9 @@ __all__ = [
     "Sampler",
     "SamplerContext",
     "Samples",
-    "Scaling",
     "Schedule",
     "StreamingDataset",
     "TermInfo",
-    "Terms",
     "TrainingDataMetric",
     "ValidationSplit",
     "hookimpl",

@@ -13,7 +13,7 @@ from ganforge.build.builder import Folders, build_trainer
 from ganforge.build.dry_run import dry_run, find_known_bad_pairs
 from ganforge.core.contracts import TermInfo
 from ganforge.core.errors import IncompatiblePartsError, PluginError
-from ganforge.core.records import DiscriminatorOutput, Terms
+from ganforge.core.records import DiscriminatorOutput, LossTerms
 
 USED = {
     "generator": '[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n',
@@ -107,10 +107,10 @@ class Unsummed:
         self.term_info = {"discriminator/adversarial": TermInfo("d"), "generator/adversarial": TermInfo("g")}
 
     def discriminator(self, critic, real, fake):
-        return Terms({"adversarial": critic(fake).logits - critic(real).logits})
+        return LossTerms({"adversarial": critic(fake).logits - critic(real).logits})
 
     def generator(self, critic, real, fake):
-        return Terms({"adversarial": -critic(fake).logits.mean()})
+        return LossTerms({"adversarial": -critic(fake).logits.mean()})
 
 
 class Remembering:
@@ -124,10 +124,10 @@ class Remembering:
 
     def discriminator(self, critic, real, fake):
         self.seen.append(len(real))
-        return Terms({"adversarial": (critic(fake).logits - critic(real).logits).mean()})
+        return LossTerms({"adversarial": (critic(fake).logits - critic(real).logits).mean()})
 
     def generator(self, critic, real, fake):
-        return Terms({"adversarial": -critic(fake).logits.mean()})
+        return LossTerms({"adversarial": -critic(fake).logits.mean()})
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.core.records import Codes, DiscriminatorOutput, Latent, Samples, Terms
+from ganforge.core.records import Codes, DiscriminatorOutput, Latent, LossTerms, Samples
 
 
 def scalar(value):
@@ -14,42 +14,42 @@ def scalar(value):
 
 
 def test_terms_add_up_with_their_weights():
-    terms = Terms({"real": scalar(1), "fake": scalar(2)}, {"fake": 3.0})
+    terms = LossTerms({"real": scalar(1), "fake": scalar(2)}, {"fake": 3.0})
     assert terms.total.item() == 7.0
     assert list(terms) == ["real", "fake"]
 
 
 def test_weighting_changes_the_total_and_leaves_the_logged_values():
-    terms = Terms({"real": scalar(1), "fake": scalar(2)}, {"fake": 3.0}).weighted(0.5)
+    terms = LossTerms({"real": scalar(1), "fake": scalar(2)}, {"fake": 3.0}).weighted(0.5)
     assert terms.total.item() == 3.5
     assert [value.item() for value in terms.values.values()] == [1.0, 2.0]
     assert terms.weighted(2.0).total.item() == 7.0
 
 
 def test_a_weight_of_zero_counts_nothing():
-    assert Terms({"real": scalar(4)}).weighted(0.0).total.item() == 0.0
+    assert LossTerms({"real": scalar(4)}).weighted(0.0).total.item() == 0.0
 
 
 def test_joined_terms_keep_their_own_weights():
-    joined = Terms({"a": scalar(1)}).weighted(2.0) + Terms({"b": scalar(10)}).weighted(0.5)
+    joined = LossTerms({"a": scalar(1)}).weighted(2.0) + LossTerms({"b": scalar(10)}).weighted(0.5)
     assert joined.total.item() == 7.0
-    assert (joined + Terms({})).total.item() == 7.0
+    assert (joined + LossTerms({})).total.item() == 7.0
 
 
 def test_gradients_flow_through_the_weighted_total():
     a, b = scalar(1), scalar(1)
-    (Terms({"a": a}).weighted(3.0) + Terms({"b": b})).total.backward()
+    (LossTerms({"a": a}).weighted(3.0) + LossTerms({"b": b})).total.backward()
     assert (a.grad.item(), b.grad.item()) == (3.0, 1.0)
 
 
 def test_two_terms_of_one_name_are_refused():
     with pytest.raises(IncompatiblePartsError, match="two losses have a term named 'real'"):
-        Terms({"real": scalar(1)}) + Terms({"real": scalar(1)})
+        LossTerms({"real": scalar(1)}) + LossTerms({"real": scalar(1)})
 
 
 def test_a_turn_without_terms_has_no_total():
     with pytest.raises(IncompatiblePartsError, match="no loss has a term") as caught:
-        _ = Terms({}).total
+        _ = LossTerms({}).total
     assert caught.value.exit_code == 2
     assert "[[loss]]" in caught.value.remedy
 
@@ -110,7 +110,7 @@ def test_what_a_kind_of_gan_does_not_use_stays_none():
         Latent(torch.zeros(1, 1)),
         Samples(torch.zeros(1, 1)),
         DiscriminatorOutput(torch.zeros(1)),
-        Terms({}),
+        LossTerms({}),
         Codes(torch.zeros(1, 0), torch.zeros(1, 0)),
     ],
     ids=lambda record: type(record).__name__,

@@ -1,4 +1,4 @@
-"""Sizes that are said once: specs, scaling, and flat latents."""
+"""Specs of data and latents: sizes, normalization, and flat latents."""
 
 import json
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.records import Codes, Latent
-from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Scaling
+from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Normalization
 
 finite = st.floats(-1e6, 1e6)
 counts = st.integers(0, 5)
@@ -28,7 +28,7 @@ data_specs = st.builds(
     class_shares=st.lists(st.floats(0, 1), max_size=2).map(tuple),
     value_range=st.none() | st.tuples(finite, finite),
     density=st.none() | mixtures,
-    scaling=st.none() | st.builds(Scaling, offset=st.tuples(finite, finite), scale=st.tuples(finite, finite)),
+    normalization=st.none() | st.builds(Normalization, offset=st.tuples(finite, finite), scale=st.tuples(finite, finite)),
 )
 latent_specs = st.builds(
     LatentSpec,
@@ -61,20 +61,20 @@ def test_shares_of_modes_are_equal_unless_given():
     assert GaussianMixture(((0.0,), (1.0,)), 0.1, (0.9, 0.1)).shares == (0.9, 0.1)
 
 
-def test_scaling_is_applied_feature_by_feature_and_undone():
-    spec = DataSpec((2,), value_range=(0.0, 1.0)).scaled(Scaling((1.0, -2.0), (2.0, 0.5)))
+def test_normalization_is_applied_feature_by_feature_and_undone():
+    spec = DataSpec((2,), normalization=Normalization((1.0, -2.0), (2.0, 0.5)))
     own = torch.tensor([[1.0, -2.0], [3.0, -1.5]])
     assert torch.equal(spec.normalize(own), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
     assert torch.equal(spec.denormalize(spec.normalize(own)), own)
     assert spec.value_range is None
 
 
-def test_scaling_keeps_the_shape_of_images():
-    scaling = Scaling(tuple(range(12)), (2.0,) * 12)
+def test_normalization_keeps_the_shape_of_images():
+    normalization = Normalization(tuple(range(12)), (2.0,) * 12)
     own = torch.arange(24.0).reshape(2, 3, 2, 2)
-    assert scaling.normalize(own).shape == own.shape
-    assert torch.equal(scaling.denormalize(scaling.normalize(own)), own)
-    assert scaling.normalize(own)[0].abs().sum() == 0
+    assert normalization.normalize(own).shape == own.shape
+    assert torch.equal(normalization.denormalize(normalization.normalize(own)), own)
+    assert normalization.normalize(own)[0].abs().sum() == 0
 
 
 def test_unscaled_data_is_seen_as_it_is():

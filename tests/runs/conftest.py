@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import build_network
 from ganforge.build.lock import make_lock
 from ganforge.core.contracts import BuildContext
-from ganforge.core.specs import Scaling
+from ganforge.core.specs import Normalization
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.plugin_loader import load_plugins
@@ -31,7 +32,8 @@ def bundle(tmp_path):
         blueprint = resolve_recipe(read_recipe(SMOKE / f"{recipe}.toml", overrides), load_plugins())
         data, latent = blueprint.specs.data, blueprint.specs.latent
         if blueprint.recipe.dataset.standardise:
-            data = data.scaled(Scaling(offset=(0.5, 2.0)[: data.size], scale=(3.0, 0.25)[: data.size]))
+            normalization = Normalization(offset=(0.5, 2.0)[: data.size], scale=(3.0, 0.25)[: data.size])
+            data = replace(data, normalization=normalization, value_range=None)
         network = build_network(blueprint.generator, BuildContext(data, latent), seed=0)
         draw = torch.Generator().manual_seed(1)
         for name, tensor in network.state_dict().items():

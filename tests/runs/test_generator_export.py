@@ -134,7 +134,7 @@ def test_the_metadata_says_what_goes_in_and_what_comes_out(generator, tmp_path):
         "continuous": {"shape": ["n", 1], "dtype": "float32"},
     }
     assert metadata["output"] == {"name": "values", "shape": ["n", 2], "dtype": "float32", "units": "the data's own"}
-    assert metadata["data"]["scaling"] == {"offset": [0.5, 2.0], "scale": [3.0, 0.25]}
+    assert metadata["data"]["normalization"] == {"offset": [0.5, 2.0], "scale": [3.0, 0.25]}
     assert metadata["latent"]["categorical"] == [2]
     assert metadata["recipe"]["sampler"]["use"] == "ganforge/structured@1"
     assert [one["id"] for one in metadata["components"]] == ["ganforge/structured", "ganforge-vanilla/mlp"]

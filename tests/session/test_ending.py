@@ -23,7 +23,7 @@ undrawn = pytest.mark.usefixtures("without_pictures")
 FAULTY = '''
 """A plugin whose parts take long or fail, for tests of what happens then."""
 
-from ganforge.plugin import MetricInfo, Params, TermInfo, Terms, hookimpl
+from ganforge.plugin import MetricInfo, LossTerms, Params, TermInfo, hookimpl
 
 
 class At(Params):
@@ -44,10 +44,10 @@ class Failing:
         self.calls += 1
         if self.calls == self.params.at:
             raise __builtins__[self.params.error]("planted fault")
-        return Terms({"nothing": 0.0 * critic(real).logits.mean()})
+        return LossTerms({"nothing": 0.0 * critic(real).logits.mean()})
 
     def generator(self, critic, real, fake):
-        return Terms({})
+        return LossTerms({})
 
 
 class Slow:

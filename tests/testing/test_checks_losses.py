@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ganforge.core.contracts import TermInfo
 from ganforge.core.params import NoParams
-from ganforge.core.records import DiscriminatorOutput, Terms
+from ganforge.core.records import DiscriminatorOutput, LossTerms
 from ganforge.registry.component import Component, Kind, PluginRef
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry
@@ -26,27 +26,27 @@ class Sound:
     second_order = False
 
     def discriminator(self, critic, real, fake):
-        return Terms({"game": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+        return LossTerms({"game": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
 
     def generator(self, critic, real, fake):
-        return Terms({"game": F.softplus(-critic(fake).logits).mean()})
+        return LossTerms({"game": F.softplus(-critic(fake).logits).mean()})
 
 
 class Silent(Sound):
     def discriminator(self, critic, real, fake):
-        return Terms({})
+        return LossTerms({})
 
     generator = discriminator
 
 
 class Vector(Sound):
     def generator(self, critic, real, fake):
-        return Terms({"game": critic(fake).logits})
+        return LossTerms({"game": critic(fake).logits})
 
 
 class Infinite(Sound):
     def generator(self, critic, real, fake):
-        return Terms({"game": critic(fake).logits.sum() / 0})
+        return LossTerms({"game": critic(fake).logits.sum() / 0})
 
 
 class Bare(Sound):
@@ -68,24 +68,24 @@ class Unlabelled(Sound):
 
 class DetachedJudge(Sound):
     def discriminator(self, critic, real, fake):
-        return Terms({"game": critic(real).logits.mean().detach() + critic(real).logits.sum() * 0})
+        return LossTerms({"game": critic(real).logits.mean().detach() + critic(real).logits.sum() * 0})
 
 
 class NoGraph(Sound):
     def discriminator(self, critic, real, fake):
-        return Terms({"game": super().discriminator(critic, real, fake).total.detach()})
+        return LossTerms({"game": super().discriminator(critic, real, fake).total.detach()})
 
 
 class DetachedFake(Sound):
     def generator(self, critic, real, fake):
-        return Terms({"game": F.softplus(-critic(type(fake)(fake.values.detach(), fake.labels)).logits).mean()})
+        return LossTerms({"game": F.softplus(-critic(type(fake)(fake.values.detach(), fake.labels)).logits).mean()})
 
 
 class Twice(Sound):
     def discriminator(self, critic, real, fake):
         leaf = real.values.detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(type(real)(leaf)).logits.sum(), leaf, create_graph=True)
-        return Terms({"game": slope.square().sum() + critic(real).logits.mean()})
+        return LossTerms({"game": slope.square().sum() + critic(real).logits.mean()})
 
 
 class Descends(Sound):
@@ -117,19 +117,19 @@ class Spoils(Sound):
 
 class Backwards(Sound):
     def generator(self, critic, real, fake):
-        return Terms({"game": F.softplus(critic(fake).logits).mean()})
+        return LossTerms({"game": F.softplus(critic(fake).logits).mean()})
 
 
 class HalfBackwards(Sound):
     """Takes generated samples for real; real ones as they are."""
 
     def discriminator(self, critic, real, fake):
-        return Terms({"game": F.softplus(-critic(real).logits).mean() + F.softplus(-critic(fake).logits).mean()})
+        return LossTerms({"game": F.softplus(-critic(real).logits).mean() + F.softplus(-critic(fake).logits).mean()})
 
 
 class OtherwiseBackwards(Sound):
     def discriminator(self, critic, real, fake):
-        return Terms({"game": F.softplus(critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+        return LossTerms({"game": F.softplus(critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
 
 
 class Misdeclared(Sound):
@@ -152,7 +152,7 @@ FAULTS = {
     "L01 silent": ("L01", Silent, "it returns no terms for either turn"),
     "L01 vector": ("L01", Vector, "term generator/game is not a scalar tensor"),
     "L01 not finite": ("L01", Infinite, "term generator/game contains values that are not finite"),
-    "L01 no terms": ("L01", Bare, "the generator's turn returns a Tensor, not Terms"),
+    "L01 no terms": ("L01", Bare, "the generator's turn returns a Tensor, not LossTerms"),
     "P11 no loss": ("P11", NoLoss, "the factory returns a NoLoss without term_info, second_order, generator"),
     "L02 missing": ("L02", Unread, "terms missing from term_info: generator/game"),
     "L02 spare": ("L02", Overread, "term_info entries without a term: generator/penalty"),
@@ -196,10 +196,12 @@ def shifted(by, **declared):
         term_info = {key: TermInfo("Cost.", declared.get(key.partition("/")[0])) for key in Sound.term_info}
 
         def discriminator(self, critic, real, fake):
-            return Terms({"game": (critic(real).logits - by - 1).square().mean() + (critic(fake).logits - by + 1).square().mean()})
+            return LossTerms(
+                {"game": (critic(real).logits - by - 1).square().mean() + (critic(fake).logits - by + 1).square().mean()}
+            )
 
         def generator(self, critic, real, fake):
-            return Terms({"game": (critic(fake).logits - by - 1).square().mean()})
+            return LossTerms({"game": (critic(fake).logits - by - 1).square().mean()})
 
     return lambda params, context: Shifted()
 
@@ -226,10 +228,10 @@ def test_what_winning_costs_is_found_wherever_it_lies(judged, by):
 def test_a_loss_without_logits_or_equilibrium_has_nothing_to_look_at(judged):
     class Matching(Sound):
         def discriminator(self, critic, real, fake):
-            return Terms({})
+            return LossTerms({})
 
         def generator(self, critic, real, fake):
-            return Terms({"game": (critic(real).features.mean(0) - critic(fake).features.mean(0)).square().sum()})
+            return LossTerms({"game": (critic(real).features.mean(0) - critic(fake).features.mean(0)).square().sum()})
 
     outcome = judged("L07", Kind.LOSS, lambda params, context: Matching())
     assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "its terms do not depend on the logits")
@@ -245,7 +247,7 @@ def test_a_declared_second_order_is_no_fault(judged):
 
 
 def test_a_loss_for_one_turn_has_nothing_to_look_at_in_the_other(judged):
-    one_sided = type("OneSided", (Sound,), {"generator": lambda self, critic, real, fake: Terms({})})
+    one_sided = type("OneSided", (Sound,), {"generator": lambda self, critic, real, fake: LossTerms({})})
 
     outcome = judged("L04", Kind.LOSS, lambda params, context: one_sided())
 
@@ -258,7 +260,7 @@ class Reads(Sound):
     head = "style"
 
     def generator(self, critic, real, fake):
-        return Terms({"game": critic(fake).heads[self.head].square().mean()})
+        return LossTerms({"game": critic(fake).heads[self.head].square().mean()})
 
 
 class Styled(stub_components.LinearDiscriminator):

@@ -109,7 +109,7 @@ FAULTS = {
     "P05 params": ("P05", {"params": "ganforge.no_such_module:Params"}, "cannot load ganforge.no_such_module:Params"),
     "P05 factory": ("P05", {"factory": "ganforge:no_such_factory"}, "cannot load ganforge:no_such_factory"),
     "P05 spec": ("P05", {"spec": "ganforge:no_such_spec"}, "cannot load ganforge:no_such_spec"),
-    "P05 no params": ("P05", {"params": "ganforge.core.records:Terms"}, "is not a subclass of ganforge.plugin.Params"),
+    "P05 no params": ("P05", {"params": "ganforge.core.records:LossTerms"}, "is not a subclass of ganforge.plugin.Params"),
     "P06 Any": ("P06", {"params": with_type(Any)}, "not plain data: odd (Any)"),
     "P06 deep Any": ("P06", {"params": with_type(dict[str, list[Any]] | None)}, "odd (Any)"),
     "P06 Callable": ("P06", {"params": with_type(Callable[[int], int] | None)}, "odd (Callable)"),

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.events import State
-from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
+from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.train.batches import InMemoryBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric
@@ -55,11 +55,11 @@ class NonSaturating:
         "generator/adversarial": TermInfo("fakes found out", math.log(2)),
     }
 
-    def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
-        return Terms({"real": F.softplus(-critic(real).logits).mean(), "fake": F.softplus(critic(fake).logits).mean()})
+    def discriminator(self, critic, real: Samples, fake: Samples) -> LossTerms:
+        return LossTerms({"real": F.softplus(-critic(real).logits).mean(), "fake": F.softplus(critic(fake).logits).mean()})
 
-    def generator(self, critic, real: Samples, fake: Samples) -> Terms:
-        return Terms({"adversarial": F.softplus(-critic(fake).logits).mean()})
+    def generator(self, critic, real: Samples, fake: Samples) -> LossTerms:
+        return LossTerms({"adversarial": F.softplus(-critic(fake).logits).mean()})
 
 
 class Penalty:
@@ -68,11 +68,11 @@ class Penalty:
     second_order = False
     term_info = {"discriminator/size": TermInfo("size of the logits")}
 
-    def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
-        return Terms({"size": critic(real).logits.square().mean()})
+    def discriminator(self, critic, real: Samples, fake: Samples) -> LossTerms:
+        return LossTerms({"size": critic(real).logits.square().mean()})
 
-    def generator(self, critic, real: Samples, fake: Samples) -> Terms:
-        return Terms({})
+    def generator(self, critic, real: Samples, fake: Samples) -> LossTerms:
+        return LossTerms({})
 
 
 class Noise:

@@ -12,7 +12,7 @@ from torch import nn
 from ganforge.builtin.losses import build_r1, build_r2
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import NoParams, Schedule
-from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
+from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 from ganforge.train.turns import (
     Batch,
     Objective,
@@ -119,7 +119,7 @@ def test_two_losses_with_one_term_are_refused_before_training(parts):
     with pytest.raises(IncompatiblePartsError, match="two losses give the discriminator a term named 'real'"):
         Objective([WeightedLoss("a", parts.NonSaturating()), WeightedLoss("b", parts.NonSaturating())])
     with pytest.raises(IncompatiblePartsError, match="two losses have a term named 'real'"):
-        Terms({"real": torch.zeros(())}) + Terms({"real": torch.zeros(())})
+        LossTerms({"real": torch.zeros(())}) + LossTerms({"real": torch.zeros(())})
 
 
 def test_a_network_that_no_loss_teaches_is_refused(parts):
@@ -204,12 +204,12 @@ class Wasserstein:
     def __init__(self, *, sees_real: bool) -> None:
         self.sees_real = sees_real
 
-    def discriminator(self, critic, real: Samples, fake: Samples) -> Terms:
+    def discriminator(self, critic, real: Samples, fake: Samples) -> LossTerms:
         gap = critic(fake).logits.mean()
-        return Terms({"gap": gap - critic(real).logits.mean() if self.sees_real else gap})
+        return LossTerms({"gap": gap - critic(real).logits.mean() if self.sees_real else gap})
 
-    def generator(self, critic, real: Samples, fake: Samples) -> Terms:
-        return Terms({"fake": -critic(fake).logits.mean()})
+    def generator(self, critic, real: Samples, fake: Samples) -> LossTerms:
+        return LossTerms({"fake": -critic(fake).logits.mean()})
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from ganforge.core.contracts import (
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, isolated
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Samples
-from ganforge.core.specs import DataSpec, Scaling
+from ganforge.core.specs import DataSpec, Normalization
 from ganforge.recipe.config import NetworkTable, Recipe
 from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
@@ -257,7 +257,8 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
         raise IncompatiblePartsError(
             "a feature of the data is constant, so it cannot be standardised", remedy="set dataset.standardise = false"
         )
-    return spec.scaled(Scaling(tuple(values.mean(0).tolist()), tuple(scale.tolist())))
+    normalization = Normalization(tuple(values.mean(0).tolist()), tuple(scale.tolist()))
+    return replace(spec, normalization=normalization, value_range=None)
 
 
 def _network(part: Part, context: BuildContext, batches: Batches, seed: int) -> nn.Module:

@@ -20,7 +20,7 @@ from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
 from ganforge.core.contracts import Loss
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe_error, isolated
-from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
+from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
 from ganforge.train.turns import cached, with_input_grad
@@ -119,7 +119,7 @@ class _DryRun:
                 )
             return output
 
-    def _total(self, side: str, losses: Sequence[Callable[[], Terms]]) -> Tensor:
+    def _total(self, side: str, losses: Sequence[Callable[[], LossTerms]]) -> Tensor:
         """The sum of all losses' terms for one player."""
         total = torch.zeros((), device=self.trainer.device)
         for part, terms in zip(self.blueprint.losses, losses, strict=True):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
-from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples, Terms
+from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Generator(Protocol):
     """A ``torch.nn.Module`` that maps latents to values; the trainer adds labels and latent to make `Samples`."""
 
     def __call__(self, latent: Latent) -> Tensor:
-        """Values ``(n, *shape)`` in the networks' scaling of the data."""
+        """Values ``(n, *shape)`` in the networks' normalization of the data."""
 
 
 class Discriminator(Protocol):
@@ -209,7 +209,7 @@ class DataDependentInit(Protocol):
     """
 
     def init_from_data(self, real: Samples) -> None:
-        """Set weights from training samples ``(n, *shape)`` in the networks' scaling, on the CPU and without gradients.
+        """Set weights from training samples ``(n, *shape)`` as the networks see them, on the CPU and without gradients.
 
         You get all training samples up to 40 million numbers, else an even selection. Random draws follow the run's seed.
         """
@@ -219,7 +219,7 @@ class DataDependentInit(Protocol):
 class Loss(Protocol):
     """Pure arithmetic on discriminator outputs; it never calls backward, steps an optimizer, or changes a module's mode.
 
-    A penalty is a loss that returns no terms (``Terms({})``) for one of the two players. The losses of a recipe add up.
+    A penalty is a loss that returns no terms (``LossTerms({})``) for one of the two players. The losses of a recipe add up.
 
     Attributes:
         term_info: the meaning of each term, by names such as ``"discriminator/real"`` or ``"generator/adversarial"``.
@@ -230,10 +230,10 @@ class Loss(Protocol):
     term_info: Mapping[str, TermInfo]
     second_order: bool
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
+    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
         """The discriminator's loss; ``fake.values`` carries no graph to the generator."""
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
+    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
         """The generator's loss; ``fake.values`` carries the graph to the generator."""
 
 

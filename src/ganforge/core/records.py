@@ -128,10 +128,10 @@ class DiscriminatorOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LossTerms:
     """Named scalar parts of an objective, each with its weight.
 
-    In ``Terms({"real": a, "fake": b})`` both have weight 1; :meth:`weighted` scales all weights, ``+`` joins two records.
+    In ``LossTerms({"real": a, "fake": b})`` both have weight 1; :meth:`weighted` scales all weights, ``+`` joins two records.
 
     Raises:
         IncompatiblePartsError: two joined records have a term of the same name, so that a log would show only one of them.
@@ -148,17 +148,17 @@ class Terms:
             raise IncompatiblePartsError("no loss has a term for this network", remedy="add a [[loss]] that has terms for it")
         return sum(parts[1:], parts[0])
 
-    def weighted(self, weight: float) -> Terms:
+    def weighted(self, weight: float) -> LossTerms:
         """The same terms with their weights multiplied by ``weight``; logged values do not change."""
         if weight == 1.0:
             return self
-        return Terms(self.values, {name: self.weights.get(name, 1.0) * weight for name in self.values})
+        return LossTerms(self.values, {name: self.weights.get(name, 1.0) * weight for name in self.values})
 
-    def __add__(self, other: Terms) -> Terms:
+    def __add__(self, other: LossTerms) -> LossTerms:
         for name in other.values:
             if name in self.values:
                 raise IncompatiblePartsError(f"two losses have a term named '{name}'", remedy="drop one of the two [[loss]] tables")
-        return Terms({**self.values, **other.values}, {**self.weights, **other.weights})
+        return LossTerms({**self.values, **other.values}, {**self.weights, **other.weights})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ganforge.core.errors import IncompatiblePartsError
@@ -32,7 +32,7 @@ class GaussianMixture:
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
+class Normalization:
     """Normalization of data for the networks, feature by feature: ``normalized = (value - offset) / scale``."""
 
     offset: tuple[float, ...]
@@ -59,7 +59,7 @@ class DataSpec:
         class_shares: share of each class in the training data; empty for equal shares or unlabelled data.
         value_range: smallest and largest value that networks see, or ``None`` if unbounded.
         density: the true density in the data's own units, if it is known.
-        scaling: normalization for the networks; ``None`` if they see the data's own units.
+        normalization: how values are normalized for the networks; ``None`` if they see the data's own units.
     """
 
     shape: tuple[int, ...]
@@ -68,7 +68,7 @@ class DataSpec:
     class_shares: tuple[float, ...] = ()
     value_range: tuple[float, float] | None = None
     density: GaussianMixture | None = None
-    scaling: Scaling | None = None
+    normalization: Normalization | None = None
 
     @property
     def size(self) -> int:
@@ -80,17 +80,13 @@ class DataSpec:
         """Whether one sample is an image, ``(channels, height, width)``."""
         return len(self.shape) == 3
 
-    def scaled(self, scaling: Scaling) -> DataSpec:
-        """The same data, normalized by ``scaling``; the value range no longer holds."""
-        return replace(self, scaling=scaling, value_range=None)
-
     def denormalize(self, values: Tensor) -> Tensor:
         """Convert normalized values ``(n, *shape)`` to the data's own units."""
-        return self.scaling.denormalize(values) if self.scaling else values
+        return self.normalization.denormalize(values) if self.normalization else values
 
     def normalize(self, values: Tensor) -> Tensor:
         """Normalize values ``(n, *shape)`` in the data's own units."""
-        return self.scaling.normalize(values) if self.scaling else values
+        return self.normalization.normalize(values) if self.normalization else values
 
     def to_float(self, values: Tensor) -> Tensor:
         """Convert bytes (uint8) to floats, 0 and 255 to the ends of :attr:`value_range`; floats are returned unchanged."""

@@ -176,7 +176,7 @@ def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int,
 
 def _range_width(data: DataSpec, values: Tensor) -> float:
     """The width of the values' range: as declared, or that of these values and zero."""
-    if data.value_range is not None and data.scaling is None:
+    if data.value_range is not None and data.normalization is None:
         low, high = data.value_range
         return high - low
     return max(float(values.clamp_min(0).max() - values.clamp_max(0).min()), torch.finfo(torch.float32).tiny)

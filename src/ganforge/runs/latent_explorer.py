@@ -58,7 +58,7 @@ class LatentExplorer:
     Attributes:
         network: the generator, on any device; its state does not change.
         sampler: draws its latents.
-        data: the data's spec, scaling included.
+        data: the data's spec, normalization included.
     """
 
     network: nn.Module

@@ -52,7 +52,7 @@ class LoadedGenerator:
     Attributes:
         network: the averaged generator, in eval mode; its output is normalized, before :meth:`DataSpec.denormalize`.
         sampler: draws the latents.
-        data: the data's spec, scaling included.
+        data: the data's spec, normalization included.
         latent: the latent's spec.
         iteration: iterations it was trained for.
         path: the folder that it came from.

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from ganforge.core.contracts import Critic, Loss
 from ganforge.core.params import NoParams
-from ganforge.core.records import DiscriminatorOutput, Samples, Terms
+from ganforge.core.records import DiscriminatorOutput, LossTerms, Samples
 from ganforge.registry.component import Component, Kind
 from ganforge.testing import stub_components
 from ganforge.testing.component_case import ComponentCase, require_finite, without_gradient
@@ -50,7 +50,7 @@ def find_discriminator(subject: ComponentCase) -> Component | None:
     return None
 
 
-def turn_terms(subject: ComponentCase, turn: Turn) -> Terms:
+def turn_terms(subject: ComponentCase, turn: Turn) -> LossTerms:
     """The terms of one turn, on random samples."""
     return _terms(_loss(subject), turn, _discriminator(subject), *_samples(subject, turn))
 
@@ -76,10 +76,10 @@ def _samples(subject: ComponentCase, turn: Turn) -> tuple[Samples, Samples]:
     return real, replace(fake, values=fake.values.requires_grad_(turn == "generator"))
 
 
-def _terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> Terms:
+def _terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
     terms = (loss.discriminator if turn == "discriminator" else loss.generator)(critic, real, fake)
-    if not isinstance(terms, Terms):
-        raise CheckFailedError(f"the {turn}'s turn returns a {type(terms).__name__}, not Terms")
+    if not isinstance(terms, LossTerms):
+        raise CheckFailedError(f"the {turn}'s turn returns a {type(terms).__name__}, not LossTerms")
     return terms
 
 
@@ -200,7 +200,7 @@ def equilibrium_is_as_declared(subject: ComponentCase) -> None:
     _, fake = _samples(subject, "discriminator")
     real = Samples(fake.values, fake.labels)
 
-    def terms(turn: Turn, level: float) -> Terms:
+    def terms(turn: Turn, level: float) -> LossTerms:
         undecided = _ReplacedLogits(discriminator, lambda values: level + 0 * values.sum(1))
         return _repeatable_terms(loss, turn, undecided, real, fake)
 
@@ -260,11 +260,11 @@ def _reads_heads(value: Tensor, discriminator: nn.Module) -> bool:
     return any(slope is not None and bool(slope.abs().sum() > 0) for slope in slopes)
 
 
-def _best_terms(loss: Loss, turn: Turn, discriminator: nn.Module, real: Samples, fake: Samples) -> Terms:
+def _best_terms(loss: Loss, turn: Turn, discriminator: nn.Module, real: Samples, fake: Samples) -> LossTerms:
     """The terms at the logits of real and generated samples with the lowest loss, found one after the other."""
     levels = [0.0, 0.0]
 
-    def terms() -> Terms:
+    def terms() -> LossTerms:
         high, low = (torch.tensor(level, requires_grad=True) for level in levels)
         return _repeatable_terms(loss, turn, _ReplacedLogits(discriminator, _two_levels(high, low)), real, fake)
 
@@ -278,7 +278,7 @@ def _best_terms(loss: Loss, turn: Turn, discriminator: nn.Module, real: Samples,
     return terms()
 
 
-def _repeatable_terms(loss: Loss, turn: Turn, critic: nn.Module, real: Samples, fake: Samples) -> Terms:
+def _repeatable_terms(loss: Loss, turn: Turn, critic: nn.Module, real: Samples, fake: Samples) -> LossTerms:
     """The turn's terms, for copies of the samples and with fixed random numbers."""
     with_gradient = loss.second_order or turn == "generator"
     copies = [replace(one, values=one.values.clone().requires_grad_(with_gradient)) for one in (real, fake)]

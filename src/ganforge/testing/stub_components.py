@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ganforge.core.contracts import BuildContext, Critic, TermInfo
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import NoParams
-from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
+from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 
 _FEATURES = 6
 
@@ -84,13 +84,13 @@ class StubLoss:
     }
     second_order = False
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
+    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
         """-log D(x) - log(1 - D(G(z)))."""
-        return Terms({"stand-in": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+        return LossTerms({"stand-in": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - required by the contract
+    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - required by the contract
         """-log D(G(z))."""
-        return Terms({"stand-in": F.softplus(-critic(fake).logits).mean()})
+        return LossTerms({"stand-in": F.softplus(-critic(fake).logits).mean()})
 
 
 def _hot(labels: Tensor | None, classes: int | None) -> list[Tensor]:

@@ -86,8 +86,8 @@ class Evaluator:
     """Evaluates generators with its own random streams, so that evaluating more often never changes the trained weights.
 
     For one number of samples, the held-out samples and the latents are the same at every evaluation, so that curves move only
-    because the generator changed. ``data`` is the spec as the networks see it, scaling included; ``unavailable`` has the error of
-    each optional metric that could not be built.
+    because the generator changed. ``data`` is as the networks see it; ``unavailable`` has the error of each optional metric
+    that could not be built.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ganforge.core.contracts import Critic, Discriminator, LogOddsLoss, Loss, TermInfo
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import Schedule, value_at
-from ganforge.core.records import DiscriminatorOutput, Latent, Samples, Terms
+from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 from ganforge.train.modules import frozen, generate
 
 _Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
@@ -80,9 +80,9 @@ class Objective:
         self.second_order = any(part.loss.second_order for part in self.losses)
         self.logits_are_log_odds = any(isinstance(part.loss, LogOddsLoss) and part.loss.logits_are_log_odds for part in self.losses)
 
-    def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> Terms:
+    def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> LossTerms:
         """One network's terms, each loss scaled by its entry in ``weights``."""
-        total = Terms({})
+        total = LossTerms({})
         for part, weight in zip(self.losses, weights, strict=True):
             loss = part.loss.discriminator if side == "discriminator" else part.loss.generator
             total = total + loss(critic, real, fake).weighted(weight)
@@ -164,7 +164,7 @@ class Turn:
     name: str
     repeats: int
     optimizer: ScheduledOptimizer
-    loss: Callable[[Batch, list[float]], Terms]
+    loss: Callable[[Batch, list[float]], LossTerms]
     frozen: tuple[nn.Parameter, ...]
 
     def backward(self, batch: Batch, weights: list[float]) -> dict[str, Tensor]:
@@ -212,7 +212,7 @@ class TwoPlayerGame:
             Turn("generator", 1, generator_optimizer, self.generator_loss, tuple(discriminator.parameters())),
         )
 
-    def discriminator_loss(self, batch: Batch, weights: list[float]) -> Terms:
+    def discriminator_loss(self, batch: Batch, weights: list[float]) -> LossTerms:
         """The discriminator's loss terms on a batch, each loss scaled by its entry in ``weights``."""
         with torch.no_grad():
             real, fake = batch.real, generate(self.generator, batch.latent)
@@ -226,7 +226,7 @@ class TwoPlayerGame:
             self.last_outputs = LastOutputs(real, real_logits, fake, fake_logits)
         return terms
 
-    def generator_loss(self, batch: Batch, weights: list[float]) -> Terms:
+    def generator_loss(self, batch: Batch, weights: list[float]) -> LossTerms:
         """The generator's loss terms on a batch, each loss scaled by its entry in ``weights``."""
         fake = generate(self.generator, batch.latent)
         return self.objective.terms("generator", cached(self.discriminator), batch.real, fake, weights)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import softplus
 
-from ganforge.plugin import TermInfo, Terms
+from ganforge.plugin import LossTerms, TermInfo
 
 
 class Sound:
@@ -19,20 +19,20 @@ class Sound:
     second_order = False
 
     def discriminator(self, critic, real, fake):
-        return Terms({"game": softplus(-critic(real).logits).mean() + softplus(critic(fake).logits).mean()})
+        return LossTerms({"game": softplus(-critic(real).logits).mean() + softplus(critic(fake).logits).mean()})
 
     def generator(self, critic, real, fake):
-        return Terms({"game": softplus(-critic(fake).logits).mean()})
+        return LossTerms({"game": softplus(-critic(fake).logits).mean()})
 
 
 class Silent(Sound):
     term_info = {}
 
     def discriminator(self, critic, real, fake):
-        return Terms({})
+        return LossTerms({})
 
     def generator(self, critic, real, fake):
-        return Terms({})
+        return LossTerms({})
 
 
 class Unlabelled(Sound):
@@ -46,10 +46,10 @@ class Deaf(Sound):
 
     def discriminator(self, critic, real, fake):
         logits = critic(real).logits
-        return Terms({"game": softplus(-logits).mean().detach() + 0 * logits.sum()})
+        return LossTerms({"game": softplus(-logits).mean().detach() + 0 * logits.sum()})
 
     def generator(self, critic, real, fake):
-        return Terms({})
+        return LossTerms({})
 
 
 class Detached(Sound):
@@ -58,7 +58,7 @@ class Detached(Sound):
     term_info = {"generator/game": TermInfo("cost of being recognised")}
 
     def discriminator(self, critic, real, fake):
-        return Terms({})
+        return LossTerms({})
 
     def generator(self, critic, real, fake):
         return super().generator(critic, real, replace(fake, values=fake.values.detach()))
@@ -72,7 +72,7 @@ class Twice(Sound):
     def discriminator(self, critic, real, fake):
         leaf = real.values.detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(replace(real, values=leaf)).logits.sum(), leaf, create_graph=True)
-        return Terms({**super().discriminator(critic, real, fake).values, "slope": slope.square().sum(1).mean()})
+        return LossTerms({**super().discriminator(critic, real, fake).values, "slope": slope.square().sum(1).mean()})
 
 
 class Clamping(Sound):
@@ -90,7 +90,7 @@ class Backwards(Sound):
     term_info = {**Sound.term_info, "generator/game": TermInfo("cost of passing for real")}
 
     def generator(self, critic, real, fake):
-        return Terms({"game": softplus(critic(fake).logits).mean()})
+        return LossTerms({"game": softplus(critic(fake).logits).mean()})
 
 
 class Overpromised(Sound):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Critic, IncompatiblePartsError, NoParams, Samples, TermInfo, Terms
+from ganforge.plugin import BuildContext, Critic, IncompatiblePartsError, LossTerms, NoParams, Samples, TermInfo
 from ganforge_cgan.networks import drawn_classes, known_classes
 
 
@@ -36,13 +36,13 @@ class AuxiliaryClassifier:
         drawn_classes(context.latent, part="loss 'auxiliary-classifier'")
         self.classes = known_classes(context.data, part="loss 'auxiliary-classifier'")
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:
+    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
         """The terms that train the classifier."""
-        return Terms({"class-real": self._class_cost(critic, real), "class-fake": self._class_cost(critic, fake)})
+        return LossTerms({"class-real": self._class_cost(critic, real), "class-fake": self._class_cost(critic, fake)})
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - real samples do not affect the generator
+    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - real samples do not affect the generator
         """The term that trains the generator to make the requested class."""
-        return Terms({"class": self._class_cost(critic, fake)})
+        return LossTerms({"class": self._class_cost(critic, fake)})
 
     def _class_cost(self, critic: Critic, samples: Samples) -> Tensor:
         heads = critic(samples).heads

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Codes, Critic, IncompatiblePartsError, Samples, TermInfo, Terms
+from ganforge.plugin import BuildContext, Codes, Critic, IncompatiblePartsError, LossTerms, Samples, TermInfo
 from ganforge_infogan.networks import check_codes
 from ganforge_infogan.params import MutualInformationParams
 
@@ -41,15 +41,15 @@ class MutualInformation:
         self.constant = math.log(params.continuous_std) + math.log(2 * math.pi) / 2
         self.term_info = self._term_info()
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - only fakes have known codes
+    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - only fakes have known codes
         """The terms that train the code reader."""
         return self._code_terms(critic, fake)
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> Terms:  # noqa: ARG002 - only fakes have known codes
+    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - only fakes have known codes
         """The terms that train the generator to make codes readable."""
         return self._code_terms(critic, fake)
 
-    def _code_terms(self, critic: Critic, fake: Samples) -> Terms:
+    def _code_terms(self, critic: Critic, fake: Samples) -> LossTerms:
         codes = self._codes(fake)
         head = self._head(critic, fake)
         *logits, means = torch.split(head, [*self.latent.categorical, self.latent.continuous], dim=1)  # (n, k) each, (n, c)
@@ -61,7 +61,7 @@ class MutualInformation:
         if self.latent.continuous:
             squared = ((codes.continuous - means) / self.params.continuous_std).square()  # (n, c)
             values["continuous"] = (squared / 2 + self.constant).sum(dim=1).mean()
-        return Terms(values, {"continuous": self.params.continuous_weight} if "continuous" in values else {})
+        return LossTerms(values, {"continuous": self.params.continuous_weight} if "continuous" in values else {})
 
     def _codes(self, fake: Samples) -> Codes:
         if fake.latent is None or fake.latent.codes is None:
