@@ -76,12 +76,12 @@ def test_samples_are_grouped_by_label_before_code():
     named = DataSpec((2,), classes=2, class_names=("upper", "lower"))
     values = torch.zeros(2, 2)
 
-    labelled = find_groups(Samples(values, torch.tensor([0, 1]), latent), named, (2,))
-    coded = find_groups(Samples(values, None, latent), named, (2,))
+    labelled = find_groups(Samples(values, torch.tensor([0, 1]), latent), named)
+    coded = find_groups(Samples(values, None, latent), named)
 
     assert (labelled.indices.tolist(), labelled.names) == ([0, 1], ("upper", "lower"))
     assert (coded.indices.tolist(), coded.names) == ([1, 0], ("code 0 = 0", "code 0 = 1"))
-    assert find_groups(Samples(values), named, ()) is None
+    assert find_groups(Samples(values), named) is None
 
 
 LINE = np.linspace(-4, 4, 401)

@@ -62,7 +62,7 @@ def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
     ("text", "told"),
     [
         ("metric[0]: metric 'a/b' 1.0 cannot be built: no", "metric 'a/b' 1.0 cannot be built: no"),
-        ("change metric[1].params; if they are right, report it", "change the metric's params; if they are right, report it"),
+        ("change metric[1].params; if they are right, report it", "change params; if they are right, report it"),
         ("give metric[0].params.weights_path", "give weights_path"),
     ],
 )

@@ -10,7 +10,6 @@ from PIL import Image
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures.plot_data import Groups
 from ganforge.runs import nearest_images
 from ganforge.runs.nearest_images import FRAME, beside_nearest, beside_training_images
 from ganforge.storage.run_folder import RunFolder
@@ -36,7 +35,7 @@ def sheet(content, rows, columns):
 def test_the_nearest_training_image_stands_in_yellow_at_the_end_of_each_row(training):
     values = shades(-0.9, 0.9, -0.5, 0.1)  # of two rows, the last ones are near to 250 and 130
 
-    small = sheet(beside_nearest(Samples(values), None, training, DATA), 2, 2)
+    small = sheet(beside_nearest(Samples(values), training, DATA), 2, 2)
 
     samples = [int(small[row, column, 0]) for row in (1, 4) for column in (0, 3)]
     assert samples == [13, 242, 64, 140]
@@ -47,9 +46,9 @@ def test_the_nearest_training_image_stands_in_yellow_at_the_end_of_each_row(trai
 
 
 def test_rows_are_groups_and_their_last_sample_is_asked():
-    groups = Groups(np.array([1, 0, 0]), ("zero", "one"))
+    samples = Samples(shades(-1.0, 1.0, -0.5), torch.tensor([1, 0, 0]))
 
-    small = sheet(beside_nearest(Samples(shades(-1.0, 1.0, -0.5)), groups, BYTES, DATA), 2, 2)
+    small = sheet(beside_nearest(samples, BYTES, DataSpec((1, 2, 2), classes=2, value_range=(-1.0, 1.0))), 2, 2)
 
     assert [int(small[row, -2, 0]) for row in (1, 4)] == [60, 0]
     assert (small[4, 0] == 255).all()  # the second group has one sample only, which stands beside its neighbour
@@ -57,13 +56,13 @@ def test_rows_are_groups_and_their_last_sample_is_asked():
 
 
 def test_a_single_sample_has_its_neighbour():
-    small = sheet(beside_nearest(Samples(shades(0.95)), None, BYTES, DATA), 1, 1)
+    small = sheet(beside_nearest(Samples(shades(0.95)), BYTES, DATA), 1, 1)
 
     assert int(small[1, -2, 0]) == 250
 
 
 def test_nothing_stands_beside_what_is_not_finite():
-    small = sheet(beside_nearest(Samples(shades(float("nan"))), None, BYTES, DATA), 1, 1)
+    small = sheet(beside_nearest(Samples(shades(float("nan"))), BYTES, DATA), 1, 1)
 
     assert (small[1:3, -3:-1] == 255).all()
 
@@ -87,17 +86,17 @@ def test_a_source_is_searched_as_a_whole_and_in_parts(monkeypatch):
     source = Stream(BYTES)
     values = shades(-0.9, 0.9, -0.5, 0.1)
 
-    content = beside_nearest(Samples(values), None, source, DATA)
+    content = beside_nearest(Samples(values), source, DATA)
 
     assert source.asked == [[0, 1, 2], [3]]
-    assert content == beside_nearest(Samples(values), None, BYTES, DATA)
+    assert content == beside_nearest(Samples(values), BYTES, DATA)
 
 
 def test_images_without_a_range_are_drawn_in_that_of_samples_and_neighbours_together():
     data, training = DataSpec((1, 2, 2)), torch.tensor([0.0, 4.0])[:, None, None, None].expand(-1, 1, 2, 2)
 
-    small = sheet(beside_nearest(Samples(shades(2.5)), None, training, data), 1, 1)
-    with_nan = sheet(beside_nearest(Samples(shades(2.5, float("nan"), 1.0, 3.0)), None, training, data), 2, 2)
+    small = sheet(beside_nearest(Samples(shades(2.5)), training, data), 1, 1)
+    with_nan = sheet(beside_nearest(Samples(shades(2.5, float("nan"), 1.0, 3.0)), training, data), 2, 2)
 
     assert int(small[1, -2, 0]) == 255
     assert int(small[1, 0, 0]) == 0  # the sample is the least of what is shown
@@ -106,13 +105,13 @@ def test_images_without_a_range_are_drawn_in_that_of_samples_and_neighbours_toge
 
 def test_data_of_another_shape_are_named():
     with pytest.raises(DataError, match=r"'digits' no longer have the samples' shape: 3×2×2 and 1×2×2") as caught:
-        beside_nearest(Samples(shades(0.5)), None, BYTES.expand(4, 3, 2, 2), DATA, name="the data set 'digits'")
+        beside_nearest(Samples(shades(0.5)), BYTES.expand(4, 3, 2, 2), DATA, name="the data set 'digits'")
     assert "restore the data" in caught.value.remedy
 
 
 def test_a_note_stands_below_the_sheet():
     plain, noted = (
-        np.asarray(Image.open(io.BytesIO(beside_nearest(Samples(shades(0.5)), None, BYTES, DATA, note=note))))
+        np.asarray(Image.open(io.BytesIO(beside_nearest(Samples(shades(0.5)), BYTES, DATA, note=note))))
         for note in ("", "nearest among 4 of 9 training images")
     )
 

@@ -112,7 +112,7 @@ def test_of_a_streamed_folder_the_figures_search_a_part_and_says_so_and_sample_s
     assert notes == ["nearest among 10 of 30 training images"]
 
     searched = []
-    monkeypatch.setattr(nearest_images, "beside_nearest", lambda _, __, training, *___, **____: searched.append(len(training)))
+    monkeypatch.setattr(nearest_images, "beside_nearest", lambda _, training, *__, **___: searched.append(len(training)))
     nearest_images.beside_training_images(Samples(torch.zeros(1, 1, 8, 8)), DataSpec((1, 8, 8)), RunFolder(result.folder))
     assert searched == [30]
 

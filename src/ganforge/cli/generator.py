@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,6 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
-    from ganforge.core.records import Latent
-    from ganforge.runs.latent_explorer import LatentExplorer
     from ganforge.runs.loaded_generator import LoadedGenerator
 
 
@@ -107,17 +106,16 @@ def interpolate(
 
     Labels and categorical codes keep their first value; continuous codes are interpolated linearly.
     """
+    from ganforge.runs.latent_figures import interpolation
     from ganforge.runs.latent_grids import default_method
 
     generator = _load_for_figures(run, out, device, runs_dir)
-    latent = generator.draw(2 * rows, seed=seed, label=label).latent
+    latent = generator.draw_latents(2 * rows, seed=seed, label=label)
     method = how.value if how else default_method(generator.sampler)
 
-    def draw(explorer: LatentExplorer, latent: Latent, ending: str) -> bytes:
-        return explorer.interpolation(latent, ending, steps=steps, method=method)
-
     arguments = {"seed": seed, "steps": steps, "rows": rows, "how": method, "label": label}
-    _write_figures(generator, latent, draw, "interpolation", out, arguments if as_json else None)
+    draw = partial(interpolation, generator, latent, steps=steps, method=method)
+    _write_figures(generator, draw, "interpolation", out, arguments if as_json else None)
 
 
 def traverse(
@@ -139,18 +137,17 @@ def traverse(
     Continuous codes range from -1 to 1, noise over two standard deviations to either side, within its bounds.
     """
     from ganforge.core.errors import UsageError
+    from ganforge.runs.latent_figures import traversal
 
     if code is not None and noise is not None:
         raise UsageError("--code and --noise cannot be combined", remedy="vary one at a time")
     generator = _load_for_figures(run, out, device, runs_dir)
-    latent = generator.draw(max(2, rows, steps or 10), seed=seed, label=label).latent
-
-    def draw(explorer: LatentExplorer, latent: Latent, ending: str) -> bytes:
-        held = label is not None
-        return explorer.traversal(latent, ending, steps=steps, rows=rows, code=code, noise=noise, hold_label=held)
+    latent = generator.draw_latents(max(2, rows, steps or 10), seed=seed, label=label)
 
     arguments = {"seed": seed, "code": code, "noise": noise, "steps": steps, "rows": rows, "label": label}
-    _write_figures(generator, latent, draw, "traversal", out, arguments if as_json else None)
+    held = label is not None
+    draw = partial(traversal, generator, latent, steps=steps, rows=rows, code=code, noise=noise, hold_label=held)
+    _write_figures(generator, draw, "traversal", out, arguments if as_json else None)
 
 
 def export(
@@ -207,7 +204,7 @@ def _codes(text: str | None) -> list[float | None] | None:
 
 
 def _load_for_figures(run: str, out: Sequence[Path] | None, device: str, runs_dir: Path) -> LoadedGenerator:
-    from ganforge.runs.latent_explorer import FORMATS
+    from ganforge.runs.latent_figures import FORMATS
     from ganforge.runs.loaded_generator import load_named
     from ganforge.runs.sample_files import check_paths
 
@@ -217,20 +214,17 @@ def _load_for_figures(run: str, out: Sequence[Path] | None, device: str, runs_di
 
 def _write_figures(
     generator: LoadedGenerator,
-    latent: Latent | None,
-    draw: Callable[[LatentExplorer, Latent, str], bytes],
+    draw: Callable[[str], bytes],
     name: str,
     out: Sequence[Path] | None,
     arguments: Mapping[str, object] | None,
 ) -> None:
-    """Write figures of the latents; print their paths, or JSON with the arguments if given."""
-    from ganforge.runs.latent_explorer import FORMATS, LatentExplorer, write_figures
+    """Write figures; print their paths, or JSON with the arguments if given."""
+    from ganforge.runs.latent_figures import FORMATS, write_figures
     from ganforge.runs.sample_files import default_path
 
-    assert latent is not None  # noqa: S101 - drawn samples carry their latents
-    explorer = LatentExplorer(generator.network, generator.sampler, generator.data)
     targets = out or [default_path(generator.path, f"{name}{ending}") for ending in FORMATS]
-    write_figures(targets, lambda ending: draw(explorer, latent, ending))
+    write_figures(targets, draw)
     if arguments is not None:
         console.print_json({**_source(generator), "files": targets, **arguments})
         return

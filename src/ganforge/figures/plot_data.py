@@ -89,14 +89,15 @@ class Groups:
     names: tuple[str, ...]
 
 
-def find_groups(samples: Samples, data: DataSpec, categorical: tuple[int, ...]) -> Groups | None:
+def find_groups(samples: Samples, data: DataSpec) -> Groups | None:
     """Group samples by label, else by the first categorical code; ``None`` if they have neither."""
     if samples.labels is not None:
         return Groups(samples.labels.numpy(), class_names(data, data.classes or 0))
     codes = samples.latent.codes if samples.latent else None
-    if codes is None or not categorical:
+    if codes is None or not codes.categorical.numel():
         return None
-    return Groups(codes.categorical[:, 0].numpy(), code_names(categorical))
+    values = codes.categorical[:, 0]
+    return Groups(values.numpy(), code_names((int(values.max()) + 1,)))
 
 
 def class_names(data: DataSpec, classes: int) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class ImageFigure:
 
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The grid of images."""
-        groups = find_groups(picture.fake, self._started.data, self._started.latent.categorical)
+        groups = find_groups(picture.fake, self._started.data)
         arrangement = select_images(groups, len(picture.fake))
         return draw_grid(picture.fake, self._range, arrangement, side=640)
 
@@ -88,7 +88,7 @@ class PlaneFigure:
         field = self._draw_field(picture.logit_grid) if picture.logit_grid is not None else []
         points = self._plane.project(flatten(picture.fake))
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
-        if groups := find_groups(picture.fake, self._started.data, self._started.latent.categorical):
+        if groups := find_groups(picture.fake, self._started.data):
             self._fake.set_facecolor([mpl_style.GROUPS[group % len(mpl_style.GROUPS)] for group in groups.indices])
         self._note.set_text(f"iteration {picture.iteration:,}")
         drawn = self._blit.draw([*field[:1], *self._axes.spines.values(), self._real, *field[1:], self._fake, self._note])

@@ -36,13 +36,8 @@ from ganforge.train.modules import load_network
 _MANY_SHARED = 0.01
 """Share of equal samples in two draws of real ones above which a floor is too low to be trusted."""
 _FORM = "write --metric NAME or --metric NAME:key=value,key=value, such as --metric wasserstein:order=1,samples=500"
-_KEYS = (
-    (r"\b[\w.\[\]]+\.use: |\bmetric\[\d+\]: ", ""),
-    (r"\bmetric\[\d+\]\.(?=params\b(?!\.))", "the metric's "),
-    (r"\bmetric\[\d+\]\.(params\.)?", ""),
-    (r"\bmetric\[\d+\]", "the metric"),
-)
-"""Recipe keys, and how the command line names them."""
+_RECIPE_KEY = re.compile(r"\b[\w.\[\]]+\.use: |\bmetric\[\d+\](: |\.params\.|\.)")
+"""Beginnings of recipe keys that the command line does not use."""
 _log = logging.getLogger(__name__)
 
 MetricRequest = tuple[str, Mapping[str, Any]]
@@ -63,16 +58,13 @@ class EvaluationRequest:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedValue:
-    """One value.
-
-    Attributes:
-        known_floor: the value that a perfect generator has on average at this sample size, where the metric knows it.
-    """
+    """One value."""
 
     metric: str  # name of the metric that gave it, under which its protocol is found
     value: float
+    samples: int  # generated ones, and as many real ones
     info: MetricInfo
-    known_floor: float | None = None
+    known_floor: float | None = None  # of a perfect generator on average at this sample size, where the metric knows it
     floor: float | None = None  # the value of other real samples by the same protocol, where requested and possible
 
 
@@ -95,7 +87,6 @@ class EvaluationResult:
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with stable keys."""
         values = self.values
-        samples = {name: protocol.get("samples") for name, protocol in self.protocols.items()}
         return {
             "iteration": self.iteration,
             "weights": self.weights,
@@ -109,10 +100,7 @@ class EvaluationResult:
             "values": {key: one.value for key, one in values.items()},
             "floors": {key: one.known_floor for key, one in values.items() if one.known_floor is not None},
             "measured_floors": {key: one.floor for key, one in values.items() if one.floor is not None},
-            "value_info": {
-                key: one.info.to_plain(count if isinstance(count := samples[one.metric], int) else None)
-                for key, one in values.items()
-            },
+            "value_info": {key: one.info.to_plain(one.samples) for key, one in values.items()},
             "protocols": {name: dict(protocol) for name, protocol in self.protocols.items()},
             "failed": {text: {"error": error.message, "remedy": error.remedy} for text, error in self.failed.items()},
             "remarks": list(self.remarks),
@@ -197,10 +185,8 @@ class _Session:
         tables = toml_value([table for _, table in self.wanted])
         self.parts = resolve_evaluation_parts(read_recipe(folder.resolved, (f"metric={tables}",)), load_plugins())
         data, sizes = self._rebuild(folder), BuildContext(self.generator.data, self.generator.latent)
-        self.context, self.hashes = (
-            metric_context(sizes, self.parts.dataset, data.folders),
-            data_hashes(self.parts.dataset, data.folders.recipe),
-        )
+        self.context = metric_context(sizes, self.parts.dataset, data.folders)
+        self.hashes = data_hashes(self.parts.dataset, data.folders.recipe)
         changes = (f"the data differ from those that the run was trained on: {change}" for change in data.changes)
         self.remarks = [*skipped, *changes]
 
@@ -244,7 +230,7 @@ class _Session:
             found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
         floors = self._floors(scheduled, part) if self.request.floor else {}
         values = {
-            key: EvaluatedValue(name, value, info, info.floor(samples) if info.floor else None, floors.get(key))
+            key: EvaluatedValue(name, value, samples, info, info.floor_at(samples), floors.get(key))
             for key, value in found.items()
             if (info := scheduled.value_info.get(key)) is not None
         }
@@ -269,19 +255,13 @@ class _Session:
 
 def _without_recipe_keys(error: GanforgeError) -> GanforgeError:
     """The error without keys such as ``metric[0].params.order``: the user wrote options, no recipe."""
+    kind, message, remedy = type(error), error.message, error.remedy or ""
     if isinstance(error, RecipeError):
-        lines = "; ".join(f"{problem.key}: {problem.message}" for problem in error.problems)
-        hints = "; ".join(problem.hint for problem in error.problems if problem.hint)
-        return UsageError(_shorten_keys(lines), remedy=hints or None)
-    if isinstance(error, IncompatiblePartsError | PluginError):
-        return type(error)(_shorten_keys(error.message), remedy=error.remedy and _shorten_keys(error.remedy))
-    return error
-
-
-def _shorten_keys(text: str) -> str:
-    for pattern, replacement in _KEYS:
-        text = re.sub(pattern, replacement, text)
-    return text
+        kind, message = UsageError, "; ".join(f"{problem.key}: {problem.message}" for problem in error.problems)
+        remedy = "; ".join(problem.hint for problem in error.problems if problem.hint)
+    elif not isinstance(error, IncompatiblePartsError | PluginError):
+        return error
+    return kind(_RECIPE_KEY.sub("", message), remedy=_RECIPE_KEY.sub("", remedy) or None)
 
 
 def parse_metric_args(texts: Sequence[str], known: Sequence[Mapping[str, Any]], samples: int | None = None) -> list[MetricRequest]:
@@ -295,7 +275,7 @@ def parse_metric_args(texts: Sequence[str], known: Sequence[Mapping[str, Any]], 
         samples: for each metric whose text gives no number.
     """
     size = {} if samples is None else {"samples": samples}
-    given = [(text, _parse(text, known, size)) for text in texts] or [(_name(table), {**table, **size}) for table in known]
+    given = [(text, _parse(text, known, size)) for text in texts or map(_name, known)]
     if not given:
         raise UsageError(
             "the run's recipe names no metric", remedy="name one: --metric wasserstein; `ganforge list metric` shows them all"
@@ -322,9 +302,7 @@ def _parse(text: str, known: Sequence[Mapping[str, Any]], size: Mapping[str, int
         toml_value(options)
     except ValueError as error:  # what a recipe cannot hold, such as inf
         raise UsageError(f"--metric {text!r}: {error}", remedy="numbers must be finite") from error
-    own: dict[str, Any] = {
-        key: options.pop(key) for key in ("samples", "name") if key in options
-    }  # all others are the metric's own parameters
+    own = {key: options.pop(key) for key in [*options] if key in ("samples", "name")}  # the others are the metric's parameters
     params = {key.removeprefix("params."): value for key, value in options.items()}
     return {**base, **size, **own, "params": {**base.get("params", {}), **params}}
 

@@ -73,8 +73,8 @@ class LoadedGenerator:
         return f"<generator of {self.path.resolve().name}: {', '.join(facts)}; on {self.device}>"
 
     def __call__(self, latent: Latent) -> Samples:
-        """The samples of latents on :attr:`device`; in the data's own units, on the CPU."""
-        return draw_samples(self.network, latent, self.data)
+        """The samples of latents on any device; in the data's own units, on the CPU."""
+        return draw_samples(self.network, latent.to(self.device), self.data)
 
     @property
     def device(self) -> torch.device:
@@ -94,6 +94,12 @@ class LoadedGenerator:
         Raises:
             UsageError: an invalid label or code, or one that this generator does not have.
         """
+        return self(self.draw_latents(n, seed=seed, label=label, code=code))
+
+    def draw_latents(
+        self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None
+    ) -> Latent:
+        """The latents of the samples that :meth:`draw` gives."""
         if n < 1:
             raise UsageError(f"cannot draw {n} samples", remedy="draw one or more")
         latent = self.sampler.draw(n, torch.Generator(self.device).manual_seed(derive(seed, "sample")))
@@ -101,7 +107,7 @@ class LoadedGenerator:
             latent = with_label(latent, label, self.latent)
         if code is not None:
             latent = with_code(latent, code, self.latent)
-        return self(latent)
+        return latent
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None

@@ -28,12 +28,11 @@ from ganforge.figures.images import (
     to_pixels,
     value_range,
 )
-from ganforge.figures.plot_data import Groups
+from ganforge.figures.plot_data import find_groups
 from ganforge.metrics import nearest_neighbours
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.loaded_generator import rebuild_dataset
-from ganforge.runs.sample_files import groups
 from ganforge.storage.run_folder import RunFolder
 
 FRAME = (255, 214, 0)
@@ -52,12 +51,11 @@ def beside_training_images(samples: Samples, data: DataSpec, folder: RunFolder) 
     name = f"the data set '{blueprint.dataset.component.name}'"
     with isolated():
         images = found.dataset.streamed() if isinstance(found.dataset, StreamingDataset) else found.dataset.training().values
-    return beside_nearest(samples, groups(samples, data), images, data, name=name), found.changes
+    return beside_nearest(samples, images, data, name=name), found.changes
 
 
 def beside_nearest(
     samples: Samples,
-    grouped: Groups | None,
     training: Tensor | SampleSource,
     data: DataSpec,
     *,
@@ -67,14 +65,13 @@ def beside_nearest(
     """A sheet as PNG: rows of samples, and framed on the right the training image nearest to the last sample of each row.
 
     Args:
-        samples: generated images in the data's own units.
-        grouped: labels or codes, each of which gets its rows.
+        samples: generated images in the data's own units; each label or first categorical code gets its rows.
         training: ``(m, *shape)`` training images, floats or bytes, or a source, which is read in chunks.
         data: the images' spec.
         name: the data set's name, for errors.
         note: a text below the sheet.
     """
-    arrangement = arrange_by_group(grouped, len(samples))
+    arrangement = arrange_by_group(find_groups(samples, data), len(samples))
     # A row's last sample goes to its end, beside its neighbour; blanks go to its beginning.
     order = np.argsort(arrangement.places != BLANK, axis=1, kind="stable")
     rows = np.take_along_axis(arrangement.places, order, axis=1)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ganforge.figures import Pixels
-    from ganforge.figures.plot_data import Groups
 
 FORMATS = (".png", ".npz", ".csv")
 _SIDE = 1024  # pixels that a sheet of images is enlarged to, at most
@@ -74,15 +73,6 @@ def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
     return found
 
 
-def groups(samples: Samples, data: DataSpec) -> Groups | None:
-    """Groups by label, else by the first categorical code; ``None`` where samples have neither."""
-    from ganforge.figures.plot_data import find_groups
-
-    codes = samples.latent.codes if samples.latent else None
-    counts = (int(codes.categorical[:, 0].max()) + 1,) if codes is not None and codes.categorical.numel() else ()
-    return find_groups(samples, data, counts)
-
-
 def _npz(samples: Samples, _data: DataSpec) -> bytes:
     import numpy as np
 
@@ -108,10 +98,11 @@ def _csv(samples: Samples, _data: DataSpec) -> bytes:
 def _png(samples: Samples, data: DataSpec) -> bytes:
     """Images in rows of their labels or values of their first categorical code, else in the order given; points as a scatter."""
     from ganforge.figures.images import arrange_by_group, draw_grid, encode_png, value_range
+    from ganforge.figures.plot_data import find_groups
 
     if not data.is_image:
         return encode_png(_scatter(samples, data))
-    arrangement = arrange_by_group(groups(samples, data), len(samples))
+    arrangement = arrange_by_group(find_groups(samples, data), len(samples))
     return encode_png(draw_grid(samples, value_range(data, samples), arrangement, _SIDE))
 
 
@@ -124,11 +115,11 @@ def _scatter(samples: Samples, data: DataSpec) -> Pixels:
     import torch
 
     from ganforge.figures import mpl_style
-    from ganforge.figures.plot_data import fit_projection, flatten
+    from ganforge.figures.plot_data import find_groups, fit_projection, flatten
 
     values = flatten(samples)
     finite = np.isfinite(values).all(axis=1)
-    coloured = groups(samples, data) if data.size > 1 else None
+    coloured = find_groups(samples, data) if data.size > 1 else None
     kinds = [] if coloured is None else sorted(set(coloured.indices[finite].tolist()))
     names = [coloured.names[kind] for kind in kinds] if coloured else []
     axes, key = mpl_style.titled_axes(f"{len(samples):,} generated samples", names, _WIDTH, 4.0)

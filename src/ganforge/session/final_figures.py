@@ -10,8 +10,8 @@ from pathlib import Path
 from ganforge.core.contracts import StreamingDataset
 from ganforge.core.errors import StorageError, describe_error, isolated
 from ganforge.core.records import Latent
-from ganforge.figures.plot_data import find_groups
-from ganforge.runs.latent_explorer import FORMATS, ROWS, LatentExplorer
+from ganforge.runs.latent_figures import FORMATS, ROWS, interpolation, traversal
+from ganforge.runs.loaded_generator import LoadedGenerator
 from ganforge.runs.nearest_images import beside_nearest
 from ganforge.storage import atomic_files
 from ganforge.storage.journal import JournalWriter
@@ -52,7 +52,7 @@ def write_final_report(folder: RunFolder, journal: JournalWriter) -> None:
 
 
 def _drawn(trainer: Trainer, folder: RunFolder) -> Iterator[Path]:
-    for name, draw in _figures(trainer):
+    for name, draw in _figures(trainer, folder):
         path = folder.pictures / name
         try:
             with seeded(trainer.config.seed), isolated():
@@ -68,32 +68,34 @@ def _drawn(trainer: Trainer, folder: RunFolder) -> Iterator[Path]:
         yield path
 
 
-def _figures(trainer: Trainer) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _figures(trainer: Trainer, folder: RunFolder) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name of each file, and what draws it."""
     data, spec = trainer.evaluator.data, trainer.sampler.spec
-    explorer = LatentExplorer(trainer.ema.network, trainer.sampler, data)
+    generator = LoadedGenerator(trainer.ema.network, trainer.sampler, data, spec, trainer.iteration, folder.path)
     for ending in FORMATS:
-        yield f"interpolation{ending}", partial(_walk, trainer, explorer.interpolation, "interpolation", 2 * ROWS, ending)
+        yield (
+            f"interpolation{ending}",
+            partial(_walk, trainer, partial(interpolation, generator), "interpolation", 2 * ROWS, ending),
+        )
     if spec.classes or spec.has_codes:
         for ending in FORMATS:
-            yield f"traversal{ending}", partial(_walk, trainer, explorer.traversal, "traversal", 10, ending)
+            yield f"traversal{ending}", partial(_walk, trainer, partial(traversal, generator), "traversal", 10, ending)
     if data.is_image:
-        yield "neighbours.png", partial(_neighbours, trainer, explorer)
+        yield "neighbours.png", partial(_neighbours, trainer, generator)
 
 
 def _walk(trainer: Trainer, draw: Callable[[Latent, str], bytes], name: str, count: int, ending: str) -> bytes:
     return draw(_latents(trainer, name, count), ending)
 
 
-def _neighbours(trainer: Trainer, explorer: LatentExplorer) -> bytes:
-    samples = explorer.samples(_latents(trainer, "neighbours", _SAMPLES))
-    groups = find_groups(samples, explorer.data, trainer.sampler.spec.categorical)
+def _neighbours(trainer: Trainer, generator: LoadedGenerator) -> bytes:
+    samples = generator(_latents(trainer, "neighbours", _SAMPLES))
     dataset = trainer.evaluator.dataset
     training = dataset.training().values
     count = len(dataset.streamed()) if isinstance(dataset, StreamingDataset) else 0
     # To search all of a streamed data set takes as long as an epoch: `sample --neighbours` does that on request.
     note = f"nearest among {len(training):,} of {count:,} training images" if count > len(training) else ""
-    return beside_nearest(samples, groups, training, explorer.data, note=note)
+    return beside_nearest(samples, training, generator.data, note=note)
 
 
 def _latents(trainer: Trainer, name: str, count: int) -> Latent:

@@ -98,7 +98,7 @@ class SamplePreview:
         canvas = Canvas(*size)
         canvas.points(self._real, self._plane.limits, 1)
         points = self._plane.project(flatten(picture.fake))
-        groups = find_groups(picture.fake, self.started.data, self.started.latent.categorical)
+        groups = find_groups(picture.fake, self.started.data)
         layers = 2 + (groups.indices % len(_FAKE) if groups else np.zeros(len(points), np.int64))
         finite = np.isfinite(points).all(1)
         canvas.points(points[finite], self._plane.limits, layers[finite])
@@ -125,7 +125,7 @@ class SamplePreview:
 
     def _images(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
         height, width, columns, down = _fit_images(self.started.data.shape[1:], (size[0], 2 * size[1]))
-        groups = find_groups(picture.fake, self.started.data, self.started.latent.categorical)
+        groups = find_groups(picture.fake, self.started.data)
         places = fit_grid(groups, len(picture.fake), columns, down)
         shown = np.unique(places[places != BLANK])  # convert only the images that are shown
         values = Samples(picture.fake.values[torch.from_numpy(shown)])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
-from ganforge.core.contracts import Sampler
 from ganforge.core.formatting import clean
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
@@ -31,9 +28,9 @@ from ganforge.figures.images import (
 )
 from ganforge.figures.plot_data import axis_limits, find_groups, fit_projection, flatten
 from ganforge.runs.latent_grids import LatentGrid, Method, default_method, interpolate, interpolate_through, traverse
+from ganforge.runs.loaded_generator import LoadedGenerator
 from ganforge.runs.sample_files import check_paths
 from ganforge.storage import atomic_files
-from ganforge.train.evaluator import draw_samples
 
 FORMATS = (".png", ".gif")
 ROWS = 8
@@ -51,91 +48,55 @@ _IMAGES_PACE, _POINTS_PACE = 80, 60  # milliseconds of each frame
 _PAGE, _SCREEN = 6.4, 4.8  # inches: width of paths as a picture, and of a frame of them, which costs by its pixels
 
 
-@dataclass(frozen=True, slots=True)
-class LatentExplorer:
-    """Draws figures of one generator's latent space.
+def interpolation(
+    generator: LoadedGenerator, ends: Latent, ending: str, *, steps: int | None = None, method: Method | None = None
+) -> bytes:
+    """Interpolate from the first half of ``ends`` to the second, in order of their labels or first categorical codes.
 
-    Attributes:
-        network: the generator, on any device; its state does not change.
-        sampler: draws its latents.
-        data: the data's spec, normalization included.
+    The noise follows ``method``, by default :func:`default_method`; ``steps`` include both ends.
     """
+    half = len(ends) // 2
+    order, names = _ordered(ends[:half], generator.data)
+    steps, method = steps or _steps(generator.data, ending), method or default_method(generator.sampler)
+    grid = interpolate(ends[order], ends[half + order], steps, method, names)
+    return _draw(generator, grid, ending, "interpolation between latents")
 
-    network: nn.Module
-    sampler: Sampler
-    data: DataSpec
 
-    def interpolation(self, ends: Latent, ending: str, *, steps: int | None = None, method: Method | None = None) -> bytes:
-        """Interpolate from the first half of ``ends`` to the second, in order of their labels or first categorical codes.
+def traversal(
+    generator: LoadedGenerator,
+    drawn: Latent,
+    ending: str,
+    *,
+    steps: int | None = None,
+    rows: int = ROWS,
+    code: int | None = None,
+    noise: int | None = None,
+    hold_label: bool = False,
+) -> bytes:
+    """Vary one input and hold all others: :func:`ganforge.runs.latent_grids.traverse`.
 
-        The noise follows ``method``, by default :func:`default_method`; ``steps`` include both ends.
-        """
-        half = len(ends) // 2
-        order, names = self._ordered(ends[:half])
-        start, end = ends[order], ends[half + order]
-        grid = interpolate(start, end, steps or self._steps(ending), method or default_method(self.sampler), names)
-        return self._draw(grid, ending, "interpolation between latents")
+    On a sheet of images, each column of labels and categorical codes has its own latent. In an animation, and where paths are
+    drawn, the columns are steps of one interpolation: between two latents, or for paths through several.
 
-    def traversal(
-        self,
-        drawn: Latent,
-        ending: str,
-        *,
-        steps: int | None = None,
-        rows: int = ROWS,
-        code: int | None = None,
-        noise: int | None = None,
-        hold_label: bool = False,
-    ) -> bytes:
-        """Vary one input and hold all others: :func:`ganforge.runs.latent_grids.traverse`.
-
-        On a sheet of images, each column of labels and categorical codes has its own latent. In an animation, and where paths are
-        drawn, the columns are steps of one interpolation: between two latents, or for paths through several.
-
-        Args:
-            drawn: at least two latents to hold; they are repeated where more are needed.
-            ending: ``.png`` or ``.gif``.
-            steps: latents in each row.
-            rows: rows of a sweep, where neither labels nor codes make rows.
-            code: the code to vary.
-            noise: or the dimension of the noise to vary.
-            hold_label: whether labels stay as drawn and make no rows.
-        """
-        columns = steps or self._steps(ending)
-        if self.data.is_image and ending == ".png":
-            across = drawn[torch.arange(columns) % len(drawn)]
-        else:
-            legs = 1 if self.data.is_image else min(_LEGS, len(drawn) - 1)
-            across = interpolate_through(drawn[: legs + 1], columns, default_method(self.sampler))
-        down = drawn[torch.arange(rows) % len(drawn)]
-        grid = traverse(across, down, self.sampler, self.data, code=code, noise=noise, hold_label=hold_label)
-        return self._draw(grid, ending, "one input varied, all others held")
-
-    def samples(self, latent: Latent) -> Samples:
-        """The samples of latents on any device, in the data's own units, on the CPU."""
-        device = next((tensor.device for tensor in self.network.state_dict().values()), torch.device("cpu"))
-        return draw_samples(self.network, latent.to(device), self.data)
-
-    def _draw(self, grid: LatentGrid, ending: str, title: str) -> bytes:
-        samples = self.samples(grid.latent)
-        if self.data.is_image:
-            return (_image_gif if ending == ".gif" else _image_sheet)(grid, samples, self.data)
-        cloud = None
-        if self.data.size > 1:
-            cloud = flatten(self.samples(self.sampler.draw(_CLOUD, torch.Generator().manual_seed(0))))
-        axes, rows, colours = _draw_paths(grid, flatten(samples), cloud, title, _PAGE if ending == ".png" else _SCREEN)
-        return _path_gif(axes, rows, colours) if ending == ".gif" else _path_sheet(axes, rows, colours)
-
-    def _steps(self, ending: str) -> int:
-        return _STEPS[ending] if self.data.is_image or ending == ".gif" else _LINE_STEPS
-
-    def _ordered(self, latent: Latent) -> tuple[torch.Tensor, tuple[str, ...]]:
-        """Indices in the order of labels or codes, and the names of rows where these differ."""
-        groups = find_groups(Samples(latent.noise, latent.labels, latent), self.data, self.sampler.spec.categorical)
-        if groups is None or len(np.unique(groups.indices)) < 2:
-            return torch.arange(len(latent)), ("",) * len(latent)
-        order = np.argsort(groups.indices, kind="stable")
-        return torch.from_numpy(order), tuple(groups.names[group] for group in groups.indices[order])
+    Args:
+        generator: stays as it is.
+        drawn: at least two latents to hold; they are repeated where more are needed.
+        ending: ``.png`` or ``.gif``.
+        steps: latents in each row.
+        rows: rows of a sweep, where neither labels nor codes make rows.
+        code: the code to vary.
+        noise: or the dimension of the noise to vary.
+        hold_label: whether labels stay as drawn and make no rows.
+    """
+    data, columns = generator.data, steps or _steps(generator.data, ending)
+    if data.is_image and ending == ".png":
+        across = drawn[torch.arange(columns) % len(drawn)]
+    else:
+        legs = 1 if data.is_image else min(_LEGS, len(drawn) - 1)
+        across = interpolate_through(drawn[: legs + 1], columns, default_method(generator.sampler))
+    down = drawn[torch.arange(rows) % len(drawn)]
+    grid = traverse(across, down, generator.sampler, data, code=code, noise=noise, hold_label=hold_label)
+    return _draw(generator, grid, ending, "one input varied, all others held")
 
 
 def write_figures(paths: Sequence[Path], draw: Callable[[str], bytes]) -> None:
@@ -143,6 +104,30 @@ def write_figures(paths: Sequence[Path], draw: Callable[[str], bytes]) -> None:
     check_paths(paths, FORMATS)
     for path in paths:
         atomic_files.write_bytes(path, draw(path.suffix.lower()))
+
+
+def _draw(generator: LoadedGenerator, grid: LatentGrid, ending: str, title: str) -> bytes:
+    samples, data = generator(grid.latent), generator.data
+    if data.is_image:
+        return (_image_gif if ending == ".gif" else _image_sheet)(grid, samples, data)
+    cloud = None
+    if data.size > 1:
+        cloud = flatten(generator(generator.sampler.draw(_CLOUD, torch.Generator().manual_seed(0))))
+    axes, rows, colours = _draw_paths(grid, flatten(samples), cloud, title, _PAGE if ending == ".png" else _SCREEN)
+    return _path_gif(axes, rows, colours) if ending == ".gif" else _path_sheet(axes, rows, colours)
+
+
+def _steps(data: DataSpec, ending: str) -> int:
+    return _STEPS[ending] if data.is_image or ending == ".gif" else _LINE_STEPS
+
+
+def _ordered(latent: Latent, data: DataSpec) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Indices in the order of labels or codes, and the names of rows where these differ."""
+    groups = find_groups(Samples(latent.noise, latent.labels, latent), data)
+    if groups is None or len(np.unique(groups.indices)) < 2:
+        return torch.arange(len(latent)), ("",) * len(latent)
+    order = np.argsort(groups.indices, kind="stable")
+    return torch.from_numpy(order), tuple(groups.names[group] for group in groups.indices[order])
 
 
 def _image_sheet(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:

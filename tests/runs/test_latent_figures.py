@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,8 +25,9 @@ from ganforge.core.contracts import SamplerContext
 from ganforge.core.errors import StorageError, UsageError
 from ganforge.core.specs import DataSpec
 from ganforge.figures import mpl_style
-from ganforge.runs.latent_explorer import LatentExplorer, write_figures
+from ganforge.runs.latent_figures import interpolation, traversal, write_figures
 from ganforge.runs.latent_grids import slerp
+from ganforge.runs.loaded_generator import LoadedGenerator
 
 IMAGES = DataSpec((1, 4, 4), classes=3, class_names=("ant", "bee", "cat"), value_range=(-1.0, 1.0))
 POINTS, NUMBERS, WIDE = DataSpec((2,), classes=3), DataSpec((1,)), DataSpec((5,))
@@ -58,9 +60,10 @@ class Plain(nn.Module):
         return latent.noise[:, : self.width]
 
 
-def explorer(network, data, build, **params):
+def generator_of(network, data, build, **params):
     kinds = {build_labelled: LabelledParams, build_structured: StructuredParams, build_normal: NormalParams}
-    return LatentExplorer(network, build(kinds.get(build, UniformParams)(**params), SamplerContext(data)), data)
+    sampler = build(kinds.get(build, UniformParams)(**params), SamplerContext(data))
+    return LoadedGenerator(network, sampler, data, sampler.spec, 0, Path())
 
 
 def latents(one, count=16):
@@ -94,39 +97,39 @@ def frames(content):
 
 
 def test_rows_of_an_interpolation_go_from_one_latent_to_another():
-    one = explorer(Shade("noise"), IMAGES, build_normal, size=6)
+    one = generator_of(Shade("noise"), IMAGES, build_normal, size=6)
     ends = latents(one, 6)
     ends.noise.mul_(0.2)
 
-    found = greys(one.interpolation(ends, ".png", steps=7), 3, 7)
+    found = greys(interpolation(one, ends, ".png", steps=7), 3, 7)
 
     expected = slerp(ends.noise[:3], ends.noise[3:], torch.linspace(0, 1, 7))[..., 0]
     np.testing.assert_allclose(found, expected, atol=0.006)
 
 
 def test_an_interpolation_may_be_asked_to_go_straight():
-    one = explorer(Shade("noise"), IMAGES, build_normal, size=6)
+    one = generator_of(Shade("noise"), IMAGES, build_normal, size=6)
     ends = latents(one, 2)
     ends.noise.mul_(0.2)
 
-    found = greys(one.interpolation(ends, ".png", steps=3, method="linear"), 1, 3)
+    found = greys(interpolation(one, ends, ".png", steps=3, method="linear"), 1, 3)
 
     np.testing.assert_allclose(found[0, 1], (ends.noise[0, 0] + ends.noise[1, 0]) / 2, atol=0.006)
 
 
 def test_walks_are_in_the_order_of_their_labels():
-    one = explorer(Shade("label"), IMAGES, build_labelled, size=2)
+    one = generator_of(Shade("label"), IMAGES, build_labelled, size=2)
     ends = latents(one)
 
-    found = greys(one.interpolation(ends, ".png"), 8, 10)
+    found = greys(interpolation(one, ends, ".png"), 8, 10)
 
     expected = np.sort(ends.labels[:8].numpy()) / 10
     np.testing.assert_allclose(found, np.tile(expected[:, None], 10), atol=0.006)
 
 
 def test_a_sheet_of_labels_has_their_names_and_ten_columns():
-    one = explorer(Shade("label"), IMAGES, build_labelled, size=2)
-    content = one.traversal(latents(one), ".png")
+    one = generator_of(Shade("label"), IMAGES, build_labelled, size=2)
+    content = traversal(one, latents(one), ".png")
 
     np.testing.assert_allclose(greys(content, 3, 10), np.tile([[0.0], [0.1], [0.2]], 10), atol=0.006)
     margin = np.asarray(opened(content).convert("L"))[:, :20]
@@ -134,47 +137,47 @@ def test_a_sheet_of_labels_has_their_names_and_ten_columns():
 
 
 def test_columns_of_labels_have_the_same_noise():
-    one = explorer(Shade("noise"), IMAGES, build_labelled, size=2)
+    one = generator_of(Shade("noise"), IMAGES, build_labelled, size=2)
     drawn = latents(one, 5)
     drawn.noise.mul_(0.2)
 
-    np.testing.assert_allclose(greys(one.traversal(drawn, ".png", steps=5), 3, 5), drawn.noise[:, 0].expand(3, 5), atol=0.006)
+    np.testing.assert_allclose(greys(traversal(one, drawn, ".png", steps=5), 3, 5), drawn.noise[:, 0].expand(3, 5), atol=0.006)
 
 
 def test_a_swept_code():
-    one = explorer(Shade("code"), IMAGES, build_structured, size=2, categorical=(2,), continuous=1)
+    one = generator_of(Shade("code"), IMAGES, build_structured, size=2, categorical=(2,), continuous=1)
 
-    found = greys(one.traversal(latents(one), ".png", code=1, steps=5), 2, 5)
+    found = greys(traversal(one, latents(one), ".png", code=1, steps=5), 2, 5)
 
     np.testing.assert_allclose(found, np.tile([-0.5, -0.25, 0, 0.25, 0.5], (2, 1)), atol=0.006)
 
 
 def test_rows_are_counted_where_nothing_else_makes_them():
-    one = explorer(Shade("noise"), IMAGES, build_uniform, size=2)
+    one = generator_of(Shade("noise"), IMAGES, build_uniform, size=2)
 
-    found = greys(one.traversal(latents(one), ".png", noise=0, steps=3, rows=4), 4, 3)
+    found = greys(traversal(one, latents(one), ".png", noise=0, steps=3, rows=4), 4, 3)
 
     np.testing.assert_allclose(found, np.tile([-1.0, 0, 1], (4, 1)), atol=0.006)
-    assert greys(one.traversal(latents(one, 2), ".png", noise=0, steps=3, rows=4), 4, 3).shape == (4, 3)
+    assert greys(traversal(one, latents(one, 2), ".png", noise=0, steps=3, rows=4), 4, 3).shape == (4, 3)
 
 
 def test_an_animation_goes_there_and_back_and_a_frame_is_a_step():
-    one = explorer(Shade("noise"), IMAGES, build_uniform, size=1)
+    one = generator_of(Shade("noise"), IMAGES, build_uniform, size=1)
 
-    found = list(frames(one.traversal(latents(one), ".gif", noise=0, steps=5, rows=1)))
+    found = list(frames(traversal(one, latents(one), ".gif", noise=0, steps=5, rows=1)))
 
     shades = [int(frame[0, 0, 0]) for frame in found]
     assert len(found) == 8
     np.testing.assert_allclose(shades, [0, 64, 128, 191, 255, 191, 128, 64], atol=12)  # a palette of 96 colours
-    assert opened(one.interpolation(latents(one), ".gif")).n_frames == 46
+    assert opened(interpolation(one, latents(one), ".gif")).n_frames == 46
 
 
 def test_an_animation_of_labels_walks_smoothly_through_the_noise():
-    one = explorer(Shade("noise"), IMAGES, build_labelled, size=4)
+    one = generator_of(Shade("noise"), IMAGES, build_labelled, size=4)
     drawn = latents(one)
     drawn.noise.mul_(0.2)
 
-    found = np.array([frame[5, 5, 0] for frame in frames(one.traversal(drawn, ".gif"))], dtype=float) / 127.5 - 1
+    found = np.array([frame[5, 5, 0] for frame in frames(traversal(one, drawn, ".gif"))], dtype=float) / 127.5 - 1
 
     start, end = drawn.noise[:2, 0].tolist()
     assert found[0] == pytest.approx(start, abs=0.05)
@@ -185,10 +188,10 @@ def test_an_animation_of_labels_walks_smoothly_through_the_noise():
 @pytest.mark.parametrize("data", [POINTS, WIDE, NUMBERS])
 @pytest.mark.parametrize("ending", [".png", ".gif"])
 def test_points_are_paths_over_a_cloud(data, ending):
-    one = explorer(Plain(data.size), data, build_normal, size=data.size)
+    one = generator_of(Plain(data.size), data, build_normal, size=data.size)
 
-    content = one.interpolation(latents(one, 4), ending)
-    again = one.traversal(latents(one), ending)
+    content = interpolation(one, latents(one, 4), ending)
+    again = traversal(one, latents(one), ending)
 
     first = np.asarray(opened(content).convert("RGB")).astype(int)
     assert [near(first, shade) > 20 for shade in mpl_style.GROUPS[:3]] == [True, True, False]
@@ -198,11 +201,11 @@ def test_points_are_paths_over_a_cloud(data, ending):
 
 
 def test_paths_of_one_label_have_one_colour_and_one_name():
-    one = explorer(Plain(2), POINTS, build_labelled, size=2)
+    one = generator_of(Plain(2), POINTS, build_labelled, size=2)
     drawn = latents(one, 8)
     drawn.labels[:] = torch.tensor([1, 0, 1, 1, 0, 0, 0, 0])
 
-    picture = np.asarray(opened(one.interpolation(drawn, ".png"))).astype(int)
+    picture = np.asarray(opened(interpolation(one, drawn, ".png"))).astype(int)
 
     assert [near(picture, shade) > 20 for shade in mpl_style.GROUPS[:3]] == [True, True, False]
 
@@ -229,8 +232,8 @@ def test_the_legend_of_tall_paths_is_not_cut_off(monkeypatch):
     pages = []
     render = mpl_style.render
     monkeypatch.setattr(mpl_style, "render", lambda page: pages.append(page) or render(page))
-    one = explorer(Tall(), DataSpec((2,), classes=17), build_labelled, size=2)
-    one.interpolation(latents(one, 68), ".png", steps=3)
+    one = generator_of(Tall(), DataSpec((2,), classes=17), build_labelled, size=2)
+    interpolation(one, latents(one, 68), ".png", steps=3)
 
     (page,) = pages
     assert page.axes[0].get_legend().get_window_extent().x1 <= page.bbox.x1
@@ -241,9 +244,9 @@ def test_what_is_not_finite_is_left_out(recwarn):
         def forward(self, latent):
             return latent.noise[:, :2] / 0 if latent.noise[0, 0] > -9 else latent.noise
 
-    one = explorer(Broken(), POINTS, build_normal, size=2)
+    one = generator_of(Broken(), POINTS, build_normal, size=2)
 
-    assert opened(one.interpolation(latents(one), ".png")).size[0] > 400
+    assert opened(interpolation(one, latents(one), ".png")).size[0] > 400
     assert [str(warning.message) for warning in recwarn] == []
 
 
@@ -252,11 +255,11 @@ def test_points_of_three_dimensions_of_which_none_is_finite():
         def forward(self, latent):
             return latent.noise[:, :3] * torch.nan
 
-    one = explorer(Broken(), DataSpec((3,)), build_normal, size=3)
+    one = generator_of(Broken(), DataSpec((3,)), build_normal, size=3)
 
     for ending in (".png", ".gif"):
-        assert opened(one.interpolation(latents(one, 4), ending, steps=3)).size[0] > 400
-        assert opened(one.traversal(latents(one, 4), ending, steps=3)).size[0] > 400
+        assert opened(interpolation(one, latents(one, 4), ending, steps=3)).size[0] > 400
+        assert opened(traversal(one, latents(one, 4), ending, steps=3)).size[0] > 400
 
 
 def test_the_generator_is_left_as_it_was():
@@ -270,9 +273,9 @@ def test_the_generator_is_left_as_it_was():
         def forward(self, latent):
             return self.inner(latent.noise)
 
-    one = explorer(Normed().train(), POINTS, build_normal, size=2)
+    one = generator_of(Normed().train(), POINTS, build_normal, size=2)
     before = {key: value.clone() for key, value in one.network.state_dict().items()}
-    one.interpolation(latents(one), ".png")
+    interpolation(one, latents(one), ".png")
 
     assert all(torch.equal(before[key], value) for key, value in one.network.state_dict().items())
     assert one.network.training
