@@ -1,8 +1,7 @@
 """TOML files: read within limits and parsed, with the line of every key; and dotted keys such as ``loss[1].weight``.
 
-Recipes may come from anyone. ``tomllib`` reports no positions, takes quadratic time for a key with many dots and recurses for each
-bracket, so a scanner runs first: it records lines and enforces the limits. The scanner knows only the structure of TOML 1.0. It
-leaves numbers, dates, escapes and duplicate keys to ``tomllib``, which parses the text next.
+``tomllib`` parses the text but reports no positions, so the lines are found in a second pass over text that is known to be valid.
+Recipes may come from anyone, so both passes enforce limits.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,18 +33,15 @@ _STEP = re.compile(
 )
 _MAX_NAME = 80
 _TOMLLIB_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_SPACE = re.compile(r"[ \t]*+")
-_BLANK = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
-_LINE_END = re.compile(r"[ \t]*+(?:#[^\n]*+)?+(?:\n|\Z)")
-_SCALAR = re.compile(r"[^\s,\]}#\[{\"'=][^,\]}\n#]*+")
-_BASIC = re.compile(r'"(?:[^"\\\n]++|\\.)*+"')
-_LITERAL = re.compile(r"'[^'\n]*+'")
-_STRINGS = (
-    ('"""', re.compile(r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3,5}', re.DOTALL)),
-    ("'''", re.compile(r"'''(?:[^']++|'{1,2}(?!'))*+'{3,5}")),
-    ('"', _BASIC),
-    ("'", _LITERAL),
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+"""``tomllib`` takes quadratic time for a key with many dots."""
+_SYMBOL = re.compile(
+    r'''"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3,5}'''
+    r"""|'''(?:[^']++|'{1,2}(?!'))*+'{3,5}|"(?:[^"\\]++|\\.)*+"|'[^']*+'"""
+    r"""|\#[^\n]*+|[\[\]{}=,.\n]|[^\s\[\]{}=,.\#"']++""",
+    re.DOTALL,
 )
+_VALUE_ENDS = {"", "\n", ",", "]", "}"}
 
 
 class TomlError(ValueError):
@@ -85,19 +80,23 @@ def load_toml(path: Path) -> TomlDocument:
 
 def parse_toml(text: str) -> tuple[dict[str, Any], dict[Key, int]]:
     """The tables of a TOML text, and the line of each key; a TomlError if it is not TOML or exceeds the limits."""
-    lines = find_lines(text)
+    if _LONG_KEY.search(text):
+        raise _too_deep(None)
     try:
-        return tomllib.loads(text), lines
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise _too_deep(None) from None
     except ValueError as error:  # not only TOMLDecodeError: numbers with thousands of digits, impossible dates
         place = _TOMLLIB_PLACE.search(str(error))
         message = _TOMLLIB_PLACE.sub("", str(error))
         line, column = (int(place[1]), int(place[2])) if place and place[1] else (None, None)
         raise TomlError(message[:1].lower() + message[1:], line, column) from None
+    return table, find_lines(text)
 
 
 def find_lines(text: str) -> dict[Key, int]:
-    """The line, from 1, of every key and list element; for a table that of its header, else of its first mention."""
-    return _Scanner(text.replace("\r\n", "\n")).scan()
+    """The line, from 1, of every key and list element of valid TOML; for a table that of its header, else of its first mention."""
+    return _LineFinder(text).find()
 
 
 def format_key(key: Key) -> str:
@@ -176,47 +175,56 @@ def _refusal(path: Path, message: str, *, line: int | None = None, hint: str | N
     return RecipeError([Problem("", message, file=path, line=line, hint=hint)])
 
 
-class _Scanner:
-    """One pass over a text; ``_at`` is the offset of the next character."""
+def _too_deep(line: int | None) -> TomlError:
+    return TomlError(f"nested deeper than {MAX_DEPTH} levels", line, None)
+
+
+class _LineFinder:
+    """One pass over the symbols of valid TOML; ``_line`` is that of the present symbol."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._breaks = [match.start() for match in re.finditer("\n", text)]
+        self._line = 1
+        self._symbols = self._split(text)
         self._lines: dict[Key, int] = {}
         self._array_lengths: dict[Key, int] = {}
 
-    def scan(self) -> dict[Key, int]:
+    def find(self) -> dict[Key, int]:
         table: Key = ()
-        self._match(_BLANK)
-        while self._at < len(self._text):
-            if self._accept("[["):
-                table = self._header("]]")
-            elif self._accept("["):
-                table = self._header("]")
-            else:
-                self._assignment(table)
-            if self._match(_LINE_END) is None:
-                raise self._error("expected the end of the line")
-            self._match(_BLANK)
+        for symbol in self._symbols:
+            if symbol == "[":
+                table = self._header()
+            elif symbol != "\n":
+                self._assignment(table, symbol)
         return self._lines
 
-    def _header(self, closing: str) -> Key:
+    def _split(self, text: str) -> Iterator[str]:
+        for match in _SYMBOL.finditer(text):
+            if not match[0].startswith("#"):
+                yield match[0]
+            self._line += match[0].count("\n")
+
+    def _next(self, *, skip: str = "") -> str:
+        """The next symbol that is not ``skip``; "" at the end."""
+        return next((symbol for symbol in self._symbols if symbol != skip), "")
+
+    def _header(self) -> Key:
         """The key of a table, or of the next table of an array."""
-        line = self._line()
-        names = self._dotted_name()
-        key = self._header_key(names, line) if closing == "]" else (*self._header_key(names[:-1], line), names[-1])
-        self._expect(closing, f"expected '{closing}' at the end of the table header")
-        if closing == "]]":
+        line, symbol = self._line, self._next()
+        if symbol != "[":
+            key = self._header_key(self._names(symbol, "]"), line)
+        else:
+            *names, last = self._names(self._next(), "]")
+            key = (*self._header_key(names, line), last)
             self._lines.setdefault(key, line)
             index = self._array_lengths.get(key, 0)
             self._array_lengths[key] = index + 1
-            self._check_limits(key, index)
             key = (*key, index)
+            self._next()  # the second "]"
+        self._check_limits(key)
         self._lines[key] = line
         return key
 
-    def _header_key(self, names: tuple[str, ...], line: int) -> Key:
+    def _header_key(self, names: Sequence[str], line: int) -> Key:
         """The key that a header refers to: an array of tables means its last table. Implied tables get the header's line."""
         key: Key = ()
         for name in names:
@@ -224,109 +232,63 @@ class _Scanner:
             self._lines.setdefault(key, line)
             if key in self._array_lengths:
                 key = (*key, self._array_lengths[key] - 1)
-        self._check_limits(key)
         return key
 
-    def _assignment(self, table: Key) -> None:
-        line = self._line()
-        names = self._dotted_name()
-        self._expect("=", "expected '=' after a key")
-        for length in range(1, len(names)):
-            self._lines.setdefault((*table, *names[:length]), line)
-        key = (*table, *names)
-        self._lines[key] = line
-        self._match(_SPACE)
-        self._value(key)
-
-    def _dotted_name(self) -> tuple[str, ...]:
+    def _names(self, symbol: str, end: str) -> list[str]:
+        """The names of a dotted key that begins with ``symbol``."""
         names = []
-        while True:
-            self._match(_SPACE)
-            names.append(self._name())
-            self._match(_SPACE)
-            if len(names) > MAX_DEPTH:
-                raise self._error(f"nested deeper than {MAX_DEPTH} levels")
-            if not self._accept("."):
-                return tuple(names)
+        while symbol != end:
+            if symbol != ".":
+                names.append(_unquote(symbol))
+            symbol = self._next()
+        return names
 
-    def _name(self) -> str:
-        if bare := self._match(BARE):
-            return bare
-        quoted = self._match(_LITERAL) or self._match(_BASIC)
-        if quoted is None:
-            raise self._error("expected a key")
-        if quoted[0] == "'" or "\\" not in quoted:
-            return quoted[1:-1]
-        try:
-            return str(tomllib.loads(f"key = {quoted}")["key"])
-        except tomllib.TOMLDecodeError:
-            raise self._error("invalid escape in a quoted key") from None
+    def _assignment(self, table: Key, symbol: str) -> str:
+        """A key that begins with ``symbol``, and its value; returns the symbol after it."""
+        line, key = self._line, table
+        for name in self._names(symbol, "="):
+            key = (*key, name)
+            self._lines.setdefault(key, line)
+        self._lines[key] = line
+        return self._value(key, self._next())
 
-    def _value(self, key: Key) -> None:
+    def _value(self, key: Key, symbol: str) -> str:
+        """A value that begins with ``symbol``; returns the symbol after it."""
         self._check_limits(key)
-        for opening, pattern in _STRINGS:
-            if self._text.startswith(opening, self._at):
-                if not self._match(pattern):
-                    raise self._error("unterminated string")
-                return
-        if self._accept("["):
+        if symbol == "[":
             self._array(key)
-        elif self._accept("{"):
+        elif symbol == "{":
             self._inline_table(key)
-        elif not self._match(_SCALAR):
-            raise self._error("expected a value")
+        while symbol not in _VALUE_ENDS:  # numbers and dates may be several symbols
+            symbol = self._next()
+        return symbol
 
     def _array(self, key: Key) -> None:
-        index = 0
-        self._match(_BLANK)
-        while not self._accept("]"):
-            self._check_limits(key, index)
-            self._lines[*key, index] = self._line()
-            self._value((*key, index))
-            self._match(_BLANK)
-            if not self._accept(",") and not self._text.startswith("]", self._at):
-                raise self._error("expected ',' or ']' in a list")
-            self._match(_BLANK)
+        index, symbol = 0, self._next(skip="\n")
+        while symbol != "]":
+            self._lines[*key, index] = self._line
+            symbol = self._value((*key, index), symbol)
+            if symbol == "\n":
+                symbol = self._next(skip="\n")
+            if symbol == ",":
+                symbol = self._next(skip="\n")
             index += 1
 
     def _inline_table(self, key: Key) -> None:
-        self._match(_SPACE)
-        if self._accept("}"):
-            return
-        while True:
-            self._assignment(key)
-            self._match(_SPACE)
-            if self._accept("}"):
-                return
-            self._expect(",", "expected ',' or '}' in an inline table, which must be on one line")
+        symbol = self._next()
+        while symbol != "}":
+            symbol = self._assignment(key, symbol)
+            if symbol == ",":
+                symbol = self._next()
 
-    def _check_limits(self, key: Key, index: int = 0) -> None:
+    def _check_limits(self, key: Key) -> None:
         if len(key) > MAX_DEPTH:
-            raise self._error(f"nested deeper than {MAX_DEPTH} levels")
-        if index >= MAX_LIST_LENGTH:
-            raise self._error(f"a list of more than {MAX_LIST_LENGTH:,} elements")
+            raise _too_deep(self._line)
+        if isinstance(key[-1], int) and key[-1] >= MAX_LIST_LENGTH:
+            raise TomlError(f"a list of more than {MAX_LIST_LENGTH:,} elements", self._line, None)
 
-    def _match(self, pattern: re.Pattern[str]) -> str | None:
-        found = pattern.match(self._text, self._at)
-        if found is None:
-            return None
-        self._at = found.end()
-        return found[0]
 
-    def _accept(self, token: str) -> bool:
-        if not self._text.startswith(token, self._at):
-            return False
-        self._at += len(token)
-        return True
-
-    def _expect(self, token: str, message: str) -> None:
-        if not self._accept(token):
-            raise self._error(message)
-
-    def _line(self) -> int:
-        return bisect_right(self._breaks, self._at - 1) + 1
-
-    def _error(self, message: str) -> TomlError:
-        line = self._line()
-        start = self._breaks[line - 2] + 1 if line > 1 else 0
-        return TomlError(message, line, self._at - start + 1)
+def _unquote(symbol: str) -> str:
+    if symbol[0] == '"':
+        return str(tomllib.loads(f"key = {symbol}")["key"]) if "\\" in symbol else symbol[1:-1]
+    return symbol.strip("'")
