@@ -69,6 +69,12 @@ def test_a_band_of_an_unknown_metric_is_told_with_line_and_key(blueprint):
     assert problem.hint == "it measures modes"
 
 
+def test_a_band_of_an_unknown_metric_is_told_with_all_other_problems(blueprint):
+    with pytest.raises(RecipeError) as caught:
+        blueprint(band("wasserstein"), "train.iteration=5", "generator.use=no-such-generator")
+    assert {problem.key for problem in caught.value.problems} == {"train.iteration", "generator.use", "expect[0].metric"}
+
+
 def test_a_band_of_a_value_that_the_metric_does_not_have_is_told_when_it_is_built(blueprint):
     found = blueprint(band("modes/caught"))
     with pytest.raises(RecipeError) as caught:

@@ -51,18 +51,16 @@ def test_a_folder_is_no_place_for_a_schema(tmp_path, capsys, out):
     assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
-def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
+def test_recipes_are_led_to_the_schema(tmp_path, capsys):
     Path("one.toml").write_text('title = "One"\n')
 
-    assert main(["schema", "one.toml", "--associate", "recipes/**/*.toml"]) == 0
+    assert main(["schema", "one.toml"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "wrote .ganforge/recipe.schema.json",
         "one.toml: #:schema line added",
-        "rule added to .taplo.toml",
-        "rule added to tombi.toml",
     ]
     assert Path("one.toml").read_text().startswith("#:schema ./.ganforge/recipe.schema.json\n")
-    assert main(["schema", "one.toml", "--associate", "recipes/**/*.toml"]) == 0
+    assert main(["schema", "one.toml"]) == 0
     assert capsys.readouterr().out.splitlines() == ["wrote .ganforge/recipe.schema.json", "one.toml: already has its #:schema line"]
 
 
@@ -71,15 +69,12 @@ def test_recipes_and_settings_are_led_to_the_schema(tmp_path, capsys):
     [
         (None, ["good.toml", "other.toml"], "no such file"),
         ("not toml", ["good.toml", "other.toml"], "not valid TOML"),
-        ("rule = 3", ["good.toml", "--associate", "*.toml"], "no rule can be added to .taplo.toml"),
-        (None, ["good.toml", "--associate", " "], "an empty pattern matches no file"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_written(tmp_path, capsys, content, arguments, told):
     Path("good.toml").write_text('title = "One"\n')
-    place = ".taplo.toml" if "--associate" in arguments else "other.toml"
     if content is not None:
-        Path(place).write_text(content)
+        Path("other.toml").write_text(content)
     before = {path: path.read_text() for path in tmp_path.iterdir()}
 
     assert main(["schema", *arguments]) == 2
@@ -166,9 +161,8 @@ def test_no_torch():
     assert done.stdout.splitlines()[-1] == "0 False"
 
 
-@pytest.mark.parametrize("way", ["line", "rule"])
 @pytest.mark.parametrize("tool", ["taplo", "tombi"])
-def test_linters_find_the_schema_by_line_and_by_rule(tool, way):
+def test_linters_find_the_schema(tool):
     """In a folder with a space, and from a recipe below it."""
     program = Path(sys.executable).with_name(tool)
     found = str(program) if program.exists() else shutil.which(tool)
@@ -177,8 +171,7 @@ def test_linters_find_the_schema_by_line_and_by_rule(tool, way):
     folder = Path("with space")
     (folder / "recipes").mkdir(parents=True)
     (folder / "recipes" / "one.toml").write_text(WRONG)
-    arguments = ["recipes/one.toml"] if way == "line" else ["--associate", "recipes/**/*.toml"]
-    subprocess.run([sys.executable, "-m", "ganforge", "schema", *arguments], cwd=folder, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "ganforge", "schema", "recipes/one.toml"], cwd=folder, check=True, capture_output=True)
 
     offline = ["--offline"] if tool == "tombi" else ["--colors", "never"]
     done = subprocess.run(

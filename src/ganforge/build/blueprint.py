@@ -18,6 +18,7 @@ from ganforge.build.parts import Part, PartSearch, find_parts
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, Problem, RecipeError, did_you_mean
 from ganforge.recipe.config import SINGLE_KINDS, Recipe
 from ganforge.recipe.reader import RecipeSource
+from ganforge.recipe.toml_file import step_into
 from ganforge.registry.component import Kind
 from ganforge.registry.registry import FIRST_PARTY, Registry
 from ganforge.registry.selection import normalize_name
@@ -146,11 +147,8 @@ def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> Evalua
         new = [problem for problem in check_compatibility(source, whole, registry)[0] if problem.message not in known]
         return IncompatiblePartsError(new[0].message) if new else part
 
-    tables = source.table.get("metric")
-    count = len(tables) if isinstance(tables, list) else 0
-    return EvaluationParts(
-        dataset, _part(Kind.DISCRIMINATOR.value, base, source, source.problems), tuple(metric(index) for index in range(count))
-    )
+    discriminator = _part(Kind.DISCRIMINATOR.value, base, source, source.problems)
+    return EvaluationParts(dataset, discriminator, tuple(map(metric, range(_count_metrics(source)))))
 
 
 def check_expectations(
@@ -226,15 +224,24 @@ def _unmeasured_bands(source: RecipeSource, found: PartSearch) -> Iterator[Probl
 
     Metrics that ``--set`` removed, for a quick try of the recipe, are skipped: only ``ganforge verify`` needs them.
     """
-    given = source.place("metric")
-    if source.problems or (given is not None and given.file is None):
+    given, bands = source.place("metric"), source.value("expect")
+    if given is not None and given.file is None:
         return
     components = {part.key: part.component.name for part in found.of(Kind.METRIC)}
-    names = [table.name or components.get(f"metric[{index}]") for index, table in enumerate(source.recipe.metric)]
-    known = sorted({name for name in names if name})
-    for index, band in enumerate(source.recipe.expect) if all(names) else ():  # a metric that was not found is a problem already
-        if band.metric.partition("/")[0] not in known:
-            yield _unmeasured(source, index, band.metric, known)
+    keys = [f"metric[{index}]" for index in range(_count_metrics(source))]
+    names = [source.value(f"{key}.name") or components.get(key) for key in keys]
+    if not all(isinstance(name, str) for name in names):  # a metric that was not found is a problem already
+        return
+    known = sorted(set(map(str, names)))
+    for index, band in enumerate(bands if isinstance(bands, list) else ()):
+        name = step_into(band, "metric")
+        if isinstance(name, str) and name.partition("/")[0] not in known:
+            yield _unmeasured(source, index, name, known)
+
+
+def _count_metrics(source: RecipeSource) -> int:
+    tables = source.value("metric")
+    return len(tables) if isinstance(tables, list) else 0
 
 
 def _unmeasured(source: RecipeSource, index: int, name: str, known: list[str]) -> Problem:

@@ -22,13 +22,6 @@ def schema(
         Path | None,
         typer.Option(help="Output file. Default: .ganforge/recipe.schema.json if something refers to it, else stdout."),
     ] = None,
-    associate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Apply the schema to matching files, through .taplo.toml and tombi.toml in this folder. Repeatable.",
-        ),
-    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -49,7 +42,7 @@ def schema(
     from ganforge.storage import atomic_files
 
     if check is not None:
-        if out or recipes or associate:
+        if out or recipes:
             raise UsageError("--check writes nothing", remedy="use it without other options")
         _check(check)
         return
@@ -58,22 +51,18 @@ def schema(
     made, complaints = json_schema.build_schema(load_registry())
     for complaint in complaints:
         console.warning(complaint)
-    if out is None and not recipes and not associate:
+    if out is None and not recipes:
         sys.stdout.write(json.dumps(made, indent=1) + "\n")  # ASCII: not every locale can encode λ
         return
 
     out = out or json_schema.DEFAULT_SCHEMA
     for recipe in recipes or ():
         load_toml(recipe)  # reject an invalid file before anything is written
-    settings = json_schema.updated_settings(associate, out, Path()) if associate else {}
     atomic_files.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     console.print_line(f"wrote {out}")
     for recipe in recipes or ():
         changed = json_schema.write_schema_directive(recipe, out)
         console.print_line(f"{recipe}: {'#:schema line added' if changed else 'already has its #:schema line'}")
-    for path, changed_text in settings.items():
-        atomic_files.write_text(path, changed_text)
-        console.print_line(f"rule added to {path}")
 
 
 def _check(schema: Path) -> None:

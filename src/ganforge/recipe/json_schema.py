@@ -1,4 +1,4 @@
-"""The JSON Schema of recipes, with all installed components, for TOML editors, and the lines and rules that lead editors to it.
+"""The JSON Schema of recipes, with all installed components, for TOML editors, and the line that leads editors to it.
 
 taplo and tombi read draft-07, and point at the wrong key only if no ``anyOf`` or ``oneOf`` hides it ("not valid under any of the
 schemas"). So pydantic's schema is rewritten:
@@ -18,18 +18,16 @@ import itertools
 import json
 import os
 import shlex
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic.errors import PydanticUserError
 
-from ganforge.core.errors import PluginError, UsageError
+from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
 from ganforge.recipe.config import Recipe
 from ganforge.recipe.toml_file import load_toml
-from ganforge.recipe.toml_writer import toml_value
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 from ganforge.registry.selection import command_line_options
@@ -110,23 +108,6 @@ def write_schema_directive(recipe: Path, schema: Path) -> bool:
     if changed != content:
         atomic_files.write_bytes(recipe, changed)
     return changed != content
-
-
-def updated_settings(globs: Sequence[str], schema: Path, folder: Path) -> dict[Path, str]:
-    """New text for the settings of taplo and tombi in ``folder``, with a rule that applies the schema to matching files.
-
-    Settings whose rules cover all patterns already are left out. Those that cannot take another rule are a UsageError.
-    """
-    if not all(glob.strip() for glob in globs):
-        raise UsageError("an empty pattern matches no file", remedy="such as --associate 'recipes/**/*.toml'")
-    path = _relative(schema, folder)
-    taplo = folder / "taplo.toml" if (folder / "taplo.toml").is_file() else folder / ".taplo.toml"
-    templates = {
-        taplo: "[[rule]]\ninclude = {include}\n\n[rule.schema]\npath = {path}\n",
-        folder / "tombi.toml": "[[schemas]]\npath = {path}\ninclude = {include}\n",
-    }
-    texts = {settings: _with_rule(settings, template, path, globs) for settings, template in templates.items()}
-    return {settings: text for settings, text in texts.items() if text is not None}
 
 
 def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any], within: tuple[str, ...]) -> Schema:
@@ -361,29 +342,6 @@ def _is_missing(tag: str) -> Schema:
 def _tag_of(rule: Schema) -> str:
     (tag,) = rule["if"]["properties"]
     return str(tag)
-
-
-def _with_rule(settings: Path, template: str, path: str, globs: Sequence[str]) -> str | None:
-    """The settings with one more rule for the patterns that no rule covers yet, or ``None`` if there are none."""
-    rule = template.format(path=toml_value(path), include=toml_value(list(dict.fromkeys(globs))))
-    try:
-        text = settings.read_text(encoding="utf-8") if settings.is_file() else ""
-        missing = _not_covered(globs, tomllib.loads(text), path)
-        if not missing:
-            return None
-        changed = f"{text.rstrip()}\n\n{template.format(path=toml_value(path), include=toml_value(missing))}".lstrip()
-        tomllib.loads(changed)  # settings with `rule = [...]` cannot take a [[rule]]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"no rule can be added to {settings}: {error}", remedy=f"add it by hand:\n\n{rule}") from None
-    return changed
-
-
-def _not_covered(globs: Sequence[str], settings: dict[str, Any], path: str) -> list[str]:
-    """The patterns that no rule for the schema at ``path`` has; a rule without ``include`` applies to every file."""
-    rules = [*settings.get("rule", []), *settings.get("schemas", [])]
-    ours = [rule for rule in rules if path in (rule.get("path"), rule.get("schema", {}).get("path"))]
-    covered = {glob for rule in ours for glob in rule.get("include", globs)}
-    return [glob for glob in dict.fromkeys(globs) if glob not in covered]
 
 
 def _relative(schema: Path, folder: Path) -> str:
