@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ganforge.builtin.datasets.remote_datasets import MNIST
+from ganforge.builtin.datasets.remote_datasets import MNIST, find_files
 from ganforge.core.errors import DataError, StorageError, UsageError
 from ganforge.session.data_preparation import find_dataset, prepare_data
 
@@ -129,7 +129,7 @@ def test_an_archive_is_taken_by_its_content(prepare, tmp_path, data):
     ("damage", "told"),
     [
         (lambda folder: (folder / "labels").unlink(), "lacks labels"),
-        (lambda folder: (folder / "labels").write_bytes(b"0124"), "labels: is not labels of tiny: its sha256 is "),
+        (lambda folder: (folder / "labels").write_bytes(b"0124"), "labels: is not labels of tiny: its checksum is sha256:"),
         (lambda folder: (folder / "images.gz").write_bytes(gzip.compress(b"x")[:-4]), "images.gz: damaged gzip"),
         (lambda folder: [path.unlink() for path in folder.iterdir()], "lacks images and labels"),
     ],
@@ -173,6 +173,28 @@ def test_ctrl_c_under_way_leaves_nothing(prepare, source, data, known):
     assert nothing_left(data)
 
 
+def test_a_replacement_that_is_killed_halfway_is_noticed(prepare, source, data, known, monkeypatch):
+    """Whatever was written, a run compares the checksum of what it reads, and the next preparation mends it."""
+    (data / "tiny").mkdir(parents=True)
+    (data / "tiny" / "images").write_bytes(b"damaged")
+    (data / "tiny" / "labels").write_bytes(b"9999")
+
+    def killed(path, content, written=[]):  # noqa: B006 - one list for all calls
+        if written:
+            raise KeyboardInterrupt
+        written.append(path.write_bytes(content))
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("ganforge.session.data_preparation.write_bytes", killed)
+        prepare(source)
+    images, labels = find_files(known, data / "tiny")
+    with pytest.raises(DataError, match="is not the file of tiny"):
+        for file, path in (images, labels):
+            known.check(file, file.read(path), path)
+    assert prepare(source)[0].changed
+    assert not prepare()[0].changed
+
+
 def test_a_server_is_asked_for_packed_files_first(prepare, source, serve, data):
     done, told = prepare(serve(source))
     assert done.changed
@@ -185,7 +207,7 @@ def test_a_server_that_lacks_a_file(prepare, source, serve, data):
     with pytest.raises(DataError) as caught:
         prepare(serve(source))
     assert "tiny could not be downloaded: http://127.0.0.1" in caught.value.message
-    assert "File not found" in caught.value.message
+    assert "lacks labels" in caught.value.message
     assert "ganforge data prepare tiny --from FOLDER" in caught.value.remedy
     assert caught.value.remedy.endswith("or ask a friend")
     assert nothing_left(data)

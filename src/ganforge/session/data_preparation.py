@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ganforge import __version__
 from ganforge.builtin.datasets.remote_datasets import (
     DERIVED_DATASETS,
     REMOTE_DATASETS,
-    Layout,
     RemoteDataset,
     RemoteFile,
     find_file,
@@ -31,7 +29,6 @@ _TIMEOUT = 30
 """Seconds without a byte until a server counts as dead."""
 _CHUNK = 1 << 18
 _NOT_FOUND = (403, 404)
-_Found = TypeVar("_Found")
 
 
 class PreparedDataset(NamedTuple):
@@ -66,9 +63,8 @@ def prepare_data(dataset: RemoteDataset, source: str | None, folders: Iterable[P
     if current is not None and _is_intact(dataset, current):
         return PreparedDataset(current, changed=False)
 
-    contents = dict(_contents(dataset, source, candidates, report))
     try:
-        _put_in_place(dataset, target, contents)
+        _put_in_place(dataset, target, _read_source(dataset, source, candidates, report))
     except StorageError as error:
         error.remedy = "free some space, or set GANFORGE_DATA to a folder that you may write in"
         raise
@@ -95,10 +91,8 @@ def _verify(dataset: RemoteDataset, file: RemoteFile, raw: bytes, origin: Path |
     """Compare a file, compressed or not, with its checksum; an error names ``origin``."""
     content = file.decompress(raw, origin)
     if not file.matches(content):
-        found = file.checksum_of(content).partition(":")[2]
-        expected = file.checksum.partition(":")[2]
         raise DataError(
-            f"{origin}: is not {file.name} of {dataset.name}: its {file.algorithm} is {found}, not {expected}",
+            f"{origin}: is not {file.name} of {dataset.name}: its checksum is {file.checksum_of(content)}, not {file.checksum}",
             remedy=f"get it from {' or '.join(dataset.urls)}",
         )
 
@@ -134,8 +128,8 @@ def _enumerate(files: Iterable[RemoteFile]) -> str:
 # Sources
 
 
-def _contents(dataset: RemoteDataset, source: str | None, folders: Sequence[Path], report: Report) -> Iterator[tuple[str, bytes]]:
-    """Name and verified content of each file, from the source."""
+def _read_source(dataset: RemoteDataset, source: str | None, folders: Sequence[Path], report: Report) -> dict[str, bytes]:
+    """Verified content of each file, by name, from the source."""
     if source is None:
         found = (find_folder(dataset, [folder]) for folder in folders)
         intact = next((folder for folder in found if folder is not None and _is_intact(dataset, folder)), None)
@@ -145,13 +139,15 @@ def _contents(dataset: RemoteDataset, source: str | None, folders: Sequence[Path
     return _copy(dataset, Path(source).expanduser(), report)
 
 
-def _copy(dataset: RemoteDataset, source: Path, report: Report) -> Iterator[tuple[str, bytes]]:
+def _copy(dataset: RemoteDataset, source: Path, report: Report) -> dict[str, bytes]:
+    contents = {}
     for file, path in _local_files(dataset, source):
         raw = read_file(path)
         _verify(dataset, file, raw, path)
         name = path.name if file.gzipped else file.name
         report(name, len(raw), len(raw))
-        yield name, raw
+        contents[name] = raw
+    return contents
 
 
 def _local_files(dataset: RemoteDataset, source: Path) -> list[tuple[RemoteFile, Path]]:
@@ -171,64 +167,64 @@ def _local_files(dataset: RemoteDataset, source: Path) -> list[tuple[RemoteFile,
     return find_files(dataset, folder)
 
 
-def _download(dataset: RemoteDataset, urls: Iterable[str], report: Report) -> Iterator[tuple[str, bytes]]:
+def _download(dataset: RemoteDataset, urls: Iterable[str], report: Report) -> dict[str, bytes]:
     """Download from web folders or archives, one after the other: what one server lacks or has wrong, the next one may deliver."""
     failures: list[str] = []
-    missing: list[RemoteFile] | None = None
+    done: dict[str, bytes] = {}
     for url in urls:
         try:
-            if missing is None:
-                layout, first = _download_first(dataset, url, report)
-                missing = list(layout[1:])
-                yield first
-            while missing:
-                yield _download_file(dataset, missing[0], url, report)
-                del missing[0]
+            return _download_layout(dataset, url, done, report)
         except DataError as error:
             failures.append(error.message)
         except (OSError, ValueError) as error:  # ValueError: an invalid URL
             failures.append(f"{url}: {_reason(error)}")
-        else:
-            return
     raise DataError(f"{dataset.name} could not be downloaded: {'; '.join(failures)}", remedy=_offline_instructions(dataset))
 
 
-def _download_first(dataset: RemoteDataset, url: str, report: Report) -> tuple[Layout, tuple[str, bytes]]:
-    """The layout that a server has, and its first file."""
+def _download_layout(dataset: RemoteDataset, url: str, done: dict[str, bytes], report: Report) -> dict[str, bytes]:
+    """The first layout that a server has, together with the files that are ``done``."""
     name = unquote(urlsplit(url).path).rpartition("/")[2]
     archives = _archives(dataset)
     if archives and name.lower().endswith((".tar.gz", ".tgz")):
-        raw = _fetch(url, name, max((file.size or 0 for file in archives), default=0), report)
-        archive = _identify_archive(dataset, raw, name, url)
-        return (archive,), (archive.name, raw)
+        raw = _fetch(url, name, max(file.size or 0 for file in archives), report)
+        if raw is None:
+            raise DataError(f"{url}: not found", remedy=_offline_instructions(dataset))
+        return {_identify_archive(dataset, raw, name, url).name: raw}
     if any(name in file.names for layout in dataset.layouts for file in layout):
         raise UsageError(f"{url} is one of several files", remedy="name the web folder that holds them all")
 
-    name, raw = _first_found(partial(_download_file, dataset, layout[0], url, report) for layout in dataset.layouts)
-    return next(layout for layout in dataset.layouts if name in layout[0].names), (name, raw)
+    for layout in dataset.layouts:
+        if all(_download_file(dataset, file, url, done, report) for file in layout):
+            return {name: done[name] for file in layout for name in file.names if name in done}
+    missing = [file for file in dataset.layouts[0] if not done.keys() & file.names]
+    raise DataError(f"{url} lacks {missing[0].name}", remedy=_offline_instructions(dataset))
 
 
-def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, report: Report) -> tuple[str, bytes]:
-    """Name and verified content of a file from a web folder, compressed if the server has it so."""
-    return _first_found(partial(_download_name, dataset, file, url, name, report) for name in reversed(file.names))
-
-
-def _download_name(dataset: RemoteDataset, file: RemoteFile, url: str, name: str, report: Report) -> tuple[str, bytes]:
+def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, done: dict[str, bytes], report: Report) -> bool:
+    """Add a file from a web folder, compressed if the server has it so, unless it is done; returns whether it is."""
+    if done.keys() & file.names:
+        return True
     parts = urlsplit(url)  # a query, such as a token, stays at the end
-    address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}", fragment=""))
-    raw = _fetch(address, name, file.size or 0, report)
-    _verify(dataset, file, raw, f"{url}: {name}")
-    return name, raw
+    for name in reversed(file.names):
+        address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}", fragment=""))
+        raw = _fetch(address, name, file.size or 0, report)
+        if raw is not None:
+            _verify(dataset, file, raw, f"{url}: {name}")
+            done[name] = raw
+            return True
+    return False
 
 
-def _fetch(url: str, name: str, size: int, report: Report) -> bytes:
-    """Download a file into memory; stops a server that sends far more than ``size`` bytes (0: no limit)."""
+def _fetch(url: str, name: str, size: int, report: Report) -> bytes | None:
+    """Download a file, or ``None`` if there is none; stops a server that sends far more than ``size`` bytes (0: no limit)."""
     import requests
 
     headers = {"User-Agent": f"ganforge/{__version__}", "Accept-Encoding": "identity"}
     pieces: list[bytes] = []
     done = 0
     with requests.get(url, headers=headers, timeout=_TIMEOUT, stream=True) as response:
+        if response.status_code in _NOT_FOUND:
+            return None
         response.raise_for_status()
         total = int(response.headers.get("Content-Length") or 0) or None
         for piece in response.iter_content(_CHUNK):
@@ -238,19 +234,6 @@ def _fetch(url: str, name: str, size: int, report: Report) -> bytes:
             if size and done > 2 * size + _CHUNK:
                 raise OSError(f"{name} is larger than expected")
     return b"".join(pieces)
-
-
-def _first_found(attempts: Iterable[Callable[[], _Found]]) -> _Found:
-    """The result of the first attempt that the server does not answer with "not found"."""
-    not_found: OSError | None = None
-    for attempt in attempts:
-        try:
-            return attempt()
-        except OSError as error:
-            if getattr(getattr(error, "response", None), "status_code", None) not in _NOT_FOUND:
-                raise
-            not_found = not_found or error
-    raise not_found or AssertionError("a data set has files")
 
 
 def _reason(error: Exception) -> str:
