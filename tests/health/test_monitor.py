@@ -340,3 +340,10 @@ def test_what_is_not_watched_is_told_again_with_the_iteration_it_is_missing_sinc
         *monitored(iter([started(10_000, 40), *looks, CheckUnavailable(1300, "dominance", "RuntimeError: no logits")]), mended)
     ]
     assert again[-1].findings[0].since == 1300, "it was watched in between"
+
+
+def test_a_run_without_monitoring_can_be_rolled_back_after_a_divergence():
+    watch = HealthMonitor(Health(enabled=False))
+    assert examined(watch, [started(100), odds(10, 1.0)]) == []
+    watch.roll_back({"values": {}})
+    assert watch.to_plain() is None

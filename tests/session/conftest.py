@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -90,8 +91,9 @@ def stop_at() -> Callable[[int], AbstractContextManager[None]]:
     def stop_at(iteration: int) -> Iterator[None]:
         start = TrainingLoop.__init__
 
-        def stopping(self, on_fail, trainer, *others, stop_requested, **options):
-            start(self, on_fail, trainer, *others, stop_requested=lambda: trainer.iteration >= iteration, **options)
+        def stopping(self, on_fail, trainer, monitor, folder, journal, _stop):
+            stop = SimpleNamespace(requested=lambda: trainer.iteration >= iteration)
+            start(self, on_fail, trainer, monitor, folder, journal, stop)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TrainingLoop, "__init__", stopping)

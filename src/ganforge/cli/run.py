@@ -10,8 +10,9 @@ import typer
 from ganforge.cli import console, options
 
 if TYPE_CHECKING:
+    from ganforge.recipe.config import Expectation
     from ganforge.session.result import Result
-    from ganforge.session.sweep import Band, Verification
+    from ganforge.session.sweep import Verification
 
 
 def run(
@@ -158,10 +159,10 @@ def _print_bands(found: Verification) -> None:
         ("Metric", "Band", "Needed", "Inside", "Values by seed", "Verdict"),
         [
             (
-                band.metric,
-                _band(band),
-                f"{band.needed} of {band.seeds}",
-                f"{band.inside} of {band.seeds}",
+                band.expected.metric,
+                _band(band.expected),
+                f"{band.needed} of {band.expected.seeds}",
+                f"{band.inside} of {band.expected.seeds}",
                 "  ".join(f"{seed}: {'–' if value is None else f'{value:.4g}'}" for seed, value in band.values.items()),
                 band.verdict,
             )
@@ -173,7 +174,7 @@ def _print_bands(found: Verification) -> None:
             console.warning(f"seed {one.seed}: {one.status}: {one.reason or 'see its log'} ({one.folder})")
 
 
-def _band(band: Band) -> str:
-    if band.min is None:
-        return f"≤ {band.max:g}"
-    return f"≥ {band.min:g}" if band.max is None else f"{band.min:g} to {band.max:g}"
+def _band(expected: Expectation) -> str:
+    if expected.min is None:
+        return f"≤ {expected.max:g}"
+    return f"≥ {expected.min:g}" if expected.max is None else f"{expected.min:g} to {expected.max:g}"

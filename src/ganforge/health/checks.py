@@ -38,13 +38,7 @@ class Observation:
 
 @dataclass(slots=True)
 class CheckInputs:
-    """What checks know.
-
-    Attributes:
-        values: the newest value of everything measured, training diagnostics smoothed.
-        levels: the level that each check reports now.
-        previous: the sample values before the newest ones.
-    """
+    """What checks know: newest values, with diagnostics smoothed, the sample values before them, and each check's present level."""
 
     config: Health
     values: dict[str, float] = field(default_factory=dict)

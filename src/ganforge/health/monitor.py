@@ -45,13 +45,9 @@ _SYMPTOMS = {"overfitting": ("dominance", "vanishing"), "weights": ("dominance",
 
 @dataclass(slots=True)
 class _History:
-    """One check's observations through a run: they must persist to become a finding.
+    """One check's observations through a run: ``needed`` in a row make a finding.
 
-    Attributes:
-        needed: observations in a row that make a finding.
-        counts: observations in a row, at that level or worse.
-        since: first iteration of the present problem, at that level or worse.
-        last: iteration of the last observation.
+    By level, which includes worse ones: the ``counts`` of observations in a row, and the iteration ``since`` which it lasts.
     """
 
     needed: int
@@ -171,7 +167,7 @@ class HealthMonitor:
         self._divergence: Finding | None = None
         self._finished = False
         self._iteration = 0
-        self._restored: Mapping[str, Any] | None = None
+        self._restored: dict[str, Any] | None = None
 
     @property
     def _active(self) -> bool:
@@ -180,14 +176,14 @@ class HealthMonitor:
     def handle(self, event: Event) -> HealthChecked | None:
         """Take in an event; returns what the checks report after it, if they ran."""
         self._iteration = event.iteration
-        if isinstance(event, Finished):
-            return self._finish(event)
-        if not self._active:
-            return None
-        try:
-            return self._dispatch(event)
-        except Exception as error:  # noqa: BLE001 - the monitor must not end training
-            return self._give_up(error)
+        checked = None
+        if self._active:
+            try:
+                checked = self._dispatch(event)
+            except Exception as error:  # noqa: BLE001 - the monitor must not end training
+                self._pending = []
+                checked = self._mark_unavailable(_ALL, describe_error(error))
+        return self._finish(event, checked) if isinstance(event, Finished) else checked
 
     def _dispatch(self, event: Event) -> HealthChecked | None:
         match event:
@@ -202,7 +198,7 @@ class HealthMonitor:
                 return self._report({**self._check_diagnostics(), **self._check_samples(event)})
             case CheckUnavailable():
                 return self._mark_unavailable(event.check, event.reason)
-            case Saved() if self._pending:  # the state holds what is known, so it must be reported too
+            case Saved() | Finished() if self._pending:  # the state holds what is known, so it must be reported too
                 return self._report(self._check_diagnostics())
             case _:
                 pass
@@ -217,13 +213,15 @@ class HealthMonitor:
         self.restore(plain)
         self._inputs, self._pending, self.findings = CheckInputs(self._config), [], ()
         self._ratios.clear()
-        self._begin()
+        if self._active:
+            self._begin()
 
     def to_plain(self) -> dict[str, Any] | None:
         """The monitor's memory as JSON-able data, for a resumed run; ``None`` if monitoring is off."""
-        self._check_diagnostics_safely()
         if not self._active:
             return None
+        if not self._histories:  # training has not started
+            return self._restored
         return {
             "values": dict(self._inputs.values),
             "smoother": asdict(self._smoother),
@@ -273,13 +271,6 @@ class HealthMonitor:
             self._smoother.add(iteration, values, self._inputs.values, self._started.iterations)
             self._run_checks(iteration, "diagnostics")
         return {name: value for name, value in self._inputs.values.items() if not name.startswith(_SAMPLE_CHECKS)}
-
-    def _check_diagnostics_safely(self) -> dict[str, float]:
-        try:
-            return self._check_diagnostics()
-        except Exception as error:  # noqa: BLE001 - the monitor must not end training
-            self._give_up(error)
-            return {}
 
     def _check_samples(self, event: HealthSamples) -> dict[str, float]:
         from ganforge.health.sample_statistics import measure_samples
@@ -358,15 +349,9 @@ class HealthMonitor:
                 history.add(self._iteration, None)
         return self._report({})
 
-    def _give_up(self, error: Exception) -> HealthChecked | None:
-        """The monitor itself has failed: training continues without it."""
-        self._pending = []
-        return self._mark_unavailable(_ALL, describe_error(error))
-
-    def _finish(self, finished: Finished) -> HealthChecked | None:
-        values = self._check_diagnostics_safely()
+    def _finish(self, finished: Finished, last: HealthChecked | None) -> HealthChecked | None:
         self._finished = True
         if finished.outcome == "diverged":
             self._divergence = non_finite(finished.iteration, finished.reason)
-        checked = self._report(values)
+        checked = self._report(last.values if last else {})
         return checked if checked.conclusive or checked.findings else None

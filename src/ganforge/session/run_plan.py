@@ -27,8 +27,8 @@ from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import flatten
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.run_index import find
-from ganforge.session.training_loop import count_rollbacks
 from ganforge.storage import checkpoints
+from ganforge.storage.journal import read_kinds
 from ganforge.storage.run_folder import RunFolder, data_folders
 
 if TYPE_CHECKING:
@@ -200,23 +200,22 @@ def _limit_threads(trainer: Trainer) -> None:
         torch.set_num_threads(1)
 
 
-def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> object:
-    """Load the newest intact checkpoint; warn of what keeps results from being bit-identical. Returns the monitor's memory."""
+def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> None:
+    """Load the newest intact checkpoint; warn of what keeps results from being bit-identical."""
     import torch
 
     iteration, state, skipped = checkpoints.load_newest(folder)
     for text in skipped:
         _log.warning(text)
     trainer.restore(state)
-    if (rollbacks := count_rollbacks(folder)) > trainer.rollbacks:  # rolled back, then killed before its next checkpoint
+    rollbacks = sum(1 for _ in read_kinds(folder.journal, "rollback"))
+    if rollbacks > trainer.rollbacks:  # rolled back, then killed before its next checkpoint
         trainer.roll_back(state, rollbacks)
-    known = state.values.get(KEY)
-    monitor.restore(known)
+    monitor.restore(state.values.get(KEY))
     now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(trainer.device)}
     changed = [f"{key} {state.values.get(key)} → {value}" for key, value in now.items() if state.values.get(key) != value]
     if changed:
         _log.warning("resumed at iteration %d; results will not be bit-identical: %s", iteration, ", ".join(changed))
-    return known
 
 
 def _own_recipe(folder: RunFolder | None) -> Path:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,38 +135,40 @@ def _finish(plan: RunPlan, folder: RunFolder, journal: JournalWriter, swept: Swe
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One expectation of a recipe, and the last values of its seeds.
+    """One expectation of a recipe, and by seed the last value; ``None`` for a seed that did not finish or was not run."""
 
-    Attributes:
-        needed: seeds that must lie in it.
-        values: by seed, its last value; ``None`` for a seed that did not finish or was not run.
-        inside: how many of them lie in the band.
-    """
-
-    metric: str
-    min: float | None
-    max: float | None
-    needed: int
-    seeds: int
+    expected: Expectation
     values: Mapping[int, float | None]
-    inside: int
 
     @property
-    def met(self) -> bool:
-        """Whether enough seeds lie in it."""
-        return self.inside >= self.needed
+    def needed(self) -> int:
+        """How many seeds must lie in it."""
+        return self.expected.seeds if self.expected.at_least is None else self.expected.at_least
 
     @property
-    def measured(self) -> bool:
-        """Whether any seed has a value."""
-        return any(value is not None for value in self.values.values())
+    def inside(self) -> int:
+        """How many seeds lie in it."""
+        low = -math.inf if self.expected.min is None else self.expected.min
+        high = math.inf if self.expected.max is None else self.expected.max
+        return sum(value is not None and math.isfinite(value) and low <= value <= high for value in self.values.values())
 
     @property
     def verdict(self) -> str:
         """``met``, ``missed`` or ``not measured``."""
-        if not self.measured:
+        if all(value is None for value in self.values.values()):
             return "not measured"
-        return "met" if self.met else "missed"
+        return "met" if self.inside >= self.needed else "missed"
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able, with stable keys."""
+        return {
+            **self.expected.model_dump(include={"metric", "min", "max", "seeds"}),
+            "needed": self.needed,
+            "values": self.values,
+            "inside": self.inside,
+            "met": self.verdict == "met",
+            "measured": self.verdict != "not measured",
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +179,21 @@ class Verification:
     sweep: SweepResult
 
     @property
+    def met(self) -> bool:
+        """Whether every band is met."""
+        return all(band.verdict == "met" for band in self.bands)
+
+    @property
     def exit_code(self) -> int:
         """0 where every band is met, else 1; above 128 where a signal stopped the sweep."""
-        if self.sweep.exit_code > 128:
-            return self.sweep.exit_code
-        return 0 if all(band.met for band in self.bands) else 1
+        return self.sweep.exit_code if self.sweep.exit_code > 128 else int(not self.met)
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with stable keys."""
         return {
             "schema": 1,
-            "met": all(band.met for band in self.bands),
-            "bands": [{**asdict(band), "met": band.met, "measured": band.measured} for band in self.bands],
+            "met": self.met,
+            "bands": [band.to_plain() for band in self.bands],
             "run": self.sweep.run,
             "folder": str(self.sweep.folder),
             "seconds": self.sweep.seconds,
@@ -220,15 +225,4 @@ def verify(options: Options, *, jobs: int, console: Console) -> Verification:
 def check_expectation(expected: Expectation, first: int, results: Sequence[Result]) -> Band:
     """Compare one expectation with the results of its seeds, which start at ``first``."""
     last = {result.seed: result.metrics.get(expected.metric) for result in results if result.status == "finished"}
-    values = {seed: last.get(seed) for seed in range(first, first + expected.seeds)}
-    low = -math.inf if expected.min is None else expected.min
-    high = math.inf if expected.max is None else expected.max
-    return Band(
-        metric=expected.metric,
-        min=expected.min,
-        max=expected.max,
-        needed=expected.seeds if expected.at_least is None else expected.at_least,
-        seeds=expected.seeds,
-        values=values,
-        inside=sum(value is not None and math.isfinite(value) and low <= value <= high for value in values.values()),
-    )
+    return Band(expected, {seed: last.get(seed) for seed in range(first, first + expected.seeds)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -18,7 +18,7 @@ from ganforge.core.events import Event, Finished, RolledBack, State
 from ganforge.core.findings import Finding
 from ganforge.health.monitor import KEY, HealthMonitor, monitored
 from ganforge.storage import checkpoints
-from ganforge.storage.journal import JournalWriter, read_kinds
+from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -34,14 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class TrainingLoop:
-    """Runs a trainer under a health monitor, and acts on the failures that the monitor finds.
-
-    Args:
-        on_fail: what a failure does: nothing, stop the run, or roll back to a state from before it.
-        trainer: the trainer, restored if the run is resumed, like the monitor.
-        stop_requested: whether a signal asked to stop.
-        known_health: what the monitor knew in the state that this process began with, for a rollback to that state.
-    """
+    """Runs a trainer under a health monitor, both restored in a resumed run, and acts on the failures that the monitor finds."""
 
     def __init__(
         self,
@@ -50,17 +43,15 @@ class TrainingLoop:
         monitor: HealthMonitor,
         folder: RunFolder,
         journal: JournalWriter,
-        *,
-        stop_requested: Callable[[], bool],
-        known_health: object = None,
+        stop: StopRequest,
     ) -> None:
         self._on_fail, self._trainer, self._monitor = on_fail, trainer, monitor
-        self._folder, self._journal, self._stop_requested = folder, journal, stop_requested
+        self._folder, self._journal, self._stop = folder, journal, stop
         self._first_iteration = trainer.iteration
         self._first_state: State | None = None
         if on_fail == "roll-back":
             state = _copy(trainer.state())
-            self._first_state = replace(state, values={**state.values, KEY: known_health})
+            self._first_state = replace(state, values={**state.values, KEY: monitor.to_plain()})
 
     def events(self) -> Iterator[Event]:
         """Train to the end; yields the events of the trainer and of the health monitor."""
@@ -86,7 +77,7 @@ class TrainingLoop:
         """Why to stop after this iteration, or ``None``; after the last one there is nothing left to stop."""
         if self._trainer.done:
             return None
-        return "asked to stop" if self._stop_requested() else self._failure_reason()
+        return "asked to stop" if self._stop.requested() else self._failure_reason()
 
     def _conclude(self, finished: Finished) -> Finished:
         """A run whose last health check found a failure does not count as finished."""
@@ -140,11 +131,6 @@ class TrainingLoop:
 
     def _failure(self) -> Finding | None:
         return next((finding for finding in self._monitor.findings if finding.level == "fail"), None)
-
-
-def count_rollbacks(folder: RunFolder) -> int:
-    """How often the run in a folder rolled back, from its journal: a killed process may have saved no checkpoint since."""
-    return sum(1 for _ in read_kinds(folder.journal, "rollback"))
 
 
 def _copy(state: State) -> State:

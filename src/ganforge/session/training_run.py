@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 import traceback
@@ -36,7 +35,6 @@ from ganforge.terminal.run_state import ProgressUI
 from ganforge.tracking.mlflow_model import library_requirements
 from ganforge.tracking.supervisor import Supervisor, UploadSummary, supervise
 from ganforge.tracking.tracking_store import resolve_store
-from ganforge.tracking.uploader import UploadState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,13 +50,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Everything that one run works with; ``known_health`` is what the monitor knew, if the run is resumed."""
+    """Everything that one run works with."""
 
     plan: RunPlan
     folder: RunFolder
     trainer: Trainer
     monitor: HealthMonitor
-    known_health: object
     journal: JournalWriter
     ui: ProgressUI
     stop: StopRequest
@@ -81,8 +78,7 @@ def run(options: Options, console: Console) -> Result:
     with graceful_signals() as stop, show_messages(show) as messages:
         plan = prepare(options)
         show(f"{plan.title}: importing torch, building the networks …")
-        with _garbage_collector_paused():
-            trainer = assemble(plan, options.device)
+        trainer = assemble(plan, options.device)
         with trainer.batches.prefetching():  # before there is a lock that its processes could inherit
             folder = plan.resumed or RunFolder.create(options.runs_dir, plan.experiment, plan.name)
             seed = plan.blueprint.recipe.train.seed
@@ -94,31 +90,14 @@ def run(options: Options, console: Console) -> Result:
 
 
 @contextmanager
-def _garbage_collector_paused() -> Iterator[None]:
-    """Import and build without the garbage collector, then exempt from it what lives for the whole run.
-
-    Importing torch creates hundreds of thousands of objects that stay; traversing them costs a fifth of the time until training.
-    """
-    if not gc.isenabled():  # the caller's decision
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-@contextmanager
 def _opened(
     plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options, ui: ProgressUI, stop: StopRequest
 ) -> Iterator[RunContext]:
     """Write or restore the run's files, then open the upload and the journal, which is closed before the upload ends."""
     recipe = plan.blueprint.recipe
-    monitor, known_health = HealthMonitor(recipe.health, [part.component.name for part in plan.blueprint.losses]), None
+    monitor = HealthMonitor(recipe.health, [part.component.name for part in plan.blueprint.losses])
     if plan.resumed:
-        known_health = restore(trainer, monitor, folder)
+        restore(trainer, monitor, folder)
         update_lock(plan, folder, trainer)
     else:
         write_run_files(plan, folder, trainer, options)
@@ -126,7 +105,7 @@ def _opened(
         supervise(folder, options.tracking_uri, mode=recipe.tracking.mode) as delivery,
         JournalWriter(folder.journal, keep_going=True) as journal,
     ):
-        yield RunContext(plan, folder, trainer, monitor, known_health, journal, ui, stop, delivery)
+        yield RunContext(plan, folder, trainer, monitor, journal, ui, stop, delivery)
 
 
 def _train(context: RunContext) -> Finished:
@@ -162,8 +141,7 @@ def _broadcast(context: RunContext) -> Finished:
     """Train, and send the events to the callbacks."""
     recipe, folder, journal = context.recipe, context.folder, context.journal
     on_fail, keep = recipe.health.on_fail, recipe.checkpoints.keep
-    stop, health = context.stop.requested, context.known_health
-    loop = TrainingLoop(on_fail, context.trainer, context.monitor, folder, journal, stop_requested=stop, known_health=health)
+    loop = TrainingLoop(on_fail, context.trainer, context.monitor, folder, journal, context.stop)
     saver = CheckpointSaver(folder, max(keep, MIN_CHECKPOINTS) if on_fail == "roll-back" else keep)
     essential: list[Callback] = [journal_writer(folder, journal), saver.callback()]
     finished = broadcast(loop.events(), _callbacks(context), essential=essential)
@@ -198,24 +176,17 @@ def upload_news(delivery: Supervisor, clock: Callable[[], float] = time.monotoni
         nonlocal looked, phase
         if clock() - looked < _UPLOAD_PAUSE:
             return
-        looked = clock()
-        state = delivery.state()
-        if state.phase != phase:
-            _log_phase(state, phase)
+        looked, before, state = clock(), phase, delivery.state()
         phase = state.phase
-
-    yield handle
-
-
-def _log_phase(state: UploadState, before: str) -> None:
-    match state.phase:
-        case "unreachable":
+        if phase == "unreachable" != before:
             _log.warning("MLflow is unreachable (%s); records are kept in the run folder", state.message)
-        case "stopped":
+        elif phase == "stopped" != before:
             _log.warning("MLflow gets no more records: %s; they are kept in the run folder", state.message)
-        case "uploading" if before == "unreachable":
+        elif phase == "uploading" and before == "unreachable":
             minutes, seconds = divmod(int(state.outage or 0), 60)
             _log.info("MLflow is back after %02d:%02d; %d points delivered so far", minutes, seconds, state.points)
+
+    yield handle
 
 
 def _conclude(context: RunContext, finished: Finished) -> None:

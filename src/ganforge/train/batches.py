@@ -82,8 +82,8 @@ class Batches(ABC):
         """Read ahead within the block, where samples must be read."""
         yield
 
-    @abstractmethod
-    def _batch(self, index: int) -> Samples: ...
+    def _batch(self, index: int) -> Samples:
+        return self._take(self._rows(index))
 
     @abstractmethod
     def _take(self, rows: Tensor) -> Samples: ...
@@ -124,9 +124,6 @@ class InMemoryBatches(Batches):
         super().__init__(len(samples), data, size=size, seed=seed, device=device)
         self.samples = samples.to(device)
 
-    def _batch(self, index: int) -> Samples:
-        return self._take(self._rows(index))
-
     def _take(self, rows: Tensor) -> Samples:
         return self.samples[rows]
 
@@ -156,7 +153,7 @@ class StreamedBatches(Batches):
 
     def _batch(self, index: int) -> Samples:
         """The samples on the device; from pinned memory the copy overlaps with the device's work."""
-        samples = self._take(self._rows(index)) if self._pool is None else self._read_queued(self._pool, index)
+        samples = super()._batch(index) if self._pool is None else self._read_queued(self._pool, index)
         return (samples.pin_memory() if self._target.type == "cuda" else samples).to(self._target, non_blocking=True)
 
     @contextmanager

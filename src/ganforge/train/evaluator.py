@@ -32,13 +32,9 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class ScheduledMetric:
-    """A metric with its name in logs and its schedule.
+    """A metric with its name in logs, measured with ``samples`` generated and as many held-out real ones.
 
-    Attributes:
-        every: iterations between measurements.
-        samples: generated samples, and as many held-out real ones.
-        protocol: everything two of its values must share to be comparable, as plain data, and the seed of the draws.
-        optional: whether training continues without its values when it fails.
+    ``protocol`` is everything two of its values must share to be comparable; training continues if an ``optional`` one fails.
     """
 
     name: str
@@ -146,7 +142,8 @@ class Evaluator:
             draws = stream(self._seed, "evaluation", "metric")
             found = metric.measure(Evaluation(real, other, draws, self._training_subsample, self._validation()))
             values = {key: float(value) for key, value in found.items()}
-        return values, _shared(real.values, other.values)
+        known = {row.tobytes() for row in real.values.numpy()}
+        return values, sum(row.tobytes() in known for row in other.values.numpy()) / count
 
     def draw_health_samples(
         self, ema: nn.Module, generator: nn.Module, discriminator: nn.Module, count: int
@@ -221,12 +218,6 @@ class Evaluator:
         with evaluating(discriminator):
             output = discriminator(Samples(self.data.normalize(points.to(self._device))))
         return LogitGrid(points, output.logits.cpu(), tuple(len(axis) for axis in self._axes))
-
-
-def _shared(one: Tensor, other: Tensor) -> float:
-    """The share of ``other``'s samples that are also in ``one``."""
-    known = {row.tobytes() for row in one.numpy()}
-    return sum(row.tobytes() in known for row in other.numpy()) / len(other)
 
 
 def _grid_axes(real: Tensor) -> tuple[Tensor, ...] | None:

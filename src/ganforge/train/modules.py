@@ -113,8 +113,3 @@ def entries_under(name: str, entries: Mapping[str, Any]) -> dict[str, Any]:
     """The entries below ``name/``, without that prefix."""
     prefix = f"{name}/"
     return {key.removeprefix(prefix): value for key, value in entries.items() if key.startswith(prefix)}
-
-
-def first_non_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first tensor that contains a NaN or infinity, or ``None``."""
-    return next((name for name, value in tensors.items() if value.is_floating_point() and not bool(value.isfinite().all())), None)

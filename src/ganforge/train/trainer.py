@@ -31,17 +31,15 @@ _CHECK_EVERY = 50
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How long to train, and how often to evaluate, draw and save.
+    """How long to train, and how often to draw, save and measure; every ``…_every`` counts iterations.
 
     Attributes:
-        picture_every: iterations between pictures.
-        save_every: iterations between saved states.
         updates: ``alternating`` updates one network after the other; ``simultaneous`` computes all gradients with the same weights
             and the same batch before any update.
-        ema_decay: decay of the generator's moving average; 0 turns it off.
-        diagnostics_every: iterations between diagnostics; 0 for none. Those that need a forward pass come a tenth as often.
-        health_samples_every: iterations between samples for the health checks; 0 for none.
-        health_samples: generated samples for the health checks, and as many held-out real ones.
+        ema_decay: of the generator's moving average; 0 turns it off.
+        diagnostics_every: 0 for none. Those that need a forward pass come a tenth as often.
+        health_samples_every: 0 for none.
+        health_samples: generated samples, and as many held-out real ones.
     """
 
     iterations: int
@@ -62,7 +60,6 @@ class Trainer:
     :meth:`advance`, :meth:`save`, :meth:`roll_back` and :meth:`finish` itself.
 
     Attributes:
-        networks: by name; ``generator`` and ``discriminator`` are among them.
         iteration: iterations done.
         rollbacks: how often training was rolled back, earlier parts of a resumed run included.
         iterations_run: iterations that this trainer has done, those included that a rollback discarded.
@@ -131,7 +128,8 @@ class Trainer:
     def save(self) -> events.Saved | None:
         """The state to save. Sets :attr:`divergence` and returns ``None`` if it is not finite throughout."""
         state = self.state()
-        if name := modules.first_non_finite(state.tensors):
+        floats = ((name, value) for name, value in state.tensors.items() if value.is_floating_point())
+        if name := next((name for name, value in floats if not bool(value.isfinite().all())), None):
             self.divergence = f"{name} is not finite at iteration {self.iteration}"
             return None
         return events.Saved(self.iteration, state)

@@ -152,13 +152,9 @@ class ScheduledOptimizer:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One network's chance to learn.
+    """One network's chance to learn, taken ``repeats`` times per iteration, while the ``frozen`` parameters need no gradients.
 
-    Attributes:
-        name: the network that learns, as shown in logs.
-        repeats: how often the turn is taken per iteration.
-        loss: gives the loss terms for a batch and the weights of the losses.
-        frozen: parameters that require no gradients meanwhile.
+    ``loss`` gives the loss terms for a batch and the weights of the losses.
     """
 
     name: str
