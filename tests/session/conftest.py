@@ -73,7 +73,7 @@ mode = "{mode}"
 @pytest.fixture
 def without_pictures(monkeypatch) -> None:
     """Runs in this process draw nothing and write no report, which takes most of the time of a short run."""
-    monkeypatch.setattr(training_run, "_callbacks", lambda context: [context.ui.callback])
+    monkeypatch.setattr(training_run, "_callbacks", lambda context: [context.ui.callback()])
     monkeypatch.setattr(final_figures, "write_final_report", lambda folder, journal: None)
 
 
