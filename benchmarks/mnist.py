@@ -94,7 +94,7 @@ def real_digits() -> Digits:
 
 def row(folder: RunFolder, network: nn.Module, digits: Digits) -> dict[str, str]:
     """One run's cells."""
-    generator = load(folder)
+    generator = load(folder.path)
     facts, status = folder.read_json(folder.identity) or {}, folder.read_json(folder.status) or {}
     seconds, iterations = float(status["seconds"]), int(status["iteration"])
     return {

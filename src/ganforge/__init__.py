@@ -32,6 +32,6 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
         PluginError: the plugin of the generator or sampler is broken.
         IncompatiblePartsError: the device is not here.
     """
-    from ganforge.runs.loaded_generator import load_named  # here, so that `import ganforge` stays light
+    from ganforge.runs.loaded_generator import load  # here, so that `import ganforge` stays light
 
-    return load_named(run, device=device, runs_dir=runs_dir)
+    return load(run, device=device, runs_dir=runs_dir)

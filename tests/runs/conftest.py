@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from ganforge.core.specs import Normalization
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_toml
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.runs.loaded_generator import plain_specs
 from ganforge.train.modules import network_state
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke"
@@ -44,7 +43,7 @@ def bundle(tmp_path):
         folder.mkdir()
         save_file(network_state("ema", network), folder / "generator.safetensors", {"iteration": "20"})
         (folder / "resolved.toml").write_text(to_toml(blueprint.resolved))
-        (folder / "specs.json").write_text(json.dumps(plain_specs(data, latent)))
+        (folder / "specs.json").write_text(json.dumps({"data": asdict(data), "latent": asdict(latent)}))
         (folder / "lock.json").write_text(json.dumps(make_lock(blueprint).to_plain()))
         return folder
 

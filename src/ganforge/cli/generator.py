@@ -58,7 +58,7 @@ def sample(
     Uses the EMA of the newest intact checkpoint. Only the run folder is needed; --neighbours also reads the whole data set.
     """
     from ganforge.core.errors import UsageError
-    from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.loaded_generator import load
     from ganforge.runs.nearest_images import beside_training_images
     from ganforge.runs.sample_files import FORMATS, check_paths, default_path, write_samples
     from ganforge.storage import atomic_files
@@ -68,7 +68,7 @@ def sample(
         raise UsageError(f"--neighbours writes a PNG, not {out.name}", remedy="use a file name that ends in .png")
     codes = _codes(code)
     check_paths([out] if out else [], FORMATS)
-    generator = load_named(run, device=device, runs_dir=runs_dir)
+    generator = load(run, device=device, runs_dir=runs_dir)
     samples = generator.draw(count, seed=seed, label=label, code=codes)
     target = out or default_path(generator.path, "neighbours.png" if neighbours else "samples.png")
     changes: tuple[str, ...] = ()
@@ -174,9 +174,9 @@ def export(
     give the same samples.
     """
     from ganforge.runs import generator_export
-    from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.loaded_generator import load
 
-    generator = load_named(run, runs_dir=runs_dir)
+    generator = load(run, runs_dir=runs_dir)
     done = generator_export.export(generator, form.value, out, count=count)
     metadata = done.metadata
     if as_json:
@@ -205,11 +205,11 @@ def _codes(text: str | None) -> list[float | None] | None:
 
 def _load_for_figures(run: str, out: Sequence[Path] | None, device: str, runs_dir: Path) -> LoadedGenerator:
     from ganforge.runs.latent_figures import FORMATS
-    from ganforge.runs.loaded_generator import load_named
+    from ganforge.runs.loaded_generator import load
     from ganforge.runs.sample_files import check_paths
 
     check_paths(out or [], FORMATS)
-    return load_named(run, device=device, runs_dir=runs_dir)
+    return load(run, device=device, runs_dir=runs_dir)
 
 
 def _write_figures(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ganforge.core.contracts import aim, goal_cost
 from ganforge.core.errors import UsageError, did_you_mean
-from ganforge.runs.run_groups import MeasuredRun, Measurement, RunGroup
+from ganforge.runs.run_groups import Measurement, RunGroup
 
 LEVEL = 0.05
 """A difference is shown where p is not greater."""
@@ -23,16 +23,12 @@ _EXACT = 40
 
 @dataclass(frozen=True, slots=True)
 class GroupStats:
-    """One metric of one group.
-
-    Attributes:
-        aims: for metrics where the nearer is the better, the target at each value's number of samples; ``None`` if unknown.
-    """
+    """One metric of one group."""
 
     group: str
     better: str
     values: tuple[float, ...]  # by run, in the order of seeds
-    aims: tuple[float | None, ...]
+    aims: tuple[float | None, ...]  # where the nearer is the better: the target at each value's number of samples, if known
     runs: tuple[str, ...]  # the runs that have a value, in the same order
     missing: int  # runs of the group without one
     early: int  # values of weights that were not trained to the end
@@ -106,10 +102,7 @@ def compare(
 ) -> tuple[list[MetricComparison], list[SkippedMetric]]:
     """The comparisons of all metrics that the groups share, and the metrics that cannot be compared, with the reasons.
 
-    Args:
-        groups: at least one.
-        metrics: only these: ``modes`` means all values of that metric.
-        ignore: keys of protocols that may differ.
+    Only ``metrics`` if given, where ``modes`` means all values of that metric. Keys in ``ignore`` may differ between protocols.
     """
     every = [one for group in groups for run in group.runs for each in run.measurements.values() for one in each]
     known = sorted({key for one in every for key in one.protocol or {}})
@@ -137,12 +130,13 @@ def _compare(metric: str, groups: Sequence[RunGroup], ignore: Collection[str]) -
     lacking = [group.name for group in groups if not any(run.measurements.get(metric) for run in group.runs)]
     if lacking:
         return SkippedMetric(metric, f"{_listed(lacking)} {'has' if len(lacking) == 1 else 'have'} no value of it")
-    runs = [run for group in groups for run in group.runs if run.measurements.get(metric)]
-    if unknown := [run.run for run in runs if not _with_protocol(run, metric)]:
+    runs = {run.run: run.measurements[metric] for group in groups for run in group.runs if run.measurements.get(metric)}
+    known = {run: [one for one in found if one.protocol is not None] for run, found in runs.items()}
+    if unknown := [run for run, found in known.items() if not found]:
         verb = "has" if len(unknown) == 1 else "have"
         remedy = f"`ganforge evaluate {' '.join(unknown)}` measures again"
         return SkippedMetric(metric, f"{_listed(unknown)} {verb} no recorded evaluation protocol; {remedy}")
-    chosen = _with_equal_protocols(metric, runs, ignore)
+    chosen = _with_equal_protocols(metric, known, ignore)
     if isinstance(chosen, SkippedMetric):
         return chosen
 
@@ -158,13 +152,13 @@ def _compare(metric: str, groups: Sequence[RunGroup], ignore: Collection[str]) -
         protocol={key: value for key, value in protocols[0].items() if key not in ("seed", *ignore)},
         origins=tuple(dict.fromkeys(one.origin for one in measured)),
         stats=stats,
-        tests=_tests(stats) if is_ranked else (),
+        tests=tuple(_tests(*stats)) if is_ranked else (),
         ignored={key: [json.loads(value) for value in values] for key, values in differing.items() if len(values) > 1},
     )
 
 
 def _with_equal_protocols(
-    metric: str, runs: Sequence[MeasuredRun], ignore: Collection[str]
+    metric: str, measured: Mapping[str, Sequence[Measurement]], ignore: Collection[str]
 ) -> dict[str, Measurement] | SkippedMetric:
     """For each run the newest measurement by a protocol that all of them have, or how they differ."""
 
@@ -173,33 +167,26 @@ def _with_equal_protocols(
         return {key: values for key, values in found.items() if key not in ignore}
 
     def measured_like(wanted: Measurement) -> dict[str, Measurement]:
-        alike = {run.run: [one for one in _with_protocol(run, metric) if not differences(wanted, one)] for run in runs}
-        return {run: found[0] for run, found in alike.items() if found}
+        return {run: one for run, found in measured.items() for one in reversed(found) if not differences(wanted, one)}
 
-    first = runs[0]
-    wanted = _with_protocol(first, metric)
+    first, wanted = next(iter(measured.items()))
     for one in wanted:
-        if len(chosen := measured_like(one)) == len(runs):
+        if len(chosen := measured_like(one)) == len(measured):
             return chosen
-    chosen = measured_like(wanted[0])
-    other = next(run for run in runs if run.run not in chosen)
-    apart = differences(wanted[0], _with_protocol(other, metric)[0])
-    listed = "; ".join(f"{key}: {one!r} of {first.run}, {two!r} of {other.run}" for key, (one, two) in apart.items())
+    other = next(run for run in measured if run not in measured_like(wanted[0]))
+    apart = differences(wanted[0], measured[other][0])
+    listed = "; ".join(f"{key}: {one!r} of {first}, {two!r} of {other}" for key, (one, two) in apart.items())
     remedy = f"{' '.join(f'--ignore {key}' for key in apart)} compares them all the same"
     if not any(key.partition(".")[0] == "data" and key != "data.code" for key in apart):  # other data cannot be measured alike
         # without these options, two recipes would again be measured as each of them says
-        options = {
-            "samples": " -n COUNT",
-            "generator": " --weights raw",
-            "params": f" --metric {metric.partition('/')[0]}:KEY=VALUE",
-        }
-        chosen_options = "".join(option for key, option in options.items() if key in apart)
-        remedy = f"`ganforge evaluate{chosen_options}` measures them alike, and {remedy}"
+        options = [
+            ("samples", " -n COUNT"),
+            ("generator", " --weights raw"),
+            ("params", f" --metric {metric.partition('/')[0]}:KEY=VALUE"),
+        ]
+        needed = "".join(option for key, option in options if key in apart)
+        remedy = f"`ganforge evaluate{needed}` measures them alike, and {remedy}"
     return SkippedMetric(metric, f"it was measured by different protocols: {listed}; {remedy}", apart)
-
-
-def _with_protocol(run: MeasuredRun, metric: str) -> list[Measurement]:
-    return [one for one in run.measurements[metric] if one.protocol is not None]
 
 
 def protocol_differences(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
@@ -230,36 +217,28 @@ def _stats(group: RunGroup, chosen: Mapping[str, Measurement], better: str) -> G
     )
 
 
-def _tests(stats: Sequence[GroupStats]) -> tuple[GroupTest, ...]:
-    first, *others = stats
+def _tests(first: GroupStats, *others: GroupStats) -> Iterator[GroupTest]:
     ranked = [rank_test(other.costs, first.costs) for other in others]  # lower costs are better
-    corrected = holm([test.p for test in ranked])
-    return tuple(_test(first, *one, len(others)) for one in zip(others, ranked, corrected, strict=True))
+    for other, test, p in zip(others, ranked, holm([test.p for test in ranked]), strict=True):
+        winner, verdict = _verdict(first, other, test, p, min(1.0, test.least_p * len(others)))
+        yield GroupTest(other.group, first.group, test.p, test.least_p, p, test.greater, winner, verdict)
 
 
-def _test(first: GroupStats, other: GroupStats, test: RankTest, p: float, tests: int) -> GroupTest:
-    winner = None
-    least_p = min(1.0, test.least_p * tests)
+def _verdict(first: GroupStats, other: GroupStats, test: RankTest, p: float, least_p: float) -> tuple[str | None, str]:
     if least_p > LEVEL:
-        verdict = f"too few seeds to tell: {len(first.values)} against {len(other.values)} cannot give a p below {least_p:.2g}"
-    elif p > LEVEL:
-        verdict = "no difference is shown"
-    else:
-        winner = other.group if test.greater > 0.5 else first.group
-        verdict = f"{winner} is better"
-    return GroupTest(other.group, first.group, test.p, test.least_p, p, test.greater, winner, verdict)
+        counts = f"{len(first.values)} against {len(other.values)}"
+        return None, f"too few seeds to tell: {counts} cannot give a p below {least_p:.2g}"
+    if p > LEVEL:
+        return None, "no difference is shown"
+    winner = other.group if test.greater > 0.5 else first.group
+    return winner, f"{winner} is better"
 
 
 def rank_test(first: Sequence[float], second: Sequence[float]) -> RankTest:
-    """Compare two sets of values of independent runs.
-
-    Infinite values are ranked as such (Mann & Whitney 1947, "On a test of whether one of two random variables is stochastically
-    larger than the other").
-    """
+    """Compare two sets of values of independent runs (Mann & Whitney 1947); infinite values are ranked as such."""
     if not first or not second or any(math.isnan(value) for value in (*first, *second)):
         raise ValueError("two sets of numbers are needed, and none of them may be empty")
-    pairs = [(one, other) for one in first for other in second]
-    greater = sum(1.0 if other > one else 0.5 if other == one else 0.0 for one, other in pairs) / len(pairs)
+    greater = statistics.fmean(0.5 * ((other > one) + (other >= one)) for one in first for other in second)
     return RankTest(_p(first, second), min(1.0, 2 / math.comb(len(first) + len(second), len(first))), greater)
 
 

@@ -9,7 +9,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,14 +20,12 @@ from ganforge import __version__
 from ganforge.core.errors import GanforgeError, PluginError, UsageError, describe_error, isolated
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, plain_specs, write_bundle
+from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, write_bundle
 from ganforge.runs.sample_files import check_paths, default_path
 from ganforge.storage import atomic_files, strict_json
 from ganforge.train.modules import network_state
 from ganforge.train.random_streams import stream
 
-Metadata = Mapping[str, Any]
-"""An export's description of itself, as plain data."""
 Program = Callable[[Mapping[str, Tensor]], Tensor]
 """An exported generator read back: named tensors → values in the data's own units."""
 
@@ -53,11 +51,8 @@ class TensorGenerator(nn.Module):
         """``noise (n, z)``, ``labels (n,)``, ``categorical (n, k)`` and ``continuous (n, c)`` → values ``(n, *shape)``."""
         codes = None
         if self.latent.has_codes:
-            count = noise.shape[0]
-            codes = Codes(
-                categorical=noise.new_zeros((count, 0)).long() if categorical is None else categorical,
-                continuous=noise.new_zeros((count, 0)) if continuous is None else continuous,
-            )
+            none = noise.new_zeros((noise.shape[0], 0))
+            codes = Codes(none.long() if categorical is None else categorical, none if continuous is None else continuous)
         return self.data.denormalize(self.network(Latent(noise, labels, codes)))
 
 
@@ -78,7 +73,7 @@ class Format:
     """An export format."""
 
     ending: str  # of the file's name; empty for a folder
-    write: Callable[[LoadedGenerator, Metadata, Path], None]  # writes a generator with its metadata to a path
+    write: Callable[[LoadedGenerator, Mapping[str, Any], Path], None]  # writes a generator with its metadata to a path
     read: Callable[[Path], Program]  # reads the file as a program that has nothing else would
     needs: tuple[str, ...] = ()  # modules that must be installed
 
@@ -88,20 +83,17 @@ class Export:
     """An exported generator."""
 
     path: Path  # the file, or the folder of safetensors
-    metadata: Metadata  # its description of itself
+    metadata: Mapping[str, Any]  # its description of itself
     difference: float  # the largest difference from the original that was found, as a share of the values' range
     counts: tuple[int, ...]  # samples in each batch that was compared
 
 
 def export(generator: LoadedGenerator, format_name: str, path: Path | None = None, *, count: int = 64) -> Export:
-    """Write ``generator``, read it back, and keep it only if it gives the same samples.
+    """Write a generator on the CPU in one of :data:`FORMATS`, read it back, and keep it only if it gives the same samples.
 
-    Args:
-        generator: on the CPU.
-        format_name: one of :data:`FORMATS`.
-        path: where to write; an existing file or exported folder is replaced. By default ``generator`` with the format's ending in
-            the run's folder, or beside an exported folder that the generator came from.
-        count: samples that are compared at once; the same is done with a batch of another size.
+    By default, ``path`` is ``generator`` with the format's ending in the run's folder, or beside an exported folder that the
+    generator came from; an existing file or exported folder is replaced. ``count`` samples are compared at once, and a batch of
+    another size.
     """
     if format_name not in FORMATS:
         raise UsageError(f"there is no format '{format_name}'", remedy=f"formats are {', '.join(FORMATS)}")
@@ -138,7 +130,7 @@ def _check_folder(path: Path) -> None:
         raise UsageError(f"{path} contains other files than an exported generator", remedy="name a new folder, or an empty one")
 
 
-def _metadata(generator: LoadedGenerator) -> Metadata:
+def _metadata(generator: LoadedGenerator) -> Mapping[str, Any]:
     """An export's inputs, its output, and where it comes from."""
     latent, folder = generator.sampler.draw(1, stream(0, "export")), generator.path
 
@@ -150,7 +142,8 @@ def _metadata(generator: LoadedGenerator) -> Metadata:
         "iteration": generator.iteration,
         "inputs": {name: describe(tensor) for name, tensor in named_tensors(latent, generator.latent).items()},
         "output": {"name": "values", **describe(generator(latent).values), "units": "the data's own"},
-        **plain_specs(generator.data, generator.latent),
+        "data": asdict(generator.data),
+        "latent": asdict(generator.latent),
         "components": [one.model_dump(mode="json") for one in locked_components(folder) if one.key in ("generator", "sampler")],
         "recipe": tomllib.loads((folder / "resolved.toml").read_text(encoding="utf-8")),
         "ganforge": __version__,
@@ -182,17 +175,15 @@ def _range_width(data: DataSpec, values: Tensor) -> float:
     return max(float(values.clamp_min(0).max() - values.clamp_max(0).min()), torch.finfo(torch.float32).tiny)
 
 
-def _write_onnx(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
+def _write_onnx(generator: LoadedGenerator, metadata: Mapping[str, Any], path: Path) -> None:
     traced, inputs = _trace(generator)
     batch = {name: {0: "n"} for name in inputs}
     with _attributed(generator, "exported as ONNX"):
         try:
             program = torch.onnx.export(traced, dynamo=True, verbose=False, output_names=["values"], dynamic_shapes=batch)
         except ImportError as error:
-            raise UsageError(
-                f"this torch needs newer packages for ONNX: {describe_error(error)}",
-                remedy='pip install --upgrade "ganforge[onnx]"',
-            ) from error
+            message = f"this torch needs newer packages for ONNX: {describe_error(error)}"
+            raise UsageError(message, remedy='pip install --upgrade "ganforge[onnx]"') from error
         model = cast("torch.onnx.ONNXProgram", program).model_proto
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA, strict_json.dumps(metadata)
@@ -207,7 +198,7 @@ def _read_onnx(path: Path) -> Program:
     return lambda tensors: torch.from_numpy(session.run(["values"], {name: tensor.numpy() for name, tensor in tensors.items()})[0])
 
 
-def _write_program(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
+def _write_program(generator: LoadedGenerator, metadata: Mapping[str, Any], path: Path) -> None:
     traced, _ = _trace(generator)
     file = io.BytesIO()
     with _attributed(generator, "exported by torch.export"):
@@ -222,7 +213,7 @@ def _read_program(path: Path) -> Program:
     return lambda tensors: module(**tensors)
 
 
-def _write_weights(generator: LoadedGenerator, metadata: Metadata, path: Path) -> None:
+def _write_weights(generator: LoadedGenerator, metadata: Mapping[str, Any], path: Path) -> None:
     write_bundle(generator.path, path, (generator.iteration, network_state("ema", generator.network)))
     atomic_files.write_json(path / METADATA, metadata)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,22 +48,14 @@ class LoadedGenerator:
         generator.sample(1000, seed=1, label=0)["values"]     # numpy, (1000, 2), in the data's own units
         generator.draw(1000, seed=1, label=0)                 # the same as torch tensors, latents included
         generator(latent)                                     # samples of latents of your own
-
-    Attributes:
-        network: the averaged generator, in eval mode; its output is normalized, before :meth:`DataSpec.denormalize`.
-        sampler: draws the latents.
-        data: the data's spec, normalization included.
-        latent: the latent's spec.
-        iteration: iterations it was trained for.
-        path: the folder that it came from.
     """
 
-    network: nn.Module
+    network: nn.Module  # the averaged generator, in eval mode; its output is normalized, before DataSpec.denormalize
     sampler: Sampler
-    data: DataSpec
+    data: DataSpec  # with the normalization
     latent: LatentSpec
-    iteration: int
-    path: Path
+    iteration: int  # iterations it was trained for
+    path: Path  # the folder that it came from
 
     def __repr__(self) -> str:
         facts = [f"iteration {self.iteration}", f"values {self.data.shape}", f"noise {self.latent.noise}"]
@@ -124,26 +116,12 @@ class RebuiltDataset(NamedTuple):
     changes: tuple[str, ...]
 
 
-def load_named(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs") -> LoadedGenerator:
-    """The generator of a run by any of its names, on the named device; see :func:`ganforge.load`."""
-    place, folder = str(choose_device(device)), Path(run)
-    is_bundle = all((folder / name).is_file() for name in ("generator.safetensors", "specs.json"))
-    return load(folder if is_bundle else find(str(run), Path(runs_dir)), place)
-
-
-def load(folder: Path | RunFolder, device: str = "cpu") -> LoadedGenerator:
-    """The averaged generator of a run, from its newest intact checkpoint, or of a bundle as MLflow keeps it.
-
-    Only the plugins of generator and sampler are needed.
-
-    Raises:
-        RunFolderError: no specs, no intact checkpoint, a damaged file, or weights that do not fit the installed plugin.
-        RecipeError: generator or sampler is not installed, or does not accept the run's parameters any more.
-        PluginError: the plugin of one of them is broken.
-        UsageError: the generator or sampler comes from a local file that has changed.
-    """
-    path = folder.path if isinstance(folder, RunFolder) else folder
-    return load_weights(path, *_weights(path), device=device)
+def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs") -> LoadedGenerator:
+    """The averaged generator of a run, from its newest intact checkpoint, or of a bundle; see :func:`ganforge.load`."""
+    place, path = str(choose_device(device)), Path(run)
+    if not all((path / name).is_file() for name in ("generator.safetensors", "specs.json")):
+        path = find(str(run), Path(runs_dir)).path
+    return load_weights(path, *_weights(path), device=place)
 
 
 def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, name: str = "ema", device: str) -> LoadedGenerator:
@@ -165,13 +143,7 @@ def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, n
 
 
 def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDataset:
-    """Build the data set of a run again.
-
-    Raises:
-        DataMissingError: the data set is not on this computer.
-        DataError: it cannot be read.
-        PluginError: its plugin is missing or broken.
-    """
+    """Build the data set of a run again; errors as of :func:`~ganforge.build.builder.build_dataset`."""
     identity = folder.read_json(folder.identity) or {}
     data, *others = data_folders()
     folders = Folders(Path(identity.get("recipe_folder", folder.path)), data, tuple(others))
@@ -180,12 +152,9 @@ def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDatas
 
 
 def write_bundle(path: Path, target: Path, weights: tuple[int, Mapping[str, Tensor]] | None = None) -> None:
-    """Write the files of :data:`BUNDLE` into ``target``: all that :func:`load` needs, a fraction of the run folder.
+    """Write :data:`BUNDLE` from a run folder or bundle into a new folder: all that :func:`load` needs.
 
-    Args:
-        path: a run folder, or a bundle.
-        target: the new folder.
-        weights: iteration and tensors by name; the newest ones in the folder unless given.
+    ``weights`` are iteration and tensors by name; the newest ones in the folder unless given.
     """
     from safetensors.torch import save
 
@@ -202,17 +171,8 @@ def write_bundle(path: Path, target: Path, weights: tuple[int, Mapping[str, Tens
 
 
 def locked_components(path: Path) -> tuple[LockedComponent, ...]:
-    """The components in a folder's lock; none where there is no lock.
-
-    Raises:
-        UsageError: the lock is damaged.
-    """
+    """The components in a folder's lock; none where there is no lock."""
     return read_lock(path).components if (path / "lock.json").exists() else ()
-
-
-def plain_specs(data: DataSpec, latent: LatentSpec) -> dict[str, Any]:
-    """The content of ``specs.json``."""
-    return {"data": asdict(data), "latent": asdict(latent)}
 
 
 def _check_local_files(path: Path, *parts: Part) -> None:
@@ -224,10 +184,8 @@ def _check_local_files(path: Path, *parts: Part) -> None:
             continue
         kept = path / "plugins" / f"{plugin.name.replace('-', '_')}.py"
         remedy = f"--plugin {kept} is the file as it was" if kept.exists() else f"restore {plugin.url}"
-        raise UsageError(
-            f"{part.key} '{part.component.id}' was trained with sha256 {trained}…; {plugin.url} has {plugin.version}…",
-            remedy=remedy,
-        )
+        message = f"{part.key} '{part.component.id}' was trained with sha256 {trained}…; {plugin.url} has {plugin.version}…"
+        raise UsageError(message, remedy=remedy)
 
 
 def _weights(path: Path) -> tuple[int, dict[str, Tensor]]:
@@ -244,11 +202,7 @@ def _weights(path: Path) -> tuple[int, dict[str, Tensor]]:
 
 @contextmanager
 def _damage_errors(path: Path, *also: type[Exception]) -> Iterator[None]:
-    """Turn errors of reading a file into one that says it is damaged.
-
-    Raises:
-        RunFolderError: naming the file.
-    """
+    """Turn errors of reading a file into a RunFolderError that says it is damaged."""
     damages: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, AttributeError, *also)
     try:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -44,10 +45,8 @@ class Measurement:
 class MeasuredRun:
     """One run with its values.
 
-    Attributes:
-        fingerprint: identifies everything that training depends on except the seed: the resolved recipe without metrics and without
-            health checks that only warn, the data files, and local plugin files.
-        measurements: by ``wasserstein`` or ``modes/captured``, of the run's final weights, the newest first.
+    ``fingerprint`` identifies everything that training depends on except the seed: the resolved recipe without metrics and without
+    health checks that only warn, the data files, and local plugin files.
     """
 
     run: str  # its folder's name, or its whole path where two folders have the same name
@@ -57,7 +56,7 @@ class MeasuredRun:
     created: float
     fingerprint: str
     keys: Mapping[str, str]  # its resolved recipe by dotted key, without the seed and keys that change no result
-    measurements: Mapping[str, Sequence[Measurement]]
+    measurements: Mapping[str, Sequence[Measurement]]  # by wasserstein or modes/captured, of the final weights, newest first
     curves: Mapping[str, Mapping[int, float]]  # by metric, the values of training by iteration
 
 
@@ -149,9 +148,8 @@ def _measured(run: IdentifiedRun) -> MeasuredRun:
     folder, created = run.folder, run.identity.get("created")
     recipe = read_run_recipe(folder).recipe
     trained = _training_recipe(recipe)
-    keys = {
-        key: value for key, value in flatten(trained).items() if key != "train.seed" and key.partition(".")[0] not in COSMETIC_KEYS
-    }
+    ignored = {"train.seed", *COSMETIC_KEYS}
+    keys = {key: value for key, value in flatten(trained).items() if ignored.isdisjoint((key, key.partition(".")[0]))}
     hashes = _file_hashes(folder)
     measurements, curves = _measurements(folder)
     return MeasuredRun(
@@ -200,9 +198,9 @@ def _one_per_seed(runs: Iterable[MeasuredRun], remarks: list[str]) -> list[Measu
 def _unique_name(group: RunGroup, groups: Sequence[RunGroup]) -> str:
     """Its name; where others have it too, with the recipe keys that differ, or with a number."""
     alike = [other for other in groups if other.name == group.name]
-    keys = list(recipe_differences(alike))
     if len(alike) == 1:
         return group.name
+    keys = list(recipe_differences(alike))
     if 0 < len(keys) <= _SHOWN_KEYS:
         values = (f"{key.rpartition('.')[2]}={group.keys.get(key, 'not set')}" for key in keys)
         return f"{group.name} ({', '.join(values)})"
@@ -262,11 +260,9 @@ def _held(folder: RunFolder, evaluated: Collection[int]) -> int | None:
     for path in checkpoints.list_checkpoints(folder):
         if int(path.name) in evaluated:
             return int(path.name)
-        try:
+        with suppress(checkpoints.DamagedCheckpointError):  # `ganforge evaluate` skips it too
             checkpoints.read_verified(path)
-        except checkpoints.DamagedCheckpointError:
-            continue  # `ganforge evaluate` skips it too
-        return None
+            return None
     return None
 
 

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,7 @@ class IdentifiedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One line of the list of runs.
-
-    Attributes:
-        status: ``running``, ``finished``, ``stopped``, ``diverged``, ``failed`` or ``killed``; without a status file ``starting``
-            or ``unstarted``; ``unknown`` where that file is damaged.
-    """
+    """One line of the list of runs."""
 
     run: str  # the folder's name, which identifies the run
     name: str
@@ -58,7 +54,7 @@ class RunSummary:
     title: str | None = None
     seed: int | None = None  # None where it was never written
     parent: str | None = None  # id of the sweep that it belongs to
-    status: str
+    status: str  # a RunState; without a status file starting or unstarted; unknown where that file is damaged
     iteration: int = 0
     iterations: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -76,12 +72,10 @@ def run_folders(root: Path) -> list[IdentifiedRun]:
 
 def identify(folder: RunFolder) -> IdentifiedRun:
     """A folder with its names; where ``run.json`` is damaged, they come from the path."""
-    try:
+    identity = None
+    with suppress(StorageError):
         identity = folder.read_json(folder.identity)
-    except StorageError:
-        identity = None
-    if not isinstance(identity, dict):
-        identity = {}
+    identity = identity if isinstance(identity, dict) else {}
     name, _, short_id = folder.path.name.rpartition("-")
     return IdentifiedRun(
         folder,
@@ -200,7 +194,10 @@ def _summary(run: IdentifiedRun) -> RunSummary:
     folder, identity = run.folder, run.identity
     word, status, remark = current_status(folder, identity)
     seed, title, created, parent = (identity.get(key) for key in ("seed", "title", "created", "parent"))
-    known = status or Status(status="running")
+    known, undelivered = status or Status(status="running"), None
+    if word not in {"running", "starting"}:
+        with suppress(StorageError):  # an unreadable folder
+            undelivered = count_pending(folder)
     return RunSummary(
         run=folder.path.name,
         name=run.name,
@@ -217,16 +214,9 @@ def _summary(run: IdentifiedRun) -> RunSummary:
         started=float(created) if isinstance(created, int | float) else None,
         seconds=known.seconds,
         health=str(known.health["verdict"]) if known.health and "verdict" in known.health else None,
-        undelivered=None if word in {"running", "starting"} else _undelivered(folder),
+        undelivered=undelivered,
         remark=remark,
     )
-
-
-def _undelivered(folder: RunFolder) -> PendingUploads | None:
-    try:
-        return count_pending(folder)
-    except StorageError:  # an unreadable folder
-        return None
 
 
 def current_status(folder: RunFolder, identity: Mapping[str, Any]) -> tuple[str, Status | None, str | None]:
@@ -253,13 +243,10 @@ def current_status(folder: RunFolder, identity: Mapping[str, Any]) -> tuple[str,
 
 
 def mark_killed(folder: RunFolder, status: Status) -> Status | None:
-    """Mark a run whose process has disappeared as killed, in its status and, for MLflow, in its journal.
+    """Mark a run whose process has disappeared as killed, in its status and, for MLflow, in its journal; return the new status.
 
     The process has disappeared if no process holds the folder's lock, and the process is dead or has been silent for a minute. Only
-    the run's own host can tell.
-
-    Returns:
-        The new status; ``None`` where the run is alive or has ended.
+    the run's own host can tell. ``None`` where the run is alive or has ended.
     """
     if status.status != "running" or status.host != socket.gethostname() or folder.holder():
         return None

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
@@ -39,11 +39,9 @@ def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options:
     """Write what describes a new run."""
     import torch
 
-    from ganforge.runs.loaded_generator import plain_specs
-
     folder.write_json(folder.lock, make_lock(plan.blueprint, plan.recipe_folder).to_plain())
     _copy_local_plugins(folder)
-    folder.write_json(folder.path / "specs.json", plain_specs(trainer.evaluator.data, trainer.sampler.spec))
+    folder.write_json(folder.path / "specs.json", {"data": asdict(trainer.evaluator.data), "latent": asdict(trainer.sampler.spec)})
     facts = {
         "seed": plan.blueprint.recipe.train.seed,
         "parent": options.parent,
