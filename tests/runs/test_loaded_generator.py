@@ -177,10 +177,8 @@ def test_a_damaged_file_is_named(bundle, file, content):
 
 def test_it_says_what_it_is(bundle):
     assert repr(ganforge.load(bundle("infogan_moons"))) == (
-        "<generator of infogan_moons: iteration 20, values (2,), noise 3, categorical codes of 2, 1 continuous codes; on cpu>"
-    )
-    assert repr(ganforge.load(bundle("cgan_moons"))).startswith(
-        "<generator of cgan_moons: iteration 20, values (2,), noise 3, 2 classes;"
+        "<generator of infogan_moons: iteration 20, values (2,), "
+        "LatentSpec(noise=3, classes=None, categorical=(2,), continuous=1), on cpu>"
     )
 
 

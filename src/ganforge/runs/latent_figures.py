@@ -13,19 +13,7 @@ from PIL import Image
 from ganforge.core.formatting import clean
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures import Floats, mpl_style
-from ganforge.figures.images import (
-    Arrangement,
-    arrange_in_order,
-    draw_grid,
-    encode_gif,
-    encode_png,
-    enlarge,
-    lay_out,
-    scale_factor,
-    to_pixels,
-    value_range,
-)
+from ganforge.figures import Floats, images, mpl_style
 from ganforge.figures.plot_data import axis_limits, find_groups, fit_projection, flatten
 from ganforge.runs.latent_grids import LatentGrid, Method, default_method, interpolate, interpolate_through, traverse
 from ganforge.runs.loaded_generator import LoadedGenerator
@@ -35,14 +23,10 @@ from ganforge.storage import atomic_files
 FORMATS = (".png", ".gif")
 ROWS = 8
 """Default rows of a figure."""
-_STEPS = {".png": 10, ".gif": 24}
-"""Default steps of a row."""
-_LINE_STEPS = 100
-"""Steps of a path that is drawn as a line."""
-_LEGS = 5
-"""Latents that a path of points goes through."""
-_CLOUD = 1000
-"""Samples drawn below paths."""
+_STEPS = {".png": 10, ".gif": 24}  # of a row
+_LINE_STEPS = 100  # of a path that is drawn as a line
+_LEGS = 5  # latents that a path of points goes through
+_CLOUD = 1000  # samples drawn below paths
 _SHEET_SIDE, _FRAME_SIDE = 1024, 480  # pixels that a sheet and a frame of images are enlarged to, at most
 _IMAGES_PACE, _POINTS_PACE = 80, 60  # milliseconds of each frame
 _PAGE, _SCREEN = 6.4, 4.8  # inches: width of paths as a picture, and of a frame of them, which costs by its pixels
@@ -76,17 +60,8 @@ def traversal(
     """Vary one input and hold all others: :func:`ganforge.runs.latent_grids.traverse`.
 
     On a sheet of images, each column of labels and categorical codes has its own latent. In an animation, and where paths are
-    drawn, the columns are steps of one interpolation: between two latents, or for paths through several.
-
-    Args:
-        generator: stays as it is.
-        drawn: at least two latents to hold; they are repeated where more are needed.
-        ending: ``.png`` or ``.gif``.
-        steps: latents in each row.
-        rows: rows of a sweep, where neither labels nor codes make rows.
-        code: the code to vary.
-        noise: or the dimension of the noise to vary.
-        hold_label: whether labels stay as drawn and make no rows.
+    drawn, the columns are steps of one interpolation: between two latents, or for paths through several. ``drawn`` are at least
+    two latents, repeated where more are needed; ``rows`` counts where neither labels nor codes make rows.
     """
     data, columns = generator.data, steps or _steps(generator.data, ending)
     if data.is_image and ending == ".png":
@@ -131,18 +106,18 @@ def _ordered(latent: Latent, data: DataSpec) -> tuple[torch.Tensor, tuple[str, .
 
 
 def _image_sheet(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
-    arrangement = Arrangement(arrange_in_order(len(samples), grid.columns).places, grid.names)
-    return encode_png(draw_grid(samples, value_range(data, samples), arrangement, _SHEET_SIDE))
+    arrangement = images.Arrangement(images.arrange_in_order(len(samples), grid.columns).places, grid.names)
+    return images.encode_png(images.draw_grid(samples, images.value_range(data, samples), arrangement, _SHEET_SIDE))
 
 
 def _image_gif(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
     """Forth and back, a frame for each column, in which the images of all rows are about square."""
-    images, places = to_pixels(samples, value_range(data, samples)), arrange_in_order(len(grid.names)).places
-    sheets = (lay_out(images[column :: grid.columns], places) for column in range(grid.columns))
-    frames = [Image.fromarray(enlarge(sheet, scale_factor(sheet, _FRAME_SIDE))) for sheet in sheets]
+    pixels, places = images.to_pixels(samples, images.value_range(data, samples)), images.arrange_in_order(len(grid.names)).places
+    sheets = (images.lay_out(pixels[column :: grid.columns], places) for column in range(grid.columns))
+    frames = [Image.fromarray(images.enlarge(sheet, images.scale_factor(sheet, _FRAME_SIDE))) for sheet in sheets]
     if data.shape[0] != 3:
         frames = [frame.convert("L") for frame in frames]
-    return encode_gif(frames, pace=_IMAGES_PACE, back=True, colours=256)
+    return images.encode_gif(frames, pace=_IMAGES_PACE, back=True, colours=256)
 
 
 def _path_sheet(axes: Any, rows: Floats, colours: Sequence[str]) -> bytes:
@@ -150,7 +125,7 @@ def _path_sheet(axes: Any, rows: Floats, colours: Sequence[str]) -> bytes:
     for row, colour in zip(rows, colours, strict=True):
         axes.plot(*row[:1].T, "o", color="white", markeredgecolor=colour, markersize=5, zorder=3)
         axes.plot(*row[-1:].T, "o", color=colour, markersize=5, zorder=3)
-    return encode_png(mpl_style.render(axes.figure))
+    return images.encode_png(mpl_style.render(axes.figure))
 
 
 def _path_gif(axes: Any, rows: Floats, colours: Sequence[str]) -> bytes:
@@ -160,7 +135,7 @@ def _path_gif(axes: Any, rows: Floats, colours: Sequence[str]) -> bytes:
     for step in range(rows.shape[1]):
         dots.set_offsets(rows[:, step])
         frames.append(Image.fromarray(blit.draw([dots])))
-    return encode_gif(frames, pace=_POINTS_PACE, back=True)
+    return images.encode_gif(frames, pace=_POINTS_PACE, back=True)
 
 
 def _draw_paths(grid: LatentGrid, values: Floats, cloud: Floats | None, title: str, width: float) -> tuple[Any, Floats, list[str]]:

@@ -19,12 +19,9 @@ from ganforge.core.specs import DataSpec, LatentSpec
 
 MAX_ROWS = 20
 """Rows of labels or of a code's values at most."""
-_CODE_RANGE = (-1.0, 1.0)
-"""The range that training draws continuous codes from; values beyond it are allowed."""
-_DEVIATIONS = 2.0
-"""Standard deviations by which a dimension of the noise is moved to either side."""
-_DRAWN = 4096
-"""Latents from which the moments of a sampler are estimated where it does not declare them."""
+_CODE_RANGE = (-1.0, 1.0)  # that training draws continuous codes from; values beyond it are allowed
+_DEVIATIONS = 2.0  # standard deviations by which a dimension of the noise is moved to either side
+_DRAWN = 4096  # latents from which the moments of a sampler are estimated where it does not declare them
 
 Rows = list[tuple[str, Latent]]
 Method = Literal["linear", "spherical"]
@@ -57,20 +54,12 @@ def lerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
 
 
 def slerp(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-    """Points on arcs (Shoemake 1985; White 2016): the direction turns at constant speed, the length changes evenly.
+    """Points on arcs (Shoemake 1985; White 2016), shapes as of :func:`lerp`: constant angular speed, and evenly changing length.
 
     The arc lies in the plane of both vectors, whose second axis is the part of ``end`` perpendicular to ``start``: unlike
     sin((1 − t)Ω)/sin Ω, this divides by nothing that vanishes for small angles. Opposite vectors span no plane; one of the shortest
     arcs between them is then taken, always the same. Where there is no arc (one dimension, or a vector of length 0) the line is
     straight.
-
-    Args:
-        start: ``(n, z)``.
-        end: ``(n, z)``.
-        shares: ``(s,)``, of the way, from 0 to 1.
-
-    Returns:
-        ``(n, s, z)`` in the type of ``start``; exact at both ends.
     """
     if start.shape[1] < 2:
         return lerp(start, end, shares)
@@ -209,7 +198,7 @@ def traverse(
     noise: int | None = None,
     hold_label: bool = False,
 ) -> LatentGrid:
-    """The grid that shows the effect of labels, codes or noise.
+    """The grid that shows the effect of labels, codes, numbered with categorical ones first, or one dimension of the noise.
 
     - By default: a row for each label, each value of the first categorical code and each continuous code; for a generator that
       has none of them, a row for each of the first dimensions of the noise, as many as ``down`` has latents.
@@ -217,14 +206,8 @@ def traverse(
     - A continuous code is swept from −1 to 1, a dimension of the noise by two standard deviations to either side but not
       beyond its bounds: a row for each label, or each value of the first categorical code, or else each latent of ``down``.
 
-    Args:
-        across: a latent for each column, the same in each row: what labels and categorical codes are set in.
-        down: a latent for each row, held along it: what is swept.
-        sampler: what draws the latents.
-        data: the data's spec, for the names of classes.
-        code: a code's number, categorical ones first.
-        noise: a dimension of the noise, from 0; not together with a code.
-        hold_label: whether labels stay as they are, and make no rows.
+    Labels and categorical codes are set in ``across``, a latent for each column; ``down`` has a latent for each row, which is
+    swept. With ``hold_label``, labels stay as they are and make no rows.
     """
     spec, columns = sampler.spec, len(across)
     _check(spec, code, noise)

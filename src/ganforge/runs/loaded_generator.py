@@ -58,11 +58,8 @@ class LoadedGenerator:
     path: Path  # the folder that it came from
 
     def __repr__(self) -> str:
-        facts = [f"iteration {self.iteration}", f"values {self.data.shape}", f"noise {self.latent.noise}"]
-        facts += [f"{self.latent.classes} classes"] if self.latent.classes is not None else []
-        facts += [f"categorical codes of {', '.join(map(str, self.latent.categorical))}"] if self.latent.categorical else []
-        facts += [f"{self.latent.continuous} continuous codes"] if self.latent.continuous else []
-        return f"<generator of {self.path.resolve().name}: {', '.join(facts)}; on {self.device}>"
+        name, iteration = self.path.resolve().name, f"iteration {self.iteration}"
+        return f"<generator of {name}: {iteration}, values {self.data.shape}, {self.latent}, on {self.device}>"
 
     def __call__(self, latent: Latent) -> Samples:
         """The samples of latents on any device; in the data's own units, on the CPU."""

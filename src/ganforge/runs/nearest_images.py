@@ -14,20 +14,7 @@ from ganforge.core.errors import DataError, UsageError, isolated
 from ganforge.core.formatting import clean
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.figures import Pixels
-from ganforge.figures.images import (
-    BLANK,
-    GridIndices,
-    add_captions,
-    add_footer,
-    arrange_by_group,
-    encode_png,
-    enlarge,
-    lay_out,
-    scale_factor,
-    to_pixels,
-    value_range,
-)
+from ganforge.figures import Pixels, images
 from ganforge.figures.plot_data import find_groups
 from ganforge.metrics import nearest_neighbours
 from ganforge.recipe.reader import read_recipe
@@ -50,8 +37,8 @@ def beside_training_images(samples: Samples, data: DataSpec, folder: RunFolder) 
     found = rebuild_dataset(folder, blueprint.dataset, seed=blueprint.recipe.train.seed)
     name = f"the data set '{blueprint.dataset.component.name}'"
     with isolated():
-        images = found.dataset.streamed() if isinstance(found.dataset, StreamingDataset) else found.dataset.training().values
-    return beside_nearest(samples, images, data, name=name), found.changes
+        training = found.dataset.streamed() if isinstance(found.dataset, StreamingDataset) else found.dataset.training().values
+    return beside_nearest(samples, training, data, name=name), found.changes
 
 
 def beside_nearest(
@@ -64,30 +51,27 @@ def beside_nearest(
 ) -> bytes:
     """A sheet as PNG: rows of samples, and framed on the right the training image nearest to the last sample of each row.
 
-    Args:
-        samples: generated images in the data's own units; each label or first categorical code gets its rows.
-        training: ``(m, *shape)`` training images, floats or bytes, or a source, which is read in chunks.
-        data: the images' spec.
-        name: the data set's name, for errors.
-        note: a text below the sheet.
+    Each label or first categorical code gets its rows. Training images are ``(m, *shape)`` floats or bytes, or a source, which is
+    read in chunks. ``name`` is the data set's name for errors, ``note`` a text below the sheet.
     """
-    arrangement = arrange_by_group(find_groups(samples, data), len(samples))
+    arrangement = images.arrange_by_group(find_groups(samples, data), len(samples))
     # A row's last sample goes to its end, beside its neighbour; blanks go to its beginning.
-    order = np.argsort(arrangement.places != BLANK, axis=1, kind="stable")
+    order = np.argsort(arrangement.places != images.BLANK, axis=1, kind="stable")
     rows = np.take_along_axis(arrangement.places, order, axis=1)
     nearest, places = _nearest(samples.values[torch.from_numpy(rows[:, -1])], training, data, name)
 
-    limits = value_range(data, Samples(torch.cat([samples.values, nearest])))
+    limits = images.value_range(data, Samples(torch.cat([samples.values, nearest])))
     gap = max(1, data.shape[1] // 24)
-    left = lay_out(to_pixels(samples, limits), rows, gap=gap)
+    left = images.lay_out(images.to_pixels(samples, limits), rows, gap=gap)
     left = np.pad(left, ((gap, gap), (0, 2 * gap), (0, 0)), constant_values=255)
-    drawn = np.concatenate([left, _framed(to_pixels(Samples(nearest), limits), places, gap)], axis=1)
-    factor = scale_factor(drawn, _SIDE)
-    pitch = factor * (data.shape[1] + gap)
-    return encode_png(add_footer(add_captions(enlarge(drawn, factor), [clean(name) for name in arrangement.names], pitch), note))
+    drawn = np.concatenate([left, _framed(images.to_pixels(Samples(nearest), limits), places, gap)], axis=1)
+    factor = images.scale_factor(drawn, _SIDE)
+    names, pitch = [clean(name) for name in arrangement.names], factor * (data.shape[1] + gap)
+    captioned = images.add_captions(images.enlarge(drawn, factor), names, pitch)
+    return images.encode_png(images.add_footer(captioned, note))
 
 
-def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, name: str) -> tuple[Tensor, GridIndices]:
+def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, name: str) -> tuple[Tensor, images.GridIndices]:
     """The nearest training images, and their places; samples that are not finite have none."""
     best = torch.full((len(values),), torch.inf, dtype=torch.float64)
     nearest = torch.zeros_like(values)
@@ -102,7 +86,7 @@ def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, na
         nearer = found.distances < best  # never where it is NaN
         best = torch.where(nearer, found.distances, best)
         nearest[nearer] = data.to_float(part[found.indices[nearer]]).to(nearest.dtype)
-    places = torch.where(best.isfinite(), torch.arange(len(values)), BLANK)
+    places = torch.where(best.isfinite(), torch.arange(len(values)), images.BLANK)
     return nearest, places.numpy()[:, None]
 
 
@@ -127,9 +111,9 @@ def _in_range_of(part: Tensor, values: Tensor, data: DataSpec) -> Tensor:
     return (values.double() - low) / (high - low) * 255
 
 
-def _framed(images: Pixels, places: GridIndices, width: int) -> Pixels:
+def _framed(pixels: Pixels, places: images.GridIndices, width: int) -> Pixels:
     """Images below each other, with a frame around each."""
-    framed = np.pad(lay_out(images, places, gap=width), ((width, width), (width, width), (0, 0)))
-    framed[np.arange(len(framed)) % (images.shape[1] + width) < width] = FRAME
+    framed = np.pad(images.lay_out(pixels, places, gap=width), ((width, width), (width, width), (0, 0)))
+    framed[np.arange(len(framed)) % (pixels.shape[1] + width) < width] = FRAME
     framed[:, :width] = framed[:, -width:] = FRAME
     return framed

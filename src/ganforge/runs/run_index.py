@@ -113,14 +113,12 @@ def find(reference: str, root: Path) -> RunFolder:
 def _folder(reference: str) -> RunFolder | None:
     path = Path(reference)
     try:
-        is_folder = bool(reference) and path.is_dir()
+        if reference and (path / "run.json").is_file():
+            return RunFolder(path)
+        is_path = len(path.parts) > 1 and path.is_dir()
     except (OSError, ValueError):  # not a valid name of a file
         return None
-    if not is_folder:
-        return None
-    if (path / "run.json").is_file():
-        return RunFolder(path)
-    if len(path.parts) > 1:
+    if is_path:
         raise UsageError(f"{path} is not the folder of a run: it has no run.json", remedy="`ganforge runs` lists the runs")
     return None  # a folder that happens to have the name of a run
 
