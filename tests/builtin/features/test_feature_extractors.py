@@ -37,9 +37,7 @@ def test_raw_features_are_the_values_in_rows(metric_context) -> None:
 
 
 @pytest.fixture
-def digits(dataset, monkeypatch):
-    """Real digits, with half the training steps."""
-    monkeypatch.setattr(classifier_features, "_LEAST_STEPS", 300)
+def digits(dataset):
     return dataset("digits")
 
 
@@ -119,7 +117,7 @@ def test_stacked_digits_are_read_channel_by_channel(digits, metric_context) -> N
     spec = DataSpec((3, 8, 8), 1000, tuple(f"{n:03}" for n in range(1000)), value_range=(-1.0, 1.0))
     data = SplitDataset(spec, stacked(digits.train, 1500), stacked(digits.held, 300))
     reader = load_classifier(metric_context(data))
-    assert reader.accuracy > 0.85  # about the cube of that of one digit
+    assert reader.accuracy > 0.88  # about the cube of that of one digit
     assert float((reader.classes(data.held.values) == data.held.labels).float().mean()) == pytest.approx(reader.accuracy, abs=0.05)
     assert reader.features(data.held.values).shape == (300, 384)
 
