@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from ganforge.core.findings import Finding, advice, headline, report, unchecked_report
+from ganforge.core.findings import Finding, advice, headline, report
 
 COLLAPSE = Finding("diversity", "mode collapse", "fail", "samples near 12% of the data only", 1200, 1250, "packing", "a.b")
 DUPLICATES = replace(COLLAPSE, check="duplicates", problem="near-duplicates", level="warn", key=None)
@@ -20,7 +20,7 @@ def test_a_report_survives_json():
     assert told["verdict"] == "fail"
     assert [Finding(**plain) for plain in told["findings"]] == [COLLAPSE, DUPLICATES]
     assert report([])["verdict"] == "healthy"
-    assert unchecked_report() == {"verdict": "not monitored", "findings": []}
+    assert report((), conclusive=False) == {"verdict": "not monitored", "findings": []}
 
 
 def test_findings_in_words():

@@ -70,11 +70,11 @@ def test_normalization_is_applied_feature_by_feature_and_undone():
 
 
 def test_normalization_keeps_the_shape_of_images():
-    normalization = Normalization(tuple(range(12)), (2.0,) * 12)
+    spec = DataSpec((3, 2, 2), normalization=Normalization(tuple(range(12)), (2.0,) * 12))
     own = torch.arange(24.0).reshape(2, 3, 2, 2)
-    assert normalization.normalize(own).shape == own.shape
-    assert torch.equal(normalization.denormalize(normalization.normalize(own)), own)
-    assert normalization.normalize(own)[0].abs().sum() == 0
+    assert spec.normalize(own).shape == own.shape
+    assert torch.equal(spec.denormalize(spec.normalize(own)), own)
+    assert spec.normalize(own)[0].abs().sum() == 0
 
 
 def test_unscaled_data_is_seen_as_it_is():

@@ -61,7 +61,7 @@ def test_what_toml_gives_fits_tuples_paths_enums_and_floats():
         ({"path": 3}, "path", "must be text in quotes, got 3", None),
         ({"pair": [1, "x"]}, "pair[1]", "must be an integer, got 'x'", None),
         ({"many": [1, 0]}, "many[1]", "must be at least 1, got 0", None),
-        ({"many": 8}, "many", "must be a list, got 8", "write [8]"),
+        ({"many": 8}, "many", "must be a list, got 8", "write a list, such as [8]"),
         ({"some": ["a", "b", "c"]}, "some", "length must be at most 2, got 3", None),
         ({"few": []}, "few", "length must be at least 1, got 0", None),
         ({"by_name": {"a": 1.5}}, "by_name.a", "must be an integer, got 1.5", None),

@@ -170,11 +170,7 @@ def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int)
 
 def metric_context(sizes: BuildContext, dataset: Part, folders: Folders) -> MetricContext:
     """The context of a recipe's metrics; its data set is built at most once, when the first metric asks for it."""
-
-    @functools.cache
-    def build() -> Dataset:
-        return build_dataset(dataset, seed=0, folders=folders)
-
+    build = functools.cache(functools.partial(build_dataset, dataset, seed=0, folders=folders))
     return MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, build)
 
 

@@ -255,12 +255,7 @@ def installed_differences(locked: Lock, origin: Path | None = None) -> tuple[Loc
 
 def part_differences(locked: Lock, now: Lock) -> tuple[LockDifference, ...]:
     """Differences in components and data."""
-    return (*_component_differences(locked, now), *_data_differences(locked.data_files, now.data_files))
-
-
-def data_differences(locked: Lock, dataset: Part, folder: Path) -> tuple[LockDifference, ...]:
-    """Differences in the data that a data set reads from the recipe's folder."""
-    return tuple(_data_differences(locked.data_files, hash_data(dataset, folder)))
+    return (*_component_differences(locked, now), *data_differences(locked, now.data_files))
 
 
 def check_installed(locked: Lock, origin: Path | None = None) -> None:
@@ -361,9 +356,10 @@ def _component_differences(locked: Lock, now: Lock) -> Iterator[LockDifference]:
             yield LockDifference(message, "use the recipe of the lock")
 
 
-def _data_differences(locked: Iterable[LockedFile], now: Iterable[LockedFile]) -> Iterator[LockDifference]:
+def data_differences(locked: Lock, now: Iterable[LockedFile]) -> Iterator[LockDifference]:
+    """Differences in the data, from what :func:`hash_data` finds."""
     current = {one.key: one for one in now}
-    for one in locked:
+    for one in locked.data_files:
         found = current.get(one.key)
         if found is None or found.sha256 != one.sha256:
             message = f"{found.file} is not the data that is locked" if found else f"{one.file} is locked but missing"

@@ -62,11 +62,6 @@ def report(findings: Sequence[Finding], *, conclusive: bool = True) -> dict[str,
     return {"verdict": found, "findings": [asdict(finding) for finding in findings]}
 
 
-def unchecked_report() -> dict[str, Any]:
-    """The report on a run without health checks."""
-    return report((), conclusive=False)
-
-
 def headline(finding: Finding) -> str:
     """``fail: mode collapse since iteration 400: all samples are nearly the same …``."""
     return f"{finding.level}: {finding.problem} since iteration {finding.since:,}: {finding.evidence}"

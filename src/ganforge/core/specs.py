@@ -38,16 +38,6 @@ class Normalization:
     offset: tuple[float, ...]
     scale: tuple[float, ...]
 
-    def denormalize(self, values: Tensor) -> Tensor:
-        """Convert normalized values ``(n, *shape)`` to the data's own units."""
-        offset, scale = values.new_tensor(self.offset), values.new_tensor(self.scale)
-        return (values.flatten(1) * scale + offset).reshape(values.shape)
-
-    def normalize(self, values: Tensor) -> Tensor:
-        """Normalize values ``(n, *shape)`` in the data's own units."""
-        offset, scale = values.new_tensor(self.offset), values.new_tensor(self.scale)
-        return ((values.flatten(1) - offset) / scale).reshape(values.shape)
-
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
@@ -82,11 +72,17 @@ class DataSpec:
 
     def denormalize(self, values: Tensor) -> Tensor:
         """Convert normalized values ``(n, *shape)`` to the data's own units."""
-        return self.normalization.denormalize(values) if self.normalization else values
+        if self.normalization is None:
+            return values
+        offset, scale = values.new_tensor(self.normalization.offset), values.new_tensor(self.normalization.scale)
+        return (values.flatten(1) * scale + offset).reshape(values.shape)
 
     def normalize(self, values: Tensor) -> Tensor:
         """Normalize values ``(n, *shape)`` in the data's own units."""
-        return self.normalization.normalize(values) if self.normalization else values
+        if self.normalization is None:
+            return values
+        offset, scale = values.new_tensor(self.normalization.offset), values.new_tensor(self.normalization.scale)
+        return ((values.flatten(1) - offset) / scale).reshape(values.shape)
 
     def to_float(self, values: Tensor) -> Tensor:
         """Convert bytes (uint8) to floats, 0 and 255 to the ends of :attr:`value_range`; floats are returned unchanged."""

@@ -30,10 +30,7 @@ _INT64 = range(-(2**63), 2**63)
 class RecipeSource:
     """A recipe as it was read: its own file and text, all files that were read, the merged tables, and where each key was given.
 
-    Attributes:
-        table: the merged tables; values that no recipe may hold, such as dates, are `problems` and replaced by harmless ones.
-        replaced: the keys of the replaced values, about which no other problem is reported.
-        problems: everything wrong with the tables except component parameters, sorted by place.
+    Values that no recipe may hold, such as dates, are `problems`; in the table harmless ones replace them at the keys ``replaced``.
     """
 
     path: Path

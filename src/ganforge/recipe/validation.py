@@ -176,7 +176,7 @@ def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str 
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     match kind:
         case _ if kind == "no_branch" or kind in _EXPECTED:
-            return _wrong_type(_expected_type(details), key, value, models)
+            return _wrong_type(_expected_type(details), key, value)
         case _ if kind == "missing" or (kind == "too_short" and key == ("loss",)):
             return _missing(key)
         case "string_too_short" if context["min_length"] == 1:
@@ -195,7 +195,7 @@ def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str 
     return str(context["error"]) if kind == "value_error" else details["msg"][:1].lower() + details["msg"][1:], None
 
 
-def _wrong_type(expected: str, key: Key, value: object, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
+def _wrong_type(expected: str, key: Key, value: object) -> tuple[str, str | None]:
     if len(key) == 1 and key[0] in ("loss", "metric", "expect") and isinstance(value, Mapping):
         return f"must be a list of tables, got one table: write [[{key[0]}]]", None
     hint = None
@@ -206,16 +206,8 @@ def _wrong_type(expected: str, key: Key, value: object, models: tuple[type[Param
     elif isinstance(value, float) and value.is_integer() and expected == "an integer" and abs(value) < 1e15:
         hint = f"write {value:.0f}"
     elif isinstance(value, int | float) and expected == "a list":
-        length = _tuple_length(str(key[-1]), models)
-        hint = f"write a list of {length} values in brackets" if length else f"write [{format_value(value)}]"
+        hint = f"write a list, such as [{format_value(value)}]"
     return f"must be {expected}, got {format_value(value)}", hint
-
-
-def _tuple_length(name: str, models: tuple[type[Params], ...]) -> int | None:
-    """The length of a field that is a tuple of fixed length."""
-    annotations = [model.model_fields[name].annotation for model in models if name in model.model_fields]
-    lengths = [len(get_args(one)) for one in annotations if get_origin(one) is tuple and Ellipsis not in get_args(one)]
-    return lengths[0] if lengths else None
 
 
 def _missing(key: Key) -> tuple[str, str | None]:

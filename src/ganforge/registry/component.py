@@ -212,17 +212,8 @@ class Component:
             with isolated():
                 return attrgetter(attribute)(importlib.import_module(module))
         except Exception as error:
+            plugin = self.plugin
+            remedy = f"fix {plugin.url}" if plugin.source == "file" else f"fix or reinstall {plugin.distribution} {plugin.version}"
             raise PluginError(
-                f"{self.kind} '{self.id}': cannot load {reference}: {describe_error(error)}",
-                remedy=_remedy(self.plugin),
+                f"{self.kind} '{self.id}': cannot load {reference}: {describe_error(error)}", remedy=remedy
             ) from error
-
-
-def _remedy(plugin: PluginRef) -> str:
-    """How to repair a broken reference; reinstalling does not help with the user's own file or folder."""
-    if plugin.source == "file":
-        return f"fix {plugin.url}"
-    path = unquote(urlsplit(plugin.url or "").path)
-    if plugin.source == "editable" or (plugin.source == "local" and Path(path).is_dir() and path):
-        return f"fix it in {path}" + ("" if plugin.source == "editable" else ", and reinstall it if it is installed")
-    return f"reinstall or update {plugin.distribution} {plugin.version}"

@@ -140,14 +140,7 @@ def iter_fields(
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A part of a field's annotation.
-
-    Attributes:
-        type: the annotation without ``Annotated``.
-        marks: its metadata, such as bounds.
-        keys: the path to it from the field: ``[]`` for items of a list, ``.*`` for values of a table.
-        words: the same in words, for bounds: ``each`` or ``item 0``.
-    """
+    """A part of a field's annotation; ``keys`` (``[]`` or ``.*``) and ``words`` (``each`` or ``item 0``) lead to it."""
 
     type: Any
     marks: tuple[object, ...] = ()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganforge.build.blueprint import resolve_sampling_parts
 from ganforge.build.builder import Folders, build_dataset, build_network, build_sampler, choose_device
-from ganforge.build.lock import LockedComponent, data_differences, read_lock
+from ganforge.build.lock import LockedComponent, data_differences, hash_data, read_lock
 from ganforge.build.parts import Part
 from ganforge.core.contracts import BuildContext, Dataset, Sampler
 from ganforge.core.errors import RunFolderError, UsageError, describe_error
@@ -144,7 +144,7 @@ def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDatas
     identity = folder.read_json(folder.identity) or {}
     data, *others = data_folders()
     folders = Folders(Path(identity.get("recipe_folder", folder.path)), data, tuple(others))
-    changes = data_differences(read_lock(folder.path), part, folders.recipe) if folder.lock.exists() else ()
+    changes = data_differences(read_lock(folder.path), hash_data(part, folders.recipe)) if folder.lock.exists() else ()
     return RebuiltDataset(build_dataset(part, seed=seed, folders=folders), folders, tuple(one.message for one in changes))
 
 

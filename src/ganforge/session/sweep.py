@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ganforge import __version__
 from ganforge.build.blueprint import check_expectations
 from ganforge.core.errors import UsageError
-from ganforge.core.findings import unchecked_report
+from ganforge.core.findings import report
 from ganforge.recipe.config import Expectation
 from ganforge.session.result import Result, SweepResult, mlflow_facts
 from ganforge.session.run_files import common_start_record, write_recipe_files
@@ -106,7 +106,7 @@ def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder
     except (ValueError, KeyError):
         name, code, lines = f"{plan.name} seed {seed}", child.returncode or 1, log.read_text(encoding="utf-8").strip().splitlines()
         reason = lines[-1] if lines else "its log is empty"
-        return Result(name, log, "failed", 0, 0.0, 0.0, {}, unchecked_report(), {}, code, seed, reason)
+        return Result(name, log, "failed", 0, 0.0, 0.0, {}, report((), conclusive=False), {}, code, seed, reason)
 
 
 def _record_progress(journal: JournalWriter, results: Sequence[Result]) -> None:

@@ -19,7 +19,7 @@ from ganforge.callbacks.run_recorder import CheckpointSaver
 from ganforge.callbacks.run_recorder import journal as journal_writer
 from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError, describe_error
 from ganforge.core.events import Event, Finished, Outcome
-from ganforge.core.findings import unchecked_report
+from ganforge.core.findings import report
 from ganforge.core.redaction import mask
 from ganforge.health.monitor import HealthMonitor
 from ganforge.session.result import Result, mlflow_facts
@@ -194,7 +194,11 @@ def _conclude(context: RunContext, finished: Finished) -> None:
     folder, journal, wanted = context.folder, context.journal, context.recipe.pictures
     reached = folder.read_status() or Status(status="running")
     protocols = {metric.name: metric.protocol for metric in context.trainer.evaluator.metrics}
-    final = {"metrics": dict(reached.metrics), "protocols": protocols, "health": dict(reached.health or unchecked_report())}
+    final = {
+        "metrics": dict(reached.metrics),
+        "protocols": protocols,
+        "health": dict(reached.health or report((), conclusive=False)),
+    }
     atomic_files.write_json(folder.metrics, {"iteration": finished.iteration, **final})
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
@@ -269,7 +273,7 @@ def _result(context: RunContext, finished: Finished, delivered: UploadSummary) -
         seconds=finished.seconds,
         iterations_per_second=context.trainer.iterations_run / max(finished.seconds, 1e-9),
         metrics=dict(status.metrics) if status else {},
-        health=dict(status.health) if status and status.health else unchecked_report(),
+        health=dict(status.health) if status and status.health else report((), conclusive=False),
         mlflow=mlflow_facts(delivered, wanted=context.recipe.tracking.mode != "off"),
         exit_code=_exit_code(context, finished),
         seed=context.recipe.train.seed,
