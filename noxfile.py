@@ -25,7 +25,8 @@ TYPED = ["src", *(f"{plugin}/src" for plugin in PLUGINS), *map(str, sorted(Path(
 PINS = ["-c", "constraints.txt"]
 PARALLEL = ["--numprocesses=2", "--dist=worksteal"]
 
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions").glob("3.*/bin")  # pyenv's shims see only active ones
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), *map(str, PYENV), os.environ["PATH"]])
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of test processes import torch: compile it once
 
 
