@@ -68,10 +68,7 @@ def _crosses(value: float, limit: float, limits: WarnLimit, *, eased: bool) -> b
 class HealthCheck:
     """One health check, named as in ``[health]``, in findings and in ``health/…``.
 
-    Attributes:
-        observe: gives the observation, or ``None`` if all is well or a value is missing.
-        waits: whether it waits until the warm-up is over.
-        immediate: whether one observation is enough for a finding.
+    It ``waits`` until the warm-up is over; if ``immediate``, one observation is enough for a finding.
     """
 
     name: str
@@ -84,17 +81,23 @@ class HealthCheck:
 # Checks of training diagnostics
 
 
-def _check_norms(inputs: CheckInputs, kind: str, problem: str, evidence: str, networks: tuple[str, ...]) -> Observation | None:
-    """A norm that is not finite, or the largest one of the ``networks`` if it crosses a limit."""
+def _check_norms(inputs: CheckInputs, kind: Literal["gradients", "weights"]) -> Observation | None:
+    """A norm that is not finite, or that of either network's gradient or the generator's weights if it crosses a limit."""
     norms = {name: norm for name in _NETWORKS if (norm := inputs.values.get(f"{kind}/{name}")) is not None}
     if lost := next((name for name, norm in norms.items() if not math.isfinite(norm)), None):
         what = f"the norm of the {lost}'s {kind.replace('gradients', 'gradient')} is {norms[lost]:g}"
         return Observation("fail", NON_FINITE, what, f"{lost}.optimizer.lr")
-    worst = max((name for name in norms if name in networks), key=lambda name: norms[name], default=None)
-    if worst is None:
+    if kind == "weights":
+        norms.pop("discriminator", None)
+    if not norms:
         return None
+    worst = max(norms, key=lambda name: norms[name])
     level = inputs.level(kind, norms[worst])
-    return level and Observation(level, problem, f"the {worst}'s {evidence.format(norms[worst])}")
+    if kind == "weights":
+        return level and Observation(
+            level, "divergence", f"the generator's weights are {norms[worst]:.3g} times their initial size"
+        )
+    return level and Observation(level, "exploding gradients", f"the {worst}'s gradient has norm {norms[worst]:.3g}")
 
 
 def _check_dominance(inputs: CheckInputs) -> Observation | None:
@@ -211,19 +214,14 @@ def _by_limit(inputs: CheckInputs, check: str, problem: str, evidence: str) -> O
     return level and Observation(level, problem, evidence.format(max(0.0, value)))
 
 
-def _norms(kind: str, problem: str, evidence: str, networks: tuple[str, ...]) -> HealthCheck:
-    observe = partial(_check_norms, kind=kind, problem=problem, evidence=evidence, networks=networks)
-    return HealthCheck(kind, "diagnostics", observe, waits=False)
-
-
 def _simple(check: str, problem: str, evidence: str) -> HealthCheck:
     return HealthCheck(check, "samples", partial(_by_limit, check=check, problem=problem, evidence=evidence))
 
 
 CHECKS = (
     # Gradients so large that steps lead nowhere (ganhacks, section 10: norms over 100), or steps so large that they add up.
-    _norms("gradients", "exploding gradients", "gradient has norm {:.3g}", _NETWORKS),
-    _norms("weights", "divergence", "weights are {:.3g} times their initial size", ("generator",)),
+    HealthCheck("gradients", "diagnostics", partial(_check_norms, kind="gradients"), waits=False),
+    HealthCheck("weights", "diagnostics", partial(_check_norms, kind="weights"), waits=False),
     HealthCheck("dominance", "diagnostics", _check_dominance),
     HealthCheck("vanishing", "diagnostics", _check_vanishing),
     HealthCheck("input_gradient", "diagnostics", _check_input_gradient),

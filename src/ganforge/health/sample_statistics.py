@@ -39,12 +39,7 @@ _COPY_QUERIES = 64
 def measure_samples(
     samples: HealthSamples, latent: LatentSpec, *, skip: Container[str] = ()
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """All statistics of one set of samples, except those of the checks to ``skip``.
-
-    Returns:
-        The values, without those that do not apply to this data or latent and those that are not finite; and the error of each
-        check that could not be measured.
-    """
+    """All finite statistics that apply to this data and latent, except those of the checks to ``skip``; and each check's error."""
     real, ema, raw = (_flatten(part) for part in (samples.evaluation.real, samples.evaluation.fake, samples.raw))
     values = {"finite/samples": min(float(fake.isfinite().all(1).double().mean()) for fake in (ema, raw))}
     if values["finite/samples"] < 1 or not bool(real.isfinite().all()) or not float(real.var(0).sum()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 from ganforge.core.contracts import StreamingDataset
 from ganforge.core.errors import StorageError, describe_error, isolated
@@ -29,7 +28,19 @@ def draw_final_figures(trainer: Trainer, folder: RunFolder, journal: JournalWrit
 
     A figure that cannot be drawn is left out with a warning; a disk that refuses ends the drawing. Neither fails the run.
     """
-    for path in _drawn(trainer, folder):
+    for name, draw in _figures(trainer):
+        path = folder.pictures / name
+        try:
+            with seeded(trainer.config.seed), isolated():
+                content = draw()
+            # A picture can be drawn again: the end of a run need not wait for the disk.
+            atomic_files.write_bytes(path, content, durable=False)
+        except StorageError as error:
+            _log.warning("%s and what follows is missing: %s", name, error.message)
+            return
+        except Exception as error:  # noqa: BLE001 - a finished run must not fail for want of a picture
+            _log.warning("%s is missing: %s", name, describe_error(error))
+            continue
         place = str(path.relative_to(folder.path))
         if path.suffix == ".png":
             journal.record("image", key=f"images/{path.stem}", iteration=trainer.iteration, path=place)
@@ -49,23 +60,6 @@ def write_final_report(folder: RunFolder, journal: JournalWriter) -> None:
         _log.warning("%s is missing: %s", folder.report.name, describe_error(error))
         return
     journal.record("file", path=page.name, folder="")
-
-
-def _drawn(trainer: Trainer, folder: RunFolder) -> Iterator[Path]:
-    for name, draw in _figures(trainer, folder):
-        path = folder.pictures / name
-        try:
-            with seeded(trainer.config.seed), isolated():
-                content = draw()
-            # A picture can be drawn again: the end of a run need not wait for the disk.
-            atomic_files.write_bytes(path, content, durable=False)
-        except StorageError as error:
-            _log.warning("%s and what follows is missing: %s", name, error.message)
-            return
-        except Exception as error:  # noqa: BLE001 - a finished run must not fail for want of a picture
-            _log.warning("%s is missing: %s", name, describe_error(error))
-            continue
-        yield path
 
 
 def _figures(trainer: Trainer, folder: RunFolder) -> Iterator[tuple[str, Callable[[], bytes]]]:

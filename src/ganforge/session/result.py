@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of one run.
+    """The end of one run: ``finished``, ``stopped``, ``diverged``, or in a sweep also ``failed``; unless finished, with a reason.
 
-    Attributes:
-        status: ``finished``, ``stopped`` or ``diverged``; in a sweep also ``failed``.
-        seconds: wall time of this process's training.
-        iterations_per_second: over this process's training, with evaluations, pictures, and iterations that a roll-back discarded.
-        health: ``verdict``, which is ``healthy``, ``warn``, ``fail`` or ``not monitored``, and ``findings``, the worst first.
-        mlflow: what :func:`mlflow_facts` gives.
-        reason: why it ended, unless finished.
+    ``seconds`` and ``iterations_per_second`` are of this process's training, with evaluations, pictures, and iterations that a
+    rollback discarded. ``health`` is a report of :mod:`ganforge.core.findings`, ``mlflow`` what :func:`mlflow_facts` gives.
     """
 
     run: str

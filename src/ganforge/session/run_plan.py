@@ -59,11 +59,10 @@ class Options:
 
     Attributes:
         recipe: optional when resuming.
-        resume: folder, name or beginning of the id of a run to resume.
-        tracking_uri: the MLflow store; ``None`` for the environment's or the default.
+        resume: folder, name or beginning of the id of a run.
         parent: id of the sweep that this run belongs to.
-        locked: a lock file, or the run folder that holds it, which installed versions, components and data must match.
-        unlocked: whether a resumed run may continue with other versions, files or data than it was created with.
+        locked: a lock file, or the run folder that holds it, which everything here must match.
+        unlocked: whether a resumed run may continue with other versions, files or data.
     """
 
     recipe: Path | None

@@ -17,7 +17,7 @@ from ganforge.callbacks import Callback, Handler, broadcast
 from ganforge.callbacks.picture_writer import animation, curves, pictures
 from ganforge.callbacks.run_recorder import CheckpointSaver
 from ganforge.callbacks.run_recorder import journal as journal_writer
-from ganforge.core.errors import GanforgeError, RunFolderError, StorageError, TrainingError, UsageError, describe_error
+from ganforge.core.errors import RunFolderError, StorageError, TrainingError, UsageError, describe_error
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import report
 from ganforge.core.redaction import mask
@@ -131,8 +131,14 @@ def _train(context: RunContext) -> Finished:
                 f"training aborted at iteration {trainer.iteration}: {describe_error(error)}",
                 remedy=f"see {folder.path / 'crash.txt'} for the component that did it",
             ) from error
-        if out_of_memory := _memory_error(error, context.recipe.train.batch_size):
-            raise out_of_memory from error
+        import torch
+
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise TrainingError(
+                f"out of memory with batches of {context.recipe.train.batch_size}: {reason}",
+                remedy="lower train.batch_size or the networks' widths; the last checkpoint is kept",
+            ) from error
         raise
     return finished
 
@@ -244,17 +250,6 @@ def _record_failure(context: RunContext, error: BaseException) -> None:
     except StorageError as refused:
         _log.warning(str(refused))
     journal.record("end", status="FAILED", reason="exception", error=text, exit_code=getattr(error, "exit_code", 1))
-
-
-def _memory_error(error: Exception, batch_size: int) -> GanforgeError | None:
-    import torch
-
-    if not isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return None
-    return TrainingError(
-        f"out of memory with batches of {batch_size}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-        remedy="lower train.batch_size or the networks' widths; the last checkpoint is kept",
-    )
 
 
 def _exit_code(context: RunContext, finished: Finished) -> int:
