@@ -28,7 +28,7 @@ def draw_final_figures(trainer: Trainer, folder: RunFolder, journal: JournalWrit
 
     A figure that cannot be drawn is left out with a warning; a disk that refuses ends the drawing. Neither fails the run.
     """
-    for name, draw in _figures(trainer):
+    for name, draw in _figures(trainer, folder):
         path = folder.pictures / name
         try:
             with seeded(trainer.config.seed), isolated():
@@ -66,14 +66,12 @@ def _figures(trainer: Trainer, folder: RunFolder) -> Iterator[tuple[str, Callabl
     """Name of each file, and what draws it."""
     data, spec = trainer.evaluator.data, trainer.sampler.spec
     generator = LoadedGenerator(trainer.ema.network, trainer.sampler, data, spec, trainer.iteration, folder.path)
-    for ending in FORMATS:
-        yield (
-            f"interpolation{ending}",
-            partial(_walk, trainer, partial(interpolation, generator), "interpolation", 2 * ROWS, ending),
-        )
+    walks: dict[str, tuple[Callable[..., bytes], int]] = {"interpolation": (interpolation, 2 * ROWS)}
     if spec.classes or spec.has_codes:
+        walks["traversal"] = (traversal, 10)
+    for name, (draw, count) in walks.items():
         for ending in FORMATS:
-            yield f"traversal{ending}", partial(_walk, trainer, partial(traversal, generator), "traversal", 10, ending)
+            yield f"{name}{ending}", partial(_walk, trainer, partial(draw, generator), name, count, ending)
     if data.is_image:
         yield "neighbours.png", partial(_neighbours, trainer, generator)
 
