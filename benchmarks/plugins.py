@@ -32,7 +32,7 @@ from ganforge.plugin import hookimpl
 
 @hookimpl
 def ganforge_register_generators(register):
-    register("linear-{index}", "ganforge.testing.stub_components:build_generator", summary="One linear layer.")
+    register("linear-{index}", "ganforge.testing.stub_components:LinearGenerator", summary="One linear layer.")
 '''
 
 

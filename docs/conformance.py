@@ -52,8 +52,8 @@ def _subject(check: Check) -> str:
 
 
 def _description(check: Check) -> str:
-    details = f" {check.details}" if check.details else ""
-    return f"**{check.title}.**{details}".replace("``", "`").replace("|", "\\|")
+    details = (check.function.__doc__ or "").strip().partition("\n")[2]
+    return " ".join([f"**{check.title}.**", *details.split()]).replace("``", "`").replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from ganforge.testing import fake_plugin
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MINE = """
 from ganforge.plugin import hookimpl
-from ganforge.testing.stub_components import build_generator
+from ganforge.testing.stub_components import LinearGenerator as build_generator
 
 @hookimpl
 def ganforge_register_generators(register):

@@ -32,7 +32,7 @@ def mine():
     """The text of a file that is a plugin: a generator called ``mine``."""
     return """
 from ganforge.plugin import hookimpl
-from ganforge.testing.stub_components import build_generator
+from ganforge.testing.stub_components import LinearGenerator as build_generator
 
 
 @hookimpl

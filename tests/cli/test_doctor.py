@@ -56,7 +56,7 @@ def test_each_fault_has_a_remedy(capsys, monkeypatch):
     assert main(["doctor"]) == 1
 
     shown = capsys.readouterr().out
-    assert "is a file\n            → set GANFORGE_DATA to a folder\n" in shown
+    assert "is a file\n            → set GANFORGE_DATA to a writable folder\n" in shown
     assert "names MLflow's file store" in shown
     assert "→ use sqlite:///mlflow.db" in shown
     assert shown.endswith("\n2 faults\n")

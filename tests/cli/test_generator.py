@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 
 import ganforge
 from ganforge.cli.app import main
-from ganforge.cli.generator import Form
+from ganforge.cli.generator import Format
 from ganforge.registry.selection import command_line_selection
 from ganforge.runs.generator_export import FORMATS
 from ganforge.runs.nearest_images import FRAME
@@ -357,7 +358,7 @@ def here(trained, tmp_path, monkeypatch):
 
 
 def test_it_offers_what_can_be_written():
-    assert {form.value for form in Form} == set(FORMATS)
+    assert set(get_args(Format)) == set(FORMATS)
 
 
 def test_it_says_what_was_written_and_what_goes_in_and_out(here, capsys):

@@ -189,8 +189,8 @@ def test_names_that_mean_something_else_than_one_may_think(site, doctor):
 
         @hookimpl
         def ganforge_register_generators(register):
-            register("mlp", "ganforge.testing.stub_components:build_generator", summary="Another mlp.")
-            register("linear", "ganforge.testing.stub_components:build_generator", summary="Another linear one.")
+            register("mlp", "ganforge.testing.stub_components:LinearGenerator", summary="Another mlp.")
+            register("linear", "ganforge.testing.stub_components:LinearGenerator", summary="Another linear one.")
     """
     fake_plugin(site, requires=BOUND, entry_point="acme")
     fake_plugin(site, name="other-gan", requires=BOUND, entry_point="acme", source=source)
@@ -225,7 +225,7 @@ def test_switches_are_told_with_the_place_that_says_them(site, doctor, monkeypat
 def test_only_and_strict_switches_are_told(site, doctor, monkeypatch):
     monkeypatch.setenv("GANFORGE_PLUGINS", "")
     told = [one["text"] for one in doctor("--only-plugins", "vanilla", "--strict-plugins", part="selection")]
-    assert told == ["--only-plugins vanilla", "--strict-plugins", "GANFORGE_PLUGINS ="]
+    assert told == ["--only-plugins vanilla --strict-plugins", "GANFORGE_PLUGINS ="]
 
 
 def test_a_switch_that_names_nothing_is_a_fault(site, doctor):

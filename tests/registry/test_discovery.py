@@ -13,7 +13,7 @@ from ganforge.registry.discovery import PluginStatus, find_copies
 FILE = """
 from pydantic import Field
 from ganforge.plugin import Params, hookimpl
-from ganforge.testing.stub_components import build_generator
+from ganforge.testing.stub_components import LinearGenerator as build_generator
 
 
 class MineParams(Params):

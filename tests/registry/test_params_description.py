@@ -121,8 +121,8 @@ from ganforge.plugin import hookimpl
 
 @hookimpl
 def ganforge_register_generators(register):
-    register("odd", "ganforge.testing.stub_components:build_generator", params="acme_params:Odd", summary="Odd.")
-    register("good", "ganforge.testing.stub_components:build_generator", summary="Good.")
+    register("odd", "ganforge.testing.stub_components:LinearGenerator", params="acme_params:Odd", summary="Odd.")
+    register("good", "ganforge.testing.stub_components:LinearGenerator", summary="Good.")
 """
 PARAMS = """
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from ganforge.storage import journal
 
 MINE = """
 from ganforge.plugin import hookimpl
-from ganforge.testing.stub_components import build_generator
+from ganforge.testing.stub_components import LinearGenerator as build_generator
 
 @hookimpl
 def ganforge_register_generators(register):

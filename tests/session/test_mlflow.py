@@ -146,7 +146,7 @@ def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
 
 MINE = """
 from ganforge.plugin import hookimpl
-from ganforge.testing.stub_components import build_generator
+from ganforge.testing.stub_components import LinearGenerator as build_generator
 
 @hookimpl
 def ganforge_register_generators(register):

@@ -106,7 +106,7 @@ SAMPLERS = {
     "S04 batch": (
         "S04",
         drawing(lambda latent, _: replace(latent, noise=latent.noise * len(latent))),
-        "large draws have the noise variance",
+        "large draws have the noise mean",
     ),
     "S04 still": (
         "S04",

@@ -282,8 +282,8 @@ class Imaging(Styled):
 
 
 class Normalised(Styled):
-    def __init__(self, context):
-        super().__init__(context)
+    def __init__(self, params, context):
+        super().__init__(params, context)
         self.norm = nn.BatchNorm1d(2)
 
     def forward(self, samples):
@@ -293,9 +293,7 @@ class Normalised(Styled):
 def reader(network, name="styled", requires=()):
     """A stranger's discriminator with a head ``style``."""
     plugin = PluginRef("other", "other-gan", "1.0")
-    return Component(
-        Kind.DISCRIMINATOR, name, plugin, lambda _, context: network(context), NoParams, "Styled.", 1, requires, ("head:style",)
-    )
+    return Component(Kind.DISCRIMINATOR, name, plugin, network, NoParams, "Styled.", 1, requires, ("head:style",))
 
 
 def reading(component):

@@ -17,8 +17,8 @@ from ganforge.testing.conformance import all_checks
 class Generator(stub_components.LinearGenerator):
     """The stand-in, with a fault in its output."""
 
-    def __init__(self, context, fault):
-        super().__init__(context)
+    def __init__(self, params, context, fault):
+        super().__init__(params, context)
         self.fault = fault
 
     def forward(self, latent):
@@ -26,7 +26,7 @@ class Generator(stub_components.LinearGenerator):
 
 
 def faulty(fault):
-    return lambda params, context: Generator(context, fault)
+    return lambda params, context: Generator(params, context, fault)
 
 
 def moves_randomness(values):
@@ -35,8 +35,8 @@ def moves_randomness(values):
 
 
 class Untaught(stub_components.LinearGenerator):
-    def __init__(self, context):
-        super().__init__(context)
+    def __init__(self, params, context):
+        super().__init__(params, context)
         self.forgotten = nn.Linear(2, 2)
 
 
@@ -48,8 +48,8 @@ class Cut(stub_components.LinearGenerator):
 class Unsaved(stub_components.LinearGenerator):
     """Computes with a tensor that its state_dict does not hold."""
 
-    def __init__(self, context):
-        super().__init__(context)
+    def __init__(self, params, context):
+        super().__init__(params, context)
         self.shift = torch.randn(context.data.shape)
 
     def forward(self, latent):
@@ -57,8 +57,8 @@ class Unsaved(stub_components.LinearGenerator):
 
 
 class Unseeded(stub_components.LinearGenerator):
-    def __init__(self, context):
-        super().__init__(context)
+    def __init__(self, params, context):
+        super().__init__(params, context)
         with torch.no_grad():
             self.layer.weight.copy_(torch.from_numpy(np.random.default_rng().normal(size=self.layer.weight.shape)))
 
@@ -71,8 +71,8 @@ class Obstinate(stub_components.LinearGenerator):
 class Counting(stub_components.LinearGenerator):
     """Keeps statistics in eval mode too."""
 
-    def __init__(self, context):
-        super().__init__(context)
+    def __init__(self, params, context):
+        super().__init__(params, context)
         self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, latent):
@@ -81,8 +81,8 @@ class Counting(stub_components.LinearGenerator):
 
 
 class Homebound(stub_components.LinearGenerator):
-    def __init__(self, context):
-        super().__init__(context)
+    def __init__(self, params, context):
+        super().__init__(params, context)
         self.scale = torch.ones(2)
 
     def forward(self, latent):
@@ -104,21 +104,21 @@ GENERATORS = {
     "G02 raises": ("G02", faulty(lambda values: nn.BatchNorm1d(2)(values)), "ValueError: Expected more than 1 value per channel"),
     "G03 randomness": ("G03", faulty(moves_randomness), "a forward pass in eval mode changed the global random state of Python"),
     "G03 dropout": ("G03", faulty(lambda values: nn.functional.dropout(values)), "changed the global random state of torch"),
-    "G03 seed": ("G03", lambda params, context: Unseeded(context), "two networks built with the same seed give different samples"),
+    "G03 seed": ("G03", Unseeded, "two networks built with the same seed give different samples"),
     "G04 unused": (
         "G04",
-        lambda params, context: Untaught(context),
+        Untaught,
         "parameters without a gradient: forgotten.weight, forgotten.bias",
     ),
-    "G04 detached": ("G04", lambda params, context: Cut(context), "parameters without a gradient: layer.weight, layer.bias"),
-    "G05": ("G05", lambda params, context: Unsaved(context), "some state is not in its state_dict"),
+    "G04 detached": ("G04", Cut, "parameters without a gradient: layer.weight, layer.bias"),
+    "G05": ("G05", Unsaved, "some state is not in its state_dict"),
     "G07 deaf": (
         "G07",
-        lambda params, context: Obstinate(context),
+        Obstinate,
         "after eval() these submodules are not in that mode: the network itself",
     ),
-    "G07 changes": ("G07", lambda params, context: Counting(context), "a forward pass in eval mode changes seen"),
-    "G08": ("G08", lambda params, context: Homebound(context), "it fails on the meta device: "),
+    "G07 changes": ("G07", Counting, "a forward pass in eval mode changes seen"),
+    "G08": ("G08", Homebound, "it fails on the meta device: "),
     "G06": ("G06", faulty(lambda values: values - values.mean(0)), "in eval mode a sample depends on the rest of its batch"),
 }
 
@@ -143,8 +143,8 @@ def test_values_out_of_range_are_found(judged):
 class Discriminator(stub_components.LinearDiscriminator):
     """The stand-in, with a fault in its verdict."""
 
-    def __init__(self, context, fault):
-        super().__init__(context)
+    def __init__(self, params, context, fault):
+        super().__init__(params, context)
         self.fault = fault
 
     def forward(self, samples):
@@ -152,7 +152,7 @@ class Discriminator(stub_components.LinearDiscriminator):
 
 
 def misjudging(fault):
-    return lambda params, context: Discriminator(context, fault)
+    return lambda params, context: Discriminator(params, context, fault)
 
 
 class Flat(stub_components.LinearDiscriminator):
@@ -181,8 +181,8 @@ class Saturated(stub_components.LinearDiscriminator):
 
 
 class UnsavedDiscriminator(stub_components.LinearDiscriminator):
-    def __init__(self, context):
-        super().__init__(context)
+    def __init__(self, params, context):
+        super().__init__(params, context)
         self.shift = torch.randn(())
 
     def forward(self, samples):
@@ -224,11 +224,11 @@ DISCRIMINATORS = {
         misjudging(lambda verdict: DiscriminatorOutput(verdict.logits)),
         "parameters without a gradient: heads.code.weight, heads.code.bias",
     ),
-    "D04 flat": ("D04", lambda params, context: Flat(context), "the logits do not depend on the samples' values"),
+    "D04 flat": ("D04", Flat, "the logits do not depend on the samples' values"),
     "D04 once": ("D04", relogit(lambda logits: Once.apply(logits).square()), "once_differentiable"),
     "D04 not finite": (
         "D04",
-        lambda params, context: Saturated(context),
+        Saturated,
         "the input gradient contains values that are not finite",
     ),
     "D05": (
@@ -236,9 +236,9 @@ DISCRIMINATORS = {
         relogit(lambda logits: logits + torch.randn(())),
         "a forward pass in eval mode changed the global random state of torch",
     ),
-    "D07": ("D07", lambda params, context: Lecturing(context), "a forward pass in training mode changes the mode"),
+    "D07": ("D07", Lecturing, "a forward pass in training mode changes the mode"),
     "D08": ("D08", relogit(lambda logits: logits + torch.ones(len(logits))), "it fails on the meta device: "),
-    "D06": ("D06", lambda params, context: UnsavedDiscriminator(context), "not in its state_dict"),
+    "D06": ("D06", UnsavedDiscriminator, "not in its state_dict"),
 }
 
 
@@ -266,7 +266,7 @@ SITUATIONS = [
 @pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
 @pytest.mark.parametrize("check", sorted(identity for identity in [f"G0{n}" for n in range(1, 9)]))
 def test_the_stand_in_generator_passes_in_each_situation(judged, check, requires):
-    assert judged(check, Kind.GENERATOR, stub_components.build_generator, requires=requires).state is CheckState.PASSED
+    assert judged(check, Kind.GENERATOR, stub_components.LinearGenerator, requires=requires).state is CheckState.PASSED
 
 
 @pytest.mark.parametrize("requires", SITUATIONS, ids="+".join)
@@ -274,7 +274,7 @@ def test_the_stand_in_generator_passes_in_each_situation(judged, check, requires
 def test_the_stand_in_discriminator_passes_in_each_situation(judged, check, requires):
     heads = [f"head:{name}" for name, words in {"code": "codes", "class": "labels"}.items() if words in " ".join(requires)]
 
-    outcome = judged(check, Kind.DISCRIMINATOR, stub_components.build_discriminator, requires=requires, provides=tuple(heads))
+    outcome = judged(check, Kind.DISCRIMINATOR, stub_components.LinearDiscriminator, requires=requires, provides=tuple(heads))
 
     assert outcome.state is (CheckState.SKIPPED if check == "D02" and not heads else CheckState.PASSED), outcome
 

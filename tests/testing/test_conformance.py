@@ -44,7 +44,7 @@ from ganforge.testing import stub_components
 
 
 def build(params, context):
-    return stub_components.LinearGenerator(context)
+    return stub_components.LinearGenerator(params, context)
 
 
 def build_untaught(params, context):
@@ -152,7 +152,7 @@ def test_a_report_of_skips_is_no_success():
 
 
 def test_what_needs_a_missing_module_is_skipped_with_the_reason(component):
-    needy = component(Kind.GENERATOR, stub_components.build_generator, needs=("einops_is_not_here",))
+    needy = component(Kind.GENERATOR, stub_components.LinearGenerator, needs=("einops_is_not_here",))
 
     outcomes = check_component(needy)
 
@@ -187,7 +187,7 @@ def test_checking_leaves_no_trace_in_the_callers_random_numbers(component):
     random.seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
 
-    check_component(component(Kind.GENERATOR, stub_components.build_generator))
+    check_component(component(Kind.GENERATOR, stub_components.LinearGenerator))
 
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (np.random.get_state()[1] == before[1]).all()

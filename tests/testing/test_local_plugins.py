@@ -20,7 +20,7 @@ from ganforge.plugin import hookimpl
 def ganforge_register_generators(register):
     register("own", "acme_own.nets:build", summary="One linear layer.")
 """
-NETS = "from ganforge.testing.stub_components import build_generator as build\n"
+NETS = "from ganforge.testing.stub_components import LinearGenerator as build\n"
 PYPROJECT = """
 [project]
 name = "Acme_Own"
@@ -118,7 +118,7 @@ NO_PLUGINS = {
     "a list": ('[project]\nname = "a"\nentry-points = []\n', "declares no plugin"),
     "no text": ('[project]\nname = "a"\n[project.entry-points.ganforge]\nx = 3\n', "declares no plugin"),
     "no project": ("[tool.ruff]\n", "declares no plugin"),
-    "no name": ('[project.entry-points.ganforge]\nx = "acme_own"\n', "has no project name"),
+    "no name": ('[project.entry-points.ganforge]\nx = "acme_own"\n', "declares no plugin: project.name: Field required"),
     "no TOML": ("[project\n", "cannot be read: "),
     "no module": (
         PYPROJECT.replace("acme_own.plugin", "acme_gone.plugin"),
@@ -159,7 +159,7 @@ def test_a_name_that_no_file_can_have_is_no_path():
 
 def test_a_file_is_checked_by_its_path(tmp_path, capsys):
     file = tmp_path / "my_gan.py"
-    file.write_text(HOOKS.replace("acme_own.nets:build", "ganforge.testing.stub_components:build_generator"))
+    file.write_text(HOOKS.replace("acme_own.nets:build", "ganforge.testing.stub_components:LinearGenerator"))
 
     assert main(["plugins", "check", str(file), "--json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)["reports"]

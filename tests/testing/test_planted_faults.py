@@ -17,7 +17,7 @@ from ganforge.plugin import hookimpl
 
 @hookimpl
 def ganforge_register_generators(register):
-    register("linear", "ganforge.testing.stub_components:build_generator", summary="One linear layer.")
+    register("linear", "ganforge.testing.stub_components:LinearGenerator", summary="One linear layer.")
 """
 PLUGINS = {
     "P01": {"source": f"import numpy\n{WORKING}"},

@@ -18,31 +18,14 @@ from typing import Annotated
 import typer
 
 from ganforge import __version__
-from ganforge.cli import (
-    check,
-    compare,
-    components,
-    console,
-    data,
-    doctor,
-    evaluate,
-    generator,
-    plugins,
-    run,
-    runs,
-    schema,
-    tracking,
-)
+from ganforge.cli import check, compare, components, console, data, doctor, evaluate, generator, plugins, run, runs, tracking
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 
 _VALUE_OPTIONS = ("--no-plugin", "--only-plugins", "--plugin")
-_FLAG_OPTIONS = ("--strict-plugins",)
-"""Options of ``ganforge`` itself that are also accepted after a command: with a value, and without."""
+"""Options of ``ganforge`` itself with a value; like ``--strict-plugins``, they are also accepted after a command."""
 
 _WRITERS = ("ganforge.cli.", "typer.", "click.", "rich.")
 """Modules that write to the standard streams."""
-
-_EPILOG = "Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'."
 
 app = typer.Typer(
     name="ganforge",
@@ -52,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_EPILOG,
+    epilog="Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'.",
 )
 
 
@@ -117,7 +100,7 @@ for command in (
     app.command()(command)
 app.command("list")(components.list_components)
 app.command()(components.describe)
-app.command()(schema.schema)
+app.command()(components.schema)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
 app.command()(doctor.doctor)
@@ -139,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not _is_stdout_error(error):
             raise
-        _detach_stdout()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit would fail again
         if isinstance(error, BrokenPipeError):  # the reader closed the pipe, as `head` does
             return 1
         reason = f"cannot write to the standard output: {error.strerror or error}"
@@ -168,16 +151,6 @@ def _is_stdout_error(error: OSError) -> bool:
     return error.filename is None and frames[-1].f_globals.get("__name__", "").startswith(_WRITERS)
 
 
-def _detach_stdout() -> None:
-    """Keep Python from flushing stdout again at exit, which would raise again."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-        os.close(devnull)
-
-
 def _global_options_first(arguments: Sequence[str]) -> list[str]:
     """``ganforge list --no-plugin acme`` as ``ganforge --no-plugin acme list``: these options apply to every command."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -185,14 +158,11 @@ def _global_options_first(arguments: Sequence[str]) -> list[str]:
     others: list[str] = []
     words = iter(arguments[:end])
     for word in words:
-        if word in _FLAG_OPTIONS:
-            global_options.append(word)
-            continue
-        if word.partition("=")[0] not in _VALUE_OPTIONS:
+        if word.partition("=")[0] not in (*_VALUE_OPTIONS, "--strict-plugins"):
             others.append(word)
             continue
         global_options.append(word)
-        if "=" not in word:
+        if word in _VALUE_OPTIONS:
             value = next(words, None)
             if value is None:
                 raise UsageError(f"{word} needs a value", remedy=f"add a name or file after {word}")

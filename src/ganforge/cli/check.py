@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganforge.cli import console, options
 from ganforge.cli.components import load_registry
+from ganforge.core import formatting
+from ganforge.core.errors import GanforgeError, Problem, RecipeError
 
 if TYPE_CHECKING:
     from ganforge.build.blueprint import Blueprint
-    from ganforge.core.errors import GanforgeError
-    from ganforge.core.specs import DataSpec, LatentSpec
+    from ganforge.core.specs import LatentSpec
     from ganforge.recipe.reader import ExplainedValue, RecipeSource
+    from ganforge.train.trainer import Trainer
 
 
 def check(
@@ -26,36 +28,38 @@ def check(
 ) -> None:
     """Check a recipe without training: its keys, components and parameters, and whether the components are compatible."""
     from ganforge.build.blueprint import resolve_recipe
-    from ganforge.core.errors import GanforgeError
     from ganforge.recipe.reader import read_recipe
 
     try:
         source = read_recipe(recipe, overrides or ())
         blueprint = resolve_recipe(source, load_registry())
-        built = _build(source, blueprint) if shapes else None
+        trainer, shape_warnings = _build(source, blueprint) if shapes else (None, [])
     except GanforgeError as error:
         if as_json:
             console.print_json({"recipe": recipe, "ok": False, "problems": _problems(error)})
         raise
 
+    networks = trainer.networks if trainer else {}
+    sizes = {name: sum(weight.numel() for weight in network.parameters()) for name, network in networks.items()}
     if as_json:
-        console.print_json({"recipe": recipe, "ok": True, "problems": [], **_recipe_facts(blueprint, built)})
+        built = {"parameters": sizes, "shape_warnings": shape_warnings} if trainer else {}
+        console.print_json({"recipe": recipe, "ok": True, "problems": [], **_recipe_facts(blueprint), **built})
         return
-    for problem in blueprint.warnings:
-        console.warning(str(problem))
-    for text in built.warnings if built else ():
-        console.warning(text)
+    for warning in (*blueprint.warnings, *shape_warnings):
+        console.warning(str(warning))
     console.print_line(blueprint.recipe.title or recipe.stem, style="bold")
     console.table(
         ("Table", "Component", "Version"),
         [(part.key, part.identity, part.component.plugin.version) for part in blueprint.parts],
     )
-    facts = built or blueprint.specs
-    for line in _sizes(facts.data, facts.latent):
-        console.print_line(line)
-    for name, number in (built.parameters if built else {}).items():
+    data, latent = (trainer.evaluator.data, trainer.sampler.spec) if trainer else (blueprint.specs.data, blueprint.specs.latent)
+    if data:
+        console.print_line(f"data: {formatting.data(data)}")
+    if latent:
+        console.print_line(f"latent: {_latent_text(latent)}")
+    for name, number in sizes.items():
         console.print_line(f"{name}: {number:,} parameters")
-    how = "built and dry-run" if built else "compatible as far as can be checked before building"
+    how = "built and dry-run" if trainer else "compatible as far as can be checked before building"
     console.success(f"{recipe} is valid: {len(blueprint.parts)} components, {how}")
 
 
@@ -92,28 +96,17 @@ def explain(
             console.print_line(f"  {line}")
 
 
-@dataclass(frozen=True)
-class _Built:
-    """Facts about a recipe that are known once its parts are built."""
-
-    data: DataSpec
-    latent: LatentSpec
-    parameters: dict[str, int]
-    warnings: list[str]
-
-
-def _build(source: RecipeSource, blueprint: Blueprint) -> _Built:
+def _build(source: RecipeSource, blueprint: Blueprint) -> tuple[Trainer, list[str]]:
+    """Build the parts and do a dry run; also return its warnings."""
     from ganforge.session.run_plan import RunPlan, assemble
     from ganforge.terminal import show_messages
 
     warnings: list[str] = []
     with show_messages(console.note, warnings.append):
-        trainer = assemble(RunPlan(source, blueprint), "cpu")
-    sizes = {name: sum(weight.numel() for weight in network.parameters()) for name, network in trainer.networks.items()}
-    return _Built(trainer.evaluator.data, trainer.sampler.spec, sizes, warnings)
+        return assemble(RunPlan(source, blueprint), "cpu"), warnings
 
 
-def _recipe_facts(blueprint: Blueprint, built: _Built | None) -> dict[str, object]:
+def _recipe_facts(blueprint: Blueprint) -> dict[str, object]:
     from ganforge.build.lock import make_lock
 
     lock = make_lock(blueprint).to_plain()
@@ -123,31 +116,20 @@ def _recipe_facts(blueprint: Blueprint, built: _Built | None) -> dict[str, objec
         "fingerprint": lock["fingerprint"],
         "components": lock["components"],
         "warnings": [asdict(problem) for problem in blueprint.warnings],
-        **({"parameters": built.parameters, "shape_warnings": built.warnings} if built else {}),
     }
 
 
 def _problems(error: GanforgeError) -> list[dict[str, object]]:
-    from ganforge.core.errors import Problem, RecipeError
-
     problems = error.problems if isinstance(error, RecipeError) else (Problem("", error.message, hint=error.remedy),)
     return [asdict(problem) for problem in problems]
 
 
-def _sizes(data: DataSpec | None, latent: LatentSpec | None) -> list[str]:
-    """The sizes of data and latents, one line each."""
-    lines = []
-    if data:
-        size = "×".join(map(str, data.shape))
-        kind = f"{size} images" if data.is_image else f"{size}-dimensional points"
-        lines.append(f"data: {kind}" + (f", {data.classes} classes" if data.classes else ""))
-    if latent:
-        parts = [f"{latent.noise}-dimensional noise"]
-        parts += [f"labels of {latent.classes} classes"] if latent.classes else []
-        parts += [f"categorical codes of {', '.join(map(str, latent.categorical))} values"] if latent.categorical else []
-        parts += [console.count(latent.continuous, "continuous code")] if latent.continuous else []
-        lines.append(f"latent: {', '.join(parts)}")
-    return lines
+def _latent_text(latent: LatentSpec) -> str:
+    parts = [f"{latent.noise}-dimensional noise"]
+    parts += [f"labels of {latent.classes} classes"] if latent.classes else []
+    parts += [f"categorical codes of {', '.join(map(str, latent.categorical))} values"] if latent.categorical else []
+    parts += [formatting.plural(latent.continuous, "continuous code")] if latent.continuous else []
+    return ", ".join(parts)
 
 
 def _key_and_value(value: ExplainedValue) -> tuple[str, str | None]:

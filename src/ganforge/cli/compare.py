@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ganforge.runs.comparison import GroupStats, MetricComparison, SkippedMetric
     from ganforge.runs.run_groups import RunGroup
 
-_NOTHING_COMPARED = 2
-"""Exit code when no metric can be compared."""
-
 
 def compare(
     runs: options.Runs,
@@ -52,9 +49,17 @@ def compare(
     _print_remarks(groups, compared, left_out)
     drawn = _draw(groups, compared, out) if out is not None else None
     if as_json:
-        console.print_json(_to_plain(groups, compared, left_out, apart, drawn))
+        named = {group.name: [console.attributes(run, "run", "folder", "seed") for run in group.runs] for group in groups}
+        facts = {
+            "groups": [{"name": name, "runs": members} for name, members in named.items()],
+            "metrics": {one.metric: _metric(one) for one in compared},
+            "left_out": {one.metric: console.attributes(one, "reason", "differences") for one in left_out},
+            "recipe_differences": {key: dict(zip(named, values, strict=True)) for key, values in apart.items()},
+            "picture": drawn,
+        }
+        console.print_json(facts)
     if not compared:
-        raise typer.Exit(_NOTHING_COMPARED)
+        raise typer.Exit(2)  # no metric could be compared
 
 
 def _print(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], apart: Mapping[str, Sequence[str | None]]) -> None:
@@ -70,19 +75,19 @@ def _rows(one: MetricComparison) -> list[tuple[object, ...]]:
     tests = {test.group: (f"{test.p:.2g}", f"{test.better:.0%}", test.verdict) for test in one.tests}
     rows: list[tuple[object, ...]] = []
     for stats in one.stats:
-        numbers = [f"{number:.4g}" for number in _summary(stats)]
+        numbers = [f"{number:.4g}" for number in _summary(stats).values()]
         tested = tests.get(stats.group, (None, None, None))
         rows.append((one.metric, one.info.get("better"), stats.group, len(stats.values), *numbers, *tested))
     return rows
 
 
-def _summary(stats: GroupStats) -> tuple[float, float, float]:
+def _summary(stats: GroupStats) -> dict[str, float]:
     """Median, least and greatest finite value."""
-    return stats.median, min(stats.finite, default=math.nan), max(stats.finite, default=math.nan)
+    finite = stats.finite or [math.nan]
+    return {"median": stats.median, "min": min(finite), "max": max(finite)}
 
 
 def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], left_out: Sequence[SkippedMetric]) -> None:
-    """Print remarks and warnings about the comparison."""
     if len(groups) == 1:
         console.note(f"all runs use one recipe, {groups[0].name}: nothing to test")
     for one in compared:
@@ -144,26 +149,6 @@ def _draw(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], out:
     return out
 
 
-def _to_plain(
-    groups: Sequence[RunGroup],
-    compared: Sequence[MetricComparison],
-    left_out: Sequence[SkippedMetric],
-    apart: Mapping[str, Sequence[str | None]],
-    drawn: Path | None,
-) -> dict[str, Any]:
-    names = [group.name for group in groups]
-    return {
-        "groups": [
-            {"name": group.name, "runs": [console.attributes(run, "run", "folder", "seed") for run in group.runs]}
-            for group in groups
-        ],
-        "metrics": {one.metric: _metric(one) for one in compared},
-        "left_out": {one.metric: {"reason": one.reason, "differences": one.differences} for one in left_out},
-        "recipe_differences": {key: dict(zip(names, values, strict=True)) for key, values in apart.items()},
-        "picture": drawn,
-    }
-
-
 def _metric(one: MetricComparison) -> dict[str, Any]:
     return {
         **one.info,
@@ -172,7 +157,7 @@ def _metric(one: MetricComparison) -> dict[str, Any]:
             {
                 "name": stats.group,
                 "n": len(stats.values),
-                **dict(zip(("median", "min", "max"), _summary(stats), strict=True)),
+                **_summary(stats),
                 **console.attributes(stats, "values", "aims", "runs", "missing", "early"),
                 "not_finite": len(stats.values) - len(stats.finite),
             }

@@ -1,12 +1,16 @@
-"""``ganforge list`` and ``ganforge describe``: installed components and their parameters."""
+"""``ganforge list``, ``describe`` and ``schema``: installed components, their parameters, and the JSON Schema of recipes."""
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganforge.cli import console, options
+from ganforge.core.errors import PluginError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from ganforge.registry.component import Component, Kind
@@ -49,7 +53,6 @@ def describe(
     as_json: options.Json = False,
 ) -> None:
     """Show one component: its parameters, requirements and source."""
-    from ganforge.core.errors import UsageError
     from ganforge.recipe.toml_writer import component_template
 
     if toml and as_json:
@@ -65,6 +68,66 @@ def describe(
         console.print_line(component_template(component, registry.name_of(component)))
     else:
         show_component(component, registry)
+
+
+def schema(
+    recipes: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RECIPE", help="Recipes that get a #:schema line at the top, for taplo and tombi."),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Output file. Default: .ganforge/recipe.schema.json if something refers to it, else stdout."),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Only check that this schema is up to date; if not, exit with 1 and print the command to run."
+        ),
+    ] = None,
+) -> None:
+    """Write the JSON Schema of recipes, with all installed components, for TOML editors.
+
+    It covers every table, key, component and parameter with its type and range; 'ganforge check' checks more. Write it again after
+    you install, update or remove plugins.
+    """
+    from ganforge.recipe import json_schema
+    from ganforge.recipe.toml_file import load_toml
+    from ganforge.storage import atomic_files
+
+    if check is not None:
+        if out or recipes:
+            raise UsageError("--check writes nothing", remedy="use it without other options")
+        _check_schema(check)
+        return
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out} is a folder", remedy=f"name a file, such as --out {out / json_schema.DEFAULT_SCHEMA.name}")
+    made, complaints = json_schema.build_schema(load_registry())
+    for complaint in complaints:
+        console.warning(complaint)
+    if out is None and not recipes:
+        sys.stdout.write(json.dumps(made, indent=1) + "\n")  # ASCII: not every locale can encode λ
+        return
+
+    out = out or json_schema.DEFAULT_SCHEMA
+    for recipe in recipes or ():
+        load_toml(recipe)  # reject an invalid file before anything is written
+    atomic_files.write_text(out, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    console.print_line(f"wrote {out}")
+    for recipe in recipes or ():
+        changed = json_schema.write_schema_directive(recipe, out)
+        console.print_line(f"{recipe}: {'#:schema line added' if changed else 'already has its #:schema line'}")
+
+
+def _check_schema(schema: Path) -> None:
+    from ganforge.recipe.json_schema import outdated_reason, update_command
+
+    if behind := outdated_reason(schema, load_registry()):
+        console.print_line(f"{schema} {behind}")
+        console.print_line(f"  {update_command(schema)}")
+        raise typer.Exit(1)
+    console.success(f"{schema} is up to date")
 
 
 def load_registry(*, warn: bool = True) -> Registry:
@@ -83,7 +146,6 @@ def kind_named(text: str) -> Kind:
     Raises:
         UsageError: no such kind.
     """
-    from ganforge.core.errors import unknown_name
     from ganforge.registry.component import Kind
 
     names = {name: kind for kind in Kind for name in (kind.value, kind.plural)}
@@ -126,7 +188,6 @@ def show_component(component: Component, registry: Registry) -> None:
 
 def load_parameters(component: Component) -> tuple[tuple[ParamInfo, ...] | None, str]:
     """The parameters; ``None`` and the reason if they cannot be loaded."""
-    from ganforge.core.errors import PluginError
     from ganforge.registry.params_description import describe_params
 
     try:
@@ -143,7 +204,8 @@ def component_facts(component: Component, registry: Registry) -> dict[str, objec
         **console.attributes(component, "id", "revision", "summary"),
         **console.attributes(component.plugin, "distribution", "version", "source"),
         "file": component.source(),
-        **console.attributes(component, "requires", "provides", "needs", "missing", "tags", "references", "deprecated", "cost"),
+        **console.attributes(component, "requires", "provides", "needs", "missing", "references", "deprecated", "cost"),
+        "tags": sorted(component.tags),
     }
 
 

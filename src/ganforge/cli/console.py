@@ -6,15 +6,12 @@ only on a terminal, and never if ``NO_COLOR`` is set.
 
 from __future__ import annotations
 
-import enum
 import json
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING, TextIO
 
+from ganforge.core import formatting
 from ganforge.core.errors import GanforgeError, RecipeError
 
 if TYPE_CHECKING:
@@ -23,9 +20,6 @@ if TYPE_CHECKING:
 
 _CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters, removed because text may come from plugins and recipes."""
-
-_NARROW = 60
-"""Terminal width below which table rows may become blocks of lines."""
 
 _PADDED = 60
 """Maximum width that cells are padded to, so that one long cell does not lengthen every line."""
@@ -69,15 +63,15 @@ def failure(error: GanforgeError) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
-    """Print a table to stdout; on a terminal too narrow for its words, each row as a block of lines.
+    """Print a table to stdout.
 
     Args:
         headings: one per column.
         rows: cells; ``None`` is shown as a dash.
         right: indices of right-aligned columns, such as numbers.
     """
-    cells = [["–" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
-    names, numbers = [_one_line(heading) for heading in headings], set(right)
+    cells = [["–" if cell is None else formatting.clean(str(cell)) for cell in row] for row in rows]
+    names, numbers = [formatting.clean(heading) for heading in headings], set(right)
     if not sys.stdout.isatty():
         _plain_table([names, *cells], numbers)
         return
@@ -85,20 +79,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
     from rich.table import Table
     from rich.text import Text
 
-    terminal = _console(sys.stdout)
-    if terminal.width < _NARROW and _least_width([names, *cells]) > terminal.width:
-        for row in cells:
-            block = Table.grid("", "", padding=(0, 2, 0, 0))
-            for heading, cell in zip(names, row, strict=True):
-                block.add_row(Text(heading, style="bold"), Text(cell, overflow="fold"))
-            terminal.print(block, "", sep="\n")
-        return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for index, heading in enumerate(names):
         grid.add_column(heading, justify="right" if index in numbers else "left", overflow="fold")
     for row in cells:
         grid.add_row(*map(Text, row))
-    terminal.print(grid)
+    _console(sys.stdout).print(grid)
 
 
 def print_json(facts: Mapping[str, object]) -> None:
@@ -106,7 +92,10 @@ def print_json(facts: Mapping[str, object]) -> None:
 
     Numbers that are not finite become ``null``, as JSON cannot represent them; dataclasses become objects.
     """
-    sys.stdout.write(json.dumps(_plain({"schema": 1, **facts}), indent=2, allow_nan=False) + "\n")
+    from pydantic_core import to_json
+
+    plain = json.loads(to_json({"schema": 1, **facts}, inf_nan_mode="null", fallback=_plain))
+    sys.stdout.write(json.dumps(plain, indent=2) + "\n")  # ASCII: not every locale can encode λ
 
 
 def attributes(thing: object, *names: str) -> dict[str, object]:
@@ -114,29 +103,14 @@ def attributes(thing: object, *names: str) -> dict[str, object]:
     return {name: getattr(thing, name) for name in names}
 
 
-def count(number: int, noun: str) -> str:
-    """``"1 image"``, ``"2,000 images"``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _recipe_failure(error: RecipeError) -> None:
-    _print(sys.stderr, f"error: {count(len(error.problems), 'problem')} in the recipe", "bold red")
+    _print(sys.stderr, f"error: {formatting.plural(len(error.problems), 'problem')} in the recipe", "bold red")
     for problem in error.problems:
         where = f"{problem.file}:{problem.line}" if problem.file and problem.line else str(problem.file or "--set")
         _print(sys.stderr, "\n  " + "  ".join(part for part in (where, problem.key) if part), "bold")
         _print(sys.stderr, f"      {problem.message}", "")
         if problem.hint:
             _print(sys.stderr, f"      {problem.hint}", "cyan")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.translate(_CONTROL).split("\n"))
-
-
-def _least_width(rows: list[list[str]]) -> int:
-    """The narrowest terminal on which no word of the table breaks."""
-    longest = [max(len(word) for cell in column for word in (*cell.split(), "")) for column in zip(*rows, strict=True)]
-    return sum(longest) + 2 * (len(longest) - 1)
 
 
 def _plain_table(rows: list[list[str]], numbers: set[int]) -> None:
@@ -165,21 +139,7 @@ def _print(stream: TextIO, text: str, style: str) -> None:
 
 
 def _plain(value: object) -> object:
-    match value:
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case enum.Enum():
-            return _plain(value.value)
-        case PurePath():
-            return str(value)
-        case float() if not math.isfinite(value):
-            return None
-        case str() | int() | float() | None:
-            return value
-        case set() | frozenset():
-            return sorted(map(str, value))
-        case Iterable():
-            return [_plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    return str(value)
+    """What pydantic does not know: other mappings and sequences, and anything else as text."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Iterable) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,6 @@ def _state(dataset: RemoteDataset, folder: Path | None) -> str:
 
 
 def _facts(dataset: RemoteDataset, folder: Path | None) -> dict[str, object]:
-    """A data set as plain data."""
     from ganforge.builtin.datasets.remote_datasets import find_files
 
     files = dict(find_files(dataset, folder) if folder else ()) or dict.fromkeys(dataset.layouts[0])
@@ -94,8 +94,6 @@ def _facts(dataset: RemoteDataset, folder: Path | None) -> dict[str, object]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
     """On stderr: a progress bar per file on a terminal, else a line per finished file."""
-    import sys
-
     if not sys.stderr.isatty():
         yield lambda name, done, total: console.note(f"{name}: {done:,} bytes") if done == total else None
         return

@@ -18,6 +18,7 @@ import typer
 
 from ganforge import __version__
 from ganforge.cli import console, options
+from ganforge.core import formatting
 from ganforge.core.errors import GanforgeError
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from ganforge.registry.discovery import InstalledCopy, PluginRecord
     from ganforge.registry.registry import Registry
 
-_MIN_FREE_BYTES = 2**30
-"""Free disk space below which a run with pictures and checkpoints may fail: 1 GiB."""
-_UPPER_BOUND = frozenset({"<", "<=", "==", "===", "~="})
-"""Version operators that set an upper bound."""
 _MARKS = {"ok": ("✓", ""), "note": ("•", ""), "fault": ("✗", "bold red")}
 
 
@@ -42,11 +39,11 @@ class Diagnosis:
     state: Literal["ok", "note", "fault"]
     text: str
     remedy: str | None = None
-    where: str | None = None
+    where: str | Path | None = None
 
 
-def print_diagnoses(diagnoses: Iterable[Diagnosis], *, as_json: bool) -> int:
-    """Print results as they arrive and a last line that counts the faults; return the exit code, 1 if there are faults."""
+def print_diagnoses(diagnoses: Iterable[Diagnosis], *, as_json: bool) -> None:
+    """Print results as they arrive and a last line that counts the faults; exit with 1 if there are faults."""
     results: list[Diagnosis] = []
     for diagnosis in diagnoses:
         results.append(diagnosis)
@@ -58,13 +55,14 @@ def print_diagnoses(diagnoses: Iterable[Diagnosis], *, as_json: bool) -> int:
         console.print_json({"faults": faults, "diagnoses": results})
     else:
         console.print_line()
-        console.print_line(console.count(faults, "fault") if faults else "no problems found")
-    return 1 if faults else 0
+        console.print_line(formatting.plural(faults, "fault") if faults else "no problems found")
+    if faults:
+        raise typer.Exit(1)
 
 
 def doctor(*, as_json: options.Json = False) -> None:
     """Check Python, torch, MLflow, plugins, data and disk; name a remedy for each problem, and exit with 1 if there is one."""
-    raise typer.Exit(print_diagnoses(diagnose(), as_json=as_json))
+    print_diagnoses(diagnose(), as_json=as_json)
 
 
 def diagnose(folder: Path | None = None) -> Iterator[Diagnosis]:
@@ -102,7 +100,7 @@ def _print(diagnosis: Diagnosis) -> None:
 
 
 def _python() -> Iterator[Diagnosis]:
-    yield Diagnosis("ganforge", "ok", __version__, where=str(Path(__file__).parents[1]))
+    yield Diagnosis("ganforge", "ok", __version__, where=Path(__file__).parents[1])
     yield Diagnosis("python", "ok", ".".join(map(str, sys.version_info[:3])), where=sys.executable)
 
 
@@ -144,11 +142,7 @@ def _torch() -> Iterator[Diagnosis]:
 def _mlflow(folder: Path) -> Iterator[Diagnosis]:
     from ganforge.tracking import tracking_store
 
-    if importlib.util.find_spec("mlflow") is None:
-        yield Diagnosis("mlflow", "fault", "not installed", "pip install mlflow")
-    else:
-        yield Diagnosis("mlflow", "ok", metadata.version("mlflow"))
-
+    yield Diagnosis("mlflow", "ok", metadata.version("mlflow"))
     store = tracking_store.resolve_store(folder=folder)
     source = f"{store.shown} (from {store.origin})"
     if store.is_http:
@@ -183,18 +177,17 @@ def _plugins(folder: Path) -> Iterator[Diagnosis]:
     from ganforge.registry.plugin_loader import load_plugins
 
     registry = load_plugins(strict=False)
-    diagnoses = list(diagnose_registry(registry, folder))
-    shown = [one for one in diagnoses if one.part == "plugins" and one.state != "ok"]
-    yield from shown
+    problems = [one for one in diagnose_registry(registry, folder) if one.state != "ok"]
+    others = [one for one in problems if one.part != "plugins"]
+    yield from (one for one in problems if one.part == "plugins")
 
     active = [record.title for record in registry.plugins if record.works]
     text = f"{len(active)} active: {', '.join(active)}"
-    others = [one for one in diagnoses if one.state != "ok" and one not in shown]
-    if not others:
-        yield Diagnosis("plugins", "ok" if active else "fault", text)
-        return
-    state: Literal["note", "fault"] = "fault" if any(one.state == "fault" for one in others) else "note"
-    yield Diagnosis("plugins", state, f"{text}; {len(others)} more to check", "ganforge plugins doctor")
+    if others:
+        state = min(one.state for one in others)  # "fault" before "note"
+        yield Diagnosis("plugins", state, f"{text}; {len(others)} more to check", "ganforge plugins doctor")
+    else:
+        yield Diagnosis("plugins", "ok", text)
 
 
 def _data() -> Iterator[Diagnosis]:
@@ -202,10 +195,9 @@ def _data() -> Iterator[Diagnosis]:
 
     folder = data_folder()
     source = "GANFORGE_DATA" if os.environ.get("GANFORGE_DATA") else "the default"
-    if folder.is_file():
-        yield Diagnosis("data", "fault", f"{folder} (from {source}) is a file", "set GANFORGE_DATA to a folder")
-    elif not _writable(folder):
-        yield Diagnosis("data", "fault", f"{folder} (from {source}) cannot be written", "set GANFORGE_DATA to a writable folder")
+    if folder.is_file() or not _writable(folder):
+        reason = "is a file" if folder.is_file() else "cannot be written"
+        yield Diagnosis("data", "fault", f"{folder} (from {source}) {reason}", "set GANFORGE_DATA to a writable folder")
     else:
         yield Diagnosis("data", "ok", f"{folder} (from {source}{'' if folder.exists() else '; created when needed'})")
 
@@ -213,7 +205,7 @@ def _data() -> Iterator[Diagnosis]:
 def _disk(folder: Path) -> Iterator[Diagnosis]:
     free = shutil.disk_usage(folder).free
     text = f"{free / 2**30:.1f} GiB free in {folder}"
-    full = free < _MIN_FREE_BYTES
+    full = free < 2**30  # a run with pictures and checkpoints may fail
     yield Diagnosis("disk", "fault" if full else "ok", text, "free some space, or use another --runs-dir" if full else None)
     if not _writable(folder / "runs"):
         yield Diagnosis("runs", "fault", f"{folder / 'runs'} cannot be written", "work in another folder, or use --runs-dir")
@@ -266,7 +258,7 @@ def diagnose_registry(registry: Registry, folder: Path) -> Iterator[Diagnosis]:
         yield from _copies(several)
     for place, reason in unreadable.items():
         remedy = "pip install --force-reinstall the package it belongs to, or remove the folder"
-        yield Diagnosis("metadata", "fault", f"cannot be read: {reason}", remedy, where=str(place))
+        yield Diagnosis("metadata", "fault", f"cannot be read: {reason}", remedy, where=place)
     yield from _names(registry)
     for component in registry.components():
         yield from _references(component)
@@ -277,7 +269,7 @@ def _plugin(record: PluginRecord) -> Diagnosis:
     """One plugin: its status and what fixes it."""
     from ganforge.registry.discovery import PluginStatus
 
-    where = str(record.file or record.origin or "") or None
+    where = record.file or record.origin
     text = f"{record.title} {record.version} is {record.status}"
     if record.failed:
         return Diagnosis("plugins", "fault", f"{text}: {record.reason}", _remedy(record), where)
@@ -291,16 +283,9 @@ def _plugin(record: PluginRecord) -> Diagnosis:
     took = f", loaded in {record.load_ms:.0f} ms" if record.load_ms is not None else ""
     digest = f", sha256 {record.sha256[:12]}" if record.sha256 else ""
     heavy = [remark for remark in record.remarks if remark.startswith("imports ")]
-    lighter = "the plugin should name its factories as 'module:attribute', so that listing them imports nothing heavy"
-    if record.sha256:
-        lighter = "a package can delay the import by naming factories as 'module:attribute'; see ganforge plugins new"
-    return Diagnosis(
-        "plugins",
-        "note" if heavy or not offers else "ok",
-        "; ".join([f"{text}: {offers or 'registers nothing'}{took}{digest}", *heavy]),
-        lighter if heavy else None,
-        where,
-    )
+    shown = "; ".join([f"{text}: {offers or 'registers nothing'}{took}{digest}", *heavy])
+    lighter = "a package can delay the import by naming factories as 'module:attribute'; see ganforge plugins new"
+    return Diagnosis("plugins", "note" if heavy or not offers else "ok", shown, lighter if heavy else None, where)
 
 
 def _unmet_requirements(lines: Iterable[str]) -> Iterator[tuple[Requirement, str | None]]:
@@ -352,14 +337,13 @@ def _bounds(plugin: PluginRecord) -> Iterator[Diagnosis]:
     try:
         wanted = [one for one in map(Requirement, plugin.requires) if one.name == "ganforge"]
     except InvalidRequirement as error:
-        yield Diagnosis("bounds", "note", f"{plugin.distribution}: a requirement cannot be read: {error}", remedy, str(plugin.file))
+        yield Diagnosis("bounds", "note", f"{plugin.distribution}: a requirement cannot be read: {error}", remedy, plugin.file)
         return
-    where = str(plugin.file or "") or None
     if not wanted:
-        yield Diagnosis("bounds", "note", f"{plugin.distribution} {plugin.version} does not require ganforge", remedy, where)
-    elif not any(mark.operator in _UPPER_BOUND for one in wanted for mark in one.specifier):
+        yield Diagnosis("bounds", "note", f"{plugin.distribution} {plugin.version} does not require ganforge", remedy, plugin.file)
+    elif not any(mark.operator in ("<", "<=", "==", "===", "~=") for one in wanted for mark in one.specifier):
         text = f"{plugin.distribution} {plugin.version} sets no upper bound ({', '.join(map(str, wanted))})"
-        yield Diagnosis("bounds", "note", text, remedy, where)
+        yield Diagnosis("bounds", "note", text, remedy, plugin.file)
 
 
 def _copies(copies: tuple[InstalledCopy, ...]) -> Iterator[Diagnosis]:
@@ -371,7 +355,7 @@ def _copies(copies: tuple[InstalledCopy, ...]) -> Iterator[Diagnosis]:
             "note" if same else "fault",
             f"{first.distribution} is installed twice: Python imports {first.version} in {first.folder}, not {other.version}",
             f"run pip uninstall {first.distribution} until it is gone, then install it once; or remove the folder from sys.path",
-            str(other.folder),
+            other.folder,
         )
 
 
@@ -395,7 +379,7 @@ def _names(registry: Registry) -> Iterator[Diagnosis]:
     for record in registry.plugins:
         for remark in record.remarks:
             if "reserved" in remark:
-                yield Diagnosis("names", "note", f"{record.title}: {remark}", where=str(record.file or "") or None)
+                yield Diagnosis("names", "note", f"{record.title}: {remark}", where=record.file)
 
 
 def _references(component: Component) -> Iterator[Diagnosis]:
@@ -418,28 +402,21 @@ def _selection(folder: Path) -> Iterator[Diagnosis]:
     from ganforge.recipe.toml_file import find_lines
     from ganforge.registry import selection
 
-    cli = selection.from_command_line(os.environ)
-    listed = (("--no-plugin", cli.disabled or None), ("--only-plugins", cli.allowed), ("--plugin", cli.local or None))
-    settings = [(name, _listed(names), "the command line") for name, names in listed if names is not None]
-    settings += [("--strict-plugins", "", "the command line")] if cli.strict else []
-    settings += [
-        (name, f"= {os.environ[name]}".rstrip(), "the environment")
-        for name in ("GANFORGE_PLUGINS", "GANFORGE_DISABLE_PLUGINS", "GANFORGE_STRICT_PLUGINS")
-        if name in os.environ
-    ]
+    strict = " --strict-plugins" if selection.from_command_line(os.environ).strict else ""
+    options = f"{selection.command_line_options()}{strict}".strip()
+    settings = [(options, "the command line")] if options else []
+    variables = ("GANFORGE_PLUGINS", "GANFORGE_DISABLE_PLUGINS", "GANFORGE_STRICT_PLUGINS")
+    settings += [(f"{name} = {os.environ[name]}".rstrip(), "the environment") for name in variables if name in os.environ]
     project, file = selection.from_project(folder), selection.project_file(folder)
     for key, names in (("only", project.allowed), ("disable", project.disabled or None), ("local", project.local or None)):
         if names is not None and file is not None:
             line = find_lines(file.read_text(encoding="utf-8")).get(("tool", "ganforge", "plugins", key))
-            settings.append((key, f"= {_listed(names)}", f"{file}:{line}" if line else str(file)))
-    for name, value, where in settings:
-        yield Diagnosis("selection", "ok", f"{name} {value}".rstrip(), where=where)
+            listed = ", ".join(sorted(map(str, names))) or "only the built-in components"
+            settings.append((f"{key} = {listed}", f"{file}:{line}" if line else str(file)))
+    for text, where in settings:
+        yield Diagnosis("selection", "ok", text, where=where)
     if not settings:
         yield Diagnosis("selection", "ok", "none: every installed plugin may load")
-
-
-def _listed(names: Iterable[object] | None) -> str:
-    return ", ".join(sorted(map(str, names or ()))) or "only the built-in components"
 
 
 def _schemas(folder: Path, registry: Registry) -> Iterator[Diagnosis]:
@@ -449,4 +426,4 @@ def _schemas(folder: Path, registry: Registry) -> Iterator[Diagnosis]:
     if schema.is_file():
         behind = outdated_reason(schema, registry)
         remedy = update_command(schema) if behind else None
-        yield Diagnosis("schema", "note" if behind else "ok", behind or "up to date", remedy, str(schema))
+        yield Diagnosis("schema", "note" if behind else "ok", behind or "up to date", remedy, schema)

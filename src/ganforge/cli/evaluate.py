@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ganforge.cli import console, options
+from ganforge.core.errors import GanforgeError
 
 if TYPE_CHECKING:
     from ganforge.runs.evaluation import EvaluationResult
-
-_NOTHING_MEASURED = 2
-"""Exit code when no metric gave a value."""
-
-
-class Weights(enum.StrEnum):
-    """Which generator weights to measure."""
-
-    EMA = "ema"
-    RAW = "raw"
 
 
 def evaluate(
@@ -42,7 +32,7 @@ def evaluate(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed for drawing samples. Default: the run's own.")
     ] = None,
-    weights: Annotated[Weights, typer.Option(help="The EMA of the generator, or its raw weights.")] = Weights.EMA,
+    weights: Annotated[Literal["ema", "raw"], typer.Option(help="The EMA of the generator, or its raw weights.")] = "ema",
     floor: Annotated[
         bool, typer.Option("--floor", help="Also measure real samples against real samples: the value of a perfect generator.")
     ] = False,
@@ -56,11 +46,10 @@ def evaluate(
     Uses the newest intact checkpoint. The values are recorded in the run folder (evaluations.jsonl) with their protocols, and in
     MLflow if it has the run. A metric that fails does not stop the others.
     """
-    from ganforge.core.errors import GanforgeError
     from ganforge.runs.evaluation import EvaluationRequest, evaluate_and_record
     from ganforge.runs.run_index import find, members
 
-    request = EvaluationRequest(tuple(metric or ()), count, seed, weights.value, device, floor)
+    request = EvaluationRequest(tuple(metric or ()), count, seed, weights, device, floor)
     folders = [folder for run in runs for folder in members(find(run, runs_dir))]
     done: list[EvaluationResult] = []
     for folder in folders:
@@ -75,7 +64,7 @@ def evaluate(
     if as_json:
         console.print_json({"runs": [_to_plain(one) for one in done]})
     if not any(one.values for one in done):
-        raise typer.Exit(_NOTHING_MEASURED)
+        raise typer.Exit(2)  # no metric gave a value
 
 
 def _print(evaluated: EvaluationResult, *, quiet: bool) -> None:

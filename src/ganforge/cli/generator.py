@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ganforge.cli import console, options
+from ganforge.core.errors import UsageError
 
 if TYPE_CHECKING:
     from ganforge.runs.loaded_generator import LoadedGenerator
 
-
-class Method(enum.StrEnum):
-    """How to interpolate the noise."""
-
-    LINEAR = "linear"
-    SPHERICAL = "spherical"
-
-
-class Form(enum.StrEnum):
-    """Export formats, listed here so that --help does not import torch."""
-
-    ONNX = "onnx"
-    PROGRAM = "torch-export"
-    WEIGHTS = "safetensors"
+Format = Literal["onnx", "torch-export", "safetensors"]
+"""Export formats, listed here so that --help does not import torch."""
 
 
 def sample(
@@ -57,7 +45,6 @@ def sample(
 
     Uses the EMA of the newest intact checkpoint. Only the run folder is needed; --neighbours also reads the whole data set.
     """
-    from ganforge.core.errors import UsageError
     from ganforge.runs.loaded_generator import load
     from ganforge.runs.nearest_images import beside_training_images
     from ganforge.runs.sample_files import FORMATS, check_paths, default_path, write_samples
@@ -94,7 +81,8 @@ def interpolate(
     rows: options.Rows = 8,
     seed: options.Seed = 0,
     how: Annotated[
-        Method | None, typer.Option(help="Default: linear for bounded noise such as uniform noise, else spherical.")
+        Literal["linear", "spherical"] | None,
+        typer.Option(help="Default: linear for bounded noise such as uniform noise, else spherical."),
     ] = None,
     label: options.Label = None,
     out: options.Figures = None,
@@ -111,7 +99,7 @@ def interpolate(
 
     generator = _load_for_figures(run, out, device, runs_dir)
     latent = generator.draw_latents(2 * rows, seed=seed, label=label)
-    method = how.value if how else default_method(generator.sampler)
+    method = how or default_method(generator.sampler)
 
     arguments = {"seed": seed, "steps": steps, "rows": rows, "how": method, "label": label}
     draw = partial(interpolation, generator, latent, steps=steps, method=method)
@@ -136,7 +124,6 @@ def traverse(
 
     Continuous codes range from -1 to 1, noise over two standard deviations to either side, within its bounds.
     """
-    from ganforge.core.errors import UsageError
     from ganforge.runs.latent_figures import traversal
 
     if code is not None and noise is not None:
@@ -154,7 +141,7 @@ def export(
     run: options.GeneratorRun,
     *,
     form: Annotated[
-        Form,
+        Format,
         typer.Option(
             "--format",
             help="onnx for any runtime, torch-export for torch (torch.export, .pt2), safetensors for ganforge.",
@@ -177,7 +164,7 @@ def export(
     from ganforge.runs.loaded_generator import load
 
     generator = load(run, runs_dir=runs_dir)
-    done = generator_export.export(generator, form.value, out, count=count)
+    done = generator_export.export(generator, form, out, count=count)
     metadata = done.metadata
     if as_json:
         checked = {"samples": done.counts, "difference": done.difference, "tolerance": generator_export.TOLERANCE}
@@ -193,8 +180,6 @@ def export(
 
 
 def _codes(text: str | None) -> list[float | None] | None:
-    from ganforge.core.errors import UsageError
-
     if text is None:
         return None
     try:

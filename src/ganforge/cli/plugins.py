@@ -12,6 +12,7 @@ import typer
 
 from ganforge.cli import console, options
 from ganforge.cli.components import component_facts, kind_named, load_parameters, load_registry, show_component
+from ganforge.core.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from ganforge.registry.component import Component
@@ -37,12 +38,12 @@ def list_plugins(
     as_json: options.Json = False,
 ) -> None:
     """List the installed plugins with their components and status."""
-    from ganforge.core.errors import unknown_name
     from ganforge.registry.discovery import PluginStatus
+    from ganforge.registry.plugin_loader import load_plugins
 
     if status and status not in list(PluginStatus):
         raise unknown_name(f"no status is named '{status}'", status, PluginStatus, f"one of: {', '.join(PluginStatus)}")
-    registry = _load_with_failures()
+    registry = load_plugins(strict=False)
     shown = [record for record in registry.plugins if status in (None, record.status)]
 
     if as_json:
@@ -62,7 +63,9 @@ def info(
     as_json: options.Json = False,
 ) -> None:
     """Show one plugin: its source, components and parameters, and the traceback if it is broken."""
-    registry = _load_with_failures()
+    from ganforge.registry.plugin_loader import load_plugins
+
+    registry = load_plugins(strict=False)
     records = registry.find_plugins(name)
     if as_json:
         first, *others = [{**_plugin_facts(one), "components": _component_facts(one, registry)} for one in records]
@@ -78,7 +81,7 @@ def doctor(*, as_json: options.Json = False) -> None:
     """Check everything about plugins; print a remedy for each fault and exit with 1 if there is one."""
     from ganforge.cli.doctor import diagnose_plugins, print_diagnoses
 
-    raise typer.Exit(print_diagnoses(diagnose_plugins(Path.cwd()), as_json=as_json))
+    print_diagnoses(diagnose_plugins(Path.cwd()), as_json=as_json)
 
 
 @app.command("freeze")
@@ -111,8 +114,6 @@ def check(
     as_json: options.Json = False,
 ) -> None:
     """Run the conformance checks on a plugin and its components; exit with 1 if one fails or none ran."""
-    from ganforge.core.errors import UsageError
-
     if target is not None and every:
         raise UsageError("a name and --all cannot be combined", remedy="use one of them; ganforge plugins list shows the names")
     reports: list[Report] = []
@@ -146,15 +147,8 @@ def new(
         console.print_line(f"  {line}")
 
 
-def _load_with_failures() -> Registry:
-    """Load for commands that report plugin status: they print it first and call :func:`_require_loaded` last."""
-    from ganforge.registry.plugin_loader import load_plugins
-
-    return load_plugins(strict=False)
-
-
 def _require_loaded(registry: Registry) -> None:
-    """Raise if a plugin failed and ``--strict-plugins`` is set."""
+    """Raise if a plugin failed and ``--strict-plugins`` is set; the commands that show plugins do so at their end."""
     from ganforge.registry.plugin_loader import raise_on_failures
     from ganforge.registry.selection import current_selection
 
@@ -181,7 +175,7 @@ def _checked(target: str | None) -> Iterator[Report]:
         if record.status is PluginStatus.DISABLED:
             console.note(f"{record.title} is not checked: {record.reason}")
         else:
-            groups.setdefault(record.ref.url if record.sha256 and record.ref.url else record.distribution, []).append(record)
+            groups.setdefault(record.id, []).append(record)
     for records in groups.values():
         yield check_records(records, registry)
 

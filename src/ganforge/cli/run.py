@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganforge.cli import console, options
+from ganforge.core import formatting
+from ganforge.core.errors import UsageError
 
 if TYPE_CHECKING:
     from ganforge.recipe.config import Expectation
@@ -43,12 +45,11 @@ def run(
     """
     from rich.console import Console
 
-    from ganforge.core.errors import UsageError
     from ganforge.session.run_plan import Options
 
     settings = Options(
-        recipe=recipe,
-        overrides=tuple(overrides or ()),
+        recipe,
+        tuple(overrides or ()),
         device=device,
         resume=resume,
         runs_dir=runs_dir,
@@ -101,14 +102,7 @@ def verify(
     from ganforge.session.run_plan import Options
     from ganforge.session.sweep import verify as verify_recipe
 
-    settings = Options(
-        recipe=recipe,
-        overrides=tuple(overrides or ()),
-        device=device,
-        runs_dir=runs_dir,
-        tracking_uri=tracking_uri,
-        plain=True,
-    )
+    settings = Options(recipe, tuple(overrides or ()), device=device, runs_dir=runs_dir, tracking_uri=tracking_uri, plain=True)
     found = verify_recipe(settings, jobs=jobs, console=Console(stderr=True))
     if as_json:
         console.print_json(found.to_plain())
@@ -119,7 +113,6 @@ def verify(
 
 def _print_summary(result: Result) -> None:
     """Print the outcome and the next commands to stderr."""
-    from ganforge.core import formatting
     from ganforge.storage.checkpoints import list_checkpoints
     from ganforge.storage.run_folder import RunFolder
 
@@ -137,13 +130,9 @@ def _print_summary(result: Result) -> None:
             console.note(f"  resume    ganforge run --resume {result.run}")
         case _:
             console.warning(f"training diverged: {result.reason}")
-            if list_checkpoints(RunFolder(result.folder)):
-                kept = (
-                    f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}; resumed unchanged, it diverges again"
-                )
-            else:
-                kept = "there is no checkpoint to sample or resume; without changes, running again diverges again"
-            console.note(f"  {kept}:")
+            kept = list_checkpoints(RunFolder(result.folder))
+            state = f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}" if kept else "there is no checkpoint"
+            console.note(f"  {state}; without changes, it diverges again:")
             console.note('  start a new run with lower learning rates or a penalty such as [[loss]] use = "r1"')
     if result.mlflow["undelivered"] and not result.mlflow["wanted"]:
         console.note(f"  MLflow    off; ganforge sync {result.run} sends the run")
@@ -155,20 +144,12 @@ def _print_summary(result: Result) -> None:
 
 
 def _print_bands(found: Verification) -> None:
-    console.table(
-        ("Metric", "Band", "Needed", "Inside", "Values by seed", "Verdict"),
-        [
-            (
-                band.expected.metric,
-                _band(band.expected),
-                f"{band.needed} of {band.expected.seeds}",
-                f"{band.inside} of {band.expected.seeds}",
-                "  ".join(f"{seed}: {'–' if value is None else f'{value:.4g}'}" for seed, value in band.values.items()),
-                band.verdict,
-            )
-            for band in found.bands
-        ],
-    )
+    rows = []
+    for band in found.bands:
+        values = "  ".join(f"{seed}: {'–' if value is None else f'{value:.4g}'}" for seed, value in band.values.items())
+        counts = (f"{band.needed} of {band.expected.seeds}", f"{band.inside} of {band.expected.seeds}")
+        rows.append((band.expected.metric, _band(band.expected), *counts, values, band.verdict))
+    console.table(("Metric", "Band", "Needed", "Inside", "Values by seed", "Verdict"), rows)
     for one in found.sweep.seeds:
         if one.status != "finished":
             console.warning(f"seed {one.seed}: {one.status}: {one.reason or 'see its log'} ({one.folder})")

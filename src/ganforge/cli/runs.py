@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganforge.cli import console, options
+from ganforge.core import formatting
 
 if TYPE_CHECKING:
     from ganforge.runs.run_index import RunSummary
@@ -82,10 +84,6 @@ def _print(found: Sequence[RunSummary]) -> None:
 
 
 def _row(run: RunSummary, *, with_health: bool) -> tuple[object, ...]:
-    from datetime import datetime
-
-    from ganforge.core import formatting
-
     return (
         run.run,
         run.experiment,
@@ -106,6 +104,6 @@ def _waiting(waiting: Sequence[RunSummary]) -> str:
         "image": sum(each.images for each in pending),
         "other record": sum(each.others for each in pending),
     }
-    what = ", ".join(console.count(number, noun) for noun, number in counts.items() if number)
+    what = ", ".join(formatting.plural(number, noun) for noun, number in counts.items() if number)
     names = ", ".join(run.run for run in waiting[:3]) + (f" and {len(waiting) - 3} more" if len(waiting) > 3 else "")
     return f"MLflow does not have {what} of {names} yet; send them with `ganforge sync`"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganforge.cli import console, options
+from ganforge.core import formatting
+from ganforge.core.errors import UsageError
 
 if TYPE_CHECKING:
     from ganforge.storage.run_folder import RunFolder
     from ganforge.tracking.supervisor import UploadSummary
     from ganforge.tracking.tracking_store import Store
-
-_UNDELIVERED = 5
-"""Exit code when MLflow cannot be written."""
 
 
 def ui(
@@ -35,7 +34,6 @@ def ui(
     """Start the MLflow UI and print links to your experiments. Ctrl-C stops it."""
     from rich.console import Console
 
-    from ganforge.core.errors import UsageError
     from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, run_server
     from ganforge.tracking.tracking_store import Store, resolve_store
 
@@ -90,12 +88,10 @@ def sync(
     folders = [find(name, runs_dir) for name in runs] if runs else [folder for folder in every if _waits(folder)]
     delivered: dict[RunFolder, UploadSummary] = {}
     for folder in folders:
-        if as_json:
-            delivered[folder] = deliver(folder, tracking_uri)
-            continue
         console.note(f"{folder.path.name}: sending")
         delivered[folder] = deliver(folder, tracking_uri)
-        _print(folder, delivered[folder])
+        if not as_json:
+            _print(folder, delivered[folder])
 
     if as_json:
         console.print_json({"runs": [_to_plain(folder, summary) for folder, summary in delivered.items()]})
@@ -104,7 +100,7 @@ def sync(
     elif not folders:
         console.success("MLflow has everything.")
     if any(summary.pending for summary in delivered.values()):
-        raise typer.Exit(_UNDELIVERED)
+        raise typer.Exit(5)  # MLflow could not be written
 
 
 @contextmanager
@@ -149,7 +145,7 @@ def _print(folder: RunFolder, summary: UploadSummary) -> None:
     name, accepted, pending = folder.path.name, summary.accepted, summary.pending
     if accepted.rejected:
         console.warning(
-            f"{name}: MLflow refused {console.count(accepted.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}"
+            f"{name}: MLflow refused {formatting.plural(accepted.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}"
         )
     if pending:
         reason = f"{summary.store.shown}: {summary.message or 'it does not answer'}"
@@ -161,7 +157,7 @@ def _print(folder: RunFolder, summary: UploadSummary) -> None:
 
 
 def _amounts(points: int, images: int) -> str:
-    return f"{console.count(points, 'point')} and {console.count(images, 'image')}"
+    return f"{formatting.plural(points, 'point')} and {formatting.plural(images, 'image')}"
 
 
 def _to_plain(folder: RunFolder, summary: UploadSummary) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ganforge.registry.hookspecs import HOOKS, PREFIX, Registrar
 from ganforge.registry.registry import FIRST_PARTY, Registry, owner_of, reserved_name_error
 from ganforge.registry.selection import LOCAL, PluginSelection, command_line_options, current_selection
 
-_HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
+HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
 """Modules that a plugin's entry module should not import, because listing components would take seconds."""
 
 
@@ -108,7 +108,7 @@ class _Loader:
             return replace(plugin, status=PluginStatus.INCOMPATIBLE, reason=plugin.incompatible)
 
         staged: list[Component] = []
-        imported, started = [name for name in _HEAVY if name in sys.modules], time.perf_counter()
+        imported, started = [name for name in HEAVY if name in sys.modules], time.perf_counter()
         try:
             with isolated():
                 self._register(plugin, staged)
@@ -122,7 +122,7 @@ class _Loader:
         unavailable = bool(staged) and all(component.missing for component in staged)
         missing = sorted({name for component in staged for name in component.missing})
         working = PluginStatus.LOCAL if plugin.distribution == LOCAL else PluginStatus.ACTIVE
-        imports = [f"imports {name}" for name in _HEAVY if name in sys.modules and name not in imported]
+        imports = [f"imports {name}" for name in HEAVY if name in sys.modules and name not in imported]
         return replace(
             plugin,
             status=PluginStatus.UNAVAILABLE if unavailable else working,

@@ -63,21 +63,13 @@ def noise_has_declared_moments(subject: ComponentCase) -> None:
     large, stream = _draw(sampler, _LARGE), torch.Generator().manual_seed(3)
     small = torch.cat([sampler.draw(_SMALL, stream).noise for _ in range(_LARGE // _SMALL)]).double()
     noise = large.noise.double()
-    (mean, variance), (small_mean, small_variance) = _moments(noise), _moments(small)
-    require(bool((variance > 0).all()), "a noise dimension is constant")
-    for name, one, other, error in (
-        ("mean", mean, small_mean, _error_of_mean(noise)),
-        ("variance", variance, small_variance, _error_of_variance(noise)),
-    ):
-        agree = bool(((one - other).abs() <= _FAR * 2**0.5 * error).all())
-        require(agree, f"large draws have the noise {name} {_rounded(one)}, small ones {_rounded(other)}")
-
+    require(bool((noise.var(0) > 0).all()), "a noise dimension is constant")
+    consistent = _has_moments(noise, small.mean(0), small.var(0), _FAR * 2**0.5)
+    require(consistent, f"large draws have the noise {_moments(noise)}, small ones {_moments(small)}")
     if isinstance(sampler, KnownNoiseMoments):
-        wanted_mean, wanted_std = sampler.noise_moments
-        true_mean = bool(((mean - wanted_mean).abs() <= _FAR * _error_of_mean(noise)).all())
-        true_std = bool(((variance - wanted_std**2).abs() <= _FAR * _error_of_variance(noise)).all())
-        found = f"mean {_rounded(mean)} and standard deviation {_rounded(variance.sqrt())}"
-        require(true_mean and true_std, f"the noise has {found}, but noise_moments is {wanted_mean:g} and {wanted_std:g}")
+        mean, std = sampler.noise_moments
+        declared = f"noise_moments is {mean:g} and {std:g} (squared: {std**2:g})"
+        require(_has_moments(noise, mean, std**2), f"the noise has {_moments(noise)}, but {declared}")
     if isinstance(sampler, BoundedNoise) and sampler.noise_bounds is not None:
         low, high = sampler.noise_bounds
         inside = low <= float(noise.min()) and float(noise.max()) <= high
@@ -146,12 +138,9 @@ def samples_have_declared_density(subject: ComponentCase) -> None:
             shares, means = torch.tensor(density.shares).double(), torch.tensor(density.means).double()
             mean = (shares[:, None] * means).sum(0)
             variance = (shares[:, None] * (means - mean).square()).sum(0) + density.std**2
-            found = _moments(values)
-            near = ((found[0] - mean).abs() <= _FAR * _error_of_mean(values) + _TINY).all()
-            wide = ((found[1] - variance).abs() <= _FAR * _error_of_variance(values) + _TINY).all()
-            found_text = f"mean {_rounded(found[0])} and variance {_rounded(found[1])}"
             known = f"{_rounded(mean)} and {_rounded(variance)}"
-            require(bool(near) and bool(wide), f"the {what} samples have {found_text}, the density has {known}")
+            near = _has_moments(values, mean, variance)
+            require(near, f"the {what} samples have {_moments(values)}, the density has {known}")
 
 
 @check("T06", Kind.DATASET, after=_READS)
@@ -189,10 +178,8 @@ def _held_out(dataset: Dataset, count: int) -> Samples:
 
 
 def _require_latents(spec: LatentSpec, latents: Latent, count: int) -> None:
-    require(
-        tuple(latents.noise.shape) == (count, spec.noise),
-        f"noise is {tuple(latents.noise.shape)}, but the spec says {(count, spec.noise)}",
-    )
+    shape, expected_shape = tuple(latents.noise.shape), (count, spec.noise)
+    require(shape == expected_shape, f"noise is {shape}, but the spec says {expected_shape}")
     require_finite(latents.noise, "the noise")
     _require_classes(latents.labels, spec.classes, count, "labels")
 
@@ -211,9 +198,8 @@ def _require_latents(spec: LatentSpec, latents: Latent, count: int) -> None:
 def _require_data(spec: DataSpec, samples: Samples, what: str) -> None:
     require(isinstance(samples, Samples), f"{what} are a {type(samples).__name__}, not Samples")
     require(len(samples) > 0, f"{what} are empty")
-    require(
-        tuple(samples.values.shape[1:]) == spec.shape, f"{what} are {tuple(samples.values.shape[1:])}, the spec says {spec.shape}"
-    )
+    shape = tuple(samples.values.shape[1:])
+    require(shape == spec.shape, f"{what} are {shape}, the spec says {spec.shape}")
     require_finite(samples.values, what)
     require(samples.values.device.type == "cpu", f"{what} are on {samples.values.device}, not on the CPU")
     if spec.value_range is not None:
@@ -224,12 +210,9 @@ def _require_data(spec: DataSpec, samples: Samples, what: str) -> None:
 
 
 def _require_classes(labels: Tensor | None, classes: int | None, count: int, what: str) -> None:
+    expected, found = f"{classes} classes" if classes else "none", "none" if labels is None else "some"
+    require((classes is None) == (labels is None), f"{what}: the spec says {expected}, but there are {found}")
     if classes is None or labels is None:
-        expected = "none" if classes is None else f"{classes} classes"
-        require(
-            labels is None and classes is None,
-            f"{what}: the spec says {expected}, but there are {'some' if labels is not None else 'none'}",
-        )
         return
     require(tuple(labels.shape) == (count,), f"{what} have shape {tuple(labels.shape)}, not ({count},)")
     require(labels.dtype == torch.int64, f"{what} are {labels.dtype}, not int64")
@@ -260,17 +243,16 @@ def _rounded(shares: Tensor) -> list[float]:
     return [round(share, 3) for share in shares.tolist()]
 
 
-def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    return values.mean(0), values.var(0)
+def _moments(values: Tensor) -> str:
+    return f"mean {_rounded(values.mean(0))} and variance {_rounded(values.var(0))}"
 
 
-def _error_of_mean(values: Tensor) -> Tensor:
-    return (values.var(0) / len(values)).sqrt()
-
-
-def _error_of_variance(values: Tensor) -> Tensor:
-    centred = values - values.mean(0)
-    return ((centred.pow(4).mean(0) - centred.square().mean(0).square()).clamp_min(0) / len(values)).sqrt()
+def _has_moments(values: Tensor, mean: Tensor | float, variance: Tensor | float, errors: float = _FAR) -> bool:
+    """Whether mean and variance of ``(n, d)`` values are as given, within so many standard errors."""
+    squares = (values - values.mean(0)).square()
+    right_mean = (values.mean(0) - mean).abs() <= errors * (values.var(0) / len(values)).sqrt() + _TINY
+    right_variance = (values.var(0) - variance).abs() <= errors * (squares.var(0) / len(values)).sqrt() + _TINY
+    return bool((right_mean & right_variance).all())
 
 
 def _require_all_values(spec: LatentSpec, latents: Latent) -> None:

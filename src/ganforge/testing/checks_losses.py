@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ganforge.core.contracts import Critic, Loss
+from ganforge.core.contracts import Critic, Loss, TermInfo
 from ganforge.core.params import NoParams
 from ganforge.core.records import DiscriminatorOutput, LossTerms, Samples
 from ganforge.registry.component import Component, Kind
@@ -44,7 +44,7 @@ def find_discriminator(subject: ComponentCase) -> Component | None:
     """
     if partner := subject.partner:
         return partner
-    lacking = subject.heads - {f"head:{name}" for name in stub_components.build_discriminator(NoParams(), subject.context).heads}
+    lacking = subject.heads - {f"head:{name}" for name in stub_components.LinearDiscriminator(NoParams(), subject.context).heads}
     if lacking:
         raise NotApplicableError(f"no installed discriminator provides {', '.join(sorted(lacking))}")
     return None
@@ -52,22 +52,16 @@ def find_discriminator(subject: ComponentCase) -> Component | None:
 
 def turn_terms(subject: ComponentCase, turn: Turn) -> LossTerms:
     """The terms of one turn, on random samples."""
-    return _terms(_loss(subject), turn, _discriminator(subject), *_samples(subject, turn))
-
-
-def _loss(subject: ComponentCase) -> Loss:
-    loss: Loss = subject.build()
-    return loss
+    return _terms(subject.build(), turn, _discriminator(subject), *_samples(subject, turn))
 
 
 def _discriminator(subject: ComponentCase) -> nn.Module:
     """A discriminator with the heads that the loss reads, in training mode."""
-    found = find_discriminator(subject)
-    network: nn.Module | None = ComponentCase(found, subject.registry).build_for(subject.context) if found else None
-    if network is None:
-        torch.manual_seed(0)
-        network = stub_components.build_discriminator(NoParams(), subject.context)
-    return network.train()
+    if found := find_discriminator(subject):
+        network: nn.Module = ComponentCase(found, subject.registry).build_for(subject.context)
+        return network.train()
+    torch.manual_seed(0)
+    return stub_components.LinearDiscriminator(NoParams(), subject.context).train()
 
 
 def _samples(subject: ComponentCase, turn: Turn) -> tuple[Samples, Samples]:
@@ -98,7 +92,7 @@ def terms_are_finite_scalars(subject: ComponentCase) -> None:
 @check("L02", Kind.LOSS)
 def term_info_matches_terms(subject: ComponentCase) -> None:
     """term_info describes exactly the terms that the loss returns."""
-    term_info = _loss(subject).term_info
+    term_info: Mapping[str, TermInfo] = subject.build().term_info
     given = {f"{turn}/{name}" for turn in TURNS for name in turn_terms(subject, turn)}
     declared = set(term_info)
     require(given <= declared, f"terms missing from term_info: {', '.join(sorted(given - declared))}")
@@ -127,7 +121,7 @@ def generator_gets_gradient(subject: ComponentCase) -> None:
 
 def _total(subject: ComponentCase, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> Tensor:
     """The sum of the turn's terms, which must have a graph."""
-    terms = _terms(_loss(subject), turn, critic, real, fake)
+    terms = _terms(subject.build(), turn, critic, real, fake)
     if not terms.values:
         raise NotApplicableError(f"it returns no terms for the {turn}'s turn")
     require(terms.total.requires_grad, "the terms have no graph")
@@ -137,11 +131,11 @@ def _total(subject: ComponentCase, turn: Turn, critic: Critic, real: Samples, fa
 @check("L05", Kind.LOSS)
 def single_backward_is_enough(subject: ComponentCase) -> None:
     """Without second_order, the loss does not differentiate twice."""
-    loss = _loss(subject)
+    loss: Loss = subject.build()
     if loss.second_order:
         raise NotApplicableError("it declares second_order")
     for turn in TURNS:
-        terms = _terms(loss, turn, _Once(_discriminator(subject)), *_samples(subject, turn))
+        terms = _terms(loss, turn, _differentiable_once(_discriminator(subject)), *_samples(subject, turn))
         if not terms.values:
             continue
         try:
@@ -161,7 +155,7 @@ def has_no_side_effects(subject: ComponentCase) -> None:
         before = {name: weight.detach().clone() for name, weight in discriminator.named_parameters()}
         real, fake = _samples(subject, turn)
         values = real.values.clone(), fake.values.detach().clone()
-        _terms(_loss(subject), turn, discriminator, real, fake)
+        _terms(subject.build(), turn, discriminator, real, fake)
 
         graded = [name for name, parameter in discriminator.named_parameters() if parameter.grad is not None]
         require(not graded, f"after the {turn}'s terms these parameters have gradients: {', '.join(graded)}")
@@ -193,7 +187,8 @@ def equilibrium_is_as_declared(subject: ComponentCase) -> None:
     There, generated samples equal the real ones and the discriminator outputs the constant logit with the lowest loss. Terms that
     read a head are skipped.
     """
-    loss, discriminator = _loss(subject), _discriminator(subject)
+    loss: Loss = subject.build()
+    discriminator = _discriminator(subject)
     declared = {key: info.equilibrium for key, info in loss.term_info.items() if info.equilibrium is not None}
     if not declared:
         raise NotApplicableError("term_info declares no equilibrium")
@@ -201,7 +196,7 @@ def equilibrium_is_as_declared(subject: ComponentCase) -> None:
     real = Samples(fake.values, fake.labels)
 
     def terms(turn: Turn, level: float) -> LossTerms:
-        undecided = _ReplacedLogits(discriminator, lambda values: level + 0 * values.sum(1))
+        undecided = _replace_logits(discriminator, lambda values: level + 0 * values.sum(1))
         return _repeatable_terms(loss, turn, undecided, real, fake)
 
     def cost(level: float) -> float:
@@ -210,9 +205,7 @@ def equilibrium_is_as_declared(subject: ComponentCase) -> None:
 
     level = _minimize(cost)
     found = {f"{turn}/{name}": value for turn in TURNS for name, value in terms(turn, level).values.items()}
-    for key, value in _without_heads(found, declared, discriminator, "equilibrium"):
-        near = math.isclose(value, declared[key], rel_tol=_NEAR, abs_tol=_NEAR)
-        require(near, f"at equilibrium '{key}' is {value:.4g}, but term_info declares {declared[key]:.4g}")
+    _require_values(found, declared, discriminator, "at equilibrium")
 
 
 @check("L09", Kind.LOSS)
@@ -222,7 +215,8 @@ def best_is_as_declared(subject: ComponentCase) -> None:
     There, the discriminator outputs one logit for all real samples and another for all generated ones, whichever give that player
     the lowest loss; terms without a lower bound keep falling. Terms that read a head are skipped.
     """
-    loss, discriminator = _loss(subject), _discriminator(subject)
+    loss: Loss = subject.build()
+    discriminator = _discriminator(subject)
     declared = {key: info.best for key, info in loss.term_info.items() if info.best is not None}
     if not declared:
         raise NotApplicableError("term_info declares no best value")
@@ -232,23 +226,19 @@ def best_is_as_declared(subject: ComponentCase) -> None:
         if any(key.startswith(f"{turn}/") for key in declared):
             terms = _best_terms(loss, turn, discriminator, real, fake)
             found |= {f"{turn}/{name}": value for name, value in terms.values.items()}
-    for key, value in _without_heads(found, declared, discriminator, "best value"):
-        best = declared[key]
-        if best == -math.inf:
-            require(value < -_FAR, f"where its player has won '{key}' is {value:.4g}, but term_info declares that it has no bound")
-        else:
-            near = math.isclose(value, best, rel_tol=_NEAR, abs_tol=_NEAR)
-            require(near, f"where its player has won '{key}' is {value:.4g}, but term_info declares {best:.4g}")
+    _require_values(found, declared, discriminator, "where its player has won")
 
 
-def _without_heads(
-    found: Mapping[str, Tensor], declared: Mapping[str, float], discriminator: nn.Module, what: str
-) -> list[tuple[str, float]]:
-    """The declared terms that do not read a head."""
-    kept = [(key, value) for key, value in found.items() if key in declared and not _reads_heads(value, discriminator)]
+def _require_values(found: Mapping[str, Tensor], declared: Mapping[str, float], discriminator: nn.Module, where: str) -> None:
+    """Compare the terms that do not read a head with their declared values; minus infinity means that they have no bound."""
+    kept = {key: float(found[key].detach()) for key in declared if key in found and not _reads_heads(found[key], discriminator)}
     if not kept:
-        raise NotApplicableError(f"the terms whose {what} is declared read a head")
-    return [(key, float(value.detach())) for key, value in kept]
+        raise NotApplicableError(f"the terms whose value {where} is declared read a head")
+    for key, value in kept.items():
+        wanted = declared[key]
+        near = value < -_FAR if wanted == -math.inf else math.isclose(value, wanted, rel_tol=_NEAR, abs_tol=_NEAR)
+        bound = "that it has no bound" if wanted == -math.inf else f"{wanted:.4g}"
+        require(near, f"{where} '{key}' is {value:.4g}, but term_info declares {bound}")
 
 
 def _reads_heads(value: Tensor, discriminator: nn.Module) -> bool:
@@ -266,7 +256,7 @@ def _best_terms(loss: Loss, turn: Turn, discriminator: nn.Module, real: Samples,
 
     def terms() -> LossTerms:
         high, low = (torch.tensor(level, requires_grad=True) for level in levels)
-        return _repeatable_terms(loss, turn, _ReplacedLogits(discriminator, _two_levels(high, low)), real, fake)
+        return _repeatable_terms(loss, turn, _replace_logits(discriminator, _two_levels(high, low)), real, fake)
 
     for side in (0, 1):
 
@@ -278,7 +268,7 @@ def _best_terms(loss: Loss, turn: Turn, discriminator: nn.Module, real: Samples,
     return terms()
 
 
-def _repeatable_terms(loss: Loss, turn: Turn, critic: nn.Module, real: Samples, fake: Samples) -> LossTerms:
+def _repeatable_terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
     """The turn's terms, for copies of the samples and with fixed random numbers."""
     with_gradient = loss.second_order or turn == "generator"
     copies = [replace(one, values=one.values.clone().requires_grad_(with_gradient)) for one in (real, fake)]
@@ -291,11 +281,8 @@ def _depends_on_logits(subject: ComponentCase, turn: Turn) -> bool:
     """Whether the turn's terms depend on the logits; fails if a gradient has the wrong sign."""
     sure = -_SURE if turn == "discriminator" else _SURE
     high, low = (torch.tensor(level, requires_grad=True) for level in (sure, -sure))
-    critic, loss = _ReplacedLogits(_discriminator(subject), _two_levels(high, low)), _loss(subject)
-    real, fake = _separated(subject)
-    if turn == "generator" or loss.second_order:
-        real, fake = (replace(one, values=one.values.requires_grad_()) for one in (real, fake))
-    terms = _terms(loss, turn, critic, real, fake)
+    critic = _replace_logits(_discriminator(subject), _two_levels(high, low))
+    terms = _repeatable_terms(subject.build(), turn, critic, *_separated(subject))
     if not terms.values or not terms.total.requires_grad:
         return False
     slopes: Any = torch.autograd.grad(terms.total, (high, low), allow_unused=True)
@@ -345,17 +332,9 @@ def _two_levels(real: Tensor, fake: Tensor) -> Callable[[Tensor], Tensor]:
     return logits
 
 
-class _ReplacedLogits(nn.Module):
+def _replace_logits(discriminator: nn.Module, logits: Callable[[Tensor], Tensor]) -> Critic:
     """A discriminator whose logits are a function of the flattened values ``(n, d)``."""
-
-    def __init__(self, discriminator: nn.Module, logits: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-        self.logits = logits
-
-    def forward(self, samples: Samples) -> DiscriminatorOutput:
-        output: DiscriminatorOutput = self.discriminator(samples)
-        return replace(output, logits=self.logits(samples.values.flatten(1)))
+    return lambda samples: replace(discriminator(samples), logits=logits(samples.values.flatten(1)))
 
 
 class _Identity(torch.autograd.Function):
@@ -374,14 +353,12 @@ class _Identity(torch.autograd.Function):
 _once: Callable[[Tensor], Tensor] = _Identity.apply
 
 
-class _Once(nn.Module):
+def _differentiable_once(discriminator: nn.Module) -> Critic:
     """A discriminator that can be differentiated only once, with respect to inputs and weights."""
 
-    def __init__(self, discriminator: nn.Module) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-
-    def forward(self, samples: Samples) -> DiscriminatorOutput:
-        output: DiscriminatorOutput = self.discriminator(replace(samples, values=_once(samples.values)))
+    def critic(samples: Samples) -> DiscriminatorOutput:
+        output: DiscriminatorOutput = discriminator(replace(samples, values=_once(samples.values)))
         heads = {name: _once(head) for name, head in output.heads.items()}
         return DiscriminatorOutput(_once(output.logits), heads, output.features)
+
+    return critic

@@ -155,7 +155,7 @@ def _critic(context: BuildContext) -> Callable[[Samples], DiscriminatorOutput]:
     """An untrained discriminator; does not change the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        network = stub_components.build_discriminator(NoParams(), context)
+        network = stub_components.LinearDiscriminator(NoParams(), context)
 
     def critic(samples: Samples) -> DiscriminatorOutput:
         with torch.no_grad():

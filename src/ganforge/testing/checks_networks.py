@@ -20,12 +20,13 @@ from ganforge.testing.conformance import CheckFailedError, NotApplicableError, c
 _BATCHES = (1, 2, 7)
 _MANY = 32
 _FEW = 2
+_NOUNS = {Kind.GENERATOR: "samples", Kind.DISCRIMINATOR: "logits"}
 
 
 @check("G01", Kind.GENERATOR)
 def generator_output_matches_data(subject: ComponentCase) -> None:
     """Generated values have the data's shape and range and are finite."""
-    values = _generate(subject, _network(subject), _MANY)
+    values = _generate(subject, subject.build(), _MANY)
     if subject.data.value_range is not None:
         low, high = subject.data.value_range
         least, most = values.detach().min().item(), values.detach().max().item()
@@ -36,7 +37,7 @@ def generator_output_matches_data(subject: ComponentCase) -> None:
 @check("G02", Kind.GENERATOR)
 def generator_accepts_any_batch(subject: ComponentCase) -> None:
     """Batches of 1, 2 and 7 work in eval mode."""
-    network = _network(subject).eval()
+    network = subject.build().eval()
     for count in _BATCHES:
         _generate(subject, network, count)
 
@@ -44,7 +45,7 @@ def generator_accepts_any_batch(subject: ComponentCase) -> None:
 @check("D01", Kind.DISCRIMINATOR)
 def logits_have_right_shape(subject: ComponentCase) -> None:
     """Logits have shape (n,) and are finite, for batches of 1, 2 and 7."""
-    network = _network(subject).eval()
+    network = subject.build().eval()
     for count in _BATCHES:
         logits = _discriminate(network, _fakes(subject, count)).logits
         require(tuple(logits.shape) == (count,), f"logits of {count} samples have shape {tuple(logits.shape)}, not ({count},)")
@@ -55,7 +56,7 @@ def logits_have_right_shape(subject: ComponentCase) -> None:
 def heads_are_as_declared(subject: ComponentCase) -> None:
     """Every declared head exists, with one row per sample."""
     declared = [word.removeprefix("head:") for word in subject.component.provides if word.startswith("head:")]
-    heads = _discriminate(_network(subject).eval(), _fakes(subject, 7)).heads
+    heads = _discriminate(subject.build().eval(), _fakes(subject, 7)).heads
     undeclared = sorted(set(heads) - set(declared))
     require(not undeclared, f'it has undeclared heads: {", ".join(undeclared)}; add provides=("head:NAME",)')
     if not declared:
@@ -72,7 +73,7 @@ def supports_double_backward(subject: ComponentCase) -> None:
 
     Required of every discriminator, since a recipe may add such a penalty; one that cannot states why by an expected failure.
     """
-    network = _network(subject).train()
+    network = subject.build().train()
     samples = _fakes(subject, _MANY)
     values = samples.values.clone().requires_grad_()
     logits = _discriminate(network, replace(samples, values=values)).logits
@@ -91,10 +92,10 @@ def supports_double_backward(subject: ComponentCase) -> None:
 @check("D05", Kind.DISCRIMINATOR)
 def network_is_deterministic(subject: ComponentCase) -> None:
     """A seed always gives the same network and output, and eval mode does not change global random states."""
-    first, second = _network(subject, seed=5).eval(), _network(subject, seed=5).eval()
+    first, second = subject.build(seed=5).eval(), subject.build(seed=5).eval()
     with require_random_state_unchanged("a forward pass in eval mode"):
         one, two = _outputs(subject, first), _outputs(subject, second)
-    require(_equal(one, two), f"two networks built with the same seed give different {_noun(subject)}")
+    require(_equal(one, two), f"two networks built with the same seed give different {_NOUNS[subject.kind]}")
 
 
 @check("G04", Kind.GENERATOR)
@@ -104,7 +105,7 @@ def parameters_get_gradients(subject: ComponentCase) -> None:
 
     In a discriminator, it may come from logits or heads.
     """
-    network = _network(subject).train()
+    network = subject.build().train()
     torch.autograd.backward(torch.stack([_weighted(part) for part in _outputs(subject, network).values()]).sum())
     missed = without_gradient(network.named_parameters())
     require(not missed, f"parameters without a gradient: {', '.join(missed)}")
@@ -114,17 +115,17 @@ def parameters_get_gradients(subject: ComponentCase) -> None:
 @check("D06", Kind.DISCRIMINATOR)
 def state_dict_is_complete(subject: ComponentCase) -> None:
     """The state_dict, saved as safetensors and loaded into another network, gives the same output."""
-    one, two = _network(subject, seed=5).eval(), _network(subject, seed=6).eval()
+    one, two = subject.build(seed=5).eval(), subject.build(seed=6).eval()
     saved = save({name: tensor.contiguous() for name, tensor in one.state_dict().items()})
     two.load_state_dict(load(saved))
     same = _equal(_outputs(subject, one), _outputs(subject, two))
-    require(same, f"the reloaded network gives different {_noun(subject)}: some state is not in its state_dict")
+    require(same, f"the reloaded network gives different {_NOUNS[subject.kind]}: some state is not in its state_dict")
 
 
 @check("G06", Kind.GENERATOR)
 def samples_are_independent_of_batch(subject: ComponentCase) -> None:
     """In eval mode, a sample does not depend on the rest of its batch."""
-    network, latents = _network(subject).eval(), subject.latents(_MANY)
+    network, latents = subject.build().eval(), subject.latents(_MANY)
     together, alone = network(latents)[:_FEW], network(latents[:_FEW])
     require(torch.allclose(together, alone, atol=1e-4), "in eval mode a sample depends on the rest of its batch")
 
@@ -133,7 +134,7 @@ def samples_are_independent_of_batch(subject: ComponentCase) -> None:
 @check("D07", Kind.DISCRIMINATOR)
 def network_respects_train_and_eval(subject: ComponentCase) -> None:
     """train() and eval() reach every submodule, and eval mode does not change the network."""
-    network = _network(subject)
+    network = subject.build()
     for training in (False, True):
         network.train(training)
         mode = "train" if training else "eval"
@@ -155,7 +156,7 @@ def network_respects_train_and_eval(subject: ComponentCase) -> None:
 def network_moves_to_device(subject: ComponentCase) -> None:
     """It works after moving to another device: the meta device, and the GPU if there is one."""
     for device in ("meta", "cuda") if torch.cuda.is_available() else ("meta",):
-        network = _network(subject).to(device)
+        network = subject.build().to(device)
         try:
             outputs = _outputs(subject, network, device)
         except CheckFailedError:
@@ -166,15 +167,6 @@ def network_moves_to_device(subject: ComponentCase) -> None:
             raise CheckFailedError(f"it fails on the {device} device: {reason}; {hint}") from error
         for name, part in outputs.items():
             require(part.device.type == device, f"on the {device} device it returns '{name}' on {part.device}")
-
-
-def _network(subject: ComponentCase, seed: int = 0) -> nn.Module:
-    network: nn.Module = subject.build(seed)
-    return network
-
-
-def _noun(subject: ComponentCase) -> str:
-    return "samples" if subject.kind is Kind.GENERATOR else "logits"
 
 
 def _outputs(subject: ComponentCase, network: nn.Module, device: str = "cpu") -> dict[str, Tensor]:

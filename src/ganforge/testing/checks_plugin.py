@@ -5,32 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import ValidationError
 from torch import nn
 
-from ganforge.core.contracts import Dataset, Loss, Metric, Sampler
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.json_schema import export_schema
 from ganforge.registry.component import Kind
 from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.params_description import iter_fields, non_plain_fields
+from ganforge.registry.plugin_loader import HEAVY
 from ganforge.testing.component_case import ComponentCase, forbid_network
 from ganforge.testing.conformance import CHECKS, LOADS, CheckFailedError, NotApplicableError, Outcome, check, require
-
-HEAVY = ("torch", "torchvision", "numpy", "mlflow", "scipy", "sklearn", "matplotlib")
-"""Modules that a plugin module must not import."""
 
 _PROBE = """
 import sys
 sys.dont_write_bytecode = True
-import importlib, json, logging, os, random, threading, warnings
+import importlib, json, logging, os, random, tempfile, threading, warnings
 path, module, heavy = json.loads(sys.argv[1])
 sys.path[:] = path
 import ganforge.plugin
@@ -58,46 +55,27 @@ def state():
         "sets up logging": (len(root.handlers), root.level),
     }
 
-class Written:
-    def __init__(self, stream):
-        self.stream, self.any = stream, False
-    def write(self, text):
-        self.any = True
-        return self.stream.write(text)
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
+sys.stdout = printed = tempfile.TemporaryFile("w+")
 sys.addaudithook(look)
 with warnings.catch_warnings(record=True) as warned:
     warnings.simplefilter("always")
-    before, out = state(), Written(sys.stdout)
-    sys.stdout = out
-    try:
-        importlib.import_module(module)
-    finally:
-        sys.stdout = out.stream
+    before = state()
+    importlib.import_module(module)
     after, looking = state(), False
 did += [what for what in after if after[what] != before[what]]
-did += [f"warns ({one.message})" for one in warned] + ["prints"] * out.any
+did += [f"warns ({one.message})" for one in warned] + ["prints"] * bool(printed.tell())
 sys.stderr.write("\\n" + json.dumps([[name for name in heavy if name in sys.modules], list(dict.fromkeys(did))]))
 sys.stderr.flush()
 os._exit(0)  # a thread that the module left running must not keep the probe
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What importing a module does.
+class ImportReport(NamedTuple):
+    """Why a module cannot be imported alone, the heavy modules that it imports, and its side effects, such as ``prints``."""
 
-    Attributes:
-        failure: why it cannot be imported alone, or ``None``.
-        heavy: the heavy modules that it imports.
-        effects: its side effects, such as ``starts a thread``.
-    """
-
-    failure: str | None = None
-    heavy: tuple[str, ...] = ()
-    effects: tuple[str, ...] = ()
+    failure: str | None
+    heavy: Sequence[str] = ()
+    effects: Sequence[str] = ()
 
 
 def probe_import(module: str) -> ImportReport:
@@ -106,14 +84,20 @@ def probe_import(module: str) -> ImportReport:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own probe
     except subprocess.TimeoutExpired:
-        return ImportReport(failure="the import takes more than two minutes")
+        return ImportReport("the import takes more than two minutes")
     last = done.stderr.strip().rpartition("\n")[2]
     if done.returncode != 0 or not last.startswith("[["):
-        return ImportReport(failure=last or "the interpreter ended without a message")
-    heavy, effects = json.loads(last)
-    return ImportReport(None, tuple(heavy), tuple(effects))
+        return ImportReport(last or "the interpreter ended without a message")
+    return ImportReport(None, *json.loads(last))
 
 
+_MEMBERS: dict[Kind, tuple[str, ...]] = {
+    Kind.DATASET: ("spec", "training", "held_out"),
+    Kind.SAMPLER: ("spec", "draw"),
+    Kind.LOSS: ("term_info", "second_order", "discriminator", "generator"),
+    Kind.METRIC: ("value_info", "measure"),
+}
+_SPECS = {Kind.DATASET: DataSpec, Kind.SAMPLER: LatentSpec}
 _UNKNOWN = "no_such_parameter_zz"
 _LATER = ("$ref", "$defs", "const", "prefixItems", "unevaluatedProperties", "dependentRequired", "dependentSchemas")
 """JSON Schema keywords that are newer than draft-07 or that editors do not support."""
@@ -121,12 +105,7 @@ _LATER = ("$ref", "$defs", "const", "prefixItems", "unevaluatedProperties", "dep
 
 @dataclass(frozen=True)
 class PluginCase:
-    """One plugin as a whole.
-
-    Attributes:
-        record: its loading result.
-        outcomes: of the checks that have run, by id.
-    """
+    """One plugin as a whole, with the outcomes of the checks that have run on it, by id."""
 
     record: PluginRecord
     outcomes: dict[str, Outcome] = field(default_factory=dict, compare=False, repr=False)
@@ -276,23 +255,16 @@ def builds(subject: ComponentCase) -> None:
 
     A network is a torch.nn.Module with parameters; the other kinds have the members of their protocol.
     """
-    kind = subject.kind
-    if kind is Kind.DATASET:
+    if subject.kind is Kind.DATASET:
         with forbid_network(), subject.built_dataset() as dataset:
-            _require_members(dataset, Dataset, "spec", "training", "held_out")
-            require(isinstance(dataset.spec, DataSpec), f"its spec is a {type(dataset.spec).__name__}, not a DataSpec")
+            _require_members(dataset, Kind.DATASET)
         return
     built = subject.build()
-    if kind in (Kind.GENERATOR, Kind.DISCRIMINATOR):
-        require(isinstance(built, nn.Module), f"the factory returns a {type(built).__name__}, not a torch.nn.Module")
-        require(next(built.parameters(), None) is not None, "the network has no parameters")
-    elif kind is Kind.LOSS:
-        _require_members(built, Loss, "term_info", "second_order", "discriminator", "generator")
-    elif kind is Kind.METRIC:
-        _require_members(built, Metric, "value_info", "measure")
-    else:
-        _require_members(built, Sampler, "spec", "draw")
-        require(isinstance(built.spec, LatentSpec), f"its spec is a {type(built.spec).__name__}, not a LatentSpec")
+    if subject.kind in _MEMBERS:
+        _require_members(built, subject.kind)
+        return
+    require(isinstance(built, nn.Module), f"the factory returns a {type(built).__name__}, not a torch.nn.Module")
+    require(next(built.parameters(), None) is not None, "the network has no parameters")
 
 
 @check("P12", *Kind, after=())
@@ -325,7 +297,8 @@ def _words(schema: Any) -> Iterator[str]:
                 yield from _words(inner)
 
 
-def _require_members(built: object, protocol: type, *members: str) -> None:
-    if not isinstance(built, protocol):
-        lacking = [name for name in members if not hasattr(built, name)]
-        raise CheckFailedError(f"the factory returns a {type(built).__name__} without {', '.join(lacking)}")
+def _require_members(built: Any, kind: Kind) -> None:
+    lacking = [name for name in _MEMBERS[kind] if not hasattr(built, name)]
+    require(not lacking, f"the factory returns a {type(built).__name__} without {', '.join(lacking)}")
+    if spec := _SPECS.get(kind):
+        require(isinstance(built.spec, spec), f"its spec is a {type(built.spec).__name__}, not a {spec.__name__}")

@@ -31,21 +31,11 @@ from ganforge.testing.conformance import CheckFailedError, Outcome, require
 
 _CLASSES = 3
 _DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
-_IMAGES = "images"
-"""A folder of small images in two sub-folders: ``check_params={"folder": "images"}``."""
-_ARRAYS = "samples.npz"
-"""A file of labelled points, for data sets that read one: ``check_params={"file": "samples.npz"}``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentCase:
-    """One component under test.
-
-    Attributes:
-        component: the component under test.
-        registry: where to look for a partner, such as a discriminator with the head that a loss reads.
-        outcomes: of the checks that have run, by id.
-    """
+    """One component under test, the registry with partners for it, and the outcomes of the checks that have run, by id."""
 
     component: Component
     registry: Registry
@@ -137,10 +127,10 @@ class ComponentCase:
         return self.component.load_factory()(self.params(), context)
 
     @contextlib.contextmanager
-    def built_dataset(self, seed: int = 0) -> Iterator[Dataset]:
+    def built_dataset(self) -> Iterator[Dataset]:
         """The data set, built with temporary folders, and the user's prepared data sets as fallback."""
         with recipe_folder() as folder:
-            context = DatasetContext(seed, folder, data_folder=folder / "data", fallback_folders=data_folders())
+            context = DatasetContext(0, folder, data_folder=folder / "data", fallback_folders=data_folders())
             dataset: Any = self.component.load_factory()(self.params(), context)
             yield dataset
 
@@ -178,7 +168,10 @@ class FixedDataset:
 
 @contextlib.contextmanager
 def recipe_folder() -> Iterator[Path]:
-    """A temporary folder with a file of labelled points and a folder of images, for data sets that read files."""
+    """A temporary folder with ``samples.npz``, a file of labelled points, and ``images``, a folder of small images by class.
+
+    Data sets that read files are checked with such ``check_params`` as ``{"file": "samples.npz"}`` or ``{"folder": "images"}``.
+    """
     with tempfile.TemporaryDirectory() as name:
         for file, content in _recipe_files().items():
             path = Path(name, file)
@@ -192,11 +185,11 @@ def _recipe_files() -> dict[str, bytes]:
     from PIL import Image
 
     draw = np.random.default_rng(0)
-    files = {_ARRAYS: io.BytesIO()}
-    np.savez(files[_ARRAYS], values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
+    files = {"samples.npz": io.BytesIO()}
+    np.savez(files["samples.npz"], values=draw.normal(size=(60, 2)).astype("float32"), labels=np.arange(60) % _CLASSES)
     for number in range(40):
         pixels = draw.integers(0, 128, (8, 8, 3), dtype=np.uint8) + np.uint8(127 * (number % 2))
-        file = files[f"{_IMAGES}/{('dark', 'light')[number % 2]}/{number}.png"] = io.BytesIO()
+        file = files[f"images/{('dark', 'light')[number % 2]}/{number}.png"] = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
     return {name: file.getvalue() for name, file in files.items()}
 
@@ -269,32 +262,26 @@ def _random_state() -> dict[str, object]:
 
 _NETWORK_EVENTS = ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
 """Audit events of network access."""
+_GUARDED: list[list[CheckFailedError]] = []
+"""The refusals of each block of :func:`forbid_network` that is running."""
 
 
-class _NetworkGuard:
-    """The audit hook of this process, which cannot be removed; inactive outside of :func:`forbid_network`."""
+@functools.cache
+def _install_guard() -> None:
+    sys.addaudithook(_audit)  # once: it cannot be removed
 
-    def __init__(self) -> None:
-        self.active = self.installed = False
-        self.addresses: list[str] = []
 
-    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.active or event not in _NETWORK_EVENTS:
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _GUARDED or event not in _NETWORK_EVENTS:
+        return
+    if isinstance(arguments[0], socket.socket):
+        if arguments[0].family not in (socket.AF_INET, socket.AF_INET6):  # as libraries use between threads
             return
-        if isinstance(arguments[0], socket.socket):
-            if arguments[0].family not in (socket.AF_INET, socket.AF_INET6):  # as libraries use between threads
-                return
-            arguments = arguments[1:]
-        self.addresses.append(str(arguments[0]))
-        self.require_no_access()
-
-    def require_no_access(self) -> None:
-        if self.addresses:
-            explained = "a data set may download only if its params request it"
-            raise CheckFailedError(f"it accesses the network ({self.addresses[0]}); {explained}")
-
-
-_GUARD = _NetworkGuard()
+        arguments = arguments[1:]
+    explained = "a data set may download only if its params request it"
+    refusal = CheckFailedError(f"it accesses the network ({arguments[0]}); {explained}")
+    _GUARDED[-1].append(refusal)
+    raise refusal
 
 
 @contextlib.contextmanager
@@ -304,16 +291,15 @@ def forbid_network() -> Iterator[None]:
     Raises:
         CheckFailedError: names the first address.
     """
-    if not _GUARD.installed:
-        sys.addaudithook(_GUARD.audit)
-        _GUARD.installed = True
-    _GUARD.addresses.clear()
-    _GUARD.active = True
+    _install_guard()
+    refusals: list[CheckFailedError] = []
+    _GUARDED.append(refusals)
     try:
         yield
     finally:
-        _GUARD.active = False
-    _GUARD.require_no_access()
+        _GUARDED.pop()
+    if refusals:
+        raise refusals[0]
 
 
 @contextlib.contextmanager

@@ -23,9 +23,10 @@ import importlib
 import time
 import traceback
 import unittest
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -48,11 +49,7 @@ _LETTERS = "PGDLSTME"
 
 
 class CheckFailedError(AssertionError):
-    """A component violates its contract; the message says how.
-
-    Attributes:
-        traceback: of the underlying error, if any.
-    """
+    """A component violates its contract; the message says how, and ``traceback`` is that of the underlying error, if any."""
 
     def __init__(self, message: str, traceback: str | None = None) -> None:
         super().__init__(message)
@@ -68,8 +65,8 @@ class CheckState(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
-    SKIPPED = "skipped"
     EXPECTED = "expected failure"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +76,9 @@ class Outcome:
     Attributes:
         check: the check's id, such as ``G04``.
         title: the requirement.
-        subject: what was checked, such as ``generator mlp``, or ``plugin acme``.
-        state: the result.
+        subject: such as ``generator mlp``, or ``plugin acme``.
         message: why it failed or was skipped; empty when it passed.
-        traceback: of an exception that the component raised, as text.
+        traceback: of an exception that the component raised.
     """
 
     check: str
@@ -95,14 +91,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Results of all checks on one distribution, in the order they ran.
-
-    Attributes:
-        distribution: what was checked.
-        version: its version.
-        outcomes: one per check and subject.
-        seconds: duration.
-    """
+    """Results of all checks on one distribution, in the order they ran: one per check and subject."""
 
     distribution: str
     version: str
@@ -119,29 +108,26 @@ class Report:
         return sum(outcome.state is state for outcome in self.outcomes)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
-
-    def _lines(self) -> Iterator[str]:
-        yield f"{self.distribution} {self.version}"
-        for subject in dict.fromkeys(outcome.subject for outcome in self.outcomes):
-            mine = [outcome for outcome in self.outcomes if outcome.subject == subject]
-            counts = [(sum(outcome.state is state for outcome in mine), state) for state in CheckState]
-            yield f"  {subject:<28} {', '.join(f'{count} {state}' for count, state in counts if count)}"
-            for outcome in mine:
-                if outcome.state is not CheckState.PASSED:
-                    yield f"    {outcome.check} {outcome.state}: {outcome.title}: {' '.join(outcome.message.split())}"
-        totals = ", ".join(f"{self.count(state)} {state}" for state in (CheckState.FAILED, CheckState.EXPECTED, CheckState.SKIPPED))
+        lines = [f"{self.distribution} {self.version}"]
+        for subject, outcomes in groupby(self.outcomes, key=lambda outcome: outcome.subject):
+            mine = list(outcomes)
+            counts = [(sum(one.state is state for one in mine), state) for state in CheckState]
+            lines.append(f"  {subject:<28} {', '.join(f'{count} {state}' for count, state in counts if count)}")
+            others = [one for one in mine if one.state is not CheckState.PASSED]
+            lines += [f"    {one.check} {one.state}: {one.title}: {' '.join(one.message.split())}" for one in others]
+        passed, *states = CheckState
+        totals = ", ".join(f"{self.count(state)} {state}" for state in states)
         nothing = "" if len(self.outcomes) > self.count(CheckState.SKIPPED) else " No check ran."
-        yield f"{self.count(CheckState.PASSED)} of {len(self.outcomes)} checks passed, {totals}. {self.seconds:.1f} s{nothing}"
+        lines.append(f"{self.count(passed)} of {len(self.outcomes)} checks passed, {totals}. {self.seconds:.1f} s{nothing}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One requirement on a plugin or component.
+    """One requirement on components of some kinds, or on the plugin as a whole if there are none.
 
     Attributes:
         id: such as ``G04``; the letter stands for the kind, P for the plugin and its params models.
-        kinds: the kinds of component it applies to; empty if it applies to the plugin as a whole.
         after: checks that must pass first, so that one fault is reported only once.
         function: takes the subject; raises :class:`CheckFailedError` or :class:`NotApplicableError`.
     """
@@ -155,11 +141,6 @@ class Check:
     def title(self) -> str:
         """The requirement: the first line of the function's docstring."""
         return (self.function.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-
-    @property
-    def details(self) -> str:
-        """Details, if any: the rest of the docstring, as one paragraph."""
-        return " ".join((self.function.__doc__ or "").strip().partition("\n")[2].split())
 
     def outcome(self, subject: Subject) -> Outcome:
         """Run the check, once per subject; any exception of the check or component becomes part of the outcome."""
@@ -224,13 +205,7 @@ def require(condition: object, message: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One check on one subject.
-
-    Attributes:
-        check: the check to run.
-        subject: the component or plugin under test.
-        expected: reason why it may fail, or ``None``.
-    """
+    """One check on one subject, and the reason why it may fail, or ``None``."""
 
     check: Check
     subject: Subject
@@ -278,8 +253,8 @@ def cases(
     Raises:
         UsageError: no such plugin is installed, or an expected failure names no check.
     """
-    registry = load_plugins() if registry is None else registry
-    return _cases(registry.find_plugins(distribution), registry, expected_failures or {})
+    registry = registry or load_plugins()
+    return _cases(registry.find_plugins(distribution), registry, expected_failures)
 
 
 def conformance_cases(
@@ -297,7 +272,7 @@ def check_plugin(
     distribution: str, *, expected_failures: Mapping[str, str] | None = None, registry: Registry | None = None
 ) -> Report:
     """Check an installed plugin and everything it registers; arguments and errors as for :func:`cases`."""
-    registry = load_plugins() if registry is None else registry
+    registry = registry or load_plugins()
     return check_records(registry.find_plugins(distribution), registry, expected_failures=expected_failures)
 
 
@@ -319,7 +294,7 @@ def check_records(
 
     started = time.perf_counter()
     with single_thread():
-        outcomes = tuple(case.outcome() for case in _cases(records, registry, expected_failures or {}))
+        outcomes = tuple(case.outcome() for case in _cases(records, registry, expected_failures))
     return Report(records[0].title, records[0].version, outcomes, time.perf_counter() - started)
 
 
@@ -343,7 +318,7 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(CHECKS[identity] for identity in sorted(CHECKS, key=lambda one: (_LETTERS.index(one[0]), one)))
 
 
-def _cases(records: Sequence[PluginRecord], registry: Registry, reasons: Mapping[str, str]) -> tuple[Case, ...]:
+def _cases(records: Sequence[PluginRecord], registry: Registry, expected: Mapping[str, str] | None) -> tuple[Case, ...]:
     """Every check that fits, on the plugins and on what they register."""
     from ganforge.testing.checks_plugin import PluginCase
 
@@ -352,7 +327,7 @@ def _cases(records: Sequence[PluginRecord], registry: Registry, reasons: Mapping
     for component in registry.components():
         if component.plugin in refs:
             found += _cases_of(component, registry)
-    names = [str(case) for case in found]
+    reasons, names = expected or {}, [str(case) for case in found]
     for name in reasons:
         if name not in names:
             raise UsageError(f"expected_failures names '{name}', which is not a check", remedy=did_you_mean(name, names))

@@ -19,20 +19,13 @@ from ganforge.plugin import hookimpl
 
 @hookimpl
 def ganforge_register_generators(register):
-    register("linear", "ganforge.testing.stub_components:build_generator", summary="One linear layer.")
+    register("linear", "ganforge.testing.stub_components:LinearGenerator", summary="One linear layer.")
 '''
 
 
 @dataclass(frozen=True, slots=True)
 class FakePlugin:
-    """What :func:`fake_plugin` wrote.
-
-    Attributes:
-        name: distribution and entry-point name.
-        module: name of its module.
-        folder: what must be on ``sys.path``.
-        info: the metadata folder; delete it to uninstall the plugin.
-    """
+    """What :func:`fake_plugin` wrote: a module in ``folder``, and the metadata folder ``info``; delete that to uninstall it."""
 
     name: str
     module: str
@@ -67,15 +60,29 @@ def fake_plugin(
     folder.mkdir(parents=True, exist_ok=True)
     folder.joinpath(f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
 
+    info = write_metadata(folder, name, version, requires, {entry_point or name: module}, direct_url)
+    return FakePlugin(name=name, module=module, folder=folder, info=info)
+
+
+def write_metadata(
+    folder: Path,
+    name: str,
+    version: str,
+    requires: Iterable[str],
+    entry_points: Mapping[str, str],
+    direct_url: Mapping[str, object] | None,
+) -> Path:
+    """Write the metadata folder of a distribution with plugins; arguments as for :func:`fake_plugin`."""
     # With a hyphen in the folder's name, importlib.metadata would cut it there and take two plugins for one.
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {line}" for line in requires)]
     info.joinpath("METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    info.joinpath("entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\n{entry_point or name} = {module}\n", encoding="utf-8")
+    entries = [f"[{ENTRY_POINT_GROUP}]", *(f"{entry} = {module}" for entry, module in entry_points.items())]
+    info.joinpath("entry_points.txt").write_text("\n".join(entries) + "\n", encoding="utf-8")
     if direct_url is not None:
         info.joinpath("direct_url.json").write_text(json.dumps(direct_url), encoding="utf-8")
-    return FakePlugin(name=name, module=module, folder=folder, info=info)
+    return info
 
 
 def trained(recipe: Path, *overrides: str) -> Finished:

@@ -6,21 +6,37 @@ import contextlib
 import importlib
 import re
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from ganforge.core.errors import UsageError
-from ganforge.registry.discovery import PluginRecord, builtin_plugin, installed_plugins, read_local_plugin
+from ganforge.registry.discovery import PluginRecord, builtin_plugin, installed_plugins
 from ganforge.registry.hookspecs import ENTRY_POINT_GROUP
-from ganforge.registry.plugin_loader import load
+from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import Registry, shadowed_package
-from ganforge.registry.selection import current_selection, local_plugin_name, normalize_name
+from ganforge.registry.selection import LOCAL, PluginSelection, current_selection, local_plugin_name, normalize_name
+from ganforge.testing.fixtures import write_metadata
 
 _GUIDE = "docs/how-to/write-a-plugin.md shows a whole one"
 _TABLE = f"[project.entry-points.{ENTRY_POINT_GROUP}]"
+
+
+class _EntryPoints(BaseModel):
+    ganforge: dict[str, str] = Field(min_length=1)
+
+
+class _Project(BaseModel):
+    """The table ``[project]`` of a ``pyproject.toml``."""
+
+    name: str = Field(min_length=1)
+    version: str = "0"
+    dependencies: tuple[str, ...] = ()
+    entry_points: _EntryPoints = Field(alias="entry-points")
 
 
 def is_path(text: str) -> bool:
@@ -48,14 +64,20 @@ def open_plugin(path: Path) -> Iterator[tuple[Registry, tuple[PluginRecord, ...]
         UsageError: the path does not exist or is not a plugin.
     """
     path = _found(path)
-    if path.is_file():
-        if path.suffix != ".py":
+    with contextlib.ExitStack() as stack:
+        if path.is_dir():
+            distribution, *names = stack.enter_context(_installed(path))
+            selection = current_selection()
+        elif path.suffix == ".py":
+            distribution, names = LOCAL, [local_plugin_name(path)]
+            selection = PluginSelection(local=(path,)).over(current_selection())
+        else:
             raise UsageError(f"{path} is not a plugin", remedy="name a Python file (.py), or a folder with a pyproject.toml")
-        yield _loaded([read_local_plugin(path)])
-        return
-    found, places = _project(path)
-    with _importable(places):
-        yield _loaded(found)
+        own = {distribution, *names}  # an explicitly named plugin always loads
+        allowed = None if selection.allowed is None else selection.allowed | own
+        registry = load_plugins(replace(selection, disabled=selection.disabled - own, allowed=allowed), strict=False)
+        records = [one for one in registry.plugins if one.distribution == distribution and normalize_name(one.name) in names]
+        yield registry, tuple(records)
 
 
 def _found(path: Path) -> Path:
@@ -70,60 +92,42 @@ def _found(path: Path) -> Path:
     return found
 
 
-def _loaded(own: list[PluginRecord]) -> tuple[Registry, tuple[PluginRecord, ...]]:
-    switches = current_selection()
-    names = {name for one in own for name in (normalize_name(one.name), one.distribution)}
-    allowed = None if switches.allowed is None else switches.allowed | names  # an explicitly named plugin always loads
-    switches = replace(switches, disabled=switches.disabled - names, allowed=allowed, strict=False)
-
-    files = {one.url for one in own}
-    others = [one for one in installed_plugins() if one.distribution not in {own_one.distribution for own_one in own}]
-    locals_ = [one for one in map(read_local_plugin, switches.local) if one.url not in files]
-    registry = load([builtin_plugin(), *others, *locals_, *own], switches)
-    return registry, registry.plugins[-len(own) :]
-
-
-def _project(folder: Path) -> tuple[list[PluginRecord], tuple[Path, ...]]:
-    """The plugins in a project's metadata, and the folders of their modules."""
+@contextlib.contextmanager
+def _installed(folder: Path) -> Iterator[list[str]]:
+    """Make a project's plugins importable and discoverable; yield the names of its distribution and plugins."""
     file = folder / "pyproject.toml"
-    project = _project_table(file)
-    entries = project.get("entry-points", {})
-    plugins = entries.get(ENTRY_POINT_GROUP) if isinstance(entries, dict) else None
-    if not isinstance(plugins, dict) or not plugins or not all(isinstance(value, str) for value in plugins.values()):
-        raise UsageError(f"{file} declares no plugin", remedy=f'add {_TABLE} with a line such as acme = "acme_gan.plugin"')
-    name, version = project.get("name"), project.get("version", "0")
-    if not isinstance(name, str) or not name:
-        raise UsageError(f"{file} has no project name", remedy="add [project] name")
-
-    wanted = project.get("dependencies", [])
-    requires = tuple(line for line in wanted if isinstance(line, str)) if isinstance(wanted, list) else ()
-    found = [
-        PluginRecord(
-            name=entry,
-            distribution=normalize_name(name),
-            version=str(version),
-            module=value,
-            requires=requires,
-            source="local",
-            origin=str(folder),
-            url=folder.as_uri(),
-        )
-        for entry, value in sorted(plugins.items())
-    ]
-    places = dict.fromkeys(_place(folder, file, one.module) for one in found)
-    return found, tuple(places)
+    project = _read_project(file)
+    entry_points = project.entry_points.ganforge
+    places = list(dict.fromkeys(_place(folder, file, module) for module in entry_points.values()))
+    before = list(sys.path)
+    with tempfile.TemporaryDirectory() as metadata:
+        source = {"url": folder.as_uri(), "dir_info": {}}
+        write_metadata(Path(metadata), project.name, project.version, project.dependencies, entry_points, source)
+        sys.path[:0] = [metadata, *map(str, places)]
+        importlib.invalidate_caches()
+        try:
+            yield [normalize_name(name) for name in (project.name, *entry_points)]
+        finally:
+            sys.path[:] = before
+            for name, module in list(sys.modules.items()):
+                imported = getattr(module, "__file__", None)
+                if imported and any(Path(imported).is_relative_to(place) for place in places):
+                    del sys.modules[name]
+            importlib.invalidate_caches()
 
 
-def _project_table(file: Path) -> dict[str, Any]:
+def _read_project(file: Path) -> _Project:
     try:
-        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+        return _Project.model_validate(tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}))
     except FileNotFoundError as error:
         raise UsageError(f"{file.parent} is not a plugin: it has no pyproject.toml", remedy=_GUIDE) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, ('project', *first['loc'])))}: {first['msg']}"
+        remedy = f'add {_TABLE} with a line such as acme = "acme_gan.plugin"; {_GUIDE}'
+        raise UsageError(f"{file} declares no plugin: {reason}", remedy=remedy) from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}", remedy="fix the file") from error
-    if not isinstance(project, dict):
-        raise UsageError(f"{file}: 'project' must be a table", remedy=_GUIDE)
-    return project
 
 
 def _place(folder: Path, file: Path, value: str) -> Path:
@@ -135,19 +139,3 @@ def _place(folder: Path, file: Path, value: str) -> Path:
         if (place / top).is_dir() or (place / f"{top}.py").is_file():
             return place
     raise UsageError(f"{file}: {_TABLE} names '{value}', but there is no '{top}' in {folder / 'src'} or {folder}", remedy=_GUIDE)
-
-
-@contextlib.contextmanager
-def _importable(places: tuple[Path, ...]) -> Iterator[None]:
-    before = list(sys.path)
-    sys.path[:0] = [str(place) for place in places]
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path[:] = before
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
-            if file and any(Path(file).is_relative_to(place) for place in places):
-                del sys.modules[name]
-        importlib.invalidate_caches()

@@ -19,25 +19,10 @@ from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Sample
 _FEATURES = 6
 
 
-def build_generator(_params: NoParams, context: BuildContext) -> LinearGenerator:
-    """Factory."""
-    return LinearGenerator(context)
-
-
-def build_discriminator(_params: NoParams, context: BuildContext) -> LinearDiscriminator:
-    """Factory."""
-    return LinearDiscriminator(context)
-
-
-def build_loss(_params: NoParams, _context: BuildContext) -> StubLoss:
-    """Factory."""
-    return StubLoss()
-
-
 class LinearGenerator(nn.Module):
     """One linear layer from noise, codes and one-hot labels to a sample, squashed into the data's value range if any."""
 
-    def __init__(self, context: BuildContext) -> None:
+    def __init__(self, _params: NoParams, context: BuildContext) -> None:
         super().__init__()
         self.latent = context.latent
         self.data = context.data
@@ -60,7 +45,7 @@ class LinearDiscriminator(nn.Module):
     logits; each only if the context has codes or classes.
     """
 
-    def __init__(self, context: BuildContext) -> None:
+    def __init__(self, _params: NoParams, context: BuildContext) -> None:
         super().__init__()
         self.classes = context.data.classes
         self.features = nn.Linear(context.data.size + (self.classes or 0), _FEATURES)

@@ -10,7 +10,7 @@ from ganforge.testing import stub_components
 
 
 def build(params, context):
-    return stub_components.LinearGenerator(context)
+    return stub_components.LinearGenerator(params, context)
 
 
 def build_p11(params, context):
@@ -28,7 +28,7 @@ class Generator(stub_components.LinearGenerator):
 
 def generator(change):
     def factory(params, context):
-        return type("Faulty", (Generator,), {"change": staticmethod(change)})(context)
+        return type("Faulty", (Generator,), {"change": staticmethod(change)})(params, context)
 
     return factory
 
@@ -95,7 +95,7 @@ def build_g05(params, context):
 
 
 def build_g07(params, context):
-    return ObstinateGenerator(context)
+    return ObstinateGenerator(params, context)
 
 
 def build_g08(params, context):
@@ -103,7 +103,7 @@ def build_g08(params, context):
 
 
 def build_e01(params, context):
-    return Tiring(context)
+    return Tiring(params, context)
 
 
 class Discriminator(stub_components.LinearDiscriminator):
@@ -118,7 +118,7 @@ class Discriminator(stub_components.LinearDiscriminator):
 
 def discriminator(change):
     def factory(params, context):
-        return type("Faulty", (Discriminator,), {"change": staticmethod(change)})(context)
+        return type("Faulty", (Discriminator,), {"change": staticmethod(change)})(params, context)
 
     return factory
 
@@ -143,11 +143,11 @@ build_d04 = discriminator(lambda network, logits: Once.apply(logits).square())
 
 
 def build_d03(params, context):
-    return with_spare_layer(stub_components.LinearDiscriminator(context))
+    return with_spare_layer(stub_components.LinearDiscriminator(params, context))
 
 
 def build_d05(params, context):
-    network = stub_components.LinearDiscriminator(context)
+    network = stub_components.LinearDiscriminator(params, context)
     return unseeded(network, network.features.weight)
 
 
@@ -156,7 +156,7 @@ def build_d06(params, context):
 
 
 def build_d07(params, context):
-    return ObstinateDiscriminator(context)
+    return ObstinateDiscriminator(params, context)
 
 
 def build_d08(params, context):
