@@ -102,7 +102,7 @@ def test_a_graph_does_no_harm() -> None:
 
 @pytest.mark.parametrize(("real", "fake"), [((5, 2), (5, 3)), ((0, 2), (5, 2)), ((5, 2), (0, 2)), ((4, 1, 2, 2), (4, 4))])
 def test_what_cannot_be_compared_is_refused(real: tuple, fake: tuple) -> None:
-    with pytest.raises(IncompatiblePartsError, match="cannot compare samples of shapes"):
+    with pytest.raises(IncompatiblePartsError, match="a Wasserstein distance needs"):
         wasserstein2(torch.zeros(real), torch.zeros(fake))
 
 
@@ -181,5 +181,5 @@ def test_the_same_samples_are_nothing_apart_and_bad_values_give_nan():
     ("real", "fake", "directions"), [((5, 2), (5, 3), (2, 4)), ((0, 2), (5, 2), (2, 4)), ((5, 2), (5, 2), (3, 4))]
 )
 def test_what_does_not_fit_is_refused(real, fake, directions):
-    with pytest.raises(IncompatiblePartsError, match="cannot compare samples"):
+    with pytest.raises(IncompatiblePartsError, match="a Wasserstein distance needs|cannot compare samples"):
         sliced_wasserstein(torch.zeros(real), torch.zeros(fake), torch.zeros(directions))

@@ -167,11 +167,16 @@ def read_lock(path: Path) -> Lock:
     except OSError as error:
         raise UsageError(f"cannot read the lock {file}: {error.strerror or error}", remedy=remedy) from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+        reason = describe_invalid(error)
         if path.is_dir():
             raise RunFolderError(f"{file} is damaged: {reason}", remedy="restore it from a copy, or use another run") from error
         raise UsageError(f"{file} is not the lock of a run: {reason}", remedy=remedy) from error
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """The first invalid key and what is wrong with it."""
+    first = error.errors(include_url=False)[0]
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
 
 
 def required_plugins(distributions: Iterable[str]) -> dict[str, PluginRef]:

@@ -9,8 +9,7 @@ from ganforge.metrics.feature_distances import (
     kernel_distance_of_subsets,
     mmd,
 )
-from ganforge.metrics.known_density import divergences, smoothed_grid
-from ganforge.metrics.modes import gaussian_mixture_density, mode_coverage, perfect_modes
+from ganforge.metrics.known_density import divergences, gaussian_mixture_density, mode_coverage, perfect_modes, smoothed_grid
 from ganforge.metrics.neighbours import (
     Neighbours,
     expected_coverage,

@@ -9,7 +9,15 @@ import torch
 from torch import Generator, Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.metrics.pairwise_distances import all_finite, blocks, comparable, distinct_pairs, own_blocks, require_rows
+from ganforge.metrics.pairwise_distances import (
+    all_finite,
+    blocks,
+    comparable,
+    distinct_pairs,
+    own_blocks,
+    require_alike,
+    require_rows,
+)
 
 MMD_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Standard deviations of the Gaussian kernels, in multiples of the median distance of two real samples."""
@@ -192,12 +200,6 @@ def _subset(rows: Tensor, size: int, generator: Generator) -> Tensor:
 def _feature_pair(real_features: Tensor, fake_features: Tensor) -> tuple[Tensor, Tensor]:
     """Both as ``(n, d)`` float64 on the CPU."""
     require_rows(real_features, fake_features)
-    if min(len(real_features), len(fake_features)) < 2:
-        raise IncompatiblePartsError(
-            f"a distance needs 2 samples of each kind, got {len(real_features)} real and {len(fake_features)} generated",
-            remedy="give many more samples than features",
-        )
     real, fake = (features.detach().flatten(1).cpu().double() for features in (real_features, fake_features))
-    if real.shape[1] != fake.shape[1]:
-        raise IncompatiblePartsError(f"cannot compare {real.shape[1]} real with {fake.shape[1]} generated features per sample")
+    require_alike("a distance of features", 2, real, fake)
     return real, fake

@@ -19,11 +19,7 @@ _CANCELLED = 1e-14
 
 
 def require_rows(*sets: Tensor) -> None:
-    """Check that every tensor has the shape ``(n, *shape)``.
-
-    Raises:
-        IncompatiblePartsError: a tensor has fewer than two dimensions.
-    """
+    """Check that every tensor has the shape ``(n, *shape)``; else an IncompatiblePartsError."""
     for samples in sets:
         if samples.dim() < 2:
             raise IncompatiblePartsError(
@@ -36,16 +32,11 @@ def all_finite(*sets: Tensor) -> bool:
     return all(bool(samples.isfinite().all()) for samples in sets)
 
 
-def comparable(purpose: str, least: int, *sets: Tensor) -> tuple[Tensor, ...]:
-    """``(n, d)`` doubles of each set, on the first one's device, all shifted so that the first one's mean is the origin.
-
-    Args:
-        purpose: what the samples are for, such as "a 1-NN test"; used in error messages.
-        least: number of samples that each set must have.
-        sets: ``(n, *shape)`` each.
+def require_alike(purpose: str, least: int, *sets: Tensor) -> None:
+    """Check that each of the sets ``(n, *shape)`` has at least so many samples, all of one shape.
 
     Raises:
-        IncompatiblePartsError: too few samples, or shapes that differ.
+        IncompatiblePartsError: too few samples, or shapes that differ; names the purpose, such as "a 1-NN test".
     """
     require_rows(*sets)
     shapes = [tuple(samples.shape) for samples in sets]
@@ -57,6 +48,14 @@ def comparable(purpose: str, least: int, *sets: Tensor) -> tuple[Tensor, ...]:
                 f"{purpose} needs at least {least} samples of each kind, got {count}",
                 remedy=f"set `samples = {least}` or more in its [[metric]] table",
             )
+
+
+def comparable(purpose: str, least: int, *sets: Tensor) -> tuple[Tensor, ...]:
+    """``(n, d)`` doubles of each set, on the first one's device, all shifted so that the first one's mean is the origin.
+
+    Checked by :func:`require_alike`.
+    """
+    require_alike(purpose, least, *sets)
     first = sets[0].detach().flatten(1).double()
     centre = first.mean(0)
     return (first - centre, *(samples.detach().to(first.device).flatten(1).double() - centre for samples in sets[1:]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.metrics.pairwise_distances import FEW, require_rows
+from ganforge.metrics.pairwise_distances import FEW, require_alike
 
 PARZEN_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
 """The ten values of σ that the 2014 code chooses from: 0.1 to 1, evenly spaced on a log axis."""
@@ -55,14 +55,8 @@ def parzen_log_likelihood(
     Raises:
         IncompatiblePartsError: too few samples, shapes that differ, no σ, or one outside [1e-50, 1e50].
     """
-    require_rows(samples, validation, test)
-    shapes = {part.shape[1:] for part in (samples, validation, test)}
-    if len(shapes) > 1 or not len(samples) or not len(validation) or len(test) < 2:
-        shapes_given = ", ".join(str(tuple(part.shape)) for part in (samples, validation, test))
-        raise IncompatiblePartsError(
-            f"cannot estimate a likelihood from samples, validation and test data of shapes {shapes_given}"
-        )
-    _check_widths(widths)
+    require_alike("a likelihood estimate", 1, samples, validation, test)
+    require_alike("the error of a likelihood", 2, test)
 
     scores = log_densities(samples, validation, widths).mean(1)  # (widths,)
     if not bool(scores.isfinite().any()):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.errors import IncompatiblePartsError
-from ganforge.metrics.pairwise_distances import all_finite, require_rows
+from ganforge.metrics.pairwise_distances import all_finite, require_alike
 
 TRANSPORT_PAIRS = 400_000_000
 """Limit of pairs for exact transport, 20,000 samples of each kind: one matrix of distances takes 3.2 GB, and five are held."""
@@ -64,12 +64,11 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor, order: in
     Raises:
         IncompatiblePartsError: no samples, no directions, an order below 1, or shapes that do not fit.
     """
-    require_rows(real, fake)
+    require_alike("a Wasserstein distance", 1, real, fake)
     here, there = (samples.detach().flatten(1).double() for samples in (real, fake))
-    fits = real.shape[1:] == fake.shape[1:] and directions.dim() == 2 and directions.shape[:1] == here.shape[1:]
-    if not fits or not directions.shape[1] or not len(here) or not len(there):
-        shapes = f"{tuple(real.shape)} and {tuple(fake.shape)}"
-        raise IncompatiblePartsError(f"cannot compare samples of shapes {shapes} along directions {tuple(directions.shape)}")
+    if directions.dim() != 2 or directions.shape[:1] != here.shape[1:] or not directions.shape[1]:
+        shapes = f"{tuple(real.shape)} along directions {tuple(directions.shape)}"
+        raise IncompatiblePartsError(f"cannot compare samples of shape {shapes}")
     if order < 1:
         raise IncompatiblePartsError(f"the order of a Wasserstein distance must be 1 or more, got {order}")
     if not all_finite(here, there):
@@ -99,9 +98,7 @@ def random_directions(dimensions: int, count: int, generator: torch.Generator) -
 
 def _mean_cost(real: Tensor, fake: Tensor, power: int) -> float:
     """Mean of the distances to that power under the optimal plan."""
-    require_rows(real, fake)
-    if real.shape[1:] != fake.shape[1:] or not len(real) or not len(fake):
-        raise IncompatiblePartsError(f"cannot compare samples of shapes {tuple(real.shape)} and {tuple(fake.shape)}")
+    require_alike("a Wasserstein distance", 1, real, fake)
     a, b = (samples.detach().cpu().double().flatten(1) for samples in (real, fake))
     if a.shape[1] == 1 and len(a) == len(b):  # on a line, the optimal plan is the order
         found = float((a.sort(0).values - b.sort(0).values).abs().pow(power).mean())

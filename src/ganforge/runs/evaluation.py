@@ -22,7 +22,7 @@ from ganforge.recipe.layers import parse_value
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import toml_value
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.runs.loaded_generator import RebuiltDataset, load_weights, rebuild_dataset
+from ganforge.runs.loaded_generator import load_weights, rebuild_dataset
 from ganforge.runs.run_groups import EVALUATIONS, read_evaluations
 from ganforge.runs.run_index import read_run_recipe
 from ganforge.storage import atomic_files, checkpoints, strict_json
@@ -184,7 +184,14 @@ class _Session:
         self.generator = load_weights(folder.path, iteration, state.tensors, name=name, device=str(device))
         tables = toml_value([table for _, table in self.wanted])
         self.parts = resolve_evaluation_parts(read_recipe(folder.resolved, (f"metric={tables}",)), load_plugins())
-        data, sizes = self._rebuild(folder), BuildContext(self.generator.data, self.generator.latent)
+        data = rebuild_dataset(folder, self.parts.dataset, seed=self.recipe.train.seed)
+        if data.dataset.spec.shape != self.generator.data.shape:
+            now = f"'{self.parts.dataset.component.name}' now has {data.dataset.spec.shape}"
+            raise DataError(
+                f"the run was trained on samples of shape {self.generator.data.shape}, {now}",
+                remedy="restore the data that the run was trained on",
+            )
+        sizes = BuildContext(self.generator.data, self.generator.latent)
         self.context = metric_context(sizes, self.parts.dataset, data.folders)
         self.hashes = data_hashes(self.parts.dataset, data.folders.recipe)
         changes = (f"the data differ from those that the run was trained on: {change}" for change in data.changes)
@@ -206,16 +213,6 @@ class _Session:
             device=device,
             picture_samples=1,
         )
-
-    def _rebuild(self, folder: RunFolder) -> RebuiltDataset:
-        part, shape = self.parts.dataset, self.generator.data.shape
-        data = rebuild_dataset(folder, part, seed=self.recipe.train.seed)
-        if data.dataset.spec.shape != shape:
-            raise DataError(
-                f"the run was trained on samples of shape {shape}, '{part.component.name}' now has {data.dataset.spec.shape}",
-                remedy="restore the data that the run was trained on",
-            )
-        return data
 
     def measure(
         self, name: str, table: Mapping[str, Any], part: Part | GanforgeError

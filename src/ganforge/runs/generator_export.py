@@ -187,8 +187,7 @@ def _write_onnx(generator: LoadedGenerator, metadata: Mapping[str, Any], path: P
         model = cast("torch.onnx.ONNXProgram", program).model_proto
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA, strict_json.dumps(metadata)
-    with atomic_files.storage_errors(path):
-        atomic_files.write_synced(path, model.SerializeToString())
+    atomic_files.write_bytes(path, model.SerializeToString())
 
 
 def _read_onnx(path: Path) -> Program:
@@ -203,8 +202,7 @@ def _write_program(generator: LoadedGenerator, metadata: Mapping[str, Any], path
     file = io.BytesIO()
     with _attributed(generator, "exported by torch.export"):
         torch.export.save(traced, file, extra_files={METADATA: strict_json.dumps(metadata)})
-    with atomic_files.storage_errors(path):
-        atomic_files.write_synced(path, file.getvalue())
+    atomic_files.write_bytes(path, file.getvalue())
 
 
 def _read_program(path: Path) -> Program:

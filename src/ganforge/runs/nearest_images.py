@@ -42,12 +42,7 @@ def beside_training_images(samples: Samples, data: DataSpec, folder: RunFolder) 
 
 
 def beside_nearest(
-    samples: Samples,
-    training: Tensor | SampleSource,
-    data: DataSpec,
-    *,
-    name: str = "the data set",
-    note: str = "",
+    samples: Samples, training: Tensor | SampleSource, data: DataSpec, *, name: str = "the data set", note: str = ""
 ) -> bytes:
     """A sheet as PNG: rows of samples, and framed on the right the training image nearest to the last sample of each row.
 

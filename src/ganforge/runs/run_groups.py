@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from ganforge.build.lock import read_lock
+from ganforge.build.lock import describe_invalid, read_lock
 from ganforge.core.contracts import Better
 from ganforge.core.errors import StorageError
 from ganforge.core.health_config import Health
@@ -114,10 +114,7 @@ def _read_evaluation(line: bytes, where: str) -> dict[str, Any]:
         found: dict[str, Any] = strict_json.loads(line)
         _RecordedEvaluation.model_validate(found)
     except ValueError as error:
-        fault = str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            fault = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
+        fault = describe_invalid(error) if isinstance(error, ValidationError) else str(error)
         raise StorageError(f"{where} is damaged: {fault}", remedy="restore the file from a copy, or remove this line") from error
     return found
 

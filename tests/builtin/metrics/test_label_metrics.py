@@ -16,7 +16,7 @@ from ganforge.metrics import (
     wasserstein1,
     wasserstein2,
 )
-from ganforge.metrics.modes import perfect_high_quality
+from ganforge.metrics.known_density import perfect_high_quality
 from ganforge.plugin import (
     Codes,
     DataSpec,
