@@ -181,5 +181,5 @@ def test_the_same_samples_are_nothing_apart_and_bad_values_give_nan():
     ("real", "fake", "directions"), [((5, 2), (5, 3), (2, 4)), ((0, 2), (5, 2), (2, 4)), ((5, 2), (5, 2), (3, 4))]
 )
 def test_what_does_not_fit_is_refused(real, fake, directions):
-    with pytest.raises(IncompatiblePartsError, match="a Wasserstein distance needs|cannot compare samples"):
+    with pytest.raises(IncompatiblePartsError, match=r"a Wasserstein distance needs|cannot compare samples"):
         sliced_wasserstein(torch.zeros(real), torch.zeros(fake), torch.zeros(directions))
