@@ -53,10 +53,6 @@ class PersistentLimits(Limits):
     """Iterations that it must last without a break; in runs of fewer than 4,000 iterations a twentieth of the run."""
 
 
-class FiniteCheck(CheckSwitch):
-    """Whether generated samples are finite. A loss or a state that is not finite ends the run in any case."""
-
-
 class GradientLimits(PersistentLimits):
     """Norm of a network's whole gradient (ganhacks, section 10)."""
 
@@ -149,14 +145,6 @@ class OscillationLimits(Limits):
     fail: Size = 5.0
 
 
-class LabelLimits(FallingLimits):
-    """How well generated samples match their label, compared with real ones; 0 is chance."""
-
-
-class CodeLimits(FallingLimits):
-    """Information on the codes that the code head finds in generated samples, over the codes' entropy."""
-
-
 class Health(Params):
     """Health checks: which run, how often, their limits, and what a failure does."""
 
@@ -174,7 +162,8 @@ class Health(Params):
     many take most of a minute on the CPU."""
     warmup: float = Field(0.1, ge=0, lt=1)
     """Share of the run without checks of samples, because nothing is learned yet. For training diagnostics half of it."""
-    finite: FiniteCheck = Field(default_factory=FiniteCheck)
+    finite: CheckSwitch = Field(default_factory=CheckSwitch)
+    """Whether generated samples are finite. A loss or a state that is not finite ends the run in any case."""
     gradients: GradientLimits = Field(default_factory=GradientLimits)
     weights: WeightLimits = Field(default_factory=WeightLimits)
     dominance: DominanceLimits = Field(default_factory=DominanceLimits)
@@ -186,8 +175,10 @@ class Health(Params):
     separation: SeparationLimit = Field(default_factory=SeparationLimit)
     memorisation: MemorisationLimits = Field(default_factory=MemorisationLimits)
     oscillation: OscillationLimits = Field(default_factory=OscillationLimits)
-    labels: LabelLimits = Field(default_factory=LabelLimits)
-    codes: CodeLimits = Field(default_factory=CodeLimits)
+    labels: FallingLimits = Field(default_factory=FallingLimits)
+    """How well generated samples match their label, compared with real ones; 0 is chance."""
+    codes: FallingLimits = Field(default_factory=FallingLimits)
+    """Information on the codes that the code head finds in generated samples, over the codes' entropy."""
 
     def sample_interval(self, iterations: int) -> int:
         """Iterations between checks of samples in a run of ``iterations``; a few steps change samples less than chance does."""

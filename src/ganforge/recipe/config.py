@@ -91,10 +91,6 @@ class DatasetTable(ComponentTable):
     eight."""
 
 
-class SamplerTable(ComponentTable):
-    """The latents."""
-
-
 class AdamTable(Params):
     """Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019) with decoupled weight decay."""
 
@@ -254,7 +250,8 @@ class Recipe(Params):
     """Longer description, as Markdown."""
     train: Train
     dataset: DatasetTable
-    sampler: SamplerTable
+    sampler: ComponentTable
+    """The latents."""
     generator: NetworkTable
     discriminator: NetworkTable
     loss: tuple[LossTable, ...] = Field(min_length=1)

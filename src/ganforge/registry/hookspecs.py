@@ -6,6 +6,7 @@ The signature of a hook never changes. New abilities become keyword options of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pluggy
@@ -26,13 +27,13 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
+@dataclass(frozen=True, slots=True)
 class Registrar:
     """The argument of every hook: call it to register a component. It is bound to one plugin and one kind."""
 
-    def __init__(self, kind: Kind, plugin: PluginRef, staged: list[Component]) -> None:
-        self.kind = kind
-        self.plugin = plugin
-        self._staged = staged
+    kind: Kind
+    plugin: PluginRef
+    _staged: list[Component]
 
     def __call__(
         self,
