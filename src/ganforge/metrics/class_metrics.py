@@ -62,7 +62,8 @@ def class_coverage_floor(shares: Sequence[float], target: Sequence[float], count
     p, wanted = every[every[:, 0] > 0], targets[every[:, 0] > 0]  # classes that never occur add to neither value
     most = float((count * p + 12 * (count * p).sqrt()).max()) + 30  # higher counts have negligible probability
     counts = torch.arange(1, min(count, int(most)) + 1, dtype=torch.float64)  # (c,)
-    chances = _binomial(counts, count, p)  # (k, c)
+    ways = math.lgamma(count + 1) - torch.lgamma(counts + 1) - torch.lgamma(count - counts + 1)
+    chances = (ways + torch.xlogy(counts, p) + torch.xlogy(count - counts, 1 - p)).exp()  # binomial, (k, c)
     divergence = (chances * (counts / count) * (counts / count / wanted).log()).sum()
     return ClassCoverage(round(float((1 - (1 - p) ** count).sum())), float(divergence))
 
@@ -124,10 +125,3 @@ def mutual_information_bound(logits: Tensor, codes: Tensor) -> float:
         return math.nan
     cost = F.cross_entropy(logits.detach().double(), codes.to(logits.device).long())
     return math.log(logits.shape[1]) - float(cost)
-
-
-def _binomial(counts: Tensor, total: int, p: Tensor) -> Tensor:
-    """Binomial probabilities of the counts; without scipy.stats, which takes a second to import."""
-    rest = total - counts
-    ways = math.lgamma(total + 1) - torch.lgamma(counts + 1) - torch.lgamma(rest + 1)
-    return (ways + torch.xlogy(counts, p) + torch.xlogy(rest, 1 - p)).exp()

@@ -28,15 +28,10 @@ _CHUNK = 1 << 23
 
 @dataclass(frozen=True, slots=True)
 class KernelDistance:
-    """The kernel distance over random subsets.
-
-    Attributes:
-        mean: mean of the subsets' distances.
-        deviation: their standard deviation (divided by the number of subsets, as in torchmetrics).
-    """
+    """The kernel distance over random subsets."""
 
     mean: float
-    deviation: float
+    deviation: float  # standard deviation, divided by the number of subsets, as in torchmetrics
 
 
 def frechet_distance(real_features: Tensor, fake_features: Tensor) -> float:

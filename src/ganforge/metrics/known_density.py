@@ -194,15 +194,10 @@ class ModeCoverage:
 
 @dataclass(frozen=True, slots=True)
 class PerfectModes:
-    """Result of :func:`perfect_modes`.
+    """Result of :func:`perfect_modes`."""
 
-    Attributes:
-        high_quality: share of high-quality samples.
-        shares: share of these nearest to each mode; differs from the mixture's shares where modes overlap.
-    """
-
-    high_quality: float
-    shares: tuple[float, ...]
+    high_quality: float  # share of high-quality samples
+    shares: tuple[float, ...]  # share of these nearest to each mode; differs from the mixture's shares where modes overlap
 
 
 def mode_coverage(samples: Tensor, centres: Tensor, std: float, shares: Sequence[float] | Tensor | None = None) -> ModeCoverage:

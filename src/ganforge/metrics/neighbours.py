@@ -20,29 +20,20 @@ _QUERIES = 1024
 class Neighbours:
     """The nearest reference sample of each query.
 
-    Attributes:
-        indices: ``(n,)`` int64, rows of the reference.
-        distances: ``(n,)`` float64, Euclidean. NaN where the query or every reference sample is not finite; the index is then
-            meaningless.
+    Where the query or every reference sample is not finite, the distance is NaN and the index meaningless.
     """
 
-    indices: Tensor
-    distances: Tensor
+    indices: Tensor  # (n,) int64, rows of the reference
+    distances: Tensor  # (n,) float64, Euclidean
 
 
 @dataclass(frozen=True, slots=True)
 class OneNearestNeighbour:
-    """Result of :func:`one_nearest_neighbour`; NaN where a value is not finite.
+    """Result of :func:`one_nearest_neighbour`; NaN where a value is not finite."""
 
-    Attributes:
-        accuracy: share of all samples whose nearest neighbour is of their own kind; 0.5 for a perfect generator.
-        real: the same for real samples alone.
-        fake: the same for generated samples alone.
-    """
-
-    accuracy: float
-    real: float
-    fake: float
+    accuracy: float  # share of all samples whose nearest neighbour is of their own kind; 0.5 for a perfect generator
+    real: float  # the same for real samples alone
+    fake: float  # the same for generated samples alone
 
 
 @dataclass(frozen=True, slots=True)

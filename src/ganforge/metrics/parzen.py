@@ -24,17 +24,11 @@ _ROUNDING = 5e-3
 
 @dataclass(frozen=True, slots=True)
 class ParzenLikelihood:
-    """One row of Table 1 of Goodfellow et al. 2014.
+    """One row of Table 1 of Goodfellow et al. 2014; NaN where a value is not finite."""
 
-    Attributes:
-        mean: mean log-likelihood of the test data, in nats.
-        standard_error: of the mean, over the test data.
-        width: the σ chosen on the validation data. All three are NaN where a value is not finite.
-    """
-
-    mean: float
-    standard_error: float
-    width: float
+    mean: float  # mean log-likelihood of the test data, in nats
+    standard_error: float  # of the mean, over the test data
+    width: float  # the σ chosen on the validation data
 
 
 def parzen_log_likelihood(

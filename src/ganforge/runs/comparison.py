@@ -15,10 +15,8 @@ from ganforge.core.contracts import aim, goal_cost
 from ganforge.core.errors import UsageError, did_you_mean
 from ganforge.runs.run_groups import Measurement, RunGroup
 
-LEVEL = 0.05
-"""A difference is shown where p is not greater."""
-_EXACT = 40
-"""Values in all up to which the exact distribution of ranks is used; for more, the normal approximation is close."""
+LEVEL = 0.05  # a difference is shown where p is not greater
+_EXACT = 40  # values in all up to which the exact distribution of ranks is used; for more, the normal approximation is close
 
 
 @dataclass(frozen=True, slots=True)

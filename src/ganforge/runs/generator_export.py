@@ -29,10 +29,8 @@ from ganforge.train.random_streams import stream
 Program = Callable[[Mapping[str, Tensor]], Tensor]
 """An exported generator read back: named tensors → values in the data's own units."""
 
-METADATA = "ganforge.json"
-"""Name of the metadata: the key in an ONNX file, the extra file of a ``.pt2``, the file in a folder of safetensors."""
-TOLERANCE = 1e-4
-"""The greatest difference that an export may have, as a share of the values' range."""
+METADATA = "ganforge.json"  # the key in an ONNX file, the extra file of a .pt2, the file in a folder of safetensors
+TOLERANCE = 1e-4  # the greatest difference that an export may have, as a share of the values' range
 
 
 class TensorGenerator(nn.Module):

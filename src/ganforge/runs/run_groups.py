@@ -24,10 +24,8 @@ from ganforge.storage.run_folder import RunFolder
 
 EVALUATIONS = "evaluations.jsonl"
 """The later evaluations in a run's folder, one a line, each value with its protocol."""
-TRAINING = "training"
-"""Origin of values that training measured."""
-_SHOWN_KEYS = 2
-"""Recipe keys in a group's name at most."""
+TRAINING = "training"  # origin of values that training measured
+_SHOWN_KEYS = 2  # recipe keys in a group's name at most
 
 
 @dataclass(frozen=True, slots=True)

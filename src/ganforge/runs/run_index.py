@@ -20,10 +20,8 @@ from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.tracking.delivery import PendingUploads, count_pending
 
-_SHOWN = 8
-"""Candidates that an error lists."""
-_SILENCE = 60.0
-"""Seconds without a heartbeat after which a process counts as gone even where its id exists."""
+_SHOWN = 8  # candidates that an error lists
+_SILENCE = 60.0  # seconds without a heartbeat after which a process counts as gone even where its id exists
 
 
 @dataclass(frozen=True, slots=True)

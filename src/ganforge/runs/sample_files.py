@@ -54,11 +54,9 @@ def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
 
 
 def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
-    """The samples as numpy arrays.
+    """The samples as numpy arrays: ``values (n, *shape)``; ``labels (n,)``, ``noise (n, z)`` and ``codes (n, k + c)`` if any.
 
-    Returns:
-        ``values (n, *shape)``; ``labels (n,)``, ``noise (n, z)`` and ``codes (n, k + c)``, categorical ones as class indices before
-        continuous ones, where the samples have any.
+    Categorical codes, as class indices, come before continuous ones.
     """
     import torch
 
