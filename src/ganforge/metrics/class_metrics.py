@@ -16,15 +16,10 @@ from ganforge.metrics.pairwise_distances import all_finite
 
 @dataclass(frozen=True, slots=True)
 class ClassCoverage:
-    """How samples are distributed over classes.
+    """How samples are distributed over classes."""
 
-    Attributes:
-        captured: classes with at least one sample.
-        reverse_kl: KL(found ‖ target) of the class shares, in nats; infinite where a class is found whose target is 0.
-    """
-
-    captured: int
-    reverse_kl: float
+    captured: int  # classes with at least one sample
+    reverse_kl: float  # KL(found ‖ target) of the class shares, in nats; infinite where a class is found whose target is 0
 
 
 def class_coverage(classes: Tensor, target: Sequence[float]) -> ClassCoverage:

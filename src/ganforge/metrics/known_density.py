@@ -27,19 +27,12 @@ _DISTANCES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Divergences:
-    """Divergences of two distributions p and q, in nats; NaN where a value is not finite.
+    """Divergences of two distributions p and q, in nats; NaN where a value is not finite."""
 
-    Attributes:
-        kl: KL(p ‖ q): large where q misses parts of p.
-        reverse_kl: KL(q ‖ p): large where q lies outside p.
-        js: Jensen–Shannon divergence, at most log 2.
-        total_variation: half the sum of absolute differences, at most 1.
-    """
-
-    kl: float
-    reverse_kl: float
-    js: float
-    total_variation: float
+    kl: float  # KL(p ‖ q): large where q misses parts of p
+    reverse_kl: float  # KL(q ‖ p): large where q lies outside p
+    js: float  # Jensen–Shannon divergence, at most log 2
+    total_variation: float  # half the sum of absolute differences, at most 1
 
 
 @dataclass(frozen=True, slots=True)
