@@ -89,8 +89,9 @@ def scaffold(session: nox.Session, writer: Path) -> None:
     whole = max(folders, key=lambda folder: len(folder.name))  # the one with all six kinds; all have the same settings of tools
     settings = f"{whole}/pyproject.toml"
 
-    session.run("ruff", "check", "every-kind")
-    session.run("ruff", "format", "--check", "every-kind")
+    every = ("--no-respect-gitignore", "every-kind")  # .nox is ignored, and ruff would check nothing
+    session.run("ruff", "check", *every)
+    session.run("ruff", "format", "--check", *every)
     session.run("mypy", "--config-file", settings, *(f"{folder}/{part}" for folder in folders for part in ("src", "tests")))
     session.run("pytest", "--config-file", settings, *(f"{folder}/tests" for folder in folders), env={"OMP_NUM_THREADS": "1"})
     session.run("ganforge", "plugins", "check", whole.name)

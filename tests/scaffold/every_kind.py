@@ -1,6 +1,6 @@
 """Write a plugin package for every combination of kinds and build the wheel of each: ``python every_kind.py INTO``.
 
-For the nox session ``scaffold``. It runs in an environment that has ganforge installed, and hatchling, whose builder is called in
+For the nox session ``packages``. It runs in an environment that has ganforge installed, and hatchling, whose builder is called in
 this process: pip would make an environment for each of the 63.
 """
 
@@ -19,8 +19,8 @@ COMBINATIONS = tuple(chain.from_iterable(combinations(Kind, size) for size in ra
 
 
 def name_of(kinds: tuple[Kind, ...]) -> str:
-    """A name for the package of these kinds: ``acme-gen-los-gan``."""
-    return "-".join(["acme", *(kind[:3] for kind in kinds), "gan"])
+    """A name for the package of these kinds: ``acme-ge-lo-gan``."""
+    return "-".join(["acme", *(kind[:2] for kind in kinds), "gan"])
 
 
 def main(into: Path) -> None:
