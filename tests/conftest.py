@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["event_streams"]
+pytest_plugins = ["event_streams", "small_trainer"]
 collect_ignore = ["distributions"]  # packages of strangers: their tests run where they are installed
 ROOT = Path(__file__).parents[1]
 

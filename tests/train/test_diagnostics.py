@@ -8,8 +8,8 @@ from torch import nn
 
 from ganforge.core.events import CheckUnavailable, HealthSamples, Stepped
 from ganforge.core.records import DiscriminatorOutput, Samples
+from ganforge.games.two_player import WeightedLoss
 from ganforge.train.diagnostics import input_gradient
-from ganforge.train.turns import WeightedLoss
 
 
 def vital(trainer) -> dict[str, float]:

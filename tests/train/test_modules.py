@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.train.modules import EMA, evaluating, frozen
+from ganforge.games.two_player import frozen
+from ganforge.train.modules import EMA, evaluating
 
 
 def test_average_equals_the_hand_computed_one():

@@ -10,7 +10,7 @@ import torch
 from ganforge.core.errors import RunFolderError
 from ganforge.core.events import Evaluated, Finished, RolledBack, SamplesDrawn, Saved, Started, State, Stepped
 from ganforge.core.params import Schedule
-from ganforge.train.turns import WeightedLoss
+from ganforge.games.two_player import WeightedLoss
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:

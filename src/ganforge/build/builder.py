@@ -34,6 +34,7 @@ from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginEr
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec, Normalization
+from ganforge.games.two_player import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss, eager
 from ganforge.recipe.config import NetworkTable, Recipe
 from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
@@ -41,7 +42,6 @@ from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
 from ganforge.train.random_streams import derive, seeded
 from ganforge.train.trainer import TrainConfig, Trainer
-from ganforge.train.turns import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss, eager
 
 _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""

@@ -21,9 +21,9 @@ from ganforge.build.parts import Part
 from ganforge.core.contracts import Loss
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
+from ganforge.games.two_player import cached, with_input_grad
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
-from ganforge.train.turns import cached, with_input_grad
 
 _OUTPUT_RANGES: tuple[tuple[type[nn.Module], tuple[float, float]], ...] = ((nn.Tanh, (-1.0, 1.0)), (nn.Sigmoid, (0.0, 1.0)))
 

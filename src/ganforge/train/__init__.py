@@ -1,1 +1,1 @@
-"""The engine: two-player game, trainer, moving average, randomness, state. It knows neither plugins nor recipes."""
+"""The engine: trainer, moving average, randomness, state. It knows neither plugins nor recipes."""

@@ -12,9 +12,9 @@ from torch.nn.functional import softplus
 
 from ganforge.core.errors import describe_error
 from ganforge.core.records import Samples
-from ganforge.train.modules import frozen, in_eval_mode
+from ganforge.games.two_player import TwoPlayerGame, frozen
+from ganforge.train.modules import in_eval_mode
 from ganforge.train.random_streams import seeded
-from ganforge.train.turns import TwoPlayerGame
 
 _REJECTED = math.log(0.99 / 0.01)
 """Log odds of 0.99. A fake with a logit below the negative of it is rejected: D is below 0.01."""

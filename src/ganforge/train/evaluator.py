@@ -22,8 +22,9 @@ from ganforge.core.contracts import (
 from ganforge.core.errors import IncompatiblePartsError, describe_error
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
+from ganforge.games.two_player import generate
 from ganforge.train.batches import subsample_rows
-from ganforge.train.modules import evaluating, generate
+from ganforge.train.modules import evaluating
 from ganforge.train.random_streams import seeded, stream
 
 _CHUNK = 1000

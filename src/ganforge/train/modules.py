@@ -1,8 +1,8 @@
-"""Helpers for modules: freeze, evaluate, generate, average their weights (EMA), and turn their state into named tensors."""
+"""Helpers for modules: evaluate, average their weights (EMA), and turn their state into named tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -11,20 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.core.errors import RunFolderError
-from ganforge.core.records import Latent, Samples
-
-
-@contextmanager
-def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Within the block these parameters require no gradients; gradients still flow through to the inputs."""
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)  # noqa: FBT003 - torch's own signature
-    try:
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)  # noqa: FBT003 - torch's own signature
 
 
 @contextmanager
@@ -44,11 +30,6 @@ def in_eval_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, was_training in modes:
             module.training = was_training
-
-
-def generate(generator: nn.Module, latent: Latent) -> Samples:
-    """Generated samples: the generator's values ``(n, *shape)`` with the labels and latent they were generated from."""
-    return Samples(generator(latent), latent.labels, latent)
 
 
 class EMA:

@@ -16,12 +16,12 @@ from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError, describe_error
 from ganforge.core.events import Event, State
 from ganforge.core.params import Schedule, value_at
+from ganforge.games.two_player import Batch, TwoPlayerGame
 from ganforge.train import modules
 from ganforge.train.batches import Batches
 from ganforge.train.diagnostics import Diagnostics
 from ganforge.train.evaluator import Evaluator
 from ganforge.train.random_streams import derive, global_state, restore_global_state, seed_globally, stream
-from ganforge.train.turns import Batch, TwoPlayerGame
 
 _EXPENSIVE_EVERY = 10
 """Diagnostics that need a forward pass are measured this many times less often than the others."""

@@ -15,10 +15,10 @@ from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.events import State
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.games.two_player import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss
 from ganforge.train.batches import InMemoryBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric
 from ganforge.train.trainer import TrainConfig, Trainer
-from ganforge.train.turns import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss
 
 CPU = torch.device("cpu")
 

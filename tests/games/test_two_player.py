@@ -1,4 +1,4 @@
-"""Turns: what a game keeps of the last one, shared forward passes, and optimizers that do not import torch's compiler."""
+"""The two-player game: shared forward passes, logits of the last turn, optimizers that do not import torch's compiler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganforge.builtin.losses import build_r1, build_r2
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import NoParams, Schedule
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
-from ganforge.train.turns import (
+from ganforge.games.two_player import (
     Batch,
     Objective,
     ScheduledOptimizer,
@@ -83,7 +83,7 @@ class TestEager:
 def test_compiler_is_not_imported():
     code = """
 import sys, torch
-from ganforge.train.turns import eager
+from ganforge.games.two_player import eager
 for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop):
     network = torch.nn.Linear(3, 2)
     optimizer = eager(kind)(network.parameters(), lr=0.1)
@@ -93,8 +93,8 @@ for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.R
     optimizer.load_state_dict(optimizer.state_dict())
 print("torch._dynamo" in sys.modules)
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ["False"]
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert started.stdout.split() == ["False"]
 
 
 def test_the_critic_answers_twice_about_the_same_samples_from_memory(parts):
@@ -215,7 +215,7 @@ class Wasserstein:
 @pytest.fixture
 def play(monkeypatch):
     """A game and a batch; ``sees_real`` says whether its loss runs the discriminator on real samples."""
-    monkeypatch.setattr("ganforge.train.turns._term_info", lambda losses: {})
+    monkeypatch.setattr("ganforge.games.two_player._term_info", lambda losses: {})
 
     def make(*, sees_real: bool) -> tuple[TwoPlayerGame, Batch]:
         torch.manual_seed(0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -15,7 +16,6 @@ from ganforge.core.contracts import Critic, Discriminator, LogOddsLoss, Loss, Te
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
-from ganforge.train.modules import frozen, generate
 
 _Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
 
@@ -150,6 +150,19 @@ class ScheduledOptimizer:
         return rates
 
 
+@contextmanager
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Within the block these parameters require no gradients; gradients still flow through to the inputs."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)  # noqa: FBT003 - torch's own signature
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One network's chance to learn, taken ``repeats`` times per iteration, while the ``frozen`` parameters need no gradients.
@@ -226,6 +239,11 @@ class TwoPlayerGame:
         """The generator's loss terms on a batch, each loss scaled by its entry in ``weights``."""
         fake = generate(self.generator, batch.latent)
         return self.objective.terms("generator", cached(self.discriminator), batch.real, fake, weights)
+
+
+def generate(generator: nn.Module, latent: Latent) -> Samples:
+    """Generated samples: the generator's values ``(n, *shape)`` with the labels and latent they were generated from."""
+    return Samples(generator(latent), latent.labels, latent)
 
 
 def with_input_grad(samples: Samples) -> Samples:

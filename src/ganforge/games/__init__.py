@@ -1,0 +1,1 @@
+"""Games: which networks learn, in which turns, and from which losses."""
