@@ -113,16 +113,16 @@ def test_the_floor_is_what_other_real_samples_reach(folder):
 def test_a_floor_of_samples_that_are_drawn_twice_is_doubted(folder, monkeypatch):
     import torch
 
-    from ganforge.builtin.datasets.points import SyntheticPoints
+    from ganforge.builtin.datasets.dataset_specs import DrawnDataset
     from ganforge.core.records import Samples
 
-    held_out = SyntheticPoints.held_out
+    held_out = DrawnDataset.held_out
 
     def twice(self, count, generator):
         drawn = held_out(self, max(1, count // 2), generator).values
         return Samples(torch.cat([drawn, drawn]))
 
-    monkeypatch.setattr(SyntheticPoints, "held_out", twice)
+    monkeypatch.setattr(DrawnDataset, "held_out", twice)
     found = evaluate(folder, EvaluationRequest(("wasserstein",), samples=40, floor=True))
     assert found.values["wasserstein"].floor == 0
     assert found.remarks == (

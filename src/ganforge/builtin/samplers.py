@@ -119,8 +119,7 @@ class LatentSampler:
 
     Attributes:
         noise_bounds: least and greatest value of the noise; ``None`` for standard normal noise.
-        shares: share of each class among the labels, if the spec has classes.
-        stratified: whether each draw contains every class, or value of a code, in its share.
+        shares: of each class among the labels, if there are labels.
     """
 
     spec: LatentSpec
@@ -152,14 +151,11 @@ class LatentSampler:
         return Codes(categorical, _draw_noise(_CODE_BOUNDS, count, self.spec.continuous, generator))
 
     def _draw_classes(self, shares: Sequence[float], count: int, generator: Generator) -> Tensor:
-        return (draw_stratified if self.stratified else draw_independent)(shares, count, generator)
+        import torch
 
-
-def draw_independent(shares: Sequence[float], count: int, generator: Generator) -> Tensor:
-    """``(count,)`` int64: independent classes with probabilities proportional to ``shares``."""
-    import torch
-
-    return torch.multinomial(torch.tensor(shares).to(generator.device), count, replacement=True, generator=generator)
+        if self.stratified:
+            return draw_stratified(shares, count, generator)
+        return torch.multinomial(torch.tensor(shares).to(generator.device), count, replacement=True, generator=generator)
 
 
 def draw_stratified(shares: Sequence[float], count: int, generator: Generator) -> Tensor:

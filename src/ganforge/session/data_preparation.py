@@ -187,7 +187,7 @@ def _download_layout(dataset: RemoteDataset, url: str, done: dict[str, bytes], r
     name = unquote(urlsplit(url).path).rpartition("/")[2]
     archives = _archives(dataset)
     if archives and name.lower().endswith((".tar.gz", ".tgz")):
-        raw = _fetch(url, name, max(file.size or 0 for file in archives), report)
+        raw = _fetch(url, name, max(file.size for file in archives), report)
         if raw is None:
             raise DataError(f"{url}: not found", remedy=_offline_instructions(dataset))
         return {_identify_archive(dataset, raw, name, url).name: raw}
@@ -208,7 +208,7 @@ def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, done: dic
     parts = urlsplit(url)  # a query, such as a token, stays at the end
     for name in reversed(file.names):
         address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}", fragment=""))
-        raw = _fetch(address, name, file.size or 0, report)
+        raw = _fetch(address, name, file.size, report)
         if raw is not None:
             _verify(dataset, file, raw, f"{url}: {name}")
             done[name] = raw
@@ -217,7 +217,7 @@ def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, done: dic
 
 
 def _fetch(url: str, name: str, size: int, report: Report) -> bytes | None:
-    """Download a file, or ``None`` if there is none; stops a server that sends far more than ``size`` bytes (0: no limit)."""
+    """Download a file, or ``None`` if there is none; stops a server that sends far more than ``size`` bytes."""
     import requests
 
     headers = {"User-Agent": f"ganforge/{__version__}", "Accept-Encoding": "identity"}
@@ -232,7 +232,7 @@ def _fetch(url: str, name: str, size: int, report: Report) -> bytes | None:
             pieces.append(piece)
             done += len(piece)
             report(name, done, total)
-            if size and done > 2 * size + _CHUNK:
+            if done > 2 * size + _CHUNK:
                 raise OSError(f"{name} is larger than expected")
     return b"".join(pieces)
 

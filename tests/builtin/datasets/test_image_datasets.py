@@ -156,7 +156,7 @@ LABELS = struct.pack(">2I", 0x801, 4) + bytes([3, 0, 2, 1])
 
 
 def read(path, dimensions):
-    return decode_idx(RemoteFile(path.name, "", gzipped=True).read(path), path, dimensions)
+    return decode_idx(RemoteFile(path.name, "", 10**6, gzipped=True).read(path), path, dimensions)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -201,7 +201,7 @@ def test_damaged_gzip(tmp_path, damage):
     path = tmp_path / "images.gz"
     path.write_bytes(damage(gzip.compress(IMAGES * 50)))
     with pytest.raises(DataError, match=r"images\.gz: damaged gzip"):
-        RemoteFile(path.name, "", gzipped=True).read(path)
+        RemoteFile(path.name, "", 10**6, gzipped=True).read(path)
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
@@ -223,7 +223,7 @@ def binary_form(number):
 
 
 def form_of(files):
-    return tuple(RemoteFile(name, f"sha256:{hashlib.sha256(raw).hexdigest()}") for name, raw in files.items())
+    return tuple(RemoteFile(name, f"sha256:{hashlib.sha256(raw).hexdigest()}", len(raw)) for name, raw in files.items())
 
 
 def archived(files, folder):

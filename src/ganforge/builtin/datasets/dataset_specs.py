@@ -6,7 +6,7 @@ A spec holds the sizes that follow from the params. This module imports torch an
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -38,6 +38,8 @@ def _check_path(path: Path) -> Path:
     return path
 
 
+Draw = Callable[[int, "Generator"], Samples]
+"""``(count, generator) -> count samples``."""
 UserPath = Annotated[Path, Field(strict=False), AfterValidator(_check_path)]
 """A path, relative to the recipe's folder."""
 ValueRange = Annotated[tuple[float, float], AfterValidator(_check_range)]
@@ -274,14 +276,31 @@ class ArraysParams(Params):
 
 
 @dataclass(frozen=True, slots=True)
-class SplitDataset:
-    """A data set in memory, some of whose samples are held out: the same ones for every seed.
+class DrawnDataset:
+    """``samples`` training samples drawn from ``seed``, and held-out ones that are drawn afresh, with CPU generators."""
 
-    Attributes:
-        spec: sizes and facts of the data set.
-        train: the training samples; images may be bytes.
-        held: the held-out samples; images may be bytes.
-        aside: validation samples, which are in neither; ``None`` if there are none.
+    spec: DataSpec
+    samples: int
+    seed: int
+    draw: Draw
+    draw_held_out: Draw | None = None
+
+    def training(self) -> Samples:
+        """The training samples; the same at each call."""
+        from torch import Generator
+
+        return self.draw(self.samples, Generator().manual_seed(self.seed))
+
+    def held_out(self, count: int, generator: Generator) -> Samples:
+        """``count`` fresh samples."""
+        return as_floats(self.spec, (self.draw_held_out or self.draw)(count, generator))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDataset:
+    """A data set in memory, some of whose samples are held out: the same ones for every seed. Images may be bytes.
+
+    Validation samples, which are in neither part, are ``aside``.
     """
 
     spec: DataSpec

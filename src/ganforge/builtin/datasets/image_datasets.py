@@ -13,7 +13,6 @@ import math
 import struct
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -24,10 +23,10 @@ from torch import Generator, Tensor
 from ganforge.builtin.datasets.dataset_specs import (
     Cifar10Params,
     DigitsParams,
+    DrawnDataset,
     MnistParams,
     SplitDataset,
     StackedMnistParams,
-    as_floats,
     labels_of,
     split,
 )
@@ -40,31 +39,9 @@ from ganforge.builtin.datasets.remote_datasets import (
     RemoteDataset,
     locate,
 )
-from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec, Samples
+from ganforge.plugin import DataError, Dataset, DatasetContext, Samples
 
 _FIRST = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class StackedDigits:
-    """Three digits, drawn independently, as the channels of one image: 1,000 modes (Metz et al. 2017).
-
-    The ``samples`` training images consist of the digits ``train``, held-out ones of ``test``.
-    """
-
-    spec: DataSpec
-    samples: int
-    seed: int
-    train: Samples
-    test: Samples
-
-    def training(self) -> Samples:
-        """The training images as bytes; the same at each call."""
-        return _stacked(self.train, self.samples, Generator().manual_seed(self.seed))
-
-    def held_out(self, count: int, generator: Generator) -> Samples:
-        """``count`` fresh images of digits that no training image contains."""
-        return as_floats(self.spec, _stacked(self.test, count, generator))
 
 
 def build_digits(params: DigitsParams, _context: DatasetContext) -> Dataset:
@@ -89,8 +66,9 @@ build_fashion_mnist = partial(_build, FASHION_MNIST)
 
 
 def build_stacked_mnist(params: StackedMnistParams, context: DatasetContext) -> Dataset:
-    """Factory of ``stacked-mnist``."""
-    return StackedDigits(params.spec(), params.samples, context.seed, *_read(MNIST, context))
+    """Factory of ``stacked-mnist``: held-out images consist of digits that no training image contains (Metz et al. 2017)."""
+    train, test = (partial(_stacked, digits) for digits in _read(MNIST, context))
+    return DrawnDataset(params.spec(), params.samples, context.seed, train, test)
 
 
 def decode_idx(raw: bytes, path: Path, dimensions: int) -> Tensor:
@@ -129,6 +107,7 @@ def _read(remote: RemoteDataset, context: DatasetContext) -> tuple[Samples, Samp
 
 
 def _stacked(digits: Samples, count: int, generator: Generator) -> Samples:
+    """Images of three independent digits, one in each channel."""
     rows = torch.randint(len(digits), (count, 3), generator=generator)
     hundreds, tens, ones = labels_of(digits)[rows].unbind(1)
     return Samples(digits.values[:, 0][rows], 100 * hundreds + 10 * tens + ones)  # (n, 3, 28, 28)

@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
-from ganforge.builtin.datasets.dataset_specs import GaussianParams, GridParams, MoonsParams, RingParams, SwissRollParams
-from ganforge.plugin import Dataset, DatasetContext, DataSpec, GaussianMixture, Samples
-
-Draw = Callable[[int, Generator], Samples]
-"""``(count, generator) -> count samples``, from a CPU generator."""
-
-
-@dataclass(frozen=True, slots=True)
-class SyntheticPoints:
-    """Points drawn from a known distribution: ``samples`` training points from ``seed``, and fresh held-out ones."""
-
-    spec: DataSpec
-    samples: int
-    seed: int
-    draw: Draw
-
-    def training(self) -> Samples:
-        """The training points; the same at each call."""
-        return self.draw(self.samples, Generator().manual_seed(self.seed))
-
-    def held_out(self, count: int, generator: Generator) -> Samples:
-        """``count`` fresh points."""
-        return self.draw(count, generator)
+from ganforge.builtin.datasets.dataset_specs import (
+    DrawnDataset,
+    GaussianParams,
+    GridParams,
+    MoonsParams,
+    RingParams,
+    SwissRollParams,
+)
+from ganforge.plugin import Dataset, DatasetContext, GaussianMixture, Samples
 
 
 def build_moons(params: MoonsParams, context: DatasetContext) -> Dataset:
     """Factory of ``moons``."""
-    return SyntheticPoints(params.spec(), params.samples, context.seed, partial(draw_moons, params.noise))
+    return DrawnDataset(params.spec(), params.samples, context.seed, partial(draw_moons, params.noise))
 
 
 def build_mixture(params: GaussianParams | RingParams | GridParams, context: DatasetContext) -> Dataset:
     """Factory of ``gaussian-1d``, ``ring`` and ``grid``."""
     spec = params.spec()
-    return SyntheticPoints(spec, params.samples, context.seed, partial(draw_mixture, params.density(), spec.classes is not None))
+    return DrawnDataset(spec, params.samples, context.seed, partial(draw_mixture, params.density(), spec.classes is not None))
 
 
 def build_swiss_roll(params: SwissRollParams, context: DatasetContext) -> Dataset:
     """Factory of ``swiss-roll``."""
-    return SyntheticPoints(params.spec(), params.samples, context.seed, partial(draw_swiss_roll, params.noise))
+    return DrawnDataset(params.spec(), params.samples, context.seed, partial(draw_swiss_roll, params.noise))
 
 
 def draw_moons(noise: float, count: int, generator: Generator) -> Samples:

@@ -27,13 +27,13 @@ class RemoteFile:
 
     Attributes:
         checksum: ``sha256:…`` of its content; of the decompressed content if it may be compressed.
-        size: bytes of that content, if known.
+        size: bytes of that content.
         gzipped: whether it may also come as ``name.gz``.
     """
 
     name: str
     checksum: str
-    size: int | None = None
+    size: int
     gzipped: bool = False
 
     @property
@@ -51,10 +51,10 @@ class RemoteFile:
             return raw
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(raw)) as compressed:
-                content = compressed.read(-1 if self.size is None else self.size + 1)
+                content = compressed.read(self.size + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{origin}: damaged gzip: {error}", remedy=DOWNLOAD_AGAIN) from error
-        if self.size is not None and len(content) > self.size:
+        if len(content) > self.size:
             problem = f"unpacks to more than the {self.size:,} bytes that it should hold"
             raise DataError(f"{origin}: {problem}", remedy=DOWNLOAD_AGAIN)
         return content
@@ -217,15 +217,10 @@ def find_file(file: RemoteFile, folder: Path) -> Path | None:
 
 def have_right_sizes(dataset: RemoteDataset, folder: Path) -> bool:
     """Whether the files in a folder have the right sizes; compares no checksums."""
-    return all(_has_right_size(file, path) for file, path in find_files(dataset, folder))
-
-
-def _has_right_size(file: RemoteFile, path: Path) -> bool:
     try:
-        size = len(file.read(path)) if file.size else path.stat().st_size
-    except (DataError, OSError):
+        return all(len(file.read(path)) == file.size for file, path in find_files(dataset, folder))
+    except DataError:
         return False
-    return size == (file.size or size) > 0
 
 
 def sha256(content: bytes) -> str:
