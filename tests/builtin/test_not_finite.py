@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganforge.core.contracts import goal_cost, is_ranked
+from ganforge.core.contracts import aim, goal_cost, is_ranked
 from ganforge.plugin import Samples
 from ganforge.registry.component import Kind
 from ganforge.registry.plugin_loader import load_plugins
@@ -58,8 +58,9 @@ def test_what_is_not_finite_is_never_good(subject, share, bad, cache):
     assert found.keys() == intact.keys()
     for key, value in found.items():
         measure = metric.value_info[key]
-        if math.isnan(value) or not is_ranked(measure.better, aim := measure.aim_at(len(fake))):
+        target = aim(measure.ideal, measure.floor_at(len(fake)) if measure.better == "nearer" else None)
+        if math.isnan(value) or not is_ranked(measure.better, target):
             continue
-        worse = goal_cost(value, measure.better, aim) - goal_cost(intact[key], measure.better, aim)
+        worse = goal_cost(value, measure.better, target) - goal_cost(intact[key], measure.better, target)
         # without one sample, shares are a little nearer to the true ones, or farther
         assert worse > -1.5 / len(fake) if share == "one sample" else worse > 0, (key, intact[key], value)

@@ -240,6 +240,13 @@ def test_a_damaged_report_is_an_error(folder):
         folder.read_status()
 
 
+def test_a_status_with_impossible_values_is_damaged(folder):
+    folder.status.write_text('{"status": "running", "iteration": "many"}')
+
+    with pytest.raises(StorageError, match=r"status\.json is damaged: iteration: .*integer"):
+        folder.read_status()
+
+
 def test_it_is_plain_json_with_stable_keys(folder):
     folder.write_status(Status(status="running"))
 

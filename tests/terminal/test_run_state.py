@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ganforge.core.contracts import MetricInfo
 from ganforge.core.events import Evaluated, HealthChecked, RolledBack, Stepped
+from ganforge.storage.value_info import StoredMetricInfo
 from ganforge.terminal.run_state import MetricHistory, RunState
 
 
@@ -57,14 +57,14 @@ def test_a_run_that_goes_on_counts_its_own_iterations_only(clock, events):
 
 
 def test_the_best_score_may_be_the_nearest_one():
-    score = MetricHistory(MetricInfo("", "nearer", floor=lambda count: (count - 1) / (2 * count - 1)), 1000)
+    score = MetricHistory(StoredMetricInfo("", "nearer", floor=0.5))
     for iteration, value in enumerate((0.02, 0.49, 0.9), start=1):
         score.points[iteration] = value
     assert (score.best, score.progress) == (0.49, -1)
 
 
 def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
-    score = MetricHistory(MetricInfo("", "none"))
+    score = MetricHistory(StoredMetricInfo("", "none"))
     score.points[1] = 1.0
     score.points[2] = 2.0
     assert math.isnan(score.best)
@@ -73,7 +73,7 @@ def test_a_score_that_is_not_judged_has_no_best_and_no_progress():
 
 @pytest.mark.parametrize(("better", "best", "progress"), [("lower", 1.0, 1), ("higher", 3.0, -1)])
 def test_scores_know_their_best_and_which_way_is_better(better, best, progress):
-    score = MetricHistory(MetricInfo("", better))
+    score = MetricHistory(StoredMetricInfo("", better))
     for iteration, value in ((10, 1.0), (20, 3.0), (30, 2.0)):
         score.points[iteration] = value
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 RecordPicture = Callable[[str, int, Path], None]
 """Receives each picture written: key such as ``images/samples``, iteration, file."""
 
-_CURVES_INTERVAL = 60.0
-"""Least seconds between two drawings of the losses during training."""
+_CURVES_INTERVAL = 60.0  # least seconds between two drawings of the losses during training
 
 _log = logging.getLogger(__name__)
 

@@ -17,10 +17,8 @@ from ganforge.storage.journal import JournalWriter, last_metrics, merge_metrics
 from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.storage.value_info import ValueInfo
 
-_HEARTBEAT = 2.0
-"""Seconds between two updates of ``status.json`` while the run is running."""
-_WINDOW = 0.5
-"""Least seconds of training over which the speed is measured."""
+_HEARTBEAT = 2.0  # seconds between two updates of status.json while the run is running
+_WINDOW = 0.5  # least seconds of training over which the speed is measured
 
 Clock = Callable[[], float]
 
@@ -61,7 +59,6 @@ class _JournalCallback:
         self._started: Started | None = None
         self._checked: HealthChecked | None = None  # the newest health check
         self._written: HealthChecked | None = None  # the health check written to the journal last
-        self._samples: dict[str, int] = {}  # number of samples of each metric, by its name
         self._missing: set[str] = set()  # metrics about which the user was warned
 
     def handle(self, event: Event) -> None:
@@ -113,16 +110,15 @@ class _JournalCallback:
                 self._status = self._status.now(health=before.health if (before := self._folder.read_status()) else None)
         self._status = self._status.now(iterations=event.iterations)
         self._started = event
-        counts = {name: protocol.get("samples") for name, protocol in event.protocols.items()}
-        self._samples = {name: count for name, count in counts.items() if isinstance(count, int)}
         self._write_value_info(event, floors=False)
-        value_info = {key: info.to_plain(self._samples.get(key.partition("/")[0])) for key, info in event.value_info.items()}
+        samples = event.samples
+        value_info = {key: info.to_plain(samples.get(key.partition("/")[0])) for key, info in event.value_info.items()}
         self._writer.record("protocols", iteration=event.iteration, protocols=event.protocols, value_info=value_info)
         self._write_status(event.iteration, self._clock())
 
     def _write_value_info(self, event: Started, *, floors: bool) -> None:
         try:
-            value_info.write(self._folder, ValueInfo.resolve(event.term_info, event.value_info, self._samples, floors=floors))
+            value_info.write(self._folder, ValueInfo.resolve(event.term_info, event.value_info, event.samples, floors=floors))
         except StorageError as error:
             _log.warning("%s; training continues", error)
 
@@ -200,18 +196,12 @@ class _JournalCallback:
 
 
 class CheckpointSaver:
-    """Saves training states and keeps the newest. Put it after the journal's callback: the journal must be on disk before.
-
-    Attributes:
-        last: the newest checkpoint saved, or ``None``.
-        failures: number of failed saves; the first of several in a row is logged.
-    """
+    """Saves training states and keeps the newest. Put it after the journal's callback: the journal must be on disk before."""
 
     def __init__(self, folder: RunFolder, keep: int) -> None:
-        self.folder = folder
-        self.keep = keep
-        self.last: Path | None = None
-        self.failures = 0
+        self.folder, self.keep = folder, keep
+        self.last: Path | None = None  # the newest checkpoint saved
+        self.failures = 0  # failed saves; the first of several in a row is logged
         self._failing = False
 
     @contextmanager

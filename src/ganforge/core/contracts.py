@@ -145,10 +145,6 @@ class MetricInfo:
         """The floor for this number of samples, if both are known."""
         return self.floor(samples) if self.floor is not None and samples else None
 
-    def aim_at(self, samples: int | None) -> float | None:
-        """The value that ``nearer`` refers to; ``None`` for other ways, whose floor may be an expensive simulation."""
-        return aim(self.ideal, self.floor_at(samples)) if self.better == "nearer" else None
-
     def to_plain(self, samples: int | None = None) -> dict[str, Any]:
         """A JSON-able dict; for ``nearer`` it includes the floor for this number of samples."""
         floor = self.floor_at(samples) if self.better == "nearer" else None

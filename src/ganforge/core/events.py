@@ -57,6 +57,12 @@ class Started:
     real: Samples
     protocols: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
+    @property
+    def samples(self) -> dict[str, int]:
+        """Number of samples of each metric, by its name, as far as its protocol says so."""
+        counts = {name: protocol.get("samples") for name, protocol in self.protocols.items()}
+        return {name: count for name, count in counts.items() if isinstance(count, int)}
+
 
 @dataclass(frozen=True, slots=True)
 class Stepped:

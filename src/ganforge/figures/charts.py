@@ -21,8 +21,7 @@ from ganforge.storage.value_info import StoredMetricInfo
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = (mpl_style.INK, *mpl_style.GROUPS)
-"""The first is that of a network's total."""
+_COLOURS = (mpl_style.INK, *mpl_style.GROUPS)  # the first is that of a network's total
 _LOG_FACTOR = 20.0  # positive values that span more than this factor get a logarithmic axis
 _MANTISSAS = (1.0, 2.0, 5.0)
 _MAX_BANDS = 4  # more bands would hide each other
@@ -58,58 +57,37 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One curve and its entry in the chart's legend.
-
-    Attributes:
-        at: iterations, ``(p,)``.
-        values: ``(p,)``; a non-finite value is a gap.
-        low: lower edge of the band around it, ``(p,)`` or empty.
-        high: upper edge.
-        dotted: whether its points are marked.
-        meaning: what the value means; "" if unknown.
-        summary: its last value beside the one at equilibrium, or beside its best.
-    """
+    """One curve and its entry in the chart's legend."""
 
     name: str
-    at: Floats
-    values: Floats
+    at: Floats  # iterations, (p,)
+    values: Floats  # (p,); a non-finite value is a gap
     colour: int
-    low: Floats = field(default_factory=lambda: _EMPTY)
+    low: Floats = field(default_factory=lambda: _EMPTY)  # lower edge of the band around it, (p,) or empty
     high: Floats = field(default_factory=lambda: _EMPTY)
-    dotted: bool = False
-    meaning: str = ""
-    summary: str = ""
+    dotted: bool = False  # whether its points are marked
+    meaning: str = ""  # what the value means; "" if unknown
+    summary: str = ""  # its last value beside the one at equilibrium, or beside its best
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A reference value, drawn as a dashed line.
-
-    Attributes:
-        name: what it is; its first word, such as ``equilibrium``, says what kind of reference.
-        colour: number of the colour that it shares with a curve, or ``None``.
-    """
+    """A reference value, drawn as a dashed line."""
 
     value: float
-    name: str
-    colour: int | None = None
+    name: str  # what it is; its first word, such as "equilibrium", says what kind of reference
+    colour: int | None = None  # number of the colour that it shares with a curve
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Curves over iterations on one pair of axes.
-
-    Attributes:
-        levels: reference values; those far from all curves are not drawn.
-        meaning: what all its curves show; "" if each curve has its own meaning.
-        remark: what the present values mean together; "" if they do not tell.
-    """
+    """Curves over iterations on one pair of axes."""
 
     name: str
     curves: Sequence[Curve]
-    levels: Sequence[Level] = ()
-    meaning: str = ""
-    remark: str = ""
+    levels: Sequence[Level] = ()  # those far from all curves are not drawn
+    meaning: str = ""  # what all its curves show; "" if each curve has its own meaning
+    remark: str = ""  # what the present values mean together; "" if they do not tell
 
     @property
     def axis(self) -> Axis:
@@ -240,12 +218,8 @@ def draw_charts(
 ) -> Pixels:
     """The charts as panels below each other, with a common horizontal axis: ``(H, W, 3)`` bytes.
 
-    Args:
-        charts: at least one.
-        title: above the panels.
-        note: on the right of the title; the kinds of reference values are added.
-        findings: a vertical line marks where each of them began.
-        shared_legend: one legend above the first panel, for charts with the same curves; each chart's meaning is beside it.
+    The kinds of reference values are added to the ``note`` beside the title. A vertical line marks where each finding began. A
+    ``shared_legend`` above the first panel is for charts with the same curves; each chart's meaning is then beside it.
     """
     described = shared_legend or all(chart.meaning for chart in charts)
     height = (1.0 if shared_legend else 0.7) + (2.2 if described else 2.7) * len(charts)  # inches

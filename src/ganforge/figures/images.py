@@ -200,14 +200,10 @@ def encode_png(picture: Pixels) -> bytes:
 def encode_gif(
     frames: Sequence[Image], *, pace: int, held: int | None = None, back: bool = False, colours: int = _PALETTE_SIZE
 ) -> bytes:
-    """An endless GIF. Grey frames keep their shades; colour frames share one palette, computed from a few of them.
+    """An endless GIF of pictures of equal size, all of mode RGB or all of mode L; then ``back`` to the first one if wanted.
 
-    Args:
-        frames: pictures of equal size, all of mode RGB or all of mode L.
-        pace: milliseconds per frame.
-        held: milliseconds of the last frame; ``pace`` by default.
-        back: whether to play the frames backwards to the first one.
-        colours: size of the palette, at most 256.
+    Each frame is shown for ``pace`` milliseconds, the last one for ``held`` if given. Grey frames keep their shades; colour frames
+    share one palette, computed from a few of them.
     """
     from PIL.Image import Dither
 

@@ -10,24 +10,17 @@ from ganforge.core.records import LogitGrid, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture
 from ganforge.figures import Floats
 
-_MARGIN = 0.15
-"""Space left free on each side, as a share of the real samples' extent."""
+_MARGIN = 0.15  # space left free on each side, as a share of the real samples' extent
 _TAIL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A fixed two-dimensional view of ``d``-dimensional points.
+    """A fixed two-dimensional view of ``d``-dimensional points."""
 
-    Attributes:
-        centre: ``(d,)`` point that is subtracted first.
-        axes: ``(d, 2)`` directions of the two axes.
-        limits: ``(2, 2)`` lower and upper end of each axis.
-    """
-
-    centre: Floats
-    axes: Floats
-    limits: Floats
+    centre: Floats  # (d,) point that is subtracted first
+    axes: Floats  # (d, 2) directions of the two axes
+    limits: Floats  # (2, 2) lower and upper end of each axis
     names: tuple[str, str]
 
     def project(self, points: Floats) -> Floats:

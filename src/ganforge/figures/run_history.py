@@ -22,23 +22,17 @@ if TYPE_CHECKING:
 BINS = 480
 """Largest number of points of a curve; even."""
 
-
 _COLUMNS: tuple[tuple[np.ufunc, float], ...] = ((np.add, 0.0), (np.add, 0.0), (np.minimum, np.inf), (np.maximum, -np.inf))
 """Sums, counts, minima and maxima: how two values or bins are joined, and the value of an empty bin."""
 
 
 class BinnedCurve:
-    """One value over the iterations, as minimum, mean and maximum per bin. When the bins are full, their width doubles.
-
-    Attributes:
-        non_finite_at: first iteration whose value was not finite, or ``None``.
-        last: the newest finite value, or ``None``.
-    """
+    """One value over the iterations, as minimum, mean and maximum per bin. When the bins are full, their width doubles."""
 
     def __init__(self, bins: int = BINS) -> None:
         self.width = 1
-        self.non_finite_at: int | None = None
-        self.last: float | None = None
+        self.non_finite_at: int | None = None  # first iteration whose value was not finite
+        self.last: float | None = None  # the newest finite value
         self._bins = bins
         self._columns: list[Floats] = [np.full(bins, empty) for _, empty in _COLUMNS]
 
@@ -78,30 +72,18 @@ class BinnedCurve:
 
 @dataclass(slots=True)
 class RunHistory:
-    """The contents of a journal.
+    """The contents of a journal."""
 
-    Attributes:
-        terms: loss terms by ``discriminator/real``.
-        metrics: metric values by name and iteration.
-        protocols: how each metric was measured, by its name; empty if the journal does not say.
-        findings: all findings of the health monitor, each as it was reported last.
-        resumed: iterations at which the run was resumed.
-        changed: recipe values changed by a resume: first iteration, key, original value, new value.
-        rolled_back: for each roll-back, the iteration that had been reached and the one training returned to.
-        redone: iterations discarded by roll-backs since the run was started or last resumed.
-        read_error: why the journal could not be read completely, or ``None``.
-    """
-
-    terms: dict[str, BinnedCurve] = field(default_factory=dict)
-    metrics: dict[str, dict[int, float]] = field(default_factory=dict)
-    protocols: dict[str, Any] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    terms: dict[str, BinnedCurve] = field(default_factory=dict)  # loss terms, such as discriminator/real
+    metrics: dict[str, dict[int, float]] = field(default_factory=dict)  # by name and iteration
+    protocols: dict[str, Any] = field(default_factory=dict)  # how each metric was measured, as far as the journal says
+    findings: list[Finding] = field(default_factory=list)  # all of the health monitor, each as it was reported last
     start: Mapping[str, Any] = field(default_factory=dict)
-    resumed: list[int] = field(default_factory=list)
-    changed: list[tuple[int, str, str, str]] = field(default_factory=list)
-    rolled_back: list[tuple[int, int]] = field(default_factory=list)
-    redone: int = 0
-    read_error: str | None = None
+    resumed: list[int] = field(default_factory=list)  # iterations
+    changed: list[tuple[int, str, str, str]] = field(default_factory=list)  # by a resume: first iteration, key, old and new value
+    rolled_back: list[tuple[int, int]] = field(default_factory=list)  # iterations reached and returned to
+    redone: int = 0  # iterations discarded by roll-backs since the run was started or last resumed
+    read_error: str | None = None  # why the journal could not be read completely
 
 
 def terms_to_floats(rows: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:

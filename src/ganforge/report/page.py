@@ -40,11 +40,7 @@ _LINE_HEIGHT = 14  # pixels
 
 
 def write_report(folder: RunFolder, target: Path | None = None) -> Path:
-    """Write the page about a run in any state, or about a sweep.
-
-    Args:
-        folder: the run's folder.
-        target: the file to write, ``report.html`` in the run folder by default; it is replaced atomically.
+    """Write the page about a run in any state, or about a sweep, by default to ``report.html`` in its folder.
 
     Raises:
         StorageError: the disk or folder refused.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-
-from pydantic import BaseModel, Field, ValidationError
+from typing import Any, TypeVar
 
 from ganforge.core.errors import StorageError
 from ganforge.figures.run_history import RunHistory, read_history
@@ -20,38 +17,27 @@ from ganforge.storage.value_info import ValueInfo
 
 _Contents = TypeVar("_Contents")
 
-_MAX_TEXT = 200_000
-"""Largest number of letters of one text on the page."""
+_MAX_TEXT = 200_000  # largest number of letters of one text on the page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """The contents of a run folder.
-
-    Attributes:
-        word: its state, as in ``ganforge runs``.
-        remark: why it ended, or ``None``.
-        resolved: the recipe with all defaults.
-        final: its ``metrics.json``.
-        evaluations: evaluations after training, oldest first.
-        crash: traceback of a failed run.
-        problems: what could not be read.
-    """
+    """The contents of a run folder."""
 
     run: IdentifiedRun
     title: str
-    word: str
+    word: str  # its state, as in `ganforge runs`
     status: Status | None
-    remark: str | None
+    remark: str | None  # why it ended
     history: RunHistory
     value_info: ValueInfo
     recipe: str | None
-    resolved: str | None
+    resolved: str | None  # the recipe with all defaults
     lock: Mapping[str, Any]
-    final: Mapping[str, Any]
-    evaluations: list[dict[str, Any]]
-    crash: str | None
-    problems: list[str]
+    final: Mapping[str, Any]  # its metrics.json
+    evaluations: list[dict[str, Any]]  # after training, oldest first
+    crash: str | None  # traceback of a failed run
+    problems: list[str]  # what could not be read
 
     @property
     def is_sweep(self) -> bool:
@@ -63,7 +49,7 @@ def read_report_data(folder: RunFolder) -> ReportData:
     """Read everything in a run folder that its page shows."""
     problems: list[str] = []
     run = identify(folder)
-    word, status, remark = read_valid_status(run)
+    word, status, remark = current_status(folder, run.identity)
     history = read_history(folder)
     if history.read_error:
         problems.append(history.read_error)
@@ -83,32 +69,6 @@ def read_report_data(folder: RunFolder) -> ReportData:
         crash=_read_text(folder.path / "crash.txt", problems) if word == "failed" else None,
         problems=problems,
     )
-
-
-_Plausible = Annotated[float, Field(gt=-1e15, lt=1e15)]
-"""A time or count that dates and texts can show."""
-
-
-class _StatusValues(BaseModel, strict=True):
-    status: str
-    iteration: Annotated[int, Field(gt=-1e15, lt=1e15)]
-    iterations: Annotated[int, Field(gt=-1e15, lt=1e15)]
-    seconds: _Plausible
-    heartbeat: _Plausible
-    reason: str | None
-    error: str | None
-    metrics: dict[str, float]
-
-
-def read_valid_status(run: IdentifiedRun) -> tuple[str, Status | None, str | None]:
-    """As :func:`~ganforge.runs.run_index.current_status`, but a status with invalid values counts as damaged."""
-    word, status, remark = current_status(run.folder, run.identity)
-    try:
-        if status is not None:
-            _StatusValues.model_validate(dataclasses.asdict(status))
-    except ValidationError:
-        return "unknown", None, f"{run.folder.status.name} is damaged"
-    return word, status, remark
 
 
 def get_table(found: Any, key: str) -> Mapping[str, Any]:

@@ -31,25 +31,16 @@ _ANIMATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class InlineImage:
-    """An image of the page.
+    """An image of the page."""
 
-    Attributes:
-        name: its file's name.
-        link: its file, relative to the page.
-        source: the image as a ``data:`` URI; ``None`` if it is left out.
-        width: in pixels.
-        height: in pixels.
-        missing: why it is left out; "" if it is not.
-    """
-
-    name: str
+    name: str  # its file's
     caption: str
     alternative: str
-    link: str
-    source: Markup | None = None
-    width: int = 0
+    link: str  # its file, relative to the page
+    source: Markup | None = None  # the image as a data: URI; None if it is left out
+    width: int = 0  # pixels
     height: int = 0
-    missing: str = ""
+    missing: str = ""  # why it is left out
 
 
 class ImageEmbedder:

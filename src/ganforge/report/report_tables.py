@@ -20,9 +20,9 @@ from ganforge.core.findings import NOT_MONITORED
 from ganforge.core.redaction import HIDDEN, mask, public_url
 from ganforge.figures.charts import best_value, seed_charts
 from ganforge.figures.run_history import read_history
-from ganforge.report.report_data import ReportData, get_table, get_tables, read_valid_status
+from ganforge.report.report_data import ReportData, get_table, get_tables
 from ganforge.report.report_images import ImageEmbedder, newest_samples, relative_link
-from ganforge.runs.run_index import IdentifiedRun, run_folders
+from ganforge.runs.run_index import IdentifiedRun, current_status, run_folders
 from ganforge.storage import value_info
 from ganforge.storage.run_folder import Status
 from ganforge.storage.value_info import StoredMetricInfo, ValueInfo
@@ -97,7 +97,7 @@ def summarize_health(data: ReportData) -> dict[str, Any]:
 
 def list_metrics(data: ReportData) -> list[MetricRow]:
     """The metrics measured during training, in the order of their first values."""
-    known = data.status.metrics if data.status and isinstance(data.status.metrics, Mapping) else {}
+    known = data.status.metrics if data.status else {}
     names = dict.fromkeys([*data.history.metrics, *known])
     protocols = {**get_table(data.final, "protocols"), **data.history.protocols}
     return [_metric_row(name, data, known.get(name), protocols) for name in names]
@@ -227,7 +227,7 @@ def _protocol(name: str, protocols: Mapping[str, Any]) -> list[Row]:
 
 
 def _verdict(status: Status | None) -> str:
-    return str(get_table({"health": status and status.health}, "health").get("verdict") or NOT_MONITORED)
+    return str((status.health if status and status.health else {}).get("verdict") or NOT_MONITORED)
 
 
 def _because(reason: str | None) -> str:
@@ -268,7 +268,7 @@ def _runs_of(data: ReportData) -> list[IdentifiedRun]:
 
 
 def _summarize_seed(run: IdentifiedRun, page: Path, embedder: ImageEmbedder) -> dict[str, Any]:
-    word, status, remark = read_valid_status(run)
+    word, status, remark = current_status(run.folder, run.identity)
     seed, samples = str(run.identity.get("seed", "?")), newest_samples(run.folder, status)
     return {
         "seed": seed,
@@ -276,7 +276,7 @@ def _summarize_seed(run: IdentifiedRun, page: Path, embedder: ImageEmbedder) -> 
         "iteration": status.iteration if status else None,
         "duration": formatting.duration(status.seconds) if status else "",
         "verdict": _verdict(status),
-        "metrics": {name: float(value) for name, value in (status.metrics if status else {}).items()},
+        "metrics": dict(status.metrics) if status else {},
         "remark": remark,
         "name": run.folder.path.name,
         "page": relative_link(run.folder.report, page) if run.folder.report.is_file() else "",

@@ -219,7 +219,7 @@ def current_status(folder: RunFolder, identity: Mapping[str, Any]) -> tuple[str,
     """The status as :class:`RunSummary` has it, the content of the status file, and a remark."""
     try:
         status = folder.read_status()
-    except (StorageError, TypeError) as error:
+    except StorageError as error:
         return "unknown", None, str(error)
     here = socket.gethostname()
     if status is None:

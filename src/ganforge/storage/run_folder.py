@@ -11,17 +11,20 @@ import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from filelock import FileLock, Timeout
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ganforge.core.errors import RunFolderError, StorageError
 from ganforge.storage import atomic_files, strict_json
 
 RunState = Literal["running", "finished", "stopped", "failed", "diverged", "killed"]
+_Count = Annotated[int, Field(gt=-1e15, lt=1e15)]
+_Seconds = Annotated[float, Field(gt=-1e15, lt=1e15)]  # what dates and durations can show
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,13 @@ class Status:
     """
 
     status: RunState
-    iteration: int = 0
-    iterations: int = 0
-    seconds: float = 0.0
+    iteration: _Count = 0
+    iterations: _Count = 0
+    seconds: _Seconds = 0.0
     iterations_per_second: float | None = None
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
-    heartbeat: float = field(default_factory=time.time)
+    heartbeat: _Seconds = field(default_factory=time.time)
     metrics: Mapping[str, float] = field(default_factory=dict)
     health: Mapping[str, object] | None = None
     reason: str | None = None
@@ -66,6 +69,9 @@ class Status:
     def now(self, **changes: Any) -> Self:
         """A copy with ``changes`` and the current time."""
         return replace(self, **{"heartbeat": time.time(), **changes})
+
+
+_STATUS = TypeAdapter(Status)
 
 
 class _Entry:
@@ -152,7 +158,11 @@ class RunFolder:
         found = self.read_json(self.status)
         if not isinstance(found, dict) or "status" not in found:
             return None
-        return Status(**{each.name: found[each.name] for each in fields(Status) if each.name in found})
+        try:
+            return _STATUS.validate_python(found)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise StorageError(f"{self.status} is damaged: {problem['loc'][0]}: {problem['msg']}") from error
 
     def write_status(self, status: Status, *, durable: bool = True) -> None:
         """Write the run's state; a heartbeat need not be ``durable``."""

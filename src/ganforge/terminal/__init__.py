@@ -15,12 +15,7 @@ Show = Callable[[str], None]
 
 
 class MessageHandler(logging.Handler):
-    """Shows the records of the ``ganforge`` loggers, each as one message.
-
-    Attributes:
-        note: shows the text of an info record; may be replaced later, as by the live view.
-        warning: shows the text of a warning; by default ``note`` with ``"warning: "`` before it.
-    """
+    """Shows the records of the ``ganforge`` loggers, each as one message; ``note`` may be replaced later, as by the live view."""
 
     def __init__(self, note: Show, warning: Show | None) -> None:
         super().__init__(logging.INFO)

@@ -28,19 +28,13 @@ from ganforge.figures import Floats
 from ganforge.terminal.run_state import Clock, MetricHistory, ProgressUI, RunHeading, RunState
 from ganforge.terminal.sample_preview import Line, SamplePreview
 
-_INTERVAL = 0.25
-"""Least seconds between two refreshes."""
-_SHARE = 0.015
-"""Share of the time that refreshing may take; slow refreshes are less frequent."""
-_SIDE_BY_SIDE = 78
-"""Columns from which the samples are beside the numbers, not below."""
-_NUMBERS_WIDTH = 46
-"""Least columns of the numbers."""
+_INTERVAL = 0.25  # least seconds between two refreshes
+_SHARE = 0.015  # share of the time that refreshing may take; slow refreshes are less frequent
+_SIDE_BY_SIDE = 78  # columns from which the samples are beside the numbers, not below
+_NUMBERS_WIDTH = 46  # least columns of the numbers
 _NUMBER_WIDTH = 8
-_WIDE = 60
-"""Columns from which trends are longer and arrows have a word."""
-_LABEL_WIDTH = 24
-"""Least columns for labels beside the numbers."""
+_WIDE = 60  # columns from which trends are longer and arrows have a word
+_LABEL_WIDTH = 24  # least columns for labels beside the numbers
 _BARS = "▁▂▃▄▅▆▇█"
 
 _PLAIN, _BOLD, _DIM = Style(), Style(bold=True), Style(dim=True)
@@ -262,7 +256,7 @@ def _metrics(scores: Mapping[str, MetricHistory], width: int) -> tuple[Table, li
             _cell(formatting.number(ideal) if ideal is not None else "–", _DIM),
             _cell(formatting.number(best) if math.isfinite(best) else "–"),
         )
-        label = f"{formatting.clean(score.info.label)}; {describe_goal(score.info.better, score.aim)}"
+        label = f"{formatting.clean(score.info.label)}; {describe_goal(score.info.better, score.info.aim)}"
         notes.append(wrap(label, max(width - 4, 12)) if score.info.label else [])
     return table, notes
 

@@ -14,12 +14,9 @@ from ganforge.terminal.run_state import Clock, ProgressUI, RunHeading
 if TYPE_CHECKING:
     from rich.console import Console
 
-_INTERVAL = 2.0
-"""Least seconds between two progress lines."""
-_LINES = 20
-"""A progress line at each twentieth of the run, unless that is too soon."""
-_LONGEST_INTERVAL = 60.0
-"""Most seconds between two progress lines."""
+_INTERVAL = 2.0  # least seconds between two progress lines
+_LINES = 20  # a progress line at each twentieth of the run, unless that is too soon
+_LONGEST_INTERVAL = 60.0  # most seconds between two progress lines
 
 
 def create_ui(console: Console, *, plain: bool, title: str, folder: Path, seed: int, clock: Clock = time.monotonic) -> ProgressUI:

@@ -9,30 +9,27 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.core import formatting
-from ganforge.core.contracts import MetricInfo, goal_cost, is_ranked
+from ganforge.core.contracts import goal_cost
 from ganforge.core.events import Evaluated, Event, Finished, HealthChecked, RolledBack, SamplesDrawn, Started, Stepped
 from ganforge.figures import Floats
-from ganforge.figures.charts import smooth
+from ganforge.figures.charts import best_value, smooth
 from ganforge.figures.run_history import BinnedCurve, terms_to_floats
+from ganforge.storage.value_info import StoredMetricInfo, ValueInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Clock = Callable[[], float]
 
-_SMOOTHED = 48
-"""The displayed value of a term is the mean over this many iterations."""
-_POINTS = 256
-"""Largest number of points of each term's trend."""
-_PENDING = 256
-"""Iterations whose terms stay on the device until they are read together."""
-_WINDOW = 20.0
-"""Seconds over which the speed is measured."""
+_SMOOTHED = 48  # the displayed value of a term is the mean over this many iterations
+_POINTS = 256  # largest number of points of each term's trend
+_PENDING = 256  # iterations whose terms stay on the device until they are read together
+_WINDOW = 20.0  # seconds over which the speed is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +41,12 @@ class RunHeading:
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
 class MetricHistory:
-    """The values of one metric by iteration, ``None`` where the measurement failed; ``aim`` is its target, if it has one."""
+    """The values of one metric by iteration, ``None`` where the measurement failed."""
 
-    def __init__(self, info: MetricInfo, samples: int | None = None) -> None:
-        self.info = info
-        self.aim = info.aim_at(samples)
-        self.points: dict[int, float | None] = {}
+    info: StoredMetricInfo
+    points: dict[int, float | None] = field(default_factory=dict)
 
     @property
     def values(self) -> list[float]:
@@ -65,29 +61,21 @@ class MetricHistory:
     @property
     def best(self) -> float:
         """The best finite value; NaN if there is none, or if it is undefined which values are better."""
-        finite = filter(math.isfinite, self.values if is_ranked(self.info.better, self.aim) else [])
-        return min(finite, key=self._cost, default=math.nan)
+        best = best_value({at: value for at, value in self.points.items() if value is not None}, self.info)
+        return best[1] if best else math.nan
 
     @property
     def progress(self) -> int:
         """1 if the newest value is better than the previous one, -1 if worse, 0 if equal, unknown or undefined."""
-        before, now = ([math.nan, math.nan, *self.values])[-2:]
+        newest = [math.nan, math.nan, *self.values][-2:]
+        before, now = (goal_cost(value, self.info.better, self.info.aim) for value in newest)
         if self.value is None or not (math.isfinite(before) and math.isfinite(now)):
             return 0
-        return (self._cost(now) < self._cost(before)) - (self._cost(now) > self._cost(before))
-
-    def _cost(self, value: float) -> float:
-        return goal_cost(value, self.info.better, self.aim)
+        return (now < before) - (now > before)
 
 
 class RunState:
-    """The state of the run according to the events so far.
-
-    Attributes:
-        iteration: iterations done.
-        scores: history of each metric by its key, in the order of the recipe.
-        healthy_since: iteration of the first health check since which there are no findings, ``None`` while there are some.
-    """
+    """The state of the run according to the events so far."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
@@ -95,9 +83,9 @@ class RunState:
         self.finished: Finished | None = None
         self.picture: SamplesDrawn | None = None
         self.health: HealthChecked | None = None
-        self.healthy_since: int | None = None
-        self.iteration = 0
-        self.scores: dict[str, MetricHistory] = {}
+        self.healthy_since: int | None = None  # iteration of the first health check since which there are no findings
+        self.iteration = 0  # iterations done
+        self.scores: dict[str, MetricHistory] = {}  # by key, in the order of the recipe
         self._recent: deque[Mapping[str, float]] = deque(maxlen=_SMOOTHED)
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
         self._trends: dict[str, BinnedCurve] = {}
@@ -113,7 +101,8 @@ class RunState:
                     self._read_pending()
             case Started():
                 self.started, self.iteration = event, event.iteration
-                self.scores = {key: MetricHistory(info, _sample_count(event, key)) for key, info in event.value_info.items()}
+                info = ValueInfo.resolve(event.term_info, event.value_info, event.samples, floors=False)
+                self.scores = {key: MetricHistory(one) for key, one in info.metrics.items()}
                 self._restart_pace(event.iteration)
             case Evaluated():
                 self._add_scores(event)
@@ -136,13 +125,14 @@ class RunState:
         self._recent.clear()
         self.health = self.healthy_since = None
         for score in self.scores.values():
-            score.points = {at: value for at, value in score.points.items() if at <= iteration}
+            for at in [at for at in score.points if at > iteration]:
+                del score.points[at]
         if self.picture and self.picture.iteration > iteration:
             self.picture = None
 
     def _add_scores(self, event: Evaluated) -> None:
         for key, value in event.values.items():
-            self.scores.setdefault(key, MetricHistory(MetricInfo("", "lower"))).points[event.iteration] = value
+            self.scores.setdefault(key, MetricHistory(StoredMetricInfo("", "lower"))).points[event.iteration] = value
         for key, score in self.scores.items():
             if key.partition("/")[0] in event.missing:
                 score.points[event.iteration] = None
@@ -198,12 +188,6 @@ class RunState:
 
     def _restart_pace(self, iteration: int) -> None:
         self._paces: deque[tuple[float, int]] = deque([(self.clock(), iteration)])
-
-
-def _sample_count(event: Started, key: str) -> int | None:
-    """The number of samples with which a metric is measured, if its protocol says so."""
-    samples = event.protocols.get(key.partition("/")[0], {}).get("samples")
-    return samples if isinstance(samples, int) else None
 
 
 class ProgressUI(ABC):

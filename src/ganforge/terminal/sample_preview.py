@@ -40,12 +40,9 @@ from ganforge.figures.plot_data import (
 
 Line = list[Segment]
 
-_SIDES = (24, 9)
-"""Largest and smallest side in pixels to which images are shrunk."""
-_SHOWN = 20
-"""Images are shrunk until this many fit, or until they have the smallest side."""
-_GAP = 64
-"""The grey between images: white would be too bright on a dark terminal, and black images would merge with black."""
+_SIDES = (24, 9)  # largest and smallest side in pixels to which images are shrunk
+_SHOWN = 20  # images are shrunk until this many fit, or until they have the smallest side
+_GAP = 64  # the grey between images: white would be too bright on a dark terminal, and black images would merge with black
 _REAL = Style(dim=True)
 _FAKE = tuple(Style(color=f"bright_{name}", bold=True) for name in ("cyan", "magenta", "yellow", "green", "red", "blue"))
 _CURVE = Style(color="yellow")
