@@ -15,9 +15,7 @@ from ganforge.figures.images import (
     enlarge,
     fit_grid,
     lay_out,
-    scale_factor,
     select_images,
-    square_columns,
     to_pixels,
     value_range,
 )
@@ -161,12 +159,12 @@ def test_the_range_is_declared_or_found():
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (64, 8), (65, 9)])
 def test_sheets_are_about_square(count, columns):
-    assert square_columns(count) == columns
+    assert arrange_in_order(count).places.shape[1] == columns
 
 
 def test_enlarging_keeps_hard_edges():
     picture = np.array([[[0] * 3, [255] * 3]], np.uint8)
 
-    assert enlarge(picture, 2)[..., 0].tolist() == [[0, 0, 255, 255]] * 2
-    assert scale_factor(picture, 7) == 3
-    assert scale_factor(np.zeros((900, 10, 3), np.uint8), 640) == 1
+    assert enlarge(picture, 5)[0][..., 0].tolist() == [[0, 0, 255, 255]] * 2
+    assert enlarge(picture, 7)[1] == 3
+    assert enlarge(np.zeros((900, 10, 3), np.uint8), 640)[1] == 1

@@ -62,24 +62,15 @@ def to_pixels(samples: Samples, limits: tuple[float, float]) -> Pixels:
     return bytes_ if bytes_.shape[3] == 3 else np.repeat(bytes_[..., :1], 3, axis=3)
 
 
-def square_columns(count: int) -> int:
-    """Number of columns that makes a grid of ``count`` equal images roughly square."""
-    return max(1, math.ceil(math.sqrt(count)))
-
-
-def enlarge(picture: Pixels, factor: int) -> Pixels:
-    """Repeat every pixel ``factor`` times in both directions."""
-    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def scale_factor(picture: Pixels, side: int) -> int:
-    """The largest integer factor at which ``picture`` stays within ``side`` pixels; at least 1."""
-    return max(1, side // int(max(picture.shape[:2])))
+def enlarge(picture: Pixels, side: int) -> tuple[Pixels, int]:
+    """The picture enlarged by the largest integer factor at which it stays within ``side`` pixels, at least 1; and the factor."""
+    factor = max(1, side // int(max(picture.shape[:2])))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1), factor
 
 
 def arrange_in_order(count: int, columns: int | None = None) -> Arrangement:
     """``count`` images in reading order; the grid is roughly square unless ``columns`` is given."""
-    columns = columns or square_columns(count)
+    columns = columns or max(1, math.ceil(math.sqrt(count)))
     rows = math.ceil(count / columns)
     places = np.full(rows * columns, BLANK, np.int64)
     places[:count] = np.arange(count)
@@ -140,10 +131,9 @@ def lay_out(images: Pixels, places: GridIndices, *, gap: int = 1, shade: int = _
 
 def draw_grid(samples: Samples, limits: tuple[float, float], arrangement: Arrangement, side: int) -> Pixels:
     """``(n, c, h, w)`` images on a grid, enlarged by an integer factor to at most ``side`` pixels, with the names of the rows."""
-    drawn = lay_out(to_pixels(samples, limits), arrangement.places)
-    factor = scale_factor(drawn, side)
+    drawn, factor = enlarge(lay_out(to_pixels(samples, limits), arrangement.places), side)
     names = [clean(name) for name in arrangement.names]
-    return add_captions(enlarge(drawn, factor), names, factor * (samples.values.shape[2] + 1))
+    return add_captions(drawn, names, factor * (samples.values.shape[2] + 1))
 
 
 def add_captions(picture: Pixels, names: Sequence[str], pitch: float) -> Pixels:

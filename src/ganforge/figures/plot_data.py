@@ -112,6 +112,11 @@ def mixture_density(mixture: GaussianMixture, points: Floats) -> Floats:
     return density
 
 
+def data_density(data: DataSpec, real: Floats, points: Floats) -> Floats:
+    """The density of one-dimensional data at ``(m,)`` points: the declared one, else an estimate from ``(n,)`` real values."""
+    return mixture_density(data.density, points) if data.density else estimate_density(real, points)
+
+
 def estimate_density(values: Floats, points: Floats) -> Floats:
     """A Gaussian kernel estimate at ``(m,)`` points from ``(n,)`` values; bandwidth by Silverman's rule of thumb (1986, eq. 3.31).
 

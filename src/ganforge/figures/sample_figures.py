@@ -9,22 +9,8 @@ import numpy as np
 from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean
 from ganforge.core.records import LogitGrid
-from ganforge.figures import Floats, Pixels, mpl_style
+from ganforge.figures import Floats, Pixels, mpl_style, plot_data
 from ganforge.figures.images import draw_grid, select_images, value_range
-from ganforge.figures.plot_data import (
-    axis_limits,
-    class_names,
-    code_names,
-    estimate_density,
-    find_groups,
-    fit_projection,
-    flatten,
-    grid_logits,
-    line_logits,
-    mixture_density,
-    optimal_discriminator,
-    probability,
-)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -52,7 +38,7 @@ class ImageFigure:
 
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The grid of images."""
-        groups = find_groups(picture.fake, self._started.data)
+        groups = plot_data.find_groups(picture.fake, self._started.data)
         arrangement = select_images(groups, len(picture.fake))
         return draw_grid(picture.fake, self._range, arrangement, side=640)
 
@@ -64,7 +50,7 @@ class PlaneFigure:
         from matplotlib.colors import LinearSegmentedColormap
 
         self._started = started
-        self._plane = fit_projection(started.real)
+        self._plane = plot_data.fit_projection(started.real)
         extent = self._plane.limits[:, 1] - self._plane.limits[:, 0]
         names = _group_names(started)
         head = 0.78 + 0.2 * ((len(names) + 1) // _LEGEND_COLUMNS)
@@ -74,7 +60,7 @@ class PlaneFigure:
         self._note = mpl_style.add_title(page, title, left=0.1, right=0.975, top=1 - 0.28 / height, note=_LONGEST_NOTE)
         self._blit = mpl_style.BlitRenderer(page)
 
-        real = self._plane.project(flatten(started.real))
+        real = self._plane.project(plot_data.flatten(started.real))
         self._real = self._axes.scatter(*real.T, s=7, color=mpl_style.REAL, linewidths=0, alpha=0.75)
         self._fake = self._axes.scatter([], [], s=9, color=mpl_style.GENERATED, linewidths=0, alpha=0.85)
         colours = LinearSegmentedColormap.from_list("discriminator", list(mpl_style.FIELD)).with_extremes(bad="white")
@@ -86,9 +72,9 @@ class PlaneFigure:
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The plane at this iteration."""
         field = self._draw_field(picture.logit_grid) if picture.logit_grid is not None else []
-        points = self._plane.project(flatten(picture.fake))
+        points = self._plane.project(plot_data.flatten(picture.fake))
         self._fake.set_offsets(np.where(np.isfinite(points), points, np.nan))
-        if groups := find_groups(picture.fake, self._started.data):
+        if groups := plot_data.find_groups(picture.fake, self._started.data):
             self._fake.set_facecolor([mpl_style.GROUPS[group % len(mpl_style.GROUPS)] for group in groups.indices])
         self._note.set_text(f"iteration {picture.iteration:,}")
         drawn = self._blit.draw([*field[:1], *self._axes.spines.values(), self._real, *field[1:], self._fake, self._note])
@@ -117,9 +103,9 @@ class PlaneFigure:
 
     def _draw_field(self, field: LogitGrid) -> list[Artist]:
         """D as colours, and the line D = ½ if there is one."""
-        xs, ys, logits = grid_logits(field)
+        xs, ys, logits = plot_data.grid_logits(field)
         half_cells = [(axis[-1] - axis[0]) / max(len(axis) - 1, 1) / 2 for axis in (xs, ys)]
-        self._field.set_data(probability(logits))
+        self._field.set_data(plot_data.probability(logits))
         self._field.set_extent([xs[0] - half_cells[0], xs[-1] + half_cells[0], ys[0] - half_cells[1], ys[-1] + half_cells[1]])
         if np.isfinite(logits).all() and logits.min() < 0 < logits.max():
             return [self._field, self._axes.contour(xs, ys, logits, levels=[0.0], colors=[mpl_style.HALF], linewidths=1.0)]
@@ -130,10 +116,10 @@ class LineFigure:
     """Figure 1 of Goodfellow et al. 2014: both densities, D(x), the optimal D*(x), and below the map from noise to samples."""
 
     def __init__(self, started: Started, title: str) -> None:
-        self._limits = axis_limits(flatten(started.real))[0]
+        real = plot_data.flatten(started.real)  # (n, 1)
+        self._limits = plot_data.axis_limits(real)[0]
         self._points: Floats = np.linspace(float(self._limits[0]), float(self._limits[1]), 400)
-        known = started.data.density
-        self._data = mixture_density(known, self._points) if known else estimate_density(flatten(started.real)[:, 0], self._points)
+        self._data = plot_data.data_density(started.data, real[:, 0], self._points)
         maps_noise = started.latent.noise == 1 and not started.latent.has_codes
         self._page, axes = mpl_style.figure(
             6.4, 5.2 if maps_noise else 4.2, nrows=2 if maps_noise else 1, squeeze=False, sharex=True,
@@ -142,19 +128,19 @@ class LineFigure:
         self._page.subplots_adjust(left=0.09, right=0.9, bottom=0.08 if maps_noise else 0.12, top=0.85, hspace=0.02)
         self._note = mpl_style.add_title(self._page, title, left=0.09, right=0.9, note=_LONGEST_NOTE)
         self._blit = mpl_style.BlitRenderer(self._page)
-        self._curves = self._prepare(axes[0, 0], "data" if known else "data (kernel estimate)")
+        self._curves = self._prepare(axes[0, 0], "data" if started.data.density else "data (kernel estimate)")
         self._mapping = self._prepare_mapping(axes[1, 0]) if maps_noise else None
         self._noise_range: tuple[float, float] | None = None  # that of the first picture
         axes[0, 0].tick_params(bottom=not maps_noise)
 
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The line at this iteration."""
-        samples = flatten(picture.fake)[:, 0]
-        generated = estimate_density(samples, self._points)
+        samples = plot_data.flatten(picture.fake)[:, 0]
+        generated = plot_data.estimate_density(samples, self._points)
         self._curves["generated"].set_ydata(generated)
-        self._curves["optimum"].set_ydata(optimal_discriminator(self._data, generated))
-        across, logits = line_logits(picture.logit_grid) if picture.logit_grid is not None else (np.empty(0), np.empty(0))
-        self._curves["discriminator"].set_data(across, probability(logits))
+        self._curves["optimum"].set_ydata(plot_data.optimal_discriminator(self._data, generated))
+        across, logits = plot_data.line_logits(picture.logit_grid) if picture.logit_grid is not None else (np.empty(0), np.empty(0))
+        self._curves["discriminator"].set_data(across, plot_data.probability(logits))
         moving = [*self._curves.values(), self._note]
         if self._mapping is not None and picture.fake.latent is not None:
             self._mapping.set_segments(self._map(picture.fake.latent.noise[:, 0].double().numpy(), samples))
@@ -209,8 +195,8 @@ class LineFigure:
 def _group_names(started: Started) -> tuple[str, ...]:
     """Names for the legend: the labels of conditional generation, else the values of the first categorical code, else one name."""
     if started.latent.classes:
-        return class_names(started.data, started.latent.classes)
-    return code_names(started.latent.categorical) if started.latent.categorical else ("generated",)
+        return plot_data.class_names(started.data, started.latent.classes)
+    return plot_data.code_names(started.latent.categorical) if started.latent.categorical else ("generated",)
 
 
 def _handle(colour: str, name: str, **options: Any) -> Any:

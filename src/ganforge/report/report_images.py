@@ -6,7 +6,7 @@ import base64
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -53,23 +53,21 @@ class ImageEmbedder:
 
     def embed(self, path: Path, caption: str, alternative: str) -> InlineImage:
         """The image in a file, or why it is left out."""
-        link = relative_link(path, self._page)
-
-        def left_out(reason: str) -> InlineImage:
-            return InlineImage(path.name, caption, alternative, link, missing=reason)
-
+        image = InlineImage(path.name, caption, alternative, relative_link(path, self._page))
         try:
             size = path.stat().st_size
             if size > min(self._max_image, self._left):
-                return left_out(f"{size / 2**20:.1f} MiB is too large for this page")
+                return replace(image, missing=f"{size / 2**20:.1f} MiB is too large for this page")
             content = path.read_bytes()
             media_type, width, height = _check_image(content)
         except OSError as error:
-            return left_out(f"it cannot be read: {error.strerror or error}")
+            return replace(image, missing=f"it cannot be read: {error.strerror or error}")
         except ValueError as error:
-            return left_out(str(error))
+            return replace(image, missing=str(error))
         self._left -= size
-        return InlineImage(path.name, caption, alternative, link, _data_uri(content, media_type), width, height)
+        # Nothing in it needs escaping, and searching a large image for it is slow.
+        source = Markup(f"data:{media_type};base64,{base64.b64encode(content).decode()}")  # noqa: S704 - one of our media types
+        return replace(image, source=source, width=width, height=height)
 
 
 def collect_images(data: ReportData, embedder: ImageEmbedder) -> dict[str, Any]:
@@ -100,17 +98,8 @@ def _embed_existing(data: ReportData, known: Sequence[tuple[str, str]], embedder
     return [embedder.embed(path, caption, caption) for path, caption in paths if path.is_file()]
 
 
-def _data_uri(content: bytes, media_type: str) -> Markup:
-    # Nothing in it needs escaping, and searching a large image for it is slow.
-    return Markup(f"data:{media_type};base64,{base64.b64encode(content).decode()}")  # noqa: S704 - one of our media types
-
-
 def _check_image(content: bytes) -> tuple[str, int, int]:
-    """Media type, width and height; the image is decoded here, so that the browser gets valid images only.
-
-    Raises:
-        ValueError: it is not an image, or damaged.
-    """
+    """Media type, width and height; a :class:`ValueError` if it cannot be decoded, so that the browser gets valid images only."""
     import PIL.Image
 
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ganforge.core import formatting
 from ganforge.core.errors import StorageError
@@ -27,11 +27,10 @@ from ganforge.storage import value_info
 from ganforge.storage.run_folder import Status
 from ganforge.storage.value_info import StoredMetricInfo, ValueInfo
 
-Tone = Literal["good", "warn", "bad", "plain"]
 Row = tuple[str, str]
 """Name and value."""
 
-_TONES: dict[str, Tone] = {
+_TONES = {
     "finished": "good", "running": "plain", "starting": "plain", "stopped": "warn", "unstarted": "warn", "unknown": "warn",
     "diverged": "bad", "failed": "bad", "killed": "bad", "healthy": "good", "warn": "warn", "fail": "bad",
 }  # fmt: skip
@@ -56,8 +55,8 @@ class MetricRow:
     best: tuple[int, float] | None = None
 
 
-def tone_of(word: object) -> Tone:
-    """How good a state or verdict is."""
+def tone_of(word: object) -> str:
+    """How good a state or verdict is: ``good``, ``plain``, ``warn`` or ``bad``, as in the style sheet."""
     return _TONES.get(str(word), "plain")
 
 
@@ -127,10 +126,7 @@ def list_environment(data: ReportData) -> list[Row]:
         ("rolled back", ", ".join(f"from {reached:,} to {iteration:,}" for reached, iteration in data.history.rolled_back)),
         ("git commit", f"{commit[:12]} on {tags.get('mlflow.source.git.branch', '?')}{dirty}" if commit else ""),
         ("git repository", public_url(str(tags.get("mlflow.source.git.repoURL", "")))),
-        (
-            "data",
-            ", ".join(part for part in (_text(dataset, "source") or _text(dataset, "name"), _text(dataset, "profile")) if part),
-        ),
+        ("data", ", ".join(filter(None, (_text(dataset, "source") or _text(dataset, "name"), _text(dataset, "profile"))))),
         ("recipe file", _text(identity, "recipe")),
         ("recipe fingerprint", _text(identity, "fingerprint")[:16]),
         ("command", _text(identity, "command")),

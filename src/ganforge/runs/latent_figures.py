@@ -114,7 +114,7 @@ def _image_gif(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
     """Forth and back, a frame for each column, in which the images of all rows are about square."""
     pixels, places = images.to_pixels(samples, images.value_range(data, samples)), images.arrange_in_order(len(grid.names)).places
     sheets = (images.lay_out(pixels[column :: grid.columns], places) for column in range(grid.columns))
-    frames = [Image.fromarray(images.enlarge(sheet, images.scale_factor(sheet, _FRAME_SIDE))) for sheet in sheets]
+    frames = [Image.fromarray(images.enlarge(sheet, _FRAME_SIDE)[0]) for sheet in sheets]
     if data.shape[0] != 3:
         frames = [frame.convert("L") for frame in frames]
     return images.encode_gif(frames, pace=_IMAGES_PACE, back=True, colours=256)

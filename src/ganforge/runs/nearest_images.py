@@ -60,10 +60,9 @@ def beside_nearest(
     left = images.lay_out(images.to_pixels(samples, limits), rows, gap=gap)
     left = np.pad(left, ((gap, gap), (0, 2 * gap), (0, 0)), constant_values=255)
     drawn = np.concatenate([left, _framed(images.to_pixels(Samples(nearest), limits), places, gap)], axis=1)
-    factor = images.scale_factor(drawn, _SIDE)
+    enlarged, factor = images.enlarge(drawn, _SIDE)
     names, pitch = [clean(name) for name in arrangement.names], factor * (data.shape[1] + gap)
-    captioned = images.add_captions(images.enlarge(drawn, factor), names, pitch)
-    return images.encode_png(images.add_footer(captioned, note))
+    return images.encode_png(images.add_footer(images.add_captions(enlarged, names, pitch), note))
 
 
 def _nearest(values: Tensor, training: Tensor | SampleSource, data: DataSpec, name: str) -> tuple[Tensor, images.GridIndices]:

@@ -65,7 +65,8 @@ class LiveView(ProgressUI):
             try:
                 yield handle
             finally:
-                self._close()
+                if self._live is not None:
+                    self._live.stop()
 
     def frame(self) -> list[Line]:
         """The whole view for the current size of the console."""
@@ -116,11 +117,6 @@ class LiveView(ProgressUI):
             self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=redirect)
             self._live.start()
         return self._live
-
-    def _close(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line, _MESSAGE))

@@ -24,19 +24,8 @@ from rich.text import Text
 from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean
 from ganforge.core.records import Samples
-from ganforge.figures import Floats, Pixels
+from ganforge.figures import Floats, Pixels, plot_data
 from ganforge.figures.images import BLANK, fit_grid, lay_out, to_pixels, value_range
-from ganforge.figures.plot_data import (
-    Projection,
-    axis_limits,
-    estimate_density,
-    find_groups,
-    fit_projection,
-    flatten,
-    line_logits,
-    mixture_density,
-    probability,
-)
 
 Line = list[Segment]
 
@@ -94,8 +83,8 @@ class SamplePreview:
     def _points(self, picture: SamplesDrawn, size: tuple[int, int]) -> tuple[list[Line], list[tuple[str, Style]]]:
         canvas = Canvas(*size)
         canvas.points(self._real, self._plane.limits, 1)
-        points = self._plane.project(flatten(picture.fake))
-        groups = find_groups(picture.fake, self.started.data)
+        points = self._plane.project(plot_data.flatten(picture.fake))
+        groups = plot_data.find_groups(picture.fake, self.started.data)
         layers = 2 + (groups.indices % len(_FAKE) if groups else np.zeros(len(points), np.int64))
         finite = np.isfinite(points).all(1)
         canvas.points(points[finite], self._plane.limits, layers[finite])
@@ -105,24 +94,23 @@ class SamplePreview:
     def _line(self, picture: SamplesDrawn, size: tuple[int, int]) -> tuple[list[Line], list[tuple[str, Style]]]:
         """The density of the data as an area, the generated one as a line; D from 0 at the bottom to 1 at the top."""
         canvas, legend = Canvas(*size), [("data", _REAL), ("generated", _FAKE[0])]
-        low, high = axis_limits(self._real)[0].tolist()
+        low, high = plot_data.axis_limits(self._real)[0].tolist()
         points = np.linspace(low, high, canvas.width)
-        known = self.started.data.density
-        data = mixture_density(known, points) if known else estimate_density(self._real[:, 0], points)
+        data = plot_data.data_density(self.started.data, self._real[:, 0], points)
         tallest = max(float(data.max()), 1e-12) / 0.8  # a higher generated density is clipped at the top
         canvas.area(data / tallest, 1)
-        canvas.curve(estimate_density(flatten(picture.fake)[:, 0], points) / tallest, 2)
+        canvas.curve(plot_data.estimate_density(plot_data.flatten(picture.fake)[:, 0], points) / tallest, 2)
         if picture.logit_grid is not None:
             half = np.arange(0, canvas.width, 4)
             canvas.dots(half, np.full(len(half), canvas.height // 2), 1)
-            across, logits = line_logits(picture.logit_grid)
-            canvas.curve(probability(np.interp(points, across, logits, left=np.nan, right=np.nan)), 3)
+            across, logits = plot_data.line_logits(picture.logit_grid)
+            canvas.curve(plot_data.probability(np.interp(points, across, logits, left=np.nan, right=np.nan)), 3)
             legend.append(("D(x), ½ dotted", _CURVE))
         return canvas.lines((_REAL, _FAKE[0], _CURVE)), legend
 
     def _images(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
         height, width, columns, down = _fit_images(self.started.data.shape[1:], (size[0], 2 * size[1]))
-        groups = find_groups(picture.fake, self.started.data)
+        groups = plot_data.find_groups(picture.fake, self.started.data)
         places = fit_grid(groups, len(picture.fake), columns, down)
         shown = np.unique(places[places != BLANK])  # convert only the images that are shown
         values = Samples(picture.fake.values[torch.from_numpy(shown)])
@@ -133,12 +121,12 @@ class SamplePreview:
 
     @cached_property
     def _real(self) -> Floats:
-        points = flatten(self.started.real)
+        points = plot_data.flatten(self.started.real)
         return points if points.shape[1] == 1 else self._plane.project(points)
 
     @cached_property
-    def _plane(self) -> Projection:
-        return fit_projection(self.started.real)
+    def _plane(self) -> plot_data.Projection:
+        return plot_data.fit_projection(self.started.real)
 
 
 def _fit_images(image: tuple[int, ...], room: tuple[int, int]) -> tuple[int, int, int, int]:
