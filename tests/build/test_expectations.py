@@ -105,7 +105,7 @@ def test_a_metric_that_cannot_be_built_is_left_out_only_where_it_is_optional(blu
     def build_modes(params, context):
         raise IncompatiblePartsError("there are no weights", remedy="fetch them")
 
-    monkeypatch.setattr("ganforge.builtin.metrics.density_metrics.build_modes", build_modes)
+    monkeypatch.setattr("ganforge.builtin.metrics.distribution_metrics.build_modes", build_modes)
     with pytest.raises(IncompatiblePartsError, match="no weights"):
         built(blueprint(band("modes/captured")))
 
@@ -136,10 +136,10 @@ def test_a_metric_whose_package_is_missing_is_left_out_only_where_it_is_optional
 
 
 def test_a_metric_that_is_given_too_few_samples_is_refused_before_training(blueprint, monkeypatch):
-    from ganforge.builtin.metrics import density_metrics
+    from ganforge.builtin.metrics import distribution_metrics
 
-    build = density_metrics.build_modes
-    monkeypatch.setattr(density_metrics, "build_modes", lambda *arguments: replace(build(*arguments), min_samples=50))
+    build = distribution_metrics.build_modes
+    monkeypatch.setattr(distribution_metrics, "build_modes", lambda *arguments: replace(build(*arguments), min_samples=50))
     with pytest.raises(IncompatiblePartsError, match=r"metric\[0\]: metric 'modes' needs at least 50 samples, got 20") as caught:
         built(blueprint(""))
     assert caught.value.remedy == "set metric[0].samples = 50"

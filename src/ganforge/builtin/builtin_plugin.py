@@ -130,10 +130,11 @@ def _add_images(add: _Add) -> None:
 @hookimpl
 def ganforge_register_metrics(register: Registrar) -> None:
     """Comparisons with held-out real samples: of distributions, of labels and codes, and of densities."""
-    params = f"{_METRICS}.function_metric"
-    _add_distribution_metrics(_adder(register, f"{_METRICS}.distribution_metrics", params))
-    _add_label_metrics(_adder(register, f"{_METRICS}.label_metrics", params))
-    _add_density_metrics(_adder(register, f"{_METRICS}.density_metrics", params, requires=("density",)))
+    modules = ("distribution_metrics", "label_metrics")
+    distribution, label = (_adder(register, f"{_METRICS}.{module}", f"{_METRICS}.function_metric") for module in modules)
+    _add_distribution_metrics(distribution)
+    _add_label_metrics(label)
+    _add_density_metrics(distribution)
 
 
 def _add_distribution_metrics(add: _Add) -> None:
@@ -238,6 +239,7 @@ def _add_density_metrics(add: _Add) -> None:
         "Captured modes, high-quality samples (within 3σ) and reverse KL (VEEGAN, PacGAN).",
         _SRIVASTAVA_2017,
         _LIN_2018,
+        requires=("density",),
         params=None,
         cost="time n·m·d for m modes",
     )
@@ -245,6 +247,7 @@ def _add_density_metrics(add: _Add) -> None:
         "optimal-discriminator",
         "Gap to the optimal discriminator D* = p/(p + q), and JS, KL and total variation, for a known density.",
         _GOODFELLOW_2014,
+        requires=("density",),
         cost="time n and cells of the grid; one pass of each through the discriminator",
     )
     add(
@@ -252,7 +255,6 @@ def _add_density_metrics(add: _Add) -> None:
         "Parzen-window log-likelihood of the 2014 papers, for comparison with them; not a measure of quality.",
         _GOODFELLOW_2014,
         "Theis et al. 2016, https://arxiv.org/abs/1511.01844",
-        requires=(),
         cost="time n·(validation + test)·d; memory n·d",
     )
 
@@ -260,12 +262,8 @@ def _add_density_metrics(add: _Add) -> None:
 def _adder(register: Registrar, module: str, light: str | None, *, has_spec: bool = False, **common: Any) -> _Add:
     """``register`` in short: ``swiss-roll`` has the factory ``build_swiss_roll`` and the params ``SwissRollParams`` unless stated.
 
-    Args:
-        register: the registrar.
-        module: module of the factories.
-        light: module of the params models, which must not import torch; ``None`` if components have no params unless stated.
-        has_spec: whether each params model has a method ``spec``.
-        common: options that all components share.
+    The factories are in ``module``, the params models in ``light``, which must not import torch; if it is ``None``, components have
+    no params unless stated. With ``has_spec`` each params model has a method ``spec``. All components share the ``common`` options.
     """
 
     def add(name: str, summary: str, *references: str, factory: str = "", params: str | None = "", **options: Any) -> None:

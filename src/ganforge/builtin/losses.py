@@ -191,11 +191,9 @@ def build_gradient_penalty(params: GradientPenaltyParams, _context: BuildContext
     return FunctionLoss({"discriminator/gradient-penalty": info}, penalty, second_order=True)
 
 
-def _pointwise_loss(
-    real: tuple[TermInfo, Cost], fake: tuple[TermInfo, Cost], generator: tuple[TermInfo, Cost], *, logits_are_log_odds: bool = False
-) -> FunctionLoss:
-    """A loss of separate costs of real samples and of fakes."""
-    (real_info, real_cost), (fake_info, fake_cost), (generator_info, generator_cost) = real, fake, generator
+def _pointwise_loss(*costs: tuple[TermInfo, Cost], logits_are_log_odds: bool = False) -> FunctionLoss:
+    """A loss of three costs: of real samples, of fakes, and the generator's."""
+    (real_info, real_cost), (fake_info, fake_cost), (generator_info, generator_cost) = costs
     return FunctionLoss(
         {"discriminator/real": real_info, "discriminator/fake": fake_info, "generator/adversarial": generator_info},
         lambda critic, real, fake: {"real": real_cost(critic(real).logits), "fake": fake_cost(critic(fake).logits)},

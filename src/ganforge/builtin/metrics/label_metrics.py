@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from ganforge.builtin.metrics.function_metric import (
     FunctionMetric,
     InformationParams,
     LabelMatchParams,
+    required,
     simulated_floors,
 )
 from ganforge.metrics import class_coverage, class_coverage_floor, hungarian_accuracy, mutual_information_bound, nearest_labels
@@ -34,22 +36,26 @@ from ganforge.plugin import (
 _MOST_NATS = math.log(1e12)
 
 
+@dataclass(frozen=True, slots=True)
 class ClassAssigner:
     """Assigns a class to each generated sample: by a classifier of the data, or that of the nearest held-out real sample.
 
     With the density of data whose labels are its modes, the accuracy of nearest samples is simulated.
     """
 
-    def __init__(self, classifier: Classifier | None = None, density: GaussianMixture | None = None) -> None:
-        self.classifier, self._density = classifier, density
-        by_classifier = {} if classifier is None else classifier.protocol
-        self.protocol: Mapping[str, str] = {"by": "nearest" if classifier is None else "classifier", **by_classifier}
+    classifier: Classifier | None = None
+    density: GaussianMixture | None = None
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """What values computed with it depend on."""
+        return {"by": "nearest"} if self.classifier is None else {"by": "classifier", **self.classifier.protocol}
 
     def info(self, label: str, *, best: float = 1.0) -> MetricInfo:
         """Meaning of a share of right classes; a perfect generator's samples are right in a share ``best``."""
         if self.classifier is not None:  # a perfect generator's samples are as hard to classify as real ones
             return MetricInfo(f"{label} (by a classifier of the data)", "higher", best * self.classifier.accuracy)
-        floor = simulated_floors(self._density if best == 1 else None, ClassAssigner().matching_share)("")
+        floor = simulated_floors(self.density if best == 1 else None, ClassAssigner().matching_share)("")
         return MetricInfo(f"{label} (by their nearest real sample)", "higher", best, floor=floor)
 
     def classes(self, evaluation: Evaluation) -> Tensor:
@@ -57,24 +63,20 @@ class ClassAssigner:
         fake, real = evaluation.fake, evaluation.real
         if self.classifier is not None:
             return self.classifier.classes(fake.values)
-        if real.labels is None:
-            raise IncompatiblePartsError("the real samples have no labels to compare with")
-        return nearest_labels(fake.values, real.values, real.labels)
+        labels = required(real.labels, "the real samples have no labels to compare with")
+        return nearest_labels(fake.values, real.values, labels)
 
     def matching_share(self, evaluation: Evaluation) -> Mapping[str, float]:
         """Share of generated samples that have the class of their latent's label."""
         latent = evaluation.fake.latent
-        if latent is None or latent.labels is None:
-            raise IncompatiblePartsError("metric 'label-match' needs samples generated from labels, got none")
-        return {"": float((self.classes(evaluation) == latent.labels).double().mean())}
+        problem = "metric 'label-match' needs samples generated from labels, got none"
+        labels = required(None if latent is None else latent.labels, problem)
+        return {"": float((self.classes(evaluation) == labels).double().mean())}
 
 
 def build_label_match(params: LabelMatchParams, context: MetricContext) -> Metric:
     """Share of generated samples that have the requested class."""
-    if context.latent.classes is None:
-        raise IncompatiblePartsError(
-            "metric 'label-match' needs a sampler that draws labels", remedy="change sampler.use to 'labelled'"
-        )
+    required(context.latent.classes, "metric 'label-match' needs a sampler that draws labels", "change sampler.use to 'labelled'")
     assigner = _assigner("label-match", params, context)
     info = assigner.info("share of samples that have the requested class")
     return FunctionMetric(assigner.matching_share, {"": info}, assigner.protocol)
@@ -140,8 +142,7 @@ def build_information(params: InformationParams, context: BuildContext) -> Metri
 
 
 def _assigner(metric: str, params: LabelMatchParams, context: MetricContext) -> ClassAssigner:
-    if context.data.classes is None:
-        raise IncompatiblePartsError(f"metric '{metric}' needs labelled data", remedy="drop the metric, or change dataset.use")
+    required(context.data.classes, f"metric '{metric}' needs labelled data", "drop the metric, or change dataset.use")
     return ClassAssigner(load_classifier(context) if params.by == "classifier" else None, _labelling_density(context.data))
 
 
@@ -172,20 +173,15 @@ def _check_column(metric: str, column: int, latent: LatentSpec) -> None:
 
 def _codes(metric: str, evaluation: Evaluation) -> Codes:
     latent = evaluation.fake.latent
-    if latent is None or latent.codes is None:
-        raise IncompatiblePartsError(f"metric '{metric}' needs samples generated from codes, got none")
-    return latent.codes
+    problem = f"metric '{metric}' needs samples generated from codes, got none"
+    return required(None if latent is None else latent.codes, problem)
 
 
 def _code_logits(evaluation: Evaluation, latent: LatentSpec) -> tuple[Tensor, ...]:
     """``(n, values)`` logits for each categorical code."""
-    if evaluation.critic is None:
-        raise IncompatiblePartsError("metric 'information' needs the discriminator, but this evaluation has none")
-    head = evaluation.critic(evaluation.fake).heads.get("code")
-    if head is None:
-        raise IncompatiblePartsError(
-            "metric 'information' needs a discriminator with a head 'code'", remedy="change discriminator.use to 'infogan-mlp'"
-        )
+    critic = required(evaluation.critic, "metric 'information' needs the discriminator, but this evaluation has none")
+    problem = "metric 'information' needs a discriminator with a head 'code'"
+    head = required(critic(evaluation.fake).heads.get("code"), problem, "change discriminator.use to 'infogan-mlp'")
     values = sum(latent.categorical)
     expected = (len(evaluation.fake), values + latent.continuous)
     if head.shape != expected:
