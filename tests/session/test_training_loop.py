@@ -170,8 +170,8 @@ def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_norm
     )
 
     def without_checkpoints(self, since):
-        shutil.rmtree(self._folder.checkpoints)
-        self._folder.checkpoints.mkdir()
+        shutil.rmtree(self.folder.checkpoints)
+        self.folder.checkpoints.mkdir()
         return before(self, since)
 
     monkeypatch.setattr(TrainingLoop, "_state_before", without_checkpoints)

@@ -148,7 +148,7 @@ def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> Evalua
         return IncompatiblePartsError(new[0].message) if new else part
 
     discriminator = _part(Kind.DISCRIMINATOR.value, base, source, source.problems)
-    return EvaluationParts(dataset, discriminator, tuple(map(metric, range(_count_metrics(source)))))
+    return EvaluationParts(dataset, discriminator, tuple(map(metric, range(len(source.tables("metric"))))))
 
 
 def check_expectations(
@@ -181,9 +181,9 @@ def _filled(table: Any, part: Part) -> Any:
 
 def _check_requirements(source: RecipeSource, registry: Registry) -> tuple[list[Problem], list[tuple[str, PluginError]]]:
     """The unmet requirements of ``[requires]``; entries with schema problems are skipped."""
-    own, plugins = source.value("requires.ganforge"), source.value("requires.plugins")
+    own = source.value("requires.ganforge")
     wanted: dict[str, object] = {"requires.ganforge": f"ganforge {own}"} if isinstance(own, str) else {}
-    wanted |= {f"requires.plugins[{index}]": text for index, text in enumerate(plugins if isinstance(plugins, list) else ())}
+    wanted |= {f"requires.plugins[{index}]": text for index, text in enumerate(source.tables("requires.plugins"))}
     problems: list[Problem] = []
     failures: list[tuple[str, PluginError]] = []
     for key, text in wanted.items():
@@ -224,24 +224,19 @@ def _unmeasured_bands(source: RecipeSource, found: PartSearch) -> Iterator[Probl
 
     Metrics that ``--set`` removed, for a quick try of the recipe, are skipped: only ``ganforge verify`` needs them.
     """
-    given, bands = source.place("metric"), source.value("expect")
+    given = source.place("metric")
     if given is not None and given.file is None:
         return
     components = {part.key: part.component.name for part in found.of(Kind.METRIC)}
-    keys = [f"metric[{index}]" for index in range(_count_metrics(source))]
+    keys = [f"metric[{index}]" for index in range(len(source.tables("metric")))]
     names = [source.value(f"{key}.name") or components.get(key) for key in keys]
     if not all(isinstance(name, str) for name in names):  # a metric that was not found is a problem already
         return
     known = sorted(set(map(str, names)))
-    for index, band in enumerate(bands if isinstance(bands, list) else ()):
+    for index, band in enumerate(source.tables("expect")):
         name = step_into(band, "metric")
         if isinstance(name, str) and name.partition("/")[0] not in known:
             yield _unmeasured(source, index, name, known)
-
-
-def _count_metrics(source: RecipeSource) -> int:
-    tables = source.value("metric")
-    return len(tables) if isinstance(tables, list) else 0
 
 
 def _unmeasured(source: RecipeSource, index: int, name: str, known: list[str]) -> Problem:

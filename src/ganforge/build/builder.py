@@ -46,7 +46,6 @@ from ganforge.train.trainer import TrainConfig, Trainer
 _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
 
-
 _OPTIMIZERS: dict[str, Any] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -57,12 +56,7 @@ _OPTIMIZERS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where components look for files.
-
-    Attributes:
-        recipe: the folder that relative paths in params refer to.
-        data: the folder of prepared data sets; ``fallbacks`` are searched for those that are not there.
-    """
+    """Where components look for files: paths in params are relative to ``recipe``; ``fallbacks`` are further data folders."""
 
     recipe: Path
     data: Path
@@ -190,14 +184,16 @@ def metric_protocol(
     uses_training_data = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
     training_only = frozenset() if uses_training_data else dataset.params.training_only
     paths = [name for name, value in part.params if isinstance(value, Path)] if "sha256" in own else []
+    # hashes of local plugin files, which may change without a new revision
+    code, data_code = part.component.plugin.sha256, dataset.component.plugin.sha256
     return {
         "metric": part.identity,
-        **_code_hash("code", part),
+        **({"code": code} if code else {}),
         "params": {name: value for name, value in part.filled.items() if name not in paths},
         "samples": samples,
         "real": "held out",
         "data": dataset.identity,
-        **_code_hash("data.code", dataset),
+        **({"data.code": data_code} if data_code else {}),
         "data.params": {name: value for name, value in dataset.filled.items() if name not in training_only | data_hashes.keys()},
         **({"data.sums": dict(data_hashes)} if data_hashes else {}),
         "generator": "ema" if use_ema else "raw",
@@ -323,12 +319,6 @@ def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
     kind = _OPTIMIZERS[table.optimizer.use]
     optimizer = eager(kind)(parameters, **fixed, **({} if kind is torch.optim.RMSprop else {"fused": True}))
     return ScheduledOptimizer(optimizer, schedules)
-
-
-def _code_hash(key: str, part: Part) -> dict[str, object]:
-    """SHA-256 of a local plugin file, which may change without a new revision."""
-    plugin = part.component.plugin
-    return {key: plugin.sha256} if plugin.sha256 else {}
 
 
 def _storable(value: object) -> object:

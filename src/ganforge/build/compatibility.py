@@ -18,8 +18,6 @@ from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import FIRST_PARTY, Registry
 
 _HEAD = "head:"
-_EITHER = "the samplers of ganforge draw either labels or codes: replace the parts that need the one or the other"
-_CODES = frozenset({"codes", "categorical-codes", "continuous-codes"})
 CAPABILITIES: Mapping[str, str] = {
     "labels": "labelled data; for a generator, labels drawn by the sampler are enough",
     "codes": "a sampler that draws categorical or continuous codes",
@@ -53,8 +51,7 @@ def check_compatibility(
     problems += _conflicting_losses(source, found)
     problems += _conflicting_metric_names(source, found)
     losses = found.of(Kind.LOSS)
-    tables = source.value("loss")
-    all_losses = losses if isinstance(tables, list) and len(losses) == len(tables) else ()  # some of them allow no conclusion
+    all_losses = losses if len(losses) == len(source.tables("loss")) else ()  # some of them allow no conclusion
     problems += _only_penalties(source, all_losses)
     warnings = [
         *_untrained_heads(source, found, all_losses),
@@ -116,17 +113,18 @@ def _undrawn_latents(source: RecipeSource, found: PartSearch, specs: KnownSpecs)
     }
     requiring = {word: parts for word in drawn if (parts := [one for one in _requiring(found, word) if _reads_latents(one, word)])}
     needs_both = "labels" in requiring and len(requiring) > 1 and not is_unlabelled
+    either = "the samplers of ganforge draw either labels or codes: replace the parts that need the one or the other"
     for sampler in found.of(Kind.SAMPLER):
         for word, parts in ((word, parts) for word, parts in requiring.items() if not drawn[word]):
             message = f"{_need(parts)} {word.replace('-', ' ')}, but {sampler} draws none"
-            yield source.problem("sampler.use", message, _EITHER if needs_both else _sampler_hint(sampler, word))
+            yield source.problem("sampler.use", message, either if needs_both else _sampler_hint(sampler, word))
 
 
 def _reads_latents(part: Part, word: str) -> bool:
     """Whether the sampler must draw what the part requires: a metric that matches codes with classes reads the data's labels."""
-    if part.component.kind is Kind.SAMPLER:
-        return False
-    return not (word == "labels" and part.component.kind is Kind.METRIC and _CODES & set(part.component.requires))
+    kind, requires = part.component.kind, part.component.requires
+    matches_codes = kind is Kind.METRIC and any(one.endswith("codes") for one in requires)
+    return kind is not Kind.SAMPLER and not (word == "labels" and matches_codes)
 
 
 def _sampler_hint(sampler: Part, word: str) -> str:

@@ -33,12 +33,9 @@ from ganforge.registry.discovery import builtin_plugin, installed_plugins, read_
 from ganforge.registry.selection import current_selection, local_plugin_name, normalize_name
 
 _log = logging.getLogger(__name__)
-
 _LARGE_FOLDER = 2**30
 """Bytes of a folder above which contents are not hashed: that would delay every run by seconds."""
 _SMALL_FILE = 2**20
-_NAME_END = re.compile(r"[^A-Za-z0-9._-]")
-"""The character after the name in a requirement."""
 
 Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f]+$", max_length=4096)]
 """One word. A lock may come from anyone, and parts of it are printed as a command."""
@@ -185,7 +182,7 @@ def required_plugins(distributions: Iterable[str]) -> dict[str, PluginRef]:
     found: dict[str, PluginRef] = {}
     left = [here[name] for name in distributions if name in here]
     while left:
-        required = {normalize_name(_NAME_END.split(line.strip(), maxsplit=1)[0]) for line in left.pop().requires}
+        required = {normalize_name(re.split(r"[^A-Za-z0-9._-]", line.strip(), maxsplit=1)[0]) for line in left.pop().requires}
         for name in sorted(required & here.keys() - found.keys()):
             found[name] = here[name].ref
             left.append(here[name])
@@ -306,12 +303,15 @@ def _distribution_differences(locked: Lock) -> Iterator[LockDifference]:
     for one in locked.distributions:
         current = here.get(one.name)
         if message := _distribution_difference(one, current):
-            minor = current is not None and one.name not in used
-            if current is not None and (folder := _source_folder(one)):  # pip would install the folder's current version again
-                remedy = f"check out {one.version} in {folder}, then pip install {_pip_argument(one.ref)}"
-                yield LockDifference(message, remedy, minor=minor)
-            else:
-                yield LockDifference(message, requirement=_pip_argument(one.ref), minor=minor)
+            requirement = str(one.ref.requirement)
+            option = "-e " if requirement.startswith("-e ") else ""
+            argument = option + shlex.quote(requirement.removeprefix(option))
+            folder = unquote(urlsplit(one.url or "").path) if one.source in ("editable", "local") else ""
+            if current is None or not folder or (one.source == "local" and not Path(folder).is_dir()):
+                yield LockDifference(message, requirement=argument, minor=current is not None and one.name not in used)
+            else:  # pip would install the folder's current version again
+                remedy = f"check out {one.version} in {shlex.quote(folder)}, then pip install {argument}"
+                yield LockDifference(message, remedy, minor=one.name not in used)
 
 
 def _distribution_difference(locked: LockedDistribution, here: PluginRef | None) -> str | None:
@@ -322,19 +322,6 @@ def _distribution_difference(locked: LockedDistribution, here: PluginRef | None)
     if locked.source in ("vcs", "url") and here.url != locked.url:
         return f"{locked.name} is locked as {locked.url}, installed is {here.url or f'{here.version} from an index'}"
     return None
-
-
-def _source_folder(locked: LockedDistribution) -> str | None:
-    """The folder that it was installed from, if it is on this computer; its version depends on what is checked out there."""
-    if locked.source not in ("editable", "local") or not locked.url:
-        return None
-    path = unquote(urlsplit(locked.url).path)
-    return shlex.quote(path) if locked.source == "editable" or Path(path).is_dir() else None
-
-
-def _pip_argument(ref: PluginRef) -> str:
-    requirement = str(ref.requirement)
-    return f"-e {shlex.quote(requirement[3:])}" if requirement.startswith("-e ") else shlex.quote(requirement)
 
 
 def _plugin_file_differences(locked: Lock, origin: Path | None) -> Iterator[LockDifference]:

@@ -22,13 +22,9 @@ from ganforge.registry.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One component of a recipe, with its parameters, defaults included.
+    """One component of a recipe, with its parameters, defaults included; without any if those of the recipe are not ``valid``.
 
-    Attributes:
-        component: the installed component.
-        params: its parameters; without fields if those of the recipe are not valid.
-        key: the recipe's table, such as ``generator`` or ``loss[1]``.
-        valid: whether the recipe's parameters are valid; always so in a `Blueprint`.
+    ``key`` is the recipe's table, such as ``generator`` or ``loss[1]``.
     """
 
     component: Component
@@ -109,10 +105,9 @@ def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind]
 def _component_tables(source: RecipeSource, kinds: Collection[Kind]) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
     """Every table that names a component of these kinds."""
     for kind in (one for one in (*SINGLE_KINDS, *LIST_KINDS) if one in kinds):
-        given = source.table.get(kind.value)
-        tables: list[tuple[Key, object]] = [((kind.value,), given)]
+        tables: list[tuple[Key, object]] = [((kind.value,), source.table.get(kind.value))]
         if kind in LIST_KINDS:
-            tables = [((kind.value, index), table) for index, table in enumerate(given if isinstance(given, list) else ())]
+            tables = [((kind.value, index), table) for index, table in enumerate(source.tables(kind.value))]
         for key, table in tables:
             if isinstance(table, Mapping) and isinstance(use := table.get("use"), str) and 0 < len(use) <= 200:
                 yield kind, key, table

@@ -43,8 +43,6 @@ _DIRECTIVE = b"#:schema"
 _BOM = b"\xef\xbb\xbf"
 _OPEN: Schema = {"additionalProperties": True}
 """Marks a schema that mentions only some keys; tombi takes its absence for a closed table."""
-_MULTI_TYPE = {"enum", "anyOf", "oneOf", "allOf", "if", "not"}
-"""Keywords that apply to values of every type, so that schemas with one cannot be joined."""
 
 Choice = tuple[tuple[str, ...], str, Schema | None]
 """A component for the ``use`` of a table: its names, the usual one first; its summary; and its params, unless they are unknown."""
@@ -165,7 +163,8 @@ def _join(keyword: str, branches: list[Schema], head: Schema) -> Schema:
 
 def _have_different_types(branches: Sequence[Schema]) -> bool:
     kinds = ["number" if kind == "integer" else kind for branch in branches for kind in _types(branch)]
-    is_joinable = all(_types(branch) and not _MULTI_TYPE & branch.keys() for branch in branches)
+    for_every_type = {"enum", "anyOf", "oneOf", "allOf", "if", "not"}
+    is_joinable = all(_types(branch) and not for_every_type & branch.keys() for branch in branches)
     return is_joinable and len(set(kinds)) == len(kinds)
 
 

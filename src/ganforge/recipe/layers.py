@@ -20,7 +20,6 @@ from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError
 from ganforge.recipe.toml_file import (
-    MAX_BYTES,
     MAX_DEPTH,
     Key,
     TomlDocument,
@@ -180,19 +179,15 @@ def _parse_override(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
         raise _set_error(shown, f"nested deeper than {MAX_DEPTH} levels")
     if key[0] == "extends":
         raise _set_error("extends", "--set cannot change this key", "write a recipe file that extends another one")
-    return key, _parse_override_value(format_key(key), value)
 
-
-def _parse_override_value(key: str, text: str) -> Any:
-    hint = f"write --set {key}=true, a number, or text in quotes: '\"text\"'; leave the key out for its default"
-    if not text:
-        raise _set_error(key, "--set without a value", hint)
-    if len(text) > MAX_BYTES:
-        raise _set_error(key, f"--set with a value of more than {MAX_BYTES / 1e6:.0f} MB")
+    shown = format_key(key)
+    hint = f"write --set {shown}=true, a number, or text in quotes: '\"text\"'; leave the key out for its default"
+    if not value:
+        raise _set_error(shown, "--set without a value", hint)
     try:
-        return parse_value(text)
+        return key, parse_value(value)
     except ValueError as error:
-        raise _set_error(key, f"--set: {error}", hint) from None
+        raise _set_error(shown, f"--set: {error}", hint) from None
 
 
 def _assign(table: Any, key: Key, value: Any) -> None:

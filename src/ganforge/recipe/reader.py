@@ -23,8 +23,6 @@ Owner = tuple[str, Params]
 MAX_PROBLEMS = 100
 """Problems that are shown, at most."""
 
-_INT64 = range(-(2**63), 2**63)
-
 
 @dataclass(frozen=True, slots=True)
 class RecipeSource:
@@ -67,6 +65,11 @@ class RecipeSource:
         for step in self._key(key):
             value = step_into(value, step)
         return value
+
+    def tables(self, key: str) -> list[Any]:
+        """The elements of a list, such as ``metric``; none if the value is not a list."""
+        found = self.value(key)
+        return found if isinstance(found, list) else []
 
     def problem(self, key: str | Key, message: str, hint: str | None = None) -> Problem:
         """A problem with a key, at its place."""
@@ -152,7 +155,7 @@ def _replace_unusable(value: Any, key: Key, issues: list[ValidationIssue]) -> An
     if isinstance(value, float) and not math.isfinite(value):
         issues.append(ValidationIssue(key, f"must be a finite number, got {value}"))
         return 0.0
-    if isinstance(value, int) and value not in _INT64:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         issues.append(ValidationIssue(key, "integers must fit into 64 bits"))
         return 0
     return value

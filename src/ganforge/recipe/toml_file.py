@@ -41,17 +41,10 @@ _SYMBOL = re.compile(
     r"""|\#[^\n]*+|[\[\]{}=,.\n]|[^\s\[\]{}=,.\#"']++""",
     re.DOTALL,
 )
-_VALUE_ENDS = {"", "\n", ",", "]", "}"}
 
 
 class TomlError(ValueError):
-    """A text that is not TOML or exceeds the limits; line and column count from 1."""
-
-    def __init__(self, message: str, line: int | None, column: int | None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.line = line
-        self.column = column
+    """A text that is not TOML or exceeds the limits. Its arguments are message, line and column, which count from 1 if known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +63,9 @@ def load_toml(path: Path) -> TomlDocument:
     try:
         table, lines = parse_toml(text)
     except TomlError as error:
-        column = f", column {error.column}" if error.column else ""
-        raise _refusal(path, f"not valid TOML{column}: {error.message}", line=error.line) from None
+        message, line, column = error.args
+        place = f", column {column}" if column else ""
+        raise _refusal(path, f"not valid TOML{place}: {message}", line=line) from None
     if not table:
         tables = "[train], [dataset], [sampler], [generator], [discriminator], [[loss]]"
         raise _refusal(path, "the file is empty", hint=f"a recipe needs at least {tables}")
@@ -259,7 +253,7 @@ class _LineFinder:
             self._array(key)
         elif symbol == "{":
             self._inline_table(key)
-        while symbol not in _VALUE_ENDS:  # numbers and dates may be several symbols
+        while symbol not in {"", "\n", ",", "]", "}"}:  # numbers and dates may be several symbols
             symbol = self._next()
         return symbol
 

@@ -21,8 +21,6 @@ from ganforge.registry.params_description import ParamInfo, describe_params, pla
 COSMETIC_KEYS = ("title", "description", "expect", "pictures", "checkpoints", "tracking", "requires")
 """Keys that affect how a run is named, judged, shown and recorded, but not its results."""
 
-_COMMENT_WIDTH = 110
-
 
 def to_toml(recipe: Recipe) -> str:
     """The whole recipe as TOML, including defaults, in the order of the schema; reading it returns an equal recipe."""
@@ -207,5 +205,5 @@ def _default_text(parameter: ParamInfo) -> str:
 def _comment(text: str, *, indent: str = "") -> list[str]:
     """Wrapped comment lines, without the control characters that TOML forbids."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    lines = textwrap.wrap(" ".join(printable.split()), _COMMENT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(" ".join(printable.split()), 110, break_long_words=False, break_on_hyphens=False)
     return [f"# {indent}{line}" for line in lines]

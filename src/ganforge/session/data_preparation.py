@@ -26,10 +26,8 @@ from ganforge.storage.atomic_files import storage_errors, write_bytes
 Report = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes so far, and the bytes in all if known."""
 
-_TIMEOUT = 30
-"""Seconds without a byte until a server counts as dead."""
+_TIMEOUT = 30  # seconds without a byte until a server counts as dead
 _CHUNK = 1 << 18
-_NOT_FOUND = (403, 404)
 
 
 class PreparedDataset(NamedTuple):
@@ -179,7 +177,14 @@ def _download(dataset: RemoteDataset, urls: Iterable[str], report: Report) -> di
             failures.append(error.message)
         except (OSError, ValueError) as error:  # ValueError: an invalid URL
             failures.append(f"{url}: {_reason(error)}")
-    raise DataError(f"{dataset.name} could not be downloaded: {'; '.join(failures)}", remedy=_offline_instructions(dataset))
+
+    compressed = ", each with or without .gz," if dataset.layouts[0][0].gzipped else ""
+    steps = (
+        f"without a network: get {_enumerate(dataset.layouts[0])}{compressed} on a computer that has one, from "
+        f"{' or '.join(dataset.urls)}; copy them here, and run `ganforge data prepare {dataset.name} --from FOLDER`"
+    )
+    remedy = f"{steps}; or {dataset.alternative}" if dataset.alternative else steps
+    raise DataError(f"{dataset.name} could not be downloaded: {'; '.join(failures)}", remedy=remedy)
 
 
 def _download_layout(dataset: RemoteDataset, url: str, done: dict[str, bytes], report: Report) -> dict[str, bytes]:
@@ -189,7 +194,7 @@ def _download_layout(dataset: RemoteDataset, url: str, done: dict[str, bytes], r
     if archives and name.lower().endswith((".tar.gz", ".tgz")):
         raw = _fetch(url, name, max(file.size for file in archives), report)
         if raw is None:
-            raise DataError(f"{url}: not found", remedy=_offline_instructions(dataset))
+            raise DataError(f"{url}: not found")
         return {_identify_archive(dataset, raw, name, url).name: raw}
     if any(name in file.names for layout in dataset.layouts for file in layout):
         raise UsageError(f"{url} is one of several files", remedy="name the web folder that holds them all")
@@ -198,7 +203,7 @@ def _download_layout(dataset: RemoteDataset, url: str, done: dict[str, bytes], r
         if all(_download_file(dataset, file, url, done, report) for file in layout):
             return {name: done[name] for file in layout for name in file.names if name in done}
     missing = [file for file in dataset.layouts[0] if not done.keys() & file.names]
-    raise DataError(f"{url} lacks {missing[0].name}", remedy=_offline_instructions(dataset))
+    raise DataError(f"{url} lacks {missing[0].name}")
 
 
 def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, done: dict[str, bytes], report: Report) -> bool:
@@ -224,7 +229,7 @@ def _fetch(url: str, name: str, size: int, report: Report) -> bytes | None:
     pieces: list[bytes] = []
     done = 0
     with requests.get(url, headers=headers, timeout=_TIMEOUT, stream=True) as response:
-        if response.status_code in _NOT_FOUND:
+        if response.status_code in (403, 404):
             return None
         response.raise_for_status()
         total = int(response.headers.get("Content-Length") or 0) or None
@@ -241,12 +246,3 @@ def _reason(error: Exception) -> str:
     """The innermost reason of an error of requests, which wraps those of urllib3."""
     inner = error.args[0] if error.args else error
     return str(getattr(inner, "reason", None) or error)
-
-
-def _offline_instructions(dataset: RemoteDataset) -> str:
-    compressed = ", each with or without .gz," if dataset.layouts[0][0].gzipped else ""
-    steps = (
-        f"without a network: get {_enumerate(dataset.layouts[0])}{compressed} on a computer that has one, from "
-        f"{' or '.join(dataset.urls)}; copy them here, and run `ganforge data prepare {dataset.name} --from FOLDER`"
-    )
-    return f"{steps}; or {dataset.alternative}" if dataset.alternative else steps

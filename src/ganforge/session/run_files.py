@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _HASHED = 10_000
 """Samples that the data's digest covers; hashing a whole image set would delay the start. Of streamed data they are fewer."""
-_PACKAGES = ("torch", "numpy", "mlflow", "pluggy", "pydantic", "safetensors")
 
 
 def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options) -> None:
@@ -49,7 +48,7 @@ def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options:
         # Versions and machine explain why two runs differ.
         "ganforge": ganforge.__version__,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": {name: version(name) for name in ("torch", "numpy", "mlflow", "pluggy", "pydantic", "safetensors")},
         "platform": platform.platform(),
         "host": socket.gethostname(),
         "device": str(trainer.device),
@@ -110,6 +109,12 @@ def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRec
 def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Mapping[str, str]) -> StartRecord:
     """What the start records of a run and of a sweep have in common; ``suffix`` follows the recipe's name in the run's name."""
     identity, path, recipe = folder.read_json(folder.identity), plan.source.path.resolve(), plan.blueprint.recipe
+    note = (  # Markdown: what the run is and how to repeat it
+        f"**{plan.title}**",
+        recipe.description,
+        f"Again: `ganforge run {shlex.quote(str(plan.source.path))}`",
+        f"Samples: `ganforge sample {shlex.quote(str(folder.path))}`",
+    )
     return StartRecord(
         run_id=identity["id"],
         run_name=f"{plan.name} {suffix} {identity['id'][:8]}",
@@ -122,7 +127,7 @@ def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Map
             **tags,
             **recipe.tracking.tags,
         },
-        note=_note(plan, folder),
+        note="\n\n".join(filter(None, note)),
         artifacts={folder.recipe.name: "recipe", folder.resolved.name: "recipe"},
     )
 
@@ -159,17 +164,6 @@ def _tags(folder: RunFolder, identity: Mapping[str, Any]) -> dict[str, str]:
         "ganforge.plugins": ", ".join(plugins),
         **UNCHECKED_TAGS,
     }
-
-
-def _note(plan: RunPlan, folder: RunFolder) -> str:
-    """Markdown for the run's page in MLflow: what it is and how to repeat it."""
-    parts = (
-        f"**{plan.title}**",
-        plan.blueprint.recipe.description,
-        f"Again: `ganforge run {shlex.quote(str(plan.source.path))}`",
-        f"Samples: `ganforge sample {shlex.quote(str(folder.path))}`",
-    )
-    return "\n\n".join(filter(None, parts))
 
 
 def _dataset_facts(plan: RunPlan, trainer: Trainer) -> DatasetFacts:

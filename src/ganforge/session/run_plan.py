@@ -24,7 +24,7 @@ from ganforge.build.lock import (
 from ganforge.core.errors import RunFolderError, UsageError
 from ganforge.health.monitor import KEY, HealthMonitor
 from ganforge.recipe.reader import RecipeSource, read_recipe
-from ganforge.recipe.toml_writer import flatten
+from ganforge.recipe.toml_writer import COSMETIC_KEYS, flatten
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.run_index import find
 from ganforge.storage import checkpoints
@@ -36,34 +36,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MAY_CHANGE = (
-    "tracking.",
-    "expect.",
-    "pictures.",
-    "checkpoints.",
-    "health.",
-    "title",
-    "description",
-    "requires.",
-    "dataset.workers",
-)
+_MAY_CHANGE = (*COSMETIC_KEYS, "health", "dataset.workers")
 """Keys that a resumed run may change, since they do not influence the weights."""
-
 _SMALL = 1_000_000
 """Parameters below which networks without convolutions train faster on one thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line's options for a run.
-
-    Attributes:
-        recipe: optional when resuming.
-        resume: folder, name or beginning of the id of a run.
-        parent: id of the sweep that this run belongs to.
-        locked: a lock file, or the run folder that holds it, which everything here must match.
-        unlocked: whether a resumed run may continue with other versions, files or data.
-    """
+    """The command line's options for a run; ``parent`` is the id of the sweep that it belongs to."""
 
     recipe: Path | None
     overrides: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
@@ -33,51 +33,49 @@ MIN_CHECKPOINTS = 5
 _log = logging.getLogger(__name__)
 
 
+@dataclass
 class TrainingLoop:
     """Runs a trainer under a health monitor, both restored in a resumed run, and acts on the failures that the monitor finds."""
 
-    def __init__(
-        self,
-        on_fail: Literal["warn", "stop", "roll-back"],
-        trainer: Trainer,
-        monitor: HealthMonitor,
-        folder: RunFolder,
-        journal: JournalWriter,
-        stop: StopRequest,
-    ) -> None:
-        self._on_fail, self._trainer, self._monitor = on_fail, trainer, monitor
-        self._folder, self._journal, self._stop = folder, journal, stop
-        self._first_iteration = trainer.iteration
+    on_fail: Literal["warn", "stop", "roll-back"]
+    trainer: Trainer
+    monitor: HealthMonitor
+    folder: RunFolder
+    journal: JournalWriter
+    stop: StopRequest
+
+    def __post_init__(self) -> None:
+        self._first_iteration = self.trainer.iteration
         self._first_state: State | None = None
-        if on_fail == "roll-back":
-            state = _copy(trainer.state())
-            self._first_state = replace(state, values={**state.values, KEY: monitor.to_plain()})
+        if self.on_fail == "roll-back":
+            state = _copy(self.trainer.state())
+            self._first_state = replace(state, values={**state.values, KEY: self.monitor.to_plain()})
 
     def events(self) -> Iterator[Event]:
         """Train to the end; yields the events of the trainer and of the health monitor."""
-        trainer = self._trainer
+        trainer = self.trainer
         stop: str | None = None
-        yield from monitored(trainer.start(), self._monitor)
+        yield from monitored(trainer.start(), self.monitor)
         while not (trainer.done or stop):
-            yield from monitored(trainer.advance(), self._monitor)
+            yield from monitored(trainer.advance(), self.monitor)
             rolled_back, stop = self._roll_back(), None
             if not (rolled_back or trainer.divergence):
                 stop = self._stop_reason()
                 if stop or trainer.save_due:
                     if saved := trainer.save():
-                        yield from monitored([saved], self._monitor)
+                        yield from monitored([saved], self.monitor)
                     else:
                         rolled_back, stop = self._roll_back(), None
             if rolled_back:
                 yield rolled_back
-        for event in monitored([trainer.finish(stop)], self._monitor):
+        for event in monitored([trainer.finish(stop)], self.monitor):
             yield self._conclude(event) if isinstance(event, Finished) else event
 
     def _stop_reason(self) -> str | None:
         """Why to stop after this iteration, or ``None``; after the last one there is nothing left to stop."""
-        if self._trainer.done:
+        if self.trainer.done:
             return None
-        return "asked to stop" if self._stop.requested() else self._failure_reason()
+        return "asked to stop" if self.stop.requested() else self._failure_reason()
 
     def _conclude(self, finished: Finished) -> Finished:
         """A run whose last health check found a failure does not count as finished."""
@@ -87,7 +85,7 @@ class TrainingLoop:
 
     def _roll_back(self) -> RolledBack | None:
         """Roll back to a state from before the failure, if there is a failure, such a state, and a rollback left."""
-        trainer, finding = self._trainer, self._failure()
+        trainer, finding = self.trainer, self._failure()
         reason = trainer.divergence or (finding and f"{finding.problem}: {finding.evidence}")
         if not reason or self._first_state is None or trainer.rollbacks >= MAX_ROLLBACKS:
             return None
@@ -97,9 +95,9 @@ class TrainingLoop:
             return None
         iteration, state = found
         # Set aside first: whoever resumes from the newest checkpoint must not get one that the journal says was discarded.
-        checkpoints.move_aside_after(self._folder, iteration)
-        self._journal.record("rollback", iteration=iteration, reached=trainer.iteration, reason=reason)
-        self._monitor.roll_back(state.values.get(KEY))
+        checkpoints.move_aside_after(self.folder, iteration)
+        self.journal.record("rollback", iteration=iteration, reached=trainer.iteration, reason=reason)
+        self.monitor.roll_back(state.values.get(KEY))
         _log.warning("%s; rolling back from iteration %d to %d, with other latents", reason, trainer.iteration, iteration)
         return trainer.roll_back(state)
 
@@ -108,7 +106,7 @@ class TrainingLoop:
 
         A resumed run may begin in the middle of a failure; rolling back to its beginning would only find the failure again.
         """
-        for path in checkpoints.list_checkpoints(self._folder):
+        for path in checkpoints.list_checkpoints(self.folder):
             if int(path.name) < since:
                 try:
                     return int(path.name), checkpoints.load(path)
@@ -119,18 +117,18 @@ class TrainingLoop:
 
     def _failure_reason(self) -> str | None:
         """Why the recipe stops this run, or ``None``; resuming a run that had ended does not change how it ended."""
-        finding, rollbacks = self._failure(), self._trainer.rollbacks
-        if finding is None or self._on_fail == "warn" or self._trainer.iteration == self._first_iteration:
+        finding, rollbacks = self._failure(), self.trainer.rollbacks
+        if finding is None or self.on_fail == "warn" or self.trainer.iteration == self._first_iteration:
             return None
         reason = f"{finding.problem} since iteration {finding.since}: {finding.evidence}"
         if rollbacks:
             reason += f"; rolled back {rollbacks} times"
-        if self._on_fail == "roll-back" and rollbacks < MAX_ROLLBACKS:
+        if self.on_fail == "roll-back" and rollbacks < MAX_ROLLBACKS:
             reason += "; no earlier state is kept"
         return reason
 
     def _failure(self) -> Finding | None:
-        return next((finding for finding in self._monitor.findings if finding.level == "fail"), None)
+        return next((finding for finding in self.monitor.findings if finding.level == "fail"), None)
 
 
 def _copy(state: State) -> State:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer
 
 _MLFLOW_STATUS: dict[Outcome, str] = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
-_UPLOAD_PAUSE = 1.0
-"""Seconds between two looks at the state of the upload, which is a small file."""
 _log = logging.getLogger(__name__)
 
 
@@ -174,15 +172,15 @@ def _callbacks(context: RunContext) -> list[Callback]:
 
 
 @contextmanager
-def upload_news(delivery: Supervisor, clock: Callable[[], float] = time.monotonic) -> Iterator[Handler]:
-    """A callback that looks at the upload to MLflow now and then, and logs when it fails and when it works again."""
-    looked, phase = clock(), "starting"
+def upload_news(delivery: Supervisor) -> Iterator[Handler]:
+    """A callback that looks at the upload to MLflow once a second, and logs when it fails and when it works again."""
+    looked, phase = time.monotonic(), "starting"
 
     def handle(_event: Event) -> None:
         nonlocal looked, phase
-        if clock() - looked < _UPLOAD_PAUSE:
+        if time.monotonic() - looked < 1:
             return
-        looked, before, state = clock(), phase, delivery.state()
+        looked, before, state = time.monotonic(), phase, delivery.state()
         phase = state.phase
         if phase == "unreachable" != before:
             _log.warning("MLflow is unreachable (%s); records are kept in the run folder", state.message)
