@@ -138,7 +138,7 @@ def test_places_and_origins(write, whole):
             "must be a list, got 0.5",
             "write a list, such as [0.5]",
         ),
-        ("lr = 1e-3", "lr = -1e-3", "generator.optimizer.lr", "must not be negative, got -0.001", None),
+        ("lr = 1e-3", "lr = -1e-3", "generator.optimizer.lr", "must be at least 0, got -0.001", None),
         ("lr = 1e-3", "lr = 1e-3, betas = [0.5, 1.0]", "generator.optimizer.betas[1]", "must be below 1, got 1.0", None),
         ("iterations = 20", "iterations = 20\nema_decay = 1", "train.ema_decay", "must be at least 0 and below 1, got 1", None),
         (

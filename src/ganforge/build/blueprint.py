@@ -28,8 +28,7 @@ from ganforge.registry.selection import normalize_name
 class Blueprint:
     """A resolved recipe, whose parts are installed, have valid parameters and fit each other.
 
-    The recipe is as given, without optional metrics that are not available here, which are in ``left_out`` with the reason;
-    ``specs`` are those that data set and sampler declare before they are built; warnings do not prevent training.
+    Optional metrics that are not available here are removed from the recipe, and in ``left_out`` with the reason.
     """
 
     source: RecipeSource
@@ -51,10 +50,7 @@ class Blueprint:
 
     @property
     def resolved(self) -> Recipe:
-        """The recipe with every default, and every component by its full id and revision: it means the same everywhere.
-
-        Every metric gets a name, so that its full id does not become part of the name.
-        """
+        """The recipe with every default, a name for every metric, and every component by its full id and revision."""
         recipe = self.recipe
         single = {kind.value: _filled(getattr(recipe, kind.value), getattr(self, kind.value)) for kind in SINGLE_KINDS}
         losses = [_filled(table, part) for table, part in zip(recipe.loss, self.losses, strict=True)]
@@ -75,13 +71,7 @@ class EvaluationParts:
 
 
 def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
-    """Find and check every part of a recipe.
-
-    Raises:
-        RecipeError: with every problem of the recipe: in its schema, unknown components, invalid parameters, missing plugins, parts
-            that do not fit each other.
-        PluginError: the recipe is right, but a plugin that it needs failed.
-    """
+    """Find and check every part; a RecipeError with every problem, or a PluginError if only a plugin failed."""
     found = find_parts(source, registry)
     required, failures = _check_requirements(source, registry)
     left_out = [one for one in found.failures if source.value(one[0].removesuffix(".use") + ".optional") is True]
@@ -121,11 +111,7 @@ def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
 
 
 def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> tuple[Part, Part]:
-    """Find sampler and generator; no other table of the recipe matters.
-
-    A loss that is no longer installed, missing data, or a training option that this version does not know does not keep a trained
-    generator from drawing samples.
-    """
+    """Find sampler and generator; no other table of the recipe matters, such as a loss that is no longer installed."""
     kinds = (Kind.SAMPLER, Kind.GENERATOR)
     found = find_parts(source, registry, kinds)
     sampler, generator = (_available(_part(kind.value, found, source)) for kind in kinds)
@@ -154,10 +140,9 @@ def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> Evalua
 def check_expectations(
     blueprint: Blueprint, measured: Collection[str], left_out: Mapping[str, str], *, required: bool = False
 ) -> None:
-    """Raise a RecipeError unless the built metrics return every value with an expected band.
+    """Raise a RecipeError unless every value with an expected band is measured; ``left_out`` are metrics that could not be built.
 
-    ``measured`` are names of values such as ``modes/captured``; ``left_out`` says why optional metrics could not be built. Unless
-    every band is required, as for ``ganforge verify``, metrics that were left out, or removed with ``--set``, are skipped.
+    Unless every band is required, as for ``ganforge verify``, metrics that were left out, or removed with ``--set``, are skipped.
     """
     source = blueprint.source
     reasons = {**blueprint.left_out, **left_out}
@@ -220,10 +205,7 @@ def _requirement_issue(text: str, registry: Registry) -> tuple[str, str] | None:
 
 
 def _unmeasured_bands(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
-    """Expected bands of metrics that the recipe does not have. Before building, only the name before "/" can be checked.
-
-    Metrics that ``--set`` removed, for a quick try of the recipe, are skipped: only ``ganforge verify`` needs them.
-    """
+    """Expected bands of metrics that the recipe does not have, by the name before "/"; none if ``--set`` replaced the metrics."""
     given = source.place("metric")
     if given is not None and given.file is None:
         return
@@ -241,7 +223,7 @@ def _unmeasured_bands(source: RecipeSource, found: PartSearch) -> Iterator[Probl
 
 def _unmeasured(source: RecipeSource, index: int, name: str, known: list[str]) -> Problem:
     listed = f"it measures {', '.join(known)}" if known else "it measures nothing: add a [[metric]] table"
-    hint = did_you_mean(name[:100], known) or listed
+    hint = did_you_mean(name, known) or listed
     return source.problem(f"expect[{index}].metric", f"the recipe does not measure '{name[:60]}'", hint)
 
 

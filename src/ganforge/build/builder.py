@@ -82,14 +82,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
 
 
 def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Trainer:
-    """Build every part and the trainer.
-
-    Raises:
-        IncompatiblePartsError: parts do not fit each other.
-        DataError: the data cannot be read.
-        PluginError: a factory failed, or its result does not fulfil the contract of its kind.
-        RecipeError: a value with an expected band is not measured.
-    """
+    """Build every part and the trainer; a PluginError if a factory fails, or its result breaks the contract of its kind."""
     recipe, seed = blueprint.recipe, blueprint.recipe.train.seed
     dataset = build_dataset(blueprint.dataset, seed=seed, folders=folders)
     batches, data = _batches(dataset, recipe, device)
@@ -176,10 +169,7 @@ def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
 def metric_protocol(
     part: Part, metric: Metric, dataset: Part, *, data_hashes: Mapping[str, str], samples: int, use_ema: bool, seed: int
 ) -> dict[str, object]:
-    """How a metric is measured, as plain data; it is stored with every value.
-
-    ``data_hashes`` of the data set's files replace their paths; ``use_ema``: whether the generator's moving average is measured.
-    """
+    """How a metric is measured, as plain data stored with every value; ``data_hashes`` replace the paths of the data set's files."""
     own = metric.protocol if isinstance(metric, EvaluationProtocol) else {}
     uses_training_data = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
     training_only = frozenset() if uses_training_data else dataset.params.training_only

@@ -1,8 +1,4 @@
-"""Checks of the built parts before training: one loss evaluation for each player, and warnings about known bad pairs.
-
-:mod:`ganforge.build.compatibility` compares what the parts declare. The dry run calls them as the first iteration does, with
-copies of networks and losses.
-"""
+"""Checks of the built parts before training: one loss evaluation for each player, and warnings about known bad pairs."""
 
 from __future__ import annotations
 
@@ -25,18 +21,13 @@ from ganforge.games.two_player import cached, with_input_grad
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
 
-_OUTPUT_RANGES: tuple[tuple[type[nn.Module], tuple[float, float]], ...] = ((nn.Tanh, (-1.0, 1.0)), (nn.Sigmoid, (0.0, 1.0)))
-
 
 class _PartError(IncompatiblePartsError):
     """A part failed in the dry run."""
 
 
 def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
-    """Evaluate the losses of both players once on one batch, without changing any part or random stream.
-
-    An IncompatiblePartsError names the key to change if a part fails on the output of another.
-    """
+    """Evaluate both players' losses on one batch, without changing any part or random stream; an error names the key to change."""
     with seeded(0):
         networks = {name: copy.deepcopy(network) for name, network in trainer.networks.items()}
         _DryRun(blueprint, trainer, networks["generator"], networks["discriminator"]).run()
@@ -52,7 +43,7 @@ def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str
             f"{penalties[0].key}: '{penalties[0].component.name}' penalises the gradient of each sample, but batch normalisation "
             "in the discriminator makes it depend on the batch; use layer or instance normalisation, or none"
         )
-    for activation, reach in _OUTPUT_RANGES:
+    for activation, reach in ((nn.Tanh, (-1.0, 1.0)), (nn.Sigmoid, (0.0, 1.0))):
         if isinstance(last, activation) and data.value_range is not None and data.value_range != reach:
             low, high = data.value_range
             yield (

@@ -107,7 +107,7 @@ class Lock(Params):
 
 @dataclass(frozen=True, slots=True)
 class LockDifference:
-    """One difference from a lock, with the requirement with which pip restores it, or another remedy.
+    """One difference from a lock, and the requirement with which pip restores it, or another remedy.
 
     It is minor if it is only the version of a distribution that does not influence the weights.
     """
@@ -151,12 +151,7 @@ def make_lock(blueprint: Blueprint, folder: Path | None = None) -> Lock:
 
 
 def read_lock(path: Path) -> Lock:
-    """A lock from a file, or from a run folder.
-
-    Raises:
-        RunFolderError: the lock of the run folder is damaged.
-        UsageError: the file cannot be read, or is not a lock.
-    """
+    """A lock from a file, or from a run folder; a RunFolderError if that of a run folder is damaged, else a UsageError."""
     file = path / "lock.json" if path.is_dir() else path
     remedy = "name a run folder or its lock.json"
     try:
@@ -190,10 +185,7 @@ def required_plugins(distributions: Iterable[str]) -> dict[str, PluginRef]:
 
 
 def hash_data(dataset: Part, folder: Path) -> Iterator[LockedFile]:
-    """The files and folders that parameters of type ``Path`` name, and the published checksums of a prepared data set.
-
-    Paths are relative to the recipe's folder. Missing ones are skipped: the data set reports them.
-    """
+    """The existing files and folders that parameters of type ``Path`` name, and the published checksums of a prepared data set."""
     if checksums := dataset.component.load_checksums():  # the data set compares its files with them
         content = "".join(f"{name} {checksum}\n" for name, checksum in checksums.items())
         digest = hashlib.sha256(content.encode()).hexdigest()
@@ -248,10 +240,7 @@ def _regular_file_stat(file: Path) -> os.stat_result | None:
 
 
 def installed_differences(locked: Lock, origin: Path | None = None) -> tuple[LockDifference, ...]:
-    """Differences in installed distributions and local plugins. They are compared by metadata; no code of a plugin runs.
-
-    Copies of local plugins are beside ``origin``, the lock's file, or in the run folder.
-    """
+    """Differences in installed distributions and local plugins, by metadata; copies of the latter are beside ``origin``."""
     return (*_distribution_differences(locked), *_plugin_file_differences(locked, origin))
 
 

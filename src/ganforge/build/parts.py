@@ -71,10 +71,7 @@ class PartSearch:
 
 @contextmanager
 def plugin_errors(part: Part, problem: str, remedy: str | None = None) -> Iterator[None]:
-    """Run a component's code, and raise its errors as `PluginError` with the line of its code, after a message such as its name.
-
-    The remedy is by default to report it to the authors. Errors that are a `GanforgeError` pass.
-    """
+    """Run a component's code, and raise its errors as `PluginError` with the line of its code. A `GanforgeError` passes."""
     try:
         with isolated():
             yield

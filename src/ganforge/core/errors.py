@@ -116,8 +116,8 @@ class StorageError(GanforgeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """``"did you mean 'adam'?"`` for the most similar known name, or ``None`` if none is similar."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """``"did you mean 'adam'?"`` for the most similar known name, or ``None`` if none is similar or the name is very long."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.6) if len(name) <= 100 else ()
     return f"did you mean '{near[0]}'?" if near else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model_validator
@@ -14,32 +16,21 @@ Scalar = float | Schedule
 """A number, or a table with its schedule."""
 
 
-def _not_negative(scalar: float | Schedule) -> float | Schedule:
-    if min(_ends(scalar)) < 0:
-        raise ValueError(f"must not be negative, got {min(_ends(scalar)):g}")
+def _within(scalar: float | Schedule, limit: float) -> float | Schedule:
+    """The number, if it is at least 0 and below the limit during the whole run."""
+    bounds = (scalar.start, scalar.end, scalar.floor) if isinstance(scalar, Schedule) else (scalar,)
+    for bound in bounds:
+        if bound is not None and not 0 <= bound < limit:
+            raise ValueError(f"must be at least 0{'' if limit == math.inf else f' and below {limit:g}'}, got {bound:g}")
     return scalar
-
-
-def _decay(scalar: float | Schedule) -> float | Schedule:
-    if wrong := [end for end in _ends(scalar) if not 0 <= end < 1]:
-        raise ValueError(f"must be at least 0 and below 1, got {wrong[0]:g}")
-    return scalar
-
-
-def _ends(scalar: float | Schedule) -> list[float]:
-    """The values that bound the number during the run."""
-    if not isinstance(scalar, Schedule):
-        return [scalar]
-    return [end for end in (scalar.start, scalar.end, scalar.floor) if end is not None]
 
 
 # json_schema_extra repeats for plain numbers what the validators check
-Rate = Annotated[Scalar, AfterValidator(_not_negative), Field(json_schema_extra={"minimum": 0})]
+Rate = Annotated[Scalar, AfterValidator(partial(_within, limit=math.inf)), Field(json_schema_extra={"minimum": 0})]
 """A non-negative number, or its schedule."""
-Decay = Annotated[Scalar, AfterValidator(_decay), Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})]
+Decay = Annotated[Scalar, AfterValidator(partial(_within, limit=1)), Field(json_schema_extra={"minimum": 0, "exclusiveMaximum": 1})]
 """A number from 0 to below 1, or its schedule."""
 Beta = Annotated[float, Field(ge=0, lt=1)]
-
 
 SINGLE_KINDS = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
 """Kinds of which a recipe names exactly one component."""

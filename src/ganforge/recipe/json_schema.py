@@ -285,11 +285,10 @@ def _with_components(table: Schema, choices: Sequence[Choice]) -> Schema:
 
 
 def _allow_extends(whole: Schema) -> Schema:
-    """The schema of a recipe that may extend another one and so be incomplete, from that of a complete recipe.
+    """The schema of a recipe that may extend another one and then states only what differs, from that of a complete recipe.
 
-    A recipe with ``extends`` states only what differs: tables without ``use``, optimizers of the base's kind, schedules without
-    ``start``. The main schema therefore requires nothing. The ``else`` branch, which applies without ``extends``, adds what a
-    complete recipe needs. Lists such as ``[[loss]]`` replace those of the base, so their tables are complete in either case.
+    The main schema requires nothing; the ``else`` branch, which applies without ``extends``, adds what a complete recipe needs.
+    Lists such as ``[[loss]]`` replace those of the base, so their tables are complete in either case.
     """
     return {**_partial(whole), "if": {**_OPEN, "required": ["extends"]}, "then": _OPEN, "else": _completeness(whole)}
 

@@ -33,7 +33,6 @@ from ganforge.recipe.toml_file import (
 
 MAX_CHAIN = 8
 """Limit on the files in a chain of ``extends``."""
-
 _NOT_BELOW = re.compile(r"[\\\0]|^/|^[^/]*:|(^|/)\.\.(/|$)")
 """Absolute paths, URLs, drives, backslashes and parent folders."""
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")

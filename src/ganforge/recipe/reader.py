@@ -74,7 +74,8 @@ class RecipeSource:
     def problem(self, key: str | Key, message: str, hint: str | None = None) -> Problem:
         """A problem with a key, at its place."""
         full = self._key(key)
-        place = self._nearest_place(full) or Place(self.path, None)
+        nearest = (self.places.get(full[:length]) for length in range(len(full), 0, -1))
+        place = next(filter(None, nearest), Place(self.path, None))
         return Problem(format_key(full), message, file=place.file, line=place.line, hint=hint)
 
     def problems_at(self, table: Key, issues: Iterable[ValidationIssue]) -> Iterator[Problem]:
@@ -101,17 +102,11 @@ class RecipeSource:
         given = [other for other, place in self.places.items() if place.file is None and other[:-1] == key]
         return next((other for other in reversed(given) if re.search(rf"\b{re.escape(str(other[-1]))}\b", message)), key)
 
-    def _nearest_place(self, key: Key) -> Place | None:
-        return next((self.places[key[:length]] for length in range(len(key), 0, -1) if key[:length] in self.places), None)
-
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RecipeSource:
-    """Read a recipe, the files that it extends, and ``key=value`` overrides.
+    """Read a recipe, the files that it extends, and ``key=value`` overrides; a RecipeError if a file cannot be read or extended.
 
     Problems with single keys are in `RecipeSource.problems`; `RecipeSource.recipe` raises them.
-
-    Raises:
-        RecipeError: a file that cannot be read as TOML, or cannot be extended.
     """
     path = Path(path)
     merged, problems = apply_overrides(load_chain(path), overrides)
@@ -178,10 +173,7 @@ class ExplainedValue:
 
 
 def explain_values(source: RecipeSource, resolved: Recipe, owners: Mapping[str, Owner]) -> tuple[ExplainedValue, ...]:
-    """All values of a recipe, in the order of its schema.
-
-    ``resolved`` is the recipe with full names; ``owners`` are the components of its tables, such as ``generator`` or ``loss[1]``.
-    """
+    """All values of a resolved recipe, in the order of its schema; ``owners`` are its components by table, such as ``loss[1]``."""
     return tuple(_explained(source, resolved, (), None, {parse_key(table): owner for table, owner in owners.items()}))
 
 
@@ -199,8 +191,8 @@ def select_values(values: Sequence[ExplainedValue], text: str) -> tuple[Explaine
     if not chosen:
         known = dict.fromkeys(format_key(value.key[:length]) for value in values for length in range(1, len(value.key) + 1))
         tables = dict.fromkeys(str(value.key[0]) for value in values)
-        hint = did_you_mean(text, known) if len(text) <= 100 else None
-        raise UsageError(f"the recipe has no key '{shown}'", remedy=hint or f"tables: {', '.join(tables)}")
+        remedy = did_you_mean(text, known) or f"tables: {', '.join(tables)}"
+        raise UsageError(f"the recipe has no key '{shown}'", remedy=remedy)
     return chosen
 
 

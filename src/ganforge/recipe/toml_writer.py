@@ -89,8 +89,7 @@ def toml_key(name: str) -> str:
 def component_template(component: Component, name: str) -> str:
     """A component as a TOML table to paste into a recipe, under this name: every parameter with a value, explained in a comment.
 
-    Parameters that are required, or without which the defaults are not valid, get the value of the component's ``check_params``,
-    marked as an example. Without one, the line is commented out.
+    Parameters that need a value get that of ``check_params``, marked as an example. Without one, the line is commented out.
     """
     model = component.load_params()
     examples = _examples(model, component.check_params)

@@ -144,10 +144,7 @@ def _follow(table: Mapping[str, Any], error: _Error) -> _Error:
 
 
 def _intended_branch(branches: list[list[_Error]]) -> list[_Error]:
-    """The errors of the branch that was meant: the one whose type fits, and of those the one with the fewest errors.
-
-    If no type fits, one error lists the types of all branches.
-    """
+    """The errors of the branch whose type fits, with the fewest errors; if no type fits, one error with the types of all."""
     fitting = [branch for branch in branches if not any(not error.rest and error.details["type"] in _EXPECTED for error in branch)]
     if fitting:
         return min(fitting, key=len)
@@ -221,7 +218,7 @@ def _missing(key: Key) -> tuple[str, str | None]:
 
 def _unknown_key(name: str, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
     known = sorted({field for model in models for field in model.model_fields})
-    hint = _suggest(name, known)
+    hint = did_you_mean(name, known)
     if hint is None and "params" in known:
         hint = "put a component's own parameters into its params table"
     if hint is None:
@@ -231,13 +228,8 @@ def _unknown_key(name: str, models: tuple[type[Params], ...]) -> tuple[str, str 
 
 def _wrong_choice(choices: str, value: object) -> tuple[str, str | None]:
     choices = choices.replace("'", '"').replace(" or ", ", ").replace("True", "true").replace("False", "false")
-    hint = _suggest(value, re.findall(r'"([^"]*)"', choices)) if isinstance(value, str) else None
+    hint = did_you_mean(value, re.findall(r'"([^"]*)"', choices)) if isinstance(value, str) else None
     return f"must be {'one of ' if ',' in choices else ''}{choices}, got {format_value(value)}", hint
-
-
-def _suggest(name: str, known: Iterable[str]) -> str | None:
-    """:func:`~ganforge.core.errors.did_you_mean`, for names of reasonable length."""
-    return did_you_mean(name, known) if len(name) <= 100 else None
 
 
 def _models_at(model: type[Params], table: object, key: Key) -> tuple[type[Params], ...]:

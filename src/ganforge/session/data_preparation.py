@@ -83,9 +83,6 @@ def _put_in_place(dataset: RemoteDataset, target: Path, contents: Mapping[str, b
             (target / name).unlink(missing_ok=True)
 
 
-# Checksums
-
-
 def _verify(dataset: RemoteDataset, file: RemoteFile, raw: bytes, origin: Path | str) -> None:
     """Compare a file, compressed or not, with its checksum; an error names ``origin``."""
     content = file.decompress(raw, origin)
@@ -122,9 +119,6 @@ def _identify_archive(dataset: RemoteDataset, raw: bytes, name: str, origin: Pat
 def _enumerate(files: Iterable[RemoteFile]) -> str:
     *first, last = [file.name for file in files]
     return f"{', '.join(first)} and {last}" if first else last
-
-
-# Sources
 
 
 def _read_source(dataset: RemoteDataset, source: str | None, folders: Sequence[Path], report: Report) -> dict[str, bytes]:

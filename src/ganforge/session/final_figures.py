@@ -18,16 +18,11 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.train.random_streams import seeded, stream
 from ganforge.train.trainer import Trainer
 
-_SAMPLES = 64
-"""Samples on the sheet with the nearest training images."""
 _log = logging.getLogger(__name__)
 
 
 def draw_final_figures(trainer: Trainer, folder: RunFolder, journal: JournalWriter) -> None:
-    """Draw the figures that this run's data and latents allow into ``pictures/``, and record them for MLflow.
-
-    A figure that cannot be drawn is left out with a warning; a disk that refuses ends the drawing. Neither fails the run.
-    """
+    """Draw the figures that this run's data and latents allow into ``pictures/``; one that fails is left out with a warning."""
     for name, draw in _figures(trainer, folder):
         path = folder.pictures / name
         try:
@@ -81,7 +76,7 @@ def _walk(trainer: Trainer, draw: Callable[[Latent, str], bytes], name: str, cou
 
 
 def _neighbours(trainer: Trainer, generator: LoadedGenerator) -> bytes:
-    samples = generator(_latents(trainer, "neighbours", _SAMPLES))
+    samples = generator(_latents(trainer, "neighbours", 64))
     dataset = trainer.evaluator.dataset
     training = dataset.training().values
     count = len(dataset.streamed()) if isinstance(dataset, StreamingDataset) else 0

@@ -30,9 +30,6 @@ from ganforge.tracking.run_metadata import UNCHECKED_TAGS, DatasetFacts, StartRe
 if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer
 
-_HASHED = 10_000
-"""Samples that the data's digest covers; hashing a whole image set would delay the start. Of streamed data they are fewer."""
-
 
 def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options) -> None:
     """Write what describes a new run."""
@@ -167,7 +164,8 @@ def _tags(folder: RunFolder, identity: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _dataset_facts(plan: RunPlan, trainer: Trainer) -> DatasetFacts:
-    component, spec, head = plan.blueprint.dataset.component, trainer.evaluator.data, trainer.batches.head(_HASHED)
+    component, spec = plan.blueprint.dataset.component, trainer.evaluator.data
+    head = trainer.batches.head(10_000)  # hashing a whole image set would delay the start
     digest = hashlib.sha256()
     for tensor in (head.values, head.labels):
         if tensor is not None:

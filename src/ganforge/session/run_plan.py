@@ -38,8 +38,6 @@ _log = logging.getLogger(__name__)
 
 _MAY_CHANGE = (*COSMETIC_KEYS, "health", "dataset.workers")
 """Keys that a resumed run may change, since they do not influence the weights."""
-_SMALL = 1_000_000
-"""Parameters below which networks without convolutions train faster on one thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +163,16 @@ def assemble(plan: RunPlan, device: str) -> Trainer:
 
 
 def _limit_threads(trainer: Trainer) -> None:
-    """Use one thread for small networks on the CPU, where distributing microseconds of work costs far more than it saves.
+    """Use one thread for small networks on the CPU, where distributing the work costs far more (``benchmarks/threads.py``).
 
-    Perceptrons on MNIST took 6 to 36 times as long on two shared cores as on one (``benchmarks/threads.py``). Convolutions use each
-    parameter in many places. Results depend on the number of threads, so the recipe alone decides, or ``OMP_NUM_THREADS``.
+    Results depend on the number of threads, so the recipe alone decides, or ``OMP_NUM_THREADS``.
     """
     import torch
     from torch.nn.modules.conv import _ConvNd
 
     networks = trainer.networks.values()
     parameters = sum(parameter.numel() for network in networks for parameter in network.parameters())
-    is_small = parameters < _SMALL and not any(isinstance(module, _ConvNd) for network in networks for module in network.modules())
+    is_small = parameters < 10**6 and not any(isinstance(module, _ConvNd) for network in networks for module in network.modules())
     if trainer.device.type == "cpu" and is_small and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
 

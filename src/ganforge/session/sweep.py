@@ -203,10 +203,7 @@ class Verification:
 
 
 def verify(options: Options, *, jobs: int, console: Console) -> Verification:
-    """Run a recipe's seeds as a sweep, and compare their last values with the recipe's expectations.
-
-    What an expectation names must be measured by the recipe, and be measurable here.
-    """
+    """Run a recipe's seeds as a sweep, and compare their last values with the recipe's expectations, all measurable here."""
     with show_messages(lambda _: None):  # the sweep shows these messages
         plan = prepare(options)
     expected = plan.blueprint.recipe.expect

@@ -187,8 +187,7 @@ def upload_news(delivery: Supervisor) -> Iterator[Handler]:
         elif phase == "stopped" != before:
             _log.warning("MLflow gets no more records: %s; they are kept in the run folder", state.message)
         elif phase == "uploading" and before == "unreachable":
-            minutes, seconds = divmod(int(state.outage or 0), 60)
-            _log.info("MLflow is back after %02d:%02d; %d points delivered so far", minutes, seconds, state.points)
+            _log.info("MLflow is back after %.0f s; %d points delivered so far", state.outage or 0, state.points)
 
     yield handle
 
@@ -198,12 +197,9 @@ def _conclude(context: RunContext, finished: Finished) -> None:
     folder, journal, wanted = context.folder, context.journal, context.recipe.pictures
     reached = folder.read_status() or Status(status="running")
     protocols = {metric.name: metric.protocol for metric in context.trainer.evaluator.metrics}
-    final = {
-        "metrics": dict(reached.metrics),
-        "protocols": protocols,
-        "health": dict(reached.health or report((), conclusive=False)),
-    }
-    atomic_files.write_json(folder.metrics, {"iteration": finished.iteration, **final})
+    health = dict(reached.health or report((), conclusive=False))
+    final = {"iteration": finished.iteration, "metrics": dict(reached.metrics), "protocols": protocols, "health": health}
+    atomic_files.write_json(folder.metrics, final)
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():
