@@ -169,7 +169,7 @@ def data_hashes(dataset: Part, folder: Path) -> dict[str, str]:
 def metric_protocol(
     part: Part, metric: Metric, dataset: Part, *, data_hashes: Mapping[str, str], samples: int, use_ema: bool, seed: int
 ) -> dict[str, object]:
-    """How a metric is measured, as plain data stored with every value; ``data_hashes`` replace the paths of the data set's files."""
+    """How a metric is measured, as plain data stored with every value; ``data_hashes`` replace the data set's paths."""
     own = metric.protocol if isinstance(metric, EvaluationProtocol) else {}
     uses_training_data = isinstance(metric, TrainingDataMetric) and metric.uses_training_data
     training_only = frozenset() if uses_training_data else dataset.params.training_only

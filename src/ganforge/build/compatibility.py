@@ -1,7 +1,6 @@
 """Check that the parts of a recipe fit each other, from what the components declare. Nothing is built; torch is not imported.
 
-Each problem names the key to change. What a component does not declare, such as the sample shape of a data set that only its files
-determine, is skipped here and checked when the parts are built.
+Each problem names the key to change. What a component does not declare is skipped here and checked when the parts are built.
 """
 
 from __future__ import annotations

@@ -38,7 +38,6 @@ Schema = dict[str, Any]
 
 DEFAULT_SCHEMA = Path(".ganforge/recipe.schema.json")
 """Default place of the schema: it depends on what is installed, so it is neither shared nor kept."""
-DIALECT = "http://json-schema.org/draft-07/schema#"
 _DIRECTIVE = b"#:schema"
 _BOM = b"\xef\xbb\xbf"
 _OPEN: Schema = {"additionalProperties": True}
@@ -62,7 +61,7 @@ def build_schema(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
             tables[kind.value] = _with_components(table, choices)
     extends = {"type": "string", "minLength": 1, "description": "A recipe in this folder or below it that this one is based on."}
     whole["properties"] = {"extends": extends, **tables}
-    head = {"$schema": DIALECT, "title": "ganforge recipe"}
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "ganforge recipe"}
     return {**head, **_allow_extends(whole)}, tuple(warnings)
 
 

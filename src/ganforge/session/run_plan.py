@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer
 
 _log = logging.getLogger(__name__)
-
 _MAY_CHANGE = (*COSMETIC_KEYS, "health", "dataset.workers")
 """Keys that a resumed run may change, since they do not influence the weights."""
 

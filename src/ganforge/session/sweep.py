@@ -38,8 +38,7 @@ _log = logging.getLogger(__name__)
 def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> SweepResult:
     """Run ``seeds`` seeds, starting at the recipe's, ``jobs`` at a time.
 
-    The parent run in MLflow gets each metric's mean and spread over the seeds done so far, the worst health verdict, and how many
-    seeds have each. A signal stops the seeds under way, each with a checkpoint, and starts no more.
+    The parent run in MLflow gets the metrics' means and spreads, and the health verdicts. A signal stops the seeds under way.
     """
     show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     with show_messages(show), graceful_signals() as stop:
