@@ -137,7 +137,7 @@ def test_unlabelled_data_has_no_classifier(metric_context) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 64, 40), (1, 1, 200), (4, 33, 33), (2, 1, 1), (2, 3)])
 def test_its_network_takes_images_of_any_size_and_channels(shape) -> None:
-    network = SmallNetwork(shape, 5, torch.tensor(0.0), torch.tensor(1.0))
+    network = SmallNetwork(DataSpec(shape, 5), torch.tensor(0.0), torch.tensor(1.0))
     values = torch.rand(2, *shape)
     assert network(values).shape == (2, 5)
     if len(shape) == 3:

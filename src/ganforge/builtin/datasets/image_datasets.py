@@ -113,16 +113,14 @@ def _stacked(digits: Samples, count: int, generator: Generator) -> Samples:
     return Samples(digits.values[:, 0][rows], 100 * hundreds + 10 * tens + ones)  # (n, 3, 28, 28)
 
 
-def build_cifar10(params: Cifar10Params, context: DatasetContext) -> Dataset:
-    """Factory of ``cifar10``."""
-    return build_remote(CIFAR10, params, context)
-
-
 def build_remote(remote: RemoteDataset, params: Cifar10Params, context: DatasetContext) -> Dataset:
     """The data set from files in the form of CIFAR-10 with the checksums of ``remote``."""
     batches = {name: _decode_batch(raw) for name, raw in _batches(remote, context)}
     *train, test = (batches[name] for name in CIFAR10_BATCHES)
     return SplitDataset(params.spec(), Samples.concatenate(train), test)
+
+
+build_cifar10 = partial(build_remote, CIFAR10)
 
 
 def _decode_batch(raw: bytes) -> Samples:

@@ -53,8 +53,9 @@ class SmallNetwork(nn.Module):
     scale: Tensor
     accuracy: Tensor
 
-    def __init__(self, shape: tuple[int, ...], classes: int, offset: Tensor, scale: Tensor) -> None:
+    def __init__(self, data: DataSpec, offset: Tensor, scale: Tensor) -> None:
         super().__init__()
+        shape, classes = ((1, *data.shape[1:]), 10) if stacked_channels(data) else (data.shape, data.classes or 1)
         self.register_buffer("offset", offset)
         self.register_buffer("scale", scale)
         self.register_buffer("accuracy", torch.tensor(math.nan, dtype=torch.float64))  # on held-out real samples
@@ -171,7 +172,7 @@ def fit(data: DataSpec, samples: Samples) -> SmallNetwork:
     steps = max(_LEAST_STEPS, min(_MOST_STEPS, _EPOCHS * len(values) // _BATCH))
     with torch.random.fork_rng(devices=[]), _one_thread(), torch.enable_grad():  # no global random stream changes
         torch.default_generator.manual_seed(0)  # torch.manual_seed would also change the streams of other devices
-        network = _network(data, offset, scale).train()
+        network = SmallNetwork(data, offset, scale).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for rows in islice(_batches(len(values)), steps):
@@ -212,12 +213,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _network(data: DataSpec, offset: Tensor, scale: Tensor) -> SmallNetwork:
-    channels = stacked_channels(data)
-    shape, classes = ((1, *data.shape[1:]), 10) if channels else (data.shape, data.classes or 1)
-    return SmallNetwork(shape, classes, offset, scale)
-
-
 def _scaling(data: DataSpec, values: Tensor) -> tuple[Tensor, Tensor]:
     """Values of a known range are scaled to [0, 1]; others are standardised, images over all pixels, points by feature."""
     if data.value_range is not None:
@@ -254,7 +249,7 @@ def _key(data: DataSpec, samples: Samples) -> str:
 def _from_bytes(content: bytes, data: DataSpec) -> Classifier:
     weights = load(content)
     with torch.random.fork_rng(devices=[]):
-        network = _network(data, weights["offset"], weights["scale"])
+        network = SmallNetwork(data, weights["offset"], weights["scale"])
     network.load_state_dict(weights)
     return Classifier(freeze(network), stacked_channels(data), hashlib.sha256(content).hexdigest())
 

