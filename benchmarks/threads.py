@@ -20,7 +20,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.storage.run_folder import data_folder
+from ganforge.storage.run_folder import data_folders
 from ganforge.train.trainer import Trainer
 
 RECIPE = """
@@ -57,7 +57,7 @@ def main() -> None:
             recipe = Path(folder, "recipe.toml")
             recipe.write_text(RECIPE.format(data=data, hidden=hidden, batch=batch))
             blueprint = resolve_recipe(read_recipe(recipe), load_plugins())
-            trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(Path(folder), data_folder()))
+            trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(Path(folder), data_folders()[0]))
             report(f"{data} {hidden}", trainer, options.rounds)
 
 

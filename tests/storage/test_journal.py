@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import zlib
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -380,18 +381,18 @@ def test_tensors_of_an_accelerator_are_fetched_together():
 
 def test_what_is_fetched_together_keeps_its_order_and_precision():
     """The way of an accelerator's tensors, taken by the CPU's."""
-    values = [
-        9.0,
-        torch.tensor(2**40 + 1),
-        torch.tensor(0.5),
-        torch.tensor(2**40 + 3),
-        8.0,
-        torch.tensor(True),
-        torch.tensor([1.5]),
-    ]
 
-    assert journal._transfer(values, [1, 2, 3, 5]) == [9.0, 2**40 + 1, 0.5, 2**40 + 3, 8.0, True, torch.tensor([1.5])]
-    assert journal._transfer(values, [6])[6] == 1.5
+    class Remote(torch.Tensor):
+        is_cpu = False
+
+    def remote(number):
+        return torch.tensor(number).as_subclass(Remote)
+
+    values = [9.0, remote(2**40 + 1), remote(0.5), remote(2**40 + 3), 8.0, remote(True), torch.tensor([1.5])]
+    with patch.object(torch, "stack", wraps=torch.stack) as stack:
+        assert journal.to_floats(values) == [9.0, 2**40 + 1, 0.5, 2**40 + 3, 8.0, 1.0, 1.5]
+    assert stack.call_count == 3  # one per dtype
+    assert journal.to_floats([remote([1.5])]) == [1.5]
 
 
 def test_more_than_one_number_is_an_error():

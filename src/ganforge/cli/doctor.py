@@ -191,9 +191,9 @@ def _plugins(folder: Path) -> Iterator[Diagnosis]:
 
 
 def _data() -> Iterator[Diagnosis]:
-    from ganforge.storage.run_folder import data_folder
+    from ganforge.storage.run_folder import data_folders
 
-    folder = data_folder()
+    folder = data_folders()[0]
     source = "GANFORGE_DATA" if os.environ.get("GANFORGE_DATA") else "the default"
     if folder.is_file() or not _writable(folder):
         reason = "is a file" if folder.is_file() else "cannot be written"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -99,10 +98,9 @@ def read_history(folder: RunFolder) -> RunHistory:
     """
     history = RunHistory()
     try:
-        limits = journal.surviving_iterations(folder.journal)
-        for _, record in journal.read(folder.journal):
+        for limit, record in journal.read_with_limits(folder.journal):
             try:
-                _add_record(history, record, limits)
+                _add_record(history, record, limit)
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 history.read_error = "the journal contains records that cannot be read"
     except (StorageError, ValueError, KeyError) as error:
@@ -110,11 +108,11 @@ def read_history(folder: RunFolder) -> RunHistory:
     return history
 
 
-def _add_record(history: RunHistory, record: Mapping[str, Any], limits: deque[float]) -> None:
+def _add_record(history: RunHistory, record: Mapping[str, Any], limit: float) -> None:
     match record["kind"]:
         case "metrics":
-            _add_terms(history, record, limits[0])
-        case "eval" if int(record["iteration"]) <= limits[0]:
+            _add_terms(history, record, limit)
+        case "eval" if int(record["iteration"]) <= limit:
             for key, value in record["values"].items():
                 name = key.removeprefix("eval/")
                 history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
@@ -125,11 +123,9 @@ def _add_record(history: RunHistory, record: Mapping[str, Any], limits: deque[fl
         case "start":
             history.start = record
         case "resume":
-            limits.popleft()
             history.resumed.append(int(record["iteration"]))
             history.redone = 0
         case "rollback":
-            limits.popleft()
             history.rolled_back.append((int(record["reached"]), int(record["iteration"])))
             history.redone += int(record["reached"]) - int(record["iteration"])
         case "changed":

@@ -222,14 +222,13 @@ def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[
 
     Each value has the protocol that was in force when it was measured; iterations that were repeated count once, as repeated.
     """
-    limits = journal.surviving_iterations(folder.journal)
     protocols: dict[str, Mapping[str, Any]] = {}
     value_info: dict[str, Mapping[str, Any]] = {}
     last: dict[str, Measurement] = {}
     curves: dict[str, dict[int, float]] = {}
     discarded: set[int] = set()
-    for record in journal.read_kinds(folder.journal, "protocols", "eval", "evaluated", *journal.REWINDS):
-        survives = record.get("iteration", 0) <= limits[0]
+    for limit, record in journal.read_with_limits(folder.journal, "protocols", "eval", "evaluated"):
+        survives = record.get("iteration", 0) <= limit
         match record["kind"]:
             case "protocols":
                 protocols |= record["protocols"]
@@ -245,8 +244,6 @@ def _trained(folder: RunFolder) -> tuple[dict[str, Measurement], dict[str, dict[
                 last = journal.merge_metrics(last, new, record.get("missing", ()))
                 for key, value in values.items():
                     curves.setdefault(key, {})[at] = value
-            case "resume" | "rollback":
-                limits.popleft()
     return last, curves, discarded
 
 

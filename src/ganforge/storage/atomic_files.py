@@ -60,13 +60,7 @@ def write_synced(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """Yield a path to write a file or folder to, which replaces ``path`` only if the block succeeds.
-
-    If the block raises, ``path`` is unchanged and nothing else remains.
-
-    Raises:
-        StorageError: the disk or folder refused.
-    """
+    """Yield a path to write a file or folder to, which replaces ``path`` only if the block succeeds; else nothing remains."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         stage = TemporaryDirectory(prefix=f".{path.name[:100]}.tmp-", dir=path.parent, ignore_cleanup_errors=True)
@@ -96,11 +90,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an :class:`OSError` about ``path`` into an error with a remedy.
-
-    Raises:
-        StorageError: names the path and the reason.
-    """
+    """Turn an :class:`OSError` about ``path`` into a :class:`StorageError` with the reason and a remedy."""
     try:
         yield
     except OSError as error:

@@ -38,10 +38,8 @@ class LoadedCheckpoint(NamedTuple):
     """A checkpoint that was loaded."""
 
     iteration: int
-    state: State
-    """Tuples among its values become lists."""
-    skipped: list[str]
-    """One sentence for each newer checkpoint that is damaged."""
+    state: State  # tuples among its values became lists
+    skipped: list[str]  # one sentence for each newer checkpoint that is damaged
 
 
 class DamagedCheckpointError(Exception):
@@ -74,11 +72,7 @@ def save(folder: RunFolder, iteration: int, state: State, keep: int) -> Path:
 
 
 def load_newest(folder: RunFolder) -> LoadedCheckpoint:
-    """Load the newest undamaged checkpoint; all its files are verified before any is used.
-
-    Raises:
-        RunFolderError: there is none; names the damaged ones.
-    """
+    """Load the newest undamaged checkpoint, all files verified; a RunFolderError names the damaged ones if there is none."""
     seen: list[Path] | None = None
     skipped: list[str] = []
     while (found := list_checkpoints(folder)) != seen:  # again if the run has meanwhile removed the ones found
@@ -120,11 +114,7 @@ def list_checkpoints(folder: RunFolder) -> list[Path]:
 
 
 def load(path: Path) -> State:
-    """Load the state from one checkpoint's folder.
-
-    Raises:
-        DamagedCheckpointError: a file is missing or differs from the manifest.
-    """
+    """Load the state from one checkpoint's folder; raises a :class:`DamagedCheckpointError` as :func:`read_verified` does."""
     from safetensors.torch import load as from_bytes
 
     files = read_verified(path)
@@ -137,7 +127,11 @@ def load(path: Path) -> State:
 
 
 def read_verified(path: Path) -> dict[str, bytes]:
-    """Read the files of one checkpoint's folder by name; raises :class:`DamagedCheckpointError` as :func:`load` does."""
+    """Read the files of one checkpoint's folder by name.
+
+    Raises:
+        DamagedCheckpointError: a file is missing or differs from the manifest.
+    """
     files = {}
     for name, (size, digest) in _manifest(path).items():
         data = _read(path / name)
@@ -236,10 +230,8 @@ def _tidy(checkpoints: Path) -> None:
 
 def _prune(folder: RunFolder, newest: Path, keep: int) -> None:
     """Keep ``newest``, the ``keep`` - 1 before it, and undamaged later ones, which are from before a resume."""
-    others = list_checkpoints(folder)
-    older = [path for path in others if int(path.name) < int(newest.name)]
-    later = [path for path in others if int(path.name) > int(newest.name)]
-    for path in older[max(keep, 1) - 1 :] + [path for path in later if _is_damaged(path)]:
+    at = (others := list_checkpoints(folder)).index(newest)
+    for path in others[at + max(keep, 1) :] + [path for path in others[:at] if _is_damaged(path)]:
         pruned = path.with_name(f"{_TEMPORARY}pruned-{path.name}")
         with suppress(OSError):  # a checkpoint that cannot be removed does no harm
             path.rename(pruned)

@@ -19,9 +19,10 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 from ganforge.core.errors import StorageError
 from ganforge.storage import strict_json
@@ -29,14 +30,10 @@ from ganforge.storage import strict_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROWS = 64
-"""Rows that are kept before a flush."""
-INTERVAL = 500
-"""Milliseconds that a row is kept, as long as more rows come."""
-REWINDS = ("resume", "rollback")
-"""Kinds of records after which iterations repeat that the journal already has."""
-BACKLOG = 4 << 20
-"""Bytes of metrics that are kept in memory while the disk refuses writes; later ones are lost."""
+ROWS = 64  # that are kept before a flush
+INTERVAL = 500  # milliseconds that a row is kept, as long as more rows come
+REWINDS = ("resume", "rollback")  # kinds of records after which iterations repeat that the journal already has
+BACKLOG = 4 << 20  # bytes of metrics that are kept in memory while the disk refuses writes; later ones are lost
 
 _PREFIX = 9  # eight hex digits and a space
 _log = logging.getLogger(__name__)
@@ -78,23 +75,24 @@ def _read_packed(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any]]
         raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
 
 
-def surviving_iterations(path: Path) -> deque[float]:
-    """For each part of the journal between two rewinds, its last iteration that no later rewind discards."""
+def read_with_limits(path: Path, *kinds: str) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Read the intact records, of some kinds or all, each with the last iteration of its part that no later rewind discards."""
     limits = deque([math.inf])
     for rewind in reversed(list(read_kinds(path, *REWINDS))):
         at = rewind.get("iteration")
         limits.appendleft(min(limits[0], at if isinstance(at, int) else math.inf))
-    return limits
+
+    for record in read_kinds(path, *kinds, *REWINDS) if kinds else (record for _, record in read(path)):
+        yield limits[0], record
+        if record.get("kind") in REWINDS and len(limits) > 1:
+            limits.popleft()
 
 
 def last_metrics(path: Path, until: float = math.inf) -> dict[str, float]:
     """The last value of each metric up to an iteration, without discarded iterations and metrics that failed the last time."""
     known: dict[str, float] = {}
-    limits = surviving_iterations(path)
-    for record in read_kinds(path, "eval", *REWINDS):
-        if record["kind"] in REWINDS:
-            limits.popleft()
-        elif record["iteration"] <= min(limits[0], until):
+    for limit, record in read_with_limits(path, "eval"):
+        if record["kind"] == "eval" and record["iteration"] <= min(limit, until):
             values = {key.removeprefix("eval/"): float(value) for key, value in record["values"].items()}
             known = merge_metrics(known, values, record.get("missing", ()))
     return known
@@ -183,14 +181,18 @@ class JournalWriter:
             groups[tuple(row[2])].append(row)
         self._rows = []
 
-        numbers = to_floats([value for rows in groups.values() for _, _, values in rows for value in values.values()])
-        start = 0
+        numbers = iter(to_floats([value for rows in groups.values() for _, _, values in rows for value in values.values()]))
         for keys, rows in groups.items():
-            end = start + len(keys) * len(rows)
-            line = _to_line(strict_json.dumps(_pack(keys, rows, numbers[start:end])).encode())
+            own = list(islice(numbers, len(keys) * len(rows)))  # row by row
+            record = {
+                "kind": "metrics",
+                "iterations": _pack_column("q", [iteration for iteration, _, _ in rows]),
+                "ms": _pack_column("q", [ms for _, ms, _ in rows]),
+                "values": {key: _pack_column("d", own[column :: len(keys)]) for column, key in enumerate(keys)},
+            }
+            line = _to_line(strict_json.dumps(record).encode())
             if len(self._unwritten) + len(line) <= BACKLOG:
                 self._unwritten += line
-            start = end
 
     def _write(self) -> None:
         data, written = bytes(self._unwritten), 0
@@ -226,16 +228,6 @@ class JournalWriter:
         """Unix milliseconds, but never before an earlier record: a clock that is set back must not reorder the journal."""
         self._latest = max(self._latest, time.time_ns() // 1_000_000)
         return self._latest
-
-
-def _pack(keys: tuple[str, ...], rows: list[_Row], numbers: list[float]) -> dict[str, object]:
-    """A record of rows that have ``keys``; ``numbers`` holds their values row by row."""
-    return {
-        "kind": "metrics",
-        "iterations": _pack_column("q", [iteration for iteration, _, _ in rows]),
-        "ms": _pack_column("q", [ms for _, ms, _ in rows]),
-        "values": {key: _pack_column("d", numbers[column :: len(keys)]) for column, key in enumerate(keys)},
-    }
 
 
 def _pack_column(code: Literal["q", "d"], numbers: Sequence[float]) -> str:
@@ -278,23 +270,17 @@ def to_floats(values: Sequence[Tensor | float]) -> list[float]:
     Raises:
         ValueError, RuntimeError: a tensor that holds more or less than one number; torch decides which of the two.
     """
-    remote = [index for index, value in enumerate(values) if type(value) is not float and not getattr(value, "is_cpu", True)]
-    if remote:
-        values = _transfer(values, remote)
-    return [float(value) for value in values]
-
-
-def _transfer(values: Sequence[Tensor | float], remote: list[int]) -> list[Tensor | float]:
-    import torch
-
-    buckets: dict[object, list[int]] = {}
-    for index in remote:
-        tensor = values[index]
-        buckets.setdefault((tensor.dtype, tensor.device), []).append(index)  # type: ignore[union-attr]  # remote ones are tensors
+    remote: dict[object, dict[int, Tensor]] = {}
+    for index, value in enumerate(values):
+        if type(value) is not float and not getattr(value, "is_cpu", True):
+            tensor = cast("Tensor", value)
+            remote.setdefault((tensor.dtype, tensor.device), {})[index] = tensor
 
     local = list(values)
-    for indices in buckets.values():
-        numbers = torch.stack([values[index] for index in indices]).flatten().tolist()  # type: ignore[misc]  # remote ones are tensors
-        for index, number in zip(indices, numbers, strict=True):
+    for tensors in remote.values():
+        import torch
+
+        numbers = torch.stack(list(tensors.values())).flatten().tolist()
+        for index, number in zip(tensors, numbers, strict=True):
             local[index] = number
-    return local
+    return [float(value) for value in local]

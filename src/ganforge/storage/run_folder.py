@@ -42,29 +42,20 @@ class LockHolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The state of a run: ``status.json``, replaced as a whole at the start, every few seconds, and at the end.
-
-    Attributes:
-        iterations: iterations in all.
-        seconds: wall time of training so far, in this process.
-        iterations_per_second: latest measured speed, or ``None`` before there is one.
-        heartbeat: unix seconds of this report.
-        health: ``verdict`` and ``findings``, once the health checks ran.
-        error: type and message of the exception that ended it.
-    """
+    """The state of a run: ``status.json``, replaced as a whole at the start, every few seconds, and at the end."""
 
     status: RunState
     iteration: _Count = 0
-    iterations: _Count = 0
-    seconds: _Seconds = 0.0
-    iterations_per_second: float | None = None
+    iterations: _Count = 0  # in all
+    seconds: _Seconds = 0.0  # wall time of training so far, in this process
+    iterations_per_second: float | None = None  # latest measured speed
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
-    heartbeat: _Seconds = field(default_factory=time.time)
+    heartbeat: _Seconds = field(default_factory=time.time)  # unix seconds of this report
     metrics: Mapping[str, float] = field(default_factory=dict)
-    health: Mapping[str, object] | None = None
+    health: Mapping[str, object] | None = None  # ``verdict`` and ``findings``, once the health checks ran
     reason: str | None = None
-    error: str | None = None
+    error: str | None = None  # type and message of the exception that ended it
 
     def now(self, **changes: Any) -> Self:
         """A copy with ``changes`` and the current time."""
@@ -93,32 +84,19 @@ class RunFolder:
 
     path: Path
 
-    recipe = _Entry("recipe.toml")
-    """The recipe as given."""
-    resolved = _Entry("resolved.toml")
-    """The recipe with every default written out."""
-    lock = _Entry("lock.json")
-    """Component ids, revisions, versions and the data's hash. The lock on the folder itself is :meth:`locked`."""
+    recipe = _Entry("recipe.toml")  # as given
+    resolved = _Entry("resolved.toml")  # the recipe with every default written out
+    lock = _Entry("lock.json")  # component ids, revisions, versions and the data's hash; not the lock on the folder
     journal = _Entry("events.jsonl")
-    """The append-only journal, :mod:`ganforge.storage.journal`."""
     checkpoints = _Entry("checkpoints")
-    """The folder of checkpoints, :mod:`ganforge.storage.checkpoints`."""
-    plugins = _Entry("plugins")
-    """Copies of the local plugins that the run used, for reading; ganforge never runs them unless you name them."""
+    plugins = _Entry("plugins")  # copies of the local plugins, for reading; ganforge never runs them unless you name them
     pictures = _Entry("pictures")
-    """The folder of pictures."""
-    metrics = _Entry("metrics.json")
-    """The final metrics."""
-    value_info = _Entry("value_info.json")
-    """What the values of losses and metrics mean, :mod:`ganforge.storage.value_info`."""
+    metrics = _Entry("metrics.json")  # the final ones
+    value_info = _Entry("value_info.json")  # what the values of losses and metrics mean
     report = _Entry("report.html")
-    """The report page, :mod:`ganforge.report`."""
     status = _Entry("status.json")
-    """The run's state, :class:`Status`."""
-    identity = _Entry("run.json")
-    """Id, name, experiment, seed, versions and device."""
-    acknowledged = _Entry("acknowledged.json")
-    """How much of the journal MLflow has accepted, :class:`ganforge.tracking.delivery.Acknowledgement`."""
+    identity = _Entry("run.json")  # id, name, experiment, seed, versions and device
+    acknowledged = _Entry("acknowledged.json")  # how much of the journal MLflow has accepted
     _lock_file = _Entry("run.lock")
     _holder_file = _Entry("run.lock.json")  # next to the lock, because a locked file cannot be read on Windows
 
@@ -180,11 +158,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder's lock, so that no other process works in it. The lock ends with the process, however that ends.
-
-        Raises:
-            RunFolderError: another process holds the lock; names its pid, host and start time.
-        """
+        """Hold the folder's lock, which ends with the process, however that ends; a RunFolderError names another holder."""
         lock = FileLock(self._lock_file)
         with atomic_files.storage_errors(self._lock_file):
             try:
@@ -194,8 +168,8 @@ class RunFolder:
                     f"run {self.path} is in use by {self._read_holder()}", remedy="wait until it ends, or stop it"
                 ) from error
         try:
-            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-            atomic_files.write_json(self._holder_file, holder, durable=False)
+            holder = LockHolder(os.getpid(), socket.gethostname(), time.time())
+            atomic_files.write_json(self._holder_file, asdict(holder), durable=False)
             yield
         finally:
             with suppress(OSError):
@@ -209,15 +183,13 @@ class RunFolder:
         """
         if not self._lock_file.exists():
             return None
-        lock = FileLock(self._lock_file)
         try:
-            lock.acquire(timeout=0.05, poll_interval=0.01)
+            with FileLock(self._lock_file).acquire(timeout=0.05, poll_interval=0.01):
+                return None
         except Timeout:
             return self._read_holder()
         except OSError:
             return None
-        lock.release()
-        return None
 
     def _read_holder(self) -> LockHolder:
         try:
@@ -239,13 +211,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge"
 
 
-def data_folder() -> Path:
-    """Where data sets are prepared: ``$GANFORGE_DATA``, else the user's cache."""
-    return data_folders()[0]
-
-
 def data_folders() -> tuple[Path, ...]:
-    """Where data sets are searched, in this order: ``$GANFORGE_DATA`` if it is set, then the user's cache."""
+    """Where data sets are searched, in this order: ``$GANFORGE_DATA`` if it is set, then the cache; the first gets new ones."""
     given = os.environ.get("GANFORGE_DATA")
     cache = cache_folder() / "data"
     return (Path(given).expanduser(), cache) if given else (cache,)

@@ -19,14 +19,10 @@ from ganforge.storage.run_folder import RunFolder
 class StoredMetricInfo:
     """What the values of a metric mean, at the run's sample size."""
 
-    label: str = ""
-    """Plain words, with the unit."""
-    better: str = ""
-    """``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown."""
-    ideal: float | None = None
-    """The value of a perfect generator."""
-    floor: float | None = None
-    """The mean value of a perfect generator at the run's sample size."""
+    label: str = ""  # plain words, with the unit
+    better: str = ""  # ``lower``, ``higher``, ``nearer`` or ``none``; "" if unknown
+    ideal: float | None = None  # the value of a perfect generator
+    floor: float | None = None  # the mean value of a perfect generator at the run's sample size
 
     @property
     def aim(self) -> float | None:
@@ -52,8 +48,7 @@ class ValueInfo:
     ) -> Self:
         """Resolve what losses and metrics declare, from the number of ``samples`` that each metric takes, by its name.
 
-        Some floors are simulated, which takes seconds; without ``floors``, only those of metrics whose goal is ``nearer`` are
-        computed.
+        Some floors are simulated, which takes seconds; without ``floors``, only those that the goal ``nearer`` needs.
         """
 
         def floor(key: str, info: MetricInfo) -> float | None:
@@ -72,11 +67,7 @@ def write(folder: RunFolder, info: ValueInfo) -> None:
 
 
 def read(folder: RunFolder) -> ValueInfo:
-    """Read the file; a missing one, or one of another form, is empty.
-
-    Raises:
-        StorageError: the file cannot be read, or is damaged.
-    """
+    """Read the file; a missing one, or one of another form, is empty. Raises a StorageError if it is damaged."""
     try:
         return TypeAdapter(ValueInfo).validate_python(folder.read_json(folder.value_info) or {})
     except ValidationError:

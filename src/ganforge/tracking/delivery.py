@@ -22,11 +22,8 @@ from ganforge.tracking.metric_buffer import MetricBuffer, Point, finite_or_nan, 
 from ganforge.tracking.mlflow_sink import MlflowSink, Refusal, RefusedError, UnreachableError, isolate_refused
 from ganforge.tracking.run_metadata import StartRecord, health_tags
 
-BATCH = 500
-"""Metrics per request: sending a batch a second time costs thirteen times as much as the first time."""
-
-Rejection = dict[str, object]
-"""A record that the store refused for good: what, reason, unix ms and, for a metric, its value."""
+BATCH = 500  # metrics per request: sending a batch a second time costs thirteen times as much as the first time
+Rejection = dict[str, object]  # a record that the store refused for good: what, reason, unix ms and, for a metric, its value
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +32,21 @@ class Acknowledgement:
 
     It is written after each acceptance. A crash in between means that records are sent again, which changes nothing: metrics are
     the same rows, files the same files, and the uploader checks whether images and models exist.
-
-    Attributes:
-        store: the store that accepted, without login; another store starts again.
-        described: whether params, tags, data set and first artifacts were accepted.
-        offset: byte of the journal from which points may still be needed.
-        handled: byte of the journal before which all records other than metrics are done.
-        width: width of the first windows of downsampling, 0 for none, ``None`` until it is chosen.
-        highest: highest accepted iteration of each metric.
-        images: highest accepted iteration of each image key.
-        status: the final status that MLflow has, or ``None`` while the run continues.
-        rejected: number of records that MLflow refused for good; ``rejected.jsonl`` holds them.
     """
 
-    store: str = ""
+    store: str = ""  # the store that accepted, without login; another store starts again
     experiment_id: str | None = None
     run_id: str | None = None
-    described: bool = False
-    offset: int = 0
-    handled: int = 0
-    width: int | None = None
-    highest: Mapping[str, int] = field(default_factory=dict)
-    images: Mapping[str, int] = field(default_factory=dict)
-    status: str | None = None
+    described: bool = False  # whether params, tags, data set and first artifacts were accepted
+    offset: int = 0  # byte of the journal from which points may still be needed
+    handled: int = 0  # byte of the journal before which all records other than metrics are done
+    width: int | None = None  # of the first windows of downsampling, 0 for none, None until it is chosen
+    highest: Mapping[str, int] = field(default_factory=dict)  # highest accepted iteration of each metric
+    images: Mapping[str, int] = field(default_factory=dict)  # highest accepted iteration of each image key
+    status: str | None = None  # the final status that MLflow has, or None while the run continues
     points: int = 0
     pictures: int = 0
-    rejected: int = 0
+    rejected: int = 0  # number of records that MLflow refused for good; rejected.jsonl holds them
 
     @classmethod
     def load(cls, path: Path) -> Acknowledgement:
@@ -103,12 +89,9 @@ class Delivery:
         self._ended = ack.status is not None  # whether the journal's last word about the run's life is its end
 
     def upload_pending(self, *, final: bool = False) -> None:
-        """Deliver everything that the journal holds now.
+        """Deliver everything that the journal holds now; after an error, drop this delivery.
 
         If it is ``final``, windows that are still open are sent too, and a run without an ``end`` record is marked KILLED.
-
-        Raises:
-            UnreachableError, RunDeletedError, StorageError: drop this delivery.
         """
         for end, record in journal.read(self.folder.journal, self._position):
             self._open_run()
@@ -122,7 +105,7 @@ class Delivery:
         if self._start is None:
             return  # the journal has nothing new, or is still empty
         if final:
-            self._close_windows()
+            self._choose_width(final=True)
         self._send()
         if final and not self._ended:
             self._mark_vanished()
@@ -168,15 +151,14 @@ class Delivery:
                 self._acknowledge(replace(self.ack, handled=end))
 
     def _choose_width(self, *, final: bool = False) -> None:
+        """Choose the width of the windows once the speed is known; ``final`` chooses it now, and closes them."""
         full = self._start is not None and self._start.resolution == "full"
         self._buffer.choose_width(full=full, final=final)
         if self._buffer.width != self.ack.width:
             # Before the first batch is sent, so that windows never change under points that were sent.
             self._acknowledge(replace(self.ack, width=self._buffer.width))
-
-    def _close_windows(self) -> None:
-        self._choose_width(final=True)
-        self._buffer.close_windows()
+        if final:
+            self._buffer.close_windows()
 
     def _send(self) -> None:
         while self._buffer.waiting:
@@ -273,7 +255,7 @@ class Delivery:
 
     def _end_windows(self, kind: str) -> None:
         """Close all windows where the run ends or continues elsewhere; none may span such a place, wherever reading starts."""
-        self._close_windows()
+        self._choose_width(final=True)
         self._ended = kind == "end"
 
     def _mark_vanished(self) -> None:
@@ -344,7 +326,7 @@ class _CountingSink:
     def log_image(self, *_: Any) -> None:
         self.counts["images"] += 1
 
-    def _count_other(self, *_: Any) -> None:
+    def log_file(self, *_: Any) -> None:
         self.counts["others"] += 1
 
-    log_file = set_tag = log_model = set_status = _count_other
+    set_tag = log_model = set_status = log_file

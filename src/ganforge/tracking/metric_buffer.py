@@ -17,14 +17,11 @@ from typing import Any
 
 from ganforge.storage import journal
 
-FULL = 0
-"""The width that means "every point"."""
-
+FULL = 0  # the width that means "every point"
 _MAX_WIDTH = 2**20
 _ENOUGH_ROWS = 256
 _ENOUGH_MS = 1000
-_HEALTH = "health/"
-"""Metrics that are compared with thresholds: a window gives its newest value, not the mean."""
+_HEALTH = "health/"  # metrics that are compared with thresholds: a window gives its newest value, not the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +30,9 @@ class Point:
 
     key: str
     iteration: int
-    ms: int
-    """When it was measured, in unix milliseconds."""
-    value: float
-    """Never infinite."""
-    since: int
-    """Byte of the journal from which the point can be made again."""
+    ms: int  # when it was measured, in unix milliseconds
+    value: float  # never infinite
+    since: int  # byte of the journal from which the point can be made again
 
 
 class MetricBuffer:
@@ -132,8 +126,7 @@ class _Window:
 class Windows:
     """The open windows, one per key."""
 
-    base: int
-    """Width of the first windows, or :data:`FULL` for none."""
+    base: int  # width of the first windows, or FULL for none
     _open: dict[str, _Window] = field(default_factory=dict)
 
     def add(self, key: str, iteration: int, ms: int, value: float, since: int) -> list[Point]:
@@ -150,9 +143,9 @@ class Windows:
             width = width_at(iteration, self.base)
             window = self._open[key] = _Window(last=math.ceil(iteration / width) * width, since=since)
 
-        newest_only = key.startswith(_HEALTH)
-        window.total = finite_or_nan(value) + (0.0 if newest_only else window.total)
-        window.count = 1 if newest_only else window.count + 1
+        if key.startswith(_HEALTH):
+            window.total, window.count = 0.0, 0
+        window.total, window.count = finite_or_nan(value) + window.total, window.count + 1
         window.iteration, window.ms = iteration, ms
         if iteration == window.last:
             done.append(self._close(key))
@@ -204,15 +197,11 @@ def finite_or_nan(value: float) -> float:
 def surviving_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
     """By metric, iteration and value of the latest point up to an iteration; of repeated iterations, only the last one counts."""
     found: dict[str, tuple[int, float]] = {}
-    limits = journal.surviving_iterations(path)
-    for _, record in journal.read(path):
-        limit = min(limits[0], until)
-        if record["kind"] in journal.REWINDS:
-            limits.popleft()
-        elif record["kind"] == "eval" and record["iteration"] <= limit:
+    for limit, record in journal.read_with_limits(path):
+        if record["kind"] == "eval" and record["iteration"] <= min(limit, until):
             found |= {_prefixed_key("eval/", key): (record["iteration"], float(value)) for key, value in record["values"].items()}
         elif record["kind"] == "metrics":
-            rows = [row for row, at in enumerate(record["iterations"]) if at <= limit]
+            rows = [row for row, at in enumerate(record["iterations"]) if at <= min(limit, until)]
             if rows:
                 found |= {key: (record["iterations"][rows[-1]], values[rows[-1]]) for key, values in record["values"].items()}
     return found

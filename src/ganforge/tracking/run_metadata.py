@@ -12,8 +12,7 @@ from ganforge.core.findings import NOT_MONITORED, Finding, advice, headline
 from ganforge.core.redaction import mask_all, mask_text
 
 HEALTH_TAG = "ganforge.health"
-UNCHECKED_TAGS = {HEALTH_TAG: NOT_MONITORED}
-"""Tags of a run until the health checks ran."""
+UNCHECKED_TAGS = {HEALTH_TAG: NOT_MONITORED}  # tags of a run until the health checks ran
 _NOTHING = "none"  # MLflow shows an empty tag like a missing one
 
 
@@ -22,12 +21,9 @@ class DatasetFacts:
     """The data set, as MLflow lists it."""
 
     name: str
-    digest: str
-    """Prefix of a hash of the data; MLflow takes at most 36 characters."""
-    source: str
-    """A component id, path or URL."""
-    profile: str = ""
-    """Number of samples, shape and classes, as text or JSON."""
+    digest: str  # prefix of a hash of the data; MLflow takes at most 36 characters
+    source: str  # a component id, path or URL
+    profile: str = ""  # number of samples, shape and classes, as text or JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +31,18 @@ class StartRecord:
     """Everything that MLflow gets when a run starts. The journal gets it once, and not again when the run is resumed.
 
     Write it with ``journal.record("start", **start.to_record())``, which removes secrets.
-
-    Attributes:
-        run_id: ganforge's id of the run; the tag ``ganforge.run_id`` identifies it in MLflow.
-        params: the resolved recipe, flattened with dots: ``generator.params.hidden`` → ``[128, 128]``.
-        note: Markdown shown on the run's page.
-        artifacts: files that are in the run folder already, such as ``recipe.toml``, each with its folder in MLflow.
-        parent_run_id: ganforge's id of the parent run (a sweep over seeds), or ``None``.
-        resolution: ``"auto"`` downsamples the metrics for MLflow, ``"full"`` sends every point.
     """
 
-    run_id: str
+    run_id: str  # ganforge's id of the run; the tag ``ganforge.run_id`` identifies it in MLflow
     run_name: str
     experiment: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)  # the resolved recipe: generator.params.hidden → [128, 128]
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetFacts | None = None
-    note: str = ""
-    artifacts: Mapping[str, str] = field(default_factory=dict)
-    parent_run_id: str | None = None
-    resolution: Literal["auto", "full"] = "auto"
+    note: str = ""  # Markdown shown on the run's page
+    artifacts: Mapping[str, str] = field(default_factory=dict)  # files of the run folder, each with its folder in MLflow
+    parent_run_id: str | None = None  # ganforge's id of the parent run (a sweep over seeds)
+    resolution: Literal["auto", "full"] = "auto"  # "auto" downsamples the metrics for MLflow, "full" sends every point
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for the journal, without secrets."""

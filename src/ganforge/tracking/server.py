@@ -42,11 +42,7 @@ def environment(uri: str) -> dict[str, str]:
 
 
 def free_port(host: str, first: int = 5000) -> int:
-    """The first free port from ``first`` on.
-
-    Raises:
-        UsageError: a hundred ports are in use.
-    """
+    """The first free port from ``first`` on; a :class:`UsageError` if a hundred ports are in use."""
     for port in range(first, min(first + 100, 65536)):
         with suppress(UsageError):
             return checked_port(host, port)
@@ -54,11 +50,7 @@ def free_port(host: str, first: int = 5000) -> int:
 
 
 def checked_port(host: str, port: int) -> int:
-    """The port that the user named.
-
-    Raises:
-        UsageError: it is in use, or ``host`` is not an address of this machine.
-    """
+    """The port; a :class:`UsageError` if it is in use, or ``host`` is not an address of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -73,11 +65,7 @@ def checked_port(host: str, port: int) -> int:
 
 @contextmanager
 def run_server(store: Store, *, host: str, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run a server while the block runs; yields its address and main process once it answers. All processes end with the block.
-
-    Raises:
-        UsageError: the server ended instead of answering.
-    """
+    """Run a server while the block runs; yields its address and main process once it answers, or raises a :class:`UsageError`."""
     is_any = host in {"0.0.0.0", "::"}  # noqa: S104 - only compared; the user has to ask for them
     address = f"http://{LOOPBACK if is_any else host}:{port}"
     with tempfile.TemporaryFile("w+") as output:  # not a pipe, which would fill up and stop the server

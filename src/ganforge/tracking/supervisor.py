@@ -18,8 +18,7 @@ from ganforge.tracking.mlflow_sink import set_environment
 from ganforge.tracking.tracking_store import Store, resolve_store
 from ganforge.tracking.uploader import DRAIN_TIMEOUT, UploadState, log_error, read_state, upload
 
-SYNC_TIMEOUT = 5.0
-"""Seconds that ``ganforge sync`` retries while the store does not answer."""
+SYNC_TIMEOUT = 5.0  # seconds that ``ganforge sync`` retries while the store does not answer
 _RESTARTS = 3
 _REQUEST_TIMEOUT = 12  # a request that is in progress when the time is up may take this long
 
@@ -30,10 +29,8 @@ class UploadSummary:
 
     store: Store
     accepted: Acknowledgement
-    pending: PendingUploads
-    """What was not delivered; ``ganforge sync`` delivers it later."""
-    message: str | None = None
-    """The reason why something was not delivered."""
+    pending: PendingUploads  # what was not delivered; ``ganforge sync`` delivers it later
+    message: str | None = None  # the reason why something was not delivered
 
     @property
     def link(self) -> str | None:
@@ -113,14 +110,9 @@ def supervise(
     Raises:
         UsageError: the URI is invalid.
     """
+    kinds: dict[str, type[_UploaderProcess | _UploaderThread]] = {"process": _UploaderProcess, "inline": _UploaderThread}
     store = resolve_store(uri)
-    uploader: _UploaderProcess | _UploaderThread | None = None
-    if mode == "process":
-        uploader = _UploaderProcess(folder, store, drain_timeout)
-    elif mode == "inline":
-        uploader = _UploaderThread(folder, store, drain_timeout)
-
-    supervisor = Supervisor(folder, store, uploader)
+    supervisor = Supervisor(folder, store, kinds[mode](folder, store, drain_timeout) if mode in kinds else None)
     try:
         yield supervisor
     finally:
@@ -192,8 +184,7 @@ class _UploaderThread:
         self.failed = False
         self._run_over = threading.Event()
         self._timeout = drain_timeout + _REQUEST_TIMEOUT
-        arguments = (folder, store, drain_timeout)
-        self._thread = threading.Thread(target=self._upload, args=arguments, daemon=True, name="ganforge-uploader")
+        self._thread = threading.Thread(target=self._upload, args=(folder, store, drain_timeout), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -23,8 +23,7 @@ _SQLITE = "sqlite:///"
 class Store:
     """An MLflow store."""
 
-    uri: str
-    """Its tracking URI; the path of an sqlite file is absolute."""
+    uri: str  # its tracking URI; the path of an sqlite file is absolute
     origin: Literal["--tracking-uri", "MLFLOW_TRACKING_URI", "default"] = "default"
 
     @property
@@ -55,8 +54,9 @@ class Store:
 
     def artifacts(self, experiment: str) -> str | None:
         """Where the artifacts of an experiment go: beside the sqlite file; ``None`` lets the server decide."""
-        database = self.database
-        return None if database is None else (database.parent / "mlartifacts" / slug(experiment, fallback="experiment")).as_uri()
+        if self.database is None:
+            return None
+        return (self.database.parent / "mlartifacts" / slug(experiment, fallback="experiment")).as_uri()
 
     def link(self, experiment_id: str, run_id: str | None = None) -> str | None:
         """Address of the page of a run or experiment; ``None`` for a store without a server.
@@ -71,10 +71,7 @@ class Store:
 def resolve_store(uri: str | None = None, *, folder: Path | None = None) -> Store:
     """Find the store: ``uri`` of the command line, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///<folder>/mlflow.db``.
 
-    Relative paths begin at ``folder``, by default the current one.
-
-    Raises:
-        UsageError: the URI is invalid, or names MLflow's file store, which MLflow refuses since 3.13.
+    Relative paths begin at ``folder``, by default the current one. Raises a :class:`UsageError` for a URI that MLflow would refuse.
     """
     folder = Path.cwd() if folder is None else folder.absolute()
     if uri:

@@ -37,8 +37,7 @@ from ganforge.tracking.tracking_store import Store, resolve_store
 Phase = Literal["off", "starting", "uploading", "unreachable", "done", "stopped", "busy"]
 """``unreachable``: MLflow does not answer, and the uploader retries; ``stopped``: for good; ``busy``: another one is at work."""
 
-DRAIN_TIMEOUT = 30.0
-"""Seconds that the uploader retries after the run's end, while the store accepts nothing."""
+DRAIN_TIMEOUT = 30.0  # seconds that the uploader retries after the run's end, while the store accepts nothing
 _INTERVAL = 2.0  # seconds between deliveries
 _STATE_FILE = "upload_state.json"
 
@@ -48,12 +47,9 @@ class UploadState:
     """What the uploader is doing, ``upload_state.json`` in the run folder; the terminal shows it."""
 
     phase: Phase
-    message: str | None = None
-    """The reason, for ``unreachable``, ``stopped`` and ``busy``."""
-    points: int = 0
-    """Points accepted in all."""
-    outage: float | None = None
-    """Length of the last outage in seconds, once it is over."""
+    message: str | None = None  # the reason, for "unreachable", "stopped" and "busy"
+    points: int = 0  # accepted in all
+    outage: float | None = None  # length of the last outage in seconds, once it is over
 
 
 def read_state(folder: RunFolder) -> UploadState | None:
@@ -128,14 +124,13 @@ def _is_resumed(folder: RunFolder, trainer: int) -> bool:
 
 def _acquire(lock: FileLock, run_over: threading.Event, timeout: float) -> bool:
     """Wait for the lock while the run lives, and ``timeout`` longer: an earlier uploader of the run may still be draining."""
-    while not run_over.is_set():
+    while True:
+        over = run_over.is_set()
         with suppress(Timeout):
-            lock.acquire(timeout=0.1)
+            lock.acquire(timeout=timeout if over else 0.1)
             return True
-    with suppress(Timeout):
-        lock.acquire(timeout=timeout)
-        return True
-    return False
+        if over:
+            return False
 
 
 @dataclass(slots=True)
@@ -167,7 +162,9 @@ class _UploadLoop:
             except RunDeletedError as deleted:
                 return self.report("stopped", str(deleted))
             except (UnreachableError, RefusedError, StorageError) as failure:
-                state, pause = self._fail(failure), self._backoff()
+                self.delivery = None
+                self.failures += 1
+                state, pause = self.report("unreachable", mask_text(str(failure))), self._backoff()
             else:
                 state, pause = self.report("done" if over else "uploading"), _INTERVAL
 
@@ -201,11 +198,6 @@ class _UploadLoop:
             self.delivery = Delivery(self.folder, self.sink, self.ack, save=self._save, reject=self._store_rejection)
         self.delivery.upload_pending(final=final)
         self.sink.suspected = self.failures = 0
-
-    def _fail(self, failure: Exception) -> UploadState:
-        self.delivery = None
-        self.failures += 1
-        return self.report("unreachable", mask_text(str(failure)))
 
     def _backoff(self) -> float:
         """Seconds to wait after a failure: 0.2, doubling up to 5, each ±20 %, so that many uploaders do not retry in step."""
