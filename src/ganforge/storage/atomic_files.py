@@ -30,10 +30,7 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data`` in one step, so that no reader sees a part of it; missing parent folders are created.
 
-    A ``durable`` file survives a power cut, which costs about a millisecond.
-
-    Raises:
-        StorageError: the disk or folder refused; ``path`` is unchanged.
+    A ``durable`` file survives a power cut, which costs about a millisecond. A :class:`StorageError` leaves ``path`` unchanged.
     """
     temporary = path.with_name(f".{path.name[:100]}.tmp-{os.getpid()}")
     with storage_errors(path):

@@ -49,11 +49,7 @@ class DamagedCheckpointError(Exception):
 def save(folder: RunFolder, iteration: int, state: State, keep: int) -> Path:
     """Commit ``state``, remove all but the ``keep`` newest checkpoints, and return the checkpoint's folder.
 
-    A tensor's name is ``<group>/<name>``; each group becomes a file.
-
-    Raises:
-        StorageError: the disk or folder refused; earlier checkpoints are untouched.
-        ValueError: a tensor's name has no group.
+    A tensor's name is ``<group>/<name>``; each group becomes a file. A :class:`StorageError` leaves earlier checkpoints untouched.
     """
     final = folder.checkpoints / f"{iteration:08d}"
     temporary = folder.checkpoints / f"{_TEMPORARY}{final.name}-{os.getpid()}"
@@ -127,11 +123,7 @@ def load(path: Path) -> State:
 
 
 def read_verified(path: Path) -> dict[str, bytes]:
-    """Read the files of one checkpoint's folder by name.
-
-    Raises:
-        DamagedCheckpointError: a file is missing or differs from the manifest.
-    """
+    """Read the files of one checkpoint's folder by name; a :class:`DamagedCheckpointError` if one differs from the manifest."""
     files = {}
     for name, (size, digest) in _manifest(path).items():
         data = _read(path / name)

@@ -18,8 +18,7 @@ _FLOAT = "$float"
 def dumps(data: object, *, indent: int | None = None) -> str:
     """Dump plain data as JSON: None, booleans, numbers, strings, and lists, tuples and string-keyed mappings of them.
 
-    Raises:
-        TypeError: the data holds anything else; the message says where.
+    A :class:`TypeError` says where the data holds anything else.
     """
     separators = (",", ":") if indent is None else (",", ": ")
     return json.dumps(_encode(data, "data"), allow_nan=False, indent=indent, separators=separators)

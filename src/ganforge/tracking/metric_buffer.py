@@ -38,9 +38,8 @@ class Point:
 class MetricBuffer:
     """Turns the journal's metrics into points that wait to be sent.
 
-    Args:
-        width: width of the first windows, or ``None`` to choose it from the speed that the journal shows.
-        highest: highest iteration sent of each metric; what a resumed run logs again is left out.
+    Without a ``width`` of the first windows, it is chosen from the speed that the journal shows. ``highest`` is the highest
+    iteration sent of each metric: what a resumed run logs again is left out.
     """
 
     def __init__(self, width: int | None, highest: Mapping[str, int]) -> None:

@@ -24,10 +24,12 @@ def library_requirements() -> list[str]:
 def log_generator(
     client: MlflowClient, experiment_id: str, run_id: str, folder: Path, *, iteration: int, requirements: Sequence[str]
 ) -> None:
-    """Log the generator as the run's model of this iteration unless it is there.
+    """Log the generator as the run's model of this iteration unless it is there, with links to the run and its evaluations.
 
     The folder is what ``ganforge.runs.loaded_generator.load`` needs: the EMA's weights, the resolved recipe, sizes and versions.
     """
+    from mlflow.entities import LoggedModelOutput, Metric
+
     mark = f"{run_id}@{iteration}"
     for earlier in client.search_logged_models([experiment_id], filter_string=f"tags.`{_MARK}` = '{mark}'"):
         if str(earlier.status) == "READY":
@@ -43,7 +45,17 @@ def log_generator(
         _save(path, model, folder, run_id=run_id, requirements=requirements)
         client.log_model_artifacts(model.model_id, str(path))
     client.finalize_logged_model(model.model_id, "READY")
-    _link(client, model, run_id=run_id, iteration=iteration)
+
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=iteration)])
+    measured = [
+        Metric(metric.key, metric.value, metric.timestamp, metric.step, model_id=model.model_id, run_id=run_id)
+        for key in client.get_run(run_id).data.metrics
+        if key.startswith("eval/")
+        for metric in client.get_metric_history(run_id, key)
+        if metric.step == iteration
+    ]
+    if measured:
+        client.log_batch(run_id, metrics=measured, synchronous=True)
 
 
 def _save(path: Path, model: LoggedModel, folder: Path, *, run_id: str, requirements: Sequence[str]) -> None:
@@ -67,19 +79,3 @@ def _save(path: Path, model: LoggedModel, folder: Path, *, run_id: str, requirem
             artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
         ),
     )
-
-
-def _link(client: MlflowClient, model: LoggedModel, *, run_id: str, iteration: int) -> None:
-    """Show the model on the run's page, and the evaluations of its iteration on the model's page."""
-    from mlflow.entities import LoggedModelOutput, Metric
-
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=iteration)])
-    measured = [
-        Metric(metric.key, metric.value, metric.timestamp, metric.step, model_id=model.model_id, run_id=run_id)
-        for key in client.get_run(run_id).data.metrics
-        if key.startswith("eval/")
-        for metric in client.get_metric_history(run_id, key)
-        if metric.step == iteration
-    ]
-    if measured:
-        client.log_batch(run_id, metrics=measured, synchronous=True)

@@ -89,12 +89,12 @@ class MlflowSink:
 
     def connect(self) -> None:
         """Import MLflow and open the store; a new sqlite file gets its tables. Never refused for good."""
-        with _retry_refusals(), translate_errors(), self.store.locked():
+        with _translate_errors(retry=True), self.store.locked():
             self._client.search_experiments(max_results=1)
 
     def open_run(self, start: StartRecord, run_id: str | None) -> tuple[str, str]:
         """Find the run (``run_id`` is acknowledged) or create it; return ``(experiment id, run id)``. Never refused for good."""
-        with _retry_refusals(), translate_errors(), self.store.locked():
+        with _translate_errors(retry=True), self.store.locked():
             if not self._find_acknowledged(run_id):
                 self._experiment_id = self._find_experiment(start)
                 self._run_id = self._find_run(start.run_id) or self._create_run(start)
@@ -176,7 +176,7 @@ class MlflowSink:
         MLflow cannot store must not block the others for ever.
         """
         try:
-            with translate_errors():
+            with _translate_errors():
                 yield
         except UnreachableError as failure:
             if may_blame:
@@ -185,7 +185,7 @@ class MlflowSink:
                     raise RefusedError(str(failure)) from failure
             raise
         except RefusedError as refusal:
-            with translate_errors():
+            with _translate_errors():
                 run = self._client.get_run(self._run_id)
             if run.info.lifecycle_stage == "deleted":
                 raise RunDeletedError(f"the run {self._run_id} was deleted in MLflow") from refusal
@@ -193,7 +193,7 @@ class MlflowSink:
 
     def _accepts_writes(self) -> bool:
         try:
-            with translate_errors():
+            with _translate_errors():
                 self._client.set_tag(self._run_id, "ganforge.upload_failures", str(self.suspected + 1), synchronous=True)
         except (UnreachableError, RefusedError):
             return False
@@ -285,15 +285,6 @@ class MlflowSink:
         return {(part[0], part[2]) for part in parts if len(part) > 2 and part[1] == "step"}
 
 
-@contextmanager
-def _retry_refusals() -> Iterator[None]:
-    """Retry refusals before there is a run (a wrong address, no permission): the user can fix them, and the journal can wait."""
-    try:
-        yield
-    except RefusedError as refusal:
-        raise UnreachableError(str(refusal)) from refusal
-
-
 def _attempt(what: str, send: Callable[[], None]) -> list[Refusal]:
     try:
         send()
@@ -353,17 +344,20 @@ def isolate_refused(items: Sequence[_T], send: Callable[[Sequence[_T]], None]) -
 
 
 @contextmanager
-def translate_errors() -> Iterator[None]:
-    """Turn every error from MLflow, its store or the network into one of this module's errors."""
+def _translate_errors(*, retry: bool = False) -> Iterator[None]:
+    """Turn every error from MLflow, its store or the network into one of this module's errors.
+
+    With ``retry`` nothing counts as refused: before there is a run, the user can mend a wrong address, and the journal can wait.
+    """
     try:
         yield
     except (UnreachableError, RefusedError, RunDeletedError):
         raise
     except Exception as error:  # database drivers and cloud storage have their own errors; none of them may reach the training
-        raise _translated(error) from error
+        raise _translated(error, retry=retry) from error
 
 
-def _translated(error: Any) -> UnreachableError | RefusedError:
+def _translated(error: Any, *, retry: bool) -> UnreachableError | RefusedError:
     from mlflow import MlflowException
 
     is_mlflow = isinstance(error, MlflowException)
@@ -379,7 +373,7 @@ def _translated(error: Any) -> UnreachableError | RefusedError:
         permanent = status in _PERMANENT_STATUS or error.errno in _PERMANENT_ERRNO
     else:
         permanent = isinstance(error, ValueError | TypeError | OverflowError | KeyError)
-    return RefusedError(message) if permanent else UnreachableError(message)
+    return RefusedError(message) if permanent and not retry else UnreachableError(message)
 
 
 def metric_key(name: str) -> str:

@@ -92,8 +92,7 @@ def _await_health(process: subprocess.Popen[bytes], address: str, output: IO[str
     while time.monotonic() < deadline:
         if process.poll() is not None:
             output.seek(0)
-            lines = output.read().split("\n")
-            last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+            last = next((line for line in reversed(output.read().split("\n")) if line.strip()), "it printed nothing")
             raise UsageError(f"the MLflow server ended at once: {mask_text(last.strip())}", remedy="see 'ganforge doctor'")
         with suppress(requests.RequestException):
             if requests.get(f"{address}/health", timeout=2).ok:

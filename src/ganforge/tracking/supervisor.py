@@ -42,11 +42,8 @@ class UploadSummary:
 def sync(folder: RunFolder, uri: str | None = None) -> UploadSummary:
     """Deliver the rest of a run that has ended, and set its true final status.
 
-    The store is ``uri``, else the environment's, else the one that the run used.
-
-    Raises:
-        RunFolderError: the run is in progress, or its last uploader is still at work.
-        UsageError: the URI is invalid.
+    The store is ``uri``, else the environment's, else the one that the run used. Raises a :class:`RunFolderError` if the run is in
+    progress, or its last uploader still at work.
     """
     store, used = resolve_store(uri), Acknowledgement.load(folder.acknowledged).store
     if store.origin == "default" and used:
@@ -105,10 +102,7 @@ def supervise(
     status KILLED.
 
     The mode ``"process"`` starts a process; ``"inline"`` a thread of this one, for notebooks; ``"off"`` leaves everything to
-    ``ganforge sync``.
-
-    Raises:
-        UsageError: the URI is invalid.
+    ``ganforge sync``. Raises a :class:`UsageError` if the URI is invalid.
     """
     kinds: dict[str, type[_UploaderProcess | _UploaderThread]] = {"process": _UploaderProcess, "inline": _UploaderThread}
     store = resolve_store(uri)

@@ -19,7 +19,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -66,12 +65,15 @@ def main(path: str, drain_timeout: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)
     warnings.simplefilter("ignore")  # from MLflow and SQLAlchemy: not visible here, and -W error would end the uploader
-    trainer = os.getppid()
-    run_over = threading.Event()
+    trainer, run_over = os.getppid(), threading.Event()
     threading.Thread(target=_wait_for_parent, args=(run_over,), daemon=True).start()
+
+    def resumed() -> bool:  # by a process other than our trainer, which has an uploader of its own
+        holder = folder.holder()
+        return holder is not None and holder.pid != trainer
+
     try:
         set_environment(own_process=True)
-        resumed = partial(_is_resumed, folder, trainer)
         upload(folder, resolve_store(), run_over, drain_timeout=float(drain_timeout), resumed=resumed)
     except Exception as error:  # noqa: BLE001 - the last boundary: this process's stderr is not read
         log_error(folder, error)
@@ -114,12 +116,6 @@ def _wait_for_parent(run_over: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     run_over.set()
-
-
-def _is_resumed(folder: RunFolder, trainer: int) -> bool:
-    """Whether a process other than our trainer works in the run folder now; it started its own uploader."""
-    holder = folder.holder()
-    return holder is not None and holder.pid != trainer
 
 
 def _acquire(lock: FileLock, run_over: threading.Event, timeout: float) -> bool:
