@@ -66,7 +66,7 @@ def test_the_discriminators_output_lies_where_its_points_lie(events):
     started, drawn, *_ = events("moons", every=100)
     figure = PlaneFigure(started, "title")
     (left, right), (bottom, top) = figure._plane.limits
-    xs, ys = np.meshgrid(np.linspace(left, (left + right) / 2, 31), np.linspace(bottom, top, 31))
+    xs, ys = np.meshgrid(np.linspace(left, (left + right) / 2, 31), np.linspace(bottom, top, 31), indexing="ij")
     points = torch.from_numpy(np.column_stack([xs.ravel(), ys.ravel()]))
     logits = torch.where(points[:, 1] > (bottom + top) / 2, 50.0, -50.0)
     far_away = Samples(torch.full((200, 2), 1e6), latent=drawn.fake.latent)
@@ -192,7 +192,7 @@ def test_a_failing_discriminator_causes_one_warning_and_is_not_drawn_as_before(f
     lost = replace(last, logit_grid=None, grid_error="RuntimeError: no statistics yet")
     draw(folder, [started, first, lost, lost])
     (text,) = caplog.messages
-    assert "iteration 100 is drawn without the discriminator" in text
+    assert "iteration 100 lacks the discriminator" in text
     assert "no statistics yet; training continues" in text
 
     figure, blank = make_sample_figure(started, ""), make_sample_figure(started, "")

@@ -7,9 +7,9 @@ A callback is a context manager that returns an event handler, best written as o
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from types import TracebackType
 
 from ganforge.core.events import Event, Finished
 
@@ -63,21 +63,22 @@ def _optional(callback: Callback) -> Iterator[Handler]:
                 callback.__exit__(type(error), error, error.__traceback__)
             _report(callback, error)
 
+    def close(kind: type[BaseException] | None, cause: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if handle is not None:
+                callback.__exit__(kind, cause, trace)
+        except Exception as failure:  # noqa: BLE001 - the boundary below
+            if failure is not cause:
+                _report(callback, failure)
+
     # Callbacks draw and print with libraries of all kinds; none of their errors is worth a training run.
     try:
         handle = callback.__enter__()
     except Exception as error:  # noqa: BLE001 - the boundary above
         _report(callback, error)
-    try:
+    with ExitStack() as stack:
+        stack.push(close)
         yield handle_if_open
-    finally:
-        kind, error, trace = sys.exc_info()
-        try:
-            if handle is not None:
-                callback.__exit__(kind, error, trace)
-        except Exception as failure:  # noqa: BLE001 - the boundary above
-            if failure is not error:
-                _report(callback, failure)
 
 
 def _report(callback: Callback, error: Exception) -> None:

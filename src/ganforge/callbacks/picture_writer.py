@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 RecordPicture = Callable[[str, int, Path], None]
 """Receives each picture written: key such as ``images/samples``, iteration, file."""
 
-_CURVES_INTERVAL = 60.0  # least seconds between two drawings of the losses during training
-
 _log = logging.getLogger(__name__)
 
 _HEAD_START = 1.0  # seconds of training before the first picture
+_CURVES_INTERVAL = 60.0  # least seconds between two drawings of the losses during training
 _CURVES_SHARE = 0.01  # share of the time that drawing curves may take
 _FRAME_PACE, _LAST_FRAME_PACE = 120, 2000  # milliseconds
 _MIN_FRAMES, _MAX_FRAMES = 8, 60
@@ -81,9 +80,7 @@ class _PictureWriter:
     def _warn_about_missing_logits(self, picture: SamplesDrawn) -> None:
         if picture.grid_error and not self._warned:
             self._warned = True
-            text = (
-                "the picture of iteration %d is drawn without the discriminator, which fails in eval mode: %s; training continues"
-            )
+            text = "the picture of iteration %d lacks the discriminator, which fails in eval mode: %s; training continues"
             _log.warning(text, picture.iteration, picture.grid_error)
 
     def _write(self, picture: SamplesDrawn, draw: Callable[[SamplesDrawn], Pixels]) -> None:

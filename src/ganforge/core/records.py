@@ -189,7 +189,7 @@ class Evaluation:
 class LogitGrid:
     """The discriminator's logits ``(m,)`` over a regular grid of points ``(m, d)`` with one or two axes, in the data's own units.
 
-    ``sides`` is the number of points per axis, so that ``prod(sides) == m``.
+    ``sides`` is the number of points per axis, so that ``prod(sides) == m``. Points are sorted by the first axis, then the second.
     """
 
     points: Tensor

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,9 +84,8 @@ def arrange_by_group(groups: Groups | None, count: int) -> Arrangement:
     if members is None:
         return arrange_in_order(count)
     if len(members) > MAX_GROUPS:
-        order = np.concatenate([indices for _, indices in members])
-        plain = arrange_in_order(count)
-        return Arrangement(np.where(plain.places == BLANK, BLANK, order[plain.places]), plain.names)
+        places = _place(np.concatenate([indices for _, indices in members]))
+        return Arrangement(places, ("",) * len(places))
     most = max(len(indices) for _, indices in members)
     rows = [sum(math.ceil(len(indices) / columns) for _, indices in members) for columns in range(1, most)]
     columns = next((columns for columns, needed in enumerate(rows, start=1) if needed <= columns), most)
@@ -112,10 +112,8 @@ def fit_grid(groups: Groups | None, count: int, columns: int, rows: int) -> Grid
         return _stack([(name, indices[:columns]) for name, indices in members], columns).places
     if len(members) <= columns:
         return _stack([(name, indices[:rows]) for name, indices in members], rows).places.T
-    rounds = max(len(indices) for _, indices in members)
-    taken = [indices[turn] for turn in range(rounds) for _, indices in members if turn < len(indices)]
-    places = arrange_in_order(min(len(taken), columns * rows), columns).places
-    return np.where(places == BLANK, BLANK, np.array(taken)[places])
+    in_turn = [index for each in zip_longest(*(indices for _, indices in members)) for index in each if index is not None]
+    return _place(np.array(in_turn[: columns * rows]), columns)
 
 
 def lay_out(images: Pixels, places: GridIndices, *, gap: int = 1, shade: int = _WHITE) -> Pixels:
@@ -228,9 +226,12 @@ def _members(groups: Groups | None) -> list[tuple[str, GridIndices]] | None:
 
 def _stack(members: Sequence[tuple[str, GridIndices]], columns: int) -> Arrangement:
     """Each group in rows of ``columns``, labelled at its first row."""
-    blocks = [arrange_in_order(len(indices), columns).places for _, indices in members]
-    places = np.concatenate(
-        [np.where(block == BLANK, BLANK, indices[block]) for block, (_, indices) in zip(blocks, members, strict=True)]
-    )
+    blocks = [_place(indices, columns) for _, indices in members]
     names = [text for block, (name, _) in zip(blocks, members, strict=True) for text in (name, *[""] * (len(block) - 1))]
-    return Arrangement(places, tuple(names))
+    return Arrangement(np.concatenate(blocks), tuple(names))
+
+
+def _place(indices: NDArray[np.int64], columns: int | None = None) -> GridIndices:
+    """The images with these indices in reading order."""
+    places = arrange_in_order(len(indices), columns).places
+    return np.where(places == BLANK, BLANK, indices[places])

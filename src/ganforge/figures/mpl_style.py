@@ -31,9 +31,7 @@ DATA_1D, GENERATED_1D, DISCRIMINATOR_1D, OPTIMUM_1D = "#22262b", "#2f9e63", "#1f
 """The colours of Figure 1 in Goodfellow et al. 2014: data black, generated green, discriminator blue."""
 
 _DPI = 125
-
-MAX_LEGEND = 20
-"""Largest number of names in a legend."""
+_MAX_LEGEND = 20  # names
 _LEGEND_SPACE = 8.0  # points between entries
 
 
@@ -113,7 +111,7 @@ def add_legend(axes: Axes, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class LegendLayout:
-    """A legend above a pair of axes before it is drawn; names beyond :data:`MAX_LEGEND` are counted in a last entry."""
+    """A legend above a pair of axes before it is drawn; names beyond the first 20 are counted in a last entry."""
 
     names: tuple[str, ...]
     columns: int
@@ -127,7 +125,7 @@ class LegendLayout:
         """Draw it above ``axes``, with a handle for each of the first names."""
         from matplotlib.lines import Line2D
 
-        shown = [*handles[:MAX_LEGEND], Line2D([], [], linestyle="")][: len(self.names)]
+        shown = [*handles[:_MAX_LEGEND], Line2D([], [], linestyle="")][: len(self.names)]
         add_legend(
             axes, handles=shown, labels=self.names, loc="lower left", bbox_to_anchor=(-0.015, 1.0), ncols=self.columns,
             columnspacing=_LEGEND_SPACE / 8, handletextpad=0.4,
@@ -138,8 +136,8 @@ def layout_legend(names: Sequence[str], width: float) -> LegendLayout:
     """A legend of these names for ``width`` inches; long names are shortened, and at most 20 are listed."""
     from matplotlib.textpath import TextPath
 
-    shown = [escape_math(name[:14]) for name in names[:MAX_LEGEND]]
-    shown += [f"… and {len(names) - MAX_LEGEND} more"] if len(names) > MAX_LEGEND else []
+    shown = [escape_math(name[:14]) for name in names[:_MAX_LEGEND]]
+    shown += [f"… and {len(names) - _MAX_LEGEND} more"] if len(names) > _MAX_LEGEND else []
     longest = max((TextPath((0, 0), name, size=8).get_extents().x1 for name in shown if name.strip()), default=0.0)
     entry = 1.6 * 8 + 0.4 * 8 + longest + _LEGEND_SPACE  # points, with the sizes of `add_legend`
     return LegendLayout(tuple(shown), max(1, min(6, int((72 * width + _LEGEND_SPACE) / entry))))

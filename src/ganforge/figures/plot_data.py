@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,20 +59,11 @@ def axis_limits(points: Floats) -> Floats:
     return limits
 
 
-def grid_logits(field: LogitGrid) -> tuple[Floats, Floats, Floats]:
-    """A logit grid over the plane as axes ``(nx,)``, ``(ny,)`` and logits ``(ny, nx)``, whatever the order of its points."""
-    points = field.points.double().numpy()
-    logits = field.logits.double().numpy()
-    order = np.lexsort((points[:, 0], points[:, 1]))
-    xs, ys = np.unique(points[:, 0]), np.unique(points[:, 1])
-    return xs, ys, logits[order].reshape(len(ys), len(xs))
-
-
-def line_logits(field: LogitGrid) -> tuple[Floats, Floats]:
-    """A logit grid over the line as points ``(m,)`` in ascending order and logits ``(m,)``."""
-    points = field.points.double().numpy()[:, 0]
-    order = np.argsort(points)
-    return points[order], field.logits.double().numpy()[order]
+def grid_logits(field: LogitGrid) -> tuple[Floats, ...]:
+    """A logit grid as its axes and its logits: ``(nx,)``, ``(ny,)`` and ``(ny, nx)``, or on the line ``(m,)`` and ``(m,)``."""
+    points, sides = field.points.double().numpy(), field.sides
+    axes = [points[:: math.prod(sides[at + 1 :]), at][:side] for at, side in enumerate(sides)]
+    return *axes, field.logits.double().numpy().reshape(sides).T
 
 
 @dataclass(frozen=True, slots=True)

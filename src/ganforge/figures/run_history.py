@@ -18,8 +18,7 @@ from ganforge.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from torch import Tensor
 
-BINS = 480
-"""Largest number of points of a curve; even."""
+BINS = 480  # largest number of points of a curve; even
 
 _COLUMNS: tuple[tuple[np.ufunc, float], ...] = ((np.add, 0.0), (np.add, 0.0), (np.minimum, np.inf), (np.maximum, -np.inf))
 """Sums, counts, minima and maxima: how two values or bins are joined, and the value of an empty bin."""

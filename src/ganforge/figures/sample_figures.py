@@ -88,10 +88,8 @@ class PlaneFigure:
         axes.locator_params(nbins=6)
         axes.set_xlabel(self._plane.names[0], labelpad=2)
         axes.set_ylabel(self._plane.names[1], labelpad=2)
-        handles = [
-            _handle(mpl_style.REAL, "real"),
-            *map(_handle, mpl_style.GROUPS if len(names) > 1 else [mpl_style.GENERATED], names),
-        ]
+        colours = mpl_style.GROUPS if len(names) > 1 else [mpl_style.GENERATED]
+        handles = [_handle(mpl_style.REAL, "real"), *map(_handle, colours, names)]
         if len(names) > len(mpl_style.GROUPS):
             handles.append(_handle("none", f"… {len(names) - len(mpl_style.GROUPS)} more"))
         if has_field:
@@ -139,7 +137,7 @@ class LineFigure:
         generated = plot_data.estimate_density(samples, self._points)
         self._curves["generated"].set_ydata(generated)
         self._curves["optimum"].set_ydata(plot_data.optimal_discriminator(self._data, generated))
-        across, logits = plot_data.line_logits(picture.logit_grid) if picture.logit_grid is not None else (np.empty(0), np.empty(0))
+        across, logits = plot_data.grid_logits(picture.logit_grid) if picture.logit_grid is not None else (np.empty(0), np.empty(0))
         self._curves["discriminator"].set_data(across, plot_data.probability(logits))
         moving = [*self._curves.values(), self._note]
         if self._mapping is not None and picture.fake.latent is not None:

@@ -282,10 +282,9 @@ def _summarize_seed(run: IdentifiedRun, page: Path, embedder: ImageEmbedder) -> 
 
 def _seeds_without_run(data: ReportData, known: set[str]) -> list[dict[str, Any]]:
     """Seeds that only the sweep knows: they failed before they had a folder, or it was moved."""
-    unknown = dict.fromkeys(("duration", "verdict", "name", "page", "image"), "")
     return [
-        unknown
-        | {
+        {
+            **dict.fromkeys(("duration", "verdict", "name", "page", "image"), ""),
             "seed": str(one.get("seed", "?")),
             "word": str(one.get("status", "unknown")),
             "iteration": iterations if isinstance(iterations := one.get("iterations"), int) else None,

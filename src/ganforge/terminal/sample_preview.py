@@ -103,7 +103,7 @@ class SamplePreview:
         if picture.logit_grid is not None:
             half = np.arange(0, canvas.width, 4)
             canvas.dots(half, np.full(len(half), canvas.height // 2), 1)
-            across, logits = plot_data.line_logits(picture.logit_grid)
+            across, logits = plot_data.grid_logits(picture.logit_grid)
             canvas.curve(plot_data.probability(np.interp(points, across, logits, left=np.nan, right=np.nan)), 3)
             legend.append(("D(x), ½ dotted", _CURVE))
         return canvas.lines((_REAL, _FAKE[0], _CURVE)), legend
