@@ -18,7 +18,6 @@ from ganforge.builtin.datasets.remote_datasets import (
     find_folder,
     read_file,
     search_folders,
-    sha256,
 )
 from ganforge.core.errors import DataError, StorageError, UsageError, unknown_name
 from ganforge.storage.atomic_files import storage_errors, write_bytes
@@ -88,7 +87,7 @@ def _verify(dataset: RemoteDataset, file: RemoteFile, raw: bytes, origin: Path |
     content = file.decompress(raw, origin)
     if not file.matches(content):
         raise DataError(
-            f"{origin}: is not {file.name} of {dataset.name}: its checksum is {sha256(content)}, not {file.checksum}",
+            f"{origin}: is not {file.name} of {dataset.name}: its checksum is {file.checksum_of(content)}, not {file.checksum}",
             remedy=f"get it from {' or '.join(dataset.urls)}",
         )
 

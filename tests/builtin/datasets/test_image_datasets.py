@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
+import pickle
 import struct
 import tarfile
 from functools import partial
@@ -14,7 +16,7 @@ import pytest
 import torch
 
 from ganforge.builtin.datasets.dataset_specs import Cifar10Params
-from ganforge.builtin.datasets.image_datasets import build_remote, decode_idx
+from ganforge.builtin.datasets.image_datasets import build_remote, decode_batch, decode_idx
 from ganforge.builtin.datasets.remote_datasets import (
     CIFAR10,
     CIFAR10_BATCHES,
@@ -131,7 +133,7 @@ def made_up(tmp_path):
 
 
 def test_other_content_under_the_same_name_is_refused(dataset, made_up):
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: is not the file of mnist: its SHA-256 differs"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: is not the file of mnist: its sha256 differs"):
         dataset("mnist")
 
 
@@ -212,14 +214,41 @@ def test_a_file_that_cannot_be_read(tmp_path):
 PER_BATCH = 20
 
 
+class Python2Pickler(pickle._Pickler):
+    """Writes texts and bytes as Python 2 did, whose ``str`` were bytes."""
+
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def save_bytes(self, obj):
+        self.write(b"T" + struct.pack("<I", len(obj)) + obj)
+        self.memoize(obj)
+
+    dispatch[bytes] = save_bytes
+    dispatch[str] = lambda self, obj: self.save_bytes(obj.encode())
+
+
+def pickled(content):
+    stream = io.BytesIO()
+    Python2Pickler(stream, protocol=2).dump(content)
+    return stream.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+
+
 def batch(number):
     images = np.random.default_rng(number).integers(0, 256, (PER_BATCH, 3072), dtype=np.uint8)
     return images, [(number + place) % 10 for place in range(PER_BATCH)]
 
 
+def python_form(number):
+    images, labels = batch(number)
+    return pickled({"batch_label": "training batch", "labels": labels, "data": images, "filenames": ["a.png"] * PER_BATCH})
+
+
 def binary_form(number):
     images, labels = batch(number)
     return b"".join(bytes([label]) + image.tobytes() for image, label in zip(images, labels, strict=True))
+
+
+FORMS = {"python": (python_form, ""), "binary": (binary_form, ".bin")}
 
 
 def form_of(files):
@@ -236,18 +265,24 @@ def archived(files, folder):
     return stream.getvalue()
 
 
+@pytest.fixture(params=["python", "binary"])
+def files(request):
+    write, ending = FORMS[request.param]
+    return {f"{name}{ending}": write(number) for number, name in enumerate(CIFAR10_BATCHES)}
+
+
 @pytest.fixture(params=["flat", "unpacked", "archive"])
-def tiny(request, tmp_path):
+def tiny(request, files, tmp_path):
     """A small CIFAR-10 below ``tmp_path``, and what would be remote of it."""
-    files = {name: binary_form(number) for number, name in enumerate(CIFAR10_BATCHES)}
-    folder, inside = tmp_path / "tiny", CIFAR10.subfolder
+    folder = tmp_path / "tiny"
+    inside = "cifar-10-batches-bin" if "test_batch.bin" in files else "cifar-10-batches-py"
     if request.param == "archive":
         files = {"cifar-10.tar.gz": archived(files, inside)}
     target = folder / inside if request.param == "unpacked" else folder
     target.mkdir(parents=True)
     for name, raw in files.items():
         (target / name).write_bytes(raw)
-    return RemoteDataset("tiny", "a tiny one", (form_of(files),), (), "none", subfolder=inside)
+    return RemoteDataset("tiny", "a tiny one", (form_of(files),), (), "none", subfolders=CIFAR10.subfolders)
 
 
 def context(tmp_path):
@@ -265,6 +300,7 @@ def test_every_form_holds_the_same_images(tiny, tmp_path):
     assert (held.values.min().item(), held.values.max().item()) == (-1, 1)
 
 
+@pytest.mark.parametrize("files", ["python"], indirect=True)
 @pytest.mark.parametrize("tiny", ["flat"], indirect=True)
 def test_it_keeps_the_contract(components, tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("GANFORGE_DATA", str(tmp_path))
@@ -281,9 +317,32 @@ def test_it_keeps_the_contract(components, tiny, tmp_path, monkeypatch):
     assert {one.check for one in check_component(small) if one.state != "passed"} <= {"T05", "T06"}
 
 
+@pytest.mark.parametrize("files", ["binary"], indirect=True)
 @pytest.mark.parametrize("tiny", ["flat", "archive"], indirect=True)
 def test_other_content_is_refused_before_it_is_looked_at(tiny, tmp_path):
     file = tmp_path / "tiny" / tiny.layouts[0][0].name
     file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(DataError, match=f"{file.name}: is not the file of tiny: its SHA-256 differs"):
+    with pytest.raises(DataError, match=f"{file.name}: is not the file of tiny: its sha256 differs"):
         build_remote(tiny, Cifar10Params(), context(tmp_path))
+
+
+class Evil:
+    def __init__(self, call, *words):
+        self.call, self.words = call, words
+
+    def __reduce__(self):
+        return self.call, self.words
+
+
+@pytest.mark.parametrize("call", [os.system, eval, print, np.fromfile])
+def test_no_code_of_a_pickle_is_run(call, tmp_path):
+    written = tmp_path / "written"
+    evil = Evil(call, f"open({str(written)!r}, 'w')" if call is eval else f"touch {written}")
+    with pytest.raises(DataError, match=r"refers to .+, which no batch of CIFAR-10 contains"):
+        decode_batch(pickle.dumps({b"data": evil}, protocol=2), "batch")
+    assert not written.exists()
+
+
+def test_no_object_from_elsewhere_is_asked_for():
+    with pytest.raises(pickle.UnpicklingError):
+        decode_batch(b"\x80\x02X\x01\x00\x00\x00aQ.", "batch")

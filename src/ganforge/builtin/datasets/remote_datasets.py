@@ -26,8 +26,8 @@ class RemoteFile:
     """One file of a data set.
 
     Attributes:
-        checksum: ``sha256:…`` of its content; of the decompressed content if it may be compressed.
-        size: bytes of that content.
+        checksum: ``sha256:…`` or ``md5:…`` of its content; of the decompressed content if it may be compressed.
+        size: bytes of that content, or 0 if unknown.
         gzipped: whether it may also come as ``name.gz``.
     """
 
@@ -41,9 +41,19 @@ class RemoteFile:
         """The names that it may have."""
         return (self.name, f"{self.name}.gz") if self.gzipped else (self.name,)
 
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of its checksum."""
+        return self.checksum.partition(":")[0]
+
+    def checksum_of(self, content: bytes) -> str:
+        """The checksum of decompressed content, with this file's algorithm."""
+        digest = hashlib.new(self.algorithm, content, usedforsecurity=self.algorithm != "md5").hexdigest()
+        return f"{self.algorithm}:{digest}"
+
     def matches(self, content: bytes) -> bool:
         """Whether decompressed content has the right checksum."""
-        return sha256(content) == self.checksum
+        return self.checksum_of(content) == self.checksum
 
     def decompress(self, raw: bytes, origin: Path | str) -> bytes:
         """The content of a file that may be compressed; at most its size, since a small malicious gzip may exceed memory."""
@@ -69,10 +79,13 @@ class RemoteDataset:
     """One data set.
 
     Attributes:
+        name: its name in recipes.
+        summary: one line that describes it.
         layouts: the sets of files that it may come as; any one of them is enough.
         urls: web folders that hold the files of the first layout.
+        licence: as stated by its authors.
         system_folders: where packages of the operating system put it.
-        subfolder: the folder that its archive unpacks to; it is searched too.
+        subfolders: folders that its archives unpack to; they are searched too.
         alternative: how to get it without these URLs.
     """
 
@@ -82,7 +95,7 @@ class RemoteDataset:
     urls: tuple[str, ...]
     licence: str
     system_folders: tuple[Path, ...] = ()
-    subfolder: str = ""
+    subfolders: tuple[str, ...] = ()
     alternative: str = ""
 
     @property
@@ -94,7 +107,7 @@ class RemoteDataset:
         """Compare decompressed content with the file's checksum."""
         if not file.matches(content):
             raise DataError(
-                f"{path}: is not the file of {self.name}: its SHA-256 differs",
+                f"{path}: is not the file of {self.name}: its {file.algorithm} differs",
                 remedy=f"run `ganforge data prepare {self.name}` to replace it; for your own images use 'arrays' or 'image-folder'",
             )
 
@@ -148,28 +161,49 @@ FASHION_MNIST = RemoteDataset(
     alternative="on Debian and Ubuntu: apt-get install dataset-fashion-mnist, which ganforge finds automatically",
 )
 
-# as torchvision for Ruby checks archive and batches; neither was measured here
-_CIFAR10_ARCHIVE = "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
-CIFAR10_BATCHES = {
-    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-}
-"""SHA-256 by name, in the order of the images."""
+CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+"""Names without the ``.bin`` of the binary form."""
+
+
+def _batches(ending: str, algorithm: str, digests: Iterable[str], size: int = 0) -> Layout:
+    """The six files of CIFAR-10 in one form."""
+    pairs = zip(CIFAR10_BATCHES, digests, strict=True)
+    return tuple(RemoteFile(f"{name}{ending}", f"{algorithm}:{digest}", size) for name, digest in pairs)
+
+
+# archives: as Keras (Python form) and torchvision for Ruby (binary form) check them; neither was measured here
+# batches: MD5 as torchvision checks the Python form, SHA-256 as torchvision for Ruby checks the binary form
+_PYTHON_ARCHIVE = "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+_BINARY_ARCHIVE = "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+_PYTHON_BATCHES = (
+    "c99cafc152244af753f735de768cd75f",
+    "d4bba439e000b95fd0a9bffe97cbabec",
+    "54ebc095f3ab1f0389bbae665268c751",
+    "634d18415352ddfa80567beed471001a",
+    "482c414d41f54cd18b22e5b47cb7c3cb",
+    "40351d587109b95175f43aff81a1287e",
+)
+_BINARY_BATCHES = (
+    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+)
 
 CIFAR10 = RemoteDataset(
     "cifar10",
     "photographs of ten kinds, 3×32×32, 50,000 + 10,000",
     (
-        (RemoteFile("cifar-10-binary.tar.gz", _CIFAR10_ARCHIVE, 170_052_171),),
-        tuple(RemoteFile(name, f"sha256:{digest}", 10_000 * 3073) for name, digest in CIFAR10_BATCHES.items()),
+        (RemoteFile("cifar-10-python.tar.gz", _PYTHON_ARCHIVE, 170_498_071),),
+        (RemoteFile("cifar-10-binary.tar.gz", _BINARY_ARCHIVE, 170_052_171),),
+        _batches("", "md5", _PYTHON_BATCHES),
+        _batches(".bin", "sha256", _BINARY_BATCHES, 10_000 * 3073),
     ),
     ("https://www.cs.toronto.edu/~kriz/",),
     "none stated (Krizhevsky 2009)",
-    subfolder="cifar-10-batches-bin",
+    subfolders=("cifar-10-batches-py", "cifar-10-batches-bin"),
 )
 
 REMOTE_DATASETS = {dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, CIFAR10)}
@@ -197,7 +231,7 @@ def search_folders(dataset: RemoteDataset, data_folders: Iterable[Path]) -> list
 
 def find_folder(dataset: RemoteDataset, folders: Iterable[Path]) -> Path | None:
     """The first folder, or subfolder of an unpacked archive, that holds all files of one layout."""
-    candidates = (folder / name for folder in folders for name in ("", dataset.subfolder))
+    candidates = (folder / name for folder in folders for name in ("", *dataset.subfolders))
     return next((folder for folder in candidates if find_files(dataset, folder)), None)
 
 
@@ -218,14 +252,9 @@ def find_file(file: RemoteFile, folder: Path) -> Path | None:
 def have_right_sizes(dataset: RemoteDataset, folder: Path) -> bool:
     """Whether the files in a folder have the right sizes; compares no checksums."""
     try:
-        return all(len(file.read(path)) == file.size for file, path in find_files(dataset, folder))
+        return all(file.size in {0, len(file.read(path))} for file, path in find_files(dataset, folder))
     except DataError:
         return False
-
-
-def sha256(content: bytes) -> str:
-    """The checksum of a file's content."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def read_file(path: Path) -> bytes:
