@@ -131,11 +131,11 @@ class LiveView(ProgressUI):
             return [*numbers, [], *below] if below else numbers
         left = max(_NUMBERS_WIDTH, min(width * 11 // 20, width - 40))
         right = width - left - 2
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(width=left)
-        grid.add_column(width=right)
-        columns = (self._numbers(started, terms, left, height), self._samples(right, height))
-        grid.add_row(*(SegmentLines(lines, new_lines=True) for lines in columns))
+        grid = Table.grid(padding=0)  # versions of Rich differ in whether a column's width includes its padding
+        for column in (left, 2, right):
+            grid.add_column(width=column)
+        numbers, samples = self._numbers(started, terms, left, height), self._samples(right, height)
+        grid.add_row(SegmentLines(numbers, new_lines=True), "", SegmentLines(samples, new_lines=True))
         return self._lines(grid, width)
 
     def _numbers(self, started: Started, terms: dict[str, float], width: int, height: int) -> list[Line]:
