@@ -1,4 +1,4 @@
-"""What every test may rely on: one thread, nobody's settings, nothing written to anybody's home."""
+"""Fixtures of all tests: one thread, no user settings, nothing written to the home folder."""
 
 import getpass
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["event_streams", "small_trainer"]
-collect_ignore = ["distributions"]  # packages of strangers: their tests run where they are installed
+collect_ignore = ["distributions"]  # third-party packages: their tests run where they are installed
 ROOT = Path(__file__).parents[1]
 
 # Set before anything imports torch or numpy, here and in the processes that tests start: two cores serve many tests at once.
@@ -47,7 +47,7 @@ def _home(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _nobodys_settings(_home, monkeypatch):
+def _isolated_settings(_home, monkeypatch):
     """No test reads the settings, or writes to the home, of whoever runs it."""
     for name in list(os.environ):
         if name.startswith(_FOREIGN) or name in _TERMINAL:
@@ -115,9 +115,9 @@ def _found_mnist():
     return next((folder for folder in _MNIST if folder.is_dir()), None)
 
 
-def _missing(told):
+def _missing(messages):
     """Skip tests that need what is not here, or fail them where it must be, as in CI."""
-    pytest.fail(told, pytrace=False) if _REQUIRED else pytest.skip(told)
+    pytest.fail(messages, pytrace=False) if _REQUIRED else pytest.skip(messages)
 
 
 @pytest.fixture

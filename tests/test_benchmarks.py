@@ -83,7 +83,7 @@ def test_modes_and_their_divergence_are_counted_by_the_channels_classes(mnist):
     assert mnist.modes(values, Brightness()) == "2 of 1,000, KL 6.215"  # log(1000 / 2)
 
 
-def test_commands_are_told_without_what_says_only_where_files_go(mnist):
+def test_commands_are_reported_without_what_says_only_where_files_go(mnist):
     command = "ganforge run r.toml --set a=1 --set 'tracking.mode=\"off\"' --runs-dir /tmp/x --set pictures.gif=false --device cpu"
     assert mnist._typed({"command": command}) == "ganforge run r.toml --set a=1"
 
@@ -121,7 +121,7 @@ def health_row(case, seed, **found):
     return {"case": case, "seed": seed, "iterations": 1000, "done": 200, "outcome": "finished", "fail": {}, "warn": {}, **found}
 
 
-def test_what_the_watch_named_is_counted_and_what_it_named_wrongly_is_told(health):
+def test_what_the_watch_named_is_counted_and_what_it_named_wrongly_is_reported(health):
     rows = [
         health_row("NaN", 0, fail={"non-finite values": 2}),
         health_row("NaN", 1, fail={"mode collapse": 100}),

@@ -1,4 +1,4 @@
-"""A stranger's package, from its source folder to its removal: built, installed, found, checked, trained, tested, taken out."""
+"""A third-party package, from its source folder to its removal: built, installed, found, checked, trained, tested, taken out."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ SHORT = [word for value in ("train.iterations=20", "metric[0].samples=64", 'trac
 
 
 @pytest.mark.parametrize("folder", DISTRIBUTIONS, ids=lambda path: path.name)
-def test_it_is_a_strangers_and_no_part_of_this_workspace(folder):
+def test_it_is_third_party_and_no_part_of_this_workspace(folder):
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
 
     assert project["name"] == folder.name

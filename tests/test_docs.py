@@ -130,8 +130,8 @@ def test_architecture_tells_the_layers_that_are_enforced():
     text = (ROOT / "docs/explanation/architecture.md").read_text()
     (table,) = re.findall(r"\| layer \| holds \|\n\|---\|---\|\n(.+?)\n\n", text, flags=re.DOTALL)
 
-    told = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()]
-    assert told == [[name.strip().removeprefix("ganforge.") for name in row.split("|")] for row in enforced]
+    messages = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()]
+    assert messages == [[name.strip().removeprefix("ganforge.") for name in row.split("|")] for row in enforced]
 
 
 def test_architecture_tells_every_file_of_a_run_folder():

@@ -16,9 +16,9 @@ def between(begin, end):
 
 
 def test_the_page_names_all_that_plugins_may_import_and_no_more():
-    told = re.findall(r"`(\w+)`", between("<!-- public: ganforge.plugin -->", "<!-- end of public -->"))
-    assert sorted(told) == sorted(plugin.__all__)
-    assert all(hasattr(plugin, name) for name in told)
+    messages = re.findall(r"`(\w+)`", between("<!-- public: ganforge.plugin -->", "<!-- end of public -->"))
+    assert sorted(messages) == sorted(plugin.__all__)
+    assert all(hasattr(plugin, name) for name in messages)
 
 
 def test_the_kit_lists_what_it_offers():
@@ -32,11 +32,11 @@ def test_the_page_names_every_hook():
 
 
 def test_the_page_names_every_status():
-    told = re.findall(r"^\| (\w+) \|", between("| status | |", "\n\n"), flags=re.MULTILINE)
-    assert sorted(told) == sorted(PluginStatus)
+    messages = re.findall(r"^\| (\w+) \|", between("| status | |", "\n\n"), flags=re.MULTILINE)
+    assert sorted(messages) == sorted(PluginStatus)
 
 
 def test_the_page_names_every_exit_code():
-    told = {int(code) for code in re.findall(r"\b(\d+) [a-z]", between("Exit codes:", "\n\n"))}
+    messages = {int(code) for code in re.findall(r"\b(\d+) [a-z]", between("Exit codes:", "\n\n"))}
     ours = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.GanforgeError)}
-    assert told == ours | {0, 130, 143}
+    assert messages == ours | {0, 130, 143}

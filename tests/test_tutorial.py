@@ -38,7 +38,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 def scripts() -> list[tuple[str, str, list[str]]]:
     """Page, script and names of each ``python …`` that a page tells."""
-    found = [(name, *shlex.split(told)) for name, text in TEXT.items() for told in re.findall(r"`python ([^`]+)`", text)]
+    found = [(name, *shlex.split(messages)) for name, text in TEXT.items() for messages in re.findall(r"`python ([^`]+)`", text)]
     return [(name, script, words) for name, script, *words in found]
 
 
@@ -64,9 +64,9 @@ def test_pages_lead_from_one_to_the_next():
         assert re.search(rf"^Next: \[.+\]\({following.name}\)\.$", TEXT[page.name], flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("told", commands(), ids=joined)
-def test_commands_of_the_pages_are_right(told):
-    _, (program, name, *arguments) = told
+@pytest.mark.parametrize("messages", commands(), ids=joined)
+def test_commands_of_the_pages_are_right(messages):
+    _, (program, name, *arguments) = messages
     assert program == "ganforge"
     command = typer.main.get_command(app).commands[name]
 
@@ -83,9 +83,9 @@ def test_runs_that_are_sampled_were_trained_before():
             assert f"/{words[2]}.toml" in TEXT[name].partition(" ".join(words[:3]))[0]
 
 
-@pytest.mark.parametrize("told", scripts(), ids=lambda told: " ".join([told[1], *told[2]]))
-def test_scripts_of_the_pages_know_what_they_are_asked_for(tutorial, told):
-    _, script, names = told
+@pytest.mark.parametrize("messages", scripts(), ids=lambda messages: " ".join([messages[1], *messages[2]]))
+def test_scripts_of_the_pages_know_what_they_are_asked_for(tutorial, messages):
+    _, script, names = messages
     assert (ROOT / script).is_file()
     known = {"figures.py": tutorial.figures.FIGURES, "tables.py": tutorial.tables.TABLES}
     if Path(script).name in known:
@@ -154,14 +154,14 @@ def test_page_two_tells_of_its_table_how_the_distance_costs_both_losses():
 def test_page_seven_tells_of_its_table_which_runs_are_most_even():
     found = {row[0]: row[3] for row in rows_of("collapse") if row[1] == "8, 8, 8"}
     assert sorted(found.values()) == ["0.05", "0.11", "0.14", "0.33"]
-    told = TEXT["07-mode-collapse.md"].partition("Finding all modes is not covering them evenly")[2]
+    messages = TEXT["07-mode-collapse.md"].partition("Finding all modes is not covering them evenly")[2]
     for value, words in (
         (found["`ring_even`"], "more even: {} instead of "),
         (found["`ring_cured`"], "instead of {}"),
         (found["… `discriminator.params.hidden=[256,256]`"], "a larger D ({})"),
         (found["… `train.discriminator_steps=5`"], "k = 5 ({},"),
     ):
-        assert words.format(value) in " ".join(told.split())
+        assert words.format(value) in " ".join(messages.split())
 
 
 def test_settings_that_page_one_says_cannot_be_combined_cannot():

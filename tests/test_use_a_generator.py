@@ -20,7 +20,7 @@ assert main({words!r}) == 0
 """
 
 
-def told(text):
+def messages(text):
     """The words of each command, without ``ganforge``."""
     return [line.split()[1:] for line in text.splitlines()]
 
@@ -29,7 +29,7 @@ def script(blocks, *, more=()):
     """A program that does what the blocks say."""
     parts = []
     for _, language, text in blocks:
-        parts += [text] if language == "python" else [COMMAND.format(words=[*words, *more]) for words in told(text)]
+        parts += [text] if language == "python" else [COMMAND.format(words=[*words, *more]) for words in messages(text)]
     return "\n".join(parts)
 
 
@@ -57,10 +57,10 @@ assert drawn["codes"].shape == (1000, 1) and drawn["values"].shape == (1000, 2)
 assert moon.shape == upper.shape == (200, 2) and calmer.shape == (10, 2)
 assert json.loads(metadata["ganforge.json"])["run"].startswith("cgan_moons-")
 """
-    said = follow(script([block for block in REST if not block[0]]) + checks, tmp_path)
+    output = follow(script([block for block in REST if not block[0]]) + checks, tmp_path)
 
-    assert said.startswith("<generator of infogan_moons-")
-    assert said.count("verified in batches of 64 and 1") == 3
+    assert output.startswith("<generator of infogan_moons-")
+    assert output.count("verified in batches of 64 and 1") == 3
     assert {"moons", "moons.onnx", "moons.pt2"} <= {path.name for path in tmp_path.iterdir()}
 
 

@@ -98,9 +98,9 @@ def follow(folder, run, *, leave_out=()):
         elif not any(word in block.text for word in leave_out):
             for command, shown in block.commands:
                 code, printed = run(command)
-                said = f"$ {command}\n{printed}\nended with {code}; the page shows:\n{shown}"
-                assert re.fullmatch(pattern(shown), printed.rstrip("\n") + "\n"), said
-                assert (code != 0) == shown.startswith("error:"), said
+                message = f"$ {command}\n{printed}\nended with {code}; the page shows:\n{shown}"
+                assert re.fullmatch(pattern(shown), printed.rstrip("\n") + "\n"), message
+                assert (code != 0) == shown.startswith("error:"), message
                 done.append(command)
     return done
 

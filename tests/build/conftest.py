@@ -1,4 +1,4 @@
-"""What is installed, strangers' components beside it, and recipes as text."""
+"""The installed components, third-party ones beside them, and recipes as text."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def registry():
 
 @pytest.fixture(scope="session")
 def component():
-    """Makes a stranger's component."""
+    """Make a third-party component."""
 
     def component(kind, name, **facts):
         made = Component(kind=Kind(kind), name=name, plugin=_STRANGER, factory="acme:build", params=NoParams, summary="Theirs.")
@@ -48,7 +48,7 @@ def component():
 
 @pytest.fixture
 def beside(registry):
-    """The registry with strangers' components added, and records of strangers' plugins that failed."""
+    """The registry with third-party components added, and records of plugins that failed."""
 
     def beside(*components, broken=()):
         records = [

@@ -128,12 +128,12 @@ def test_problems_of_schema_components_params_and_agreement_come_in_one_report(s
         (16, "generator.params.hidden[1]"),
         (19, "discriminator.use"),
     ]
-    told = {problem.key: problem for problem in found}
-    assert "did you mean 'moons'?" in told["dataset.use"].hint
-    assert told["sampler.params.sise"].hint == "did you mean 'size'?"
-    assert told["generator.params.hidden[1]"].message == "must be an integer, got 'x'"
-    assert told["generator.params.dropout"].message == "must be below 1, got 2"
-    assert told["discriminator.use"].hint == 'set discriminator.use = "infogan-mlp"'
+    messages = {problem.key: problem for problem in found}
+    assert "did you mean 'moons'?" in messages["dataset.use"].hint
+    assert messages["sampler.params.sise"].hint == "did you mean 'size'?"
+    assert messages["generator.params.hidden[1]"].message == "must be an integer, got 'x'"
+    assert messages["generator.params.dropout"].message == "must be below 1, got 2"
+    assert messages["discriminator.use"].hint == 'set discriminator.use = "infogan-mlp"'
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_one_mistake_is_one_problem(source, registry, old, new, key, message, hi
     assert problem.line
 
 
-def test_a_component_of_a_plugin_that_failed_is_told_with_the_original_error(source, beside):
+def test_a_component_of_a_plugin_that_failed_is_reported_with_the_original_error(source, beside):
     with pytest.raises(PluginError, match="ModuleNotFoundError: einops") as caught:
         resolve_recipe(source(('use = "mlp"', 'use = "other-gan/unet"')), beside(broken=["other-gan"]))
     assert caught.value.exit_code == 3
 
 
-def test_a_failed_plugin_that_nobody_needs_costs_nothing(source, beside):
+def test_a_failed_plugin_that_no_one_needs_costs_nothing(source, beside):
     assert resolve_recipe(source(), beside(broken=["other-gan"]))
 
 
@@ -173,7 +173,7 @@ def test_an_unknown_name_mentions_plugins_that_failed(source, beside):
     assert "other-gan (ModuleNotFoundError: einops)" in problem.hint
 
 
-def test_a_failed_plugin_is_told_among_the_recipe_s_own_problems(source, beside):
+def test_a_failed_plugin_is_reported_among_the_recipe_s_own_problems(source, beside):
     found = problems(
         source(('use = "mlp"', 'use = "other-gan/unet"'), ("iterations = 20", "iterations = 0")), beside(broken=["other-gan"])
     )
@@ -234,7 +234,7 @@ def test_no_command_to_install_is_made_from_what_a_recipe_says(source, registry)
     assert "pip" not in str(problem)
 
 
-def test_a_required_plugin_that_failed_is_told_with_the_original_error(source, beside):
+def test_a_required_plugin_that_failed_is_reported_with_the_original_error(source, beside):
     with pytest.raises(PluginError, match=r"pluggy .* is broken: ModuleNotFoundError: einops"):
         resolve_recipe(source(more='[requires]\nplugins = ["pluggy"]\n'), beside(broken=["pluggy"]))
 

@@ -103,7 +103,7 @@ NEIGHBOURS = ("precision-recall", "one-nearest-neighbour", "duplicates", "memori
 
 @pytest.mark.parametrize("metric", NEIGHBOURS)
 def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, source, registry):
-    """359 of scikit-learn's digits are held out; each metric is told so before training, and left out where it is optional."""
+    """359 of scikit-learn's digits are held out; each metric is refused before training, or left out if it is optional."""
     digits = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
 
     def observed(*lines):

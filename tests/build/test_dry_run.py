@@ -1,4 +1,4 @@
-"""Parts that cannot work together are told before training, by the key to change; parts that can are left as they were."""
+"""Parts that cannot work together are reported before training with the key to change; the others are left unchanged."""
 
 import subprocess
 import sys
@@ -133,7 +133,7 @@ class Remembering:
 @pytest.fixture
 def stage(tmp_path, source, component, beside):
     def stage(*changes, **parts):
-        """A blueprint and a trainer; ``generator=Wide`` puts a stranger's part into the recipe."""
+        """A blueprint and a trainer; ``generator=Wide`` puts a third-party part into the recipe."""
         components = [component(kind, "theirs", factory=made) for kind, made in parts.items()]
         swaps = [(USED[kind], f'[{kind}]\nuse = "theirs"\n' if kind != "loss" else '[[loss]]\nuse = "theirs"\n') for kind in parts]
         blueprint = resolve_recipe(source(*swaps, *changes), beside(*components))
@@ -157,7 +157,7 @@ def test_parts_that_fit_are_left_as_they_were(stage):
 
 
 @pytest.mark.parametrize(
-    ("parts", "told"),
+    ("parts", "messages"),
     [
         (
             {"generator": Wide},
@@ -177,8 +177,8 @@ def test_parts_that_fit_are_left_as_they_were(stage):
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",
 )
-def test_a_part_that_does_not_fit_is_told_with_its_key(stage, parts, told):
-    with pytest.raises(IncompatiblePartsError, match=told) as caught:
+def test_a_part_that_does_not_fit_is_reported_with_its_key(stage, parts, messages):
+    with pytest.raises(IncompatiblePartsError, match=messages) as caught:
         dry_run(*stage(**parts))
     assert caught.value.remedy
 
@@ -207,13 +207,15 @@ def test_a_loss_that_remembers_is_left_as_it_was(stage):
     assert trainer.objective.losses[0].loss.seen == []
 
 
-@pytest.mark.parametrize(("raised", "told"), [(SystemExit(0), r"it called sys.exit\(0\)"), (ValueError("no"), "ValueError: no")])
-def test_a_factory_that_fails_is_told_with_its_key_and_place(stage, raised, told):
+@pytest.mark.parametrize(
+    ("raised", "messages"), [(SystemExit(0), r"it called sys.exit\(0\)"), (ValueError("no"), "ValueError: no")]
+)
+def test_a_factory_that_fails_is_reported_with_its_key_and_place(stage, raised, messages):
     def build(params, context):
         raise raised
 
     with pytest.raises(
-        PluginError, match=rf"^generator: generator 'acme-gan/theirs' 1.2.0 cannot be built: {told} \(test_dry_run.py:\d+\)"
+        PluginError, match=rf"^generator: generator 'acme-gan/theirs' 1.2.0 cannot be built: {messages} \(test_dry_run.py:\d+\)"
     ):
         stage(generator=build)
 
@@ -225,17 +227,17 @@ def test_the_compiler_is_not_imported(tmp_path):
         "import sys; from ganforge.cli.app import main; "
         f"code = main(['check', '--shapes', {str(recipe)!r}]); print(code, 'torch._dynamo' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert told.stdout.splitlines()[-1] == "0 False"
+    messages = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert messages.stdout.splitlines()[-1] == "0 False"
 
 
 def test_pairs_that_train_badly_are_warned_of(stage):
     penalty = ('use = "non-saturating"', 'use = "non-saturating"\n[[loss]]\nuse = "gradient-penalty"\nweight = 10.0')
-    told = list(find_known_bad_pairs(*stage(penalty, discriminator=Normalised)))
+    messages = list(find_known_bad_pairs(*stage(penalty, discriminator=Normalised)))
 
-    assert [text.partition(":")[0] for text in told] == ["loss[1]", "discriminator"]
-    assert "batch normalisation" in told[0]
-    assert "its last layer is Sigmoid" in told[1]
+    assert [text.partition(":")[0] for text in messages] == ["loss[1]", "discriminator"]
+    assert "batch normalisation" in messages[0]
+    assert "its last layer is Sigmoid" in messages[1]
 
 
 def test_pairs_that_train_well_are_not(stage):
@@ -262,5 +264,5 @@ def test_an_output_that_does_not_reach_the_data(stage, last, warned):
         return Made()
 
     digits = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
-    told = list(find_known_bad_pairs(*stage(digits, generator=generator)))
-    assert [text.partition(":")[0] for text in told] == (["generator"] if warned else [])
+    messages = list(find_known_bad_pairs(*stage(digits, generator=generator)))
+    assert [text.partition(":")[0] for text in messages] == (["generator"] if warned else [])

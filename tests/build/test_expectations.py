@@ -59,7 +59,7 @@ def test_a_band_of_a_metric_that_is_measured_is_right(blueprint):
     built(found)
 
 
-def test_a_band_of_an_unknown_metric_is_told_with_line_and_key(blueprint):
+def test_a_band_of_an_unknown_metric_is_reported_with_line_and_key(blueprint):
     with pytest.raises(RecipeError) as caught:
         blueprint(band("wasserstein"))
     (problem,) = caught.value.problems
@@ -69,13 +69,13 @@ def test_a_band_of_an_unknown_metric_is_told_with_line_and_key(blueprint):
     assert problem.hint == "it measures modes"
 
 
-def test_a_band_of_an_unknown_metric_is_told_with_all_other_problems(blueprint):
+def test_a_band_of_an_unknown_metric_is_reported_with_all_other_problems(blueprint):
     with pytest.raises(RecipeError) as caught:
         blueprint(band("wasserstein"), "train.iteration=5", "generator.use=no-such-generator")
     assert {problem.key for problem in caught.value.problems} == {"train.iteration", "generator.use", "expect[0].metric"}
 
 
-def test_a_band_of_a_value_that_the_metric_does_not_have_is_told_when_it_is_built(blueprint):
+def test_a_band_of_a_value_that_the_metric_does_not_have_is_reported_when_it_is_built(blueprint):
     found = blueprint(band("modes/caught"))
     with pytest.raises(RecipeError) as caught:
         built(found)

@@ -95,13 +95,13 @@ def test_a_lock_is_what_it_was_after_writing_and_reading(acme, tmp_path):
     assert json.loads(file.read_text())["schema"] == 1
 
 
-def test_the_same_set_passes_and_editable_ones_are_told(acme, caplog):
+def test_the_same_set_passes_and_editable_ones_are_reported(acme, caplog):
     _, locked = acme(direct_url={"url": "file:///src", "dir_info": {"editable": True}})
 
     check_installed(locked)
 
-    (told,) = caplog.messages
-    assert told.startswith("the lock knows the version but not the code of editable installations: acme-gan")
+    (output,) = caplog.messages
+    assert output.startswith("the lock knows the version but not the code of editable installations: acme-gan")
 
 
 @pytest.mark.parametrize(

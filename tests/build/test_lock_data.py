@@ -139,7 +139,7 @@ def test_a_folder_that_cannot_be_listed_is_not_as_if_it_were_not_there(photos, f
         check_parts(locked, make_lock(photos, tmp_path))
 
 
-def test_a_named_file_that_cannot_be_read_is_told(blueprint, tmp_path, monkeypatch):
+def test_a_named_file_that_cannot_be_read_is_reported(blueprint, tmp_path, monkeypatch):
     file = tmp_path / "points.csv"
     file.write_text("1,2")
 

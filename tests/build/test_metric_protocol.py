@@ -128,19 +128,19 @@ def test_weights_are_known_by_their_sum_and_not_by_their_path(registry):
 
     found, data = registry.find(Kind.METRIC, "kernel"), registry.find(Kind.DATASET, "moons")
     dataset, model = Part(data, data.load_params()(), "dataset"), found.load_params()
-    told = [
+    messages = [
         metric_protocol(Part(found, params, "metric[0]"), Seeing(), dataset, data_hashes={}, samples=20, use_ema=True, seed=0)
         for params in (model(features="inception", weights_path=path) for path in ("here.pth", "there.pth"))
     ]
-    assert not protocol_differences(*told)
-    assert told[0]["params"]["features"] == "inception"
+    assert not protocol_differences(*messages)
+    assert messages[0]["params"]["features"] == "inception"
 
 
 def test_local_files_are_known_by_their_sums_and_installed_plugins_by_revisions(registry):
     class Plain:
         protocol: ClassVar = {}
 
-    def told(metric, dataset):
+    def messages(metric, dataset):
         parts = []
         for kind, name, sha256 in ((Kind.METRIC, "wasserstein", metric), (Kind.DATASET, "moons", dataset)):
             found = registry.find(kind, name)
@@ -148,9 +148,9 @@ def test_local_files_are_known_by_their_sums_and_installed_plugins_by_revisions(
             parts.append(Part(found, found.load_params()(), kind.value))
         return metric_protocol(parts[0], Plain(), parts[1], data_hashes={}, samples=20, use_ema=True, seed=0)
 
-    assert protocol_differences(told("a" * 64, None), told("b" * 64, None)) == {"code": ("a" * 64, "b" * 64)}
-    assert protocol_differences(told(None, "a" * 64), told(None, "b" * 64)) == {"data.code": ("a" * 64, "b" * 64)}
-    assert not {"code", "data.code"} & told(None, None).keys()
+    assert protocol_differences(messages("a" * 64, None), messages("b" * 64, None)) == {"code": ("a" * 64, "b" * 64)}
+    assert protocol_differences(messages(None, "a" * 64), messages(None, "b" * 64)) == {"data.code": ("a" * 64, "b" * 64)}
+    assert not {"code", "data.code"} & messages(None, None).keys()
 
 
 def test_features_that_are_learnt_are_the_same_for_all_seeds_of_a_recipe_and_other_for_other_data(stated, monkeypatch):

@@ -1,4 +1,4 @@
-"""What features are worth on real images: worse sets are farther off, and real digits reach the floors that are told."""
+"""Features on real images: worse sets have greater distances, and real digits reach the reported floors."""
 
 from __future__ import annotations
 

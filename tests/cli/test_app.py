@@ -94,7 +94,7 @@ def failing(monkeypatch):
     return failing
 
 
-def test_an_error_of_the_users_is_told_in_sentences(failing, capsys):
+def test_an_error_of_the_users_is_reported_in_sentences(failing, capsys):
     assert failing(DataError("points.csv has no rows", remedy="export it again")) == 2
     assert capsys.readouterr() == ("", "error: points.csv has no rows\n  export it again\n")
 
@@ -104,7 +104,7 @@ def test_each_error_has_its_exit_code(failing, capsys):
     assert capsys.readouterr().err == "error: the run is in use by process 7\n"
 
 
-def test_every_problem_of_a_recipe_is_told_with_its_place(failing, capsys, tmp_path):
+def test_every_problem_of_a_recipe_is_reported_with_its_place(failing, capsys, tmp_path):
     file = tmp_path / "toy.toml"
     problems = [
         Problem("generator.params.widht", "no such parameter", file, 9, "did you mean 'width'?"),

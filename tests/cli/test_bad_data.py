@@ -150,18 +150,18 @@ def ends(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_data_is_one_error_that_names_the_file(ends, tmp_path, case):
-    dataset, files, named, told = CASES[case]
+    dataset, files, named, messages = CASES[case]
     errors = ends(dataset, files)
     assert str(tmp_path / named) in errors or f"/{named}" in errors, errors
-    assert told in errors
+    assert messages in errors
 
 
 @pytest.mark.parametrize("case", HEADS)
 def test_it_is_the_same_where_pictures_are_streamed(ends, tmp_path, case):
-    dataset, files, named, told = CASES[case]
+    dataset, files, named, messages = CASES[case]
     errors = ends(dataset.replace(" }", ", stream = true }"), files)
     assert str(tmp_path / named) in errors
-    assert told in errors
+    assert messages in errors
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def check(tmp_path, monkeypatch, capsys):
     return check
 
 
-def test_a_right_recipe_is_told_in_short(check):
+def test_a_right_recipe_is_reported_in_short(check):
     code, out, err = check(WHOLE)
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -63,13 +63,13 @@ def test_with_shapes_the_parts_are_built_and_tried(check):
 
 def test_shapes_as_json(check):
     code, out, _ = check(WHOLE, "--shapes", "--json", "--set", "generator.params={ hidden = [4] }")
-    told = json.loads(out)
+    messages = json.loads(out)
     assert code == 0
-    assert told["parameters"]["generator"] == 3 * 4 + 4 + 4 * 2 + 2
-    assert told["shape_warnings"] == []
+    assert messages["parameters"]["generator"] == 3 * 4 + 4 + 4 * 2 + 2
+    assert messages["shape_warnings"] == []
 
 
-def test_codes_and_labels_are_told(check):
+def test_codes_and_labels_are_reported(check):
     structured = 'sampler={ use = "structured", params = { size = 2, categorical = [2, 3], continuous = 1 } }'
     assert (
         "latent: 2-dimensional noise, categorical codes of 2, 3 values, 1 continuous code" in check(WHOLE, "--set", structured)[1]
@@ -116,7 +116,7 @@ def test_json_of_a_wrong_recipe(check):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         ("", "the file is empty"),
         ("# nothing\n", "the file is empty"),
@@ -137,15 +137,15 @@ def test_json_of_a_wrong_recipe(check):
         ('extends = "https://example.org/r.toml"\n', "must name a file in the recipe's folder"),
     ],
 )
-def test_wrong_and_hostile_recipes_end_with_2_and_leave_nothing(check, text, told):
+def test_wrong_and_hostile_recipes_end_with_2_and_leave_nothing(check, text, messages):
     code, out, err = check(text)
     assert code == 2
-    assert told in err
+    assert messages in err
     assert out == ""
     assert "Traceback" not in err
 
 
-def test_all_problems_are_told_each_with_its_line(check):
+def test_all_problems_are_reported_each_with_its_line(check):
     _, _, err = check(WHOLE.replace("20", "0").replace("size", "sise").replace('"mlp"', '"mpl"'))
     where = [line.strip() for line in err.splitlines() if line.startswith("  recipe.toml")]
     assert where == [
@@ -159,14 +159,14 @@ def test_all_problems_are_told_each_with_its_line(check):
 
 def test_a_missing_recipe_and_a_folder(check, tmp_path, capsys):
     assert main(["check", "nowhere.toml"]) == 2
-    told = capsys.readouterr().err
-    assert "no such file" in told
-    assert "nowhere.toml" in told
+    messages = capsys.readouterr().err
+    assert "no such file" in messages
+    assert "nowhere.toml" in messages
     assert main(["check", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
 
 
-def test_a_wrong_override_is_told_as_one(check):
+def test_a_wrong_override_is_reported_as_one(check):
     code, _, err = check(WHOLE, "--set", "train.iterations")
     assert code == 2
     assert "--set  'train.iterations'\n      missing '='" in err
@@ -189,8 +189,10 @@ def test_nothing_heavy_is_imported(tmp_path):
         f"code = main(['check', {str(INFOGAN)!r}]); "
         "print(code, sorted({'torch', 'mlflow', 'numpy', 'sklearn'} & set(sys.modules)))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ)
-    assert told.stdout.splitlines()[-1] == "0 []"
+    messages = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ
+    )
+    assert messages.stdout.splitlines()[-1] == "0 []"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -212,7 +214,7 @@ def test_every_value_stands_beside_its_origin(capsys):
     assert f'sampler.use "ganforge/normal@1" {SMOKE / "vanilla_moons.toml"}:15' in lines
 
 
-def test_a_single_value_is_told_with_its_meaning(capsys):
+def test_a_single_value_is_reported_with_its_meaning(capsys):
     assert main(["explain", DIGITS, "train.discriminator_steps"]) == 0
     key, origin, meaning = capsys.readouterr().out.splitlines()
     assert (key, origin) == ("train.discriminator_steps = 1", "  default of [train]")
@@ -244,15 +246,15 @@ def test_json_holds_file_and_line(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "messages"),
     [
         ([DIGITS, "train.sed"], "did you mean 'train.seed'?"),
         ([DIGITS, "--set", "generator.use=mpl"], "did you mean 'mlp'?"),
         (["nowhere.toml"], "no such file"),
     ],
 )
-def test_wrong_keys_and_recipes_are_2(capsys, arguments, told):
+def test_wrong_keys_and_recipes_are_2(capsys, arguments, messages):
     assert main(["explain", *arguments]) == 2
     shown = capsys.readouterr()
-    assert told in shown.err
+    assert messages in shown.err
     assert shown.out == ""

@@ -84,8 +84,8 @@ def test_a_picture_must_be_a_png(runs, capsys):
     assert "name a file that ends in .png" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("corrected", "told"), [(0.03, "w remain"), (0.2, "none remains")])
-def test_how_many_tests_were_made_is_told_where_one_names_a_winner(corrected, told):
+@pytest.mark.parametrize(("corrected", "messages"), [(0.03, "w remain"), (0.2, "none remains")])
+def test_how_many_tests_were_made_is_reported_where_one_names_a_winner(corrected, messages):
     def one(metric, p, winner, p_of_all):
         trial = GroupTest("b", "a", p, 0.01, p, 1.0, winner, "", p_of_all)
         return MetricComparison(metric, {}, {}, ("training",), (), (trial,), {})
@@ -93,6 +93,6 @@ def test_how_many_tests_were_made_is_told_where_one_names_a_winner(corrected, to
     winner, other = one("w", 0.02, "b", corrected), one("v", 0.5, None, 0.5)
     text = _joint_significance([winner, other])
     assert text.startswith("1 of 2 tests are significant")
-    assert text.endswith(f"correction for all 2 (Holm), {told}")
+    assert text.endswith(f"correction for all 2 (Holm), {messages}")
     assert _joint_significance([other, other]) is None
     assert _joint_significance([winner]) is None

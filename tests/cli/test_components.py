@@ -130,7 +130,7 @@ def test_tags_narrow_the_list(acme, capsys):
     assert [row[1] for row in rows(capsys)[1:]] == ["swirl"]
 
 
-def test_nothing_that_fits_is_said_on_stderr(capsys):
+def test_nothing_that_fits_is_reported_on_stderr(capsys):
     assert main(["list", "--tag", "no-such-tag"]) == 0
     assert capsys.readouterr() == ("", "no installed component matches\n")
 

@@ -29,7 +29,7 @@ def test_a_table_says_value_ideal_floor_and_protocol(folder, capsys):
     assert len((folder / "evaluations.jsonl").read_text().splitlines()) == 1
 
 
-def test_what_metric_and_parameters_both_say_is_told_once(folder, capsys):
+def test_what_metric_and_parameters_both_say_is_reported_once(folder, capsys):
     assert main(["evaluate", str(folder), "--metric", "mmd", "-n", "40"]) == 0
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mmd ")]
     assert row.count("features") == 1

@@ -89,7 +89,7 @@ def test_each_label_or_code_has_a_row_and_a_name(trained, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "output"),
     [
         ("cgan_digits", ["--label", "10"], "labels go from 0 to 9"),
         ("dcgan_digits", ["--label", "1"], "this generator takes no label"),
@@ -103,9 +103,9 @@ def test_each_label_or_code_has_a_row_and_a_name(trained, tmp_path, name):
         ("dcgan_digits", ["--neighbours", "--out", "x.npz"], "--neighbours writes a PNG, not x.npz"),
     ],
 )
-def test_what_a_generator_lacks_is_told(trained, name, options, said, capsys):
+def test_what_a_generator_lacks_is_reported(trained, name, options, output, capsys):
     assert main(["sample", str(trained(name)), *options]) == 2
-    assert said in capsys.readouterr().err
+    assert output in capsys.readouterr().err
 
 
 def test_the_nearest_training_images_stand_in_yellow(trained, tmp_path, capsys):
@@ -135,7 +135,7 @@ def arrays_run(tmp_path, monkeypatch):
     return tmp_path / "images.npy"
 
 
-def test_data_that_changed_since_the_run_are_told(tmp_path, monkeypatch, capsys):
+def test_data_that_changed_since_the_run_are_reported(tmp_path, monkeypatch, capsys):
     images = arrays_run(tmp_path, monkeypatch)
     capsys.readouterr()
     command = ["sample", "mine", "-n", "4", "--neighbours", "--json"]
@@ -166,10 +166,10 @@ def test_an_exported_folder_is_taken_and_stays_as_it_is(trained, tmp_path, comma
 
     assert main([command, str(folder), "--json", *(["--format", "torch-export"] if command == "export" else [])]) == 0
 
-    told = json.loads(capsys.readouterr().out)
-    written = told.get("files") or [told.get("file") or told["path"]]
+    messages = json.loads(capsys.readouterr().out)
+    written = messages.get("files") or [messages.get("file") or messages["path"]]
     assert sorted(str(path) for path in tmp_path.glob("mine-*")) == sorted(written)
-    assert told["schema"] == 1
+    assert messages["schema"] == 1
     assert sorted(folder.iterdir()) == files
     assert main(["export", str(trained("cgan_digits")), *form, "--out", str(folder)]) == 0
 
@@ -178,8 +178,8 @@ def test_an_exported_folder_is_taken_and_stays_as_it_is(trained, tmp_path, comma
 def test_a_place_that_cannot_be_written_sends_to_out(trained, tmp_path, command, capsys):
     (tmp_path / "file").write_text("")
     assert main([command, str(trained("cgan_digits")), "--out", str(tmp_path / "file" / "out.png")]) == 5
-    told = capsys.readouterr().err
-    assert "--out" in told
+    messages = capsys.readouterr().err
+    assert "--out" in messages
 
 
 @pytest.mark.parametrize("command", ["sample", "interpolate", "traverse"])
@@ -204,26 +204,26 @@ def test_json_names_all_that_was_asked_for(trained, tmp_path, command, asked, ca
     name, *options = command
     assert main([name, str(trained("cgan_digits")), *options, "--out", str(tmp_path / "out.png"), "--json"]) == 0
 
-    told = json.loads(capsys.readouterr().out)
-    assert {key: told[key] for key in asked} == asked
-    assert (told["schema"], told["iteration"], told["device"]) == (1, 2, "cpu")
+    messages = json.loads(capsys.readouterr().out)
+    assert {key: messages[key] for key in asked} == asked
+    assert (messages["schema"], messages["iteration"], messages["device"]) == (1, 2, "cpu")
 
 
 def test_a_run_that_diverged_before_its_first_checkpoint_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     wild = ["tracking.mode='off'", "pictures.gif=false", "generator.optimizer.lr=1e30", "train.iterations=20", "metric=[]"]
     assert main(["run", str(SMOKE / "dcgan_digits.toml"), *(word for one in wild for word in ("--set", one))]) == 1
-    told = capsys.readouterr().err
-    assert "there is no checkpoint" in told
-    assert "is kept in" not in told
+    messages = capsys.readouterr().err
+    assert "there is no checkpoint" in messages
+    assert "is kept in" not in messages
 
     assert main(["sample", "dcgan_digits"]) == 4
-    told = capsys.readouterr().err.replace("\n", " ")
-    assert "has not reached its first one" in told
-    assert "lower learning rates if it diverged" in told
+    messages = capsys.readouterr().err.replace("\n", " ")
+    assert "has not reached its first one" in messages
+    assert "lower learning rates if it diverged" in messages
 
 
-def test_a_data_set_that_is_missing_is_told(trained, tmp_path, capsys):
+def test_a_data_set_that_is_missing_is_reported(trained, tmp_path, capsys):
     folder = tmp_path / "elsewhere-12345678"
     shutil.copytree(trained("dcgan_digits"), folder)
     recipe = (folder / "resolved.toml").read_text()
@@ -247,9 +247,9 @@ def test_sheet_and_animation_of_an_interpolation_lie_in_the_run_folder(trained, 
 
     assert main(["interpolate", str(folder), "--rows", "3", "--json"]) == 0
 
-    told = json.loads(capsys.readouterr().out)
-    assert told["files"] == [str(folder / "interpolation.png"), str(folder / "interpolation.gif")]
-    assert (told["run"], told["iteration"], told["seed"]) == (folder.name, 2, 0)
+    messages = json.loads(capsys.readouterr().out)
+    assert messages["files"] == [str(folder / "interpolation.png"), str(folder / "interpolation.gif")]
+    assert (messages["run"], messages["iteration"], messages["seed"]) == (folder.name, 2, 0)
     assert size_and_frames(folder / "interpolation.gif")[1] > 8
 
 
@@ -289,16 +289,16 @@ def test_a_label_holds_for_all_rows(trained, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "output"),
     [
         (["--out", "walk.mp4"], ".png or .gif"),
         (["--label", "1"], "takes no label"),
         (["--how", "curved"], "'curved' is not one of"),
     ],
 )
-def test_mistakes_in_interpolate_are_reported(trained, options, said, capsys):
+def test_mistakes_in_interpolate_are_reported(trained, options, output, capsys):
     assert main(["interpolate", str(trained("dcgan_digits")), *options]) == 2
-    assert said in capsys.readouterr().err
+    assert output in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["cgan_digits", "infogan_moons", "dcgan_digits"])
@@ -334,7 +334,7 @@ def test_rows_are_what_is_varied(trained, tmp_path, name, options, rows):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "output"),
     [
         ("infogan_digits", ["--code", "2"], "codes are 0 with 10 values, 1 from -1 to 1"),
         ("cgan_digits", ["--code", "0"], "takes no code"),
@@ -343,9 +343,9 @@ def test_rows_are_what_is_varied(trained, tmp_path, name, options, rows):
         ("dcgan_digits", ["--out", "sheet.jpg"], ".png or .gif"),
     ],
 )
-def test_mistakes_in_traverse_are_reported(trained, name, options, said, capsys):
+def test_mistakes_in_traverse_are_reported(trained, name, options, output, capsys):
     assert main(["traverse", str(trained(name)), *options]) == 2
-    assert said in capsys.readouterr().err
+    assert output in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -373,17 +373,17 @@ def test_it_says_what_was_written_and_what_goes_in_and_out(here, capsys):
     assert (run / "generator.pt2").is_file()
 
     assert main(["export", run.name[-8:], "--format", "safetensors", "--out", "mine", "-n", "1", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["schema"], told["run"], told["format"], told["path"]) == (1, run.name, "safetensors", "mine")
-    assert told["checked"] == {"samples": [1, 2], "difference": 0.0, "tolerance": 1e-4}
-    assert told["inputs"]["labels"] == {"shape": ["n"], "dtype": "int64"}
+    messages = json.loads(capsys.readouterr().out)
+    assert (messages["schema"], messages["run"], messages["format"], messages["path"]) == (1, run.name, "safetensors", "mine")
+    assert messages["checked"] == {"samples": [1, 2], "difference": 0.0, "tolerance": 1e-4}
+    assert messages["inputs"]["labels"] == {"shape": ["n"], "dtype": "int64"}
     drawn = ganforge.load(run).sample(4, seed=1, label=1)["values"]
     assert (ganforge.load("mine").sample(4, seed=1, label=1)["values"] == drawn).all()
 
 
 def test_wrong_words_are_2_and_leave_nothing(here, capsys):
     before = sorted(here.rglob("*"))
-    for words, told in {
+    for words, messages in {
         ("cgan_mons", "--format", "onnx"): "did you mean 'cgan_moons'",
         ("cgan_moons", "--format", "onnx", "--out", "it.pt2"): "name a file that ends in .onnx",
         ("cgan_moons", "--format", "safetensors", "--out", "runs"): "contains other files",
@@ -391,7 +391,7 @@ def test_wrong_words_are_2_and_leave_nothing(here, capsys):
         ("cgan_moons",): "--format",
     }.items():
         assert main(["export", *words]) == 2
-        assert told in capsys.readouterr().err
+        assert messages in capsys.readouterr().err
     assert sorted(here.rglob("*")) == before
 
 

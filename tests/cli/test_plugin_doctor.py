@@ -1,4 +1,4 @@
-"""ganforge plugins doctor: each thing that can be wrong with plugins is planted, found, and told with its place and remedy."""
+"""ganforge plugins doctor: each thing that can be wrong with plugins is planted, found, and reported with its place and remedy."""
 
 import json
 import sys
@@ -51,7 +51,7 @@ def test_all_is_well(site, doctor, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "told", "remedy"),
+    ("options", "messages", "remedy"),
     [
         (
             {"source": "raise RuntimeError('no GPU')"},
@@ -71,11 +71,11 @@ def test_all_is_well(site, doctor, capsys):
         ),
     ],
 )
-def test_a_plugin_that_fails_is_a_fault_with_the_line_that_mends_it(site, doctor, options, told, remedy):
+def test_a_plugin_that_fails_is_a_fault_with_the_line_that_mends_it(site, doctor, options, messages, remedy):
     fake_plugin(site, **{"requires": BOUND, **options})
 
     (found,) = doctor(part="plugins", faults=1)
-    assert found["text"].startswith(f"acme-gan 1.0 is {told}")
+    assert found["text"].startswith(f"acme-gan 1.0 is {messages}")
     assert found["where"] == str(site / "acme_gan.py")
     assert found["remedy"].startswith(remedy)
     assert "ganforge plugins info acme-gan" in found["remedy"]
@@ -108,7 +108,7 @@ def test_a_component_that_leads_nowhere(site, doctor):
     assert "pip install --force-reinstall --no-deps acme-gan" in found["remedy"]
 
 
-def test_a_file_that_imports_torch_is_told_what_a_file_can_do(site, doctor, tmp_path, monkeypatch):
+def test_a_file_that_imports_torch_is_reported_what_a_file_can_do(site, doctor, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "scipy", raising=False)
     (tmp_path / "my_gan.py").write_text("import sys, types\nsys.modules.setdefault('scipy', types.ModuleType('scipy'))\n")
 
@@ -133,18 +133,18 @@ def test_a_plugin_without_what_it_needs_is_noted(site, doctor):
 
 
 @pytest.mark.parametrize(
-    ("requires", "told"),
+    ("requires", "messages"),
     [
         (["typer"], "does not require ganforge"),
         (["ganforge"], "sets no upper bound (ganforge)"),
         (["ganforge>=0.1"], "sets no upper"),
     ],
 )
-def test_a_plugin_that_says_too_little_of_ganforge_is_noted(site, doctor, requires, told):
+def test_a_plugin_that_says_too_little_of_ganforge_is_noted(site, doctor, requires, messages):
     fake_plugin(site, requires=requires)
 
     (found,) = doctor(part="bounds")
-    assert (found["state"], told in found["text"]) == ("note", True)
+    assert (found["state"], messages in found["text"]) == ("note", True)
     assert "ganforge>=0.1,<0.2" in found["remedy"]
 
 
@@ -202,7 +202,7 @@ def test_names_that_mean_something_else_than_one_may_think(site, doctor):
     ]
 
 
-def test_switches_are_told_with_the_place_that_says_them(site, doctor, monkeypatch, tmp_path):
+def test_switches_are_reported_with_the_place_that_says_them(site, doctor, monkeypatch, tmp_path):
     fake_plugin(site, requires=BOUND)
     Path("my_gan.py").write_text("")
     Path("pyproject.toml").write_text(
@@ -222,10 +222,10 @@ def test_switches_are_told_with_the_place_that_says_them(site, doctor, monkeypat
     assert "sha256 e3b0c44298fc" in mine["text"]
 
 
-def test_only_and_strict_switches_are_told(site, doctor, monkeypatch):
+def test_only_and_strict_switches_are_reported(site, doctor, monkeypatch):
     monkeypatch.setenv("GANFORGE_PLUGINS", "")
-    told = [one["text"] for one in doctor("--only-plugins", "vanilla", "--strict-plugins", part="selection")]
-    assert told == ["--only-plugins vanilla --strict-plugins", "GANFORGE_PLUGINS ="]
+    messages = [one["text"] for one in doctor("--only-plugins", "vanilla", "--strict-plugins", part="selection")]
+    assert messages == ["--only-plugins vanilla --strict-plugins", "GANFORGE_PLUGINS ="]
 
 
 def test_a_switch_that_names_nothing_is_a_fault(site, doctor):

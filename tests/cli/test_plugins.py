@@ -154,8 +154,8 @@ def test_a_plugins_page_tells_each_component_with_its_parameters_and_papers(seve
     assert "continuous_std     float  1.0      > 0" in shown
 
     assert main(["plugins", "info", "infogan", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    loss = next(one for one in told["components"] if one["kind"] == "loss")
+    messages = json.loads(capsys.readouterr().out)
+    loss = next(one for one in messages["components"] if one["kind"] == "loss")
     assert (loss["use"], loss["revision"], loss["requires"]) == ("mutual-information", 1, ["head:code", "codes"])
     assert [one["name"] for one in loss["parameters"]] == ["continuous_std", "continuous_weight"]
 
@@ -173,9 +173,9 @@ def test_a_name_that_two_distributions_have_is_an_error_with_full_ids(several, c
     fake_plugin(several, name="other-gan", entry_point="acme")
 
     assert main(["plugins", "info", "acme"]) == 2
-    told = capsys.readouterr().err
-    assert "plugin 'acme' is ambiguous" in told
-    assert "use one of: acme-gan/acme, other-gan/acme" in told
+    messages = capsys.readouterr().err
+    assert "plugin 'acme' is ambiguous" in messages
+    assert "use one of: acme-gan/acme, other-gan/acme" in messages
     for name in ("other-gan", "other-gan/acme", "Other_GAN/Acme"):
         assert main(["plugins", "info", name]) == 0
         assert capsys.readouterr().out.startswith("other-gan 1.0\n")
@@ -194,8 +194,8 @@ def test_all_plugins_of_a_distribution_are_shown(several, capsys):
     assert "entry          one = twin_gan" in shown
     assert "entry          two = twin_b" in shown
     assert main(["plugins", "info", "twin-gan", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["name"], [one["name"] for one in told["also"]]) == ("one", ["two"])
+    messages = json.loads(capsys.readouterr().out)
+    assert (messages["name"], [one["name"] for one in messages["also"]]) == ("one", ["two"])
 
 
 @pytest.mark.parametrize("name", ["vanilla", "Builtin", "ganforge-dcgan"])
@@ -256,10 +256,10 @@ def test_strict_plugins_is_a_switch_of_every_command(several, capsys, monkeypatc
 
     assert main(["--strict-plugins", *command] if place == "before" else [*command, "--strict-plugins"]) == 3
 
-    told = capsys.readouterr().err
-    assert "bad-gan 1.0 is broken: RuntimeError: no GPU here" in told
-    assert "old-gan 1.0 is incompatible: needs ganforge <0.1" in told
-    assert "ganforge plugins doctor" in told
+    messages = capsys.readouterr().err
+    assert "bad-gan 1.0 is broken: RuntimeError: no GPU here" in messages
+    assert "old-gan 1.0 is incompatible: needs ganforge <0.1" in messages
+    assert "ganforge plugins doctor" in messages
     assert not (tmp_path / "runs").exists()
 
 

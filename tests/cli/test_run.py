@@ -16,10 +16,10 @@ def test_a_run_that_the_watch_stopped_says_why_and_its_command_goes_on(tmp_path,
     table = ('health.on_fail="stop"', "health.sample_checks=0", "health.weights={ warn = 0.01, fail = 0.02 }")
     words = [word for override in (*LEAN, *table) for word in ("--set", override)]
     assert main(["run", str(SMOKE), *runs, "--plain", *words]) == 1
-    said = capsys.readouterr().err
-    assert "stopped at iteration 10: divergence since iteration" in said
+    text = capsys.readouterr().err
+    assert "stopped at iteration 10: divergence since iteration" in text
 
-    (line,) = [line for line in said.splitlines() if line.startswith("  resume ")]
+    (line,) = [line for line in text.splitlines() if line.startswith("  resume ")]
     resumed = shlex.split(line.removeprefix("  resume").strip())[1:]
     assert main([*resumed, *runs, "--plain"]) == 0
     assert "finished in" in capsys.readouterr().err

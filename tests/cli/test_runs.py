@@ -70,10 +70,10 @@ def test_nothing_found_says_what_to_do(root, capsys, choice):
 
     assert main(["runs", "--runs-dir", where, *choice]) == 0
 
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "ganforge run RECIPE" in said.err
-    assert where in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "ganforge run RECIPE" in output.err
+    assert where in output.err
 
 
 def test_json_is_one_object_with_stable_keys(root, capsys):
@@ -119,7 +119,7 @@ def test_json_of_a_metric_that_is_not_finite(root, capsys):
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["runs"][0]["metrics"] == {"wasserstein": None}
 
 
-def test_what_was_not_delivered_and_what_went_wrong_is_said_below(root, capsys):
+def test_what_was_not_delivered_and_what_went_wrong_is_reported_below(root, capsys):
     folder = RunFolder.create(root, "moons", "broken")
     folder.write_status(Status(status="failed", error="ValueError: no"))
     with JournalWriter(folder.journal) as writer:
@@ -129,9 +129,9 @@ def test_what_was_not_delivered_and_what_went_wrong_is_said_below(root, capsys):
 
     assert main(["runs", "--runs-dir", str(root)]) == 0
 
-    said = capsys.readouterr().err
-    assert f"{folder.path.name}: ValueError: no" in said
-    assert f"MLflow does not have 1 point, 2 other records of {folder.path.name} yet; send them with `ganforge sync`" in said
+    output = capsys.readouterr().err
+    assert f"{folder.path.name}: ValueError: no" in output
+    assert f"MLflow does not have 1 point, 2 other records of {folder.path.name} yet; send them with `ganforge sync`" in output
 
 
 ALONE = """
@@ -167,7 +167,7 @@ def run(trained, tmp_path):
     return folder
 
 
-def test_the_page_goes_into_the_run_folder_and_its_name_is_told(run, tmp_path, capsys):
+def test_the_page_goes_into_the_run_folder_and_its_name_is_reported(run, tmp_path, capsys):
     assert main(["report", run.name, "--runs-dir", str(tmp_path / "runs")]) == 0
     assert f"wrote the report on {run.name} to {run / 'report.html'}" in capsys.readouterr().out
     assert (run / "report.html").read_text().startswith("<!doctype html>")
@@ -176,8 +176,8 @@ def test_the_page_goes_into_the_run_folder_and_its_name_is_told(run, tmp_path, c
 def test_json_names_the_file(run, tmp_path, capsys):
     target = tmp_path / "page.html"
     assert main(["report", str(run), "--out", str(target), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == {"schema": 1, "run": run.name, "file": str(target), "bytes": target.stat().st_size}
+    messages = json.loads(capsys.readouterr().out)
+    assert messages == {"schema": 1, "run": run.name, "file": str(target), "bytes": target.stat().st_size}
     assert not (run / "report.html").exists()
 
 
@@ -191,14 +191,14 @@ def test_it_is_opened_on_request(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "messages"),
     [
         (["nothing"], 2, "no run matches 'nothing'"),
         (["RUN", "--out", "page.pdf"], 2, "name a file that ends in .html or .htm"),
         (["RUN", "--out", "/proc/page.html"], 5, "with --out"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_remedy(run, tmp_path, capsys, words, code, told):
+def test_what_cannot_be_is_refused_with_a_remedy(run, tmp_path, capsys, words, code, messages):
     words = [str(run) if word == "RUN" else word for word in words]
     assert main(["report", *words, "--runs-dir", str(tmp_path / "none")]) == code
-    assert told in capsys.readouterr().err
+    assert messages in capsys.readouterr().err

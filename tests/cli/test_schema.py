@@ -65,13 +65,13 @@ def test_recipes_are_led_to_the_schema(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("content", "arguments", "told"),
+    ("content", "arguments", "messages"),
     [
         (None, ["good.toml", "other.toml"], "no such file"),
         ("not toml", ["good.toml", "other.toml"], "not valid TOML"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_written(tmp_path, capsys, content, arguments, told):
+def test_what_is_wrong_is_reported_before_anything_is_written(tmp_path, capsys, content, arguments, messages):
     Path("good.toml").write_text('title = "One"\n')
     if content is not None:
         Path("other.toml").write_text(content)
@@ -80,7 +80,7 @@ def test_what_is_wrong_is_told_before_anything_is_written(tmp_path, capsys, cont
     assert main(["schema", *arguments]) == 2
 
     shown = capsys.readouterr()
-    assert told in shown.err
+    assert messages in shown.err
     assert shown.out == ""
     assert {path: path.read_text() for path in tmp_path.iterdir()} == before
 
@@ -111,8 +111,8 @@ def test_check_says_when_a_schema_is_older_than_what_is_installed(tmp_path, monk
     fake_plugin(tmp_path / "packages")
     monkeypatch.syspath_prepend(tmp_path / "packages")
     assert main(["schema", "--check", "my schema.json"]) == 1
-    told, line = capsys.readouterr().out.splitlines()
-    assert told == "my schema.json is out of date: the installed components or their parameters have changed"
+    messages, line = capsys.readouterr().out.splitlines()
+    assert messages == "my schema.json is out of date: the installed components or their parameters have changed"
     assert line == "  ganforge schema --out 'my schema.json'"
 
     assert main(shlex.split(line)[1:]) == 0
@@ -128,26 +128,26 @@ def test_check_repeats_the_switches_that_it_stands_under(tmp_path, capsys):
     capsys.readouterr()
 
     assert main(["schema", "--check", "s.json", "--plugin", "my_gan.py", "--no-plugin", "infogan"]) == 1
-    told, line = capsys.readouterr().out.splitlines()
-    assert told.startswith("s.json is out of date")
+    messages, line = capsys.readouterr().out.splitlines()
+    assert messages.startswith("s.json is out of date")
     assert line == f"  ganforge schema --out s.json --no-plugin infogan --plugin {tmp_path / 'my_gan.py'}"
     assert main(shlex.split(line)[1:]) == 0
     assert main(["schema", "--check", "s.json", "--plugin", "my_gan.py", "--no-plugin", "infogan"]) == 0
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "messages"),
     [
         (None, "cannot be read: No such file"),
         ("{", "is not JSON"),
         ("[]", "is out of date"),
     ],
 )
-def test_check_of_what_is_no_schema_of_ours(tmp_path, capsys, content, told):
+def test_check_of_what_is_no_schema_of_ours(tmp_path, capsys, content, messages):
     if content is not None:
         Path("s.json").write_text(content)
     assert main(["schema", "--check", "s.json"]) == 1
-    assert f"s.json {told}" in capsys.readouterr().out
+    assert f"s.json {messages}" in capsys.readouterr().out
 
 
 def test_check_writes_nothing(capsys):

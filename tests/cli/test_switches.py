@@ -67,17 +67,17 @@ def test_the_command_line_wins_over_the_environment_and_the_project(statuses, he
 def test_every_command_refuses_a_misspelt_switch_and_says_which_it_is(here, capsys, arguments):
     assert main([*arguments, "--no-plugin", "acme-gna"]) == 2
 
-    told = capsys.readouterr().err
-    assert "--no-plugin names 'acme-gna', but no such plugin is installed" in told
-    assert "did you mean 'acme-gan'?" in told
+    messages = capsys.readouterr().err
+    assert "--no-plugin names 'acme-gna', but no such plugin is installed" in messages
+    assert "did you mean 'acme-gan'?" in messages
     assert not (here / "runs").exists()
 
 
-def test_a_recipe_that_needs_a_disabled_plugin_is_told_the_switch(here, capsys):
+def test_a_recipe_that_needs_a_disabled_plugin_is_reported_the_switch(here, capsys):
     assert main(["check", str(RECIPE), "--no-plugin", "vanilla"]) == 2
 
-    told = capsys.readouterr().err
-    assert "comes from ganforge-vanilla 0.1.0, which is disabled: switched off by --no-plugin" in told
+    messages = capsys.readouterr().err
+    assert "comes from ganforge-vanilla 0.1.0, which is disabled: switched off by --no-plugin" in messages
 
 
 def test_a_switch_without_its_value_is_2(here, capsys):

@@ -59,7 +59,7 @@ def test_a_taken_port_is_passed_over():
         assert free_port("127.0.0.1", port) > port
 
 
-def test_a_port_that_is_taken_is_told_at_once(tmp_path, capsys):
+def test_a_port_that_is_taken_is_reported_at_once(tmp_path, capsys):
     (tmp_path / "mlflow.db").touch()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -129,7 +129,7 @@ def servers_on(port):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A finished run that nobody has delivered."""
+    """A finished run that was not delivered."""
     folder = RunFolder.create(tmp_path / "runs", "rings", "vanilla_ring")
     run_id = folder.read_json(folder.identity)["id"]
     with JournalWriter(folder.journal) as journal:
@@ -166,19 +166,19 @@ def test_it_delivers_what_waits_once(folder, tmp_path, capsys):
 
     assert main(["sync", "--json"]) == 0
 
-    (told,) = json.loads(capsys.readouterr().out)["runs"]
-    run = MlflowClient(told["tracking_uri"]).get_run(told["run_id"])
-    assert told["run"] == folder.path.name
-    assert told["tracking_uri"] == f"sqlite:///{tmp_path}/mlflow.db"
-    assert told["points"] > 1
-    assert told["pending"] == {"points": 0, "images": 0, "others": 0}
+    (messages,) = json.loads(capsys.readouterr().out)["runs"]
+    run = MlflowClient(messages["tracking_uri"]).get_run(messages["run_id"])
+    assert messages["run"] == folder.path.name
+    assert messages["tracking_uri"] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert messages["points"] > 1
+    assert messages["pending"] == {"points": 0, "images": 0, "others": 0}
     assert run.info.status == "FINISHED"
     assert run.data.metrics["eval/wasserstein"] == 0.25
 
     assert main(["sync"]) == 0
     assert "MLflow has everything." in capsys.readouterr().out
     assert main(["sync", folder.path.name]) == 0
-    assert f"MLflow has all {told['points']} points and 0 images" in capsys.readouterr().out
+    assert f"MLflow has all {messages['points']} points and 0 images" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")

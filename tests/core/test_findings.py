@@ -16,9 +16,9 @@ def test_the_verdict_is_the_worst_level():
 
 
 def test_a_report_survives_json():
-    told = json.loads(json.dumps(report([COLLAPSE, DUPLICATES])))
-    assert told["verdict"] == "fail"
-    assert [Finding(**plain) for plain in told["findings"]] == [COLLAPSE, DUPLICATES]
+    messages = json.loads(json.dumps(report([COLLAPSE, DUPLICATES])))
+    assert messages["verdict"] == "fail"
+    assert [Finding(**plain) for plain in messages["findings"]] == [COLLAPSE, DUPLICATES]
     assert report([])["verdict"] == "healthy"
     assert report((), conclusive=False) == {"verdict": "not monitored", "findings": []}
 

@@ -10,7 +10,7 @@ from ganforge.core.specs import DataSpec
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         (0.07123, "0.0712"),
         (1.38629, "1.386"),
@@ -23,25 +23,25 @@ from ganforge.core.specs import DataSpec
         (-math.inf, "-inf"),
     ],
 )
-def test_numbers(value, said):
-    assert formatting.number(value) == said
+def test_numbers(value, text):
+    assert formatting.number(value) == text
 
 
-@pytest.mark.parametrize(("value", "said"), [(1.3, "1.300"), (0.0712, "0.071"), (123.45, "123.5"), (math.nan, "nan")])
-def test_numbers_that_change_in_place_keep_their_zeros(value, said):
-    assert formatting.fixed(value) == said
+@pytest.mark.parametrize(("value", "text"), [(1.3, "1.300"), (0.0712, "0.071"), (123.45, "123.5"), (math.nan, "nan")])
+def test_numbers_that_change_in_place_keep_their_zeros(value, text):
+    assert formatting.fixed(value) == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "00:00"), (16.4, "00:16"), (3723, "1:02:03"), (183_600, "2 d 3:00:00"), (-1, "00:00")]
+    ("seconds", "text"), [(0, "00:00"), (16.4, "00:16"), (3723, "1:02:03"), (183_600, "2 d 3:00:00"), (-1, "00:00")]
 )
-def test_durations(seconds, said):
-    assert formatting.duration(seconds) == said
+def test_durations(seconds, text):
+    assert formatting.duration(seconds) == text
 
 
-@pytest.mark.parametrize(("per_second", "said"), [(812.4, "812 it/s"), (3.21, "3.2 it/s"), (0.08, "12.5 s/it"), (0, "– it/s")])
-def test_speeds(per_second, said):
-    assert formatting.speed(per_second) == said
+@pytest.mark.parametrize(("per_second", "text"), [(812.4, "812 it/s"), (3.21, "3.2 it/s"), (0.08, "12.5 s/it"), (0, "– it/s")])
+def test_speeds(per_second, text):
+    assert formatting.speed(per_second) == text
 
 
 def test_all_is_done_only_at_the_end():

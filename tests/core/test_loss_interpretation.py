@@ -67,10 +67,10 @@ def test_the_best_discriminators_loss_is_the_divergence_that_its_reading_names(n
 
 
 @pytest.mark.parametrize("name", [name for name in divergences() if name != "relativistic"])
-def test_it_is_right_at_least_as_often_as_is_said(name):
+def test_it_is_right_at_least_as_often_as_is_reported(name):
     loss, score, _ = divergences()[name]
-    said = interpret("discriminator", best_terms(loss, score), loss.term_info)
-    percent = int(said.partition("at least ")[2].partition(" %")[0])
+    text = interpret("discriminator", best_terms(loss, score), loss.term_info)
+    percent = int(text.partition("at least ")[2].partition(" %")[0])
     right = np.maximum(P, Q).sum() / 20  # of the best decision at each point
 
     assert percent <= 100 * right + 0.5
@@ -86,7 +86,7 @@ def test_jensen_shannon_is_half_of_what_the_logistic_loss_lacks_to_log_4():
 
 
 @pytest.mark.parametrize(
-    ("total", "said"),
+    ("total", "text"),
     [
         (math.log(4), "cannot tell real from generated (they are alike, or it is weak)"),
         (1.37, "cannot tell real from generated (they are alike, or it is weak)"),
@@ -97,9 +97,9 @@ def test_jensen_shannon_is_half_of_what_the_logistic_loss_lacks_to_log_4():
         (math.nan, ""),
     ],
 )
-def test_the_logistic_discriminator_in_words(total, said):
+def test_the_logistic_discriminator_in_words(total, text):
     terms = {"discriminator/real": total / 2, "discriminator/fake": total / 2}
-    assert interpret("discriminator", terms, LOGISTIC) == said
+    assert interpret("discriminator", terms, LOGISTIC) == text
 
 
 def test_the_critic_has_a_gap_and_no_success_rate():
@@ -119,20 +119,20 @@ def test_the_critic_has_a_gap_and_no_success_rate():
     ],
 )
 def test_the_generator_in_words(loss, undecided, recognised):
-    def said(value):
+    def text(value):
         return interpret("generator", {"generator/adversarial": value}, loss.term_info)
 
-    assert said(undecided) == "the discriminator is undecided about its samples"
-    assert said(recognised) == "its samples are recognised as generated"
-    assert said(2 * undecided - recognised) == "its samples pass for real"
+    assert text(undecided) == "the discriminator is undecided about its samples"
+    assert text(recognised) == "its samples are recognised as generated"
+    assert text(2 * undecided - recognised) == "its samples pass for real"
 
 
 @pytest.mark.parametrize("loss", [built("hinge"), built("wasserstein"), least_squares()])
-def test_nothing_is_said_of_generators_whose_value_does_not_tell(loss):
+def test_nothing_is_reported_of_generators_whose_value_does_not_tell(loss):
     assert interpret("generator", {"generator/adversarial": 0.3}, loss.term_info) == ""
 
 
-def test_nothing_is_said_where_nothing_is_declared_or_winning_is_worth_nothing():
+def test_nothing_is_reported_where_nothing_is_declared_or_winning_is_worth_nothing():
     assert interpret("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5)}) == ""
     assert interpret("discriminator", {"discriminator/a": 0.3}, {"discriminator/a": TermInfo("a", 0.5, 0.5)}) == ""
     assert interpret("discriminator", {}, LOGISTIC) == ""
@@ -163,8 +163,8 @@ def test_two_adversarial_losses_name_no_divergence():
         "discriminator/one": TermInfo("", 1.0, 0.0, Divergence("this", 1.0)),
         "discriminator/other": TermInfo("", 1.0, 0.0, Divergence("that", 1.0)),
     }
-    said = interpret("discriminator", {"discriminator/one": 0.5, "discriminator/other": 0.5}, term_info)
-    assert said == "tells real from generated in at least 75 % of cases"
+    text = interpret("discriminator", {"discriminator/one": 0.5, "discriminator/other": 0.5}, term_info)
+    assert text == "tells real from generated in at least 75 % of cases"
 
 
 def test_a_total_that_tells_nothing_has_no_line():

@@ -111,7 +111,7 @@ def test_plain_noise_is_its_own_flat_latent():
     assert LatentSpec(noise=2, continuous=1).has_codes
 
 
-def test_promised_codes_that_are_missing_are_told():
+def test_promised_codes_that_are_missing_are_reported():
     with pytest.raises(IncompatiblePartsError, match="expects codes") as caught:
         LatentSpec(noise=2, categorical=(2,)).flatten(Latent(torch.zeros(1, 2)))
     assert "structured" in caught.value.remedy

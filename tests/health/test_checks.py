@@ -184,8 +184,8 @@ def test_no_remedy_recommends_losses_that_the_recipe_uses():
 
 
 def test_the_example_in_the_documentation_is_a_finding():
-    told, helps = re.search(r"```\n(fail: .*)\n  (what usually helps: .*)\n", PAGE.read_text()).groups()
+    messages, helps = re.search(r"```\n(fail: .*)\n  (what usually helps: .*)\n", PAGE.read_text()).groups()
     remedy = REMEDIES["mode collapse"]
     seen = "all samples are nearly the same: their spread is 1.3% of the data's"
     finding = Finding("collapse", "mode collapse", "fail", seen, 200, 300, remedy.text, remedy.key)
-    assert (told, helps) == (headline(finding), advice(finding))
+    assert (messages, helps) == (headline(finding), advice(finding))

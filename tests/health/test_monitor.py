@@ -1,4 +1,4 @@
-"""The watch over a run: how long a trouble must last, since when it is told, and what a resumed run remembers."""
+"""The health monitor: how long a problem must last, since when it is reported, and what a resumed run keeps."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def examined(watch: HealthMonitor, events) -> list[HealthChecked]:
     return [event for event in monitored(iter(events), watch) if isinstance(event, HealthChecked)]
 
 
-def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there():
+def test_dominance_is_reported_when_it_has_lasted_and_since_when_it_has_been_there():
     losses = [(at, 1.38 if at <= 2000 else 0.01) for at in range(10, 4010, 10)]
-    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
-    failing = [event for event in told if report(event.findings)["verdict"] == "fail"]
+    messages = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    failing = [event for event in messages if report(event.findings)["verdict"] == "fail"]
     (finding,) = failing[0].findings
     assert (finding.check, finding.problem, finding.level) == ("dominance", "discriminator dominance", "fail")
     assert 2000 < finding.since <= 2160, "smoothed over 50 iterations, it takes some to pass both limits"
@@ -45,45 +45,47 @@ def test_dominance_is_told_when_it_has_lasted_and_since_when_it_has_been_there()
     assert failing[-1].iteration == 4000
 
 
-def test_what_is_found_is_told_however_often_states_are_saved():
+def test_what_is_found_is_reported_however_often_states_are_saved():
     events = [started(10_000)]
     for at in range(10, 3010, 10):
         events += [odds(at, 0.01), Saved(at, State({}, {}))]
     assert report(examined(HealthMonitor(Health()), events)[-1].findings)["verdict"] == "fail"
 
 
-def test_a_trouble_that_comes_and_goes_is_not_told():
+def test_a_trouble_that_comes_and_goes_is_not_reported():
     losses = [(at, 0.01 if (at // 150) % 2 else 1.38) for at in range(10, 8010, 10)]
     assert not any(
         event.findings for event in examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
     )
 
 
-def test_a_trouble_that_is_over_is_told_no_more():
+def test_a_trouble_that_is_over_is_reported_no_more():
     losses = [(at, 0.01 if 2000 < at <= 3000 else 1.38) for at in range(10, 5010, 10)]
-    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
-    assert any(event.findings for event in told)
-    assert not told[-1].findings
+    messages = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    assert any(event.findings for event in messages)
+    assert not messages[-1].findings
 
 
-def test_short_runs_are_told_in_time():
-    told = examined(HealthMonitor(Health()), [started(300), *(odds(at, 0.01) for at in range(10, 70, 10))])
-    assert told[-1].iteration == 60
-    assert report(told[-1].findings)["verdict"] == "fail"
+def test_short_runs_are_reported_in_time():
+    messages = examined(HealthMonitor(Health()), [started(300), *(odds(at, 0.01) for at in range(10, 70, 10))])
+    assert messages[-1].iteration == 60
+    assert report(messages[-1].findings)["verdict"] == "fail"
 
 
 def test_the_beginning_is_not_judged_by_what_is_not_learned_yet_but_by_its_gradients():
-    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, 0.01) for at in range(10, 510, 10))])
-    assert not any(event.findings for event in told)
-    told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=1e6) for at in range(10, 510, 10))])
-    assert told[-1].findings[0].problem == "exploding gradients"
+    messages = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, 0.01) for at in range(10, 510, 10))])
+    assert not any(event.findings for event in messages)
+    messages = examined(
+        HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=1e6) for at in range(10, 510, 10))]
+    )
+    assert messages[-1].findings[0].problem == "exploding gradients"
 
 
 def test_a_gradient_is_set_beside_its_median_at_first():
     norms = [(at, 2.0 if at <= 500 else 2e-3) for at in range(10, 2010, 10)]
-    told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
-    assert told[-1].values["vanishing"] == pytest.approx(1e-3, rel=1e-3)
-    assert [finding.problem for finding in told[-1].findings] == ["vanishing gradient"]
+    messages = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
+    assert messages[-1].values["vanishing"] == pytest.approx(1e-3, rel=1e-3)
+    assert [finding.problem for finding in messages[-1].findings] == ["vanishing gradient"]
 
 
 def test_the_worst_comes_first_and_a_cause_stands_for_its_symptoms():
@@ -112,7 +114,7 @@ def test_a_check_that_is_off_says_nothing():
     )
 
 
-def test_divergence_is_told_before_the_end():
+def test_divergence_is_reported_before_the_end():
     events = list(
         monitored(
             iter([started(100), Finished(7, "diverged", 1.0, "generator/total is nan at iteration 7")]), HealthMonitor(Health())
@@ -150,9 +152,9 @@ def test_going_back_forgets_what_was_seen_since():
     assert watch.findings
     watch.roll_back(None)
     assert watch.findings == ()
-    told = [found for at in range(10, 110, 10) if (found := watch.handle(odds(at, 1.38)))]
-    assert told
-    assert not any(event.findings for event in told)
+    messages = [found for at in range(10, 110, 10) if (found := watch.handle(odds(at, 1.38)))]
+    assert messages
+    assert not any(event.findings for event in messages)
 
 
 @pytest.mark.parametrize("plain", [None, "nothing", 3])
@@ -185,32 +187,36 @@ def test_a_resumed_run_still_has_the_failure_that_was_seen_in_samples():
     assert report(first.findings)["verdict"] == "fail"
     later = HealthMonitor(Health())
     later.restore(json.loads(json.dumps(saved.state.values[KEY])))
-    told = examined(later, [started(1000, 550), *(odds(at, 1.38) for at in range(560, 660, 10))])
-    assert told[0].findings == first.findings, "the next look at samples comes later"
-    assert {finding.since for finding in told[0].findings} == {500}
+    messages = examined(later, [started(1000, 550), *(odds(at, 1.38) for at in range(560, 660, 10))])
+    assert messages[0].findings == first.findings, "the next look at samples comes later"
+    assert {finding.since for finding in messages[0].findings} == {500}
 
 
 def test_a_failure_is_dated_to_its_own_beginning_not_to_another_trouble_before_it():
     far = ring(256, 3) + 5
     looks = [probed(at, far if at < 600 else ONE_MODE) for at in range(100, 800, 50)]
-    told = {event.iteration: event.findings for event in examined(HealthMonitor(Health()), [started(1000), *looks])}
-    assert {(one.problem, one.level, one.since) for one in told[550] if one.check == "collapse"} == {
+    messages = {event.iteration: event.findings for event in examined(HealthMonitor(Health()), [started(1000), *looks])}
+    assert {(one.problem, one.level, one.since) for one in messages[550] if one.check == "collapse"} == {
         ("samples unlike the data", "warn", 100)
     }
-    assert {(one.problem, one.level, one.since) for one in told[750] if one.check == "collapse"} == {("mode collapse", "fail", 600)}
+    assert {(one.problem, one.level, one.since) for one in messages[750] if one.check == "collapse"} == {
+        ("mode collapse", "fail", 600)
+    }
 
 
 def test_a_failure_is_dated_to_when_it_became_one():
     losses = [(at, 1.38 if at <= 2000 else 0.2 if at <= 3000 else 0.01) for at in range(10, 4010, 10)]
-    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
-    levels = {event.findings[0].level: event.findings[0].since for event in told if event.findings}
+    messages = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, loss) for at, loss in losses)])
+    levels = {event.findings[0].level: event.findings[0].since for event in messages if event.findings}
     assert 2000 < levels["warn"] < 2200
     assert 3000 < levels["fail"] < 3200
 
 
 def test_samples_that_are_not_finite_are_a_failure_at_once_and_while_they_last():
-    told = examined(HealthMonitor(Health()), [started(1000), probed(50, torch.full((256, 2), math.nan)), probed(100, ring(256, 3))])
-    assert [[(one.check, one.problem, one.level) for one in event.findings] for event in told] == [
+    messages = examined(
+        HealthMonitor(Health()), [started(1000), probed(50, torch.full((256, 2), math.nan)), probed(100, ring(256, 3))]
+    )
+    assert [[(one.check, one.problem, one.level) for one in event.findings] for event in messages] == [
         [("finite", "non-finite values", "fail")],
         [],
     ]
@@ -223,21 +229,21 @@ def test_a_slope_that_is_not_finite_once_does_not_stay():
 
 def test_a_gradient_that_is_not_finite_at_first_does_not_spoil_the_median():
     norms = [(at, math.nan if at % 20 else 2.0) for at in range(10, 510, 10)] + [(at, 2.0) for at in range(510, 2010, 10)]
-    told = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
-    assert told[-1].values["vanishing"] == pytest.approx(1)
+    messages = examined(HealthMonitor(Health()), [started(10_000), *(step(at, gradients_generator=norm) for at, norm in norms)])
+    assert messages[-1].values["vanishing"] == pytest.approx(1)
 
 
-def test_what_cannot_be_watched_is_told_once_and_the_rest_is_watched():
+def test_what_cannot_be_watched_is_reported_once_and_the_rest_is_watched():
     losses = [odds(at, 0.01) for at in range(20, 4020, 10)]
-    told = examined(
+    messages = examined(
         HealthMonitor(Health()),
         [started(10_000), odds(10, 0.01), CheckUnavailable(10, "input_gradient", "RuntimeError: no grad"), *losses],
     )
-    assert [(one.check, one.problem, one.level, one.key) for one in told[0].findings] == [
+    assert [(one.check, one.problem, one.level, one.key) for one in messages[0].findings] == [
         ("input_gradient", "check unavailable", "warn", "health.input_gradient.enabled")
     ]
-    assert "no grad" in told[0].findings[0].evidence
-    assert [(one.check, one.level) for one in told[-1].findings] == [("dominance", "fail"), ("input_gradient", "warn")]
+    assert "no grad" in messages[0].findings[0].evidence
+    assert [(one.check, one.level) for one in messages[-1].findings] == [("dominance", "fail"), ("input_gradient", "warn")]
     off = Health.model_validate({"input_gradient": {"enabled": False}})
     assert examined(HealthMonitor(off), [started(10_000), CheckUnavailable(10, "input_gradient", "RuntimeError: no grad")]) == []
 
@@ -258,9 +264,9 @@ def test_a_watch_that_fails_itself_lets_training_go_on_and_says_so():
             iter([started(100), odd, odds(30, 1.0), odds(40, 1.0), Saved(40, State({}, {})), Finished(40, "finished", 1.0)]), watch
         )
     )
-    told = [event for event in events if isinstance(event, HealthChecked)]
-    assert told[-1].findings[0].problem == "check unavailable"
-    assert told[-1].findings[0].key == "health.enabled"
+    messages = [event for event in events if isinstance(event, HealthChecked)]
+    assert messages[-1].findings[0].problem == "check unavailable"
+    assert messages[-1].findings[0].key == "health.enabled"
     assert type(events[-1]).__name__ == "Finished"
     later = HealthMonitor(Health())
     later.restore(next(event for event in events if isinstance(event, Saved)).state.values[KEY])
@@ -285,9 +291,9 @@ def test_a_run_that_was_not_monitored_is_not_called_healthy(table, events):
 
 def test_a_verdict_waits_for_the_checks_that_come_last():
     looks = [probed(at, ring(256, 3)) for at in range(50, 250, 50)]
-    told = examined(HealthMonitor(Health()), [started(1000), *looks])
-    assert [(event.iteration, event.conclusive) for event in told] == [(50, False), (100, True), (150, True), (200, True)]
-    assert report(told[0].findings, conclusive=told[0].conclusive)["verdict"] == "not monitored"
+    messages = examined(HealthMonitor(Health()), [started(1000), *looks])
+    assert [(event.iteration, event.conclusive) for event in messages] == [(50, False), (100, True), (150, True), (200, True)]
+    assert report(messages[0].findings, conclusive=messages[0].conclusive)["verdict"] == "not monitored"
 
     signals = [odds(at, 1.38) for at in range(10, 210, 10)]
     assert not any(event.conclusive for event in examined(HealthMonitor(Health()), [started(1000), *signals]))
@@ -302,26 +308,26 @@ def test_looks_at_samples_are_not_crowded_in_a_short_run(iterations, sample_chec
 
 
 def test_a_divergence_is_one_finding_whoever_tells_it():
-    (told,) = examined(HealthMonitor(Health()), [started(100), Finished(7, "diverged", 1.0, "generator/total is nan")])
-    assert told.findings == (non_finite(7, "generator/total is nan"),)
-    assert Health.model_fields.keys() >= {told.findings[0].check}
+    (messages,) = examined(HealthMonitor(Health()), [started(100), Finished(7, "diverged", 1.0, "generator/total is nan")])
+    assert messages.findings == (non_finite(7, "generator/total is nan"),)
+    assert Health.model_fields.keys() >= {messages.findings[0].check}
 
 
 def test_a_distance_of_nothing_is_no_oscillation():
     same = torch.ones(256, 2)
     evaluation = Evaluation(Samples(same + torch.arange(256)[:, None] % 2), Samples(same), torch.Generator())
-    told = examined(
+    messages = examined(
         HealthMonitor(Health()), [started(1000), *(HealthSamples(at, evaluation, Samples(same)) for at in range(100, 800, 50))]
     )
-    assert not any(one.problem == "check unavailable" for event in told for one in event.findings)
+    assert not any(one.problem == "check unavailable" for event in messages for one in event.findings)
 
 
 def test_the_last_iteration_is_judged_at_once():
-    told = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, 0.01) for at in range(9550, 10_001, 10))])
-    assert told[-1].iteration == 10_000, "six looks are held by then, and not ten"
+    messages = examined(HealthMonitor(Health()), [started(10_000), *(odds(at, 0.01) for at in range(9550, 10_001, 10))])
+    assert messages[-1].iteration == 10_000, "six looks are held by then, and not ten"
 
 
-def test_what_is_not_watched_is_told_again_with_the_iteration_it_is_missing_since():
+def test_what_is_not_watched_is_reported_again_with_the_iteration_it_is_missing_since():
     watch = HealthMonitor(Health())
     missing = CheckUnavailable(30, "dominance", "RuntimeError: no logits")
     saved = [*monitored(iter([started(10_000), missing, Saved(40, State({}, {}))]), watch)][-1]

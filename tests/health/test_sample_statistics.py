@@ -201,15 +201,15 @@ def test_data_that_repeat_by_themselves_are_no_collapse(rate):
         assert found["duplicates/same"] == pytest.approx(found["duplicates/usual"], rel=0.3)
 
 
-def test_of_data_that_repeat_more_repeats_than_that_are_told():
+def test_of_data_that_repeat_more_repeats_than_that_are_reported():
     same = torch.full((N, 1), 20.0)
     found, _ = measure_samples(of_counts(same, counts(1, 20.0), counts(2, 20.0)), NOISE)
-    told = DUPLICATES.observe(CheckInputs(Health(), found))
-    assert (told.level, told.problem) == ("fail", "mode collapse")
-    assert told.evidence.startswith("samples repeat exactly: about 1 different ones, and ")
+    messages = DUPLICATES.observe(CheckInputs(Health(), found))
+    assert (messages.level, messages.problem) == ("fail", "mode collapse")
+    assert messages.evidence.startswith("samples repeat exactly: about 1 different ones, and ")
 
 
-def test_of_data_that_repeat_neighbours_tell_nothing_and_that_is_said():
+def test_of_data_that_repeat_neighbours_tell_nothing_and_that_is_reported():
     found, errors = measure_samples(of_counts(counts(1), counts(2), counts(3)), NOISE)
     assert "collapse" not in found
     assert "separation" not in found

@@ -28,10 +28,10 @@ def digits(mnist_files):
 
 def test_other_real_digits_are_a_perfect_generator(digits):
     real, other, train, *_ = digits
-    found, told, repeats = precision_recall(real, other), one_nearest_neighbour(real, other), near_duplicates(real, other)
+    found, messages, repeats = precision_recall(real, other), one_nearest_neighbour(real, other), near_duplicates(real, other)
     assert found.coverage == pytest.approx(expected_coverage(COUNT, COUNT, 5), abs=0.02)
     assert min(found.precision, found.recall, found.density) > 0.9
-    assert told.accuracy == pytest.approx(0.5, abs=0.05)
+    assert messages.accuracy == pytest.approx(0.5, abs=0.05)
     assert 1 / 3 < repeats.pairs / repeats.expected_pairs < 3
     assert repeats.exact == 0
     assert abs(memorisation(train, real, other).copying) < 3
@@ -72,7 +72,7 @@ def test_training_images_in_disguise_are_copies(digits):
     assert one_nearest_neighbour(train[:COUNT], copies).accuracy < 0.01
 
 
-def test_noise_on_real_digits_is_told_and_is_no_copy(digits):
+def test_noise_on_real_digits_is_reported_and_is_no_copy(digits):
     real, other, train, *_ = digits
     noisy = other + 0.2 * torch.randn(COUNT, 28, 28, generator=torch.Generator().manual_seed(1))
     found = precision_recall(real, noisy)

@@ -111,8 +111,8 @@ def test_leaving_one_out_is_scikit_learns(n, m, shape, chunk, monkeypatch):
     found = one_nearest_neighbour(real, fake)
 
     everything, kinds = torch.cat([real, fake]).flatten(1).double().numpy(), np.repeat([0, 1], [n, m])
-    said = cross_val_predict(KNeighborsClassifier(1, algorithm="brute"), everything, kinds, cv=LeaveOneOut())
-    right = said == kinds
+    text = cross_val_predict(KNeighborsClassifier(1, algorithm="brute"), everything, kinds, cv=LeaveOneOut())
+    right = text == kinds
     assert found == OneNearestNeighbour(
         pytest.approx(right.mean()), pytest.approx(right[:n].mean()), pytest.approx(right[n:].mean())
     )
@@ -123,7 +123,7 @@ def test_a_perfect_sampler_is_at_a_half_in_the_mean():
     assert np.mean(runs) == pytest.approx(0.5, abs=0.02)
 
 
-def test_sets_apart_are_told_and_copies_are_not():
+def test_sets_apart_are_reported_and_copies_are_not():
     real = points(0, 50, 60)
     assert one_nearest_neighbour(real, real + 100) == OneNearestNeighbour(1, 1, 1)
     assert one_nearest_neighbour(real, real) == OneNearestNeighbour(0, 0, 0)
@@ -135,7 +135,7 @@ def test_as_near_to_either_kind_counts_half():
     assert one_nearest_neighbour(real, fake) == OneNearestNeighbour(0.375, 0.25, 0.5)
 
 
-def test_a_mode_that_is_missed_is_told_on_both_sides():
+def test_a_mode_that_is_missed_is_reported_on_both_sides():
     real = torch.cat([points(0, 100, 2), points(1, 100, 2) + 50])
     found = one_nearest_neighbour(real, points(2, 200, 2))
     assert found.real > 0.5 + 0.1

@@ -22,10 +22,10 @@ def points(seed: int, count: int, width: int) -> torch.Tensor:
 def test_what_lies_infinitely_far_away_is_no_copy_of_real_samples(width, size):
     real, far = points(0, 60, width), size * points(1, 60, width)
 
-    found, told = precision_recall(real, far), one_nearest_neighbour(real, far)
+    found, messages = precision_recall(real, far), one_nearest_neighbour(real, far)
 
     assert (found.precision, found.recall, found.density, found.coverage) == (0, 0, 0, 0)
-    assert (told.real, told.fake >= 0.5) == (1, True)
+    assert (messages.real, messages.fake >= 0.5) == (1, True)
     assert near_duplicates(real, far).pairs == 0
     assert memorisation(points(2, 60, width), real, far).close == 0
 

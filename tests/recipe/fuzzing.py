@@ -213,7 +213,7 @@ overrides = st.lists(
 )
 
 
-def registry_with_strangers(site):
+def registry_with_other_plugins(site):
     """What is installed here, and the strange plugin both as a distribution and as a file."""
     fake_plugin(site, source=STRANGE)
     (site / "my_gan.py").write_text(STRANGE)
@@ -233,10 +233,10 @@ class Watch:
         sys.addaudithook(self)
 
     def __call__(self, event, arguments):
-        if self.looking and (told := self._told(event, arguments)):
-            self.bad.append(told)
+        if self.looking and (messages := self._messages(event, arguments)):
+            self.bad.append(messages)
 
-    def _told(self, event, arguments):
+    def _messages(self, event, arguments):
         if event == "import" and str(arguments[0]).partition(".")[0] in (*BAITS, "torch", "mlflow", "numpy"):
             return f"import {arguments[0]}"
         if event == "open" and _writes(*arguments[1:3]):
@@ -251,7 +251,7 @@ class Judging:
 
     def __init__(self, path):
         self.path = path
-        self.registry = registry_with_strangers(Path(tempfile.mkdtemp()))
+        self.registry = registry_with_other_plugins(Path(tempfile.mkdtemp()))
         self.watch = Watch()
         self.plant = None
         self.counts = {"judged": 0, "right": 0, "failed": 0}

@@ -96,7 +96,7 @@ def test_defaults_that_do_not_agree_by_themselves_give_way_to_the_examples():
     assert "example" not in pasted(OneOfTwo, check_params={"b": 0})[0]
 
 
-def test_keys_of_a_nested_table_are_told_above_it():
+def test_keys_of_a_nested_table_are_reported_above_it():
     text, _ = pasted(SwirlParams)
     assert text.splitlines()[-4:] == [
         "# The core. (table)",

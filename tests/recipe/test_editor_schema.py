@@ -159,7 +159,7 @@ def folder(tmp_path_factory, schema):
     return folder
 
 
-def told(schema, text):
+def messages(schema, text):
     """The keys that the jsonschema library names."""
     return {key for error in jsonschema.Draft7Validator(schema).iter_errors(tomllib.loads(text)) for key in keys_of(error)}
 
@@ -213,20 +213,20 @@ def test_every_installed_component_can_be_named_in_each_way(schema):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_shipped_recipe_is_accepted_as_written_and_as_resolved(schema, path):
-    assert told(schema, path.read_text()) == set()
-    assert told(schema, to_toml(resolve_recipe(read_recipe(path), load_plugins()).resolved)) == set()
+    assert messages(schema, path.read_text()) == set()
+    assert messages(schema, to_toml(resolve_recipe(read_recipe(path), load_plugins()).resolved)) == set()
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_check_accepts_is_accepted(schema, folder, name):
-    assert told(schema, RIGHT[name]) == set()
+    assert messages(schema, RIGHT[name]) == set()
     if "arrays" not in RIGHT[name]:  # whose file is not there
         resolve_recipe(read_recipe(folder / f"{name}.toml"), load_plugins())
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistake_is_refused_at_its_key_and_nowhere_else(schema, name):
-    assert told(schema, MISTAKES[name].text) == {MISTAKES[name].key}
+    assert messages(schema, MISTAKES[name].text) == {MISTAKES[name].key}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -321,7 +321,7 @@ def ganforge_register_generators(register):
 """
 
 
-def test_params_that_cannot_be_told_stay_unjudged_and_everything_else_is_judged(tmp_path, monkeypatch):
+def test_params_that_are_unknown_stay_unjudged_and_everything_else_is_judged(tmp_path, monkeypatch):
     fake_plugin(tmp_path, source=BROKEN)
     monkeypatch.syspath_prepend(tmp_path)
     made, complaints = build_schema(load_plugins())
@@ -329,5 +329,5 @@ def test_params_that_cannot_be_told_stay_unjudged_and_everything_else_is_judged(
     assert len(complaints) == 3
     assert all("editors will not validate its params" in complaint for complaint in complaints)
     for name in ("lost", "code", "odd"):
-        assert told(made, recipe(generator=f'[generator]\nuse = "{name}"\nparams = {{ whatever = 1 }}\n')) == set()
-    assert told(made, generator("params = { hiden = [8] }")) == {("generator", "params", "hiden")}
+        assert messages(made, recipe(generator=f'[generator]\nuse = "{name}"\nparams = {{ whatever = 1 }}\n')) == set()
+    assert messages(made, generator("params = { hiden = [8] }")) == {("generator", "params", "hiden")}

@@ -116,13 +116,13 @@ def test_values_come_from_the_file_and_line_that_gave_them(explained, tmp_path):
         ("requires.plugins", [], "[requires]"),
     ],
 )
-def test_what_nobody_gave_says_whose_default_it_is(explained, key, value, owner):
+def test_what_is_not_given_says_whose_default_it_is(explained, key, value, owner):
     found = explained()[key]
     assert (found.value, found.default_of, found.origin) == (value, owner, f"default of {owner}")
     assert found.place is None
 
 
-def test_overrides_are_told(explained):
+def test_overrides_are_reported(explained):
     values = explained(
         "train.seed=7", "generator.optimizer={ lr = 1 }", "train.ema_decay={ schedule = 'linear', start = 0, end = 0.9 }"
     )
@@ -160,7 +160,7 @@ def test_keys_choose_what_is_at_them_or_below(explained, key, chosen):
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "messages"),
     [
         ("train.sed", "did you mean 'train.seed'?"),
         ("loss[7]", "did you mean 'loss["),
@@ -170,8 +170,8 @@ def test_keys_choose_what_is_at_them_or_below(explained, key, chosen):
         ("." * 2000, "write it as in train.seed"),
     ],
 )
-def test_unknown_keys_are_refused(explained, key, told):
+def test_unknown_keys_are_refused(explained, key, messages):
     with pytest.raises(UsageError) as refused:
         select_values(list(explained().values()), key)
-    assert told in refused.value.remedy
+    assert messages in refused.value.remedy
     assert len(str(refused.value)) < 400

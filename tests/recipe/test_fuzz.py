@@ -31,7 +31,7 @@ def assert_only_read(report, examples):
     assert report["bad"] == []
     assert report["judged"] >= examples
     assert report["right"] > 0  # some recipes went all the way
-    assert report["failed"] > 0  # and some met a plugin that fails, which was told in a sentence
+    assert report["failed"] > 0  # and some met a plugin that fails, reported in one sentence
 
 
 def test_hostile_recipes_are_only_read(fuzz, tmp_path):

@@ -114,7 +114,7 @@ def test_references_are_put_in_place_under_the_fields_own_description(fields):
     assert fields["inner"]["description"] == "The core."
 
 
-def test_constants_and_tuples_are_said_in_the_words_of_draft_07(fields):
+def test_constants_and_tuples_are_reported_in_the_words_of_draft_07(fields):
     assert fields["only"]["enum"] == ["one"]
     assert fields["pair"]["items"] == [{"type": "number"}, {"type": "integer", "maximum": 9}]
     assert fields["pair"]["additionalItems"] is False

@@ -120,7 +120,7 @@ def test_a_link_out_of_the_folder_is_refused(write, tmp_path):
     assert "the recipe's folder" in refusal(recipe).message
 
 
-def test_circles_are_told_with_their_files(write):
+def test_circles_are_reported_with_their_files(write):
     write('extends = "recipe.toml"\n', "base.toml")
     problem = refusal(write('extends = "base.toml"\n'))
     assert "in a cycle" in problem.message
@@ -134,7 +134,7 @@ def test_long_chains_are_refused(write):
     assert f"more than {MAX_CHAIN} files extend" in refusal(write('extends = "1.toml"', "0.toml")).message
 
 
-def test_a_base_that_is_not_toml_is_told_with_its_own_file_and_line(write):
+def test_a_base_that_is_not_toml_is_reported_with_its_own_file_and_line(write):
     write("a = 1\nb\n", "base.toml")
     problem = refusal(write('extends = "base.toml"\n'))
     assert (problem.file.name, problem.line) == ("base.toml", 2)
@@ -259,7 +259,7 @@ def test_an_unknown_key_gets_a_suggestion(source):
     assert problem.hint == "did you mean 'iterations'?"
 
 
-def test_all_bad_overrides_are_told_at_once(source):
+def test_all_bad_overrides_are_reported_at_once(source):
     assert len(source("x", "train.seed=", "train.batch_size=0").problems) == 3
 
 

@@ -192,7 +192,7 @@ def test_one_mistake_is_one_problem_at_its_place(problems, old, new, key, messag
         ("[discriminator]", "discriminator", "[discriminator]"),
     ],
 )
-def test_a_missing_table_is_told_with_its_beginning(write, whole, start, name, header):
+def test_a_missing_table_is_reported_with_its_beginning(write, whole, start, name, header):
     begin = whole.index(start)
     end = whole.index("\n[", begin + 1)
     (problem,) = read_recipe(write(whole[:begin] + whole[end + 1 :])).problems
@@ -202,13 +202,13 @@ def test_a_missing_table_is_told_with_its_beginning(write, whole, start, name, h
 
 
 @pytest.mark.parametrize("rest", ["", "loss = []\n"])
-def test_missing_losses_are_told_as_an_array_of_tables(write, whole, rest):
+def test_missing_losses_are_reported_as_an_array_of_tables(write, whole, rest):
     (problem,) = read_recipe(write(rest + whole[: whole.index("[[loss]]")])).problems
     assert (problem.key, problem.message) == ("loss", "the recipe has no [[loss]] table")
     assert "[[loss]] with use" in problem.hint
 
 
-def test_one_loss_written_as_a_table_is_told(write, whole):
+def test_one_loss_written_as_a_table_is_reported(write, whole):
     text = whole[: whole.index("[[loss]]")] + '[loss]\nuse = "hinge"\n'
     (problem,) = read_recipe(write(text)).problems
     assert problem.message == "must be a list of tables, got one table: write [[loss]]"
@@ -250,10 +250,10 @@ def test_problems_of_a_base_stand_in_the_base(write, whole):
 
 def test_messages_show_no_control_characters_and_no_endless_texts(write, whole):
     text = whole.replace('"Two moons"', '1\n"\\u001b[31m" = 1', 1).replace("20", '"' + "x" * 100_000 + '\\u0007"', 1)
-    told = "\n".join(map(str, read_recipe(write(text)).problems))
-    assert len(told) < 3000
-    assert "\x1b" not in told
-    assert "\x07" not in told
+    messages = "\n".join(map(str, read_recipe(write(text)).problems))
+    assert len(messages) < 3000
+    assert "\x1b" not in messages
+    assert "\x07" not in messages
 
 
 def test_a_flood_of_problems_is_cut_in_linear_time(write, whole, growth):

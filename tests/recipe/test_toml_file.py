@@ -47,7 +47,7 @@ def test_a_byte_order_mark_is_overlooked(write):
     assert load_toml(write(b"\xef\xbb\xbfa = 1")).table == {"a": 1}
 
 
-def test_a_missing_file_is_told_with_what_lies_there(write, tmp_path):
+def test_a_missing_file_is_reported_with_what_lies_there(write, tmp_path):
     write("a = 1", "moons.toml")
     problem = refusal(tmp_path / "mons.toml")
     assert problem.message == "no such file"
@@ -78,7 +78,7 @@ def test_an_empty_file_is_refused(write, text):
     assert "[train]" in problem.hint
 
 
-def test_what_is_not_utf_8_is_told_with_its_line(write):
+def test_what_is_not_utf_8_is_reported_with_its_line(write):
     problem = refusal(write(b'a = 1\nb = "\xff"\n'))
     assert (problem.message, problem.line) == ("the file is not UTF-8 text", 2)
 
@@ -101,7 +101,7 @@ def test_what_is_not_utf_8_is_told_with_its_line(write):
         ("[a]\nb = 1\n[a]\n", "not valid TOML", 3),
     ],
 )
-def test_what_is_not_toml_is_told_with_line_and_column(write, text, message, line):
+def test_what_is_not_toml_is_reported_with_line_and_column(write, text, message, line):
     problem = refusal(write(text))
     assert problem.message.startswith(message)
     assert problem.line == line

@@ -93,7 +93,7 @@ def test_one_mistake_is_one_fault(table, key, message, hint):
     assert [(format_key(fault.key), fault.message, fault.hint) for fault in faults] == [(key, message, hint)]
 
 
-def test_every_mistake_is_told():
+def test_every_mistake_is_reported():
     faults = validate(Model, {"share": 2, "even": 1, "inner": {"width": 0, "x": 1}})
     assert isinstance(faults, list)
     assert {format_key(fault.key) for fault in faults} == {"share", "even", "inner.width", "inner.x"}

@@ -57,7 +57,7 @@ def test_a_local_file_is_a_comment_with_its_hash(tmp_path):
     )
 
 
-def test_ganforge_run_from_a_tree_that_nobody_installed_is_a_version():
+def test_ganforge_run_from_a_tree_that_is_not_installed_is_a_version():
     assert PluginRef("builtin", "ganforge", "0.1.0", "local").requirement == "ganforge==0.1.0"
 
 

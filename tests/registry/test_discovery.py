@@ -168,7 +168,7 @@ def test_a_file_can_be_switched_off(local, name):
     assert record(registry).status is PluginStatus.DISABLED
 
 
-def test_a_recipe_that_needs_a_file_which_nobody_named_is_told_how(load):
+def test_a_recipe_that_needs_a_file_which_no_one_named_is_reported_how(load):
     with pytest.raises(UsageError) as caught:
         load().find(Kind.GENERATOR, "local/mine")
 
@@ -195,7 +195,7 @@ def test_an_entry_point_called_builtin_can_be_switched_off(install, load):
 @pytest.mark.parametrize(
     "line", ["from .helper import x", "from . import helper", "import helper_beside", "from helpers_beside.a import x"]
 )
-def test_an_import_from_the_files_folder_is_told_with_the_reason(local, tmp_path, line):
+def test_an_import_from_the_files_folder_is_reported_with_the_reason(local, tmp_path, line):
     (tmp_path / "helper_beside.py").write_text("")
     (tmp_path / "helpers_beside").mkdir()
     reason = record(local("my_gan.py", text=f"{line}\n")).reason
@@ -208,7 +208,7 @@ def test_another_missing_module_has_its_own_name(local):
     assert record(local("my_gan.py", text="import no_such_module\n")).reason.startswith("ModuleNotFoundError: No module named")
 
 
-def test_copies_are_told_in_the_order_of_the_import_path(install, tmp_path, monkeypatch):
+def test_copies_are_reported_in_the_order_of_the_import_path(install, tmp_path, monkeypatch):
     install(name="acme-gan", version="1.0")
     install(name="acme-gan", version="2.0", folder=tmp_path / "first", entry_point="acme")
     monkeypatch.syspath_prepend(tmp_path / "first")

@@ -98,7 +98,7 @@ def test_ranges_within_types():
     }
 
 
-def test_tables_are_told_wherever_they_may_stand_and_once_each():
+def test_tables_are_reported_wherever_they_may_stand_and_once_each():
     assert [(one.name, one.parent) for one in describe_params(Nested)] == [
         ("maybe", None),
         ("maybe.depth", "maybe"),

@@ -395,7 +395,7 @@ def test_a_development_version_satisfies_a_bound(install, load, monkeypatch):
     assert only(load("acme-gan"), "acme-gan").status is PluginStatus.ACTIVE
 
 
-def test_an_unreadable_requirement_is_said(install, load):
+def test_an_unreadable_requirement_is_reported(install, load):
     install(requires=["ganforge >>> 3"])
 
     assert only(load("acme-gan"), "acme-gan").reason == "its requirement 'ganforge >>> 3' cannot be read"
@@ -454,7 +454,7 @@ def test_two_entry_points_of_one_distribution_share_its_ids(install, load):
 @pytest.mark.parametrize(
     "value", ["acme_gan:ganforge_register_generators", "acme_gan:nothing", "no.such.module", "%%", "acme_gan:"]
 )
-def test_an_entry_point_that_names_no_module_is_said(install, load, value):
+def test_an_entry_point_that_names_no_module_is_reported(install, load, value):
     fake = install()
     fake.info.joinpath("entry_points.txt").write_text(f"[ganforge]\nacme-gan = {value}\n")
 

@@ -29,7 +29,7 @@ def test_a_component_is_found_by_each_form_of_its_name(name):
 
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "swirl@", "swirl@x", "/swirl", "swirl@1@2", "a b"])
-def test_what_is_no_name_is_said(name):
+def test_what_is_no_name_is_reported(name):
     with pytest.raises(UsageError) as caught:
         registry("acme-gan/swirl").find(Kind.GENERATOR, name)
 

@@ -97,10 +97,10 @@ def test_a_local_file_is_allowed_by_whoever_names_it():
 
 
 def test_a_refusal_tells_the_switch():
-    said = PluginSelection.from_options(("--no-plugin", frozenset({"acme"})), ("GANFORGE_PLUGINS", frozenset({"acme"})))
+    output = PluginSelection.from_options(("--no-plugin", frozenset({"acme"})), ("GANFORGE_PLUGINS", frozenset({"acme"})))
 
-    assert said.refusal("acme", "acme-gan") == "switched off by --no-plugin"
-    assert said.refusal("other", "other-gan") == "not named by GANFORGE_PLUGINS"
+    assert output.refusal("acme", "acme-gan") == "switched off by --no-plugin"
+    assert output.refusal("other", "other-gan") == "not named by GANFORGE_PLUGINS"
 
 
 @pytest.mark.parametrize(
@@ -110,17 +110,17 @@ def test_a_local_file_has_a_name_like_any_plugin(file, name):
     assert local_plugin_name(Path(file)) == name
 
 
-def said(*files):
+def output(*files):
     return PluginSelection.from_options(("--no-plugin", frozenset()), ("--only-plugins", None), local=tuple(map(Path, files)))
 
 
 def test_a_local_file_that_is_named_twice_is_one():
-    assert said("/a/good.py", "/b/other.py", "/a/good.py").local == (Path("/a/good.py"), Path("/b/other.py"))
+    assert output("/a/good.py", "/b/other.py", "/a/good.py").local == (Path("/a/good.py"), Path("/b/other.py"))
 
 
 def test_two_local_files_of_one_name_are_refused_with_both():
     with pytest.raises(UsageError, match=r"the plugin 'my-gan': /a/my_gan\.py and /b/My-GAN\.py") as caught:
-        said("/a/my_gan.py", "/b/My-GAN.py")
+        output("/a/my_gan.py", "/b/My-GAN.py")
     assert "rename one" in caught.value.remedy
 
 
@@ -254,9 +254,9 @@ def test_a_command_line_holds_while_it_runs_and_for_its_processes(tmp_path, monk
     with command_line_selection(disabled=["Acme_GAN", "x,y"], only=None, local=[Path("my_gan.py")]):
         expected = PluginSelection(frozenset({"acme-gan", "x", "y"}), local=(tmp_path / "my_gan.py",))
         assert current_selection() == expected
-        told = subprocess.run([sys.executable, "-c", question], cwd="/", capture_output=True, text=True, check=True).stdout
+        messages = subprocess.run([sys.executable, "-c", question], cwd="/", capture_output=True, text=True, check=True).stdout
 
-    assert told == f"['acme-gan', 'x', 'y'] None {tmp_path / 'my_gan.py'}\n"
+    assert messages == f"['acme-gan', 'x', 'y'] None {tmp_path / 'my_gan.py'}\n"
     assert current_selection() == PluginSelection()
     assert COMMAND_LINE not in os.environ
 

@@ -101,15 +101,15 @@ def evaluated(root):
 
     def evaluated(run, value, *, iteration=2, samples=30, **measure):
         folder = RunFolder(root / "rings" / run)
-        (told,) = journal.read_kinds(folder.journal, "protocols")
+        (messages,) = journal.read_kinds(folder.journal, "protocols")
         path = folder.path / "evaluations.jsonl"
         before = path.read_text() if path.exists() else ""
         facts = {
             "number": 1 + before.count("\n"),
             "iteration": iteration,
             "values": {"modes/high-quality": value},
-            "value_info": {"modes/high-quality": {**told["value_info"]["modes/high-quality"], **measure}},
-            "protocols": {"modes": {**told["protocols"]["modes"], "samples": samples}},
+            "value_info": {"modes/high-quality": {**messages["value_info"]["modes/high-quality"], **measure}},
+            "protocols": {"modes": {**messages["protocols"]["modes"], "samples": samples}},
         }
         path.write_text(before + json.dumps(facts) + "\n")
         with JournalWriter(folder.journal) as writer:
@@ -173,7 +173,7 @@ def test_three_seeds_each_are_too_few_to_name_a_winner(made, root):
 def judged(made, root):
     """The trials of two groups whose values are judged so."""
 
-    def judged(better, first, second, **told):
+    def judged(better, first, second, **messages):
         runs = []
         for batch, values in ((16, first), (32, second)):
             for seed, value in enumerate(values):
@@ -185,7 +185,7 @@ def judged(made, root):
                     for record in records:
                         facts = {key: value for key, value in record.items() if key not in ("kind", "t")}
                         if record["kind"] == "protocols":
-                            facts["value_info"]["modes/high-quality"] = {"label": "", "better": better, **told}
+                            facts["value_info"]["modes/high-quality"] = {"label": "", "better": better, **messages}
                         writer.record(record["kind"], **facts)
         return compared(root, *runs)
 
@@ -438,7 +438,7 @@ def _measured(meaning):
         ('{"number": 1', "Expecting"),
     ],
 )
-def test_a_damaged_evaluation_is_told_with_its_line(made, root, line, fault):
+def test_a_damaged_evaluation_is_reported_with_its_line(made, root, line, fault):
     run = made()
     path = root / "rings" / run / "evaluations.jsonl"
     path.write_text("\n" + line + "\n")
@@ -468,7 +468,7 @@ def test_a_key_that_no_protocol_has_cannot_be_ignored(made, root):
     assert caught.value.remedy == "did you mean 'generator'?"
 
 
-def test_old_runs_without_protocols_are_told_how_to_get_them(made, root):
+def test_old_runs_without_protocols_are_reported_how_to_get_them(made, root):
     old = made(stated=False)
     found = compared(root, old, made(batch=32))
     assert isinstance(found, SkippedMetric)
@@ -533,7 +533,7 @@ def test_above_forty_values_the_normal_approximation_is_close():
     assert rank_test(first, second).p == pytest.approx(mannwhitneyu(first, second, method="exact").pvalue, rel=0.15)
 
 
-def test_three_against_three_cannot_be_told_apart():
+def test_three_against_three_cannot_be_distinguished():
     found = rank_test([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
     assert (found.p, found.least_p, found.greater) == (pytest.approx(0.1), pytest.approx(0.1), 1.0)
     assert rank_test([1.0] * 4, [2.0] * 4).least_p == pytest.approx(2 / 70)

@@ -53,21 +53,21 @@ def test_measuring_again_gives_what_training_measured(folder):
     assert (found.iteration, found.weights, found.seed, found.failed, found.remarks) == (20, "ema", 0, {}, ())
 
 
-def test_who_wrote_no_recipe_is_told_of_no_tables(folder):
+def test_who_wrote_no_recipe_sees_no_tables(folder):
     (error,) = evaluate(folder, EvaluationRequest(("precision-recall",), samples=3)).failed.values()
     assert str(error) == "metric 'precision-recall' needs at least 6 samples, got 3 (set samples = 6)"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         ("metric[0]: metric 'a/b' 1.0 cannot be built: no", "metric 'a/b' 1.0 cannot be built: no"),
         ("change metric[1].params; if they are right, report it", "change params; if they are right, report it"),
         ("give metric[0].params.weights_path", "give weights_path"),
     ],
 )
-def test_keys_of_tables_become_those_of_the_command_line(text, told):
-    assert _without_recipe_keys(IncompatiblePartsError(text)).message == told
+def test_keys_of_tables_become_those_of_the_command_line(text, messages):
+    assert _without_recipe_keys(IncompatiblePartsError(text)).message == messages
 
 
 def test_any_metric_can_be_measured_with_other_samples_weights_and_draws(folder):
@@ -89,13 +89,13 @@ def test_a_metric_that_cannot_be_measured_stops_no_other_one(folder):
     found = evaluate(folder, EvaluationRequest(("label-match", "wasserstein:order=7", "nosuch", "modes")))
     assert set(found.protocols) == {"modes"}
     assert list(found.failed) == ["label-match", "wasserstein:order=7", "nosuch"]
-    told = [str(error) for error in found.failed.values()]
-    assert told[0].startswith("metric 'label-match' needs labels")
-    assert told[1] == "order: must be one of 1, 2, got 7"
-    assert "installed metrics" in told[2]
+    messages = [str(error) for error in found.failed.values()]
+    assert messages[0].startswith("metric 'label-match' needs labels")
+    assert messages[1] == "order: must be one of 1, 2, got 7"
+    assert "installed metrics" in messages[2]
 
 
-def test_a_strangers_error_is_one_line_that_blames_its_plugin(folder, monkeypatch):
+def test_a_third_party_error_is_one_line_that_blames_its_plugin(folder, monkeypatch):
     from ganforge.builtin.metrics.function_metric import FunctionMetric
 
     monkeypatch.setattr(FunctionMetric, "measure", lambda self, evaluation: 1 / 0)
@@ -139,7 +139,7 @@ def test_a_discriminator_that_is_gone_is_missed_by_none_that_needs_it_not(folder
 
 
 @pytest.mark.parametrize(
-    ("line", "now", "told"),
+    ("line", "now", "messages"),
     [
         ("seed = 0", 'seed = "a"', "train.seed: must be an integer"),
         ("seed = 0\n", "", "train.seed is missing"),
@@ -147,13 +147,13 @@ def test_a_discriminator_that_is_gone_is_missed_by_none_that_needs_it_not(folder
         ("[train]", "[train", "damaged"),
     ],
 )
-def test_a_damaged_recipe_is_told_before_anything_is_built(folder, line, now, told):
+def test_a_damaged_recipe_is_reported_before_anything_is_built(folder, line, now, messages):
     text = folder.resolved.read_text()
     assert line in text
     folder.resolved.write_text(text.replace(line, now, 1))
     with pytest.raises(RunFolderError, match=r"resolved.toml is damaged, or from another version of ganforge") as caught:
         evaluate(folder, EvaluationRequest(("modes",)))
-    assert told in caught.value.message
+    assert messages in caught.value.message
 
 
 def test_a_run_that_never_began_cannot_be_measured(folder):

@@ -1,4 +1,4 @@
-"""Exports against the generators that they were made from, each read back by what a stranger would read it with."""
+"""Exports compared with their generators, each read back with the library that users read it with."""
 
 import json
 import sys
@@ -162,14 +162,14 @@ class Choosy(Restless):
 
 
 @pytest.mark.parametrize(("format_name", "file"), [("onnx", "it.onnx"), ("torch-export", "it.pt2")])
-@pytest.mark.parametrize(("kind", "told"), [(Restless, "gives other samples"), (Choosy, "Choosy cannot be exported")])
-def test_what_cannot_be_exported_is_told_and_nothing_is_left(generator, tmp_path, capfd, format_name, file, kind, told):
+@pytest.mark.parametrize(("kind", "messages"), [(Restless, "gives other samples"), (Choosy, "Choosy cannot be exported")])
+def test_what_cannot_be_exported_is_reported_and_nothing_is_left(generator, tmp_path, capfd, format_name, file, kind, messages):
     made = generator("vanilla_moons")
     odd = replace(made, network=kind(made.network).eval())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / file).write_bytes(b"from yesterday")
 
-    with pytest.raises(PluginError, match=told):
+    with pytest.raises(PluginError, match=messages):
         export(odd, format_name, tmp_path / "out" / file)
 
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == [file]
@@ -228,7 +228,7 @@ def test_a_folder_that_is_no_export_is_never_replaced(generator, tmp_path):
         export(made, "safetensors", tmp_path / "file" / "below")
 
 
-def test_a_missing_package_is_told_with_the_line_for_pip(generator, tmp_path, monkeypatch):
+def test_a_missing_package_is_reported_with_the_line_for_pip(generator, tmp_path, monkeypatch):
     made = generator("vanilla_moons")
     monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
     with pytest.raises(UsageError, match=r"needs onnxscript \(pip install .ganforge\[onnx\]"):
@@ -236,7 +236,7 @@ def test_a_missing_package_is_told_with_the_line_for_pip(generator, tmp_path, mo
     assert list(tmp_path.glob("*.onnx")) == []
 
 
-def test_a_package_that_is_too_old_for_torch_is_told_with_the_line_for_pip(generator, tmp_path, monkeypatch):
+def test_a_package_that_is_too_old_for_torch_is_reported_with_the_line_for_pip(generator, tmp_path, monkeypatch):
     made = generator("vanilla_moons")
 
     def export_as_with_an_old_onnxscript(*_args, **_options):

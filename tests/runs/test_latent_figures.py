@@ -41,12 +41,12 @@ class Shade(nn.Module):
         self.says, self.scale = says, nn.Parameter(torch.ones(()))
 
     def forward(self, latent):
-        told = {
+        messages = {
             "noise": lambda: latent.noise[:, 0],
             "label": lambda: latent.labels / 10,
             "code": lambda: latent.codes.continuous[:, -1] / 2,
         }[self.says]()
-        return (self.scale * told)[:, None, None, None].expand(-1, 1, 4, 4)
+        return (self.scale * messages)[:, None, None, None].expand(-1, 1, 4, 4)
 
 
 class Plain(nn.Module):
@@ -75,7 +75,7 @@ def opened(content):
 
 
 def greys(content, rows, columns):
-    """The grey of each image of a sheet, right of the captions, as the generator said it."""
+    """The grey of each image of a sheet, right of the captions, as the generator returned it."""
     picture = np.asarray(opened(content).convert("L")).astype(float)
     factor = 1024 // (max(rows, columns) * 5 - 1)
     sheet = picture[:, -((5 * columns - 1) * factor) :]
@@ -306,7 +306,7 @@ def test_a_folder_is_refused_before_anything_is_written(tmp_path):
         write_figures([tmp_path / "good.png", tmp_path / "folder.gif"], lambda _: pytest.fail("drawn"))
 
 
-def test_a_disk_that_refuses_is_told(tmp_path):
+def test_a_disk_that_refuses_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         write_figures([tmp_path / "file" / "walk.png"], lambda _: b"")

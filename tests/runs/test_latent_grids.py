@@ -300,7 +300,7 @@ def test_a_sweep_of_bounded_noise_ends_at_its_bounds():
     torch.testing.assert_close(rows(walk, walk.latent.noise)[0, :, 1], torch.linspace(0, 1, 5))
 
 
-def test_moments_that_nobody_promises_are_found():
+def test_moments_that_are_not_declared_are_found():
     class Silent:
         spec = LatentSpec(2)
 
@@ -341,7 +341,7 @@ def test_many_classes_are_cut_off():
         (NORMAL, {"noise": -1}, "noise has no dimension -1", "from 0 to 11"),
     ],
 )
-def test_what_a_generator_lacks_is_told_with_what_it_has(sampler, asked, message, remedy):
+def test_what_a_generator_lacks_is_reported_with_what_it_has(sampler, asked, message, remedy):
     with pytest.raises(UsageError, match=message) as caught:
         traverse(*bases(sampler), sampler, DATA, **asked)
     assert remedy in caught.value.remedy

@@ -112,7 +112,7 @@ def test_words_of_training_that_are_not_known_any_more_are_passed_over(bundle):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "messages"),
     [
         ('"ganforge-vanilla/mlp@1"\n\n[generator.params]', '"acme-gan/mlp@1"\n\n[generator.params]', "acme-gan"),
         ("[sampler.params]\n", "[sampler.params]\nwidth = 3\n", "sampler.params.width"),
@@ -120,22 +120,22 @@ def test_words_of_training_that_are_not_known_any_more_are_passed_over(bundle):
         ("[generator.optimizer]", "[generator.optimiser]", None),
     ],
 )
-def test_only_what_is_wrong_with_generator_and_sampler_is_told(bundle, old, new, told):
+def test_only_what_is_wrong_with_generator_and_sampler_is_reported(bundle, old, new, messages):
     folder = bundle("vanilla_moons")
     text = (folder / "resolved.toml").read_text()
     assert old in text
     (folder / "resolved.toml").write_text(text.replace(old, new, 1))
 
-    if told is None:
+    if messages is None:
         ganforge.load(folder)
         return
     with pytest.raises(RecipeError) as caught:
         ganforge.load(folder)
     (problem,) = caught.value.problems
-    assert told in str(problem)
+    assert messages in str(problem)
 
 
-def test_a_generator_whose_plugin_is_broken_is_told(bundle, monkeypatch, tmp_path):
+def test_a_generator_whose_plugin_is_broken_is_reported(bundle, monkeypatch, tmp_path):
     folder = bundle("vanilla_moons")
     monkeypatch.syspath_prepend(tmp_path / "site")
     fake_plugin(tmp_path / "site", source="raise RuntimeError('no more')\n")
@@ -145,7 +145,7 @@ def test_a_generator_whose_plugin_is_broken_is_told(bundle, monkeypatch, tmp_pat
         ganforge.load(folder)
 
 
-def test_a_folder_without_weights_is_told(trained):
+def test_a_folder_without_weights_is_reported(trained):
     result, _ = trained
     for checkpoint in (result.folder / "checkpoints").iterdir():
         (checkpoint / "MANIFEST.json").unlink()

@@ -64,7 +64,7 @@ def test_what_is_no_run_is_passed_over(root):
     assert len(list_runs(root)) == 1
 
 
-def test_a_vanished_run_is_marked_and_said(root):
+def test_a_vanished_run_is_marked_and_reported(root):
     folder = make(root, status="running", iteration=812, pid=2**22 + 1)
 
     (run,) = list_runs(root)
@@ -83,7 +83,7 @@ def test_a_vanished_run_of_another_host_is_only_reported(root):
     assert not folder.journal.exists()
 
 
-def test_a_vanished_run_that_cannot_be_marked_is_still_said(root):
+def test_a_vanished_run_that_cannot_be_marked_is_still_reported(root):
     folder = make(root, status="running", pid=2**22 + 1)
     folder.journal.mkdir()
 

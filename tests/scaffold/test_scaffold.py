@@ -119,12 +119,12 @@ def test_a_name_that_no_file_can_have(tmp_path):
 
 def test_the_command_writes_and_says_what_next(tmp_path, capsys):
     assert main(["plugins", "new", "acme-gan", "--kinds", "losses, metric", "--into", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert f"ganforge run {tmp_path / 'acme-gan' / 'recipes' / 'acme.toml'}" in said.replace("\n", "")
+    output = capsys.readouterr().out
+    assert f"ganforge run {tmp_path / 'acme-gan' / 'recipes' / 'acme.toml'}" in output.replace("\n", "")
     assert hooks_of(tmp_path / "acme-gan" / "src" / "acme_gan") == {"ganforge_register_losses", "ganforge_register_metrics"}
 
 
-def test_an_unknown_kind_is_told(tmp_path, capsys):
+def test_an_unknown_kind_is_reported(tmp_path, capsys):
     assert main(["plugins", "new", "acme-gan", "--kinds", "los", "--into", str(tmp_path)]) == 2
     assert "did you mean 'loss'?" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

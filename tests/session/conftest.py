@@ -30,7 +30,7 @@ SMOKE = sorted((ROOT / "recipes" / "smoke").glob("*.toml"))
 
 @pytest.fixture
 def recipe(tmp_path, request) -> Callable[..., Path]:
-    """A recipe in a folder of its own: small, quick, delivered to nobody; more TOML may be added."""
+    """A recipe in a folder of its own: small, quick, not delivered; more TOML may be added."""
 
     def write(extra: str = "", *, iterations: int = 20, mode: str = "off", train: str = "") -> Path:
         if mode != "off":
@@ -161,9 +161,9 @@ def data(tmp_path):
 @pytest.fixture
 def prepare(known, data):
     def prepare(source=None, others=()):
-        told = []
-        done = prepare_data(known, None if source is None else str(source), (data, *others), lambda *words: told.append(words))
-        return done, told
+        messages = []
+        done = prepare_data(known, None if source is None else str(source), (data, *others), lambda *words: messages.append(words))
+        return done, messages
 
     return prepare
 

@@ -20,12 +20,12 @@ def nothing_left(data):
 
 
 def test_a_folder_is_copied_as_it_is_packed(prepare, source, data):
-    done, told = prepare(source)
+    done, messages = prepare(source)
     assert (done.folder, done.changed) == (data / "tiny", True)
     assert {path.name: path.read_bytes() for path in done.folder.iterdir()} == {
         path.name: path.read_bytes() for path in source.iterdir()
     }
-    assert [(name, total) for name, _, total in told] == [
+    assert [(name, total) for name, _, total in messages] == [
         ("images.gz", (source / "images.gz").stat().st_size),
         ("labels", 4),
     ]
@@ -126,7 +126,7 @@ def test_an_archive_is_taken_by_its_content(prepare, tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "messages"),
     [
         (lambda folder: (folder / "labels").unlink(), "lacks labels"),
         (lambda folder: (folder / "labels").write_bytes(b"0124"), "labels: is not labels of tiny: its checksum is sha256:"),
@@ -134,12 +134,12 @@ def test_an_archive_is_taken_by_its_content(prepare, tmp_path, data):
         (lambda folder: [path.unlink() for path in folder.iterdir()], "lacks images and labels"),
     ],
 )
-def test_a_wrong_folder_changes_nothing(prepare, source, data, damage, told):
+def test_a_wrong_folder_changes_nothing(prepare, source, data, damage, messages):
     damage(source)
     with pytest.raises(DataError) as caught:
         prepare(source)
     assert str(source) in caught.value.message
-    assert told in caught.value.message
+    assert messages in caught.value.message
     assert caught.value.remedy
     assert nothing_left(data)
 
@@ -165,11 +165,11 @@ def test_names():
 
 
 def test_ctrl_c_under_way_leaves_nothing(prepare, source, data, known):
-    def told(*words):
+    def messages(*words):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_data(known, str(source), (data,), told)
+        prepare_data(known, str(source), (data,), messages)
     assert nothing_left(data)
 
 
@@ -196,10 +196,10 @@ def test_a_replacement_that_is_killed_halfway_is_noticed(prepare, source, data, 
 
 
 def test_a_server_is_asked_for_packed_files_first(prepare, source, serve, data):
-    done, told = prepare(serve(source))
+    done, messages = prepare(serve(source))
     assert done.changed
     assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
-    assert told[-1] == ("labels", 4, 4)
+    assert messages[-1] == ("labels", 4, 4)
 
 
 def test_a_server_that_lacks_a_file(prepare, source, serve, data):
@@ -230,7 +230,7 @@ def test_a_server_with_other_content(prepare, source, serve, data):
     assert nothing_left(data)
 
 
-def test_nobody_answers(prepare, data):
+def test_no_server_answers(prepare, data):
     with pytest.raises(DataError, match="refused"):
         prepare("http://127.0.0.1:9/")
     assert nothing_left(data)
@@ -270,10 +270,10 @@ def test_a_server_that_drips_is_waited_for(prepare, source, serve, data, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("length", "told"),
+    ("length", "messages"),
     [(lambda size: size + 7, "IncompleteRead"), (lambda size: size - 1, "is not|damaged gzip"), (lambda size: None, None)],
 )
-def test_sizes_that_a_server_tells_wrongly_or_not_at_all(prepare, source, serve, data, length, told):
+def test_sizes_that_a_server_tells_wrongly_or_not_at_all(prepare, source, serve, data, length, messages):
     class Misjudging(serve.quiet):
         def send_header(self, name, value):
             if name == "Content-Length":
@@ -282,10 +282,10 @@ def test_sizes_that_a_server_tells_wrongly_or_not_at_all(prepare, source, serve,
                 super().send_header(name, value)
 
     url = serve(source, Misjudging)
-    if told is None:
+    if messages is None:
         assert prepare(url)[0].changed
         return
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=messages):
         prepare(url)
     assert nothing_left(data)
 
@@ -349,7 +349,7 @@ def test_a_redirection_in_a_circle_ends(prepare, source, serve, data):
 
 
 @pytest.mark.parametrize("answer", [b"", b"noise\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
-def test_what_is_no_http_is_told(prepare, source, serve, data, answer):
+def test_what_is_no_http_is_reported(prepare, source, serve, data, answer):
     class Garbled(serve.quiet):
         def handle(self):
             self.rfile.readline()
@@ -412,7 +412,7 @@ def test_what_one_server_had_right_is_not_asked_of_the_next(known, source, serve
     assert sorted(path.name for path in (data / "tiny").iterdir()) == ["images.gz", "labels"]
 
 
-def test_every_server_is_told_with_its_failure(known, data, portal):
+def test_every_server_is_reported_with_its_failure(known, data, portal):
     both = replace(known, urls=(portal()[0], "http://127.0.0.1:9/"))
     with pytest.raises(DataError, match=r"images\.gz: is not images of tiny: .+; http://127\.0\.0\.1:9/: .+refused"):
         prepare_data(both, None, (data,), lambda *words: None)

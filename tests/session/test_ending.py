@@ -1,4 +1,4 @@
-"""Every way of ending is told truly: by the exit code, in the run folder, and in MLflow."""
+"""Every way of ending is recorded correctly: exit code, run folder, MLflow."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_an_exception_leaves_failed_with_its_story(recipe, in_process, tmp_path)
 
 
 @undrawn
-def test_memory_that_runs_out_is_told_with_the_key_to_change(recipe, in_process):
+def test_memory_that_runs_out_is_reported_with_the_key_to_change(recipe, in_process):
     path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 3, error = "MemoryError" }\n', mode="off")
     code, errors = in_process(path)
     assert code == 1
@@ -232,8 +232,8 @@ def test_a_killed_run_without_uploader_is_found_later(recipe, ganforge, plugins,
 
     monkeypatch.chdir(tmp_path)
     assert main(["runs", "--json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)["runs"]
-    assert told["status"] == "killed"
+    (messages,) = json.loads(capsys.readouterr().out)["runs"]
+    assert messages["status"] == "killed"
     assert status(folder)["status"] == "killed"
 
     assert main(["sync", str(folder.path)]) == 0

@@ -148,7 +148,7 @@ def test_a_part_that_would_end_the_program_costs_its_picture_only(undrawn, monke
     assert "neighbours.png is missing: it called sys.exit(3)" in caplog.text
 
 
-def test_a_disk_that_refuses_is_told_once(undrawn, monkeypatch, caplog):
+def test_a_disk_that_refuses_is_reported_once(undrawn, monkeypatch, caplog):
     def full(path, *_, **__):
         raise StorageError(f"cannot write {path}: No space left on device")
 

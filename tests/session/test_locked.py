@@ -110,10 +110,10 @@ def test_another_set_is_2_and_nothing_is_created(trained, tmp_path, capsys, more
     arguments = ["run", "small.toml", "--plugin", "my_gan.py", "--locked", "old.json", "--runs-dir", "elsewhere", *more]
     assert main(arguments) == 2
 
-    told = capsys.readouterr().err
-    assert "ganforge-vanilla 0.0.7 is locked, 0.1.0 is installed" in told
-    assert "my_gan.py is not the file that is locked" in told
-    assert "pip install ganforge-vanilla==0.0.7; restore" in told
+    messages = capsys.readouterr().err
+    assert "ganforge-vanilla 0.0.7 is locked, 0.1.0 is installed" in messages
+    assert "my_gan.py is not the file that is locked" in messages
+    assert "pip install ganforge-vanilla==0.0.7; restore" in messages
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -176,10 +176,10 @@ def test_another_version_does_not_go_on_unless_asked(stopped, began_with, capsys
 
     assert resume(stopped, *(["--unlocked"] if unlocked else [])) == (0 if unlocked else 2)
 
-    told = capsys.readouterr().err
-    assert "ganforge-vanilla 0.0.7 is locked, 0.1.0 is installed" in told
-    assert "pip install ganforge-vanilla==0.0.7" in told
-    assert ("--unlocked to go on" in told) is not unlocked
+    messages = capsys.readouterr().err
+    assert "ganforge-vanilla 0.0.7 is locked, 0.1.0 is installed" in messages
+    assert "pip install ganforge-vanilla==0.0.7" in messages
+    assert ("--unlocked to go on" in messages) is not unlocked
     assert iterations(stopped) == (4 if unlocked else 2)
     assert [path.name for path in stopped.glob("lock-*.json")] == (["lock-2.json"] if unlocked else [])
     versions = {one["name"]: one["version"] for one in json.loads((stopped / "lock.json").read_text())["distributions"]}
@@ -203,23 +203,23 @@ def test_a_version_from_which_nothing_comes_costs_a_warning(stopped, began_with,
     )
 
 
-def test_a_distribution_that_is_gone_is_told_with_the_line_that_brings_it(stopped, capsys):
+def test_a_distribution_that_is_gone_is_reported_with_the_line_that_brings_it(stopped, capsys):
     lock = json.loads((stopped / "lock.json").read_text())
     lock["distributions"].append({"name": "acme-gan", "version": "1.2", "source": "vcs", "url": "git+https://x.org/a@0123"})
     (stopped / "lock.json").write_text(json.dumps(lock))
 
     assert resume(stopped) == 2
-    told = capsys.readouterr().err
-    assert "acme-gan 1.2 is not installed" in told
-    assert "pip install 'acme-gan @ git+https://x.org/a@0123'" in told
+    messages = capsys.readouterr().err
+    assert "acme-gan 1.2 is not installed" in messages
+    assert "pip install 'acme-gan @ git+https://x.org/a@0123'" in messages
 
 
 def test_an_edited_local_file_goes_on_only_as_it_was(stopped, tmp_path, capsys):
     (tmp_path / "my_gan.py").write_text(MINE + "# edited\n")
     assert resume(stopped) == 2
-    told = capsys.readouterr().err
-    assert "my_gan.py is not the file that is locked" in told
-    kept = told.partition("use the original file: --plugin ")[2].partition(";")[0]
+    messages = capsys.readouterr().err
+    assert "my_gan.py is not the file that is locked" in messages
+    kept = messages.partition("use the original file: --plugin ")[2].partition(";")[0]
     assert (tmp_path / kept).samefile(stopped / "plugins" / "my_gan.py")
 
     assert resume(stopped, plugin=kept) == 0
@@ -300,10 +300,10 @@ def test_a_run_with_a_local_component_is_sampled_later(trained, tmp_path, capsys
     (tmp_path / "my_gan.py").write_text(MINE.replace('"My own."', '"Another one."'))
     capsys.readouterr()
     assert main(["sample", str(trained), "--out", "b.csv", "--plugin", "my_gan.py"]) == 2
-    told = capsys.readouterr().err
-    assert "generator 'local/mine' was trained with sha256" in told
+    messages = capsys.readouterr().err
+    assert "generator 'local/mine' was trained with sha256" in messages
     kept = trained / "plugins" / "my_gan.py"
-    assert f"--plugin {kept} is the file as it was" in told
+    assert f"--plugin {kept} is the file as it was" in messages
     assert kept.read_text() == MINE
     assert not (tmp_path / "b.csv").exists()
 

@@ -57,7 +57,7 @@ def test_the_exit_code_tells_missed_bands_and_signals():
     assert [code(0.5, 0), code(2.0, 0), code(0.5, 130)] == [0, 1, 130]
 
 
-def test_a_recipe_that_expects_nothing_is_told_how_to(recipe, console, tmp_path):
+def test_a_recipe_that_expects_nothing_is_reported_how_to(recipe, console, tmp_path):
     with pytest.raises(UsageError, match="has no expectations") as caught:
         verify(Options(recipe(METRIC), runs_dir=tmp_path / "runs"), jobs=1, console=console)
     assert "[[expect]]" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""What a failure does to a real run: told, stopped, or sent back."""
+"""A health failure in a real run: a warning, a stop, or a roll-back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def records(folder: Path, kind: str) -> list[dict]:
     return [record for _, record in journal.read(folder / "events.jsonl") if record["kind"] == kind]
 
 
-def test_by_default_a_failure_is_told_and_training_goes_on(failing):
+def test_by_default_a_failure_is_reported_and_training_goes_on(failing):
     result = failing("warn")
     assert (result.status, result.iterations, result.exit_code) == ("finished", 40, 0)
 
@@ -82,7 +82,7 @@ def test_a_failure_first_seen_at_the_last_iteration_is_the_runs_end(failing):
     assert (end["exit_code"], end["reason"]) == (1, result.reason)
 
 
-def test_a_failure_at_the_last_iteration_that_is_only_told_is_no_end(failing):
+def test_a_failure_at_the_last_iteration_that_is_only_reported_is_no_end(failing):
     assert failing("warn", iterations=10).status == "finished"
 
 
@@ -116,7 +116,7 @@ def test_a_resumed_run_that_ends_before_it_went_on_has_no_negative_speed(failing
 
 
 def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
-    table = "gradients = { warn = 1e-9, fail = 1e-8 }"  # seen at once, and told when it has lasted
+    table = "gradients = { warn = 1e-9, fail = 1e-8 }"  # detected at once, reported when it lasts
     result = failing("roll-back", table=table, iterations=200, every=1)
     returns = records(result.folder, "rollback")
     assert len(returns) == 3
@@ -164,9 +164,9 @@ def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_norm
     with pytest.raises(KeyboardInterrupt):
         failing("roll-back")
     killed_after_return(False)
-    told, before = [], TrainingLoop._state_before
+    messages, before = [], TrainingLoop._state_before
     monkeypatch.setattr(
-        HealthMonitor, "roll_back", lambda self, plain, real=HealthMonitor.roll_back: (told.append(plain), real(self, plain))[1]
+        HealthMonitor, "roll_back", lambda self, plain, real=HealthMonitor.roll_back: (messages.append(plain), real(self, plain))[1]
     )
 
     def without_checkpoints(self, since):
@@ -176,8 +176,8 @@ def test_a_resumed_run_that_goes_back_to_its_beginning_still_knows_what_was_norm
 
     monkeypatch.setattr(TrainingLoop, "_state_before", without_checkpoints)
     failing("roll-back", resume=str(next(tmp_path.glob("runs/*/*/run.json")).parent))
-    assert told
-    assert all("smoother" in plain for plain in told)
+    assert messages
+    assert all("smoother" in plain for plain in messages)
 
 
 def test_a_run_goes_back_to_before_the_failure_and_not_to_before_the_warning(failing):

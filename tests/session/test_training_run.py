@@ -136,10 +136,10 @@ def test_a_changed_recipe_is_not_resumed(recipe, console, tmp_path, stop_at):
     wanted = ("pictures.every=5", 'tracking.tags={ token = "canary-4711" }')
     resumed = run(Options(path, wanted, resume=broken.run, runs_dir=tmp_path / "runs"), console)
     assert resumed.status == "finished"
-    (told,) = (record for _, record in journal.read(broken.folder / "events.jsonl") if record["kind"] == "changed")
-    assert (told["iteration"], told["values"]["pictures.every"]) == (7, ["10", "5"])
-    assert told["values"]["tracking.tags.token"] == ["", "***"]
-    assert set(told["values"]) == {"pictures.every", "tracking.tags.token"}
+    (messages,) = (record for _, record in journal.read(broken.folder / "events.jsonl") if record["kind"] == "changed")
+    assert (messages["iteration"], messages["values"]["pictures.every"]) == (7, ["10", "5"])
+    assert messages["values"]["tracking.tags.token"] == ["", "***"]
+    assert set(messages["values"]) == {"pictures.every", "tracking.tags.token"}
 
 
 @undrawn
@@ -151,9 +151,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(recipe, conso
     victim.write_bytes(data)
     resumed = run(Options(None, resume=result.run, runs_dir=tmp_path / "runs"), console)
     assert (resumed.status, resumed.iterations) == ("finished", 20)
-    told = console.file.getvalue()
-    assert "00000020" in told
-    assert "damaged" in told or "sha256" in told
+    messages = console.file.getvalue()
+    assert "00000020" in messages
+    assert "damaged" in messages or "sha256" in messages
 
     for checkpoint in result.folder.joinpath("checkpoints").iterdir():
         (checkpoint / "state.json").unlink()
@@ -331,8 +331,8 @@ def test_an_optional_metric_that_fails_does_not_end_training(recipe, console, tm
 
     result = run(Options(path, (OFF, "metric[0].optional=true"), runs_dir=tmp_path / "runs"), console)
     assert (result.status, result.metrics) == ("finished", {})
-    told = console.file.getvalue().replace("\n", " ")
-    assert told.count("metric 'wasserstein' could not be measured: too few samples") == 1
+    messages = console.file.getvalue().replace("\n", " ")
+    assert messages.count("metric 'wasserstein' could not be measured: too few samples") == 1
 
 
 @undrawn

@@ -69,7 +69,7 @@ def test_the_remedy_is_that_of_the_reason(tmp_path, number, remedy):
     assert caught.value.remedy.startswith(remedy)
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(tmp_path):
+def test_a_folder_in_the_place_of_the_file_is_reported(tmp_path):
     with pytest.raises(StorageError) as caught:
         atomic_files.write_text(tmp_path, "x")
 
@@ -93,9 +93,9 @@ def test_a_full_disk_leaves_the_old_content(tmp_path, python):
     path = tmp_path / "a"
     path.write_bytes(b"old")
 
-    said = python(FULL, path).stdout
+    text = python(FULL, path).stdout
 
-    assert f"cannot write {path}: File too large" in said
+    assert f"cannot write {path}: File too large" in text
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 

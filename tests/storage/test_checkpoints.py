@@ -264,20 +264,20 @@ def small(iteration):
 
 @pytest.fixture
 def dying(monkeypatch, forked):
-    """Saves in a process of its own, which a fault may end: ``dying(folder, iterations, fault)`` gives (killed, those told)."""
+    """Saves in a process of its own, which a fault may end: ``dying(folder, iterations, fault)`` gives (killed, iterations)."""
 
     def run(folder, iterations, fault):
-        told = folder.path / "told"
-        told.write_text("")
+        messages = folder.path / "told"
+        messages.write_text("")
 
         def work():
             monkeypatch.setenv("GANFORGE_FAULT", fault)
             for iteration in iterations:
                 save(folder, iteration, small(iteration), keep=2)
-                with told.open("a") as file:
+                with messages.open("a") as file:
                     file.write(f"{iteration} ")
 
-        return forked(work) == signal.SIGKILL, [int(word) for word in told.read_text().split()]
+        return forked(work) == signal.SIGKILL, [int(word) for word in messages.read_text().split()]
 
     return run
 
@@ -291,11 +291,14 @@ def test_killed_at_any_point_the_last_commit_is_there(tmp_path, dying):
         for iteration in (5, 10):
             save(folder, iteration, small(iteration), keep=2)
 
-        killed, told = dying(folder, [15, 20], f"kill@any:{deaths}")
+        killed, messages = dying(folder, [15, 20], f"kill@any:{deaths}")
         loaded = load_newest(folder)
         assert loaded.skipped == []
         assert loaded.state.values == {"saved": loaded.iteration}
-        assert loaded.iteration in {max([10, *told]), max([10, *told]) + 5}  # the next was perhaps committed, but not told
+        assert loaded.iteration in {
+            max([10, *messages]),
+            max([10, *messages]) + 5,
+        }  # the next was perhaps committed, but not reported
         assert len(checkpoints.list_checkpoints(folder)) >= 2
 
         save(folder, 30, small(30), keep=2)
@@ -320,9 +323,9 @@ def test_killed_while_an_iteration_is_saved_again_one_of_the_two_is_there(tmp_pa
 
 
 def test_killed_by_name(folder, dying):
-    killed, told = dying(folder, [5], "kill@wrote state.json")
+    killed, messages = dying(folder, [5], "kill@wrote state.json")
 
-    assert (killed, told) == (True, [])
+    assert (killed, messages) == (True, [])
     assert [name[:5] for name in names(folder)] == [".tmp-"]
 
 

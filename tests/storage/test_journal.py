@@ -251,10 +251,10 @@ import logging, resource, sys
 from pathlib import Path
 from ganforge.core.errors import StorageError
 from ganforge.storage.journal import JournalWriter, read
-path, said = Path(sys.argv[1]), []
+path, printed = Path(sys.argv[1]), []
 class Handler(logging.Handler):
     def emit(self, record):
-        said.append(record.getMessage())
+        printed.append(record.getMessage())
 logging.getLogger("ganforge").addHandler(Handler())
 writer = JournalWriter(path, keep_going=sys.argv[2] == "warn")
 writer.record("event", number=0)
@@ -270,7 +270,7 @@ sizes = [path.stat().st_size, len(list(read(path)))]
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 writer.record("end")
 writer.close()
-print(len(said), *said, *sizes, sep="\\n")
+print(len(printed), *printed, *sizes, sep="\\n")
 """
 
 
@@ -286,9 +286,9 @@ def test_a_full_disk_causes_one_warning_and_loses_nothing_that_memory_can_hold(p
 
 
 def test_a_full_disk_raises_without_keep_going(path, python):
-    said = python(FULL, path, "raise").stdout
+    output = python(FULL, path, "raise").stdout
 
-    assert f"raised cannot write the journal {path}" in said
+    assert f"raised cannot write the journal {path}" in output
     assert all(record["kind"] in {"event", "metrics", "end"} for record in records(path))
 
 

@@ -176,7 +176,7 @@ def test_a_held_lock_with_an_unreadable_note_is_still_held(folder, note):
         assert folder.holder() == LockHolder(0, "?", 0.0)
 
 
-def test_a_holder_of_another_day_is_told_with_the_day():
+def test_a_holder_of_another_day_is_reported_with_the_day():
     assert str(LockHolder(4711, "x", 0.0)).startswith("pid 4711 on host x since 19")
 
 

@@ -39,7 +39,7 @@ def test_what_is_no_meaning_is_passed_over(tmp_path, text):
     assert value_info.read(RunFolder(tmp_path)) == ValueInfo()
 
 
-def test_a_run_without_them_has_none_and_a_damaged_file_is_told(tmp_path):
+def test_a_run_without_them_has_none_and_a_damaged_file_is_reported(tmp_path):
     assert value_info.read(RunFolder(tmp_path)) == ValueInfo()
     (tmp_path / "value_info.json").write_text("{")
     with pytest.raises(StorageError, match="is damaged"):

@@ -269,7 +269,7 @@ class Styled(stub_components.LinearDiscriminator):
         return DiscriminatorOutput(verdict.logits, {"style": verdict.features}, verdict.features)
 
 
-def test_a_head_that_nobody_provides_is_said(judged):
+def test_a_head_that_no_one_provides_is_reported(judged):
     outcome = judged("L01", Kind.LOSS, lambda params, context: Reads(), requires=("head:style",))
 
     assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "no installed discriminator provides head:style")
@@ -291,7 +291,7 @@ class Normalised(Styled):
 
 
 def reader(network, name="styled", requires=()):
-    """A stranger's discriminator with a head ``style``."""
+    """A third-party discriminator with a head ``style``."""
     plugin = PluginRef("other", "other-gan", "1.0")
     return Component(Kind.DISCRIMINATOR, name, plugin, network, NoParams, "Styled.", 1, requires, ("head:style",))
 

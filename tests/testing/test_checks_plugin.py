@@ -56,14 +56,14 @@ def with_type(annotation):
 
 
 class Undescribed(Params):
-    told: int = 1
+    messages: int = 1
     """Told."""
-    untold: int = 2
+    undocumented: int = 2
 
 
 class NestedUndescribed(Params):
     class Deep(Params):
-        untold: int = 1
+        undocumented: int = 1
 
     deep: Deep = Deep()
     """Deep."""
@@ -117,8 +117,8 @@ FAULTS = {
     "P06 object": ("P06", {"params": with_type(object)}, "odd (object)"),
     "P06 ImportString": ("P06", {"params": with_type(ImportString)}, "odd (ImportString)"),
     "P06 typed ImportString": ("P06", {"params": with_type(ImportString[Callable[[], int]] | None)}, "ImportString"),
-    "P07": ("P07", {"params": Undescribed}, "without a description: untold; write a docstring below the field"),
-    "P07 nested": ("P07", {"params": NestedUndescribed}, "without a description: deep.untold"),
+    "P07": ("P07", {"params": Undescribed}, "without a description: undocumented; write a docstring below the field"),
+    "P07 nested": ("P07", {"params": NestedUndescribed}, "without a description: deep.undocumented"),
     "P08 required": ("P08", {"params": Required}, "check_params are not valid: needed: Field required"),
     "P08 invalid": ("P08", {"params": Sound, "check_params": {"number": 0}}, "number: Input should be greater than or equal to 1"),
     "P08 coerced": ("P08", {"params": Sound, "check_params": {"number": "3"}}, "number: Input should be a valid integer"),

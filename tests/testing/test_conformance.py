@@ -135,7 +135,7 @@ def test_an_expected_failure_must_name_a_check(acme):
     assert caught.value.remedy == "did you mean 'G04:untaught'?"
 
 
-def test_a_plugin_that_is_not_installed_is_said(acme):
+def test_a_plugin_that_is_not_installed_is_reported(acme):
     with pytest.raises(UsageError, match="did you mean 'acme-gan'"):
         check_plugin("acme-gna", registry=acme)
 
@@ -171,7 +171,7 @@ def test_an_exception_of_the_component_is_a_failure_with_its_traceback(judged):
     assert "in build" in outcome.traceback
 
 
-def test_one_fault_is_told_once(component):
+def test_one_fault_is_reported_once(component):
     def build(params, context):
         raise ZeroDivisionError("planted")
 

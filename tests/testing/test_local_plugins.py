@@ -103,11 +103,11 @@ def test_a_project_without_a_word_of_ganforge_fails_that_check(project):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("Local", "the name 'local' is reserved"), ("vanilla", "is reserved for ganforge-vanilla")]
+    ("name", "messages"), [("Local", "the name 'local' is reserved"), ("vanilla", "is reserved for ganforge-vanilla")]
 )
-def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, name, told):
+def test_a_project_with_a_name_that_it_cannot_have_is_broken(project, capsys, name, messages):
     assert main(["plugins", "check", str(project(pyproject=PYPROJECT.replace("Acme_Own", name)))]) == 1
-    assert told in capsys.readouterr().out
+    assert messages in capsys.readouterr().out
 
 
 NO_PLUGINS = {
@@ -128,7 +128,7 @@ NO_PLUGINS = {
 
 
 @pytest.mark.parametrize("case", NO_PLUGINS)
-def test_a_folder_that_is_no_plugin_is_said_in_one_line(project, capsys, case):
+def test_a_folder_that_is_no_plugin_is_reported_in_one_line(project, capsys, case):
     pyproject, message = NO_PLUGINS[case]
 
     assert main(["plugins", "check", str(project(pyproject=pyproject))]) == 2
@@ -137,7 +137,7 @@ def test_a_folder_that_is_no_plugin_is_said_in_one_line(project, capsys, case):
     assert shown.out == ""
 
 
-def test_paths_that_are_no_plugin_are_said(tmp_path):
+def test_paths_that_are_no_plugin_are_reported(tmp_path):
     for path, message in ((tmp_path / "gone.py", "does not exist"), (tmp_path, "it has no pyproject.toml")):
         with pytest.raises(UsageError, match=message):
             check_path(path)
@@ -147,7 +147,7 @@ def test_paths_that_are_no_plugin_are_said(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["~nobody-has-this-name/x.py", "a\0b.py", "a" * 300 + ".py"])
-def test_paths_that_nothing_can_have_are_said(capsys, text):
+def test_paths_that_nothing_can_have_are_reported(capsys, text):
     assert main(["plugins", "check", text]) == 2
     assert "cannot be read: " in capsys.readouterr().err
 

@@ -222,7 +222,7 @@ def test_records_that_make_no_sense_are_rejected_one_by_one(trainer, desk):
     assert desk.sink.named("file") == []
 
 
-def test_a_run_that_never_said_how_it_ended_is_marked_killed(trainer, desk):
+def test_a_run_that_never_reported_how_it_ended_is_marked_killed(trainer, desk):
     trainer.begin()
     trainer.steps(1, 4000)
 
@@ -285,13 +285,13 @@ def test_findings_become_tags_and_go_again(trainer, desk):
     trainer.begin()
     trainer.record("health", iteration=1250, **report([finding(), finding("near-duplicates", "warn")]))
     desk.deliver()
-    said = "samples near 12% of the data only; what usually helps: several samples at once (a.b)"
+    text = "samples near 12% of the data only; what usually helps: several samples at once (a.b)"
     assert desk.sink.named("tag") == [
         ("ganforge.health", "fail"),
         ("ganforge.health.problem", "mode collapse; near-duplicates"),
         (
             "ganforge.health.findings",
-            f"- fail: mode collapse since iteration 1,200: {said}\n- warn: near-duplicates since iteration 1,200: {said}",
+            f"- fail: mode collapse since iteration 1,200: {text}\n- warn: near-duplicates since iteration 1,200: {text}",
         ),
     ]
 
@@ -384,7 +384,7 @@ def test_iterations_that_training_was_rolled_back_over_are_not_sent_twice(traine
     assert desk.sink.named("running") == []
 
 
-def test_every_return_is_told_and_the_last_values_stand_as_the_newest(trainer, desk):
+def test_every_return_is_reported_and_the_last_values_stand_as_the_newest(trainer, desk):
     trainer.begin()
     trainer.steps(1, 700)
     trainer.evaluate(600, wasserstein=0.9)
@@ -397,8 +397,8 @@ def test_every_return_is_told_and_the_last_values_stand_as_the_newest(trainer, d
     trainer.record("end", status="KILLED", reason="divergence", exit_code=1, iteration=550)
     desk.deliver(final=True)
 
-    told = [value for key, value in desk.sink.named("tag") if key == "ganforge.rolled_back"]
-    assert told[-1] == "from iteration 700 to 500: mode collapse\nfrom iteration 650 to 400: divergence"
+    messages = [value for key, value in desk.sink.named("tag") if key == "ganforge.rolled_back"]
+    assert messages[-1] == "from iteration 700 to 500: mode collapse\nfrom iteration 650 to 400: divergence"
     newest = {}
     for key, step, ms, value in desk.sink.rows:  # as MLflow orders them
         newest[key] = max(newest.get(key, (-1, -1, 0.0)), (step, ms, value))

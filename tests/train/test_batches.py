@@ -167,7 +167,7 @@ def test_what_a_source_raises_arrives_as_it_was_raised(workers):
     assert not children()
 
 
-def test_a_worker_that_is_killed_is_told():
+def test_a_worker_that_is_killed_is_reported():
     made = streamed(Rows(deadly=7), workers=2)
     with pytest.raises(TrainingError, match="was killed") as caught, made.prefetching():
         for index in range(9):

@@ -142,7 +142,7 @@ def test_a_discriminator_without_input_gradients_in_eval_mode_is_trained_to_the_
     assert [name for name in state.tensors if not torch.equal(state.tensors[name], plain.tensors[name])] == []
 
 
-def test_a_probe_that_cannot_be_drawn_is_lost_and_told_once(make_trainer, monkeypatch):
+def test_a_probe_that_cannot_be_drawn_is_lost_and_reported_once(make_trainer, monkeypatch):
     trainer = make_trainer(health_samples_every=5)
 
     def no_memory(*_arguments: object) -> None:

@@ -172,10 +172,10 @@ def test_resume_equals_never_having_stopped(make_trainer, frozen_copy, stop_at):
     assert_equal(dict(resumed.state().tensors), dict(whole.state().tensors))
     assert not any(isinstance(event, SamplesDrawn) and event.iteration == 0 for event in second)
 
-    def told(events, kind):
+    def messages(events, kind):
         return [(event.iteration, getattr(event, "values", None)) for event in events if isinstance(event, kind)]
 
-    assert told(first, Evaluated) + told(second, Evaluated) == told(events, Evaluated)
+    assert messages(first, Evaluated) + messages(second, Evaluated) == messages(events, Evaluated)
     losses = [float(event.terms["generator/total"]) for event in events if isinstance(event, Stepped)]
     pieces = [float(event.terms["generator/total"]) for event in first + second if isinstance(event, Stepped)]
     assert pieces == losses
@@ -216,7 +216,7 @@ def test_every_stored_part_matters(make_trainer, frozen_copy, disturbed):
     assert any(not torch.equal(value, expected[key]) for key, value in weights(other).items())
 
 
-def test_divergence_is_told_and_nothing_is_saved(make_trainer):
+def test_divergence_is_reported_and_nothing_is_saved(make_trainer):
     trainer = make_trainer(iterations=30, save_every=1)
     events = []
     for event in trainer.run():

@@ -8,8 +8,8 @@ from ganforge_cgan.convolutions import AcganDiscriminator, ConvDiscriminator, Co
 from ganforge_cgan.params import ConvDiscriminatorParams, ConvGeneratorParams
 
 JUDGES = [ConvDiscriminator, ProjectionDiscriminator, AcganDiscriminator]
-TOLD = [ConvDiscriminator, ProjectionDiscriminator]
-"""Discriminators that are told the class."""
+CONDITIONED = [ConvDiscriminator, ProjectionDiscriminator]
+"""Discriminators conditioned on the class."""
 DIGITS = BuildContext(DataSpec((1, 8, 8), classes=3, value_range=(-1.0, 1.0)), LatentSpec(4, classes=3))
 COLOURED = BuildContext(DataSpec((3, 28, 28), classes=10, value_range=(0.0, 1.0)), LatentSpec(4, classes=10, categorical=(2,)))
 
@@ -60,7 +60,7 @@ def test_generator_takes_noise_codes_and_label_together():
     assert made.embedding.weight.std().item() == pytest.approx(1.0, abs=0.5)  # as much as the noise beside it, not 0.02
 
 
-@pytest.mark.parametrize("build", TOLD)
+@pytest.mark.parametrize("build", CONDITIONED)
 def test_the_label_changes_what_is_made_and_judged(build):
     made, network = generator().eval(), judge(build).eval()
     noise, values = torch.randn(1, 4), torch.randn(1, 1, 8, 8)
@@ -96,13 +96,13 @@ def test_projection_is_the_papers_formula():
 def test_the_classifier_reads_the_class_from_the_image_alone():
     network = judge(AcganDiscriminator).eval()
     values = torch.randn(4, 1, 8, 8)
-    told, untold = network(Samples(values, torch.tensor([0, 1, 2, 0]))), network(Samples(values))
+    messages, unconditioned = network(Samples(values, torch.tensor([0, 1, 2, 0]))), network(Samples(values))
 
-    assert told.logits.equal(untold.logits)
-    assert told.heads["class"].equal(untold.heads["class"])
+    assert messages.logits.equal(unconditioned.logits)
+    assert messages.heads["class"].equal(unconditioned.heads["class"])
 
 
-@pytest.mark.parametrize("build", TOLD)
+@pytest.mark.parametrize("build", CONDITIONED)
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_label_that_is_no_class_is_refused(build, label):
     labels = torch.tensor([0, label])
@@ -113,7 +113,7 @@ def test_a_label_that_is_no_class_is_refused(build, label):
     assert "use labels 0 to 2" in raised.value.remedy
 
 
-@pytest.mark.parametrize("build", TOLD)
+@pytest.mark.parametrize("build", CONDITIONED)
 def test_missing_labels_are_refused(build):
     with pytest.raises(IncompatiblePartsError, match="no labels"):
         generator()(Latent(torch.randn(2, 4)))

@@ -99,7 +99,7 @@ def test_stacked_digits_are_real_digits_in_their_order(dataset, mnist):
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "stacked-mnist", "cifar10"])
-def test_missing_data_is_told_with_the_places_and_the_command(dataset, tmp_path, name, monkeypatch):
+def test_missing_data_is_reported_with_the_places_and_the_command(dataset, tmp_path, name, monkeypatch):
     monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
     with pytest.raises(DataMissingError) as caught:
         dataset(name)
@@ -144,7 +144,7 @@ def test_gzip_is_unpacked_no_further_than_the_file_may_be(dataset, made_up):
         dataset("mnist")
 
 
-def test_a_truncated_file_is_told_as_truncated(dataset, made_up):
+def test_a_truncated_file_is_reported_as_truncated(dataset, made_up):
     file = made_up / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte: is cut short"):
@@ -175,7 +175,7 @@ def test_numbers_come_in_their_order_whatever_the_name_says(tmp_path, pack, name
 
 
 @pytest.mark.parametrize(
-    ("raw", "dimensions", "told"),
+    ("raw", "dimensions", "messages"),
     [
         (IMAGES, 1, "not an idx file of bytes in 1 dimension: it starts with 00 00 08 03"),
         (LABELS, 3, "not an idx file of bytes in 3 dimensions"),
@@ -188,13 +188,13 @@ def test_numbers_come_in_their_order_whatever_the_name_says(tmp_path, pack, name
         (struct.pack(">4I", 0x803, *[2**32 - 1] * 3) + b"\0", 3, "is cut short"),
     ],
 )
-def test_what_is_wrong_is_said_with_the_file(tmp_path, raw, dimensions, told):
+def test_what_is_wrong_is_reported_with_the_file(tmp_path, raw, dimensions, messages):
     path = tmp_path / "some-file"
     path.write_bytes(raw)
     with pytest.raises(DataError) as caught:
         read(path, dimensions)
     assert str(path) in caught.value.message
-    assert told in caught.value.message
+    assert messages in caught.value.message
     assert caught.value.remedy
 
 

@@ -239,13 +239,13 @@ def test_what_is_no_regular_file_is_named_and_never_opened(build, picture, tmp_p
     monkeypatch.chdir(folder)  # names of sockets are short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s.png")
-    told = ("0.png is a FIFO", "link.png is a FIFO", "null.png is a device", "s.png is a socket")
+    messages = ("0.png is a FIFO", "link.png is a FIFO", "null.png is a device", "s.png is a socket")
     with pytest.raises(DataError, match="4 files cannot be used") as caught:
         build(stream=stream)
-    assert all(f"{folder}/{one}, not a file" in caught.value.message for one in told)
+    assert all(f"{folder}/{one}, not a file" in caught.value.message for one in messages)
     made = build(stream=stream, skip_broken=True)
     assert len(made.training()) + len(made.held_out(9, torch.Generator())) >= 2
-    assert all(one in caplog.text for one in told)
+    assert all(one in caplog.text for one in messages)
 
 
 def test_a_folder_that_cannot_be_listed_is_named(build, picture, tmp_path, monkeypatch, caplog):
@@ -260,12 +260,12 @@ def test_a_folder_that_cannot_be_listed_is_named(build, picture, tmp_path, monke
         return listed(place)
 
     monkeypatch.setattr("os.scandir", refusing)
-    told = f"{tmp_path / 'pictures' / 'owls'} cannot be listed: Permission denied"
+    messages = f"{tmp_path / 'pictures' / 'owls'} cannot be listed: Permission denied"
     with pytest.raises(DataError) as caught:
         build()
-    assert told in caught.value.message
+    assert messages in caught.value.message
     assert build(skip_broken=True).spec.class_names == ("cats", "dogs")
-    assert told in caplog.text
+    assert messages in caplog.text
 
 
 @pytest.mark.parametrize("files", [[], ["note.txt"], ["one.png"]])
@@ -366,7 +366,7 @@ def test_a_part_stands_for_all_where_memory_is_wanted(build, pictures, monkeypat
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_pictures_of_several_sizes_are_told_from_their_heads(build, pictures, stream):
+def test_pictures_of_several_sizes_are_reported_from_their_heads(build, pictures, stream):
     with pytest.raises(DataError, match=r"cats/12\.png is 8×8|dogs/1\.jpg is 12×9|is \d+×\d+, but .+ is 8×8 \(\d+ differ"):
         build(stream=stream)
 
@@ -385,7 +385,7 @@ def test_the_head_tells_the_size_of_a_picture_turned_upright(build, tmp_path, fo
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "messages"),
     [
         (lambda file: file.unlink(), r"cats/0\.png cannot be read: No such file or directory"),
         (lambda file: file.write_bytes(file.read_bytes()[:-30]), r"cats/0\.png is damaged: "),
@@ -393,12 +393,12 @@ def test_the_head_tells_the_size_of_a_picture_turned_upright(build, tmp_path, fo
         (lambda file: Image.new("L", (2, 2)).save(file), r"cats/0\.png is 2×2, smaller than crop = 5"),
     ],
 )
-def test_a_picture_that_changes_under_way_is_named(build, pictures, harm, told):
+def test_a_picture_that_changes_under_way_is_named(build, pictures, harm, messages):
     source = build(stream=True, crop=5).streamed()
     row = next(row for row, name in enumerate(source.files) if name.endswith("cats/0.png"))
     harm(pictures / "cats" / "0.png")
     source.read([row - 1 if row else row + 1])
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=messages) as caught:
         source.read([row])
     assert "--resume" in caught.value.remedy
 
@@ -409,7 +409,7 @@ def test_a_picture_of_another_size_under_way_is_named(build, pictures):
         source.read([0])
 
 
-def test_odd_files_are_told_or_left_out_by_their_heads(build, pictures, caplog):
+def test_odd_files_are_reported_or_left_out_by_their_heads(build, pictures, caplog):
     (pictures / "cats" / "note.txt").write_text("no picture")
     with pytest.raises(DataError, match=r"1 file cannot be used:\n  .+note\.txt is not a picture that Pillow can read"):
         build(stream=True, size=4)

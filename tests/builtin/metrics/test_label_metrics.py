@@ -77,10 +77,10 @@ def test_a_perfect_sampler_is_at_its_floors_in_the_mean(name: str, floor: float,
     draws = (Samples(data.held_out(2500, torch.Generator().manual_seed(seed)).values) for seed in range(60))
     runs = [built.measure(evaluation(fake, fake)) for fake in draws]
 
-    told = built.value_info["reverse-kl"].floor
-    assert told is not None
-    assert told(2500) == pytest.approx(floor, abs=1e-4)
-    assert sum(run["reverse-kl"] for run in runs) / 60 == pytest.approx(told(2500), rel=0.2)
+    messages = built.value_info["reverse-kl"].floor
+    assert messages is not None
+    assert messages(2500) == pytest.approx(floor, abs=1e-4)
+    assert sum(run["reverse-kl"] for run in runs) / 60 == pytest.approx(messages(2500), rel=0.2)
     assert sum(run["high-quality"] for run in runs) / 60 == pytest.approx(0.98889, abs=4 * 0.0021 / math.sqrt(60))
 
 
@@ -263,7 +263,7 @@ def test_a_certain_reader_is_at_the_ideal(metric):
         (replace(code_evaluation(None), fake=Samples(torch.zeros(60, 2))), "generated from codes, got none"),
     ],
 )
-def test_what_is_missing_is_said(given, message, metric):
+def test_what_is_missing_is_reported(given, message, metric):
     with pytest.raises(IncompatiblePartsError, match=message):
         metric("information", PLANE, CODES).measure(given)
 

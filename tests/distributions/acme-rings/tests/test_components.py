@@ -81,8 +81,8 @@ def test_terms_settle_where_the_readings_say(divergence: Divergence) -> None:
         **{f"discriminator/{name}": value for name, value in loss.discriminator(says(logit), samples, samples).values.items()},
         **{f"generator/{name}": value for name, value in loss.generator(says(logit), samples, samples).values.items()},
     }
-    told = {name: reading.equilibrium for name, reading in loss.term_info.items()}
-    assert {name: value.item() for name, value in terms.items()} == pytest.approx(told, abs=1e-6)
+    messages = {name: reading.equilibrium for name, reading in loss.term_info.items()}
+    assert {name: value.item() for name, value in terms.items()} == pytest.approx(messages, abs=1e-6)
 
 
 @pytest.mark.parametrize("divergence", BOOK)
