@@ -49,29 +49,18 @@ class PluginStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PluginRecord(PluginRef):
-    """A plugin that was found, and the outcome of loading it.
+    """A plugin that was found, and the outcome of loading it."""
 
-    Attributes:
-        module: what its entry point names.
-        origin: the folder, file, address or commit it was installed from, if known.
-        content: the source of a local file.
-        status: the outcome; ``ACTIVE`` before loading, unless its metadata cannot be used.
-        reason: why it is not active, in one line.
-        load_ms: milliseconds for import and registration, if both succeeded.
-        components: names of its components by kind; for a plugin that failed, those registered before.
-        remarks: peculiarities of a plugin that works, such as "imports torch".
-    """
-
-    module: str = ""
+    module: str = ""  # what its entry point names
     requires: tuple[str, ...] = ()
-    origin: str | None = None
-    content: bytes | None = field(default=None, repr=False)
-    status: PluginStatus = PluginStatus.ACTIVE
-    reason: str | None = None
+    origin: str | None = None  # the folder, file, address or commit it was installed from, if known
+    content: bytes | None = field(default=None, repr=False)  # the source of a local file
+    status: PluginStatus = PluginStatus.ACTIVE  # the outcome; before loading, ACTIVE unless its metadata cannot be used
+    reason: str | None = None  # why it is not active, in one line
     traceback: str | None = None
-    load_ms: float | None = None
-    components: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
+    load_ms: float | None = None  # milliseconds for import and registration, if both succeeded
+    components: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)  # their names; if it failed, those registered before
+    remarks: tuple[str, ...] = ()  # peculiarities of a plugin that works, such as "imports torch"
 
     @property
     def title(self) -> str:

@@ -23,18 +23,12 @@ Layout = tuple["RemoteFile", ...]
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a data set.
-
-    Attributes:
-        checksum: ``sha256:…`` or ``md5:…`` of its content; of the decompressed content if it may be compressed.
-        size: bytes of that content, or 0 if unknown.
-        gzipped: whether it may also come as ``name.gz``.
-    """
+    """One file of a data set."""
 
     name: str
-    checksum: str
-    size: int
-    gzipped: bool = False
+    checksum: str  # sha256:… or md5:… of its content; of the decompressed content if it may be compressed
+    size: int  # bytes of that content, or 0 if unknown
+    gzipped: bool = False  # whether it may also come as NAME.gz
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,27 +70,16 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoteDataset:
-    """One data set.
-
-    Attributes:
-        name: its name in recipes.
-        summary: one line that describes it.
-        layouts: the sets of files that it may come as; any one of them is enough.
-        urls: web folders that hold the files of the first layout.
-        licence: as stated by its authors.
-        system_folders: where packages of the operating system put it.
-        subfolders: folders that its archives unpack to; they are searched too.
-        alternative: how to get it without these URLs.
-    """
+    """One data set."""
 
     name: str
     summary: str
-    layouts: tuple[Layout, ...]
-    urls: tuple[str, ...]
+    layouts: tuple[Layout, ...]  # the sets of files that it may come as; any one of them is enough
+    urls: tuple[str, ...]  # web folders that hold the files of the first layout
     licence: str
-    system_folders: tuple[Path, ...] = ()
-    subfolders: tuple[str, ...] = ()
-    alternative: str = ""
+    system_folders: tuple[Path, ...] = ()  # where packages of the operating system put it
+    subfolders: tuple[str, ...] = ()  # folders that its archives unpack to; they are searched too
+    alternative: str = ""  # how to get it without these URLs
 
     @property
     def checksums(self) -> Mapping[str, str]:
