@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ganforge.terminal import show_messages
+from ganforge.terminal.log_handler import show_messages
 
 
 def test_warnings_get_a_prefix_notes_do_not_and_debug_records_are_not_shown():

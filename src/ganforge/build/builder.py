@@ -134,7 +134,7 @@ def build_dataset(part: Part, *, seed: int, folders: Folders) -> Dataset:
 
 def build_sampler(part: Part, data: DataSpec) -> Sampler:
     """Build a sampler."""
-    sampler: Sampler = _build(part, SamplerContext(data), 0, Sampler)
+    sampler: Sampler = _build(part, SamplerContext(data), 0, Sampler)  # latents depend on the run's seed, samplers do not
     return sampler
 
 
@@ -157,6 +157,7 @@ def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int)
 
 def metric_context(sizes: BuildContext, dataset: Part, folders: Folders) -> MetricContext:
     """The context of a recipe's metrics; its data set is built at most once, when the first metric asks for it."""
+    # one seed for all runs, so that a classifier trained on the data is the same for all
     build = functools.cache(functools.partial(build_dataset, dataset, seed=0, folders=folders))
     return MetricContext(sizes.data, sizes.latent, folders.recipe, folders.cache, build)
 

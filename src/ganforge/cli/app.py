@@ -68,7 +68,7 @@ def ganforge(
     ] = False,
 ) -> None:
     """Experiments with generative adversarial networks: TOML recipes in, reproducible runs out."""
-    from ganforge.terminal import show_messages
+    from ganforge.terminal.log_handler import show_messages
 
     context.with_resource(show_messages(console.note, console.warning))
     if no_plugin or only_plugins or plugin or strict_plugins:

@@ -99,7 +99,7 @@ def explain(
 def _build(source: RecipeSource, blueprint: Blueprint) -> tuple[Trainer, list[str]]:
     """Build the parts and do a dry run; also return its warnings."""
     from ganforge.session.run_plan import RunPlan, assemble
-    from ganforge.terminal import show_messages
+    from ganforge.terminal.log_handler import show_messages
 
     warnings: list[str] = []
     with show_messages(console.note, warnings.append):

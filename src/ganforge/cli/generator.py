@@ -1,4 +1,4 @@
-"""``ganforge sample``, ``interpolate``, ``traverse`` and ``export``: what a finished run's generator gives."""
+"""``ganforge sample``, ``interpolate``, ``traverse`` and ``export``: samples, figures and exports of a finished run's generator."""
 
 from __future__ import annotations
 

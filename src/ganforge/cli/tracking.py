@@ -1,4 +1,4 @@
-"""``ganforge ui`` and ``ganforge sync``: the MLflow UI on the store of the runs, and sending what its server missed."""
+"""``ganforge ui`` and ``ganforge sync``: the MLflow UI on the store of the runs, and sending what MLflow did not receive."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Outcome = Literal["finished", "stopped", "diverged"]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything a trainer needs to continue as if it had never stopped; ``values`` are JSON-able.
+    """Everything a trainer needs to continue as if it had never stopped; ``values`` are JSON data.
 
     The part of a tensor's name before the first "/" names its file: ``generator/layers.0.weight``.
     """
@@ -69,9 +69,9 @@ class Stepped:
     """One iteration is done.
 
     Attributes:
-        terms: every loss term and each turn's ``total``, detached scalars still on the device. Converting one to a float waits for
-            the device, so convert rarely, and many at once.
-        rates: present values of what is scheduled: ``lr/generator``, ``weight/r1``, ``ema_decay``.
+        terms: every loss term and the ``total`` of each network, detached scalars still on the device. Converting one to a float
+            waits for the device, so convert rarely, and many at once.
+        rates: current values of all schedules: ``lr/generator``, ``weight/r1``, ``ema_decay``.
         diagnostics: scalars for the health monitor, on the device too, such as ``gradients/generator``; empty in most iterations.
     """
 
@@ -93,7 +93,7 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class HealthSamples:
-    """Samples for the health monitor: those of an evaluation, and ``raw`` ones of the generator itself from the same latents.
+    """Samples for the health monitor: those of an evaluation, and ``raw`` ones of the generator without EMA from the same latents.
 
     Callbacks do not get this event.
     """
@@ -121,8 +121,8 @@ class HealthChecked:
 
     Attributes:
         values: what was measured, by the check's name or ``"check/part"``; logs put ``health/`` before it.
-        findings: all present findings, failures first; empty for a healthy run.
-        conclusive: whether a run without findings counts as healthy; not while checks still wait for the end of the warm-up.
+        findings: all current findings, failures first; empty for a healthy run.
+        conclusive: whether a run without findings counts as healthy; false during the warm-up of the checks.
     """
 
     iteration: int
@@ -149,7 +149,7 @@ class SamplesDrawn:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A state to save; it is finite throughout."""
+    """A state to save; all its values are finite."""
 
     iteration: int
     state: State
@@ -157,7 +157,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """Training went back from iteration ``reached`` to an earlier state; the iterations after it are discarded and done again."""
+    """Training went back from iteration ``reached`` to an earlier state; the iterations after it are discarded and repeated."""
 
     iteration: int
     reached: int
@@ -165,7 +165,7 @@ class RolledBack:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Training ended, for a ``reason`` unless it finished, after ``seconds`` of this process, evaluations included."""
+    """Training ended, for a ``reason`` unless it finished, after ``seconds`` of training in this process, evaluations included."""
 
     iteration: int
     outcome: Outcome

@@ -24,9 +24,9 @@ class Finding:
 
     Attributes:
         check: the check that found it, such as ``dominance``; also its name in ``[health]`` and in ``health/…``.
-        problem: what is wrong, in the field's words: mode collapse, vanishing gradient, memorisation ….
+        problem: what is wrong, such as mode collapse, vanishing gradient or memorisation.
         evidence: what was measured, in words and numbers.
-        since: iteration since which the problem lasts without a break, at this level or worse.
+        since: iteration of its first observation without interruption, at this level or worse.
         iteration: iteration at which it was last observed.
         key: the recipe key to change, or ``None``.
     """
@@ -53,7 +53,7 @@ def non_finite(iteration: int, reason: str | None) -> Finding:
 
 
 def report(findings: Sequence[Finding], *, conclusive: bool = True) -> dict[str, Any]:
-    """The health of a run as JSON-able data: ``verdict`` and ``findings``.
+    """The health of a run as JSON data: ``verdict`` and ``findings``.
 
     Without findings, a run counts as healthy only if the checks are ``conclusive``.
     """
@@ -97,6 +97,6 @@ def describe_changes(before: Sequence[Finding], now: HealthChecked) -> Iterator[
 
 
 def same_findings(before: Sequence[Finding], now: Sequence[Finding]) -> bool:
-    """Whether both are the same findings at the same levels without a break; their evidence may differ."""
+    """Whether both are the same findings at the same levels without interruption; their evidence may differ."""
     first, second = ({(one.check, one.problem, one.level, one.since) for one in findings} for findings in (before, now))
     return first == second

@@ -1,4 +1,4 @@
-"""The records that flow through one training iteration.
+"""Records of one training iteration: latents, samples, network outputs, loss terms, and what metrics compare.
 
 One set of records serves every kind of GAN: fields that a kind does not use stay ``None``.
 Shapes: n samples, z noise dimensions, k categorical and c continuous codes.
@@ -117,7 +117,7 @@ class DiscriminatorOutput:
     """The output of a discriminator.
 
     Attributes:
-        logits: ``(n,)`` unbounded realness scores, before any sigmoid.
+        logits: ``(n,)`` scores, higher for real samples, before any sigmoid.
         heads: further outputs by name, each ``(n, …)``: class logits, code posteriors.
         features: ``(n, f)`` activations before the last layer, if the network returns them.
     """
@@ -166,12 +166,12 @@ class LossTerms:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The samples that a metric compares, in the data's own units.
+    """The samples that a metric compares, in the data's own units, before normalization.
 
     Attributes:
         real: held-out real samples ``(n, *shape)``, with labels where the data has them.
         fake: as many generated samples; ``fake.latent`` holds the labels and codes they were generated from.
-        generator: random stream of this evaluation, for metrics that draw.
+        generator: random stream of this evaluation, for metrics that draw random numbers.
         training: returns at most ``count`` training samples, evenly spaced over all of them, on the CPU.
         validation: returns at most ``count`` samples of the validation split; ``None`` if the data has none.
         critic: the discriminator in eval mode and without gradients; its output is on the CPU.

@@ -1,4 +1,4 @@
-"""Specs of data and latents: sizes and facts that data set and sampler declare and other components use. Torch-free."""
+"""Specs of data and latents: shapes and other facts that data set and sampler declare for all components. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GaussianMixture:
-    """A known density: Gaussians of one standard deviation along every axis, such as rings and grids.
+    """A known density: isotropic Gaussians of equal standard deviation, such as rings and grids.
 
-    ``weights`` are the modes' shares; empty for equal shares.
+    ``weights`` are the mixture weights; empty for equal ones.
     """
 
     means: tuple[tuple[float, ...], ...]
@@ -27,7 +27,7 @@ class GaussianMixture:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The modes' shares, summing to 1."""
+        """The mixture weights, summing to 1."""
         return self.weights or tuple(1 / len(self.means) for _ in self.means)
 
 
@@ -62,7 +62,7 @@ class DataSpec:
 
     @property
     def size(self) -> int:
-        """Numbers per sample, the product of the shape."""
+        """Elements per sample, the product of the shape."""
         return math.prod(self.shape)
 
     @property
@@ -118,7 +118,7 @@ class LatentSpec:
 
     @property
     def width(self) -> int:
-        """Width of :meth:`flatten`."""
+        """Width of the output of :meth:`flatten`."""
         return self.noise + sum(self.categorical) + self.continuous
 
     def flatten(self, latent: Latent) -> Tensor:

@@ -26,7 +26,7 @@ from ganforge.session.run_plan import Options, RunPlan, assemble, prepare
 from ganforge.session.training_loop import StopRequest, graceful_signals
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder, RunState, Status
-from ganforge.terminal import show_messages
+from ganforge.terminal.log_handler import show_messages
 from ganforge.tracking.supervisor import supervise
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from ganforge.session.training_loop import MIN_CHECKPOINTS, StopRequest, Trainin
 from ganforge.storage import atomic_files
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder, Status
-from ganforge.terminal import show_messages
+from ganforge.terminal.log_handler import show_messages
 from ganforge.terminal.progress_ui import create_ui
 from ganforge.terminal.run_state import ProgressUI
 from ganforge.tracking.mlflow_model import library_requirements

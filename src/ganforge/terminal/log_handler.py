@@ -1,0 +1,40 @@
+"""The logging handler of the terminal: it shows ganforge's log records to the user while a command or a run lasts.
+
+Code below the command line reports through ``logging.getLogger(__name__)``: warnings for what the user should know, info
+records for notes. Debug records are not shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Show = Callable[[str], None]
+
+
+class MessageHandler(logging.Handler):
+    """Shows the records of the ``ganforge`` loggers, each as one message; the live view replaces ``note``."""
+
+    def __init__(self, note: Show, warning: Show | None) -> None:
+        super().__init__(logging.INFO)
+        self.note, self.warning = note, warning or (lambda text: self.note(f"warning: {text}"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record; it may come from a signal handler or another thread."""
+        show = self.warning if record.levelno >= logging.WARNING else self.note
+        show(record.getMessage())
+
+
+@contextmanager
+def show_messages(note: Show, warning: Show | None = None) -> Iterator[MessageHandler]:
+    """Show ganforge's log records while the block runs, in place of the handler of an outer block."""
+    logger, handler = logging.getLogger("ganforge"), MessageHandler(note, warning)
+    handlers, level = logger.handlers, logger.level
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO if level == logging.NOTSET else min(level, logging.INFO))
+    try:
+        yield handler
+    finally:
+        logger.handlers = handlers
+        logger.setLevel(level)
