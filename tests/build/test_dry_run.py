@@ -193,6 +193,33 @@ def test_statistics_and_random_streams_are_left_as_they_were(stage):
     assert trainer.networks["generator"].layer[1].num_batches_tracked == 0
 
 
+def test_a_network_that_cannot_be_copied_is_tried_and_restored(stage):
+    class WeightNorm(Counting):
+        def __deepcopy__(self, memo):
+            raise RuntimeError("only leaves of the graph can be copied")
+
+    blueprint, trainer = stage(('[discriminator]\nuse = "mlp"', '[discriminator]\nuse = "mlp"\nparams = { batch_norm = true }'))
+    discriminator = trainer.networks["discriminator"]
+    discriminator.__deepcopy__ = WeightNorm.__deepcopy__.__get__(discriminator)
+    before = {name: tensor.clone() for name, tensor in discriminator.state_dict().items()}
+
+    dry_run(blueprint, trainer)
+
+    after = discriminator.state_dict()
+    assert [name for name in before if not torch.equal(before[name], after[name])] == []
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), torch.OutOfMemoryError("no room")])
+def test_memory_that_runs_out_names_the_batch_size(stage, error):
+    class Large(Counting):
+        def forward(self, latent):
+            raise error
+
+    with pytest.raises(IncompatiblePartsError, match=r"out of memory with batches of \d+: .*no room") as caught:
+        dry_run(*stage(generator=Large))
+    assert caught.value.remedy == "lower train.batch_size or the networks' widths"
+
+
 def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
     class Locked(Remembering):
         def __deepcopy__(self, memo):

@@ -3,6 +3,7 @@
 import sys
 import threading
 
+import pluggy
 import pytest
 
 from ganforge import __version__
@@ -239,6 +240,25 @@ def test_a_broken_plugin_costs_itself_only(install, load, fault):
     install("good-gan", source=GOOD)
 
     assert_costs_itself_only(load("acme-gan", "good-gan"), reason)
+
+
+def test_a_module_that_pluggy_keeps_although_it_rejects_it_is_unregistered(install, load, monkeypatch):
+    """As in pluggy 1.6: the hooks that came before the rejected one would register again with the next plugin."""
+
+    def register(self, module, name=None):
+        genuine(self, module, name)
+        if module.__name__.startswith("acme"):
+            raise ValueError("rejected late")
+
+    genuine = pluggy.PluginManager.register
+    install(source=GOOD.replace("good", "evil"))
+    install("good-gan", source=GOOD)
+    monkeypatch.setattr(pluggy.PluginManager, "register", register)
+
+    registry = load("acme-gan", "good-gan")
+
+    assert only(registry, "acme-gan").status == "broken"
+    assert only(registry, "good-gan").components == {Kind.LOSS: ("good",)}
 
 
 @pytest.mark.parametrize("statement", ["raise RuntimeError('planted')", "return 3"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,9 +28,13 @@ class _PartError(IncompatiblePartsError):
 
 def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
     """Evaluate both players' losses on one batch, without changing any part or random stream; an error names the key to change."""
-    with seeded(0):
-        networks = {name: copy.deepcopy(network) for name, network in trainer.networks.items()}
-        _DryRun(blueprint, trainer, networks["generator"], networks["discriminator"]).run()
+    with seeded(0), ExitStack() as restored:
+        networks = {name: _copy_network(network, restored) for name, network in trainer.networks.items()}
+        try:
+            _DryRun(blueprint, trainer, networks["generator"], networks["discriminator"]).run()
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            message = f"out of memory with batches of {trainer.batches.size}: {describe_error(error)}"
+            raise _PartError(message, remedy="lower train.batch_size or the networks' widths") from error
 
 
 def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str]:
@@ -139,7 +143,7 @@ def _errors_of(part: Part) -> Iterator[None]:
     try:
         with isolated():
             yield
-    except _PartError:
+    except (_PartError, MemoryError, torch.OutOfMemoryError):
         raise
     except GanforgeError as error:
         raise _PartError(f"{part.title} {error.message}", remedy=error.remedy) from error
@@ -149,6 +153,18 @@ def _errors_of(part: Part) -> Iterator[None]:
             f"{part.title} fails on its inputs: {describe_error(error, source and source.parent)}",
             remedy=f"change {part.key}.params; if they are right, {part.report_hint}",
         ) from error
+
+
+def _copy_network(network: nn.Module, restored: ExitStack) -> nn.Module:
+    """A copy; a network that cannot be copied, such as one with torch's old weight_norm, is used itself and restored afterwards."""
+    try:
+        with isolated():
+            return copy.deepcopy(network)
+    except Exception:  # noqa: BLE001 - a plugin's network may raise anything
+        tensors = [*network.parameters(), *network.buffers()]
+        for tensor, value in [(tensor, tensor.detach().clone()) for tensor in tensors]:
+            restored.callback(tensor.detach().copy_, value)
+        return network
 
 
 def _copy_loss(loss: Loss) -> Loss:

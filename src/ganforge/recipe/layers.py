@@ -11,6 +11,7 @@ contains only letters, digits and ``- _ . /``, and is not another language's wor
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -180,13 +181,20 @@ def _parse_override(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
         raise _set_error("extends", "--set cannot change this key", "write a recipe file that extends another one")
 
     shown = format_key(key)
-    hint = f"write --set {shown}=true, a number, or text in quotes: '\"text\"'; leave the key out for its default"
     if not value:
-        raise _set_error(shown, "--set without a value", hint)
+        raise _set_error(shown, "--set without a value", "leave the key out for its default")
     try:
         return key, parse_value(value)
     except ValueError as error:
-        raise _set_error(shown, f"--set: {error}", hint) from None
+        raise _set_error(shown, f"--set: {error}", _value_hint(shown, value)) from None
+
+
+def _value_hint(key: str, text: str) -> str:
+    if text.lower() in {"none", "null", "nil"}:
+        return f"leave the key out for its default, or write '\"{text}\"' for the text"
+    if text.lower() in _LOOKALIKES:
+        return f"write true or false, or '\"{text}\"' for the text"
+    return f"text needs quotes: --set {key}='{json.dumps(text, ensure_ascii=False)}'" if len(text) <= 60 else "text needs quotes"
 
 
 def _assign(table: Any, key: Key, value: Any) -> None:

@@ -32,23 +32,15 @@ _IMPORT: Any = ImportString
 
 @dataclass(frozen=True, slots=True)
 class ParamInfo:
-    """One parameter of a component.
+    """One parameter of a component."""
 
-    Attributes:
-        name: its key; dotted within a nested table, with ``[]`` for the tables of a list and ``.*`` for those of a table.
-        type: in words, such as ``list of int``.
-        default: as plain data; ``None`` also if there is none.
-        range: in words, such as ``≥ 1``; empty if unbounded.
-        parent: name of the parameter that holds its table, or ``None``.
-    """
-
-    name: str
-    type: str
-    default: object
+    name: str  # its key; dotted within a nested table, with [] for the tables of a list and .* for those of a table
+    type: str  # in words, such as "list of int"
+    default: object  # as plain data; None also if there is none
     required: bool
-    range: str
+    range: str  # in words, such as "≥ 1"; empty if unbounded
     description: str
-    parent: str | None = None
+    parent: str | None = None  # name of the parameter that holds its table
 
 
 def describe_params(model: type[Params]) -> tuple[ParamInfo, ...]:

@@ -141,15 +141,16 @@ class _Loader:
             raise PluginError(f"its module {module.__name__} is already registered by {other}")
 
         _check_hooks(self.manager, module)
-        self.manager.register(module)
         try:
+            self.manager.register(module)
             for hook, kind in HOOKS.items():
                 for result in getattr(self.manager.hook, hook)(register=Registrar(kind, plugin.ref, staged)):
                     if inspect.iscoroutine(result):
                         result.close()
                     raise PluginError(f"{hook} must call register and return nothing; it returned a {type(result).__name__}")
         finally:
-            self.manager.unregister(module)
+            if self.manager.is_registered(module):  # pluggy 1.6 keeps a module that it rejects
+                self.manager.unregister(module)
 
         for component in staged:  # two entry points of one distribution share its ids
             if same := self.components.get((component.kind, component.id)):

@@ -46,18 +46,13 @@ def local_plugin_name(file: Path) -> str:
 class PluginSelection:
     """Plugins that the user disabled, allowed or added; names are normalized entry-point or distribution names.
 
-    Attributes:
-        disabled: plugins that must not load.
-        allowed: the only installed plugins that may load besides the built-in one; ``None`` allows all.
-        strict: whether a plugin that fails to load stops the command; else it causes a warning.
-        local: Python files to load as plugins.
-        options: the option that disabled each name; under ``""`` the option that gave the allowed names.
+    ``options`` holds the option that disabled each name; under ``""`` the option that gave the allowed names.
     """
 
     disabled: frozenset[str] = frozenset()
-    allowed: frozenset[str] | None = None
-    strict: bool = False
-    local: tuple[Path, ...] = ()
+    allowed: frozenset[str] | None = None  # the only installed plugins that may load besides the built-in one; None allows all
+    strict: bool = False  # whether a plugin that fails to load stops the command; else it causes a warning
+    local: tuple[Path, ...] = ()  # Python files to load as plugins
     options: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod

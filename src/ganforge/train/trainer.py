@@ -31,15 +31,10 @@ _CHECK_EVERY = 50
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How long to train, and how often to draw, save and measure; every ``…_every`` counts iterations.
+    """How long to train, and how often to draw, save and measure; every ``…_every`` counts iterations, 0 for never.
 
-    Attributes:
-        updates: ``alternating`` updates one network after the other; ``simultaneous`` computes all gradients with the same weights
-            and the same batch before any update.
-        ema_decay: of the generator's moving average; 0 turns it off.
-        diagnostics_every: 0 for none. Those that need a forward pass come a tenth as often.
-        health_samples_every: 0 for none.
-        health_samples: generated samples, and as many held-out real ones.
+    ``alternating`` updates one network after the other; ``simultaneous`` computes all gradients with the same weights and the same
+    batch before any update. Diagnostics that need a forward pass come a tenth as often as the others.
     """
 
     iterations: int
@@ -47,10 +42,10 @@ class TrainConfig:
     picture_every: int
     save_every: int
     updates: Literal["alternating", "simultaneous"] = "alternating"
-    ema_decay: float | Schedule = 0.999
+    ema_decay: float | Schedule = 0.999  # of the generator's moving average; 0 turns it off
     diagnostics_every: int = 0
     health_samples_every: int = 0
-    health_samples: int = 512
+    health_samples: int = 512  # generated samples, and as many held-out real ones
 
 
 class Trainer:
