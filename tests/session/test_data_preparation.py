@@ -2,12 +2,13 @@
 
 import contextlib
 import gzip
+import hashlib
 import threading
 from dataclasses import replace
 
 import pytest
 
-from ganforge.builtin.datasets.remote_datasets import MNIST, find_files
+from ganforge.builtin.datasets.remote_datasets import MNIST, RemoteDataset, RemoteFile, find_files, have_right_sizes
 from ganforge.core.errors import DataError, StorageError, UsageError
 from ganforge.session.data_preparation import find_dataset, prepare_data
 
@@ -288,6 +289,21 @@ def test_sizes_that_a_server_tells_wrongly_or_not_at_all(prepare, source, serve,
     with pytest.raises(DataError, match=messages):
         prepare(url)
     assert nothing_left(data)
+
+
+def test_a_file_of_unknown_size_may_be_large(tmp_path, data, serve):
+    content = bytes(range(256)) * 4096  # more than one piece of a download
+    folder = tmp_path / "web"
+    folder.mkdir()
+    (folder / "batch").write_bytes(content)
+    file = RemoteFile("batch", f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}", 0)
+    dataset = RemoteDataset("large", "one file", ((file,),), (), "none")
+
+    assert prepare_data(dataset, serve(folder), [data], lambda *_: None).changed
+    assert (data / "large" / "batch").read_bytes() == content
+    assert have_right_sizes(dataset, data / "large")
+    (data / "large" / "batch").write_bytes(b"")
+    assert not have_right_sizes(dataset, data / "large")
 
 
 def test_a_server_that_never_ends_is_cut_off(prepare, source, serve, data):

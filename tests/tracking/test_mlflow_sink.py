@@ -172,6 +172,36 @@ def test_a_point_that_mlflow_always_fails_on_does_not_block_the_others(trainer, 
     assert (state.phase, record.status) == ("done", "FINISHED")
     assert [step for step, _ in record.points["eval/good"]] == [1, 2, 3, 4, 5, 6, 7]
     assert "metric eval/poison at iteration 4" in (trainer.folder.path / "rejected.jsonl").read_text()
+    assert not [tag for tag in record.run.data.tags if "failure" in tag]
+
+
+def test_failures_of_one_batch_do_not_count_for_the_next(trainer, deliver, uri, read_back, monkeypatch):
+    from mlflow import MlflowClient, MlflowException
+
+    log_batch, left = MlflowClient.log_batch, [8]  # enough to isolate a point if the failures before counted, else too few
+
+    def failing(client, run_id, metrics=(), **options):
+        keys = {metric.key for metric in metrics}
+        if "eval/late" in keys and left[0]:
+            left[0] -= 1
+            raise MlflowException("internal error")
+        if "eval/poison" in keys:
+            raise MlflowException("internal error")
+        return log_batch(client, run_id, metrics=metrics, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", failing)
+    monkeypatch.setattr("ganforge.tracking.uploader._UploadLoop._backoff", lambda _: 0.0)
+    trainer.begin()
+    for iteration in range(1, 601):
+        trainer.evaluate(iteration, good=1.0, **({"poison": 2.0} if iteration == 4 else {"late": 3.0} if iteration == 590 else {}))
+    trainer.end()
+
+    state = deliver(trainer.folder, drain_timeout=20.0)
+
+    record = read_back(uri, trainer.start.run_id)
+    assert (state.phase, left, len(record.points["eval/good"])) == ("done", [0], 600)
+    assert [step for step, _ in record.points["eval/late"]] == [590]
+    assert len((trainer.folder.path / "rejected.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_store_that_refuses_every_write_rejects_nothing(trainer, deliver, monkeypatch):

@@ -52,7 +52,7 @@ class EvaluationRequest:
     samples: int | None = None  # generated samples, and as many real ones; each metric's own number unless given
     seed: int | None = None  # seed of the draws; the run's own unless given
     weights: Literal["ema", "raw"] = "ema"  # the moving average of the generator, or its raw weights
-    device: str = "auto"  # as for :func:`~ganforge.build.builder.choose_device`
+    device: str = "auto"  # as for choose_device
     floor: bool = False  # whether to measure other real samples in the place of generated ones too
 
 

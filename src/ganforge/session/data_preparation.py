@@ -215,7 +215,7 @@ def _download_file(dataset: RemoteDataset, file: RemoteFile, url: str, done: dic
 
 
 def _fetch(url: str, name: str, size: int, report: Report) -> bytes | None:
-    """Download a file, or ``None`` if there is none; stops a server that sends far more than ``size`` bytes."""
+    """Download a file, or ``None`` if there is none; stops a server that sends far more than ``size`` bytes, if they are known."""
     import requests
 
     headers = {"User-Agent": f"ganforge/{__version__}", "Accept-Encoding": "identity"}
@@ -230,7 +230,7 @@ def _fetch(url: str, name: str, size: int, report: Report) -> bytes | None:
             pieces.append(piece)
             done += len(piece)
             report(name, done, total)
-            if done > 2 * size + _CHUNK:
+            if size and done > 2 * size + _CHUNK:
                 raise OSError(f"{name} is larger than expected")
     return b"".join(pieces)
 

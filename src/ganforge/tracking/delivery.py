@@ -168,7 +168,7 @@ class Delivery:
     def _send_batch(self) -> None:
         batch = list(islice(self._buffer.waiting, BATCH))
         refused = isolate_refused(batch, self._sink.log_points)
-        self._sink.suspected = 0
+        self._sink.failures = 0
         for point, reason in refused:
             self._reject(f"metric {point.key} at iteration {point.iteration}", reason, value=repr(point.value))
         for _ in batch:
@@ -313,7 +313,7 @@ class _CountingSink:
 
     def __init__(self) -> None:
         self.counts = Counter[str]()
-        self.suspected = 0
+        self.failures = 0
 
     def open_run(self, start: StartRecord, run_id: str | None) -> tuple[str, str]:
         return start.experiment, run_id or ""

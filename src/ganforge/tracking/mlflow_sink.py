@@ -35,7 +35,7 @@ Refusal = tuple[str, str]
 _LONGEST_TAG = 8000
 _TEXT_FILES = {".toml", ".json", ".txt", ".log", ".md", ".csv", ".diff", ".yaml", ".yml"}
 _LONGEST_TEXT = 1 << 20
-_PATIENCE = 4  # failures after which the record is to blame instead of the store
+_MAX_FAILURES = 4  # after which it is the record that fails, not the store
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -62,15 +62,15 @@ class RunDeletedError(Exception):
 
 
 def set_environment(*, own_process: bool) -> None:
-    """Configure MLflow for uploads: no retries, no threads, no telemetry, no output, no warnings that the user cannot act on.
+    """Configure MLflow for uploads: no retries, no threads, no telemetry, no output.
 
-    In a process of our own, retries are off whatever the user has set, since they block for minutes.
+    In a process of our own, retries are off whatever the user has set, since they block for minutes, and warnings are hidden.
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     if own_process:
         os.environ |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
-    warnings.filterwarnings("ignore", module="mlflow|sqlalchemy")
+        warnings.filterwarnings("ignore", module="mlflow|sqlalchemy")
 
 
 class MlflowSink:
@@ -82,8 +82,8 @@ class MlflowSink:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.suspected = 0  # requests that failed in a row while the store accepted another one
-        self._experiment_id = ""
+        self.failures = 0  # requests that failed in a row while the store accepted another one
+        self._experiment_id = self._ganforge_id = ""
         self._run_id = ""
         self._pictures: set[tuple[str, str]] | None = None  # (key, iteration) of the pictures in the store
 
@@ -94,6 +94,7 @@ class MlflowSink:
 
     def open_run(self, start: StartRecord, run_id: str | None) -> tuple[str, str]:
         """Find the run (``run_id`` is acknowledged) or create it; return ``(experiment id, run id)``. Never refused for good."""
+        self._ganforge_id = start.run_id
         with _translate_errors(retry=True), self.store.locked():
             if not self._find_acknowledged(run_id):
                 self._experiment_id = self._find_experiment(start)
@@ -145,7 +146,7 @@ class MlflowSink:
 
     def set_tag(self, key: str, value: str) -> None:
         """Set a tag of the run."""
-        with self._errors(may_blame=True):
+        with self._errors(may_refuse=True):
             self._client.set_tag(self._run_id, metric_key(key), cut(value, _LONGEST_TAG), synchronous=True)
 
     def log_model(self, folder: Path, record: dict[str, Any]) -> None:
@@ -169,19 +170,19 @@ class MlflowSink:
         return MlflowClient(tracking_uri=self.store.uri, registry_uri=self.store.uri)
 
     @contextmanager
-    def _errors(self, *, may_blame: bool = False) -> Iterator[None]:
+    def _errors(self, *, may_refuse: bool = False) -> Iterator[None]:
         """Translate errors; a refusal because the run was deleted becomes a :class:`RunDeletedError`.
 
-        With ``may_blame``, a request that keeps failing while the store accepts another one counts as refused: a single record that
-        MLflow cannot store must not block the others for ever.
+        With ``may_refuse``, a request that keeps failing while the store accepts another one counts as refused: a single record
+        that MLflow cannot store must not block the others for ever.
         """
         try:
             with _translate_errors():
                 yield
         except UnreachableError as failure:
-            if may_blame:
-                self.suspected = self.suspected + 1 if self._accepts_writes() else 0
-                if self.suspected > _PATIENCE:
+            if may_refuse:
+                self.failures = self.failures + 1 if self._accepts_writes() else 0
+                if self.failures > _MAX_FAILURES:
                     raise RefusedError(str(failure)) from failure
             raise
         except RefusedError as refusal:
@@ -192,16 +193,17 @@ class MlflowSink:
             raise
 
     def _accepts_writes(self) -> bool:
+        """Whether the store accepts a tag that the run has already."""
         try:
             with _translate_errors():
-                self._client.set_tag(self._run_id, "ganforge.upload_failures", str(self.suspected + 1), synchronous=True)
+                self._client.set_tag(self._run_id, "ganforge.run_id", self._ganforge_id, synchronous=True)
         except (UnreachableError, RefusedError):
             return False
         return True
 
     def _log_batch(self, what: str, items: Sequence[Any]) -> None:
         """Send metrics, params or tags; MLflow's client splits batches that exceed its limits."""
-        with self._errors(may_blame=True):
+        with self._errors(may_refuse=True):
             self._client.log_batch(self._run_id, synchronous=True, **{what: items})
 
     def _find_acknowledged(self, run_id: str | None) -> bool:

@@ -193,7 +193,7 @@ class _UploadLoop:
         if self.delivery is None:
             self.delivery = Delivery(self.folder, self.sink, self.ack, save=self._save, reject=self._store_rejection)
         self.delivery.upload_pending(final=final)
-        self.sink.suspected = self.failures = 0
+        self.sink.failures = self.failures = 0
 
     def _backoff(self) -> float:
         """Seconds to wait after a failure: 0.2, doubling up to 5, each ±20 %, so that many uploaders do not retry in step."""
