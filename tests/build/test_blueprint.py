@@ -12,7 +12,7 @@ from ganforge.build.lock import make_lock
 from ganforge.core.errors import PluginError, RecipeError
 from ganforge.core.params import Params
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.toml_writer import to_toml
+from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Kind
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_shipped_recipes_are_right(path, registry, tmp_path):
     assert blueprint.warnings == ()
 
     written = tmp_path / "resolved.toml"
-    written.write_text(to_toml(blueprint.resolved))
+    written.write_text(to_toml(to_plain(blueprint.resolved)))
     again = resolve_recipe(read_recipe(written), registry)
     assert again.recipe == blueprint.resolved == again.resolved
     assert make_lock(again) == make_lock(blueprint)

@@ -1,6 +1,6 @@
 import pytest
 
-from ganforge.core.redaction import HIDDEN, mask, mask_all, mask_text, public_url
+from ganforge.core.redaction import HIDDEN, mask, mask_data, mask_text, public_url
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,61 @@ def test_a_private_key_is_cut_out_whole():
     assert mask_text(text) == f"a\n{HIDDEN}\nb"
 
 
-@pytest.mark.parametrize("text", ["", "seed = 0", "the discriminator passes over it", "sqlite:///mlflow.db", "user@example.org"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password = """hunter2\nhunter2"""',
+        "password = '''hunter2\nhunter2'''",
+        r'password = "a\"hunter2"',
+        'token = ["hunter2", "hunter2"]',
+        "HF_TOKEN: hunter2",
+        "https://anna:p@hunter2@host/x",
+        ".https://anna:hunter2@host/x",
+    ],
+)
+def test_no_form_of_writing_a_secret_leaves_a_part_of_it(text):
+    assert "hunter2" not in mask_text(text)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("a", "a-", "a.", "sk-", "eyJ-", "eyJaaaaaaaa.", "token", "token ", "token=[", 'token="', "token='''", 'token="""'),
+        *("api_", "x://", "x://a@", "://a", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END ", "Bearer  ", "pass =", '\\"'),
+    ],
+)
+def test_long_texts_take_linear_time(unit, growth):
+    for start in ("", 'token="""', "-----BEGIN PRIVATE KEY-----"):
+        assert growth(mask_text, start + unit * (10_000 // len(unit)), start + unit * (40_000 // len(unit))) < 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "seed = 0",
+        "tokenizers==0.22",
+        "tokens: the first one",
+        "http://token.example.org:8000/x",
+        "compass = north",
+        "the discriminator passes over it",
+        "sqlite:///mlflow.db",
+        "user@example.org",
+    ],
+)
 def test_ordinary_text_stays_as_it_is(text):
     assert mask_text(text) == text
 
 
-def test_mask_all_masks_each():
-    assert mask_all({"secret": "x1y2z3", "seed": "7"}) == {"secret": HIDDEN, "seed": "7"}
+def test_plain_data_is_masked_at_any_depth():
+    data = {"token": ["x1y2z3", 7], "tags": {"client_secret": "a", "seed": "7"}, "rows": [("https://u:pw@host/", None)], "pass": ""}
+
+    assert mask_data(data) == {
+        "token": [HIDDEN, 7],
+        "tags": {"client_secret": HIDDEN, "seed": "7"},
+        "rows": [["https://host/", None]],
+        "pass": "",
+    }
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.core.errors import PluginError, RecipeError, UsageError
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_file import step_into
-from ganforge.recipe.toml_writer import to_toml, toml_value
+from ganforge.recipe.toml_writer import to_plain, to_toml, toml_value
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import PluginSelection
 from ganforge.testing import fake_plugin
@@ -273,7 +273,7 @@ class Judging:
             self.counts["judged"] += 1
 
     def _whole_way(self, overrides):
-        to_toml(resolve_recipe(read_recipe(self.path, overrides), self.registry).resolved)
+        to_toml(to_plain(resolve_recipe(read_recipe(self.path, overrides), self.registry).resolved))
         self.counts["right"] += 1
         if self.plant:
             self.plant(self.path.parent)

@@ -17,7 +17,7 @@ from ganforge.core.errors import RecipeError
 from ganforge.recipe.json_schema import build_schema
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_file import find_lines, format_key
-from ganforge.recipe.toml_writer import to_toml
+from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.testing import fake_plugin
 
@@ -214,7 +214,7 @@ def test_every_installed_component_can_be_named_in_each_way(schema):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_shipped_recipe_is_accepted_as_written_and_as_resolved(schema, path):
     assert messages(schema, path.read_text()) == set()
-    assert messages(schema, to_toml(resolve_recipe(read_recipe(path), load_plugins()).resolved)) == set()
+    assert messages(schema, to_toml(to_plain(resolve_recipe(read_recipe(path), load_plugins()).resolved))) == set()
 
 
 @pytest.mark.parametrize("name", RIGHT)

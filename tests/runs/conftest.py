@@ -16,7 +16,7 @@ from ganforge.build.lock import make_lock
 from ganforge.core.contracts import BuildContext
 from ganforge.core.specs import Normalization
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.toml_writer import to_toml
+from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.train.modules import network_state
 
@@ -42,7 +42,7 @@ def bundle(tmp_path):
         folder = folder or tmp_path / recipe
         folder.mkdir()
         save_file(network_state("ema", network), folder / "generator.safetensors", {"iteration": "20"})
-        (folder / "resolved.toml").write_text(to_toml(blueprint.resolved))
+        (folder / "resolved.toml").write_text(to_toml(to_plain(blueprint.resolved)))
         (folder / "specs.json").write_text(json.dumps({"data": asdict(data), "latent": asdict(latent)}))
         (folder / "lock.json").write_text(json.dumps(make_lock(blueprint).to_plain()))
         return folder

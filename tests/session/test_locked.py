@@ -86,7 +86,7 @@ def test_a_run_keeps_its_lock_and_tells_mlflow(trained):
     assert (file["key"], file["file"]) == ("my-gan", str(trained.parents[2] / "my_gan.py"))
     assert f"my_gan.py sha256:{file['sha256'][:12]}" in start["tags"]["ganforge.plugins"]
     assert "ganforge-vanilla 0.1.0" in start["tags"]["ganforge.plugins"]
-    assert start["artifacts"]["lock.json"] == "recipe"
+    assert "lock.json" in start["artifacts"]["recipe"]
 
 
 @pytest.mark.parametrize("named", ["folder", "file"])
@@ -326,7 +326,7 @@ def test_the_model_for_mlflow_holds_the_file_and_asks_for_the_runs_plugins_alone
     assert {"torch", "safetensors", "ganforge", "ganforge-vanilla"} <= set(names)
     assert not {"ganforge-infogan", "ganforge-cgan", "local"} & set(names)
     start = records[0]
-    assert start["artifacts"]["plugins/my_gan.py"] == "recipe/plugins"
+    assert start["artifacts"]["recipe/plugins"] == ["plugins/my_gan.py"]
 
     with command_line_selection(disabled=[], only=None, local=[trained / "model" / "plugins" / "my_gan.py"]):
         assert load(trained / "model").sample(3)["values"].shape == (3, 2)

@@ -33,7 +33,7 @@ def path(tmp_path):
 def written(path):
     """A journal with records of several kinds, and the offset of each one's end."""
     with JournalWriter(path) as writer:
-        writer.record("start", id="7f3a", params={"train.seed": 0})
+        writer.record("start", id="7f3a", params={"train.seed": "0"})
         for iteration in range(1, 100):
             writer.metrics(iteration, {"loss/a": torch.tensor(iteration / 3), "rate/lr": 1e-3})
         writer.record("eval", iteration=99, values={"eval/wasserstein": math.nan})
@@ -44,7 +44,7 @@ def written(path):
 def test_what_is_logged_can_be_read(path, written):
     start, first, second, evaluated, end = records(path)
 
-    assert (start["kind"], start["id"], start["params"]) == ("start", "7f3a", {"train.seed": 0})
+    assert (start["kind"], start["id"], start["params"]) == ("start", "7f3a", {"train.seed": "0"})
     assert first["iterations"] + second["iterations"] == list(range(1, 100))
     assert first["values"]["loss/a"] == [torch.tensor(iteration / 3).item() for iteration in first["iterations"]]
     assert second["values"]["rate/lr"] == [1e-3] * len(second["iterations"])
@@ -141,7 +141,7 @@ def test_a_clock_set_back_does_not_turn_the_journal_around(path, monkeypatch):
     with JournalWriter(path) as writer:
         for iteration in range(10):
             writer.metrics(iteration, {"a": 0.0})
-        writer.record("end")
+        writer.record("end", status="FINISHED")
 
     times = [ms for record in records(path) for ms in (record["ms"] if record["kind"] == "metrics" else [record["ms"]])]
     assert times == sorted(times)
@@ -268,7 +268,7 @@ except StorageError as error:
     print("raised", error, flush=True)
 sizes = [path.stat().st_size, len(list(read(path)))]
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-writer.record("end")
+writer.record("end", status="FINISHED")
 writer.close()
 print(len(printed), *printed, *sizes, sep="\\n")
 """

@@ -32,7 +32,7 @@ class Trainer:
                 "tags": {"mlflow.source.name": "recipes/rings.toml", "ganforge.seed": "0"},
                 "dataset": DatasetFacts("ring", "0a1b2c", "ganforge/ring", "8 modes"),
                 "note": "Eight modes on a ring.",
-                "artifacts": {"recipe.toml": "recipe"},
+                "artifacts": {"recipe": ["recipe.toml"]},
                 **start,
             }
         )

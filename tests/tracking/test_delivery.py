@@ -34,7 +34,7 @@ class Memory:
         self._call("begin", start.run_id)
         return "1", run_id or "m1"
 
-    def describe_run(self, start, folder):
+    def describe_run(self, start):
         self._call("describe", dict(start.params))
         return []
 
@@ -106,10 +106,10 @@ def test_a_whole_run_is_delivered_in_order(trainer, desk):
     desk.deliver(final=True)
 
     assert [call[0] for call in desk.sink.calls] == [
-        "begin", "describe", "image", "tag", "file", "points", "tag", "ended",
+        "begin", "describe", "file", "image", "tag", "file", "points", "tag", "ended",
     ]  # fmt: skip
     assert desk.sink.named("ended") == [("FINISHED",)]
-    assert desk.sink.named("file") == [("recipe.toml", "recipe")]
+    assert desk.sink.named("file") == [("recipe.toml", "recipe")] * 2  # of the start record, and as recorded
     assert ("eval/wasserstein", 300, 0.5) in {(key, step, value) for key, step, _, value in desk.sink.rows}
     assert desk.ack.offset == desk.ack.handled == trainer.folder.journal.stat().st_size
 
@@ -219,7 +219,7 @@ def test_records_that_make_no_sense_are_rejected_one_by_one(trainer, desk):
 
     assert len(desk.rejected) == 5
     assert desk.sink.named("ended") == [("FINISHED",)]
-    assert desk.sink.named("file") == []
+    assert desk.sink.named("file") == [("recipe.toml", "recipe")]  # of the start record
 
 
 def test_a_run_that_never_reported_how_it_ended_is_marked_killed(trainer, desk):
@@ -320,7 +320,7 @@ def test_findings_that_make_no_sense_are_put_aside(trainer, desk):
     trainer.end()
     desk.deliver(final=True)
 
-    assert [rejection["what"] for rejection in desk.rejected] == ["health"]
+    assert [rejection["what"].startswith("the record at byte") for rejection in desk.rejected] == [True]
     assert desk.sink.named("ended") == [("FINISHED",)]
 
 

@@ -146,7 +146,7 @@ def test_what_mlflow_will_never_take_is_put_aside_and_the_rest_arrives(new_train
     assert record.run.data.params["long"].endswith("… (cut)")
     rejected = (trainer.folder.path / "rejected.jsonl").read_text().splitlines()
     assert len(rejected) == 1
-    assert f"evaluation at iteration {2**70}" in rejected[0]
+    assert "iteration: Input should be less than 9223372036854775808" in rejected[0]
 
 
 def test_a_point_that_mlflow_always_fails_on_does_not_block_the_others(trainer, deliver, uri, read_back, monkeypatch):
@@ -242,9 +242,8 @@ def test_secrets_are_nowhere(new_trainer, deliver, uri, tmp_path):
     database = tmp_path / "mlflow.db"
     assert database in files
     assert HIDDEN.encode() in database.read_bytes()
-    # What the user's own recipe holds, and what the trainer put into the journal past StartRecord, is theirs; MLflow gets neither.
-    ours = [path for path in files if path not in {trainer.folder.recipe, trainer.folder.journal}]
-    assert [path for path in ours if b"canary" in path.read_bytes()] == []
+    # What this test wrote itself: the recipe, and a tag's value, which a run's own tags never hold. MLflow gets neither.
+    assert {path for path in files if b"canary" in path.read_bytes()} == {trainer.folder.recipe, trainer.folder.journal}
 
 
 def test_the_same_run_goes_on_when_it_is_resumed(trainer, deliver, uri, read_back):

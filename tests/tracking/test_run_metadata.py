@@ -1,5 +1,3 @@
-import json
-
 from ganforge.core.redaction import HIDDEN
 from ganforge.storage import journal
 from ganforge.storage.journal import JournalWriter
@@ -13,7 +11,7 @@ START = StartRecord(
     tags={"ganforge.seed": "0"},
     dataset=DatasetFacts("moons", "abc", "ganforge/moons", "2 classes"),
     note="**Two** moons",
-    artifacts={"recipe.toml": "recipe", "run.json": ""},
+    artifacts={"recipe": ["recipe.toml"], "": ["run.json"]},
     parent_run_id="4567",
     resolution="full",
 )
@@ -29,7 +27,7 @@ def test_it_comes_back_from_the_journal_as_it_went_in(tmp_path):
     assert StartRecord.from_record(record) == START
 
 
-def test_secrets_do_not_reach_the_journal():
+def test_secrets_do_not_reach_the_journal(tmp_path):
     start = StartRecord(
         run_id="0",
         run_name="r",
@@ -40,7 +38,10 @@ def test_secrets_do_not_reach_the_journal():
         dataset=DatasetFacts("d", "0", "https://u:canary-5@host/data.npz"),
     )
 
-    text = json.dumps(start.to_record())
+    with JournalWriter(tmp_path / "events.jsonl") as writer:
+        writer.record("start", **start.to_record())
+
+    text = (tmp_path / "events.jsonl").read_text()
 
     assert "canary" not in text
     assert HIDDEN in text

@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from ganforge.core.errors import UsageError
-from ganforge.tracking.tracking_store import Store, resolve_store
+from ganforge.tracking.tracking_store import Store, resolve_store, settings_file, user_stores
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,55 @@ def test_the_environment_goes_before_the_default_and_the_command_line_before_bot
 
     assert resolve_store() == Store("http://127.0.0.1:5000", "MLFLOW_TRACKING_URI")
     assert resolve_store("http://localhost:6000") == Store("http://localhost:6000", "--tracking-uri")
+
+
+def test_settings_of_project_and_user_go_between_environment_and_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = tmp_path / "project" / "runs"
+    folder.mkdir(parents=True)
+    settings = settings_file()
+    assert settings == tmp_path / "config" / "ganforge" / "config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('[tracking]\nuri = "http://127.0.0.1:5001"\n')
+    assert resolve_store(folder=folder) == Store("http://127.0.0.1:5001", str(settings))
+
+    project = folder.parent / "pyproject.toml"
+    project.write_text('[tool.ganforge.tracking]\nuri = "sqlite:///gan.db"\n')
+    assert resolve_store(folder=folder) == Store(f"sqlite:///{folder.parent}/gan.db", str(project))  # beside the file that names it
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert [store.origin for store in user_stores(folder)] == ["MLFLOW_TRACKING_URI", str(project), str(settings), "default"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[tracking", "tracking = 3", "[tracking]\nurl = 'http://a'", "[tracking]\nuri = 3", "[tracking]\nuri = ''"]
+)
+def test_wrong_settings_are_named(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    settings_file().parent.mkdir()
+    settings_file().write_text(text)
+
+    with pytest.raises(UsageError) as caught:
+        resolve_store()
+
+    assert str(settings_file()) in str(caught.value)
+    assert "uri" in str(caught.value.remedy)
+
+
+def test_a_project_file_of_another_user_names_no_store(tmp_path, monkeypatch):
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[tool.ganforge.tracking]\nuri = "http://127.0.0.1:5000"\n')
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **options: _owned_by(real(path, **options), 666 if path == project else 4711))
+
+    with pytest.raises(UsageError, match="belongs to another user"):
+        resolve_store(folder=tmp_path / "mine")
+
+
+def _owned_by(facts, user):
+    return os.stat_result((*facts[:4], user, *facts[5:]))
 
 
 def test_a_relative_sqlite_path_is_made_absolute(tmp_path):

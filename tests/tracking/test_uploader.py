@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ganforge.core.errors import UsageError
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking import uploader as states
 from ganforge.tracking.delivery import count_pending
@@ -183,7 +184,9 @@ def test_a_server_that_comes_back_for_sync_only_and_no_password_anywhere(trainer
     assert waiting.images == 1
 
     server.start()
-    summary = sync(trainer.folder)  # it knows where the uploader tried to deliver
+    with pytest.raises(UsageError, match=f"was sent to {server.uri}, which you have not named"):
+        sync(trainer.folder)  # the folder names a store, but any folder may do that
+    summary = sync(trainer.folder, server.uri)
 
     assert summary.accepted.points == waiting.points
     assert summary.accepted.pictures == 1

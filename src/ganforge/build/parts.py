@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from ganforge.core.errors import GanforgeError, PluginError, Problem, UsageError, describe_error, isolated
 from ganforge.core.params import NoParams, Params
+from ganforge.core.redaction import HIDDEN
 from ganforge.recipe.config import LIST_KINDS, SINGLE_KINDS
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.toml_file import Key, format_key
@@ -114,6 +115,10 @@ def _with_params(part: Part, key: Key, table: object, source: RecipeSource, prob
     """The part with its parameters, if they are valid; else their problems are added to ``problems``."""
     if not isinstance(table, Mapping):
         return part  # a problem of the recipe's schema
+    if hidden := [name for name, value in table.items() if value == HIDDEN]:
+        message, hint = "run folders do not keep secrets", "give the value with --set, or name the recipe that has it"
+        problems += [source.problem((*key, "params", name), message, hint) for name in hidden]
+        return part
     model = part.component.load_params()
     with plugin_errors(part, f"{part.component.kind} '{part.component.id}': its params model failed"):
         result = validate(model, table)

@@ -12,7 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from traceback import walk_tb
+from traceback import format_exception, walk_tb
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ import typer
 from ganforge import __version__
 from ganforge.cli import check, compare, components, console, data, doctor, evaluate, generator, plugins, run, runs, tracking
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
+from ganforge.core.redaction import mask_text
 
 _VALUE_OPTIONS = ("--no-plugin", "--only-plugins", "--plugin")
 """Options of ``ganforge`` itself with a value; like ``--strict-plugins``, they are also accepted after a command."""
@@ -132,6 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an exception that nothing caught, as Python does, but without secrets."""
+    sys.stderr.write(mask_text("".join(format_exception(kind, error, trace))))
+
+
 def _exit_code(arguments: Sequence[str] | None) -> int:
     try:
         app(args=_global_options_first(sys.argv[1:] if arguments is None else arguments), prog_name="ganforge")
@@ -141,6 +148,10 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except SystemExit as leaving:
         if leaving.code is None or isinstance(leaving.code, int):
             return leaving.code or 0
+        raise
+    except Exception:
+        if arguments is None:  # our own process, in which Typer has set another hook
+            sys.excepthook = _print_traceback
         raise
     return 0
 

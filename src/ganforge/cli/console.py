@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ganforge.core import formatting
 from ganforge.core.errors import GanforgeError, RecipeError
+from ganforge.core.redaction import mask_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,7 +130,7 @@ def _console(stream: TextIO) -> Console:
 
 
 def _print(stream: TextIO, text: str, style: str) -> None:
-    text = text.translate(_CONTROL)
+    text = mask_text(text.translate(_CONTROL))
     if not stream.isatty():
         stream.write(text + "\n")
         return

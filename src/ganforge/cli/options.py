@@ -29,7 +29,9 @@ Figures = Annotated[
 
 TrackingUri = Annotated[
     str | None,
-    typer.Option(help="MLflow store. Default: $MLFLOW_TRACKING_URI, then sqlite:///mlflow.db in this folder.", show_default=False),
+    typer.Option(
+        help="MLflow store. Default: $MLFLOW_TRACKING_URI, settings, sqlite:///mlflow.db in this folder.", show_default=False
+    ),
 ]
 RunTrackingUri = Annotated[
     str | None, typer.Option("--tracking-uri", help="MLflow store. Default: the one the run uses.", show_default=False)

@@ -12,7 +12,7 @@ import typer
 
 from ganforge.cli import console, options
 from ganforge.core import formatting
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import GanforgeError, UsageError
 
 if TYPE_CHECKING:
     from ganforge.storage.run_folder import RunFolder
@@ -79,28 +79,49 @@ def sync(
 ) -> None:
     """Send to MLflow what its server missed.
 
-    Nothing is sent twice. A run whose process has died is marked as killed; a running one has its own uploader.
+    Nothing is sent twice. A run whose process has died is marked as killed; a running one has its own uploader. A run goes to the
+    store that it was sent to before, if that is one of yours.
     """
     from ganforge.runs.run_index import find, run_folders
-    from ganforge.tracking.supervisor import sync as deliver
 
-    every = [run.folder for run in run_folders(runs_dir)]
-    folders = [find(name, runs_dir) for name in runs] if runs else [folder for folder in every if _waits(folder)]
-    delivered: dict[RunFolder, UploadSummary] = {}
-    for folder in folders:
-        console.note(f"{folder.path.name}: sending")
-        delivered[folder] = deliver(folder, tracking_uri)
-        if not as_json:
-            _print(folder, delivered[folder])
-
+    found = [find(name, runs_dir) for name in runs] if runs else [run.folder for run in run_folders(runs_dir)]
+    delivered, failed = _deliver(found, tracking_uri, quiet=as_json, every=not runs)
     if as_json:
-        console.print_json({"runs": [_to_plain(folder, summary) for folder, summary in delivered.items()]})
-    elif not every:
+        errors = [{"run": folder.path.name, "folder": folder.path, "error": str(error)} for folder, error in failed.items()]
+        console.print_json({"runs": [*(_to_plain(folder, summary) for folder, summary in delivered.items()), *errors]})
+    elif not found:
         console.note(f"no runs in {runs_dir.absolute()}; name another folder with --runs-dir")
-    elif not folders:
+    elif not delivered and not failed:
         console.success("MLflow has everything.")
     if any(summary.pending for summary in delivered.values()):
         raise typer.Exit(5)  # MLflow could not be written
+    for error in failed.values():
+        raise typer.Exit(error.exit_code)
+
+
+def _deliver(
+    folders: Sequence[RunFolder], uri: str | None, *, quiet: bool, every: bool
+) -> tuple[dict[RunFolder, UploadSummary], dict[RunFolder, GanforgeError]]:
+    """Send the runs, or those that wait if these are ``every`` run; a damaged folder does not keep others from being sent."""
+    from ganforge.tracking.supervisor import sync as deliver
+
+    delivered: dict[RunFolder, UploadSummary] = {}
+    failed: dict[RunFolder, GanforgeError] = {}
+    for folder in folders:
+        try:
+            if every and not _waits(folder):
+                continue
+            console.note(f"{folder.path.name}: sending")
+            delivered[folder] = deliver(folder, uri)
+        except GanforgeError as error:
+            if len(folders) == 1 and not every:
+                raise
+            failed[folder] = error
+            console.warning(f"{folder.path.name} was not sent: {error}")
+        else:
+            if not quiet:
+                _print(folder, delivered[folder])
+    return delivered, failed
 
 
 @contextmanager
@@ -135,6 +156,7 @@ def _waits(folder: RunFolder) -> bool:
     """Whether a run has unsent data; a running one has its own uploader."""
     from ganforge.tracking.delivery import count_pending
 
+    folder.check()
     if folder.holder() is not None:
         console.note(f"{folder.path.name} is running and sends its own data")
         return False

@@ -8,6 +8,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from ganforge.core.errors import StorageError
 from ganforge.core.findings import Finding
@@ -91,18 +92,17 @@ def terms_to_floats(rows: Sequence[Mapping[str, Tensor]]) -> list[dict[str, floa
 
 
 def read_history(folder: RunFolder) -> RunHistory:
-    """Read the journal; records of unknown kinds are skipped.
+    """Read the journal; records of unknown kinds are skipped, and unreadable ones reported.
 
     After a resume or a roll-back iterations are repeated; only the last repetition counts.
     """
     history = RunHistory()
     try:
         for limit, record in journal.read_with_limits(folder.journal):
-            try:
-                _add_record(history, record, limit)
-            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-                history.read_error = "the journal contains records that cannot be read"
-    except (StorageError, ValueError, KeyError) as error:
+            _add_record(history, record, limit)
+            if isinstance(protocols := record.get("protocols"), Mapping):
+                history.protocols.update(protocols)
+    except StorageError as error:
         history.read_error = f"the journal cannot be read completely: {error}"
     return history
 
@@ -111,27 +111,28 @@ def _add_record(history: RunHistory, record: Mapping[str, Any], limit: float) ->
     match record["kind"]:
         case "metrics":
             _add_terms(history, record, limit)
-        case "eval" if int(record["iteration"]) <= limit:
+        case "unreadable":
+            history.read_error = "the journal contains records that cannot be read"
+        case "eval" if record["iteration"] <= limit:
             for key, value in record["values"].items():
-                name = key.removeprefix("eval/")
-                history.metrics.setdefault(name, {})[int(record["iteration"])] = float(value)
+                history.metrics.setdefault(key.removeprefix("eval/"), {})[record["iteration"]] = float(value)
         case "health":
-            new = [Finding(**plain) for plain in record["findings"]]
-            seen = {(finding.problem, finding.since) for finding in new}
-            history.findings = [one for one in history.findings if (one.problem, one.since) not in seen] + new
+            _add_findings(history, TypeAdapter(list[Finding]).validate_python(record["findings"]))
         case "start":
             history.start = record
         case "resume":
-            history.resumed.append(int(record["iteration"]))
+            history.resumed.append(record["iteration"])
             history.redone = 0
         case "rollback":
-            history.rolled_back.append((int(record["reached"]), int(record["iteration"])))
-            history.redone += int(record["reached"]) - int(record["iteration"])
+            history.rolled_back.append((record["reached"], record["iteration"]))
+            history.redone += record["reached"] - record["iteration"]
         case "changed":
-            at = int(record["iteration"])
-            history.changed += [(at, key, str(before), str(now)) for key, (before, now) in record["values"].items()]
-    if isinstance(protocols := record.get("protocols"), Mapping):
-        history.protocols.update(protocols)
+            history.changed += [(record["iteration"], key, before, now) for key, (before, now) in record["values"].items()]
+
+
+def _add_findings(history: RunHistory, new: list[Finding]) -> None:
+    seen = {(finding.problem, finding.since) for finding in new}
+    history.findings = [one for one in history.findings if (one.problem, one.since) not in seen] + new
 
 
 def _add_terms(history: RunHistory, record: Mapping[str, Any], limit: float) -> None:

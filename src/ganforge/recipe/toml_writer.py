@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ganforge.core.params import Params
+from ganforge.core.redaction import mask_data
 from ganforge.recipe.config import LIST_KINDS, Recipe
 from ganforge.recipe.toml_file import BARE
 from ganforge.recipe.validation import validate
@@ -22,9 +23,8 @@ COSMETIC_KEYS = ("title", "description", "expect", "pictures", "checkpoints", "t
 """Keys that affect how a run is named, judged, shown and recorded, but not its results."""
 
 
-def to_toml(recipe: Recipe) -> str:
-    """The whole recipe as TOML, including defaults, in the order of the schema; reading it returns an equal recipe."""
-    table = to_plain(recipe)
+def to_toml(table: Mapping[str, Any]) -> str:
+    """A whole recipe (:func:`to_plain`) as TOML, including defaults, in the order of the schema, and read back as an equal one."""
     lines = [f"{name} = {toml_value(item)}" for name, item in table.items() if not _is_table(item) and item != []]
     for name, item in table.items():
         if isinstance(item, Mapping):
@@ -36,8 +36,8 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def flatten(recipe: Recipe) -> dict[str, str]:
-    """Every value by its dotted key, such as ``loss.0.weight``, without characters that MLflow does not allow; lists as TOML."""
-    return {".".join(key): text for key, text in _leaves(to_plain(recipe), ())}
+    """Every value by its dotted key, such as ``loss.0.weight``, without secrets; lists as TOML. MLflow allows the characters."""
+    return {".".join(key): text for key, text in _leaves(mask_data(to_plain(recipe)), ())}
 
 
 def fingerprint(recipe: Recipe) -> str:

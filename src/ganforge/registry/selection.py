@@ -191,18 +191,18 @@ def command_line_options(environ: Mapping[str, str] | None = None) -> str:
 def from_project(folder: Path) -> PluginSelection:
     """Read ``[tool.ganforge.plugins]`` of the first ``pyproject.toml`` in ``folder`` or above it."""
     file = project_file(folder)
-    table = _table(file) if file else {}
+    table = project_table(file, "plugins") if file else {}
     if not file or not table:
         return PluginSelection()
 
     for key, value in table.items():
         if key not in _KEYS:
-            raise _invalid(file, f"unknown key '{key}'", did_you_mean(key, _KEYS) or f"keys: {', '.join(_KEYS)}")
+            raise _invalid(file, "plugins", f"unknown key '{key}'", did_you_mean(key, _KEYS) or f"keys: {', '.join(_KEYS)}")
         if not (isinstance(value, list) and all(isinstance(item, str) and item for item in value)):
             example = "my_gan.py" if key == "local" else "acme-gan"
-            raise _invalid(file, f"'{key}' must be a list of names", f'such as {key} = ["{example}"]')
+            raise _invalid(file, "plugins", f"'{key}' must be a list of names", f'such as {key} = ["{example}"]')
     if table.get("local"):
-        _check_owner(file, folder)
+        check_owner(file, folder, "plugins", "its 'local' files are not run")
     local = [(file.parent / item).resolve() for item in table.get("local", ())]
     return PluginSelection.from_options(
         (f"{file} (disable)", table.get("disable", ())), (f"{file} (only)", table.get("only")), local=local
@@ -214,7 +214,8 @@ def project_file(folder: Path) -> Path | None:
     return next((path for place in (folder, *folder.parents) if (path := place / "pyproject.toml").is_file()), None)
 
 
-def _table(file: Path) -> dict[str, Any]:
+def project_table(file: Path, name: str) -> dict[str, Any]:
+    """The table ``[tool.ganforge.<name>]`` of a ``pyproject.toml``; raises a :class:`UsageError` if it cannot be read."""
     try:
         content = file.read_bytes()
         if b"ganforge" not in content.replace(b"\0", b""):  # neither in UTF-8 nor in UTF-16: a broken file need not stop us
@@ -222,21 +223,21 @@ def _table(file: Path) -> dict[str, Any]:
         tool = tomllib.loads(content.decode()).get("tool", {})
     except (OSError, ValueError) as error:
         reason = "it is not UTF-8, as TOML must be" if isinstance(error, UnicodeDecodeError) else error
-        remedy = "fix it; ganforge looks there for [tool.ganforge.plugins]"
+        remedy = f"fix it; ganforge looks there for [tool.ganforge.{name}]"
         raise UsageError(f"cannot read {file}: {reason}", remedy=remedy) from error
-    for key in ("ganforge", "plugins"):
+    for key in ("ganforge", name):
         tool = tool.get(key, {}) if isinstance(tool, dict) else None
     if not isinstance(tool, dict):
-        raise _invalid(file, "it must be a table", "see docs/how-to/manage-plugins.md")
+        raise _invalid(file, name, "it must be a table", f"write [tool.ganforge.{name}]")
     return tool
 
 
-def _check_owner(file: Path, folder: Path) -> None:
-    """Anyone can put a ``pyproject.toml`` above a shared folder such as /tmp; its local files would run with your rights."""
+def check_owner(file: Path, folder: Path, name: str, consequence: str) -> None:
+    """Anyone can put a ``pyproject.toml`` above a shared folder such as /tmp; it must not act with your rights."""
     if file.stat().st_uid not in {os.geteuid(), 0, folder.stat().st_uid}:
-        message = "the file belongs to another user, so its 'local' files are not run"
-        raise _invalid(file, message, "create a pyproject.toml of your own here")
+        message = f"the file belongs to another user, so {consequence}"
+        raise _invalid(file, name, message, "create a pyproject.toml of your own here")
 
 
-def _invalid(file: Path, message: str, remedy: str) -> UsageError:
-    return UsageError(f"{file}: [tool.ganforge.plugins]: {message}", remedy=remedy)
+def _invalid(file: Path, name: str, message: str, remedy: str) -> UsageError:
+    return UsageError(f"{file}: [tool.ganforge.{name}]: {message}", remedy=remedy)

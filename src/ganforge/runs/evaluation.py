@@ -17,6 +17,7 @@ from ganforge.build.builder import build_metric, build_network, choose_device, d
 from ganforge.build.parts import Part, plugin_errors
 from ganforge.core.contracts import BuildContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
+from ganforge.core.redaction import mask_data
 from ganforge.recipe.config import MetricTable
 from ganforge.recipe.layers import parse_value
 from ganforge.recipe.reader import read_recipe
@@ -136,7 +137,7 @@ def record_evaluation(result: EvaluationResult) -> None:
     before, plain = read_evaluations(folder), result.to_plain()
     number = len(before) + 1
     line = {"number": number, "time": datetime.now(UTC).isoformat(timespec="seconds"), **plain}
-    text = "".join(strict_json.dumps(one) + "\n" for one in [*before, line])
+    text = "".join(strict_json.dumps(one) + "\n" for one in [*before, mask_data(line)])
     atomic_files.write_text(folder.path / EVALUATIONS, text)
     with JournalWriter(folder.journal) as journal:
         journal.record("evaluated", number=number, iteration=result.iteration, values=plain["values"])

@@ -118,6 +118,7 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
     place, path = str(choose_device(device)), Path(run)
     if not all((path / name).is_file() for name in ("generator.safetensors", "specs.json")):
         path = find(str(run), Path(runs_dir)).path
+    RunFolder(path).check()
     return load_weights(path, *_weights(path), device=place)
 
 
@@ -141,7 +142,7 @@ def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, n
 
 def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDataset:
     """Build the data set of a run again; errors as of :func:`~ganforge.build.builder.build_dataset`."""
-    identity = folder.read_json(folder.identity) or {}
+    identity = folder.read_identity()
     data, *others = data_folders()
     folders = Folders(Path(identity.get("recipe_folder", folder.path)), data, tuple(others))
     changes = data_differences(read_lock(folder.path), hash_data(part, folders.recipe)) if folder.lock.exists() else ()

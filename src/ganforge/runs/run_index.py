@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.errors import RecipeError, RunFolderError, StorageError, UsageError, did_you_mean
+from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, StorageError, UsageError, did_you_mean
 from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import RunFolder, Status
+from ganforge.storage.run_folder import LATEST, RunFolder, Status
 from ganforge.tracking.delivery import PendingUploads, count_pending
 
 _SHOWN = 8  # candidates that an error lists
@@ -33,6 +33,7 @@ class IdentifiedRun:
     id: str
     experiment: str
     identity: Mapping[str, Any]  # the content of run.json; empty when that is damaged
+    refusal: GanforgeError | None = None  # why nothing in the folder may be read
 
     @property
     def short_id(self) -> str:
@@ -69,11 +70,16 @@ def run_folders(root: Path) -> list[IdentifiedRun]:
 
 
 def identify(folder: RunFolder) -> IdentifiedRun:
-    """A folder with its names; where ``run.json`` is damaged, they come from the path."""
-    identity = None
-    with suppress(StorageError):
-        identity = folder.read_json(folder.identity)
-    identity = identity if isinstance(identity, dict) else {}
+    """A folder with its names; where ``run.json`` is damaged, or may not be read, they come from the path."""
+    identity: dict[str, Any] = {}
+    refusal = None
+    try:
+        folder.check()
+    except GanforgeError as error:
+        refusal = error
+    else:
+        with suppress(StorageError):
+            identity = folder.read_identity()
     name, _, short_id = folder.path.name.rpartition("-")
     return IdentifiedRun(
         folder,
@@ -81,15 +87,18 @@ def identify(folder: RunFolder) -> IdentifiedRun:
         id=str(identity.get("id", short_id)),
         experiment=str(identity.get("experiment", folder.path.parent.name)),
         identity=identity,
+        refusal=refusal,
     )
 
 
 def find(reference: str, root: Path) -> RunFolder:
     """The one run that ``reference`` names: a folder, a name, or the beginning of a folder's name or id.
 
-    Whole names win over beginnings. ``root`` is the folder that contains the runs.
+    Whole names win over beginnings. ``root`` is the folder that contains the runs. Raises a :class:`UsageError` unless exactly one
+    run has that name, and a :class:`RunFolderError` if its folder holds links or pipes.
     """
     if folder := _folder(reference):
+        folder.check()
         return folder
 
     runs = run_folders(root)
@@ -99,6 +108,7 @@ def find(reference: str, root: Path) -> RunFolder:
         [run for run in runs if reference and (run.folder.path.name.startswith(reference) or run.id.startswith(reference))],
     ):
         if len(matches) == 1:
+            matches[0].folder.check()
             return matches[0].folder
         if matches:
             raise UsageError(
@@ -133,7 +143,7 @@ def _unknown(reference: str, runs: Sequence[IdentifiedRun], root: Path) -> Usage
             remedy="if your runs are in another folder, name it with --runs-dir",
         )
     names = {name for run in runs for name in (run.name, run.folder.path.name, run.short_id)}
-    newest = sorted(runs, key=lambda run: run.folder.identity.stat().st_mtime, reverse=True)
+    newest = sorted(runs, key=lambda run: run.folder.identity.lstat().st_mtime, reverse=True)
     return UsageError(
         f"no run matches '{reference}' in the folder '{root}'; its newest runs are:\n{_list(newest[:_SHOWN])}",
         remedy=did_you_mean(reference, names) or "`ganforge runs` lists all runs; --runs-dir names another folder",
@@ -147,12 +157,12 @@ def _list(runs: Sequence[IdentifiedRun]) -> str:
 
 def members(folder: RunFolder) -> Iterator[RunFolder]:
     """The run itself, or the seeds of a sweep."""
-    identity = folder.read_json(folder.identity) or {}
+    identity = folder.read_identity()
     if identity.get("kind") != "sweep":
         yield folder
         return
     siblings = (identify(RunFolder(path.parent)) for path in sorted(folder.path.resolve().parent.glob("*/run.json")))
-    seeds = [one.folder for one in siblings if one.identity.get("parent") == identity.get("id")]
+    seeds = [one.folder for one in siblings if one.identity and one.identity.get("parent") == identity.get("id")]
     if not seeds:
         raise UsageError(
             f"{folder.path} is a sweep over seeds, but none of its runs is in the same folder", remedy="name the runs instead"
@@ -188,10 +198,10 @@ def list_runs(root: Path, experiment: str | None = None) -> list[RunSummary]:
 
 def _summary(run: IdentifiedRun) -> RunSummary:
     folder, identity = run.folder, run.identity
-    word, status, remark = current_status(folder, identity)
+    word, status, remark = ("unknown", None, str(run.refusal)) if run.refusal else current_status(folder, identity)
     seed, title, created, parent = (identity.get(key) for key in ("seed", "title", "created", "parent"))
     known, undelivered = status or Status(status="running"), None
-    if word not in {"running", "starting"}:
+    if word not in {"running", "starting"} and not run.refusal:
         with suppress(StorageError):  # an unreadable folder
             undelivered = count_pending(folder)
     return RunSummary(
@@ -207,7 +217,7 @@ def _summary(run: IdentifiedRun) -> RunSummary:
         iteration=known.iteration,
         iterations=known.iterations,
         metrics=known.metrics,
-        started=float(created) if isinstance(created, int | float) else None,
+        started=float(created) if isinstance(created, int | float) and abs(created) < LATEST else None,
         seconds=known.seconds,
         health=str(known.health["verdict"]) if known.health and "verdict" in known.health else None,
         undelivered=undelivered,

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import ganforge
 from ganforge.build.lock import make_lock
 from ganforge.core.errors import StorageError
-from ganforge.core.redaction import mask, mask_text
-from ganforge.recipe.toml_writer import fingerprint, flatten, to_toml
+from ganforge.core.redaction import mask, mask_data, mask_text
+from ganforge.recipe.toml_writer import fingerprint, flatten, to_plain, to_toml
 from ganforge.session.run_plan import Options, RunPlan
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
@@ -57,15 +57,15 @@ def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options:
 
 def write_recipe_files(plan: RunPlan, folder: RunFolder, facts: Mapping[str, Any]) -> None:
     """Write the recipe, as written and as resolved, and add to ``run.json`` what identifies it, with other ``facts``."""
-    atomic_files.write_text(folder.recipe, plan.source.text)
-    atomic_files.write_text(folder.resolved, to_toml(plan.blueprint.resolved))
+    atomic_files.write_text(folder.recipe, mask_text(plan.source.text))
+    atomic_files.write_text(folder.resolved, to_toml(mask_data(to_plain(plan.blueprint.resolved))))
     named = {
         "title": plan.title,
         "recipe": str(plan.source.path.resolve()),
         "fingerprint": fingerprint(plan.blueprint.resolved),
         "command": command_line(),
     }
-    folder.write_json(folder.identity, {**folder.read_json(folder.identity), **named, **facts})
+    folder.write_json(folder.identity, {**folder.read_identity(), **named, **facts})
 
 
 def update_lock(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> None:
@@ -79,7 +79,7 @@ def update_lock(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> None:
         before = folder.read_json(folder.lock) or {}
     except StorageError:  # damaged, and accepted by --unlocked
         before = {}
-    now = make_lock(plan.blueprint, plan.recipe_folder).to_plain()
+    now = mask_data(make_lock(plan.blueprint, plan.recipe_folder).to_plain())
     now |= {"fingerprint": before.get("fingerprint", now["fingerprint"])}  # of the recipe that the run was created with
     if before == now:
         return
@@ -91,13 +91,13 @@ def update_lock(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> None:
 
 def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRecord:
     """The journal's start record of a run, which MLflow receives."""
-    recipe, identity = plan.blueprint.recipe, folder.read_json(folder.identity)
-    plugins = {f"{folder.plugins.name}/{path.name}": "recipe/plugins" for path in sorted(folder.plugins.glob("*.py"))}
+    recipe, identity = plan.blueprint.recipe, folder.read_identity()
+    plugins = [f"{folder.plugins.name}/{path.name}" for path in sorted(folder.plugins.glob("*.py"))]
     common = common_start_record(plan, folder, f"s{recipe.train.seed}", _tags(folder, identity))
     return replace(
         common,
         dataset=_dataset_facts(plan, trainer),
-        artifacts={**common.artifacts, folder.lock.name: "recipe", folder.identity.name: "recipe", **plugins},
+        artifacts={"recipe": [*common.artifacts["recipe"], folder.lock.name, folder.identity.name], "recipe/plugins": plugins},
         parent_run_id=identity.get("parent"),
         resolution=recipe.tracking.resolution,
     )
@@ -105,7 +105,7 @@ def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRec
 
 def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Mapping[str, str]) -> StartRecord:
     """What the start records of a run and of a sweep have in common; ``suffix`` follows the recipe's name in the run's name."""
-    identity, path, recipe = folder.read_json(folder.identity), plan.source.path.resolve(), plan.blueprint.recipe
+    identity, path, recipe = folder.read_identity(), plan.source.path.resolve(), plan.blueprint.recipe
     note = (  # Markdown: what the run is and how to repeat it
         f"**{plan.title}**",
         recipe.description,
@@ -125,7 +125,7 @@ def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Map
             **recipe.tracking.tags,
         },
         note="\n\n".join(filter(None, note)),
-        artifacts={folder.recipe.name: "recipe", folder.resolved.name: "recipe"},
+        artifacts={"recipe": [folder.recipe.name, folder.resolved.name]},
     )
 
 

@@ -22,6 +22,7 @@ from ganforge.build.lock import (
     read_lock,
 )
 from ganforge.core.errors import RunFolderError, UsageError
+from ganforge.core.redaction import mask_text
 from ganforge.health.monitor import KEY, HealthMonitor
 from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import COSMETIC_KEYS, flatten
@@ -71,8 +72,8 @@ class RunPlan:
 
     @property
     def title(self) -> str:
-        """The recipe's title, or its file name."""
-        return self.blueprint.recipe.title or self.name
+        """The recipe's title without secrets, or its file name."""
+        return mask_text(self.blueprint.recipe.title or self.name)
 
     @property
     def experiment(self) -> str:
@@ -84,7 +85,7 @@ class RunPlan:
         """The folder to which the recipe's relative paths refer."""
         folder = self.source.path.parent
         if self.resumed is not None:
-            identity = self.resumed.read_json(self.resumed.identity) or {}
+            identity = self.resumed.read_identity()
             folder = Path(identity.get("recipe_folder", folder))
         return folder.resolve()
 
@@ -110,6 +111,8 @@ def prepare(options: Options) -> RunPlan:
         raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
 
     source = read_recipe(options.recipe or _own_recipe(resumed), options.overrides)
+    if options.locked and options.locked.is_dir():
+        RunFolder(options.locked).check()
     given = read_lock(options.locked) if options.locked else None
     former = _resumed_lock(resumed, unlocked=options.unlocked) if resumed else None
     if given:  # distributions and plugin files are compared before any of them runs

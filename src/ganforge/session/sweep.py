@@ -69,7 +69,7 @@ def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, stop: Sto
 
 def _run_all(options: Options, plan: RunPlan, folder: RunFolder, seeds: range, jobs: int, stop: StopRequest) -> Iterator[Result]:
     """The results of all seeds, in order, as they arrive."""
-    parent = folder.read_json(folder.identity)["id"]
+    parent = folder.read_identity()["id"]
 
     def run_one(seed: int) -> Result | None:
         return None if stop.requested() else _run_one(_command(options, plan, seed, parent), plan, seed, folder, stop)

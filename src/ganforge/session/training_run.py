@@ -20,7 +20,7 @@ from ganforge.callbacks.run_recorder import journal as journal_writer
 from ganforge.core.errors import RunFolderError, StorageError, TrainingError, UsageError, describe_error
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import report
-from ganforge.core.redaction import mask
+from ganforge.core.redaction import mask_text
 from ganforge.health.monitor import HealthMonitor
 from ganforge.session.result import Result, mlflow_facts
 from ganforge.session.run_files import start_record, update_lock, write_run_files
@@ -113,8 +113,7 @@ def _train(context: RunContext) -> Finished:
         if not context.plan.resumed:
             journal.record("start", **start_record(context.plan, folder, trainer).to_record())
         elif context.plan.changed:
-            changed = {key: [text and mask(key, text) for text in values] for key, values in context.plan.changed.items()}
-            journal.record("changed", iteration=trainer.iteration, values=changed)
+            journal.record("changed", iteration=trainer.iteration, values=context.plan.changed)
         finished = _broadcast(context)
         _conclude(context, finished)
     except KeyboardInterrupt:
@@ -199,7 +198,7 @@ def _conclude(context: RunContext, finished: Finished) -> None:
     protocols = {metric.name: metric.protocol for metric in context.trainer.evaluator.metrics}
     health = dict(reached.health or report((), conclusive=False))
     final = {"iteration": finished.iteration, "metrics": dict(reached.metrics), "protocols": protocols, "health": health}
-    atomic_files.write_json(folder.metrics, final)
+    folder.write_json(folder.metrics, final)
 
     for path in (folder.pictures / name for name in ("training.gif", "losses.png", "metrics.png")):
         if path.exists():
@@ -238,7 +237,7 @@ def _record_failure(context: RunContext, error: BaseException) -> None:
     """Write a crash report and the status; a full disk must not hide the error itself."""
     folder, journal, text = context.folder, context.journal, describe_error(error)
     try:
-        atomic_files.write_text(folder.path / "crash.txt", "".join(traceback.format_exception(error)))
+        atomic_files.write_text(folder.path / "crash.txt", mask_text("".join(traceback.format_exception(error))))
         journal.record("file", path="crash.txt", folder="")
         folder.finish("failed", error=text)
     except StorageError as refused:

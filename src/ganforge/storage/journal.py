@@ -22,9 +22,13 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, cast
+
+from pydantic import Field, ValidationError, create_model
 
 from ganforge.core.errors import StorageError
+from ganforge.core.findings import Finding
+from ganforge.core.redaction import mask_data
 from ganforge.storage import strict_json
 
 if TYPE_CHECKING:
@@ -36,6 +40,23 @@ REWINDS = ("resume", "rollback")  # kinds of records after which iterations repe
 BACKLOG = 4 << 20  # bytes of metrics that are kept in memory while the disk refuses writes; later ones are lost
 
 _PREFIX = 9  # eight hex digits and a space
+_Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+_FIELDS: dict[str, dict[str, Any]] = {  # of each kind of record, as pydantic's create_model takes them
+    "start": {name: (dict[str, str], {}) for name in ("params", "tags")},
+    "metrics": {"iterations": str, "ms": str, "values": dict[str, str]},
+    "eval": {"iteration": _Count, "values": dict[str, float], "missing": (list[str], [])},
+    "evaluated": {"iteration": _Count, "number": _Count, "values": dict[str, float]},
+    "image": {"iteration": _Count, "key": str, "path": str},
+    "file": {"path": str, "folder": str},
+    "tag": {"key": str, "value": str},
+    "health": {"verdict": str, "findings": list[Finding], "seeds": (dict[str, int], {})},
+    "model": {"iteration": _Count, "path": str, "requirements": list[str]},
+    "changed": {"iteration": _Count, "values": dict[str, tuple[str, str]]},
+    "resume": {"iteration": _Count},
+    "rollback": {"iteration": _Count, "reached": _Count, "reason": (str | None, None)},
+    "end": {"status": Literal["FINISHED", "FAILED", "KILLED"], "iteration": (_Count, 0)},
+}
+_MODELS = {kind: create_model(kind, **{"ms": _Count, **fields}) for kind, fields in _FIELDS.items()}
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _Row = tuple[int, int, "Mapping[str, Tensor | float]"]  # iteration, unix milliseconds, values
@@ -44,14 +65,12 @@ _Row = tuple[int, int, "Mapping[str, Tensor | float]"]  # iteration, unix millis
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read the intact records from byte ``offset`` on, each with the offset of its end.
 
-    Metrics come unpacked: ``{"kind": "metrics", "iterations": […], "ms": […], "values": {key: […]}}``. This is safe while a writer
-    appends: to continue later, pass the last offset.
+    Metrics come unpacked: ``{"kind": "metrics", "iterations": […], "ms": […], "values": {key: […]}}``. A record that lacks a field
+    of its kind comes as ``{"kind": "unreadable", "reason": …}``. This is safe while a writer appends: to continue later, pass the
+    last offset.
     """
     for end, record in _read_packed(path, offset):
-        if record["kind"] == "metrics":
-            record["iterations"], record["ms"] = _unpack("q", record["iterations"]), _unpack("q", record["ms"])
-            record["values"] = {key: _unpack("d", column) for key, column in record["values"].items()}
-        yield end, record
+        yield end, _unpack_columns(record) if record["kind"] == "metrics" else record
 
 
 def read_kinds(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
@@ -68,11 +87,41 @@ def _read_packed(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any]]
                     return  # a writer is still appending to it
                 offset += len(line)
                 if _is_intact(line):
-                    yield offset, strict_json.loads(line[_PREFIX:])
+                    yield offset, _parse(line[_PREFIX:])
     except FileNotFoundError:
         return
     except OSError as error:
         raise StorageError(f"cannot read the journal {path}: {error.strerror or error}") from error
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    """The record of a line with a valid checksum, which anyone can compute: what no writer writes becomes ``unreadable``."""
+    try:
+        record: dict[str, Any] = strict_json.loads(text)
+        if model := _MODELS.get(record["kind"]):
+            model.model_validate(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return _unreadable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return _unreadable(error)
+    return record
+
+
+def _unpack_columns(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of metrics with its columns as lists."""
+    try:
+        iterations, ms = _unpack("q", record["iterations"]), _unpack("q", record["ms"])
+        values = {key: _unpack("d", column) for key, column in record["values"].items()}
+    except (ValueError, struct.error) as error:
+        return _unreadable(error)
+    if any(len(column) != len(iterations) for column in (ms, *values.values())):
+        return _unreadable("columns of different lengths")
+    return {**record, "iterations": iterations, "ms": ms, "values": values}
+
+
+def _unreadable(reason: object) -> dict[str, Any]:
+    return {"kind": "unreadable", "ms": 0, "reason": str(reason)}
 
 
 def read_with_limits(path: Path, *kinds: str) -> Iterator[tuple[float, dict[str, Any]]]:
@@ -139,10 +188,10 @@ class JournalWriter:
             self.flush()
 
     def record(self, kind: str, /, **fields: object) -> None:
-        """Append one record of plain data, after the rows kept so far. ``ms`` (unix milliseconds) is added unless given."""
+        """Append one record of plain data, without secrets, after the rows kept so far; ``ms`` (unix milliseconds) is added."""
         self._pack_rows()
         stamped = {"kind": kind, "ms": self._now(), **fields}
-        self._unwritten += _to_line(strict_json.dumps(stamped).encode())
+        self._unwritten += _to_line(strict_json.dumps(mask_data(stamped)).encode())
         self._write()
 
     def flush(self, *, sync: bool = False) -> None:

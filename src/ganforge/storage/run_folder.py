@@ -20,11 +20,13 @@ from filelock import FileLock, Timeout
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ganforge.core.errors import RunFolderError, StorageError
+from ganforge.core.redaction import mask_data
 from ganforge.storage import atomic_files, strict_json
 
 RunState = Literal["running", "finished", "stopped", "failed", "diverged", "killed"]
 _Count = Annotated[int, Field(gt=-1e15, lt=1e15)]
-_Seconds = Annotated[float, Field(gt=-1e15, lt=1e15)]  # what dates and durations can show
+_Seconds = Annotated[float, Field(gt=-1e15, lt=1e15)]
+LATEST = 2.5e11  # unix seconds that a date can show: until the year 9892
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Status:
     iterations: _Count = 0  # in all
     seconds: _Seconds = 0.0  # wall time of training so far, in this process
     iterations_per_second: float | None = None  # latest measured speed
-    pid: int = field(default_factory=os.getpid)
+    pid: Annotated[int, Field(ge=0, lt=2**31)] = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
     heartbeat: _Seconds = field(default_factory=time.time)  # unix seconds of this report
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -116,9 +118,44 @@ class RunFolder:
         folder.write_json(folder.identity, {"id": run_id, "name": name, "experiment": experiment, "created": time.time()})
         return folder
 
+    def check(self) -> None:
+        """Refuse a folder that holds anything but files and folders: a run may come from anyone.
+
+        A link leads out of the folder, for reading and for writing, and a pipe blocks whoever opens it. Raises a RunFolderError.
+        """
+        folders = [self.path]
+        while folders:
+            try:
+                with os.scandir(folders.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(Path(entry.path))
+                        elif not entry.is_file(follow_symlinks=False):
+                            what = "a link" if entry.is_symlink() else "neither a file nor a folder"
+                            raise RunFolderError(
+                                f"{entry.path} is {what}, which a run folder must not contain",
+                                remedy="replace it by what it should be, or remove it",
+                            )
+            except FileNotFoundError:  # the run has just removed it
+                continue
+            except OSError as error:
+                raise StorageError(f"cannot read {error.filename}: {error.strerror or error}") from error
+
+    def inside(self, path: str) -> Path:
+        """The place of a file that the journal names; raises a RunFolderError if it is outside of the folder, or missing."""
+        try:
+            place = (self.path / path).resolve()
+        except ValueError as error:  # a NUL character
+            raise RunFolderError(f"{path!r} is not a path") from error
+        if not place.is_relative_to(self.path.resolve()):
+            raise RunFolderError(f"{path} is outside the run folder")
+        if not place.exists():
+            raise RunFolderError(f"{path} is missing")
+        return place
+
     def write_json(self, path: Path, data: object) -> None:
-        """Replace a file of this folder by plain data, durably."""
-        atomic_files.write_json(path, data)
+        """Replace a file of this folder by plain data without secrets, durably."""
+        atomic_files.write_json(path, mask_data(data))
 
     def read_json(self, path: Path) -> Any:
         """Read the plain data of a file of this folder; ``None`` if there is no such file."""
@@ -128,8 +165,15 @@ class RunFolder:
             return None
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise StorageError(f"{path} is damaged: {error}") from error
+
+    def read_identity(self) -> dict[str, Any]:
+        """Read what identifies the run; empty where there is none."""
+        found = self.read_json(self.identity)
+        if found is not None and not isinstance(found, dict):
+            raise StorageError(f"{self.identity} is damaged: it is not a table")
+        return found or {}
 
     def read_status(self) -> Status | None:
         """Read the run's state; ``None`` before the first report. Unknown keys, from newer versions of ganforge, are ignored."""
@@ -144,7 +188,7 @@ class RunFolder:
 
     def write_status(self, status: Status, *, durable: bool = True) -> None:
         """Write the run's state; a heartbeat need not be ``durable``."""
-        atomic_files.write_json(self.status, asdict(status), durable=durable)
+        atomic_files.write_json(self.status, mask_data(asdict(status)), durable=durable)
 
     def finish(
         self, status: RunState, *, reason: str | None = None, error: str | None = None, health: Mapping[str, object] | None = None
@@ -194,8 +238,8 @@ class RunFolder:
     def _read_holder(self) -> LockHolder:
         try:
             note = strict_json.loads(self._holder_file.read_bytes())
-            return LockHolder(int(note["pid"]), str(note["host"]), float(note["since"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return LockHolder(int(note["pid"]), str(note["host"]), min(float(note["since"]), LATEST))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return LockHolder(0, "?", 0.0)
 
 

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ganforge.core.redaction import mask_text
+
 Show = Callable[[str], None]
 
 
@@ -21,9 +23,9 @@ class MessageHandler(logging.Handler):
         self.note, self.warning = note, warning or (lambda text: self.note(f"warning: {text}"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record; it may come from a signal handler or another thread."""
+        """Show a record without secrets; it may come from a signal handler or another thread."""
         show = self.warning if record.levelno >= logging.WARNING else self.note
-        show(record.getMessage())
+        show(mask_text(record.getMessage()))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from ganforge.core.records import Latent
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.config import SINGLE_KINDS, Recipe
 from ganforge.recipe.reader import read_recipe
-from ganforge.recipe.toml_writer import to_toml
+from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
@@ -73,7 +73,7 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
         "checkpoints": {"every": _ITERATIONS},
     }
     file = folder / "end_to_end.toml"
-    file.write_text(to_toml(Recipe.model_validate_json(json.dumps(tables))), encoding="utf-8")
+    file.write_text(to_toml(to_plain(Recipe.model_validate_json(json.dumps(tables)))), encoding="utf-8")
     registry = Registry((), {one.id + one.kind: one for one in (*stubs.values(), *parts.values())}.values())
     folders = Folders(folder, folder / "data", fallbacks=data_folders(), cache=folder / "cache")
     return build_trainer(resolve_recipe(read_recipe(file), registry), device=torch.device("cpu"), folders=folders)

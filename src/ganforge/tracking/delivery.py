@@ -10,11 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
+
+from ganforge.core.errors import RunFolderError
 from ganforge.core.redaction import mask, mask_text
 from ganforge.storage import journal, strict_json
 from ganforge.storage.run_folder import RunFolder
@@ -38,9 +41,11 @@ class Acknowledgement:
     experiment_id: str | None = None
     run_id: str | None = None
     described: bool = False  # whether params, tags, data set and first artifacts were accepted
-    offset: int = 0  # byte of the journal from which points may still be needed
+    offset: Annotated[int, Field(ge=0, lt=2**63)] = 0  # byte of the journal from which points may still be needed
     handled: int = 0  # byte of the journal before which all records other than metrics are done
-    width: int | None = None  # of the first windows of downsampling, 0 for none, None until it is chosen
+    width: Annotated[int, Field(ge=0, lt=2**63)] | None = (
+        None  # of the first windows of downsampling, 0 for none, None until it is chosen
+    )
     highest: Mapping[str, int] = field(default_factory=dict)  # highest accepted iteration of each metric
     images: Mapping[str, int] = field(default_factory=dict)  # highest accepted iteration of each image key
     status: str | None = None  # the final status that MLflow has, or None while the run continues
@@ -52,9 +57,8 @@ class Acknowledgement:
     def load(cls, path: Path) -> Acknowledgement:
         """Read the file; a missing or damaged one acknowledges nothing, since sending records twice does no harm."""
         try:
-            stored = strict_json.loads(path.read_bytes())
-            return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
-        except (OSError, ValueError, TypeError):
+            return TypeAdapter(cls).validate_python(strict_json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError, RecursionError):
             return cls()
 
     def for_store(self, store: str) -> Acknowledgement:
@@ -116,7 +120,7 @@ class Delivery:
             return
         first = next((record for _, record in journal.read(self.folder.journal)), {})
         if first.get("kind") != "start":  # damaged: the run folder still identifies the run
-            identity = self.folder.read_json(self.folder.identity) or {}
+            identity = self.folder.read_identity()
             first = {f"{'run_' if key in {'id', 'name'} else ''}{key}": value for key, value in identity.items()}
         try:
             start = StartRecord.from_record(first)
@@ -126,29 +130,26 @@ class Delivery:
         experiment_id, run_id = self._sink.open_run(start, self.ack.run_id)
         self._start = start
         if not self.ack.described:
-            for what, reason in self._sink.describe_run(start, self.folder.path):
+            for what, reason in self._sink.describe_run(start):
                 self._reject(what, reason)
+            for place, paths in start.artifacts.items():
+                for path in paths:
+                    self._handle_other("file", {"path": path, "folder": place})
         self._acknowledge(replace(self.ack, experiment_id=experiment_id, run_id=run_id, described=True))
 
     def _handle(self, begin: int, end: int, record: dict[str, Any]) -> None:
-        kind = str(record.get("kind"))
+        kind = record["kind"]
         if kind == "metrics":
             self._buffer.add_metrics(begin, record)
         elif kind in {"eval", "evaluated"}:
-            self._handle_evaluation(begin, end, record)
+            self._buffer.add_evaluation(begin, record)
         elif end > self.ack.handled:
+            if kind == "unreadable":
+                self._reject(f"the record at byte {begin}", record["reason"])
             self._handle_other(kind, record)
             self._acknowledge(replace(self.ack, handled=end))
         elif kind in {"end", "resume", "rollback"}:  # already sent, but it still ends windows, wherever reading starts
             self._end_windows(kind)
-
-    def _handle_evaluation(self, begin: int, end: int, record: dict[str, Any]) -> None:
-        try:
-            self._buffer.add_evaluation(begin, record)
-        except (KeyError, TypeError, ValueError) as error:
-            if end > self.ack.handled:
-                self._reject(f"evaluation at iteration {record.get('iteration')}", repr(error))
-                self._acknowledge(replace(self.ack, handled=end))
 
     def _choose_width(self, *, final: bool = False) -> None:
         """Choose the width of the windows once the speed is known; ``final`` chooses it now, and closes them."""
@@ -193,32 +194,32 @@ class Delivery:
             return  # "start", or a kind that MLflow does not get
         try:
             handlers[kind](record)
-        except (RefusedError, KeyError, TypeError, ValueError) as error:
+        except (RefusedError, RunFolderError) as error:
             what = f"{kind} {record.get('key') or record.get('path') or ''}".strip()
-            self._reject(what, str(error) if isinstance(error, RefusedError) else repr(error))
+            self._reject(what, str(error))
 
     def _log_image(self, record: dict[str, Any]) -> None:
-        key, iteration = str(record["key"]), int(record["iteration"])
+        key, iteration = record["key"], record["iteration"]
         if iteration <= self.ack.images.get(key, -1):
             return
-        self._sink.log_image(self._inside(record["path"]), key, iteration, int(record["ms"]))
+        self._sink.log_image(self.folder.inside(record["path"]), key, iteration, record["ms"])
         self.ack = replace(self.ack, images={**self.ack.images, key: iteration}, pictures=self.ack.pictures + 1)
 
     def _log_file(self, record: dict[str, Any]) -> None:
-        self._sink.log_file(self._inside(record["path"]), str(record.get("folder") or ""))
+        self._sink.log_file(self.folder.inside(record["path"]), record["folder"])
 
     def _set_tags(self, record: dict[str, Any]) -> None:
-        tags = health_tags(record) if record["kind"] == "health" else {record["key"]: str(record["value"])}
+        tags = health_tags(record) if record["kind"] == "health" else {record["key"]: record["value"]}
         for key, value in tags.items():
             self._sink.set_tag(key, mask(key, value))
 
     def _log_model(self, record: dict[str, Any]) -> None:
         self._send()  # metrics first, so that MLflow can link them
-        self._sink.log_model(self._inside(record["path"]), record)
+        self._sink.log_model(self.folder.inside(record["path"]), record)
 
     def _resume(self, record: dict[str, Any]) -> None:
         self._end_windows("resume")
-        self._sink.set_status("RUNNING", int(record["ms"]))
+        self._sink.set_status("RUNNING", record["ms"])
         self.ack = replace(self.ack, status=None)
 
     def _roll_back(self, record: dict[str, Any]) -> None:
@@ -231,7 +232,6 @@ class Delivery:
         self._sink.set_tag("ganforge.rolled_back", mask_text("\n".join(rollbacks)))
 
     def _end(self, record: dict[str, Any]) -> None:
-        status = str(record["status"])
         self._end_windows(record["kind"])
         self._send()
         self._buffer.waiting.extend(self._final_points(record))
@@ -239,8 +239,8 @@ class Delivery:
         for key in ("reason", "error", "exit_code"):
             if record.get(key) is not None:
                 self._sink.set_tag(f"ganforge.{'end_reason' if key == 'reason' else key}", mask_text(str(record[key])))
-        self._sink.set_status(status, int(record["ms"]))
-        self.ack = replace(self.ack, status=status)
+        self._sink.set_status(record["status"], record["ms"])
+        self.ack = replace(self.ack, status=record["status"])
 
     def _final_points(self, record: dict[str, Any]) -> Iterator[Point]:
         """The last values again, at the highest iteration sent, for a run that rolled back and ended before it caught up.
@@ -252,7 +252,7 @@ class Delivery:
             return
         for key, (iteration, value) in surviving_values(self.folder.journal, last).items():
             if iteration < (step := highest.get(key, iteration)):
-                yield Point(key, step, int(record["ms"]), finite_or_nan(value), self._position)
+                yield Point(key, step, record["ms"], finite_or_nan(value), self._position)
 
     def _end_windows(self, kind: str) -> None:
         """Close all windows where the run ends or continues elsewhere; none may span such a place, wherever reading starts."""
@@ -276,15 +276,6 @@ class Delivery:
     def _reject(self, what: str, reason: str, **fields: object) -> None:
         self._store_rejection({"what": what, "reason": mask_text(reason)[:2000], "ms": time.time_ns() // 1_000_000, **fields})
         self.ack = replace(self.ack, rejected=self.ack.rejected + 1)
-
-    def _inside(self, path: str) -> Path:
-        """Resolve a path from the journal, which must exist inside the run folder."""
-        resolved = (self.folder.path / path).resolve()
-        if not resolved.is_relative_to(self.folder.path.resolve()):
-            raise RefusedError(f"{path} is outside the run folder")
-        if not resolved.exists():
-            raise RefusedError(f"{path} is missing")
-        return resolved
 
 
 @dataclass(frozen=True, slots=True)

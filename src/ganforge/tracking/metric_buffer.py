@@ -76,8 +76,6 @@ class MetricBuffer:
         """
         later = record.get("kind") == "evaluated"
         prefix, iteration, ms = "evaluated/" if later else "eval/", record["number" if later else "iteration"], record["ms"]
-        if iteration >= 2**63:
-            raise ValueError(f"iteration {iteration} exceeds MLflow's limit of 2**63 - 1")
         for name, value in record["values"].items():
             key = _prefixed_key(prefix, name)
             if iteration > self._newest.get(key, -1):

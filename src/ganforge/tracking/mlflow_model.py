@@ -8,17 +8,27 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganforge.core.redaction import mask_text
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
 _CODE = Path(__file__).with_name("generator_model.py")  # MLflow stores a copy with each model, and runs that copy to load it
 _MARK = "ganforge.model"
+_TEXT_FILES = {".toml", ".json", ".jsonl", ".txt", ".log", ".md", ".csv", ".diff", ".yaml", ".yml", ".py"}
 
 
 def library_requirements() -> list[str]:
     """The libraries that sampling needs, pinned; the model also needs ganforge and the run's plugins."""
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in ("mlflow", "numpy", "pandas", "safetensors", "torch")]
+
+
+def masked_content(path: Path) -> bytes | None:
+    """A text file's content without secrets; ``None`` if it holds none."""
+    text = path.read_text("utf-8", errors="replace") if path.suffix in _TEXT_FILES else ""
+    clean = mask_text(text)
+    return None if clean == text else clean.encode()
 
 
 def log_generator(
@@ -43,6 +53,9 @@ def log_generator(
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary, "model")
         _save(path, model, folder, run_id=run_id, requirements=requirements)
+        for file in path.rglob("*"):
+            if file.is_file() and (clean := masked_content(file)) is not None:
+                file.write_bytes(clean)
         client.log_model_artifacts(model.model_id, str(path))
     client.finalize_logged_model(model.model_id, "READY")
 

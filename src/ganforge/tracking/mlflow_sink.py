@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ganforge.core.redaction import mask_text
 from ganforge.storage.atomic_files import fault_point
 from ganforge.tracking.metric_buffer import Point
-from ganforge.tracking.mlflow_model import log_generator
+from ganforge.tracking.mlflow_model import log_generator, masked_content
 from ganforge.tracking.run_metadata import DatasetFacts, StartRecord
 from ganforge.tracking.tracking_store import Store
 
@@ -33,8 +33,6 @@ Refusal = tuple[str, str]
 """What was refused, and why."""
 
 _LONGEST_TAG = 8000
-_TEXT_FILES = {".toml", ".json", ".txt", ".log", ".md", ".csv", ".diff", ".yaml", ".yml"}
-_LONGEST_TEXT = 1 << 20
 _MAX_FAILURES = 4  # after which it is the record that fails, not the store
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -102,8 +100,8 @@ class MlflowSink:
             self._link_family(start)
         return self._experiment_id, self._run_id
 
-    def describe_run(self, start: StartRecord, folder: Path) -> list[Refusal]:
-        """Send params, tags, data set and first artifacts, and return what was refused."""
+    def describe_run(self, start: StartRecord) -> list[Refusal]:
+        """Send params, tags and data set, and return what was refused."""
         from mlflow.entities import Param, RunTag
 
         params = [Param(metric_key(key), cut(value, 6000)) for key, value in start.params.items()]
@@ -114,9 +112,10 @@ class MlflowSink:
             for item, reason in isolate_refused(items, partial(self._log_batch, what))
         ]
         if start.dataset is not None:
-            refusals += _attempt("data set", partial(self._log_dataset, start.dataset))
-        for path, place in start.artifacts.items():
-            refusals += _attempt(f"artifact {path}", partial(self.log_file, folder / path, place))
+            try:
+                self._log_dataset(start.dataset)
+            except RefusedError as refusal:
+                refusals.append(("data set", str(refusal)))
         return refusals
 
     def log_points(self, points: Sequence[Point]) -> None:
@@ -218,6 +217,8 @@ class MlflowSink:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return False
             raise
+        if run.data.tags.get("ganforge.run_id") != self._ganforge_id:  # the run folder names another run
+            return False
         if run.info.lifecycle_stage == "deleted":
             raise RunDeletedError(f"the run {run_id} was deleted in MLflow")
         self._experiment_id, self._run_id = str(run.info.experiment_id), run_id
@@ -287,14 +288,6 @@ class MlflowSink:
         return {(part[0], part[2]) for part in parts if len(part) > 2 and part[1] == "step"}
 
 
-def _attempt(what: str, send: Callable[[], None]) -> list[Refusal]:
-    try:
-        send()
-    except RefusedError as refusal:
-        return [(what, str(refusal))]
-    return []
-
-
 def _tags(start: StartRecord) -> Mapping[str, str]:
     tags = {metric_key(key): cut(value, _LONGEST_TAG) for key, value in start.tags.items()}
     tags["ganforge.run_id"] = start.run_id
@@ -321,15 +314,13 @@ def _without_secrets(path: Path) -> Iterator[Path]:
     """The file, or a copy without secrets if it is text that holds any."""
     if not path.is_file():
         raise RefusedError(f"{path.name} is missing")
-    is_text = path.suffix in _TEXT_FILES and path.stat().st_size <= _LONGEST_TEXT
-    text = path.read_text("utf-8", errors="replace") if is_text else ""
-    clean = mask_text(text)
-    if clean == text:
+    clean = masked_content(path)
+    if clean is None:
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
-        copy.write_text(clean, "utf-8")
+        copy.write_bytes(clean)
         yield copy
 
 

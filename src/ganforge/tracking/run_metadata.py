@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from ganforge.core.findings import NOT_MONITORED, Finding, advice, headline
-from ganforge.core.redaction import mask_all, mask_text
 
 HEALTH_TAG = "ganforge.health"
 UNCHECKED_TAGS = {HEALTH_TAG: NOT_MONITORED}  # tags of a run until the health checks ran
@@ -30,7 +29,7 @@ class DatasetFacts:
 class StartRecord:
     """Everything that MLflow gets when a run starts. The journal gets it once, and not again when the run is resumed.
 
-    Write it with ``journal.record("start", **start.to_record())``, which removes secrets.
+    Write it with ``journal.record("start", **start.to_record())``.
     """
 
     run_id: str  # ganforge's id of the run; the tag ``ganforge.run_id`` identifies it in MLflow
@@ -40,15 +39,13 @@ class StartRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetFacts | None = None
     note: str = ""  # Markdown shown on the run's page
-    artifacts: Mapping[str, str] = field(default_factory=dict)  # files of the run folder, each with its folder in MLflow
+    artifacts: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by folder in MLflow: files of the run folder
     parent_run_id: str | None = None  # ganforge's id of the parent run (a sweep over seeds)
     resolution: Literal["auto", "full"] = "auto"  # "auto" downsamples the metrics for MLflow, "full" sends every point
 
     def to_record(self) -> dict[str, Any]:
-        """Plain data for the journal, without secrets."""
-        record = asdict(self)
-        masked = {key: mask_all(record[key]) for key in ("params", "tags", "dataset") if record[key]}
-        return {**record, **masked, "note": mask_text(self.note)}
+        """Plain data for the journal."""
+        return asdict(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> StartRecord:
@@ -64,7 +61,7 @@ def health_tags(record: Mapping[str, Any]) -> dict[str, str]:
     verdict = {HEALTH_TAG: str(record["verdict"])}
     if "seeds" in record:
         return {**verdict, f"{HEALTH_TAG}.seeds": ", ".join(f"{count} {name}" for name, count in record["seeds"].items())}
-    findings = [Finding(**plain) for plain in record["findings"]]
+    findings = TypeAdapter(list[Finding]).validate_python(record["findings"])
     text = "\n".join(f"- {headline(finding)}; {advice(finding)}" for finding in findings)
     return {
         **verdict,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from ganforge.core.errors import RunFolderError, StorageError
+from ganforge.core.errors import RunFolderError, StorageError, UsageError
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.delivery import Acknowledgement, PendingUploads, count_pending
 from ganforge.tracking.mlflow_sink import set_environment
-from ganforge.tracking.tracking_store import Store, resolve_store
+from ganforge.tracking.tracking_store import Store, resolve_store, user_stores
 from ganforge.tracking.uploader import DRAIN_TIMEOUT, UploadState, log_error, read_state, upload
 
 SYNC_TIMEOUT = 5.0  # seconds that ``ganforge sync`` retries while the store does not answer
@@ -42,12 +44,12 @@ class UploadSummary:
 def sync(folder: RunFolder, uri: str | None = None) -> UploadSummary:
     """Deliver the rest of a run that has ended, and set its true final status.
 
-    The store is ``uri``, else the environment's, else the one that the run used. Raises a :class:`RunFolderError` if the run is in
-    progress, or its last uploader still at work.
+    The store is ``uri``, else the one that the run used, if it is one of the user's (:func:`user_stores`), else the first of these
+    for a run that was never sent. Raises a :class:`RunFolderError` if the run is in progress, or its last uploader still at work,
+    and a :class:`UsageError` if the run's folder names a store that is none of the user's.
     """
-    store, used = resolve_store(uri), Acknowledgement.load(folder.acknowledged).store
-    if store.origin == "default" and used:
-        store = resolve_store(used)
+    folder.check()
+    store = _store_of(folder, uri)
     with folder.locked():
         set_environment(own_process=True)
         run_over = threading.Event()
@@ -56,6 +58,21 @@ def sync(folder: RunFolder, uri: str | None = None) -> UploadSummary:
         if state.phase == "busy":
             raise RunFolderError(f"the uploader of run {folder.path} is still at work", remedy="wait until it is done")
         return _summarize(folder, store)
+
+
+def _store_of(folder: RunFolder, uri: str | None) -> Store:
+    used = Acknowledgement.load(folder.acknowledged).store
+    if uri or not used:
+        return resolve_store(uri)
+    known = list(user_stores(Path.cwd()))
+    for store in known:
+        if store.shown == used:
+            return store
+    raise UsageError(
+        f"{folder.path.name} was sent to {used}, which you have not named as an MLflow store",
+        remedy=f"if you know that address: ganforge sync {shlex.quote(str(folder.path))} --tracking-uri {shlex.quote(used)}; "
+        f"or send it to {known[0].shown} with --tracking-uri",
+    )
 
 
 class Supervisor:

@@ -1,19 +1,23 @@
-"""The MLflow store of a run: from the command line, the environment or MLflow's default, never from a recipe."""
+"""The MLflow store of a run: from the command line, the environment, the user's settings or MLflow's default.
+
+An address never comes from a recipe or a run folder, which anyone may have written: runs are sent there with the user's login.
+"""
 
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
 from ganforge.core.errors import UsageError
 from ganforge.core.redaction import mask_text
+from ganforge.registry.selection import check_owner, project_file, project_table
 from ganforge.storage.run_folder import slug
 
 _SQLITE = "sqlite:///"
@@ -24,7 +28,7 @@ class Store:
     """An MLflow store."""
 
     uri: str  # its tracking URI; the path of an sqlite file is absolute
-    origin: Literal["--tracking-uri", "MLFLOW_TRACKING_URI", "default"] = "default"
+    origin: str = "default"  # else --tracking-uri, MLFLOW_TRACKING_URI, or the file of settings
 
     @property
     def shown(self) -> str:
@@ -69,16 +73,47 @@ class Store:
 
 
 def resolve_store(uri: str | None = None, *, folder: Path | None = None) -> Store:
-    """Find the store: ``uri`` of the command line, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///<folder>/mlflow.db``.
+    """Find the store: ``uri`` of the command line, else the first of :func:`user_stores`.
 
     Relative paths begin at ``folder``, by default the current one. Raises a :class:`UsageError` for a URI that MLflow would refuse.
     """
     folder = Path.cwd() if folder is None else folder.absolute()
-    if uri:
-        return Store(_checked(uri.strip(), folder), "--tracking-uri")
+    return Store(_checked(uri.strip(), folder), "--tracking-uri") if uri else next(user_stores(folder))
+
+
+def user_stores(folder: Path) -> Iterator[Store]:
+    """The stores that the user named, those that come first having precedence, and the default one.
+
+    They come from ``MLFLOW_TRACKING_URI``, ``[tool.ganforge.tracking] uri`` in ``pyproject.toml``, ``[tracking] uri`` in
+    ``config.toml`` in the user's configuration folder, and ``sqlite:///<folder>/mlflow.db``.
+    """
     if named := os.environ.get("MLFLOW_TRACKING_URI"):
-        return Store(_checked(named.strip(), folder), "MLFLOW_TRACKING_URI")
-    return Store(f"{_SQLITE}{folder / 'mlflow.db'}")
+        yield Store(_checked(named.strip(), folder), "MLFLOW_TRACKING_URI")
+    if (project := project_file(folder)) and (table := project_table(project, "tracking")):
+        check_owner(project, folder, "tracking", "runs are not sent to its address")
+        yield _from_settings(project, table)
+    if (settings := settings_file()).is_file():
+        try:
+            table = tomllib.loads(settings.read_text("utf-8")).get("tracking", {})
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {settings}: {error}", remedy="fix it; it holds your [tracking] uri") from error
+        if table:
+            yield _from_settings(settings, table)
+    yield Store(f"{_SQLITE}{folder / 'mlflow.db'}")
+
+
+def settings_file() -> Path:
+    """``config.toml`` in the user's configuration folder, such as ``~/.config/ganforge`` on Linux."""
+    import typer
+
+    return Path(typer.get_app_dir("ganforge"), "config.toml")
+
+
+def _from_settings(file: Path, table: object) -> Store:
+    uri = table.get("uri") if isinstance(table, dict) and table.keys() == {"uri"} else None
+    if not isinstance(uri, str) or not uri.strip():
+        raise UsageError(f"{file}: the table tracking must hold an address", remedy='such as uri = "https://mlflow.example.org"')
+    return Store(_checked(uri.strip(), file.parent), str(file))
 
 
 def _checked(uri: str, folder: Path) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask_text
@@ -54,8 +55,8 @@ class UploadState:
 def read_state(folder: RunFolder) -> UploadState | None:
     """The last state that the uploader wrote; ``None`` if there is none, or the file is damaged."""
     try:
-        return UploadState(**strict_json.loads((folder.path / _STATE_FILE).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return TypeAdapter(UploadState).validate_python(strict_json.loads((folder.path / _STATE_FILE).read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

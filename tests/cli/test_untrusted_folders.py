@@ -1,0 +1,263 @@
+"""A run folder may come from anyone: nothing in it leads out of it, and one bad folder stops no command for the others."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import threading
+import zlib
+from pathlib import Path
+
+import pytest
+
+from ganforge.cli.app import main
+from ganforge.core.errors import RunFolderError
+from ganforge.storage import journal, strict_json
+from ganforge.storage.journal import JournalWriter
+from ganforge.storage.run_folder import RunFolder
+from ganforge.tracking.run_metadata import StartRecord
+
+pytestmark = pytest.mark.timeout(120)  # a pipe that is opened blocks for ever
+
+COMMANDS = [
+    ["sample"],
+    ["interpolate"],
+    ["traverse"],
+    ["export", "--format", "safetensors"],
+    ["evaluate"],
+    ["report"],
+    ["compare"],
+    ["sync"],
+    ["run", "--resume"],
+]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def shared(trained, tmp_path):
+    """A copy of a finished run, in the folder where commands search for runs."""
+    source = trained("vanilla_moons")
+    return RunFolder(shutil.copytree(source, tmp_path / "runs" / "shared" / source.name))
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """A finished run that MLflow does not have."""
+    folder = RunFolder.create(tmp_path / "runs", "rings", "waiting")
+    start = StartRecord(folder.read_identity()["id"], "waiting s0", "rings")
+    with JournalWriter(folder.journal) as writer:
+        writer.record("start", **start.to_record())
+        writer.record("eval", iteration=1, values={"wasserstein": 0.25})
+        writer.record("end", status="FINISHED", reason=None, exit_code=0)
+    return folder
+
+
+def append(folder, *records):
+    """Append records with valid checksums, whatever they hold."""
+    with folder.journal.open("ab") as file:
+        for record in records:
+            payload = strict_json.dumps({"ms": 1, **record}).encode()
+            file.write(b"%08x %b\n" % (zlib.crc32(payload), payload))
+
+
+def plant(place, kind, target):
+    """Replace a file of a run folder by a link to ``target``, or by something that is no file."""
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    match kind:
+        case "link":
+            place.symlink_to(target)
+        case "pipe":
+            os.mkfifo(place)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(place.parent):  # the path of a socket must be short
+                server.bind(place.name)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "socket"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("run.json", "status.json", "events.jsonl", "run.lock", "run.lock.json", "acknowledged.json", "upload.lock", "upload.log"),
+        *("recipe.toml", "resolved.toml", "lock.json", "specs.json", "report.html", "metrics.json", "value_info.json", "crash.txt"),
+        *("rejected.jsonl", "evaluations.jsonl", "pictures", "checkpoints", "pictures/losses.png", "plugins", "anything"),
+    ],
+)
+def test_links_pipes_and_sockets_are_found_wherever_they_are(tmp_path, name, kind):
+    folder = RunFolder.create(tmp_path, "rings", "rings")
+    folder.check()
+    plant(folder.path / name, kind, tmp_path)
+
+    with pytest.raises(RunFolderError, match="must not contain") as caught:
+        folder.check()
+
+    assert str(folder.path / name) in caught.value.message
+
+
+def test_neither_a_bundle_nor_a_lock_is_read_through_a_link(shared, tmp_path, capsys):
+    bundle = tmp_path / "bundle"
+    assert main(["export", shared.path.name, "--format", "safetensors", "--out", str(bundle)]) == 0
+    assert main(["sample", str(bundle), "--out", "a.csv"]) == 0
+    plant(bundle / "specs.json", "link", shared.path / "specs.json")
+
+    assert main(["sample", str(bundle), "--out", "b.csv"]) == 4
+    assert main(["run", str(bundle / "resolved.toml"), "--locked", str(bundle)]) == 4
+    assert capsys.readouterr().err.count("is a link") == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_command_follows_a_link(shared, tmp_path, command, capsys):
+    victims = {}
+    for name in ("events.jsonl", "run.lock", "upload.lock", "status.json", "report.html"):
+        victims[name] = tmp_path / f"victim-{name}"
+        victims[name].write_text("mine")
+        plant(shared.path / name, "link", victims[name])
+
+    assert main([*command, shared.path.name]) == 4
+
+    assert "is a link" in capsys.readouterr().err
+    assert {path.read_text() for path in victims.values()} == {"mine"}
+
+
+def test_one_bad_folder_keeps_no_other_from_being_listed_or_sent(shared, waiting, tmp_path, empty_store, capsys):
+    from mlflow import MlflowClient
+
+    empty_store(tmp_path)
+    plant(shared.identity, "pipe", None)
+
+    assert main(["runs", "--json"]) == 0
+    listed = {run["run"]: run for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert listed[shared.path.name]["status"] == "unknown"
+    assert "neither a file nor a folder" in listed[shared.path.name]["remark"]
+    assert listed[waiting.path.name]["undelivered"]
+
+    assert main(["sync"]) == 4
+
+    captured = capsys.readouterr()
+    assert f"{shared.path.name} was not sent" in captured.err
+    assert f"{waiting.path.name}: MLflow has all" in captured.out
+    (run,) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
+    assert run.info.status == "FINISHED"
+
+
+def test_nothing_outside_the_folder_is_sent(waiting, tmp_path, empty_store):
+    from mlflow import MlflowClient
+
+    empty_store(tmp_path)
+    secret = tmp_path / "id_rsa"
+    secret.write_text("mine")
+    escapes = [str(secret), "../../../id_rsa", "pictures/../../../../id_rsa", "no\0path"]
+    start = next(record for _, record in journal.read(waiting.journal))
+    waiting.journal.unlink()
+    append(waiting, {**start, "artifacts": {"recipe": escapes}})
+    for path in escapes:
+        append(
+            waiting,
+            {"kind": "file", "path": path, "folder": ""},
+            {"kind": "image", "key": "images/a", "iteration": 1, "path": path},
+        )
+        append(waiting, {"kind": "model", "path": path, "iteration": 1, "requirements": []})
+
+    assert main(["sync", waiting.path.name]) == 0
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs(["1"])
+    assert client.list_artifacts(run.info.run_id) == []
+    assert client.search_logged_models(["1"]) == []
+    refused = [json.loads(line)["reason"] for line in (waiting.path / "rejected.jsonl").read_text().splitlines()]
+    assert len(refused) == 4 * len(escapes)
+    assert all("outside the run folder" in reason or "not a path" in reason for reason in refused)
+    stored = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != secret]
+    assert not any(content == b"mine" for content in stored)
+
+
+def test_a_store_that_only_the_folder_names_is_not_contacted(waiting, monkeypatch, capsys):
+    contacts = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        waiting.write_json(waiting.acknowledged, {"store": address, "experiment_id": "1", "run_id": "a", "described": True})
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "hunter2")
+        threading.Thread(target=lambda: contacts.append(server.accept()), daemon=True).start()
+
+        assert main(["sync", waiting.path.name]) == 2
+        assert main(["sync"]) == 2
+
+    assert contacts == []
+    errors = capsys.readouterr().err
+    assert f"was sent to {address}, which you have not named as an MLflow store" in errors
+    assert f"ganforge sync {waiting.path.relative_to(Path.cwd())} --tracking-uri {address}" in errors
+
+
+def test_another_run_that_the_folder_names_is_not_touched(waiting, tmp_path, empty_store):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{empty_store(tmp_path)}"
+    client = MlflowClient(uri)
+    other = client.create_run(client.create_experiment("mine", str(tmp_path / "artifacts"))).info.run_id
+    waiting.write_json(waiting.acknowledged, {"store": uri, "experiment_id": "1", "run_id": other, "described": True})
+
+    assert main(["sync", waiting.path.name]) == 0
+
+    run = client.get_run(other)
+    assert run.info.status == "RUNNING"
+    assert run.data.metrics == {}
+    assert len(client.search_runs(["2"])) == 1
+
+
+VALUES = [None, -1, 10**30, float("nan"), "\x1b[31m", [None], {}]
+RAW = [b"", b"[]", b"null", b'"x"', b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"{}"]
+
+
+def damaged(file):
+    """Contents that no ganforge wrote: other JSON, and each value replaced or removed, with valid checksums in the journal."""
+    lines = file.read_bytes().splitlines(keepends=True)
+    yield from RAW
+    if file.name == "events.jsonl":
+        kinds = {strict_json.loads(line[9:])["kind"]: number for number, line in enumerate(lines)}
+        for number in kinds.values():
+            for changed in changes(strict_json.loads(lines[number][9:])):
+                payload = strict_json.dumps(changed).encode()
+                yield b"".join([*lines[:number], b"%08x %b\n" % (zlib.crc32(payload), payload), *lines[number + 1 :]])
+    else:
+        yield from (strict_json.dumps(changed).encode() for changed in changes(strict_json.loads(file.read_bytes())))
+
+
+def changes(data):
+    for value in VALUES:
+        yield value
+        yield from ({**data, key: value} for key in data)
+        yield from (
+            {**data, key: {**inner, name: value}} for key, inner in data.items() if isinstance(inner, dict) for name in inner
+        )
+    yield from ({name: value for name, value in data.items() if name != key} for key in data)
+
+
+@pytest.mark.parametrize("name", ["run.json", "status.json", "events.jsonl", "acknowledged.json", "run.lock.json"])
+def test_no_content_of_a_folder_ends_the_list_of_runs(waiting, tmp_path, name, capsys):
+    bad = RunFolder.create(tmp_path / "runs", "rings", "bad")
+    shutil.copy(waiting.journal, bad.journal)
+    with JournalWriter(bad.journal) as writer:
+        for iteration in range(1, 4):
+            writer.metrics(iteration, {"loss/generator/total": 0.5})
+        writer.record("health", iteration=1, verdict="healthy", findings=[])
+        writer.record("rollback", iteration=1, reached=2, reason=None)
+        writer.record("resume", iteration=1)
+        writer.record("image", iteration=1, key="images/a", path="pictures/a.png")
+    bad.finish("finished")
+    bad.write_json(bad.acknowledged, {"store": "", "offset": 0, "handled": 0, "width": 1, "highest": {"a": 1}, "images": {}})
+    bad.write_json(bad.path / "run.lock.json", {"pid": 1, "host": "h", "since": 1.0})
+    file = bad.path / name
+
+    for content in list(damaged(file)):
+        file.write_bytes(content)
+
+        assert main(["runs"]) == 0, content
+        assert waiting.path.name in capsys.readouterr().out, content
