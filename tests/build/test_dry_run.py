@@ -114,21 +114,115 @@ class Unsummed:
         return LossTerms({"adversarial": -critic(fake).logits.mean()})
 
 
-class Remembering:
-    """A loss with a memory."""
+class Plain:
+    """A loss like any other."""
 
     second_order = False
     term_info = {"discriminator/adversarial": TermInfo("nothing"), "generator/adversarial": TermInfo("nothing")}
+    constant = None
 
     def __init__(self, params, context):
-        self.seen = []
+        self.start()
+
+    def start(self):
+        pass
+
+    def see(self, samples):
+        pass
 
     def discriminator(self, critic, real, fake):
-        self.seen.append(len(real))
+        self.see(real)
         return LossTerms({"adversarial": (critic(fake).logits - critic(real).logits).mean()})
 
     def generator(self, critic, real, fake):
         return LossTerms({"adversarial": -critic(fake).logits.mean()})
+
+
+class Remembering(Plain):
+    def start(self):
+        self.seen = []
+
+    def see(self, samples):
+        self.seen.append(len(samples))
+
+
+class Averaging(Plain):
+    """A running mean, as path-length regularisation has one."""
+
+    def start(self):
+        self.mean = torch.zeros(())
+
+    def see(self, samples):
+        self.mean = 0.9 * self.mean + 0.1 * samples.values.mean()
+
+
+class Caching(Plain):
+    """Keeps what is always the same, and what it saw last."""
+
+    def see(self, samples):
+        self.constant = torch.eye(3) if self.constant is None else self.constant
+        self.last = samples.values.mean()
+
+
+class Frozen(Plain, nn.Module):
+    """A network that does not learn, such as one that gives features."""
+
+    def __init__(self, params, context):
+        nn.Module.__init__(self)
+        self.features = nn.Linear(2, 2).requires_grad_(False)
+
+
+class Learning(Plain, nn.Module):
+    def __init__(self, params, context):
+        nn.Module.__init__(self)
+        self.scale = nn.Parameter(torch.ones(()))
+
+
+class Impatient(Plain):
+    def generator(self, critic, real, fake):
+        loss = -critic(fake).logits.mean()
+        loss.backward()
+        return LossTerms({"adversarial": loss})
+
+
+class Unnamed(Plain):
+    def generator(self, critic, real, fake):
+        return -critic(fake).logits.mean()
+
+
+class Simple(nn.Module):
+    """A generator like any other."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.shape = context.data.shape
+        self.layer = nn.Linear(context.latent.noise, context.data.size)
+
+    def forward(self, latent):
+        return self.layer(latent.noise).unflatten(1, self.shape)
+
+
+class Double(Simple):
+    def forward(self, latent):
+        return super().forward(latent).double()
+
+
+class WithExtraState(Simple):
+    def get_extra_state(self):
+        return {"version": 1}
+
+
+class Lazy(Simple):
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        self.layer = nn.Sequential(nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.LazyLinear(context.data.size))
+
+
+class Uncopied(Simple):
+    """As a network with torch's old weight_norm, whose weights are computed."""
+
+    def __deepcopy__(self, memo):
+        raise RuntimeError("only graph leaves support the deepcopy protocol")
 
 
 @pytest.fixture
@@ -173,8 +267,15 @@ def test_parts_that_fit_are_left_as_they_were(stage):
         ({"discriminator": Bare}, "^discriminator: discriminator 'acme-gan/theirs' fails on its inputs"),
         (
             {"loss": Unsummed},
-            r"^loss\[0\]: loss 'acme-gan/theirs' returns the discriminator term 'adversarial' with shape \(\d+,\)",
+            r"^loss\[0\]: loss 'acme-gan/theirs' returns the discriminator term 'adversarial' as \(\d+,\), expected a scalar",
         ),
+        ({"generator": Double}, "^generator: generator 'acme-gan/theirs' returns torch.float64 values, expected torch.float32"),
+        ({"generator": WithExtraState}, "^generator: generator 'acme-gan/theirs' has the state '_extra_state' of type dict"),
+        ({"loss": Unnamed}, r"^loss\[0\]: loss 'acme-gan/theirs' returns \(\), expected LossTerms"),
+        ({"loss": Impatient}, r"^loss\[0\]: loss 'acme-gan/theirs' calls backward\(\)"),
+        ({"loss": Learning}, r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own, which nothing would train"),
+        ({"loss": Remembering}, r"^loss\[0\]: loss 'acme-gan/theirs' keeps state from one iteration to the next \(seen\[1\]\)"),
+        ({"loss": Averaging}, r"^loss\[0\]: loss 'acme-gan/theirs' keeps state from one iteration to the next \(mean\)"),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",
 )
@@ -221,17 +322,35 @@ def test_memory_that_runs_out_names_the_batch_size(stage, error):
 
 
 def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
-    class Locked(Remembering):
+    class Locked(Plain):
         def __deepcopy__(self, memo):
             raise TypeError("cannot copy a lock")
 
     dry_run(*stage(loss=Locked))
 
 
-def test_a_loss_that_remembers_is_left_as_it_was(stage):
-    blueprint, trainer = stage(loss=Remembering)
+@pytest.mark.parametrize("loss", ["Caching", "Frozen"])
+def test_a_loss_whose_state_does_not_depend_on_the_iteration_is_no_mistake(stage, loss):
+    blueprint, trainer = stage(loss=globals()[loss])
     dry_run(blueprint, trainer)
-    assert trainer.objective.losses[0].loss.seen == []
+    assert trainer.objective.losses[0].loss.constant is None
+
+
+def test_lazy_modules_get_their_sizes_and_the_same_weights_each_time(stage):
+    def weights():
+        _, trainer = stage(generator=Lazy)
+        return torch.cat([weight.flatten() for weight in trainer.networks["generator"].parameters()])
+
+    assert torch.equal(weights(), weights())
+    dry_run(*stage(generator=Lazy))
+
+
+def test_a_generator_that_cannot_be_averaged_is_named(stage):
+    with pytest.raises(
+        PluginError, match=r"^generator: generator 'acme-gan/theirs' cannot be copied, which its moving average"
+    ) as caught:
+        stage(generator=Uncopied)
+    assert "parametrizations.weight_norm" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

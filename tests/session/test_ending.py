@@ -23,6 +23,8 @@ undrawn = pytest.mark.usefixtures("without_pictures")
 FAULTY = '''
 """A plugin whose parts take long or fail, for tests of what happens then."""
 
+import itertools
+
 from ganforge.plugin import MetricInfo, LossTerms, Params, TermInfo, hookimpl
 
 
@@ -38,11 +40,10 @@ class Failing:
     term_info = {"discriminator/nothing": TermInfo("nothing")}
 
     def __init__(self, params):
-        self.params, self.calls = params, 0
+        self.params, self.calls = params, itertools.count(1)
 
     def discriminator(self, critic, real, fake):
-        self.calls += 1
-        if self.calls == self.params.at:
+        if next(self.calls) == self.params.at:
             raise __builtins__[self.params.error]("planted fault")
         return LossTerms({"nothing": 0.0 * critic(real).logits.mean()})
 

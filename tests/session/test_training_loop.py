@@ -122,7 +122,7 @@ def test_checkpoints_of_a_part_given_up_are_kept_aside(failing):
     assert len(returns) == 3
     for number, record in enumerate(returns, 1):
         aside = sorted((result.folder / "checkpoints" / f"discarded-{number}").iterdir())
-        assert [int(path.name) for path in aside] == list(range(record["iteration"] + 5, record["reached"], 5))
+        assert [int(path.name) for path in aside] == list(range(record["iteration"] + 5, record["reached"] + 1, 5))
         assert all(checkpoints.load(path).values["iteration"] == int(path.name) for path in aside)
     assert checkpoints.load_newest(RunFolder(result.folder)).iteration == result.iterations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge.core.contracts import MetricInfo
-from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.errors import IncompatiblePartsError, PluginError
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.train.evaluator import Evaluator, ScheduledMetric
@@ -97,3 +98,50 @@ def test_a_floor_takes_twice_as_many():
 def test_fresh_draws_and_metrics_that_do_not_mind_have_no_limit():
     assert measured(Points(), Distinct(), 500) == {"neighbours": 500}
     assert measured(Few(40), Kinds(), 500) == {"neighbours": 40}
+
+
+class Failing:
+    value_info = {"": MetricInfo("a number", "lower")}
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def measure(self, evaluation):
+        print("measuring")
+        return self.answer()
+
+
+@pytest.mark.parametrize(
+    ("answer", "messages"),
+    [
+        (lambda: {"": "high"}, "ValueError: could not convert string to float: 'high'"),
+        (lambda: 3.0, "AttributeError"),
+        (lambda: {"": torch.zeros(2)}, "metric 'failing' failed"),
+        (lambda: 1 / 0, "ZeroDivisionError"),
+        (lambda: sys.exit(0), r"it called sys.exit\(0\)"),
+    ],
+    ids=["text", "no table", "several numbers", "error", "exit"],
+)
+def test_a_metric_that_fails_is_named_and_an_optional_one_left_out(answer, messages, capsys):
+    def evaluator(*, optional):
+        metrics = [
+            ScheduledMetric("failing", Failing(answer), 1, 5, optional=optional, remedy="set optional = true"),
+            ScheduledMetric("kinds", Kinds(), 1, 5),
+        ]
+        return Evaluator(dataset=Points(), data=Points.spec, sampler=Noise(), metrics=metrics, seed=0, device=torch.device("cpu"))
+
+    with pytest.raises(PluginError, match=messages) as caught:
+        made = evaluator(optional=False)
+        made.measure(Identity(), None, made.metrics)
+    assert "optional = true" in caught.value.remedy
+
+    made = evaluator(optional=True)
+    values, missing = made.measure(Identity(), None, made.metrics)
+    assert values == {"kinds": 5.0}
+    assert list(missing) == ["failing"]
+    assert capsys.readouterr().out == ""
+
+
+class Identity(torch.nn.Module):
+    def forward(self, latent):
+        return latent.noise[:, :2]

@@ -29,6 +29,37 @@ def test_average_equals_the_hand_computed_one():
     assert not any(parameter.requires_grad for parameter in average.network.parameters())
 
 
+def test_the_average_has_the_buffers_that_the_network_has_now():
+    class Assigning(nn.Module):
+        """Keeps a statistic by assignment, as many modules do, and another one that grows."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.register_buffer("mean", torch.zeros(()))
+            self.register_buffer("seen", torch.zeros(0))
+
+        def forward(self, values):
+            self.mean = 0.9 * self.mean + 0.5
+            self.seen = torch.cat([self.seen, self.mean[None]])
+            return self.layer(values)
+
+    network = nn.Sequential(Assigning(), nn.BatchNorm1d(2))
+    average = EMA(network)
+    for _ in range(3):
+        network(torch.randn(8, 2))
+        average.update(0.5)
+
+    assert network[0].mean > 1
+    assert len(network[0].seen) == 3
+    present = network.state_dict()
+    for name, buffer in average.network.named_buffers():
+        assert torch.equal(buffer, present[name]), name
+        assert buffer is not present[name]
+    average.network[0].mean.zero_()
+    assert network[0].mean > 1
+
+
 def test_frozen_restores_what_it_found():
     layer = nn.Linear(2, 1)
     layer.bias.requires_grad_(False)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ganforge.build.blueprint import Blueprint, check_expectations
 from ganforge.build.lock import hash_data
@@ -32,7 +33,7 @@ from ganforge.core.contracts import (
 )
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, isolated
 from ganforge.core.params import Schedule, value_at
-from ganforge.core.records import Samples
+from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, Normalization
 from ganforge.games.two_player import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss, eager
 from ganforge.recipe.config import NetworkTable, Recipe
@@ -40,11 +41,17 @@ from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
 from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
+from ganforge.train.modules import evaluating
 from ganforge.train.random_streams import derive, seeded
+from ganforge.train.real_samples import training_samples
 from ganforge.train.trainer import TrainConfig, Trainer
 
 _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
+
+_NO_COPY = (
+    "hold no open files or graphs; torch.nn.utils.parametrizations.weight_norm can be copied, torch.nn.utils.weight_norm cannot"
+)
 
 _OPTIMIZERS: dict[str, Any] = {
     "adam": torch.optim.Adam,
@@ -89,8 +96,9 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
-    generator = _network(blueprint.generator, context, batches, seed).to(device)
-    discriminator = _network(blueprint.discriminator, context, batches, seed).to(device)
+    latents = sampler.draw(2, torch.Generator().manual_seed(0))
+    generator = _network(blueprint.generator, context, batches, seed, latents).to(device)
+    discriminator = _network(blueprint.discriminator, context, batches, seed, batches.subsample(2)).to(device)
     losses = [
         WeightedLoss(part.component.name, _build(part, context, derive(seed, part.key), Loss), table.weight)
         for part, table in zip(blueprint.losses, recipe.loss, strict=True)
@@ -108,21 +116,20 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
         picture_samples=recipe.pictures.samples,
         unavailable=unavailable,
     )
-    return Trainer(
-        config=_train_config(recipe),
-        game=TwoPlayerGame(
-            generator,
-            discriminator,
-            objective,
-            generator_optimizer=_optimizer(generator, recipe.generator),
-            discriminator_optimizer=_optimizer(discriminator, recipe.discriminator),
-            steps=recipe.train.discriminator_steps,
-        ),
-        batches=batches,
-        sampler=sampler,
-        evaluator=evaluator,
-        device=device,
+    game = TwoPlayerGame(
+        generator,
+        discriminator,
+        objective,
+        generator_optimizer=_optimizer(generator, recipe.generator),
+        discriminator_optimizer=_optimizer(discriminator, recipe.discriminator),
+        steps=recipe.train.discriminator_steps,
     )
+    with plugin_errors(
+        blueprint.generator, f"{blueprint.generator.title} cannot be copied, which its moving average needs", _NO_COPY
+    ):
+        return Trainer(
+            config=_train_config(recipe), game=game, batches=batches, sampler=sampler, evaluator=evaluator, device=device
+        )
 
 
 def build_dataset(part: Part, *, seed: int, folders: Folders) -> Dataset:
@@ -222,7 +229,7 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
         with isolated():
             source = dataset.streamed()
         return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
-    training = dataset.training()
+    training = training_samples(dataset)
     data = _standardised(dataset.spec, training) if table.standardise else dataset.spec
     return InMemoryBatches(
         Samples(data.normalize(training.values), training.labels), data, size=size, seed=seed, device=device
@@ -236,17 +243,22 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
         raise IncompatiblePartsError("images cannot be standardised", remedy=f"drop dataset.standardise{advice}")
     values = training.values.flatten(1).double()
     scale = values.std(0)
-    if bool((scale <= 0).any()):
+    if not bool((scale > 0).all()):  # nan where there is only one row
+        feature, rows = int((~(scale > 0)).nonzero()[0]), len(values)
         raise IncompatiblePartsError(
-            "a feature of the data is constant, so it cannot be standardised", remedy="set dataset.standardise = false"
+            f"feature {feature} is the same in all {rows} training samples: data without spread cannot be standardised",
+            remedy="set dataset.standardise = false",
         )
     normalization = Normalization(tuple(values.mean(0).tolist()), tuple(scale.tolist()))
     return replace(spec, normalization=normalization, value_range=None)
 
 
-def _network(part: Part, context: BuildContext, batches: Batches, seed: int) -> nn.Module:
-    """A network as training begins with it, after its data-dependent initialisation."""
+def _network(part: Part, context: BuildContext, batches: Batches, seed: int, inputs: Latent | Samples) -> nn.Module:
+    """A network as training begins with it: lazy modules have their sizes from ``inputs``, and its weights fit the data."""
     network = build_network(part, context, seed=seed)
+    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+        with _build_errors(part), seeded(derive(seed, "initialisation", "lazy", part.component.kind)), evaluating(network):
+            network(inputs)
     if isinstance(network, DataDependentInit):
         with _build_errors(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
             network.init_from_data(batches.subsample(max(1, _INIT_VALUES // context.data.size)))
@@ -280,7 +292,11 @@ def _metrics(
             use_ema=train.ema_decay != 0,
             seed=train.seed,
         )
-        metrics.append(ScheduledMetric(name, metric, table.every or default_every, table.samples, protocol, table.optional))
+        every, remedy = (
+            table.every or default_every,
+            f"set {part.key}.optional = true to train without its values, or {part.report_hint}",
+        )
+        metrics.append(ScheduledMetric(name, metric, every, table.samples, protocol, table.optional, remedy))
     return metrics, unavailable
 
 

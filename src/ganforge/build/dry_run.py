@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import FunctionType, ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +21,12 @@ from ganforge.core.contracts import Loss
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 from ganforge.games.two_player import cached, with_input_grad
+from ganforge.train.modules import load_network, network_state
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
+
+_DEEPEST = 6
+"""Levels of attributes in which the state of a loss is looked for."""
 
 
 class _PartError(IncompatiblePartsError):
@@ -81,14 +88,17 @@ class _DryRun:
 
         critic = cached(self._discriminate)
         losses = [_copy_loss(weighted.loss) for weighted in self.trainer.objective.losses]
-        total = self._total("generator", [partial(loss.generator, critic, real, fake) for loss in losses])
+        total = self._total("generator", losses, [partial(loss.generator, critic, real, fake) for loss in losses])
         self._differentiate(self.blueprint.generator, self.generator, total)
 
         if self.trainer.objective.second_order:
             real, fake = with_input_grad(real), with_input_grad(fake)
         critic = cached(self._discriminate)
-        total = self._total("discriminator", [partial(loss.discriminator, critic, real, fake) for loss in losses])
+        total = self._total("discriminator", losses, [partial(loss.discriminator, critic, real, fake) for loss in losses])
         self._differentiate(self.blueprint.discriminator, self.discriminator, total)
+        for part, name in ((self.blueprint.generator, "generator"), (self.blueprint.discriminator, "discriminator")):
+            with _errors_of(part):
+                load_network(name, getattr(self, name), network_state(name, getattr(self, name)))
 
     def _generate(self, latent: Latent) -> Tensor:
         part = self.blueprint.generator
@@ -100,6 +110,8 @@ class _DryRun:
                     f"returns {_shape(values)} for {len(latent)} latents, expected {expected}",
                     remedy=f"change {part.key}.params, or use a generator for samples of shape {shape}",
                 )
+            if values.dtype != torch.float32:
+                raise IncompatiblePartsError(f"returns {values.dtype} values, expected torch.float32", remedy=part.report_hint)
             return values
 
     def _discriminate(self, samples: Samples) -> DiscriminatorOutput:
@@ -114,17 +126,38 @@ class _DryRun:
                 )
             return output
 
-    def _total(self, side: str, losses: Sequence[Callable[[], LossTerms]]) -> Tensor:
+    def _total(self, side: str, losses: Sequence[Loss], calls: Sequence[Callable[[], Any]]) -> Tensor:
         """The sum of all losses' terms for one player."""
         total = torch.zeros((), device=self.trainer.device)
-        for part, terms in zip(self.blueprint.losses, losses, strict=True):
+        for part, loss, call in zip(self.blueprint.losses, losses, calls, strict=True):
             with _errors_of(part):
-                for name, value in terms().values.items():
-                    if value.shape != ():
-                        message = f"returns the {side} term '{name}' with shape {_shape(value)}, expected a scalar"
+                before = _fingerprint(loss)
+                terms = call()
+                if not isinstance(terms, LossTerms):
+                    raise IncompatiblePartsError(f"returns {_shape(terms)}, expected LossTerms", remedy=part.report_hint)
+                for name, value in terms.values.items():
+                    if _shape(value) != "()":
+                        message = f"returns the {side} term '{name}' as {_shape(value)}, expected a scalar tensor, of shape ()"
                         raise IncompatiblePartsError(message, remedy=part.report_hint)
                     total = total + value
+                self._check_loss(part, loss, call, before)
         return total
+
+    def _check_loss(self, part: Part, loss: Loss, call: Callable[[], Any], before: Mapping[str, object]) -> None:
+        """Refuse a loss that computes gradients itself, or whose state, which no checkpoint has, changes from call to call."""
+        weights = [*self.generator.parameters(), *self.discriminator.parameters()]
+        if any(weight.grad is not None for weight in weights):
+            raise IncompatiblePartsError("calls backward(): a loss only computes its terms", remedy=part.report_hint)
+        if isinstance(loss, nn.Module) and any(weight.requires_grad for weight in loss.parameters()):
+            message = "has parameters of its own, which nothing would train"
+            raise IncompatiblePartsError(message, remedy="make them part of a network, or freeze them with requires_grad_(False)")
+        if (first := _fingerprint(loss)) != before:
+            call()  # what the first call sets, the same input sets again, unless it is added up
+            if changed := sorted(name for name, value in _fingerprint(loss).items() if value != first.get(name)):
+                raise IncompatiblePartsError(
+                    f"keeps state from one iteration to the next ({', '.join(changed[:3])}), which checkpoints do not contain",
+                    remedy="compute it from the samples of the iteration",
+                )
 
     def _differentiate(self, part: Part, network: nn.Module, total: Tensor) -> None:
         """One backward pass; with a gradient penalty it is the second one."""
@@ -174,6 +207,26 @@ def _copy_loss(loss: Loss) -> Loss:
             return copy.deepcopy(loss)
     except Exception:  # noqa: BLE001 - a plugin's loss may raise anything
         return loss
+
+
+def _fingerprint(loss: object) -> dict[str, object]:
+    """What an object holds, by attribute: the shape and sum of each tensor, and numbers and texts as they are."""
+    found: dict[str, object] = {}
+    left: list[tuple[str, object, int]] = [("", loss, 0)]
+    while left:
+        name, value, depth = left.pop()
+        match value:
+            case Tensor():
+                found[name] = (tuple(value.shape), float(value.detach().double().sum()))
+            case None | bool() | int() | float() | str():
+                found[name] = value
+            case Mapping() if depth < _DEEPEST:
+                left += [(f"{name}.{key}", inner, depth + 1) for key, inner in value.items()]
+            case list() | tuple() | deque() if depth < _DEEPEST:
+                left += [(f"{name}[{index}]", inner, depth + 1) for index, inner in enumerate(value)]
+            case _ if depth < _DEEPEST and not isinstance(value, type | ModuleType | FunctionType):
+                left += [(f"{name}.{key}".lstrip("."), inner, depth + 1) for key, inner in getattr(value, "__dict__", {}).items()]
+    return found
 
 
 def _shape(value: object) -> str:

@@ -50,8 +50,9 @@ class Part:
 
     @property
     def report_hint(self) -> str:
-        """Whom to report an error of the component to."""
-        return f"report it to the authors of {self.component.plugin.distribution}"
+        """What to do about an error of the component's code."""
+        plugin = self.component.plugin
+        return f"fix it in {plugin.url}" if plugin.sha256 else f"report it to the authors of {plugin.distribution}"
 
     def __str__(self) -> str:
         return f"{self.component.kind} '{self.component.name}'"

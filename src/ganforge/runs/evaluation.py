@@ -223,9 +223,8 @@ class _Session:
             raise part
         samples = int(table.get("samples", MetricTable.model_fields["samples"].default))
         metric = build_metric(part, self.context, seed=self.seed, samples=samples)
-        scheduled = ScheduledMetric(name, metric, 1, samples)
-        with plugin_errors(part, f"metric '{part.component.id}' failed"):
-            found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
+        scheduled = ScheduledMetric(name, metric, 1, samples, remedy=part.report_hint)
+        found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
         floors = self._floors(scheduled, part) if self.request.floor else {}
         values = {
             key: EvaluatedValue(name, value, samples, info, info.floor_at(samples), floors.get(key))

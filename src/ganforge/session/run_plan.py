@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer
 
 _log = logging.getLogger(__name__)
-_MAY_CHANGE = (*COSMETIC_KEYS, "health", "dataset.workers")
+_MAY_CHANGE = (*COSMETIC_KEYS, "metric", "health", "dataset.workers")
 """Keys that a resumed run may change, since they do not influence the weights."""
 
 
@@ -187,6 +187,8 @@ def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> None
     for text in skipped:
         _log.warning(text)
     trainer.restore(state)
+    if (status := folder.read_status()) and status.status == "finished":  # after its last evaluation
+        trainer.evaluated = True
     rollbacks = sum(1 for _ in read_kinds(folder.journal, "rollback"))
     if rollbacks > trainer.rollbacks:  # rolled back, then killed before its next checkpoint
         trainer.roll_back(state, rollbacks)

@@ -59,13 +59,11 @@ class TrainingLoop:
         while not (trainer.done or stop):
             yield from monitored(trainer.advance(), self.monitor)
             rolled_back, stop = self._roll_back(), None
-            if not (rolled_back or trainer.divergence):
-                stop = self._stop_reason()
-                if stop or trainer.save_due:
-                    if saved := trainer.save():
-                        yield from monitored([saved], self.monitor)
-                    else:
-                        rolled_back, stop = self._roll_back(), None
+            if not (rolled_back or trainer.divergence) and (stop := self._stop_reason()):
+                if saved := trainer.save():
+                    yield from monitored([saved], self.monitor)
+                else:
+                    rolled_back, stop = self._roll_back(), None
             if rolled_back:
                 yield rolled_back
         for event in monitored([trainer.finish(stop)], self.monitor):

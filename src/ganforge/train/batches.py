@@ -31,6 +31,7 @@ from ganforge.core.errors import TrainingError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
 from ganforge.train.random_streams import stream
+from ganforge.train.real_samples import read_samples
 
 if sys.platform == "linux":
     from multiprocessing.context import ForkContext as Context
@@ -149,7 +150,7 @@ class StreamedBatches(Batches):
         self._next = 0
 
     def _take(self, rows: Tensor) -> Samples:
-        return self._source.read(rows.tolist())
+        return read_samples(self._source, self._data, rows.tolist())
 
     def _batch(self, index: int) -> Samples:
         """The samples on the device; from pinned memory the copy overlaps with the device's work."""
@@ -165,7 +166,7 @@ class StreamedBatches(Batches):
         if not self.workers or self._pool is not None:
             yield
             return
-        with _pool(self._source, self.workers) as self._pool:
+        with _pool(self._source, self._data, self.workers) as self._pool:
             try:
                 with suppress(BrokenProcessPool):  # reading the first batch reports it
                     self._read_ahead(self._pool)
@@ -212,13 +213,13 @@ class _WorkerContext(Context):
 
 
 @contextmanager
-def _pool(source: SampleSource, workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(source: SampleSource, data: DataSpec, workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool whose workers have started.
 
     Forked workers start at once and neither import nor unpickle the source, which may come from a user's file. Python warns about
     forking a process with threads, because of locks that they may hold; the workers only read files and take none of those locks.
     """
-    with ProcessPoolExecutor(workers, mp_context=_WorkerContext(), initializer=_start_worker, initargs=(source,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=_WorkerContext(), initializer=_start_worker, initargs=(source, data)) as pool:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # no Ctrl-C before the worker ignores it
         try:
             with warnings.catch_warnings():
@@ -232,10 +233,10 @@ def _pool(source: SampleSource, workers: int) -> Iterator[ProcessPoolExecutor]:
 # The rest runs in the workers.
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_worker_source: list[SampleSource] = []
+_worker_source: list[tuple[SampleSource, DataSpec]] = []
 
 
-def _start_worker(source: SampleSource) -> None:
+def _start_worker(source: SampleSource, data: DataSpec) -> None:
     """Ignore signals, and end when the parent ends.
 
     Terminals and service managers signal the whole process group, while the parent still needs batches to finish its iteration.
@@ -246,7 +247,7 @@ def _start_worker(source: SampleSource) -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     sys.stdout = sys.stderr  # a plugin that prints must not spoil --json
     torch.set_num_threads(1)
-    _worker_source[:] = [source]
+    _worker_source[:] = [(source, data)]
 
 
 def _exit_with_parent() -> None:
@@ -257,5 +258,5 @@ def _exit_with_parent() -> None:
 
 def _read(rows: list[int]) -> _Arrays:
     """Samples as arrays, which are copied through the pipe; tensors would need shared memory."""
-    samples = _worker_source[0].read(rows)
+    samples = read_samples(*_worker_source[0], rows)
     return samples.values.numpy(), None if samples.labels is None else samples.labels.numpy()

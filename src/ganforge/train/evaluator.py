@@ -19,13 +19,14 @@ from ganforge.core.contracts import (
     Sampler,
     ValidationSplit,
 )
-from ganforge.core.errors import IncompatiblePartsError, describe_error
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
 from ganforge.games.two_player import generate
 from ganforge.train.batches import subsample_rows
 from ganforge.train.modules import evaluating
 from ganforge.train.random_streams import seeded, stream
+from ganforge.train.real_samples import held_out_samples, training_samples
 
 _CHUNK = 1000
 """Samples per forward pass, so that a large evaluation of images fits on a small device."""
@@ -36,6 +37,7 @@ class ScheduledMetric:
     """A metric with its name in logs, measured with ``samples`` generated and as many held-out real ones.
 
     ``protocol`` is everything two of its values must share to be comparable; training continues if an ``optional`` one fails.
+    ``remedy`` is what to do if it fails.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ScheduledMetric:
     samples: int
     protocol: Mapping[str, object] = field(default_factory=dict)
     optional: bool = False
+    remedy: str | None = None
 
     @property
     def value_info(self) -> dict[str, MetricInfo]:
@@ -106,8 +109,9 @@ class Evaluator:
         self.dataset, self._sampler, self._seed, self._device = dataset, sampler, seed, device
         self._held_out: dict[int, Samples] = {}
         self._health_real: Samples | None = None
+        self._training: Samples | None = None  # once a metric or health check needs them
         with seeded(seed):
-            self.real = dataset.held_out(picture_samples, stream(seed, "pictures", "real"))
+            self.real = held_out_samples(dataset, picture_samples, stream(seed, "pictures", "real"))
             self._latent = sampler.draw(picture_samples, stream(seed, "pictures", "latent", device=device))
         self._axes = _grid_axes(self.real.values) if sampler.spec.classes is None else None
 
@@ -121,13 +125,18 @@ class Evaluator:
             for scheduled in metrics:
                 try:
                     require_distinct(scheduled.metric, scheduled.name, self.dataset, scheduled.samples)
-                    found = scheduled.metric.measure(self._evaluation(generator, discriminator, scheduled.samples))
+                    evaluation = self._evaluation(generator, discriminator, scheduled.samples)
+                    with isolated():
+                        found = {str(key): float(value) for key, value in scheduled.metric.measure(evaluation).items()}
                 except Exception as error:
-                    if not scheduled.optional:
+                    if not scheduled.optional and isinstance(error, GanforgeError):
                         raise
+                    if not scheduled.optional:
+                        message = f"metric '{scheduled.name}' failed: {describe_error(error)}"
+                        raise PluginError(message, remedy=scheduled.remedy) from error
                     missing[scheduled.name] = describe_error(error)
                     continue
-                values |= {value_key(scheduled.name, key): float(value) for key, value in found.items()}
+                values |= {value_key(scheduled.name, key): value for key, value in found.items()}
         return values, missing
 
     def measure_real(self, metric: Metric, count: int, name: str = "") -> tuple[Mapping[str, float], float]:
@@ -138,7 +147,7 @@ class Evaluator:
         """
         require_distinct(metric, name or type(metric).__name__, self.dataset, count, sets=2)
         with seeded(self._seed):
-            drawn = self.dataset.held_out(2 * count, stream(self._seed, "evaluation", "floor"))
+            drawn = held_out_samples(self.dataset, 2 * count, stream(self._seed, "evaluation", "floor"))
             real, other = drawn[:count], drawn[count:]
             draws = stream(self._seed, "evaluation", "metric")
             found = metric.measure(Evaluation(real, other, draws, self._training_subsample, self._validation()))
@@ -153,7 +162,7 @@ class Evaluator:
         with seeded(self._seed):
             latent = self._sampler.draw(count, stream(self._seed, "health", "latent", device=self._device))
             if self._health_real is None or len(self._health_real) != count:
-                self._health_real = self.dataset.held_out(count, stream(self._seed, "health", "real"))
+                self._health_real = held_out_samples(self.dataset, count, stream(self._seed, "health", "real"))
             fake, raw = (draw_samples(network, latent, self.data) for network in (ema, generator))
         evaluation = Evaluation(
             self._health_real,
@@ -190,7 +199,7 @@ class Evaluator:
 
     def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
-            self._held_out[count] = self.dataset.held_out(count, stream(self._seed, "evaluation", "real"))
+            self._held_out[count] = held_out_samples(self.dataset, count, stream(self._seed, "evaluation", "real"))
         latent = self._sampler.draw(count, stream(self._seed, "evaluation", "latent", device=self._device))
         return Evaluation(
             self._held_out[count],
@@ -202,8 +211,8 @@ class Evaluator:
         )
 
     def _training_subsample(self, most: int) -> Samples:
-        training = self.dataset.training()
-        samples = training[subsample_rows(len(training), most)]
+        self._training = self._training or training_samples(self.dataset)
+        samples = self._training[subsample_rows(len(self._training), most)]
         return replace(samples, values=self.data.to_float(samples.values))
 
     def _validation(self) -> Callable[[int], Samples] | None:

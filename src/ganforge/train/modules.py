@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.errors import RunFolderError
+from ganforge.core.errors import IncompatiblePartsError, RunFolderError
 
 
 @contextmanager
@@ -43,20 +43,33 @@ class EMA:
         self.network = deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
         self._averages: list[Tensor] = list(self.network.parameters())
         self._weights: list[Tensor] = list(network.parameters())
-        self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
+        pairs = zip(self.network.modules(), network.modules(), strict=True)
+        self._buffered = [
+            (average, present) for average, present in pairs if next(present.buffers(recurse=False), None) is not None
+        ]
 
     @torch.no_grad()
     def update(self, decay: float) -> None:
         """Move the average towards the network's present weights."""
         # One call for all tensors, as in torch.optim.swa_utils.
         torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
-        for average, buffer in self._buffers:
-            average.copy_(buffer)
+        for average, present in self._buffered:
+            held = dict(average.named_buffers(recurse=False))
+            for name, buffer in present.named_buffers(recurse=False):  # by name each time: a module may assign another tensor
+                if name in held and held[name].shape == buffer.shape:
+                    held[name].copy_(buffer)
+                else:
+                    setattr(average, name, buffer.detach().clone())
 
 
 def network_state(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """A network's parameters and buffers under ``name/``, detached."""
-    return {f"{name}/{key}": value.detach() for key, value in network.state_dict().items()}
+    """A network's parameters and buffers under ``name/``, detached; an IncompatiblePartsError if it has state of another type."""
+    state = network.state_dict()
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            message = f"has the state '{key}' of type {type(value).__name__}, which checkpoints cannot contain"
+            raise IncompatiblePartsError(message, remedy="keep it in a buffer, a tensor")
+    return {f"{name}/{key}": value.detach() for key, value in state.items()}
 
 
 def load_network(name: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -58,6 +58,7 @@ class Trainer:
         iteration: iterations done.
         rollbacks: how often training was rolled back, earlier parts of a resumed run included.
         iterations_run: iterations that this trainer has done, those included that a rollback discarded.
+        evaluated: whether the evaluations and pictures due after the last iteration are done.
         divergence: which value is no longer finite, or ``None``; training cannot go on then, except after a rollback.
     """
 
@@ -77,6 +78,7 @@ class Trainer:
         self.ema = modules.EMA(game.generator)
         self.iteration = self.rollbacks = self.iterations_run = 0
         self.divergence: str | None = None
+        self.evaluated = True
         self._diagnostics = Diagnostics(game, config.seed)
         self._reported_unavailable: set[str] = set()
         self._latents = stream(config.seed, "training", "latent", device=device)
@@ -90,18 +92,11 @@ class Trainer:
         """Whether there is nothing more to train: all iterations are done, or a value is not finite."""
         return self.divergence is not None or self.iteration >= self.config.iterations
 
-    @property
-    def save_due(self) -> bool:
-        """Whether the state after this iteration should be saved."""
-        return self.divergence is None and self._is_due(self.config.save_every)
-
     def run(self) -> Iterator[Event]:
         """Train to the end, or until a value is not finite."""
         yield from self.start()
         while not self.done:
             yield from self.advance()
-            if self.save_due and (saved := self.save()):
-                yield saved
         yield self.finish()
 
     def start(self) -> Iterator[Event]:
@@ -111,12 +106,20 @@ class Trainer:
         if self.iteration == 0:
             seed_globally(derive(self.config.seed, "training"))
             yield self._draw_picture()
+        elif not self.evaluated:
+            yield from self._evaluate()
 
     def advance(self) -> Iterator[Event]:
-        """One iteration, and the evaluations and pictures due after it. Sets :attr:`divergence` if a loss is not finite."""
+        """One iteration, then the state to save and the evaluations and pictures, where they are due.
+
+        The state comes first, so that no metric or picture can cost what was trained before it. Sets :attr:`divergence` if a loss,
+        or a value of that state, is not finite.
+        """
         stepped = self.step()
         yield stepped
         self.divergence = self._non_finite_loss(stepped.terms)
+        if self._is_due(self.config.save_every) and self.divergence is None and (saved := self.save()):
+            yield saved
         if self.divergence is None:
             yield from self._evaluate()
 
@@ -153,6 +156,7 @@ class Trainer:
             rates["ema_decay"] = decay
         self.iteration += 1
         self.iterations_run += 1
+        self.evaluated = False
         return events.Stepped(self.iteration, terms, rates, self._measure_diagnostics())
 
     def state(self) -> State:
@@ -174,6 +178,7 @@ class Trainer:
             {
                 "iteration": self.iteration,
                 "rollbacks": self.rollbacks,
+                "evaluated": self.evaluated,
                 "seed": self.config.seed,
                 "optimizers": optimizers,
                 "random": plain_random,
@@ -194,6 +199,7 @@ class Trainer:
             self._latents.set_state(tensors["random/latents"])
             restore_global_state(modules.entries_under("random", tensors), values["random"])
             self.iteration, self.rollbacks = int(values["iteration"]), int(values["rollbacks"])
+            self.evaluated = bool(values["evaluated"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else f"does not have the expected form: {error}"
             raise RunFolderError(f"the checkpoint {reason}", remedy="resume from another one, or start again") from error
@@ -275,6 +281,7 @@ class Trainer:
                 yield events.CheckUnavailable(self.iteration, check, reason)
         if self._is_due(self.config.picture_every):
             yield self._draw_picture()
+        self.evaluated = True
 
     def _draw_health_samples(self) -> Iterator[Event]:
         unavailable = self._diagnostics.unavailable
