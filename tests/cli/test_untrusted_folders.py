@@ -1,6 +1,7 @@
 """A run folder may come from anyone: nothing in it leads out of it, and one bad folder stops no command for the others."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -223,15 +224,15 @@ def damaged(file):
     if file.name == "events.jsonl":
         kinds = {strict_json.loads(line[9:])["kind"]: number for number, line in enumerate(lines)}
         for number in kinds.values():
-            for changed in changes(strict_json.loads(lines[number][9:])):
+            for changed in changes(strict_json.loads(lines[number][9:]), VALUES[::3]):
                 payload = strict_json.dumps(changed).encode()
                 yield b"".join([*lines[:number], b"%08x %b\n" % (zlib.crc32(payload), payload), *lines[number + 1 :]])
     else:
-        yield from (strict_json.dumps(changed).encode() for changed in changes(strict_json.loads(file.read_bytes())))
+        yield from (strict_json.dumps(changed).encode() for changed in changes(strict_json.loads(file.read_bytes()), VALUES))
 
 
-def changes(data):
-    for value in VALUES:
+def changes(data, values):
+    for value in values:
         yield value
         yield from ({**data, key: value} for key in data)
         yield from (
@@ -261,3 +262,202 @@ def test_no_content_of_a_folder_ends_the_list_of_runs(waiting, tmp_path, name, c
 
         assert main(["runs"]) == 0, content
         assert waiting.path.name in capsys.readouterr().out, content
+
+
+def rewrite(folder, *kinds):
+    """Remove the records of some kinds from a journal."""
+    lines = folder.journal.read_bytes().splitlines(keepends=True)
+    folder.journal.write_bytes(b"".join(line for line in lines if strict_json.loads(line[9:])["kind"] not in kinds))
+
+
+def stored_files(tmp_path):
+    """The contents of everything that MLflow has."""
+    return [path.read_bytes() for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "line", ["numpy", "-r {secret}", "-c {secret}", "numpy\n-r {secret}", "--extra-index-url http://127.0.0.1:9"]
+)
+def test_requirements_of_a_model_are_names_and_versions_only(waiting, tmp_path, empty_store, line):
+    empty_store(tmp_path)
+    secret = tmp_path / "secret.txt"
+    secret.write_text("hunter2\n")
+    (waiting.path / "model").mkdir()
+    append(waiting, {"kind": "model", "path": "model", "iteration": 1, "requirements": [line.format(secret=secret)]})
+
+    assert main(["sync", waiting.path.name]) == 0
+
+    assert not any(b"hunter2" in content or b"127.0.0.1:9" in content for content in stored_files(tmp_path))
+    assert any(path.name == "requirements.txt" for path in (tmp_path / "mlartifacts").rglob("*")) == (line == "numpy")
+
+
+def test_a_path_is_no_address_with_encoded_characters(waiting, tmp_path, empty_store):
+    empty_store(tmp_path)
+    (tmp_path / "secret" / "inner").mkdir(parents=True)
+    (tmp_path / "secret" / "inner" / "key.bin").write_bytes(b"hunter2")
+    path = "m/%2e%2e/%2e%2e/%2e%2e/%2e%2e/secret/inner"
+    (waiting.path / path).mkdir(parents=True)
+    (waiting.path / path / "mine.txt").write_text("mine")
+    append(waiting, {"kind": "model", "path": path, "iteration": 1, "requirements": []})
+
+    assert main(["sync", waiting.path.name]) == 0
+
+    assert b"mine" in stored_files(tmp_path)
+    assert not any(b"hunter2" in content for content in stored_files(tmp_path))
+
+
+def test_settings_in_a_run_folder_count_for_nothing(waiting, tmp_path, monkeypatch):
+    from ganforge.registry.selection import current_selection
+    from ganforge.tracking.tracking_store import resolve_store
+
+    (waiting.path / "pyproject.toml").write_text(
+        '[tool.ganforge.plugins]\nlocal = ["x.py"]\n[tool.ganforge.tracking]\nuri = "http://127.0.0.1:9"\n'
+    )
+    (waiting.path / "below").mkdir()
+    for folder in (waiting.path, waiting.path / "below"):
+        monkeypatch.chdir(folder)
+        assert current_selection().local == ()
+        assert resolve_store().origin == "default"
+
+    (tmp_path / "pyproject.toml").write_text('[tool.ganforge.tracking]\nuri = "http://127.0.0.1:5000"\n')
+    assert resolve_store().uri == "http://127.0.0.1:5000"
+
+
+def test_a_copy_of_a_run_changes_nothing_of_the_original_in_mlflow_but_a_moved_run_goes_on(waiting, tmp_path, empty_store):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{empty_store(tmp_path)}")
+    assert main(["sync", waiting.path.name]) == 0
+    (original,) = client.search_runs(["1"])
+
+    copy = RunFolder(shutil.copytree(waiting.path, waiting.path.with_name("copy-00000000")))
+    append(copy, {"kind": "tag", "key": "pwned", "value": "yes"}, {"kind": "end", "status": "FAILED"})
+    assert main(["sync", str(copy.path)]) == 0
+    copy.acknowledged.unlink()
+    assert main(["sync", str(copy.path)]) == 0
+
+    kept = client.get_run(original.info.run_id)
+    assert kept.info.status == "FINISHED"
+    assert "pwned" not in kept.data.tags
+    runs = client.search_runs(["1"])
+    assert len(runs) == 2  # the copy has one of its own, and finds it again
+    shutil.rmtree(copy.path)
+
+    moved = RunFolder(waiting.path.rename(waiting.path.with_name("moved-00000000")))
+    append(moved, {"kind": "tag", "key": "moved", "value": "yes"})
+    assert main(["sync", str(moved.path)]) == 0
+    assert client.get_run(original.info.run_id).data.tags["moved"] == "yes"
+    assert len(client.search_runs(["1"])) == 2
+
+
+def broken_image(folder):
+    """A PNG whose text chunk is too large for Pillow."""
+    data = zlib.compress(b"x" * (70 << 20))
+    chunk = b"zTXt" + b"a\0\0" + data
+    header = b"IHDR" + (1).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
+    parts = [len(part[4:]).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big") for part in (header, chunk)]
+    (folder.path / "pictures" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    append(folder, {"kind": "image", "key": "images/a", "iteration": 1, "path": "pictures/a.png"})
+
+
+def as_folder(name):
+    def make(folder):
+        (folder.path / name).unlink(missing_ok=True)
+        (folder.path / name).mkdir()
+        append(folder, {"kind": "file", "path": "missing", "folder": ""})
+
+    return make
+
+
+def identity(**changes):
+    def make(folder):
+        folder.identity.write_text(json.dumps({**folder.read_identity(), **changes}))
+
+    return make
+
+
+DAMAGES = {
+    "own kind": lambda folder: append(folder, {"kind": "unreadable"}, {"kind": "unreadable", "reason": 5}),
+    "long path": lambda folder: append(folder, {"kind": "file", "path": "x" * 300, "folder": ""}),
+    "picture": broken_image,
+    "early": identity(created=-2.4e11),
+    "late": identity(created=10**400),
+    "surrogate": identity(name="\ud800"),
+    "kinds": identity(name=3, id=[1], parent={}, recipe_folder=5),
+    **{name: as_folder(name) for name in ("rejected.jsonl", "upload.lock", "run.lock", "acknowledged.json", "upload_state.json")},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_whatever_a_folder_holds_the_others_are_listed_and_sent(waiting, tmp_path, empty_store, damage, capsys):
+    empty_store(tmp_path)
+    bad = RunFolder(shutil.copytree(waiting.path, waiting.path.with_name("bad-00000000")))
+    damage(bad)
+
+    assert main(["runs", "--json"]) == 0
+    listed = {run["run"]: run for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert listed[waiting.path.name]["undelivered"]
+    assert bad.path.name in listed
+    assert main(["runs"]) == 0
+
+    main(["sync"])
+
+    captured = capsys.readouterr()
+    assert f"{waiting.path.name}: MLflow has all" in captured.out
+    assert "Traceback" not in captured.err
+
+
+def test_a_run_that_calls_itself_a_sweep_adopts_no_other(waiting):
+    from ganforge.runs.run_index import members
+
+    evil = RunFolder.create(waiting.path.parents[1], "rings", "evil")
+    evil.identity.write_text('{"kind": "sweep"}')
+
+    assert [folder.path for folder in members(evil)] == [evil.path]
+
+
+def checkpoint_file(name, content):
+    """Replace a file of the newest checkpoint, with a manifest that fits."""
+
+    def make(folder):
+        (newest,) = folder.checkpoints.iterdir()
+        (newest / name).write_bytes(content)
+        manifest = json.loads((newest / "MANIFEST.json").read_text())
+        manifest["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        (newest / "MANIFEST.json").write_text(json.dumps(manifest))
+
+    return make
+
+
+def other_file(name, content):
+    return lambda folder: (folder.path / name).write_text(content)
+
+
+DEEP = "[" * 100_000
+CONTENTS = {
+    "weights": checkpoint_file("ema.safetensors", b"garbage"),
+    "no weights": checkpoint_file("ema.safetensors", b""),
+    "state": checkpoint_file("state.json", b""),
+    "deep state": checkpoint_file("state.json", DEEP.encode()),
+    "specs": other_file("specs.json", DEEP),
+    "identity": other_file("run.json", '{"recipe_folder": 5}'),
+    "evaluations": other_file("evaluations.jsonl", DEEP + "\n"),
+    "lock": other_file("lock.json", DEEP),
+    "recipe": other_file("resolved.toml", "seed = " + "1" * 5000),
+    "protocols": lambda folder: append(
+        folder,
+        {"kind": "protocols", "iteration": 1, "protocols": 5, "value_info": {"a": 3}},
+        {"kind": "protocols", "iteration": 1, "protocols": {"wasserstein": 7}, "value_info": {}},
+        {"kind": "eval", "iteration": 1, "values": {"wasserstein": "0.5"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_no_content_of_a_folder_is_a_traceback(shared, content, capsys):
+    content(shared)
+
+    for command in (["sample"], ["report"], ["compare"], ["evaluate"], ["run", "--resume"]):
+        assert main([*command, shared.path.name]) in {0, 1, 2, 4, 5}, command
+
+    assert "Traceback" not in capsys.readouterr().err

@@ -20,9 +20,12 @@ def test_numbers_that_are_no_secrets_stay(key, value):
 @pytest.mark.parametrize(
     "secret",
     [
-        "sk-proj-abcdefghijklmnop",
+        "sk-proj-abcdefghijkl3mnop",
+        "sk_live_abcdefghijklmnop1",
+        "AIzaabcdefghijklmnopqrstuvwxyz0123456789",
+        "pypi-AgEIcHlwaS5vcmcCJDAwMDAw",
         "ghp_0123456789abcdefghijABCDEFGHIJ",
-        "hf_abcdefghijklmnopqrst",
+        "hf_abcdefghijklmnopqrstuvwxyzabcdef",
         "AKIAIOSFODNN7EXAMPLE",
         "xoxb-123456789012-abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
@@ -60,6 +63,15 @@ def test_a_private_key_is_cut_out_whole():
         "HF_TOKEN: hunter2",
         "https://anna:p@hunter2@host/x",
         ".https://anna:hunter2@host/x",
+        "https://anna:hun'hunter2@host/x",
+        'token = [\n  "hunter2",\n]',
+        'password = { value = "hunter2" }',
+        '{"credentials": {"user": "hunter2"}}',
+        "ganforge run x --password hunter2 --plain",
+        "--api-key=hunter2",
+        "private_key: hunter2",
+        "Authorization: hunter2",
+        "https://host/x?sig=hunter2&a=b",
     ],
 )
 def test_no_form_of_writing_a_secret_leaves_a_part_of_it(text):
@@ -87,6 +99,15 @@ def test_long_texts_take_linear_time(unit, growth):
         "tokens: the first one",
         "http://token.example.org:8000/x",
         "compass = north",
+        "token_mixer = mlp",
+        'cls_token = "learned"',
+        "low_pass = hann",
+        "token_dim = 1024",
+        "data/sk-sketches-v2/train",
+        "/mnt/pk-experiments-of-2024-and-later/x.npz",
+        "sk-learn-extra==1.0",
+        "a/token=abc/b.npz",
+        "sftp://anna@host/data",
         "the discriminator passes over it",
         "sqlite:///mlflow.db",
         "user@example.org",
@@ -107,6 +128,16 @@ def test_plain_data_is_masked_at_any_depth():
     }
 
 
+def test_all_below_a_key_that_names_a_secret_is_hidden_numbers_too():
+    data = {"credentials": {"user": "a1", "pins": [1234567, 2.5, True, None]}, "access_token": 1234567890123, "token_dim": 1024}
+
+    assert mask_data(data) == {
+        "credentials": {"user": HIDDEN, "pins": [HIDDEN, 2.5, True, None]},
+        "access_token": HIDDEN,
+        "token_dim": 1024,
+    }
+
+
 @pytest.mark.parametrize(
     ("url", "public"),
     [
@@ -118,7 +149,7 @@ def test_plain_data_is_masked_at_any_depth():
         ("https://example.org/a.whl?token=hunter2", "https://example.org/a.whl"),
         ("https://example.org/a.whl?v=1&X-Amz-Signature=f00&y=2#sha256=ab", "https://example.org/a.whl?v=1&y=2#sha256=ab"),
         ("https://example.org/a.whl?%74oken=hunter2", "https://example.org/a.whl"),
-        ("https://example.org/a.whl?q=hf_abcdefghijklmnopqrst", "https://example.org/a.whl"),
+        ("https://example.org/a.whl?q=hf_abcdefghijklmnopqrstuvwxyzabcdef", "https://example.org/a.whl"),
         ("https://example.org/a.whl#egg=a&token=hunter2", "https://example.org/a.whl#egg=a"),
     ],
 )

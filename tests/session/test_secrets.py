@@ -55,7 +55,7 @@ def ganforge_register_metrics(register):
 TABLES = '''
 title = "Points with token=canary-title"
 description = """
-From https://me:canary-login@example.org/data, with the key sk-canaryshapecanary.
+From https://me:canary-login@example.org/data, with the key sk-canaryshape4canary.
 """
 [train]
 iterations = 4

@@ -277,12 +277,12 @@ def join_remedies(differences: Sequence[LockDifference]) -> str:
 
 
 def _kept_file(file: LockedFile, origin: Path | None) -> Path | None:
-    """A local plugin with the locked content, at its old path or as a copy beside the lock; ``None`` if neither has it."""
-    places = [Path(file.file)]
-    if origin is not None and local_plugin_name(Path(file.key)) == file.key:  # the key may come from anyone; accept no path
-        path = origin / "lock.json" if origin.is_dir() else origin
-        places.append(path.with_name(path.stem.replace("lock", "plugins", 1)) / f"{file.key.replace('-', '_')}.py")
-    return next((one for one in places if one.is_file() and read_local_plugin(one).sha256 == file.sha256), None)
+    """The copy of a local plugin beside the lock; ``None`` if it is not there, or has other content."""
+    if origin is None or local_plugin_name(Path(file.key)) != file.key:  # the key may come from anyone; accept no path
+        return None
+    path = origin / "lock.json" if origin.is_dir() else origin
+    kept = path.with_name(path.stem.replace("lock", "plugins", 1)) / f"{file.key.replace('-', '_')}.py"
+    return kept if kept.is_file() and read_local_plugin(kept).sha256 == file.sha256 else None
 
 
 def _distribution_differences(locked: Lock) -> Iterator[LockDifference]:

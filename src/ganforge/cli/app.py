@@ -10,11 +10,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from traceback import format_exception, walk_tb
 from types import TracebackType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +29,8 @@ _VALUE_OPTIONS = ("--no-plugin", "--only-plugins", "--plugin")
 
 _WRITERS = ("ganforge.cli.", "typer.", "click.", "rich.")
 """Modules that write to the standard streams."""
+
+_python_format = warnings.formatwarning
 
 app = typer.Typer(
     name="ganforge",
@@ -114,6 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Errors that a user can fix are printed to stderr without a traceback. Any other exception is a bug and keeps its traceback
     (exit code 1). Typer exits with 2 on wrong usage and with 130 on Ctrl-C.
     """
+    if arguments is None:  # our own process
+        warnings.formatwarning = _format_warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an encoding without Greek letters shows "?" instead of raising
             stream.reconfigure(errors="replace")
@@ -132,6 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.failure(unwritable)
         return unwritable.exit_code
     return code
+
+
+def _format_warning(*words: Any, **options: Any) -> str:
+    return mask_text(_python_format(*words, **options))
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ganforge.core import formatting
 from ganforge.core.errors import GanforgeError, RecipeError
-from ganforge.core.redaction import mask_text
+from ganforge.core.redaction import mask_data, mask_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +71,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: I
         rows: cells; ``None`` is shown as a dash.
         right: indices of right-aligned columns, such as numbers.
     """
-    cells = [["–" if cell is None else formatting.clean(str(cell)) for cell in row] for row in rows]
+    cells = [["–" if cell is None else mask_text(formatting.clean(str(cell))) for cell in row] for row in rows]
     names, numbers = [formatting.clean(heading) for heading in headings], set(right)
     if not sys.stdout.isatty():
         _plain_table([names, *cells], numbers)
@@ -93,10 +93,10 @@ def print_json(facts: Mapping[str, object]) -> None:
 
     Numbers that are not finite become ``null``, as JSON cannot represent them; dataclasses become objects.
     """
-    from pydantic_core import to_json
+    from pydantic_core import to_jsonable_python
 
-    plain = json.loads(to_json({"schema": 1, **facts}, inf_nan_mode="null", fallback=_plain))
-    sys.stdout.write(json.dumps(plain, indent=2) + "\n")  # ASCII: not every locale can encode λ
+    plain = to_jsonable_python({"schema": 1, **facts}, inf_nan_mode="null", fallback=_plain)
+    sys.stdout.write(json.dumps(mask_data(plain), indent=2) + "\n")  # ASCII: not every locale can encode λ
 
 
 def attributes(thing: object, *names: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ import typer
 
 from ganforge.cli import console, options
 from ganforge.core import formatting
-from ganforge.core.errors import GanforgeError, UsageError
+from ganforge.core.errors import GanforgeError, StorageError, UsageError, describe_error
 
 if TYPE_CHECKING:
     from ganforge.storage.run_folder import RunFolder
@@ -113,11 +113,11 @@ def _deliver(
                 continue
             console.note(f"{folder.path.name}: sending")
             delivered[folder] = deliver(folder, uri)
-        except GanforgeError as error:
+        except Exception as error:  # whatever one folder holds, the others are sent
             if len(folders) == 1 and not every:
                 raise
-            failed[folder] = error
-            console.warning(f"{folder.path.name} was not sent: {error}")
+            failed[folder] = error if isinstance(error, GanforgeError) else StorageError(describe_error(error))
+            console.warning(f"{folder.path.name} was not sent: {failed[folder]}")
         else:
             if not quiet:
                 _print(folder, delivered[folder])

@@ -10,28 +10,32 @@ from urllib.parse import unquote
 HIDDEN = "***"
 
 # No pattern here takes more than linear time: each begins where a word begins, and its repetitions give nothing back.
-_KEY = (
-    r"(?:password|passwd|passphrase|secret|credential|api[_-]?key|access[_-]?key"
-    r"|token(?![a-z])|(?<![a-z])(?:pass|pwd)(?![a-z]))"  # but not tokens, compass and passes
+_KEY = (  # at the end of a key: client_secret, but not token_dim and compass
+    r"(?:password|passwd|passphrase|secrets?|credentials?|(?:api|access|account|private|secret|auth)[_-]?key|authorization|auth"
+    r"|(?<![a-z])(?:pass|pwd|sig|signature)|token)"
 )
-_SECRET_KEY = re.compile(_KEY, re.IGNORECASE)
-_HARMLESS = re.compile(r"true|false|none|-?\d{1,3}|-?\d*\.\d{1,4}|\[[\d\s.,-]*\]", re.IGNORECASE)  # token_dropout = 0.1
+_SECRET_KEY = re.compile(rf"{_KEY}\Z", re.IGNORECASE)
+_WORD_KEY = re.compile(r"(?:token|pass)\Z", re.IGNORECASE)  # cls_token = "learned" and filter_pass = "low" are no secrets
+_WORD = re.compile(r"[a-z_]{1,20}")
+_HARMLESS = re.compile(r"true|false|none|-?\d{1,3}|-?\d*\.\d{1,4}|\[[\d\s.,-]*\]", re.IGNORECASE)
 _SECRET_SHAPE = re.compile(
-    r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}"  # OpenAI and others
+    r"(?<![\w/.-])(?:sk|pk|rk)-(?=[\w-]*\d)[A-Za-z0-9_-]{16,}"  # OpenAI and others
+    r"|\b[sr]k_live_[A-Za-z0-9]{16,}|\bAIza[\w-]{30,}|\bpypi-[\w-]{20,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
-    r"|\bhf_[A-Za-z0-9]{16,}"
+    r"|\bhf_[A-Za-z0-9]{30,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]{4,}"  # JSON web token
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|\bBearer +[A-Za-z0-9._~+/-]{8,}=*"
+    r"|\b(?:Bearer|Basic) +[A-Za-z0-9._~+/-]{16,}=*"
 )
-_LOGIN = re.compile(r"(?<![\w+.-])(?P<scheme>[\w+.-]++://)(?P<user>(?:[^/\s@\"'<>]*+@)+)")
-_ASSIGNMENT = re.compile(
-    rf"""(?<![\w.\-])(?<!://)(?P<head>(?=[\w.\-]*?{_KEY})[\w.\-]++["']?\s*+(?::|=(?!=))\s*+)"""
-    r"""(?P<value>\"""[\s\S]*?\"""|'''[\s\S]*?'''|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*'|\[[^\[\]\n]*\]|[^\s,;}\]]+)""",
+_LOGIN = re.compile(r"(?<![\w+.-])(?P<scheme>[\w+.-]++://)(?P<user>(?:[^/\s@\"<>]*+@)+)")
+_VALUE = r"""(?P<value>\"""[\s\S]*?\"""|'''[\s\S]*?'''|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*'|\[[^\[\]]*\]|\{[^{}]*\}|[^\s,;}\]]+)"""
+_ASSIGNMENT = re.compile(  # key = value, "key": value
+    rf"""(?<![\w.\-/])(?P<head>(?=[\w.\-]*?(?P<key>{_KEY})["']?\s*+(?::|=(?!=)))[\w.\-]++["']?\s*+[:=]\s*+){_VALUE}""",
     re.IGNORECASE,
 )
+_OPTION = re.compile(rf"(?<![\w-])(?P<head>--(?=[\w-]*?(?P<key>{_KEY})\s)[\w-]++\s++)(?!-){_VALUE}", re.IGNORECASE)  # --key value
 _USER = re.compile(r"(?P<scheme>^[a-zA-Z][\w+.-]*://)(?P<user>[^/?#]*@)")
 _NO_SECRET_USER = re.compile(r"(?:\$\{[\w-]+\}(?::\$\{[\w-]+\})?|git)")  # PEP 610: names of variables, and git's usual user
 _SECRET_PART = re.compile(r"pass|pwd|secret|token|key|credential|signature|\bsig\b|\bauth|jwt|session", re.IGNORECASE)
@@ -39,18 +43,26 @@ _SECRET_PART = re.compile(r"pass|pwd|secret|token|key|credential|signature|\bsig
 
 def mask(key: str, value: str) -> str:
     """The value, or ``***`` if the key names a secret; secrets inside other values are masked, too."""
-    if value and _SECRET_KEY.search(key) and not _HARMLESS.fullmatch(value):
-        return HIDDEN
-    return mask_text(value)
+    return HIDDEN if value and is_secret(key, value) else mask_text(value)
+
+
+def is_secret(key: str, value: str) -> bool:
+    """Whether the key names a secret and the value may be one."""
+    if not _SECRET_KEY.search(key) or _HARMLESS.fullmatch(value):
+        return False
+    return not (_WORD_KEY.search(key) and _WORD.fullmatch(value))
 
 
 def mask_data(data: Any, key: str = "") -> Any:
-    """Plain data with every text masked by its innermost key; tuples become lists."""
+    """Plain data with every text masked by its key, and all that is below a key that names a secret; tuples become lists."""
     match data:
         case str():
             return mask(key, data)
+        case int() | float() if not isinstance(data, bool) and is_secret(key, str(data)):
+            return HIDDEN
         case Mapping():
-            return {name: mask_data(value, str(name)) for name, value in data.items()}
+            inner = key if _SECRET_KEY.search(key) else ""
+            return {name: mask_data(value, inner or str(name)) for name, value in data.items()}
         case list() | tuple():
             return [mask_data(value, key) for value in data]
         case _:
@@ -61,12 +73,12 @@ def mask_text(text: str) -> str:
     """Free text (a log line, a recipe, a command line) without logins in URIs, known shapes of secrets, and ``password = …``."""
     text = _LOGIN.sub(_public_user, text)
     text = _SECRET_SHAPE.sub(HIDDEN, text)
-    return _ASSIGNMENT.sub(_hide_assignment, text)
+    return _OPTION.sub(_hide_assignment, _ASSIGNMENT.sub(_hide_assignment, text))
 
 
 def _hide_assignment(match: re.Match[str]) -> str:
     value = match["value"]
-    if _HARMLESS.fullmatch(value.strip("\"'")):
+    if not is_secret(match["key"], value.strip("\"'")):
         return match[0]
     quote = value[0] if value[0] in "\"'" else ""
     return f"{match['head']}{quote}{HIDDEN}{quote}"
@@ -85,7 +97,7 @@ def public_url(url: str) -> str:
 
 def _public_user(match: re.Match[str]) -> str:
     user = match["user"][:-1]  # without its @
-    if match["scheme"].lower().endswith("ssh://"):
+    if match["scheme"].lower().endswith(("ssh://", "sftp://")):
         user = user.partition(":")[0]
     elif not _NO_SECRET_USER.fullmatch(user):
         user = ""

@@ -7,7 +7,9 @@ import statistics
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from pydantic import ValidationError, create_model
 
 from ganforge.core.errors import describe_error
 from ganforge.core.events import CheckUnavailable, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
@@ -121,6 +123,18 @@ class _Smoother:
             values["vanishing"] = values["gradients/generator"] / self.baseline
 
 
+_Memory = create_model(
+    "_Memory",
+    values=dict[str, float],
+    smoother=_Smoother,
+    histories=dict[str, _History],
+    ratios=list[float],
+    run_once=list[str],
+    unavailable=dict[str, int],
+)
+"""What :meth:`HealthMonitor.to_plain` returns."""
+
+
 def _smooth_ratio(before: float, ratio: float) -> float:
     """The ratio, smoothed on a logarithmic scale over about three values."""
     if not (math.isfinite(before) and math.isfinite(ratio)):
@@ -206,7 +220,11 @@ class HealthMonitor:
 
     def restore(self, plain: object) -> None:
         """Continue from what :meth:`to_plain` returned; anything else, as from a run without monitoring, is ignored."""
-        self._restored = plain if isinstance(plain, dict) else None
+        try:
+            _Memory.model_validate(plain)
+        except ValidationError:
+            plain = None
+        self._restored = cast("dict[str, Any] | None", plain)
 
     def roll_back(self, plain: object) -> None:
         """Forget everything since a state whose values hold ``plain``."""

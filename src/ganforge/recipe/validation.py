@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from ganforge.core.errors import did_you_mean
 from ganforge.core.params import Params
+from ganforge.core.redaction import mask_data
 from ganforge.recipe.toml_file import Key, format_key, step_into
 
 P = TypeVar("P", bound=Params)
@@ -170,7 +171,7 @@ def _issue(model: type[Params], table: Mapping[str, Any], error: _Error) -> Vali
 def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
     """Message and hint; ``models`` are those that the table around the key may belong to."""
     key, details = error.key, error.details
-    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    kind, value, context = details["type"], mask_data(details["input"], str(key[-1]) if key else ""), details.get("ctx", {})
     match kind:
         case _ if kind == "no_branch" or kind in _EXPECTED:
             return _wrong_type(_expected_type(details), key, value)

@@ -210,8 +210,10 @@ def from_project(folder: Path) -> PluginSelection:
 
 
 def project_file(folder: Path) -> Path | None:
-    """The first ``pyproject.toml`` in the folder or above it."""
-    return next((path for place in (folder, *folder.parents) if (path := place / "pyproject.toml").is_file()), None)
+    """The first ``pyproject.toml`` in the folder or above it, but none in a run's folder, which may come from anyone."""
+    places = [folder, *folder.parents]
+    runs = [at for at, place in enumerate(places) if (place / "run.json").exists()]
+    return next((path for place in places[max(runs, default=-1) + 1 :] if (path := place / "pyproject.toml").is_file()), None)
 
 
 def project_table(file: Path, name: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _description(data: ReportData) -> list[str]:
     """The paragraphs of the recipe's description."""
     try:
         description = tomllib.loads(data.resolved or "").get("description")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError also for numbers of thousands of digits
         return []
     paragraphs = re.split(r"\n\s*\n", description) if isinstance(description, str) else []
     return [one.strip() for one in paragraphs if one.strip()]

@@ -127,10 +127,11 @@ def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, n
     specs = path / "specs.json"
     if not specs.exists():
         raise RunFolderError(f"{path} has no specs.json: this run never started", remedy="choose another run")
-    with _damage_errors(specs):
+    with _damage_errors(specs, RuntimeError):
         sizes = strict_json.loads(specs.read_bytes())
         data = TypeAdapter(DataSpec).validate_python(sizes["data"])
         latent = TypeAdapter(LatentSpec).validate_python(sizes["latent"])
+        data.denormalize(torch.zeros(1, *data.shape))  # a normalization of another size
 
     sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
     _check_local_files(path, generator, sampler)

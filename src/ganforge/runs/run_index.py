@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, StorageError, UsageError, did_you_mean
+from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, StorageError, UsageError, describe_error, did_you_mean
 from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.storage.journal import JournalWriter
-from ganforge.storage.run_folder import LATEST, RunFolder, Status
+from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.tracking.delivery import PendingUploads, count_pending
 
 _SHOWN = 8  # candidates that an error lists
@@ -158,11 +158,11 @@ def _list(runs: Sequence[IdentifiedRun]) -> str:
 def members(folder: RunFolder) -> Iterator[RunFolder]:
     """The run itself, or the seeds of a sweep."""
     identity = folder.read_identity()
-    if identity.get("kind") != "sweep":
+    if identity.get("kind") != "sweep" or not identity.get("id"):
         yield folder
         return
     siblings = (identify(RunFolder(path.parent)) for path in sorted(folder.path.resolve().parent.glob("*/run.json")))
-    seeds = [one.folder for one in siblings if one.identity and one.identity.get("parent") == identity.get("id")]
+    seeds = [one.folder for one in siblings if one.identity.get("parent") == identity.get("id")]
     if not seeds:
         raise UsageError(
             f"{folder.path} is a sweep over seeds, but none of its runs is in the same folder", remedy="name the runs instead"
@@ -193,10 +193,26 @@ def _damaged(path: Path, reason: str) -> RunFolderError:
 def list_runs(root: Path, experiment: str | None = None) -> list[RunSummary]:
     """The runs below ``root``, newest first; only those of ``experiment`` (its name, or its folder's) if given."""
     found = [run for run in run_folders(root) if experiment in {None, run.experiment, run.folder.path.parent.name}]
-    return sorted((_summary(run) for run in found), key=lambda run: (run.started or 0.0, run.run), reverse=True)
+    return sorted(map(_summary, found), key=lambda run: (run.started or 0.0, run.run), reverse=True)
 
 
 def _summary(run: IdentifiedRun) -> RunSummary:
+    try:
+        return _summarize(run)
+    except Exception as error:  # noqa: BLE001 - whatever one folder holds, the others are listed
+        remark = describe_error(error)
+        return RunSummary(
+            run=run.folder.path.name,
+            name=run.name,
+            id=run.id,
+            experiment=run.experiment,
+            folder=run.folder.path,
+            status="unknown",
+            remark=remark,
+        )
+
+
+def _summarize(run: IdentifiedRun) -> RunSummary:
     folder, identity = run.folder, run.identity
     word, status, remark = ("unknown", None, str(run.refusal)) if run.refusal else current_status(folder, identity)
     seed, title, created, parent = (identity.get(key) for key in ("seed", "title", "created", "parent"))
@@ -217,7 +233,7 @@ def _summary(run: IdentifiedRun) -> RunSummary:
         iteration=known.iteration,
         iterations=known.iterations,
         metrics=known.metrics,
-        started=float(created) if isinstance(created, int | float) and abs(created) < LATEST else None,
+        started=float(created) if isinstance(created, int | float) else None,
         seconds=known.seconds,
         health=str(known.health["verdict"]) if known.health and "verdict" in known.health else None,
         undelivered=undelivered,

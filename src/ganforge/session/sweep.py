@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import subprocess
 import sys
 import time
@@ -72,7 +73,9 @@ def _run_all(options: Options, plan: RunPlan, folder: RunFolder, seeds: range, j
     parent = folder.read_identity()["id"]
 
     def run_one(seed: int) -> Result | None:
-        return None if stop.requested() else _run_one(_command(options, plan, seed, parent), plan, seed, folder, stop)
+        if stop.requested():
+            return None
+        return _run_one(_command(options, plan, seed, parent), plan, seed, folder, stop, options.tracking_uri)
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
@@ -87,16 +90,16 @@ def _command(options: Options, plan: RunPlan, seed: int, parent: str) -> list[st
     command = [sys.executable, "-P", "-m", "ganforge", "run", str(plan.source.path), "--plain", "--json"]
     command += [word for text in options.overrides for word in ("--set", text)]
     command += ["--set", f"train.seed={seed}", "--device", options.device, "--runs-dir", str(options.runs_dir), "--parent", parent]
-    command += ["--tracking-uri", options.tracking_uri] if options.tracking_uri else []
     return command + (["--locked", str(options.locked)] if options.locked else [])
 
 
-def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder, stop: StopRequest) -> Result:
+def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder, stop: StopRequest, uri: str | None) -> Result:
     """Run a seed in its own process; its stderr goes to a log in the sweep's folder."""
     log = folder.path / f"seed-{seed}.log"
+    environment = {**os.environ, **({"MLFLOW_TRACKING_URI": uri} if uri else {})}  # not an argument: it may hold a password
     with log.open("w", encoding="utf-8") as errors:
         # A session of its own, so that Ctrl-C reaches it through us and not twice.
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)  # noqa: S603 - our own module
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=environment)  # noqa: S603 - our own module
         stop.children.add(child)
         output, _ = child.communicate()
         stop.children.discard(child)

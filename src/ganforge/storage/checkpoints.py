@@ -111,14 +111,18 @@ def list_checkpoints(folder: RunFolder) -> list[Path]:
 
 def load(path: Path) -> State:
     """Load the state from one checkpoint's folder; raises a :class:`DamagedCheckpointError` as :func:`read_verified` does."""
+    from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
     files = read_verified(path)
-    values = strict_json.loads(files.pop(_VALUES))
     tensors: dict[str, Tensor] = {}
-    for name, data in files.items():
-        group = name.removesuffix(".safetensors")
-        tensors |= {f"{group}/{key}": tensor for key, tensor in from_bytes(data).items()}
+    try:
+        values = strict_json.loads(files.pop(_VALUES))
+        for name, data in files.items():
+            group = name.removesuffix(".safetensors")
+            tensors |= {f"{group}/{key}": tensor for key, tensor in from_bytes(data).items()}
+    except (ValueError, SafetensorError) as error:  # anyone can write a manifest that fits
+        raise DamagedCheckpointError(f"its content cannot be read: {error}") from error
     return State(tensors, values)
 
 
@@ -142,7 +146,7 @@ def _manifest(path: Path) -> dict[str, tuple[int, str]]:
         manifest = strict_json.loads(text)
         version, iteration = manifest["format"], manifest["iteration"]
         files = {name: (int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DamagedCheckpointError(f"{_MANIFEST}: not a manifest") from error
     if version != _FORMAT:
         raise DamagedCheckpointError(f"{_MANIFEST}: format {version} instead of {_FORMAT}; written by another version of ganforge")

@@ -24,7 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, cast
 
-from pydantic import Field, ValidationError, create_model
+from packaging.requirements import Requirement
+from pydantic import AfterValidator, Field, Strict, ValidationError, create_model
 
 from ganforge.core.errors import StorageError
 from ganforge.core.findings import Finding
@@ -39,18 +40,22 @@ INTERVAL = 500  # milliseconds that a row is kept, as long as more rows come
 REWINDS = ("resume", "rollback")  # kinds of records after which iterations repeat that the journal already has
 BACKLOG = 4 << 20  # bytes of metrics that are kept in memory while the disk refuses writes; later ones are lost
 
+_UNREADABLE = "unreadable"  # kind of what comes in place of a record that no writer writes
 _PREFIX = 9  # eight hex digits and a space
 _Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+_Float = Annotated[float, Strict()]
+_Info = create_model("_Info", label=(str, ""), better=(str, ""), ideal=(_Float | None, None), floor=(_Float | None, None))
 _FIELDS: dict[str, dict[str, Any]] = {  # of each kind of record, as pydantic's create_model takes them
     "start": {name: (dict[str, str], {}) for name in ("params", "tags")},
     "metrics": {"iterations": str, "ms": str, "values": dict[str, str]},
-    "eval": {"iteration": _Count, "values": dict[str, float], "missing": (list[str], [])},
-    "evaluated": {"iteration": _Count, "number": _Count, "values": dict[str, float]},
+    "protocols": {"iteration": _Count, "protocols": dict[str, dict[str, Any]], "value_info": dict[str, _Info]},
+    "eval": {"iteration": _Count, "values": dict[str, _Float], "missing": (list[str], [])},
+    "evaluated": {"iteration": _Count, "number": _Count, "values": dict[str, _Float]},
     "image": {"iteration": _Count, "key": str, "path": str},
     "file": {"path": str, "folder": str},
     "tag": {"key": str, "value": str},
     "health": {"verdict": str, "findings": list[Finding], "seeds": (dict[str, int], {})},
-    "model": {"iteration": _Count, "path": str, "requirements": list[str]},
+    "model": {"iteration": _Count, "path": str, "requirements": list[Annotated[str, AfterValidator(Requirement)]]},
     "changed": {"iteration": _Count, "values": dict[str, tuple[str, str]]},
     "resume": {"iteration": _Count},
     "rollback": {"iteration": _Count, "reached": _Count, "reason": (str | None, None)},
@@ -98,12 +103,14 @@ def _parse(text: bytes) -> dict[str, Any]:
     """The record of a line with a valid checksum, which anyone can compute: what no writer writes becomes ``unreadable``."""
     try:
         record: dict[str, Any] = strict_json.loads(text)
+        if record["kind"] == _UNREADABLE:
+            return _unreadable("no such kind")
         if model := _MODELS.get(record["kind"]):
             model.model_validate(record)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return _unreadable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         return _unreadable(error)
     return record
 
@@ -121,7 +128,7 @@ def _unpack_columns(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unreadable(reason: object) -> dict[str, Any]:
-    return {"kind": "unreadable", "ms": 0, "reason": str(reason)}
+    return {"kind": _UNREADABLE, "ms": 0, "reason": str(reason)}
 
 
 def read_with_limits(path: Path, *kinds: str) -> Iterator[tuple[float, dict[str, Any]]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from filelock import FileLock, Timeout
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ganforge.core.errors import RunFolderError, StorageError
 from ganforge.core.redaction import mask_data
@@ -65,6 +65,19 @@ class Status:
 
 
 _STATUS = TypeAdapter(Status)
+
+
+class _Identity(BaseModel):
+    """What is known of ``run.json``; it holds more."""
+
+    id: str | None = None
+    name: str | None = None
+    experiment: str | None = None
+    parent: str | None = None
+    kind: str | None = None
+    host: str | None = None
+    recipe_folder: str | None = None
+    created: Annotated[float, Field(ge=0, lt=LATEST)] | None = None
 
 
 class _Entry:
@@ -145,11 +158,12 @@ class RunFolder:
         """The place of a file that the journal names; raises a RunFolderError if it is outside of the folder, or missing."""
         try:
             place = (self.path / path).resolve()
-        except ValueError as error:  # a NUL character
-            raise RunFolderError(f"{path!r} is not a path") from error
+            exists = place.exists()
+        except (OSError, ValueError) as error:  # too long, or with a NUL character
+            raise RunFolderError(f"{path[:200]!r} is not a path") from error
         if not place.is_relative_to(self.path.resolve()):
             raise RunFolderError(f"{path} is outside the run folder")
-        if not place.exists():
+        if not exists:
             raise RunFolderError(f"{path} is missing")
         return place
 
@@ -165,15 +179,19 @@ class RunFolder:
             return None
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, TypeError, RecursionError) as error:
+        except ValueError as error:
             raise StorageError(f"{path} is damaged: {error}") from error
 
     def read_identity(self) -> dict[str, Any]:
         """Read what identifies the run; empty where there is none."""
-        found = self.read_json(self.identity)
-        if found is not None and not isinstance(found, dict):
-            raise StorageError(f"{self.identity} is damaged: it is not a table")
-        return found or {}
+        if (found := self.read_json(self.identity)) is None:
+            return {}
+        try:
+            _Identity.model_validate(found)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise StorageError(f"{self.identity} is damaged: {problem['loc']}: {problem['msg']}") from error
+        return dict(found)
 
     def read_status(self) -> Status | None:
         """Read the run's state; ``None`` before the first report. Unknown keys, from newer versions of ganforge, are ignored."""
@@ -239,7 +257,7 @@ class RunFolder:
         try:
             note = strict_json.loads(self._holder_file.read_bytes())
             return LockHolder(int(note["pid"]), str(note["host"]), min(float(note["since"]), LATEST))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return LockHolder(0, "?", 0.0)
 
 

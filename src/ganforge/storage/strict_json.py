@@ -26,7 +26,10 @@ def dumps(data: object, *, indent: int | None = None) -> str:
 
 def loads(text: str | bytes) -> Any:
     """Load what :func:`dumps` wrote; raises a :class:`ValueError` for anything else."""
-    return json.loads(text, object_hook=_decode)
+    try:
+        return json.loads(text, object_hook=_decode)
+    except (RecursionError, TypeError, OverflowError) as error:
+        raise ValueError(f"not JSON of plain data: {error}") from error
 
 
 def _encode(data: object, where: str) -> object:

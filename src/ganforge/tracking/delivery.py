@@ -6,6 +6,7 @@ from the acknowledgement. A crash does the same, so there is only one way to rec
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ class Acknowledgement:
         """Read the file; a missing or damaged one acknowledges nothing, since sending records twice does no harm."""
         try:
             return TypeAdapter(cls).validate_python(strict_json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError, RecursionError):
+        except (OSError, ValueError):
             return cls()
 
     def for_store(self, store: str) -> Acknowledgement:
@@ -127,6 +128,8 @@ class Delivery:
         except ValueError as error:
             raise UnreachableError(f"the journal has no start record: {error}") from error
 
+        origin = {"ganforge.run_dir": str(self.folder.path.resolve()), "ganforge.host": socket.gethostname()}
+        start = replace(start, tags={**start.tags, **origin})
         experiment_id, run_id = self._sink.open_run(start, self.ack.run_id)
         self._start = start
         if not self.ack.described:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from importlib import metadata
@@ -51,8 +52,9 @@ def log_generator(
         experiment_id, name="generator", source_run_id=run_id, tags={_MARK: mark}, params=params, model_type="generator"
     )
     with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary, "model")
-        _save(path, model, folder, run_id=run_id, requirements=requirements)
+        path, source = Path(temporary, "model"), Path(temporary, "run")
+        shutil.copytree(folder, source)  # MLflow decodes %2e%2e in a path, which would lead out of the folder
+        _save(path, model, source, run_id=run_id, requirements=requirements)
         for file in path.rglob("*"):
             if file.is_file() and (clean := masked_content(file)) is not None:
                 file.write_bytes(clean)

@@ -94,9 +94,13 @@ class MlflowSink:
         """Find the run (``run_id`` is acknowledged) or create it; return ``(experiment id, run id)``. Never refused for good."""
         self._ganforge_id = start.run_id
         with _translate_errors(retry=True), self.store.locked():
-            if not self._find_acknowledged(run_id):
+            if not self._find_acknowledged(run_id, start):
                 self._experiment_id = self._find_experiment(start)
-                self._run_id = self._find_run(start.run_id) or self._create_run(start)
+                found = self._search("ganforge.run_id", start.run_id)
+                own = [run for run in found if _belongs_to(run, start)]
+                self._run_id = str(own[0].info.run_id) if own else self._create_run(start)
+                if found and not own:
+                    return self._experiment_id, self._run_id  # a copy of a run: the family is that of the original
             self._link_family(start)
         return self._experiment_id, self._run_id
 
@@ -205,7 +209,7 @@ class MlflowSink:
         with self._errors(may_refuse=True):
             self._client.log_batch(self._run_id, synchronous=True, **{what: items})
 
-    def _find_acknowledged(self, run_id: str | None) -> bool:
+    def _find_acknowledged(self, run_id: str | None, start: StartRecord) -> bool:
         """Whether the store has the run that the acknowledgement names."""
         from mlflow import MlflowException
 
@@ -217,7 +221,7 @@ class MlflowSink:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return False
             raise
-        if run.data.tags.get("ganforge.run_id") != self._ganforge_id:  # the run folder names another run
+        if run.data.tags.get("ganforge.run_id") != start.run_id or not _belongs_to(run, start):  # the folder names another run
             return False
         if run.info.lifecycle_stage == "deleted":
             raise RunDeletedError(f"the run {run_id} was deleted in MLflow")
@@ -288,6 +292,17 @@ class MlflowSink:
         return {(part[0], part[2]) for part in parts if len(part) > 2 and part[1] == "step"}
 
 
+def _belongs_to(run: Any, start: StartRecord) -> bool:
+    """Whether a run in the store is that of the folder, not one with the same id from another folder, of which this is a copy.
+
+    A folder that was moved is known by its old place being empty.
+    """
+    folder, host = run.data.tags.get("ganforge.run_dir"), run.data.tags.get("ganforge.host")
+    if folder in (None, start.tags.get("ganforge.run_dir")):
+        return True
+    return host == start.tags.get("ganforge.host") and not Path(folder).exists()
+
+
 def _tags(start: StartRecord) -> Mapping[str, str]:
     tags = {metric_key(key): cut(value, _LONGEST_TAG) for key, value in start.tags.items()}
     tags["ganforge.run_id"] = start.run_id
@@ -302,10 +317,10 @@ def _open_image(path: Path) -> Image:
     import PIL.Image
 
     try:
-        with PIL.Image.open(path) as picture:
+        with PIL.Image.open(path, formats=("PNG", "GIF")) as picture:  # those that runs write; others may start programs
             picture.load()
             return picture.copy()
-    except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         raise RefusedError(f"{path.name} is not a picture: {error}") from error
 
 

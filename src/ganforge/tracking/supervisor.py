@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ganforge.core.errors import RunFolderError, StorageError, UsageError
+from ganforge.storage.atomic_files import storage_errors
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.delivery import Acknowledgement, PendingUploads, count_pending
 from ganforge.tracking.mlflow_sink import set_environment
@@ -54,7 +55,8 @@ def sync(folder: RunFolder, uri: str | None = None) -> UploadSummary:
         set_environment(own_process=True)
         run_over = threading.Event()
         run_over.set()
-        state = upload(folder, store, run_over, drain_timeout=SYNC_TIMEOUT)
+        with storage_errors(folder.path):
+            state = upload(folder, store, run_over, drain_timeout=SYNC_TIMEOUT)
         if state.phase == "busy":
             raise RunFolderError(f"the uploader of run {folder.path} is still at work", remedy="wait until it is done")
         return _summarize(folder, store)

@@ -56,7 +56,7 @@ def read_state(folder: RunFolder) -> UploadState | None:
     """The last state that the uploader wrote; ``None`` if there is none, or the file is damaged."""
     try:
         return TypeAdapter(UploadState).validate_python(strict_json.loads((folder.path / _STATE_FILE).read_bytes()))
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError):
         return None
 
 

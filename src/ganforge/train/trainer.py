@@ -200,7 +200,7 @@ class Trainer:
             restore_global_state(modules.entries_under("random", tensors), values["random"])
             self.iteration, self.rollbacks = int(values["iteration"]), int(values["rollbacks"])
             self.evaluated = bool(values["evaluated"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else f"does not have the expected form: {error}"
             raise RunFolderError(f"the checkpoint {reason}", remedy="resume from another one, or start again") from error
         self.divergence = None
