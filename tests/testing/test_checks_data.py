@@ -249,24 +249,32 @@ DATASETS = {
     "T01 shape": (
         "T01",
         changed(values=lambda samples: samples.values[:, :1]),
-        "the training samples are (1,), the spec says (2,)",
+        "have shape (80, 1), expected ('n', 2)",
     ),
-    "T01 range": ("T01", changed(values=lambda samples: samples.values * 2), "the spec says [-1, 1]"),
+    "T01 range": ("T01", changed(values=lambda samples: samples.values * 2), "the data set declares [-1, 1]"),
     "T01 not finite": (
         "T01",
         changed(values=lambda samples: samples.values / 0),
-        "the training samples contains values that are not finite",
+        "row 0 and 79 more of Faulty.training() has a value that is not finite",
     ),
-    "T01 no labels": ("T01", changed(labels=lambda samples: None), "the spec says 2 classes, but there are none"),
-    "T01 class": ("T01", changed(labels=lambda samples: samples.labels + 1), "run from 1 to 2, the spec says 2 classes"),
+    "T01 no labels": ("T01", changed(labels=lambda samples: None), "has no labels, but the data set declares 2 classes"),
+    "T01 class": (
+        "T01",
+        changed(labels=lambda samples: samples.labels + 1),
+        "go from 1 to 2, but the data set declares classes 0 to 1",
+    ),
     "T01 shares": (
         "T01",
         changed(labels=lambda samples: 1 - samples.labels),
         "class shares are [0.75, 0.25], the spec says [0.25, 0.75]",
     ),
-    "T01 empty": ("T01", changed(values=lambda samples: samples.values[:0]), "the training samples are empty"),
-    "T01 held out": ("T01", holding(held_out=lambda self, count, generator: self.samples), "held_out(1) returns 80 samples"),
-    "T01 type": ("T01", holding(training=lambda self: self.samples.values), "the training samples are a Tensor, not Samples"),
+    "T01 empty": ("T01", changed(values=lambda samples: samples.values[:0]), "have shape (0, 2)"),
+    "T01 held out": (
+        "T01",
+        holding(held_out=lambda self, count, generator: self.samples),
+        "held_out(1) have shape (80, 2), expected (1, 2)",
+    ),
+    "T01 type": ("T01", holding(training=lambda self: self.samples.values), "returned a Tensor, expected Samples"),
     "P11 no data set": ("P11", lambda context: [], "the factory returns a list without spec, training, held_out"),
     "P11 no spec": ("P11", holding(spec=(2,)), "its spec is a tuple, not a DataSpec"),
     "T02 order": ("T02", holding(training=shuffled), "training() returns another order when called again"),
@@ -296,7 +304,7 @@ DATASETS = {
         streaming(read=lambda rows: torch.randint(80, (len(rows),), generator=fresh()).tolist()),
         "returns other samples for the same rows",
     ),
-    "T06 count": ("T06", streaming(read=lambda rows: list(rows)[:2]), "returns 2 samples for 4 rows"),
+    "T06 count": ("T06", streaming(read=lambda rows: list(rows)[:2]), "have shape (2, 2), expected (4, 2)"),
     "T06 others": (
         "T06",
         streaming(read=lambda rows: [79 - row for row in rows]),
@@ -304,7 +312,7 @@ DATASETS = {
     ),
     "T06 fewer": ("T06", streaming(count=70), "streamed() has 70 samples, training() returns 80"),
     "T06 no source": ("T06", holding(streamed=lambda self: [1]), "streamed() returns a list without __len__ and read"),
-    "T06 range": ("T06", streaming(scale=3), "the samples of the source lie in"),
+    "T06 range": ("T06", streaming(scale=3), "the values of Source.read(rows) go from"),
 }
 
 

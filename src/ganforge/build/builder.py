@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from ganforge.build.blueprint import Blueprint, check_expectations
 from ganforge.build.lock import hash_data
@@ -41,7 +40,7 @@ from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
 from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
-from ganforge.train.modules import evaluating
+from ganforge.train.modules import give_sizes
 from ganforge.train.random_streams import derive, seeded
 from ganforge.train.real_samples import training_samples
 from ganforge.train.trainer import TrainConfig, Trainer
@@ -96,7 +95,8 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
-    latents = sampler.draw(2, torch.Generator().manual_seed(0))
+    with _build_errors(blueprint.sampler):
+        latents = sampler.draw(2, torch.Generator().manual_seed(0))
     generator = _network(blueprint.generator, context, batches, seed, latents).to(device)
     discriminator = _network(blueprint.discriminator, context, batches, seed, batches.subsample(2)).to(device)
     losses = [
@@ -256,9 +256,8 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
 def _network(part: Part, context: BuildContext, batches: Batches, seed: int, inputs: Latent | Samples) -> nn.Module:
     """A network as training begins with it: lazy modules have their sizes from ``inputs``, and its weights fit the data."""
     network = build_network(part, context, seed=seed)
-    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
-        with _build_errors(part), seeded(derive(seed, "initialisation", "lazy", part.component.kind)), evaluating(network):
-            network(inputs)
+    with _build_errors(part), seeded(derive(seed, "initialisation", "lazy", part.component.kind)):
+        give_sizes(network, inputs)
     if isinstance(network, DataDependentInit):
         with _build_errors(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
             network.init_from_data(batches.subsample(max(1, _INIT_VALUES // context.data.size)))

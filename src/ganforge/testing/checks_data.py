@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.registry.component import Kind
 from ganforge.testing.component_case import ComponentCase, forbid_network, require_finite, require_random_state_unchanged
 from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
+from ganforge.train.real_samples import held_out_samples, read_samples, training_samples
 
 _MANY = 200
 _BATCHES = (1, 2, 7, _MANY)
@@ -81,21 +81,17 @@ def noise_has_declared_moments(subject: ComponentCase) -> None:
 def samples_match_spec(subject: ComponentCase) -> None:
     """Training and held-out samples match the spec in shape, range, classes and class shares."""
     with subject.built_dataset() as dataset:
-        spec, training = dataset.spec, dataset.training()
-        _require_data(spec, _floats(spec, training), "the training samples")
         for count in (1, 50):
-            held = _held_out(dataset, count)
-            _require_data(spec, held, "the held-out samples")
-            require(len(held) == count, f"held_out({count}) returns {len(held)} samples")
-        _require_shares(spec, training)
+            _held_out(dataset, count)
+        _require_shares(dataset.spec, training_samples(dataset))
 
 
-@check("T02", Kind.DATASET, after=_READS)
+@check("T02", Kind.DATASET, after=(*_READS, "T01"))
 def dataset_is_deterministic(subject: ComponentCase) -> None:
     """A seed always gives the same data set in the same order, and global random states do not change."""
     unchanged = require_random_state_unchanged("building and reading the data")
     with unchanged, subject.built_dataset() as one, subject.built_dataset() as two:
-        first, again, second = one.training(), one.training(), two.training()
+        first, again, second = training_samples(one), training_samples(one), training_samples(two)
         held, held_again = _held_out(one, 20), _held_out(two, 20)
     require(_same(first, again), "training() returns another order when called again")
     require(_same(first, second), "two data sets built with the same seed differ")
@@ -123,17 +119,17 @@ def opens_no_connection(subject: ComponentCase) -> None:
         raise NotApplicableError("its check_params request a download")
     with forbid_network(), subject.built_dataset() as dataset:
         dataset.training()
-        _held_out(dataset, 5)
+        dataset.held_out(5, torch.Generator())
 
 
-@check("T05", Kind.DATASET, after=_READS)
+@check("T05", Kind.DATASET, after=(*_READS, "T01"))
 def samples_have_declared_density(subject: ComponentCase) -> None:
     """If the spec has a density, the samples have its mean and variance."""
     with subject.built_dataset() as dataset:
         density = dataset.spec.density
         if density is None:
             raise NotApplicableError("its spec has no density")
-        for what, samples in (("training", dataset.training()), ("held-out", _held_out(dataset, _MANY))):
+        for what, samples in (("training", training_samples(dataset)), ("held-out", _held_out(dataset, _MANY))):
             values = dataset.spec.to_float(samples.values).flatten(1).double()
             shares, means = torch.tensor(density.shares).double(), torch.tensor(density.means).double()
             mean = (shares[:, None] * means).sum(0)
@@ -143,7 +139,7 @@ def samples_have_declared_density(subject: ComponentCase) -> None:
             require(near, f"the {what} samples have {_moments(values)}, the density has {known}")
 
 
-@check("T06", Kind.DATASET, after=_READS)
+@check("T06", Kind.DATASET, after=(*_READS, "T01"))
 def streaming_is_consistent(subject: ComponentCase) -> None:
     """A streaming data set reads the requested rows in order and repeatably, consistent with ``training``."""
     with subject.built_dataset() as dataset:
@@ -151,18 +147,16 @@ def streaming_is_consistent(subject: ComponentCase) -> None:
             raise NotApplicableError("it has no method `streamed`")
         source = dataset.streamed()
         require(isinstance(source, SampleSource), f"streamed() returns a {type(source).__name__} without __len__ and read")
-        count, training = len(source), dataset.training()
+        spec, count, training = dataset.spec, len(source), training_samples(dataset)
         require(count >= len(training), f"streamed() has {count} samples, training() returns {len(training)}")
         rows = [count - 1, 0, count // 2, 0]
         with require_random_state_unchanged("reading from the source"):
-            read, again = source.read(rows), source.read(rows)
-            single = Samples.concatenate([source.read([row]) for row in rows])
-        _require_data(dataset.spec, _floats(dataset.spec, read), "the samples of the source")
-        require(len(read) == len(rows), f"the source returns {len(read)} samples for {len(rows)} rows")
+            read, again = read_samples(source, spec, rows), read_samples(source, spec, rows)
+            single = Samples.concatenate([read_samples(source, spec, [row]) for row in rows])
         require(_same(read, again), "the source returns other samples for the same rows")
         require(_same(read, single), "the source returns rows in another order than requested")
         if count == len(training) <= _MANY:
-            same = _same(source.read(range(count)), training)
+            same = _same(read_samples(source, spec, list(range(count))), training)
             require(same, "streamed() and training() have different samples")
 
 
@@ -174,7 +168,7 @@ def _draw(sampler: Sampler, count: int, seed: int = 1) -> Latent:
 
 
 def _held_out(dataset: Dataset, count: int) -> Samples:
-    return dataset.held_out(count, torch.Generator().manual_seed(1))
+    return held_out_samples(dataset, count, torch.Generator().manual_seed(1))
 
 
 def _require_latents(spec: LatentSpec, latents: Latent, count: int) -> None:
@@ -195,20 +189,6 @@ def _require_latents(spec: LatentSpec, latents: Latent, count: int) -> None:
     require(bool((codes.continuous.abs() <= 1).all()), "continuous codes are outside [-1, 1]")
 
 
-def _require_data(spec: DataSpec, samples: Samples, what: str) -> None:
-    require(isinstance(samples, Samples), f"{what} are a {type(samples).__name__}, not Samples")
-    require(len(samples) > 0, f"{what} are empty")
-    shape = tuple(samples.values.shape[1:])
-    require(shape == spec.shape, f"{what} are {shape}, the spec says {spec.shape}")
-    require_finite(samples.values, what)
-    require(samples.values.device.type == "cpu", f"{what} are on {samples.values.device}, not on the CPU")
-    if spec.value_range is not None:
-        low, high = spec.value_range
-        least, most = samples.values.min().item(), samples.values.max().item()
-        require(low <= least and most <= high, f"{what} lie in [{least:g}, {most:g}], the spec says [{low:g}, {high:g}]")
-    _require_classes(samples.labels, spec.classes, len(samples), f"labels of {what}")
-
-
 def _require_classes(labels: Tensor | None, classes: int | None, count: int, what: str) -> None:
     expected, found = f"{classes} classes" if classes else "none", "none" if labels is None else "some"
     require((classes is None) == (labels is None), f"{what}: the spec says {expected}, but there are {found}")
@@ -218,12 +198,6 @@ def _require_classes(labels: Tensor | None, classes: int | None, count: int, wha
     require(labels.dtype == torch.int64, f"{what} are {labels.dtype}, not int64")
     least, most = int(labels.min()), int(labels.max())
     require(least >= 0 and most < classes, f"{what} run from {least} to {most}, the spec says {classes} classes")
-
-
-def _floats(spec: DataSpec, training: Any) -> Any:
-    """Training samples as floats: bytes are mapped to the declared range."""
-    packed = isinstance(training, Samples) and training.values.dtype == torch.uint8
-    return Samples(spec.to_float(training.values), training.labels) if packed else training
 
 
 def _require_shares(spec: DataSpec, training: Samples) -> None:

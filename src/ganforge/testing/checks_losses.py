@@ -20,7 +20,7 @@ from ganforge.core.records import DiscriminatorOutput, LossTerms, Samples
 from ganforge.registry.component import Component, Kind
 from ganforge.testing import stub_components
 from ganforge.testing.component_case import ComponentCase, require_finite, without_gradient
-from ganforge.testing.conformance import CheckFailedError, NotApplicableError, check, require
+from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
 
 Turn = Literal["discriminator", "generator"]
 TURNS: tuple[Turn, ...] = ("discriminator", "generator")
@@ -110,7 +110,7 @@ def discriminator_gets_gradient(subject: ComponentCase) -> None:
     require(len(without_gradient(parameters.items())) < len(parameters), "no parameter of the discriminator receives a gradient")
 
 
-@check("L04", Kind.LOSS)
+@check("L04", Kind.LOSS, after=(*BUILDS, "L06"))
 def generator_gets_gradient(subject: ComponentCase) -> None:
     """The generator's terms reach the generated values."""
     real, fake = _samples(subject, "generator")
@@ -128,7 +128,7 @@ def _total(subject: ComponentCase, turn: Turn, critic: Critic, real: Samples, fa
     return terms.total
 
 
-@check("L05", Kind.LOSS)
+@check("L05", Kind.LOSS, after=(*BUILDS, "L06"))
 def single_backward_is_enough(subject: ComponentCase) -> None:
     """Without second_order, the loss does not differentiate twice."""
     loss: Loss = subject.build()
@@ -167,7 +167,7 @@ def has_no_side_effects(subject: ComponentCase) -> None:
         require(same, f"the {turn}'s terms changed the samples in place")
 
 
-@check("L07", Kind.LOSS)
+@check("L07", Kind.LOSS, after=(*BUILDS, "L06"))
 def gradients_have_the_right_sign(subject: ComponentCase) -> None:
     """Gradients have the right sign: high logits mean real.
 

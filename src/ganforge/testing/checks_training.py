@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector
 
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
+from ganforge.build.dry_run import dry_run
 from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
@@ -34,7 +35,7 @@ _ITERATIONS = 20
 _KIT = PluginRef("kit", "ganforge-testing", "1")
 
 
-@check("E01", *Kind, after=(*BUILDS, "T04"))
+@check("E01", *Kind, after=(*BUILDS, "T04", "G01", "D01", "T01", "L06", "M01"))
 def trains(subject: ComponentCase) -> None:
     """Twenty iterations of a small recipe with the component finish and change both networks.
 
@@ -76,7 +77,10 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
     file.write_text(to_toml(to_plain(Recipe.model_validate_json(json.dumps(tables)))), encoding="utf-8")
     registry = Registry((), {one.id + one.kind: one for one in (*stubs.values(), *parts.values())}.values())
     folders = Folders(folder, folder / "data", fallbacks=data_folders(), cache=folder / "cache")
-    return build_trainer(resolve_recipe(read_recipe(file), registry), device=torch.device("cpu"), folders=folders)
+    blueprint = resolve_recipe(read_recipe(file), registry)
+    trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=folders)
+    dry_run(blueprint, trainer)
+    return trainer
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, MetricContext, SamplerContext
 from ganforge.core.params import Params
@@ -28,6 +28,7 @@ from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
 from ganforge.testing.conformance import CheckFailedError, Outcome, require
+from ganforge.train.modules import give_sizes
 
 _CLASSES = 3
 _DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
@@ -124,7 +125,12 @@ class ComponentCase:
     def build_for(self, context: BuildContext | SamplerContext, seed: int = 0) -> Any:
         """Build the component for a given context."""
         torch.manual_seed(seed)
-        return self.component.load_factory()(self.params(), context)
+        built = self.component.load_factory()(self.params(), context)
+        if isinstance(built, nn.Module) and isinstance(context, BuildContext) and self.kind is not Kind.LOSS:
+            draws = torch.Generator().manual_seed(1)
+            latent = random_latents(context.latent, 2, draws)
+            give_sizes(built, latent if self.kind is Kind.GENERATOR else random_samples(context.data, 2, draws, latent))
+        return built
 
     @contextlib.contextmanager
     def built_dataset(self) -> Iterator[Dataset]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ganforge.core.errors import IncompatiblePartsError, RunFolderError
 
@@ -30,6 +31,13 @@ def in_eval_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, was_training in modes:
             module.training = was_training
+
+
+def give_sizes(network: nn.Module, inputs: object) -> None:
+    """Let lazy modules, such as ``nn.LazyLinear``, take their sizes from inputs; a network without any is left as it is."""
+    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+        with evaluating(network):
+            network(inputs)
 
 
 class EMA:
