@@ -168,3 +168,15 @@ def test_enlarging_keeps_hard_edges():
     assert enlarge(picture, 5)[0][..., 0].tolist() == [[0, 0, 255, 255]] * 2
     assert enlarge(picture, 7)[1] == 3
     assert enlarge(np.zeros((900, 10, 3), np.uint8), 640)[1] == 1
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_the_last_of_two_or_four_channels_is_alpha(channels):
+    colours = torch.rand(3, channels - 1, 2, 2)
+    opaque, clear = torch.ones(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
+
+    as_is = to_pixels(Samples(colours), (0.0, 1.0))
+    assert np.array_equal(to_pixels(Samples(torch.cat([colours, opaque], 1)), (0.0, 1.0)), as_is)
+    assert (to_pixels(Samples(torch.cat([colours, clear], 1)), (0.0, 1.0)) == 255).all()
+    half = to_pixels(Samples(torch.cat([colours, opaque / 2], 1)), (0.0, 1.0)).astype(int)
+    assert np.abs(half - (as_is.astype(int) + 255) / 2).max() <= 1

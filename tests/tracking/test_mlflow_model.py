@@ -23,7 +23,7 @@ class LoadedGenerator:
 
     def sample(self, n, seed, label, code):
         values = np.random.default_rng(seed).normal(size=(n, 1, self.width))
-        labels = np.full(n, 3 if label is None else label)
+        labels = np.full(n, 3 if label is None else int(label))
         codes = np.zeros((n, 2)) if code is None else np.tile(np.array(code, dtype=float), (n, 1))
         return {"values": values, "labels": labels, "noise": values, "codes": codes}
 
@@ -115,7 +115,7 @@ def test_the_generator_is_logged_once_and_samples_with_params(trainer, weights, 
         location,
         loading,
         {},
-        {"n": 3, "seed": 7, "label": 1, "code": [1.0, 0.5]},
+        {"n": 3, "seed": 7, "label": "1", "code": [1.0, 0.5]},
         {"n": 3, "seed": 7},
         {"n": 3, "seed": 8},
     )
@@ -123,7 +123,7 @@ def test_the_generator_is_logged_once_and_samples_with_params(trainer, weights, 
     assert set(one) == {"x0", "x1", "label", "code0", "code1"}
     assert one["label"] == [1, 1, 1]
     assert (one["code0"], one["code1"]) == ([1.0] * 3, [0.5] * 3)
-    assert again["label"] == [3, 3, 3]  # -1 means any, which the generator hears as None
+    assert again["label"] == [3, 3, 3]  # "" means any, which the generator hears as None
     assert one["x0"] == again["x0"] != other["x0"]
 
 

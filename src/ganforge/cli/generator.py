@@ -114,7 +114,7 @@ def traverse(
     steps: options.Steps = None,
     rows: options.Rows = 8,
     seed: options.Seed = 0,
-    label: Annotated[int | None, typer.Option(help="Fix this class instead of one row per class.")] = None,
+    label: Annotated[str | None, typer.Option(help="Fix this class instead of one row per class.")] = None,
     out: options.Figures = None,
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",

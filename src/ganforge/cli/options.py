@@ -20,7 +20,7 @@ Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="Run names, id pr
 GeneratorRun = Annotated[str, typer.Argument(metavar="RUN", help="Run name, id prefix or folder, or an exported generator.")]
 
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents.")]
-Label = Annotated[int | None, typer.Option(help="Class for a conditional generator. Default: drawn at random.")]
+Label = Annotated[str | None, typer.Option(help="Class for a conditional generator, a number or name. Default: drawn at random.")]
 Rows = Annotated[int, typer.Option(min=1, help="Number of rows, unless labels or codes determine it.")]
 Steps = Annotated[int | None, typer.Option(min=2, help="Images per row. Default: 10 in a PNG, 24 in a GIF.")]
 Figures = Annotated[

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.errors import IncompatiblePartsError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +70,27 @@ class DataSpec:
         """Whether one sample is an image, ``(channels, height, width)``."""
         return len(self.shape) == 3
 
+    def class_index(self, label: int | str) -> int:
+        """The class that a label of the user's names: the name of a class, or its number where no name is a number.
+
+        Raises:
+            UsageError: there is no such class.
+        """
+        text, names = str(label), self.class_names
+        if text in names:
+            return names.index(text)
+        if text.isdecimal() and int(text) < (self.classes or 0) and not any(map(_is_number, names)):
+            return int(text)
+        known = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+        raise UsageError(f"there is no label {label!r}", remedy=f"labels: {known or f'0 to {(self.classes or 1) - 1}'}")
+
+    @property
+    def labels(self) -> tuple[int, ...] | tuple[str, ...]:
+        """The label of each class as the data has it: its number, or its name if not all names are numbers."""
+        if not self.class_names:
+            return tuple(range(self.classes or 0))
+        return tuple(map(int, self.class_names)) if all(map(_is_number, self.class_names)) else self.class_names
+
     def denormalize(self, values: Tensor) -> Tensor:
         """Convert normalized values ``(n, *shape)`` to the data's own units."""
         if self.normalization is None:
@@ -93,6 +114,11 @@ class DataSpec:
         low, high = self.value_range
         # in this order, 0 and 255 become exactly the ends of the range
         return values.float().div_(255).mul_(high - low).add_(low)
+
+
+def _is_number(name: str) -> bool:
+    """Whether a name is an integer as Python writes it, so that ``007`` is text."""
+    return name.removeprefix("-").isdecimal() and str(int(name)) == name
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,13 @@ def value_range(data: DataSpec, samples: Samples) -> tuple[float, float]:
 def to_pixels(samples: Samples, limits: tuple[float, float]) -> Pixels:
     """``(n, c, h, w)`` values in ``limits`` → ``(n, h, w, 3)`` bytes; values outside are clipped, NaN becomes black.
 
-    One channel becomes grey. Of two channels, or of more than three, the first is shown in grey.
+    One channel becomes grey. The last one of two or four is alpha: it is drawn on white. Of five or more, the first is shown.
     """
     low, high = limits
     values = samples.values.detach().double().numpy()
     shades = np.clip(np.nan_to_num((values - low) / (high - low), nan=0.0), 0.0, 1.0)
+    if shades.shape[1] in (2, 4):
+        shades = shades[:, :-1] * shades[:, -1:] + (1 - shades[:, -1:])
     bytes_ = np.rint(255 * shades).astype(np.uint8).transpose(0, 2, 3, 1)  # (n, h, w, c)
     return bytes_ if bytes_.shape[3] == 3 else np.repeat(bytes_[..., :1], 3, axis=3)
 

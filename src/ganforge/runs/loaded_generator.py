@@ -70,13 +70,13 @@ class LoadedGenerator:
         """Where the network is."""
         return next((tensor.device for tensor in self.network.state_dict().values()), torch.device("cpu"))
 
-    def draw(self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None) -> Samples:
+    def draw(self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None) -> Samples:
         """``n`` samples in the data's own units, with their labels and latents, on the CPU.
 
         Args:
             n: how many.
             seed: seed of the latents; the same seed gives the same samples.
-            label: the class of all samples, for a conditional generator; drawn when ``None``.
+            label: the class of all samples, for a conditional generator, as the data names it; drawn when ``None``.
             code: values for the codes, categorical ones first, then continuous ones, which training draws from −1 to 1; ``None``
                 entries and missing ones are drawn.
 
@@ -86,23 +86,23 @@ class LoadedGenerator:
         return self(self.draw_latents(n, seed=seed, label=label, code=code))
 
     def draw_latents(
-        self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None
+        self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
     ) -> Latent:
         """The latents of the samples that :meth:`draw` gives."""
         if n < 1:
             raise UsageError(f"cannot draw {n} samples", remedy="draw one or more")
         latent = self.sampler.draw(n, torch.Generator(self.device).manual_seed(derive(seed, "sample")))
         if label is not None:
-            latent = with_label(latent, label, self.latent)
+            latent = with_label(latent, self.data.class_index(label) if self.latent.classes else 0, self.latent)
         if code is not None:
             latent = with_code(latent, code, self.latent)
         return latent
 
     def sample(
-        self, n: int, *, seed: int = 0, label: int | None = None, code: Sequence[float | None] | None = None
+        self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """:meth:`draw` as numpy arrays: ``values (n, *shape)``, ``noise (n, z)``; ``labels`` and ``codes`` where there are any."""
-        return arrays(self.draw(n, seed=seed, label=label, code=code))
+        return arrays(self.draw(n, seed=seed, label=label, code=code), self.data)
 
 
 class RebuiltDataset(NamedTuple):

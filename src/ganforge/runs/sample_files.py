@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,16 +54,17 @@ def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
     atomic_files.write_bytes(path, encode(samples, data))
 
 
-def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
+def arrays(samples: Samples, data: DataSpec) -> dict[str, np.ndarray[Any, Any]]:
     """The samples as numpy arrays: ``values (n, *shape)``; ``labels (n,)``, ``noise (n, z)`` and ``codes (n, k + c)`` if any.
 
-    Categorical codes, as class indices, come before continuous ones.
+    Labels are those of the data, numbers or names. Categorical codes, as class indices, come before continuous ones.
     """
+    import numpy as np
     import torch
 
     found = {"values": samples.values.numpy()}
     if samples.labels is not None:
-        found["labels"] = samples.labels.numpy()
+        found["labels"] = np.array(data.labels)[samples.labels.numpy()]
     if samples.latent is None:
         return found
     found["noise"] = samples.latent.noise.numpy()
@@ -71,26 +73,26 @@ def arrays(samples: Samples) -> dict[str, np.ndarray[Any, Any]]:
     return found
 
 
-def _npz(samples: Samples, _data: DataSpec) -> bytes:
+def _npz(samples: Samples, data: DataSpec) -> bytes:
     import numpy as np
 
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays(samples))  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
+    np.savez_compressed(file, **arrays(samples, data))  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
     return file.getvalue()
 
 
-def _csv(samples: Samples, _data: DataSpec) -> bytes:
-    import numpy as np
-
-    found = arrays(samples)
+def _csv(samples: Samples, data: DataSpec) -> bytes:
+    found = arrays(samples, data)
     parts = {"x": found["values"].reshape(len(samples), -1)}
     parts |= {"label": found["labels"][:, None]} if "labels" in found else {}
     parts |= {"code": found["codes"]} if "codes" in found else {}
     names = [f"{name}{at}" if name != "label" else name for name, part in parts.items() for at in range(part.shape[1])]
-    row = ",".join("%d" if name == "label" else "%.9g" for name in names)
-    file = io.BytesIO()
-    np.savetxt(file, np.column_stack(list(parts.values())), fmt=row, header=",".join(names), comments="")
-    return file.getvalue()
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    for rows in zip(*parts.values(), strict=True):
+        writer.writerow([f"{cell:.9g}" if isinstance(cell, float) else cell for row in rows for cell in row.tolist()])
+    return file.getvalue().encode()
 
 
 def _png(samples: Samples, data: DataSpec) -> bytes:

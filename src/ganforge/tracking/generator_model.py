@@ -27,15 +27,16 @@ class GeneratorModel(PythonModel):
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
         """Draw samples; context and input are ignored.
 
-        The params are ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class, -1 for any; ``code``: a
-        list with one number per code, categorical ones (as class indices) first; NaN and missing ones are drawn at random.
+        The params are ``n`` samples; ``seed``: the same seed gives the same samples; ``label``: the class as the data names it, ""
+        for any; ``code``: a list with one number per code, categorical ones (as class indices) first; NaN and missing ones are
+        drawn at random.
         """
-        wanted = {"n": 16, "seed": 0, "label": -1, "code": [], **(params or {})}
-        label, code = int(wanted["label"]), [None if math.isnan(value) else float(value) for value in wanted["code"]]
+        wanted = {"n": 16, "seed": 0, "label": "", "code": [], **(params or {})}
+        code = [None if math.isnan(value) else float(value) for value in wanted["code"]]
         samples = self.generator.sample(
             n=int(wanted["n"]),
             seed=int(wanted["seed"]),
-            label=None if label < 0 else label,
+            label=wanted["label"] or None,
             code=code or None,
         )
         return _table(samples)

@@ -76,14 +76,14 @@ def log_generator(
 def _save(path: Path, model: LoggedModel, folder: Path, *, run_id: str, requirements: Sequence[str]) -> None:
     """Write a folder for ``mlflow.pyfunc.load_model``, which loads it even where pickle is forbidden.
 
-    ``predict`` ignores the input and takes the params ``n``, ``seed``, ``label`` (-1: any) and ``code`` (a list; NaN and missing
-    ones: any); see ``generator_model.py``.
+    ``predict`` ignores the input and takes the params ``n``, ``seed``, ``label`` (text; "": any) and ``code`` (a list; NaN and
+    missing ones: any); see ``generator_model.py``.
     """
     from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ParamSchema, ParamSpec
 
-    defaults = [ParamSpec("n", "long", 16), ParamSpec("seed", "long", 0), ParamSpec("label", "long", -1)]
+    defaults = [ParamSpec("n", "long", 16), ParamSpec("seed", "long", 0), ParamSpec("label", "string", "")]
     pyfunc.save_model(
         path=str(path),
         python_model=str(_CODE),
