@@ -84,7 +84,6 @@ def explained(tmp_path):
 def test_values_come_from_the_file_and_line_that_gave_them(explained, tmp_path):
     values = explained()
     for key, value, file, line in [
-        ("title", "Base", "base.toml", 1),
         ("train.iterations", 20, "base.toml", 4),
         ("train.seed", 4, "top.toml", 3),
         ("generator.use", "mlp", "base.toml", 15),

@@ -3,7 +3,7 @@
 import pytest
 
 from ganforge.core.errors import RecipeError
-from ganforge.recipe.layers import MAX_CHAIN, load_chain
+from ganforge.recipe.layers import MAX_CHAIN, apply_overrides, load_chain
 from ganforge.recipe.reader import read_recipe
 
 
@@ -26,7 +26,6 @@ def test_tables_are_merged_and_other_values_replaced(write):
         '[train]\nseed = 3\n[tracking.tags]\nb = "2"\n[requires]\nplugins = ["z"]\n',
     )
     assert layers.table == {
-        "title": "base",
         "train": {"iterations": 1, "seed": 3},
         "tracking": {"tags": {"a": "1", "b": "2"}},
         "requires": {"plugins": ["z"]},
@@ -47,6 +46,44 @@ def test_arrays_of_tables_are_replaced_whole_with_their_places(write):
     assert layers.table["loss"] == [{"use": "c"}]
     assert ("loss", 1) not in layers.places
     assert ("loss", 0, "weight") not in layers.places
+
+
+def test_what_describes_the_base_is_not_inherited(write):
+    base = 'title = "base"\ndescription = "The base."\n[[expect]]\nmetric = "modes"\nabove = 1\n[train]\nseed = 2\n'
+    layers = merged(write, base, "[train]\niterations = 1\n")
+
+    assert layers.table == {"train": {"iterations": 1, "seed": 2}}
+    assert {key[0] for key in layers.places} == {"train"}
+    assert merged(write, base, 'title = "top"\n').table["title"] == "top"
+
+
+@pytest.mark.parametrize(
+    ("texts", "table"),
+    [
+        (["generator.use=cgan-mlp"], {"use": "cgan-mlp", "optimizer": {"use": "adam", "betas": [0, 1], "lr": 1}}),
+        (
+            ["generator.use=cgan-mlp", "generator.params.hidden=[4]"],
+            {"use": "cgan-mlp", "params": {"hidden": [4]}, "optimizer": {"use": "adam", "betas": [0, 1], "lr": 1}},
+        ),
+        (
+            ["generator.use=mlp"],
+            {"use": "mlp", "params": {"hidden": [8]}, "optimizer": {"use": "adam", "betas": [0, 1], "lr": 1}},
+        ),
+        (["generator.optimizer.use=sgd"], {"use": "mlp", "params": {"hidden": [8]}, "optimizer": {"use": "sgd"}}),
+    ],
+    ids=["another", "another with params", "the same", "optimizer"],
+)
+def test_a_set_use_drops_what_an_extending_recipe_would_drop(write, texts, table):
+    path = write(
+        '[generator]\nuse = "mlp"\nparams = { hidden = [8] }\noptimizer = { use = "adam", betas = [0, 1], lr = 1 }\n'
+        '[[loss]]\nuse = "a"\nparams = { b = 1 }\n'
+    )
+    merged, problems = apply_overrides(load_chain(path), [*texts, "loss[0].use=c"])
+
+    assert problems == []
+    assert merged.table["generator"] == table
+    assert merged.table["loss"] == [{"use": "c"}]
+    assert ("loss", 0, "params", "b") not in merged.places
 
 
 def test_another_component_does_not_inherit_parameters_but_keeps_its_optimizer(write):

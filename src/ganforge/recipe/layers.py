@@ -2,11 +2,12 @@
 
 ``extends = "base.toml"`` merges tables key by key. Every other value is replaced, lists and arrays of tables included. A table that
 names another component or curve than its base starts anew, since the keys of one mean nothing to the other: another ``use`` drops
-the base's ``params`` (for an optimizer, its whole table), another ``schedule`` drops the whole curve.
+the base's ``params`` (for an optimizer, its whole table), another ``schedule`` drops the whole curve. What describes one recipe,
+``title``, ``description`` and ``[[expect]]``, is not inherited.
 
-``--set key=value`` replaces one value. The value is TOML: ``64``, ``1e-3``, ``true``, ``[64, 64]``, ``"text"``,
-``{ schedule = "linear", start = 1.0, end = 0.0 }``. Quotes are optional for a word that can only be text: it begins with a letter,
-contains only letters, digits and ``- _ . /``, and is not another language's word for yes, no or nothing.
+``--set key=value`` replaces one value, and another ``use`` drops what it drops above. The value is TOML: ``64``, ``1e-3``, ``true``,
+``[64, 64]``, ``"text"``, ``{ schedule = "linear", start = 1.0, end = 0.0 }``. Quotes are optional for a word that can only be text:
+it begins with a letter, contains only letters, digits and ``- _ . /``, and is not another language's word for yes, no or nothing.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from ganforge.recipe.toml_file import (
     parse_key,
     parse_toml,
     resolve_indices,
+    step_into,
 )
 
+_OWN = ("title", "description", "expect")
 MAX_CHAIN = 8
 """Limit on the files in a chain of ``extends``."""
 _NOT_BELOW = re.compile(r"[\\\0]|^/|^[^/]*:|(^|/)\.\.(/|$)")
@@ -82,8 +85,8 @@ def load_chain(path: Path) -> MergedRecipe:
     places: dict[Key, Place] = {}
     for document in reversed(documents):
         top = {name: value for name, value in document.table.items() if name != "extends"}
-        replaced: list[Key] = []
-        table = _merge(table, top, (), replaced)
+        replaced: list[Key] = [(name,) for name in _OWN if name in table]
+        table = _merge({name: value for name, value in table.items() if name not in _OWN}, top, (), replaced)
         places = {key: place for key, place in places.items() if not any(key[: len(other)] == other for other in replaced)}
         places |= {key: Place(document.path, line) for key, line in document.lines.items() if key != ("extends",)}
     return MergedRecipe(table, places, tuple(documents))
@@ -96,11 +99,13 @@ def apply_overrides(merged: MergedRecipe, texts: Sequence[str]) -> tuple[MergedR
     for text in texts:
         try:
             key, value = _parse_override(text, table)
+            dropped = _dropped_by(table, key, value)
             _assign(table, key, value)
         except RecipeError as error:
             problems += error.problems
             continue
-        places = {other: place for other, place in places.items() if other[: len(key)] != key}
+        gone = [key, *((*key[:-1], name) for name in dropped)]
+        places = {other: place for other, place in places.items() if not any(other[: len(one)] == one for one in gone)}
         places[key] = Place(None, None)
     return replace(merged, table=table, places=places), problems
 
@@ -146,6 +151,20 @@ def _merge(base: Mapping[str, Any], top: Mapping[str, Any], at: Key, replaced: l
             replaced.append(key)
         merged[name] = value
     return merged
+
+
+def _dropped_by(table: Any, key: Key, value: object) -> list[str]:
+    """Drop what belongs to the component that another ``use`` replaces, and return the names of the dropped keys."""
+    if key[-1] != "use":
+        return []
+    for step in key[:-1]:
+        table = step_into(table, step)
+    if not isinstance(table, dict) or table.get("use") in (None, value):
+        return []
+    names = [name for name in table if name == "params" or (key[-2] == "optimizer" and name != "use")]
+    for name in names:
+        del table[name]
+    return names
 
 
 def _starts_anew(base: Mapping[str, Any], top: Mapping[str, Any], key: Key) -> bool:
