@@ -6,8 +6,9 @@ the base's ``params`` (for an optimizer, its whole table), another ``schedule`` 
 ``title``, ``description`` and ``[[expect]]``, is not inherited.
 
 ``--set key=value`` replaces one value, and another ``use`` drops what it drops above. The value is TOML: ``64``, ``1e-3``,
-``true``, ``[64, 64]``, ``"text"``, ``{ schedule = "linear", start = 1.0, end = 0.0 }``. Quotes are optional for a word that can only be text:
-it begins with a letter, contains only letters, digits and ``- _ . /``, and is not another language's word for yes, no or nothing.
+``true``, ``[64, 64]``, ``"text"``, ``{ schedule = "linear", start = 1.0, end = 0.0 }``. Quotes are optional for a word that can
+only be text: it begins with a letter, contains only letters, digits and ``- _ . /``, and is not another language's word for yes,
+no or nothing.
 """
 
 from __future__ import annotations
