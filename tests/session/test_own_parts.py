@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -194,6 +195,20 @@ def test_what_cannot_train_is_one_line_and_no_run(train, setting, expected, line
     assert code == expected
     assert line in messages
     assert "Traceback" not in messages
+    assert folder is None
+
+
+@pytest.mark.parametrize(
+    "rows", [[[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.0], [1.0, 3.0], [1.0, 4.0]]], ids=["equal rows", "one feature"]
+)
+def test_data_without_spread_is_named_before_it_trains_badly(train, tmp_path, rows):
+    np.savez(tmp_path / "two.npz", values=np.array(rows))
+
+    code, messages, folder = train('dataset={use="arrays", params={file="two.npz"}, standardise=true}')
+
+    assert code == 2
+    assert "feature 0 is the same in all" in messages
+    assert "dataset.standardise = false" in messages
     assert folder is None
 
 

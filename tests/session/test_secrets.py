@@ -105,10 +105,8 @@ def with_canary(folder):
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_run_keeps_sends_and_prints_no_secret_and_resumes_from_its_recipe(recipe, tmp_path, capsys):
-    command = ["--plugin", str(recipe.with_name("account.py")), "run"]
-
-    assert main([*command, str(recipe), "--plain"]) == 0
+def test_a_run_keeps_sends_and_prints_no_secret(recipe, tmp_path, capsys):
+    assert main(["--plugin", str(recipe.with_name("account.py")), "run", str(recipe), "--plain"]) == 0
 
     assert with_canary(tmp_path / "here") == []
     (folder,) = (tmp_path / "here" / "runs").glob("*/private-*")
@@ -118,10 +116,17 @@ def test_a_run_keeps_sends_and_prints_no_secret_and_resumes_from_its_recipe(reci
     captured = capsys.readouterr()
     assert "canary" not in captured.out + captured.err
 
-    assert main([*command, "--resume", folder.name]) == 2
+
+def test_a_run_with_a_secret_resumes_from_its_recipe_or_with_the_secret(recipe, tmp_path, capsys):
+    command = ["--plugin", str(recipe.with_name("account.py")), "run"]
+    untracked = ("--plain", "--set", 'tracking.mode="off"')
+    assert main([*command, str(recipe), *untracked]) == 0
+    (folder,) = (tmp_path / "here" / "runs").glob("*/private-*")
+
+    assert main([*command, "--resume", folder.name, *untracked]) == 2
     assert "dataset.params.password" in capsys.readouterr().err
-    assert main([*command, "--resume", folder.name, "--set", 'dataset.params.password="canary-param"', "--plain"]) == 0
-    assert main([*command, str(recipe), "--resume", folder.name, "--plain"]) == 0
+    assert main([*command, "--resume", folder.name, *untracked, "--set", 'dataset.params.password="canary-param"']) == 0
+    assert main([*command, str(recipe), "--resume", folder.name, *untracked]) == 0
     assert with_canary(tmp_path / "here") == []
 
 

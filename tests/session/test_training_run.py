@@ -260,8 +260,8 @@ def test_samples_come_from_the_folder_alone_in_the_datas_units(recipe, console, 
 def test_labels_and_codes_can_be_asked_for(console, tmp_path):
     smoke = {path.stem: path for path in SMOKE}
     conditional = load(run(Options(smoke["cgan_moons"], (OFF,), runs_dir=tmp_path / "runs"), console).folder)
-    assert set(conditional.sample(8, label=1)["labels"].tolist()) == {1}
-    with pytest.raises(UsageError, match="labels go from 0 to 1"):
+    assert set(conditional.sample(8, label=1)["labels"].tolist()) == {"lower"}
+    with pytest.raises(UsageError, match="there is no label '2'"):
         conditional.sample(1, label=2)
 
     coded = load(run(Options(smoke["infogan_moons"], (OFF,), runs_dir=tmp_path / "runs"), console).folder)

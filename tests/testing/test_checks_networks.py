@@ -10,7 +10,7 @@ from torch import nn
 
 from ganforge.core.records import DiscriminatorOutput
 from ganforge.registry.component import Kind
-from ganforge.testing import CheckState, stub_components
+from ganforge.testing import CheckState, check_component, stub_components
 from ganforge.testing.conformance import all_checks
 
 
@@ -283,3 +283,37 @@ def test_every_check_of_a_network_has_a_planted_fault():
     planted = {check for check, *_ in (*GENERATORS.values(), *DISCRIMINATORS.values())}
 
     assert planted >= {one.id for one in all_checks() if one.id[0] in "GD"}
+
+
+class Lazy(stub_components.LinearGenerator):
+    """Takes its sizes from its first input."""
+
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        self.layer = nn.Sequential(nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.LazyLinear(self.layer.out_features))
+
+
+class Tied(stub_components.LinearGenerator):
+    """Two layers with one weight."""
+
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        width = self.layer.in_features
+        first, second = nn.Linear(width, width), nn.Linear(width, width)
+        second.weight = first.weight
+        self.layer = nn.Sequential(first, nn.ReLU(), second, self.layer)
+
+
+@pytest.mark.parametrize("factory", [Lazy, Tied])
+def test_what_trains_passes(component, factory):
+    outcomes = check_component(component(Kind.GENERATOR, factory))
+
+    assert {outcome.check for outcome in outcomes} >= {"G05", "G08", "E01"}
+    assert [(outcome.check, outcome.message) for outcome in outcomes if outcome.state is CheckState.FAILED] == []
+
+
+def test_one_fault_is_one_failure(component):
+    outcomes = check_component(component(Kind.GENERATOR, faulty(lambda values: values[:, :1])))
+
+    assert [outcome.check for outcome in outcomes if outcome.state is CheckState.FAILED] == ["G01"]
+    assert {outcome.message for outcome in outcomes if outcome.state is CheckState.SKIPPED} >= {"G01 fails"}

@@ -242,8 +242,8 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
         advice = "" if spec.value_range else "; to train on values from -1 to 1, store them so"
         raise IncompatiblePartsError("images cannot be standardised", remedy=f"drop dataset.standardise{advice}")
     values = training.values.flatten(1).double()
-    scale = values.std(0)
-    if not bool((scale > 0).all()):  # nan where there is only one row
+    scale = values.std(0) if len(values) > 1 else torch.zeros(spec.size)
+    if not bool((scale > 0).all()):
         feature, rows = int((~(scale > 0)).nonzero()[0]), len(values)
         raise IncompatiblePartsError(
             f"feature {feature} is the same in all {rows} training samples: data without spread cannot be standardised",

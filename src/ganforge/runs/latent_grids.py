@@ -133,7 +133,7 @@ def with_label(latent: Latent, label: Any, spec: LatentSpec) -> Latent:
     """The latents with one class for all."""
     if latent.labels is None or spec.classes is None:
         raise UsageError("this generator takes no label", remedy="drop --label; conditional recipes use the sampler 'labelled'")
-    number = _number(label, below=spec.classes)
+    number = finite_number(label, below=spec.classes)
     if number is None:
         raise UsageError(f"there is no label {label!r}", remedy=f"labels go from 0 to {spec.classes - 1}")
     return replace(latent, labels=torch.full_like(latent.labels, int(number)))
@@ -152,7 +152,7 @@ def with_code(latent: Latent, code: Any, spec: LatentSpec) -> Latent:
         if value is None:
             continue
         values = spec.categorical[column] if column < len(spec.categorical) else None
-        number = _number(value, below=values)
+        number = finite_number(value, below=values)
         if number is None:  # beyond -1 and 1 is allowed: the InfoGAN paper sweeps from -2 to 2
             expected = "a number; training draws it from -1 to 1" if values is None else f"an integer from 0 to {values - 1}"
             raise UsageError(f"code {column} cannot be {value!r}", remedy=f"it must be {expected}")
@@ -164,7 +164,7 @@ def _no_code() -> UsageError:
     return UsageError("this generator takes no code", remedy="drop --code; InfoGAN recipes use the sampler 'structured'")
 
 
-def _number(value: Any, *, below: int | None) -> float | None:
+def finite_number(value: Any, *, below: int | None) -> float | None:
     """A finite number of Python, numpy or torch, an integer from 0 where it must lie below a count; ``None`` for anything else."""
     is_scalar = isinstance(value, Real) or (isinstance(value, np.ndarray | Tensor) and value.ndim == 0)
     if not is_scalar or isinstance(value, bool):

@@ -22,7 +22,7 @@ from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
-from ganforge.runs.latent_grids import with_code, with_label
+from ganforge.runs.latent_grids import finite_number, with_code, with_label
 from ganforge.runs.run_index import find
 from ganforge.runs.sample_files import arrays
 from ganforge.storage import atomic_files, checkpoints, strict_json
@@ -93,7 +93,9 @@ class LoadedGenerator:
             raise UsageError(f"cannot draw {n} samples", remedy="draw one or more")
         latent = self.sampler.draw(n, torch.Generator(self.device).manual_seed(derive(seed, "sample")))
         if label is not None:
-            latent = with_label(latent, self.data.class_index(label) if self.latent.classes else 0, self.latent)
+            number = finite_number(label, below=None)  # also of numpy or torch
+            known = str(int(number)) if number is not None and number.is_integer() else label
+            latent = with_label(latent, self.data.class_index(known) if self.latent.classes else 0, self.latent)
         if code is not None:
             latent = with_code(latent, code, self.latent)
         return latent
