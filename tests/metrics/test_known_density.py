@@ -97,6 +97,7 @@ def test_smoothing_is_alike_for_both(mixture, cells):
     assert perfect.gap(torch.zeros(len(perfect.points))) < 0.03
 
 
+@pytest.mark.slow
 def test_the_optimal_discriminator_of_two_gaussians_is_a_sigmoid():
     """D* of N(0, 1) and N(2, 1) is sigmoid(2 - 2x); smoothing widens both to 1 + h²."""
     draw = torch.Generator().manual_seed(0)

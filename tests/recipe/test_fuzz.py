@@ -48,7 +48,7 @@ def test_thousands_of_hostile_recipes_are_only_read(fuzz, tmp_path):
 @pytest.mark.parametrize(
     ("plant", "seen"),
     [
-        ("import", "import wsgiref"),
+        pytest.param("import", "import wsgiref", marks=pytest.mark.slow),
         pytest.param("socket", "socket.", marks=pytest.mark.slow),
         pytest.param("process", "subprocess.Popen", marks=pytest.mark.slow),
         ("write", "opened to write"),

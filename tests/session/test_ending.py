@@ -213,6 +213,7 @@ def test_a_part_that_ends_the_program_ends_a_failed_run(recipe, in_process, tmp_
     assert status(run_folder(tmp_path))["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_marked_by_its_uploader(recipe, ganforge, plugins, tmp_path):
     process = ganforge("run", recipe(iterations=10_000_000, mode="process"), plugins=plugins)
     folder = run_folder(tmp_path)

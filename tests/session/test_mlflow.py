@@ -95,6 +95,7 @@ def test_mlflow_has_what_the_run_folder_has(finished):
     assert finished["mlflow"]["undelivered"] is False
 
 
+@pytest.mark.slow
 def test_the_model_samples_with_pickle_forbidden(finished, tmp_path, monkeypatch):
     from mlflow import MlflowClient
 

@@ -130,6 +130,7 @@ def test_a_run_with_a_secret_resumes_from_its_recipe_or_with_the_secret(recipe, 
     assert with_canary(tmp_path / "here") == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_crash_keeps_sends_and_prints_no_secret(recipe, tmp_path, capsys):
     recipe.write_text(TABLES + '[[metric]]\nuse = "failing"\nevery = 2\n')

@@ -199,7 +199,7 @@ def test_a_picture_damaged_or_gone_under_way_ends_the_run_with_its_name(recipe, 
 @pytest.mark.parametrize(
     ("signals", "code"),
     [
-        ([signal.SIGINT], 130),
+        pytest.param([signal.SIGINT], 130, marks=pytest.mark.slow),
         pytest.param([signal.SIGTERM], 143, marks=pytest.mark.slow),
         pytest.param([signal.SIGINT] * 2, 130, marks=pytest.mark.slow),
     ],
