@@ -353,3 +353,18 @@ def test_a_run_without_monitoring_can_be_rolled_back_after_a_divergence():
     assert examined(watch, [started(100), odds(10, 1.0)]) == []
     watch.roll_back({"values": {}})
     assert watch.to_plain() is None
+
+
+@pytest.mark.parametrize("part", ["values", "smoother", "histories", "ratios", "run_once", "unavailable"])
+def test_a_memory_of_another_form_is_ignored(part):
+    """A checkpoint may come from anyone; what it says of the health of a run must not end its training."""
+    first = HealthMonitor(Health())
+    events = [started(100), *(odds(iteration, 0.5) for iteration in range(1, 60)), Saved(60, State({}, {}))]
+    memory = next(event for event in monitored(events, first) if isinstance(event, Saved)).state.values[KEY]
+    later = HealthMonitor(Health())
+
+    later.restore({**memory, part: {"dominance": {"counts": {"warn": "x"}, "needed": None}}})
+
+    assert later.to_plain() is None
+    checked = [event for event in monitored([started(100), odds(61, 1.38)], later) if isinstance(event, HealthChecked)]
+    assert [event.findings for event in checked] == [()]  # neither an error nor a check that is unavailable

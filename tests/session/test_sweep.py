@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ganforge.core.errors import RecipeError, UsageError
 from ganforge.recipe.config import Expectation
+from ganforge.session import sweep
 from ganforge.session.result import Result, SweepResult
 from ganforge.session.run_plan import Options
 from ganforge.session.sweep import Verification, check_expectation, verify
+from ganforge.session.training_loop import StopRequest
+from ganforge.storage.run_folder import RunFolder
 
 METRIC = '[[metric]]\nuse = "wasserstein"\nsamples = 50\n'
 
@@ -25,6 +29,30 @@ def results(*values, first=0, status="finished"):
 
 def band(values, *, first=0, status="finished", **expected):
     return check_expectation(Expectation(metric="w", **expected), first, results(*values, first=first, status=status))
+
+
+def test_the_address_of_the_store_is_on_no_command_line(tmp_path, monkeypatch):
+    """It may hold a password, and every user of the computer can read command lines."""
+    started = []
+
+    class Child:
+        returncode = 1
+
+        def __init__(self, command, **options):
+            started.append((command, options["env"]["MLFLOW_TRACKING_URI"]))
+
+        def communicate(self):
+            return "", None
+
+    monkeypatch.setattr("ganforge.session.sweep.subprocess.Popen", Child)
+    options = Options(tmp_path / "a.toml", tracking_uri="http://me:hunter2@127.0.0.1:9")
+    plan = SimpleNamespace(source=SimpleNamespace(path=tmp_path / "a.toml"), name="a")
+    command = sweep._command(options, plan, 0, "parent")
+    sweep._run_one(command, plan, 0, RunFolder(tmp_path), StopRequest(), options.tracking_uri)
+
+    ((words, address),) = started
+    assert not any("hunter2" in word for word in words)
+    assert address == options.tracking_uri
 
 
 def test_enough_seeds_must_lie_in_the_band():

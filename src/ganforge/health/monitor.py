@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import ValidationError, create_model
+from pydantic import ConfigDict, ValidationError, create_model
 
 from ganforge.core.errors import describe_error
 from ganforge.core.events import CheckUnavailable, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
@@ -52,6 +52,7 @@ class _History:
     By level, which includes worse ones: the ``counts`` of observations in a row, and the iteration ``since`` which it lasts.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
     needed: int
     counts: dict[Level, int] = field(default_factory=lambda: {"warn": 0, "fail": 0})
     since: dict[Level, int] = field(default_factory=dict)
@@ -92,6 +93,7 @@ class _History:
 class _Smoother:
     """Smooths diagnostics over iterations, and compares the generator's gradient norms with the median of the ``first`` ones."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
     last: int = 0
     first: list[float] = field(default_factory=list)
     baseline: float | None = None
