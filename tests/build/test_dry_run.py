@@ -1,6 +1,8 @@
 """Parts that cannot work together are reported before training with the key to change; the others are left unchanged."""
 
 import copy
+import logging
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +164,19 @@ class Caching(Plain):
     def see(self, samples):
         self.constant = torch.eye(3) if self.constant is None else self.constant
         self.last = samples.values.mean()
+
+
+class Logging(Plain):
+    """Holds values that are not equal to themselves, and a logger, which is no state of the loss."""
+
+    def start(self):
+        self.best, self.weights = math.nan, torch.full((2,), math.nan)
+        self.log = logging.getLogger("acme")
+        self.me = self
+
+    def see(self, samples):
+        self.last = samples.values.mean()
+        self.log.handlers.append(logging.NullHandler(len(self.log.handlers)))
 
 
 class Frozen(Plain, nn.Module):
@@ -329,7 +344,7 @@ def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
     dry_run(*stage(loss=Locked))
 
 
-@pytest.mark.parametrize("loss", ["Caching", "Frozen"])
+@pytest.mark.parametrize("loss", ["Caching", "Frozen", "Logging"])
 def test_a_loss_whose_state_does_not_depend_on_the_iteration_is_no_mistake(stage, loss):
     blueprint, trainer = stage(loss=globals()[loss])
     dry_run(blueprint, trainer)

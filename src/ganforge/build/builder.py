@@ -291,10 +291,8 @@ def _metrics(
             use_ema=train.ema_decay != 0,
             seed=train.seed,
         )
-        every, remedy = (
-            table.every or default_every,
-            f"set {part.key}.optional = true to train without its values, or {part.report_hint}",
-        )
+        remedy = f"set {part.key}.optional = true to train without its values, or {part.report_hint}"
+        every = table.every or default_every
         metrics.append(ScheduledMetric(name, metric, every, table.samples, protocol, table.optional, remedy))
     return metrics, unavailable
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -17,16 +16,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
-from ganforge.core.contracts import Loss
+from ganforge.core.contracts import Critic, Loss
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
-from ganforge.games.two_player import cached, with_input_grad
+from ganforge.games.two_player import Side, cached, with_input_grad
 from ganforge.train.modules import load_network, network_state
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
-
-_DEEPEST = 6
-"""Levels of attributes in which the state of a loss is looked for."""
 
 
 class _PartError(IncompatiblePartsError):
@@ -88,13 +84,13 @@ class _DryRun:
 
         critic = cached(self._discriminate)
         losses = [_copy_loss(weighted.loss) for weighted in self.trainer.objective.losses]
-        total = self._total("generator", losses, [partial(loss.generator, critic, real, fake) for loss in losses])
+        total = self._total("generator", losses, critic, real, fake)
         self._differentiate(self.blueprint.generator, self.generator, total)
 
         if self.trainer.objective.second_order:
             real, fake = with_input_grad(real), with_input_grad(fake)
         critic = cached(self._discriminate)
-        total = self._total("discriminator", losses, [partial(loss.discriminator, critic, real, fake) for loss in losses])
+        total = self._total("discriminator", losses, critic, real, fake)
         self._differentiate(self.blueprint.discriminator, self.discriminator, total)
         for part, name in ((self.blueprint.generator, "generator"), (self.blueprint.discriminator, "discriminator")):
             with _errors_of(part):
@@ -126,10 +122,11 @@ class _DryRun:
                 )
             return output
 
-    def _total(self, side: str, losses: Sequence[Loss], calls: Sequence[Callable[[], Any]]) -> Tensor:
+    def _total(self, side: Side, losses: Sequence[Loss], critic: Critic, real: Samples, fake: Samples) -> Tensor:
         """The sum of all losses' terms for one player."""
         total = torch.zeros((), device=self.trainer.device)
-        for part, loss, call in zip(self.blueprint.losses, losses, calls, strict=True):
+        for part, loss in zip(self.blueprint.losses, losses, strict=True):
+            call: Callable[[], Any] = partial(getattr(loss, side), critic, real, fake)
             with _errors_of(part):
                 before = _fingerprint(loss)
                 terms = call()
@@ -144,7 +141,7 @@ class _DryRun:
         return total
 
     def _check_loss(self, part: Part, loss: Loss, call: Callable[[], Any], before: Mapping[str, object]) -> None:
-        """Refuse a loss that computes gradients itself, or whose state, which no checkpoint has, changes from call to call."""
+        """Refuse a loss that calls backward, has parameters, or keeps state between calls: checkpoints contain no losses."""
         weights = [*self.generator.parameters(), *self.discriminator.parameters()]
         if any(weight.grad is not None for weight in weights):
             raise IncompatiblePartsError("calls backward(): a loss only computes its terms", remedy=part.report_hint)
@@ -152,7 +149,7 @@ class _DryRun:
             message = "has parameters of its own, which nothing would train"
             raise IncompatiblePartsError(message, remedy="make them part of a network, or freeze them with requires_grad_(False)")
         if (first := _fingerprint(loss)) != before:
-            call()  # what the first call sets, the same input sets again, unless it is added up
+            call()  # a cache or the last value is now the same as after the first call; a running mean or counter is not
             if changed := sorted(name for name, value in _fingerprint(loss).items() if value != first.get(name)):
                 raise IncompatiblePartsError(
                     f"keeps state from one iteration to the next ({', '.join(changed[:3])}), which checkpoints do not contain",
@@ -209,23 +206,30 @@ def _copy_loss(loss: Loss) -> Loss:
         return loss
 
 
-def _fingerprint(loss: object) -> dict[str, object]:
-    """What an object holds, by attribute: the shape and sum of each tensor, and numbers and texts as they are."""
-    found: dict[str, object] = {}
-    left: list[tuple[str, object, int]] = [("", loss, 0)]
+def _fingerprint(loss: object) -> dict[str, str]:
+    """The state of a loss by attribute: shape and sum of each tensor, numbers and strings as they are.
+
+    This includes containers, modules, and objects of the loss's own package, but not those of others, such as loggers.
+    """
+    own = type(loss).__module__.partition(".")[0]
+    found: dict[str, str] = {}
+    seen: set[int] = set()
+    left: list[tuple[str, object]] = [("", loss)]
     while left:
-        name, value, depth = left.pop()
-        match value:
-            case Tensor():
-                found[name] = (tuple(value.shape), float(value.detach().double().sum()))
-            case None | bool() | int() | float() | str():
-                found[name] = value
-            case Mapping() if depth < _DEEPEST:
-                left += [(f"{name}.{key}", inner, depth + 1) for key, inner in value.items()]
-            case list() | tuple() | deque() if depth < _DEEPEST:
-                left += [(f"{name}[{index}]", inner, depth + 1) for index, inner in enumerate(value)]
-            case _ if depth < _DEEPEST and not isinstance(value, type | ModuleType | FunctionType):
-                left += [(f"{name}.{key}".lstrip("."), inner, depth + 1) for key, inner in getattr(value, "__dict__", {}).items()]
+        name, value = left.pop()
+        if isinstance(value, bool | int | float | str | None):
+            found[name] = repr(value)  # as text, in which NaN equals NaN
+        elif id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, Tensor):
+                dtype = torch.complex128 if value.is_complex() else torch.float64
+                found[name] = f"{tuple(value.shape)} {value.detach().cpu().sum(dtype=dtype).item()!r}"
+            elif isinstance(value, Mapping):
+                left += [(f"{name}.{key}", inner) for key, inner in value.items()]
+            elif isinstance(value, list | tuple | deque):
+                left += [(f"{name}[{index}]", inner) for index, inner in enumerate(value)]
+            elif isinstance(value, nn.Module) or (type(value).__module__.partition(".")[0] == own and hasattr(value, "__dict__")):
+                left += [(f"{name}.{key}".lstrip("."), inner) for key, inner in vars(value).items()]
     return found
 
 

@@ -95,8 +95,8 @@ def sync(
         console.success("MLflow has everything.")
     if any(summary.pending for summary in delivered.values()):
         raise typer.Exit(5)  # MLflow could not be written
-    for error in failed.values():
-        raise typer.Exit(error.exit_code)
+    if failed:
+        raise typer.Exit(next(iter(failed.values())).exit_code)
 
 
 def _deliver(

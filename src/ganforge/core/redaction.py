@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 HIDDEN = "***"
 
-# No pattern here takes more than linear time: each begins where a word begins, and its repetitions give nothing back.
+# All patterns take linear time: each starts only at the beginning of a word, and long repetitions are possessive (++, *+).
 _KEY = (  # at the end of a key: client_secret, but not token_dim and compass
     r"(?:password|passwd|passphrase|secrets?|credentials?|(?:api|access|account|private|secret|auth)[_-]?key|authorization|auth"
     r"|(?<![a-z])(?:pass|pwd|sig|signature)|token)"

@@ -54,7 +54,7 @@ def value_range(data: DataSpec, samples: Samples) -> tuple[float, float]:
 def to_pixels(samples: Samples, limits: tuple[float, float]) -> Pixels:
     """``(n, c, h, w)`` values in ``limits`` → ``(n, h, w, 3)`` bytes; values outside are clipped, NaN becomes black.
 
-    One channel becomes grey. The last one of two or four is alpha: it is drawn on white. Of five or more, the first is shown.
+    One channel becomes grey. Of two or four channels, the last is alpha, composed over white. Of five or more, the first is shown.
     """
     low, high = limits
     values = samples.values.detach().double().numpy()

@@ -108,7 +108,8 @@ def find(reference: str, root: Path) -> RunFolder:
         [run for run in runs if reference and (run.folder.path.name.startswith(reference) or run.id.startswith(reference))],
     ):
         if len(matches) == 1:
-            matches[0].folder.check()
+            if refusal := matches[0].refusal:
+                raise refusal
             return matches[0].folder
         if matches:
             raise UsageError(

@@ -47,7 +47,7 @@ def sync(folder: RunFolder, uri: str | None = None) -> UploadSummary:
 
     The store is ``uri``, else the one that the run used, if it is one of the user's (:func:`user_stores`), else the first of these
     for a run that was never sent. Raises a :class:`RunFolderError` if the run is in progress, or its last uploader still at work,
-    and a :class:`UsageError` if the run's folder names a store that is none of the user's.
+    and a :class:`UsageError` if the run's folder names a store that is not one of the user's.
     """
     folder.check()
     store = _store_of(folder, uri)
