@@ -147,8 +147,8 @@ def test_without_runs_it_says_where_it_looked(tmp_path, capsys):
 
 
 def test_an_unknown_run_is_an_error(capsys):
-    assert main(["sync", "nobody"]) == 2
-    assert "nobody" in capsys.readouterr().err
+    assert main(["sync", "missing"]) == 2
+    assert "missing" in capsys.readouterr().err
 
 
 def test_a_run_that_goes_on_is_refused_when_named_and_passed_over_when_not(folder, capsys):

@@ -249,11 +249,11 @@ def test_a_full_disk_leaves_the_older_ones_and_no_torso(saved, forked, tmp_path)
         state = State({"generator/w": torch.ones(100), "random/r": torch.ones(10_000)}, {})
         with pytest.raises(StorageError) as caught:
             save(saved, 20, state, keep=1)
-        (tmp_path / "said").write_text(str(caught.value))
+        (tmp_path / "error.txt").write_text(str(caught.value))
 
     forked(work)
 
-    assert f"cannot write {saved.checkpoints / '00000020'}: File too large" in (tmp_path / "said").read_text()
+    assert f"cannot write {saved.checkpoints / '00000020'}: File too large" in (tmp_path / "error.txt").read_text()
     assert names(saved) == ["00000005", "00000010"]
     assert load_newest(saved).iteration == 10
 
@@ -267,7 +267,7 @@ def dying(monkeypatch, forked):
     """Saves in a process of its own, which a fault may end: ``dying(folder, iterations, fault)`` gives (killed, iterations)."""
 
     def run(folder, iterations, fault):
-        messages = folder.path / "told"
+        messages = folder.path / "messages.txt"
         messages.write_text("")
 
         def work():

@@ -386,7 +386,7 @@ def test_a_download_that_is_asked_for_is_no_fault(judged):
 def test_a_local_socket_is_no_network(judged, tmp_path):
     def build(params, context):
         with socket.socket(socket.AF_UNIX) as local, contextlib.suppress(OSError):
-            local.connect(str(tmp_path / "nobody"))
+            local.connect(str(tmp_path / "missing"))
         return Dataset(context)
 
     assert judged("T04", Kind.DATASET, build).state is CheckState.PASSED

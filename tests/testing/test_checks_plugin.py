@@ -57,7 +57,7 @@ def with_type(annotation):
 
 class Undescribed(Params):
     messages: int = 1
-    """Told."""
+    """Described."""
     undocumented: int = 2
 
 
