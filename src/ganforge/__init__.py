@@ -20,13 +20,13 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
     the plugins of losses, discriminators and metrics.
 
     Args:
-        run: folder, name or beginning of the id of a run; or the folder of a generator by itself, such as a run's ``model``, or
-            what ``ganforge export --format safetensors`` wrote.
+        run: folder, name (of several, the newest) or beginning of the id of a run; or the folder of a generator by itself, such as
+            a run's ``model``, or what ``ganforge export --format safetensors`` wrote.
         device: auto, cpu, cuda, cuda:1 or mps.
         runs_dir: where to look for names and ids.
 
     Raises:
-        UsageError: no such run, several, or a local plugin in another version.
+        UsageError: no such run, a sweep, or a local plugin in another version.
         RecipeError: the generator or sampler is not installed, or does not take the run's parameters any more.
         RunFolderError: no intact checkpoint, or weights that do not fit the installed plugin.
         PluginError: the plugin of the generator or sampler is broken.

@@ -52,6 +52,14 @@ def test_codes_are_asked_for_and_a_dash_leaves_one_to_be_drawn(trained, tmp_path
     assert len(set(second[:, 0])) > 3
 
 
+@pytest.mark.parametrize(("run", "options"), [("cgan_digits", ()), ("infogan_digits", ("--code", "4"))])
+def test_fewer_samples_of_a_seed_begin_more(trained, tmp_path, run, options):
+    few, many = (drawn(trained(run), tmp_path, "-n", count, "--seed", "1", *options) for count in ("5", "10"))
+
+    for name, values in few.items():
+        np.testing.assert_array_equal(values, many[name][:5], err_msg=name)
+
+
 def test_npz_keeps_the_order_in_which_samples_were_drawn(trained, tmp_path):
     labels = drawn(trained("cgan_digits"), tmp_path, "-n", "40")["labels"].tolist()
 

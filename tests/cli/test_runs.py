@@ -131,7 +131,53 @@ def test_what_was_not_delivered_and_what_went_wrong_is_reported_below(root, caps
 
     output = capsys.readouterr().err
     assert f"{folder.path.name}: ValueError: no" in output
-    assert f"MLflow does not have 1 point, 2 other records of {folder.path.name} yet; send them with `ganforge sync`" in output
+    assert (
+        f"MLflow does not have 1 point, 2 other records of {folder.path.name} yet; send them with `ganforge sync --runs-dir {root}`"
+        in output
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ("cgan_moons", {"labels": "upper, lower"}),
+        ("cgan_digits", {"labels": "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"}),
+        ("infogan_digits", {"codes": "0 (0 to 9), 1 (-1 to 1)"}),
+        ("vanilla_moons", {}),
+    ],
+)
+def test_one_run_is_shown_with_what_its_generator_takes(trained, capsys, recipe, expected):
+    folder = trained(recipe)
+
+    assert main(["runs", str(folder)]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    facts = dict(line.split(maxsplit=1) for line in lines)
+    assert heading == folder.name
+    assert {"status", "iteration", "noise", "values"} <= set(facts)
+    assert {name: fact for name, fact in facts.items() if name in ("labels", "codes")} == expected
+
+    assert main(["runs", str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [run["run"] for run in found["runs"]] == [folder.name]
+    assert ", ".join(map(str, found["labels"])) == expected.get("labels", "")
+    for label in found["labels"][:3]:  # what is listed can be asked for
+        assert main(["sample", str(folder), "-n", "1", "--label", str(label), "--out", str(folder.parent / "a.csv")]) == 0
+
+
+def test_a_run_that_never_started_and_a_sweep_are_shown_too(root, capsys):
+    sweep = RunFolder.create(root, "moons", "gan-seeds")
+    sweep.write_json(sweep.identity, {**sweep.read_json(sweep.identity), "kind": "sweep"})
+    for _ in range(2):
+        seed = RunFolder.create(root, "moons", "gan")
+        identity = seed.read_json(seed.identity)
+        seed.write_json(seed.identity, {**identity, "parent": sweep.read_identity()["id"]})
+
+    assert main(["runs", "gan-seeds", "--runs-dir", str(root)]) == 0
+    assert [line.split()[0].rpartition("-")[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["gan", "gan"]
+    assert main(["runs", seed.path.name, "--runs-dir", str(root)]) == 0
+    assert "never started" in capsys.readouterr().err
+    assert main(["sample", "gan-seeds", "--runs-dir", str(root)]) == 2
+    assert "is a sweep over 2 seeds\n  name one of its runs: gan-" in capsys.readouterr().err
 
 
 ALONE = """

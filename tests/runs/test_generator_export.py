@@ -68,7 +68,7 @@ def test_every_generator_of_ours_is_a_case():
 def test_tensors_by_name_make_what_latents_make(generator, case):
     made = generator(*case)
     tensors, values = draw(made, 6)
-    assert (TensorGenerator(made)(**tensors) == values).all()
+    torch.testing.assert_close(TensorGenerator(made)(**tensors), values)  # batches of another size round differently
 
 
 @pytest.mark.parametrize("case", SOMETIMES)
@@ -119,7 +119,7 @@ def test_what_was_loaded_is_exported_though_its_run_goes_on(generator, tmp_path)
         if file.suffix == ".safetensors":
             file.write_bytes(b"another iteration's")
 
-    assert export(made, "safetensors", tmp_path / "it").difference == 0
+    assert export(made, "safetensors", tmp_path / "it").difference < 1e-6
     assert (ganforge.load(tmp_path / "it").sample(5)["values"] == made.sample(5)["values"]).all()
 
 

@@ -1,6 +1,7 @@
 """A generator from its folder alone, whatever became of the rest of what it was trained with."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,9 +178,11 @@ def test_a_damaged_file_is_named(bundle, file, content):
 
 def test_it_says_what_it_is(bundle):
     assert repr(ganforge.load(bundle("infogan_moons"))) == (
-        "<generator of infogan_moons: iteration 20, values (2,), "
-        "LatentSpec(noise=3, classes=None, categorical=(2,), continuous=1), on cpu>"
+        "<generator of infogan_moons: iteration 20; values (2,); noise 3; codes 0 (0 to 1), 1 (-1 to 1); on cpu>"
     )
+    conditional = ganforge.load(bundle("cgan_moons"))
+    assert "labels upper, lower; on cpu" in repr(conditional)
+    assert conditional.labels == ("upper", "lower")
 
 
 def test_latents_of_ones_own_become_samples_in_the_datas_units(bundle):
@@ -194,3 +197,44 @@ def test_latents_of_ones_own_become_samples_in_the_datas_units(bundle):
     drawn = generator.draw(7, seed=4)
     assert (generator(drawn.latent).values == drawn.values).all()
     np.testing.assert_array_equal(generator.sample(7, seed=4)["noise"], drawn.latent.noise)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "given"),
+    [
+        ("vanilla_moons", {}),
+        ("cgan_digits", {}),
+        ("cgan_digits", {"label": 3}),
+        ("infogan_moons", {"code": [None, 0.5]}),
+    ],
+)
+def test_fewer_samples_of_a_seed_are_the_first_ones_of_more(bundle, recipe, given):
+    generator = ganforge.load(bundle(recipe))
+    more = generator.sample(130, seed=1, **given)
+
+    for count in (1, 5, 64, 65):
+        fewer = generator.sample(count, seed=1, **given)
+        assert fewer.keys() == more.keys()
+        for name, values in fewer.items():
+            np.testing.assert_array_equal(values, more[name][:count], err_msg=name)
+        latent = generator.draw_latents(count, seed=1, **given)
+        np.testing.assert_array_equal(latent.noise, more["noise"][:count])
+        np.testing.assert_array_equal(generator(latent).values, more["values"][:count])
+    assert len(np.unique(more["noise"], axis=0)) == 130
+    assert not (generator.sample(5, seed=2, **given)["noise"] == more["noise"][:5]).all()
+
+
+def test_random_numbers_that_a_generator_draws_itself_follow_the_seed(bundle):
+    loaded = ganforge.load(bundle("vanilla_moons"))
+
+    class Noisy(torch.nn.Module):
+        def forward(self, latent):
+            return loaded.network(latent) + torch.rand(len(latent), 2)
+
+    generator = replace(loaded, network=Noisy())
+    state = torch.get_rng_state()
+
+    more = generator.sample(100, seed=1)["values"]
+    assert (generator.sample(5, seed=1)["values"] == more[:5]).all()
+    assert not (generator.sample(100, seed=2)["values"] == more).any()
+    assert (torch.get_rng_state() == state).all()

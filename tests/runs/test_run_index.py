@@ -279,8 +279,17 @@ def test_a_whole_name_wins_over_a_beginning(root):
     assert find("gan", root) == short
 
 
-def test_several_are_an_error_that_lists_them(root):
-    runs = [RunFolder.create(root, "moons", "gan") for _ in range(10)]
+def test_the_newest_of_several_of_one_name_is_found_and_named(root, caplog):
+    runs = [make(root, name="gan", created=created) for created in (2.0, 9.0, 5.0)]
+
+    assert find("gan", root) == runs[1]
+    assert caplog.messages == [f"3 runs are named 'gan'; using the newest, {runs[1].path.name}"]
+    assert find(runs[0].path.name, root) == runs[0]
+    assert len(caplog.messages) == 1
+
+
+def test_several_beginnings_are_an_error_that_lists_them(root):
+    runs = [RunFolder.create(root, "moons", f"gan-{number}") for number in range(10)]
 
     with pytest.raises(UsageError, match="'gan' matches 10 runs") as caught:
         find("gan", root)

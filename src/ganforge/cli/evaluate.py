@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -60,14 +61,14 @@ def evaluate(
                 raise
             console.warning(f"{folder.path.resolve().name} is not measured: {error}")
             continue
-        _print(done[-1], quiet=as_json)
+        _print(done[-1], quiet=as_json, tracking_uri=tracking_uri)
     if as_json:
         console.print_json({"runs": [_to_plain(one) for one in done]})
     if not any(one.values for one in done):
         raise typer.Exit(2)  # no metric gave a value
 
 
-def _print(evaluated: EvaluationResult, *, quiet: bool) -> None:
+def _print(evaluated: EvaluationResult, *, quiet: bool, tracking_uri: str | None) -> None:
     if evaluated.values and not quiet:
         console.print_line(f"{evaluated.folder.path.resolve().name} at iteration {evaluated.iteration:,}", style="bold")
         console.table(("Metric", "Value", "Ideal", "Floor", "Better", "Protocol"), _rows(evaluated), right=(1, 2, 3))
@@ -76,9 +77,9 @@ def _print(evaluated: EvaluationResult, *, quiet: bool) -> None:
     for remark in evaluated.remarks:
         console.note(remark)
     if evaluated.undelivered:
-        console.warning(
-            f"MLflow does not have it yet ({evaluated.undelivered}); ganforge sync {evaluated.folder.path.resolve().name} sends it"
-        )
+        options = ["--tracking-uri", tracking_uri] if tracking_uri else []
+        command = shlex.join(["ganforge", "sync", str(evaluated.folder.path), *options])
+        console.warning(f"MLflow does not have it yet ({evaluated.undelivered}); {command} sends it")
 
 
 def _rows(evaluated: EvaluationResult) -> list[tuple[object, ...]]:

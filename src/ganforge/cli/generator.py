@@ -27,7 +27,7 @@ def sample(
     label: options.Label = None,
     code: Annotated[
         str | None,
-        typer.Option(help="Codes, such as 1 or 1,0.5,-1: categorical first; a dash means random: -,0.5."),
+        typer.Option(help="Codes, such as 1 or 1,0.5,-1, that 'ganforge runs RUN' lists; a dash means random: -,0.5."),
     ] = None,
     neighbours: Annotated[
         bool,

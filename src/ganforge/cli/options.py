@@ -15,12 +15,19 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; the value is read as TOML. Repeatable.")
 ]
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.", show_default=False)]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Run name, id prefix or folder; or that of a sweep.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run name (of several, the newest), id prefix or folder; or that of a sweep.")
+]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="Run names, id prefixes or folders; a sweep stands for its seeds.")]
-GeneratorRun = Annotated[str, typer.Argument(metavar="RUN", help="Run name, id prefix or folder, or an exported generator.")]
+GeneratorRun = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run name (of several, the newest), id prefix or folder, or an exported generator.")
+]
 
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the latents.")]
-Label = Annotated[str | None, typer.Option(help="Class for a conditional generator, a number or name. Default: drawn at random.")]
+Label = Annotated[
+    str | None,
+    typer.Option(help="Label for a conditional generator; 'ganforge runs RUN' lists them. Default: drawn at random."),
+]
 Rows = Annotated[int, typer.Option(min=1, help="Number of rows, unless labels or codes determine it.")]
 Steps = Annotated[int | None, typer.Option(min=2, help="Images per row. Default: 10 in a PNG, 24 in a GIF.")]
 Figures = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,28 +12,38 @@ import typer
 
 from ganforge.cli import console, options
 from ganforge.core import formatting
+from ganforge.core.errors import GanforgeError
 
 if TYPE_CHECKING:
+    from ganforge.core.specs import DataSpec, LatentSpec
     from ganforge.runs.run_index import RunSummary
 
 
 def runs(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Show this run alone; for a sweep, its seeds.")] = None,
     *,
     runs_dir: options.RunsDir = Path("runs"),
     experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.", show_default=False)] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the runs, newest first.
+    """List the runs, newest first, or show one with the labels and codes that its generator takes.
 
     Marks runs whose process has died as killed. Does not need MLflow.
     """
-    from ganforge.runs.run_index import list_runs
+    from ganforge.runs.run_index import find, identify, list_runs, members, summarize
 
-    found = list_runs(runs_dir, experiment)
+    if run is not None:
+        folder = find(run, runs_dir)
+        found = [summarize(identify(one)) for one in members(folder)]
+        if found[0].folder == folder.path:
+            _show(found[0], as_json=as_json)
+            return
+    else:
+        found = list_runs(runs_dir, experiment)
     if as_json:
         console.print_json({"runs_dir": runs_dir, "runs": found})
     elif found:
-        _print(found)
+        _print(found, runs_dir)
     else:
         where = f"{runs_dir} has no runs" + (f" of the experiment '{experiment}'" if experiment else "")
         console.note(f"{where}; start one with `ganforge run RECIPE`, or name another folder with --runs-dir")
@@ -69,7 +80,46 @@ def report(
         webbrowser.open(page.resolve().as_uri())
 
 
-def _print(found: Sequence[RunSummary]) -> None:
+def _show(run: RunSummary, *, as_json: bool) -> None:
+    """Print everything about one run, with the inputs of its generator."""
+    data, latent = _inputs(run)
+    labels = data.labels if data and latent and latent.classes else ()
+    codes = latent.code_ranges if latent else ()
+    if as_json:
+        console.print_json({"runs_dir": run.folder.parent.parent, "runs": [run], "labels": labels, "codes": codes})
+        return
+    facts = {
+        "title": run.title,
+        "experiment": run.experiment,
+        "folder": run.folder,
+        "status": run.status + (f": {run.remark}" if run.remark else ""),
+        "health": run.health,
+        "iteration": _progress(run),
+        "metrics": "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items()),
+        "started": _start(run),
+        "took": formatting.duration(run.seconds) if run.seconds else None,
+        "values": f"({', '.join(map(str, data.shape))})" if data else None,
+        "noise": latent.noise if latent else None,
+        "labels": data.describe_labels(1000) if data and labels else None,
+        "codes": latent.describe_codes() if latent else None,
+    }
+    console.print_line(run.run, style="bold")
+    console.print_facts(facts, 10)
+    if run.undelivered:
+        console.note(_waiting([run], run.folder.parent.parent))
+
+
+def _inputs(run: RunSummary) -> tuple[DataSpec, LatentSpec] | tuple[None, None]:
+    from ganforge.runs.run_index import read_specs
+
+    try:
+        return read_specs(run.folder)
+    except GanforgeError as error:
+        console.note(str(error))
+        return None, None
+
+
+def _print(found: Sequence[RunSummary], runs_dir: Path) -> None:
     health = ("Health",) if any(run.health for run in found) else ()
     console.table(
         ("Run", "Experiment", "Status", *health, "Iteration", "Metrics", "Started", "Took", "Title"),
@@ -80,7 +130,7 @@ def _print(found: Sequence[RunSummary]) -> None:
         if run.remark and run.status not in {"finished", "stopped"}:
             console.note(f"{run.run}: {run.remark}")
     if waiting := [run for run in found if run.undelivered]:
-        console.note(_waiting(waiting))
+        console.note(_waiting(waiting, runs_dir))
 
 
 def _row(run: RunSummary, *, with_health: bool) -> tuple[object, ...]:
@@ -89,15 +139,23 @@ def _row(run: RunSummary, *, with_health: bool) -> tuple[object, ...]:
         run.experiment,
         run.status,
         *([run.health] if with_health else []),
-        f"{run.iteration:,}/{run.iterations:,}" if run.iterations else None,
+        _progress(run),
         "  ".join(f"{name} {value:.4g}" for name, value in list(run.metrics.items())[:3]) or None,
-        None if run.started is None else f"{datetime.fromtimestamp(run.started).astimezone():%Y-%m-%d %H:%M}",
+        _start(run),
         formatting.duration(run.seconds) if run.seconds else None,
         run.title,
     )
 
 
-def _waiting(waiting: Sequence[RunSummary]) -> str:
+def _progress(run: RunSummary) -> str | None:
+    return f"{run.iteration:,}/{run.iterations:,}" if run.iterations else None
+
+
+def _start(run: RunSummary) -> str | None:
+    return None if run.started is None else f"{datetime.fromtimestamp(run.started).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _waiting(waiting: Sequence[RunSummary], runs_dir: Path) -> str:
     pending = [run.undelivered for run in waiting if run.undelivered]
     counts = {
         "point": sum(each.points for each in pending),
@@ -106,4 +164,5 @@ def _waiting(waiting: Sequence[RunSummary]) -> str:
     }
     what = ", ".join(formatting.plural(number, noun) for noun, number in counts.items() if number)
     names = ", ".join(run.run for run in waiting[:3]) + (f" and {len(waiting) - 3} more" if len(waiting) > 3 else "")
-    return f"MLflow does not have {what} of {names} yet; send them with `ganforge sync`"
+    where = "" if runs_dir == Path("runs") else f" --runs-dir {shlex.quote(str(runs_dir))}"
+    return f"MLflow does not have {what} of {names} yet; send them with `ganforge sync{where}`"

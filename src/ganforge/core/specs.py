@@ -81,8 +81,14 @@ class DataSpec:
             return names.index(text)
         if text.isdecimal() and int(text) < (self.classes or 0) and not any(map(_is_number, names)):
             return int(text)
-        known = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-        raise UsageError(f"there is no label {label!r}", remedy=f"labels: {known or f'0 to {(self.classes or 1) - 1}'}")
+        raise UsageError(f"there is no label {label!r}", remedy=f"labels: {self.describe_labels()}")
+
+    def describe_labels(self, most: int = 20) -> str:
+        """The labels in one line: at most so many names, or the range of the numbers."""
+        names = self.class_names
+        if not names:
+            return f"0 to {(self.classes or 1) - 1}"
+        return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
     @property
     def labels(self) -> tuple[int, ...] | tuple[str, ...]:
@@ -141,6 +147,15 @@ class LatentSpec:
     def has_codes(self) -> bool:
         """Whether there are structured codes."""
         return bool(self.categorical) or self.continuous > 0
+
+    @property
+    def code_ranges(self) -> tuple[str, ...]:
+        """The values of each code as training draws them, categorical codes first: ``0 to 9``, ``-1 to 1``."""
+        return (*(f"0 to {values - 1}" for values in self.categorical), *("-1 to 1",) * self.continuous)
+
+    def describe_codes(self) -> str:
+        """The codes with their ranges, in one line."""
+        return ", ".join(f"{at} ({values})" for at, values in enumerate(self.code_ranges))
 
     @property
     def width(self) -> int:

@@ -145,9 +145,9 @@ def with_code(latent: Latent, code: Any, spec: LatentSpec) -> Latent:
         raise _no_code()
     if isinstance(code, str) or not isinstance(code, Sequence | np.ndarray):
         raise UsageError(f"codes must be a list of numbers, got {code!r}", remedy=f"such as [{code}]")
-    count = len(spec.categorical) + spec.continuous
+    count = len(spec.code_ranges)
     if len(code) > count:
-        raise UsageError(f"{len(code)} codes were given, the generator has {count}", remedy=f"give at most {count}")
+        raise UsageError(f"{len(code)} codes were given, the generator has {count}", remedy=f"its codes: {spec.describe_codes()}")
     for column, value in enumerate(code):
         if value is None:
             continue
@@ -232,13 +232,11 @@ def traverse(
 
 
 def _check(spec: LatentSpec, code: int | None, noise: int | None) -> None:
-    count = len(spec.categorical) + spec.continuous
+    count = len(spec.code_ranges)
     if code is not None and not count:
         raise _no_code()
     if code is not None and not 0 <= code < count:
-        kinds = [f"{at} with {values} values" for at, values in enumerate(spec.categorical)]
-        kinds += [f"{at} from -1 to 1" for at in range(len(spec.categorical), count)]
-        raise UsageError(f"there is no code {code}", remedy=f"this generator's codes are {', '.join(kinds)}")
+        raise UsageError(f"there is no code {code}", remedy=f"its codes: {spec.describe_codes()}")
     if noise is not None and not 0 <= noise < spec.noise:
         raise UsageError(f"the noise has no dimension {noise}", remedy=f"its dimensions go from 0 to {spec.noise - 1}")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from ganforge.build.blueprint import resolve_sampling_parts
@@ -23,19 +22,20 @@ from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.latent_grids import finite_number, with_code, with_label
-from ganforge.runs.run_index import find
+from ganforge.runs.run_index import find, members, read_specs
 from ganforge.runs.sample_files import arrays
-from ganforge.storage import atomic_files, checkpoints, strict_json
+from ganforge.storage import atomic_files, checkpoints
 from ganforge.storage.run_folder import RunFolder, data_folders
 from ganforge.train.evaluator import draw_samples
 from ganforge.train.modules import load_network
-from ganforge.train.random_streams import derive
+from ganforge.train.random_streams import derive, seeded, stream
 
 if TYPE_CHECKING:
     import numpy as np
 
 BUNDLE = ("generator.safetensors", "resolved.toml", "specs.json", "lock.json")
 """The files of a bundle: the generator's weights, recipe, sizes and lock; local plugins are in ``plugins``."""
+_BLOCK = 64  # latents that are drawn and samples that are generated at once: the first ones do not depend on how many follow
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,12 +58,22 @@ class LoadedGenerator:
     path: Path  # the folder that it came from
 
     def __repr__(self) -> str:
-        name, iteration = self.path.resolve().name, f"iteration {self.iteration}"
-        return f"<generator of {name}: {iteration}, values {self.data.shape}, {self.latent}, on {self.device}>"
+        facts = [f"iteration {self.iteration}", f"values {self.data.shape}", f"noise {self.latent.noise}"]
+        facts += [f"labels {self.data.describe_labels()}"] if self.latent.classes else []
+        facts += [f"codes {self.latent.describe_codes()}"] if self.latent.has_codes else []
+        return f"<generator of {self.path.resolve().name}: {'; '.join(facts)}; on {self.device}>"
 
     def __call__(self, latent: Latent) -> Samples:
         """The samples of latents on any device; in the data's own units, on the CPU."""
-        return draw_samples(self.network, latent.to(self.device), self.data)
+        count = len(latent)
+        whole = latent[torch.arange(_blocks(count) * _BLOCK) % count]  # a batch of another size would round differently
+        blocks = [whole[at : at + _BLOCK].to(self.device) for at in range(0, len(whole), _BLOCK)]
+        return Samples.concatenate([draw_samples(self.network, block, self.data) for block in blocks])[:count]
+
+    @property
+    def labels(self) -> tuple[int, ...] | tuple[str, ...]:
+        """What ``label`` may be, as the data names it; empty for a generator without labels."""
+        return self.data.labels if self.latent.classes else ()
 
     @property
     def device(self) -> torch.device:
@@ -74,7 +84,7 @@ class LoadedGenerator:
         """``n`` samples in the data's own units, with their labels and latents, on the CPU.
 
         Args:
-            n: how many.
+            n: how many; fewer samples of one seed are the first ones of more.
             seed: seed of the latents; the same seed gives the same samples.
             label: the class of all samples, for a conditional generator, as the data names it; drawn when ``None``.
             code: values for the codes, categorical ones first, then continuous ones, which training draws from −1 to 1; ``None``
@@ -83,15 +93,22 @@ class LoadedGenerator:
         Raises:
             UsageError: an invalid label or code, or one that this generator does not have.
         """
-        return self(self.draw_latents(n, seed=seed, label=label, code=code))
+        latent = self._draw_blocks(n, seed, label, code)
+        with seeded(derive(seed, "sample", "network")):  # for a generator that draws random numbers itself
+            return self(latent)[:n]
 
     def draw_latents(
         self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
     ) -> Latent:
-        """The latents of the samples that :meth:`draw` gives."""
+        """The latents of the samples that :meth:`draw` gives, on the CPU."""
+        return self._draw_blocks(n, seed, label, code)[:n]
+
+    def _draw_blocks(self, n: int, seed: int, label: int | str | None, code: Sequence[float | None] | None) -> Latent:
+        """At least ``n`` latents, in whole blocks, each with a random stream of its own."""
         if n < 1:
             raise UsageError(f"cannot draw {n} samples", remedy="draw one or more")
-        latent = self.sampler.draw(n, torch.Generator(self.device).manual_seed(derive(seed, "sample")))
+        streams = (stream(seed, "sample", block) for block in range(_blocks(n)))
+        latent = Latent.concatenate([self.sampler.draw(_BLOCK, stream) for stream in streams])
         if label is not None:
             number = finite_number(label, below=None)  # also of numpy or torch
             known = str(int(number)) if number is not None and number.is_integer() else label
@@ -107,6 +124,10 @@ class LoadedGenerator:
         return arrays(self.draw(n, seed=seed, label=label, code=code), self.data)
 
 
+def _blocks(count: int) -> int:
+    return -(-count // _BLOCK)
+
+
 class RebuiltDataset(NamedTuple):
     """The data set of a run as it is now, where its components look for files, and how the data differ from the run's lock."""
 
@@ -119,20 +140,19 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
     """The averaged generator of a run, from its newest intact checkpoint, or of a bundle; see :func:`ganforge.load`."""
     place, path = str(choose_device(device)), Path(run)
     if not all((path / name).is_file() for name in ("generator.safetensors", "specs.json")):
-        path = find(str(run), Path(runs_dir)).path
+        folder = find(str(run), Path(runs_dir))
+        path, runs = folder.path, list(members(folder))
+        if runs != [folder]:
+            seeds = ", ".join(one.path.name for one in runs)
+            raise UsageError(f"{path.name} is a sweep over {len(runs)} seeds", remedy=f"name one of its runs: {seeds}")
     RunFolder(path).check()
     return load_weights(path, *_weights(path), device=place)
 
 
 def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, name: str = "ema", device: str) -> LoadedGenerator:
     """The generator of a run with these weights: its moving average (``ema``), or ``generator``; errors as of :func:`load`."""
-    specs = path / "specs.json"
-    if not specs.exists():
-        raise RunFolderError(f"{path} has no specs.json: this run never started", remedy="choose another run")
-    with _damage_errors(specs, RuntimeError):
-        sizes = strict_json.loads(specs.read_bytes())
-        data = TypeAdapter(DataSpec).validate_python(sizes["data"])
-        latent = TypeAdapter(LatentSpec).validate_python(sizes["latent"])
+    data, latent = read_specs(path)
+    with _damage_errors(path / "specs.json", RuntimeError):
         data.denormalize(torch.zeros(1, *data.shape))  # a normalization of another size
 
     sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())

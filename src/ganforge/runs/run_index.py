@@ -5,6 +5,7 @@ A run whose process has disappeared is marked as killed, so that it does not sta
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -14,12 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, StorageError, UsageError, describe_error, did_you_mean
+from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import RecipeSource, read_recipe
+from ganforge.storage import strict_json
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.tracking.delivery import PendingUploads, count_pending
 
+_log = logging.getLogger(__name__)
 _SHOWN = 8  # candidates that an error lists
 _SILENCE = 60.0  # seconds without a heartbeat after which a process counts as gone even where its id exists
 
@@ -92,24 +98,29 @@ def identify(folder: RunFolder) -> IdentifiedRun:
 
 
 def find(reference: str, root: Path) -> RunFolder:
-    """The one run that ``reference`` names: a folder, a name, or the beginning of a folder's name or id.
+    """The run that ``reference`` names: a folder, a name, or the beginning of a folder's name or id.
 
-    Whole names win over beginnings. ``root`` is the folder that contains the runs. Raises a :class:`UsageError` unless exactly one
-    run has that name, and a :class:`RunFolderError` if its folder holds links or pipes.
+    Whole names win over beginnings. Of several runs of one name it is the newest, with a log record that says so. ``root`` is the
+    folder that contains the runs. Raises a :class:`UsageError` if no run matches or several begin like this, and a
+    :class:`RunFolderError` if the folder holds links or pipes.
     """
     if folder := _folder(reference):
         folder.check()
         return folder
 
     runs = run_folders(root)
+    named = [run for run in runs if run.name == reference]
+    newest = max(named, key=_creation, default=None)
     for matches in (
         [run for run in runs if reference in _unique_names(run)],
-        [run for run in runs if run.name == reference],
+        [newest] if newest else [],
         [run for run in runs if reference and (run.folder.path.name.startswith(reference) or run.id.startswith(reference))],
     ):
         if len(matches) == 1:
             if refusal := matches[0].refusal:
                 raise refusal
+            if matches[0] is newest and len(named) > 1:
+                _log.warning("%d runs are named '%s'; using the newest, %s", len(named), reference, newest.folder.path.name)
             return matches[0].folder
         if matches:
             raise UsageError(
@@ -117,6 +128,12 @@ def find(reference: str, root: Path) -> RunFolder:
                 remedy=f"give a whole folder name, or the 8 characters at its end, such as {matches[0].short_id}",
             )
     raise _unknown(reference, runs, root)
+
+
+def _creation(run: IdentifiedRun) -> tuple[float, int]:
+    """When a run was created, as far as its folder shows, to sort by."""
+    created, changed = run.identity.get("created"), run.folder.identity.lstat()
+    return float(created) if isinstance(created, int | float) else changed.st_mtime, changed.st_mtime_ns
 
 
 def _folder(reference: str) -> RunFolder | None:
@@ -144,7 +161,7 @@ def _unknown(reference: str, runs: Sequence[IdentifiedRun], root: Path) -> Usage
             remedy="if your runs are in another folder, name it with --runs-dir",
         )
     names = {name for run in runs for name in (run.name, run.folder.path.name, run.short_id)}
-    newest = sorted(runs, key=lambda run: run.folder.identity.lstat().st_mtime, reverse=True)
+    newest = sorted(runs, key=_creation, reverse=True)
     return UsageError(
         f"no run matches '{reference}' in the folder '{root}'; its newest runs are:\n{_list(newest[:_SHOWN])}",
         remedy=did_you_mean(reference, names) or "`ganforge runs` lists all runs; --runs-dir names another folder",
@@ -187,6 +204,19 @@ def read_run_recipe(folder: RunFolder) -> RecipeSource:
     return source
 
 
+def read_specs(folder: Path) -> tuple[DataSpec, LatentSpec]:
+    """The sizes of a run's data, with the names of its classes, and of its latents."""
+    path = folder / "specs.json"
+    if not path.exists():
+        raise RunFolderError(f"{folder} has no specs.json: this run never started", remedy="choose another run")
+    try:
+        sizes = strict_json.loads(path.read_bytes())
+        return TypeAdapter(DataSpec).validate_python(sizes["data"]), TypeAdapter(LatentSpec).validate_python(sizes["latent"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else describe_error(error)
+        raise RunFolderError(f"{path} is damaged: {reason}", remedy="restore it from a copy, or use another run") from error
+
+
 def _damaged(path: Path, reason: str) -> RunFolderError:
     return RunFolderError(f"{path} is damaged, or from another version of ganforge: {reason}", remedy="choose another run")
 
@@ -194,13 +224,14 @@ def _damaged(path: Path, reason: str) -> RunFolderError:
 def list_runs(root: Path, experiment: str | None = None) -> list[RunSummary]:
     """The runs below ``root``, newest first; only those of ``experiment`` (its name, or its folder's) if given."""
     found = [run for run in run_folders(root) if experiment in {None, run.experiment, run.folder.path.parent.name}]
-    return sorted(map(_summary, found), key=lambda run: (run.started or 0.0, run.run), reverse=True)
+    return sorted(map(summarize, found), key=lambda run: (run.started or 0.0, run.run), reverse=True)
 
 
-def _summary(run: IdentifiedRun) -> RunSummary:
+def summarize(run: IdentifiedRun) -> RunSummary:
+    """One line of the list; whatever the folder holds, it is listed."""
     try:
         return _summarize(run)
-    except Exception as error:  # noqa: BLE001 - whatever one folder holds, the others are listed
+    except Exception as error:  # noqa: BLE001 - a damaged folder is listed, too
         remark = describe_error(error)
         return RunSummary(
             run=run.folder.path.name,
