@@ -84,8 +84,8 @@ def test_a_terminal_gets_colours(terminal, capsys):
     assert "[red]x" in shown.out
 
 
-@pytest.mark.parametrize("columns", [40, 80])
-def test_a_table_fits_the_terminal(terminal, capsys, monkeypatch, columns):
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_table_fits_the_terminal_and_breaks_no_word(terminal, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     rows = [("generator.optimizer.lr", "0.0002", "recipes/vanilla_moons.toml:31"), ("title", "Two words and more", "--set")]
@@ -93,8 +93,32 @@ def test_a_table_fits_the_terminal(terminal, capsys, monkeypatch, columns):
 
     shown = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out)
     assert all(len(line) <= columns for line in shown.splitlines())
-    letters = sorted("".join("".join(row) for row in (("Key", "Value", "Origin"), *rows)))
-    assert sorted(re.sub(r"\s", "", shown)) == sorted(re.sub(r"\s", "", "".join(letters)))
+    assert {word for row in rows for cell in row for word in cell.split()} <= set(shown.split())
+
+
+def test_a_narrow_terminal_lacks_optional_columns_and_says_so(terminal, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    console.table(("Run", "Status", "Title"), [("moons-12345678", "finished", "A title of several words")], optional=(2,))
+
+    shown = capsys.readouterr()
+    assert "title" not in shown.out
+    assert "not shown in 30 columns: Title" in shown.err
+
+
+@pytest.mark.parametrize("columns", [30, 60, 80, 120])
+def test_text_breaks_between_words(terminal, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    error = GanforgeError("the file /a/long/path/to/some/recipe.toml cannot be read", remedy="run `ganforge check /a/long/path`")
+    console.failure(error)
+    console.print_facts({"from": "a package at /a/long/path/to/some/package.py, and more words"}, 5)
+
+    shown = capsys.readouterr()
+    words = re.sub(r"\x1b\[\d*m", "", shown.err + shown.out).split()
+    assert "/a/long/path/to/some/recipe.toml" in words
+    assert "/a/long/path/to/some/package.py," in words
+    if columns >= 40:
+        assert "run `ganforge check /a/long/path`" in shown.err
 
 
 def test_no_color_is_honoured(terminal, capsys, monkeypatch):

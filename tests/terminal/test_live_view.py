@@ -113,7 +113,7 @@ def test_findings_are_shown_in_full_if_there_is_room(clock, events, watched, fin
         assert found == f"{level}: {trouble} since iteration 40: samples near 12% of the data only"
         advised = lines[lines.index(found) + 1]
         assert advised == "  what usually helps: several samples judged at once (dataset.params)"
-    at("discriminator total 1.367: cannot tell real from generated", lines)
+    at("discriminator total 1.367 (log 4 = 1.386 at equilibrium): cannot tell real from generated", lines)
     assert not any("healthy" in line for line in lines)
 
 
@@ -121,7 +121,8 @@ def test_findings_are_shown_in_full_if_there_is_room(clock, events, watched, fin
 def test_a_narrow_view_says_what_helps_against_the_worst_and_counts_the_others(finding, width):
     troubles = [finding(f"check-{number}") for number in range(3)]
     lines = [line.plain for line in fit_findings(troubles, width, 3)]
-    assert [line[:16] for line in lines] == ["fail: mode colla", "  several sample", "and 2 more: mode"]
+    assert [line[:10] for line in lines] == ["fail: mode", "  several ", "and 2 more"]
+    assert all(line.endswith(" …") for line in lines[:2])  # cut between words
 
 
 @pytest.mark.parametrize("room", range(1, 30))
@@ -153,7 +154,7 @@ def test_levels_have_colours_of_their_own_and_words_where_there_are_none(clock, 
         rows = [next(row for row, line in enumerate(lines) if line.startswith(level)) for level in ("fail: ", "warn: ")]
         found[bool(options)] = [screen.emulator.buffer[row][0].fg for row in rows]
 
-    assert found == {False: ["red", "brown"], True: ["default", "default"]}
+    assert found == {False: ["ff0000", "d75f00"], True: ["default", "default"]}
 
 
 def test_non_finite_terms_are_shown_first(clock, events, watched, finding):
@@ -217,6 +218,52 @@ def test_it_fits_every_terminal(clock, events, kind, size):
     assert all(len(line) <= size[0] for line in screen.emulator.display)
     if size[1] >= 12 and size[0] >= 60:  # nothing was scrolled away
         assert screen.emulator.display[0].startswith("InfoGAN finds the moons")
+
+
+METRICS = [f"metric-{number}/value" for number in range(12)]
+
+
+@pytest.mark.parametrize(("size", "count"), [((80, 24), 5), ((78, 24), 3), ((60, 24), 5), ((80, 20), 1), ((120, 40), 12)])
+def test_every_metric_is_shown_beside_findings(clock, events, watched, finding, size, count):
+    measured = [
+        replace(event, values=dict.fromkeys(METRICS[:count], 0.25)) if isinstance(event, Evaluated) else event for event in events()
+    ]
+    screen = Screen(*size)
+    play(screen, watched(measured, {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
+    lines = screen.look()
+
+    for key in ["generator ", "discriminator ", *METRICS[:count]]:
+        assert any(line.startswith(key) for line in lines), (key, lines)
+    assert any(line.startswith("fail: exploding gradient") for line in lines)
+
+
+def test_metrics_without_room_are_counted(clock, events, watched, finding):
+    measured = [
+        replace(event, values=dict.fromkeys(METRICS, 0.25)) if isinstance(event, Evaluated) else event for event in events()
+    ]
+    screen = Screen(80, 24)
+    play(screen, watched(measured, {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
+    lines = screen.look()
+
+    shown = [line for line in lines if line.startswith("metric-")]
+    hidden = 2 + len(METRICS) - len(shown) - sum(line.startswith(("wasserstein", "modes")) for line in lines)
+    assert len(shown) >= 3
+    assert any(line == f"and {hidden} more" or line.startswith(f"and {hidden} more  ") for line in lines)
+
+
+@pytest.mark.parametrize("kind", ["moons", "bell", "images"])
+def test_no_explanation_is_cut_where_there_is_room(clock, events, watched, finding, kind):
+    screen = Screen(200, 60)
+    play(screen, watched(events(kind), {60: [finding(*trouble) for trouble in TROUBLES]}), clock)
+
+    assert not any("…" in line for line in screen.look())
+
+
+def test_what_only_colours_tell_apart_is_one_group_without_them(clock, events):
+    screen = Screen(100, 30, NO_COLOR="1")
+    play(screen, events(), clock)
+
+    at("real · generated", screen.look())
 
 
 def test_samples_are_drawn_beside_or_below(clock, events):

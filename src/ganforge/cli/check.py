@@ -51,6 +51,7 @@ def check(
     console.table(
         ("Table", "Component", "Version"),
         [(part.key, part.identity, part.component.plugin.version) for part in blueprint.parts],
+        optional=(2,),
     )
     data, latent = (trainer.evaluator.data, trainer.sampler.spec) if trainer else (blueprint.specs.data, blueprint.specs.latent)
     if data:

@@ -65,7 +65,7 @@ def compare(
 def _print(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], apart: Mapping[str, Sequence[str | None]]) -> None:
     if compared:
         headings = ("Metric", "Better", "Runs", "n", "Median", "Least", "Greatest", "p", "Better pairs", "Verdict")
-        console.table(headings, [row for one in compared for row in _rows(one)], right=(3, 4, 5, 6, 7, 8))
+        console.table(headings, [row for one in compared for row in _rows(one)], right=(3, 4, 5, 6, 7, 8), optional=(8, 1, 6, 5))
     if len(groups) > 1:
         console.print_line()
         console.table(("Recipe key", *(group.name for group in groups)), [(key, *values) for key, values in apart.items()])

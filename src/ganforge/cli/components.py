@@ -11,6 +11,7 @@ import typer
 
 from ganforge.cli import console, options
 from ganforge.core.errors import PluginError, UsageError, unknown_name
+from ganforge.terminal import palette
 
 if TYPE_CHECKING:
     from ganforge.registry.component import Component, Kind
@@ -40,6 +41,7 @@ def list_components(
                 (one.kind, registry.name_of(one), _summary(one), f"{one.plugin.distribution} {one.plugin.version}")
                 for one in components
             ],
+            optional=(3,),
         )
     else:
         console.note("no installed component matches")
@@ -161,7 +163,7 @@ def show_component(component: Component, registry: Registry) -> None:
     console.print_line(f"  {component.summary}")
     for problem, text in (("deprecated: ", component.deprecated), ("unavailable: needs ", ", ".join(component.missing))):
         if text:
-            console.print_line(f"  {problem}{text}", style="yellow")
+            console.print_line(f"  {problem}{text}", style=palette.WARNING)
     plugin = component.plugin
     console.print_line()
     facts = {

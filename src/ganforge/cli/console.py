@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from ganforge.core import formatting
 from ganforge.core.errors import GanforgeError, RecipeError
 from ganforge.core.redaction import mask_data, mask_text
+from ganforge.terminal import palette
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,31 +27,31 @@ _PADDED = 60
 """Maximum width that cells are padded to, so that one long cell does not lengthen every line."""
 
 
-def print_line(text: str = "", *, style: str = "") -> None:
-    """Print a line of the result to stdout; ``style`` is a rich style such as ``bold``."""
-    _print(sys.stdout, text, style)
+def print_line(text: str = "", *, style: str = "", indent: int | None = None) -> None:
+    """Print a line of the result to stdout; ``style`` is a rich style such as ``bold``, ``indent`` that of continued lines."""
+    _print(sys.stdout, text, style, indent=indent)
 
 
 def print_facts(facts: Mapping[str, object], width: int) -> None:
     """Print one indented line per fact that is not empty, its name padded to ``width``."""
     for name, fact in facts.items():
         if fact:
-            print_line(f"  {name:<{width}} {fact}")
+            _print(sys.stdout, f"  {name:<{width}} {fact}", "", indent=width + 3)
 
 
 def success(text: str) -> None:
     """Print a success message to stdout."""
-    _print(sys.stdout, text, "green")
+    _print(sys.stdout, text, palette.GOOD)
 
 
-def note(text: str) -> None:
-    """Print additional information to stderr."""
-    _print(sys.stderr, text, "dim")
+def note(text: str, *, style: str = "dim", indent: int | None = None) -> None:
+    """Print additional information to stderr; ``indent`` is that of continued lines, by default that of the line."""
+    _print(sys.stderr, text, style, indent=indent)
 
 
 def warning(text: str) -> None:
     """Print a warning to stderr."""
-    _print(sys.stderr, f"warning: {text}", "yellow")
+    _print(sys.stderr, f"warning: {text}", palette.WARNING)
 
 
 def failure(error: GanforgeError) -> None:
@@ -58,34 +59,42 @@ def failure(error: GanforgeError) -> None:
     if isinstance(error, RecipeError):
         _recipe_failure(error)
         return
-    _print(sys.stderr, f"error: {error.message}", "bold red")
+    _print(sys.stderr, f"error: {error.message}", f"bold {palette.BAD}")
     if error.remedy:
         _print(sys.stderr, f"  {error.remedy}", "")
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[int] = (),
+    optional: Iterable[int] = (),
+) -> None:
     """Print a table to stdout.
+
+    On a terminal, cells are wrapped between words. Where that is not enough, optional columns are left out, with a note.
 
     Args:
         headings: one per column.
         rows: cells; ``None`` is shown as a dash.
         right: indices of right-aligned columns, such as numbers.
+        optional: indices of columns that a narrow terminal may lack, the first one to leave out first.
     """
     cells = [["–" if cell is None else mask_text(formatting.clean(str(cell))) for cell in row] for row in rows]
-    names, numbers = [formatting.clean(heading) for heading in headings], set(right)
+    lines = [[formatting.clean(heading) for heading in headings], *cells]
     if not sys.stdout.isatty():
-        _plain_table([names, *cells], numbers)
+        _plain_table(lines, set(right))
         return
 
-    from rich.table import Table
-    from rich.text import Text
+    from ganforge.terminal.text_layout import lay_out_table
 
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(names):
-        grid.add_column(heading, justify="right" if index in numbers else "left", overflow="fold")
-    for row in cells:
-        grid.add_row(*map(Text, row))
-    _console(sys.stdout).print(grid)
+    console = _console(sys.stdout)
+    laid_out, missing = lay_out_table(lines, set(right), list(optional), console.width)
+    for line in laid_out:
+        console.print(line, soft_wrap=True)
+    if missing:
+        note(f"not shown in {console.width} columns: {', '.join(missing)}")
 
 
 def print_json(facts: Mapping[str, object]) -> None:
@@ -105,13 +114,13 @@ def attributes(thing: object, *names: str) -> dict[str, object]:
 
 
 def _recipe_failure(error: RecipeError) -> None:
-    _print(sys.stderr, f"error: {formatting.plural(len(error.problems), 'problem')} in the recipe", "bold red")
+    _print(sys.stderr, f"error: {formatting.plural(len(error.problems), 'problem')} in the recipe", f"bold {palette.BAD}")
     for problem in error.problems:
         where = f"{problem.file}:{problem.line}" if problem.file and problem.line else str(problem.file or "--set")
         _print(sys.stderr, "\n  " + "  ".join(part for part in (where, problem.key) if part), "bold")
         _print(sys.stderr, f"      {problem.message}", "")
         if problem.hint:
-            _print(sys.stderr, f"      {problem.hint}", "cyan")
+            _print(sys.stderr, f"      {problem.hint}", palette.ACCENT)
 
 
 def _plain_table(rows: list[list[str]], numbers: set[int]) -> None:
@@ -129,14 +138,18 @@ def _console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
-def _print(stream: TextIO, text: str, style: str) -> None:
+def _print(stream: TextIO, text: str, style: str, *, indent: int | None = None) -> None:
     text = mask_text(text.translate(_CONTROL))
     if not stream.isatty():
         stream.write(text + "\n")
         return
-    from rich.text import Text
 
-    _console(stream).print(Text(text, style=style), soft_wrap=True)
+    from ganforge.terminal.text_layout import wrap_line
+
+    console = _console(stream)
+    for line in text.split("\n"):
+        for part in wrap_line(line, console.width, indent):
+            console.print(part, style=style, soft_wrap=True)
 
 
 def _plain(value: object) -> object:

@@ -37,6 +37,7 @@ def list_data(*, as_json: options.Json = False) -> None:
     console.table(
         ("Name", "State", "Where", "What it is", "Licence"),
         [(dataset.name, _state(dataset, folder), folder, dataset.summary, dataset.licence) for dataset, folder in found],
+        optional=(4,),
     )
     console.note(
         f"`ganforge data prepare NAME` downloads or repairs one in {folders[0]} and verifies its checksums; "

@@ -20,6 +20,7 @@ from ganforge import __version__
 from ganforge.cli import console, options
 from ganforge.core import formatting
 from ganforge.core.errors import GanforgeError
+from ganforge.terminal import palette
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ganforge.registry.discovery import InstalledCopy, PluginRecord
     from ganforge.registry.registry import Registry
 
-_MARKS = {"ok": ("✓", ""), "note": ("•", ""), "fault": ("✗", "bold red")}
+_MARKS = {"ok": ("✓", ""), "note": ("•", ""), "fault": ("✗", f"bold {palette.BAD}")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,11 @@ def diagnose(folder: Path | None = None) -> Iterator[Diagnosis]:
 
 def _print(diagnosis: Diagnosis) -> None:
     mark, style = _MARKS[diagnosis.state]
-    console.print_line(f"{mark} {diagnosis.part:<9} {diagnosis.text}", style=style)
+    console.print_line(f"{mark} {diagnosis.part:<9} {diagnosis.text}", style=style, indent=12)
     if diagnosis.where:
-        console.print_line(f"  {'':<9} in {diagnosis.where}", style="dim")
+        console.print_line(f"  {'':<9} in {diagnosis.where}", style="dim", indent=12)
     if diagnosis.remedy:
-        console.print_line(f"  {'':<9} → {diagnosis.remedy}", style="cyan")
+        console.print_line(f"  {'':<9} → {diagnosis.remedy}", style=palette.ACCENT, indent=14)
 
 
 # The parts of ``ganforge doctor``

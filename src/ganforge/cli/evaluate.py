@@ -71,7 +71,9 @@ def evaluate(
 def _print(evaluated: EvaluationResult, *, quiet: bool, tracking_uri: str | None) -> None:
     if evaluated.values and not quiet:
         console.print_line(f"{evaluated.folder.path.resolve().name} at iteration {evaluated.iteration:,}", style="bold")
-        console.table(("Metric", "Value", "Ideal", "Floor", "Better", "Protocol"), _rows(evaluated), right=(1, 2, 3))
+        console.table(
+            ("Metric", "Value", "Ideal", "Floor", "Better", "Protocol"), _rows(evaluated), right=(1, 2, 3), optional=(5, 3)
+        )
     for text, error in evaluated.failed.items():
         console.warning(f"{text} is not measured: {error}")
     for remark in evaluated.remarks:

@@ -51,7 +51,7 @@ def list_plugins(
     else:
         if shown:
             headings = ("Plugin", "Distribution", "Version", "Source", "Status", "Components", "Load")
-            console.table(headings, map(_row, shown), right=(6,))
+            console.table(headings, map(_row, shown), right=(6,), optional=(6, 1))
         console.print_line(_summary(registry.plugins))
     _require_loaded(registry)
 

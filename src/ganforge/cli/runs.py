@@ -125,6 +125,7 @@ def _print(found: Sequence[RunSummary], runs_dir: Path) -> None:
         ("Run", "Experiment", "Status", *health, "Iteration", "Metrics", "Started", "Took", "Title"),
         [_row(run, with_health=bool(health)) for run in found],
         right=(3 + len(health), 6 + len(health)),
+        optional=(*(place + len(health) for place in (7, 6, 5)), 1, 3 + len(health)),
     )
     for run in found:
         if run.remark and run.status not in {"finished", "stopped"}:

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import product
 from textwrap import wrap
 
 import numpy as np
@@ -25,6 +24,7 @@ from ganforge.core.contracts import describe_goal
 from ganforge.core.events import Event, Finished, Started
 from ganforge.core.findings import Finding, advice, describe_health, headline
 from ganforge.figures import Floats
+from ganforge.terminal import palette
 from ganforge.terminal.run_state import Clock, MetricHistory, ProgressUI, RunHeading, RunState
 from ganforge.terminal.sample_preview import Line, SamplePreview
 
@@ -38,8 +38,8 @@ _LABEL_WIDTH = 24  # least columns for labels beside the numbers
 _BARS = "▁▂▃▄▅▆▇█"
 
 _PLAIN, _BOLD, _DIM = Style(), Style(bold=True), Style(dim=True)
-_ACCENT, _MESSAGE = Style(color="bright_cyan", bold=True), Style(color="yellow")
-_BETTER, _WORSE = Style(color="green"), Style(color="red")
+_ACCENT, _MESSAGE = Style(color=palette.ACCENT, bold=True), Style(color=palette.WARNING)
+_BETTER, _WORSE = Style(color=palette.GOOD), Style(color=palette.BAD)
 _OUTCOMES = {"finished": _BETTER, "stopped": _MESSAGE, "diverged": _WORSE}
 _LEVELS = {"warn": _MESSAGE, "fail": _WORSE}
 
@@ -77,9 +77,11 @@ class LiveView(ProgressUI):
         width, height = self._size.width, self._size.height - 1
         terms = state.terms()
         head = [*self._lines(Group(_heading(self._heading, started), _progress(state, started)), width), []]
-        health = _health(state, started, terms, width, height // 3)
         notes = [_cell(text, _MESSAGE) for text in self._shown]
         hint = [] if state.finished else [_cell("Ctrl-C saves and stops", _DIM)]
+        least = 3 + (len(state.scores) + 2 if state.scores else 0)  # rows of both totals and all metrics, with their headings
+        rest = height - len(head) - len(notes) - len(hint) - 1
+        health = _health(state, started, terms, width, min(height // 3, rest - least))
         foot = [[], *(line for text in (*health, *notes, *hint) for line in self._lines(text, width))]
         body = self._body(started, terms, width, height - len(head) - len(foot))
         return [*head, *body, *foot][: max(height, 1)]
@@ -139,17 +141,29 @@ class LiveView(ProgressUI):
         return self._lines(grid, width)
 
     def _numbers(self, started: Started, terms: dict[str, float], width: int, height: int) -> list[Line]:
-        """Losses and metrics, with explanations as far as there is room."""
-        losses, loss_notes = _losses(started, terms, self._state.trends(), width)
-        metrics, metric_notes = _metrics(self._state.scores, width)
-        blocks = [(self._lines(losses, width), loss_notes)]
-        blocks += [(self._lines(metrics, width), metric_notes)] if metric_notes else []
+        """Losses and metrics, with explanations as far as there is room; without room for all, no terms but the totals."""
+        keys = _by_network({**started.term_info, **terms})
+        totals = [key for key in keys if key.endswith("/total")]
+        table, notes = _metrics(self._state.scores, width)
+        metrics = self._lines(table, width) if notes else []
+        explained, trends = _with_notes(metrics, notes, width), self._state.trends()
         lines: list[Line] = []
-        for explained in product((True, False), repeat=len(blocks)):
-            parts = [_with_notes(rows, notes, width) if on else rows for (rows, notes), on in zip(blocks, explained, strict=True)]
-            lines = [line for part in parts for line in ([], *part)][1:]
+        losses: list[Line] = []
+        for shown, explain, below in (
+            (keys, True, explained),
+            (keys, True, metrics),
+            (keys, False, explained),
+            (keys, False, metrics),
+            (totals, False, metrics),
+        ):
+            loss_table, loss_notes = _losses(started, {key: terms.get(key) for key in shown}, trends, width, explain=explain)
+            losses = _with_notes(self._lines(loss_table, width), loss_notes, width)
+            lines = [*losses, *([[], *below] if below else [])]
             if len(lines) <= height:
-                break
+                return lines
+        missing = len(lines) - height + 1
+        if missing < len(notes):
+            return [*lines[:-missing], [Segment(f"and {missing} more", _DIM)]]
         return lines[: max(height, 0)]
 
     def _samples(self, width: int, height: int) -> list[Line]:
@@ -202,11 +216,12 @@ def _progress(state: RunState, started: Started) -> RenderableType:
 
 
 def _losses(
-    started: Started, terms: Mapping[str, float], trends: Mapping[str, Floats], width: int
+    started: Started, terms: Mapping[str, float | None], trends: Mapping[str, Floats], width: int, *, explain: bool
 ) -> tuple[Table, list[list[str]]]:
-    """A table of each network's total and its terms: trend, value, value at equilibrium and, in a wide view, what it means.
+    """A table of terms: trend, value, value at equilibrium and, in a wide view, what each means.
 
-    With it, for each row the lines that explain it where the table does not.
+    With it, for each row the lines that explain it where the table does not. Unless the terms are explained, the table has one line
+    for each and there are no others.
     """
     bars = 8 if width < _WIDE else 12
     labelled = width - _NUMBER_WIDTH - 14 - bars - 22 >= _LABEL_WIDTH
@@ -216,20 +231,20 @@ def _losses(
     table.add_column("now", justify="right", width=_NUMBER_WIDTH)
     table.add_column("equilibrium", justify="right", width=11)
     if labelled:
-        table.add_column(ratio=1)
+        table.add_column(ratio=1)  # the table's own padding separates it
     notes = []
-    for key in _by_network({**started.term_info, **terms}):
+    for key, value in terms.items():
         network, _, term = key.partition("/")
         info = started.term_info.get(key)
-        value, equilibrium, label = terms.get(key), info.equilibrium if info else None, info.label if info else ""
+        equilibrium, label = info.equilibrium if info else None, formatting.clean(info.label) if info else ""
         row = [
             _cell(network, _BOLD) if term == "total" else _cell(f"  {term or network}"),
             _cell(sparkline(trends[key], bars) if key in trends else "", _ACCENT),
             _cell("–") if value is None else _cell(formatting.fixed(value), _PLAIN if math.isfinite(value) else _WORSE),
             _cell("–" if equilibrium is None else formatting.fixed(equilibrium), _DIM),
         ]
-        table.add_row(*row, *([_cell(f" {label}", _DIM)] if labelled else []))
-        notes.append([label] if label and not labelled else [])
+        table.add_row(*row, *([Text(label, _DIM) if explain else _cell(label, _DIM)] if labelled else []))
+        notes.append(wrap(label, max(width - 4, 12)) if explain and not labelled else [])
     return table, notes
 
 
@@ -266,8 +281,8 @@ def _health(state: RunState, started: Started, terms: Mapping[str, float], width
     if state.health is None or not state.health.findings:
         lines += [_cell(text, _BETTER) for text in describe_health(state.health, state.healthy_since)]
         return [*lines, *_interpretations(started, terms, width, height - len(lines))]
-    meanings = _interpretations(started, terms, width, 0)
-    return [*lines, *fit_findings(state.health.findings, width, max(height - len(lines) - len(meanings), 1)), *meanings]
+    found = fit_findings(state.health.findings, width, max(height - len(lines) - 2, 1))
+    return [*lines, *found, *_interpretations(started, terms, width, height - len(lines) - len(found))]
 
 
 def fit_findings(findings: Sequence[Finding], width: int, room: int) -> list[Text]:
@@ -299,15 +314,13 @@ def sparkline(values: Floats, width: int) -> str:
 
 
 def _interpretations(started: Started, terms: Mapping[str, float], width: int, room: int) -> list[Text]:
-    """What both totals mean: in full if there is room, else on one line each."""
-    full = [
-        line
-        for text in loss_interpretation.describe_losses(started.term_info, terms)[:2]
-        for line in wrap(text, max(width, 12), subsequent_indent="  ")
-    ]
-    if len(full) > room:
-        full = loss_interpretation.describe_losses(started.term_info, terms, brief=True)[:2]
-    return [_cell(line, _DIM) for line in full]
+    """What both totals mean: in full if there is room, else in brief, at least on one line each."""
+    for brief in (False, True):
+        texts = loss_interpretation.describe_losses(started.term_info, terms, brief=brief)[:2]
+        lines = [line for text in texts for line in wrap(text, max(width, 12), subsequent_indent="  ")]
+        if len(lines) <= room:
+            return [_cell(line, _DIM) for line in lines]
+    return [_shortened(text, width, _DIM) for text in texts]
 
 
 def _finding(finding: Finding, width: int, room: int, *, is_worst: bool) -> list[Text]:
@@ -319,10 +332,10 @@ def _finding(finding: Finding, width: int, room: int, *, is_worst: bool) -> list
     if len(block) <= room:
         return block
     if room < 2 or not is_worst:
-        return [_cell(seen, style)]
+        return [_shortened(seen, width, style)]
     brief = wrap(formatting.clean(finding.remedy + (f" ({finding.key})" if finding.key else "")), max(width - 2, 12))
-    kept = [*brief[: room - 2], " ".join(brief[room - 2 :])]  # the view cuts the last line
-    return [_cell(seen, style), *(_cell(f"  {text}") for text in kept if text)]
+    kept = [*brief[: room - 2], " ".join(brief[room - 2 :])]
+    return [_shortened(seen, width, style), *(_shortened(f"  {text}", width) for text in kept if text)]
 
 
 def _table() -> Table:
@@ -332,6 +345,12 @@ def _table() -> Table:
 def _cell(text: str, style: Style = _PLAIN) -> Text:
     """The text on one line, with an ellipsis if it is too long."""
     return Text(formatting.clean(text), style, no_wrap=True, overflow="ellipsis")
+
+
+def _shortened(text: str, width: int, style: Style = _PLAIN) -> Text:
+    """The text on one line; if it is too long, as many words as fit and an ellipsis."""
+    first, *rest = wrap(text, max(width - 2, 12)) if len(text) > width else [text]
+    return _cell(f"{first} …" if rest else first, style)
 
 
 def _by_network(keys: Mapping[str, object]) -> list[str]:

@@ -26,6 +26,7 @@ from ganforge.core.formatting import clean
 from ganforge.core.records import Samples
 from ganforge.figures import Floats, Pixels, plot_data
 from ganforge.figures.images import BLANK, fit_grid, lay_out, to_pixels, value_range
+from ganforge.terminal import palette
 
 Line = list[Segment]
 
@@ -33,8 +34,8 @@ _SIDES = (24, 9)  # largest and smallest side in pixels to which images are shru
 _SHOWN = 20  # images are shrunk until this many fit, or until they have the smallest side
 _GAP = 64  # the grey between images: white would be too bright on a dark terminal, and black images would merge with black
 _REAL = Style(dim=True)
-_FAKE = tuple(Style(color=f"bright_{name}", bold=True) for name in ("cyan", "magenta", "yellow", "green", "red", "blue"))
-_CURVE = Style(color="yellow")
+_FAKE = tuple(Style(color=colour, bold=True) for colour in palette.GROUPS)
+_CURVE = Style(color=palette.WARNING)
 _STYLES = (_REAL, *_FAKE)
 
 _SHADES = " ░▒▓█"
@@ -72,23 +73,28 @@ class SamplePreview:
         elif self.started.data.size == 1:
             drawing, legend = self._line(picture, inner)
         else:
-            drawing, legend = self._points(picture, inner)
+            drawing, legend = self._points(picture, inner, coloured=coloured)
         title = f"samples at iteration {picture.iteration:,}"
         subtitle = Text(" · ").join(Text(name, style) for name, style in legend) if legend else None
+        if subtitle:
+            subtitle.truncate(max(size[0] - 4, 1), overflow="ellipsis")
         return Panel(
             SegmentLines(drawing, new_lines=True), title=title, title_align="left", subtitle=subtitle, subtitle_align="left",
             border_style=_REAL, padding=0, width=size[0],
         )  # fmt: skip
 
-    def _points(self, picture: SamplesDrawn, size: tuple[int, int]) -> tuple[list[Line], list[tuple[str, Style]]]:
+    def _points(
+        self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool
+    ) -> tuple[list[Line], list[tuple[str, Style]]]:
         canvas = Canvas(*size)
         canvas.points(self._real, self._plane.limits, 1)
         points = self._plane.project(plot_data.flatten(picture.fake))
-        groups = plot_data.find_groups(picture.fake, self.started.data)
+        groups = plot_data.find_groups(picture.fake, self.started.data) if coloured else None
         layers = 2 + (groups.indices % len(_FAKE) if groups else np.zeros(len(points), np.int64))
         finite = np.isfinite(points).all(1)
         canvas.points(points[finite], self._plane.limits, layers[finite])
-        names = ("real", *map(clean, groups.names if groups else ("generated",)))
+        own = [clean(name) for name in groups.names] if groups else ["generated"]
+        names = ("real", *("/".join(own[index :: len(_FAKE)]) for index in range(min(len(own), len(_FAKE)))))
         return canvas.lines(_STYLES), list(zip(names, _STYLES, strict=False))
 
     def _line(self, picture: SamplesDrawn, size: tuple[int, int]) -> tuple[list[Line], list[tuple[str, Style]]]:
