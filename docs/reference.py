@@ -54,6 +54,7 @@ _ABILITIES: Mapping[Kind, tuple[type, ...]] = {
         contracts.EvaluationProtocol,
         contracts.TrainingDataMetric,
         contracts.MinimumSamples,
+        contracts.ReliableSamples,
         contracts.DistinctRealSamples,
     ),
 }

@@ -112,8 +112,8 @@ def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, 
         return build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path)).evaluator
 
     with pytest.raises(IncompatiblePartsError, match=f"metric '{metric}' needs distinct real samples: 359 are held out, and 2,000"):
-        observed()
-    assert [one.samples for one in observed("samples = 359").metrics] == [359]
-    left = observed("optional = true")
+        observed("samples = 2000")
+    assert [one.samples for one in observed().metrics] == [359]  # by default all of them
+    left = observed("samples = 2000", "optional = true")
     assert not left.metrics
     assert "359 are held out" in left.unavailable[metric]

@@ -14,6 +14,7 @@ MEMBERS = {
     contracts.EvaluationProtocol: ("protocol", {"features": "raw"}),
     contracts.TrainingDataMetric: ("uses_training_data", True),
     contracts.MinimumSamples: ("min_samples", 2),
+    contracts.ReliableSamples: ("reliable_samples", 100),
     contracts.DistinctRealSamples: ("needs_distinct_real", True),
     contracts.FiniteHeldOut: ("held_out_size", 10),
 }

@@ -110,7 +110,7 @@ def test_values_come_from_the_file_and_line_that_gave_them(explained, tmp_path):
         ("loss[0].weight", 1.0, "[[loss]]"),
         ("loss[1].weight.until", 1.0, "a schedule"),
         ("metric[0].name", None, "acme/wasserstein@1"),
-        ("metric[0].samples", 2000, "[[metric]]"),
+        ("metric[0].samples", None, "[[metric]]"),
         ("pictures.gif", True, "[pictures]"),
         ("requires.plugins", [], "[requires]"),
     ],

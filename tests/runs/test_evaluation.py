@@ -50,7 +50,8 @@ def test_measuring_again_gives_what_training_measured(folder):
     found = evaluate(folder, EvaluationRequest())
     assert {key: one.value for key, one in found.values.items()} == before["metrics"]
     assert found.protocols == before["protocols"]
-    assert (found.iteration, found.weights, found.seed, found.failed, found.remarks) == (20, "ema", 0, {}, ())
+    assert (found.iteration, found.weights, found.seed, found.failed) == (20, "ema", 0, {})
+    assert found.remarks == ("modes is unreliable: only 64 samples, and it needs 100",)
 
 
 def test_who_wrote_no_recipe_sees_no_tables(folder):
@@ -127,6 +128,7 @@ def test_a_floor_of_samples_that_are_drawn_twice_is_doubted(folder, monkeypatch)
     found = evaluate(folder, EvaluationRequest(("wasserstein",), samples=40, floor=True))
     assert found.values["wasserstein"].floor == 0
     assert found.remarks == (
+        "wasserstein is unreliable: only 40 samples, and it needs 100",
         "the floor of wasserstein is too good: 100% of its real samples are drawn twice; give it fewer with -n",
     )
 

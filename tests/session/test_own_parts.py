@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganforge.cli.app import main
-from ganforge.storage import checkpoints, journal
+from ganforge.storage import checkpoints, journal, value_info
 from ganforge.storage.run_folder import RunFolder
 
 PLUGIN = '''
@@ -230,3 +230,27 @@ def test_a_metric_that_fails_costs_no_training_and_is_measured_when_the_run_goes
     code, messages, _ = train("metric[0].optional=true", resume=folder)
     assert code == 0, messages
     assert [record["iteration"] for record in journal.read_kinds(folder.journal, "eval")] == [10, 20]  # a finished run is done
+
+
+def test_few_samples_behind_a_number_are_named_in_the_run_its_report_and_what_is_measured_later(train, tmp_path, capsys):
+    np.savez(tmp_path / "few.npz", values=np.random.default_rng(0).normal(size=(40, 2)))
+    data = 'dataset={use="arrays", params={file="few.npz"}}'
+    code, messages, folder = train(data, 'metric=[{use="wasserstein"}, {use="frechet", samples=50}]')
+
+    assert code == 0
+    few, repeated = "only 4 samples, and it needs 100", "50 samples are compared with only 4 real ones, which repeat"
+    assert f"metric[0]: metric 'wasserstein' is unreliable: {few}; hold out more of the data" in messages
+    assert f"metric[1]: metric 'frechet' is unreliable: {repeated}; remove or change metric[1].samples, or hold out" in messages
+    labels = {name: info.label for name, info in value_info.read(folder).metrics.items()}
+    assert labels["wasserstein"].endswith(f"(unreliable: {few})")
+    assert labels["frechet"].endswith(f"(unreliable: {repeated})")
+    assert few in (folder.path / "report.html").read_text()
+
+    capsys.readouterr()
+    assert main(["evaluate", folder.path.name, "--metric", "wasserstein"]) == 0
+    assert few in " ".join("".join(capsys.readouterr()).split())
+
+    held_out = 'dataset={use="arrays", params={file="few.npz", held_out=0.5}}'  # the remedies
+    code, messages, _ = train(held_out, 'metric=[{use="frechet", samples=20}]')
+    assert code == 0
+    assert "repeat" not in messages

@@ -13,7 +13,7 @@ from ganforge.core.contracts import MetricInfo
 from ganforge.core.errors import IncompatiblePartsError, PluginError
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.train.evaluator import Evaluator, ScheduledMetric
+from ganforge.train.evaluator import Evaluator, ScheduledMetric, sample_caution, sample_count
 
 
 class Noise:
@@ -98,6 +98,36 @@ def test_a_floor_takes_twice_as_many():
 def test_fresh_draws_and_metrics_that_do_not_mind_have_no_limit():
     assert measured(Points(), Distinct(), 500) == {"neighbours": 500}
     assert measured(Few(40), Kinds(), 500) == {"neighbours": 40}
+
+
+class Demanding(Kinds):
+    reliable_samples = 300
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held_out", "count"), [(None, 4, 4), (None, 1, 2), (None, 5000, 2000), (50, 4, 50), (7, 400, 7)]
+)
+def test_sample_counts_follow_the_data_unless_the_recipe_gives_one(wanted, held_out, count):
+    assert sample_count(wanted, Few(held_out)) == count
+    assert sample_count(wanted, Points()) == (wanted or 2000)
+
+
+@pytest.mark.parametrize(
+    ("metric", "dataset", "count", "caution"),
+    [
+        (Kinds(), Few(400), 100, None),
+        (Kinds(), Points(), 100, None),
+        (Kinds(), Few(4), 2000, "2,000 samples are compared with only 4 real ones, which repeat"),
+        (Kinds(), Few(40), 40, "only 40 samples, and it needs 100"),
+        (Kinds(), Points(), 99, "only 99 samples, and it needs 100"),
+        (Demanding(), Points(), 299, "only 299 samples, and it needs 300"),
+        (Demanding(), Points(), 300, None),
+    ],
+)
+def test_values_of_few_samples_are_marked(metric, dataset, count, caution):
+    assert sample_caution(metric, dataset, count) == caution
+    label = ScheduledMetric("kinds", metric, 1, count, caution=caution).value_info["kinds"].label
+    assert label == "different real samples" + (f" (unreliable: {caution})" if caution else "")
 
 
 class Failing:

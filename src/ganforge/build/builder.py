@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -39,12 +40,13 @@ from ganforge.recipe.config import NetworkTable, Recipe
 from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
 from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
-from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct
+from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct, sample_caution, sample_count
 from ganforge.train.modules import give_sizes
 from ganforge.train.random_streams import derive, seeded
 from ganforge.train.real_samples import training_samples
 from ganforge.train.trainer import TrainConfig, Trainer
 
+_log = logging.getLogger(__name__)
 _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
 
@@ -273,10 +275,10 @@ def _metrics(
     hashes = data_hashes(blueprint.dataset, folders.recipe) if blueprint.metrics else {}
     metrics, unavailable = [], {}
     for part, table in zip(blueprint.metrics, blueprint.recipe.metric, strict=True):
-        name = table.name or part.component.name
+        name, samples = table.name or part.component.name, sample_count(table.samples, dataset)
         try:
-            metric = build_metric(part, context, seed=train.seed, samples=table.samples)
-            require_distinct(metric, name, dataset, table.samples)
+            metric = build_metric(part, context, seed=train.seed, samples=samples)
+            require_distinct(metric, name, dataset, samples)
         except GanforgeError as error:
             if not table.optional:
                 raise
@@ -287,13 +289,19 @@ def _metrics(
             metric,
             blueprint.dataset,
             data_hashes=hashes,
-            samples=table.samples,
+            samples=samples,
             use_ema=train.ema_decay != 0,
             seed=train.seed,
         )
         remedy = f"set {part.key}.optional = true to train without its values, or {part.report_hint}"
         every = table.every or default_every
-        metrics.append(ScheduledMetric(name, metric, every, table.samples, protocol, table.optional, remedy))
+        caution = sample_caution(metric, dataset, samples)
+        if caution:
+            more = (
+                "hold out more of the data" if table.samples is None else f"remove or change {part.key}.samples, or hold out more"
+            )
+            _log.warning("%s: metric '%s' is unreliable: %s; %s", part.key, name, caution, more)
+        metrics.append(ScheduledMetric(name, metric, every, samples, protocol, table.optional, remedy, caution))
     return metrics, unavailable
 
 

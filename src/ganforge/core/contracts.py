@@ -390,6 +390,13 @@ class MinimumSamples(Protocol):
 
 
 @runtime_checkable
+class ReliableSamples(Protocol):
+    """Ability of a metric: below this number of samples chance decides its values, which are then marked; without it, below 100."""
+
+    reliable_samples: int
+
+
+@runtime_checkable
 class DistinctRealSamples(Protocol):
     """Ability of a metric: it needs distinct real samples, because a repeated sample would be its own neighbour.
 

@@ -155,8 +155,8 @@ class MetricTable(ComponentTable):
     """Name in logs. Default: the component's name; needed if two tables use the same component."""
     every: int | None = Field(None, ge=1)
     """Iterations between measurements. Default: a tenth of the run. It is always measured at the end."""
-    samples: int = Field(2000, ge=2)
-    """Number of generated samples, and of held-out real samples."""
+    samples: int | None = Field(None, ge=2)
+    """Number of generated samples, and of held-out real samples. Default: 2,000, or all held-out samples if there are fewer."""
     optional: bool = False
     """Whether to train without the metric if it cannot be measured: a package is missing, or there are too few samples."""
 

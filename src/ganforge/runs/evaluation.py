@@ -18,7 +18,6 @@ from ganforge.build.parts import Part, plugin_errors
 from ganforge.core.contracts import BuildContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
 from ganforge.core.redaction import mask_data
-from ganforge.recipe.config import MetricTable
 from ganforge.recipe.layers import parse_value
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import toml_value
@@ -31,7 +30,7 @@ from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking import supervisor
 from ganforge.tracking.delivery import Acknowledgement
-from ganforge.train.evaluator import Evaluator, ScheduledMetric, value_key
+from ganforge.train.evaluator import Evaluator, ScheduledMetric, sample_caution, sample_count, value_key
 from ganforge.train.modules import load_network
 
 _MANY_SHARED = 0.01
@@ -221,9 +220,12 @@ class _Session:
         """The values of one metric, and its protocol."""
         if not isinstance(part, Part):
             raise part
-        samples = int(table.get("samples", MetricTable.model_fields["samples"].default))
+        samples = sample_count(table.get("samples"), self.evaluator.dataset)
         metric = build_metric(part, self.context, seed=self.seed, samples=samples)
-        scheduled = ScheduledMetric(name, metric, 1, samples, remedy=part.report_hint)
+        caution = sample_caution(metric, self.evaluator.dataset, samples)
+        if caution:
+            self.remarks.append(f"{name} is unreliable: {caution}")
+        scheduled = ScheduledMetric(name, metric, 1, samples, remedy=part.report_hint, caution=caution)
         found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
         floors = self._floors(scheduled, part) if self.request.floor else {}
         values = {

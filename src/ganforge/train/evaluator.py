@@ -16,6 +16,7 @@ from ganforge.core.contracts import (
     FiniteHeldOut,
     Metric,
     MetricInfo,
+    ReliableSamples,
     Sampler,
     ValidationSplit,
 )
@@ -30,6 +31,10 @@ from ganforge.train.real_samples import held_out_samples, training_samples
 
 _CHUNK = 1000
 """Samples per forward pass, so that a large evaluation of images fits on a small device."""
+_SAMPLES = 2000
+"""Samples of a metric, unless the recipe says otherwise."""
+_RELIABLE = 100
+"""Samples that a metric needs, unless it says otherwise, so that chance does not decide its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class ScheduledMetric:
     """A metric with its name in logs, measured with ``samples`` generated and as many held-out real ones.
 
     ``protocol`` is everything two of its values must share to be comparable; training continues if an ``optional`` one fails.
-    ``remedy`` is what to do if it fails.
+    ``remedy`` is what to do if it fails; ``caution`` why its values are unreliable, if they are.
     """
 
     name: str
@@ -47,11 +52,28 @@ class ScheduledMetric:
     protocol: Mapping[str, object] = field(default_factory=dict)
     optional: bool = False
     remedy: str | None = None
+    caution: str | None = None
 
     @property
     def value_info(self) -> dict[str, MetricInfo]:
-        """What each value means, by its key in logs."""
-        return {value_key(self.name, key): info for key, info in self.metric.value_info.items()}
+        """What each value means, by its key in logs; the label ends with the caution."""
+        suffix = f" (unreliable: {self.caution})" if self.caution else ""
+        return {value_key(self.name, key): replace(info, label=info.label + suffix) for key, info in self.metric.value_info.items()}
+
+
+def sample_count(wanted: int | None, dataset: Dataset) -> int:
+    """The number of samples of a metric: as wanted, else 2,000, or all held-out samples if there are fewer."""
+    if wanted is not None:
+        return wanted
+    return max(2, min(_SAMPLES, dataset.held_out_size)) if isinstance(dataset, FiniteHeldOut) else _SAMPLES
+
+
+def sample_caution(metric: Metric, dataset: Dataset, count: int) -> str | None:
+    """Why values of the metric from ``count`` samples are unreliable: the real ones repeat, or there are too few; else ``None``."""
+    if isinstance(dataset, FiniteHeldOut) and dataset.held_out_size < count:
+        return f"{count:,} samples are compared with only {dataset.held_out_size:,} real ones, which repeat"
+    needed = metric.reliable_samples if isinstance(metric, ReliableSamples) else _RELIABLE
+    return f"only {count:,} samples, and it needs {needed:,}" if count < needed else None
 
 
 def value_key(name: str, key: str) -> str:

@@ -94,6 +94,11 @@ class Classifier:
         """What values computed with it depend on."""
         return {"classifier": f"small@{_REVISION}", "sha256": self.sha256, "accuracy": f"{self.accuracy:.2%}"}
 
+    @property
+    def size(self) -> int:
+        """Number of its features."""
+        return 128 * self.channels
+
     def features(self, values: Tensor) -> Tensor:
         """``(n, 128)``, or 128 for each channel, for values ``(n, *shape)`` in the data's own units."""
         parts = _split_channels(values.detach().cpu().float(), self.channels)

@@ -30,10 +30,11 @@ _INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 class Features:
     """Turns samples into rows of features.
 
-    The protocol names the features, how images are resized, and the SHA-256 of the weights, if any.
+    The protocol names the features, how images are resized, and the SHA-256 of the weights, if any. ``size`` is their number.
     """
 
     label: str
+    size: int
     protocol: Mapping[str, str]
     extract: Callable[[Tensor], Tensor]
 
@@ -46,11 +47,11 @@ def build_features(params: FeatureParams, context: MetricContext) -> Features:
     """The features that the params name."""
     match params.features:
         case "raw":
-            return Features("raw values", {"features": "raw"}, lambda values: values.flatten(1).float())
+            return Features("raw values", context.data.size, {"features": "raw"}, lambda values: values.flatten(1).float())
         case "classifier":
             classifier = load_classifier(context)
             protocol = {"features": "classifier", **classifier.protocol}
-            return Features("features of a classifier of the data", protocol, classifier.features)
+            return Features("features of a classifier of the data", classifier.size, protocol, classifier.features)
         case "imagenet":
             return _imagenet_features(context.data)
         case "inception":
@@ -81,7 +82,7 @@ def _imagenet_features(data: DataSpec) -> Features:
         return found.mean((2, 3))
 
     protocol = {"features": "imagenet/efficientnet-lite0", "sha256": sha256, "resize": f"bilinear, antialiased, to {side}×{side}"}
-    return Features("ImageNet features (EfficientNet-Lite0)", protocol, partial(in_chunks, extract, size=_CHUNK))
+    return Features("ImageNet features (EfficientNet-Lite0)", 1280, protocol, partial(in_chunks, extract, size=_CHUNK))
 
 
 def load_imagenet() -> tuple[Any, str]:
@@ -122,7 +123,7 @@ def _inception_features(data: DataSpec, weights: Path) -> Features:
     published = sha256.startswith(_PUBLISHED)
     label = "Inception features" if published else "features of an Inception network with other weights than published FIDs"
     protocol = {"features": "inception-v3-compat/2048", "sha256": sha256, "resize": "bilinear as TensorFlow 1, to 299×299"}
-    return Features(label, protocol, partial(in_chunks, extract, size=_CHUNK))
+    return Features(label, 2048, protocol, partial(in_chunks, extract, size=_CHUNK))
 
 
 def _imported(features: str, remedy: str, *modules: str) -> list[Any]:

@@ -60,7 +60,9 @@ def build_frechet(params: FeatureParams, context: MetricContext) -> Metric:
     floor = simulated_floors(context.data.density, measure)("")
     label = f"Fréchet distance of {features.label}; above 0 for a perfect generator too, the more so the fewer the samples"
     protocol = {**features.protocol, "distance": "frechet, float64, covariance with n - 1"}
-    return FunctionMetric(measure, {"": MetricInfo(label, "lower", symmetric=True, floor=floor)}, protocol, min_samples=2)
+    info = {"": MetricInfo(label, "lower", symmetric=True, floor=floor)}
+    # The covariance of fewer samples than features has no full rank.
+    return FunctionMetric(measure, info, protocol, min_samples=2, reliable_samples=max(100, features.size + 1))
 
 
 def build_kernel(params: KernelParams, context: MetricContext) -> Metric:

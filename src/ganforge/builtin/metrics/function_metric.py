@@ -42,6 +42,7 @@ class FunctionMetric:
     value_info: Mapping[str, MetricInfo]
     protocol: Mapping[str, str] = field(default_factory=dict)
     min_samples: int = 1
+    reliable_samples: int = 100
     needs_distinct_real: bool = False
     uses_training_data: bool = False
 
