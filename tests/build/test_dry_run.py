@@ -47,6 +47,32 @@ class Forgetful(nn.Module):
         return self.layer(latent.noise)
 
 
+class Growing(nn.Module):
+    """A generator whose buffer grows; with ``resizes`` it can load a buffer of any size."""
+
+    resizes = False
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer = nn.Linear(context.latent.noise, context.data.size)
+        self.register_buffer("seen", torch.zeros(0))
+
+    def forward(self, latent):
+        self.seen = torch.cat([self.seen, latent.noise[:, 0].detach()])
+        return self.layer(latent.noise)
+
+    def _load_from_state_dict(self, state_dict, prefix, *others):
+        if self.resizes:
+            self.seen = torch.zeros_like(state_dict[f"{prefix}seen"])
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+class Resizing(Growing):
+    """A generator whose buffer grows, and which can load it."""
+
+    resizes = True
+
+
 class Detached(nn.Module):
     """A generator that no loss can reach."""
 
@@ -286,6 +312,10 @@ def test_parts_that_fit_are_left_as_they_were(stage):
         ),
         ({"generator": Double}, "^generator: generator 'acme-gan/theirs' returns torch.float64 values, expected torch.float32"),
         ({"generator": WithExtraState}, "^generator: generator 'acme-gan/theirs' has the state '_extra_state' of type dict"),
+        (
+            {"generator": Growing},
+            r"^generator: generator 'acme-gan/theirs' changes the size of 'seen' from \(0,\) to \(\d+,\) in its first iteration",
+        ),
         ({"loss": Unnamed}, r"^loss\[0\]: loss 'acme-gan/theirs' returns \(\), expected LossTerms"),
         ({"loss": Impatient}, r"^loss\[0\]: loss 'acme-gan/theirs' calls backward\(\)"),
         ({"loss": Learning}, r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own, which nothing would train"),
@@ -358,6 +388,10 @@ def test_lazy_modules_get_their_sizes_and_the_same_weights_each_time(stage):
 
     assert torch.equal(weights(), weights())
     dry_run(*stage(generator=Lazy))
+
+
+def test_a_buffer_that_grows_and_can_be_loaded_is_no_mistake(stage):
+    dry_run(*stage(generator=Resizing))
 
 
 def test_a_generator_that_cannot_be_averaged_is_named(stage):

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_wrong_usage_is_2_and_leaves_stdout_empty(capsys, arguments):
 
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "Error:" in shown.err
+    assert "error:" in shown.err.lower()
 
 
 @pytest.fixture
@@ -238,3 +239,66 @@ def test_a_disabled_plugin_is_silent(tmp_path, monkeypatch):
     shown = ganforge("list", path=tmp_path)
 
     assert (shown.returncode, shown.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
+    [
+        ("train", "ganforge run"),
+        ("trian", "ganforge run"),
+        ("smaple", "ganforge sample"),
+        ("resume", "ganforge run --resume"),
+        ("ls", "ganforge list"),
+        ("tensorboard", "ganforge ui"),
+        ("download", "ganforge data prepare"),
+        ("plugins creat", "ganforge plugins new"),
+        ("plugins lst", "ganforge plugins list"),
+        ("data download", "ganforge data prepare"),
+        ("version", "ganforge --version"),
+    ],
+)
+def test_a_word_that_is_no_command_suggests_one(capsys, words, suggested):
+    assert main(words.split()) == 2
+    errors = capsys.readouterr().err
+    assert f"did you mean '{suggested}'?" in errors
+
+    command = re.search(r"did you mean '(.*?)'", errors)[1]  # what is suggested is a command
+    assert main([*command.removesuffix(" --resume").split()[1:], "--help"]) == 0
+
+
+def test_a_recipe_without_a_command_and_nonsense(capsys):
+    assert main(["recipes/my moons.toml"]) == 2
+    assert "to train a recipe: ganforge run 'recipes/my moons.toml'" in capsys.readouterr().err
+    for word in ("x" * 5000, "\0", "qqqq"):
+        assert main([word]) == 2
+        assert "commands: run, check" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("run R --epochs 3", "--set train.iterations=…"),
+        ("run R --seed 3", "--set train.seed=…"),
+        ("check R --batch-size 3", "--set train.batch_size=…"),
+        ("check R --lr 3", "--set generator.optimizer.lr=… --set discriminator.optimizer.lr=…"),
+        ("run R --gpu", "use --device cuda"),
+        ("run R --output-dir x", "use --runs-dir FOLDER"),
+        ("sample R --output x", "use --runs-dir FOLDER or --out FILE"),
+        ("sample R --num-samples 3", "use --count 64"),
+    ],
+)
+def test_an_option_of_another_program_is_explained(capsys, words, remedy):
+    recipe = str(Path(__file__).parents[2] / "recipes" / "vanilla_moons.toml")
+    assert main([recipe if word == "R" else word for word in words.split()]) == 2
+    errors = capsys.readouterr().err
+    assert "there is no option --" in errors
+    assert remedy in errors
+
+    options = [word for text in re.findall(r"--set \S+", errors) for word in text.replace("…", "1").split()]
+    if options:  # what is suggested is accepted
+        assert main(["check", recipe, *options]) == 0
+
+
+def test_an_unknown_option_of_no_program_is_left_to_typer(capsys):
+    assert main(["sample", "x", "--lr", "3"]) == 2
+    assert "No such option: --lr" in capsys.readouterr().err

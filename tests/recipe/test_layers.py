@@ -1,10 +1,15 @@
 """Layers of a recipe: files that extend each other, and `--set` on top."""
 
+import re
+import shlex
+
 import pytest
 
 from ganforge.core.errors import RecipeError
 from ganforge.recipe.layers import MAX_CHAIN, apply_overrides, load_chain
 from ganforge.recipe.reader import read_recipe
+from ganforge.recipe.toml_file import format_key
+from ganforge.recipe.validation import OTHER_WORDS, _key_paths
 
 
 def refusal(path):
@@ -237,7 +242,7 @@ def test_what_was_replaced_is_forgotten(source):
         ("train.seed=", "train.seed", "--set without a value", "leave the key out"),
         ("title=two words", "title", "is not a TOML value", "title='\"two words\"'"),
         ("title=1\nseed = 2", "title", "is not a TOML value", "quotes"),
-        ("pictures.gif=True", "pictures.gif", "is not a TOML value", "write true or false"),
+        ("pictures.gif=True", "pictures.gif", "is not a TOML value", "write it as TOML: --set pictures.gif=true"),
         ("pictures.gif=no", "pictures.gif", "is not a TOML value", "write true or false"),
         ("pictures.every=None", "pictures.every", "is not a TOML value", "leave the key out"),
         ("loss[2].weight=1", "loss[2].weight", "loss is a list of length 2; indices start at 0", "loss[0]"),
@@ -294,6 +299,67 @@ def test_an_unknown_key_gets_a_suggestion(source):
     (problem,) = source("train.iteration=5").problems
     assert problem.message == "unknown key"
     assert problem.hint == "did you mean 'iterations'?"
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("generator.params.hidden=8,8", [8, 8]),
+        ("generator.params.hidden=8, 8,", [8, 8]),
+        ("generator.params.hidden=(8, 8)", [8, 8]),
+        ("generator.params.names=[a,b]", ["a", "b"]),
+        ("generator.params.names=['a',b]", ["a", "b"]),
+        ("generator.params.slope=.5", 0.5),
+        ("generator.params.slope=1.", 1.0),
+        ("generator.params.slope=-.5e-3", -0.0005),
+        ("dataset.standardise=True", True),
+        ("generator.params.file=~/it's here.csv", "~/it's here.csv"),
+        ("generator.params.file=/data/a.csv", "/data/a.csv"),
+        ("generator.params.text=a, b", "a, b"),
+        ("generator.params.text=it's", "it's"),
+        ("generator.params.text=none", "none"),
+        ("generator.params.text=yes", "yes"),
+    ],
+)
+def test_the_remedy_for_a_value_that_is_not_toml_can_be_copied(source, override, value):
+    key, _, _ = override.partition("=")
+    (problem,) = source(override).problems
+    assert problem.message.endswith("is not a TOML value")
+
+    _, copied = shlex.split(problem.hint[problem.hint.index("--set") :])
+    assert source(copied).value(key) == value
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "hint"),
+    [
+        ("a.b.c=1", "a", "known keys: "),
+        ("train.b.c=1", "train.b", "known keys: "),
+        ("train.lr=1", "train.lr", "the keys are generator.optimizer.lr and discriminator.optimizer.lr"),
+        ("train.epochs=1", "train.epochs", "the key is train.iterations"),
+        ("lr=1", "lr", "the keys are generator.optimizer.lr and discriminator.optimizer.lr"),
+        ("seed=1", "seed", "did you mean train.seed?"),
+        ("batch_size=1", "batch_size", "did you mean train.batch_size?"),
+        ("train.device=cuda", "train.device", "use the option --device cuda"),
+        ("generator.hidden=[8]", "generator.hidden", "into its params table: generator.params.hidden"),
+        ("train.Batch-Size=1", "train.Batch-Size", "did you mean 'batch_size'?"),
+    ],
+)
+def test_an_unknown_key_of_set_is_reported_there_with_the_key_that_was_meant(source, override, key, hint):
+    (problem,) = source(override).problems
+    assert (problem.file, problem.key, problem.message) == (None, key, "unknown key")
+    assert hint in problem.hint
+
+    for meant in re.findall(r"\w+(?:\[0\])?(?:\.\w+)+", problem.hint):
+        assert "unknown key" not in [problem.message for problem in source(f"{meant}=[8]").problems]
+
+
+def test_words_of_other_programs_mean_keys_that_exist():
+    from ganforge.recipe.config import Recipe
+
+    keys = {format_key(key) for key in _key_paths(Recipe, ())}
+    meant = {key for keys in OTHER_WORDS.values() for key in keys if not key.startswith("--")}
+    assert meant - keys == {"sampler.params.size"}  # of the component
 
 
 def test_all_bad_overrides_are_reported_at_once(source):

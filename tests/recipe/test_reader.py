@@ -51,7 +51,7 @@ def test_places_and_origins(write, whole):
         ("iterations = 20", "iterations = [20]", "train.iterations", "must be an integer, got a list", None),
         ("iterations = 20", "iterations = {}", "train.iterations", "must be an integer, got a table", None),
         ("iterations = 20", "", "train.iterations", "is missing", "add iterations = … to train"),
-        ("iterations = 20", "iterations = 20\nepochs = 1", "train.epochs", "unknown key", "known keys: batch_size"),
+        ("iterations = 20", "iterations = 20\nepochs = 1", "train.epochs", "unknown key", "the key is train.iterations"),
         ("iterations = 20", "iterations = 20\nsede = 1", "train.sede", "unknown key", "did you mean 'seed'?"),
         ("iterations = 20", "iterations = 1e400", "train.iterations", "must be a finite number, got inf", None),
         ("iterations = 20", "iterations = nan", "train.iterations", "must be a finite number, got nan", None),

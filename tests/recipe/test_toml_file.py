@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import tomllib
 import tracemalloc
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -53,7 +55,30 @@ def test_a_missing_file_is_reported_with_what_lies_there(write, tmp_path):
     assert problem.message == "no such file"
     assert "moons.toml" in problem.hint
     assert refusal(tmp_path / "moons").hint == f"did you mean {tmp_path / 'moons.toml'}?"
-    assert refusal(tmp_path / "nowhere" / "moons.toml").hint is None
+    assert refusal(tmp_path / "nowhere" / "zzz.toml").hint is None
+
+
+def test_a_misspelt_recipe_is_found_in_its_folder_and_in_recipes(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    for name in ("infogan_moons.toml", "vanilla_moons.toml", "grid.toml"):
+        (tmp_path / "recipes" / name).write_text("a = 1")
+    (tmp_path / "pyproject.toml").write_text("a = 1")
+
+    misspelt = (
+        "infogan_moons",
+        "recpies/infogan_moons.toml",
+        "recipes/infogan.toml",
+        "InfoGAN-moons.toml",
+        "recipes/infogan_moon.tml",
+    )
+    for path in map(Path, misspelt):
+        with pytest.raises(RecipeError) as caught:
+            load_toml(path)
+        (suggested,) = re.findall(r"did you mean (.*)\?", caught.value.problems[0].hint)
+        assert load_toml(Path(suggested)).path == Path("recipes/infogan_moons.toml")
+    assert refusal(Path("recipes/zzz.toml")).hint == "recipes in recipes: grid.toml, infogan_moons.toml, vanilla_moons.toml"
+    assert refusal(Path("zzz.toml")).hint is None
 
 
 def test_a_folder_a_pipe_and_a_strange_name_are_refused(tmp_path):

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
 from ganforge.core.contracts import Critic, Loss
-from ganforge.core.errors import GanforgeError, IncompatiblePartsError, describe_error, isolated
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, RunFolderError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 from ganforge.games.two_player import Side, cached, with_input_grad
 from ganforge.train.modules import load_network, network_state
@@ -94,7 +94,23 @@ class _DryRun:
         self._differentiate(self.blueprint.discriminator, self.discriminator, total)
         for part, name in ((self.blueprint.generator, "generator"), (self.blueprint.discriminator, "discriminator")):
             with _errors_of(part):
-                load_network(name, getattr(self, name), network_state(name, getattr(self, name)))
+                self._load(name)
+
+    def _load(self, name: str) -> None:
+        """Load what the network holds after its turn into a new one, as a checkpoint is loaded."""
+        used, new = getattr(self, name), self.trainer.networks[name]
+        state, sizes = network_state(name, used), {key: value.shape for key, value in new.state_dict().items()}
+        try:
+            load_network(name, new if used is new else copy.deepcopy(new), state)
+        except RunFolderError as error:
+            for key, value in used.state_dict().items():
+                if key in sizes and sizes[key] != value.shape:
+                    raise IncompatiblePartsError(
+                        f"changes the size of '{key}' from {tuple(sizes[key])} to {tuple(value.shape)} in its first iteration; "
+                        "a checkpoint could not be loaded",
+                        remedy="give it its final size when the network is built, or resize it in _load_from_state_dict",
+                    ) from error
+            raise
 
     def _generate(self, latent: Latent) -> Tensor:
         part = self.blueprint.generator

@@ -21,6 +21,7 @@ import typer
 
 from ganforge import __version__
 from ganforge.cli import check, compare, components, console, data, doctor, evaluate, generator, plugins, run, runs, tracking
+from ganforge.cli.suggestions import Command, CommandGroup
 from ganforge.core.errors import GanforgeError, StorageError, UsageError
 from ganforge.core.redaction import mask_text
 
@@ -34,6 +35,7 @@ _python_format = warnings.formatwarning
 
 app = typer.Typer(
     name="ganforge",
+    cls=CommandGroup,
     no_args_is_help=True,
     add_completion=False,
     # Plain help and tracebacks: rich adds 50 ms to each start, and its frames get in the way of copying.
@@ -102,13 +104,13 @@ for command in (
     tracking.ui,
     tracking.sync,
 ):
-    app.command()(command)
-app.command("list")(components.list_components)
-app.command()(components.describe)
-app.command()(components.schema)
+    app.command(cls=Command)(command)
+app.command("list", cls=Command)(components.list_components)
+app.command(cls=Command)(components.describe)
+app.command(cls=Command)(components.schema)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
-app.command()(doctor.doctor)
+app.command(cls=Command)(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganforge.cli import console, options
+from ganforge.cli.suggestions import CommandGroup
 
 if TYPE_CHECKING:
     from ganforge.builtin.datasets.remote_datasets import RemoteDataset
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

@@ -12,6 +12,7 @@ import typer
 
 from ganforge.cli import console, options
 from ganforge.cli.components import component_facts, kind_named, load_parameters, load_registry, show_component
+from ganforge.cli.suggestions import CommandGroup
 from ganforge.core.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ganforge.registry.registry import Registry
     from ganforge.testing import Report
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

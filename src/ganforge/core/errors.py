@@ -116,9 +116,17 @@ class StorageError(GanforgeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """``"did you mean 'adam'?"`` for the most similar known name, or ``None`` if none is similar or the name is very long."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6) if len(name) <= 100 else ()
-    return f"did you mean '{near[0]}'?" if near else None
+    """``"did you mean 'adam'?"`` for the most similar known name, or ``None`` if none is similar or the name is very long.
+
+    Case, and whether words are joined by ``_`` or ``-``, make no difference.
+    """
+    plain = {_plain(one): one for one in known}
+    near = get_close_matches(_plain(name), list(plain), n=1, cutoff=0.6) if len(name) <= 100 else ()
+    return f"did you mean '{plain[near[0]]}'?" if near else None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")
 
 
 def unknown_name(message: str, name: str, known: Iterable[str], listed: str) -> UsageError:

@@ -14,7 +14,9 @@ no or nothing.
 from __future__ import annotations
 
 import json
+import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -210,11 +212,35 @@ def _parse_override(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
 
 
 def _value_hint(key: str, text: str) -> str:
+    if meant := _meant_value(text):
+        return f"write it as TOML: --set {shlex.quote(key)}={shlex.quote(meant)}"
     if text.lower() in {"none", "null", "nil"}:
-        return f"leave the key out for its default, or write '\"{text}\"' for the text"
+        return f"leave the key out for its default; the text is --set {shlex.quote(key)}='\"{text}\"'"
     if text.lower() in _LOOKALIKES:
-        return f"write true or false, or '\"{text}\"' for the text"
-    return f"text needs quotes: --set {key}='{json.dumps(text, ensure_ascii=False)}'" if len(text) <= 60 else "text needs quotes"
+        return f"write true or false; the text is --set {shlex.quote(key)}='\"{text}\"'"
+    quoted = shlex.quote(json.dumps(text, ensure_ascii=False))
+    return f"text needs quotes: --set {shlex.quote(key)}={quoted}" if len(text) <= 60 else "text needs quotes"
+
+
+def _meant_value(text: str) -> str | None:
+    """The number, list or boolean that was written as in Python or a shell, as TOML: ``8,8``, ``(8, 8)``, ``[a, b]``, ``.5``."""
+    inside, is_list = text.strip(), text.startswith(("[", "(")) and text.endswith(("]", ")"))
+    parts = (inside[1:-1] if is_list else inside).split(",")
+    meant = [_meant_item(part.strip()) for part in (parts[:-1] if len(parts) > 1 and not parts[-1].strip() else parts)]
+    if len(text) > 60 or None in meant or (not is_list and any(str(item).startswith('"') for item in meant)):
+        return None
+    items = [str(item) for item in meant]
+    return f"[{', '.join(items)}]" if is_list or len(items) > 1 else items[0]
+
+
+def _meant_item(text: str) -> str | None:
+    if text in ("True", "False"):
+        return text.lower()
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
+        value = float(text)
+        return f"{int(text)}" if re.fullmatch(r"[+-]?\d+", text) else repr(value) if math.isfinite(value) else None
+    word = text.strip("'\"")
+    return json.dumps(word, ensure_ascii=False) if _WORD.fullmatch(word) and word.lower() not in _LOOKALIKES else None
 
 
 def _assign(table: Any, key: Key, value: Any) -> None:

@@ -15,7 +15,7 @@ from ganforge.core.params import Params, Schedule
 from ganforge.recipe.config import Recipe
 from ganforge.recipe.layers import Place, apply_overrides, load_chain
 from ganforge.recipe.toml_file import Key, format_key, parse_key, resolve_indices, step_into
-from ganforge.recipe.validation import ValidationIssue, validate
+from ganforge.recipe.validation import ValidationIssue, other_word, validate
 
 Owner = tuple[str, Params]
 """Id and revision of a component, and its parameters."""
@@ -74,8 +74,9 @@ class RecipeSource:
     def problem(self, key: str | Key, message: str, hint: str | None = None) -> Problem:
         """A problem with a key, at its place."""
         full = self._key(key)
-        nearest = (self.places.get(full[:length]) for length in range(len(full), 0, -1))
-        place = next(filter(None, nearest), Place(self.path, None))
+        below = (place for other, place in self.places.items() if full and other[: len(full)] == full)  # of a table without a line
+        around = (self.places.get(full[:length]) for length in range(len(full) - 1, 0, -1))
+        place = self.places.get(full) or next(below, None) or next(filter(None, around), Place(self.path, None))
         return Problem(format_key(full), message, file=place.file, line=place.line, hint=hint)
 
     def problems_at(self, table: Key, issues: Iterable[ValidationIssue]) -> Iterator[Problem]:
@@ -191,7 +192,8 @@ def select_values(values: Sequence[ExplainedValue], text: str) -> tuple[Explaine
     if not chosen:
         known = dict.fromkeys(format_key(value.key[:length]) for value in values for length in range(1, len(value.key) + 1))
         tables = dict.fromkeys(str(value.key[0]) for value in values)
-        remedy = did_you_mean(text, known) or f"tables: {', '.join(tables)}"
+        named = next((f"did you mean '{one}'?" for one in known if key[-1:] == parse_key(one)[-1:]), None)
+        remedy = named or other_word(str(key[-1])) or did_you_mean(text, known) or f"tables: {', '.join(tables)}"
         raise UsageError(f"the recipe has no key '{shown}'", remedy=remedy)
     return chosen
 

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _STEP = re.compile(
     r"""\[(?P<index>\d{1,9})\] | \.(?:(?P<bare>[A-Za-z0-9_-]+) | (?P<basic>"(?:[^"\\]|\\.)*") | '(?P<literal>[^']*)')""", re.VERBOSE
 )
 _MAX_NAME = 80
+_MOST_SUGGESTED = 500  # recipes of a folder that are compared with a misspelt name
 _TOMLLIB_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
 """``tomllib`` takes quadratic time for a key with many dots."""
@@ -158,11 +160,22 @@ def _read_text(path: Path) -> str:
 
 
 def _suggest_file(path: Path) -> str | None:
-    """The same name with ``.toml``, or the recipes in the folder."""
+    """A recipe of a similar name in the folder, the working folder or its ``recipes``, else the recipes in the folder."""
     if path.suffix != ".toml" and path.with_name(path.name + ".toml").is_file():
         return f"did you mean {path.with_name(path.name + '.toml')}?"
-    recipes = sorted(file.name for file in path.parent.glob("*.toml"))[:8] if path.parent.is_dir() else []
-    return f"recipes in {path.parent}: {', '.join(recipes)}" if recipes else None
+    found = {file.stem.lower(): file for folder in (Path(), Path("recipes"), path.parent) for file in _recipes_in(folder)}
+    if near := get_close_matches(path.stem.lower(), found, n=1, cutoff=0.7):
+        return f"did you mean {found[near[0]]}?"
+    recipes = [file.name for file in _recipes_in(path.parent)]
+    more = f" and {len(recipes) - 8} more" if len(recipes) > 8 else ""
+    return f"recipes in {path.parent}: {', '.join(recipes[:8])}{more}" if recipes else None
+
+
+def _recipes_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.glob("*.toml") if file.name != "pyproject.toml")[:_MOST_SUGGESTED]
+    except (OSError, ValueError):
+        return []
 
 
 def _refusal(path: Path, message: str, *, line: int | None = None, hint: str | None = None) -> RecipeError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ganforge.core.errors import did_you_mean
-from ganforge.core.params import Params
+from ganforge.core.params import Params, Schedule
 from ganforge.core.redaction import mask_data
 from ganforge.recipe.toml_file import Key, format_key, step_into
 
@@ -86,6 +86,54 @@ class _Error:
     key: Key
     rest: tuple[str | int, ...]
     details: ErrorDetails
+
+
+OTHER_WORDS = {
+    word: tuple(meant.split(", "))
+    for meant, words in {
+        "generator.optimizer.lr, discriminator.optimizer.lr": "lr learning_rate lr_g lr_d g_lr d_lr",
+        "generator.optimizer.betas, discriminator.optimizer.betas": "betas beta1 beta2 b1 b2",
+        "generator.optimizer.use, discriminator.optimizer.use": "optimizer optimiser optim",
+        "train.iterations": "epoch epochs n_epochs num_epochs max_epochs steps n_steps num_steps max_steps iters n_iters niter",
+        "train.batch_size": "batch batchsize bs minibatch mini_batch",
+        "train.discriminator_steps": "n_critic critic_iters critic_steps d_steps n_dis",
+        "train.ema_decay": "ema ema_beta ema_rate",
+        "train.seed": "random_seed manual_seed",
+        "sampler.params.size": "nz z_dim latent_dim latent_size noise_dim",
+        "generator.use": "model netg net_g arch",
+        "discriminator.use": "netd net_d critic",
+        "dataset.use": "data dataset_name",
+        "dataset.workers": "num_workers n_workers",
+        "loss[0].weight": "gp_weight lambda lambda_gp gp_lambda r1_gamma",
+        "checkpoints.every": "save_every save_interval save_freq checkpoint_every checkpoint_interval",
+        "pictures.every": "sample_every sample_interval image_every",
+        "metric[0].every": "eval_every eval_interval eval_freq",
+        "tracking.experiment": "experiment_name project project_name",
+        "--device cuda": "device cuda gpu gpus accelerator",
+        "--runs-dir FOLDER, --out FILE": "out output outdir output_dir out_dir log_dir logdir save_dir results_dir",
+        "--count 64": "num n_samples num_samples samples",
+    }.items()
+    for word in words.split()
+}
+"""Keys, or options of commands, by the words that other programs have for them."""
+
+
+def keys_named(name: str, model: type[Params]) -> list[str]:
+    """The dotted keys of a model that end in this name, without those of schedules; in lists, of the first element."""
+    return [format_key(key) for key in _key_paths(model, ()) if key[-1] == name]
+
+
+def _key_paths(model: type[Params], at: Key) -> Iterator[Key]:
+    seen: set[Key] = set()
+    for name, field in model.model_fields.items():
+        key = (*at, name)
+        yield key
+        is_list = get_origin(field.annotation) in (tuple, list)
+        for inner in _models_in(field.annotation):
+            if inner is not Schedule:
+                found = [one for one in _key_paths(inner, (*key, 0) if is_list else key) if one not in seen]
+                seen.update(found)
+                yield from found
 
 
 def validate(model: type[P], table: Mapping[str, Any]) -> P | list[ValidationIssue]:
@@ -162,14 +210,14 @@ def _expected_type(details: ErrorDetails) -> str:
 
 def _issue(model: type[Params], table: Mapping[str, Any], error: _Error) -> ValidationIssue:
     key, kind, value = error.key, error.details["type"], error.details["input"]
-    message, hint = _message(error, _models_at(model, table, key[:-1]))
+    message, hint = _message(error, _models_at(model, table, key[:-1]), model)
     if kind == "unknown_optimizer" and isinstance(value, Mapping):
         key = (*key, "use")
     return ValidationIssue(key, message, hint, joint=kind in ("value_error", "assertion_error") and isinstance(value, Mapping))
 
 
-def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
-    """Message and hint; ``models`` are those that the table around the key may belong to."""
+def _message(error: _Error, models: tuple[type[Params], ...], root: type[Params]) -> tuple[str, str | None]:
+    """Message and hint; ``models`` are those that the table around the key may belong to, ``root`` is that of the whole table."""
     key, details = error.key, error.details
     kind, value, context = details["type"], mask_data(details["input"], str(key[-1]) if key else ""), details.get("ctx", {})
     match kind:
@@ -180,7 +228,7 @@ def _message(error: _Error, models: tuple[type[Params], ...]) -> tuple[str, str 
         case "string_too_short" if context["min_length"] == 1:
             return "must not be empty", None
         case "extra_forbidden":
-            return _unknown_key(str(key[-1]), models)
+            return "unknown key", _suggest_key(key, models, root)
         case "literal_error" | "enum":
             return _wrong_choice(str(context["expected"]), value)
         case "unknown_optimizer" if isinstance(value, Mapping):
@@ -217,14 +265,26 @@ def _missing(key: Key) -> tuple[str, str | None]:
     return "is missing", f"add {name} = …" + (f" to {format_key(key[:-1])}" if key[:-1] else "")
 
 
-def _unknown_key(name: str, models: tuple[type[Params], ...]) -> tuple[str, str | None]:
-    known = sorted({field for model in models for field in model.model_fields})
-    hint = did_you_mean(name, known)
-    if hint is None and "params" in known:
-        hint = "put a component's own parameters into its params table"
-    if hint is None:
-        hint = f"known keys: {', '.join(known)}" if known else "this component takes no parameters"
-    return "unknown key", hint
+def _suggest_key(key: Key, models: tuple[type[Params], ...], root: type[Params]) -> str:
+    """What may have been meant: a key of the same table, another program's word, or a key of another table."""
+    name, known = str(key[-1]), sorted({field for model in models for field in model.model_fields})
+    if hint := did_you_mean(name, known) or other_word(name):
+        return hint
+    if "params" in known:
+        return f"put a component's own parameters into its params table: {format_key((*key[:-1], 'params', name))}"
+    elsewhere = keys_named(name, root)
+    if elsewhere and format_key(key) not in elsewhere:  # else it belongs to another ``use`` of this table
+        return f"did you mean {' or '.join(elsewhere[:3])}?"
+    return f"known keys: {', '.join(known)}" if known else "this component takes no parameters"
+
+
+def other_word(name: str) -> str | None:
+    """What ganforge calls what other programs call so."""
+    meant = OTHER_WORDS.get(name.lower().replace("-", "_"), ())
+    options, keys = [one for one in meant if one.startswith("-")], [one for one in meant if not one.startswith("-")]
+    if options:
+        return f"use the option {options[0]} of the command"
+    return f"the {'keys are' if len(keys) > 1 else 'key is'} {' and '.join(keys)}" if keys else None
 
 
 def _wrong_choice(choices: str, value: object) -> tuple[str, str | None]:

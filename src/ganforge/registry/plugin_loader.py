@@ -12,11 +12,12 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from types import ModuleType
 
 import pluggy
 
-from ganforge.core.errors import PluginError, describe_error, did_you_mean, isolated
+from ganforge.core.errors import PluginError, describe_error, isolated
 from ganforge.registry import hookspecs
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.discovery import PluginRecord, PluginStatus, builtin_plugin, installed_plugins, read_local_plugin
@@ -74,7 +75,9 @@ def _check_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
         if hook not in HOOKS:
             if options and options.get("optionalhook"):  # the author says that an older ganforge may not have it
                 continue
-            raise PluginError(f"{hook} is not a hook of ganforge", remedy=did_you_mean(hook, HOOKS) or f"hooks: {', '.join(HOOKS)}")
+            message, listed = f"{hook} is not a hook of ganforge", f"hooks: {', '.join(HOOKS)}"
+            near = get_close_matches(hook.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in HOOKS], n=1)
+            raise PluginError(message, remedy=f"did you mean '{PREFIX}{near[0]}'? {listed}" if near else listed)
         if options is None:
             raise PluginError(f"{name} lacks @hookimpl", remedy="from ganforge.plugin import hookimpl")
         arguments = [

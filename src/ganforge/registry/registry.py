@@ -171,17 +171,18 @@ class Registry:
         names = [self.name_of(component) for component in self.components(kind)]
         failed = [f"{record.title} ({record.reason})" for record in self.plugins if record.failed]
         hints = [
-            self._cause(kind, name, distribution) or did_you_mean(shown, names) or self._mention(kind, name),
+            self._cause(kind, name, distribution) or self._mention(kind, name) or did_you_mean(shown, names),
             f"installed {kind.plural}: {', '.join(names) or 'none'}",
             f"failed to load: {', '.join(failed)}" if failed else None,
         ]
         return UsageError(f"no {kind} named '{shown}'", remedy="; ".join(hint for hint in hints if hint).replace("?;", "?"))
 
     def _mention(self, kind: Kind, name: str) -> str | None:
-        """The one component whose summary has the name as a word, such as ``frechet`` for ``fid``."""
+        """The components whose summary has the name as a word, such as ``frechet`` for ``fid``."""
         word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
         found = [self.name_of(component) for component in self.components(kind) if word.search(component.summary)]
-        return f"did you mean '{found[0]}'?" if len(found) == 1 else None
+        named = " or ".join(f"'{one}'" for one in found)
+        return f"did you mean {named}?" if 0 < len(found) <= 3 else None
 
     def _failure(self, kind: Kind, name: str, distribution: str | None) -> UsageError | PluginError | None:
         """The error of the plugin that has the component, if it did not load."""

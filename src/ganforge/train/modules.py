@@ -87,7 +87,7 @@ def load_network(name: str, network: nn.Module, tensors: Mapping[str, Tensor]) -
     except RuntimeError as error:
         raise RunFolderError(
             f"the checkpoint's {name} does not match the recipe's: {str(error).splitlines()[-1].strip()}",
-            remedy="sample or resume with the plugin version in the run's lock.json",
+            remedy="use the plugin version in the run's lock.json; with the same version, the network must keep its sizes",
         ) from error
 
 
