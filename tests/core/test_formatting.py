@@ -5,7 +5,6 @@ import math
 import pytest
 
 from ganforge.core import formatting
-from ganforge.core.events import Finished
 from ganforge.core.specs import DataSpec
 
 
@@ -63,9 +62,3 @@ def test_equilibria_have_their_names_from_the_literature():
 
 def test_a_title_cannot_steer_the_terminal():
     assert formatting.clean("evil \x1b[2J\ntitle\x07") == "evil  [2J title "
-
-
-def test_the_outcome_says_how_it_ended_and_what_came_out():
-    assert formatting.outcome(Finished(500, "stopped", 62.0, "asked to stop"), {"wasserstein": 0.07}) == (
-        "stopped: 500 iterations done, 01:02 of training (asked to stop); wasserstein 0.07"
-    )

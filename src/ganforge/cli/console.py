@@ -49,6 +49,11 @@ def note(text: str, *, style: str = "dim", indent: int | None = None) -> None:
     _print(sys.stderr, text, style, indent=indent)
 
 
+def command(name: str, text: str) -> None:
+    """Print a command to stderr, to be copied: on one line, however long."""
+    _print(sys.stderr, f"  {name:<9} {text}", "", whole=True)
+
+
 def warning(text: str) -> None:
     """Print a warning to stderr."""
     _print(sys.stderr, f"warning: {text}", palette.WARNING)
@@ -70,8 +75,9 @@ def table(
     *,
     right: Iterable[int] = (),
     optional: Iterable[int] = (),
+    stream: TextIO | None = None,
 ) -> None:
-    """Print a table to stdout.
+    """Print a table.
 
     On a terminal, cells are wrapped between words. Where that is not enough, optional columns are left out, with a note.
 
@@ -79,17 +85,19 @@ def table(
         headings: one per column.
         rows: cells; ``None`` is shown as a dash.
         right: indices of right-aligned columns, such as numbers.
+        stream: stdout by default.
         optional: indices of columns that a narrow terminal may lack, the first one to leave out first.
     """
     cells = [["–" if cell is None else mask_text(formatting.clean(str(cell))) for cell in row] for row in rows]
     lines = [[formatting.clean(heading) for heading in headings], *cells]
-    if not sys.stdout.isatty():
-        _plain_table(lines, set(right))
+    stream = stream or sys.stdout
+    if not stream.isatty():
+        _plain_table(lines, set(right), stream)
         return
 
     from ganforge.terminal.text_layout import lay_out_table
 
-    console = _console(sys.stdout)
+    console = _console(stream)
     laid_out, missing = lay_out_table(lines, set(right), list(optional), console.width)
     for line in laid_out:
         console.print(line, soft_wrap=True)
@@ -123,13 +131,13 @@ def _recipe_failure(error: RecipeError) -> None:
             _print(sys.stderr, f"      {problem.hint}", palette.ACCENT)
 
 
-def _plain_table(rows: list[list[str]], numbers: set[int]) -> None:
+def _plain_table(rows: list[list[str]], numbers: set[int], stream: TextIO) -> None:
     """Unwrapped lines for pipes and grep."""
     widths = [min(max(map(len, column)), _PADDED) for column in zip(*rows, strict=True)]
     for row in rows:
         sized = enumerate(zip(row, widths, strict=True))
         padded = [cell.rjust(width) if index in numbers else cell.ljust(width) for index, (cell, width) in sized]
-        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+        stream.write("  ".join(padded).rstrip() + "\n")
 
 
 def _console(stream: TextIO) -> Console:
@@ -138,18 +146,15 @@ def _console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
-def _print(stream: TextIO, text: str, style: str, *, indent: int | None = None) -> None:
+def _print(stream: TextIO, text: str, style: str, *, indent: int | None = None, whole: bool = False) -> None:
     text = mask_text(text.translate(_CONTROL))
-    if not stream.isatty():
+    if whole or not stream.isatty():
         stream.write(text + "\n")
         return
 
-    from ganforge.terminal.text_layout import wrap_line
+    from ganforge.terminal.text_layout import print_text
 
-    console = _console(stream)
-    for line in text.split("\n"):
-        for part in wrap_line(line, console.width, indent):
-            console.print(part, style=style, soft_wrap=True)
+    print_text(_console(stream), text, style=style, indent=indent)
 
 
 def _plain(value: object) -> object:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ganforge.core.contracts import TermInfo
-    from ganforge.core.events import Finished
     from ganforge.core.specs import DataSpec
 
 _LOGARITHMS = {math.log(count): f"log {count}" for count in (2, 4)}
@@ -108,11 +107,3 @@ def brief_terms(terms: Mapping[str, float], term_info: Mapping[str, TermInfo]) -
             reference = "" if info is None or info.equilibrium is None else f" (equilibrium {number(info.equilibrium)})"
             totals.append(f"{player} {fixed(terms[key])}{reference}")
     return "  ".join(totals)
-
-
-def outcome(event: Finished, scores: Mapping[str, float]) -> str:
-    """``finished: 12,000 iterations in 00:15; wasserstein 0.0671``."""
-    head = f"{event.outcome}: {plural(event.iteration, 'iteration')} done, {duration(event.seconds)} of training"
-    reason = f" ({clean(event.reason)})" if event.reason else ""
-    measured = ", ".join(f"{clean(key)} {number(value)}" for key, value in scores.items())
-    return f"{head}{reason}" + (f"; {measured}" if measured else "")

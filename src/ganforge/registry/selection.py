@@ -188,6 +188,11 @@ def command_line_options(environ: Mapping[str, str] | None = None) -> str:
     return "".join(f" {part}" for part in parts)
 
 
+def next_command(*words: str) -> str:
+    """``ganforge …`` to be copied: quoted for a shell, with the options of :func:`command_line_options`."""
+    return f"{shlex.join(['ganforge', *words])}{command_line_options()}"
+
+
 def from_project(folder: Path) -> PluginSelection:
     """Read ``[tool.ganforge.plugins]`` of the first ``pyproject.toml`` in ``folder`` or above it."""
     file = project_file(folder)

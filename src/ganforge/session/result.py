@@ -69,6 +69,11 @@ class SweepResult:
         return found
 
     @property
+    def spread(self) -> dict[str, dict[str, float]]:
+        """By metric, the median, least and greatest of :attr:`values`."""
+        return {name: {"median": median(found), "min": min(found), "max": max(found)} for name, found in self.values.items()}
+
+    @property
     def verdicts(self) -> dict[str, int]:
         """How many seeds have each health verdict, the worst first."""
         counts = Counter(str(result.health["verdict"]) for result in self.seeds)
@@ -81,7 +86,7 @@ class SweepResult:
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, with the keys of one run's result and ``seeds`` and ``spread`` beside them."""
-        spread = {name: {"median": median(found), "min": min(found), "max": max(found)} for name, found in self.values.items()}
+        spread = self.spread
         statuses = {result.status for result in self.seeds}
         trained = sum(result.iterations_per_second * result.seconds for result in self.seeds)
         return {

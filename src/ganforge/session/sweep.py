@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,14 @@ from ganforge.session.training_loop import StopRequest, graceful_signals
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder, RunState, Status
 from ganforge.terminal.log_handler import show_messages
+from ganforge.terminal.sweep_progress import SweepProgress, log_file
+from ganforge.terminal.text_layout import print_text
 from ganforge.tracking.supervisor import supervise
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_REFRESH = 0.5  # seconds between two looks at the seeds that are running
 _log = logging.getLogger(__name__)
 
 
@@ -41,34 +44,38 @@ def sweep(options: Options, *, seeds: int, jobs: int, console: Console) -> Sweep
 
     The parent run in MLflow gets the metrics' means and spreads, and the health verdicts. A signal stops the seeds under way.
     """
-    show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    with show_messages(show), graceful_signals() as stop:
-        return _run_sweep(prepare(options), options, seeds, jobs, stop)
+    with show_messages(partial(print_text, console, indent=2)), graceful_signals() as stop:
+        return _run_sweep(prepare(options), options, seeds, jobs, console, stop)
 
 
-def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, stop: StopRequest) -> SweepResult:
+def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, console: Console, stop: StopRequest) -> SweepResult:
     started, first = time.perf_counter(), plan.blueprint.recipe.train.seed
     folder = RunFolder.create(options.runs_dir, plan.experiment, f"{plan.name}-seeds")
     write_recipe_files(plan, folder, {"kind": "sweep", "ganforge": __version__, "seeds": [first, first + seeds - 1]})
-    with folder.locked(), supervise(folder, options.tracking_uri) as delivery, JournalWriter(folder.journal) as journal:
+    mode = plan.blueprint.recipe.tracking.mode
+    with folder.locked(), supervise(folder, options.tracking_uri, mode=mode) as delivery, JournalWriter(folder.journal) as journal:
         start = common_start_record(plan, folder, f"seeds {first}–{first + seeds - 1}", {"ganforge.kind": "sweep"})
         journal.record("start", **start.to_record())
         folder.write_status(Status(status="running", iterations=seeds))
         results: list[Result] = []
-        for result in _run_all(options, plan, folder, range(first, first + seeds), jobs, stop):
-            results.append(result)
-            metrics = "  ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-            facts = "  ".join(map(str, filter(None, (metrics, result.health["verdict"], result.folder))))
-            _log.info("seed %d: %s after %.0f s  %s", result.seed, result.status, result.seconds, facts)
-            _record_progress(journal, results)
+        progress = SweepProgress(console, range(first, first + seeds), folder.path, plan.blueprint.recipe.train.iterations)
+        with progress.shown():
+            for result in _run_all(options, plan, folder, progress, jobs, stop):
+                results.append(result)
+                metrics = "  ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+                facts = "  ".join(map(str, filter(None, (metrics, result.health["verdict"], result.folder))))
+                _log.info("seed %d: %s after %.0f s  %s", result.seed, result.status, result.seconds, facts)
+                _record_progress(journal, results)
         exit_code = stop.exit_code if stop.signal else next((one.exit_code for one in results if one.exit_code), 0)
         swept = SweepResult(folder.path.name, folder.path, tuple(results), time.perf_counter() - started, exit_code)
         reason = f"{len(results)} of {seeds} seeds were run" if stop.requested() else None
         _finish(plan, folder, journal, swept, reason)
-    return replace(swept, mlflow=mlflow_facts(delivery.stop()))
+    return replace(swept, mlflow=mlflow_facts(delivery.stop(), wanted=mode != "off"))
 
 
-def _run_all(options: Options, plan: RunPlan, folder: RunFolder, seeds: range, jobs: int, stop: StopRequest) -> Iterator[Result]:
+def _run_all(
+    options: Options, plan: RunPlan, folder: RunFolder, progress: SweepProgress, jobs: int, stop: StopRequest
+) -> Iterator[Result]:
     """The results of all seeds, in order, as they arrive."""
     parent = folder.read_identity()["id"]
 
@@ -79,7 +86,13 @@ def _run_all(options: Options, plan: RunPlan, folder: RunFolder, seeds: range, j
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
-            yield from filter(None, pool.map(run_one, seeds))
+            running = {seed: pool.submit(run_one, seed) for seed in progress.seeds}
+            for one in running.values():
+                while not one.done():
+                    progress.update(seed for seed, other in running.items() if other.done())
+                    wait([one], timeout=_REFRESH)
+                if result := one.result():
+                    yield result
         finally:
             for child in list(stop.children):
                 child.kill()
@@ -95,7 +108,7 @@ def _command(options: Options, plan: RunPlan, seed: int, parent: str) -> list[st
 
 def _run_one(command: Sequence[str], plan: RunPlan, seed: int, folder: RunFolder, stop: StopRequest, uri: str | None) -> Result:
     """Run a seed in its own process; its stderr goes to a log in the sweep's folder."""
-    log = folder.path / f"seed-{seed}.log"
+    log = log_file(folder.path, seed)
     environment = {**os.environ, **({"MLFLOW_TRACKING_URI": uri} if uri else {})}  # not an argument: it may hold a password
     with log.open("w", encoding="utf-8") as errors:
         # A session of its own, so that Ctrl-C reaches it through us and not twice.

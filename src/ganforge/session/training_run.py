@@ -32,6 +32,7 @@ from ganforge.storage.run_folder import RunFolder, Status
 from ganforge.terminal.log_handler import show_messages
 from ganforge.terminal.progress_ui import create_ui
 from ganforge.terminal.run_state import ProgressUI
+from ganforge.terminal.text_layout import print_text
 from ganforge.tracking.mlflow_model import library_requirements
 from ganforge.tracking.supervisor import Supervisor, UploadSummary, supervise
 from ganforge.tracking.tracking_store import resolve_store
@@ -72,7 +73,7 @@ def run(options: Options, console: Console) -> Result:
     MLflow), diverged or failed (``FAILED``); ``status.json`` says which. The live view and messages go to ``console``.
     """
     resolve_store(options.tracking_uri)  # an invalid URI is refused before anything is built
-    show = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    show = partial(print_text, console)
     with graceful_signals() as stop, show_messages(show) as messages:
         plan = prepare(options)
         show(f"{plan.title}: importing torch, building the networks …")

@@ -131,6 +131,14 @@ class RunFolder:
         folder.write_json(folder.identity, {"id": run_id, "name": name, "experiment": experiment, "created": time.time()})
         return folder
 
+    @property
+    def reference(self) -> str:
+        """What names this run to a command in the working directory: the folder's name if it is below ``runs``, else its path."""
+        with suppress(OSError):  # the working directory was deleted
+            if self.path.resolve().parent.parent == Path("runs").resolve():
+                return self.path.name
+        return str(self.path)
+
     def check(self) -> None:
         """Refuse a folder that holds anything but files and folders: a run may come from anyone.
 

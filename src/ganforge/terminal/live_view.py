@@ -27,6 +27,7 @@ from ganforge.figures import Floats
 from ganforge.terminal import palette
 from ganforge.terminal.run_state import Clock, MetricHistory, ProgressUI, RunHeading, RunState
 from ganforge.terminal.sample_preview import Line, SamplePreview
+from ganforge.terminal.text_layout import print_text
 
 _INTERVAL = 0.25  # least seconds between two refreshes
 _SHARE = 0.015  # share of the time that refreshing may take; slow refreshes are less frequent
@@ -121,7 +122,7 @@ class LiveView(ProgressUI):
         return self._live
 
     def _print(self, line: str) -> None:
-        self._console.print(Text(line, _MESSAGE))
+        print_text(self._console, line, style=palette.WARNING)
 
     def _lines(self, renderable: RenderableType, width: int) -> list[Line]:
         return self._console.render_lines(renderable, self._console.options.update(width=width, height=None), pad=False)

@@ -26,7 +26,7 @@ def create_ui(console: Console, *, plain: bool, title: str, folder: Path, seed: 
     """
     heading = RunHeading(title, folder, seed)
     if plain or not console.is_terminal or console.is_dumb_terminal:
-        return PlainLines(console.file, heading, clock)
+        return PlainLines(console.file, heading, clock, width=console.width if console.is_terminal else None)
 
     from ganforge.terminal.live_view import LiveView
 
@@ -37,12 +37,12 @@ class PlainLines(ProgressUI):
     """Few, self-contained lines without control codes: start, progress, evaluations, health, end.
 
     Progress lines come every 5 % of the run, at least 2 s and at most a minute apart. Health lines come when a finding appears,
-    disappears or changes its level; the verdict comes at the end.
+    disappears or changes its level.
     """
 
-    def __init__(self, file: IO[str], heading: RunHeading, clock: Clock = time.monotonic) -> None:
+    def __init__(self, file: IO[str], heading: RunHeading, clock: Clock = time.monotonic, *, width: int | None = None) -> None:
         super().__init__(heading, clock)
-        self._file = file
+        self._file, self._width = file, width  # None: no terminal, whose lines may have any length
         self._written_at = -_LONGEST_INTERVAL
         self._written_iteration = 0
 
@@ -64,7 +64,7 @@ class PlainLines(ProgressUI):
                 self._write(f"rolled back from iteration {event.reached:,} to {event.iteration:,}")
                 self._written_iteration = min(self._written_iteration, event.iteration)
             case Finished():
-                self._write_end(event)
+                self._write_end()
 
     def _write_start(self, event: Started) -> None:
         self._write(self._heading.title)
@@ -109,21 +109,24 @@ class PlainLines(ProgressUI):
         ideal = self._state.scores[key].info.ideal
         return "" if ideal is None else f" (ideal {formatting.number(ideal)})"
 
-    def _write_end(self, event: Finished) -> None:
+    def _write_end(self) -> None:
         state = self._state
         terms = state.terms()
         for line in loss_interpretation.describe_non_finite(terms):
             self._write(line)
-        for line in findings.describe_health(state.health, state.healthy_since):
-            self._write(f"health: {line}")
+        if state.health and not state.health.findings:  # each finding was written when it appeared
+            for line in findings.describe_health(state.health, state.healthy_since):
+                self._write(f"health: {line}")
         for line in loss_interpretation.describe_losses(state.started.term_info if state.started else {}, terms):
             self._write(line)
-        self._write(formatting.outcome(event, state.measured()))
 
     def _write(self, line: str) -> None:
         with suppress(OSError):  # the reader is gone, or the disk is full: no reason to stop training
             self._print(formatting.clean(line))
 
     def _print(self, line: str) -> None:
-        self._file.write(line + "\n")
+        from ganforge.terminal.text_layout import wrap_line
+
+        for part in wrap_line(line, self._width, 2) if self._width else [line]:
+            self._file.write(part + "\n")
         self._file.flush()

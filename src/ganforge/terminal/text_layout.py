@@ -8,6 +8,7 @@ from itertools import accumulate, zip_longest
 from operator import gt
 
 from rich.cells import cell_len
+from rich.console import Console
 from rich.text import Text
 
 _GAP = 2  # blanks between two columns
@@ -34,6 +35,13 @@ def wrap_line(line: str, width: int, indent: int | None = None) -> list[str]:
     hanging = min(len(lead) if indent is None else indent, width // 2)
     first, *others = wrap_words(line, width - hanging, width - len(lead))
     return [lead + first, *(" " * max(min(hanging, width - cell_len(other)), 0) + other for other in others)]
+
+
+def print_text(console: Console, text: str, *, style: str = "", indent: int | None = None) -> None:
+    """Print plain text, wrapped with :func:`wrap_line` if the console is a terminal."""
+    for line in text.split("\n"):
+        for part in wrap_line(line, console.width, indent) if console.is_terminal else [line]:
+            console.print(Text(part, style), soft_wrap=True)
 
 
 def lay_out_table(

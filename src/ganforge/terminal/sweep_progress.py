@@ -1,0 +1,79 @@
+"""The progress of a sweep: how far each seed is, according to the log of its process, and how long the rest will take."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from ganforge.core import formatting
+from ganforge.terminal.run_state import Clock
+from ganforge.terminal.text_layout import print_text
+
+_INTERVAL = 10.0  # least seconds between two lines where there is no terminal
+_LONGEST_INTERVAL = 60.0  # most seconds, unless a twentieth of the work is done sooner
+_LINES = 20
+_TAIL = 4096  # bytes at the end of a log that are read
+_PROGRESS = re.compile(r"^([\d,]+)/[\d,]+ .*", re.MULTILINE)  # a line of PlainLines
+
+
+def log_file(folder: Path, seed: int) -> Path:
+    """The log of a seed in the folder of its sweep."""
+    return folder / f"seed-{seed}.log"
+
+
+class SweepProgress:
+    """Shows the seeds that are running: on a terminal a line for each, which are replaced; else a line now and then."""
+
+    def __init__(self, console: Console, seeds: range, folder: Path, iterations: int, clock: Clock = time.monotonic) -> None:
+        self.seeds = seeds
+        self._console, self._folder, self._iterations, self._clock = console, folder, iterations, clock
+        self._live: Live | None = None
+        self._began = self._written_at = clock()
+        self._written = 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the progress while the block runs; nothing of it remains on a terminal."""
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
+            print_text(self._console, f"{formatting.plural(len(self.seeds), 'seed')} to run; logs in {self._folder}")
+            yield
+            return
+        with Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False) as self._live:
+            yield
+
+    def update(self, finished: Iterable[int]) -> None:
+        """Look at the logs, and show what has changed, given the seeds that have ended."""
+        done = set(finished)
+        states = {seed: self._read(seed) for seed in self.seeds if seed not in done and log_file(self._folder, seed).exists()}
+        share = (len(done) + sum(iteration for iteration, _ in states.values()) / max(self._iterations, 1)) / len(self.seeds)
+        now = self._clock()
+        left = f"about {formatting.duration((now - self._began) * (1 - share) / share)} left" if share > 0 else "– left"
+        total = f"{len(done)} of {formatting.plural(len(self.seeds), 'seed')} done  {share:.0%}  {left}"
+        if self._live is not None:
+            lines = [f"seed {seed}  {line}" for seed, (_, line) in states.items()]
+            self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in (*lines, total))), refresh=True)
+            return
+
+        waited = now - self._written_at
+        if waited >= _LONGEST_INTERVAL or (waited >= _INTERVAL and share - self._written >= 1 / _LINES):
+            self._written_at, self._written = now, share
+            print_text(self._console, "; ".join([total, *(f"seed {seed}: {line}" for seed, (_, line) in states.items())]))
+
+    def _read(self, seed: int) -> tuple[int, str]:
+        """The last iteration that a running seed has reported, and that line."""
+        text = ""
+        with suppress(OSError), log_file(self._folder, seed).open("rb") as log:
+            log.seek(-min(_TAIL, log.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = log.read().decode(errors="replace")
+        lines = list(_PROGRESS.finditer(text))
+        if not lines:
+            return 0, "starting"
+        return int(lines[-1][1].replace(",", "")), formatting.clean(" ".join(lines[-1][0].split()))
