@@ -417,7 +417,7 @@ def test_a_generator_of_a_local_file_is_exported_with_its_file(here, mine, capsy
     with command_line_selection(disabled=[], only=None, local=[here / "own" / "plugins" / "my_gan.py"]):
         assert ganforge.load(here / "own").sample(3)["values"].shape == (3, 2)
     assert main(["export", "own", "--format", "torch-export", "--out", "again.pt2"]) == 2
-    assert "name the file with --plugin FILE.py" in capsys.readouterr().err
+    assert "--plugin own/plugins/my_gan.py" in capsys.readouterr().err
 
 
 @pytest.mark.slow

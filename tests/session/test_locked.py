@@ -9,6 +9,7 @@ import pytest
 
 from ganforge.build.lock import Lock, installed_differences
 from ganforge.cli.app import main
+from ganforge.core.errors import UsageError
 from ganforge.registry.selection import command_line_selection
 from ganforge.runs.loaded_generator import load
 from ganforge.storage import journal
@@ -330,3 +331,33 @@ def test_the_model_for_mlflow_holds_the_file_and_asks_for_the_runs_plugins_alone
 
     with command_line_selection(disabled=[], only=None, local=[trained / "model" / "plugins" / "my_gan.py"]):
         assert load(trained / "model").sample(3)["values"].shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sample RUN", "interpolate RUN", "traverse RUN", "export RUN --format safetensors", "evaluate RUN --metric wasserstein -n 20"],
+)
+def test_commands_print_the_option_and_the_pip_line_of_plugins_that_are_missing(trained, capsys, command):
+    words = command.replace("RUN", trained.name).split()
+    assert main(words) == 2
+    messages = capsys.readouterr().err
+    assert f"{trained.name} needs its plugins: the local plugin 'my-gan' is not loaded" in messages
+    option = messages.strip().splitlines()[-1].split()
+    assert main([*option, *words]) == 0
+
+    lock = json.loads((trained / "lock.json").read_text())
+    lock["distributions"].append({"name": "acme-gan", "version": "1.2", "source": "index"})
+    (trained / "lock.json").write_text(json.dumps(lock))
+    capsys.readouterr()
+    assert main(words) == 2
+    messages = capsys.readouterr().err
+    assert "acme-gan 1.2 is not installed" in messages
+    assert "pip install acme-gan==1.2; --plugin" in messages
+
+
+def test_load_names_the_plugins_that_are_missing_and_report_needs_none(trained, capsys):
+    with pytest.raises(UsageError, match="needs its plugins: the local plugin 'my-gan' is not loaded"):
+        load(trained)
+    assert main(["report", trained.name]) == 0
+    assert main(["compare", trained.name, trained.name]) in (0, 2)
+    assert "my-gan" not in capsys.readouterr().err

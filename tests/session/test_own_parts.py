@@ -15,7 +15,7 @@ from ganforge.storage.run_folder import RunFolder
 PLUGIN = '''
 import torch
 from torch import nn
-from ganforge.plugin import DataSpec, MetricInfo, NoParams, Samples, hookimpl
+from ganforge.plugin import DataSpec, Latent, LatentSpec, LossTerms, MetricInfo, NoParams, Samples, TermInfo, hookimpl
 
 
 class Assigned(nn.Module):
@@ -61,6 +61,114 @@ class Tied(nn.Module):
         return self.last(torch.relu(self.second(torch.relu(self.first(latent.noise)))))
 
 
+class Plain(nn.Module):
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer, self.calls = nn.Linear(context.latent.noise, context.data.size), 0
+        self.prepare()
+
+    def prepare(self):
+        pass
+
+    def forward(self, latent):
+        self.calls += 1
+        return self.answer(self.layer(latent.noise))
+
+    def answer(self, values):
+        return values
+
+
+class LateError(Plain):
+    def answer(self, values):
+        return values if self.calls < 20 else 1 / 0
+
+
+class LateExit(Plain):
+    def answer(self, values):
+        return values if self.calls < 20 else exit(3)
+
+
+class LateTuple(Plain):
+    def answer(self, values):
+        return values if self.calls < 20 else (values,)
+
+
+class EvalError(Plain):
+    def answer(self, values):
+        return values if self.training else 1 / 0
+
+
+class EvalNan(Plain):
+    def answer(self, values):
+        return values if self.training else values * float("nan")
+
+
+class Growing(Plain):
+    def prepare(self):
+        self.register_buffer("log", torch.zeros(0))
+
+    def answer(self, values):
+        if self.training:
+            self.log = torch.cat([self.log, torch.ones(1)])
+        return values
+
+
+class LateParameter(Plain):
+    def answer(self, values):
+        if not hasattr(self, "late"):
+            self.late = nn.Parameter(torch.zeros(()))
+        return values + self.late
+
+
+class Masked(Plain):
+    def prepare(self):
+        self.register_buffer("mask", torch.full((2,), -torch.inf))
+
+
+class Itself(Plain):
+    def __deepcopy__(self, memo):
+        return self
+
+
+class LateLoss:
+    second_order = False
+    term_info = {"discriminator/a": TermInfo("a"), "generator/a": TermInfo("a")}
+    calls = 0
+
+    def __init__(self, params, context):
+        pass
+
+    def discriminator(self, critic, real, fake):
+        type(self).calls += 1
+        return LossTerms({"a": (critic(fake).logits - critic(real).logits).mean()}) if self.calls < 7 else None
+
+    def generator(self, critic, real, fake):
+        return LossTerms({"a": -critic(fake).logits.mean()})
+
+
+class Labels:
+    """A sampler whose labels are -1."""
+
+    spec = LatentSpec(4, classes=2)
+
+    def __init__(self, params, context):
+        pass
+
+    def draw(self, count, generator):
+        return Latent(torch.randn(count, 4, generator=generator), torch.full((count,), -1))
+
+
+class LateSampler:
+    spec = LatentSpec(4)
+
+    def __init__(self, params, context):
+        self.calls = 0
+
+    def draw(self, count, generator):
+        self.calls += 1
+        return Latent(torch.randn(count, 4, generator=generator)) if self.calls < 20 else 1 / 0
+
+
 class Data:
     spec = DataSpec((2,), classes=2)
 
@@ -92,6 +200,26 @@ class Short(Data):
         return Samples(self.values, self.labels[:-1])
 
 
+class Spoiling:
+    value_info = {"": MetricInfo("a number", "lower")}
+
+    def __init__(self, params, context):
+        pass
+
+    def measure(self, evaluation):
+        evaluation.real.values.zero_()
+        return {"": 1.0}
+
+
+class Undeclared(Spoiling):
+    def measure(self, evaluation):
+        return {"other": 1.0}
+
+
+class Worded(Spoiling):
+    value_info = {"": "a number"}
+
+
 class Late:
     """A metric that fails at its second measurement."""
 
@@ -114,7 +242,18 @@ def _all(register, *kinds):
 
 @hookimpl
 def ganforge_register_generators(register):
-    _all(register, Assigned, OldWeightNorm, Lazy, Tied)
+    _all(register, Assigned, OldWeightNorm, Lazy, Tied, LateError, LateExit, LateTuple, EvalError, EvalNan)
+    _all(register, Growing, LateParameter, Masked, Itself)
+
+
+@hookimpl
+def ganforge_register_losses(register):
+    _all(register, LateLoss)
+
+
+@hookimpl
+def ganforge_register_samplers(register):
+    _all(register, Labels, LateSampler)
 
 
 @hookimpl
@@ -124,7 +263,7 @@ def ganforge_register_datasets(register):
 
 @hookimpl
 def ganforge_register_metrics(register):
-    _all(register, Late)
+    _all(register, Late, Spoiling, Undeclared, Worded)
 '''
 
 
@@ -163,7 +302,9 @@ def test_a_statistic_kept_by_assignment_is_averaged_saved_and_resumed(train):
     assert [name for name, value in state.items() if not torch.equal(resumed[name], value)] == []
 
 
-@pytest.mark.parametrize("setting", ['generator={use="lazy"}', 'generator={use="tied"}', 'dataset={use="float64"}'])
+@pytest.mark.parametrize(
+    "setting", ['generator={use="lazy"}', 'generator={use="tied"}', 'generator={use="masked"}', 'dataset={use="float64"}']
+)
 def test_what_torch_can_do_trains_saves_resumes_and_samples(train, setting, tmp_path):
     code, messages, folder = train(setting)
     assert code == 0, messages
@@ -254,3 +395,49 @@ def test_few_samples_behind_a_number_are_named_in_the_run_its_report_and_what_is
     code, messages, _ = train(held_out, 'metric=[{use="frechet", samples=20}]')
     assert code == 0
     assert "repeat" not in messages
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected", "line"),
+    [
+        (
+            'generator={use="evalerror"}',
+            2,
+            "generator: generator 'local/evalerror' fails: ZeroDivisionError: division by zero (own.py:",
+        ),
+        ('generator={use="evalnan"}', 2, "generator: generator 'local/evalnan' returns values in eval mode that are not finite"),
+        ('generator={use="growing"}', 2, "changes the size of 'log' from (0,) to ("),
+        ('generator={use="lateparameter"}', 2, "creates the state 'late' when it is used"),
+        ('generator={use="itself"}', 3, "generator: generator 'local/itself' cannot be copied, which its moving average needs"),
+        ('sampler={use="labels"}', 3, "sampler: sampler 'local/labels' draws labels from -1 to -1, expected 0 to 1"),
+        ('metric=[{use="worded"}]', 3, "metric[0]: metric 'local/worded' declares value_info[''] = a str, expected a MetricInfo"),
+    ],
+)
+def test_what_would_fail_later_is_refused_before_a_run_begins(train, setting, expected, line):
+    code, messages, folder = train(setting)
+
+    assert (code, folder) == (expected, None), messages
+    assert line in messages
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ('generator={use="lateerror"}', "generator: generator 'local/lateerror' fails at iteration 10: ZeroDivisionError"),
+        ('generator={use="lateexit"}', "generator: generator 'local/lateexit' fails at iteration 10: it called sys.exit(3)"),
+        ('generator={use="latetuple"}', "generator: generator 'local/latetuple' returns a tuple for 16 latents, expected (16, 2)"),
+        ('loss=[{use="lateloss"}]', "loss[0]: loss 'local/lateloss' returns a NoneType, expected LossTerms"),
+        ('sampler={use="latesampler"}', "sampler: sampler 'local/latesampler' fails at iteration"),
+        ('metric=[{use="spoiling", every=10}]', "metric 'spoiling' failed: ValueError: measure changes the real samples in place"),
+        ('metric=[{use="undeclared", every=10}]', "measure returned the keys ['other'], expected a mapping with the keys ['']"),
+    ],
+)
+def test_a_part_that_fails_while_training_is_one_line_with_its_name_and_file(train, setting, line, tmp_path):
+    code, messages, folder = train(setting)
+
+    assert code == 3
+    assert line in messages
+    assert f"fix it in {tmp_path / 'own.py'}" in messages or "expected (16, 2)" in messages
+    assert "Traceback" not in messages
+    assert folder.read_status().status == "failed"
+    assert "Traceback" in (folder.path / "crash.txt").read_text()

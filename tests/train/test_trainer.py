@@ -139,7 +139,9 @@ def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(
     trainer.evaluator.metrics = ()
     trainer.networks["discriminator"].register_forward_pre_hook(refuse)
     pictures = [event for event in trainer.run() if isinstance(event, SamplesDrawn)]
-    assert {(picture.logit_grid, picture.grid_error) for picture in pictures} == {(None, "RuntimeError: no statistics yet")}
+    assert {(picture.logit_grid, picture.grid_error) for picture in pictures} == {
+        (None, "discriminator fails: RuntimeError: no statistics yet")
+    }
     assert [len(picture.fake) for picture in pictures] == [
         len(event.fake)
         for event in whole.run()

@@ -15,7 +15,7 @@ from torch import nn
 
 from ganforge.build.blueprint import Blueprint, check_expectations
 from ganforge.build.lock import hash_data
-from ganforge.build.parts import Part, plugin_errors
+from ganforge.build.parts import Part, named_parts, plugin_errors
 from ganforge.core.contracts import (
     BuildContext,
     DataDependentInit,
@@ -25,16 +25,19 @@ from ganforge.core.contracts import (
     Loss,
     Metric,
     MetricContext,
+    MetricInfo,
     MinimumSamples,
     Sampler,
     SamplerContext,
     StreamingDataset,
+    TermInfo,
     TrainingDataMetric,
 )
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, isolated
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Latent, Samples
-from ganforge.core.specs import DataSpec, Normalization
+from ganforge.core.specs import DataSpec, LatentSpec, Normalization
+from ganforge.games.checked_calls import describe, draw_latents
 from ganforge.games.two_player import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss, eager
 from ganforge.recipe.config import NetworkTable, Recipe
 from ganforge.storage import strict_json
@@ -60,6 +63,21 @@ _OPTIMIZERS: dict[str, Any] = {
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,
 }
+
+
+_DECLARED: dict[str, Any] = {
+    "second_order": bool,
+    "logits_are_log_odds": bool,
+    "term_info": Mapping,
+    "value_info": Mapping,
+    "protocol": Mapping,
+    "min_samples": int,
+    "held_out_size": int,
+    "uses_training_data": bool,
+    "needs_distinct_real": bool,
+}
+"""What samplers, data sets, losses and metrics may declare, by the attribute's name."""
+_DESCRIBED: dict[str, type] = {"term_info": TermInfo, "value_info": MetricInfo}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +115,8 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
-    with _build_errors(blueprint.sampler):
-        latents = sampler.draw(2, torch.Generator().manual_seed(0))
+    with named_parts(blueprint.parts):
+        latents = draw_latents(sampler, 2, torch.Generator().manual_seed(0))
     generator = _network(blueprint.generator, context, batches, seed, latents).to(device)
     discriminator = _network(blueprint.discriminator, context, batches, seed, batches.subsample(2)).to(device)
     losses = [
@@ -108,16 +126,17 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     objective = Objective(losses)
     metrics, unavailable = _metrics(blueprint, context, dataset, folders)
     check_expectations(blueprint, {name for metric in metrics for name in metric.value_info}, unavailable)
-    evaluator = Evaluator(
-        dataset=dataset,
-        data=data,
-        sampler=sampler,
-        metrics=metrics,
-        seed=seed,
-        device=device,
-        picture_samples=recipe.pictures.samples,
-        unavailable=unavailable,
-    )
+    with named_parts(blueprint.parts):
+        evaluator = Evaluator(
+            dataset=dataset,
+            data=data,
+            sampler=sampler,
+            metrics=metrics,
+            seed=seed,
+            device=device,
+            picture_samples=recipe.pictures.samples,
+            unavailable=unavailable,
+        )
     game = TwoPlayerGame(
         generator,
         discriminator,
@@ -126,9 +145,8 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
         discriminator_optimizer=_optimizer(discriminator, recipe.discriminator),
         steps=recipe.train.discriminator_steps,
     )
-    with plugin_errors(
-        blueprint.generator, f"{blueprint.generator.title} cannot be copied, which its moving average needs", _NO_COPY
-    ):
+    no_copy = f"{blueprint.generator.title} cannot be copied, which its moving average needs"
+    with named_parts(blueprint.parts), plugin_errors(blueprint.generator, no_copy, _NO_COPY):
         return Trainer(
             config=_train_config(recipe), game=game, batches=batches, sampler=sampler, evaluator=evaluator, device=device
         )
@@ -205,21 +223,35 @@ def metric_protocol(
 
 def _build(part: Part, context: object, seed: int, contract: Any) -> Any:
     """The result of a part's factory, with its own random stream; a PluginError if it does not fulfil the contract of its kind."""
-    component = part.component
-    factory = component.load_factory()
+    factory = part.component.load_factory()
     with _build_errors(part), seeded(seed):
         built = factory(part.params, context)
-    if not isinstance(built, contract):
-        raise PluginError(
-            f"{component.kind} '{component.id}' built a {type(built).__name__}, which is not a valid {component.kind}",
-            remedy=f"run `ganforge plugins check {component.plugin.distribution}` and report it to its authors",
-        )
+        if fault := _contract_fault(built, contract):
+            raise PluginError(f"{part.title} {fault}", remedy=part.report_hint)
     return built
 
 
+def _contract_fault(built: object, contract: Any) -> str | None:
+    """What a component lacks or declares wrongly, or ``None``. Its attributes may be properties, which may raise anything."""
+    if contract is nn.Module:
+        return None if isinstance(built, nn.Module) else f"is {describe(built)}, not a torch.nn.Module"
+    members = (name for name in {**contract.__annotations__, **vars(contract)} if not name.startswith("_"))
+    if missing := [name for name in members if not hasattr(built, name)]:
+        return f"is {describe(built)} without {' and '.join(missing)}"
+    for name, declared in {**_DECLARED, "spec": DataSpec if contract is Dataset else LatentSpec}.items():
+        if not isinstance(value := getattr(built, name, None), declared | None):
+            return f"declares {name} = {describe(value)}, expected a {declared.__name__}"
+    for name, declared in _DESCRIBED.items():
+        for key, value in getattr(built, name, {}).items():
+            if not isinstance(key, str) or not isinstance(value, declared):
+                return f"declares {name}[{key!r}] = {describe(value)}, expected a {declared.__name__}"
+            if declared is TermInfo and not key.startswith(("discriminator/", "generator/")):
+                return f'declares the term {key!r}, expected "discriminator/NAME" or "generator/NAME"'
+    return None
+
+
 def _build_errors(part: Part) -> AbstractContextManager[None]:
-    remedy = f"change {part.key}.params; if they are right, {part.report_hint}"
-    return plugin_errors(part, f"{part.title} {part.component.plugin.version} cannot be built", remedy)
+    return plugin_errors(part, f"{part.title} {part.component.plugin.version} cannot be built", part.remedy)
 
 
 def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Batches, DataSpec]:
@@ -327,7 +359,10 @@ def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
     fixed: dict[str, Any] = {key: value_at(value, 0, 1) for key, value in settings.items()}
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
-        raise IncompatiblePartsError(f"the network '{table.use}' has no trainable parameters")
+        remedy = (
+            "set requires_grad on its weights, or create them in __init__; for a network without weights there is nothing to train"
+        )
+        raise IncompatiblePartsError(f"the network '{table.use}' has no trainable parameters", remedy=remedy)
     kind = _OPTIMIZERS[table.optimizer.use]
     optimizer = eager(kind)(parameters, **fixed, **({} if kind is torch.optim.RMSprop else {"fused": True}))
     return ScheduledOptimizer(optimizer, schedules)

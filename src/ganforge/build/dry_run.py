@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,18 +15,16 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.build.blueprint import Blueprint
-from ganforge.build.parts import Part
-from ganforge.core.contracts import Critic, Loss
-from ganforge.core.errors import GanforgeError, IncompatiblePartsError, RunFolderError, describe_error, isolated
-from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
-from ganforge.games.two_player import Side, cached, with_input_grad
+from ganforge.build.parts import named_parts
+from ganforge.core.contracts import Loss
+from ganforge.core.errors import IncompatiblePartsError, PartError, RunFolderError, describe_error, isolated, part_errors
+from ganforge.core.records import DiscriminatorOutput, LossTerms, Samples
+from ganforge.games.checked_calls import Side, discriminate, draw_latents, generate, loss_terms
+from ganforge.games.two_player import cached, with_input_grad
+from ganforge.train.evaluator import draw_samples
 from ganforge.train.modules import load_network, network_state
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
-
-
-class _PartError(IncompatiblePartsError):
-    """A part failed in the dry run."""
 
 
 def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
@@ -34,10 +32,11 @@ def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
     with seeded(0), ExitStack() as restored:
         networks = {name: _copy_network(network, restored) for name, network in trainer.networks.items()}
         try:
-            _DryRun(blueprint, trainer, networks["generator"], networks["discriminator"]).run()
+            with named_parts(blueprint.parts, IncompatiblePartsError):
+                _DryRun(blueprint, trainer, networks["generator"], networks["discriminator"]).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             message = f"out of memory with batches of {trainer.batches.size}: {describe_error(error)}"
-            raise _PartError(message, remedy="lower train.batch_size or the networks' widths") from error
+            raise IncompatiblePartsError(message, remedy="lower train.batch_size or the networks' widths") from error
 
 
 def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str]:
@@ -74,131 +73,119 @@ class _DryRun:
     discriminator: nn.Module
 
     def run(self) -> None:
-        """The generator's turn, then the discriminator's, as the trainer takes them."""
+        """The generator's turn, then the discriminator's, as the trainer takes them; then samples, saving and loading."""
         count, device, data = self.trainer.batches.size, self.trainer.device, self.trainer.evaluator.data
-        with _errors_of(self.blueprint.sampler):
-            latent = self.trainer.sampler.draw(count, torch.Generator(device).manual_seed(0))
-        fake = Samples(self._generate(latent), latent.labels, latent)
+        latent = draw_latents(self.trainer.sampler, count, torch.Generator(device).manual_seed(0))
+        noise = latent.noise.clone()
+        fake = generate(self.generator, latent, data.shape)
+        _require_finite("generator", "values", fake.values)
+        if not torch.equal(noise, latent.noise):
+            raise PartError("generator", "changes the latents that it is given", remedy="compute a new tensor instead")
         labels = torch.zeros(count, dtype=torch.int64, device=device) if data.classes else None
         real = Samples(torch.rand(count, *data.shape, device=device), labels)
 
-        critic = cached(self._discriminate)
         losses = [_copy_loss(weighted.loss) for weighted in self.trainer.objective.losses]
-        total = self._total("generator", losses, critic, real, fake)
-        self._differentiate(self.blueprint.generator, self.generator, total)
+        total = self._total("generator", losses, real, fake)
+        self._differentiate("generator", self.generator, total)
 
         if self.trainer.objective.second_order:
             real, fake = with_input_grad(real), with_input_grad(fake)
-        critic = cached(self._discriminate)
-        total = self._total("discriminator", losses, critic, real, fake)
-        self._differentiate(self.blueprint.discriminator, self.discriminator, total)
-        for part, name in ((self.blueprint.generator, "generator"), (self.blueprint.discriminator, "discriminator")):
-            with _errors_of(part):
-                self._load(name)
+        total = self._total("discriminator", losses, real, fake)
+        self._differentiate("discriminator", self.discriminator, total)
+        _require_finite("generator", "values in eval mode", draw_samples(self.generator, latent, data).values)
+        self._load("generator", self.generator)
+        self._load("discriminator", self.discriminator)
 
-    def _load(self, name: str) -> None:
+    def _load(self, name: Side, used: nn.Module) -> None:
         """Load what the network holds after its turn into a new one, as a checkpoint is loaded."""
-        used, new = getattr(self, name), self.trainer.networks[name]
-        state, sizes = network_state(name, used), {key: value.shape for key, value in new.state_dict().items()}
-        try:
-            load_network(name, new if used is new else copy.deepcopy(new), state)
-        except RunFolderError as error:
-            for key, value in used.state_dict().items():
-                if key in sizes and sizes[key] != value.shape:
-                    raise IncompatiblePartsError(
-                        f"changes the size of '{key}' from {tuple(sizes[key])} to {tuple(value.shape)} in its first iteration; "
-                        "a checkpoint could not be loaded",
-                        remedy="give it its final size when the network is built, or resize it in _load_from_state_dict",
-                    ) from error
-            raise
-
-    def _generate(self, latent: Latent) -> Tensor:
-        part = self.blueprint.generator
-        with _errors_of(part):
-            values, shape = self.generator(latent), self.trainer.evaluator.data.shape
-            expected = (len(latent), *shape)
-            if not isinstance(values, Tensor) or tuple(values.shape) != expected:
-                raise IncompatiblePartsError(
-                    f"returns {_shape(values)} for {len(latent)} latents, expected {expected}",
-                    remedy=f"change {part.key}.params, or use a generator for samples of shape {shape}",
-                )
-            if values.dtype != torch.float32:
-                raise IncompatiblePartsError(f"returns {values.dtype} values, expected torch.float32", remedy=part.report_hint)
-            return values
+        new = self.trainer.networks[name]
+        network_state(name, new)
+        with part_errors(name):
+            state, sizes = network_state(name, used), {key: value.shape for key, value in new.state_dict().items()}
+            try:
+                load_network(name, new if used is new else copy.deepcopy(new), state)
+            except RunFolderError as error:
+                for key, value in used.state_dict().items():
+                    if key not in sizes:
+                        remedy = "create it in __init__, so that it is trained, averaged and loaded"
+                        raise PartError(name, f"creates the state '{key}' when it is used", remedy=remedy) from error
+                    if sizes[key] != value.shape:
+                        raise PartError(
+                            name,
+                            f"changes the size of '{key}' from {tuple(sizes[key])} to {tuple(value.shape)} in its first iteration; "
+                            "a checkpoint could not be loaded",
+                            remedy="give it its final size when the network is built, or resize it in _load_from_state_dict",
+                        ) from error
+                fault = f"cannot load the state that it saves: {describe_error(error.__cause__ or error)}"
+                raise PartError(name, fault) from error
 
     def _discriminate(self, samples: Samples) -> DiscriminatorOutput:
-        part = self.blueprint.discriminator
-        with _errors_of(part):
-            output = self.discriminator(samples)
-            if not isinstance(output, DiscriminatorOutput) or tuple(output.logits.shape) != (len(samples),):
-                returned = f"logits {_shape(output.logits)}" if isinstance(output, DiscriminatorOutput) else _shape(output)
-                raise IncompatiblePartsError(
-                    f"returns {returned} for {len(samples)} samples, expected a DiscriminatorOutput with logits ({len(samples)},)",
-                    remedy=f"change {part.key}.params, or {part.report_hint}",
-                )
-            return output
+        values = samples.values.detach().clone()
+        output = discriminate(self.discriminator, samples)
+        _require_finite("discriminator", "logits", output.logits)
+        if not torch.equal(values, samples.values):
+            raise PartError("discriminator", "changes the samples that it is given", remedy="compute a new tensor instead")
+        learns = any(weight.requires_grad for weight in self.discriminator.parameters())
+        if learns and not output.logits.requires_grad:
+            raise PartError("discriminator", "returns logits that are detached from its weights, so no loss can train it")
+        return output
 
-    def _total(self, side: Side, losses: Sequence[Loss], critic: Critic, real: Samples, fake: Samples) -> Tensor:
+    def _total(self, side: Side, losses: Sequence[Loss], real: Samples, fake: Samples) -> Tensor:
         """The sum of all losses' terms for one player."""
-        total = torch.zeros((), device=self.trainer.device)
+        total, critic = LossTerms({}), cached(self._discriminate)
         for part, loss in zip(self.blueprint.losses, losses, strict=True):
-            call: Callable[[], Any] = partial(getattr(loss, side), critic, real, fake)
-            with _errors_of(part):
-                before = _fingerprint(loss)
-                terms = call()
-                if not isinstance(terms, LossTerms):
-                    raise IncompatiblePartsError(f"returns {_shape(terms)}, expected LossTerms", remedy=part.report_hint)
-                for name, value in terms.values.items():
-                    if _shape(value) != "()":
-                        message = f"returns the {side} term '{name}' as {_shape(value)}, expected a scalar tensor, of shape ()"
-                        raise IncompatiblePartsError(message, remedy=part.report_hint)
-                    total = total + value
-                self._check_loss(part, loss, call, before)
-        return total
+            call = partial(loss_terms, loss, part.key, side, critic, real, fake)
+            before = _fingerprint(loss)
+            terms = call()
+            for name, value in terms.values.items():
+                _require_finite(part.key, f"the {side} term '{name}'", value)
+                if f"{side}/{name}" not in loss.term_info:
+                    declared = f'add "{side}/{name}" to its term_info'
+                    raise PartError(part.key, f"returns the {side} term '{name}', which it does not declare", remedy=declared)
+            with part_errors(part.key):
+                self._check_loss(part.key, loss, call, before)
+            total = total + terms
+        if not total.values:
+            names = ", ".join(f"'{part.component.id}'" for part in self.blueprint.losses)
+            raise IncompatiblePartsError(
+                f"no loss trains the {side}: {names} returned no term for it",
+                remedy='add an adversarial loss, such as [[loss]] use = "non-saturating", or fix the loss',
+            )
+        if not total.total.requires_grad:
+            key = self.blueprint.losses[0].key
+            raise PartError(key, f"returns {side} terms that are detached from the discriminator's output, so they train nothing")
+        return total.total
 
-    def _check_loss(self, part: Part, loss: Loss, call: Callable[[], Any], before: Mapping[str, object]) -> None:
+    def _check_loss(self, key: str, loss: Loss, call: Callable[[], Any], before: Mapping[str, object]) -> None:
         """Refuse a loss that calls backward, has parameters, or keeps state between calls: checkpoints contain no losses."""
         weights = [*self.generator.parameters(), *self.discriminator.parameters()]
         if any(weight.grad is not None for weight in weights):
-            raise IncompatiblePartsError("calls backward(): a loss only computes its terms", remedy=part.report_hint)
+            raise PartError(key, "calls backward(): a loss only computes its terms")
         if isinstance(loss, nn.Module) and any(weight.requires_grad for weight in loss.parameters()):
-            message = "has parameters of its own, which nothing would train"
-            raise IncompatiblePartsError(message, remedy="make them part of a network, or freeze them with requires_grad_(False)")
+            remedy = "make them part of a network, or freeze them with requires_grad_(False)"
+            raise PartError(key, "has parameters of its own, which nothing would train", remedy=remedy)
         if (first := _fingerprint(loss)) != before:
             call()  # a cache or the last value is now the same as after the first call; a running mean or counter is not
             if changed := sorted(name for name, value in _fingerprint(loss).items() if value != first.get(name)):
-                raise IncompatiblePartsError(
+                raise PartError(
+                    key,
                     f"keeps state from one iteration to the next ({', '.join(changed[:3])}), which checkpoints do not contain",
                     remedy="compute it from the samples of the iteration",
                 )
 
-    def _differentiate(self, part: Part, network: nn.Module, total: Tensor) -> None:
+    def _differentiate(self, key: Side, network: nn.Module, total: Tensor) -> None:
         """One backward pass; with a gradient penalty it is the second one."""
-        with _errors_of(part):
+        with part_errors(key):
             trainable = [weight for weight in network.parameters() if weight.requires_grad]
             gradients = torch.autograd.grad(total, trainable, allow_unused=True)
-            if all(gradient is None for gradient in gradients):
-                raise IncompatiblePartsError(
-                    "does not learn: no loss depends on its weights", remedy=f"change the [[loss]] tables or {part.key}.use"
-                )
+        if all(gradient is None for gradient in gradients):
+            fault = "does not learn: no loss depends on its weights"
+            raise PartError(key, fault, remedy=f"change the [[loss]] tables or {key}.use")
 
 
-@contextmanager
-def _errors_of(part: Part) -> Iterator[None]:
-    """Attribute errors to a part, with the key to change; if parts call each other, to the innermost one."""
-    try:
-        with isolated():
-            yield
-    except (_PartError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except GanforgeError as error:
-        raise _PartError(f"{part.title} {error.message}", remedy=error.remedy) from error
-    except Exception as error:  # a plugin's part may raise anything
-        source = part.component.source()
-        raise _PartError(
-            f"{part.title} fails on its inputs: {describe_error(error, source and source.parent)}",
-            remedy=f"change {part.key}.params; if they are right, {part.report_hint}",
-        ) from error
+def _require_finite(key: str, what: str, values: Tensor) -> None:
+    if not bool(values.isfinite().all()):
+        raise PartError(key, f"returns {what} that are not finite, for finite inputs, before any training")
 
 
 def _copy_network(network: nn.Module, restored: ExitStack) -> nn.Module:
@@ -247,10 +234,6 @@ def _fingerprint(loss: object) -> dict[str, str]:
             elif isinstance(value, nn.Module) or (type(value).__module__.partition(".")[0] == own and hasattr(value, "__dict__")):
                 left += [(f"{name}.{key}".lstrip("."), inner) for key, inner in vars(value).items()]
     return found
-
-
-def _shape(value: object) -> str:
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def _has_batch_norm(network: nn.Module) -> bool:

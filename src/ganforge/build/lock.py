@@ -12,7 +12,7 @@ import re
 import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +24,7 @@ from ganforge import __version__
 from ganforge.build.blueprint import Blueprint
 from ganforge.build.parts import Part
 from ganforge.builtin.datasets.image_files import files_below
-from ganforge.core.errors import DataError, RunFolderError, UsageError
+from ganforge.core.errors import DataError, PluginError, RunFolderError, UsageError
 from ganforge.core.params import Params
 from ganforge.core.redaction import public_url
 from ganforge.recipe.toml_writer import fingerprint
@@ -274,6 +274,23 @@ def join_remedies(differences: Sequence[LockDifference]) -> str:
     requirements = [one.requirement for one in differences if one.requirement]
     manual = [one.remedy for one in differences if one.remedy]
     return "; ".join(dict.fromkeys([*([f"pip install {' '.join(requirements)}"] if requirements else []), *manual]))
+
+
+@contextmanager
+def explain_missing_plugins(run: Path) -> Iterator[None]:
+    """Errors of a run's components say how to install or name the plugins of its lock, if any of them is missing here."""
+    try:
+        yield
+    except (UsageError, PluginError) as error:
+        if not (run / "lock.json").exists():
+            raise
+        locked, here = read_lock(run), {one.distribution for one in (*installed_plugins(), builtin_plugin())}
+        gone = locked.model_copy(update={"distributions": [one for one in locked.distributions if one.name not in here]})
+        missing = [*_distribution_differences(gone), *_plugin_file_differences(locked, run)]
+        if not missing:
+            raise
+        lines = ", ".join(one.message for one in missing)
+        raise UsageError(f"{run.resolve().name} needs its plugins: {lines}", remedy=join_remedies(missing)) from error
 
 
 def _kept_file(file: LockedFile, origin: Path | None) -> Path | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import JsonValue
 
-from ganforge.core.errors import GanforgeError, PluginError, Problem, UsageError, describe_error, isolated
+from ganforge.core.errors import GanforgeError, PartError, PluginError, Problem, UsageError, describe_error, isolated
 from ganforge.core.params import NoParams, Params
 from ganforge.core.redaction import HIDDEN
 from ganforge.recipe.config import LIST_KINDS, SINGLE_KINDS
@@ -54,6 +55,15 @@ class Part:
         plugin = self.component.plugin
         return f"fix it in {plugin.url}" if plugin.sha256 else f"report it to the authors of {plugin.distribution}"
 
+    @property
+    def remedy(self) -> str:
+        """What to do about an error that may come from the parameters."""
+        return (
+            f"change {self.key}.params; if they are right, {self.report_hint}"
+            if type(self.params).model_fields
+            else self.report_hint
+        )
+
     def __str__(self) -> str:
         return f"{self.component.kind} '{self.component.name}'"
 
@@ -83,6 +93,31 @@ def plugin_errors(part: Part, problem: str, remedy: str | None = None) -> Iterat
         source = part.component.source()
         message = f"{problem}: {describe_error(error, source and source.parent)}"
         raise PluginError(message, remedy=remedy or part.report_hint) from error
+
+
+@contextmanager
+def named_parts(parts: Collection[Part], kind: type[GanforgeError] = PluginError) -> Iterator[None]:
+    """Raise the :class:`PartError` of a built part as :func:`name_part` words it; what parts print goes to stderr."""
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except PartError as error:
+        raise name_part(error, parts, kind) from (error.__cause__ or error)
+
+
+def name_part(error: PartError, parts: Collection[Part], kind: type[GanforgeError] = PluginError, when: str = "") -> GanforgeError:
+    """The error of a built part with its component's name, the line of its code, and what to do.
+
+    ``when`` follows the word "fails", such as " at iteration 12".
+    """
+    part = next((one for one in parts if one.key == error.key), None)
+    if part is None:
+        return error
+    cause, fault, remedy = error.__cause__, error.fault, error.remedy or part.report_hint
+    if cause is not None and not isinstance(cause, GanforgeError):
+        source = part.component.source()
+        fault, remedy = f"fails{when}: {describe_error(cause, source and source.parent)}", part.remedy
+    return kind(f"{part.title} {fault}", remedy=remedy)
 
 
 def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind] = (*SINGLE_KINDS, *LIST_KINDS)) -> PartSearch:

@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from traceback import format_exception, walk_tb
 from types import TracebackType
@@ -128,6 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _exit_code(arguments)
         if sys.stdout:  # None where stdout is closed, as by >&-
             sys.stdout.flush()  # here, so that a full disk can still be reported
+            if arguments is None:  # nothing follows the result, whatever plugins have registered with atexit
+                with suppress(OSError):
+                    os.dup2(2, sys.stdout.fileno())
     except OSError as error:
         if not _is_stdout_error(error):
             raise

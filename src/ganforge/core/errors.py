@@ -11,6 +11,7 @@ Each error of ganforge says what is wrong, where, and what to do.
     ├── DataError                  2   a data set that cannot be read or used
     │   └── DataMissingError       2   a data set that is not on this computer
     ├── PluginError                3   a required plugin failed
+    │   └── PartError              3   a built part of a run failed, or returned something wrong
     ├── TrainingError              1   training cannot continue
     ├── RunFolderError             4   a run folder is in use or has no usable checkpoint
     └── StorageError               5   a file cannot be read or written
@@ -99,6 +100,17 @@ class PluginError(GanforgeError):
     exit_code = 3
 
 
+class PartError(PluginError):
+    """A part of a run, such as its generator, raised an error or returned what its kind must not.
+
+    ``key`` is its table in the recipe, such as ``loss[1]``, and ``fault`` the message without it.
+    """
+
+    def __init__(self, key: str, fault: str, *, remedy: str | None = None) -> None:
+        super().__init__(f"{key} {fault}", remedy=remedy)
+        self.key, self.fault = key, fault
+
+
 class TrainingError(GanforgeError):
     """Training cannot continue."""
 
@@ -152,6 +164,21 @@ def isolated() -> Iterator[None]:
             raise
         except BaseException as error:
             raise ForeignExitError(describe_error(error)) from error
+
+
+@contextmanager
+def part_errors(key: str) -> Iterator[None]:
+    """Raise whatever a part raises as a :class:`PartError`, except Ctrl-C and a lack of memory. It may print."""
+    try:
+        yield
+    except (PartError, KeyboardInterrupt, MemoryError):
+        raise
+    except GanforgeError as error:
+        raise PartError(key, error.message, remedy=error.remedy) from error
+    except BaseException as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's own, which this module does not import
+            raise
+        raise PartError(key, f"fails: {describe_error(error)}") from error
 
 
 def describe_error(error: BaseException, folder: Path | None = None) -> str:

@@ -7,19 +7,18 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.core.contracts import Critic, Discriminator, LogOddsLoss, Loss, TermInfo
-from ganforge.core.errors import IncompatiblePartsError
+from ganforge.core.errors import IncompatiblePartsError, PartError, part_errors
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
+from ganforge.games.checked_calls import Side, discriminate, generate, loss_terms
 
 _Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
-
-Side = Literal["discriminator", "generator"]
 
 OutputCache = dict[int, tuple[Samples, DiscriminatorOutput]]
 """Discriminator outputs by the id of their samples. It holds the samples too, so that no id is used twice."""
@@ -34,7 +33,7 @@ def cached(discriminator: Discriminator, outputs: OutputCache | None = None) -> 
 
     def critic(samples: Samples) -> DiscriminatorOutput:
         if id(samples) not in outputs:
-            outputs[id(samples)] = (samples, discriminator(samples))
+            outputs[id(samples)] = (samples, discriminate(discriminator, samples))
         return outputs[id(samples)][1]
 
     return critic
@@ -83,9 +82,8 @@ class Objective:
     def terms(self, side: Side, critic: Critic, real: Samples, fake: Samples, weights: Sequence[float]) -> LossTerms:
         """One network's terms, each loss scaled by its entry in ``weights``."""
         total = LossTerms({})
-        for part, weight in zip(self.losses, weights, strict=True):
-            loss = part.loss.discriminator if side == "discriminator" else part.loss.generator
-            total = total + loss(critic, real, fake).weighted(weight)
+        for index, (part, weight) in enumerate(zip(self.losses, weights, strict=True)):
+            total = total + loss_terms(part.loss, f"loss[{index}]", side, critic, real, fake).weighted(weight)
         return total
 
     def weights(self, iteration: int, iterations: int) -> list[float]:
@@ -115,8 +113,11 @@ def _term_info(losses: Sequence[WeightedLoss]) -> dict[str, TermInfo]:
 
     for side in ("discriminator", "generator"):
         if not any(key.startswith(f"{side}/") for key in found):
+            listed = "; ".join(f"'{part.name}' declares {', '.join(part.loss.term_info) or 'no terms'}" for part in losses)
             raise IncompatiblePartsError(
-                f"no loss trains the {side}", remedy='add an adversarial loss, such as [[loss]] use = "non-saturating"'
+                f"no loss trains the {side}: {listed}",
+                remedy=f'add an adversarial loss, such as [[loss]] use = "non-saturating"; or, if one of these trains it, '
+                f'declare its terms as "{side}/NAME" in its term_info',
             )
         found[f"{side}/total"] = TermInfo(f"total {side} loss (weighted sum of its terms)", _total_equilibrium(side, losses))
     return found
@@ -182,7 +183,12 @@ class Turn:
             terms = self.loss(batch, weights)
             total = terms.total
             self.optimizer.optimizer.zero_grad()
-            total.backward()  # type: ignore[no-untyped-call]
+            with part_errors(self.name):
+                if not total.requires_grad:
+                    raise PartError(
+                        self.name, "cannot learn: the losses, or the discriminator's outputs, are detached from its weights"
+                    )
+                total.backward()  # type: ignore[no-untyped-call]
         values = {f"{self.name}/{name}": value.detach() for name, value in terms.values.items()}
         values[f"{self.name}/total"] = total.detach()
         return values
@@ -224,7 +230,7 @@ class TwoPlayerGame:
     def discriminator_loss(self, batch: Batch, weights: list[float]) -> LossTerms:
         """The discriminator's loss terms on a batch, each loss scaled by its entry in ``weights``."""
         with torch.no_grad():
-            real, fake = batch.real, generate(self.generator, batch.latent)
+            real, fake = batch.real, self._generate(batch)
         if self.objective.second_order:
             real, fake = with_input_grad(real), with_input_grad(fake)
         outputs: OutputCache = {}
@@ -237,13 +243,11 @@ class TwoPlayerGame:
 
     def generator_loss(self, batch: Batch, weights: list[float]) -> LossTerms:
         """The generator's loss terms on a batch, each loss scaled by its entry in ``weights``."""
-        fake = generate(self.generator, batch.latent)
+        fake = self._generate(batch)
         return self.objective.terms("generator", cached(self.discriminator), batch.real, fake, weights)
 
-
-def generate(generator: nn.Module, latent: Latent) -> Samples:
-    """Generated samples: the generator's values ``(n, *shape)`` with the labels and latent they were generated from."""
-    return Samples(generator(latent), latent.labels, latent)
+    def _generate(self, batch: Batch) -> Samples:
+        return generate(self.generator, batch.latent, tuple(batch.real.values.shape[1:]))
 
 
 def with_input_grad(samples: Samples) -> Samples:

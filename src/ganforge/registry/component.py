@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from ganforge.core.errors import PluginError, describe_error, isolated
 from ganforge.core.params import Params
+from ganforge.core.process_state import preserved_process
 from ganforge.registry.params_description import non_plain_fields
 
 Factory = Callable[[Any, Any], object]
@@ -209,7 +210,7 @@ class Component:
             return reference
         module, _, attribute = reference.partition(":")
         try:
-            with isolated():
+            with isolated() if self.plugin.distribution == "ganforge" else preserved_process():
                 return attrgetter(attribute)(importlib.import_module(module))
         except Exception as error:
             plugin = self.plugin

@@ -17,7 +17,8 @@ from types import ModuleType
 
 import pluggy
 
-from ganforge.core.errors import PluginError, describe_error, isolated
+from ganforge.core.errors import PluginError, describe_error
+from ganforge.core.process_state import preserved_process
 from ganforge.registry import hookspecs
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.discovery import PluginRecord, PluginStatus, builtin_plugin, installed_plugins, read_local_plugin
@@ -112,8 +113,9 @@ class _Loader:
 
         staged: list[Component] = []
         imported, started = [name for name in HEAVY if name in sys.modules], time.perf_counter()
+        changes: list[str] = []
         try:
-            with isolated():
+            with preserved_process() as changes:
                 self._register(plugin, staged)
         except Exception as error:  # noqa: BLE001 - the boundary: a plugin may raise anything
             reason = describe_error(error, plugin.file and plugin.file.parent)
@@ -132,7 +134,7 @@ class _Loader:
             reason=f"needs {', '.join(missing)}" if unavailable else None,
             load_ms=milliseconds,
             components=_names(staged),
-            remarks=(*imports, *self._reserved_names(staged)),
+            remarks=(*imports, *changes, *self._reserved_names(staged)),
         )
 
     def _register(self, plugin: PluginRecord, staged: list[Component]) -> None:

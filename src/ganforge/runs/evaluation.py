@@ -14,7 +14,8 @@ from typing import Any, Literal
 import ganforge
 from ganforge.build.blueprint import resolve_evaluation_parts
 from ganforge.build.builder import build_metric, build_network, choose_device, data_hashes, metric_context, metric_protocol
-from ganforge.build.parts import Part, plugin_errors
+from ganforge.build.lock import explain_missing_plugins
+from ganforge.build.parts import Part, named_parts, plugin_errors
 from ganforge.core.contracts import BuildContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
 from ganforge.core.redaction import mask_data
@@ -175,7 +176,7 @@ class _Session:
 
     def __init__(self, folder: RunFolder, request: EvaluationRequest) -> None:
         source = read_run_recipe(folder)
-        self.request, self.recipe = request, source.recipe
+        self.folder, self.request, self.recipe = folder, request, source.recipe
         self.wanted = parse_metric_args(request.metrics, source.table.get("metric", []), request.samples)
         self.seed = self.recipe.train.seed if request.seed is None else request.seed
 
@@ -183,7 +184,8 @@ class _Session:
         device, name = choose_device(request.device), "ema" if request.weights == "ema" else "generator"
         self.generator = load_weights(folder.path, iteration, state.tensors, name=name, device=str(device))
         tables = toml_value([table for _, table in self.wanted])
-        self.parts = resolve_evaluation_parts(read_recipe(folder.resolved, (f"metric={tables}",)), load_plugins())
+        with explain_missing_plugins(folder.path):
+            self.parts = resolve_evaluation_parts(read_recipe(folder.resolved, (f"metric={tables}",)), load_plugins())
         data = rebuild_dataset(folder, self.parts.dataset, seed=self.recipe.train.seed)
         if data.dataset.spec.shape != self.generator.data.shape:
             now = f"'{self.parts.dataset.component.name}' now has {data.dataset.spec.shape}"
@@ -204,29 +206,33 @@ class _Session:
             self.discriminator.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
         else:
             self.remarks.append(f"measured without the discriminator: {_without_recipe_keys(self.parts.discriminator)}")
-        self.evaluator = Evaluator(
-            dataset=data.dataset,
-            data=self.generator.data,
-            sampler=self.generator.sampler,
-            metrics=(),
-            seed=self.seed,
-            device=device,
-            picture_samples=1,
-        )
+        self.networks = (*self.generator.parts, *([self.parts.discriminator] if isinstance(self.parts.discriminator, Part) else ()))
+        with named_parts(self.networks):
+            self.evaluator = Evaluator(
+                dataset=data.dataset,
+                data=self.generator.data,
+                sampler=self.generator.sampler,
+                metrics=(),
+                seed=self.seed,
+                device=device,
+                picture_samples=1,
+            )
 
     def measure(
         self, name: str, table: Mapping[str, Any], part: Part | GanforgeError
     ) -> tuple[dict[str, EvaluatedValue], dict[str, object]]:
         """The values of one metric, and its protocol."""
         if not isinstance(part, Part):
-            raise part
+            with explain_missing_plugins(self.folder.path):
+                raise part
         samples = sample_count(table.get("samples"), self.evaluator.dataset)
         metric = build_metric(part, self.context, seed=self.seed, samples=samples)
         caution = sample_caution(metric, self.evaluator.dataset, samples)
         if caution:
             self.remarks.append(f"{name} is unreliable: {caution}")
         scheduled = ScheduledMetric(name, metric, 1, samples, remedy=part.report_hint, caution=caution)
-        found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
+        with named_parts(self.networks):
+            found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
         floors = self._floors(scheduled, part) if self.request.floor else {}
         values = {
             key: EvaluatedValue(name, value, samples, info, info.floor_at(samples), floors.get(key))

@@ -130,7 +130,7 @@ def _check_folder(path: Path) -> None:
 
 def _metadata(generator: LoadedGenerator) -> Mapping[str, Any]:
     """An export's inputs, its output, and where it comes from."""
-    latent, folder = generator.sampler.draw(1, stream(0, "export")), generator.path
+    latent, folder = generator.latents(1, stream(0, "export")), generator.path
 
     def describe(tensor: Tensor) -> dict[str, Any]:
         return {"shape": ["n", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
@@ -154,7 +154,7 @@ def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int,
     expected: list[Tensor] = []
     differences: list[Tensor] = []
     for count in counts:
-        latent = generator.sampler.draw(count, stream(0, "export", "check"))
+        latent = generator.latents(count, stream(0, "export", "check"))
         values = generator(latent).values
         with _attributed(generator, "run after its export"), torch.no_grad():
             given = program(named_tensors(latent, generator.latent))
@@ -229,7 +229,7 @@ FORMATS: Mapping[str, Format] = {
 
 def _trace(generator: LoadedGenerator) -> tuple[torch.export.ExportedProgram, Iterable[str]]:
     """The generator as a program of torch.export, for any number of samples, and the names of its inputs."""
-    latent = generator.sampler.draw(5, stream(0, "export"))
+    latent = generator.latents(5, stream(0, "export"))
     module, tensors = TensorGenerator(generator), named_tensors(latent, generator.latent)
     batch = torch.export.Dim("n", min=1)
     shapes = {name: {0: batch} for name in tensors}

@@ -87,7 +87,7 @@ def _draw(generator: LoadedGenerator, grid: LatentGrid, ending: str, title: str)
         return (_image_gif if ending == ".gif" else _image_sheet)(grid, samples, data)
     cloud = None
     if data.size > 1:
-        cloud = flatten(generator(generator.sampler.draw(_CLOUD, torch.Generator().manual_seed(0))))
+        cloud = flatten(generator(generator.latents(_CLOUD, torch.Generator().manual_seed(0))))
     axes, rows, colours = _draw_paths(grid, flatten(samples), cloud, title, _PAGE if ending == ".png" else _SCREEN)
     return _path_gif(axes, rows, colours) if ending == ".gif" else _path_sheet(axes, rows, colours)
 

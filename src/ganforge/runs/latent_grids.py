@@ -16,6 +16,7 @@ from ganforge.core.contracts import BoundedNoise, KnownNoiseMoments, Sampler
 from ganforge.core.errors import UsageError
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.games.checked_calls import draw_latents
 
 MAX_ROWS = 20
 """Rows of labels or of a code's values at most."""
@@ -263,7 +264,7 @@ def _noise_range(sampler: Sampler, dimension: int) -> tuple[float, float]:
     if isinstance(sampler, KnownNoiseMoments):
         mean, std = sampler.noise_moments
     else:
-        drawn = sampler.draw(_DRAWN, torch.Generator().manual_seed(0)).noise[:, dimension].double()
+        drawn = draw_latents(sampler, _DRAWN, torch.Generator().manual_seed(0)).noise[:, dimension].double()
         mean, std = float(drawn.mean()), float(drawn.std())
     bounds = sampler.noise_bounds if isinstance(sampler, BoundedNoise) else None
     low, high = bounds or (-torch.inf, torch.inf)

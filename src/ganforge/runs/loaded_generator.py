@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ganforge.build.blueprint import resolve_sampling_parts
 from ganforge.build.builder import Folders, build_dataset, build_network, build_sampler, choose_device
-from ganforge.build.lock import LockedComponent, data_differences, hash_data, read_lock
-from ganforge.build.parts import Part
+from ganforge.build.lock import LockedComponent, data_differences, explain_missing_plugins, hash_data, read_lock
+from ganforge.build.parts import Part, named_parts
 from ganforge.core.contracts import BuildContext, Dataset, Sampler
-from ganforge.core.errors import RunFolderError, UsageError, describe_error
+from ganforge.core.errors import PartError, RunFolderError, UsageError, describe_error
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.games.checked_calls import draw_latents, latent_fault
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.latent_grids import finite_number, with_code, with_label
@@ -56,6 +57,7 @@ class LoadedGenerator:
     latent: LatentSpec
     iteration: int  # iterations it was trained for
     path: Path  # the folder that it came from
+    parts: tuple[Part, ...] = ()  # sampler and generator, to name them in errors
 
     def __repr__(self) -> str:
         facts = [f"iteration {self.iteration}", f"values {self.data.shape}", f"noise {self.latent.noise}"]
@@ -64,11 +66,18 @@ class LoadedGenerator:
         return f"<generator of {self.path.resolve().name}: {'; '.join(facts)}; on {self.device}>"
 
     def __call__(self, latent: Latent) -> Samples:
-        """The samples of latents on any device; in the data's own units, on the CPU."""
+        """The samples of latents on any device; in the data's own units, on the CPU.
+
+        Raises:
+            UsageError: the latents do not have the sizes, labels or codes that this generator takes.
+        """
         count = len(latent)
+        if fault := latent_fault(latent, self.latent, count, latent.noise.device):
+            raise UsageError(f"the generator cannot take {fault}", remedy=f"it takes {self.latent}")
         whole = latent[torch.arange(_blocks(count) * _BLOCK) % count]  # a batch of another size would round differently
         blocks = [whole[at : at + _BLOCK].to(self.device) for at in range(0, len(whole), _BLOCK)]
-        return Samples.concatenate([draw_samples(self.network, block, self.data) for block in blocks])[:count]
+        with named_parts(self.parts):
+            return Samples.concatenate([draw_samples(self.network, block, self.data) for block in blocks])[:count]
 
     @property
     def labels(self) -> tuple[int, ...] | tuple[str, ...]:
@@ -95,7 +104,14 @@ class LoadedGenerator:
         """
         latent = self._draw_blocks(n, seed, label, code)
         with seeded(derive(seed, "sample", "network")):  # for a generator that draws random numbers itself
-            return self(latent)[:n]
+            samples = self(latent)[:n]
+        finite = samples.values.isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            count, first = int((~finite).sum()), int((~finite).nonzero()[0])
+            fault = f"returns values that are not finite for {count} of {n} latents, first for number {first}"
+            with named_parts(self.parts):
+                raise PartError("generator", fault)
+        return samples
 
     def draw_latents(
         self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
@@ -108,7 +124,7 @@ class LoadedGenerator:
         if n < 1:
             raise UsageError(f"cannot draw {n} samples", remedy="draw one or more")
         streams = (stream(seed, "sample", block) for block in range(_blocks(n)))
-        latent = Latent.concatenate([self.sampler.draw(_BLOCK, stream) for stream in streams])
+        latent = Latent.concatenate([self.latents(_BLOCK, stream) for stream in streams])
         if label is not None:
             number = finite_number(label, below=None)  # also of numpy or torch
             known = str(int(number)) if number is not None and number.is_integer() else label
@@ -116,6 +132,11 @@ class LoadedGenerator:
         if code is not None:
             latent = with_code(latent, code, self.latent)
         return latent
+
+    def latents(self, n: int, generator: torch.Generator) -> Latent:
+        """``n`` latents drawn from ``generator``."""
+        with named_parts(self.parts):
+            return draw_latents(self.sampler, n, generator)
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
@@ -155,12 +176,13 @@ def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, n
     with _damage_errors(path / "specs.json", RuntimeError):
         data.denormalize(torch.zeros(1, *data.shape))  # a normalization of another size
 
-    sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
+    with explain_missing_plugins(path):
+        sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
     _check_local_files(path, generator, sampler)
     network = build_network(generator, BuildContext(data, latent), seed=0)
     load_network(name, network, tensors)
     network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-    return LoadedGenerator(network, build_sampler(sampler, data), data, latent, iteration, path)
+    return LoadedGenerator(network, build_sampler(sampler, data), data, latent, iteration, path, (sampler, generator))
 
 
 def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDataset:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganforge.build.blueprint import resolve_recipe
+from ganforge.build.lock import explain_missing_plugins
 from ganforge.core.contracts import ParallelSampleSource, SampleSource, StreamingDataset
 from ganforge.core.errors import DataError, UsageError, isolated
 from ganforge.core.formatting import clean
@@ -33,7 +34,8 @@ def beside_training_images(samples: Samples, data: DataSpec, folder: RunFolder) 
         raise UsageError(
             "nearest training samples can be shown for images only; this run's data are points", remedy="drop --neighbours"
         )
-    blueprint = resolve_recipe(read_recipe(folder.resolved), load_plugins())
+    with explain_missing_plugins(folder.path):
+        blueprint = resolve_recipe(read_recipe(folder.resolved), load_plugins())
     found = rebuild_dataset(folder, blueprint.dataset, seed=blueprint.recipe.train.seed)
     name = f"the data set '{blueprint.dataset.component.name}'"
     with isolated():

@@ -9,6 +9,7 @@ from functools import partial
 from ganforge.core.contracts import StreamingDataset
 from ganforge.core.errors import StorageError, describe_error, isolated
 from ganforge.core.records import Latent
+from ganforge.games.checked_calls import draw_latents
 from ganforge.runs.latent_figures import FORMATS, ROWS, interpolation, traversal
 from ganforge.runs.loaded_generator import LoadedGenerator
 from ganforge.runs.nearest_images import beside_nearest
@@ -86,4 +87,4 @@ def _neighbours(trainer: Trainer, generator: LoadedGenerator) -> bytes:
 
 
 def _latents(trainer: Trainer, name: str, count: int) -> Latent:
-    return trainer.sampler.draw(count, stream(trainer.config.seed, "album", name))
+    return draw_latents(trainer.sampler, count, stream(trainer.config.seed, "album", name))

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.build.lock import read_lock
+from ganforge.build.parts import name_part
 from ganforge.callbacks import Callback, Handler, broadcast
 from ganforge.callbacks.picture_writer import animation, curves, pictures
 from ganforge.callbacks.run_recorder import CheckpointSaver
 from ganforge.callbacks.run_recorder import journal as journal_writer
-from ganforge.core.errors import RunFolderError, StorageError, TrainingError, UsageError, describe_error
+from ganforge.core.errors import PartError, RunFolderError, StorageError, TrainingError, UsageError, describe_error
 from ganforge.core.events import Event, Finished, Outcome
 from ganforge.core.findings import report
 from ganforge.core.redaction import mask_text
@@ -148,7 +149,11 @@ def _broadcast(context: RunContext) -> Finished:
     loop = TrainingLoop(on_fail, context.trainer, context.monitor, folder, journal, context.stop)
     saver = CheckpointSaver(folder, max(keep, MIN_CHECKPOINTS) if on_fail == "roll-back" else keep)
     essential: list[Callback] = [journal_writer(folder, journal), saver.callback()]
-    finished = broadcast(loop.events(), _callbacks(context), essential=essential)
+    try:
+        finished = broadcast(loop.events(), _callbacks(context), essential=essential)
+    except PartError as error:
+        when = f" at iteration {context.trainer.iteration + 1}"
+        raise name_part(error, context.plan.blueprint.parts, when=when) from (error.__cause__ or error)
     assert finished is not None  # noqa: S101 - the trainer's last event
     if saver.failures:
         journal.record("tag", key="ganforge.degraded", value=f"{saver.failures} checkpoints could not be written")

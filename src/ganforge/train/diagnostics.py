@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from ganforge.core.errors import describe_error
 from ganforge.core.records import Samples
+from ganforge.games.checked_calls import discriminate
 from ganforge.games.two_player import TwoPlayerGame, frozen
 from ganforge.train.modules import in_eval_mode
 from ganforge.train.random_streams import seeded
@@ -115,7 +116,7 @@ def input_gradient(discriminator: nn.Module, real: Samples, fake: Samples, *, se
 
 def _gradient_norm(discriminator: nn.Module, samples: Samples) -> Tensor:
     values = samples.values.detach().requires_grad_()
-    logits = discriminator(replace(samples, values=values)).logits
+    logits = discriminate(discriminator, replace(samples, values=values)).logits
     (gradient,) = torch.autograd.grad(logits.sum(), values)
     norm: Tensor = gradient.flatten(1).norm(dim=1).mean()
     return norm

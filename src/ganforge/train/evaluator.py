@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from ganforge.core.contracts import (
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec
-from ganforge.games.two_player import generate
+from ganforge.games.checked_calls import discriminate, draw_latents, generate
 from ganforge.train.batches import subsample_rows
 from ganforge.train.modules import evaluating
 from ganforge.train.random_streams import seeded, stream
@@ -84,7 +84,8 @@ def value_key(name: str, key: str) -> str:
 def draw_samples(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
     """Samples on the CPU in the data's own units, generated in eval mode; modes and buffers stay as they were."""
     with evaluating(generator):
-        values = torch.cat([generate(generator, latent[at : at + _CHUNK]).values for at in range(0, len(latent), _CHUNK)])
+        chunks = [generate(generator, latent[at : at + _CHUNK], data.shape) for at in range(0, len(latent), _CHUNK)]
+    values = torch.cat([chunk.values for chunk in chunks])
     return Samples(data.denormalize(values), latent.labels, latent).to("cpu")
 
 
@@ -134,7 +135,7 @@ class Evaluator:
         self._training: Samples | None = None  # once a metric or health check needs them
         with seeded(seed):
             self.real = held_out_samples(dataset, picture_samples, stream(seed, "pictures", "real"))
-            self._latent = sampler.draw(picture_samples, stream(seed, "pictures", "latent", device=device))
+            self._latent = draw_latents(sampler, picture_samples, stream(seed, "pictures", "latent", device=device))
         self._axes = _grid_axes(self.real.values) if sampler.spec.classes is None else None
 
     def measure(
@@ -148,8 +149,7 @@ class Evaluator:
                 try:
                     require_distinct(scheduled.metric, scheduled.name, self.dataset, scheduled.samples)
                     evaluation = self._evaluation(generator, discriminator, scheduled.samples)
-                    with isolated():
-                        found = {str(key): float(value) for key, value in scheduled.metric.measure(evaluation).items()}
+                    found = self._measured(scheduled.metric, evaluation)
                 except Exception as error:
                     if not scheduled.optional and isinstance(error, GanforgeError):
                         raise
@@ -172,17 +172,29 @@ class Evaluator:
             drawn = held_out_samples(self.dataset, 2 * count, stream(self._seed, "evaluation", "floor"))
             real, other = drawn[:count], drawn[count:]
             draws = stream(self._seed, "evaluation", "metric")
-            found = metric.measure(Evaluation(real, other, draws, self._training_subsample, self._validation()))
-            values = {key: float(value) for key, value in found.items()}
+            values = self._measured(metric, Evaluation(real, other, draws, self._training_subsample, self._validation()))
         known = {row.tobytes() for row in real.values.numpy()}
         return values, sum(row.tobytes() in known for row in other.values.numpy()) / count
+
+    def _measured(self, metric: Metric, evaluation: Evaluation) -> dict[str, float]:
+        """The metric's values, which must be numbers under the keys of its ``value_info``; real samples must stay as they are."""
+        real, before = evaluation.real.values, evaluation.real.values.sum()
+        with isolated():
+            found: Any = metric.measure(evaluation)
+        if not torch.equal(real.sum(), before):
+            self._held_out.clear()
+            raise ValueError("measure changes the real samples in place, which other evaluations use")
+        if not isinstance(found, Mapping) or found.keys() != metric.value_info.keys():
+            returned = f"the keys {sorted(found)}" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+            raise TypeError(f"measure returned {returned}, expected a mapping with the keys {sorted(metric.value_info)}")
+        return {key: _number(value, key) for key, value in found.items()}
 
     def draw_health_samples(
         self, ema: nn.Module, generator: nn.Module, discriminator: nn.Module, count: int
     ) -> tuple[Evaluation, Samples]:
         """For health checks: ``count`` samples of the EMA, as an evaluation, and of the generator itself, from the same latents."""
         with seeded(self._seed):
-            latent = self._sampler.draw(count, stream(self._seed, "health", "latent", device=self._device))
+            latent = draw_latents(self._sampler, count, stream(self._seed, "health", "latent", device=self._device))
             if self._health_real is None or len(self._health_real) != count:
                 self._health_real = held_out_samples(self.dataset, count, stream(self._seed, "health", "real"))
             fake, raw = (draw_samples(network, latent, self.data) for network in (ema, generator))
@@ -211,7 +223,8 @@ class Evaluator:
         """The discriminator's output for samples in the data's own units, in eval mode, on the CPU."""
         normalized = replace(samples, values=self.data.normalize(samples.values))
         with seeded(self._seed), evaluating(discriminator):
-            outputs = [discriminator(normalized[at : at + _CHUNK].to(self._device)) for at in range(0, len(samples), _CHUNK)]
+            chunks = (normalized[at : at + _CHUNK].to(self._device) for at in range(0, len(samples), _CHUNK))
+            outputs = [discriminate(discriminator, chunk) for chunk in chunks]
         features = [output.features for output in outputs if output.features is not None]
         return DiscriminatorOutput(
             torch.cat([output.logits for output in outputs]).cpu(),
@@ -222,7 +235,7 @@ class Evaluator:
     def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
             self._held_out[count] = held_out_samples(self.dataset, count, stream(self._seed, "evaluation", "real"))
-        latent = self._sampler.draw(count, stream(self._seed, "evaluation", "latent", device=self._device))
+        latent = draw_latents(self._sampler, count, stream(self._seed, "evaluation", "latent", device=self._device))
         return Evaluation(
             self._held_out[count],
             draw_samples(generator, latent, self.data),
@@ -248,8 +261,14 @@ class Evaluator:
             return None
         points = torch.cartesian_prod(*self._axes).reshape(-1, len(self._axes))  # (m, d)
         with evaluating(discriminator):
-            output = discriminator(Samples(self.data.normalize(points.to(self._device))))
+            output = discriminate(discriminator, Samples(self.data.normalize(points.to(self._device))))
         return LogitGrid(points, output.logits.cpu(), tuple(len(axis) for axis in self._axes))
+
+
+def _number(value: object, key: str) -> float:
+    if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
+        raise TypeError(f"measure returned a {type(value).__name__} for {key!r}, expected a number")
+    return float(value)
 
 
 def _grid_axes(real: Tensor) -> tuple[Tensor, ...] | None:

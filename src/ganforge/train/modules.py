@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ganforge.core.errors import IncompatiblePartsError, RunFolderError
+from ganforge.core.errors import PartError, RunFolderError, describe_error, isolated, part_errors
 
 
 @contextmanager
@@ -51,6 +51,8 @@ class EMA:
         self.network = deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
         self._averages: list[Tensor] = list(self.network.parameters())
         self._weights: list[Tensor] = list(network.parameters())
+        if any(average is weight for average, weight in zip(self._averages, self._weights, strict=True)):
+            raise TypeError("copy.deepcopy gives the same weights, not copies")
         pairs = zip(self.network.modules(), network.modules(), strict=True)
         self._buffered = [
             (average, present) for average, present in pairs if next(present.buffers(recurse=False), None) is not None
@@ -71,22 +73,29 @@ class EMA:
 
 
 def network_state(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """A network's parameters and buffers under ``name/``, detached; an IncompatiblePartsError if it has state of another type."""
-    state = network.state_dict()
-    for key, value in state.items():
-        if not isinstance(value, Tensor):
-            message = f"has the state '{key}' of type {type(value).__name__}, which checkpoints cannot contain"
-            raise IncompatiblePartsError(message, remedy="keep it in a buffer, a tensor")
+    """A network's parameters and buffers under ``name/``, detached; a PartError if it has state of another type."""
+    with part_errors(name):
+        state = network.state_dict()
+        for key, value in state.items():
+            if not isinstance(value, Tensor):
+                fault = f"has the state '{key}' of type {type(value).__name__}, which checkpoints cannot contain"
+                raise PartError(name, fault, remedy="keep it in a buffer, a tensor")
+            if value.is_inference():
+                raise PartError(
+                    name, f"has the state '{key}' from torch.inference_mode(), which cannot be loaded", remedy="use torch.no_grad()"
+                )
     return {f"{name}/{key}": value.detach() for key, value in state.items()}
 
 
 def load_network(name: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Load the tensors under ``name/`` into the network; a mismatch is a :class:`RunFolderError`."""
     try:
-        network.load_state_dict(entries_under(name, tensors), strict=True)
-    except RuntimeError as error:
+        with isolated():
+            network.load_state_dict(entries_under(name, tensors), strict=True)
+    except Exception as error:  # a plugin's network may raise anything
+        reason = str(error).strip().splitlines()[-1:] if isinstance(error, RuntimeError) else [describe_error(error)]
         raise RunFolderError(
-            f"the checkpoint's {name} does not match the recipe's: {str(error).splitlines()[-1].strip()}",
+            f"the checkpoint's {name} cannot be loaded into the network as it is built now: {' '.join(reason).strip()}",
             remedy="use the plugin version in the run's lock.json; with the same version, the network must keep its sizes",
         ) from error
 

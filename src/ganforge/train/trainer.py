@@ -16,6 +16,7 @@ from ganforge.core.contracts import Sampler
 from ganforge.core.errors import RunFolderError, describe_error
 from ganforge.core.events import Event, State
 from ganforge.core.params import Schedule, value_at
+from ganforge.games.checked_calls import draw_latents
 from ganforge.games.two_player import Batch, TwoPlayerGame
 from ganforge.train import modules
 from ganforge.train.batches import Batches
@@ -76,6 +77,12 @@ class Trainer:
         self.networks = {"generator": game.generator, "discriminator": game.discriminator}
         self.batches, self.sampler, self.evaluator, self.device = batches, sampler, evaluator, device
         self.ema = modules.EMA(game.generator)
+        self._infinite = {  # from the beginning, such as masks
+            f"{name}/{key}"
+            for name, network in self._saved_networks().items()
+            for key, buffer in network.named_buffers()
+            if not bool(buffer.isfinite().all())
+        }
         self.iteration = self.rollbacks = self.iterations_run = 0
         self.divergence: str | None = None
         self.evaluated = True
@@ -127,7 +134,8 @@ class Trainer:
         """The state to save. Sets :attr:`divergence` and returns ``None`` if it is not finite throughout."""
         state = self.state()
         floats = ((name, value) for name, value in state.tensors.items() if value.is_floating_point())
-        if name := next((name for name, value in floats if not bool(value.isfinite().all())), None):
+        infinite = (name for name, value in floats if not bool(value.isfinite().all()))
+        if name := next((name for name in infinite if name not in self._infinite), None):
             self.divergence = f"{name} is not finite at iteration {self.iteration}"
             return None
         return events.Saved(self.iteration, state)
@@ -238,7 +246,7 @@ class Trainer:
     def _next_batch(self) -> Batch:
         real = self.batches[self._batch_index]
         self._batch_index += 1
-        return Batch(real, self.sampler.draw(self.batches.size, self._latents))
+        return Batch(real, draw_latents(self.sampler, self.batches.size, self._latents))
 
     def _measure_diagnostics(self) -> dict[str, Tensor]:
         every = self.config.diagnostics_every
