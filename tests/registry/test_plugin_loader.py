@@ -322,11 +322,13 @@ def test_what_a_broken_plugin_had_announced_is_remembered(install, load):
         registry.find(Kind.GENERATOR, "first")
 
 
-def test_a_keyboard_interrupt_passes(install, load):
+def test_ctrl_c_passes_and_a_plugin_that_raises_keyboardinterrupt_is_broken(install, load):
     install(source="raise KeyboardInterrupt\n")
+    install(name="slow-gan", source="import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
 
+    assert only(load("acme-gan"), "acme-gan").reason == "it raised KeyboardInterrupt (acme_gan.py:1)"
     with pytest.raises(KeyboardInterrupt):
-        load("acme-gan")
+        load("slow-gan")
 
 
 def test_an_unknown_hook_marked_optional_is_for_a_later_ganforge(install, load):
