@@ -27,7 +27,7 @@ def draw(folder, stream):
     with pictures(folder, title="Two moons", recorded=lambda *record: recorded.append(record)) as handle:
         for event in stream:
             handle(event)
-    return recorded
+    return [one for one in recorded if one[0] != "images/real"]
 
 
 def read(path):
@@ -49,6 +49,19 @@ def test_each_picture_is_a_recorded_file_of_the_same_size(folder, events, kind):
     shapes = {read(path).shape for path in paths}
     assert len(shapes) == 1
     assert not np.array_equal(read(paths[0]), read(paths[-1]))
+
+
+def test_real_images_are_drawn_once_in_the_same_form(folder, events):
+    recorded = []
+    for _ in range(2):  # as in a resumed run
+        with pictures(folder, title="Digits", recorded=lambda *record: recorded.append(record)) as handle:
+            for event in events("images", every=50):
+                handle(event)
+
+    assert [path for key, _, path in recorded if key == "images/real"] == [folder.pictures / "real.png"]
+    real, fake = read(folder.pictures / "real.png"), read(folder.pictures / "samples-00000100.png")
+    assert abs(real.shape[1] / fake.shape[1] - 1) < 0.3
+    assert real.std() > 10
 
 
 def test_points_are_coloured_by_code_on_grey_real_ones(folder, events):

@@ -109,6 +109,35 @@ def test_the_best_value_is_what_the_metric_says_is_better(meaning, expected):
     assert best_value({1: 0.02, 2: 0.49, 3: 0.9, 4: float("nan")}, meaning) == expected
 
 
+def test_small_terms_have_a_chart_of_their_own():
+    def curve(*values):
+        made = BinnedCurve()
+        made.add(range(1, len(values) + 1), values)
+        return made
+
+    terms = {
+        "discriminator/critic": curve(-90.0, -100.0, -80.0),
+        "discriminator/penalty": curve(0.5, 1.5, 1.0),
+        "discriminator/drift": curve(0.001, 0.003, 0.002),
+        "discriminator/total": curve(-89.5, -98.5, -79.0),
+        "generator/adversarial": curve(0.7, 0.1, 0.9),
+        "generator/codes": curve(0.5, 0.2, 0.3),
+    }
+    charts = loss_charts(terms, {"discriminator/penalty": TermInfo("a penalty", 0.0)})
+
+    assert [(chart.name, [one.name for one in chart.curves]) for chart in charts] == [
+        ("discriminator", ["critic", "total"]),
+        ("discriminator, small terms", ["penalty"]),
+        ("discriminator, small terms", ["drift"]),
+        ("generator", ["adversarial", "codes"]),
+    ]
+    for chart in charts:
+        span = chart.axis.high - chart.axis.low
+        assert all(np.abs(one.values).max() > 0.05 * span for one in chart.curves)
+    assert [level.name for level in charts[1].levels] == ["equilibrium 0"]
+    assert draw_charts(charts, "small ones").shape[2] == 3
+
+
 def test_the_chart_of_a_network_says_what_its_losses_mean_lately():
     term_info = {f"discriminator/{name}": TermInfo("cost", math.log(2), 0.0) for name in ("real", "fake")}
     terms = {key: BinnedCurve() for key in term_info}

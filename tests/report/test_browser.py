@@ -117,6 +117,18 @@ def test_no_screen_has_to_be_moved_sideways(shown, browser, width):
     assert browser.run(OVERFLOW) <= 0
 
 
+@pytest.mark.parametrize("width", [NARROW, 390])
+def test_nothing_that_explains_is_cut_on_a_phone(shown, browser, width):
+    shown(width=width)
+    browser.run("for (const one of document.querySelectorAll('details')) one.open = true")
+    cut = """const range = document.createRange();
+        return [...document.querySelectorAll('p, li, a, caption, figcaption, summary, h1, h2, h3, dt, dd, svg.plot text')]
+        .filter(one => one.checkVisibility() && !one.closest('.skip, pre, td, th')).filter(one => { range.selectNodeContents(one);
+          const box = range.getBoundingClientRect(); return box.left < 0 || box.right > window.innerWidth; })
+        .map(one => one.textContent.slice(0, 80))"""
+    assert browser.run(cut) == []
+
+
 def test_a_narrow_screen_has_letters_of_the_same_size(shown, browser):
     size = "return document.querySelector('.panel text').getBoundingClientRect().height"
     shown(width=WIDE)

@@ -35,7 +35,7 @@ _MAX_BYTES = 3_000_000  # of the animation, so that MLflow's page and a README l
 
 @contextmanager
 def pictures(folder: RunFolder, *, title: str, recorded: RecordPicture) -> Iterator[Handler]:
-    """Write ``pictures/samples-<iteration>.png`` at each :class:`~ganforge.core.events.SamplesDrawn`.
+    """Write ``pictures/samples-<iteration>.png`` at each :class:`~ganforge.core.events.SamplesDrawn`, for images also ``real.png``.
 
     The first picture waits for one second of training (or for the end, a save or another picture): importing matplotlib takes
     about that long, and the progress display should appear first. Pictures that cannot be written are left out with one warning.
@@ -71,9 +71,13 @@ class _PictureWriter:
         """Write the picture that waits; the figure, and with it matplotlib, is loaded now."""
         if self._first is None or self._started is None:
             return
-        from ganforge.figures.sample_figures import make_sample_figure
+        from ganforge.figures.sample_figures import ImageFigure, make_sample_figure
 
-        self._draw = make_sample_figure(self._started, self._title).draw
+        figure = make_sample_figure(self._started, self._title)
+        self._draw = figure.draw
+        path = self._folder.pictures / "real.png"
+        if isinstance(figure, ImageFigure) and not path.exists():  # pictures of points show real ones, too
+            self._write(self._first, lambda _: figure.draw_real(), path)
         self._write(self._first, self._draw)
         self._first = None
 
@@ -83,8 +87,9 @@ class _PictureWriter:
             text = "the picture of iteration %d lacks the discriminator, which fails in eval mode: %s; training continues"
             _log.warning(text, picture.iteration, picture.grid_error)
 
-    def _write(self, picture: SamplesDrawn, draw: Callable[[SamplesDrawn], Pixels]) -> None:
-        path = self._folder.pictures / f"samples-{picture.iteration:08}.png"
+    def _write(self, picture: SamplesDrawn, draw: Callable[[SamplesDrawn], Pixels], path: Path | None = None) -> None:
+        """Write a picture: the samples of this iteration unless there is a path."""
+        path = path or self._folder.pictures / f"samples-{picture.iteration:08}.png"
         try:
             _write_png(path, draw(picture))
         except StorageError as error:
@@ -92,7 +97,7 @@ class _PictureWriter:
                 _log.warning("no pictures from iteration %d on: %s", picture.iteration, error.message)
             self._failed = True
             return
-        self._recorded("images/samples", picture.iteration, path)
+        self._recorded(f"images/{path.stem.partition('-')[0]}", picture.iteration, path)
 
 
 def sample_pictures(folder: RunFolder, until: float = float("inf")) -> dict[int, Path]:

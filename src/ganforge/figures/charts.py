@@ -29,6 +29,8 @@ _SMOOTHING = 40  # the running mean spans one fortieth of a curve
 _MAX_METRICS = 60
 _MAX_DOTS = 80  # with more dots, the curve looks like a thick line
 _MAX_MARKERS = 8
+_FLAT = 0.05  # share of an axis below which a curve looks flat
+_SMALL = ", small terms"
 _EMPTY: Floats = np.zeros(0)
 _WRAP = 28  # letters per line beside a panel
 
@@ -146,11 +148,14 @@ def smooth(values: Floats, points: int) -> Floats:
 
 
 def loss_charts(terms: Mapping[str, BinnedCurve], term_info: Mapping[str, TermInfo]) -> list[Chart]:
-    """A chart for each network: its terms (by ``discriminator/real``) and their total, each with its value at equilibrium."""
+    """A chart for each network: its terms (by ``discriminator/real``) and their total, each with its value at equilibrium.
+
+    Terms that would be flat beside much larger ones have a chart of their own.
+    """
     networks: dict[str, dict[str, BinnedCurve]] = {}
     for key, term in terms.items():
         networks.setdefault(key.partition("/")[0], {})[key] = term
-    return [_loss_chart(network, own, term_info) for network, own in networks.items()]
+    return [part for network, own in networks.items() for part in _split_by_size(_loss_chart(network, own, term_info))]
 
 
 def metric_charts(metrics: Mapping[str, Points], meanings: Mapping[str, StoredMetricInfo]) -> list[Chart]:
@@ -260,6 +265,27 @@ def _loss_chart(network: str, terms: Mapping[str, BinnedCurve], term_info: Mappi
     recent = {key: value for key, term in terms.items() if (value := _recent_mean(term)) is not None}
     remark = formatting.clean(interpret(network, recent, term_info))
     return Chart(formatting.clean(network), curves, list(levels.values()), remark=remark)
+
+
+def _split_by_size(chart: Chart) -> list[Chart]:
+    """The chart, and one below it for the curves that would lie flat on its zero line."""
+    axis = chart.axis
+    small = [] if axis.log else [curve for curve in chart.curves if _size(curve) < _FLAT * (axis.high - axis.low)]
+    large = [curve for curve in chart.curves if not any(curve is one for one in small)]
+    if not small or not large:
+        return [chart]
+    kept, apart = (
+        [one for one in chart.levels if one.colour is None or one.colour in {curve.colour for curve in curves}]
+        for curves in (large, small)
+    )
+    below = Chart(f"{chart.name.removesuffix(_SMALL)}{_SMALL}", small, apart)
+    return [replace(chart, curves=large, levels=kept), *_split_by_size(below)]
+
+
+def _size(curve: Curve) -> float:
+    """The greatest distance of a curve from zero, single spikes aside."""
+    finite = np.abs(curve.values[np.isfinite(curve.values)])
+    return float(np.percentile(finite, 99.5)) if len(finite) else 0.0
 
 
 def _distinct_terms(network: str, terms: Mapping[str, BinnedCurve]) -> dict[str, BinnedCurve]:

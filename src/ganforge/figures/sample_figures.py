@@ -8,7 +8,7 @@ import numpy as np
 
 from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean
-from ganforge.core.records import LogitGrid
+from ganforge.core.records import LogitGrid, Samples
 from ganforge.figures import Floats, Pixels, mpl_style, plot_data
 from ganforge.figures.images import draw_grid, select_images, value_range
 
@@ -38,9 +38,15 @@ class ImageFigure:
 
     def draw(self, picture: SamplesDrawn) -> Pixels:
         """The grid of images."""
-        groups = plot_data.find_groups(picture.fake, self._started.data)
-        arrangement = select_images(groups, len(picture.fake))
-        return draw_grid(picture.fake, self._range, arrangement, side=640)
+        return self._draw(picture.fake)
+
+    def draw_real(self) -> Pixels:
+        """As large a grid of real images."""
+        return self._draw(self._started.real)
+
+    def _draw(self, samples: Samples) -> Pixels:
+        groups = plot_data.find_groups(samples, self._started.data)
+        return draw_grid(samples, self._range, select_images(groups, len(samples)), side=640)
 
 
 class PlaneFigure:

@@ -19,6 +19,7 @@ from ganforge.storage.run_folder import RunFolder, Status
 
 _MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif"}
 _SHEETS = (
+    ("real.png", "Real samples, to compare with"),
     ("interpolation.png", "Interpolations: each row goes from one random latent to another"),
     ("traversal.png", "One input varied, all others held: rows and columns vary labels, codes or noise"),
     ("neighbours.png", "Nearest training images: the yellow column is the training image nearest to the sample beside it"),
