@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.cli.app import main
+from ganforge.storage.journal import read_kinds
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke" / "vanilla_moons.toml"
 LEAN = ('tracking.mode="off"', "pictures.gif=false", "pictures.final_figures=false", "train.iterations=20")
@@ -64,7 +65,11 @@ def test_the_ending_names_metrics_verdict_report_and_what_to_do_next(project, ca
     assert set(found) == {"send", "sample"}
     assert found["send"][-4:-2] == ["--tracking-uri", store]
     assert main(found["sample"]) == 0
-    assert (folder.parent / "samples.png").exists() or list(folder.parent.glob("samples*"))
+
+    (start,) = read_kinds(folder.parent / "events.jsonl", "start")
+    again, sample = (shlex.split(command)[1:] for command in re.findall(r"`(.*)`", start["note"]))
+    assert main(sample) == 0
+    assert main([*again, "--set", "train.iterations=1", "--set", "pictures.report=false", "--plain"]) == 0
 
 
 def test_a_run_that_a_check_stopped_is_resumed_with_the_options_that_it_had(project, capsys):

@@ -58,7 +58,7 @@ def test_the_page_of_a_finished_run_is_complete(made, page_of):
     assert "ab" * 32 in text
     assert "0123456789ab on main, with uncommitted changes" in text
     assert "cpu (1 thread)" in text
-    assert "ganforge run '/tmp/my recipes/moons.toml'" in text
+    assert "ganforge run '/tmp/my recipes/moons.toml' --set train.iterations=300" in text
 
 
 def test_the_metrics_have_last_best_ideal_floor_direction_and_say_where_no_protocol_is(made, page_of):

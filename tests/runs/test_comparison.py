@@ -232,9 +232,7 @@ def test_unequal_protocols_are_refused_with_the_difference_named(made, root):
     assert isinstance(found, SkippedMetric)
     assert found.differences == {"samples": (20, 50)}
     assert f"samples: 20 of {runs[0]}, 50 of {runs[1]}" in found.reason
-    assert found.reason.endswith(
-        "`ganforge evaluate -n COUNT` measures them alike, and --ignore samples compares them all the same"
-    )
+    assert found.reason.endswith("/rings-00000001 -n 50` measures them alike, and --ignore samples compares them all the same")
 
     passed = compared(root, *runs, ignore=["samples"])
     assert isinstance(passed, MetricComparison)
@@ -279,7 +277,7 @@ def test_a_run_that_was_killed_is_judged_by_the_weights_that_it_left_once_these_
     """Training came to iteration 5, and its newest checkpoint is of iteration 2."""
     runs = [made(seed=0, values=[0.1, 0.2, 0.3, 0.4, 0.5], samples=2500), made(batch=32, values=[0.6, 0.7], samples=50)]
     refused = compared(root, *runs)
-    assert "`ganforge evaluate -n COUNT` measures them alike" in refused.reason
+    assert "/rings-00000001 -n 2500` measures them alike" in refused.reason
     for run in runs:
         evaluated(run, 0.25, samples=100)
     found = compared(root, *runs)
@@ -472,7 +470,7 @@ def test_old_runs_without_protocols_are_reported_how_to_get_them(made, root):
     old = made(stated=False)
     found = compared(root, old, made(batch=32))
     assert isinstance(found, SkippedMetric)
-    assert found.reason == f"{old} has no recorded evaluation protocol; `ganforge evaluate {old}` measures again"
+    assert found.reason == f"{old} has no recorded evaluation protocol; `ganforge evaluate {root}/rings/{old}` measures again"
 
 
 def test_metrics_can_be_chosen(made, root):

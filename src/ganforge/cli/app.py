@@ -43,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with 'ganforge list' and 'ganforge run recipes/vanilla_moons.toml'.",
+    epilog="Start with 'ganforge list', which shows the components, and 'ganforge run RECIPE', which trains a recipe.",
 )
 
 

@@ -88,6 +88,9 @@ def _summary(stats: GroupStats) -> dict[str, float]:
 
 
 def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], left_out: Sequence[SkippedMetric]) -> None:
+    from ganforge.registry.selection import next_command
+    from ganforge.storage.run_folder import RunFolder
+
     if len(groups) == 1:
         console.note(f"all runs use one recipe, {groups[0].name}: nothing to test")
     for one in compared:
@@ -108,7 +111,8 @@ def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparis
     for missing in left_out:
         console.warning(f"{missing.metric} is not compared: {missing.reason}")
     if not compared and not left_out:
-        console.warning("the runs have no metric values; run `ganforge evaluate` to measure them")
+        names = [RunFolder(run.folder).reference for group in groups for run in group.runs]
+        console.warning(f"the runs have no metric values; `{next_command('evaluate', *names)}` measures them")
 
 
 def _joint_significance(compared: Sequence[MetricComparison]) -> str | None:

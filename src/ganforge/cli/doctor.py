@@ -176,6 +176,7 @@ def _server(uri: str, source: str) -> Diagnosis:
 def _plugins(folder: Path) -> Iterator[Diagnosis]:
     """The plugins that do not work, and a one-line summary of ``ganforge plugins doctor``."""
     from ganforge.registry.plugin_loader import load_plugins
+    from ganforge.registry.selection import next_command
 
     registry = load_plugins(strict=False)
     problems = [one for one in diagnose_registry(registry, folder) if one.state != "ok"]
@@ -186,7 +187,7 @@ def _plugins(folder: Path) -> Iterator[Diagnosis]:
     text = f"{len(active)} active: {', '.join(active)}"
     if others:
         state = min(one.state for one in others)  # "fault" before "note"
-        yield Diagnosis("plugins", state, f"{text}; {len(others)} more to check", "ganforge plugins doctor")
+        yield Diagnosis("plugins", state, f"{text}; {len(others)} more to check", next_command("plugins", "doctor"))
     else:
         yield Diagnosis("plugins", "ok", text)
 

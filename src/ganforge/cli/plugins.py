@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -144,7 +145,8 @@ def new(
     folder = write_plugin(name, [kind_named(word) for word in re.split(r"[,\s]+", kinds) if word], into)
     console.success(f"wrote {folder}")
     recipe = next(folder.glob("recipes/*.toml"))
-    for line in (f"pip install -e {folder}", f"ganforge plugins check {folder.name}", f"ganforge run {recipe}"):
+    commands = (["pip", "install", "-e", folder], ["ganforge", "plugins", "check", folder.name], ["ganforge", "run", recipe])
+    for line in (shlex.join(map(str, words)) for words in commands):
         console.print_line(f"  {line}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -66,7 +65,9 @@ class CommandGroup(TyperGroup):
 
 def _suggest_command(word: str, group: str, commands: Iterable[str]) -> str:
     if word.endswith(".toml"):
-        return f"to train a recipe: ganforge run {shlex.quote(word)}"
+        from ganforge.registry.selection import next_command
+
+        return f"to train a recipe: {next_command('run', word)}"
     known = {command: f"{group} {command}" for command in commands}
     named = {word: f"ganforge {command}" for word, command in _COMMANDS.items() if f"ganforge {command}".startswith(f"{group} ")}
     near = get_close_matches(word.lower(), [*known, *named], n=1, cutoff=0.6) if len(word) <= 100 else ()

@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from ganforge.recipe.config import Recipe
 from ganforge.recipe.toml_file import load_toml
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
-from ganforge.registry.selection import command_line_options
+from ganforge.registry.selection import next_command
 from ganforge.storage import atomic_files
 
 Schema = dict[str, Any]
@@ -79,7 +78,7 @@ def outdated_reason(schema: Path, registry: Registry) -> str | None:
 
 def update_command(schema: Path) -> str:
     """The command that writes a schema anew, with the current plugin options."""
-    return f"ganforge schema --out {shlex.quote(str(schema))}{command_line_options()}"
+    return next_command("schema", "--out", str(schema))
 
 
 def export_schema(model: type[Params]) -> Schema:

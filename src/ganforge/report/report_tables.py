@@ -20,6 +20,7 @@ from ganforge.core.findings import NOT_MONITORED
 from ganforge.core.redaction import HIDDEN, mask, public_url
 from ganforge.figures.charts import best_value, seed_charts
 from ganforge.figures.run_history import read_history
+from ganforge.registry.selection import next_command
 from ganforge.report.report_data import ReportData, get_table, get_tables
 from ganforge.report.report_images import ImageEmbedder, newest_samples, relative_link
 from ganforge.runs.run_index import IdentifiedRun, current_status, run_folders
@@ -153,21 +154,23 @@ def list_changes(data: ReportData) -> list[tuple[int, str, str, str]]:
 
 def list_commands(data: ReportData) -> list[Row]:
     """What you can do with the run, and the command for it."""
-    folder = str(data.run.folder.path.absolute())
-    path = shlex.quote(folder)
+    path = data.run.folder.path.absolute()
+    folder, again = str(path), ("make this page again", next_command("report", str(path)))
     if data.is_sweep:
-        return [("list its seeds", "ganforge runs"), ("make this page again", f"ganforge report {path}")]
+        listed = next_command("runs", "--runs-dir", str(path.parent.parent))
+        return [("compare its metrics", next_command("compare", folder)), ("list its seeds", listed), again]
     rows = [
-        ("draw samples", f"ganforge sample {path} -n 1000 --out samples.npz"),
-        ("interpolate between latents", f"ganforge interpolate {path}"),
-        ("measure again", f"ganforge evaluate {path}"),
+        ("draw samples", next_command("sample", folder, "-n", "1000", "--out", "samples.npz")),
+        ("interpolate between latents", next_command("interpolate", folder)),
+        ("measure again", next_command("evaluate", folder)),
         ("use it in Python", f"ganforge.load({folder!r}).sample(1000)"),
     ]
     if data.word in {"stopped", "killed", "failed", "diverged"}:
-        rows.insert(0, ("resume", f"ganforge run --resume {path}"))
+        rows.insert(0, ("resume", next_command("run", "--resume", folder)))
     if recipe := _text(data.run.identity, "recipe"):
-        rows.append(("train it again", f"ganforge run {shlex.quote(recipe)}"))
-    return [*rows, ("make this page again", f"ganforge report {path}")]
+        settings = [word for key, value in list_overrides(data) if value != HIDDEN for word in ("--set", f"{key}={value}")]
+        rows.append(("train it again", next_command("run", recipe, *settings)))
+    return [*rows, again]
 
 
 def summarize_sweep(data: ReportData, page: Path) -> dict[str, Any]:

@@ -13,7 +13,9 @@ import numpy as np
 
 from ganforge.core.contracts import aim, goal_cost
 from ganforge.core.errors import UsageError, did_you_mean
+from ganforge.registry.selection import next_command
 from ganforge.runs.run_groups import Measurement, RunGroup
+from ganforge.storage.run_folder import RunFolder
 
 LEVEL = 0.05  # a difference is shown where p is not greater
 _EXACT = 40  # values in all up to which the exact distribution of ranks is used; for more, the normal approximation is close
@@ -132,9 +134,9 @@ def _compare(metric: str, groups: Sequence[RunGroup], ignore: Collection[str]) -
     known = {run: [one for one in found if one.protocol is not None] for run, found in runs.items()}
     if unknown := [run for run, found in known.items() if not found]:
         verb = "has" if len(unknown) == 1 else "have"
-        remedy = f"`ganforge evaluate {' '.join(unknown)}` measures again"
+        remedy = f"`{_evaluate(groups, unknown)}` measures again"
         return SkippedMetric(metric, f"{_listed(unknown)} {verb} no recorded evaluation protocol; {remedy}")
-    chosen = _with_equal_protocols(metric, known, ignore)
+    chosen = _with_equal_protocols(metric, known, ignore, groups)
     if isinstance(chosen, SkippedMetric):
         return chosen
 
@@ -156,7 +158,7 @@ def _compare(metric: str, groups: Sequence[RunGroup], ignore: Collection[str]) -
 
 
 def _with_equal_protocols(
-    metric: str, measured: Mapping[str, Sequence[Measurement]], ignore: Collection[str]
+    metric: str, measured: Mapping[str, Sequence[Measurement]], ignore: Collection[str], groups: Sequence[RunGroup]
 ) -> dict[str, Measurement] | SkippedMetric:
     """For each run the newest measurement by a protocol that all of them have, or how they differ."""
 
@@ -178,13 +180,23 @@ def _with_equal_protocols(
     if not any(key.partition(".")[0] == "data" and key != "data.code" for key in apart):  # other data cannot be measured alike
         # without these options, two recipes would again be measured as each of them says
         options = [
-            ("samples", " -n COUNT"),
+            ("samples", f" -n {max(map(_count, apart.get('samples', ())), default=0)}"),
             ("generator", " --weights raw"),
             ("params", f" --metric {metric.partition('/')[0]}:KEY=VALUE"),
         ]
         needed = "".join(option for key, option in options if key in apart)
-        remedy = f"`ganforge evaluate{needed}` measures them alike, and {remedy}"
+        remedy = f"`{_evaluate(groups, measured)}{needed}` measures them alike, and {remedy}"
     return SkippedMetric(metric, f"it was measured by different protocols: {listed}; {remedy}", apart)
+
+
+def _count(samples: object) -> int:
+    return samples if isinstance(samples, int) else 0
+
+
+def _evaluate(groups: Sequence[RunGroup], names: Collection[str]) -> str:
+    """The command that measures the runs of these names."""
+    folders = [run.folder for group in groups for run in group.runs if run.run in names]
+    return next_command("evaluate", *(RunFolder(folder).reference for folder in folders))
 
 
 def protocol_differences(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -161,10 +162,11 @@ def _unknown(reference: str, runs: Sequence[IdentifiedRun], root: Path) -> Usage
             remedy="if your runs are in another folder, name it with --runs-dir",
         )
     names = {name for run in runs for name in (run.name, run.folder.path.name, run.short_id)}
+    where = "" if root == Path("runs") else f" --runs-dir {shlex.quote(str(root))}"
     newest = sorted(runs, key=_creation, reverse=True)
     return UsageError(
         f"no run matches '{reference}' in the folder '{root}'; its newest runs are:\n{_list(newest[:_SHOWN])}",
-        remedy=did_you_mean(reference, names) or "`ganforge runs` lists all runs; --runs-dir names another folder",
+        remedy=did_you_mean(reference, names) or f"`ganforge runs{where}` lists all runs; --runs-dir names another folder",
     )
 
 

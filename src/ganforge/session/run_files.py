@@ -22,6 +22,7 @@ from ganforge.build.lock import make_lock
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask, mask_data, mask_text
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_plain, to_toml
+from ganforge.registry.selection import next_command
 from ganforge.session.run_plan import Options, RunPlan
 from ganforge.storage import atomic_files
 from ganforge.storage.run_folder import RunFolder
@@ -106,11 +107,12 @@ def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRec
 def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Mapping[str, str]) -> StartRecord:
     """What the start records of a run and of a sweep have in common; ``suffix`` follows the recipe's name in the run's name."""
     identity, path, recipe = folder.read_identity(), plan.source.path.resolve(), plan.blueprint.recipe
+    settings = [word for text in plan.overrides for word in ("--set", _without_secrets(text, is_setting=True))]
     note = (  # Markdown: what the run is and how to repeat it
         f"**{plan.title}**",
         recipe.description,
-        f"Again: `ganforge run {shlex.quote(str(plan.source.path))}`",
-        f"Samples: `ganforge sample {shlex.quote(str(folder.path))}`",
+        f"Again: `{next_command('run', str(path), *settings)}`",
+        f"Samples: `{next_command('sample', str(folder.path.resolve()))}`",
     )
     return StartRecord(
         run_id=identity["id"],

@@ -27,6 +27,7 @@ from ganforge.health.monitor import KEY, HealthMonitor
 from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import COSMETIC_KEYS, flatten
 from ganforge.registry.plugin_loader import load_plugins
+from ganforge.registry.selection import next_command
 from ganforge.runs.run_index import find
 from ganforge.storage import checkpoints
 from ganforge.storage.journal import read_kinds
@@ -64,6 +65,7 @@ class RunPlan:
     blueprint: Blueprint
     resumed: RunFolder | None = None
     changed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()  # of the recipe, as given
 
     @property
     def name(self) -> str:
@@ -108,7 +110,7 @@ def prepare(options: Options) -> RunPlan:
     """Read and resolve the recipe, and compare it with the run it resumes and with locks. Imports no torch and creates nothing."""
     resumed = find(options.resume, options.runs_dir) if options.resume else None
     if options.recipe is None and resumed is None:
-        raise UsageError("no recipe was named", remedy="ganforge run RECIPE, or ganforge run --resume RUN")
+        raise UsageError("no recipe was named", remedy="`ganforge run RECIPE`, or `ganforge run --resume RUN`")
 
     source = read_recipe(options.recipe or _own_recipe(resumed), options.overrides)
     if options.locked and options.locked.is_dir():
@@ -125,7 +127,7 @@ def prepare(options: Options) -> RunPlan:
     blueprint = resolve_recipe(source, registry)
     for warning in blueprint.warnings:
         _log.warning(str(warning))
-    plan = RunPlan(source, blueprint, resumed, _changed(blueprint, resumed) if resumed else {})
+    plan = RunPlan(source, blueprint, resumed, _changed(blueprint, resumed) if resumed else {}, options.overrides)
     if given or former:
         now = make_lock(blueprint, plan.recipe_folder)
         if given:
@@ -202,7 +204,7 @@ def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> None
 def _own_recipe(folder: RunFolder | None) -> Path:
     if folder is None or not folder.resolved.exists():
         raise RunFolderError(
-            f"{folder and folder.path} has no resolved.toml", remedy="name the recipe: ganforge run RECIPE --resume RUN"
+            f"{folder and folder.path} has no resolved.toml", remedy="name the recipe: `ganforge run RECIPE --resume RUN`"
         )
     return folder.resolved
 
@@ -216,6 +218,6 @@ def _changed(blueprint: Blueprint, folder: RunFolder) -> dict[str, tuple[str, st
         lines = (f"{key}: {before.get(key, 'not set')} → {now.get(key, 'not set')}" for key in refused)
         raise UsageError(
             f"{folder.path.name} was created with another recipe:\n  " + "\n  ".join(lines),
-            remedy="resume with its own recipe (ganforge run --resume RUN uses it), or start a new run",
+            remedy=f"resume it with its own recipe: `{next_command('run', '--resume', folder.reference)}`; or start a new run",
         )
     return {key: (before.get(key, ""), now.get(key, "")) for key in keys}
