@@ -1,9 +1,11 @@
 import ast
 import re
 import runpy
+import shlex
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -21,6 +23,8 @@ README = (ROOT / "README.md").read_text()
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
 NOT_OURS = {"shared"}
+GLOBAL = ("--plugin", "--no-plugin", "--only-plugins")
+OF_READERS = {"recipe.toml", "own.toml", "my.toml", "rals-gan", "acme-drift"}  # files and folders that readers of a guide have made
 
 
 def commands() -> set[str]:
@@ -93,6 +97,44 @@ def test_commands_in_code_exist(page):
     code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page.read_text(), flags=re.DOTALL))
     named = set(re.findall(r"(?:^|`|bin/)ganforge ([a-z]+)", code, flags=re.MULTILINE))
     assert named <= commands()
+
+
+def shown_commands(page: Path) -> list[list[str]]:
+    """The words of each command that can be copied as it is: lines of blocks, and commands in the text that name a file."""
+    text = page.read_text()
+    blocks = re.findall(r"```(?:sh|console|text)\n(.+?)```", text, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    lines += [one for one in re.findall(r"`(ganforge [^`\n]+)`", text) if ".toml" in one or " recipes/" in one]
+    found = [
+        re.sub(r"^(\$ |\.venv/bin/)?ganforge ", "", line) for line in lines if re.match(r"(\$ |\.venv/bin/)?ganforge [a-z-]", line)
+    ]
+    return [shlex.split(line.partition(" > ")[0], comments=True) for line in found if not re.search("…|1a2b3c4d|RUN", line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_can_be_copied(page, monkeypatch):
+    """Options, recipes, keys and values exist, and runs are those of a recipe."""
+    monkeypatch.chdir(ROOT)
+    names = {path.stem for path in (ROOT / "recipes").rglob("*.toml")}
+    names |= {f"{name}-seeds" for name in names}
+    problems = []
+    for words in shown_commands(page):
+        command: Any = typer.main.get_command(app)
+        own = [word for at, word in enumerate(words) if word not in GLOBAL and (at == 0 or words[at - 1] not in GLOBAL)]
+        while hasattr(command, "commands"):
+            command, own = command.commands[own[0]], own[1:]
+        values = command.make_context(command.name, list(own)).params  # options and values are checked here
+        recipes = [values["recipe"]] if values.get("recipe") else values.get("recipes") or []
+        for recipe in map(Path, recipes):
+            if recipe.is_file():
+                problems += read_recipe(recipe, values.get("overrides") or ()).problems
+                if command.name == "run":
+                    resolve_recipe(read_recipe(recipe, values.get("overrides") or ()), load_plugins())
+            elif not ({recipe.name, recipe.parts[0]} & OF_READERS):
+                problems.append(f"{shlex.join(words)}: there is no {recipe}")
+        runs = values.get("runs") or [values[key] for key in ("run", "resume") if isinstance(values.get(key), str)]
+        problems += [f"{shlex.join(words)}: {run} is no run" for run in runs if "/" not in run and run not in names]
+    assert problems == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

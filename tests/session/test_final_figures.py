@@ -71,7 +71,9 @@ def recorded(result):
     records = [record for _, record in journal.read(RunFolder(result.folder).journal)]
     images = {(record["key"], record["iteration"], record["path"]) for record in records if record["kind"] == "image"}
     files = {record["path"] for record in records if record["kind"] == "file"}
-    return {one for one in images if one[0] != "images/samples"}, {path for path in files if path.endswith(".gif")}
+    return {one for one in images if one[0] not in ("images/samples", "images/real")}, {
+        path for path in files if path.endswith(".gif")
+    }
 
 
 @pytest.mark.parametrize(

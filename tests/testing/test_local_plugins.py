@@ -75,7 +75,7 @@ def test_a_project_takes_the_place_of_its_installed_distribution(project, instal
     install("acme-own", source="raise RuntimeError('the installed one')\n", module="acme_other")
 
     with open_plugin(project()) as (registry, (record,)):
-        assert (record.works, record.source) == (True, "local")
+        assert (record.works, record.source) == (True, "folder")
         assert [one.distribution for one in registry.plugins].count("acme-own") == 1
         assert registry.find(Kind.GENERATOR, "acme-own/own")
 

@@ -59,7 +59,7 @@ class LockedDistribution(Params):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=200)  # excludes options of pip
     version: Word
-    source: Literal["index", "editable", "local", "vcs", "url"]
+    source: Literal["index", "editable", "folder", "vcs", "url"]
     url: Annotated[Word, AfterValidator(public_url)] | None = None
 
     @property
@@ -312,8 +312,8 @@ def _distribution_differences(locked: Lock) -> Iterator[LockDifference]:
             requirement = str(one.ref.requirement)
             option = "-e " if requirement.startswith("-e ") else ""
             argument = option + shlex.quote(requirement.removeprefix(option))
-            folder = unquote(urlsplit(one.url or "").path) if one.source in ("editable", "local") else ""
-            if current is None or not folder or (one.source == "local" and not Path(folder).is_dir()):
+            folder = unquote(urlsplit(one.url or "").path) if one.source in ("editable", "folder") else ""
+            if current is None or not folder or (one.source == "folder" and not Path(folder).is_dir()):
                 yield LockDifference(message, requirement=argument, minor=current is not None and one.name not in used)
             else:  # pip would install the folder's current version again
                 remedy = f"check out {one.version} in {shlex.quote(folder)}, then pip install {argument}"

@@ -67,7 +67,7 @@ class PluginRef:
         name: entry-point name, such as ``dcgan``.
         distribution: normalized name (PEP 503), such as ``ganforge-dcgan``.
         version: the distribution's version; for a local file the first digits of its SHA-256.
-        source: how it was installed: ``index``, ``editable``, ``local`` (a folder), ``vcs``, ``url``, or ``file`` for a local file.
+        source: how it was installed: ``index``, ``editable``, ``folder``, ``vcs``, ``url``, or ``file`` for a local file.
         url: where from, in a form that pip accepts, unless it came from an index; for a local file its path.
         sha256: hash of a local file.
     """

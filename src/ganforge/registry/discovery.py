@@ -178,7 +178,7 @@ def builtin_plugin() -> PluginRecord:
     try:
         source = _installed_from(metadata.distribution("ganforge"))
     except metadata.PackageNotFoundError:  # run from a source tree
-        source = {"source": "local"}
+        source = {"source": "folder"}
     return PluginRecord(BUILTIN, "ganforge", __version__, module="ganforge.builtin.builtin_plugin", **source)
 
 
@@ -238,7 +238,7 @@ def _installed_from(distribution: metadata.Distribution) -> dict[str, Any]:
         return {"source": "vcs", "origin": f"{url}@{commit[:12]}", "url": address}
     if record.get("dir_info", {}).get("editable"):
         return {"source": "editable", "origin": path, "url": url}
-    return {"source": "local" if url.startswith("file:") else "url", "origin": path, "url": f"{url}{folder}"}
+    return {"source": "folder" if url.startswith("file:") else "url", "origin": path, "url": f"{url}{folder}"}
 
 
 @dataclass(frozen=True, slots=True)
