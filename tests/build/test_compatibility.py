@@ -103,6 +103,16 @@ def test_code_recovery_needs_labels_of_the_data_and_none_of_the_sampler(source, 
     assert (key, message) == ("dataset.use", "metric 'code-recovery' needs labels, but dataset 'swiss-roll' has none")
 
 
+def test_labelled_data_need_no_labelled_sampler(source, messages, beside, component):
+    registry = beside(component("generator", "reader", requires=("labelled-data",)))
+    reading = ('use = "mlp"\nparams = { hidden = [16, 16] }', 'use = "reader"')
+    assert resolve_recipe(source(reading), registry)
+    assert messages(reading, UNLABELLED, registry=registry)[0][:2] == (
+        "dataset.use",
+        "generator 'reader' needs labels, but dataset 'swiss-roll' has none",
+    )
+
+
 def test_label_match_needs_labels_of_both(messages):
     assert messages(metric("label-match"))[0][0] == "sampler.use"
     assert messages(metric("label-match"), UNLABELLED)[0][0] == "dataset.use"

@@ -315,3 +315,17 @@ def test_freeze_as_json(several, capsys):
     shown = json.loads(capsys.readouterr().out)
     assert (shown["schema"], shown["local"]) == (1, [])
     assert "-e /src" in shown["requirements"]
+
+
+def test_check_prints_where_the_code_comes_from_and_the_command_for_a_folder_of_that_name(several, capsys, monkeypatch):
+    (several / "elsewhere").mkdir()
+    monkeypatch.chdir(several / "elsewhere")
+    (several / "elsewhere" / "acme-gan").mkdir()
+    assert main(["plugins", "check", "acme-gan"]) in (0, 1)
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"acme-gan 1.2 from {several / 'acme_gan.py'}\n")
+    command = shown.err.partition("for the folder of this name: ganforge ")[2].split()
+    assert command == ["plugins", "check", "./acme-gan"]
+    (several / "elsewhere" / "acme-gan" / "pyproject.toml").write_text('[project]\nname = "acme-gan"\nversion = "7"\n')
+    assert main(command) != 0  # it has no entry point
+    assert "acme-gan" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from ganforge.registry.discovery import PluginRecord, PluginStatus
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import FIRST_PARTY, Registry, new_name_error, owner_of, shadowed_package
 from ganforge.registry.selection import command_line_selection
+from ganforge.testing import fake_plugin
 
 
 def component(identity, kind=Kind.GENERATOR, **options):
@@ -102,6 +103,33 @@ def test_a_missing_module_is_named():
     with pytest.raises(PluginError, match=r"generator 'acme-gan/swirl' is unavailable: needs einops_is_not_here\.layers"):
         needy.find(Kind.GENERATOR, "swirl")
     assert needy.find(Kind.GENERATOR, "swirl", usable=False)
+
+
+@pytest.mark.parametrize(
+    ("need", "missing", "hint"),
+    [
+        ("sklearn", False, None),
+        ("scikit-learn", False, None),
+        ("scikit-learn>=0.1", False, None),
+        ("scikit-learn>=99", True, "pip install 'scikit-learn>=99'"),
+        ("einops_is_not_here.layers", True, "pip install einops-is-not-here"),
+        ("needy-gan[images]", True, "pip install 'needy-gan[images]'"),
+        ("needy-gan[tables]", False, None),
+        ("absent_images", True, "pip install 'needy-gan[images]'"),
+        ("absent_always", True, "pip install 'absent-always>=2'"),
+    ],
+)
+def test_needs_are_modules_distributions_or_extras_with_pip_s_names(tmp_path, monkeypatch, need, missing, hint):
+    requires = ("ganforge", "absent-images; extra == 'images'", "pytest; extra == 'tables'", "absent-always>=2")
+    fake_plugin(tmp_path, name="needy-gan", requires=requires)
+    monkeypatch.syspath_prepend(tmp_path)
+    needy = component("needy-gan/swirl", needs=(need,))
+
+    assert needy.missing == ((need,) if missing else ())
+    if hint:
+        with pytest.raises(PluginError) as caught:
+            Registry((), [needy]).find(Kind.GENERATOR, "swirl")
+        assert caught.value.remedy == hint
 
 
 def test_a_component_of_a_broken_plugin_gives_the_original_error():

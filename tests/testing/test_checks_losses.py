@@ -336,3 +336,19 @@ def test_every_installed_loss_passes(component):
 
 def test_every_check_has_a_planted_fault():
     assert {check for check, *_ in FAULTS.values()} >= {one.id for one in all_checks() if one.id.startswith("L")}
+
+
+class Weighted(Sound):
+    """A loss that reads the labels of real samples and needs none of the sampler."""
+
+    def discriminator(self, critic, real, fake):
+        assert real.labels is not None
+        assert fake.labels is None
+        weights = 1 + 0 * real.labels
+        return LossTerms({"game": (F.softplus(-critic(real).logits) * weights).mean() + F.softplus(critic(fake).logits).mean()})
+
+
+def test_a_loss_that_requires_labelled_data_is_tried_without_drawn_labels(component):
+    loss = component(Kind.LOSS, lambda params, context: Weighted(), requires=("labelled-data",))
+    failed = {one.check: one.message for one in check_component(loss) if one.state is CheckState.FAILED}
+    assert failed == {}

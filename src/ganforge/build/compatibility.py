@@ -18,7 +18,8 @@ from ganforge.registry.registry import FIRST_PARTY, Registry
 
 _HEAD = "head:"
 CAPABILITIES: Mapping[str, str] = {
-    "labels": "labelled data; for a generator, labels drawn by the sampler are enough",
+    "labels": "labelled data and a sampler that draws labels; for a generator, the sampler is enough",
+    "labelled-data": "labelled data, whatever the sampler draws",
     "codes": "a sampler that draws categorical or continuous codes",
     "categorical-codes": "a sampler that draws categorical codes",
     "continuous-codes": "a sampler that draws continuous codes",
@@ -69,7 +70,7 @@ def _declared_specs(source: RecipeSource, found: PartSearch) -> tuple[KnownSpecs
     if not isinstance(data, DataSpec):
         return KnownSpecs(), problems
     for sampler in found.of(Kind.SAMPLER):
-        if "labels" not in sampler.component.requires or data.classes is not None:
+        if not {"labels", "labelled-data"} & {*sampler.component.requires} or data.classes is not None:
             latent = _declared_spec(source, sampler, problems, data)
     return KnownSpecs(data, latent if isinstance(latent, LatentSpec) else None), problems
 
@@ -93,6 +94,7 @@ def _missing_labels(source: RecipeSource, found: PartSearch, specs: KnownSpecs) 
     """Parts that need labels of unlabelled data. For a generator, labels drawn by the sampler are enough."""
     drawn = specs.latent is not None and specs.latent.classes is not None
     requiring = [part for part in _requiring(found, "labels") if not (drawn and part.component.kind is Kind.GENERATOR)]
+    requiring += [part for part in _requiring(found, "labelled-data") if part not in requiring]
     for dataset in found.of(Kind.DATASET) if specs.data and specs.data.classes is None and requiring else ():
         is_optional = "labelled" in type(dataset.params).model_fields
         hint = "set dataset.params.labelled = true" if is_optional else 'use labelled data such as "moons"'
@@ -110,20 +112,17 @@ def _undrawn_latents(source: RecipeSource, found: PartSearch, specs: KnownSpecs)
         "categorical-codes": bool(latent.categorical),
         "continuous-codes": latent.continuous > 0,
     }
-    requiring = {word: parts for word in drawn if (parts := [one for one in _requiring(found, word) if _reads_latents(one, word)])}
+    requiring = {
+        word: parts
+        for word in drawn
+        if (parts := [one for one in _requiring(found, word) if one.component.kind is not Kind.SAMPLER])
+    }
     needs_both = "labels" in requiring and len(requiring) > 1 and not is_unlabelled
     either = "the samplers of ganforge draw either labels or codes: replace the parts that need the one or the other"
     for sampler in found.of(Kind.SAMPLER):
         for word, parts in ((word, parts) for word, parts in requiring.items() if not drawn[word]):
             message = f"{_need(parts)} {word.replace('-', ' ')}, but {sampler} draws none"
             yield source.problem("sampler.use", message, either if needs_both else _sampler_hint(sampler, word))
-
-
-def _reads_latents(part: Part, word: str) -> bool:
-    """Whether the sampler must draw what the part requires: a metric that matches codes with classes reads the data's labels."""
-    kind, requires = part.component.kind, part.component.requires
-    matches_codes = kind is Kind.METRIC and any(one.endswith("codes") for one in requires)
-    return kind is not Kind.SAMPLER and not (word == "labels" and matches_codes)
 
 
 def _sampler_hint(sampler: Part, word: str) -> str:

@@ -213,7 +213,7 @@ def _add_label_metrics(add: _Add) -> None:
         "code-recovery",
         "Clustering accuracy of a categorical latent code under the best matching to classes (InfoGAN).",
         _CHEN_2016,
-        requires=("categorical-codes", "labels"),
+        requires=("categorical-codes", "labelled-data"),
         cost=by_samples,
     )
     add(

@@ -171,7 +171,10 @@ def _checked(target: str | None) -> Iterator[Report]:
         return
     registry = load_registry(warn=False)
     if target is not None:
-        yield check_plugin(target, registry=registry)
+        report = check_plugin(target, registry=registry)
+        if Path(target).is_dir() and not Path(report.file).is_relative_to(Path(target).resolve()):
+            console.note(f"the installed plugin is checked; for the folder of this name: ganforge plugins check ./{target}")
+        yield report
         return
     groups: dict[str, list[PluginRecord]] = {}
     for record in registry.plugins:

@@ -54,6 +54,10 @@ class Train(Params):
     ema_decay: Decay = 0.999
     """Decay per iteration of the generator's moving average (EMA), which is used for pictures and metrics; 0 switches it off."""
 
+    threads: int | None = Field(None, ge=1, le=1024)
+    """Threads that one training computes with on the CPU; results depend on it slightly. Default: 1 for small networks without
+    convolutions and for each of several parallel jobs, else all that torch uses."""
+
     @model_validator(mode="after")
     def _simultaneous_has_one_step(self) -> Self:
         if self.updates == "simultaneous" and self.discriminator_steps != 1:

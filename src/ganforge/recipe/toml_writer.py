@@ -41,8 +41,11 @@ def flatten(recipe: Recipe) -> dict[str, str]:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """A sha256, equal for resolved recipes with the same training and measurements, whatever their `COSMETIC_KEYS`."""
+    """A sha256, equal for resolved recipes with the same training and measurements, whatever their `COSMETIC_KEYS` and threads."""
     table = {name: item for name, item in to_plain(recipe).items() if name not in COSMETIC_KEYS}
+    table["train"] = {
+        name: item for name, item in table["train"].items() if name != "threads"
+    }  # of the computer, not the experiment
     canonical = json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

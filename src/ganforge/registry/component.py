@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import metadata
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator, Field, StrictInt, StringConstraints
 from pydantic.dataclasses import dataclass as validated_dataclass
 from pydantic_core import PydanticCustomError
@@ -22,10 +26,14 @@ from ganforge.core.errors import PluginError, describe_error, isolated
 from ganforge.core.params import Params
 from ganforge.core.process_state import preserved_process
 from ganforge.registry.params_description import non_plain_fields
+from ganforge.registry.selection import normalize_name
 
 Factory = Callable[[Any, Any], object]
 """``(params, context) -> component``; the context's type depends on the kind."""
 
+_EXTRA = re.compile(r"""extra == ["']([^"']+)""")
+_PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "yaml": "pyyaml"}
+"""Distributions of modules that have another name."""
 _PLAIN_PATH = re.compile(r"[\w./@+-]+")
 
 
@@ -113,15 +121,17 @@ class Component:
         params: ``"module:attribute"`` or the params model itself.
         summary: one-line description.
         revision: raised when the same params give a different result.
-        requires: capabilities that other components must provide: ``labels``, ``categorical-codes``, ``continuous-codes``,
-            ``codes``, ``points``, ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
+        requires: capabilities that other components must provide: ``labels`` (labelled data, and a sampler that draws labels),
+            ``labelled-data`` (whatever the sampler draws), ``categorical-codes``, ``continuous-codes``, ``codes``, ``points``,
+            ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
         provides: capabilities that this component adds, such as ``head:code``.
         spec: datasets and samplers: ``"module:attribute"`` of a torch-free function giving the spec from the params
             (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), to check recipes without torch; it may be a method of
             the params model, as ``"module:Model.method"``.
         checksums: data sets with published files: ``"module:attribute"`` of a mapping from file names to checksums, or the mapping
             itself, for ``lock.json``.
-        needs: modules that must be installed, such as ``torchvision``; they are not imported to find out.
+        needs: what must be installed: modules such as ``sklearn``, distributions such as ``scikit-learn>=1.5``, or extras such as
+            ``acme-gan[images]``; nothing is imported to find out.
         check_params: params that make the component small and fast for the conformance kit.
         expected_failures: conformance checks that may fail, with the reason: ``{"G06": "batch statistics are the point"}``.
         tags: words for filtering lists of components.
@@ -156,8 +166,25 @@ class Component:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Needed modules that are not installed."""
-        return tuple(name for name in self.needs if importlib.util.find_spec(name.partition(".")[0]) is None)
+        """What it needs and is not installed."""
+        return tuple(need for need in self.needs if not _is_installed(need))
+
+    @property
+    def install_hint(self) -> str:
+        """How to install what is missing: pip's names, from the plugin's own requirements where they list it."""
+        try:
+            listed = [Requirement(line) for line in metadata.requires(self.plugin.distribution) or ()]
+        except (metadata.PackageNotFoundError, InvalidRequirement):
+            listed = []
+        arguments = []
+        for need in self.missing:
+            name = _pip_name(need)
+            own = next((one for one in listed if normalize_name(one.name) == name), None)
+            if own and (found := _EXTRA.search(str(own.marker or ""))):
+                arguments.append(f"{self.plugin.distribution}[{found[1]}]")
+            else:
+                arguments.append(f"{own.name}{own.specifier}" if own else name if need.partition(".")[0].isidentifier() else need)
+        return f"pip install {' '.join(map(shlex.quote, dict.fromkeys(arguments)))}"
 
     def load_params(self) -> type[Params]:
         """The params model, imported if it was given by name.
@@ -218,3 +245,31 @@ class Component:
             raise PluginError(
                 f"{self.kind} '{self.id}': cannot load {reference}: {describe_error(error)}", remedy=remedy
             ) from error
+
+
+def _pip_name(need: str) -> str:
+    """The distribution that a need means, without extras and versions."""
+    try:
+        name = Requirement(need).name
+    except InvalidRequirement:
+        name = need
+    return _PIP_NAMES.get(name.partition(".")[0], normalize_name(name.partition(".")[0]))
+
+
+def _is_installed(need: str, extra: str = "") -> bool:
+    """Whether a module, or a distribution with its extras, is installed, in a version that is allowed."""
+    module = need.partition(".")[0]
+    if module.isidentifier():
+        with suppress(ValueError, ImportError):
+            if module in sys.modules or importlib.util.find_spec(module):
+                return True
+    try:
+        wanted = Requirement(need)
+        if wanted.marker and not wanted.marker.evaluate({"extra": extra}):
+            return True
+        found = metadata.distribution(wanted.name)
+    except (InvalidRequirement, metadata.PackageNotFoundError):
+        return False
+    if not wanted.specifier.contains(found.version, prereleases=True):
+        return False
+    return all(_is_installed(line, name) for name in wanted.extras for line in found.requires or () if _EXTRA.search(line))

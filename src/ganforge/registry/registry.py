@@ -150,7 +150,7 @@ class Registry:
             )
         if usable and component.missing:
             needs = ", ".join(component.missing)
-            raise PluginError(f"{kind} '{component.id}' is unavailable: needs {needs}", remedy=f"install {needs}")
+            raise PluginError(f"{kind} '{component.id}' is unavailable: needs {needs}", remedy=component.install_hint)
         return component
 
     def _named(self, kind: Kind, name: str, distribution: str | None = None) -> tuple[Component, ...]:

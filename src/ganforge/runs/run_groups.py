@@ -143,7 +143,7 @@ def _measured(run: IdentifiedRun) -> MeasuredRun:
     folder, created = run.folder, run.identity.get("created")
     recipe = read_run_recipe(folder).recipe
     trained = _training_recipe(recipe)
-    ignored = {"train.seed", *COSMETIC_KEYS}
+    ignored = {"train.seed", "train.threads", *COSMETIC_KEYS}
     keys = {key: value for key, value in flatten(trained).items() if ignored.isdisjoint((key, key.partition(".")[0]))}
     hashes = _file_hashes(folder)
     measurements, curves = _measurements(folder)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer
 
 _log = logging.getLogger(__name__)
-_MAY_CHANGE = (*COSMETIC_KEYS, "metric", "health", "dataset.workers")
-"""Keys that a resumed run may change, since they do not influence the weights."""
+_MAY_CHANGE = (*COSMETIC_KEYS, "metric", "health", "dataset.workers", "train.threads")
+"""Keys that a resumed run may change, since they do not influence the weights, or only by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def assemble(plan: RunPlan, device: str) -> Trainer:
 
     data, *others = data_folders()
     trainer = build_trainer(plan.blueprint, device=choose_device(device), folders=Folders(plan.recipe_folder, data, tuple(others)))
-    _limit_threads(trainer)
+    _set_threads(trainer, plan.blueprint.recipe.train.threads)
     dry_run(plan.blueprint, trainer)
     for text in find_known_bad_pairs(plan.blueprint, trainer):
         _log.warning(text)
@@ -166,10 +166,10 @@ def assemble(plan: RunPlan, device: str) -> Trainer:
     return trainer
 
 
-def _limit_threads(trainer: Trainer) -> None:
-    """Use one thread for small networks on the CPU, where distributing the work costs far more (``benchmarks/threads.py``).
+def _set_threads(trainer: Trainer, wanted: int | None) -> None:
+    """Use as many threads as the recipe says, or one for small networks on the CPU (``benchmarks/threads.py``).
 
-    Results depend on the number of threads, so the recipe alone decides, or ``OMP_NUM_THREADS``.
+    Results depend on the number of threads, so the recipe or ``OMP_NUM_THREADS`` decides, and never how busy the computer is.
     """
     import torch
     from torch.nn.modules.conv import _ConvNd
@@ -177,8 +177,9 @@ def _limit_threads(trainer: Trainer) -> None:
     networks = trainer.networks.values()
     parameters = sum(parameter.numel() for network in networks for parameter in network.parameters())
     is_small = parameters < 10**6 and not any(isinstance(module, _ConvNd) for network in networks for module in network.modules())
-    if trainer.device.type == "cpu" and is_small and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+    is_free = trainer.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ
+    if threads := wanted or (1 if is_small and is_free else None):
+        torch.set_num_threads(threads)
 
 
 def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> None:

@@ -82,7 +82,7 @@ def _run_all(
     def run_one(seed: int) -> Result | None:
         if stop.requested():
             return None
-        return _run_one(_command(options, plan, seed, parent), plan, seed, folder, stop, options.tracking_uri)
+        return _run_one(_command(options, plan, seed, parent, jobs), plan, seed, folder, stop, options.tracking_uri)
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
@@ -98,10 +98,12 @@ def _run_all(
                 child.kill()
 
 
-def _command(options: Options, plan: RunPlan, seed: int, parent: str) -> list[str]:
-    """``ganforge run … --json`` for one seed."""
+def _command(options: Options, plan: RunPlan, seed: int, parent: str, jobs: int) -> list[str]:
+    """``ganforge run … --json`` for one seed; parallel jobs compute on one thread each, unless the user decides otherwise."""
     command = [sys.executable, "-P", "-m", "ganforge", "run", str(plan.source.path), "--plain", "--json"]
-    command += [word for text in options.overrides for word in ("--set", text)]
+    is_limited = jobs > 1 and plan.blueprint.recipe.train.threads is None and "OMP_NUM_THREADS" not in os.environ
+    overrides = (*options.overrides, *(["train.threads=1"] if is_limited else []))
+    command += [word for text in overrides for word in ("--set", text)]
     command += ["--set", f"train.seed={seed}", "--device", options.device, "--runs-dir", str(options.runs_dir), "--parent", parent]
     return command + (["--locked", str(options.locked)] if options.locked else [])
 

@@ -66,8 +66,9 @@ def _discriminator(subject: ComponentCase) -> nn.Module:
 
 def _samples(subject: ComponentCase, turn: Turn) -> tuple[Samples, Samples]:
     """Random real and generated samples; in the generator's turn, gradients reach the latter."""
-    real, fake = subject.samples(_MANY, seed=11), subject.samples(_MANY, seed=12, latent=subject.latents(_MANY))
-    return real, replace(fake, values=fake.values.requires_grad_(turn == "generator"))
+    latent = subject.latents(_MANY)
+    real, fake = subject.samples(_MANY, seed=11), subject.samples(_MANY, seed=12, latent=latent)
+    return real, replace(fake, labels=latent.labels, values=fake.values.requires_grad_(turn == "generator"))
 
 
 def _terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> LossTerms:

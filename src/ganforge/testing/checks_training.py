@@ -102,7 +102,8 @@ def _stubs(subject: ComponentCase) -> dict[Kind, Component]:
         return _StubSampler(latent_spec(params, context.data))
 
     def latent_spec(_params: Params, spec: DataSpec) -> LatentSpec:
-        return replace(latent, classes=spec.classes)
+        is_undrawn = latent.classes is None and data.classes is not None  # it requires labelled data only
+        return replace(latent, classes=None if is_undrawn else spec.classes)
 
     def stub(kind: Kind, factory: Factory, **options: Any) -> Component:
         return Component(kind, "stub", _KIT, factory, NoParams, "Stub.", **options)

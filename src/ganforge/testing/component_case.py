@@ -92,7 +92,7 @@ class ComponentCase:
         words = self.words
         return DataSpec(
             shape=(1, 32, 32) if "images" in words else (2,),
-            classes=_CLASSES if "labels" in words else None,
+            classes=_CLASSES if {"labels", "labelled-data"} & words else None,
             value_range=(-1.0, 1.0) if "images" in words else None,
             density=_DENSITY if "density" in words else None,
         )
@@ -103,7 +103,7 @@ class ComponentCase:
         words = self.words
         return LatentSpec(
             noise=4,
-            classes=self.data.classes,
+            classes=self.data.classes if "labels" in words else None,
             categorical=(2, 3) if {"codes", "categorical-codes"} & words else (),
             continuous=2 if {"codes", "continuous-codes"} & words else 0,
         )

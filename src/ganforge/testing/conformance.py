@@ -97,6 +97,7 @@ class Report:
     version: str
     outcomes: tuple[Outcome, ...]
     seconds: float = 0.0
+    file: str = ""  # the plugin's module that was checked; "" if it was not found
 
     @property
     def ok(self) -> bool:
@@ -108,7 +109,7 @@ class Report:
         return sum(outcome.state is state for outcome in self.outcomes)
 
     def __str__(self) -> str:
-        lines = [f"{self.distribution} {self.version}"]
+        lines = [f"{self.distribution} {self.version}{f' from {self.file}' if self.file else ''}"]
         for subject, outcomes in groupby(self.outcomes, key=lambda outcome: outcome.subject):
             mine = list(outcomes)
             counts = [(sum(one.state is state for one in mine), state) for state in CheckState]
@@ -295,7 +296,8 @@ def check_records(
     started = time.perf_counter()
     with single_thread():
         outcomes = tuple(case.outcome() for case in _cases(records, registry, expected_failures))
-    return Report(records[0].title, records[0].version, outcomes, time.perf_counter() - started)
+    first = records[0]
+    return Report(first.title, first.version, outcomes, time.perf_counter() - started, str(first.file or first.origin or ""))
 
 
 def check_component(component: Component, *, registry: Registry | None = None, only: Iterable[str] = ()) -> tuple[Outcome, ...]:

@@ -47,10 +47,10 @@ class LinearDiscriminator(nn.Module):
 
     def __init__(self, _params: NoParams, context: BuildContext) -> None:
         super().__init__()
-        self.classes = context.data.classes
+        self.classes = context.latent.classes and context.data.classes  # fakes have labels only if the sampler draws them
         self.features = nn.Linear(context.data.size + (self.classes or 0), _FEATURES)
         self.realness = nn.Linear(_FEATURES, 1)
-        widths = {"code": sum(context.latent.categorical) + context.latent.continuous, "class": self.classes or 0}
+        widths = {"code": sum(context.latent.categorical) + context.latent.continuous, "class": context.data.classes or 0}
         self.heads = nn.ModuleDict({name: nn.Linear(_FEATURES, width) for name, width in widths.items() if width})
 
     def forward(self, samples: Samples) -> DiscriminatorOutput:
