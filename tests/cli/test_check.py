@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -261,3 +262,16 @@ def test_wrong_keys_and_recipes_are_2(capsys, arguments, messages):
     shown = capsys.readouterr()
     assert messages in shown.err
     assert shown.out == ""
+
+
+def test_a_recipe_that_follows_the_hints_is_valid(tmp_path, capsys):
+    recipe = tmp_path / "own.toml"
+    recipe.write_text('title = "Mine"\n')
+    assert main(["check", str(recipe), "--json"]) == 2
+    hints = [problem["hint"] for problem in json.loads(capsys.readouterr().out)["problems"]]
+    assert len(hints) == 6
+
+    for hint in hints:
+        table, content = re.fullmatch(r"add (\[+\w+\]+) with (.+)", hint).groups()
+        recipe.write_text("\n".join([recipe.read_text(), table, *content.split(" and ")]))
+    assert main(["check", str(recipe)]) == 0, capsys.readouterr()

@@ -313,6 +313,7 @@ def test_an_unknown_key_gets_a_suggestion(source):
         ("generator.params.slope=1.", 1.0),
         ("generator.params.slope=-.5e-3", -0.0005),
         ("dataset.standardise=True", True),
+        ("train.ema_decay={schedule=linear, start=.5, end=1}", {"schedule": "linear", "start": 0.5, "end": 1}),
         ("generator.params.file=~/it's here.csv", "~/it's here.csv"),
         ("generator.params.file=/data/a.csv", "/data/a.csv"),
         ("generator.params.text=a, b", "a, b"),
@@ -328,6 +329,23 @@ def test_the_remedy_for_a_value_that_is_not_toml_can_be_copied(source, override,
 
     _, copied = shlex.split(problem.hint[problem.hint.index("--set") :])
     assert source(copied).value(key) == value
+
+
+@pytest.mark.parametrize(
+    ("override", "copied"),
+    [
+        ("train.iterations=1e2", "train.iterations=100"),
+        ("train.iterations=64.0", "train.iterations=64"),
+        ('generator="mlp"', "generator.use = 'mlp'"),
+        ("loss.weight=2", "loss[0].weight"),
+        ("loss[7].weight=2", "loss[0].weight"),
+        ("train[0]=1", "train"),
+    ],
+)
+def test_the_hint_for_a_value_of_another_type_is_right(source, override, copied):
+    (problem,) = source(override).problems
+    assert copied.partition("=")[2].strip() in problem.hint
+    assert copied.partition("=")[0].strip() in f"{problem.key} {problem.hint}"
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,8 @@ def _value_hint(key: str, text: str) -> str:
 
 def _meant_value(text: str) -> str | None:
     """The number, list or boolean that was written as in Python or a shell, as TOML: ``8,8``, ``(8, 8)``, ``[a, b]``, ``.5``."""
+    if text.startswith("{") and text.endswith("}"):
+        return _meant_table(text[1:-1])
     inside, is_list = text.strip(), text.startswith(("[", "(")) and text.endswith(("]", ")"))
     parts = (inside[1:-1] if is_list else inside).split(",")
     meant = [_meant_item(part.strip()) for part in (parts[:-1] if len(parts) > 1 and not parts[-1].strip() else parts)]
@@ -231,6 +233,14 @@ def _meant_value(text: str) -> str | None:
         return None
     items = [str(item) for item in meant]
     return f"[{', '.join(items)}]" if is_list or len(items) > 1 else items[0]
+
+
+def _meant_table(text: str) -> str | None:
+    pairs = [part.partition("=") for part in text.split(",")]
+    values = [_meant_item(value.strip()) for _, _, value in pairs]
+    if len(text) > 200 or None in values or not all(_WORD.fullmatch(name.strip()) for name, _, _ in pairs):
+        return None
+    return f"{{ {', '.join(f'{name.strip()} = {value}' for (name, _, _), value in zip(pairs, values, strict=True))} }}"
 
 
 def _meant_item(text: str) -> str | None:
@@ -258,11 +268,13 @@ def _check_step(table: Any, key: Key, depth: int) -> None:
     step, before = key[depth - 1], format_key(key[: depth - 1])
     if isinstance(table, list):
         if isinstance(step, str) or step >= len(table):
-            hint = f"name an element by its index: {before}[0]"
+            named = key[depth - 1 :] if isinstance(step, str) else key[depth:]
+            hint = f"name an element by its index: {format_key((*key[: depth - 1], 0, *named))}"
             raise _set_error(format_key(key), f"{before} is a list of length {len(table)}; indices start at 0", hint)
     elif not isinstance(table, dict) or isinstance(step, int):
         kind = "a table, not a list" if isinstance(table, dict) else "not a table"
-        raise _set_error(format_key(key), f"{before} is {kind}", f"replace it: --set {before}='{{ … }}'")
+        hint = f"leave out the index: {before}" if isinstance(table, dict) else f"its value is --set {shlex.quote(before)}=…"
+        raise _set_error(format_key(key), f"{before} is {kind}", hint)
 
 
 def _shorten(text: str) -> str:

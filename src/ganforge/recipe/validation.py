@@ -60,7 +60,7 @@ _MESSAGES = {
 _TABLES = {
     "train": "[train] with iterations = 10_000",
     "dataset": '[dataset] with use = "moons"',
-    "sampler": '[sampler] with use = "normal"',
+    "sampler": '[sampler] with use = "normal" and params = { size = 16 }',
     "generator": '[generator] with use = "mlp"',
     "discriminator": '[discriminator] with use = "mlp"',
     "loss": '[[loss]] with use = "non-saturating"',
@@ -243,7 +243,7 @@ def _message(error: _Error, models: tuple[type[Params], ...], root: type[Params]
 
 def _wrong_type(expected: str, key: Key, value: object) -> tuple[str, str | None]:
     if len(key) == 1 and key[0] in ("loss", "metric", "expect") and isinstance(value, Mapping):
-        return f"must be a list of tables, got one table: write [[{key[0]}]]", None
+        return f"must be a list of tables, got one table: write [[{key[0]}]]", f"with --set, in brackets: {key[0]}='[{{ … }}]'"
     hint = None
     is_number = "number" in expected or "integer" in expected
     is_quoted = isinstance(value, str) and (_NUMBER.fullmatch(value) if is_number else value.lower() in ("true", "false"))
@@ -251,6 +251,8 @@ def _wrong_type(expected: str, key: Key, value: object) -> tuple[str, str | None
         hint = "drop the quotes"
     elif isinstance(value, float) and value.is_integer() and expected == "an integer" and abs(value) < 1e15:
         hint = f"write {value:.0f}"
+    elif isinstance(value, str) and expected == "a table" and len(key) == 1 and key[0] in _TABLES:
+        hint = f"the name of a component is {key[0]}.use = {format_value(value)}"
     elif isinstance(value, int | float) and expected == "a list":
         hint = f"write a list, such as [{format_value(value)}]"
     return f"must be {expected}, got {format_value(value)}", hint
@@ -273,8 +275,8 @@ def _suggest_key(key: Key, models: tuple[type[Params], ...], root: type[Params])
     if "params" in known:
         return f"put a component's own parameters into its params table: {format_key((*key[:-1], 'params', name))}"
     elsewhere = keys_named(name, root)
-    if elsewhere and format_key(key) not in elsewhere:  # else it belongs to another ``use`` of this table
-        return f"did you mean {' or '.join(elsewhere[:3])}?"
+    if 0 < len(elsewhere) <= 2 and format_key(key) not in elsewhere:  # else it belongs to another ``use`` of this table
+        return f"did you mean {' or '.join(elsewhere)}?"
     return f"known keys: {', '.join(known)}" if known else "this component takes no parameters"
 
 
