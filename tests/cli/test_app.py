@@ -196,6 +196,51 @@ def test_a_reader_that_has_had_enough_is_no_error(unbuffered):
     assert (shown.returncode, shown.stderr) == (1, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "streams", "code"),
+    [
+        ("list losses", ">&- <&-", 0),
+        ("list losses", "<&- >&- 2>&-", 0),
+        ("describe loss nothing", "2>&-", 2),
+        ("describe loss nothing", "2>/dev/full", 2),
+        ("list --nothing", "2>/dev/full", 2),
+    ],
+)
+def test_closed_streams_and_full_logs_change_no_exit_code(arguments, streams, code):
+    shown = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m ganforge {arguments} {streams}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+    assert (shown.returncode, "Traceback" in shown.stderr) == (code, False)
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
+    """What a library prints must not end up in a file that happens to be stdout."""
+    code = "import os; from ganforge.cli import app; app._open_standard_streams(); print('x', file=open('kept', 'w')); os.write(1, b'y')"
+    subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" <&- >&- 2>&-'], cwd=tmp_path, check=True, timeout=240)
+
+    assert (tmp_path / "kept").read_text() == "x\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", ["2>/dev/full", "<&- >&- 2>&-", "2>&1 | head -n 1"])
+@pytest.mark.parametrize("seeds", ["", "--seeds 2"])
+def test_a_run_ends_well_whoever_reads_its_messages(tmp_path, streams, seeds):
+    recipe = Path(__file__).parents[2] / "recipes" / "smoke" / "vanilla_moons.toml"
+    options = (
+        "--set 'tracking.mode=\"off\"' --set pictures.report=false --set pictures.final_figures=false --set pictures.gif=false"
+    )
+    command = f"set -o pipefail; '{sys.executable}' -m ganforge run '{recipe}' {options} {seeds} {streams}"
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True, timeout=240)
+
+    states = [json.loads(path.read_text())["status"] for path in tmp_path.glob("runs/*/*/status.json")]
+    assert states == ["finished"] * (3 if seeds else 1)
+
+
 def test_another_error_of_the_system_is_still_a_bug(failing):
     with pytest.raises(OSError, match="something else"):
         failing(OSError(5, "something else"))

@@ -122,16 +122,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:  # our own process
         warnings.formatwarning = _format_warning
+        _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an encoding without Greek letters shows "?" instead of raising
             stream.reconfigure(errors="replace")
     try:
         code = _exit_code(arguments)
-        if sys.stdout:  # None where stdout is closed, as by >&-
-            sys.stdout.flush()  # here, so that a full disk can still be reported
-            if arguments is None:  # nothing follows the result, whatever plugins have registered with atexit
-                with suppress(OSError):
-                    os.dup2(2, sys.stdout.fileno())
+        sys.stdout.flush()  # here, so that a full disk can still be reported
+        if arguments is None:  # nothing follows the result, whatever plugins have registered with atexit
+            with suppress(OSError):
+                os.dup2(2, sys.stdout.fileno())
     except OSError as error:
         if not _is_stdout_error(error):
             raise
@@ -143,6 +143,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.failure(unwritable)
         return unwritable.exit_code
     return code
+
+
+class _Lenient(io.FileIO):
+    """A file whose errors are ignored: messages that nobody can read are no reason to end a run."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
+
+
+def _open_standard_streams() -> None:
+    """Open closed standard streams, as by ``>&-``, on the null device, so that no other file gets their numbers."""
+    inheritable = True
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+            os.set_inheritable(number, inheritable)
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8")
+    encoding = sys.stderr.encoding if sys.stderr else "utf-8"
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(_Lenient(2, "w", closefd=False)), encoding=encoding, line_buffering=True)
 
 
 def _format_warning(*words: Any, **options: Any) -> str:
