@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 
 import pytest
@@ -243,3 +244,9 @@ def test_two_forms_at_once_are_refused(capsys):
 def test_an_unknown_component_is_2(capsys):
     assert main(["describe", "loss", "hnige"]) == 2
     assert "did you mean 'hinge'?" in capsys.readouterr().err
+
+
+def test_kind_and_name_in_the_wrong_order(capsys):
+    assert main(["describe", "mlp", "generator"]) == 2
+    command = re.search(r"ganforge (describe .*)", capsys.readouterr().err)[1]
+    assert main(command.split()) == 0

@@ -76,6 +76,11 @@ def test_nothing_found_says_what_to_do(root, capsys, choice):
     assert where in output.err
 
 
+def test_a_misspelt_experiment_gets_a_suggestion(root, capsys):
+    assert main(["runs", "--runs-dir", str(root), "--experiment", "moon"]) == 0
+    assert "did you mean 'moons'?" in capsys.readouterr().err
+
+
 def test_json_is_one_object_with_stable_keys(root, capsys):
     assert main(["runs", "--runs-dir", str(root), "--json"]) == 0
 
@@ -177,6 +182,8 @@ def test_a_run_that_never_started_and_a_sweep_are_shown_too(root, capsys):
     assert main(["runs", seed.path.name, "--runs-dir", str(root)]) == 0
     assert "never started" in capsys.readouterr().err
     assert main(["sample", "gan-seeds", "--runs-dir", str(root)]) == 2
+    assert "is a sweep over 2 seeds\n  name one of its runs: gan-" in capsys.readouterr().err
+    assert main(["run", "--resume", "gan-seeds", "--runs-dir", str(root)]) == 2
     assert "is a sweep over 2 seeds\n  name one of its runs: gan-" in capsys.readouterr().err
 
 

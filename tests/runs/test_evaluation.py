@@ -294,6 +294,29 @@ def test_what_cannot_be_read_is_refused(texts, message):
         tables(*texts)
 
 
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        ("wasserstein:order=.5", {"order": 0.5}),
+        ("kernel:widths=(1, 2)", {"widths": [1, 2]}),
+        ("kernel:on=True", {"on": True}),
+        ("kernel:label=1 2", {"label": "1 2"}),
+    ],
+)
+def test_the_remedy_for_a_value_can_be_copied(text, params):
+    with pytest.raises(UsageError) as caught:
+        tables(text)
+    name, written = text.partition(":")[0], caught.value.remedy.removeprefix("write it as in a recipe: ")
+    assert tables(f"{name}:{written}")[0]["params"] == params
+
+
+def test_a_list_without_brackets_is_named():
+    with pytest.raises(UsageError) as caught:
+        tables("kernel:widths=1,2")
+    assert caught.value.remedy == "a list needs brackets: widths=[1, …]"
+    assert tables("kernel:widths=[1, 2]")[0]["params"] == {"widths": [1, 2]}
+
+
 def test_a_recipe_without_metrics_needs_a_text():
     with pytest.raises(UsageError, match="names no metric"):
         tables(known=[])

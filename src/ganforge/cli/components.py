@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,7 +60,7 @@ def describe(
 
     if toml and as_json:
         raise UsageError("--toml and --json cannot be combined", remedy="use one of them")
-    wanted = kind_named(kind)
+    wanted = kind_named(kind, name)
     registry = load_registry()
     component = registry.find(wanted, name, usable=False)
     component.load_params()  # raises if they cannot be loaded
@@ -142,8 +143,8 @@ def load_registry(*, warn: bool = True) -> Registry:
     return registry
 
 
-def kind_named(text: str) -> Kind:
-    """Find a kind by its singular or plural name, such as ``loss`` or ``losses``.
+def kind_named(text: str, name: str = "") -> Kind:
+    """Find a kind by its singular or plural name, such as ``loss`` or ``losses``; ``name`` is a component's, given after it.
 
     Raises:
         UsageError: no such kind.
@@ -153,6 +154,8 @@ def kind_named(text: str) -> Kind:
     names = {name: kind for kind in Kind for name in (kind.value, kind.plural)}
     if text.lower() not in names:
         listed = f"kinds: {', '.join(kind.plural for kind in Kind)}"
+        if name.lower() in names:
+            listed = f"the kind comes first: ganforge describe {shlex.join([name, text])}"
         raise unknown_name(f"no component kind is named '{text}'", text, names, listed)
     return names[text.lower()]
 

@@ -12,7 +12,7 @@ import typer
 
 from ganforge.cli import console, options
 from ganforge.core import formatting
-from ganforge.core.errors import GanforgeError
+from ganforge.core.errors import GanforgeError, did_you_mean
 
 if TYPE_CHECKING:
     from ganforge.core.specs import DataSpec, LatentSpec
@@ -46,7 +46,8 @@ def runs(
         _print(found, runs_dir)
     else:
         where = f"{runs_dir} has no runs" + (f" of the experiment '{experiment}'" if experiment else "")
-        console.note(f"{where}; start one with `ganforge run RECIPE`, or name another folder with --runs-dir")
+        hint = did_you_mean(experiment, {one.experiment for one in list_runs(runs_dir)}) if experiment else None
+        console.note(f"{where}; {hint or 'start one with `ganforge run RECIPE`, or name another folder with --runs-dir'}")
 
 
 def report(

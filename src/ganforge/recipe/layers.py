@@ -212,7 +212,7 @@ def _parse_override(text: str, table: dict[str, Any]) -> tuple[Key, Any]:
 
 
 def _value_hint(key: str, text: str) -> str:
-    if meant := _meant_value(text):
+    if meant := meant_value(text):
         return f"write it as TOML: --set {shlex.quote(key)}={shlex.quote(meant)}"
     if text.lower() in {"none", "null", "nil"}:
         return f"leave the key out for its default; the text is --set {shlex.quote(key)}='\"{text}\"'"
@@ -222,7 +222,7 @@ def _value_hint(key: str, text: str) -> str:
     return f"text needs quotes: --set {shlex.quote(key)}={quoted}" if len(text) <= 60 else "text needs quotes"
 
 
-def _meant_value(text: str) -> str | None:
+def meant_value(text: str) -> str | None:
     """The number, list or boolean that was written as in Python or a shell, as TOML: ``8,8``, ``(8, 8)``, ``[a, b]``, ``.5``."""
     if text.startswith("{") and text.endswith("}"):
         return _meant_table(text[1:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import re
@@ -19,7 +20,7 @@ from ganforge.build.parts import Part, named_parts, plugin_errors
 from ganforge.core.contracts import BuildContext, MetricInfo
 from ganforge.core.errors import DataError, GanforgeError, IncompatiblePartsError, PluginError, RecipeError, UsageError
 from ganforge.core.redaction import mask_data
-from ganforge.recipe.layers import parse_value
+from ganforge.recipe.layers import meant_value, parse_value
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import toml_value
 from ganforge.registry.plugin_loader import load_plugins
@@ -314,21 +315,25 @@ def _parse(text: str, known: Sequence[Mapping[str, Any]], size: Mapping[str, int
 
 def _assignments(text: str, rest: str) -> Iterator[tuple[str, Any]]:
     """Keys and values of ``key=value,…``; a value that is not complete goes on behind the next comma."""
-    pending = ""
+    pending, before = "", ""
     for piece in rest.split(","):
         pending += piece
         key, equals, value = (part.strip() for part in pending.partition("="))
         if not equals or not key or not value:
-            raise UsageError(f"--metric {text!r}: {pending.strip()!r} is not of the form key=value", remedy=_FORM)
+            remedy = f"a list needs brackets: {before}" if before and not equals else _FORM
+            raise UsageError(f"--metric {text!r}: {pending.strip()!r} is not of the form key=value", remedy=remedy)
         try:
             found = parse_value(value)
         except ValueError:
             pending += ","
             continue
         yield key, found
-        pending = ""
+        pending, before = "", f"{key}=[{value}, …]"
     if pending:
-        raise UsageError(f"--metric {text!r}: {key}: {value!r} is not a TOML value", remedy="text needs quotes, as in a recipe")
+        written = meant_value(value) or json.dumps(value, ensure_ascii=False)
+        raise UsageError(
+            f"--metric {text!r}: {key}: {value!r} is not a TOML value", remedy=f"write it as in a recipe: {key}={written}"
+        )
 
 
 def _name(table: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from ganforge.games.checked_calls import draw_latents, latent_fault
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.latent_grids import finite_number, with_code, with_label
-from ganforge.runs.run_index import find, members, read_specs
+from ganforge.runs.run_index import find_trained, read_specs
 from ganforge.runs.sample_files import arrays
 from ganforge.storage import atomic_files, checkpoints
 from ganforge.storage.run_folder import RunFolder, data_folders
@@ -161,11 +161,7 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
     """The averaged generator of a run, from its newest intact checkpoint, or of a bundle; see :func:`ganforge.load`."""
     place, path = str(choose_device(device)), Path(run)
     if not all((path / name).is_file() for name in ("generator.safetensors", "specs.json")):
-        folder = find(str(run), Path(runs_dir))
-        path, runs = folder.path, list(members(folder))
-        if runs != [folder]:
-            seeds = ", ".join(one.path.name for one in runs)
-            raise UsageError(f"{path.name} is a sweep over {len(runs)} seeds", remedy=f"name one of its runs: {seeds}")
+        path = find_trained(str(run), Path(runs_dir)).path
     RunFolder(path).check()
     return load_weights(path, *_weights(path), device=place)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from ganforge.core import formatting
 from ganforge.core.errors import GanforgeError, RecipeError, RunFolderError, StorageError, UsageError, describe_error, did_you_mean
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import RecipeSource, read_recipe
@@ -129,6 +130,16 @@ def find(reference: str, root: Path) -> RunFolder:
                 remedy=f"give a whole folder name, or the 8 characters at its end, such as {matches[0].short_id}",
             )
     raise _unknown(reference, runs, root)
+
+
+def find_trained(reference: str, root: Path) -> RunFolder:
+    """The one run that ``reference`` names, as :func:`find` does; a :class:`UsageError` for a sweep, which has no weights."""
+    folder = find(reference, root)
+    if runs := [run for run in members(folder) if run != folder]:
+        seeds = ", ".join(run.path.name for run in runs)
+        message = f"{folder.path.name} is a sweep over {formatting.plural(len(runs), 'seed')}"
+        raise UsageError(message, remedy=f"name one of its runs: {seeds}")
+    return folder
 
 
 def _creation(run: IdentifiedRun) -> tuple[float, int]:

@@ -28,7 +28,7 @@ from ganforge.recipe.reader import RecipeSource, read_recipe
 from ganforge.recipe.toml_writer import COSMETIC_KEYS, flatten
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.selection import next_command
-from ganforge.runs.run_index import find
+from ganforge.runs.run_index import find_trained
 from ganforge.storage import checkpoints
 from ganforge.storage.journal import read_kinds
 from ganforge.storage.run_folder import RunFolder, data_folders
@@ -108,7 +108,7 @@ def _resumed_lock(run: RunFolder, *, unlocked: bool) -> Lock | None:
 
 def prepare(options: Options) -> RunPlan:
     """Read and resolve the recipe, and compare it with the run it resumes and with locks. Imports no torch and creates nothing."""
-    resumed = find(options.resume, options.runs_dir) if options.resume else None
+    resumed = find_trained(options.resume, options.runs_dir) if options.resume else None
     if options.recipe is None and resumed is None:
         raise UsageError("no recipe was named", remedy="`ganforge run RECIPE`, or `ganforge run --resume RUN`")
 
