@@ -149,6 +149,14 @@ def test_a_bug_shows_pythons_own_traceback_and_ends_with_1():
     assert "hunter2" not in shown.stderr
 
 
+@pytest.mark.parametrize("group", [[], ["plugins"], ["data"]])
+def test_no_summary_of_a_command_is_cut(group, capsys):
+    assert main([*group, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2]
+    assert listed.count("\n  ") >= 2
+    assert "..." not in listed
+
+
 def test_a_terminal_without_greek_letters_is_no_reason_to_fail():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     shown = subprocess.run(
@@ -220,10 +228,10 @@ def test_closed_streams_and_full_logs_change_no_exit_code(arguments, streams, co
 
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
     """What a library prints must not end up in a file that happens to be stdout."""
-    code = "import os; from ganforge.cli import app; app._open_standard_streams(); print('x', file=open('kept', 'w')); os.write(1, b'y')"
+    code = "import os; from ganforge.cli import app; app._open_standard_streams(); open('kept', 'w').write('x'); os.write(1, b'y')"
     subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" <&- >&- 2>&-'], cwd=tmp_path, check=True, timeout=240)
 
-    assert (tmp_path / "kept").read_text() == "x\n"
+    assert (tmp_path / "kept").read_text() == "x"
 
 
 @pytest.mark.slow

@@ -26,7 +26,10 @@ def check(
     shapes: Annotated[bool, typer.Option("--shapes", help="Also build the parts and do a dry run; takes a few seconds.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Check a recipe without training: its keys, components and parameters, and whether the components are compatible."""
+    """Check a recipe without training.
+
+    Checks its keys, components and parameters, and whether the components are compatible.
+    """
     from ganforge.build.blueprint import resolve_recipe
     from ganforge.recipe.reader import read_recipe
 
@@ -76,7 +79,10 @@ def explain(
     overrides: options.Overrides = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show every value that a run would use and its origin: file and line, --set, or a default."""
+    """Show every value that a run would use and its origin.
+
+    The origin is a file and line, --set, or a default.
+    """
     from ganforge.build.blueprint import resolve_recipe
     from ganforge.recipe.reader import explain_values, read_recipe, select_values
 

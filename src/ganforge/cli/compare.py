@@ -67,7 +67,8 @@ def _print(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], apa
         headings = ("Metric", "Better", "Runs", "n", "Median", "Least", "Greatest", "p", "Better pairs", "Verdict")
         console.table(headings, [row for one in compared for row in _rows(one)], right=(3, 4, 5, 6, 7, 8), optional=(8, 1, 6, 5))
     if len(groups) > 1:
-        console.print_line()
+        if compared:
+            console.print_line()
         console.table(("Recipe key", *(group.name for group in groups)), [(key, *values) for key, values in apart.items()])
 
 

@@ -28,7 +28,7 @@ def list_components(
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Only those with this tag. Repeatable.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the installed components: generators, losses, data sets and so on."""
+    """List the installed generators, losses, data sets and so on."""
     wanted = kind_named(kind) if kind else None
     registry = load_registry()
     components = [component for component in registry.components(wanted) if set(tag or ()) <= component.tags]
@@ -90,7 +90,7 @@ def schema(
         ),
     ] = None,
 ) -> None:
-    """Write the JSON Schema of recipes, with all installed components, for TOML editors.
+    """Write the JSON Schema of recipes for TOML editors.
 
     It covers every table, key, component and parameter with its type and range; 'ganforge check' checks more. Write it again after
     you install, update or remove plugins.

@@ -26,7 +26,7 @@ def data() -> None:
 
 @app.command("list")
 def list_data(*, as_json: options.Json = False) -> None:
-    """List the data sets that can be prepared, their state and location."""
+    """List the data sets that can be prepared, with their state."""
     from ganforge.builtin.datasets.remote_datasets import REMOTE_DATASETS, find_folder, search_folders
     from ganforge.storage.run_folder import data_folders
 
@@ -55,7 +55,7 @@ def prepare(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Copy or download a data set into the data folder, and verify its checksums."""
+    """Copy or download a data set, and verify its checksums."""
     from ganforge.session.data_preparation import find_dataset, prepare_data
     from ganforge.storage.run_folder import data_folders
 

@@ -62,7 +62,10 @@ def print_diagnoses(diagnoses: Iterable[Diagnosis], *, as_json: bool) -> None:
 
 
 def doctor(*, as_json: options.Json = False) -> None:
-    """Check Python, torch, MLflow, plugins, data and disk; name a remedy for each problem, and exit with 1 if there is one."""
+    """Check Python, torch, MLflow, plugins, data and disk.
+
+    Names a remedy for each problem, and exits with 1 if there is one.
+    """
     print_diagnoses(diagnose(), as_json=as_json)
 
 

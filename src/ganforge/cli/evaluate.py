@@ -42,7 +42,7 @@ def evaluate(
     tracking_uri: options.RunTrackingUri = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure finished or stopped runs again, from their folders alone.
+    """Measure finished or stopped runs again, from their folders.
 
     Uses the newest intact checkpoint. The values are recorded in the run folder (evaluations.jsonl) with their protocols, and in
     MLflow if it has the run. A metric that fails does not stop the others.

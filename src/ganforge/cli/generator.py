@@ -90,7 +90,7 @@ def interpolate(
     device: options.Device = "cpu",
     as_json: options.Json = False,
 ) -> None:
-    """Interpolate from one random latent to another, one row per pair.
+    """Interpolate between random latents, one row per pair.
 
     Labels and categorical codes keep their first value; continuous codes are interpolated linearly.
     """
@@ -120,7 +120,9 @@ def traverse(
     device: options.Device = "cpu",
     as_json: options.Json = False,
 ) -> None:
-    """Vary one input and fix all others: one row per label, code value, code or noise dimension.
+    """Vary one input and fix all others.
+
+    Draws one row per label, code value, code or noise dimension.
 
     Continuous codes range from -1 to 1, noise over two standard deviations to either side, within its bounds.
     """
@@ -155,7 +157,9 @@ def export(
     runs_dir: options.RunsDir = Path("runs"),
     as_json: options.Json = False,
 ) -> None:
-    """Export the generator of a run: named tensors in, values in the data's units out, for any batch size.
+    """Export the generator of a run.
+
+    It takes named tensors of any batch size and gives values in the data's units.
 
     Exports the EMA of the newest intact checkpoint. The file is read back and compared with the generator, and kept only if both
     give the same samples.

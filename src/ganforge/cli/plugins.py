@@ -64,7 +64,10 @@ def info(
     *,
     as_json: options.Json = False,
 ) -> None:
-    """Show one plugin: its source, components and parameters, and the traceback if it is broken."""
+    """Show one plugin: its source, components and parameters.
+
+    If it is broken, also the traceback.
+    """
     from ganforge.registry.plugin_loader import load_plugins
 
     registry = load_plugins(strict=False)
@@ -80,7 +83,10 @@ def info(
 
 @app.command("doctor")
 def doctor(*, as_json: options.Json = False) -> None:
-    """Check everything about plugins; print a remedy for each fault and exit with 1 if there is one."""
+    """Check everything about plugins.
+
+    Prints a remedy for each fault and exits with 1 if there is one.
+    """
     from ganforge.cli.doctor import diagnose_plugins, print_diagnoses
 
     print_diagnoses(diagnose_plugins(Path.cwd()), as_json=as_json)
@@ -115,7 +121,10 @@ def check(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Run the conformance checks on a plugin and its components; exit with 1 if one fails or none ran."""
+    """Run the conformance checks on a plugin and its components.
+
+    Exits with 1 if one fails or none ran.
+    """
     if target is not None and every:
         raise UsageError("a name and --all cannot be combined", remedy="use one of them; ganforge plugins list shows the names")
     reports: list[Report] = []
@@ -139,7 +148,10 @@ def new(
     ] = "generator,discriminator,loss",
     into: Annotated[Path, typer.Option(help="Parent folder of the new package.", file_okay=False)] = Path(),
 ) -> None:
-    """Write a new plugin package that installs, passes its tests and trains as it is."""
+    """Write a new plugin package.
+
+    It installs, passes its tests and trains as it is.
+    """
     from ganforge.scaffold import write_plugin
 
     folder = write_plugin(name, [kind_named(word) for word in re.split(r"[,\s]+", kinds) if word], into)

@@ -26,7 +26,9 @@ def runs(
     experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.", show_default=False)] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the runs, newest first, or show one with the labels and codes that its generator takes.
+    """List the runs, newest first, or show one.
+
+    One run is shown with the labels and codes that its generator takes.
 
     Marks runs whose process has died as killed. Does not need MLflow.
     """
@@ -58,7 +60,9 @@ def report(
     runs_dir: options.RunsDir = Path("runs"),
     as_json: options.Json = False,
 ) -> None:
-    """Write an HTML page about a run: health, samples, curves, metrics with their protocols, recipe and lock.
+    """Write an HTML page about a run or a sweep.
+
+    It shows health, samples, curves, metrics with their protocols, recipe and lock.
 
     The page is self-contained and runs no scripts. It works for any run, including one that failed or is still running; for a
     sweep it compares the seeds.

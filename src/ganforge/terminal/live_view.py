@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from textwrap import wrap
+from functools import partial
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -36,6 +37,7 @@ _NUMBERS_WIDTH = 46  # least columns of the numbers
 _NUMBER_WIDTH = 8
 _WIDE = 60  # columns from which trends are longer and arrows have a word
 _LABEL_WIDTH = 24  # least columns for labels beside the numbers
+wrap = partial(textwrap.wrap, break_on_hyphens=False)
 _BARS = "▁▂▃▄▅▆▇█"
 
 _PLAIN, _BOLD, _DIM = Style(), Style(bold=True), Style(dim=True)

@@ -77,7 +77,7 @@ class SamplePreview:
         title = f"samples at iteration {picture.iteration:,}"
         subtitle = Text(" · ").join(Text(name, style) for name, style in legend) if legend else None
         if subtitle:
-            subtitle.truncate(max(size[0] - 4, 1), overflow="ellipsis")
+            subtitle.truncate(max(size[0] - 6, 1), overflow="ellipsis")
         return Panel(
             SegmentLines(drawing, new_lines=True), title=title, title_align="left", subtitle=subtitle, subtitle_align="left",
             border_style=_REAL, padding=0, width=size[0],
