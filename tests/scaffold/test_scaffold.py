@@ -133,3 +133,21 @@ def test_an_unknown_kind_is_reported(tmp_path, capsys):
 def test_no_kind_is_no_plugin(tmp_path):
     with pytest.raises(UsageError, match="a plugin needs at least one component"):
         write_plugin("acme-gan", [], tmp_path)
+
+
+def test_factories_annotate_the_context_that_their_kind_gets(tmp_path):
+    package = write_plugin("acme-gan", Kind, tmp_path) / "src" / "acme_gan"
+    contexts = {}
+    for kind in Kind:
+        tree = ast.parse((package / f"{kind}.py").read_text())
+        factory = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == f"build_{kind}")
+        contexts[kind] = ast.unparse(factory.args.args[1].annotation)
+    built = "BuildContext"
+    assert contexts == {
+        Kind.GENERATOR: built,
+        Kind.DISCRIMINATOR: built,
+        Kind.LOSS: built,
+        Kind.SAMPLER: "SamplerContext",
+        Kind.DATASET: "DatasetContext",
+        Kind.METRIC: "MetricContext",
+    }
