@@ -105,6 +105,18 @@ def test_a_narrow_terminal_lacks_optional_columns_and_says_so(terminal, capsys, 
     assert "not shown in 30 columns: Title" in shown.err
 
 
+@pytest.mark.parametrize("columns", ["0", "1", "-5", "many", "99999"])
+def test_odd_widths_hide_nothing(terminal, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("NO_COLOR", "1")
+    console.table(("Key", "Value"), [("first", "one two")])
+    console.warning("look")
+
+    shown = capsys.readouterr()
+    assert {"first", "one", "two"} <= set(re.sub(r"\x1b\[\d*m", "", shown.out).split())
+    assert "look" in shown.err
+
+
 @pytest.mark.parametrize("columns", [30, 60, 80, 120])
 def test_text_breaks_between_words(terminal, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))

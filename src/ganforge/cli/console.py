@@ -97,7 +97,7 @@ def table(
 
     from ganforge.terminal.text_layout import lay_out_table
 
-    console = _console(stream)
+    console = open_console(stream)
     laid_out, missing = lay_out_table(lines, set(right), list(optional), console.width)
     for line in laid_out:
         console.print(line, soft_wrap=True)
@@ -140,10 +140,14 @@ def _plain_table(rows: list[list[str]], numbers: set[int], stream: TextIO) -> No
         stream.write("  ".join(padded).rstrip() + "\n")
 
 
-def _console(stream: TextIO) -> Console:
+def open_console(stream: TextIO | None = None) -> Console:
+    """A console that prints plain text to ``stream``, by default to stderr, whatever that is then."""
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
+    console = Console(file=stream, stderr=True, highlight=False, markup=False, emoji=False)
+    if console.width < 1:  # COLUMNS=0, where nothing would be visible
+        console.width = 80
+    return console
 
 
 def _print(stream: TextIO, text: str, style: str, *, indent: int | None = None, whole: bool = False) -> None:
@@ -154,7 +158,7 @@ def _print(stream: TextIO, text: str, style: str, *, indent: int | None = None, 
 
     from ganforge.terminal.text_layout import print_text
 
-    print_text(_console(stream), text, style=style, indent=indent)
+    print_text(open_console(stream), text, style=style, indent=indent)
 
 
 def _plain(value: object) -> object:

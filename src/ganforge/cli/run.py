@@ -48,8 +48,6 @@ def run(
     An invalid recipe is rejected before anything is built. Ctrl-C finishes the iteration, saves a
     checkpoint, and prints how to resume.
     """
-    from rich.console import Console
-
     from ganforge.session.run_plan import Options
 
     settings = Options(
@@ -69,7 +67,7 @@ def run(
     if seeds is not None and resume is not None:
         raise UsageError("--seeds and --resume cannot be combined", remedy="resume each seed; `ganforge runs` lists them")
 
-    screen = Console(stderr=True)
+    screen = console.open_console()
     if seeds is not None:
         from ganforge.session.sweep import sweep
 
@@ -103,13 +101,11 @@ def verify(
     Runs as many seeds as the bands require, starting at the recipe's seed, like `ganforge run --seeds`. Exits with 0 if every band
     is met and with 1 otherwise.
     """
-    from rich.console import Console
-
     from ganforge.session.run_plan import Options
     from ganforge.session.sweep import verify as verify_recipe
 
     settings = Options(recipe, tuple(overrides or ()), device=device, runs_dir=runs_dir, tracking_uri=tracking_uri, plain=True)
-    found = verify_recipe(settings, jobs=jobs, console=Console(stderr=True))
+    found = verify_recipe(settings, jobs=jobs, console=console.open_console())
     _print_sweep(found.sweep, settings)
     if as_json:
         console.print_json(found.to_plain())
@@ -147,9 +143,10 @@ def _print_outcome(result: Result, folder: RunFolder) -> None:
         case "finished":
             took, count = formatting.duration(result.seconds), formatting.plural(result.iterations, "iteration")
             console.note(f"finished in {took}: {count}", style="bold")
+        case "stopped" if result.exit_code == 1:
+            console.warning(f"stopped at iteration {result.iterations}: {result.reason}")
         case "stopped":
-            reason = f": {result.reason}" if result.exit_code == 1 else ""
-            console.warning(f"stopped at iteration {result.iterations}{reason}")
+            console.note(f"stopped at iteration {result.iterations}", style="bold")
         case _:
             console.warning(f"training diverged: {result.reason}")
             where = f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}"
@@ -246,6 +243,7 @@ def _store(settings: Options) -> tuple[str, ...]:
 
 
 def _print_bands(found: Verification) -> None:
+    console.note("")
     rows = []
     for band in found.bands:
         values = "  ".join(f"{seed}: {'–' if value is None else f'{value:.4g}'}" for seed, value in band.values.items())
