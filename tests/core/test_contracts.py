@@ -6,6 +6,7 @@ import pytest
 
 from ganforge.core import contracts
 from ganforge.core.contracts import MetricInfo, aim, describe_goal, goal_cost, is_ranked
+from ganforge.core.errors import PluginError
 
 MEMBERS = {
     contracts.LogOddsLoss: ("logits_are_log_odds", True),
@@ -76,3 +77,9 @@ def test_plain_measures_hold_the_floor_at_their_size():
     measure = MetricInfo("", "nearer", floor=lambda count: 1 / count)
     assert measure.to_plain(4)["floor"] == 0.25
     assert "floor" not in measure.to_plain()
+
+
+def test_a_floor_that_fails_is_named():
+    info = MetricInfo("a distance", "nearer", floor=lambda count: 1 / 0)
+    with pytest.raises(PluginError, match="the floor of the metric value 'a distance' fails for 5 samples: ZeroDivisionError"):
+        info.floor_at(5)

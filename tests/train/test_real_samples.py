@@ -9,7 +9,14 @@ import torch
 from ganforge.core.errors import DataError
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
-from ganforge.train.real_samples import check_samples, held_out_samples, read_samples, training_samples
+from ganforge.train.real_samples import (
+    check_samples,
+    held_out_samples,
+    read_samples,
+    sample_source,
+    training_samples,
+    validation_samples,
+)
 
 POINTS = DataSpec((2,), classes=3)
 IMAGES = DataSpec((1, 2, 2), value_range=(-1.0, 1.0))
@@ -150,3 +157,42 @@ def test_arrays_that_cannot_be_written_are_converted_too():
     values = VALUES.numpy().copy()
     values.flags.writeable = False
     assert torch.equal(training_samples(Data(Samples(values, LABELS))).values, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (lambda: None, r"streamed\(\) returned a NoneType, expected an object with __len__ and read"),
+        (lambda: 1 / 0, r"streamed\(\) fails: ZeroDivisionError"),
+        (lambda: Rows(lambda: 0), r"^Rows.__len__\(\) is 0: there are no training samples"),
+        (lambda: Rows(lambda: 1 / 0), r"^Rows.__len__\(\) fails: ZeroDivisionError"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_named(source, line):
+    class Streaming(Data):
+        def streamed(self):
+            return source()
+
+    with pytest.raises(DataError, match=line):
+        sample_source(Streaming(None))
+
+
+class Rows:
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count()
+
+    def read(self, rows):
+        return Samples(VALUES[rows])
+
+
+@pytest.mark.parametrize(("given", "line"), [((VALUES,), "returned a tuple"), (Samples(VALUES.log(), LABELS), "not finite")])
+def test_a_validation_split_is_checked(given, line):
+    class Split(Data):
+        def validation(self, count):
+            return given
+
+    with pytest.raises(DataError, match=line):
+        validation_samples(Split(None), POINTS, 2)

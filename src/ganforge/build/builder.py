@@ -33,7 +33,7 @@ from ganforge.core.contracts import (
     TermInfo,
     TrainingDataMetric,
 )
-from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, isolated
+from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec, Normalization
@@ -46,7 +46,7 @@ from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct, sample_caution, sample_count
 from ganforge.train.modules import give_sizes
 from ganforge.train.random_streams import derive, seeded
-from ganforge.train.real_samples import training_samples
+from ganforge.train.real_samples import sample_source, training_samples
 from ganforge.train.trainer import TrainConfig, Trainer
 
 _log = logging.getLogger(__name__)
@@ -260,8 +260,7 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
     if isinstance(dataset, StreamingDataset):
         if table.standardise:
             raise IncompatiblePartsError("streamed data cannot be standardised", remedy="set dataset.standardise = false")
-        with isolated():
-            source = dataset.streamed()
+        source = sample_source(dataset)
         return StreamedBatches(source, dataset.spec, size=size, seed=seed, device=device, workers=table.workers), dataset.spec
     training = training_samples(dataset)
     data = _standardised(dataset.spec, training) if table.standardise else dataset.spec

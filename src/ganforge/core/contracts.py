@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
+from ganforge.core.errors import PluginError, describe_error
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 
@@ -143,7 +144,13 @@ class MetricInfo:
 
     def floor_at(self, samples: int | None) -> float | None:
         """The floor for this number of samples, if both are known."""
-        return self.floor(samples) if self.floor is not None and samples else None
+        if self.floor is None or not samples:
+            return None
+        try:
+            return float(self.floor(samples))
+        except Exception as error:
+            message = f"the floor of the metric value '{self.label}' fails for {samples} samples: {describe_error(error)}"
+            raise PluginError(message, remedy="fix the function that its MetricInfo names") from error
 
     def to_plain(self, samples: int | None = None) -> dict[str, Any]:
         """A JSON-able dict; for ``nearer`` it includes the floor for this number of samples."""

@@ -27,7 +27,7 @@ from ganforge.games.checked_calls import discriminate, draw_latents, generate
 from ganforge.train.batches import subsample_rows
 from ganforge.train.modules import evaluating
 from ganforge.train.random_streams import seeded, stream
-from ganforge.train.real_samples import held_out_samples, training_samples
+from ganforge.train.real_samples import held_out_samples, training_samples, validation_samples
 
 _CHUNK = 1000
 """Samples per forward pass, so that a large evaluation of images fits on a small device."""
@@ -252,9 +252,9 @@ class Evaluator:
 
     def _validation(self) -> Callable[[int], Samples] | None:
         dataset = self.dataset
-        if not isinstance(dataset, ValidationSplit) or dataset.validation(1) is None:
+        if not isinstance(dataset, ValidationSplit) or validation_samples(dataset, self.dataset.spec, 1) is None:
             return None
-        return cast("Callable[[int], Samples]", dataset.validation)
+        return cast("Callable[[int], Samples]", partial(validation_samples, dataset, self.dataset.spec))
 
     def _logit_grid(self, discriminator: nn.Module) -> LogitGrid | None:
         if self._axes is None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Dataset, SampleSource
+from ganforge.core.contracts import Dataset, SampleSource, StreamingDataset, ValidationSplit
 from ganforge.core.errors import DataError, GanforgeError, describe_error, isolated
 from ganforge.core.records import Samples
 from ganforge.core.specs import DataSpec
@@ -30,6 +30,25 @@ def held_out_samples(dataset: Dataset, count: int, generator: torch.Generator) -
     """``count`` held-out samples; raises a DataError as :func:`check_samples` does."""
     with _errors_of(dataset, f"held_out({count})") as what:
         return check_samples(dataset.spec, dataset.held_out(count, generator), what, count)
+
+
+def validation_samples(dataset: ValidationSplit, spec: DataSpec, count: int) -> Samples | None:
+    """At most ``count`` samples of the validation split, or ``None``; raises a DataError as :func:`check_samples` does."""
+    with _errors_of(dataset, f"validation({count})") as what:
+        samples = dataset.validation(count)
+        return None if samples is None else check_samples(spec, samples, what)
+
+
+def sample_source(dataset: StreamingDataset) -> SampleSource:
+    """The source of a streamed data set; a DataError unless it has rows and can read them."""
+    with _errors_of(dataset, "streamed()") as what:
+        source: Any = dataset.streamed()
+        if not isinstance(source, SampleSource):
+            raise DataError(f"{what} returned a {type(source).__name__}, expected an object with __len__ and read(rows)")
+    with _errors_of(source, "__len__()") as what:
+        if len(source) < 1:
+            raise DataError(f"{what} is {len(source)}: there are no training samples")
+    return source
 
 
 def read_samples(source: SampleSource, spec: DataSpec, rows: list[int]) -> Samples:
