@@ -344,7 +344,7 @@ def test_rows_are_what_is_varied(trained, tmp_path, name, options, rows):
 @pytest.mark.parametrize(
     ("name", "options", "output"),
     [
-        ("infogan_digits", ["--code", "2"], "codes are 0 with 10 values, 1 from -1 to 1"),
+        ("infogan_digits", ["--code", "2"], "its codes: 0 (0 to 9), 1 (-1 to 1)"),
         ("cgan_digits", ["--code", "0"], "takes no code"),
         ("dcgan_digits", ["--noise", "99"], "its dimensions go from 0 to"),
         ("infogan_digits", ["--code", "0", "--noise", "0"], "vary one at a time"),
