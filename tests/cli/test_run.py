@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shlex
 import shutil
@@ -58,13 +59,20 @@ def test_the_ending_names_metrics_verdict_report_and_what_to_do_next(project, ca
     assert re.search(r"^finished in \d\d:\d\d: 20 iterations$", text, re.MULTILINE)
     assert re.search(r"^  metrics +wasserstein +[\d.]+  lower is better", text, re.MULTILINE)
     assert re.search(r"^  health +(healthy|warn|fail|not monitored)", text, re.MULTILINE)
-    assert f"  report    {folder.parent / 'report.html'}\n" in text
+    report = folder.parent / "report.html"
+    assert f"  report    {report}\n" in text
     assert f"  folder    {folder.parent}\n" in text
     assert all(text.count(line) == 1 for line in text.splitlines() if line.startswith("health at"))
     found = commands(text)
     assert set(found) == {"send", "sample"}
     assert found["send"][-4:-2] == ["--tracking-uri", store]
     assert main(found["sample"]) == 0
+
+    page = [shlex.split(html.unescape(command)) for command in re.findall("<code>ganforge ([^<]*)<", report.read_text())]
+    assert [words[0] for words in page] == ["sample", "interpolate", "evaluate", "run", "report"]
+    for words in page:
+        if words[0] in {"sample", "evaluate", "report"}:
+            assert main(words) == 0, words
 
     (start,) = read_kinds(folder.parent / "events.jsonl", "start")
     again, sample = (shlex.split(command)[1:] for command in re.findall(r"`(.*)`", start["note"]))

@@ -47,7 +47,7 @@ def test_the_address_of_the_store_is_on_no_command_line(tmp_path, monkeypatch):
     monkeypatch.setattr("ganforge.session.sweep.subprocess.Popen", Child)
     options = Options(tmp_path / "a.toml", tracking_uri="http://me:hunter2@127.0.0.1:9")
     plan = SimpleNamespace(source=SimpleNamespace(path=tmp_path / "a.toml"), name="a")
-    command = sweep._command(options, plan, 0, "parent")
+    command = sweep._command(options, plan, 0, "parent", 1)
     sweep._run_one(command, plan, 0, RunFolder(tmp_path), StopRequest(), options.tracking_uri)
 
     ((words, address),) = started
