@@ -204,7 +204,7 @@ def test_local_file_of_the_guide_trains_and_keeps_its_contracts(tmp_path, monkey
     assert main(["sample", str(run), "--out", "points.csv", "--plugin", "my_gan.py"]) == 0
     capsys.readouterr()
     assert main(["sample", str(run), "--out", "more.csv"]) == 2
-    assert "name the file with --plugin FILE.py" in capsys.readouterr().err
+    assert "the local plugin 'my-gan' is not loaded" in capsys.readouterr().err
 
 
 def test_recipe_of_the_guide_is_right(tmp_path):

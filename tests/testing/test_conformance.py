@@ -74,7 +74,7 @@ def test_everything_registered_is_checked(acme):
     assert not report.ok
 
     text = str(report)
-    assert text.startswith("acme-gan 1.0\n")
+    assert text.startswith("acme-gan 1.0 from ")
     assert "  generator sound              17 passed\n" in text
     assert (
         "    G04 failed: Every parameter receives a gradient: parameters without a gradient: forgotten.weight, forgotten.bias\n"
